@@ -1,0 +1,7 @@
+//! The world behind the ports. No adapter knows an actor, or another adapter.
+//!
+//! ```text
+//!   ArvadosApi    ← arvados    the controller, over awc
+//!   Executor      ← ssh        a shell on each VM, over the system's ssh client
+//!   CloudDriver   ← loopback   a cloud of SSH servers inside this process
+//! ```

@@ -1,0 +1,370 @@
+//! Cloud VMs as data: types with their prices, instances, tags.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::id::{InstanceId, InstanceSetId, ProviderType, TypeName};
+use crate::secret::Secret;
+use crate::time::Timestamp;
+
+/// Money an hour, in the site's currency: finite and not negative.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(transparent)]
+pub struct Price(f64);
+
+impl Price {
+    /// No money.
+    pub const ZERO: Self = Self(0.0);
+
+    /// Checks the amount; `None` if it is negative, infinite or not a number.
+    pub fn new(per_hour: f64) -> Option<Self> {
+        (per_hour.is_finite() && per_hour >= 0.0).then_some(Self(per_hour + 0.0))
+    }
+
+    /// The amount an hour.
+    pub fn per_hour(self) -> f64 {
+        self.0
+    }
+}
+
+impl PartialEq for Price {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+impl Eq for Price {}
+impl PartialOrd for Price {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Price {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+/// The GPUs of an instance type. Field names on the wire are the site configuration's.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Gpu {
+    /// `""`, `cuda` or `rocm`.
+    pub stack: String,
+    /// Driver version, a decimal number as text.
+    pub driver_version: String,
+    /// What hardware it is.
+    pub hardware_target: String,
+    /// How many devices.
+    pub device_count: u64,
+    /// Bytes of memory a device.
+    #[serde(rename = "VRAM")]
+    pub vram: u64,
+}
+
+/// An entry of `InstanceTypes`. Sizes are bytes. Serialises as the site configuration has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct InstanceType {
+    /// Its key in the configuration.
+    #[serde(skip)]
+    pub name: TypeName,
+    /// The cloud's name for it.
+    pub provider_type: ProviderType,
+    /// CPUs.
+    #[serde(rename = "VCPUs")]
+    pub vcpus: u64,
+    /// Bytes of memory.
+    #[serde(rename = "RAM")]
+    pub ram: u64,
+    /// Bytes of disk that come with it.
+    pub included_scratch: u64,
+    /// Bytes of disk that are attached to it.
+    pub added_scratch: u64,
+    /// Price an hour; for preemptible types the most that is offered.
+    pub price: Price,
+    /// Whether the cloud may take it away at any time (spot).
+    pub preemptible: bool,
+    /// Its GPUs.
+    #[serde(rename = "GPU")]
+    pub gpu: Gpu,
+}
+
+impl InstanceType {
+    /// All its disk, in bytes.
+    pub fn scratch(&self) -> u64 {
+        self.included_scratch.saturating_add(self.added_scratch)
+    }
+
+    /// On which market it is bought.
+    pub fn market(&self) -> Market {
+        if self.preemptible { Market::Spot } else { Market::OnDemand }
+    }
+
+    /// What the cloud sells: entries that share it share its capacity.
+    pub fn offering(&self) -> Offering {
+        Offering { provider_type: self.provider_type.clone(), market: self.market() }
+    }
+
+    /// Which is taken first when several fit (page 2.2).
+    pub fn preference(&self) -> Preference<'_> {
+        Preference {
+            price: self.price,
+            ram: std::cmp::Reverse(self.ram),
+            vcpus: std::cmp::Reverse(self.vcpus),
+            scratch: std::cmp::Reverse(self.scratch()),
+            name: &self.name,
+        }
+    }
+}
+
+/// The order in which types that fit are tried: the order of the fields is the policy.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Preference<'a> {
+    price: Price,
+    ram: std::cmp::Reverse<u64>,
+    vcpus: std::cmp::Reverse<u64>,
+    scratch: std::cmp::Reverse<u64>,
+    name: &'a TypeName,
+}
+
+/// Where VMs are bought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Market {
+    /// Stays until we end it.
+    OnDemand,
+    /// May be taken away at any time.
+    Spot,
+}
+
+impl fmt::Display for Market {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OnDemand => "on-demand",
+            Self::Spot => "spot",
+        })
+    }
+}
+
+/// What a cloud sells and can run out of: a VM type on a market.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Offering {
+    /// The cloud's name of the type.
+    pub provider_type: ProviderType,
+    /// Where it is bought.
+    pub market: Market,
+}
+
+impl fmt::Display for Offering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.provider_type, self.market)
+    }
+}
+
+/// What the operator wants of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IdleBehavior {
+    /// Use it, and shut it down when it has been idle for long enough.
+    #[default]
+    Run,
+    /// Nothing new is placed on it, and we never shut it down.
+    Hold,
+    /// Nothing new is placed on it; shut down when empty.
+    Drain,
+}
+
+impl IdleBehavior {
+    /// As in tags, the API and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Hold => "hold",
+            Self::Drain => "drain",
+        }
+    }
+
+    /// The behaviour of that name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Run, Self::Hold, Self::Drain].into_iter().find(|behavior| behavior.as_str() == name)
+    }
+}
+
+impl fmt::Display for IdleBehavior {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Tags of an instance. Its `Debug` hides what stands under a key ending in `InstanceSecret`.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Tags(pub BTreeMap<String, String>);
+
+impl Tags {
+    /// The value under a key.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+
+    /// Sets one tag.
+    pub fn insert(&mut self, key: impl Into<String>, value: impl Into<String>) {
+        self.0.insert(key.into(), value.into());
+    }
+
+    /// Whether every tag of `filter` is here with the same value.
+    pub fn matches(&self, filter: &Self) -> bool {
+        filter.0.iter().all(|(key, value)| self.get(key) == Some(value))
+    }
+
+    /// Adds the others' tags, replacing equal keys.
+    pub fn merge(&mut self, others: &Self) {
+        self.0.extend(others.0.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+}
+
+impl fmt::Debug for Tags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.iter().map(|(key, value)| {
+            (key, if key.ends_with("InstanceSecret") { "(secret)" } else { value.as_str() })
+        });
+        f.debug_map().entries(shown).finish()
+    }
+}
+
+/// The names of the tags that dispatchers set: `TagKeyPrefix` and a word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagKeys {
+    /// Whose VM it is.
+    pub instance_set_id: String,
+    /// The name of its configured type.
+    pub instance_type: String,
+    /// The operator's wish.
+    pub idle_behavior: String,
+    /// The secret that the VM proves itself with.
+    pub instance_secret: String,
+}
+
+impl TagKeys {
+    /// The four keys under a prefix.
+    pub fn new(prefix: &str) -> Self {
+        Self {
+            instance_set_id: format!("{prefix}InstanceSetID"),
+            instance_type: format!("{prefix}InstanceType"),
+            idle_behavior: format!("{prefix}IdleBehavior"),
+            instance_secret: format!("{prefix}InstanceSecret"),
+        }
+    }
+
+    /// The tags of a new instance.
+    pub fn for_new(&self, set: &InstanceSetId, type_name: &TypeName, secret: &Secret) -> Tags {
+        let mut tags = Tags::default();
+        tags.insert(&*self.instance_set_id, set.as_str());
+        tags.insert(&*self.instance_type, type_name.as_str());
+        tags.insert(&*self.idle_behavior, IdleBehavior::Run.as_str());
+        tags.insert(&*self.instance_secret, secret.expose());
+        tags
+    }
+
+    /// The tags that an instance's type and behaviour are saved as.
+    pub fn for_saving(&self, type_name: Option<&TypeName>, behavior: IdleBehavior) -> Tags {
+        let mut tags = Tags::default();
+        if let Some(name) = type_name {
+            tags.insert(&*self.instance_type, name.as_str());
+        }
+        tags.insert(&*self.idle_behavior, behavior.as_str());
+        tags
+    }
+
+    /// The secret of an instance; `None` if there is none, or an empty one.
+    pub fn secret_of(&self, tags: &Tags) -> Option<Secret> {
+        tags.get(&self.instance_secret).filter(|text| !text.is_empty()).map(Secret::new)
+    }
+}
+
+/// The price of an instance from a point in time on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PricePoint {
+    /// From when on.
+    pub start_time: Timestamp,
+    /// Price an hour.
+    pub price: Price,
+}
+
+/// A VM, as a cloud's listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Stable for its life.
+    pub id: InstanceId,
+    /// The cloud's name of its type.
+    pub provider_type: ProviderType,
+    /// Host, or host:port; empty while it boots.
+    pub address: String,
+    /// All its tags.
+    pub tags: Tags,
+    /// What it costs, newest first; empty = unknown, use the type's price.
+    pub price_history: Vec<PricePoint>,
+}
+
+/// The configured types, in the order of their preference, shared by all who need one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Catalog {
+    by_preference: Vec<Arc<InstanceType>>,
+}
+
+impl Catalog {
+    /// Sorts the types by preference.
+    pub fn new(types: impl IntoIterator<Item = InstanceType>) -> Self {
+        let mut by_preference: Vec<_> = types.into_iter().map(Arc::new).collect();
+        by_preference.sort_by(|a, b| a.preference().cmp(&b.preference()));
+        Self { by_preference }
+    }
+
+    /// All of them, the most preferred first.
+    pub fn types(&self) -> &[Arc<InstanceType>] {
+        &self.by_preference
+    }
+
+    /// The type of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<InstanceType>> {
+        self.by_preference.iter().find(|it| it.name.as_str() == name)
+    }
+
+    /// Whether no type is configured.
+    pub fn is_empty(&self) -> bool {
+        self.by_preference.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_hide_the_secret_when_printed() {
+        let mut tags = Tags::default();
+        tags.insert("ArvadosInstanceSecret", "hunter2");
+        tags.insert("Owner", "lab");
+        let shown = format!("{tags:?}");
+        assert!(shown.contains("lab") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn an_empty_secret_tag_is_no_secret() {
+        let keys = TagKeys::new("Arvados");
+        let mut tags = Tags::default();
+        tags.insert("ArvadosInstanceSecret", "");
+        assert_eq!(keys.secret_of(&tags), None);
+    }
+
+    #[test]
+    fn prices_are_finite_and_ordered() {
+        assert!(Price::new(f64::NAN).is_none() && Price::new(-1.0).is_none());
+        assert!(Price::new(0.1).unwrap() < Price::new(0.2).unwrap());
+        assert_eq!(Price::new(-0.0).unwrap(), Price::ZERO);
+    }
+}

@@ -1,0 +1,31 @@
+//! The functional core: **decides, and does nothing else**.
+//!
+//! Data in, data out. No I/O, no clock, no logging, no randomness, no tokio and no actix: `now` is an
+//! argument, what happened is an event, what is to be done is a returned effect or action. The same
+//! input gives the same output, byte for byte; the actors around it perform.
+//!
+//! ```text
+//!   container  instance          the records, as data                ports   the holes to the world
+//!        \       /
+//!         fit                     which instance types fit, and what is left free on one
+//!          |
+//!   queue ─┼─ pool ── worker      the three state machines that actors own
+//!          |
+//!         plan                    one scheduling round: snapshot → actions, reasons, limits
+//! ```
+
+pub mod ceiling;
+pub mod container;
+pub mod fit;
+pub mod id;
+pub mod instance;
+pub mod invariants;
+pub mod limiter;
+pub mod plan;
+pub mod policy;
+pub mod pool;
+pub mod ports;
+pub mod queue;
+pub mod secret;
+pub mod time;
+pub mod worker;

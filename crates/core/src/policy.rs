@@ -1,0 +1,137 @@
+//! Every knob, validated once by the settings, passed by reference, never changed while we run.
+
+use std::time::Duration;
+
+use crate::id::InstanceSetId;
+use crate::instance::{Catalog, TagKeys};
+
+/// What the site wants. Keys are those of page 3; `0` = unlimited where a field says so.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// How often the queue is polled, at most.
+    pub poll_interval: Duration,
+    /// How often the cloud is listed.
+    pub sync_interval: Duration,
+    /// How often each worker is probed.
+    pub probe_interval: Duration,
+    /// Probes a second over all workers; `None` = max(10, workers / probe interval).
+    pub max_probes_per_second: Option<u32>,
+    /// Time between two signals to a process that is to end.
+    pub timeout_signal: Duration,
+    /// How long a stale run lock is tolerated before the worker is drained.
+    pub timeout_stale_run_lock: Duration,
+    /// How long a process is signalled before it is given up.
+    pub timeout_term: Duration,
+    /// How long a worker may be idle before it is shut down.
+    pub timeout_idle: Duration,
+    /// How long an unknown or booting worker may go without a successful probe.
+    pub timeout_booting: Duration,
+    /// How long any other worker may go without one.
+    pub timeout_probe: Duration,
+    /// How long a worker may stay listed after a destroy call before the next.
+    pub timeout_shutdown: Duration,
+    /// How long placement waits for unknown workers at start.
+    pub stale_lock_timeout: Duration,
+    /// Driver calls a second; 0 = unlimited.
+    pub max_cloud_ops_per_second: u32,
+    /// Creates in flight; 0 = unlimited.
+    pub max_concurrent_creates: u32,
+    /// Instances in any state and creates in flight; 0 = unlimited.
+    pub max_instances: u32,
+    /// Containers on one instance; 0 = unlimited.
+    pub max_containers_per_instance: u32,
+    /// Where the ceiling starts; 0 = at `max_instances`.
+    pub initial_quota_estimate: u32,
+    /// Share of the ceiling that supervisors may take; 0 = no limit.
+    pub supervisor_fraction: f64,
+    /// How needs are computed from records.
+    pub sizing: Sizing,
+    /// The instance types.
+    pub catalog: Catalog,
+    /// How processes are run on instances.
+    pub runner: Runner,
+    /// Whose instances these are.
+    pub instance_set_id: InstanceSetId,
+    /// The names of our tags.
+    pub tag_keys: TagKeys,
+}
+
+/// How needs are computed from records (page 2.2).
+#[derive(Debug, Clone)]
+pub struct Sizing {
+    /// Bytes added to each container's memory.
+    pub reserve_extra_ram: u64,
+    /// Storage server buffers a VCPU beside the container; 0 = no such server.
+    pub keep_buffers_per_vcpu: u64,
+    /// Types up to this many times the cheapest price are eligible.
+    pub maximum_price_factor: f64,
+}
+
+/// How processes are run on instances (page 2.6).
+#[derive(Debug, Clone)]
+pub struct Runner {
+    /// Shell text; used if nothing is deployed.
+    pub command: String,
+    /// Further arguments of every start.
+    pub arguments: Vec<String>,
+    /// `--runtime-engine`.
+    pub engine: String,
+    /// Shell text that succeeds when a VM has booted; empty = `true`.
+    pub boot_probe_command: String,
+    /// Directory on instances for the deployed runner; `None` = nothing is deployed.
+    pub deploy_directory: Option<String>,
+}
+
+impl Policy {
+    /// Probes a second for that many workers: a fixed rate, or as many as see each worker once an interval.
+    pub fn probe_rate(&self, workers: usize) -> u32 {
+        match self.max_probes_per_second {
+            Some(rate) => rate.max(1),
+            None => {
+                let wanted = workers as f64 / self.probe_interval.as_secs_f64().max(0.001);
+                (wanted.ceil() as u32).max(10)
+            }
+        }
+    }
+
+    /// The page's defaults with no types: the base that tests and the demo vary.
+    pub fn with_defaults() -> Self {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        let seconds = Duration::from_secs;
+        Self {
+            poll_interval: seconds(10),
+            sync_interval: minutes(1),
+            probe_interval: seconds(10),
+            max_probes_per_second: None,
+            timeout_signal: seconds(5),
+            timeout_stale_run_lock: seconds(5),
+            timeout_term: minutes(2),
+            timeout_idle: minutes(1),
+            timeout_booting: minutes(10),
+            timeout_probe: minutes(10),
+            timeout_shutdown: seconds(10),
+            stale_lock_timeout: minutes(1),
+            max_cloud_ops_per_second: 10,
+            max_concurrent_creates: 1,
+            max_instances: 64,
+            max_containers_per_instance: 0,
+            initial_quota_estimate: 0,
+            supervisor_fraction: 0.5,
+            sizing: Sizing {
+                reserve_extra_ram: 550 << 20,
+                keep_buffers_per_vcpu: 1,
+                maximum_price_factor: 1.5,
+            },
+            catalog: Catalog::default(),
+            runner: Runner {
+                command: "crunch-run".to_owned(),
+                arguments: Vec::new(),
+                engine: "docker".to_owned(),
+                boot_probe_command: "systemctl is-system-running".to_owned(),
+                deploy_directory: Some("/tmp/arvados-crunch-run".to_owned()),
+            },
+            instance_set_id: InstanceSetId::new("unset").expect("a constant"),
+            tag_keys: TagKeys::new("Arvados"),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The composition root: chooses and wires the parts, decides nothing.

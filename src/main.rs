@@ -1,0 +1,2 @@
+//! The `arvados-dispatch-cloud` binary.
+fn main() {}
