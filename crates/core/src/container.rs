@@ -123,6 +123,8 @@ pub struct Record {
     pub scheduling: SchedulingParameters,
     /// When it was made, by the controller's clock.
     pub created_at: Option<Timestamp>,
+    /// How often it has been locked; known from a read of the single record only, never polled.
+    pub lock_count: Option<u32>,
 }
 
 /// What sizing needs of a container's mounts, and nothing else of them.

@@ -19,7 +19,6 @@ pub mod container;
 pub mod fit;
 pub mod id;
 pub mod instance;
-pub mod invariants;
 pub mod limiter;
 pub mod plan;
 pub mod policy;

@@ -8,6 +8,8 @@ use crate::instance::{Catalog, TagKeys};
 /// What the site wants. Keys are those of page 3; `0` = unlimited where a field says so.
 #[derive(Debug, Clone)]
 pub struct Policy {
+    /// The five characters that uuids of this cluster begin with.
+    pub cluster_id: String,
     /// How often the queue is polled, at most.
     pub poll_interval: Duration,
     /// How often the cloud is listed.
@@ -42,6 +44,8 @@ pub struct Policy {
     pub max_containers_per_instance: u32,
     /// Where the ceiling starts; 0 = at `max_instances`.
     pub initial_quota_estimate: u32,
+    /// Locks after which the controller cancels a container that is unlocked; it enforces that, we avoid it.
+    pub max_dispatch_attempts: u32,
     /// Share of the ceiling that supervisors may take; 0 = no limit.
     pub supervisor_fraction: f64,
     /// How needs are computed from records.
@@ -99,6 +103,7 @@ impl Policy {
         let minutes = |n: u64| Duration::from_secs(60 * n);
         let seconds = Duration::from_secs;
         Self {
+            cluster_id: "zzzzz".to_owned(),
             poll_interval: seconds(10),
             sync_interval: minutes(1),
             probe_interval: seconds(10),
@@ -116,6 +121,7 @@ impl Policy {
             max_instances: 64,
             max_containers_per_instance: 0,
             initial_quota_estimate: 0,
+            max_dispatch_attempts: 10,
             supervisor_fraction: 0.5,
             sizing: Sizing {
                 reserve_extra_ram: 550 << 20,

@@ -1,0 +1,127 @@
+//! Containers that have, or had, a process: the table of page 2.3, one arm a row.
+//!
+//! Absence of evidence is not evidence: while any worker is unknown nothing is concluded from a missing
+//! process, and an ended one is acted upon only with a poll that began after its end.
+
+use super::{Action, Processes, Round};
+use crate::container::ContainerState as S;
+use crate::id::ContainerUuid;
+use crate::pool::{EndedProcess, EndedWhy};
+use crate::queue::{CancelReason, Entry, Fit, LookOutcome, UnlockReason};
+use crate::worker::KillReason;
+
+/// What a container's processes are, to the table.
+enum Process<'p> {
+    None,
+    Ended(&'p EndedProcess),
+    Alive,
+}
+
+impl Round<'_> {
+    pub(super) fn reconcile(&mut self) {
+        for entry in &self.queue.entries {
+            self.reconcile_entry(entry);
+        }
+        self.reconcile_orphans();
+    }
+
+    fn reconcile_entry(&mut self, entry: &Entry) {
+        if entry.is_hands_off() {
+            return;
+        }
+        let uuid = entry.record.uuid;
+        let known = self.processes.get(&uuid).cloned().unwrap_or_default();
+        let process = match &known {
+            Processes { alive: 1.., .. } => Process::Alive,
+            Processes { ended: Some(ended), .. } => Process::Ended(ended),
+            Processes { .. } => Process::None,
+        };
+        match (entry.record.state, process) {
+            (S::Running, Process::None) => self.cancel_if_nowhere(entry),
+            (S::Running, Process::Ended(ended)) if self.poll_is_later_than(ended) => {
+                self.act(Action::Cancel(uuid, CancelReason::ProcessExited, entry.record.standing()));
+            }
+            (S::Running | S::Locked, Process::Alive) if entry.record.priority <= 0 => {
+                self.kill(uuid, &known, KillReason::PriorityZero);
+            }
+            (S::Complete | S::Cancelled, Process::Alive) => {
+                self.kill(uuid, &known, KillReason::Final(entry.record.state));
+            }
+            (S::Complete | S::Cancelled, Process::Ended(_)) => self.act(Action::Forget(uuid, true)),
+            (S::Complete | S::Cancelled, Process::None) => self.act(Action::Drop(uuid)),
+            (S::Queued, Process::Alive) => self.kill(uuid, &known, KillReason::Requeued),
+            (S::Queued, Process::Ended(_)) => self.act(Action::Forget(uuid, false)),
+            (S::Queued, Process::None) if entry.record.priority <= 0 => self.act(Action::Drop(uuid)),
+            (S::Locked, Process::Ended(ended)) if self.poll_is_later_than(ended) => {
+                self.place_again(uuid, ended)
+            }
+            (S::Locked, Process::None) if entry.record.priority <= 0 => {
+                if !self.may_run_on_unknown_worker(entry) {
+                    self.act(Action::Unlock(uuid, UnlockReason::PriorityZero));
+                }
+            }
+            (S::Queued | S::Locked, Process::None) => self.cancel_if_unsuitable(entry),
+            // Waiting for a later poll; or running, as it should.
+            (S::Running | S::Locked, Process::Ended(_) | Process::Alive) => {}
+        }
+    }
+
+    /// Its process ended and it never became Running. If that was the fault of an instance that vanished,
+    /// it is placed again as it is: an unlock would cost its user an attempt.
+    fn place_again(&mut self, uuid: ContainerUuid, ended: &EndedProcess) {
+        match ended.why {
+            EndedWhy::Exited => self.act(Action::Unlock(uuid, UnlockReason::ProcessEnded)),
+            EndedWhy::InstanceGone => self.act(Action::Forget(uuid, true)),
+        }
+    }
+
+    fn poll_is_later_than(&self, ended: &EndedProcess) -> bool {
+        self.queue.polled_at.is_some_and(|polled| polled > ended.at)
+    }
+
+    /// Running, and on no worker: believed only when every worker has answered and two complete listings
+    /// that began after the first poll have shown no other.
+    fn cancel_if_nowhere(&mut self, entry: &Entry) {
+        let first_poll = self.queue.first_poll_began;
+        let proofs = self.pool.listings.iter().filter(|began| Some(**began) > first_poll).count();
+        let polled_since = self.queue.polled_at > self.pool.listings.first().copied();
+        if proofs >= 2 && polled_since && !self.has_unknown_workers {
+            let standing = entry.record.standing();
+            self.act(Action::Cancel(entry.record.uuid, CancelReason::NotOnAnyWorker, standing));
+        }
+    }
+
+    fn cancel_if_unsuitable(&mut self, entry: &Entry) {
+        if let Fit::Nowhere(why) = &entry.fit
+            && !self.may_run_on_unknown_worker(entry)
+        {
+            let reason = CancelReason::NoSuitableType(why.to_string());
+            self.act(Action::Cancel(entry.record.uuid, reason, entry.record.standing()));
+        }
+    }
+
+    fn kill(&mut self, uuid: ContainerUuid, known: &Processes<'_>, reason: KillReason) {
+        if known.can_be_killed > 0 {
+            self.act(Action::Kill(uuid, reason));
+        }
+    }
+
+    /// Processes of containers that are not in the queue: killed only when the controller itself says that
+    /// it does not know them. A record that is another dispatcher's, or cannot be decoded, is left alone.
+    fn reconcile_orphans(&mut self) {
+        let orphans: Vec<_> =
+            self.processes.iter().filter(|(uuid, _)| self.queue.get(**uuid).is_none()).collect();
+        let orphans: Vec<_> = orphans.into_iter().map(|(uuid, known)| (*uuid, known.clone())).collect();
+        for (uuid, known) in orphans {
+            if self.queue.unreadable.contains_key(&uuid) {
+                continue;
+            }
+            match (self.queue.looked.get(&uuid), known.alive) {
+                (_, 0) => self.act(Action::Forget(uuid, true)),
+                (Some(LookOutcome::Absent), _) => self.kill(uuid, &known, KillReason::NotInQueue),
+                (Some(LookOutcome::Foreign), _) => {}
+                (None, _) => self.act(Action::Look(uuid)),
+            }
+        }
+    }
+}

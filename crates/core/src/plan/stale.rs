@@ -1,0 +1,38 @@
+//! What must not be decided yet after a start: locks and processes that an earlier dispatcher left.
+
+use crate::container::ContainerState;
+use crate::policy::Policy;
+use crate::pool::PoolSnapshot;
+use crate::queue::{Entry, QueueSnapshot};
+use crate::time::{Timestamp, after};
+
+/// How far the start has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// No successful poll, or no complete listing yet: nothing at all is decided.
+    NotStarted,
+    /// Some worker's processes are not known yet: nothing is placed for a while.
+    WaitingForWorkers,
+    /// Everything else.
+    Scheduling,
+}
+
+pub(super) fn phase(queue: &QueueSnapshot, pool: &PoolSnapshot, policy: &Policy, now: Timestamp) -> Phase {
+    let (Some(polled), Some(listed)) = (queue.first_poll_began, pool.first_listing) else {
+        return Phase::NotStarted;
+    };
+    let patience_ends = after(polled.max(listed), policy.stale_lock_timeout);
+    if pool.has_unknown_workers() && now < patience_ends {
+        Phase::WaitingForWorkers
+    } else {
+        Phase::Scheduling
+    }
+}
+
+impl super::Round<'_> {
+    /// It was Locked before our start and may have a process on a worker that has not answered yet:
+    /// started elsewhere it could run twice.
+    pub(super) fn may_run_on_unknown_worker(&self, entry: &Entry) -> bool {
+        self.has_unknown_workers && entry.locked_before_start && entry.record.state == ContainerState::Locked
+    }
+}

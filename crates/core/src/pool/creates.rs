@@ -1,0 +1,186 @@
+//! Creates in flight. Each is counted once, whatever shows it first, its answer or a listing: the
+//! instance's secret is the key that both carry.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::holds::{Census, Gate, QuotaReason};
+use super::{Effect, Fact, PauseReason, Pool};
+use crate::id::ContainerUuid;
+use crate::instance::{Instance, InstanceType};
+use crate::ports::{CloudError, CloudErrorKind};
+use crate::secret::Secret;
+use crate::time::{Timestamp, after};
+use crate::worker::State;
+
+/// A create whose outcome is unknown is given up by a listing that began this long after its failure.
+const LISTING_LAG: Duration = Duration::from_secs(60);
+
+/// Which create; grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CreateId(pub u64);
+
+/// A create that was sent and has not become a worker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PendingCreate {
+    /// Which type.
+    pub instance_type: Arc<InstanceType>,
+    /// The secret that its instance will carry.
+    pub secret: Secret,
+    /// When it was sent.
+    pub since: Timestamp,
+    /// Its outcome is unknown since then.
+    pub doubtful: Option<Timestamp>,
+}
+
+/// Why a create is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CreateRefusal {
+    /// The gate of its type is not open.
+    Gate(Gate),
+}
+
+impl CreateRefusal {
+    /// For metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gate(Gate::Open) => "gate is open",
+            Self::Gate(Gate::Paused(PauseReason::RateLimit)) => "rate limit",
+            Self::Gate(Gate::Paused(PauseReason::CreatesInFlight)) => {
+                "reached MaxConcurrentInstanceCreateOps"
+            }
+            Self::Gate(Gate::Paused(PauseReason::RunnerUnreadable)) => "runner cannot be read",
+            Self::Gate(Gate::Paused(PauseReason::BootsFail)) => "instances of this offering do not boot",
+            Self::Gate(Gate::Paused(PauseReason::CreateFailed)) => "the last create failed",
+            Self::Gate(Gate::Paused(PauseReason::NearQuota)) => "near the account's limit",
+            Self::Gate(Gate::AtQuota(QuotaReason::Account)) => "account limit",
+            Self::Gate(Gate::AtQuota(QuotaReason::MaxInstances)) => "MaxInstances reached",
+            Self::Gate(Gate::AtCapacity(_)) => "the cloud has no capacity",
+        }
+    }
+}
+
+impl Pool {
+    /// Whether an instance of that type may be created now, all limits considered.
+    pub fn gate(&self, it: &InstanceType, now: Timestamp) -> Gate {
+        self.gate_by(it, &self.census(), now)
+    }
+
+    pub(super) fn gate_by(&self, it: &InstanceType, census: &Census, now: Timestamp) -> Gate {
+        let most = self.policy.max_instances as usize;
+        if most > 0 && census.total() >= most {
+            return Gate::AtQuota(QuotaReason::MaxInstances);
+        }
+        if !self.runner_readable {
+            return Gate::Paused(PauseReason::RunnerUnreadable);
+        }
+        let gate = self.holds.gate(it, census, now);
+        let slots = self.policy.max_concurrent_creates as usize;
+        if gate == Gate::Open && slots > 0 && self.creates_in_flight() >= slots {
+            return Gate::Paused(PauseReason::CreatesInFlight);
+        }
+        gate
+    }
+
+    /// Creates whose call has not answered.
+    pub(super) fn creates_in_flight(&self) -> usize {
+        self.creates.values().filter(|create| create.doubtful.is_none()).count()
+    }
+
+    /// Counts workers in any state and pending creates. O(workers).
+    pub(super) fn census(&self) -> Census {
+        let mut census = Census::default();
+        for slot in self.workers.values() {
+            let ready = slot.view.state.is_ready();
+            census.ready += usize::from(ready);
+            let market =
+                slot.view.instance_type.as_ref().map_or(crate::instance::Market::OnDemand, |it| it.market());
+            *census.by_market.entry(market).or_default() += 1;
+            if let (State::Booting, Some(it)) = (slot.view.state, &slot.view.instance_type) {
+                *census.booting.entry(it.offering()).or_default() += 1;
+            }
+        }
+        for create in self.creates.values() {
+            *census.by_market.entry(create.instance_type.market()).or_default() += 1;
+            *census.pending.entry(create.instance_type.offering()).or_default() += 1;
+        }
+        census
+    }
+
+    /// Sends a create; `secret` is fresh from the system's random source.
+    ///
+    /// # Errors
+    /// If the type's gate is not open.
+    pub fn create(
+        &mut self,
+        it: Arc<InstanceType>,
+        container: ContainerUuid,
+        secret: Secret,
+        now: Timestamp,
+    ) -> Result<Vec<Effect>, CreateRefusal> {
+        match self.gate(&it, now) {
+            Gate::Open => {}
+            gate => return Err(CreateRefusal::Gate(gate)),
+        }
+        self.sequence += 1;
+        let id = CreateId(self.sequence);
+        self.holds.sent(&it, now);
+        let fact = Fact::Creating { type_name: it.name.clone(), container };
+        self.creates.insert(id, PendingCreate { instance_type: it, secret, since: now, doubtful: None });
+        Ok(vec![Effect::Tell(fact), Effect::Create(id)])
+    }
+
+    /// A create in flight.
+    pub fn pending(&self, id: CreateId) -> Option<&PendingCreate> {
+        self.creates.get(&id)
+    }
+
+    /// Takes a create's answer. A listing may have shown the instance before: then this is no news.
+    pub fn create_finished(
+        &mut self,
+        id: CreateId,
+        answer: Result<Instance, CloudError>,
+        now: Timestamp,
+    ) -> Vec<Effect> {
+        match answer {
+            Ok(instance) => {
+                if let Some(create) = self.creates.remove(&id) {
+                    self.holds.succeeded(&create.instance_type);
+                }
+                self.appear(instance, true, now)
+            }
+            Err(error) => self.create_failed(id, &error, now),
+        }
+    }
+
+    fn create_failed(&mut self, id: CreateId, error: &CloudError, now: Timestamp) -> Vec<Effect> {
+        let Some(create) = self.creates.get_mut(&id) else { return Vec::new() };
+        let it = Arc::clone(&create.instance_type);
+        let mut effects = Vec::new();
+        if error.kind == CloudErrorKind::Unknown {
+            create.doubtful = Some(now);
+            effects.push(Effect::SyncBy(after(now, LISTING_LAG)));
+        } else {
+            self.creates.remove(&id);
+        }
+        let census = self.census();
+        effects.extend(self.holds.failed(&it, error, &census, now).into_iter().map(Effect::Tell));
+        effects
+    }
+
+    /// The pending create of an instance with that secret: it has become a worker.
+    pub(super) fn claim(&mut self, secret: Option<&Secret>) -> Option<PendingCreate> {
+        let secret = secret?;
+        let id = self.creates.iter().find(|(_, create)| create.secret == *secret).map(|(id, _)| *id)?;
+        let create = self.creates.remove(&id)?;
+        self.holds.succeeded(&create.instance_type);
+        Some(create)
+    }
+
+    /// A complete listing that began then has shown all there is: doubtful creates it lacks came to nothing.
+    pub(super) fn give_up_doubtful(&mut self, listing_began: Timestamp) {
+        self.creates.retain(|_, create| {
+            create.doubtful.is_none_or(|failed| listing_began < after(failed, LISTING_LAG))
+        });
+    }
+}

@@ -1,0 +1,156 @@
+//! What listings mean: instances that appear, change, and are gone.
+//!
+//! ```text
+//!   absent from a listing that began after our last news of it
+//!        │ destroy was acknowledged before it began ───────────────► gone
+//!        ▼
+//!     missing: nothing is placed there, probed at once, second listing 15 s later
+//!        │ a probe succeeds, or a listing shows it ─► no longer missing
+//!        ▼ absent again
+//!      gone, and its processes with it
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Effect, EndedProcess, EndedWhy, Fact, Pool, Slot};
+use crate::id::InstanceId;
+use crate::instance::Instance;
+use crate::time::{Timestamp, after, since};
+use crate::worker::{Event, Machine, State};
+
+/// A second look after this long.
+const SECOND_LOOK: Duration = Duration::from_secs(15);
+/// A listing may lag behind a create this long: absence proves nothing before.
+const LISTING_LAG: Duration = Duration::from_secs(60);
+
+/// What Pool says to the news that an instance is absent from a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GoneReply {
+    /// It is gone: forget it.
+    Confirmed,
+    /// Not proven yet: tell again if the next listing lacks it too.
+    Suspected,
+}
+
+impl Pool {
+    /// A listing, or a create's answer, shows an instance. Known ones are no news.
+    pub fn appeared(&mut self, instance: Instance, now: Timestamp) -> Vec<Effect> {
+        self.appear(instance, false, now)
+    }
+
+    pub(super) fn appear(&mut self, instance: Instance, ours: bool, now: Timestamp) -> Vec<Effect> {
+        let secret = self.policy.tag_keys.secret_of(&instance.tags);
+        let claimed = self.claim(secret.as_ref()).is_some();
+        if self.workers.contains_key(&instance.id) {
+            return Vec::new();
+        }
+        let ours = ours || claimed;
+        // The actor makes the same machine from the same instance; this one is for its first view.
+        let (machine, _) = Machine::new(instance.clone(), ours, Arc::clone(&self.policy), now);
+        let view = Arc::new(machine.view());
+        self.pacer.schedule(&instance.id, view.next_probe);
+        let slot = Slot {
+            view,
+            instance: instance.clone(),
+            sent: Default::default(),
+            missing: None,
+            last_absent: None,
+            listed: !ours,
+        };
+        self.workers.insert(instance.id.clone(), slot);
+        let census = self.census();
+        self.holds.recount(&census);
+        vec![Effect::Tell(Fact::Appeared { instance: instance.clone(), ours }), Effect::Spawn(instance, ours)]
+    }
+
+    /// A listing shows a known instance with another address, other tags or prices.
+    pub fn changed(&mut self, instance: Instance, now: Timestamp) -> Vec<Effect> {
+        let Some(slot) = self.workers.get_mut(&instance.id) else {
+            return self.appeared(instance, now);
+        };
+        slot.instance = instance.clone();
+        slot.listed = true;
+        let id = instance.id.clone();
+        vec![self.command(&id, Event::Updated(instance))]
+    }
+
+    /// A listing that began then lacks a known instance.
+    pub fn gone(&mut self, id: &InstanceId, began: Timestamp, now: Timestamp) -> (GoneReply, Vec<Effect>) {
+        let Some(slot) = self.workers.get_mut(id) else { return (GoneReply::Confirmed, Vec::new()) };
+        slot.last_absent = Some(began);
+        let view = &slot.view;
+        let destroyed = view.destroy_acknowledged && view.destroy_called.is_some_and(|called| began > called);
+        if destroyed {
+            return (GoneReply::Confirmed, self.remove(id, now));
+        }
+        let lag = if slot.listed { Duration::ZERO } else { LISTING_LAG };
+        let last_news = view.last_success.unwrap_or(view.appeared).max(after(view.appeared, lag));
+        if began <= last_news {
+            return (GoneReply::Suspected, Vec::new());
+        }
+        match slot.missing {
+            Some(first) if began > first && view.last_success.is_none_or(|success| success <= first) => {
+                (GoneReply::Confirmed, self.remove(id, now))
+            }
+            _ => {
+                slot.missing = Some(began);
+                let probe = self.command(id, Event::Missing);
+                (GoneReply::Suspected, vec![probe, Effect::SyncBy(after(now, SECOND_LOOK))])
+            }
+        }
+    }
+
+    fn remove(&mut self, id: &InstanceId, now: Timestamp) -> Vec<Effect> {
+        let Some(slot) = self.workers.remove(id) else { return Vec::new() };
+        self.pacer.schedule(id, None);
+        let processes =
+            slot.view.processes.iter().map(|process| process.uuid).chain(slot.sent.keys().copied());
+        for uuid in processes {
+            let process = EndedProcess { uuid, at: now, instance: id.clone(), why: EndedWhy::InstanceGone };
+            self.ended.insert(uuid, process);
+        }
+        let census = self.census();
+        self.holds.recount(&census);
+        let after_shutdown = slot.view.destroy_called.map(|called| since(now, called));
+        let fact = Fact::Disappeared {
+            instance: id.clone(),
+            type_name: slot.view.type_name.clone(),
+            state: slot.view.state,
+            after_shutdown,
+        };
+        vec![Effect::Tell(fact), Effect::Stop(id.clone())]
+    }
+
+    /// A complete listing that began then has been reported: what it did not lack is not missing, and what
+    /// is being shut down is still there.
+    pub fn listing_finished(&mut self, began: Timestamp) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.first_listing.is_none() {
+            self.first_listing = Some(began);
+            effects.push(Effect::Tell(Fact::FirstListing(self.workers.len())));
+        }
+        self.listings.push(began);
+        let surplus = self.listings.len().saturating_sub(2);
+        self.listings.drain(..surplus);
+        self.give_up_doubtful(began);
+        let census = self.census();
+        self.holds.recount(&census);
+        let mut still_listed = Vec::new();
+        for (id, slot) in &mut self.workers {
+            let was_shown = slot.last_absent != Some(began) && slot.view.appeared <= began;
+            if !was_shown {
+                continue;
+            }
+            slot.missing = None;
+            slot.listed = true;
+            if slot.view.state == State::Shutdown {
+                still_listed.push(id.clone());
+            }
+        }
+        for id in still_listed {
+            effects.push(self.command(&id, Event::StillListed(began)));
+        }
+        effects
+    }
+}

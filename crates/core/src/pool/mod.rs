@@ -1,0 +1,406 @@
+//! The pool: all workers as we know them, creates in flight, holds, and processes that have ended.
+//!
+//! ```text
+//!   cloud's listing ─► inventory ─┐
+//!   create's answer ─► creates ───┼─► workers (view + what was sent and not yet confirmed) ─► snapshot
+//!   worker's views ───────────────┘        │
+//!                     holds ─► gates       └─► pacer (who is probed next) · outage (whose fault is silence)
+//! ```
+//! Pool is the only sender of commands to a worker. A container counts on a worker from the moment its
+//! start is sent; the worker's view never undoes that before the worker has seen the command.
+//!
+//! Never does: I/O, choosing what to create or start (that is `plan`), talking to a VM.
+
+mod creates;
+mod holds;
+mod inventory;
+mod outage;
+mod pacer;
+mod snapshot;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use creates::{CreateId, CreateRefusal, PendingCreate};
+pub use holds::{Gate, PauseReason, QuotaReason};
+pub use inventory::GoneReply;
+pub use snapshot::{EndedProcess, EndedWhy, PoolSnapshot, WorkerSnapshot};
+
+use crate::id::{ContainerUuid, InstanceId, TypeName};
+use crate::instance::{IdleBehavior, Instance, Offering};
+use crate::policy::Policy;
+use crate::ports::CloudError;
+use crate::time::{Timestamp, since};
+use crate::worker::{self, Event, KillReason, ShutdownReason, State, View};
+use holds::Holds;
+use outage::Outage;
+use pacer::Pacer;
+
+/// What Pool wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Order this create.
+    Create(CreateId),
+    /// Start a worker for an instance that has appeared; true = created by this process.
+    Spawn(Instance, bool),
+    /// Send this to a worker; the number comes back with its views.
+    Command(InstanceId, u64, Event),
+    /// Stop this worker: its instance is gone.
+    Stop(InstanceId),
+    /// List the cloud's instances no later than then.
+    SyncBy(Timestamp),
+    /// Tell the operator.
+    Tell(Fact),
+}
+
+/// What happened, for logs and metrics.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// A create is sent.
+    Creating {
+        /// Which type.
+        type_name: TypeName,
+        /// For which container.
+        container: ContainerUuid,
+    },
+    /// A create failed.
+    CreateFailed {
+        /// Which type.
+        type_name: TypeName,
+        /// How.
+        error: CloudError,
+    },
+    /// No more creates there until fewer instances exist, or a retry is due.
+    QuotaHold {
+        /// Which type was refused.
+        type_name: TypeName,
+        /// How many instances there were in its scope.
+        instances: usize,
+        /// When one create is tried again.
+        retry_at: Timestamp,
+    },
+    /// No creates there for a while.
+    CapacityHold {
+        /// Which type was refused.
+        type_name: TypeName,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// No creates at all for a while.
+    RateHold {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Booting failed too often: creates of that offering are rationed.
+    BootsFail {
+        /// Which.
+        offering: Offering,
+        /// How often in a row.
+        failures: u32,
+        /// When the next may be tried.
+        until: Timestamp,
+    },
+    /// An instance has appeared.
+    Appeared {
+        /// Which, with its tags.
+        instance: Instance,
+        /// Created by this process.
+        ours: bool,
+    },
+    /// An instance is gone.
+    Disappeared {
+        /// Which.
+        instance: InstanceId,
+        /// By its tag.
+        type_name: Option<TypeName>,
+        /// In which state we had it.
+        state: State,
+        /// How long after the last destroy call; `None` = none was made.
+        after_shutdown: Option<std::time::Duration>,
+    },
+    /// Silence of so many is a fault of ours: none is destroyed.
+    OutageBegan {
+        /// How many are silent.
+        silent: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// One answers again, or it has lasted too long: destroying goes on.
+    OutageEnded,
+    /// A worker is to be shut down because it is silent.
+    Unresponsive(InstanceId, worker::Silence),
+    /// The first complete listing.
+    FirstListing(usize),
+}
+
+/// Why Pool does not do what it was asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Refusal {
+    /// No such instance.
+    NoSuchInstance,
+    /// No worker has such a process.
+    NoSuchProcess,
+    /// The container has a process already.
+    AlreadyRunning,
+    /// The worker does not take containers now.
+    NotPlaceable,
+    /// The worker itself refused.
+    Worker(worker::Refusal),
+}
+
+impl Refusal {
+    /// For metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSuchInstance => "no such instance",
+            Self::NoSuchProcess => "no such process",
+            Self::AlreadyRunning => "container has a process already",
+            Self::NotPlaceable => "worker does not take containers now",
+            Self::Worker(refusal) => refusal.as_str(),
+        }
+    }
+}
+
+/// A worker in the table.
+#[derive(Debug)]
+struct Slot {
+    view: Arc<View>,
+    instance: Instance,
+    /// Containers whose start was sent and not yet confirmed by a view, with the command's number.
+    sent: BTreeMap<ContainerUuid, u64>,
+    /// A listing that began then lacked it.
+    missing: Option<Timestamp>,
+    /// The last listing that lacked it began then.
+    last_absent: Option<Timestamp>,
+    /// Whether any listing has shown it.
+    listed: bool,
+}
+
+/// The pool's state. Mutated by the Pool actor alone.
+#[derive(Debug)]
+pub struct Pool {
+    policy: Arc<Policy>,
+    workers: BTreeMap<InstanceId, Slot>,
+    creates: BTreeMap<CreateId, PendingCreate>,
+    ended: BTreeMap<ContainerUuid, EndedProcess>,
+    /// The worker of a container's last attempt, if that came to nothing.
+    last_failed: BTreeMap<ContainerUuid, InstanceId>,
+    holds: Holds,
+    outage: Outage,
+    pacer: Pacer,
+    /// When the last complete listings began, latest last.
+    listings: Vec<Timestamp>,
+    first_listing: Option<Timestamp>,
+    sequence: u64,
+    runner_readable: bool,
+}
+
+impl Pool {
+    /// An empty pool; `quota_groups` by offering, as the driver has them.
+    pub fn new(policy: Arc<Policy>, quota_groups: BTreeMap<Offering, String>) -> Self {
+        Self {
+            workers: BTreeMap::new(),
+            creates: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            last_failed: BTreeMap::new(),
+            holds: Holds::new(quota_groups),
+            outage: Outage::default(),
+            pacer: Pacer::default(),
+            listings: Vec::new(),
+            first_listing: None,
+            sequence: 0,
+            runner_readable: true,
+            policy,
+        }
+    }
+
+    /// Whether the runner that is to be deployed can be read: no creates while it cannot.
+    pub fn set_runner_readable(&mut self, readable: bool) {
+        self.runner_readable = readable;
+    }
+
+    fn command(&mut self, id: &InstanceId, event: Event) -> Effect {
+        self.sequence += 1;
+        Effect::Command(id.clone(), self.sequence, event)
+    }
+
+    // -------------------------------------------------------------- processes
+
+    /// Sends a start: from now on the container counts as a process there.
+    ///
+    /// # Errors
+    /// If the worker cannot take it, as far as we know, or the container has a process somewhere.
+    pub fn start(&mut self, uuid: ContainerUuid, id: &InstanceId) -> Result<Vec<Effect>, Refusal> {
+        let slot = self.workers.get(id).ok_or(Refusal::NoSuchInstance)?;
+        if self.workers.values().any(|slot| slot.has(uuid)) || self.ended.contains_key(&uuid) {
+            return Err(Refusal::AlreadyRunning);
+        }
+        if !slot.view.state.is_ready() || slot.view.behavior != IdleBehavior::Run || slot.missing.is_some() {
+            return Err(Refusal::NotPlaceable);
+        }
+        let effect = self.command(id, Event::StartRequested(uuid));
+        let number = self.sequence;
+        if let Some(slot) = self.workers.get_mut(id) {
+            slot.sent.insert(uuid, number);
+        }
+        Ok(vec![effect])
+    }
+
+    /// The worker refused a start that was sent with that number.
+    pub fn start_refused(&mut self, uuid: ContainerUuid, id: &InstanceId, number: u64) {
+        if let Some(slot) = self.workers.get_mut(id)
+            && slot.sent.get(&uuid) == Some(&number)
+        {
+            slot.sent.remove(&uuid);
+        }
+    }
+
+    /// Sends a kill to each worker that has a process of that container.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn kill(&mut self, uuid: ContainerUuid, reason: &KillReason) -> Result<Vec<Effect>, Refusal> {
+        let holders: Vec<_> =
+            self.workers.iter().filter(|(_, slot)| slot.has(uuid)).map(|(id, _)| id.clone()).collect();
+        if holders.is_empty() {
+            return Err(Refusal::NoSuchProcess);
+        }
+        Ok(holders.iter().map(|id| self.command(id, Event::KillRequested(uuid, reason.clone()))).collect())
+    }
+
+    /// Forgets an ended process; `fruitful` = its container had left the state Locked.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn forget(&mut self, uuid: ContainerUuid, fruitful: bool) -> Result<Vec<Effect>, Refusal> {
+        let ended = self.ended.remove(&uuid).ok_or(Refusal::NoSuchProcess)?;
+        if fruitful {
+            self.last_failed.remove(&uuid);
+        } else {
+            self.last_failed.insert(uuid, ended.instance.clone());
+        }
+        let there = self.workers.contains_key(&ended.instance);
+        let judged = Event::StartJudged { uuid, fruitful };
+        Ok(if there { vec![self.command(&ended.instance, judged)] } else { Vec::new() })
+    }
+
+    /// The container is no longer in the queue: what was remembered of its attempts goes.
+    pub fn forget_container(&mut self, uuid: ContainerUuid) {
+        self.last_failed.remove(&uuid);
+    }
+
+    // -------------------------------------------------------------- workers
+
+    /// Takes a worker's new view; `applied` = the number of the last command it has seen; `ended` =
+    /// processes that have ended since its last view. O(log workers).
+    pub fn worker_changed(
+        &mut self,
+        view: Arc<View>,
+        applied: u64,
+        ended: &[ContainerUuid],
+        now: Timestamp,
+    ) -> Vec<Effect> {
+        let id = view.id.clone();
+        let Some(slot) = self.workers.get_mut(&id) else { return Vec::new() };
+        slot.sent.retain(|_, number| *number > applied);
+        for uuid in ended {
+            let process = EndedProcess { uuid: *uuid, at: now, instance: id.clone(), why: EndedWhy::Exited };
+            self.ended.insert(*uuid, process);
+        }
+        self.pacer.schedule(&id, view.next_probe);
+        let answered = view.last_success > slot.view.last_success;
+        slot.view = view;
+        let mut effects = Vec::new();
+        if answered {
+            self.outage.answered(now, &mut effects);
+        }
+        self.judge_silence(now, &mut effects);
+        effects
+    }
+
+    /// The boot outcome of an instance: failures ration the creates of its offering.
+    pub fn booted(&mut self, id: &InstanceId, success: bool, now: Timestamp) -> Vec<Effect> {
+        let Some(it) = self.workers.get(id).and_then(|slot| slot.view.instance_type.clone()) else {
+            return Vec::new();
+        };
+        self.holds.booted(&it.offering(), success, now).into_iter().map(Effect::Tell).collect()
+    }
+
+    /// Sets the operator's wish.
+    ///
+    /// # Errors
+    /// If there is no such instance.
+    pub fn set_behavior(&mut self, id: &InstanceId, behavior: IdleBehavior) -> Result<Vec<Effect>, Refusal> {
+        if !self.workers.contains_key(id) {
+            return Err(Refusal::NoSuchInstance);
+        }
+        Ok(vec![self.command(id, Event::BehaviorSet(behavior))])
+    }
+
+    /// Asks a worker to shut its instance down.
+    ///
+    /// # Errors
+    /// If there is no such instance, or a start has just been sent to it.
+    pub fn shut_down(&mut self, id: &InstanceId, reason: ShutdownReason) -> Result<Vec<Effect>, Refusal> {
+        let slot = self.workers.get(id).ok_or(Refusal::NoSuchInstance)?;
+        let by_operator = matches!(reason, ShutdownReason::Operator(_));
+        if !by_operator && !slot.sent.is_empty() {
+            return Err(Refusal::NotPlaceable);
+        }
+        Ok(vec![self.command(id, Event::ShutdownRequested(reason))])
+    }
+
+    fn judge_silence(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let views = self.workers.values().map(|slot| &*slot.view);
+        let dead = self.outage.judge(views, self.policy.timeout_probe, now, effects);
+        for (id, silence) in dead {
+            let reason = match silence {
+                worker::Silence::NeverReady => ShutdownReason::BootTimeout,
+                worker::Silence::Unresponsive => ShutdownReason::Unresponsive,
+            };
+            effects.push(Effect::Tell(Fact::Unresponsive(id.clone(), silence)));
+            let command = self.command(&id, Event::ShutdownRequested(reason));
+            effects.push(command);
+        }
+    }
+
+    // -------------------------------------------------------------- time
+
+    /// Grants the probes that are due and within the rate; renews judgements that depend on time.
+    pub fn tick(&mut self, now: Timestamp) -> Vec<Effect> {
+        let rate = self.policy.probe_rate(self.workers.len());
+        let granted = self.pacer.grant(rate, now);
+        let mut effects: Vec<_> = granted.iter().map(|id| self.command(id, Event::ProbeGranted)).collect();
+        if self.outage.is_on() {
+            self.judge_silence(now, &mut effects);
+        }
+        self.holds.expire(now);
+        effects
+    }
+
+    /// When [`Pool::tick`] is due next.
+    pub fn wakes_at(&self, now: Timestamp) -> Option<Timestamp> {
+        [self.pacer.wakes_at(), self.holds.next_end(now)].into_iter().flatten().min()
+    }
+
+    /// Greatest and median age of the last successful probe over workers in service, in seconds.
+    pub fn probe_ages(&self, now: Timestamp) -> (f64, f64) {
+        let in_service = self.workers.values().filter(|slot| slot.view.state != State::Shutdown);
+        let mut ages: Vec<_> = in_service
+            .filter_map(|slot| slot.view.last_success)
+            .map(|at| since(now, at).as_secs_f64())
+            .collect();
+        ages.sort_by(f64::total_cmp);
+        let median = ages.get(ages.len() / 2).copied().unwrap_or(0.0);
+        (ages.last().copied().unwrap_or(0.0), median)
+    }
+}
+
+impl Slot {
+    fn has(&self, uuid: ContainerUuid) -> bool {
+        self.sent.contains_key(&uuid) || self.view.processes.iter().any(|process| process.uuid == uuid)
+    }
+}

@@ -1,0 +1,104 @@
+//! One container of interest.
+
+use std::sync::Arc;
+
+use super::operation::Operation;
+use crate::container::{ContainerState, MountNeeds, Record};
+use crate::fit::{self, Resources, Unsuitable};
+use crate::instance::InstanceType;
+use crate::policy::Policy;
+use crate::time::Timestamp;
+
+/// Whether and where a container can run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fit {
+    /// Its mounts have not been read yet.
+    Unsized,
+    /// These types, the most preferred first; never empty.
+    Types(Arc<[Arc<InstanceType>]>),
+    /// Nowhere, and why.
+    Nowhere(Unsuitable),
+}
+
+/// One container of interest: the controller's record and what we know beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The last good picture of the record.
+    pub record: Record,
+    /// What it needs of an instance; zero while unsized.
+    pub needs: Resources,
+    /// Whether and where it can run.
+    pub fit: Fit,
+    /// When a poll of this process first showed it.
+    pub first_seen: Timestamp,
+    /// What we are changing about it now.
+    pub operation: Option<Operation>,
+    /// The last operation failed and so did the read after it: nothing is decided until a poll tells.
+    pub uncertain: bool,
+    /// The record at the last poll could not be decoded: where and why.
+    pub unreadable: Option<String>,
+    /// It was Locked by our token before this process had locked anything.
+    pub locked_before_start: bool,
+    /// How often this process has unlocked it.
+    pub unlocks: u32,
+    /// One more unlock would use up its dispatch attempts: it stays locked.
+    pub attempts_nearly_used: bool,
+    /// When the last operation ended in failure or refusal: the next waits a moment.
+    pub last_failure: Option<Timestamp>,
+    /// Stamp of the last local change.
+    pub(super) changed: u64,
+}
+
+impl Entry {
+    pub(super) fn new(record: Record, first_seen: Timestamp, locked_before_start: bool) -> Self {
+        Self {
+            record,
+            needs: Resources::default(),
+            fit: Fit::Unsized,
+            first_seen,
+            operation: None,
+            uncertain: false,
+            unreadable: None,
+            locked_before_start,
+            unlocks: 0,
+            attempts_nearly_used: false,
+            last_failure: None,
+            changed: 0,
+        }
+    }
+
+    /// An entry as a poll would make it, sized: for tests and benchmarks of whoever reads snapshots.
+    pub fn sized(record: Record, mounts: MountNeeds, policy: &Policy, first_seen: Timestamp) -> Self {
+        let mut entry = Self::new(record, first_seen, false);
+        entry.size(mounts, policy);
+        entry
+    }
+
+    /// Computes needs and eligible types.
+    pub(super) fn size(&mut self, mounts: MountNeeds, policy: &Policy) {
+        self.needs = fit::needs(&self.record, mounts, &policy.sizing);
+        self.fit = match fit::eligible_types(&policy.catalog, &self.needs, &self.record, &policy.sizing) {
+            Ok(types) => Fit::Types(types.into()),
+            Err(why) => Fit::Nowhere(why),
+        };
+    }
+
+    /// The eligible types, the most preferred first; empty if unsized or nowhere.
+    pub fn types(&self) -> &[Arc<InstanceType>] {
+        match &self.fit {
+            Fit::Types(types) => types,
+            Fit::Unsized | Fit::Nowhere(_) => &[],
+        }
+    }
+
+    /// Whether nothing may be decided about it now: it is being changed, or we do not know how it stands.
+    pub fn is_hands_off(&self) -> bool {
+        self.operation.is_some() || self.uncertain || self.unreadable.is_some()
+    }
+
+    /// Wants to run and has not ended.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.record.state, ContainerState::Queued | ContainerState::Locked)
+            && self.record.priority > 0
+    }
+}

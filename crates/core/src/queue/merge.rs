@@ -1,0 +1,147 @@
+//! What a finished poll means to the queue.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::entry::Entry;
+use super::{DropReason, Fit, Poll, Queue, QueueFact};
+use crate::container::{ContainerState, MountNeeds, Record};
+use crate::id::ContainerUuid;
+use crate::policy::Policy;
+use crate::time::Timestamp;
+
+impl Queue {
+    /// Takes a complete poll in. Costs O(containers × log).
+    ///
+    /// The local-change rule: an entry with an operation in flight, or stamped since the poll began, is
+    /// neither overwritten nor dropped.
+    pub fn merge(&mut self, poll: Poll, now: Timestamp) -> Vec<QueueFact> {
+        let mut facts = Vec::new();
+        let first = self.polled_at.is_none();
+        self.drop_absent(&poll, &mut facts);
+        self.take_unreadable(&poll, &mut facts);
+        for (uuid, record) in poll.seen {
+            self.looked.remove(&uuid);
+            self.take_record(record, poll.stamp, first, now, &mut facts);
+        }
+        self.first_poll_began.get_or_insert(poll.began);
+        self.polled_at = Some(poll.began);
+        facts
+    }
+
+    fn is_newer_than(&self, uuid: ContainerUuid, stamp: u64) -> bool {
+        self.entries.get(&uuid).is_some_and(|entry| entry.operation.is_some() || entry.changed > stamp)
+    }
+
+    /// Drops what is proven deleted, and what fell off the end of a short answer.
+    fn drop_absent(&mut self, poll: &Poll, facts: &mut Vec<QueueFact>) {
+        let shown = |uuid| poll.seen.contains_key(uuid) || poll.unreadable.contains_key(uuid);
+        let mut gone = Vec::new();
+        for (uuid, entry) in self.entries.iter().filter(|(uuid, _)| !shown(uuid)) {
+            let reason = if poll.deleted.contains(uuid) {
+                DropReason::Deleted
+            } else if entry.record.state == ContainerState::Queued && !poll.available_is_complete {
+                DropReason::BeyondHorizon
+            } else {
+                // Final, or poisoned without a name: the scheduler, or the next poll, decides.
+                continue;
+            };
+            gone.push((*uuid, entry.record.state, reason));
+        }
+        for (uuid, state, reason) in gone {
+            if !self.is_newer_than(uuid, poll.stamp) {
+                self.entries.remove(&uuid);
+                facts.push(QueueFact::Dropped { uuid, state, reason });
+            }
+        }
+    }
+
+    fn take_unreadable(&mut self, poll: &Poll, facts: &mut Vec<QueueFact>) {
+        self.unreadable = poll.unreadable.clone();
+        for (uuid, reason) in &poll.unreadable {
+            facts.push(QueueFact::Unreadable { uuid: Some(*uuid), reason: reason.clone() });
+            if let Some(entry) = self.entry_mut(*uuid) {
+                entry.unreadable = Some(reason.clone());
+            }
+        }
+        for reason in &poll.nameless {
+            facts.push(QueueFact::Unreadable { uuid: None, reason: reason.clone() });
+        }
+    }
+
+    fn take_record(
+        &mut self,
+        record: Record,
+        stamp: u64,
+        first: bool,
+        now: Timestamp,
+        facts: &mut Vec<QueueFact>,
+    ) {
+        let uuid = record.uuid;
+        if self.is_newer_than(uuid, stamp) {
+            return;
+        }
+        if self.is_foreign(&record) {
+            if let Some(entry) = self.entries.remove(&uuid) {
+                let state = entry.record.state;
+                facts.push(QueueFact::Dropped { uuid, state, reason: DropReason::Foreign });
+            }
+            return;
+        }
+        match self.entry_mut(uuid) {
+            Some(entry) => {
+                if entry.record.state != record.state {
+                    facts.push(QueueFact::StateChanged { uuid, state: record.state });
+                }
+                entry.refresh(record);
+            }
+            None => {
+                let locked_before_start = first && record.state == ContainerState::Locked;
+                self.entries.insert(uuid, Arc::new(Entry::new(record, now, locked_before_start)));
+            }
+        }
+    }
+
+    /// Takes mounts in: sizes the containers, and says which are new. Those that were asked for and have
+    /// neither an answer nor a reason stay unsized: the next poll decides what became of them.
+    pub fn take_mounts(
+        &mut self,
+        mounts: &BTreeMap<ContainerUuid, Result<MountNeeds, String>>,
+        policy: &Policy,
+    ) -> Vec<QueueFact> {
+        let mut facts = Vec::new();
+        for (uuid, answer) in mounts {
+            let Some(entry) = self.entry_mut(*uuid).filter(|entry| entry.fit == Fit::Unsized) else {
+                continue;
+            };
+            match answer {
+                Ok(needs) => {
+                    entry.size(*needs, policy);
+                    facts.push(QueueFact::Added(Arc::clone(&self.entries[uuid])));
+                }
+                Err(reason) => {
+                    entry.unreadable = Some(reason.clone());
+                    self.unreadable.insert(*uuid, reason.clone());
+                    facts.push(QueueFact::Unreadable { uuid: Some(*uuid), reason: reason.clone() });
+                }
+            }
+        }
+        facts
+    }
+}
+
+impl Entry {
+    /// A newer good picture. What sizing depends on does not change while a container waits, but if the
+    /// server says otherwise the container is sized anew.
+    fn refresh(&mut self, record: Record) {
+        let same_size = self.record.runtime_constraints == record.runtime_constraints
+            && self.record.container_image == record.container_image
+            && self.record.scheduling.preemptible == record.scheduling.preemptible;
+        if !same_size {
+            self.fit = Fit::Unsized;
+        }
+        self.record = record;
+        self.uncertain = false;
+        self.unreadable = None;
+    }
+}

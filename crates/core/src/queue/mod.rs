@@ -1,0 +1,184 @@
+//! The queue: the controller's containers of interest, and what we are changing about them.
+//!
+//! ```text
+//!   poll ──► Poll (four questions) ──► Queue::merge ─┐        the local-change rule lives in merge
+//!   lock, unlock, cancel, look ──► Queue::begin ─────┼──► entries ──► snapshot
+//!   answers ──► Queue::answered ─────────────────────┘
+//! ```
+//! **The local-change rule.** Every operation stamps its container when its first call is sent and again
+//! when its last answer is in. A poll notes the stamp at which it began. It never overwrites nor drops
+//! a container with an operation in flight, or one stamped after the poll began: its picture is older.
+//!
+//! Never does: I/O, deciding what should be locked or cancelled (that is `plan`).
+
+mod entry;
+mod merge;
+mod operation;
+mod poll;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+pub use entry::{Entry, Fit};
+pub use operation::{
+    Answer, Call, CancelReason, Finished, LookOutcome, Operation, OperationKind, Outcome, Refusal, Step,
+    UnlockReason,
+};
+pub use poll::{Poll, PollError};
+
+use crate::id::{ContainerUuid, TokenUuid};
+use crate::time::Timestamp;
+
+/// What happened to a container, for logs and metrics.
+#[derive(Debug, Clone, PartialEq)]
+pub enum QueueFact {
+    /// Seen for the first time, and sized.
+    Added(Arc<Entry>),
+    /// Seen in another state than before.
+    StateChanged {
+        /// Which container.
+        uuid: ContainerUuid,
+        /// Its state now.
+        state: crate::container::ContainerState,
+    },
+    /// No longer of interest: why is in the reason.
+    Dropped {
+        /// Which container.
+        uuid: ContainerUuid,
+        /// Its last known state.
+        state: crate::container::ContainerState,
+        /// Why.
+        reason: DropReason,
+    },
+    /// Its record cannot be decoded: it is left alone.
+    Unreadable {
+        /// Which container, if that much can be read.
+        uuid: Option<ContainerUuid>,
+        /// Where in the JSON, and what is wrong there.
+        reason: String,
+    },
+}
+
+/// Why a container is no longer in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DropReason {
+    /// The controller does not know it any more.
+    Deleted,
+    /// Another dispatcher has it.
+    Foreign,
+    /// Fell off the end of a list that was cut short; it comes back when its turn is near.
+    BeyondHorizon,
+    /// The scheduler said so: final, or on hold.
+    Forgotten,
+}
+
+/// The controller's containers of interest. Mutated by the Queue actor alone.
+#[derive(Debug)]
+pub struct Queue {
+    entries: BTreeMap<ContainerUuid, Arc<Entry>>,
+    /// Records that could not be decoded at the last poll, with the reason.
+    unreadable: BTreeMap<ContainerUuid, String>,
+    /// What is known of containers that have a process but no entry.
+    looked: BTreeMap<ContainerUuid, LookOutcome>,
+    /// Looks in flight.
+    looking: BTreeSet<ContainerUuid>,
+    stamp: u64,
+    max_dispatch_attempts: u32,
+    me: Option<TokenUuid>,
+    first_poll_began: Option<Timestamp>,
+    polled_at: Option<Timestamp>,
+}
+
+/// What `plan` and the management API see of the queue. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct QueueSnapshot {
+    /// All entries, in order of uuid.
+    pub entries: Vec<Arc<Entry>>,
+    /// Records that could not be decoded, with the reason.
+    pub unreadable: BTreeMap<ContainerUuid, String>,
+    /// What is known of containers that have a process but no entry.
+    pub looked: BTreeMap<ContainerUuid, LookOutcome>,
+    /// Our lock owner id.
+    pub me: Option<TokenUuid>,
+    /// When the first successful poll began.
+    pub first_poll_began: Option<Timestamp>,
+    /// When the last successful poll began.
+    pub polled_at: Option<Timestamp>,
+}
+
+impl QueueSnapshot {
+    /// The entry of that container; O(log n).
+    pub fn get(&self, uuid: ContainerUuid) -> Option<&Arc<Entry>> {
+        self.entries.binary_search_by_key(&uuid, |entry| entry.record.uuid).ok().map(|at| &self.entries[at])
+    }
+}
+
+impl Queue {
+    /// An empty queue, never polled.
+    pub fn new(max_dispatch_attempts: u32) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+            looked: BTreeMap::new(),
+            looking: BTreeSet::new(),
+            stamp: 0,
+            max_dispatch_attempts,
+            me: None,
+            first_poll_began: None,
+            polled_at: None,
+        }
+    }
+
+    /// Whose locks are ours.
+    pub fn set_me(&mut self, me: TokenUuid) {
+        self.me = Some(me);
+    }
+
+    /// Whose locks are ours, if asked already.
+    pub fn me(&self) -> Option<TokenUuid> {
+        self.me
+    }
+
+    /// The present state; O(containers) pointer copies.
+    pub fn snapshot(&self) -> QueueSnapshot {
+        QueueSnapshot {
+            entries: self.entries.values().cloned().collect(),
+            unreadable: self.unreadable.clone(),
+            looked: self.looked.clone(),
+            me: self.me,
+            first_poll_began: self.first_poll_began,
+            polled_at: self.polled_at,
+        }
+    }
+
+    /// Drops a container that is final, or on hold: the scheduler's decision. Nothing happens while an
+    /// operation is in flight.
+    pub fn forget(&mut self, uuid: ContainerUuid) -> Option<QueueFact> {
+        let entry = self.entries.get(&uuid)?;
+        if entry.operation.is_some() {
+            return None;
+        }
+        let state = entry.record.state;
+        self.entries.remove(&uuid);
+        Some(QueueFact::Dropped { uuid, state, reason: DropReason::Forgotten })
+    }
+
+    /// Containers that are not sized yet, at most 50: the next mounts call asks for them.
+    pub fn unsized_containers(&self) -> Vec<ContainerUuid> {
+        let unsized_ones =
+            self.entries.values().filter(|it| it.fit == Fit::Unsized && it.unreadable.is_none());
+        unsized_ones.map(|it| it.record.uuid).take(50).collect()
+    }
+
+    fn next_stamp(&mut self) -> u64 {
+        self.stamp += 1;
+        self.stamp
+    }
+
+    fn entry_mut(&mut self, uuid: ContainerUuid) -> Option<&mut Entry> {
+        self.entries.get_mut(&uuid).map(Arc::make_mut)
+    }
+}

@@ -1,0 +1,86 @@
+//! What a process list means: who lives, who has ended, who is new, what is stale.
+
+use super::event::{DrainReason, Effect, Fact};
+use super::probe::Listing;
+use super::process::{Phase, Process};
+use super::{Machine, State};
+use crate::id::ContainerUuid;
+use crate::time::{Timestamp, since};
+
+impl Machine {
+    /// Takes a list in that was asked for at `began`. The caller has checked that nothing has changed since.
+    pub(super) fn take_list(
+        &mut self,
+        listing: &Listing,
+        began: Timestamp,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        for uuid in &listing.running {
+            self.take_living(*uuid, now, effects);
+        }
+        self.end_missing(listing, began, now, effects);
+        self.take_stale(listing, now, effects);
+        if listing.broken {
+            self.drain(DrainReason::Broken, effects);
+        }
+    }
+
+    fn take_living(&mut self, uuid: ContainerUuid, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.last_container = Some(uuid);
+        match self.processes.get_mut(&uuid) {
+            // The answer of its start command is still to come, and is news of its own.
+            Some(Process { phase: Phase::Starting, .. }) => {}
+            Some(process) => process.phase = Phase::Alive,
+            None => {
+                self.processes.insert(uuid, Process { phase: Phase::Alive, since: now, kill: None });
+                effects.push(Effect::Tell(Fact::Detected(uuid)));
+            }
+        }
+    }
+
+    fn end_missing(
+        &mut self,
+        listing: &Listing,
+        began: Timestamp,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let ended = self.processes.iter().filter(|(uuid, process)| {
+            let proven = match process.phase {
+                Phase::Starting => false,
+                Phase::Doubtful { until } => began > until,
+                Phase::Alive => true,
+            };
+            proven && listing.running.binary_search(uuid).is_err()
+        });
+        for uuid in ended.map(|(uuid, _)| *uuid).collect::<Vec<_>>() {
+            self.end_process(uuid, now, effects);
+        }
+    }
+
+    /// The process is no more.
+    pub(super) fn end_process(&mut self, uuid: ContainerUuid, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.processes.remove(&uuid);
+        self.last_busy = now;
+        self.updated = now;
+        effects.push(Effect::Tell(Fact::ProcessEnded(uuid)));
+        effects.push(Effect::Ended(uuid));
+        if self.processes.is_empty() && self.state == State::Running {
+            self.state = State::Idle;
+        }
+    }
+
+    fn take_stale(&mut self, listing: &Listing, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.stale.retain(|uuid, _| listing.stale.binary_search(uuid).is_ok());
+        for uuid in &listing.stale {
+            if !self.stale.contains_key(uuid) {
+                effects.push(Effect::Tell(Fact::StaleRunLock(*uuid)));
+            }
+            let first = *self.stale.entry(*uuid).or_insert(now);
+            if since(now, first) > self.policy.timeout_stale_run_lock {
+                self.drain(DrainReason::StaleRunLock, effects);
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! One VM, as we see it: a state machine that is told what happens and says what to do.
+//!
+//! The diagram of its states is at [`State`]. [`Machine::on`] matches the state first and the event
+//! second, without wildcard arms: a new state or event does not compile until every decision is made.
+//!
+//! ```text
+//!   event   what happens, and what the machine wants done (data)
+//!   mod     Machine: its state, and `on`
+//!   decide  the decisions behind the arms: starts, kills, lists, drains, shutdown
+//!   probe   a probe as a chain of commands
+//!   runner  those commands as shell text
+//!   view    what Pool and `plan` see of it
+//! ```
+//! Never does: I/O, choosing containers, counting against limits (that is Pool and `plan`).
+
+mod decide;
+mod event;
+mod list;
+pub mod probe;
+mod process;
+pub mod runner;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use event::{
+    BootOutcome, DrainReason, Effect, Event, Fact, KillOutcome, KillReason, Refusal, ShutdownReason,
+    StartOutcome, State,
+};
+pub use process::{Kill, Phase, Process};
+pub use view::{ProcessView, Silence, View};
+
+use crate::id::{ContainerUuid, InstanceId, TypeName};
+use crate::instance::{IdleBehavior, Instance, InstanceType};
+use crate::policy::Policy;
+use crate::time::Timestamp;
+use probe::CommandFailure;
+
+/// The state machine of one worker. Owned by its Worker actor.
+#[derive(Debug)]
+pub struct Machine {
+    policy: Arc<Policy>,
+    instance: Instance,
+    /// By its tag; may name a type that is not configured.
+    type_name: Option<TypeName>,
+    instance_type: Option<Arc<InstanceType>>,
+    state: State,
+    behavior: IdleBehavior,
+    appeared: Timestamp,
+    /// Whether this process created it.
+    ours: bool,
+    booted: bool,
+    deployed: bool,
+    first_ssh: Option<Timestamp>,
+    boot_outcome_told: bool,
+    last_failure: Option<CommandFailure>,
+    processes: BTreeMap<ContainerUuid, Process>,
+    stale: BTreeMap<ContainerUuid, Timestamp>,
+    last_container: Option<ContainerUuid>,
+    last_busy: Timestamp,
+    /// The last change that makes older lists worthless.
+    updated: Timestamp,
+    probing: Option<Timestamp>,
+    last_probe_began: Option<Timestamp>,
+    /// When the last successful probe began.
+    last_success: Option<Timestamp>,
+    /// When the probe began that showed it silent for too long.
+    silent: Option<Timestamp>,
+    urgent: Option<Timestamp>,
+    /// Quick probes after a record became final: how many were asked for, and since when.
+    burst: u32,
+    fruitless_starts: u32,
+    destroy_called: Option<Timestamp>,
+    destroy_acknowledged: bool,
+    saving_tags: bool,
+    held_unknown_told: Option<Timestamp>,
+    shutdown_reason: Option<ShutdownReason>,
+}
+
+impl Machine {
+    /// A worker for an instance that has just appeared. `ours`: created by this process.
+    /// Its first effects are to be performed at once.
+    pub fn new(instance: Instance, ours: bool, policy: Arc<Policy>, now: Timestamp) -> (Self, Vec<Effect>) {
+        let keys = &policy.tag_keys;
+        let type_name = instance.tags.get(&keys.instance_type).and_then(|name| TypeName::new(name).ok());
+        let instance_type = type_name.as_ref().and_then(|name| policy.catalog.get(name.as_str())).cloned();
+        let tagged = instance.tags.get(&keys.idle_behavior).and_then(IdleBehavior::from_name);
+        let mut machine = Self {
+            type_name,
+            instance_type,
+            state: if ours { State::Booting } else { State::Unknown },
+            behavior: tagged.unwrap_or_default(),
+            appeared: now,
+            ours,
+            booted: false,
+            deployed: false,
+            first_ssh: None,
+            boot_outcome_told: false,
+            last_failure: None,
+            processes: BTreeMap::new(),
+            stale: BTreeMap::new(),
+            last_container: None,
+            last_busy: now,
+            updated: now,
+            probing: None,
+            last_probe_began: None,
+            last_success: None,
+            silent: None,
+            urgent: Some(now),
+            burst: 0,
+            fruitless_starts: 0,
+            destroy_called: None,
+            destroy_acknowledged: false,
+            saving_tags: false,
+            held_unknown_told: None,
+            shutdown_reason: None,
+            instance,
+            policy,
+        };
+        let mut effects = Vec::new();
+        if machine.instance_type.is_none() {
+            machine.drain(DrainReason::TypeNotConfigured, &mut effects);
+        }
+        machine.save_tags_if_needed(&mut effects);
+        (machine, effects)
+    }
+
+    /// Takes an event, says what to do. The answer to a request is its second part: `Err` = refused.
+    pub fn on(&mut self, event: Event, now: Timestamp) -> (Vec<Effect>, Result<(), Refusal>) {
+        let mut effects = Vec::new();
+        let answer = match self.state {
+            State::Unknown => self.on_unknown(event, now, &mut effects),
+            State::Booting => self.on_booting(event, now, &mut effects),
+            State::Idle | State::Running => self.on_in_service(event, now, &mut effects),
+            State::Shutdown => self.on_shutdown(event, now, &mut effects),
+        };
+        (effects, answer)
+    }
+
+    fn on_unknown(&mut self, event: Event, now: Timestamp, effects: &mut Vec<Effect>) -> Result<(), Refusal> {
+        match event {
+            Event::StartRequested(_) => return Err(Refusal::NotInService),
+            Event::KillRequested(uuid, reason) => return self.kill(uuid, reason, now, effects),
+            Event::ProbeGranted => self.begin_probe(now, effects),
+            Event::ProbeFinished { began, report } => self.finish_probe(began, report, now, effects),
+            Event::StartFinished(uuid, outcome) => self.finish_start(uuid, outcome, now, effects),
+            Event::KillFinished(uuid, outcome) => self.finish_kill(uuid, outcome, now, effects),
+            Event::StartJudged { fruitful, .. } => self.judge_start(fruitful, effects),
+            Event::BehaviorSet(behavior) => self.set_behavior(behavior, now, effects),
+            Event::ShutdownRequested(reason) => return self.shut_down_on_request(reason, now, effects),
+            Event::Updated(instance) => self.update(instance, now, effects),
+            Event::Missing | Event::ConnectionBroke => self.probe_soon(now),
+            Event::StillListed(_) | Event::DestroyFinished(_) => {}
+            Event::TagsSaved(saved) => self.tags_saved(saved),
+            Event::Tick => self.tick(now, effects),
+        }
+        Ok(())
+    }
+
+    fn on_booting(&mut self, event: Event, now: Timestamp, effects: &mut Vec<Effect>) -> Result<(), Refusal> {
+        match event {
+            Event::StartRequested(_) => return Err(Refusal::NotInService),
+            Event::KillRequested(uuid, reason) => return self.kill(uuid, reason, now, effects),
+            Event::ProbeGranted => self.begin_probe(now, effects),
+            Event::ProbeFinished { began, report } => self.finish_probe(began, report, now, effects),
+            Event::StartFinished(uuid, outcome) => self.finish_start(uuid, outcome, now, effects),
+            Event::KillFinished(uuid, outcome) => self.finish_kill(uuid, outcome, now, effects),
+            Event::StartJudged { fruitful, .. } => self.judge_start(fruitful, effects),
+            Event::BehaviorSet(behavior) => self.set_behavior(behavior, now, effects),
+            Event::ShutdownRequested(reason) => return self.shut_down_on_request(reason, now, effects),
+            Event::Updated(instance) => self.update(instance, now, effects),
+            Event::Missing | Event::ConnectionBroke => self.probe_soon(now),
+            Event::StillListed(_) | Event::DestroyFinished(_) => {}
+            Event::TagsSaved(saved) => self.tags_saved(saved),
+            Event::Tick => self.tick(now, effects),
+        }
+        Ok(())
+    }
+
+    fn on_in_service(
+        &mut self,
+        event: Event,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        match event {
+            Event::StartRequested(uuid) => return self.start(uuid, now, effects),
+            Event::KillRequested(uuid, reason) => return self.kill(uuid, reason, now, effects),
+            Event::ProbeGranted => self.begin_probe(now, effects),
+            Event::ProbeFinished { began, report } => self.finish_probe(began, report, now, effects),
+            Event::StartFinished(uuid, outcome) => self.finish_start(uuid, outcome, now, effects),
+            Event::KillFinished(uuid, outcome) => self.finish_kill(uuid, outcome, now, effects),
+            Event::StartJudged { fruitful, .. } => self.judge_start(fruitful, effects),
+            Event::BehaviorSet(behavior) => self.set_behavior(behavior, now, effects),
+            Event::ShutdownRequested(reason) => return self.shut_down_on_request(reason, now, effects),
+            Event::Updated(instance) => self.update(instance, now, effects),
+            Event::Missing | Event::ConnectionBroke => self.probe_soon(now),
+            Event::StillListed(_) | Event::DestroyFinished(_) => {}
+            Event::TagsSaved(saved) => self.tags_saved(saved),
+            Event::Tick => self.tick(now, effects),
+        }
+        Ok(())
+    }
+
+    /// Once destroy was asked for there is no way back: what it still runs counts until it is gone.
+    fn on_shutdown(
+        &mut self,
+        event: Event,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        match event {
+            Event::StartRequested(_) | Event::KillRequested(..) => return Err(Refusal::ShuttingDown),
+            Event::ProbeGranted
+            | Event::ProbeFinished { .. }
+            | Event::KillFinished(..)
+            | Event::StartJudged { .. }
+            | Event::Missing
+            | Event::ConnectionBroke => self.probing = None,
+            // The command may have started a process: it counts until the instance is gone.
+            Event::StartFinished(..) => {}
+            Event::BehaviorSet(behavior) => self.behavior = behavior,
+            // Already on its way: the wish is fulfilled.
+            Event::ShutdownRequested(_) => {}
+            Event::Updated(instance) => self.instance = instance,
+            Event::StillListed(listed) => self.destroy_again_if_due(listed, now, effects),
+            Event::DestroyFinished(acknowledged) => self.destroy_acknowledged |= acknowledged,
+            Event::TagsSaved(saved) => self.tags_saved(saved),
+            Event::Tick => {}
+        }
+        Ok(())
+    }
+
+    /// Whose worker it is.
+    pub fn id(&self) -> &InstanceId {
+        &self.instance.id
+    }
+
+    /// The instance as the cloud last showed it.
+    pub fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
+    /// Its configured type, if it has one.
+    pub fn instance_type(&self) -> Option<&Arc<InstanceType>> {
+        self.instance_type.as_ref()
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> State {
+        self.state
+    }
+}

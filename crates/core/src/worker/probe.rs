@@ -1,0 +1,271 @@
+//! A probe as a chain of commands: pure, performed by the Worker actor one command at a time.
+//!
+//! ```text
+//!   [boot probe] ─ok, or unknown worker─► [md5sum ─differs─► install] ─► --list ─► report
+//!        └─fails─► report                          └─fails─► report
+//! ```
+//! A busy VM found after a restart may fail its boot probe, and the new dispatcher's runner is not on it
+//! yet: without the runner it would look dead. So an unknown worker goes on after a failed boot probe.
+
+use bytes::Bytes;
+
+use super::runner::Commands;
+use crate::id::ContainerUuid;
+use crate::ports::{Command, ExecError, ExecErrorKind, Output};
+
+/// What a probe has to find out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Whether the boot probe has not passed yet.
+    pub boot: bool,
+    /// Whether to go on when it fails: nothing is known of this worker.
+    pub list_anyway: bool,
+    /// Whether the runner may have to be copied first.
+    pub deploy: bool,
+    /// Prices for the processes there, as JSON.
+    pub prices: Option<Bytes>,
+}
+
+/// A command that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandFailure {
+    /// The shell text.
+    pub command: String,
+    /// Its exit status or error, for people.
+    pub error: String,
+    /// The kind, if it had no exit status.
+    pub kind: Option<ExecErrorKind>,
+    /// The last of what it wrote.
+    pub stdout: String,
+    /// The last of what it wrote.
+    pub stderr: String,
+}
+
+/// What `--list` printed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listing {
+    /// Living processes, by container, sorted.
+    pub running: Vec<ContainerUuid>,
+    /// Processes that are dead while a helper holds their lock, sorted.
+    pub stale: Vec<ContainerUuid>,
+    /// The instance calls itself broken.
+    pub broken: bool,
+}
+
+/// What a probe has found out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// The boot probe, if it was run: ok with its output, or why not.
+    pub boot: Option<Result<BootOutput, CommandFailure>>,
+    /// Whether the runner is there now; `None` if that was not looked at.
+    pub deployed: Option<Result<Deployed, CommandFailure>>,
+    /// The list, if it was asked for.
+    pub list: Option<Result<Listing, CommandFailure>>,
+    /// Whether a connection got as far as the verification of the host key.
+    pub reached_verification: bool,
+}
+
+/// What a passed boot probe wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BootOutput {
+    /// The shell text.
+    pub command: String,
+    /// The last of it.
+    pub stdout: String,
+    /// The last of it.
+    pub stderr: String,
+}
+
+/// How the runner came to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deployed {
+    /// It was there.
+    Already,
+    /// It was copied now.
+    Installed,
+}
+
+impl Report {
+    /// The first thing that went wrong, if anything did.
+    pub fn failure(&self) -> Option<&CommandFailure> {
+        let boot = self.boot.as_ref().and_then(|it| it.as_ref().err());
+        let deployed = self.deployed.as_ref().and_then(|it| it.as_ref().err());
+        let list = self.list.as_ref().and_then(|it| it.as_ref().err());
+        boot.or(deployed).or(list)
+    }
+
+    /// The list, if all went well up to it.
+    pub fn listing(&self) -> Option<&Listing> {
+        self.list.as_ref().and_then(|it| it.as_ref().ok())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Boot,
+    Md5sum,
+    Install,
+    List,
+    Done,
+}
+
+/// A probe in progress.
+#[derive(Debug)]
+pub struct Probe {
+    wanted: Wanted,
+    cluster: String,
+    commands: std::sync::Arc<Commands>,
+    stage: Stage,
+    report: Report,
+}
+
+impl Probe {
+    /// Begins a probe; `cluster` are the five characters that our uuids begin with.
+    pub fn new(wanted: Wanted, cluster: &str, commands: std::sync::Arc<Commands>) -> Self {
+        let mut probe = Self {
+            wanted,
+            cluster: cluster.to_owned(),
+            commands,
+            stage: Stage::Boot,
+            report: Report::default(),
+        };
+        if !probe.wanted.boot {
+            probe.stage = probe.after_boot();
+        }
+        probe
+    }
+
+    /// The next command, or `None` when the probe is over.
+    pub fn command(&self) -> Option<Command> {
+        match self.stage {
+            Stage::Boot => Some(self.commands.boot_probe()),
+            Stage::Md5sum => self.commands.md5sum(),
+            Stage::Install => self.commands.install(),
+            Stage::List => Some(self.commands.list(self.wanted.prices.clone())),
+            Stage::Done => None,
+        }
+    }
+
+    /// Takes the answer to [`Probe::command`].
+    pub fn answer(&mut self, answer: Result<Output, ExecError>) {
+        let Some(command) = self.command() else { return };
+        let unreachable = answer.as_ref().is_err_and(|error| error.kind != ExecErrorKind::CommandTimeout);
+        self.report.reached_verification |=
+            answer.as_ref().map_or_else(|e| e.kind.reached_verification(), |_| true);
+        let result = success(&command, answer);
+        self.stage = match self.stage {
+            Stage::Boot => self.booted(&command, result, unreachable),
+            Stage::Md5sum => self.compared(result, unreachable),
+            Stage::Install => self.installed(result),
+            Stage::List => self.listed(&command, result),
+            Stage::Done => Stage::Done,
+        };
+    }
+
+    /// What was found out.
+    pub fn into_report(self) -> Report {
+        self.report
+    }
+
+    fn after_boot(&self) -> Stage {
+        if self.wanted.deploy && self.commands.deploys() { Stage::Md5sum } else { Stage::List }
+    }
+
+    fn booted(
+        &mut self,
+        command: &Command,
+        result: Result<Output, CommandFailure>,
+        unreachable: bool,
+    ) -> Stage {
+        let failed = result.is_err();
+        self.report.boot = Some(result.map(|output| BootOutput {
+            command: command.shell.clone(),
+            stdout: tail(&output.stdout),
+            stderr: tail(&output.stderr),
+        }));
+        if failed && (unreachable || !self.wanted.list_anyway) { Stage::Done } else { self.after_boot() }
+    }
+
+    fn compared(&mut self, result: Result<Output, CommandFailure>, unreachable: bool) -> Stage {
+        match result {
+            Ok(output) if self.commands.md5_matches(&output.stdout) => {
+                self.report.deployed = Some(Ok(Deployed::Already));
+                Stage::List
+            }
+            // No such file, or another content: copy it.
+            Ok(_) => Stage::Install,
+            Err(failure) if unreachable => {
+                self.report.deployed = Some(Err(failure));
+                Stage::Done
+            }
+            Err(_) => Stage::Install,
+        }
+    }
+
+    fn installed(&mut self, result: Result<Output, CommandFailure>) -> Stage {
+        let next = if result.is_ok() { Stage::List } else { Stage::Done };
+        self.report.deployed = Some(result.map(|_| Deployed::Installed));
+        next
+    }
+
+    fn listed(&mut self, command: &Command, result: Result<Output, CommandFailure>) -> Stage {
+        let listing = result.and_then(|output| {
+            parse_list(&output.stdout, &self.cluster).map_err(|line| CommandFailure {
+                command: command.shell.clone(),
+                error: format!("cannot understand the line {line:?} of the process list"),
+                kind: None,
+                stdout: tail(&output.stdout),
+                stderr: tail(&output.stderr),
+            })
+        });
+        self.report.list = Some(listing);
+        Stage::Done
+    }
+}
+
+/// Exit status 0, or why not.
+fn success(command: &Command, answer: Result<Output, ExecError>) -> Result<Output, CommandFailure> {
+    let failure = |error: String, kind, output: &Output| CommandFailure {
+        command: command.shell.clone(),
+        error,
+        kind,
+        stdout: tail(&output.stdout),
+        stderr: tail(&output.stderr),
+    };
+    match answer {
+        Ok(output) if output.status == 0 => Ok(output),
+        Ok(output) => Err(failure(format!("exit status {}", output.status), None, &output)),
+        Err(error) => Err(failure(error.message, Some(error.kind), &Output::default())),
+    }
+}
+
+/// The last 1,000 characters, for logs.
+fn tail(bytes: &[u8]) -> String {
+    let start = bytes.len().saturating_sub(1000);
+    String::from_utf8_lossy(&bytes[start..]).trim_end().to_owned()
+}
+
+/// Reads what `--list` printed; the error is the first line that makes no sense (cut to 200 characters).
+fn parse_list(stdout: &[u8], cluster: &str) -> Result<Listing, String> {
+    let text = String::from_utf8_lossy(stdout);
+    let mut listing = Listing::default();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match (first.parse::<ContainerUuid>(), rest.trim()) {
+            (Ok(uuid), "" | "stale") if uuid.cluster() != cluster => {}
+            (Ok(uuid), "") => listing.running.push(uuid),
+            (Ok(uuid), "stale") => listing.stale.push(uuid),
+            (Err(_), "") if first == "broken" => listing.broken = true,
+            _ => return Err(line.chars().take(200).collect()),
+        }
+    }
+    listing.running.sort_unstable();
+    listing.running.dedup();
+    listing.stale.sort_unstable();
+    listing.stale.dedup();
+    Ok(listing)
+}
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;

@@ -1,0 +1,92 @@
+use super::*;
+use crate::policy::Policy;
+use crate::worker::runner::Binary;
+use std::sync::Arc;
+
+fn probe(boot: bool, list_anyway: bool, deploy: bool) -> Probe {
+    let binary = Binary { md5: "0".repeat(32), content: Bytes::from_static(b"#!") };
+    let commands = Commands::new(Policy::with_defaults().runner, deploy.then_some(binary));
+    Probe::new(Wanted { boot, list_anyway, deploy, prices: None }, "zzzzz", Arc::new(commands))
+}
+
+fn exits(status: i32, stdout: &str) -> Result<Output, ExecError> {
+    Ok(Output { status, stdout: stdout.as_bytes().to_vec(), stderr: b"so it goes\n".to_vec() })
+}
+
+fn fails(kind: ExecErrorKind) -> Result<Output, ExecError> {
+    Err(ExecError { kind, message: kind.as_str().to_owned() })
+}
+
+/// Answers each command in turn, and says which commands were asked for.
+fn run(mut probe: Probe, answers: Vec<Result<Output, ExecError>>) -> (Vec<String>, Report) {
+    let mut asked = Vec::new();
+    for answer in answers {
+        asked.push(probe.command().expect("the probe ended early").shell);
+        probe.answer(answer);
+    }
+    assert_eq!(probe.command(), None, "the probe goes on");
+    (asked, probe.into_report())
+}
+
+#[test]
+fn a_booted_worker_is_only_listed() {
+    let (asked, report) = run(probe(false, false, false), vec![exits(0, "zzzzz-dz642-000000000000001\n")]);
+    assert_eq!(asked, ["crunch-run --list"]);
+    assert_eq!(report.listing().unwrap().running.len(), 1);
+}
+
+#[test]
+fn a_booting_worker_is_not_listed_before_its_boot_probe_passes() {
+    let (asked, report) = run(probe(true, false, true), vec![exits(1, "starting")]);
+    assert_eq!(asked, ["systemctl is-system-running"]);
+    let failure = report.failure().unwrap();
+    assert_eq!((failure.error.as_str(), failure.stderr.as_str()), ("exit status 1", "so it goes"));
+}
+
+#[test]
+fn an_unknown_worker_is_listed_although_its_boot_probe_fails() {
+    let (asked, report) = run(probe(true, true, false), vec![exits(1, ""), exits(0, "")]);
+    assert_eq!(asked.len(), 2);
+    assert_eq!(report.listing(), Some(&Listing::default()));
+}
+
+#[test]
+fn an_unreachable_worker_is_asked_once() {
+    let (asked, report) = run(probe(true, true, true), vec![fails(ExecErrorKind::Refused)]);
+    assert_eq!(asked.len(), 1);
+    assert!(!report.reached_verification);
+}
+
+#[test]
+fn the_runner_is_copied_when_it_is_missing_and_only_then() {
+    let zeros = "0".repeat(32);
+    let (asked, report) = run(probe(false, false, true), vec![exits(0, &zeros), exits(0, "")]);
+    assert_eq!((asked.len(), report.deployed), (2, Some(Ok(Deployed::Already))));
+    let (asked, report) = run(probe(false, false, true), vec![exits(1, ""), exits(0, ""), exits(0, "")]);
+    assert!(asked[1].contains("mktemp"));
+    assert_eq!(report.deployed, Some(Ok(Deployed::Installed)));
+}
+
+#[test]
+fn a_failed_copy_ends_the_probe() {
+    let (_, report) = run(probe(false, false, true), vec![exits(0, "other"), exits(1, "")]);
+    assert!(report.list.is_none() && report.failure().is_some());
+}
+
+#[test]
+fn stale_broken_and_foreign_lines_are_told_apart() {
+    let text = "zzzzz-dz642-000000000000002 stale\nbroken\n\nother-dz642-000000000000003\nzzzzz-dz642-000000000000001\n";
+    let (_, report) = run(probe(false, false, false), vec![exits(0, text)]);
+    let listing = report.listing().unwrap();
+    assert_eq!(listing.running, ["zzzzz-dz642-000000000000001".parse().unwrap()]);
+    assert_eq!(listing.stale, ["zzzzz-dz642-000000000000002".parse().unwrap()]);
+    assert!(listing.broken);
+}
+
+#[test]
+fn nonsense_in_a_list_fails_the_probe_and_is_quoted() {
+    for nonsense in ["zzzzz-dz642-000000000000001 dead", "Segmentation fault", "broken very"] {
+        let (_, report) = run(probe(false, false, false), vec![exits(0, nonsense)]);
+        assert!(report.failure().unwrap().error.contains(nonsense), "{nonsense}");
+    }
+}

@@ -1,0 +1,193 @@
+//! The commands that a worker is sent, as shell text (pages 2.5 and 2.6).
+//!
+//! `CrunchRunCommand` and `BootProbeCommand` are shell text as the site wrote them; every other argument
+//! is quoted here, and nothing from a container record is ever interpreted by a shell.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::id::ContainerUuid;
+use crate::policy;
+use crate::ports::Command;
+
+const BOOT_PROBE: Duration = Duration::from_secs(60);
+const LIST: Duration = Duration::from_secs(30);
+const KILL: Duration = Duration::from_secs(30);
+const MD5SUM: Duration = Duration::from_secs(30);
+const COPY: Duration = Duration::from_secs(300);
+/// How long a start command may take, here and on the VM.
+pub const START: Duration = Duration::from_secs(60);
+
+/// The runner binary that is deployed: its content and the MD5 that names it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Binary {
+    /// 32 hex digits.
+    pub md5: String,
+    /// The whole file.
+    pub content: Bytes,
+}
+
+impl std::fmt::Debug for Binary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Binary({}, {} bytes)", self.md5, self.content.len())
+    }
+}
+
+/// How the runner is called on a worker.
+#[derive(Debug, Clone)]
+pub struct Commands {
+    policy: policy::Runner,
+    deployed: Option<(String, Binary)>,
+}
+
+impl Commands {
+    /// With the binary to deploy, if the site deploys one.
+    pub fn new(policy: policy::Runner, binary: Option<Binary>) -> Self {
+        let deployed = policy.deploy_directory.clone().zip(binary);
+        Self { policy, deployed }
+    }
+
+    /// Whether a binary has to be on the worker before anything is run there.
+    pub fn deploys(&self) -> bool {
+        self.deployed.is_some()
+    }
+
+    /// The runner, as shell text.
+    fn runner(&self) -> String {
+        match &self.deployed {
+            Some((directory, binary)) => quote(&path_in(directory, binary)),
+            None => self.policy.command.clone(),
+        }
+    }
+
+    /// Succeeds when the VM has booted.
+    pub fn boot_probe(&self) -> Command {
+        let text = self.policy.boot_probe_command.trim();
+        let shell = if text.is_empty() { "true" } else { text };
+        Command { shell: shell.to_owned(), privileged: false, stdin: Bytes::new(), deadline: BOOT_PROBE }
+    }
+
+    /// Prints the MD5 of the deployed runner. `None` if nothing is deployed.
+    pub fn md5sum(&self) -> Option<Command> {
+        let (directory, binary) = self.deployed.as_ref()?;
+        let shell = format!("md5sum {}", quote(&path_in(directory, binary)));
+        Some(Command { shell, privileged: false, stdin: Bytes::new(), deadline: MD5SUM })
+    }
+
+    /// Whether what [`Commands::md5sum`] printed is the deployed binary's.
+    pub fn md5_matches(&self, stdout: &[u8]) -> bool {
+        self.deployed.as_ref().is_some_and(|(_, binary)| stdout.starts_with(binary.md5.as_bytes()))
+    }
+
+    /// Copies the runner: to a fresh name beside it, checked there, then moved. A half-written runner is
+    /// never executed, and one in use never truncated.
+    pub fn install(&self) -> Option<Command> {
+        let (directory, binary) = self.deployed.as_ref()?;
+        let (dir, path, md5) = (quote(directory), quote(&path_in(directory, binary)), &binary.md5);
+        let shell = format!(
+            "set -e; mkdir -p {dir}; tmp=$(mktemp {dir}/.crunch-run.XXXXXXXXXX); trap 'rm -f \"$tmp\"' EXIT; \
+             cat >\"$tmp\"; chmod 0755 \"$tmp\"; sum=$(md5sum <\"$tmp\"); \
+             case \"$sum\" in {md5}*) ;; *) echo \"runner arrived damaged: md5 $sum, not {md5}\" >&2; exit 1;; esac; \
+             mv -f \"$tmp\" {path}"
+        );
+        Some(Command { shell, privileged: true, stdin: binary.content.clone(), deadline: COPY })
+    }
+
+    /// Lists the processes on the worker; with a price history on stdin if there is one.
+    pub fn list(&self, prices: Option<Bytes>) -> Command {
+        let flag = if prices.is_some() { " --stdin-prices" } else { "" };
+        let shell = format!("{} --list{flag}", self.runner());
+        Command { shell, privileged: true, stdin: prices.unwrap_or_default(), deadline: LIST }
+    }
+
+    /// Starts a process that outlives the command.
+    pub fn start(&self, uuid: ContainerUuid, stdin: Bytes) -> Command {
+        let mut shell = format!("{} --detach --stdin-config", self.runner());
+        let engine = format!("--runtime-engine={}", self.policy.engine);
+        let arguments = std::iter::once(engine.as_str())
+            .chain(self.policy.arguments.iter().map(String::as_str))
+            .chain(std::iter::once(uuid.as_str()));
+        for argument in arguments {
+            shell.push(' ');
+            shell.push_str(&quote(argument));
+        }
+        Command { shell, privileged: true, stdin, deadline: START }
+    }
+
+    /// Asks a process to end. Signal 15, never 9: that would orphan the container itself.
+    pub fn kill(&self, uuid: ContainerUuid) -> Command {
+        let shell = format!("{} --kill 15 {uuid}", self.runner());
+        Command { shell, privileged: true, stdin: Bytes::new(), deadline: KILL }
+    }
+}
+
+fn path_in(directory: &str, binary: &Binary) -> String {
+    format!("{}/crunch-run~{}", directory.trim_end_matches('/'), binary.md5)
+}
+
+/// `text` as one word of a POSIX shell.
+pub fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Policy;
+
+    fn commands(deploy: bool) -> Commands {
+        let mut runner = Policy::with_defaults().runner;
+        runner.arguments = vec!["--cgroup-parent-subsystem=memory".into(), "-enable-network=always".into()];
+        let binary =
+            Binary { md5: "0123456789abcdef0123456789abcdef".into(), content: Bytes::from_static(b"#!") };
+        Commands::new(runner, deploy.then_some(binary))
+    }
+
+    fn uuid() -> ContainerUuid {
+        "zzzzz-dz642-4ur9hgns31ufr0g".parse().unwrap()
+    }
+
+    #[test]
+    fn a_start_command_is_what_the_reference_sends() {
+        assert_eq!(
+            commands(false).start(uuid(), Bytes::new()).shell,
+            "crunch-run --detach --stdin-config '--runtime-engine=docker' '--cgroup-parent-subsystem=memory' \
+             '-enable-network=always' 'zzzzz-dz642-4ur9hgns31ufr0g'"
+        );
+    }
+
+    #[test]
+    fn a_kill_command_has_its_signal_number() {
+        assert_eq!(commands(false).kill(uuid()).shell, "crunch-run --kill 15 zzzzz-dz642-4ur9hgns31ufr0g");
+    }
+
+    #[test]
+    fn the_deployed_runner_is_named_by_its_md5() {
+        let commands = commands(true);
+        let path = "'/tmp/arvados-crunch-run/crunch-run~0123456789abcdef0123456789abcdef'";
+        assert_eq!(commands.list(None).shell, format!("{path} --list"));
+        assert_eq!(commands.md5sum().unwrap().shell, format!("md5sum {path}"));
+        assert!(commands.install().unwrap().shell.ends_with(&format!("mv -f \"$tmp\" {path}")));
+    }
+
+    #[test]
+    fn stdin_is_read_only_when_the_flag_says_so() {
+        let commands = commands(false);
+        assert!(commands.list(None).stdin.is_empty() && !commands.list(None).shell.contains("stdin"));
+        let with_prices = commands.list(Some(Bytes::from_static(b"[]")));
+        assert_eq!(with_prices.shell, "crunch-run --list --stdin-prices");
+    }
+
+    #[test]
+    fn an_empty_boot_probe_is_true() {
+        let mut runner = Policy::with_defaults().runner;
+        runner.boot_probe_command = "  ".into();
+        assert_eq!(Commands::new(runner, None).boot_probe().shell, "true");
+    }
+
+    #[test]
+    fn quotes_survive_quoting() {
+        assert_eq!(quote("it's $HOME"), r"'it'\''s $HOME'");
+    }
+}

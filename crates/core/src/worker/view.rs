@@ -1,0 +1,130 @@
+//! What Pool and `plan` see of a worker: immutable, published after every change.
+
+use std::sync::Arc;
+
+use super::process::Phase;
+use super::{Machine, State};
+use crate::id::{ContainerUuid, InstanceId, TypeName};
+use crate::instance::{IdleBehavior, InstanceType};
+use crate::time::{Timestamp, after};
+
+/// A process on a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessView {
+    /// Whose.
+    pub uuid: ContainerUuid,
+    /// Its start command has not answered, or not well.
+    pub unconfirmed: bool,
+    /// A kill is under way.
+    pub killing: bool,
+    /// Its kill was given up.
+    pub given_up: bool,
+}
+
+/// A worker that has not answered for longer than its timeout allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silence {
+    /// It never became ready within `TimeoutBooting`.
+    NeverReady,
+    /// It was in service, and is silent for `TimeoutProbe`.
+    Unresponsive,
+}
+
+/// A worker as others see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    /// Which instance.
+    pub id: InstanceId,
+    /// By its tag; may name a type that is not configured.
+    pub type_name: Option<TypeName>,
+    /// Its configured type.
+    pub instance_type: Option<Arc<InstanceType>>,
+    /// The cloud's name of its type.
+    pub provider_type: String,
+    /// Host or host:port; empty while booting.
+    pub address: String,
+    /// Where it stands.
+    pub state: State,
+    /// What the operator, or we, want of it.
+    pub behavior: IdleBehavior,
+    /// Its processes, by uuid.
+    pub processes: Vec<ProcessView>,
+    /// Containers whose dead process's lock is held here.
+    pub stale: Vec<ContainerUuid>,
+    /// The last container that was started or found here.
+    pub last_container: Option<ContainerUuid>,
+    /// When it last had a process, or came into service.
+    pub last_busy: Timestamp,
+    /// When it appeared.
+    pub appeared: Timestamp,
+    /// When the last successful probe began.
+    pub last_success: Option<Timestamp>,
+    /// Set while it is silent for longer than allowed: Pool decides what becomes of it.
+    /// With the moment when the failing probe began.
+    pub silence: Option<(Silence, Timestamp)>,
+    /// A probe is under way.
+    pub probing: bool,
+    /// When it wants to be probed next, and whether that is out of turn.
+    pub next_probe: Option<(Timestamp, bool)>,
+    /// The destroy call was acknowledged.
+    pub destroy_acknowledged: bool,
+    /// When destroy was last called.
+    pub destroy_called: Option<Timestamp>,
+    /// Whether this process created it.
+    pub ours: bool,
+}
+
+impl Machine {
+    /// The present view; O(processes on it).
+    pub fn view(&self) -> View {
+        let processes = self.processes.iter().map(|(uuid, process)| ProcessView {
+            uuid: *uuid,
+            unconfirmed: process.phase != Phase::Alive,
+            killing: process.kill.is_some(),
+            given_up: process.is_given_up(),
+        });
+        View {
+            id: self.instance.id.clone(),
+            type_name: self.type_name.clone(),
+            instance_type: self.instance_type.clone(),
+            provider_type: self.instance.provider_type.to_string(),
+            address: self.instance.address.clone(),
+            state: self.state,
+            behavior: self.behavior,
+            processes: processes.collect(),
+            stale: self.stale.keys().copied().collect(),
+            last_container: self.last_container,
+            last_busy: self.last_busy,
+            appeared: self.appeared,
+            last_success: self.last_success,
+            silence: self.silence(),
+            probing: self.probing.is_some(),
+            next_probe: self.next_probe(),
+            destroy_acknowledged: self.destroy_acknowledged,
+            destroy_called: self.destroy_called,
+            ours: self.ours,
+        }
+    }
+
+    fn silence(&self) -> Option<(Silence, Timestamp)> {
+        let silence = match self.state {
+            State::Unknown | State::Booting => Silence::NeverReady,
+            State::Idle | State::Running => Silence::Unresponsive,
+            State::Shutdown => return None,
+        };
+        self.silent.map(|began| (silence, began))
+    }
+
+    /// Out of turn when there is reason to, else one interval after the last.
+    fn next_probe(&self) -> Option<(Timestamp, bool)> {
+        if self.state == State::Shutdown || self.probing.is_some() {
+            return None;
+        }
+        let regular =
+            self.last_probe_began.map_or(self.appeared, |began| after(began, self.policy.probe_interval));
+        match self.urgent {
+            Some(urgent) if urgent <= regular => Some((urgent, true)),
+            _ => Some((regular, false)),
+        }
+    }
+}
