@@ -1,1 +1,5 @@
 //! (being written)
+
+pub mod catalogue;
+pub mod clock;
+pub mod metrics;

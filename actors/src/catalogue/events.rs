@@ -1,0 +1,214 @@
+//! The events, in the order of a service's and a container's life. The comment of each is its meaning on
+//! the reference page.
+
+use slog::Level::{Debug, Error, Info, Warning};
+
+use super::Event;
+
+macro_rules! events {
+    ($($(#[doc = $meaning:literal])+ $name:ident = $level:ident $message:literal [$($key:literal),* $(,)?];)+) => {
+        $(
+            $(#[doc = $meaning])+
+            pub const $name: Event = Event {
+                level: $level,
+                message: $message,
+                keys: &[$($key),*],
+                meaning: concat!($($meaning),+).trim_ascii(),
+            };
+        )+
+
+        /// Every event, in this order.
+        pub const ALL: &[&Event] = &[$(&$name),+];
+    };
+}
+
+// ---------------------------------------------------------------- the service
+events! {
+    /// The management API is being served.
+    LISTENING = Info "listening" ["URL", "Listen", "Service", "Version"];
+    /// Everything has been asked once: scheduling begins.
+    READY = Info "ready" ["Duration"];
+    /// Told to stop: VMs and containers go on.
+    STOPPING = Info "stopping" ["Signal"];
+    /// Stopped in order.
+    STOPPED = Info "stopped" ["Duration", "RunningContainers"];
+    /// Another dispatcher works on this cluster; waits for its end.
+    WAITING_FOR_LOCK = Info "waiting for other process to release lock" ["ID"];
+    /// The API is closed: no management token is configured.
+    NO_MANAGEMENT_TOKEN = Warning "no management token is configured" [];
+    /// A configuration key that nobody here knows.
+    UNKNOWN_KEY = Warning "unknown configuration key" ["Path"];
+    /// A configuration key that is known, and does nothing here.
+    IGNORED_KEY = Warning "configuration key has no effect here" ["Path", "Reason"];
+    /// The runner's file cannot be read: no VM is created until it can.
+    RUNNER_UNREADABLE = Error "cannot read the runner binary" ["Path", "error"];
+    /// An actor did not answer in time: health says so.
+    ACTOR_SILENT = Error "actor does not answer" ["Actor", "Duration"];
+    /// A request to the management API.
+    REQUEST = Info "request" [
+        "RequestID", "remoteAddr", "reqBytes", "reqForwardedFor", "reqHost", "reqMethod", "reqPath", "reqQuery",
+    ];
+    /// Its answer.
+    RESPONSE = Info "response" [
+        "RequestID", "remoteAddr", "reqBytes", "reqForwardedFor", "reqHost", "reqMethod", "reqPath", "reqQuery",
+        "respBody", "respBytes", "respStatus", "respStatusCode", "timeToStatus", "timeTotal", "timeWriteBody",
+    ];
+
+    // ------------------------------------------------------------ the queue
+    /// A container is wanted and can run on these types.
+    CONTAINER_ADDED = Info "adding container to queue" ["ContainerUUID", "InstanceTypes", "Priority", "State"];
+    /// A container can run on no configured type: its user is told.
+    NO_SUITABLE_TYPE = Warning "cancel container with no suitable instance type" ["ContainerUUID", "error"];
+    /// A container has ended for good.
+    CONTAINER_FINISHED = Info "container finished -- dropping from queue" ["ContainerUUID", "State"];
+    /// A container's priority is zero and nothing of it runs.
+    CONTAINER_ON_HOLD = Info "container on hold -- dropping from queue" ["ContainerUUID", "State"];
+    /// A container is no longer ours to look after.
+    CONTAINER_DROPPED = Info "dropping container from queue" ["ContainerUUID", "State", "Reason"];
+    /// The controller does not know a container any more.
+    CONTAINER_NOT_FOUND = Info "container not found by controller (deleted?)" ["ContainerUUID", "State"];
+    /// A record that cannot be read: it hurts only itself, and its last good picture is kept.
+    UNDECODABLE = Warning "skipping undecodable container record" ["ContainerUUID", "error"];
+    /// The controller could not be asked; the last picture holds, the next poll tries again.
+    UPDATE_FAILED = Error "error updating queue" ["error", "Kind", "Duration"];
+    /// Asking the controller works again.
+    UPDATE_RECOVERED = Info "queue is being updated again" ["Duration"];
+    /// The controller sheds load: fewer calls at a time.
+    OVERLOADED = Warning "controller is overloaded, fewer calls at a time" ["Limit"];
+    /// A container is ours to run.
+    LOCK_SUCCEEDED = Debug "lock succeeded" ["ContainerUUID"];
+    /// A container could not be locked; the record tells whether it is ours all the same.
+    LOCK_FAILED = Warning "lock failed" ["ContainerUUID", "error", "Kind"];
+    /// A container was given back; each time costs it one of its dispatch attempts.
+    UNLOCKED = Info "unlock succeeded" ["ContainerUUID", "Reason", "State"];
+    /// A container could not be given back.
+    UNLOCK_FAILED = Warning "unlock failed" ["ContainerUUID", "Reason", "error", "Kind"];
+    /// A container could not be cancelled.
+    CANCEL_FAILED = Warning "cancel failed" ["ContainerUUID", "error", "Kind"];
+
+    // ------------------------------------------------------------ the scheduler
+    /// A scheduling round.
+    SCHEDULED = Debug "scheduling round" ["Containers", "Processes", "maxContainers", "Actions", "Duration"];
+    /// An actor said no to an action; the next round looks again.
+    ACTION_REFUSED = Debug "action refused" ["Action", "Reason"];
+    /// A lock is given back for the sake of more important containers.
+    UNLOCK_FOR_CAPACITY = Info "unlock because pool capacity is used by higher priority containers" ["ContainerUUID"];
+    /// A lock of an earlier run without a process is given back.
+    REQUEUEING = Info "requeueing locked container" ["ContainerUUID", "Reason"];
+    /// Its process has ended without an end of its record.
+    CANCEL_AFTER_EXIT =
+        Info "cancelling container because state=Running after crunch-run exited" ["ContainerUUID"];
+    /// Its record is Running, and no worker has a process.
+    CANCEL_NOT_RUNNING = Info "cancelling container because not running on any worker" ["ContainerUUID"];
+
+    // ------------------------------------------------------------ the cloud
+    /// A VM is ordered.
+    CREATING = Info "creating new instance" ["ContainerUUID", "InstanceType", "ProviderType"];
+    /// A VM could not be had.
+    CREATE_FAILED = Error "create failed" ["InstanceType", "ProviderType", "error", "Code"];
+    /// A create has no answer: it counts until a later listing lacks it.
+    CREATE_UNKNOWN = Warning "outcome of create is unknown" ["InstanceType", "error"];
+    /// The account may not have more.
+    AT_QUOTA = Warning "quota error -- waiting for next instance shutdown" ["InstanceType", "Market", "Instances", "error"];
+    /// The quota's hold has ended.
+    QUOTA_ENDED = Info "resuming instance create calls" ["Market", "Reason"];
+    /// The cloud has no more of these.
+    NO_CAPACITY = Warning "capacity error -- pausing instance create calls" ["InstanceType", "ProviderType", "Scope", "ResumeAt", "error"];
+    /// The cloud wants fewer calls.
+    RATE_LIMITED = Warning "suspending remote calls due to rate-limit error" ["CallType", "Duration", "ResumeAt", "error"];
+    /// Boots fail one after another: one create at a time, at growing distance. Look at the image.
+    CREATES_LIMITED = Error "boot failures: creates are limited" ["InstanceType", "ProviderType", "Failures", "ResumeAt"];
+    /// The configured limit of VMs is reached.
+    AT_MAX_INSTANCES = Info "at MaxInstances limit" ["InstanceType", "Limit"];
+    /// Enough creates are in flight.
+    AT_MAX_CREATES = Info "reached MaxConcurrentInstanceCreateOps" ["InstanceType"];
+    /// The cloud's VMs are known.
+    INITIAL_LIST = Info "loaded initial instance list" ["N"];
+    /// The cloud could not be asked for its VMs.
+    SYNC_FAILED = Error "sync failed" ["error", "Code"];
+    /// Listing works again.
+    SYNC_RECOVERED = Info "sync succeeded again" ["Duration"];
+    /// A VM is in the listing that was not.
+    APPEARED = Info "instance appeared in cloud" ["Address", "IdleBehavior", "Instance", "InstanceType", "State"];
+    /// A VM of ours whose type is not configured any more: drained.
+    TYPE_NOT_CONFIGURED = Warning "instance type is no longer configured, draining worker" ["Instance", "ProviderType"];
+    /// A VM is not in the listing any more.
+    DISAPPEARED = Info "instance disappeared in cloud" ["Instance", "WorkerState"];
+    /// A VM's tags could not be saved; tried again.
+    TAGS_FAILED = Warning "saving tags failed" ["error"];
+    /// A destroy call failed; tried again until the VM is gone.
+    DESTROY_FAILED = Warning "destroy failed" ["error", "Code"];
+    /// A VM outlived a destroy call.
+    STILL_LISTED = Warning "worker still listed after shutdown; retrying" ["Duration"];
+
+    // ------------------------------------------------------------ a worker
+    /// The VM proved itself.
+    VERIFIED = Debug "host key verified" ["Method"];
+    /// The VM is not the one it should be, or cannot prove it: no command runs there.
+    VERIFICATION_FAILED = Warning "host key verification failed" ["error"];
+    /// The VM does not accept our key or user.
+    AUTHENTICATION_FAILED = Warning "ssh authentication failed" ["error"];
+    /// The connection to a VM broke.
+    CONNECTION_LOST = Debug "connection lost" ["error"];
+    /// The VM has booted.
+    BOOT_PROBE_SUCCEEDED =
+        Info "boot probe succeeded" ["Address", "Command", "Instance", "InstanceType", "stderr", "stdout"];
+    /// The VM has not booted yet.
+    NOT_BOOTED = Debug "not booted yet" ["Command", "error", "stderr", "stdout"];
+    /// The boot probe fails on a VM that should have booted.
+    BOOT_PROBE_FAILED =
+        Warning "boot probe failed" ["Address", "Command", "Instance", "InstanceType", "error", "stderr", "stdout"];
+    /// A VM was given up before it was in service; `cloudtest` helps to find out why.
+    BOOT_FAILED = Warning "boot failed" ["Duration", "Reason", "error", "stderr", "Hint"];
+    /// The runner is copied to a VM.
+    INSTALLING_RUNNER = Info "installing runner binary on worker" ["Path", "Hash"];
+    /// The runner could not be copied.
+    INSTALL_FAILED = Warning "installing runner binary failed" ["Path", "error", "stderr"];
+    /// A list of processes was got.
+    PROBE_SUCCEEDED = Debug "probe succeeded" ["Address", "Command", "Instance", "InstanceType", "stderr", "stdout"];
+    /// The VM did not tell its processes, or nonsense.
+    PROBE_FAILED = Warning "probe failed" ["Command", "Line", "Since", "error", "stderr", "stdout"];
+    /// The VM says of itself that it is broken: drained.
+    BROKEN = Warning "probe reported broken instance" ["Line"];
+    /// A process's helper holds its lock for too long: drained.
+    STALE_LOCK = Warning "stale run lock, draining worker" ["ContainerUUID", "Duration"];
+    /// The VM takes containers from now on.
+    IN_SERVICE = Info "probes succeeded, instance is in service" [
+        "Address", "Instance", "InstanceType", "ProbeStart", "RunningContainers", "State",
+    ];
+    /// The VM has not answered for too long.
+    UNRESPONSIVE = Warning "instance unresponsive, shutting down" ["Duration", "Since", "error", "stderr", "Hint"];
+    /// Most VMs do not answer: the fault is rather ours (network, key, DNS), so none is destroyed.
+    HOLDING_DESTROYS = Error "holding off destroys: most workers are unreachable" ["Instances", "Unreachable"];
+    /// VMs answer again, or it has taken too long: unresponsive ones are shut down again.
+    RESUMING_DESTROYS = Warning "unresponsive instances are shut down again" ["Reason"];
+    /// A start command goes out.
+    STARTING = Debug "starting container" ["Address", "ContainerUUID", "Instance", "InstanceType", "Priority"];
+    /// A container has a process.
+    STARTED = Info "crunch-run process started" ["Address", "ContainerUUID", "Instance", "InstanceType", "Duration"];
+    /// A start command failed; the next probe tells whether something started all the same.
+    START_FAILED = Error "error starting crunch-run process" ["ContainerUUID", "error", "stderr", "stdout"];
+    /// Starts failed one after another on one VM: drained. Look at its disk.
+    STARTS_FAIL = Warning "starts fail on this instance" ["Failures", "error"];
+    /// A process was found that an earlier dispatcher started.
+    PROCESS_DETECTED = Info "crunch-run process detected" ["ContainerUUID"];
+    /// A container's process is gone.
+    PROCESS_ENDED = Info "crunch-run process ended" ["Address", "ContainerUUID", "Instance", "InstanceType", "Duration"];
+    /// A container's process is to end.
+    KILLING =
+        Info "killing crunch-run process" ["Address", "ContainerUUID", "Instance", "InstanceType", "Reason"];
+    /// A signal goes out.
+    SIGNALLING = Info "sending signal" ["Address", "ContainerUUID", "Instance", "InstanceType", "Signal"];
+    /// The process outlived a signal; the next follows.
+    KILL_UNSUCCESSFUL = Info "kill attempt unsuccessful" ["ContainerUUID", "Signal", "error", "stderr", "stdout"];
+    /// The process outlived all signals.
+    ABANDONED = Warning "crunch-run process abandoned" ["ContainerUUID", "Duration"];
+    /// A container could not be ended on this VM: nothing new is placed there.
+    UNKILLABLE = Warning "unkillable container, draining worker" ["ContainerUUID"];
+    /// What is to happen with a VM was changed.
+    SET_IDLE_BEHAVIOR = Info "set idle behavior" ["Address", "IdleBehavior", "Instance", "InstanceType"];
+    /// A VM is not needed any more.
+    SHUTDOWN_WORKER = Info "shutdown worker" ["State", "IdleBehavior", "IdleDuration", "Reason"];
+    /// A VM is being destroyed.
+    SHUTTING_DOWN = Info "shutting down" ["Address", "Instance", "InstanceType", "Reason"];
+}

@@ -1,0 +1,311 @@
+//! What operators' dashboards are made of: one struct, a field a series, all of them there from the start.
+//!
+//! The core returns facts; actors count and observe them here; gauges are set from snapshots. Nothing
+//! here decides anything.
+//!
+//! ```text
+//!   arbiter                                        HTTP threads
+//!   Metrics ─ counters, histograms ── atomics ──┐
+//!      ├──── observe() → windows ─ publish() ───┼─ snapshots ─▶ Registry::gather() ─▶ text, to_json()
+//!      └──── set_gauges(&GaugeFacts) ── atomics ┘                    ▲
+//!                                   RequestMetrics ── atomics ───────┘
+//! ```
+//! Series with open label values (codes, kinds, hashes, types not configured) appear on first use.
+
+mod gauges;
+mod json;
+mod requests;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use dispatch_core::id::TypeName;
+use dispatch_core::time::Timestamp;
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, exponential_buckets,
+};
+
+pub use gauges::{Category, GaugeFacts};
+use gauges::{Gauges, seconds_of};
+pub use json::to_json;
+pub use requests::{ActiveRequest, RequestMetrics};
+use summary::Published;
+pub use summary::{LabelledSummary, Summary};
+
+/// In front of every name of ours.
+pub(crate) const PREFIX: &str = "arvados_dispatchcloud_";
+
+/// Values of `boot_outcomes{outcome}`.
+pub const BOOT_OUTCOMES: [&str; 4] = ["success", "failure", "aborted", "disappeared"];
+/// Values of `instances_disappeared{state}`.
+pub const WORKER_STATES: [&str; 5] = ["unknown", "booting", "idle", "running", "shutdown"];
+/// Values of `driver_operations{operation}`.
+pub const DRIVER_OPERATIONS: [&str; 4] = ["Create", "List", "Destroy", "SetTags"];
+/// Values of `instances_run_probe_duration_seconds{outcome}`.
+pub const PROBE_OUTCOMES: [&str; 2] = ["success", "fail"];
+/// Values of `actor_mailbox_delay_seconds{actor}`.
+pub const ACTORS: [&str; 5] = ["queue", "pool", "worker", "scheduler", "cloud"];
+
+/// Label values that are known at the start, but not here.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct KnownLabels<'a> {
+    /// The configured instance types.
+    pub types: &'a [TypeName],
+    /// Every reason that an unlock can have.
+    pub unlock_reasons: &'a [&'a str],
+}
+
+/// All series. Lives on the arbiter; cheap to use, not to be cloned: share it as `Rc<Metrics>`.
+#[derive(Debug)]
+pub struct Metrics {
+    /// `boot_outcomes{outcome}`: how instances' boots ended, once an instance.
+    pub boot_outcomes: IntCounterVec,
+    /// `instances_disappeared{state}`: instances that left the cloud's listing, by the worker's last state.
+    pub instances_disappeared: IntCounterVec,
+    /// `driver_operations{operation, error}`: calls to the cloud; see [`Metrics::driver_operation`].
+    pub driver_operations: IntCounterVec,
+    /// `unlocks_total{reason}`: locks given back; each costs a container one of its dispatch attempts.
+    pub unlocks: IntCounterVec,
+    /// `controller_requests_total{call, status}`: calls to the controller; see [`Metrics::controller_request`].
+    pub controller_requests: IntCounterVec,
+    /// `controller_request_seconds{call, status}`: how long they took.
+    pub controller_request_seconds: HistogramVec,
+    /// `cloud_errors_total{operation, kind, code}`: failed calls to the cloud, by its own code.
+    pub cloud_errors: IntCounterVec,
+    /// `scheduling_round_seconds`: how long a scheduling round took.
+    pub scheduling_round_seconds: Histogram,
+    /// `actor_mailbox_delay_seconds{actor}`: how long a message waited for its actor.
+    pub actor_mailbox_delay_seconds: HistogramVec,
+
+    /// `instances_time_to_ssh_seconds`: appeared → first connection that reaches verification.
+    pub time_to_ssh: Summary,
+    /// `instances_time_to_ready_for_container_seconds`: from there to in service.
+    pub time_to_ready: Summary,
+    /// `instances_time_from_shutdown_request_to_disappearance_seconds`: from the last destroy call.
+    pub time_to_disappearance: Summary,
+    /// `containers_time_from_queue_to_crunch_run_seconds`: created_at → start command returned.
+    pub time_to_crunch_run: Summary,
+    /// `instances_run_probe_duration_seconds{outcome}`: how long `--list` took.
+    pub run_probe_duration: LabelledSummary,
+
+    gauges: Gauges,
+    summaries: Vec<Published>,
+    requests: RequestMetrics,
+    config_source: GaugeVec,
+    config_load: GaugeVec,
+    build_info: GaugeVec,
+}
+
+impl Metrics {
+    /// Registers every series at zero. The registry is what HTTP threads gather from.
+    pub fn new(known: KnownLabels<'_>) -> (Self, Registry) {
+        let registry = Registry::new();
+        let register = Register { registry: &registry };
+        let mut summaries = Vec::new();
+        let metrics = Self {
+            boot_outcomes: register.counters("boot_outcomes", "Boot outcomes of instances.", &["outcome"]),
+            instances_disappeared: register.counters(
+                "instances_disappeared",
+                "Instances that disappeared from the cloud, by their worker's last state.",
+                &["state"],
+            ),
+            driver_operations: register.counters(
+                "driver_operations",
+                "Calls to the cloud.",
+                &["operation", "error"],
+            ),
+            unlocks: register.counters("unlocks_total", "Locks given back to the queue.", &["reason"]),
+            controller_requests: register.counters(
+                "controller_requests_total",
+                "Calls to the controller.",
+                &["call", "status"],
+            ),
+            controller_request_seconds: register.histograms(
+                "controller_request_seconds",
+                "Duration of calls to the controller.",
+                &["call", "status"],
+                0.002,
+            ),
+            cloud_errors: register.counters(
+                "cloud_errors_total",
+                "Failed calls to the cloud.",
+                &["operation", "kind", "code"],
+            ),
+            scheduling_round_seconds: register
+                .histograms("scheduling_round_seconds", "Duration of a scheduling round.", &[], 0.000_05)
+                .with_label_values::<&str>(&[]),
+            actor_mailbox_delay_seconds: register.histograms(
+                "actor_mailbox_delay_seconds",
+                "How long messages waited for their actor.",
+                &["actor"],
+                0.000_05,
+            ),
+            time_to_ssh: register.summary(
+                "instances_time_to_ssh_seconds",
+                "Time from an instance's appearance to its first SSH connection.",
+                &mut summaries,
+            ),
+            time_to_ready: register.summary(
+                "instances_time_to_ready_for_container_seconds",
+                "Time from the first SSH connection to readiness for containers.",
+                &mut summaries,
+            ),
+            time_to_disappearance: register.summary(
+                "instances_time_from_shutdown_request_to_disappearance_seconds",
+                "Time from the last destroy call to disappearance from the cloud.",
+                &mut summaries,
+            ),
+            time_to_crunch_run: register.summary(
+                "containers_time_from_queue_to_crunch_run_seconds",
+                "Time from a container's creation to the start of its crunch-run process.",
+                &mut summaries,
+            ),
+            run_probe_duration: register.labelled_summary(
+                "instances_run_probe_duration_seconds",
+                "Duration of probes for running containers.",
+                ("outcome", &PROBE_OUTCOMES),
+                &mut summaries,
+            ),
+            gauges: Gauges::new(&register, known.types),
+            summaries,
+            requests: RequestMetrics::new(&register),
+            config_source: register.plain_gauges(
+                "arvados_config_source_timestamp_seconds",
+                "Time of last modification of the loaded configuration file.",
+                "sha256",
+            ),
+            config_load: register.plain_gauges(
+                "arvados_config_load_timestamp_seconds",
+                "Time of loading of the configuration file.",
+                "sha256",
+            ),
+            build_info: register.plain_gauges(
+                "dispatcher_build_info",
+                "Version of the running dispatcher; always 1.",
+                "version",
+            ),
+        };
+        metrics.start_at_zero(known);
+        (metrics, registry)
+    }
+
+    /// Label values that are known exist from the start: a rate over a series that appears with its first
+    /// event misses that event.
+    fn start_at_zero(&self, known: KnownLabels<'_>) {
+        let zero = |counters: &IntCounterVec, values: &[&str]| {
+            for value in values {
+                counters.with_label_values(&[*value]);
+            }
+        };
+        zero(&self.boot_outcomes, &BOOT_OUTCOMES);
+        zero(&self.instances_disappeared, &WORKER_STATES);
+        zero(&self.unlocks, known.unlock_reasons);
+        for operation in DRIVER_OPERATIONS {
+            for error in ["0", "1"] {
+                self.driver_operations.with_label_values(&[operation, error]);
+            }
+        }
+        for actor in ACTORS {
+            self.actor_mailbox_delay_seconds.with_label_values(&[actor]);
+        }
+        self.publish();
+    }
+
+    /// Counts a call to the cloud.
+    pub fn driver_operation(&self, operation: &str, failed: bool) {
+        self.driver_operations.with_label_values(&[operation, if failed { "1" } else { "0" }]).inc();
+    }
+
+    /// Counts and times a call to the controller; `status` is the HTTP status, or the kind of failure.
+    pub fn controller_request(&self, call: &str, status: &str, took: Duration) {
+        self.controller_requests.with_label_values(&[call, status]).inc();
+        self.controller_request_seconds.with_label_values(&[call, status]).observe(took.as_secs_f64());
+    }
+
+    /// Sets every gauge from a snapshot of the actors, and publishes the summaries.
+    pub fn set_gauges(&self, facts: &GaugeFacts) {
+        self.gauges.set(facts);
+        self.publish();
+    }
+
+    /// Shows the HTTP threads what the summaries have seen until now.
+    pub fn publish(&self) {
+        let now = crate::clock::now();
+        for summary in &self.summaries {
+            summary.publish(now);
+        }
+    }
+
+    /// Tells which configuration is loaded: the hash of the file's bytes, when it was changed, when loaded.
+    pub fn config_loaded(&self, sha256: &str, source: Timestamp, loaded: Timestamp) {
+        self.config_source.with_label_values(&[sha256]).set(seconds_of(Some(source)));
+        self.config_load.with_label_values(&[sha256]).set(seconds_of(Some(loaded)));
+    }
+
+    /// Tells which version this is.
+    pub fn build_info(&self, version: &str) {
+        self.build_info.with_label_values(&[version]).set(1.0);
+    }
+
+    /// What HTTP threads count and time requests with.
+    pub fn requests(&self) -> RequestMetrics {
+        self.requests.clone()
+    }
+}
+
+/// Makes series and registers them.
+struct Register<'a> {
+    registry: &'a Registry,
+}
+
+impl Register<'_> {
+    fn add<C: prometheus::core::Collector + Clone + 'static>(&self, collector: prometheus::Result<C>) -> C {
+        let collector = collector.expect("names and labels are constants, and valid");
+        self.registry.register(Box::new(collector.clone())).expect("each name is registered once");
+        collector
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.add(IntCounterVec::new(Opts::new(format!("{PREFIX}{name}"), help), labels))
+    }
+
+    /// From `smallest` on, twelve buckets, each three times the one before.
+    fn histograms(&self, name: &str, help: &str, labels: &[&str], smallest: f64) -> HistogramVec {
+        let buckets = exponential_buckets(smallest, 3.0, 12).expect("constants, and valid");
+        self.add(HistogramVec::new(
+            HistogramOpts::new(format!("{PREFIX}{name}"), help).buckets(buckets),
+            labels,
+        ))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.add(GaugeVec::new(Opts::new(format!("{PREFIX}{name}"), help), labels))
+    }
+
+    /// One that is not only ours, and so without our prefix.
+    fn plain_gauges(&self, name: &str, help: &str, label: &str) -> GaugeVec {
+        self.add(GaugeVec::new(Opts::new(name, help), &[label]))
+    }
+
+    fn summary(&self, name: &str, help: &str, published: &mut Vec<Published>) -> Summary {
+        let (summary, collector, own) = Summary::new(&format!("{PREFIX}{name}"), help);
+        self.add(Ok(collector));
+        published.extend(own);
+        summary
+    }
+
+    fn labelled_summary(
+        &self,
+        name: &str,
+        help: &str,
+        label: (&'static str, &[&'static str]),
+        published: &mut Vec<Published>,
+    ) -> LabelledSummary {
+        let (summary, collector, own) = LabelledSummary::new(&format!("{PREFIX}{name}"), help, label);
+        self.add(Ok(collector));
+        published.extend(own);
+        summary
+    }
+}

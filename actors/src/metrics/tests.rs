@@ -1,0 +1,250 @@
+//! What a scrape shows, against the reference's recording.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use dispatch_core::container::ContainerState;
+use dispatch_core::id::TypeName;
+use dispatch_core::time::Timestamp;
+use prometheus::{Registry, TextEncoder};
+
+use super::{Category, GaugeFacts, KnownLabels, Metrics, to_json};
+
+const RECORDED: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/reference/metrics.txt"));
+
+/// The types of the recording's site.
+fn types() -> Vec<TypeName> {
+    let names = [
+        "c4.xlarge",
+        "g5.xlarge",
+        "m4.2xlarge",
+        "m4.large",
+        "m4.large.scratch",
+        "m4.large.spot",
+        "m4.xlarge",
+        "r4.xlarge",
+    ];
+    names.iter().map(|name| name.parse().unwrap()).collect()
+}
+
+fn metrics() -> (Metrics, Registry) {
+    Metrics::new(KnownLabels { types: &types(), unlock_reasons: &["capacity", "requeued"] })
+}
+
+fn text(registry: &Registry) -> String {
+    TextEncoder::new().encode_to_string(&registry.gather()).unwrap()
+}
+
+/// Each `# TYPE` line, and each sample without its value and with its labels in order.
+fn shape(text: &str) -> BTreeSet<String> {
+    text.lines()
+        .filter(|line| !line.starts_with("# HELP"))
+        .map(|line| match line.strip_prefix("# TYPE ") {
+            Some(kind) => kind.to_owned(),
+            None => sample(line.rsplit_once(' ').unwrap().0),
+        })
+        .collect()
+}
+
+fn sample(text: &str) -> String {
+    let Some((name, labels)) = text.split_once('{') else { return text.to_owned() };
+    let mut labels: Vec<&str> = labels.trim_end_matches('}').split(',').collect();
+    labels.sort_unstable();
+    format!("{name}{{{}}}", labels.join(","))
+}
+
+/// The value behind a sample's name and labels.
+fn value(registry: &Registry, wanted: &str) -> f64 {
+    let text = text(registry);
+    let line = text.lines().find_map(|line| line.strip_prefix(wanted)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {wanted} in {text}")).parse().unwrap()
+}
+
+#[test]
+fn every_series_of_the_recording_is_there_with_its_type_and_labels() {
+    let (metrics, registry) = metrics();
+    // Series whose label values nobody knows beforehand.
+    let sha256 = "55a526c5aa44f351a849dfb4854379f637edd00d4bfc6eac5969ea6ecaa8eaf3";
+    metrics.config_loaded(sha256, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+    metrics.requests().status_known(200, "GET", Duration::from_millis(1));
+    metrics.requests().finished(200, "GET", Duration::from_millis(1));
+    let ours = shape(&text(&registry));
+    // The driver's own come with it, the version is another series on purpose.
+    let elsewhere = |line: &str| line.contains("_ec2_") || line.starts_with("arvados_version_running");
+    let missing: Vec<_> =
+        shape(RECORDED).into_iter().filter(|line| !elsewhere(line) && !ours.contains(line)).collect();
+    assert_eq!(missing, [""; 0]);
+    assert!(!ours.iter().any(|line| line.starts_with("arvados_version_running")));
+}
+
+#[test]
+fn our_own_series_are_there_from_the_start() {
+    let (metrics, registry) = metrics();
+    metrics.build_info("0.1.0");
+    let ours = shape(&text(&registry));
+    for line in [
+        "arvados_dispatchcloud_unlocks_total counter",
+        "arvados_dispatchcloud_unlocks_total{reason=\"capacity\"}",
+        "arvados_dispatchcloud_last_poll_success_time gauge",
+        "arvados_dispatchcloud_last_sync_success_time gauge",
+        "arvados_dispatchcloud_active",
+        "arvados_dispatchcloud_scheduling_round_seconds histogram",
+        "arvados_dispatchcloud_scheduling_round_seconds_count",
+        "arvados_dispatchcloud_actor_mailbox_delay_seconds_count{actor=\"worker\"}",
+        "arvados_dispatchcloud_instances_run_probe_duration_seconds_count{outcome=\"fail\"}",
+        "dispatcher_build_info{version=\"0.1.0\"}",
+    ] {
+        assert!(ours.contains(line), "{line} is not in {ours:#?}");
+    }
+}
+
+#[test]
+fn open_labels_appear_on_first_use() {
+    let (metrics, registry) = metrics();
+    assert!(!text(&registry).contains("controller_requests_total"));
+    metrics.controller_request("list", "200", Duration::from_millis(20));
+    metrics.cloud_errors.with_label_values(&["Create", "quota", "VcpuLimitExceeded"]).inc();
+    let name = "arvados_dispatchcloud_controller_requests_total{call=\"list\",status=\"200\"}";
+    assert_eq!(value(&registry, name), 1.0);
+    let name = "arvados_dispatchcloud_controller_request_seconds_count{call=\"list\",status=\"200\"}";
+    assert_eq!(value(&registry, name), 1.0);
+    assert!(
+        text(&registry).contains("cloud_errors_total{code=\"VcpuLimitExceeded\",kind=\"quota\",operation")
+    );
+}
+
+#[test]
+fn driver_operations_count_failures_apart() {
+    let (metrics, registry) = metrics();
+    metrics.driver_operation("Create", true);
+    let name =
+        |error| format!("arvados_dispatchcloud_driver_operations{{error=\"{error}\",operation=\"Create\"}}");
+    assert_eq!((value(&registry, &name(0)), value(&registry, &name(1))), (0.0, 1.0));
+}
+
+#[test]
+fn gauges_show_the_facts() {
+    let (metrics, registry) = metrics();
+    metrics.set_gauges(&GaugeFacts {
+        instances: BTreeMap::from([((Category::Inuse, "m4.large".to_owned()), 3)]),
+        price: BTreeMap::from([(Category::Inuse, 0.3)]),
+        memory_bytes: BTreeMap::from([(Category::Idle, 1 << 33)]),
+        queue_entries: BTreeMap::from([((ContainerState::Queued, String::new()), 2)]),
+        longest_wait: Duration::from_millis(1500),
+        at_quota: true,
+        last_503: Some(Timestamp::from_millisecond(1_795_381_732_500).unwrap()),
+        active: true,
+        ..GaugeFacts::default()
+    });
+    for (name, expected) in [
+        ("instances_total{category=\"inuse\",instance_type=\"m4.large\"}", 3.0),
+        ("instances_price{category=\"inuse\"}", 0.3),
+        ("memory_bytes_total{category=\"idle\"}", 8_589_934_592.0),
+        ("queue_entries{instance_type=\"\",state=\"Queued\"}", 2.0),
+        ("containers_longest_wait_time_seconds", 1.5),
+        ("at_quota", 1.0),
+        ("last_503_time", 1_795_381_732.5),
+        ("active", 1.0),
+    ] {
+        assert_eq!(value(&registry, &format!("arvados_dispatchcloud_{name}")), expected, "{name}");
+    }
+}
+
+#[test]
+fn what_is_no_fact_any_more_is_zero_or_gone() {
+    let (metrics, registry) = metrics();
+    let facts = |name: &str| GaugeFacts {
+        instances: BTreeMap::from([((Category::Idle, name.to_owned()), 1)]),
+        ..GaugeFacts::default()
+    };
+    metrics.set_gauges(&facts("m4.large"));
+    metrics.set_gauges(&facts("removed.type"));
+    let name =
+        |name| format!("arvados_dispatchcloud_instances_total{{category=\"idle\",instance_type=\"{name}\"}}");
+    assert_eq!(value(&registry, &name("m4.large")), 0.0, "configured: zero");
+    assert_eq!(value(&registry, &name("removed.type")), 1.0);
+    metrics.set_gauges(&GaugeFacts::default());
+    assert!(!text(&registry).contains("removed.type"), "not configured: gone");
+    let before = shape(&text(&registry));
+    metrics.set_gauges(&GaugeFacts::default());
+    assert_eq!(shape(&text(&registry)), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn summaries_slide_with_time() {
+    let (metrics, registry) = metrics();
+    let name = "arvados_dispatchcloud_instances_time_to_ssh_seconds";
+    let median = format!("{name}{{quantile=\"0.5\"}}");
+    assert!(value(&registry, &median).is_nan(), "nothing seen yet");
+    metrics.time_to_ssh.observe(Duration::from_secs(7));
+    metrics.run_probe_duration.observe("fail", Duration::from_millis(3));
+    assert!(value(&registry, &median).is_nan(), "not published yet");
+    metrics.publish();
+    assert!((value(&registry, &median) - 7.0).abs() < 0.07);
+    tokio::time::sleep(Duration::from_secs(601)).await;
+    metrics.publish();
+    assert!(value(&registry, &median).is_nan(), "forgotten");
+    assert_eq!(value(&registry, &format!("{name}_sum")), 7.0);
+    assert_eq!(value(&registry, &format!("{name}_count")), 1.0);
+    let probes = "arvados_dispatchcloud_instances_run_probe_duration_seconds_count{outcome=\"fail\"}";
+    assert_eq!(value(&registry, probes), 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_oldest_active_request_is_told_until_it_ends() {
+    let (metrics, registry) = metrics();
+    let requests = metrics.requests();
+    let name = "arvados_max_active_request_age_seconds";
+    let first = requests.begin();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let second = requests.begin();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(value(&registry, name), 6.0);
+    drop(first);
+    assert_eq!(value(&registry, name), 1.0);
+    drop(second);
+    assert_eq!(value(&registry, name), 0.0);
+}
+
+#[test]
+fn requests_are_timed_from_any_thread() {
+    let (metrics, registry) = metrics();
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let requests = metrics.requests();
+            std::thread::spawn(move || requests.finished(503, "POST", Duration::from_millis(250)))
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let name = |what| format!("request_duration_seconds_{what}{{code=\"503\",method=\"post\"}}");
+    assert_eq!((value(&registry, &name("sum")), value(&registry, &name("count"))), (1.0, 4.0));
+}
+
+#[test]
+fn json_is_protobufs() {
+    let (metrics, registry) = metrics();
+    metrics.boot_outcomes.with_label_values(&["success"]).inc();
+    metrics.time_to_ready.observe(Duration::from_secs(1));
+    metrics.scheduling_round_seconds.observe(1.0);
+    let json = to_json(&registry.gather());
+    let family = |name: &str| {
+        let name = format!("arvados_dispatchcloud_{name}");
+        json.as_array().unwrap().iter().find(|family| family["name"] == name.as_str()).unwrap()
+    };
+    let quota = family("at_quota");
+    assert_eq!(quota["type"], "GAUGE");
+    assert_eq!(quota["metric"], serde_json::json!([{"gauge": {"value": 0.0}}]));
+    let boots = family("boot_outcomes");
+    assert_eq!(boots["type"], "COUNTER");
+    let success = &boots["metric"][3];
+    let expected =
+        serde_json::json!({"label": [{"name": "outcome", "value": "success"}], "counter": {"value": 1.0}});
+    assert_eq!(success, &expected);
+    let ready = &family("instances_time_to_ready_for_container_seconds")["metric"][0]["summary"];
+    assert_eq!(ready["sampleCount"], "0", "not published yet; and 64 bits are text");
+    assert_eq!(ready["quantile"][0], serde_json::json!({"quantile": 0.5, "value": "NaN"}));
+    let round = &family("scheduling_round_seconds")["metric"][0]["histogram"];
+    assert_eq!((&round["sampleCount"], &round["sampleSum"]), (&"1".into(), &1.0.into()));
+    assert_eq!(round["bucket"][0]["cumulativeCount"], "0");
+}

@@ -1,0 +1,115 @@
+//! The three calls that a runner makes, and their repetition while they fail for reasons that pass.
+
+use std::time::Duration;
+
+use awc::http::StatusCode;
+use dispatch_core::id::ContainerUuid;
+use dispatch_core::secret::Secret;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::config::Config;
+use super::tls;
+use crate::{RunnerError, say};
+
+/// One call's deadline.
+const CALL: Duration = Duration::from_secs(60);
+/// The first pause before a call is repeated; doubled up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+/// An answer larger than this is none.
+const LARGEST_ANSWER: usize = 16 << 20;
+
+/// A call to the controller. All of them may be repeated: the same state twice is no error there.
+#[derive(Debug)]
+pub(super) enum Call<'a> {
+    /// Whose token is this?
+    CurrentToken,
+    /// What is to be run?
+    Container(&'a ContainerUuid),
+    /// Change the record.
+    Update(&'a ContainerUuid, Value),
+}
+
+/// How a call failed.
+#[derive(Debug)]
+struct Failure {
+    /// It may succeed if tried again: no answer, 5xx, or 401 (which a database outage causes too).
+    passes: bool,
+    text: String,
+}
+
+/// A client of one controller with one token.
+pub(super) struct Controller {
+    client: awc::Client,
+    base: String,
+    token: Secret,
+}
+
+impl Controller {
+    /// Prepares the client; connects when first used.
+    pub fn new(config: &Config) -> Result<Self, RunnerError> {
+        let base = config.controller()?;
+        // A redirect would carry the token elsewhere.
+        let builder = awc::Client::builder().timeout(CALL).disable_redirects();
+        let client = if base.starts_with("https:") {
+            let tls = tls::client_config(config.insecure())?;
+            builder.connector(awc::Connector::new().rustls_0_23(tls)).finish()
+        } else {
+            builder.finish()
+        };
+        Ok(Self { client, base, token: config.token()? })
+    }
+
+    /// The answer to a call, which is repeated for that long while it fails for reasons that pass.
+    pub async fn persist(&self, patience: Duration, call: Call<'_>) -> Result<Value, RunnerError> {
+        let give_up = Instant::now() + patience;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.perform(&call).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) if !failure.passes || Instant::now() + pause >= give_up => {
+                    return Err(RunnerError::Controller(failure.text));
+                }
+                Err(failure) => say(&format!("{}; trying again in {pause:?}", failure.text)),
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn perform(&self, call: &Call<'_>) -> Result<Value, Failure> {
+        let path = match call {
+            Call::CurrentToken => "/arvados/v1/api_client_authorizations/current".to_owned(),
+            Call::Container(uuid) | Call::Update(uuid, _) => format!("/arvados/v1/containers/{uuid}"),
+        };
+        let url = format!("{}{path}", self.base);
+        let failed = |passes, reason: &dyn std::fmt::Display| {
+            let verb = if matches!(call, Call::Update(..)) { "PUT" } else { "GET" };
+            Failure { passes, text: format!("{verb} {url}: {reason}") }
+        };
+        let sent = match call {
+            Call::CurrentToken => self.client.get(&url).bearer_auth(self.token.expose()).send(),
+            Call::Container(_) => {
+                let select =
+                    [("select", r#"["uuid","state","locked_by_uuid","command","environment","cwd"]"#)];
+                let request = self.client.get(&url).bearer_auth(self.token.expose()).query(&select);
+                request.map_err(|error| failed(false, &error))?.send()
+            }
+            Call::Update(_, attributes) => {
+                let form =
+                    [("container", attributes.to_string()), ("select", r#"["uuid","state"]"#.to_owned())];
+                self.client.put(&url).bearer_auth(self.token.expose()).send_form(&form)
+            }
+        };
+        let mut response = sent.await.map_err(|error| failed(true, &error))?;
+        let status = response.status();
+        let body = response.body().limit(LARGEST_ANSWER).await.map_err(|error| failed(true, &error))?;
+        if !status.is_success() {
+            let text = String::from_utf8_lossy(&body[..body.len().min(500)]).into_owned();
+            let passes = status.is_server_error() || status == StatusCode::UNAUTHORIZED;
+            return Err(failed(passes, &format_args!("{status} {text}")));
+        }
+        serde_json::from_slice(&body).map_err(|error| failed(true, &error))
+    }
+}

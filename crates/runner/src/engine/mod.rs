@@ -1,0 +1,149 @@
+//! Engine `process`: the container's command as a plain child process. **No isolation: demo and tests only.**
+//!
+//! ```text
+//!   read the record ── not Locked by us ──▶ end, nothing was touched
+//!         │                SIGTERM ───────▶ end, nothing was touched (the dispatcher unlocks)
+//!     PUT Running
+//!         │
+//!      command ── ends ─────────▶ PUT Complete, exit_code
+//!         ├────── SIGTERM ──────▶ TERM, then KILL to its process group; PUT Cancelled
+//!         └────── cannot start ─▶ PUT Cancelled, runtime_status.error
+//! ```
+//! One thread; calls to the controller are repeated here while they fail for reasons that pass, because
+//! nobody else can tell how the command ended. (The dispatcher never repeats: its next poll does.)
+
+mod command;
+mod config;
+mod controller;
+mod tls;
+
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use dispatch_core::id::ContainerUuid;
+use futures_util::future::{Either, select};
+use serde_json::{Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::args::Invocation;
+use crate::locks::{LockDir, Owner};
+use crate::{RunnerError, say};
+use command::Ended;
+use config::Config;
+use controller::{Call, Controller};
+
+/// `--runtime-engine` of this engine.
+pub(crate) const NAME: &str = "process";
+
+/// How long a start waits for a controller that does not answer; the dispatcher sees us all the while.
+const START_PATIENCE: Duration = Duration::from_secs(5 * 60);
+/// How long an ended container's result is offered to a controller that does not answer.
+const REPORT_PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// Runs the container to its end: in the foreground, or as the detached process.
+pub(crate) fn run(invocation: &Invocation) -> Result<ExitCode, RunnerError> {
+    let uuid = invocation.uuid()?;
+    let config = read_config(invocation.stdin_config)?;
+    let runtime = actix_rt::Runtime::new().map_err(RunnerError::io("start the runtime"))?;
+    runtime.block_on(async {
+        // Before the lock file names us: a list proves us alive by SIGUSR2, which kills the unprepared.
+        let mut signals = Signals::install()?;
+        if invocation.detached {
+            announce(&LockDir::from_environment(), &uuid)?;
+        }
+        say(&format!(
+            "container {uuid}: engine `process` has no isolation whatever, for the demo and tests only"
+        ));
+        run_container(&uuid, &config, &mut signals.terminate).await
+    })
+}
+
+/// The signals that a runner handles.
+struct Signals {
+    /// End the container.
+    terminate: Signal,
+    /// Read the prices again. This engine reports no cost, so being alive is all there is to answer.
+    _prices: Signal,
+}
+
+impl Signals {
+    fn install() -> Result<Self, RunnerError> {
+        let handle = |kind| signal(kind).map_err(RunnerError::io("handle signals"));
+        Ok(Self {
+            terminate: handle(SignalKind::terminate())?,
+            _prices: handle(SignalKind::user_defined2())?,
+        })
+    }
+}
+
+fn read_config(from_stdin: bool) -> Result<Config, RunnerError> {
+    if !from_stdin {
+        return Ok(Config::from_environment());
+    }
+    let mut text = Vec::new();
+    io::stdin().lock().read_to_end(&mut text).map_err(RunnerError::io("read stdin"))?;
+    Config::decode(&text)
+}
+
+/// Names us in the lock file, tells whoever started us, and lets go of the pipe to him.
+fn announce(directory: &LockDir, uuid: &ContainerUuid) -> Result<(), RunnerError> {
+    let owner = Owner { uuid: uuid.to_string(), pid: std::process::id().cast_signed() };
+    directory.name_owner(&owner, uuid)?;
+    let line = serde_json::to_string(&owner).expect("two plain fields");
+    // If he is gone already: the lock file tells, and that is what counts.
+    let mut stdout = io::stdout().lock();
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    rustix::stdio::dup2_stdout(io::stderr())
+        .map_err(|error| RunnerError::io("send stdout to the log")(error.into()))
+}
+
+async fn run_container(
+    uuid: &ContainerUuid,
+    config: &Config,
+    terminate: &mut Signal,
+) -> Result<ExitCode, RunnerError> {
+    let controller = Controller::new(config)?;
+    let Either::Left((started, _)) =
+        select(Box::pin(start(&controller, uuid, config)), Box::pin(terminate.recv())).await
+    else {
+        say(&format!("container {uuid}: told to end before it had begun; its record is left as it is"));
+        return Ok(ExitCode::FAILURE);
+    };
+    let Some(job) = started? else { return Ok(ExitCode::FAILURE) };
+    say(&format!("container {uuid}: running"));
+    let ended = command::run(&job, terminate).await;
+    say(&format!("container {uuid}: {ended}"));
+    controller.persist(REPORT_PATIENCE, Call::Update(uuid, result_of(&ended))).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sets Running, if the container is ours to run.
+async fn start(
+    controller: &Controller,
+    uuid: &ContainerUuid,
+    config: &Config,
+) -> Result<Option<command::Job>, RunnerError> {
+    let us = controller.persist(START_PATIENCE, Call::CurrentToken).await?;
+    let record = controller.persist(START_PATIENCE, Call::Container(uuid)).await?;
+    if record["state"] != "Locked" || record["locked_by_uuid"] != us["uuid"] {
+        let (state, owner) = (&record["state"], &record["locked_by_uuid"]);
+        say(&format!("container {uuid} is not ours to run: state {state}, locked by {owner}"));
+        return Ok(None);
+    }
+    let job = command::Job::from_record(&record);
+    let mut running = json!({"state": "Running"});
+    if let Some(address) = config.gateway_address() {
+        running["gateway_address"] = Value::from(address);
+    }
+    controller.persist(START_PATIENCE, Call::Update(uuid, running)).await?;
+    Ok(Some(job))
+}
+
+fn result_of(ended: &Ended) -> Value {
+    match ended {
+        Ended::Exited(code) => json!({"state": "Complete", "exit_code": code}),
+        Ended::Cancelled => json!({"state": "Cancelled"}),
+        Ended::NotStarted(error) => json!({"state": "Cancelled", "runtime_status": {"error": error}}),
+    }
+}

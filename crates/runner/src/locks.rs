@@ -1,0 +1,231 @@
+//! The lock directory: one file a container, flocked as long as anything of its process lives.
+//!
+//! Whoever tries a lock holds the directory's lock while he does: otherwise the trial of a `--list` could
+//! make a `--detach` of the same moment fail, or remove a file that has just been taken.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+use dispatch_core::id::ContainerUuid;
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde::{Deserialize, Serialize};
+
+use crate::RunnerError;
+
+const PREFIX: &str = "crunch-run-";
+const SUFFIX: &str = ".lock";
+
+/// What a lock file says: whose process it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Owner {
+    /// Which container.
+    #[serde(rename = "UUID")]
+    pub uuid: String,
+    /// Process id of its runner.
+    #[serde(rename = "PID")]
+    pub pid: i32,
+}
+
+/// How a container's lock file stands.
+#[derive(Debug)]
+pub(crate) enum LockState {
+    /// There is none.
+    Absent,
+    /// Nobody holds it: left over by a process that has ended.
+    Free,
+    /// Held, and still empty: the process is being started.
+    Starting,
+    /// Held, and names the runner.
+    Held {
+        /// Whose process it is.
+        owner: Owner,
+        /// The lock file.
+        file: File,
+    },
+    /// Held, and names nobody.
+    Unreadable(String),
+}
+
+/// The directory with the lock files; may be a symlink.
+#[derive(Debug, Clone)]
+pub(crate) struct LockDir(PathBuf);
+
+/// While it lives, no other runner tries, takes or removes a lock.
+#[derive(Debug)]
+pub(crate) struct WholeDirectory(
+    #[expect(dead_code, reason = "its flock is released when it is closed")] File,
+);
+
+impl LockDir {
+    /// `CRUNCH_RUN_LOCKDIR`, or `/var/lock`.
+    pub fn from_environment() -> Self {
+        let directory = std::env::var_os("CRUNCH_RUN_LOCKDIR").filter(|path| !path.is_empty());
+        Self(directory.map_or_else(|| PathBuf::from("/var/lock"), PathBuf::from))
+    }
+
+    /// A file of that name in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A container's lock file.
+    pub fn lock_file(&self, uuid: &ContainerUuid) -> PathBuf {
+        self.file(&format!("{PREFIX}{uuid}{SUFFIX}"))
+    }
+
+    /// Waits for the directory's lock.
+    pub fn lock_all(&self) -> Result<WholeDirectory, RunnerError> {
+        let path = self.file("crunch-run-all.lock");
+        let failed = |error| RunnerError::io(format!("lock {}", path.display()))(error);
+        let file = options().write(true).create(true).open(&path).map_err(failed)?;
+        retry_interrupted(|| flock(&file, FlockOperation::LockExclusive)).map_err(failed)?;
+        Ok(WholeDirectory(file))
+    }
+
+    /// Takes a container's lock. The file is empty then: nobody is named yet.
+    pub fn take(&self, uuid: &ContainerUuid, _whole: &WholeDirectory) -> Result<File, RunnerError> {
+        let path = self.lock_file(uuid);
+        let failed = |error| RunnerError::io(format!("take {}", path.display()))(error);
+        let file = options().read(true).write(true).create(true).open(&path).map_err(failed)?;
+        match retry_interrupted(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
+            Ok(()) => file.set_len(0).map_err(failed)?,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(RunnerError::AlreadyRunning { uuid: uuid.to_string(), path });
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        Ok(file)
+    }
+
+    /// Names the runner in a lock file that this process holds: one write, so that readers see all or nothing.
+    pub fn name_owner(&self, owner: &Owner, uuid: &ContainerUuid) -> Result<(), RunnerError> {
+        let path = self.lock_file(uuid);
+        let text = serde_json::to_vec(owner).expect("two plain fields");
+        let file = options().write(true).open(&path);
+        file.and_then(|mut file| io::Write::write_all(&mut file, &text))
+            .map_err(RunnerError::io(format!("write {}", path.display())))
+    }
+
+    /// The containers that have a lock file, in order.
+    pub fn containers(&self) -> Result<Vec<ContainerUuid>, RunnerError> {
+        let failed = |error| RunnerError::io(format!("list {}", self.0.display()))(error);
+        let mut found = Vec::new();
+        for entry in self.0.read_dir().map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            // `crunch-run-all.lock` fits the pattern too, but `all` is no uuid.
+            let uuid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
+            found.extend(uuid.and_then(|uuid| uuid.parse::<ContainerUuid>().ok()));
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// How a container's lock stands.
+    pub fn state(&self, uuid: &ContainerUuid, _whole: &WholeDirectory) -> Result<LockState, RunnerError> {
+        let path = self.lock_file(uuid);
+        let failed = |error| RunnerError::io(format!("read {}", path.display()))(error);
+        let mut file = match options().read(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LockState::Absent),
+            Err(error) => return Err(failed(error)),
+        };
+        match retry_interrupted(|| flock(&file, FlockOperation::NonBlockingLockShared)) {
+            Ok(()) => return Ok(LockState::Free),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(failed(error)),
+        }
+        let mut text = Vec::new();
+        file.by_ref().take(4096).read_to_end(&mut text).map_err(failed)?;
+        if text.is_empty() {
+            return Ok(LockState::Starting);
+        }
+        Ok(match serde_json::from_slice::<Owner>(&text) {
+            Ok(owner) if owner.uuid == uuid.as_str() => LockState::Held { owner, file },
+            Ok(owner) => LockState::Unreadable(format!("it names container {}", owner.uuid)),
+            Err(error) => LockState::Unreadable(error.to_string()),
+        })
+    }
+
+    /// Removes a lock file that nobody holds.
+    pub fn remove(&self, uuid: &ContainerUuid, _whole: &WholeDirectory) -> Result<(), RunnerError> {
+        let path = self.lock_file(uuid);
+        std::fs::remove_file(&path).map_err(RunnerError::io(format!("remove {}", path.display())))
+    }
+}
+
+impl Owner {
+    /// A handle on the runner, if it lives: the process of that id that has this lock file open.
+    ///
+    /// The id alone proves nothing: it may have been given to a stranger, whom a signal would kill.
+    pub fn process(&self, lock_file: &File) -> io::Result<Option<OwnedFd>> {
+        // 0 and negative numbers mean groups to the system.
+        let positive = Some(self.pid).filter(|pid| *pid > 0);
+        let Some(pid) = positive.and_then(Pid::from_raw) else { return Ok(None) };
+        let handle = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(handle) => handle,
+            Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(self.has_open(lock_file)?.then_some(handle))
+    }
+
+    fn has_open(&self, lock_file: &File) -> io::Result<bool> {
+        let wanted = lock_file.metadata()?;
+        let descriptors = match std::fs::read_dir(format!("/proc/{}/fd", self.pid)) {
+            Ok(descriptors) => descriptors,
+            // Another user's process: its signals are all that we can go by.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(true),
+            Err(_) => return Ok(false),
+        };
+        let same = |path: PathBuf| {
+            std::fs::metadata(path).is_ok_and(|it| (it.dev(), it.ino()) == (wanted.dev(), wanted.ino()))
+        };
+        Ok(descriptors.filter_map(Result::ok).any(|descriptor| same(descriptor.path())))
+    }
+}
+
+/// Never through a symlink: others may write to `/var/lock`.
+fn options() -> OpenOptions {
+    let mut options = File::options();
+    options.mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options
+}
+
+fn retry_interrupted(mut call: impl FnMut() -> rustix::io::Result<()>) -> io::Result<()> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            other => return other.map_err(io::Error::from),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_with_the_recorded_process_id_is_not_the_runner() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock_file = File::create(directory.path().join("lock")).unwrap();
+        let us = Owner { uuid: "u".to_owned(), pid: std::process::id().cast_signed() };
+        assert!(us.process(&lock_file).unwrap().is_some(), "we have it open");
+        let elsewhere = File::create(directory.path().join("other")).unwrap();
+        let parent = Owner { uuid: "u".to_owned(), pid: std::os::unix::process::parent_id().cast_signed() };
+        assert!(parent.process(&elsewhere).unwrap().is_none(), "our parent has not");
+    }
+
+    #[test]
+    fn impossible_process_ids_are_nobody() {
+        let lock_file = tempfile::tempfile().unwrap();
+        for pid in [0, -1, i32::MIN, i32::MAX] {
+            let owner = Owner { uuid: "u".to_owned(), pid };
+            assert!(owner.process(&lock_file).unwrap().is_none(), "{pid}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A controller of one thread: answers by a function, and tells what it was asked.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// Whose token every request carries.
+pub const TOKEN_UUID: &str = "zzzzz-gj3su-000000000000000";
+/// That token; must not be found anywhere on disk.
+pub const TOKEN: &str = "opensesame";
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    pub authorization: String,
+    /// The decoded `container` parameter of a form.
+    pub container: Value,
+}
+
+/// Stopped when dropped.
+pub struct FakeController {
+    address: SocketAddr,
+    requests: Receiver<Request>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FakeController {
+    /// Answers each request with what `answer` returns: a status and a body.
+    pub fn start(answer: impl FnMut(&Request) -> (u16, Value) + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, requests) = channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::spawn(move || serve(&listener, &stopped, &sender, answer));
+        Self { address, requests, stop, thread: Some(thread) }
+    }
+
+    /// Every container is Locked by us and has this command.
+    pub fn with_command(command: &[&str]) -> Self {
+        Self::with_record(json!({"command": command, "environment": {}, "cwd": ""}))
+    }
+
+    /// Every container is Locked by us and otherwise like this.
+    pub fn with_record(mut record: Value) -> Self {
+        record["state"] = "Locked".into();
+        record["locked_by_uuid"] = TOKEN_UUID.into();
+        Self::start(move |request| well_behaved(request, &record))
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// The next change that somebody asks for; fails the test if none comes.
+    pub fn next_update(&self) -> Request {
+        loop {
+            let request =
+                self.requests.recv_timeout(Duration::from_secs(60)).expect("an update within a minute");
+            if request.method == "PUT" {
+                return request;
+            }
+        }
+    }
+
+    /// The updates that came so far and were not taken yet.
+    pub fn updates(&self) -> Vec<Value> {
+        self.requests.try_iter().filter(|it| it.method == "PUT").map(|it| it.container).collect()
+    }
+}
+
+/// What a controller answers that has nothing against it.
+pub fn well_behaved(request: &Request, record: &Value) -> (u16, Value) {
+    if request.path.contains("/api_client_authorizations/current") {
+        (200, json!({"uuid": TOKEN_UUID}))
+    } else if request.method == "PUT" {
+        (200, json!({"state": request.container["state"]}))
+    } else {
+        (200, record.clone())
+    }
+}
+
+impl Drop for FakeController {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn serve(
+    listener: &TcpListener,
+    stop: &AtomicBool,
+    requests: &Sender<Request>,
+    mut answer: impl FnMut(&Request) -> (u16, Value),
+) {
+    for connection in listener.incoming() {
+        if stop.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(mut connection) = connection else { continue };
+        let Some(request) = read(&connection) else { continue };
+        let (status, body) = answer(&request);
+        let body = body.to_string();
+        let length = body.len();
+        // 0 = the answer is lost on its way.
+        if status != 0 {
+            let head =
+                format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+            let _ = connection.write_all((head + &body).as_bytes());
+        }
+        let _ = requests.send(request);
+    }
+}
+
+fn read(connection: &TcpStream) -> Option<Request> {
+    connection.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut reader = BufReader::new(connection);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let mut words = line.split_whitespace();
+    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let (mut length, mut authorization) = (0, String::new());
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok()?;
+        let Some((name, value)) = header.trim().split_once(": ") else { break };
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.parse().ok()?,
+            "authorization" => authorization = value.to_owned(),
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let container = form_urlencoded::parse(&body)
+        .find(|(name, _)| name == "container")
+        .map_or(Value::Null, |(_, value)| serde_json::from_str(&value).unwrap());
+    Some(Request { method, path, authorization, container })
+}

@@ -1,0 +1,182 @@
+//! Engine `process`: what the controller is told.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::controller::{FakeController, TOKEN, TOKEN_UUID, well_behaved};
+use crate::site::{Site, UUID, ends};
+
+#[test]
+fn exit_codes_are_recorded() {
+    for (command, code) in [
+        (["true"].as_slice(), 0),
+        (&["sh", "-c", "exit 1"], 1),
+        (&["sh", "-c", "exit 255"], 255),
+        (&["sh", "-c", "kill -9 $$"], 137),
+    ] {
+        let site = Site::running(command);
+        site.start(UUID);
+        let running = site.controller.next_update();
+        assert_eq!(running.container, json!({"state": "Running", "gateway_address": "127.0.0.1:0"}));
+        assert_eq!(running.authorization, format!("Bearer {TOKEN}"));
+        assert_eq!(site.controller.next_update().container, json!({"state": "Complete", "exit_code": code}));
+    }
+}
+
+#[test]
+fn the_command_runs_as_its_record_says_and_gets_nothing_of_ours() {
+    let directory = tempfile::tempdir().unwrap();
+    let record = json!({
+        "command": ["sh", "-c", "env > out; printf '%s' \"$1\" > argument", "sh", "a 'b' \"$HOME\" ü\n"],
+        "environment": {"GREETING": "good day; $(reboot)", "N": null},
+        "cwd": directory.path(),
+    });
+    let site = Site::new(FakeController::with_record(record));
+    site.start(UUID);
+    while site.controller.next_update().container["state"] != "Complete" {}
+    let environment = std::fs::read_to_string(directory.path().join("out")).unwrap();
+    assert!(environment.contains("GREETING=good day; $(reboot)\n"), "{environment}");
+    assert!(!environment.contains("CRUNCH_RUN_LOCKDIR") && !environment.contains(TOKEN), "{environment}");
+    let argument = std::fs::read_to_string(directory.path().join("argument")).unwrap();
+    assert_eq!(argument, "a 'b' \"$HOME\" ü\n");
+}
+
+#[test]
+fn sigterm_ends_the_command_with_all_its_children_and_cancels_the_container() {
+    let directory = tempfile::tempdir().unwrap();
+    let record = json!({"command": ["sh", "-c", "sleep 60 & echo $! > pid; wait"], "cwd": directory.path()});
+    let site = Site::new(FakeController::with_record(record));
+    let pid = site.start(UUID);
+    assert_eq!(site.controller.next_update().container["state"], "Running");
+    let background = read_pid(&directory.path().join("pid"));
+    assert_eq!(site.kill("15", UUID).status.code(), Some(0));
+    assert_eq!(site.controller.next_update().container, json!({"state": "Cancelled"}));
+    assert!(ends(pid, Duration::from_secs(20)) && ends(background, Duration::from_secs(20)));
+}
+
+fn read_pid(path: &std::path::Path) -> i32 {
+    (0..1_000_000)
+        .find_map(|_| {
+            std::thread::yield_now();
+            std::fs::read_to_string(path).ok()?.strip_suffix('\n')?.parse().ok()
+        })
+        .expect("the command wrote it")
+}
+
+#[test]
+fn a_command_that_ignores_sigterm_is_killed_after_a_grace() {
+    let directory = tempfile::tempdir().unwrap();
+    let record = json!({
+        "command": ["sh", "-c", "trap '' TERM; echo $$ > pid; while :; do sleep 60; done"],
+        "cwd": directory.path(),
+    });
+    let site = Site::new(FakeController::with_record(record));
+    let pid = site.start(UUID);
+    let command = read_pid(&directory.path().join("pid"));
+    assert_eq!(site.kill("15", UUID).status.code(), Some(1), "it takes longer than the wait of one kill");
+    assert!(ends(command, Duration::from_secs(20)) && ends(pid, Duration::from_secs(20)));
+    assert_eq!(site.controller.updates().last(), Some(&json!({"state": "Cancelled"})));
+}
+
+#[test]
+fn what_the_command_left_in_the_background_ends_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let record = json!({"command": ["sh", "-c", "sleep 60 & echo $! > pid"], "cwd": directory.path()});
+    let site = Site::new(FakeController::with_record(record));
+    let pid = site.start(UUID);
+    while site.controller.next_update().container["state"] != "Complete" {}
+    assert!(ends(pid, Duration::from_secs(20)));
+    assert!(ends(read_pid(&directory.path().join("pid")), Duration::from_secs(20)));
+    assert_eq!(site.list(), [""; 0], "nothing holds the lock");
+}
+
+#[test]
+fn a_command_that_cannot_be_executed_cancels_the_container_with_the_reason() {
+    for (record, reason) in [
+        (json!({"command": ["/no/such/program"]}), "cannot execute `/no/such/program`"),
+        (json!({"command": ["true"], "cwd": "/no/such/directory"}), "`/no/such/directory` does not exist"),
+        (json!({"command": []}), "has no command"),
+        (json!({"command": null, "environment": null, "cwd": null}), "has no command"),
+        (json!({"command": ["nul\u{0}"]}), "cannot execute"),
+    ] {
+        let site = Site::new(FakeController::with_record(record));
+        site.start(UUID);
+        assert_eq!(site.controller.next_update().container["state"], "Running");
+        let update = site.controller.next_update().container;
+        assert_eq!(update["state"], "Cancelled");
+        let error = update["runtime_status"]["error"].as_str().unwrap();
+        assert!(error.contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn a_container_that_is_not_ours_is_not_touched() {
+    for (state, owner) in [
+        ("Queued", Value::Null),
+        ("Locked", json!("zzzzz-gj3su-999999999999999")),
+        ("Running", json!(TOKEN_UUID)),
+        ("Complete", json!(TOKEN_UUID)),
+        ("Cancelled", Value::Null),
+    ] {
+        let marker = tempfile::tempdir().unwrap();
+        let record = json!({"state": state, "locked_by_uuid": owner, "command": ["touch", "ran"], "cwd": marker.path()});
+        let site = Site::new(FakeController::start(move |request| well_behaved(request, &record)));
+        let pid = site.start(UUID);
+        assert!(ends(pid, Duration::from_secs(20)), "{state}");
+        assert_eq!(site.controller.updates(), [Value::Null; 0], "{state}");
+        assert!(!marker.path().join("ran").exists(), "{state}");
+    }
+}
+
+#[test]
+fn answers_that_fail_for_a_while_are_asked_for_again() {
+    let record = json!({"state": "Locked", "locked_by_uuid": TOKEN_UUID, "command": ["true"]});
+    let mut faults = [401, 500, 503, 0].iter().cycle();
+    let mut failed_last = false;
+    // Every other request fails, in turns, a lost answer among them.
+    let site = Site::new(FakeController::start(move |request| {
+        failed_last = !failed_last;
+        let fault = if failed_last { *faults.next().unwrap() } else { 200 };
+        if fault == 200 { well_behaved(request, &record) } else { (fault, Value::Null) }
+    }));
+    let pid = site.start(UUID);
+    assert!(ends(pid, Duration::from_secs(60)));
+    assert_eq!(site.controller.updates().last(), Some(&json!({"state": "Complete", "exit_code": 0})));
+}
+
+#[test]
+fn a_start_that_the_controller_refuses_runs_nothing() {
+    let marker = tempfile::tempdir().unwrap();
+    let record = json!({
+        "state": "Locked", "locked_by_uuid": TOKEN_UUID, "command": ["touch", "ran"], "cwd": marker.path(),
+    });
+    let site = Site::new(FakeController::start(move |request| match request.method.as_str() {
+        "PUT" => (422, json!({"errors": ["no"]})),
+        _ => well_behaved(request, &record),
+    }));
+    let pid = site.start(UUID);
+    assert!(ends(pid, Duration::from_secs(20)));
+    assert_eq!(site.controller.updates().len(), 1, "refused is refused");
+    assert!(!marker.path().join("ran").exists());
+}
+
+#[test]
+fn sigterm_before_the_start_leaves_the_record_alone() {
+    let site = Site::new(FakeController::start(|_| (503, Value::Null)));
+    let pid = site.start(UUID);
+    assert_eq!(site.kill("15", UUID).status.code(), Some(0));
+    assert!(ends(pid, Duration::from_secs(20)));
+    assert_eq!(site.controller.updates(), [Value::Null; 0]);
+}
+
+#[test]
+fn in_the_foreground_it_runs_without_a_lock() {
+    let site = Site::running(&["sh", "-c", "echo hello"]);
+    let args = ["--runtime-engine=process", "--stdin-config", UUID];
+    let output = crate::site::with_stdin(site.runner(&args), site.config().to_string().as_bytes());
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(output.stdout, b"hello\n");
+    assert!(crate::site::stderr(&output).contains("no isolation"));
+    assert!(!site.lock_file(UUID).exists());
+}

@@ -1,0 +1,162 @@
+//! Listing.
+
+use std::fs::File;
+use std::os::unix::fs::symlink;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::site::{Site, UUID, ends, kill_hard, lines, stderr, with_stdin};
+
+#[test]
+fn a_running_container_is_listed_and_survives_it() {
+    let site = Site::running(&["sleep", "60"]);
+    let pid = site.start(UUID);
+    for _ in 0..5 {
+        assert_eq!(site.list(), [UUID]);
+    }
+    assert!(!ends(pid, Duration::from_millis(50)));
+}
+
+#[test]
+fn a_dead_runner_whose_helper_holds_the_lock_is_stale() {
+    let site = Site::running(&["sh", "-c", "echo $$ > \"$0\"; exec sleep 60"]);
+    let pid = site.start(UUID);
+    assert_eq!(site.controller.next_update().container["state"], "Running");
+    let helper = child_of(pid);
+    kill_hard(pid);
+    assert_eq!(site.list(), [format!("{UUID} stale")]);
+    let again = site.detach(UUID);
+    assert_eq!(again.status.code(), Some(1), "nothing is started beside it");
+    assert_eq!(site.kill("15", UUID).status.code(), Some(0), "the runner itself has ended");
+    kill_hard(helper);
+    assert_eq!(site.list(), [""; 0]);
+    assert!(!site.lock_file(UUID).exists());
+}
+
+/// The container's command: it may not be there yet when its record is Running.
+fn child_of(pid: i32) -> i32 {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    (0..1_000_000)
+        .find_map(|_| {
+            std::thread::yield_now();
+            std::fs::read_to_string(&path).unwrap().split_whitespace().next().map(|it| it.parse().unwrap())
+        })
+        .expect("the command was started")
+}
+
+#[test]
+fn leftovers_are_removed() {
+    let site = Site::running(&["true"]);
+    let leftover = site.lock_file(UUID);
+    std::fs::write(&leftover, format!(r#"{{"UUID":"{UUID}","PID":1}}"#)).unwrap();
+    assert_eq!(site.list(), [""; 0]);
+    assert!(!leftover.exists());
+}
+
+#[test]
+fn an_empty_lock_file_is_being_started_and_left_alone() {
+    let site = Site::running(&["true"]);
+    File::create(site.lock_file(UUID)).unwrap();
+    assert_eq!(site.list(), [""; 0]);
+    assert!(site.lock_file(UUID).exists());
+}
+
+#[test]
+fn a_held_lock_that_names_nobody_counts_as_running() {
+    let site = Site::running(&["true"]);
+    let other = format!(r#"{{"UUID":"zzzzz-dz642-000000000000009","PID":{}}}"#, std::process::id());
+    for text in ["rubbish", "{\"UUID\":", other.as_str()] {
+        std::fs::write(site.lock_file(UUID), text).unwrap();
+        let held = File::open(site.lock_file(UUID)).unwrap();
+        flock(&held, FlockOperation::LockExclusive).unwrap();
+        let output = site.runner(&["--list"]).output().unwrap();
+        assert_eq!(lines(&output.stdout), [UUID], "{text}");
+        assert!(stderr(&output).contains("does not tell"), "{output:?}");
+    }
+}
+
+#[test]
+fn a_broken_instance_says_so() {
+    let site = Site::running(&["true"]);
+    File::create(site.path("crunch-run-broken")).unwrap();
+    assert_eq!(site.list(), ["broken"]);
+}
+
+#[test]
+fn other_files_are_not_taken_for_locks() {
+    let site = Site::running(&["true"]);
+    for name in ["crunch-run-all.lock", "crunch-run-x.lock", "crunch-run-.lock", "other.lock"] {
+        std::fs::write(site.path(name), "x").unwrap();
+    }
+    assert_eq!(site.list(), [""; 0]);
+    assert!(site.path("crunch-run-x.lock").exists() && site.path("other.lock").exists());
+}
+
+#[test]
+fn a_symlinked_lock_directory_works() {
+    let site = Site::running(&["sleep", "60"]);
+    let link = site.path("link");
+    symlink(site.path("."), &link).unwrap();
+    site.start(UUID);
+    let through_link = site.runner(&["--list"]).env("CRUNCH_RUN_LOCKDIR", &link).output().unwrap();
+    assert_eq!(lines(&through_link.stdout), [UUID]);
+    let kill = site.runner(&["--kill", "15", UUID]).env("CRUNCH_RUN_LOCKDIR", &link).output().unwrap();
+    assert!(kill.status.success(), "{kill:?}");
+}
+
+#[test]
+fn a_symlink_in_the_place_of_a_lock_file_is_not_followed() {
+    let site = Site::running(&["true"]);
+    let victim = site.path("victim");
+    std::fs::write(&victim, "precious").unwrap();
+    symlink(&victim, site.lock_file(UUID)).unwrap();
+    assert_eq!(site.detach(UUID).status.code(), Some(1));
+    assert_eq!(std::fs::read_to_string(victim).unwrap(), "precious");
+}
+
+#[test]
+fn stdin_is_not_read_without_prices() {
+    let site = Site::running(&["true"]);
+    // Nobody ever closes or writes this pipe.
+    let mut child = site.runner(&["--list"]).stdin(Stdio::piped()).spawn().unwrap();
+    assert!(ends(child.id().cast_signed(), Duration::from_secs(20)));
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn prices_replace_the_old_ones_at_once_and_leave_nothing_else() {
+    let site = Site::running(&["true"]);
+    let stored = site.path("crunch-run-prices.json");
+    for prices in [r#"[{"StartTime":"2026-01-02T03:04:05Z","Price":0.1}]"#, "[]"] {
+        let output = with_stdin(site.runner(&["--list", "--stdin-prices"]), prices.as_bytes());
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(std::fs::read_to_string(&stored).unwrap(), prices);
+    }
+    assert_eq!(std::fs::read_dir(site.path(".")).unwrap().count(), 2, "prices and the directory's lock");
+}
+
+#[test]
+fn wrong_prices_are_refused_and_the_list_is_made_all_the_same() {
+    let site = Site::running(&["sleep", "60"]);
+    site.start(UUID);
+    let output = with_stdin(site.runner(&["--list", "--stdin-prices"]), b"free beer");
+    assert!(output.status.success());
+    assert_eq!(lines(&output.stdout), [UUID]);
+    assert!(stderr(&output).contains("prices"));
+    assert!(!site.path("crunch-run-prices.json").exists());
+}
+
+#[test]
+fn lists_beside_starts_never_make_one_fail() {
+    let site = Site::running(&["sleep", "60"]);
+    for n in 0..10 {
+        let lists: Vec<_> = (0..4).map(|_| site.runner(&["--list"]).spawn().unwrap()).collect();
+        site.start(&format!("zzzzz-dz642-{n:015}"));
+        for list in lists {
+            assert!(list.wait_with_output().unwrap().status.success());
+        }
+    }
+    assert_eq!(site.list().len(), 10);
+}

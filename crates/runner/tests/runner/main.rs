@@ -1,0 +1,11 @@
+//! The real runner, in lock directories of its own, against a controller on the loopback.
+
+#![expect(clippy::unwrap_used, reason = "what helps tests may fail as tests do")]
+
+mod controller;
+mod detach;
+mod engine;
+mod kill;
+mod list;
+mod other_engines;
+mod site;

@@ -1,0 +1,155 @@
+//! One instance with its lock directory, and a controller.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::controller::{FakeController, TOKEN};
+
+pub const RUNNER: &str = env!("CARGO_BIN_EXE_crunch-run");
+pub const UUID: &str = "zzzzz-dz642-000000000000001";
+
+/// Processes that are left in it are ended when it is dropped.
+pub struct Site {
+    directory: TempDir,
+    pub controller: FakeController,
+}
+
+impl Site {
+    pub fn new(controller: FakeController) -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), controller }
+    }
+
+    /// A site whose containers all run this.
+    pub fn running(command: &[&str]) -> Self {
+        Self::new(FakeController::with_command(command))
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn lock_file(&self, uuid: &str) -> PathBuf {
+        self.path(&format!("crunch-run-{uuid}.lock"))
+    }
+
+    pub fn runner(&self, args: &[&str]) -> Command {
+        self.program(Path::new(RUNNER), args)
+    }
+
+    pub fn program(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(args).env("CRUNCH_RUN_LOCKDIR", self.directory.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// A start command's stdin.
+    pub fn config(&self) -> Value {
+        json!({
+            "Env": {"ARVADOS_API_HOST": "unused.invalid", "ARVADOS_API_TOKEN": TOKEN, "GatewayAddress": "127.0.0.1:0"},
+            "Cluster": {"Services": {"Controller": {"ExternalURL": self.controller.url()}}},
+            "KeepBuffers": 2,
+        })
+    }
+
+    pub fn detach(&self, uuid: &str) -> Output {
+        self.detach_with(uuid, self.config().to_string().as_bytes())
+    }
+
+    pub fn detach_with(&self, uuid: &str, stdin: &[u8]) -> Output {
+        with_stdin(self.runner(&["--detach", "--stdin-config", "--runtime-engine=process", uuid]), stdin)
+    }
+
+    /// Starts all of these at the same time; their outputs, in the same order.
+    pub fn detach_at_once(&self, uuids: &[String]) -> Vec<Output> {
+        let config = self.config().to_string();
+        let begin = |uuid: &String| {
+            let mut command = self.runner(&["--detach", "--stdin-config", "--runtime-engine=process", uuid]);
+            command.stdin(Stdio::piped()).spawn().unwrap()
+        };
+        let mut children: Vec<_> = uuids.iter().map(begin).collect();
+        for child in &mut children {
+            child.stdin.take().unwrap().write_all(config.as_bytes()).unwrap();
+        }
+        children.into_iter().map(|child| child.wait_with_output().unwrap()).collect()
+    }
+
+    /// Starts a container that must start; the process id of its runner.
+    pub fn start(&self, uuid: &str) -> i32 {
+        let output = self.detach(uuid);
+        assert!(output.status.success(), "{output:?}");
+        let line: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(line["UUID"], uuid);
+        line["PID"].as_i64().unwrap().try_into().unwrap()
+    }
+
+    pub fn list(&self) -> Vec<String> {
+        let output = self.runner(&["--list"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        lines(&output.stdout)
+    }
+
+    pub fn kill(&self, signal: &str, uuid: &str) -> Output {
+        self.runner(&["--kill", signal, uuid]).output().unwrap()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        for entry in self.directory.path().read_dir().unwrap().map_while(Result::ok) {
+            let owner = std::fs::read(entry.path()).ok().and_then(|text| serde_json::from_slice(&text).ok());
+            let owner: Value = owner.unwrap_or_default();
+            if let (Some(uuid), Some(_)) = (owner["UUID"].as_str(), owner["PID"].as_i64()) {
+                let _ = self.kill("15", uuid);
+            }
+        }
+    }
+}
+
+/// Runs a command with that on its stdin.
+pub fn with_stdin(mut command: Command, stdin: &[u8]) -> Output {
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    // A command that does not read has its reasons, and its exit status tells.
+    let _ = pipe.write_all(stdin);
+    drop(pipe);
+    child.wait_with_output().unwrap()
+}
+
+pub fn lines(text: &[u8]) -> Vec<String> {
+    String::from_utf8(text.to_vec()).unwrap().lines().map(str::to_owned).collect()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Kills a process that we may and waits until it has gone.
+pub fn kill_hard(pid: i32) {
+    let pid = Pid::from_raw(pid).unwrap();
+    let handle = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    let patience = Timespec { tv_sec: 20, tv_nsec: 0 };
+    assert_eq!(poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&patience)), Ok(1), "it did not end");
+}
+
+/// Whether a process ends by itself within that time.
+pub fn ends(pid: i32, within: Duration) -> bool {
+    let Ok(handle) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) else { return true };
+    let patience = Timespec::try_from(within).unwrap();
+    poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&patience)) == Ok(1)
+}
+
+/// A shell script in its place.
+pub fn script(path: &Path, text: &str) {
+    std::fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
