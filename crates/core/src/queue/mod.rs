@@ -166,6 +166,11 @@ impl Queue {
         Some(QueueFact::Dropped { uuid, state, reason: DropReason::Forgotten })
     }
 
+    /// The operation in flight on a container.
+    pub fn operation(&self, uuid: ContainerUuid) -> Option<&Operation> {
+        self.entries.get(&uuid)?.operation.as_ref()
+    }
+
     /// Containers that are not sized yet, at most 50: the next mounts call asks for them.
     pub fn unsized_containers(&self) -> Vec<ContainerUuid> {
         let unsized_ones =

@@ -1,0 +1,100 @@
+//! One call to the driver: in its slot, with a deadline, counted.
+
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::{ActorFutureExt, Recipient, ResponseActFuture, WrapFuture};
+use async_trait::async_trait;
+use dispatch_core::id::InstanceId;
+use dispatch_core::ports::{CloudDriver, CloudError, CloudErrorKind, HostKey, HostKeyVerdict, HostKeyVerifier};
+use dispatch_core::time::{after, since};
+
+use super::{Cloud, VerifyHostKey};
+use crate::clock;
+
+/// Drivers have deadlines of their own; this one only keeps a driver that forgot from stopping everything.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+impl Cloud {
+    /// Waits for a slot, calls, counts, lets `learn` see the answer.
+    pub(super) fn call<T, F>(
+        &mut self,
+        operation: &'static str,
+        call: impl FnOnce(Rc<dyn CloudDriver>) -> F + 'static,
+        learn: impl FnOnce(&mut Self, &Result<T, CloudError>) + 'static,
+    ) -> ResponseActFuture<Self, Result<T, CloudError>>
+    where
+        T: 'static,
+        F: Future<Output = Result<T, CloudError>> + 'static,
+    {
+        let wait = self.take_slot();
+        let driver = Rc::clone(&self.driver);
+        let answer = async move {
+            tokio::time::sleep(wait).await;
+            tokio::time::timeout(DEADLINE, call(driver)).await.unwrap_or_else(|_| Err(no_answer(operation)))
+        };
+        Box::pin(answer.into_actor(self).map(move |answer, act, _| {
+            act.count(operation, answer.as_ref().err());
+            learn(act, &answer);
+            answer
+        }))
+    }
+
+    /// A question that costs the cloud's API nothing of note and has no series.
+    pub(super) fn uncounted<T, F>(
+        &mut self,
+        call: impl FnOnce(Rc<dyn CloudDriver>) -> F + 'static,
+    ) -> ResponseActFuture<Self, Result<T, CloudError>>
+    where
+        T: 'static,
+        F: Future<Output = Result<T, CloudError>> + 'static,
+    {
+        let wait = self.take_slot();
+        let driver = Rc::clone(&self.driver);
+        let answer = async move {
+            tokio::time::sleep(wait).await;
+            tokio::time::timeout(DEADLINE, call(driver)).await.unwrap_or_else(|_| Err(no_answer("verify host key")))
+        };
+        Box::pin(answer.into_actor(self))
+    }
+
+    /// How long to wait for the next slot; it is taken now, so that calls keep their order.
+    fn take_slot(&mut self) -> Duration {
+        let rate = self.policy.max_cloud_ops_per_second;
+        let now = clock::now();
+        if rate == 0 {
+            return Duration::ZERO;
+        }
+        let slot = self.next_slot.max(now);
+        self.next_slot = after(slot, Duration::from_secs(1) / rate);
+        since(slot, now)
+    }
+
+    fn count(&mut self, operation: &'static str, error: Option<&CloudError>) {
+        self.metrics.driver_operation(operation, error.is_some());
+        if let Some(error) = error {
+            let labels = [operation, error.kind.as_str(), error.code.as_str()];
+            self.metrics.cloud_errors.with_label_values(&labels).inc();
+        }
+    }
+}
+
+fn no_answer(operation: &str) -> CloudError {
+    CloudError {
+        kind: CloudErrorKind::Unknown,
+        code: "timeout".to_owned(),
+        message: format!("{operation}: the cloud's driver did not answer within {} s", DEADLINE.as_secs()),
+    }
+}
+
+/// Asks the driver about host keys by way of the Cloud actor: what executors are given.
+pub struct DriverVerifier(pub Recipient<VerifyHostKey>);
+
+#[async_trait(?Send)]
+impl HostKeyVerifier for DriverVerifier {
+    async fn verify(&self, id: &InstanceId, key: &HostKey) -> Result<HostKeyVerdict, CloudError> {
+        let message = VerifyHostKey { id: id.clone(), key: key.clone() };
+        self.0.send(message).await.unwrap_or_else(|_| Err(no_answer("verify host key")))
+    }
+}

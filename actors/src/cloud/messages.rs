@@ -1,0 +1,61 @@
+//! What Cloud is asked.
+
+use std::sync::Arc;
+
+use actix::Message;
+use dispatch_core::id::InstanceId;
+use dispatch_core::instance::{Instance, InstanceType, Tags};
+use dispatch_core::ports::{CloudError, HostKey, HostKeyVerdict};
+use dispatch_core::secret::Secret;
+use dispatch_core::time::Timestamp;
+
+/// Order one instance.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Instance, CloudError>")]
+pub struct CreateInstance {
+    /// Of which type.
+    pub instance_type: Arc<InstanceType>,
+    /// The secret that it is to prove itself with.
+    pub secret: Secret,
+}
+
+/// End an instance.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), CloudError>")]
+pub struct DestroyInstance {
+    /// Which.
+    pub id: InstanceId,
+}
+
+/// Merge tags into those of an instance.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), CloudError>")]
+pub struct SetTags {
+    /// Which.
+    pub id: InstanceId,
+    /// These tags.
+    pub tags: Tags,
+}
+
+/// List the instances no later than then.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SyncBy {
+    /// When at the latest.
+    pub at: Timestamp,
+}
+
+/// List the instances now.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Sync;
+
+/// Is that the instance's host key?
+#[derive(Debug, Message)]
+#[rtype(result = "Result<HostKeyVerdict, CloudError>")]
+pub struct VerifyHostKey {
+    /// Whose.
+    pub id: InstanceId,
+    /// The key that the handshake showed.
+    pub key: HostKey,
+}

@@ -1,0 +1,167 @@
+//! What Pool is asked and told.
+
+use std::sync::Arc;
+
+use actix::Message;
+use dispatch_core::id::{ContainerUuid, InstanceId};
+use dispatch_core::instance::{IdleBehavior, Instance, InstanceType};
+use dispatch_core::pool::{CreateRefusal, GoneReply, PoolSnapshot, Refusal};
+use dispatch_core::time::Timestamp;
+use dispatch_core::worker::{BootOutcome, KillReason, ShutdownReason, View};
+
+/// How are the workers?
+#[derive(Debug, Message)]
+#[rtype(result = "PoolView")]
+pub struct GetPool;
+
+/// The answer to [`GetPool`]: immutable, and cheap to pass on.
+#[derive(Debug, Clone, Default)]
+pub struct PoolView {
+    /// The workers, creates in flight, ended processes and gates.
+    pub snapshot: Arc<PoolSnapshot>,
+    /// Greatest and median age of the last successful probe, in seconds.
+    pub probe_ages: (f64, f64),
+    /// Creates and starts in flight.
+    pub in_flight: usize,
+}
+
+/// Order an instance.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), CreateRefusal>")]
+pub struct CreateInstance {
+    /// Of which type.
+    pub instance_type: Arc<InstanceType>,
+    /// The container that wants it first.
+    pub container: ContainerUuid,
+}
+
+/// End an instance.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), Refusal>")]
+pub struct ShutdownInstance {
+    /// Which.
+    pub id: InstanceId,
+    /// Why.
+    pub reason: ShutdownReason,
+}
+
+/// Start a container.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), Refusal>")]
+pub struct StartContainer {
+    /// Which.
+    pub uuid: ContainerUuid,
+    /// Where.
+    pub instance: InstanceId,
+    /// For the log.
+    pub priority: i64,
+    /// When it was made, by the controller's clock.
+    pub created_at: Option<Timestamp>,
+}
+
+/// End a container's processes.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), Refusal>")]
+pub struct KillContainer {
+    /// Which.
+    pub uuid: ContainerUuid,
+    /// Why.
+    pub reason: KillReason,
+}
+
+/// Forget an ended process.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), Refusal>")]
+pub struct ForgetProcess {
+    /// Whose.
+    pub uuid: ContainerUuid,
+    /// Whether its container had left the state Locked.
+    pub fruitful: bool,
+}
+
+/// The container is no longer in the queue.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ForgetContainer {
+    /// Which.
+    pub uuid: ContainerUuid,
+}
+
+/// What the operator wants of an instance.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), Refusal>")]
+pub struct SetIdleBehavior {
+    /// Which.
+    pub id: InstanceId,
+    /// That.
+    pub behavior: IdleBehavior,
+}
+
+/// Whether the runner that is to be deployed can be read.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct RunnerReadable(pub bool);
+
+/// From Cloud: an instance is there.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct InstanceAppeared {
+    /// As listed.
+    pub instance: Instance,
+}
+
+/// From Cloud: an instance has another address, other tags or prices.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct InstanceChanged {
+    /// As listed.
+    pub instance: Instance,
+}
+
+/// From Cloud: a listing that began then lacks an instance. Told again for every listing that does, until
+/// the answer says that it is forgotten.
+#[derive(Debug)]
+pub struct InstanceGone {
+    /// Which.
+    pub id: InstanceId,
+    /// When the listing began.
+    pub began: Timestamp,
+}
+
+impl Message for InstanceGone {
+    type Result = GoneReply;
+}
+
+/// From Cloud: a complete listing that began then has been told.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ListingFinished {
+    /// When it began.
+    pub began: Timestamp,
+}
+
+/// From Worker: its new view.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct WorkerChanged {
+    /// The whole view.
+    pub view: Arc<View>,
+    /// The number of the last command it has seen.
+    pub applied: u64,
+    /// Processes that have ended since the last view.
+    pub ended: Vec<ContainerUuid>,
+    /// How booting ended, if it just has.
+    pub boot: Option<BootOutcome>,
+}
+
+/// From Worker: it did not take a start.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct StartRefused {
+    /// Whose.
+    pub uuid: ContainerUuid,
+    /// By whom.
+    pub instance: InstanceId,
+    /// The number of the command.
+    pub number: u64,
+}

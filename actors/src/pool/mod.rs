@@ -1,0 +1,302 @@
+//! Pool: owns the worker table, creates in flight, holds and ended processes.
+//!
+//! ```text
+//!   Scheduler, API ─► Create, Start, Kill, Shutdown, hold ─► core::pool ─► Cloud, Workers
+//!   Cloud ─► Appeared, Changed, Gone, ListingFinished ──────►    │
+//!   Worker ─► WorkerChanged ────────────────────────────────►    └─► PoolChanged ─► Scheduler
+//! ```
+//! The only sender of commands to workers. Never does: choosing what to create or start.
+
+mod messages;
+mod perform;
+mod report;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle};
+use dispatch_core::id::InstanceId;
+use dispatch_core::instance::Offering;
+use dispatch_core::policy::Policy;
+use dispatch_core::pool::{self as core, CreateRefusal, Effect, PoolSnapshot, Refusal};
+use dispatch_core::secret::Secret;
+use dispatch_core::time::{Timestamp, since};
+use dispatch_core::worker::{BootOutcome, View};
+use rand::Rng;
+use slog::Logger;
+
+pub use messages::{
+    CreateInstance, ForgetContainer, ForgetProcess, GetPool, InstanceAppeared, InstanceChanged, InstanceGone,
+    KillContainer, ListingFinished, PoolView, RunnerReadable, SetIdleBehavior, ShutdownInstance, StartContainer,
+    StartRefused, WorkerChanged,
+};
+
+use crate::catalogue::Repeats;
+use crate::clock;
+use crate::cloud;
+use crate::metrics::Metrics;
+use crate::scheduler::PoolChanged;
+use crate::system::Ping;
+use crate::worker::{Worker, WorkerParts};
+
+/// Whom Pool asks and tells, and what its workers are made of.
+pub struct PoolParts {
+    /// The site's wishes.
+    pub policy: Arc<Policy>,
+    /// The driver's quota groups.
+    pub quota_groups: BTreeMap<Offering, String>,
+    /// Orders.
+    pub create: Recipient<cloud::CreateInstance>,
+    /// Listings out of turn.
+    pub sync_by: Recipient<cloud::SyncBy>,
+    /// Nudges.
+    pub scheduler: Recipient<PoolChanged>,
+    /// What workers have in common.
+    pub worker: WorkerParts,
+    /// Secrets of new instances come from here.
+    pub random: Box<dyn Rng>,
+    /// Counters.
+    pub metrics: Rc<Metrics>,
+    /// The log.
+    pub log: Logger,
+}
+
+/// The actor.
+pub struct Pool {
+    pool: core::Pool,
+    parts: PoolParts,
+    workers: BTreeMap<InstanceId, Addr<Worker>>,
+    timer: Option<(Timestamp, SpawnHandle)>,
+    snapshot: Option<(Timestamp, Arc<PoolSnapshot>)>,
+    repeats: Repeats,
+}
+
+impl Pool {
+    /// An empty pool.
+    pub fn new(parts: PoolParts) -> Self {
+        let pool = core::Pool::new(Arc::clone(&parts.policy), parts.quota_groups.clone());
+        Self { pool, parts, workers: BTreeMap::new(), timer: None, snapshot: None, repeats: Repeats::default() }
+    }
+
+    /// Performs, renews the timer, and lets the scheduler look again.
+    fn settle(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+        self.perform(effects, ctx);
+        self.renew_timer(ctx);
+        self.snapshot = None;
+        // Lost only if the scheduler is gone, and then nobody plans any more.
+        self.parts.scheduler.do_send(PoolChanged);
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        self.timer = None;
+        let now = clock::now();
+        let held_before = self.pool.hold_end(now);
+        let effects = self.pool.tick(now);
+        self.perform(effects, ctx);
+        self.renew_timer(ctx);
+        // A grant of probes is no news; the end of a hold is.
+        if held_before.is_some_and(|ended| ended) {
+            self.snapshot = None;
+            self.parts.scheduler.do_send(PoolChanged);
+        }
+    }
+
+    fn renew_timer(&mut self, ctx: &mut Context<Self>) {
+        let now = clock::now();
+        let Some(at) = self.pool.wakes_at(now) else { return };
+        if self.timer.as_ref().is_some_and(|(set, _)| *set <= at.max(now)) {
+            return;
+        }
+        let handle = ctx.run_later(since(at, now), Self::tick);
+        if let Some((_, old)) = self.timer.replace((at, handle)) {
+            ctx.cancel_future(old);
+        }
+    }
+
+    fn new_secret(&mut self) -> Secret {
+        let mut bytes = [0_u8; 20];
+        self.parts.random.fill_bytes(&mut bytes);
+        Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
+
+    /// Settles the effects of a request that was not refused.
+    fn answer<E>(&mut self, effects: Result<Vec<Effect>, E>, ctx: &mut Context<Self>) -> Result<(), E> {
+        effects.map(|effects| self.settle(effects, ctx))
+    }
+}
+
+impl Actor for Pool {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(crate::MAILBOX);
+    }
+}
+
+impl Handler<GetPool> for Pool {
+    type Result = MessageResult<GetPool>;
+
+    /// Gates depend on time: a snapshot is kept for the present moment only.
+    fn handle(&mut self, _: GetPool, _: &mut Context<Self>) -> Self::Result {
+        let now = clock::now();
+        let fresh = self.snapshot.as_ref().filter(|(at, _)| *at == now).map(|(_, snapshot)| Arc::clone(snapshot));
+        let snapshot = fresh.unwrap_or_else(|| Arc::new(self.pool.snapshot(now)));
+        self.snapshot = Some((now, Arc::clone(&snapshot)));
+        let starting = snapshot.workers.iter().map(|worker| {
+            worker.sent.len() + worker.view.processes.iter().filter(|process| process.unconfirmed).count()
+        });
+        let in_flight = starting.sum::<usize>() + snapshot.pending.iter().filter(|(_, it)| it.doubtful.is_none()).count();
+        MessageResult(PoolView { snapshot, probe_ages: self.pool.probe_ages(now), in_flight })
+    }
+}
+
+impl Handler<CreateInstance> for Pool {
+    type Result = Result<(), CreateRefusal>;
+
+    fn handle(&mut self, message: CreateInstance, ctx: &mut Context<Self>) -> Self::Result {
+        let secret = self.new_secret();
+        let created = self.pool.create(message.instance_type, message.container, secret, clock::now());
+        self.answer(created, ctx)
+    }
+}
+
+impl Handler<StartContainer> for Pool {
+    type Result = Result<(), Refusal>;
+
+    fn handle(&mut self, message: StartContainer, ctx: &mut Context<Self>) -> Self::Result {
+        let effects = self.pool.start(message.uuid, &message.instance)?;
+        self.send_start(&effects, &message);
+        self.settle(Vec::new(), ctx);
+        Ok(())
+    }
+}
+
+impl Handler<KillContainer> for Pool {
+    type Result = Result<(), Refusal>;
+
+    fn handle(&mut self, message: KillContainer, ctx: &mut Context<Self>) -> Self::Result {
+        let killed = self.pool.kill(message.uuid, &message.reason);
+        self.answer(killed, ctx)
+    }
+}
+
+impl Handler<ForgetProcess> for Pool {
+    type Result = Result<(), Refusal>;
+
+    fn handle(&mut self, message: ForgetProcess, ctx: &mut Context<Self>) -> Self::Result {
+        let forgotten = self.pool.forget(message.uuid, message.fruitful);
+        self.answer(forgotten, ctx)
+    }
+}
+
+impl Handler<ForgetContainer> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, message: ForgetContainer, _: &mut Context<Self>) {
+        self.pool.forget_container(message.uuid);
+    }
+}
+
+impl Handler<SetIdleBehavior> for Pool {
+    type Result = Result<(), Refusal>;
+
+    fn handle(&mut self, message: SetIdleBehavior, ctx: &mut Context<Self>) -> Self::Result {
+        let set = self.pool.set_behavior(&message.id, message.behavior);
+        self.answer(set, ctx)
+    }
+}
+
+impl Handler<ShutdownInstance> for Pool {
+    type Result = Result<(), Refusal>;
+
+    fn handle(&mut self, message: ShutdownInstance, ctx: &mut Context<Self>) -> Self::Result {
+        let shut_down = self.pool.shut_down(&message.id, message.reason);
+        self.answer(shut_down, ctx)
+    }
+}
+
+impl Handler<RunnerReadable> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, message: RunnerReadable, ctx: &mut Context<Self>) {
+        self.pool.set_runner_readable(message.0);
+        self.settle(Vec::new(), ctx);
+    }
+}
+
+impl Handler<InstanceAppeared> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, message: InstanceAppeared, ctx: &mut Context<Self>) {
+        let effects = self.pool.appeared(message.instance, clock::now());
+        self.settle(effects, ctx);
+    }
+}
+
+impl Handler<InstanceChanged> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, message: InstanceChanged, ctx: &mut Context<Self>) {
+        let effects = self.pool.changed(message.instance, clock::now());
+        self.settle(effects, ctx);
+    }
+}
+
+impl Handler<InstanceGone> for Pool {
+    type Result = MessageResult<InstanceGone>;
+
+    fn handle(&mut self, message: InstanceGone, ctx: &mut Context<Self>) -> Self::Result {
+        let (reply, effects) = self.pool.gone(&message.id, message.began, clock::now());
+        self.settle(effects, ctx);
+        MessageResult(reply)
+    }
+}
+
+impl Handler<ListingFinished> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, message: ListingFinished, ctx: &mut Context<Self>) {
+        let effects = self.pool.listing_finished(message.began);
+        self.settle(effects, ctx);
+    }
+}
+
+impl Handler<WorkerChanged> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, message: WorkerChanged, ctx: &mut Context<Self>) {
+        let WorkerChanged { view, applied, ended, boot } = message;
+        let mut effects = self.note_boot(&view, boot);
+        effects.extend(self.pool.worker_changed(view, applied, &ended, clock::now()));
+        self.settle(effects, ctx);
+    }
+}
+
+impl Handler<StartRefused> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, message: StartRefused, ctx: &mut Context<Self>) {
+        self.pool.start_refused(message.uuid, &message.instance, message.number);
+        self.settle(Vec::new(), ctx);
+    }
+}
+
+impl Handler<Ping> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, _: Ping, _: &mut Context<Self>) {}
+}
+
+impl Pool {
+    fn note_boot(&mut self, view: &View, boot: Option<BootOutcome>) -> Vec<Effect> {
+        match boot {
+            Some(BootOutcome::Success) => self.pool.booted(&view.id, true, clock::now()),
+            Some(BootOutcome::Failure) => self.pool.booted(&view.id, false, clock::now()),
+            Some(BootOutcome::Aborted | BootOutcome::Disappeared) | None => Vec::new(),
+        }
+    }
+}

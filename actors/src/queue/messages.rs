@@ -1,0 +1,78 @@
+//! What Queue is asked and told.
+
+use std::sync::Arc;
+
+use actix::Message;
+use dispatch_core::container::Standing;
+use dispatch_core::id::ContainerUuid;
+use dispatch_core::queue::{CancelReason, QueueSnapshot, Refusal, UnlockReason};
+use dispatch_core::time::Timestamp;
+
+/// How are the containers?
+#[derive(Debug, Message)]
+#[rtype(result = "QueueView")]
+pub struct GetQueue;
+
+/// The answer to [`GetQueue`]: immutable, and cheap to pass on.
+#[derive(Debug, Clone, Default)]
+pub struct QueueView {
+    /// The containers.
+    pub snapshot: Arc<QueueSnapshot>,
+    /// When the controller last answered 503.
+    pub last_overload: Option<Timestamp>,
+    /// Operations and polls in flight.
+    pub in_flight: usize,
+    /// When the last poll succeeded, by our clock at its end.
+    pub last_success: Option<Timestamp>,
+}
+
+/// Queued → Locked. The answer says whether it was begun; how it ended is news of the queue.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), Refusal>")]
+pub struct LockContainer {
+    /// Which.
+    pub uuid: ContainerUuid,
+}
+
+/// Locked → Queued.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), Refusal>")]
+pub struct UnlockContainer {
+    /// Which.
+    pub uuid: ContainerUuid,
+    /// Why; counted.
+    pub reason: UnlockReason,
+}
+
+/// → Cancelled, if the record still stands as the decision was made from.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), Refusal>")]
+pub struct CancelContainer {
+    /// Which.
+    pub uuid: ContainerUuid,
+    /// Why.
+    pub reason: CancelReason,
+    /// How the record stood when that was decided.
+    pub expected: Standing,
+}
+
+/// It is final, or on hold: no longer of interest.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ForgetContainer {
+    /// Which.
+    pub uuid: ContainerUuid,
+}
+
+/// A process shows that this container concerns us, and it is not in the queue: read its record.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct LookUpContainer {
+    /// Which.
+    pub uuid: ContainerUuid,
+}
+
+/// Begin no more operations or polls: we are stopping.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Quiesce;

@@ -1,0 +1,125 @@
+//! What happened to the queue, in the words of the catalogue.
+
+use dispatch_core::ports::{ApiError, ApiErrorKind};
+use dispatch_core::queue::{
+    CancelReason, DropReason, Entry, Finished, OperationKind, Outcome, QueueFact, UnlockReason,
+};
+use dispatch_core::time::{Timestamp, since};
+
+use super::Queue;
+use crate::catalogue;
+use crate::clock;
+use crate::event;
+
+impl Queue {
+    pub(super) fn report(&mut self, facts: impl IntoIterator<Item = QueueFact>) {
+        for fact in facts {
+            match fact {
+                QueueFact::Added(entry) => self.report_added(&entry),
+                QueueFact::StateChanged { .. } => {}
+                QueueFact::Dropped { uuid, state, reason } => {
+                    let uuid = uuid.as_str();
+                    match reason {
+                        DropReason::Deleted => {
+                            event!(self.log, catalogue::CONTAINER_NOT_FOUND, "ContainerUUID" => uuid, "State" => %state)
+                        }
+                        DropReason::Forgotten if state.is_final() => {
+                            event!(self.log, catalogue::CONTAINER_FINISHED, "ContainerUUID" => uuid, "State" => %state)
+                        }
+                        DropReason::Forgotten => {
+                            event!(self.log, catalogue::CONTAINER_ON_HOLD, "ContainerUUID" => uuid, "State" => %state)
+                        }
+                        DropReason::Foreign | DropReason::BeyondHorizon => {
+                            let why = if reason == DropReason::Foreign { "another owner" } else { "beyond horizon" };
+                            event!(self.log, catalogue::CONTAINER_DROPPED,
+                                "ContainerUUID" => uuid, "State" => %state, "Reason" => why)
+                        }
+                    }
+                }
+                QueueFact::Unreadable { uuid, reason } => {
+                    let subject = uuid.map_or_else(|| "unknown".to_owned(), |uuid| uuid.to_string());
+                    if let Some(n) = self.repeats.note(&catalogue::UNDECODABLE, &subject, clock::now()) {
+                        event!(self.log, catalogue::UNDECODABLE,
+                            "ContainerUUID" => &subject, "error" => &reason, "Repeated" => n);
+                    }
+                }
+            }
+        }
+    }
+
+    fn report_added(&self, entry: &Entry) {
+        let types: Vec<_> = entry.types().iter().map(|it| it.name.as_str()).collect();
+        event!(self.log, catalogue::CONTAINER_ADDED,
+            "ContainerUUID" => entry.record.uuid.as_str(),
+            "State" => %entry.record.state,
+            "Priority" => entry.record.priority,
+            "InstanceTypes" => types.join(","));
+    }
+
+    pub(super) fn report_operation(&mut self, finished: &Finished) {
+        let uuid = finished.uuid.as_str().to_owned();
+        match (&finished.kind, &finished.outcome) {
+            (OperationKind::Lock, Outcome::Done(_)) => {
+                event!(self.log, catalogue::LOCK_SUCCEEDED, "ContainerUUID" => &uuid)
+            }
+            (OperationKind::Unlock(reason), Outcome::Done(standing)) => {
+                self.metrics.unlocks.with_label_values(&[reason.as_str()]).inc();
+                event!(self.log, catalogue::UNLOCKED,
+                    "ContainerUUID" => &uuid, "Reason" => reason.as_str(), "State" => %standing.state);
+            }
+            (OperationKind::Cancel { reason, .. }, Outcome::Done(_)) => self.report_cancelled(&uuid, reason),
+            (_, Outcome::Refused(_)) => {}
+            (kind, Outcome::Failed(error) | Outcome::Uncertain(error)) => self.report_failed(&uuid, kind, error),
+        }
+    }
+
+    fn report_cancelled(&self, uuid: &str, reason: &CancelReason) {
+        match reason {
+            CancelReason::ProcessExited => event!(self.log, catalogue::CANCEL_AFTER_EXIT, "ContainerUUID" => uuid),
+            CancelReason::NotOnAnyWorker => event!(self.log, catalogue::CANCEL_NOT_RUNNING, "ContainerUUID" => uuid),
+            CancelReason::NoSuitableType(error) => {
+                event!(self.log, catalogue::NO_SUITABLE_TYPE, "ContainerUUID" => uuid, "error" => error)
+            }
+        }
+    }
+
+    fn report_failed(&mut self, uuid: &str, kind: &OperationKind, error: &ApiError) {
+        let event = match kind {
+            OperationKind::Lock => catalogue::LOCK_FAILED,
+            OperationKind::Unlock(_) => catalogue::UNLOCK_FAILED,
+            OperationKind::Cancel { .. } => catalogue::CANCEL_FAILED,
+        };
+        // Another dispatcher was faster, or the user changed something: that is how it works.
+        let ordinary = error.kind == ApiErrorKind::Refused;
+        if let (false, Some(n)) = (ordinary, self.repeats.note(&event, uuid, clock::now())) {
+            event!(self.log, event, "ContainerUUID" => uuid, "error" => %error,
+                "Kind" => error.kind.as_str(), "RequestID" => &error.request_id, "Repeated" => n);
+        }
+    }
+
+    pub(super) fn report_poll_failed(&mut self, began: Timestamp, error: &str, kind: &str) {
+        self.failing_since.get_or_insert(began);
+        if let Some(n) = self.repeats.note(&catalogue::UPDATE_FAILED, kind, clock::now()) {
+            let took = since(clock::now(), began).as_secs_f64();
+            event!(self.log, catalogue::UPDATE_FAILED, "error" => error, "Kind" => kind,
+                "Duration" => took, "Repeated" => n);
+        }
+    }
+
+    pub(super) fn report_poll_recovered(&mut self) {
+        if let Some(began) = self.failing_since.take() {
+            self.repeats = crate::catalogue::Repeats::default();
+            let lasted = since(clock::now(), began).as_secs_f64();
+            event!(self.log, catalogue::UPDATE_RECOVERED, "Duration" => lasted);
+        }
+    }
+}
+
+/// What is logged when an unlock is asked for.
+pub(crate) fn unlock_event(reason: UnlockReason) -> &'static crate::catalogue::Event {
+    match reason {
+        UnlockReason::OverQuota | UnlockReason::OverSupervisors => &catalogue::UNLOCK_FOR_CAPACITY,
+        UnlockReason::ProcessEnded | UnlockReason::PriorityZero => &catalogue::REQUEUEING,
+    }
+}
+
