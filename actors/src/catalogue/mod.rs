@@ -167,6 +167,42 @@ mod tests {
         }
     }
 
+    /// Messages that operators search for and that the recording has none of.
+    const SEARCHED_FOR: [&str; 25] = [
+        "create failed",
+        "quota error -- waiting for next instance shutdown",
+        "capacity error -- pausing instance create calls",
+        "suspending remote calls due to rate-limit error",
+        "installing runner binary on worker",
+        "crunch-run process detected",
+        "shutdown worker",
+        "kill attempt unsuccessful",
+        "crunch-run process abandoned",
+        "error starting crunch-run process",
+        "container on hold -- dropping from queue",
+        "container not found by controller (deleted?)",
+        "error updating queue",
+        "sync failed",
+        "waiting for other process to release lock",
+        "boot probe failed",
+        "boot failed",
+        "instance unresponsive, shutting down",
+        "probe failed",
+        "probe reported broken instance",
+        "unkillable container, draining worker",
+        "worker still listed after shutdown; retrying",
+        "unlock because pool capacity is used by higher priority containers",
+        "requeueing locked container",
+        "starts fail on this instance",
+    ];
+
+    #[test]
+    fn messages_that_are_searched_for_exist() {
+        for message in SEARCHED_FOR {
+            assert!(ALL.iter().any(|event| event.message == message), "`{message}` is not in the catalogue");
+        }
+    }
+
     #[test]
     fn messages_are_unique_and_in_house_style() {
         let mut seen = BTreeSet::new();

@@ -43,17 +43,20 @@ struct Window {
     newest: i64,
     count: u64,
     sum: f64,
+    /// Whether the last snapshot is out of date.
+    changed: bool,
 }
 
 impl Window {
     fn new(now: Timestamp) -> Self {
         let empty = || Histogram::new_with_bounds(1, LONGEST, 2).expect("constants, and valid");
         let slots = (0..SLOTS).map(|_| empty()).collect();
-        Self { slots, newest: slot(now), count: 0, sum: 0.0 }
+        Self { slots, newest: slot(now), count: 0, sum: 0.0, changed: false }
     }
 
     fn record(&mut self, took: Duration, now: Timestamp) {
         self.forget_until(now);
+        self.changed = true;
         self.count += 1;
         self.sum += took.as_secs_f64();
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -65,12 +68,14 @@ impl Window {
         for _ in 0..passed.clamp(0, SLOTS.cast_signed() as i64) {
             self.slots.rotate_left(1);
             self.slots.back_mut().expect("five slots").reset();
+            self.changed = true;
         }
         self.newest = self.newest.max(slot(now));
     }
 
     fn snapshot(&mut self, now: Timestamp) -> Snapshot {
         self.forget_until(now);
+        self.changed = false;
         let mut all = self.slots[0].clone();
         for slot in self.slots.iter().skip(1) {
             all.add(slot).expect("all have the same bounds");
@@ -100,9 +105,13 @@ impl Published {
         Self { window: Rc::new(RefCell::new(window)), snapshot }
     }
 
-    /// Replaces the snapshot that collectors show.
+    /// Replaces the snapshot that collectors show, if it is out of date.
     pub fn publish(&self, now: Timestamp) {
-        self.snapshot.store(Arc::new(self.window.borrow_mut().snapshot(now)));
+        let mut window = self.window.borrow_mut();
+        window.forget_until(now);
+        if window.changed {
+            self.snapshot.store(Arc::new(window.snapshot(now)));
+        }
     }
 
     fn observe(&self, took: Duration) {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use dispatch_core::id::ContainerUuid;
@@ -26,7 +26,7 @@ pub(crate) struct Sink {
 
 /// The journal if there is one, else a file.
 pub(crate) fn open(directory: &LockDir, uuid: &ContainerUuid) -> Result<Sink, RunnerError> {
-    match journal() {
+    match journal(Path::new(JOURNAL_SOCKET), "systemd-cat") {
         Some(output) => Ok(Sink { output, name: "the journal (journalctl -t crunch-run)".to_owned() }),
         None => {
             // Not `.lock`: a list must not take it for a lock.
@@ -38,11 +38,11 @@ pub(crate) fn open(directory: &LockDir, uuid: &ContainerUuid) -> Result<Sink, Ru
 }
 
 /// A pipe to `systemd-cat`, which copies what it reads to the journal until all writers have gone.
-fn journal() -> Option<Stdio> {
+fn journal(socket: &Path, program: &str) -> Option<Stdio> {
     // The program may be installed where no systemd runs: without the socket it ends at once, and whoever
     // writes to it would be killed by SIGPIPE.
-    UnixStream::connect(JOURNAL_SOCKET).ok()?;
-    let mut cat = Command::new("systemd-cat")
+    UnixStream::connect(socket).ok()?;
+    let mut cat = Command::new(program)
         .arg("--identifier=crunch-run")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -60,4 +60,48 @@ fn private_file(path: &PathBuf) -> io::Result<File> {
         _ => {}
     }
     File::options().append(true).create_new(true).mode(0o600).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn with_a_journal_output_goes_to_systemd_cat() {
+        let directory = tempfile::tempdir().unwrap();
+        let (socket, program) = (directory.path().join("socket"), directory.path().join("systemd-cat"));
+        let _journal = UnixListener::bind(&socket).unwrap();
+        // The end of what it copied is told by a pipe's end: nobody else holds it.
+        let (told, tell) = (directory.path().join("told"), "#!/bin/sh\n(echo \"$1\"; cat) > ");
+        assert!(Command::new("mkfifo").arg(&told).status().unwrap().success());
+        std::fs::write(&program, format!("{tell}{}\n", told.display())).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let output = journal(&socket, program.to_str().unwrap()).expect("there is a journal");
+        Command::new("echo").arg("hello").stdout(output).status().unwrap();
+        assert_eq!(std::fs::read_to_string(told).unwrap(), "--identifier=crunch-run\nhello\n");
+    }
+
+    #[test]
+    fn systemd_cat_without_a_journal_is_not_used() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(journal(&directory.path().join("socket"), "cat").is_none(), "no socket");
+        let abandoned = directory.path().join("abandoned");
+        drop(UnixListener::bind(&abandoned).unwrap());
+        assert!(journal(&abandoned, "cat").is_none(), "nobody listens");
+    }
+
+    #[test]
+    fn a_log_file_is_new_and_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let victim = directory.path().join("victim");
+        std::fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        let file = private_file(&path).unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_to_string(victim).unwrap(), "precious");
+    }
 }

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 
 /// Whose token every request carries.
@@ -36,12 +37,33 @@ pub struct FakeController {
 impl FakeController {
     /// Answers each request with what `answer` returns: a status and a body.
     pub fn start(answer: impl FnMut(&Request) -> (u16, Value) + Send + 'static) -> Self {
+        Self::listen(None, answer)
+    }
+
+    /// Over TLS, with a certificate that nobody has heard of.
+    pub fn start_tls(answer: impl FnMut(&Request) -> (u16, Value) + Send + 'static) -> Self {
+        let pair = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(pair.signing_key.serialize_der()).unwrap();
+        let config =
+            rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![pair.cert.der().clone()], key)
+                .unwrap();
+        Self::listen(Some(config.into()), answer)
+    }
+
+    fn listen(
+        tls: Option<Arc<rustls::ServerConfig>>,
+        answer: impl FnMut(&Request) -> (u16, Value) + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, requests) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
-        let thread = std::thread::spawn(move || serve(&listener, &stopped, &sender, answer));
+        let thread = std::thread::spawn(move || serve(&listener, tls.as_ref(), &stopped, &sender, answer));
         Self { address, requests, stop, thread: Some(thread) }
     }
 
@@ -59,6 +81,10 @@ impl FakeController {
 
     pub fn url(&self) -> String {
         format!("http://{}/", self.address)
+    }
+
+    pub fn host(&self) -> String {
+        self.address.to_string()
     }
 
     /// The next change that somebody asks for; fails the test if none comes.
@@ -99,6 +125,7 @@ impl Drop for FakeController {
 
 fn serve(
     listener: &TcpListener,
+    tls: Option<&Arc<rustls::ServerConfig>>,
     stop: &AtomicBool,
     requests: &Sender<Request>,
     mut answer: impl FnMut(&Request) -> (u16, Value),
@@ -107,23 +134,38 @@ fn serve(
         if stop.load(Ordering::SeqCst) {
             return;
         }
-        let Ok(mut connection) = connection else { continue };
-        let Some(request) = read(&connection) else { continue };
-        let (status, body) = answer(&request);
-        let body = body.to_string();
-        let length = body.len();
-        // 0 = the answer is lost on its way.
-        if status != 0 {
-            let head =
-                format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-            let _ = connection.write_all((head + &body).as_bytes());
+        let Ok(connection) = connection else { continue };
+        connection.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let request = match tls {
+            None => serve_one(connection, &mut answer),
+            Some(config) => {
+                let session = rustls::ServerConnection::new(config.clone()).unwrap();
+                serve_one(rustls::StreamOwned::new(session, connection), &mut answer)
+            }
+        };
+        if let Some(request) = request {
+            let _ = requests.send(request);
         }
-        let _ = requests.send(request);
     }
 }
 
-fn read(connection: &TcpStream) -> Option<Request> {
-    connection.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+fn serve_one(
+    mut connection: impl Read + Write,
+    answer: &mut impl FnMut(&Request) -> (u16, Value),
+) -> Option<Request> {
+    let request = read(&mut connection)?;
+    let (status, body) = answer(&request);
+    let body = body.to_string();
+    let length = body.len();
+    // 0 = the answer is lost on its way.
+    if status != 0 {
+        let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+        let _ = connection.write_all((head + &body).as_bytes()).and_then(|()| connection.flush());
+    }
+    Some(request)
+}
+
+fn read(connection: impl Read) -> Option<Request> {
     let mut reader = BufReader::new(connection);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;

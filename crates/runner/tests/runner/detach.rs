@@ -154,10 +154,22 @@ fn a_client_that_stalls_on_stdin_stops_nobody_else() {
 fn a_runner_under_a_versioned_name_starts_itself() {
     let site = Site::running(&["true"]);
     let deployed = site.path("crunch-run~0123456789abcdef");
-    std::fs::copy(RUNNER, &deployed).unwrap();
+    std::os::unix::fs::symlink(RUNNER, &deployed).unwrap();
     let args = ["--detach", "--stdin-config", "--runtime-engine=process", UUID];
     let output = with_stdin(site.program(&deployed, &args), site.config().to_string().as_bytes());
     assert!(output.status.success(), "{output:?}");
     assert_eq!(site.controller.next_update().container["state"], "Running");
     assert_eq!(site.controller.next_update().container["state"], "Complete");
+}
+
+#[test]
+fn a_process_that_is_named_handles_the_signals_that_it_may_get() {
+    let site = Site::running(&["sleep", "60"]);
+    let pid = site.start(UUID);
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
+    let caught = u64::from_str_radix(caught, 16).unwrap();
+    for signal in [12, 15] {
+        assert_ne!(caught & (1 << (signal - 1)), 0, "signal {signal} is not handled: {caught:x}");
+    }
 }

@@ -1,5 +1,7 @@
 //! Engine `process`: what the controller is told.
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -179,4 +181,27 @@ fn in_the_foreground_it_runs_without_a_lock() {
     assert_eq!(output.stdout, b"hello\n");
     assert!(crate::site::stderr(&output).contains("no isolation"));
     assert!(!site.lock_file(UUID).exists());
+}
+
+#[test]
+fn over_https_any_certificate_will_do_if_the_site_says_so() {
+    let record = json!({"state": "Locked", "locked_by_uuid": TOKEN_UUID, "command": ["true"]});
+    let site = Site::new(FakeController::start_tls(move |request| well_behaved(request, &record)));
+    let output = site.detach_with(UUID, site.config_by_host("1").to_string().as_bytes());
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(site.controller.next_update().container, json!({"state": "Running"}));
+    assert_eq!(site.controller.next_update().container["state"], "Complete");
+}
+
+#[test]
+fn over_https_an_unknown_certificate_is_refused_otherwise() {
+    let site = Site::new(FakeController::start_tls(|_| (200, Value::Null)));
+    let args = ["--runtime-engine=process", "--stdin-config", UUID];
+    let mut child = site.runner(&args).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(site.config_by_host("").to_string().as_bytes()).unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let refused = lines.find(|line| line.as_ref().unwrap().contains("certificate"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(refused.is_some(), "it says why it goes on trying");
 }

@@ -21,7 +21,7 @@ fn a_running_container_is_listed_and_survives_it() {
 
 #[test]
 fn a_dead_runner_whose_helper_holds_the_lock_is_stale() {
-    let site = Site::running(&["sh", "-c", "echo $$ > \"$0\"; exec sleep 60"]);
+    let site = Site::running(&["sleep", "60"]);
     let pid = site.start(UUID);
     assert_eq!(site.controller.next_update().container["state"], "Running");
     let helper = child_of(pid);

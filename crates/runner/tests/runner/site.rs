@@ -1,7 +1,6 @@
 //! One instance with its lock directory, and a controller.
 
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -49,6 +48,14 @@ impl Site {
         command.args(args).env("CRUNCH_RUN_LOCKDIR", self.directory.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
+    }
+
+    /// A start command's stdin without a cluster: the controller is asked over https.
+    pub fn config_by_host(&self, insecure: &str) -> Value {
+        let host = self.controller.host();
+        json!({"Env": {
+            "ARVADOS_API_HOST": host, "ARVADOS_API_TOKEN": TOKEN, "ARVADOS_API_HOST_INSECURE": insecure,
+        }, "Cluster": null})
     }
 
     /// A start command's stdin.
@@ -150,6 +157,9 @@ pub fn ends(pid: i32, within: Duration) -> bool {
 
 /// A shell script in its place.
 pub fn script(path: &Path, text: &str) {
-    std::fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // Written by another process: while a test beside this one forks, its child would hold our descriptor,
+    // and what is open for writing cannot be executed.
+    let mut writer = Command::new("sh");
+    writer.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]).arg(path);
+    assert!(with_stdin(writer, format!("#!/bin/sh\n{text}\n").as_bytes()).status.success());
 }
