@@ -1,1 +1,3 @@
 //! The composition root: chooses and wires the parts, decides nothing.
+
+pub mod settings;
