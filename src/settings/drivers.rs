@@ -156,14 +156,17 @@ fn ec2(parameters: &Section<'_>) -> Ec2 {
 }
 
 fn warn_of_others(parameters: &Section<'_>, known: &[&str]) {
-    for (key, at) in parameters.keys() {
-        if at.is_some() && !known.contains(&key) {
-            let hint = nearest(key, known.iter().copied())
-                .map_or(String::new(), |it| format!(" (did you mean {it}?)"));
-            parameters.warn(
-                key,
-                &format!("not a parameter of this driver, ignored{hint}; it knows {}", known.join(", ")),
-            );
+    let others = parameters.keys().into_iter().filter(|(key, at)| at.is_some() && !known.contains(key));
+    for (key, _) in others {
+        let list = known.join(", ");
+        if parameters.is_known(key) {
+            let message = format!("a parameter of another driver, ignored; this one knows {list}");
+            parameters.warn(key, &message);
+        } else {
+            let near = nearest(key, known.iter().copied());
+            let hint = near.map_or(String::new(), |near| format!(" (did you mean {near}?)"));
+            let message = format!("not a parameter of this driver, ignored{hint}; it knows {list}");
+            parameters.unknown(key, &message);
         }
     }
 }

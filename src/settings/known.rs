@@ -46,7 +46,7 @@ fn check_top(cluster: &Node, path: &str, report: &Report) {
         ["ManagementToken", "SystemRootToken", "Services"].into_iter().chain(OURS.iter().map(|it| it[0]));
     for entry in entries.iter().filter(|entry| !known.contains_key(&entry.key.text)) {
         if let Some(near) = nearest(&entry.key.text, ours.clone()) {
-            report.warning(
+            report.unknown_key(
                 entry.at,
                 &format!("{path}.{}", entry.key.text),
                 format!("unknown, ignored (did you mean {near}?)"),
@@ -72,13 +72,13 @@ fn check_entry(entry: &Entry, template: Option<&Value>, path: &str, report: &Rep
         // Each driver knows its own.
         Some(_) if key == "DriverParameters" => {}
         Some(Value::Object(_)) if entry.value.is_null() && known.is_some_and(|it| !it.contains_key(key)) => {
-            report.warning(entry.at, path, "null, ignored: write {} for an entry with defaults");
+            report.doubt(entry.at, path, "null, ignored: write {} for an entry with defaults");
         }
         like @ Some(_) => check_map(&entry.value, like, path, report),
         None => {
             let names = known.into_iter().flatten().map(|(name, _)| name.as_str());
             let hint = nearest(key, names).map_or(String::new(), |near| format!(" (did you mean {near}?)"));
-            report.warning(entry.at, path, format!("unknown key, ignored{hint}"));
+            report.unknown_key(entry.at, path, format!("unknown key, ignored{hint}"));
         }
     }
 }

@@ -10,7 +10,7 @@ use dispatch_core::time::Timestamp;
 
 use super::host::{Environment, Host};
 use super::model::Settings;
-use super::report::{Finding, Report, SettingsError};
+use super::report::{Finding, FindingKind, Report, SettingsError};
 use super::section::Section;
 use super::template::{self, SAMPLE};
 use super::yaml::{Kind, Node, Position};
@@ -81,7 +81,7 @@ fn read_all(reader: impl std::io::Read) -> std::io::Result<Vec<u8>> {
 }
 
 fn whole_file(name: &str, message: String) -> SettingsError {
-    Finding { file: name.into(), at: None, path: String::new(), message }.into()
+    Finding { kind: FindingKind::Problem, file: name.into(), at: None, path: String::new(), message }.into()
 }
 
 /// Checks the text of a site's file; `name` is what findings call it. Reads the key and certificate files
@@ -99,12 +99,14 @@ pub fn parse(
     let file: Arc<str> = name.into();
     let text = std::str::from_utf8(bytes).map_err(|error| whole_file(name, format!("not UTF-8: {error}")))?;
     let tree = yaml::read(text).map_err(|error| Finding {
+        kind: FindingKind::Problem,
         file: file.clone(),
         at: error.at,
         path: String::new(),
         message: error.message,
     })?;
     let (id, site) = choose(&tree, cluster_id).map_err(|(at, message)| Finding {
+        kind: FindingKind::Problem,
         file: file.clone(),
         at,
         path: "Clusters".to_owned(),
@@ -172,7 +174,7 @@ fn choose<'a>(
 fn compare_environment(settings: &Settings, environment: &Environment, report: &Report) {
     let path = |key: &str| format!("Clusters.{}.{key}", settings.cluster_id);
     let warn = |variable: &str, key: &str| {
-        report.warning(None, &path(key), format!("{variable} of the environment differs, and is not used"));
+        report.doubt(None, &path(key), format!("{variable} of the environment differs, and is not used"));
     };
     if environment.api_host.as_ref().is_some_and(|host| *host != settings.controller.host()) {
         warn("ARVADOS_API_HOST", "Services.Controller.ExternalURL");

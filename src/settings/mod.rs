@@ -37,7 +37,7 @@ pub use load::{Loaded, Source, load, parse};
 pub use model::{
     CloudVms, ClusterJson, Connection, Containers, Controller, LogFormat, Logs, RunnerBinary, Settings,
 };
-pub use report::{Finding, SettingsError};
+pub use report::{Finding, FindingKind, SettingsError};
 pub use start::StartConfig;
 pub use tls::{PemSource, Tls, TlsError};
 pub use units::format_duration;

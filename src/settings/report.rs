@@ -6,9 +6,22 @@ use std::sync::Arc;
 
 use super::yaml::Position;
 
+/// How serious a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FindingKind {
+    /// It must be corrected.
+    Problem,
+    /// A key that nobody knows: ignored, and an error under `config check --strict`.
+    UnknownKey,
+    /// Something that is probably not meant.
+    Doubtful,
+}
+
 /// A sentence about a place of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
+    /// How serious it is.
+    pub kind: FindingKind,
     /// The file's name, `-` = standard input.
     pub file: Arc<str>,
     /// Where in it; `None` = it is about something that is not there.
@@ -76,16 +89,21 @@ impl Report {
 
     /// Something that must be corrected.
     pub fn problem(&self, at: Option<Position>, path: &str, message: impl Into<String>) {
-        self.problems.borrow_mut().push(self.finding(at, path, message.into()));
+        self.problems.borrow_mut().push(self.finding(FindingKind::Problem, at, path, message.into()));
     }
 
-    /// Something that is ignored or doubtful.
-    pub fn warning(&self, at: Option<Position>, path: &str, message: impl Into<String>) {
-        self.warnings.borrow_mut().push(self.finding(at, path, message.into()));
+    /// Something that is probably not meant.
+    pub fn doubt(&self, at: Option<Position>, path: &str, message: impl Into<String>) {
+        self.warnings.borrow_mut().push(self.finding(FindingKind::Doubtful, at, path, message.into()));
     }
 
-    fn finding(&self, at: Option<Position>, path: &str, message: String) -> Finding {
-        Finding { file: self.file.clone(), at, path: path.to_owned(), message }
+    /// A key that nobody knows.
+    pub fn unknown_key(&self, at: Option<Position>, path: &str, message: impl Into<String>) {
+        self.warnings.borrow_mut().push(self.finding(FindingKind::UnknownKey, at, path, message.into()));
+    }
+
+    fn finding(&self, kind: FindingKind, at: Option<Position>, path: &str, message: String) -> Finding {
+        Finding { kind, file: self.file.clone(), at, path: path.to_owned(), message }
     }
 
     /// The warnings, unless there are problems.

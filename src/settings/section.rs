@@ -92,7 +92,18 @@ impl<'a> Section<'a> {
     /// Notes something odd about a key.
     pub fn warn(&self, key: &str, message: &str) {
         let at = self.node.get(key).and_then(|node| node.at).or(self.node.at);
-        self.report.warning(at, &self.key_path(key), message);
+        self.report.doubt(at, &self.key_path(key), message);
+    }
+
+    /// Notes that nobody knows a key.
+    pub fn unknown(&self, key: &str, message: &str) {
+        let at = self.node.get(key).and_then(|node| node.at).or(self.node.at);
+        self.report.unknown_key(at, &self.key_path(key), message);
+    }
+
+    /// Whether some service of the site knows that key.
+    pub fn is_known(&self, key: &str) -> bool {
+        template::child(self.template, key).is_some()
     }
 
     /// A text; empty if there is none.

@@ -54,3 +54,25 @@ pub fn minimal(key: &TestKey, more: &str) -> String {
         "Clusters:\n  zzzzz:\n    ManagementToken: m\n    SystemRootToken: s\n    Services:\n      Controller:\n        ExternalURL: https://zzzzz.example.com\n{containers}{more}"
     )
 }
+
+/// A YAML text as JSON, by the library's own reader (the texts here are quoted where it matters).
+pub fn yaml_to_json(text: &str) -> serde_json::Value {
+    use arvados_dispatch_cloud::settings::yaml::{Kind, Node, plain, read};
+    fn convert(node: &Node) -> serde_json::Value {
+        match &node.kind {
+            Kind::Null => serde_json::Value::Null,
+            Kind::List(items) => items.iter().map(convert).collect(),
+            Kind::Map(entries) => {
+                entries.iter().map(|entry| (entry.key.text.clone(), convert(&entry.value))).collect()
+            }
+            Kind::Scalar(scalar) if scalar.quoted => scalar.text.as_str().into(),
+            Kind::Scalar(scalar) => match plain::meaning(&scalar.text).unwrap() {
+                plain::Meaning::Flag(flag) => flag.into(),
+                plain::Meaning::Integer(integer) => u64::try_from(integer).unwrap().into(),
+                plain::Meaning::Fraction(fraction) => fraction.into(),
+                plain::Meaning::Text => scalar.text.as_str().into(),
+            },
+        }
+    }
+    convert(&read(text).unwrap())
+}
