@@ -58,6 +58,8 @@ pub fn read(id: &str, cluster: &Section<'_>, environment: &Environment, host: &H
 
 fn controller(cluster: &Section<'_>, services: &Section<'_>) -> Option<Controller> {
     let section = services.section("Controller");
+    let insecure = cluster.section("TLS").flag("Insecure");
+    let request_timeout = cluster.section("API").interval("RequestTimeout");
     let text = section.text("ExternalURL");
     if text.is_empty() {
         section.missing("ExternalURL", WEB_URL);
@@ -67,8 +69,7 @@ fn controller(cluster: &Section<'_>, services: &Section<'_>) -> Option<Controlle
         section.refuse("ExternalURL", WEB_URL);
         return None;
     };
-    let insecure = cluster.section("TLS").flag("Insecure");
-    Some(Controller { url, insecure, request_timeout: cluster.section("API").interval("RequestTimeout") })
+    Some(Controller { url, insecure, request_timeout })
 }
 
 fn websocket(services: &Section<'_>) -> Option<url::Url> {
