@@ -97,6 +97,12 @@ fn now() -> String {
     format!("{:.6}", jiff::Timestamp::now())
 }
 
+/// When it was logged. The channel's own report of lost lines has not been stamped: it is of this moment.
+fn time_of(record: &Record<'_>) -> String {
+    let stamp = record.tag();
+    if stamp.starts_with(|c: char| c.is_ascii_digit()) { stamp.to_owned() } else { now() }
+}
+
 /// The words that the site's tools know.
 fn level_name(level: Level) -> &'static str {
     match level {
@@ -110,7 +116,7 @@ fn level_name(level: Level) -> &'static str {
 fn json<W: Write + Send>(cluster_id: String, to: W) -> slog_json::Json<W> {
     slog_json::Json::new(to)
         .set_flush(true)
-        .add_key_value(o!("time" => PushFnValue(|record: &Record<'_>, value| value.emit(record.tag()))))
+        .add_key_value(o!("time" => PushFnValue(|record: &Record<'_>, value| value.emit(time_of(record)))))
         .add_key_value(o!("level" => FnValue(|record: &Record<'_>| level_name(record.level()))))
         .add_key_value(o!("msg" => PushFnValue(|record: &Record<'_>, value| value.emit(record.msg()))))
         .add_key_value(o!("PID" => std::process::id()))
@@ -129,7 +135,7 @@ fn text<D: slog_term::Decorator>(decorator: D, header: Header) -> slog_term::Ful
 
 fn text_header(decorator: &mut dyn slog_term::RecordDecorator, record: &Record<'_>) -> io::Result<bool> {
     decorator.start_timestamp()?;
-    write!(decorator, "{}", record.tag())?;
+    write!(decorator, "{}", time_of(record))?;
     decorator.start_whitespace()?;
     write!(decorator, " ")?;
     plain_header(decorator, record)

@@ -106,6 +106,20 @@ fn a_missing_file_and_a_missing_cluster_are_told_in_one_line() {
 }
 
 #[test]
+fn variables_that_are_set_but_empty_are_as_if_not_set() {
+    let variables = [("ARVADOS_CONFIG", ""), ("ARVADOS_CLUSTER_ID", "")];
+    let output = binary(&["config", "check"]).envs(variables).output().unwrap();
+    // A host of the site has the file, a build machine has not.
+    if !std::path::Path::new("/etc/arvados/config.yml").exists() {
+        assert_one_line(&output, 2, &["/etc/arvados/config.yml", "No such file"]);
+    }
+    let file = file(&minimal(&TestKey::new(), ""));
+    let output =
+        binary(&["--config"]).arg(file.path()).args(["config", "check"]).envs(variables).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
 fn a_dump_shows_no_secret_and_is_the_same_in_yaml_and_json() {
     let key = TestKey::new();
     let text = config_support::site_text(&key);

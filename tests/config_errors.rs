@@ -452,3 +452,26 @@ fn no_nulls_and_no_samples_are_sent() {
     assert_eq!(settings.cluster_json()["Volumes"]["v"]["ReadOnly"], false);
     assert_eq!(settings.cluster_json()["Extra"]["l"].to_string(), "[1]");
 }
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_damaged_file_is_refused_or_used_but_never_a_panic(
+            cuts in prop::collection::vec((0_usize..4000, 0_usize..4000, "[-:{}\\[\\]&*!|>'\"%@`#,?~<\n a0]{0,3}"), 1..4)
+        ) {
+            let mut text = config_support::site_text(&TestKey::new());
+            for (start, length, replacement) in cuts {
+                let start = text.floor_char_boundary(start % text.len().max(1));
+                let end = text.floor_char_boundary((start + length % 40).min(text.len()));
+                text.replace_range(start..end, &replacement);
+            }
+            if let Err(error) = load_text(&text) {
+                prop_assert!(!error.problems.is_empty());
+            }
+        }
+    }
+}

@@ -13,7 +13,6 @@ pub mod config;
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -52,7 +51,7 @@ struct CommandLine {
 pub struct Options {
     /// The site's configuration; - is standard input.
     #[arg(long, global = true, env = "ARVADOS_CONFIG", default_value = DEFAULT_CONFIG, value_name = "FILE")]
-    config: PathBuf,
+    config: OsString,
     /// Which cluster of the configuration, if it has several.
     #[arg(long, global = true, env = "ARVADOS_CLUSTER_ID", value_name = "ID")]
     cluster_id: Option<String>,
@@ -62,8 +61,8 @@ impl Options {
     /// Where the configuration comes from.
     pub fn source(&self) -> Source {
         // Set but empty is as if not set, as in unit files.
-        let is_empty = self.config.as_os_str().is_empty();
-        Source::from_argument(if is_empty { DEFAULT_CONFIG.as_ref() } else { &self.config })
+        let config = if self.config.is_empty() { DEFAULT_CONFIG.as_ref() } else { self.config.as_os_str() };
+        Source::from_argument(config.as_ref())
     }
 
     /// Reads and checks the configuration.

@@ -19,7 +19,7 @@ impl Host {
         let vcpus = std::thread::available_parallelism().map_or(1, |it| it.get() as u64);
         let ram =
             std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| memory_total(&text)).unwrap_or(0);
-        let scratch = statvfs(&std::env::temp_dir()).map_or(0, |it| it.f_blocks.saturating_mul(it.f_frsize));
+        let scratch = statvfs(std::env::temp_dir()).map_or(0, |it| it.f_blocks.saturating_mul(it.f_frsize));
         Self { vcpus, ram, scratch }
     }
 }

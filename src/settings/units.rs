@@ -101,8 +101,8 @@ fn size_factor(unit: &str) -> Option<u128> {
 /// A decimal number times a factor, rounded down, without the rounding of floating point.
 fn scaled(number: &str, factor: u128) -> Option<u128> {
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
-    let is_number = !(whole.is_empty() && part.is_empty()) && !part.contains('.');
-    if !is_number || whole.len() > 19 || part.len() > 18 {
+    let has_digits = !whole.is_empty() || !part.is_empty();
+    if !has_digits || part.contains('.') || whole.len() > 19 || part.len() > 18 {
         return None;
     }
     let digits: u128 = format!("{whole}{part}").parse().ok()?;

@@ -128,4 +128,5 @@ fn a_stuck_stderr_blocks_nobody_and_lost_lines_are_counted() {
     assert!(written.len() >= WAITING_LINES && written.len() < 2 * WAITING_LINES, "{}", written.len());
     assert!(written.iter().all(|line| line["time"].as_str().unwrap() <= logged_until.as_str()));
     assert!(text.contains("dropped"), "the loss is told");
+    assert!(lines.iter().all(|line| line["time"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok()));
 }

@@ -1,5 +1,6 @@
 //! What the configuration's tests share: a key, the recorded site, and short ways to load.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test whose support fails has failed")]
 
 use std::path::PathBuf;
 
