@@ -1,4 +1,5 @@
 //! The binary's answers: exit codes, one line an error, results on stdout.
+#![allow(clippy::unwrap_used, reason = "a test whose helper fails has failed")]
 
 mod config_support;
 
@@ -162,6 +163,7 @@ fn help_has_examples_and_version_is_a_line() {
 fn wrong_usage_is_one_line_and_exit_2() {
     assert_one_line(&run(&["--no-such-option"]), 2, &["--no-such-option", "try --help"]);
     assert_one_line(&run(&["no-such-command"]), 2, &["no-such-command", "try --help"]);
+    assert_one_line(&run(&["config"]), 2, &["requires a subcommand", "check, dump, defaults"]);
     assert_one_line(&run(&["demo", "--instances", "0"]), 2, &["--instances", "0"]);
     assert_one_line(&run(&["demo", "--containers", "many"]), 2, &["--containers", "many"]);
 }

@@ -1,4 +1,5 @@
 //! Wrong configurations: what is told has file, line, path, value and what is accepted; secrets are not shown.
+#![allow(clippy::unwrap_used, reason = "a test whose helper fails has failed")]
 
 mod config_support;
 

@@ -1,4 +1,5 @@
 //! The files of `config/`: every key that is read is in default.yml, every default there is the code's.
+#![allow(clippy::unwrap_used, reason = "a test whose helper fails has failed")]
 
 mod config_support;
 

@@ -1,4 +1,5 @@
 //! The recorded site loads, and what is sent to its VMs equals the recording in meaning, key by key.
+#![allow(clippy::unwrap_used, reason = "a test whose helper fails has failed")]
 
 mod config_support;
 

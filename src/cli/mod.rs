@@ -27,7 +27,7 @@ pub const EXIT_USAGE: u8 = 2;
 const EXAMPLES: &str = "\
 Examples:
   arvados-dispatch-cloud                              the service, as systemd starts it
-  arvados-dispatch-cloud demo                         the whole thing on this machine; needs only an ssh client
+  arvados-dispatch-cloud demo                         the whole thing on this machine
   arvados-dispatch-cloud demo --containers 300 --instances 20 --json
   arvados-dispatch-cloud config check --strict        before a restart
   arvados-dispatch-cloud --config ./config.yml config dump
@@ -98,7 +98,7 @@ pub enum Command {
     /// Ask a running service whether it is well; exit 0 or 1.
     Health(Health),
     /// Check or show the configuration.
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Config(config::ConfigCommand),
 }
 
