@@ -52,7 +52,8 @@ pub fn logger_to(
         LogFormat::Text => in_background(text(slog_term::PlainDecorator::new(to), text_header)),
     };
     let drain = Stamp { drain, least: logs.level };
-    (Logger::root(drain.fuse(), o!()), LogGuard(guard))
+    // A line that comes after the guard is gone is lost: no reason to end the process.
+    (Logger::root(drain.ignore_res(), o!()), LogGuard(guard))
 }
 
 fn in_background<D>(drain: D) -> (Async, AsyncGuard)

@@ -85,6 +85,17 @@ fn the_recorded_site_loads_without_a_warning() {
 }
 
 #[test]
+fn settings_do_not_print_their_secrets() {
+    let key = TestKey::new();
+    let settings = load_site(&key).settings;
+    let start = arvados_dispatch_cloud::settings::StartConfig::new(&settings);
+    let shown = format!("{settings:?} {start:?} {}", settings.dump());
+    for secret in ["systemroottoken", "managementtoken", "PRIVATE KEY", "abcdefghijklmnopqrstuvwxyz"] {
+        assert!(!shown.contains(secret), "{secret} is in {shown}");
+    }
+}
+
+#[test]
 fn the_cluster_sent_to_the_vms_is_the_recorded_one() {
     let key = TestKey::new();
     let loaded = load_site(&key);

@@ -130,3 +130,15 @@ fn a_stuck_stderr_blocks_nobody_and_lost_lines_are_counted() {
     assert!(text.contains("dropped"), "the loss is told");
     assert!(lines.iter().all(|line| line["time"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok()));
 }
+
+#[test]
+fn a_line_after_the_end_of_the_log_is_lost_without_a_panic() {
+    let logs = Logs { level: Level::Info, format: LogFormat::Json };
+    let (sender, receiver) = mpsc::channel();
+    let (logger, guard) = logger_to(logs, "zzzzz", false, Collector(sender));
+    info!(logger, "in time");
+    drop(guard);
+    info!(logger, "too late");
+    let text = String::from_utf8(receiver.into_iter().flatten().collect()).unwrap();
+    assert!(text.contains("in time") && !text.contains("too late"), "{text}");
+}
