@@ -1,1 +1,5 @@
 //! The composition root: chooses and wires the parts, decides nothing.
+
+pub mod cli;
+pub mod settings;
+pub mod telemetry;

@@ -1,0 +1,184 @@
+//! The command line: what was asked for, as a value.
+//!
+//! ```text
+//!   argv ─ argv::prepare ─┬─> Runner(arguments)       crunch-run, by name or as a command
+//!                         └─> clap ─> Command(options, command)
+//!                                └──> Answered(exit code)     help, version, wrong usage
+//! ```
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Results on stdout; errors on stderr, one
+//! line each.
+
+mod argv;
+pub mod config;
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::{Environment, Host, Loaded, SettingsError, Source, load};
+
+const DEFAULT_CONFIG: &str = "/etc/arvados/config.yml";
+
+/// Wrong usage or configuration.
+pub const EXIT_USAGE: u8 = 2;
+
+const EXAMPLES: &str = "\
+Examples:
+  arvados-dispatch-cloud                              the service, as systemd starts it
+  arvados-dispatch-cloud demo                         the whole thing on this machine
+  arvados-dispatch-cloud demo --containers 300 --instances 20 --json
+  arvados-dispatch-cloud config check --strict        before a restart
+  arvados-dispatch-cloud --config ./config.yml config dump
+  arvados-dispatch-cloud health --ready && echo in service
+
+Environment:
+  ARVADOS_CONFIG, ARVADOS_CLUSTER_ID, ARVADOS_SERVICE_INTERNAL_URL, NO_COLOR";
+
+/// Runs containers from an Arvados controller's queue on cloud VMs over SSH.
+#[derive(Debug, Parser)]
+#[command(name = "arvados-dispatch-cloud", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+struct CommandLine {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<AnyCommand>,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// The site's configuration; - is standard input.
+    #[arg(long, global = true, env = "ARVADOS_CONFIG", default_value = DEFAULT_CONFIG, value_name = "FILE")]
+    config: OsString,
+    /// Which cluster of the configuration, if it has several.
+    #[arg(long, global = true, env = "ARVADOS_CLUSTER_ID", value_name = "ID")]
+    cluster_id: Option<String>,
+}
+
+impl Options {
+    /// Where the configuration comes from.
+    pub fn source(&self) -> Source {
+        // Set but empty is as if not set, as in unit files.
+        let config = if self.config.is_empty() { DEFAULT_CONFIG.as_ref() } else { self.config.as_os_str() };
+        Source::from_argument(config.as_ref())
+    }
+
+    /// Reads and checks the configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, one line each.
+    pub fn load(&self) -> Result<Loaded, SettingsError> {
+        let cluster_id = self.cluster_id.as_deref().filter(|id| !id.is_empty());
+        load(&self.source(), cluster_id, &Environment::this(), &Host::this())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum AnyCommand {
+    #[command(flatten)]
+    Command(Command),
+    /// The runner on a VM: --detach, --list, --kill (also under the name crunch-run).
+    #[command(disable_help_flag = true)]
+    CrunchRun {
+        /// Passed on as they are.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The service; also without a command.
+    Run,
+    /// Show the whole thing at work on this machine: a simulated controller and cloud, real SSH, real processes.
+    Demo(Demo),
+    /// Ask a running service whether it is well; exit 0 or 1.
+    Health(Health),
+    /// Check or show the configuration.
+    #[command(subcommand, arg_required_else_help = false)]
+    Config(config::ConfigCommand),
+}
+
+/// Options of `demo`.
+#[derive(Debug, Clone, Args)]
+pub struct Demo {
+    /// How many containers to run.
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub containers: u32,
+    /// How many instances the cloud has room for.
+    #[arg(long, default_value_t = 4, value_name = "M", value_parser = clap::value_parser!(u32).range(1..))]
+    pub instances: u32,
+    /// Go on when all containers are done, until interrupted.
+    #[arg(long)]
+    pub keep_running: bool,
+    /// Print one JSON object instead of tables.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `health`.
+#[derive(Debug, Clone, Args)]
+pub struct Health {
+    /// Ask whether it is in service, not only alive.
+    #[arg(long)]
+    pub ready: bool,
+}
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// The runner, with these arguments.
+    Runner(Vec<OsString>),
+    /// A command of the dispatcher.
+    Command(Options, Command),
+    /// Help, version or wrong usage: it has been answered already.
+    Answered(ExitCode),
+}
+
+/// Understands a command line, the program's name first. Says on stderr which options it ignores, and
+/// answers `--help`, `--version` and wrong usage.
+pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Invocation {
+    let prepared = argv::prepare(argv.into_iter().collect());
+    for option in &prepared.ignored {
+        complain(format!("warning: {option} is an option of older versions, ignored"));
+    }
+    if let Some(arguments) = prepared.runner {
+        return Invocation::Runner(arguments);
+    }
+    match CommandLine::try_parse_from(prepared.arguments) {
+        Ok(CommandLine { options, command }) => match command {
+            None => Invocation::Command(options, Command::Run),
+            Some(AnyCommand::Command(command)) => Invocation::Command(options, command),
+            Some(AnyCommand::CrunchRun { arguments }) => Invocation::Runner(arguments),
+        },
+        Err(error) => Invocation::Answered(answer(&error)),
+    }
+}
+
+fn answer(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // A closed pipe behind `--help | head` is nobody's concern.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    complain(one_line(&error.render().to_string()));
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// clap's paragraphs as one line: what is wrong, its tip, where there is help.
+fn one_line(text: &str) -> String {
+    let first = text.split("\n\n").next().unwrap_or(text).trim_start_matches("error: ");
+    let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    let words: Vec<_> = first.split_whitespace().chain(tip.map(|_| "--")).chain(tip).collect();
+    format!("{}; try --help", words.join(" "))
+}
+
+/// One line on stderr for each line of the message, with the program's name.
+pub fn complain(message: impl Display) {
+    for line in message.to_string().lines() {
+        eprintln!("arvados-dispatch-cloud: {line}");
+    }
+}

@@ -1,0 +1,71 @@
+//! What the machine that we run on has, and what its environment says.
+
+use rustix::fs::statvfs;
+
+/// The size of this machine, for loopback's `localhost` type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Host {
+    /// CPUs that we may use.
+    pub vcpus: u64,
+    /// Bytes of memory.
+    pub ram: u64,
+    /// Bytes of the file system for temporary files.
+    pub scratch: u64,
+}
+
+impl Host {
+    /// Looks at this machine; what cannot be found out counts as 1 CPU, or no bytes.
+    pub fn this() -> Self {
+        let vcpus = std::thread::available_parallelism().map_or(1, |it| it.get() as u64);
+        let ram =
+            std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| memory_total(&text)).unwrap_or(0);
+        let scratch = statvfs(std::env::temp_dir()).map_or(0, |it| it.f_blocks.saturating_mul(it.f_frsize));
+        Self { vcpus, ram, scratch }
+    }
+}
+
+/// Bytes of `MemTotal: N kB`.
+fn memory_total(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+/// The variables of the environment that matter, `--config` and `--cluster-id` aside. Empty = not set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// `ARVADOS_SERVICE_INTERNAL_URL`: which of the URLs to listen on.
+    pub service_internal_url: Option<String>,
+    /// `ARVADOS_API_HOST`: not used, only compared.
+    pub api_host: Option<String>,
+    /// `ARVADOS_API_TOKEN`: not used, only compared.
+    pub api_token: Option<dispatch_core::secret::Secret>,
+    /// `ARVADOS_API_HOST_INSECURE`: not used, only compared.
+    pub api_host_insecure: Option<String>,
+}
+
+impl Environment {
+    /// That of this process.
+    pub fn this() -> Self {
+        let read = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            service_internal_url: read("ARVADOS_SERVICE_INTERNAL_URL"),
+            api_host: read("ARVADOS_API_HOST"),
+            api_token: read("ARVADOS_API_TOKEN").map(dispatch_core::secret::Secret::new),
+            api_host_insecure: read("ARVADOS_API_HOST_INSECURE"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_machine_is_read() {
+        assert_eq!(memory_total("MemFree: 1 kB\nMemTotal:       2048 kB\n"), Some(2 << 20));
+        assert_eq!(memory_total("nonsense"), None);
+        let host = Host::this();
+        assert!(host.vcpus >= 1 && host.ram > 0 && host.scratch > 0, "{host:?}");
+    }
+}

@@ -1,0 +1,82 @@
+//! `Containers.DispatchPrivateKey`: the key that opens the VMs.
+
+use russh::keys::Algorithm;
+
+use dispatch_core::secret::Secret;
+
+use super::section::Section;
+
+const WANTED: &str = "a private key without passphrase (RSA, ECDSA or ED25519; PEM of OpenSSH or PKCS), or file:///path of one";
+
+/// A private key that was understood once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrivateKey {
+    /// The PEM text, for the ssh client.
+    pub pem: Secret,
+    /// Its algorithm.
+    pub algorithm: KeyAlgorithm,
+}
+
+/// Algorithms that VMs in use accept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyAlgorithm {
+    /// RSA.
+    Rsa,
+    /// ECDSA on a NIST curve.
+    Ecdsa,
+    /// ED25519.
+    Ed25519,
+}
+
+/// Why a text is not such a key. Never a part of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Its file cannot be read.
+    #[error("cannot read the key file {0}")]
+    Unreadable(String),
+    /// It is none.
+    #[error("no usable private key in {0}: {WANTED}")]
+    Unusable(String),
+}
+
+impl PrivateKey {
+    /// Reads the configured text, or the file that it names.
+    ///
+    /// # Errors
+    /// If the file cannot be read or the key cannot be used.
+    pub fn from_text(text: &str) -> Result<Self, KeyError> {
+        match text.trim().strip_prefix("file://") {
+            None => Self::from_pem(text, "the configuration"),
+            Some(path) => {
+                let pem = std::fs::read_to_string(path)
+                    .map_err(|error| KeyError::Unreadable(format!("{path}: {error}")))?;
+                Self::from_pem(&pem, path)
+            }
+        }
+    }
+
+    fn from_pem(pem: &str, place: &str) -> Result<Self, KeyError> {
+        let unusable = || KeyError::Unusable(place.to_owned());
+        let key = russh::keys::decode_secret_key(pem, None).map_err(|_| unusable())?;
+        let algorithm = match key.algorithm() {
+            Algorithm::Rsa { .. } => KeyAlgorithm::Rsa,
+            Algorithm::Ecdsa { .. } => KeyAlgorithm::Ecdsa,
+            Algorithm::Ed25519 => KeyAlgorithm::Ed25519,
+            _ => return Err(unusable()),
+        };
+        // OpenSSH refuses a key file whose last line does not end.
+        Ok(Self { pem: Secret::new(format!("{}\n", pem.trim_end())), algorithm })
+    }
+}
+
+/// Reads the key; what is wrong with it is a problem of the report.
+pub fn read(containers: &Section<'_>) -> Option<PrivateKey> {
+    let text = containers.text("DispatchPrivateKey");
+    if text.trim().is_empty() {
+        containers.missing("DispatchPrivateKey", WANTED);
+        return None;
+    }
+    PrivateKey::from_text(&text)
+        .map_err(|error| containers.fail("DispatchPrivateKey", &error.to_string()))
+        .ok()
+}

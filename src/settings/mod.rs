@@ -1,0 +1,46 @@
+//! The site's configuration: read once, checked completely, passed on as values.
+//!
+//! ```text
+//!   config.yml ─ yaml ─> tree (text, quoting, place) ─ merge ─> tree with defaults ─┬─ decode ──> Settings ── policy()
+//!                         │                             ↑                           └─ cluster ─> cluster_json()
+//!                       known (warnings)             template                                        │
+//!                                                                                    start: stdin of start commands
+//! ```
+//! The file serves the whole site: what is not ours is passed through as it is (to the VMs, with every start),
+//! what is ours is typed, checked and told about with its place. Nothing below reads the environment.
+
+mod cluster;
+mod decode;
+mod drivers;
+mod dump;
+mod host;
+mod instance_types;
+mod key;
+mod known;
+mod listen;
+mod load;
+mod merge;
+mod model;
+mod report;
+mod section;
+mod start;
+mod template;
+mod tls;
+mod units;
+pub mod yaml;
+
+pub use drivers::{DriverParameters, Ec2, Loopback};
+pub use host::{Environment, Host};
+pub use key::{KeyAlgorithm, KeyError, PrivateKey};
+pub use listen::Listener;
+pub use load::{Loaded, Source, load, parse};
+pub use model::{
+    CloudVms, ClusterJson, Connection, Containers, Controller, LogFormat, Logs, RunnerBinary, Settings,
+};
+pub use report::{Finding, FindingKind, SettingsError};
+pub use start::StartConfig;
+pub use tls::{PemSource, Tls, TlsError};
+pub use units::format_duration;
+
+/// Every key that we read, its default, and a line about it.
+pub const DEFAULTS: &str = include_str!("../../config/default.yml");

@@ -1,0 +1,134 @@
+//! What is wrong with a file, and what is merely odd: each with its place and path.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+
+use super::yaml::Position;
+
+/// How serious a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FindingKind {
+    /// It must be corrected.
+    Problem,
+    /// A key that nobody knows: ignored, and an error under `config check --strict`.
+    UnknownKey,
+    /// Something that is probably not meant.
+    Doubtful,
+}
+
+/// A sentence about a place of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How serious it is.
+    pub kind: FindingKind,
+    /// The file's name, `-` = standard input.
+    pub file: Arc<str>,
+    /// Where in it; `None` = it is about something that is not there.
+    pub at: Option<Position>,
+    /// The key, from `Clusters` on; empty = the file as a whole.
+    pub path: String,
+    /// What is wrong and what is accepted. Never a secret.
+    pub message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(Position { line, column }) = self.at {
+            write!(f, ":{line}:{column}")?;
+        }
+        if !self.path.is_empty() {
+            write!(f, ": {}", self.path)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// Why a configuration cannot be used: everything that is wrong with it, in the order of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsError {
+    /// At least one.
+    pub problems: Vec<Finding>,
+}
+
+impl std::error::Error for SettingsError {}
+
+impl fmt::Display for SettingsError {
+    /// One line a problem.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, problem) in self.problems.iter().enumerate() {
+            if number > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl From<Finding> for SettingsError {
+    fn from(problem: Finding) -> Self {
+        Self { problems: vec![problem] }
+    }
+}
+
+/// Collects findings while a file is read, so that all are told at once.
+#[derive(Debug)]
+pub struct Report {
+    file: Arc<str>,
+    problems: RefCell<Vec<Finding>>,
+    warnings: RefCell<Vec<Finding>>,
+}
+
+impl Report {
+    /// Nothing found yet.
+    pub fn new(file: Arc<str>) -> Self {
+        Self { file, problems: RefCell::default(), warnings: RefCell::default() }
+    }
+
+    /// Something that must be corrected.
+    pub fn problem(&self, at: Option<Position>, path: &str, message: impl Into<String>) {
+        self.problems.borrow_mut().push(self.finding(FindingKind::Problem, at, path, message.into()));
+    }
+
+    /// Something that is probably not meant.
+    pub fn doubt(&self, at: Option<Position>, path: &str, message: impl Into<String>) {
+        self.warnings.borrow_mut().push(self.finding(FindingKind::Doubtful, at, path, message.into()));
+    }
+
+    /// A key that nobody knows.
+    pub fn unknown_key(&self, at: Option<Position>, path: &str, message: impl Into<String>) {
+        self.warnings.borrow_mut().push(self.finding(FindingKind::UnknownKey, at, path, message.into()));
+    }
+
+    fn finding(&self, kind: FindingKind, at: Option<Position>, path: &str, message: String) -> Finding {
+        Finding { kind, file: self.file.clone(), at, path: path.to_owned(), message }
+    }
+
+    /// The warnings, unless there are problems.
+    ///
+    /// # Errors
+    /// All problems, those without a place last.
+    pub fn finish(self) -> Result<Vec<Finding>, SettingsError> {
+        let in_order = |mut findings: Vec<Finding>| {
+            findings.sort_by_key(|it| (it.at.is_none(), it.at));
+            // A value can be wrong for its type and for the section as a whole: the first word is enough.
+            findings.dedup_by(|a, b| (a.at, &a.path) == (b.at, &b.path));
+            findings
+        };
+        let problems = in_order(self.problems.into_inner());
+        if problems.is_empty() {
+            Ok(in_order(self.warnings.into_inner()))
+        } else {
+            Err(SettingsError { problems })
+        }
+    }
+}
+
+/// Whether a key's value must not be shown.
+pub fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    let ends = ["token", "password", "secret", "key"].iter().any(|end| key.ends_with(end));
+    ends && !key.ends_with("publickey")
+}

@@ -1,0 +1,146 @@
+//! What a start command reads on stdin: tokens, the type, and the whole cluster configuration.
+//!
+//! The configuration is rendered once; a start copies its text and adds a few hundred bytes.
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sha2::Sha256;
+
+use dispatch_core::id::ContainerUuid;
+use dispatch_core::instance::InstanceType;
+use dispatch_core::secret::Secret;
+
+use super::drivers::DriverParameters;
+use super::model::Settings;
+
+/// Makes the stdin of start commands.
+pub struct StartConfig {
+    api_host: String,
+    token: Secret,
+    insecure: bool,
+    /// `None` = no storage server beside containers.
+    cluster: Option<Box<RawValue>>,
+    keep_buffers_per_vcpu: u64,
+    is_ec2: bool,
+}
+
+impl std::fmt::Debug for StartConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StartConfig").field("api_host", &self.api_host).finish_non_exhaustive()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Stdin<'a> {
+    env: Env<'a>,
+    cluster: Option<&'a RawValue>,
+    keep_buffers: u64,
+    #[serde(rename = "EC2SpotCheck")]
+    ec2_spot_check: bool,
+}
+
+#[derive(Serialize)]
+struct Env<'a> {
+    #[serde(rename = "ARVADOS_API_HOST")]
+    api_host: &'a str,
+    #[serde(rename = "ARVADOS_API_TOKEN")]
+    token: &'a str,
+    #[serde(rename = "ARVADOS_API_HOST_INSECURE", skip_serializing_if = "Option::is_none")]
+    insecure: Option<&'static str>,
+    #[serde(rename = "InstanceType")]
+    instance_type: String,
+    #[serde(rename = "GatewayAddress")]
+    gateway_address: String,
+    #[serde(rename = "GatewayAuthSecret")]
+    gateway_auth_secret: String,
+}
+
+impl StartConfig {
+    /// Renders the cluster configuration.
+    pub fn new(settings: &Settings) -> Self {
+        let keep_buffers_per_vcpu = u64::from(settings.containers.keep_buffers_per_vcpu);
+        let render = || serde_json::value::to_raw_value(settings.cluster_json()).expect("JSON is JSON");
+        Self {
+            api_host: settings.controller.host(),
+            token: settings.system_root_token.clone(),
+            insecure: settings.controller.insecure,
+            cluster: (keep_buffers_per_vcpu > 0).then(render),
+            keep_buffers_per_vcpu,
+            is_ec2: matches!(settings.driver, DriverParameters::Ec2(_)),
+        }
+    }
+
+    /// The stdin for a container on a worker of that type; `address` is the worker's host, or host:port.
+    pub fn stdin(&self, uuid: ContainerUuid, instance_type: &InstanceType, address: &str) -> Bytes {
+        let stdin = Stdin {
+            env: Env {
+                api_host: &self.api_host,
+                token: self.token.expose(),
+                insecure: self.insecure.then_some("1"),
+                instance_type: pretty(instance_type),
+                gateway_address: format!("{}:0", host_of(address)),
+                gateway_auth_secret: self.gateway_secret(uuid),
+            },
+            cluster: self.cluster.as_deref(),
+            keep_buffers: self.keep_buffers_per_vcpu.saturating_mul(instance_type.vcpus),
+            ec2_spot_check: self.is_ec2 && instance_type.preemptible,
+        };
+        serde_json::to_vec(&stdin).expect("a plain struct with text keys is JSON").into()
+    }
+
+    /// By which the container's gateway and the controller know each other.
+    fn gateway_secret(&self, uuid: ContainerUuid) -> String {
+        let key = self.token.expose().as_bytes();
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+        mac.update(uuid.as_str().as_bytes());
+        hex::encode(mac.finalize().into_bytes())
+    }
+}
+
+/// The type as containers see it in `$InstanceType`: indented by four, whole prices without a fraction.
+fn pretty(instance_type: &InstanceType) -> String {
+    let mut value = serde_json::to_value(instance_type).expect("a plain struct with text keys is JSON");
+    let price = instance_type.price.per_hour();
+    if price.fract() == 0.0 && price < 9e15 {
+        value["Price"] = (price as u64).into();
+    }
+    let mut text = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);
+    value.serialize(&mut serializer).expect("writing JSON to memory cannot fail");
+    let mut text = String::from_utf8(text).expect("JSON is UTF-8");
+    text.push('\n');
+    text
+}
+
+/// The host of `host`, `host:port`, `[v6]:port` or a bare v6 address, ready for a port to be added.
+fn host_of(address: &str) -> String {
+    if let Some((host, _)) = address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return format!("[{host}]");
+    }
+    match address.matches(':').count() {
+        0 => address.to_owned(),
+        1 => address.split(':').next().unwrap_or(address).to_owned(),
+        _ => format!("[{address}]"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_of_an_address_is_left_out() {
+        for (address, host) in [
+            ("10.1.0.8", "10.1.0.8"),
+            ("127.0.0.1:4022", "127.0.0.1"),
+            ("[::1]:22", "[::1]"),
+            ("::1", "[::1]"),
+        ] {
+            assert_eq!(host_of(address), host);
+        }
+    }
+}

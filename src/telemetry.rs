@@ -1,0 +1,157 @@
+//! Logs: JSON lines for machines, text for people, never in the way of the work.
+//!
+//! ```text
+//!   Logger ─ level ─ Stamp (time of the event) ─ bounded channel ─ a thread ─ Json | Text | Plain ─ stderr
+//! ```
+//! The channel drops and reports rather than blocks: a stderr that nobody reads must not stop the arbiter,
+//! on which everything runs, and lost lines are counted in a line of their own.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use slog::{Drain, FnValue, Level, Logger, OwnedKVList, PushFnValue, Record, RecordStatic, o};
+use slog_async::{Async, AsyncGuard, OverflowStrategy};
+
+use crate::settings::{LogFormat, Logs};
+
+/// Lines that may wait for a slow stderr.
+const WAITING_LINES: usize = 8192;
+
+/// Keeps the log's thread; when dropped, waits until what was logged is written.
+#[must_use = "dropped at once, it would end the log"]
+pub struct LogGuard(#[expect(dead_code, reason = "held for its drop")] AsyncGuard);
+
+impl std::fmt::Debug for LogGuard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LogGuard")
+    }
+}
+
+/// The root logger, to stderr; colour if that is a terminal and `NO_COLOR` is not set.
+pub fn logger(logs: Logs, cluster_id: &str) -> (Logger, LogGuard) {
+    let wants_colour =
+        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
+    logger_to(logs, cluster_id, wants_colour, io::stderr())
+}
+
+/// The root logger, to any writer.
+pub fn logger_to(
+    logs: Logs,
+    cluster_id: &str,
+    colour: bool,
+    to: impl Write + Send + 'static,
+) -> (Logger, LogGuard) {
+    // One write a line, flushed by the formats at its end.
+    let to = io::BufWriter::new(to);
+    let (drain, guard) = match logs.format {
+        LogFormat::Json => in_background(json(cluster_id.to_owned(), to)),
+        LogFormat::Plain => in_background(text(slog_term::PlainDecorator::new(to), plain_header)),
+        // The terminal's decorator writes to stderr itself.
+        LogFormat::Text if colour => {
+            in_background(text(slog_term::TermDecorator::new().stderr().force_color().build(), text_header))
+        }
+        LogFormat::Text => in_background(text(slog_term::PlainDecorator::new(to), text_header)),
+    };
+    let drain = Stamp { drain, least: logs.level };
+    // A line that comes after the guard is gone is lost: no reason to end the process.
+    (Logger::root(drain.ignore_res(), o!()), LogGuard(guard))
+}
+
+fn in_background<D>(drain: D) -> (Async, AsyncGuard)
+where
+    D: Drain<Ok = (), Err = io::Error> + Send + 'static,
+{
+    // A stderr that is gone cannot be told about.
+    Async::new(drain.ignore_res())
+        .chan_size(WAITING_LINES)
+        .overflow_strategy(OverflowStrategy::DropAndReport)
+        .thread_name("log".to_owned())
+        .build_with_guard()
+}
+
+/// Filters by level, and notes the time at which something was logged, not written. The tag of a record,
+/// which nothing else uses, carries it through the channel.
+struct Stamp<D> {
+    drain: D,
+    least: Level,
+}
+
+impl<D: Drain<Ok = ()>> Drain for Stamp<D> {
+    type Ok = ();
+    type Err = D::Err;
+
+    fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), D::Err> {
+        if !self.is_enabled(record.level()) {
+            return Ok(());
+        }
+        let time = now();
+        let stamped = RecordStatic { location: record.location(), tag: &time, level: record.level() };
+        self.drain.log(&Record::new(&stamped, record.msg(), record.kv()), values)
+    }
+
+    fn is_enabled(&self, level: Level) -> bool {
+        level.is_at_least(self.least)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "people compare log lines with other machines' clocks")]
+fn now() -> String {
+    format!("{:.6}", jiff::Timestamp::now())
+}
+
+/// When it was logged. The channel's own report of lost lines has not been stamped: it is of this moment.
+fn time_of(record: &Record<'_>) -> String {
+    let stamp = record.tag();
+    if stamp.starts_with(|c: char| c.is_ascii_digit()) { stamp.to_owned() } else { now() }
+}
+
+/// The words that the site's tools know.
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Critical | Level::Error => "error",
+        Level::Warning => "warning",
+        Level::Info => "info",
+        Level::Debug | Level::Trace => "debug",
+    }
+}
+
+fn json<W: Write + Send>(cluster_id: String, to: W) -> slog_json::Json<W> {
+    slog_json::Json::new(to)
+        .set_flush(true)
+        .add_key_value(o!("time" => PushFnValue(|record: &Record<'_>, value| value.emit(time_of(record)))))
+        .add_key_value(o!("level" => FnValue(|record: &Record<'_>| level_name(record.level()))))
+        .add_key_value(o!("msg" => PushFnValue(|record: &Record<'_>, value| value.emit(record.msg()))))
+        .add_key_value(o!("PID" => std::process::id()))
+        .add_key_value(o!("ClusterID" => cluster_id))
+        .build()
+}
+
+type Header = fn(&mut dyn slog_term::RecordDecorator, &Record<'_>) -> io::Result<bool>;
+
+fn text<D: slog_term::Decorator>(decorator: D, header: Header) -> slog_term::FullFormat<D> {
+    slog_term::FullFormat::new(decorator)
+        .use_original_order()
+        .use_custom_header_print(move |_, decorator, record, _| header(decorator, record))
+        .build()
+}
+
+fn text_header(decorator: &mut dyn slog_term::RecordDecorator, record: &Record<'_>) -> io::Result<bool> {
+    decorator.start_timestamp()?;
+    write!(decorator, "{}", time_of(record))?;
+    decorator.start_whitespace()?;
+    write!(decorator, " ")?;
+    plain_header(decorator, record)
+}
+
+fn plain_header(decorator: &mut dyn slog_term::RecordDecorator, record: &Record<'_>) -> io::Result<bool> {
+    decorator.start_level()?;
+    write!(decorator, "{:<7}", level_name(record.level()))?;
+    decorator.start_whitespace()?;
+    write!(decorator, " ")?;
+    decorator.start_msg()?;
+    let message = record.msg().to_string();
+    write!(decorator, "{message}")?;
+    Ok(!message.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! The files of `config/`: every key that is read is in default.yml, every default there is the code's.
+#![allow(clippy::unwrap_used, reason = "a test whose helper fails has failed")]
+
+mod config_support;
+
+use config_support::{TestKey, load_text, minimal, yaml_to_json};
+use serde_json::Value;
+
+fn config(name: &str) -> String {
+    std::fs::read_to_string(format!("{}/config/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// `path → value` of everything that is no map.
+fn leaves(value: &Value, path: &str, found: &mut Vec<(String, Value)>) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (key, value) in map {
+                leaves(value, &format!("{path}.{key}"), found);
+            }
+        }
+        value => found.push((path.to_owned(), value.clone())),
+    }
+}
+
+fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    // The keys of these files have no dots, except those of InternalURLs, which are not asked for.
+    path.split('.').skip(1).try_fold(value, |value, key| value.get(key))
+}
+
+fn documented() -> Value {
+    yaml_to_json(&config("default.yml"))["Clusters"]["xxxxx"].clone()
+}
+
+/// The values in force for a site that says as little as it can.
+fn in_force() -> Value {
+    let dump = load_text(&minimal(&TestKey::new(), "")).unwrap().settings.dump();
+    dump["Clusters"]["zzzzz"].clone()
+}
+
+#[test]
+fn every_key_that_is_read_is_documented_with_the_default_in_force() {
+    let documented = documented();
+    let mut read = Vec::new();
+    leaves(&in_force(), "", &mut read);
+    // Required, or without a fixed value.
+    let own = [
+        "ManagementToken",
+        "SystemRootToken",
+        "DispatchPrivateKey",
+        "ExternalURL",
+        "InternalURLs",
+        "Connection",
+    ];
+    for (path, value) in read {
+        if own.iter().any(|key| path.contains(key)) {
+            continue;
+        }
+        let shown = at(&documented, &path).unwrap_or_else(|| panic!("{path} is not in default.yml"));
+        assert!(is_same(shown, &value, &path), "{path}: documented {shown}, in force {value}");
+    }
+}
+
+fn is_same(documented: &Value, value: &Value, path: &str) -> bool {
+    match path {
+        ".Containers.ReserveExtraRAM" => documented == "550MiB" && *value == 550 * 1024 * 1024,
+        // Lists in force; a map and a text as they are documented.
+        ".Containers.CloudVMs.DriverParameters.SecurityGroupIDs" => *value == Value::Array(vec![]),
+        ".Containers.CloudVMs.DriverParameters.SubnetID" => {
+            *documented == "" && *value == Value::Array(vec![])
+        }
+        ".Containers.CloudVMs.ResourceTags" | ".InstanceTypes" => *value == serde_json::json!({}),
+        _ => match (documented.as_f64(), value.as_f64()) {
+            (Some(documented), Some(value)) => documented == value,
+            _ => documented == value || go(documented).is_some_and(|it| Some(it) == go(value)),
+        },
+    }
+}
+
+/// Seconds of `24h`, `1m`, `0s`: one number and one unit.
+fn go(value: &Value) -> Option<u64> {
+    let text = value.as_str()?;
+    let unit = text.chars().last()?;
+    let factor = match unit {
+        'h' => 3600,
+        'm' => 60,
+        's' => 1,
+        _ => return None,
+    };
+    Some(text[..text.len() - 1].parse::<u64>().ok()? * factor)
+}
+
+#[test]
+fn every_documented_key_is_read() {
+    let mut documented_leaves = Vec::new();
+    leaves(&documented(), "", &mut documented_leaves);
+    let in_force = in_force();
+    // Read, but without a value that could be in force: entries of maps, keywords of a connection that is
+    // not configured, and a rate that follows the number of workers.
+    let elsewhere = ["SAMPLE", "Connection", "MaxProbesPerSecond"];
+    for (path, _) in documented_leaves {
+        let known = elsewhere.iter().any(|key| path.contains(key)) || at(&in_force, &path).is_some();
+        assert!(known, "{path} is documented, but not read");
+    }
+}
+
+#[test]
+fn the_defaults_are_those_of_the_sites_other_services() {
+    let text = std::fs::read_to_string(config_support::reference("cluster-defaults.json")).unwrap();
+    let theirs: Value = serde_json::from_str(&text).unwrap();
+    let mut ours = Vec::new();
+    leaves(&documented(), "", &mut ours);
+    for (path, value) in ours {
+        if path.contains("SAMPLE") || path.ends_with("DeployRunnerBinary") {
+            continue;
+        }
+        let their = at(&theirs, &path).unwrap_or_else(|| panic!("{path} is unknown to the site's services"));
+        let reserve = path == ".Containers.ReserveExtraRAM" && *their == 550 * 1024 * 1024;
+        assert!(
+            reserve || is_same(&value, their, &path) || *their == value,
+            "{path}: {value}, theirs {their}"
+        );
+    }
+}
+
+#[test]
+fn the_embedded_defaults_are_the_recorded_ones() {
+    let recorded = std::fs::read(config_support::reference("cluster-defaults.json")).unwrap();
+    let embedded =
+        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/src/settings/cluster-defaults.json")).unwrap();
+    assert!(recorded == embedded);
+}
+
+#[test]
+fn the_entries_of_instance_types_are_documented_completely() {
+    let more = "    InstanceTypes: {a: {VCPUs: 1, RAM: 1, GPU: {Stack: ''}}}\n";
+    let settings = load_text(&minimal(&TestKey::new(), more)).unwrap().settings;
+    let mut read = Vec::new();
+    leaves(&settings.cluster_json()["InstanceTypes"]["a"], "", &mut read);
+    let sample = &documented()["InstanceTypes"]["SAMPLE"];
+    for (path, _) in read {
+        assert!(at(sample, &path).is_some(), "{path} is not documented");
+    }
+}
+
+#[test]
+fn the_loopback_example_is_usable_without_a_warning_and_shows_every_parameter() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("key");
+    std::fs::write(&key, TestKey::new().pem()).unwrap();
+    let text = config("loopback.yml").replace("/tmp/dispatch-key\n    ", &format!("{}\n    ", key.display()));
+    let loaded = load_text(&text).unwrap();
+    assert_eq!(loaded.warnings, []);
+    let dump = loaded.settings.dump();
+    let read = &dump["Clusters"]["zzzzz"]["Containers"]["CloudVMs"]["DriverParameters"];
+    let written = &yaml_to_json(&text)["Clusters"]["zzzzz"]["Containers"]["CloudVMs"]["DriverParameters"];
+    assert_eq!(read, written);
+}
+
+#[test]
+fn the_core_has_the_same_defaults() {
+    let ours = load_text(&minimal(&TestKey::new(), "")).unwrap().settings.policy();
+    let mut cores = dispatch_core::policy::Policy::with_defaults();
+    cores.instance_set_id = ours.instance_set_id.clone();
+    assert_eq!(format!("{ours:?}"), format!("{cores:?}"));
+}
+
+#[test]
+fn the_service_unit_starts_this_program_and_never_again_after_wrong_usage() {
+    let unit = config("arvados-dispatch-cloud.service");
+    for line in ["Type=notify", "Restart=always", "RestartPreventExitStatus=2"] {
+        assert!(unit.lines().any(|it| it == line), "{line}");
+    }
+    assert!(unit.contains("ExecStart=/usr/bin/arvados-dispatch-cloud $EXTRA_OPTS"));
+}

@@ -1,0 +1,180 @@
+//! The house's walls: dependencies point one way, and every licence goes with AGPL-3.0.
+//!
+//! `deny.toml` says the same for `cargo deny`; a test here keeps the two together.
+#![allow(clippy::unwrap_used, reason = "a test whose helper fails has failed")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
+use spdx::{Expression, ParseMode};
+
+const ROOT: &str = "arvados-dispatch-cloud";
+const SIM: &str = "dispatch-sim";
+
+/// Crate → the crates of this workspace that it may depend on. Tests may use the simulator, too.
+const WALLS: [(&str, &[&str]); 6] = [
+    (ROOT, &["dispatch-core", "dispatch-actors", "dispatch-adapters", "crunch-runner", SIM]),
+    ("dispatch-actors", &["dispatch-core"]),
+    ("dispatch-core", &[]),
+    ("dispatch-adapters", &["dispatch-core"]),
+    ("crunch-runner", &["dispatch-core"]),
+    (SIM, &["dispatch-core", "dispatch-actors"]),
+];
+
+/// Crate → what it must not reach, by any way: the core decides, it does not wait, log or talk.
+const OUT_OF_REACH: [(&str, &[&str]); 1] = [(
+    "dispatch-core",
+    &[
+        "tokio",
+        "actix",
+        "actix-rt",
+        "actix-web",
+        "awc",
+        "slog",
+        "openssh",
+        "russh",
+        "rustix",
+        "rand",
+        "prometheus",
+    ],
+)];
+
+/// Crate of others → the crates of ours that may depend on it directly.
+const KEEPERS: [(&str, &[&str]); 3] = [
+    ("openssh", &["dispatch-adapters"]),
+    ("russh", &["dispatch-adapters", ROOT]),
+    ("actix", &[ROOT, "dispatch-actors", SIM]),
+];
+
+/// Compatible with AGPL-3.0; where a crate offers a choice, one of these is enough.
+const LICENCES: [&str; 7] =
+    ["AGPL-3.0-only", "Apache-2.0", "BSD-3-Clause", "ISC", "MIT", "Unicode-3.0", "Zlib"];
+
+/// For this platform only: what is built elsewhere need not have been fetched.
+fn metadata() -> Metadata {
+    let version = Command::new("rustc").arg("-vV").output().expect("cargo test runs beside a rustc");
+    let version = String::from_utf8(version.stdout).unwrap();
+    let host =
+        version.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc -vV names its host");
+    let options = ["--locked", "--filter-platform", host].map(str::to_owned);
+    MetadataCommand::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .other_options(options)
+        .exec()
+        .unwrap()
+}
+
+fn direct(package: &Package, with_tests: bool) -> BTreeSet<&str> {
+    let wanted =
+        package.dependencies.iter().filter(|it| with_tests || it.kind != DependencyKind::Development);
+    wanted.map(|it| it.name.as_str()).collect()
+}
+
+#[test]
+fn dependencies_of_the_house_point_one_way() {
+    let metadata = metadata();
+    let members = metadata.workspace_packages();
+    let names: BTreeSet<&str> = members.iter().map(|it| it.name.as_str()).collect();
+    let walls: BTreeMap<_, _> = WALLS.into();
+    for package in &members {
+        let name = package.name.as_str();
+        let allowed = walls.get(name).unwrap_or_else(|| panic!("{name} has no line in WALLS"));
+        for other in direct(package, false).intersection(&names) {
+            assert!(allowed.contains(other), "{name} must not depend on {other}");
+        }
+        for other in direct(package, true).intersection(&names) {
+            let in_tests = allowed.contains(other) || *other == SIM;
+            assert!(in_tests, "tests of {name} must not depend on {other}");
+        }
+    }
+}
+
+#[test]
+fn the_core_reaches_no_runtime_no_network_and_no_log() {
+    let metadata = metadata();
+    for (name, forbidden) in OUT_OF_REACH {
+        let reached = reachable(&metadata, name);
+        assert!(reached.contains("serde"), "the graph of {name} was followed");
+        for other in forbidden {
+            assert!(!reached.contains(other), "{name} reaches {other}");
+        }
+    }
+}
+
+/// The names of everything that a member is built from, tests aside.
+fn reachable<'a>(metadata: &'a Metadata, member: &str) -> BTreeSet<&'a str> {
+    let resolve = metadata.resolve.as_ref().expect("metadata has a graph");
+    let packages: BTreeMap<&PackageId, &Package> = metadata.packages.iter().map(|it| (&it.id, it)).collect();
+    let start = metadata.workspace_packages().into_iter().find(|it| it.name.as_str() == member).unwrap();
+    let mut left = vec![&start.id];
+    let mut seen = BTreeSet::new();
+    while let Some(id) = left.pop() {
+        let node = resolve.nodes.iter().find(|node| node.id == *id).unwrap();
+        let built = node
+            .deps
+            .iter()
+            .filter(|dep| dep.dep_kinds.iter().any(|it| it.kind != DependencyKind::Development));
+        left.extend(built.map(|dep| &dep.pkg).filter(|id| seen.insert(*id)));
+    }
+    seen.into_iter().map(|id| packages[id].name.as_str()).collect()
+}
+
+#[test]
+fn what_talks_to_the_world_is_kept_by_its_keepers() {
+    let metadata = metadata();
+    for package in metadata.workspace_packages() {
+        for (kept, keepers) in KEEPERS {
+            let uses = direct(package, false).contains(kept);
+            assert!(
+                !uses || keepers.contains(&package.name.as_str()),
+                "{} must not depend on {kept}",
+                package.name
+            );
+        }
+    }
+}
+
+#[test]
+fn every_licence_goes_with_ours() {
+    let metadata = metadata();
+    assert!(metadata.packages.len() > 100, "the graph is complete");
+    for package in &metadata.packages {
+        let text = package.license.as_deref().unwrap_or_else(|| panic!("{} names no licence", package.name));
+        let licence = Expression::parse_mode(text, ParseMode::LAX).unwrap();
+        let is_allowed = licence.evaluate(|it| {
+            it.addition.is_none() && it.license.id().is_some_and(|id| LICENCES.contains(&id.name))
+        });
+        assert!(is_allowed, "{} {}: {text}", package.name, package.version);
+    }
+}
+
+#[test]
+fn our_own_crates_are_agpl_and_not_published() {
+    for package in metadata().workspace_packages() {
+        assert_eq!(package.license.as_deref(), Some("AGPL-3.0-only"), "{}", package.name);
+        assert_eq!(package.publish.as_deref(), Some([].as_slice()), "{}", package.name);
+    }
+}
+
+#[test]
+fn deny_toml_says_the_same() {
+    let text = include_str!("../deny.toml");
+    let quoted = |names: &[&str]| names.iter().map(|it| format!("\"{it}\"")).collect::<Vec<_>>().join(", ");
+    assert!(text.contains(&format!("allow = [{}]", quoted(&LICENCES))), "the list of licences");
+    let rules = |crates: &[(&'static str, Vec<&'static str>)]| {
+        for (name, wrappers) in crates {
+            let rule = format!("{{ crate = \"{name}\", wrappers = [{}]", quoted(wrappers));
+            assert!(text.contains(&rule), "deny.toml lacks {rule}");
+        }
+    };
+    rules(&KEEPERS.map(|(name, keepers)| (name, keepers.to_vec())));
+    let inner = WALLS.iter().filter(|(name, _)| !matches!(*name, ROOT | "dispatch-core"));
+    let walls: Vec<_> = inner
+        .map(|(name, _)| {
+            let users = WALLS.iter().filter(|(_, allowed)| allowed.contains(name));
+            (*name, users.map(|(user, _)| *user).collect())
+        })
+        .collect();
+    rules(&walls);
+}
