@@ -109,7 +109,7 @@ events! {
     /// A create has no answer: it counts until a later listing lacks it.
     CREATE_UNKNOWN = Warning "outcome of create is unknown" ["InstanceType", "error"];
     /// The account may not have more.
-    AT_QUOTA = Warning "quota error -- waiting for next instance shutdown" ["InstanceType", "Market", "Instances", "error"];
+    AT_QUOTA = Warning "quota error -- waiting for next instance shutdown" ["InstanceType", "Instances", "ResumeAt", "error"];
     /// The quota's hold has ended.
     QUOTA_ENDED = Info "resuming instance create calls" ["Market", "Reason"];
     /// The cloud has no more of these.
@@ -170,6 +170,8 @@ events! {
     PROBE_FAILED = Warning "probe failed" ["Command", "Line", "Since", "error", "stderr", "stdout"];
     /// The VM says of itself that it is broken: drained.
     BROKEN = Warning "probe reported broken instance" ["Line"];
+    /// A process is dead, and a helper still holds its lock.
+    STALE_LOCK_FOUND = Info "stale run lock found" ["ContainerUUID"];
     /// A process's helper holds its lock for too long: drained.
     STALE_LOCK = Warning "stale run lock, draining worker" ["ContainerUUID", "Duration"];
     /// The VM takes containers from now on.
@@ -206,7 +208,9 @@ events! {
     /// A container could not be ended on this VM: nothing new is placed there.
     UNKILLABLE = Warning "unkillable container, draining worker" ["ContainerUUID"];
     /// What is to happen with a VM was changed.
-    SET_IDLE_BEHAVIOR = Info "set idle behavior" ["Address", "IdleBehavior", "Instance", "InstanceType"];
+    SET_IDLE_BEHAVIOR = Info "set idle behavior" ["Address", "IdleBehavior", "Instance", "InstanceType", "Reason"];
+    /// A VM on hold has never answered: what it runs is not known, and containers may wait for that.
+    HELD_UNKNOWN = Error "instance on hold does not answer" [];
     /// A VM is not needed any more.
     SHUTDOWN_WORKER = Info "shutdown worker" ["State", "IdleBehavior", "IdleDuration", "Reason"];
     /// A VM is being destroyed.

@@ -7,7 +7,9 @@ use std::time::Duration;
 use actix::{ActorFutureExt, Recipient, ResponseActFuture, WrapFuture};
 use async_trait::async_trait;
 use dispatch_core::id::InstanceId;
-use dispatch_core::ports::{CloudDriver, CloudError, CloudErrorKind, HostKey, HostKeyVerdict, HostKeyVerifier};
+use dispatch_core::ports::{
+    CloudDriver, CloudError, CloudErrorKind, HostKey, HostKeyVerdict, HostKeyVerifier,
+};
 use dispatch_core::time::{after, since};
 
 use super::{Cloud, VerifyHostKey};
@@ -54,7 +56,9 @@ impl Cloud {
         let driver = Rc::clone(&self.driver);
         let answer = async move {
             tokio::time::sleep(wait).await;
-            tokio::time::timeout(DEADLINE, call(driver)).await.unwrap_or_else(|_| Err(no_answer("verify host key")))
+            tokio::time::timeout(DEADLINE, call(driver))
+                .await
+                .unwrap_or_else(|_| Err(no_answer("verify host key")))
         };
         Box::pin(answer.into_actor(self))
     }

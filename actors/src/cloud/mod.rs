@@ -115,8 +115,7 @@ impl Cloud {
         let CreateInstance { instance_type, secret } = message;
         let mut tags = Tags(self.defaults.resource_tags.clone());
         tags.merge(&self.policy.tag_keys.for_new(&self.policy.instance_set_id, &instance_type.name, &secret));
-        // The path is the driver's; a new instance has no id yet.
-        let path = self.driver.new_secret_path();
+        let path = self.driver.secret_path();
         let write_secret = format!("umask 0177 && echo -n \"{}\" >{}", secret.expose(), path_text(&path));
         let init_command = format!("{write_secret}\n{}", self.defaults.init_command);
         CreateOrder {
@@ -150,11 +149,15 @@ impl Handler<CreateInstance> for Cloud {
 
     fn handle(&mut self, message: CreateInstance, _: &mut Context<Self>) -> Self::Result {
         let order = self.order(message);
-        self.call("Create", move |driver| async move { driver.create(&order).await }, |act, answer| {
-            if let Ok(instance) = answer {
-                act.known.insert(instance.id.clone(), instance.clone());
-            }
-        })
+        self.call(
+            "Create",
+            move |driver| async move { driver.create(&order).await },
+            |act, answer| {
+                if let Ok(instance) = answer {
+                    act.known.insert(instance.id.clone(), instance.clone());
+                }
+            },
+        )
     }
 }
 
@@ -172,11 +175,15 @@ impl Handler<SetTags> for Cloud {
     fn handle(&mut self, message: SetTags, _: &mut Context<Self>) -> Self::Result {
         let SetTags { id, tags } = message;
         let (saved_id, saved) = (id.clone(), tags.clone());
-        self.call("SetTags", move |driver| async move { driver.set_tags(&id, &tags).await }, move |act, answer| {
-            if let (Ok(()), Some(known)) = (answer, act.known.get_mut(&saved_id)) {
-                known.tags.merge(&saved);
-            }
-        })
+        self.call(
+            "SetTags",
+            move |driver| async move { driver.set_tags(&id, &tags).await },
+            move |act, answer| {
+                if let (Ok(()), Some(known)) = (answer, act.known.get_mut(&saved_id)) {
+                    known.tags.merge(&saved);
+                }
+            },
+        )
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::{Instance, Tags};
-use dispatch_core::ports::{CloudError, CloudErrorKind};
 use dispatch_core::pool::GoneReply;
+use dispatch_core::ports::{CloudError, CloudErrorKind};
 use dispatch_core::time::{Timestamp, after, since};
 
 use super::Cloud;

@@ -31,8 +31,8 @@ use slog::Logger;
 
 pub use messages::{
     CreateInstance, ForgetContainer, ForgetProcess, GetPool, InstanceAppeared, InstanceChanged, InstanceGone,
-    KillContainer, ListingFinished, PoolView, RunnerReadable, SetIdleBehavior, ShutdownInstance, StartContainer,
-    StartRefused, WorkerChanged,
+    KillContainer, ListingFinished, PoolView, RunnerReadable, SetIdleBehavior, ShutdownInstance,
+    StartContainer, StartRefused, WorkerChanged,
 };
 
 use crate::catalogue::Repeats;
@@ -71,6 +71,8 @@ pub struct Pool {
     parts: PoolParts,
     workers: BTreeMap<InstanceId, Addr<Worker>>,
     timer: Option<(Timestamp, SpawnHandle)>,
+    /// When the next hold on creates ends.
+    hold_end: Option<Timestamp>,
     snapshot: Option<(Timestamp, Arc<PoolSnapshot>)>,
     repeats: Repeats,
 }
@@ -79,7 +81,15 @@ impl Pool {
     /// An empty pool.
     pub fn new(parts: PoolParts) -> Self {
         let pool = core::Pool::new(Arc::clone(&parts.policy), parts.quota_groups.clone());
-        Self { pool, parts, workers: BTreeMap::new(), timer: None, snapshot: None, repeats: Repeats::default() }
+        Self {
+            pool,
+            parts,
+            workers: BTreeMap::new(),
+            timer: None,
+            hold_end: None,
+            snapshot: None,
+            repeats: Repeats::default(),
+        }
     }
 
     /// Performs, renews the timer, and lets the scheduler look again.
@@ -94,19 +104,19 @@ impl Pool {
     fn tick(&mut self, ctx: &mut Context<Self>) {
         self.timer = None;
         let now = clock::now();
-        let held_before = self.pool.hold_end(now);
         let effects = self.pool.tick(now);
         self.perform(effects, ctx);
-        self.renew_timer(ctx);
         // A grant of probes is no news; the end of a hold is.
-        if held_before.is_some_and(|ended| ended) {
+        if self.hold_end.take().is_some_and(|end| end <= now) {
             self.snapshot = None;
             self.parts.scheduler.do_send(PoolChanged);
         }
+        self.renew_timer(ctx);
     }
 
     fn renew_timer(&mut self, ctx: &mut Context<Self>) {
         let now = clock::now();
+        self.hold_end = self.hold_end.filter(|end| *end <= now).or(self.pool.next_hold_end(now));
         let Some(at) = self.pool.wakes_at(now) else { return };
         if self.timer.as_ref().is_some_and(|(set, _)| *set <= at.max(now)) {
             return;
@@ -143,13 +153,15 @@ impl Handler<GetPool> for Pool {
     /// Gates depend on time: a snapshot is kept for the present moment only.
     fn handle(&mut self, _: GetPool, _: &mut Context<Self>) -> Self::Result {
         let now = clock::now();
-        let fresh = self.snapshot.as_ref().filter(|(at, _)| *at == now).map(|(_, snapshot)| Arc::clone(snapshot));
+        let fresh =
+            self.snapshot.as_ref().filter(|(at, _)| *at == now).map(|(_, snapshot)| Arc::clone(snapshot));
         let snapshot = fresh.unwrap_or_else(|| Arc::new(self.pool.snapshot(now)));
         self.snapshot = Some((now, Arc::clone(&snapshot)));
         let starting = snapshot.workers.iter().map(|worker| {
             worker.sent.len() + worker.view.processes.iter().filter(|process| process.unconfirmed).count()
         });
-        let in_flight = starting.sum::<usize>() + snapshot.pending.iter().filter(|(_, it)| it.doubtful.is_none()).count();
+        let in_flight =
+            starting.sum::<usize>() + snapshot.pending.iter().filter(|(_, it)| it.doubtful.is_none()).count();
         MessageResult(PoolView { snapshot, probe_ages: self.pool.probe_ages(now), in_flight })
     }
 }

@@ -99,10 +99,14 @@ impl Queue {
                 ctx,
             ),
             Call::Lock => self.change("lock", uuid, |api, uuid| async move { api.lock(uuid).await }, ctx),
-            Call::Unlock => self.change("unlock", uuid, |api, uuid| async move { api.unlock(uuid).await }, ctx),
+            Call::Unlock => {
+                self.change("unlock", uuid, |api, uuid| async move { api.unlock(uuid).await }, ctx)
+            }
             Call::Cancel => {
                 let error = self.cancel_text(uuid);
-                let cancel = move |api: Rc<dyn ArvadosApi>, uuid| async move { api.cancel(uuid, error.as_deref()).await };
+                let cancel = move |api: Rc<dyn ArvadosApi>, uuid| async move {
+                    api.cancel(uuid, error.as_deref()).await
+                };
                 self.change("cancel", uuid, cancel, ctx);
             }
         }

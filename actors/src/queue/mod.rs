@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle};
+use actix::{Actor, Context, Handler, MessageResult, Recipient, SpawnHandle};
 use dispatch_core::limiter::Limiter;
 use dispatch_core::policy::Policy;
 use dispatch_core::ports::ArvadosApi;
@@ -28,7 +28,8 @@ use dispatch_core::time::Timestamp;
 use slog::Logger;
 
 pub use messages::{
-    CancelContainer, ForgetContainer, GetQueue, LockContainer, LookUpContainer, QueueView, Quiesce, UnlockContainer,
+    CancelContainer, ForgetContainer, GetQueue, LockContainer, LookUpContainer, QueueView, Quiesce,
+    UnlockContainer,
 };
 
 use crate::catalogue::Repeats;

@@ -115,7 +115,9 @@ impl Queue {
                 act.fetching_mounts = false;
                 match answer {
                     Ok(page) => act.take_mounts(&asked, page, ctx),
-                    Err(error) if may_be_poison(error.kind) && asked.len() > 1 => act.fetch_mounts_singly(asked, ctx),
+                    Err(error) if may_be_poison(error.kind) && asked.len() > 1 => {
+                        act.fetch_mounts_singly(asked, ctx)
+                    }
                     Err(error) => act.take_mounts_failure(&asked, &error),
                 }
             },
@@ -170,5 +172,8 @@ impl Queue {
 
 /// Whether a call may have failed because of one of the records that it asked for.
 fn may_be_poison(kind: ApiErrorKind) -> bool {
-    matches!(kind, ApiErrorKind::Malformed | ApiErrorKind::Refused | ApiErrorKind::NotFound | ApiErrorKind::Server)
+    matches!(
+        kind,
+        ApiErrorKind::Malformed | ApiErrorKind::Refused | ApiErrorKind::NotFound | ApiErrorKind::Server
+    )
 }

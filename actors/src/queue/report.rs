@@ -1,9 +1,7 @@
 //! What happened to the queue, in the words of the catalogue.
 
 use dispatch_core::ports::{ApiError, ApiErrorKind};
-use dispatch_core::queue::{
-    CancelReason, DropReason, Entry, Finished, OperationKind, Outcome, QueueFact, UnlockReason,
-};
+use dispatch_core::queue::{CancelReason, DropReason, Entry, Finished, OperationKind, Outcome, QueueFact};
 use dispatch_core::time::{Timestamp, since};
 
 use super::Queue;
@@ -30,7 +28,11 @@ impl Queue {
                             event!(self.log, catalogue::CONTAINER_ON_HOLD, "ContainerUUID" => uuid, "State" => %state)
                         }
                         DropReason::Foreign | DropReason::BeyondHorizon => {
-                            let why = if reason == DropReason::Foreign { "another owner" } else { "beyond horizon" };
+                            let why = if reason == DropReason::Foreign {
+                                "another owner"
+                            } else {
+                                "beyond horizon"
+                            };
                             event!(self.log, catalogue::CONTAINER_DROPPED,
                                 "ContainerUUID" => uuid, "State" => %state, "Reason" => why)
                         }
@@ -69,14 +71,20 @@ impl Queue {
             }
             (OperationKind::Cancel { reason, .. }, Outcome::Done(_)) => self.report_cancelled(&uuid, reason),
             (_, Outcome::Refused(_)) => {}
-            (kind, Outcome::Failed(error) | Outcome::Uncertain(error)) => self.report_failed(&uuid, kind, error),
+            (kind, Outcome::Failed(error) | Outcome::Uncertain(error)) => {
+                self.report_failed(&uuid, kind, error)
+            }
         }
     }
 
     fn report_cancelled(&self, uuid: &str, reason: &CancelReason) {
         match reason {
-            CancelReason::ProcessExited => event!(self.log, catalogue::CANCEL_AFTER_EXIT, "ContainerUUID" => uuid),
-            CancelReason::NotOnAnyWorker => event!(self.log, catalogue::CANCEL_NOT_RUNNING, "ContainerUUID" => uuid),
+            CancelReason::ProcessExited => {
+                event!(self.log, catalogue::CANCEL_AFTER_EXIT, "ContainerUUID" => uuid)
+            }
+            CancelReason::NotOnAnyWorker => {
+                event!(self.log, catalogue::CANCEL_NOT_RUNNING, "ContainerUUID" => uuid)
+            }
             CancelReason::NoSuitableType(error) => {
                 event!(self.log, catalogue::NO_SUITABLE_TYPE, "ContainerUUID" => uuid, "error" => error)
             }
@@ -108,18 +116,9 @@ impl Queue {
 
     pub(super) fn report_poll_recovered(&mut self) {
         if let Some(began) = self.failing_since.take() {
-            self.repeats = crate::catalogue::Repeats::default();
+            self.repeats = catalogue::Repeats::default();
             let lasted = since(clock::now(), began).as_secs_f64();
             event!(self.log, catalogue::UPDATE_RECOVERED, "Duration" => lasted);
         }
     }
 }
-
-/// What is logged when an unlock is asked for.
-pub(crate) fn unlock_event(reason: UnlockReason) -> &'static crate::catalogue::Event {
-    match reason {
-        UnlockReason::OverQuota | UnlockReason::OverSupervisors => &catalogue::UNLOCK_FOR_CAPACITY,
-        UnlockReason::ProcessEnded | UnlockReason::PriorityZero => &catalogue::REQUEUEING,
-    }
-}
-

@@ -274,9 +274,8 @@ pub trait CloudDriver {
     }
     /// Who to log in as.
     fn remote_user(&self) -> &str;
-    /// Where on that VM its secret lies.
-    fn secret_path(&self, id: &InstanceId) -> String {
-        let _ = id;
+    /// Where on each VM its secret lies; relative = to the directory that commands run in there.
+    fn secret_path(&self) -> String {
         "/var/run/arvados-instance-secret".to_owned()
     }
 }

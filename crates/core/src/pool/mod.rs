@@ -386,6 +386,11 @@ impl Pool {
         [self.pacer.wakes_at(), self.holds.next_end(now)].into_iter().flatten().min()
     }
 
+    /// When the next hold on creates ends, after `now`: the scheduler must look again then.
+    pub fn next_hold_end(&self, now: Timestamp) -> Option<Timestamp> {
+        self.holds.next_end(now)
+    }
+
     /// Greatest and median age of the last successful probe over workers in service, in seconds.
     pub fn probe_ages(&self, now: Timestamp) -> (f64, f64) {
         let in_service = self.workers.values().filter(|slot| slot.view.state != State::Shutdown);

@@ -224,7 +224,10 @@ impl Probe {
 }
 
 /// Exit status 0, or why not.
-fn success(command: &Command, answer: Result<Output, ExecError>) -> Result<Output, CommandFailure> {
+///
+/// # Errors
+/// The status or error, and the last of what the command wrote.
+pub fn success(command: &Command, answer: Result<Output, ExecError>) -> Result<Output, CommandFailure> {
     let failure = |error: String, kind, output: &Output| CommandFailure {
         command: command.shell.clone(),
         error,

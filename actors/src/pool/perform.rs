@@ -1,0 +1,98 @@
+//! What Pool's core wants done, done.
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use dispatch_core::id::InstanceId;
+use dispatch_core::instance::Instance;
+use dispatch_core::pool::{CreateId, Effect};
+use dispatch_core::worker::Event;
+
+use super::{Pool, StartContainer};
+use crate::clock;
+use crate::cloud;
+use crate::worker::{self, Worker};
+
+impl Pool {
+    pub(super) fn perform(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+        for effect in effects {
+            match effect {
+                Effect::Create(id) => self.create(id, ctx),
+                Effect::Spawn(instance, ours) => self.spawn(instance, ours, ctx),
+                Effect::Command(id, number, event) => self.command(&id, number, event),
+                Effect::Stop(id) => self.stop(&id),
+                // Lost only if Cloud is gone, and then nothing is listed any more.
+                Effect::SyncBy(at) => self.parts.sync_by.do_send(cloud::SyncBy { at }),
+                Effect::Tell(fact) => self.report(fact),
+            }
+        }
+    }
+
+    fn create(&mut self, id: CreateId, ctx: &mut Context<Self>) {
+        let Some(create) = self.pool.pending(id) else { return };
+        let order = cloud::CreateInstance {
+            instance_type: create.instance_type.clone(),
+            secret: create.secret.clone(),
+        };
+        let answer = self.parts.create.send(order).into_actor(self);
+        ctx.spawn(answer.map(move |answer, act, ctx| {
+            // A mailbox error means that Cloud is gone: the create stays pending, as its outcome is unknown.
+            if let Ok(answer) = answer {
+                let effects = act.pool.create_finished(id, answer, clock::now());
+                act.settle(effects, ctx);
+            }
+        }));
+    }
+
+    fn spawn(&mut self, instance: Instance, ours: bool, ctx: &mut Context<Self>) {
+        let id = instance.id.clone();
+        let worker = Worker::new(instance, ours, self.parts.worker.clone(), ctx.address());
+        self.workers.insert(id, worker.start());
+    }
+
+    fn stop(&mut self, id: &InstanceId) {
+        if let Some(worker) = self.workers.remove(id) {
+            worker.do_send(worker::Stop);
+        }
+    }
+
+    /// One message type a command. They are never lost: a worker lives until it is told to stop, and its
+    /// mailbox is unbounded for `do_send`.
+    fn command(&mut self, id: &InstanceId, number: u64, event: Event) {
+        let Some(worker) = self.workers.get(id) else { return };
+        match event {
+            Event::ProbeGranted => worker.do_send(worker::Probe { number, sent: clock::now() }),
+            Event::StartRequested(uuid) => worker.do_send(worker::StartContainer::plain(number, uuid)),
+            Event::KillRequested(uuid, reason) => {
+                worker.do_send(worker::KillContainer { number, uuid, reason })
+            }
+            Event::BehaviorSet(behavior) => worker.do_send(worker::SetIdleBehavior { number, behavior }),
+            Event::ShutdownRequested(reason) => worker.do_send(worker::Shutdown { number, reason }),
+            Event::StartJudged { .. } | Event::Updated(_) | Event::StillListed(_) | Event::Missing => {
+                worker.do_send(worker::News { number, event });
+            }
+            // These are a worker's own completions: Pool never sends them.
+            Event::ProbeFinished { .. }
+            | Event::StartFinished(..)
+            | Event::KillFinished(..)
+            | Event::DestroyFinished(_)
+            | Event::TagsSaved(_)
+            | Event::ConnectionBroke
+            | Event::Tick => debug_assert!(false, "Pool sent a completion"),
+        }
+    }
+
+    /// A start carries what the log and the metrics say of it.
+    pub(super) fn send_start(&mut self, effects: &[Effect], message: &StartContainer) {
+        for effect in effects {
+            if let Effect::Command(id, number, _) = effect
+                && let Some(worker) = self.workers.get(id)
+            {
+                worker.do_send(worker::StartContainer {
+                    number: *number,
+                    uuid: message.uuid,
+                    priority: message.priority,
+                    created_at: message.created_at,
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What happened to the pool, in the words of the catalogue.
+
+use dispatch_core::instance::Instance;
+use dispatch_core::pool::Fact;
+use dispatch_core::ports::{CloudError, CloudErrorKind};
+use dispatch_core::worker::Silence;
+
+use super::Pool;
+use crate::catalogue;
+use crate::clock;
+use crate::event;
+
+impl Pool {
+    pub(super) fn report(&mut self, fact: Fact) {
+        let log = &self.parts.log;
+        match fact {
+            Fact::Creating { type_name, container } => event!(log, catalogue::CREATING,
+                "InstanceType" => type_name.as_str(), "ContainerUUID" => container.as_str()),
+            Fact::CreateFailed { type_name, error } => self.report_create_failed(type_name.as_str(), &error),
+            Fact::QuotaHold { type_name, instances, retry_at } => event!(log, catalogue::AT_QUOTA,
+                "InstanceType" => type_name.as_str(), "Instances" => instances, "ResumeAt" => %retry_at),
+            Fact::CapacityHold { type_name, until } => event!(log, catalogue::NO_CAPACITY,
+                "InstanceType" => type_name.as_str(), "ResumeAt" => %until),
+            Fact::RateHold { until } => event!(log, catalogue::RATE_LIMITED,
+                "CallType" => "Create", "ResumeAt" => %until),
+            Fact::BootsFail { offering, failures, until } => event!(log, catalogue::CREATES_LIMITED,
+                "ProviderType" => %offering, "Failures" => failures, "ResumeAt" => %until),
+            Fact::Appeared { instance, ours } => self.report_appeared(&instance, ours),
+            Fact::Disappeared { instance, state, after_shutdown, type_name } => {
+                let type_name = type_name.as_ref().map_or("", |name| name.as_str());
+                event!(log, catalogue::DISAPPEARED, "Instance" => instance.as_str(),
+                    "InstanceType" => type_name, "WorkerState" => %state);
+                self.parts.metrics.instances_disappeared.with_label_values(&[state.as_str()]).inc();
+                if let Some(took) = after_shutdown {
+                    self.parts.metrics.time_to_disappearance.observe(took);
+                }
+            }
+            Fact::OutageBegan { silent, of } => event!(log, catalogue::HOLDING_DESTROYS,
+                "Instances" => of, "Unreachable" => silent),
+            Fact::OutageEnded => {
+                event!(log, catalogue::RESUMING_DESTROYS, "Reason" => "an instance answers again, or it lasted too long")
+            }
+            Fact::Unresponsive(id, silence) => {
+                let hint = match silence {
+                    Silence::NeverReady => {
+                        "try `arvados-dispatch-cloud cloudtest` with this image and instance type"
+                    }
+                    Silence::Unresponsive => "look at the instance's console and at the network between",
+                };
+                event!(log, catalogue::UNRESPONSIVE, "Instance" => id.as_str(), "Hint" => hint);
+            }
+            Fact::FirstListing(n) => event!(log, catalogue::INITIAL_LIST, "N" => n),
+        }
+    }
+
+    fn report_create_failed(&mut self, type_name: &str, error: &CloudError) {
+        let now = clock::now();
+        let event = match error.kind {
+            CloudErrorKind::Unknown => &catalogue::CREATE_UNKNOWN,
+            // These have messages of their own.
+            CloudErrorKind::Quota(_) | CloudErrorKind::Capacity(_) | CloudErrorKind::RateLimited { .. } => {
+                return;
+            }
+            CloudErrorKind::NotFound | CloudErrorKind::Unauthorized | CloudErrorKind::Other => {
+                &catalogue::CREATE_FAILED
+            }
+        };
+        if let Some(n) = self.repeats.note(event, type_name, now) {
+            event!(self.parts.log, *event, "InstanceType" => type_name, "error" => %error, "Repeated" => n);
+        }
+    }
+
+    fn report_appeared(&self, instance: &Instance, ours: bool) {
+        let keys = &self.parts.policy.tag_keys;
+        let state = if ours { "booting" } else { "unknown" };
+        event!(self.parts.log, catalogue::APPEARED,
+            "Instance" => instance.id.as_str(),
+            "Address" => &instance.address,
+            "InstanceType" => instance.tags.get(&keys.instance_type).unwrap_or(""),
+            "IdleBehavior" => instance.tags.get(&keys.idle_behavior).unwrap_or("run"),
+            "State" => state);
+    }
+}

@@ -1,0 +1,88 @@
+//! The gauges, from the last snapshots. O(containers + workers), once a second.
+
+use std::time::Duration;
+
+use dispatch_core::container::ContainerState;
+use dispatch_core::instance::IdleBehavior;
+use dispatch_core::pool::WorkerSnapshot;
+use dispatch_core::time::since;
+use dispatch_core::worker::State;
+
+use super::Scheduler;
+use crate::clock;
+use crate::metrics::{Category, GaugeFacts};
+
+impl Scheduler {
+    pub(super) fn set_gauges(&self) {
+        self.metrics.set_gauges(&self.gauge_facts());
+    }
+
+    fn gauge_facts(&self) -> GaugeFacts {
+        let (queue, pool, plan) = (&self.last.queue, &self.last.pool, &self.last.plan);
+        let (oldest, median) = pool.probe_ages;
+        let mut facts = GaugeFacts {
+            containers_running: pool
+                .snapshot
+                .workers
+                .iter()
+                .map(|worker| worker.containers().count() as u64)
+                .sum(),
+            containers_allocated_not_started: plan.facts.allocated_not_started as u64,
+            containers_not_allocated_over_quota: plan.facts.over_quota as u64,
+            at_quota: pool.snapshot.at_quota(),
+            last_503: queue.last_overload,
+            max_concurrent_containers: u64::from(self.last.ceiling),
+            probe_age_max: Duration::from_secs_f64(oldest),
+            probe_age_median: Duration::from_secs_f64(median),
+            last_poll_success: queue.last_success,
+            last_sync_success: pool.snapshot.listings.last().copied(),
+            active: !self.quiescent,
+            ..GaugeFacts::default()
+        };
+        for worker in &pool.snapshot.workers {
+            add_worker(&mut facts, worker);
+        }
+        self.add_containers(&mut facts);
+        facts
+    }
+
+    fn add_containers(&self, facts: &mut GaugeFacts) {
+        let now = clock::now();
+        let with_process: std::collections::BTreeSet<_> =
+            self.last.pool.snapshot.workers.iter().flat_map(WorkerSnapshot::containers).collect();
+        for entry in &self.last.queue.snapshot.entries {
+            let state = entry.record.state;
+            if matches!(state, ContainerState::Queued | ContainerState::Locked | ContainerState::Running) {
+                let cheapest = entry.types().first().map_or("", |it| it.name.as_str());
+                *facts.queue_entries.entry((state, cheapest.to_owned())).or_default() += 1;
+            }
+            if entry.is_waiting() && !with_process.contains(&entry.record.uuid) {
+                let created = entry.record.created_at.unwrap_or(entry.first_seen);
+                facts.longest_wait = facts.longest_wait.max(since(now, created));
+            }
+        }
+    }
+}
+
+fn category(worker: &WorkerSnapshot) -> Category {
+    let busy = worker.containers().next().is_some();
+    match (worker.view.behavior, worker.view.state) {
+        _ if busy => Category::Inuse,
+        (IdleBehavior::Hold, _) => Category::Hold,
+        (_, State::Booting) => Category::Booting,
+        (_, State::Unknown) => Category::Unknown,
+        (_, State::Idle | State::Running | State::Shutdown) => Category::Idle,
+    }
+}
+
+fn add_worker(facts: &mut GaugeFacts, worker: &WorkerSnapshot) {
+    let category = category(worker);
+    let type_name = worker.view.type_name.as_ref().map_or_else(String::new, ToString::to_string);
+    *facts.instances.entry((category, type_name)).or_default() += 1;
+    // A worker whose type is not configured any more is counted; what it costs is not known.
+    if let Some(it) = &worker.view.instance_type {
+        *facts.price.entry(category).or_default() += it.price.per_hour();
+        *facts.vcpus.entry(category).or_default() += it.vcpus;
+        *facts.memory_bytes.entry(category).or_default() += it.ram;
+    }
+}

@@ -1,0 +1,42 @@
+//! What Scheduler is asked and told.
+
+use std::sync::Arc;
+
+use actix::Message;
+use dispatch_core::plan::Plan;
+
+use crate::pool::PoolView;
+use crate::queue::QueueView;
+
+/// A nudge without data: the queue has changed, look again.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct QueueChanged;
+
+/// A nudge without data: the pool has changed, look again.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct PoolChanged;
+
+/// What was planned last, and from what?
+#[derive(Debug, Message)]
+#[rtype(result = "PlanView")]
+pub struct GetPlan;
+
+/// The answer to [`GetPlan`]: immutable, and cheap to pass on.
+#[derive(Debug, Clone, Default)]
+pub struct PlanView {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// The queue that it was made from.
+    pub queue: QueueView,
+    /// The pool that it was made from.
+    pub pool: PoolView,
+    /// The most containers at a time then; 0 = no limit.
+    pub ceiling: u32,
+}
+
+/// Plan no more: we are stopping.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Quiesce;

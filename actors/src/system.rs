@@ -1,0 +1,180 @@
+//! The five actors, wired: the only place that knows them all.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Addr, AsyncContext, Context, Message};
+use dispatch_core::instance::{InstanceType, Offering};
+use dispatch_core::policy::Policy;
+use dispatch_core::ports::{ArvadosApi, CloudDriver, ExecutorFactory, HostKeyVerifier};
+use dispatch_core::worker::runner::Commands;
+use rand::Rng;
+use slog::{Logger, o};
+use tokio::time::Instant;
+
+use crate::cloud::{Cloud, CloudListeners, CreateDefaults, DriverVerifier};
+use crate::metrics::Metrics;
+use crate::pool::{GetPool, Pool, PoolParts};
+use crate::queue::{GetQueue, Queue};
+use crate::scheduler::{self, Receivers, Scheduler};
+use crate::worker::{StartConfig, WorkerParts};
+
+/// Are you alive? Measures how long a message lies in a mailbox, too.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Ping;
+
+/// Makes executors, once it is known whom they ask about host keys.
+pub type MakeExecutors = Box<dyn FnOnce(Rc<dyn HostKeyVerifier>) -> Rc<dyn ExecutorFactory>>;
+
+/// What the actors are made of.
+pub struct Parts {
+    /// The site's wishes.
+    pub policy: Arc<Policy>,
+    /// The controller.
+    pub api: Rc<dyn ArvadosApi>,
+    /// The cloud.
+    pub driver: Rc<dyn CloudDriver>,
+    /// Shells on VMs.
+    pub executors: MakeExecutors,
+    /// What every create has in common.
+    pub create_defaults: CreateDefaults,
+    /// The runner's commands.
+    pub commands: Arc<Commands>,
+    /// The stdin of start commands.
+    pub start_config: Rc<dyn StartConfig>,
+    /// Secrets of new instances come from here.
+    pub random: Box<dyn Rng>,
+    /// Counters.
+    pub metrics: Rc<Metrics>,
+    /// The log.
+    pub log: Logger,
+}
+
+/// The running actors. `Clone` and `Send`: HTTP threads ask through it.
+#[derive(Clone)]
+pub struct Handles {
+    /// The containers.
+    pub queue: Addr<Queue>,
+    /// The workers.
+    pub pool: Addr<Pool>,
+    /// The plan.
+    pub scheduler: Addr<Scheduler>,
+    /// The cloud.
+    pub cloud: Addr<Cloud>,
+}
+
+/// Starts all of them on the present arbiter.
+pub fn start(parts: Parts) -> Handles {
+    let (queue, pool) = (Context::<Queue>::new(), Context::<Pool>::new());
+    let (scheduler, cloud) = (Context::<Scheduler>::new(), Context::<Cloud>::new());
+    let handles = Handles {
+        queue: queue.address(),
+        pool: pool.address(),
+        scheduler: scheduler.address(),
+        cloud: cloud.address(),
+    };
+    cloud.run(new_cloud(&parts, &handles));
+    queue.run(new_queue(&parts, &handles));
+    scheduler.run(new_scheduler(&parts, &handles));
+    pool.run(new_pool(parts, &handles));
+    handles
+}
+
+fn new_cloud(parts: &Parts, handles: &Handles) -> Cloud {
+    let listeners = CloudListeners {
+        appeared: handles.pool.clone().recipient(),
+        changed: handles.pool.clone().recipient(),
+        gone: handles.pool.clone().recipient(),
+        finished: handles.pool.clone().recipient(),
+    };
+    let telemetry = (Rc::clone(&parts.metrics), parts.log.new(o!()));
+    let defaults = parts.create_defaults.clone();
+    Cloud::new(Arc::clone(&parts.policy), Rc::clone(&parts.driver), defaults, listeners, telemetry)
+}
+
+fn new_queue(parts: &Parts, handles: &Handles) -> Queue {
+    Queue::new(
+        Arc::clone(&parts.policy),
+        Rc::clone(&parts.api),
+        handles.scheduler.clone().recipient(),
+        Rc::clone(&parts.metrics),
+        parts.log.new(o!()),
+    )
+}
+
+fn new_scheduler(parts: &Parts, handles: &Handles) -> Scheduler {
+    let pings = vec![
+        ("queue", handles.queue.clone().recipient()),
+        ("pool", handles.pool.clone().recipient()),
+        ("scheduler", handles.scheduler.clone().recipient()),
+        ("cloud", handles.cloud.clone().recipient()),
+    ];
+    let receivers = Receivers { queue: handles.queue.clone(), pool: handles.pool.clone() };
+    let log = parts.log.new(o!());
+    Scheduler::new(Arc::clone(&parts.policy), receivers, pings, Rc::clone(&parts.metrics), log)
+}
+
+fn new_pool(parts: Parts, handles: &Handles) -> Pool {
+    let verifier = Rc::new(DriverVerifier(handles.cloud.clone().recipient()));
+    let executors = (parts.executors)(verifier);
+    let worker = WorkerParts {
+        policy: Arc::clone(&parts.policy),
+        commands: parts.commands,
+        executors,
+        start_config: parts.start_config,
+        remote_user: parts.driver.remote_user().to_owned(),
+        secret_path: parts.driver.secret_path(),
+        destroy: handles.cloud.clone().recipient(),
+        set_tags: handles.cloud.clone().recipient(),
+        metrics: Rc::clone(&parts.metrics),
+        log: parts.log.new(o!()),
+    };
+    Pool::new(PoolParts {
+        quota_groups: quota_groups(&*parts.driver, parts.policy.catalog.types()),
+        policy: parts.policy,
+        create: handles.cloud.clone().recipient(),
+        sync_by: handles.cloud.clone().recipient(),
+        scheduler: handles.scheduler.clone().recipient(),
+        worker,
+        random: parts.random,
+        metrics: parts.metrics,
+        log: parts.log.new(o!()),
+    })
+}
+
+fn quota_groups(driver: &dyn CloudDriver, types: &[Arc<InstanceType>]) -> BTreeMap<Offering, String> {
+    types.iter().map(|it| (it.offering(), driver.quota_group(&it.provider_type))).collect()
+}
+
+impl Handles {
+    /// Which actors do not answer within that time.
+    pub async fn silent(&self, within: Duration) -> Vec<&'static str> {
+        let (queue, pool, scheduler, cloud) = tokio::join!(
+            self.queue.send(Ping).timeout(within),
+            self.pool.send(Ping).timeout(within),
+            self.scheduler.send(Ping).timeout(within),
+            self.cloud.send(Ping).timeout(within),
+        );
+        let answers = [("queue", queue), ("pool", pool), ("scheduler", scheduler), ("cloud", cloud)];
+        answers.into_iter().filter(|(_, answer)| answer.is_err()).map(|(name, _)| name).collect()
+    }
+
+    /// Stops planning and lets calls in flight end, for that long at most. VMs and containers go on.
+    pub async fn quiesce(&self, within: Duration) {
+        let deadline = Instant::now() + within;
+        let _ = self.scheduler.send(scheduler::Quiesce).await;
+        let _ = self.queue.send(crate::queue::Quiesce).await;
+        while Instant::now() < deadline && self.in_flight().await > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn in_flight(&self) -> usize {
+        let queue = self.queue.send(GetQueue).await.map_or(0, |view| view.in_flight);
+        let pool = self.pool.send(GetPool).await.map_or(0, |view| view.in_flight);
+        queue + pool
+    }
+}

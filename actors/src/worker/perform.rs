@@ -1,0 +1,136 @@
+//! What the machine wants done, done.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use dispatch_core::id::ContainerUuid;
+use dispatch_core::instance::Instance;
+use dispatch_core::ports::{Command, ExecError, ExecErrorKind, Executor, Output};
+use dispatch_core::worker::probe::{CommandFailure, Probe, Wanted, success};
+use dispatch_core::worker::{Effect, Event, KillOutcome, StartOutcome};
+
+use super::messages::{KillResult, ProbeResult, StartResult};
+use super::{Worker, target};
+use crate::clock;
+use crate::cloud::{DestroyInstance, SetTags};
+
+impl Worker {
+    pub(super) fn perform(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+        for effect in effects {
+            match effect {
+                Effect::Probe(wanted) => self.probe(wanted, ctx),
+                Effect::Start(uuid) => self.start_container(uuid, ctx),
+                Effect::Kill(uuid) => self.kill_container(uuid, ctx),
+                Effect::Destroy => self.destroy(ctx),
+                Effect::SaveTags(tags) => self.save_tags(tags, ctx),
+                Effect::Retarget(instance) => self.retarget(&instance),
+                Effect::Ended(uuid) => self.ended.push(uuid),
+                Effect::Tell(fact) => self.report(fact),
+            }
+        }
+    }
+
+    fn probe(&mut self, wanted: Wanted, ctx: &mut Context<Self>) {
+        let began = clock::now();
+        let probe = Probe::new(wanted, &self.parts.policy.cluster_id, Arc::clone(&self.parts.commands));
+        let executor = Rc::clone(&self.executor);
+        let me = ctx.address();
+        self.spawn(ctx, async move {
+            let mut probe = probe;
+            while let Some(command) = probe.command() {
+                probe.answer(executor.run(command).await);
+            }
+            me.do_send(ProbeResult { began, report: probe.into_report() });
+        });
+        self.watch_connection(ctx);
+    }
+
+    fn start_container(&mut self, uuid: ContainerUuid, ctx: &mut Context<Self>) {
+        let Some(instance_type) = self.machine.instance_type() else { return };
+        let address = &self.machine.instance().address;
+        let stdin = self.parts.start_config.stdin(uuid, instance_type, address);
+        let command = self.parts.commands.start(uuid, stdin);
+        let (executor, me) = (Rc::clone(&self.executor), ctx.address());
+        self.spawn(ctx, async move {
+            let outcome = match run(&*executor, command).await {
+                Ok(_) => StartOutcome::Started,
+                Err(failure) if may_be_under_way(failure.kind) => StartOutcome::Unanswered(failure),
+                Err(failure) => StartOutcome::Failed(failure),
+            };
+            me.do_send(StartResult { uuid, outcome });
+        });
+    }
+
+    fn kill_container(&mut self, uuid: ContainerUuid, ctx: &mut Context<Self>) {
+        let command = self.parts.commands.kill(uuid);
+        let (executor, me) = (Rc::clone(&self.executor), ctx.address());
+        self.spawn(ctx, async move {
+            let outcome = match run(&*executor, command).await {
+                Ok(_) => KillOutcome::Gone,
+                Err(failure) => KillOutcome::Failed(failure),
+            };
+            me.do_send(KillResult { uuid, outcome });
+        });
+    }
+
+    fn destroy(&mut self, ctx: &mut Context<Self>) {
+        let id = self.machine.id().clone();
+        let answer = self.parts.destroy.send(DestroyInstance { id }).into_actor(self);
+        ctx.spawn(answer.map(|answer, act, ctx| {
+            let failed = answer.as_ref().is_ok_and(Result::is_err);
+            if let (true, Ok(Err(error))) = (failed, &answer) {
+                act.report_call_failed(&crate::catalogue::DESTROY_FAILED, error);
+            }
+            act.take_answer(Event::DestroyFinished(matches!(answer, Ok(Ok(())))), ctx);
+        }));
+    }
+
+    fn save_tags(&mut self, tags: dispatch_core::instance::Tags, ctx: &mut Context<Self>) {
+        let id = self.machine.id().clone();
+        let answer = self.parts.set_tags.send(SetTags { id, tags }).into_actor(self);
+        ctx.spawn(answer.map(|answer, act, ctx| {
+            if let Ok(Err(error)) = &answer {
+                act.report_call_failed(&crate::catalogue::TAGS_FAILED, error);
+            }
+            act.take_answer(Event::TagsSaved(matches!(answer, Ok(Ok(())))), ctx);
+        }));
+    }
+
+    fn retarget(&mut self, instance: &Instance) {
+        self.log = super::child_logger(&self.machine, &self.parts.log);
+        self.executor.retarget(target(instance, &self.parts));
+    }
+
+    /// A connection that breaks is a reason to probe.
+    fn watch_connection(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.watching, true) {
+            return;
+        }
+        let executor = Rc::clone(&self.executor);
+        let broken = async move { executor.broken().await };
+        ctx.spawn(broken.into_actor(self).map(|(), act, ctx| {
+            act.watching = false;
+            act.take_answer(Event::ConnectionBroke, ctx);
+        }));
+    }
+
+    /// Work that dies with the worker.
+    fn spawn(&self, ctx: &mut Context<Self>, work: impl Future<Output = ()> + 'static) {
+        ctx.spawn(work.into_actor(self));
+    }
+}
+
+/// Exit status 0, or why not.
+async fn run(executor: &dyn Executor, command: Command) -> Result<Output, CommandFailure> {
+    let answer: Result<Output, ExecError> = executor.run(command.clone()).await;
+    success(&command, answer)
+}
+
+/// Whether a command that failed like that may still be running on the VM.
+fn may_be_under_way(kind: Option<ExecErrorKind>) -> bool {
+    matches!(
+        kind,
+        Some(ExecErrorKind::CommandTimeout | ExecErrorKind::ConnectionLost | ExecErrorKind::OutputTooLarge)
+    )
+}

@@ -1,0 +1,181 @@
+//! What happened to a worker, in the words of the catalogue.
+
+use dispatch_core::id::ContainerUuid;
+use dispatch_core::ports::{CloudError, ExecErrorKind};
+use dispatch_core::time::since;
+use dispatch_core::worker::probe::CommandFailure;
+use dispatch_core::worker::{DrainReason, Fact, Refusal, ShutdownReason, State};
+
+use super::Worker;
+use crate::catalogue::{self, Event};
+use crate::clock;
+use crate::event;
+
+const CLOUDTEST: &str = "try `arvados-dispatch-cloud cloudtest` with this image and instance type";
+
+impl Worker {
+    pub(super) fn report(&mut self, fact: Fact) {
+        match fact {
+            Fact::BootProbeSucceeded(output) => event!(self.log, catalogue::BOOT_PROBE_SUCCEEDED,
+                "Command" => &output.command, "stdout" => &output.stdout, "stderr" => &output.stderr),
+            Fact::BootProbeFailed { failure, warn } => self.report_boot_probe_failed(&failure, warn),
+            Fact::BootFailed(failure) => self.report_boot_failed(failure.as_ref()),
+            Fact::RunnerInstalled => event!(self.log, catalogue::INSTALLING_RUNNER),
+            Fact::InService { probe_start, running, since_ssh } => {
+                event!(self.log, catalogue::IN_SERVICE,
+                    "ProbeStart" => %probe_start, "RunningContainers" => running, "State" => %self.machine.state());
+                if self.machine.view().ours {
+                    self.parts.metrics.time_to_ready.observe(since_ssh);
+                }
+            }
+            Fact::FirstSsh(after) => self.parts.metrics.time_to_ssh.observe(after),
+            Fact::ProbeSucceeded(took) => {
+                self.parts.metrics.run_probe_duration.observe("success", took);
+                self.repeats.clear(&catalogue::PROBE_FAILED, "");
+                event!(self.log, catalogue::PROBE_SUCCEEDED);
+            }
+            Fact::ProbeFailed { failure, duration, silent_for } => {
+                self.parts.metrics.run_probe_duration.observe("fail", duration);
+                self.report_failure(&catalogue::PROBE_FAILED, &failure, silent_for);
+            }
+            Fact::ShuttingDown { reason, from } => self.report_shutdown(&reason, from),
+            Fact::RetryingDestroy => event!(self.log, catalogue::STILL_LISTED),
+            Fact::BootOutcome(outcome) => {
+                self.boot = Some(outcome);
+                self.parts.metrics.boot_outcomes.with_label_values(&[outcome.as_str()]).inc();
+            }
+            Fact::Draining(reason) => self.report_draining(reason),
+            Fact::BehaviorSet(behavior) => {
+                event!(self.log, catalogue::SET_IDLE_BEHAVIOR, "IdleBehavior" => %behavior)
+            }
+            Fact::HeldUnknown => event!(self.log, catalogue::HELD_UNKNOWN),
+            Fact::Starting(..)
+            | Fact::Started(..)
+            | Fact::StartFailed(..)
+            | Fact::Detected(..)
+            | Fact::ProcessEnded(..)
+            | Fact::StaleRunLock(..)
+            | Fact::Killing(..)
+            | Fact::Signalling(..)
+            | Fact::KillFailed(..)
+            | Fact::GivenUp(..) => self.report_process(fact),
+        }
+    }
+
+    fn report_process(&mut self, fact: Fact) {
+        let log = &self.log;
+        match fact {
+            Fact::Starting(uuid) => {
+                let priority = self.starts.get(&uuid).map_or(0, |start| start.priority);
+                event!(log, catalogue::STARTING, "ContainerUUID" => uuid.as_str(), "Priority" => priority);
+            }
+            Fact::Started(uuid) => self.report_started(uuid),
+            Fact::StartFailed(uuid, failure) => {
+                self.starts.remove(&uuid);
+                event!(self.log, catalogue::START_FAILED, "ContainerUUID" => uuid.as_str(),
+                    "error" => &failure.error, "stdout" => &failure.stdout, "stderr" => &failure.stderr);
+            }
+            Fact::Detected(uuid) => {
+                event!(log, catalogue::PROCESS_DETECTED, "ContainerUUID" => uuid.as_str())
+            }
+            Fact::ProcessEnded(uuid) => {
+                event!(log, catalogue::PROCESS_ENDED, "ContainerUUID" => uuid.as_str())
+            }
+            Fact::StaleRunLock(uuid) => {
+                event!(log, catalogue::STALE_LOCK_FOUND, "ContainerUUID" => uuid.as_str())
+            }
+            Fact::Killing(uuid, reason) => {
+                event!(log, catalogue::KILLING, "ContainerUUID" => uuid.as_str(), "Reason" => %reason)
+            }
+            Fact::Signalling(uuid) => {
+                event!(log, catalogue::SIGNALLING, "ContainerUUID" => uuid.as_str(), "Signal" => 15)
+            }
+            Fact::KillFailed(uuid, failure) => event!(log, catalogue::KILL_UNSUCCESSFUL,
+                "ContainerUUID" => uuid.as_str(), "Signal" => 15, "error" => &failure.error,
+                "stdout" => &failure.stdout, "stderr" => &failure.stderr),
+            Fact::GivenUp(uuid, drained) => {
+                event!(log, catalogue::ABANDONED, "ContainerUUID" => uuid.as_str());
+                if drained {
+                    event!(log, catalogue::UNKILLABLE, "ContainerUUID" => uuid.as_str());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn report_started(&mut self, uuid: ContainerUuid) {
+        let now = clock::now();
+        let Some(start) = self.starts.remove(&uuid) else { return };
+        let took = since(now, start.sent).as_secs_f64();
+        event!(self.log, catalogue::STARTED, "ContainerUUID" => uuid.as_str(), "Duration" => took);
+        if let Some(created) = start.created_at {
+            self.parts.metrics.time_to_crunch_run.observe(since(now, created));
+        }
+    }
+
+    fn report_boot_probe_failed(&mut self, failure: &CommandFailure, warn: bool) {
+        if !warn {
+            event!(self.log, catalogue::NOT_BOOTED, "Command" => &failure.command, "error" => &failure.error,
+                "stdout" => &failure.stdout, "stderr" => &failure.stderr);
+            return;
+        }
+        let event = match failure.kind {
+            Some(ExecErrorKind::Authentication) => &catalogue::AUTHENTICATION_FAILED,
+            Some(ExecErrorKind::Verification) => &catalogue::VERIFICATION_FAILED,
+            _ => &catalogue::BOOT_PROBE_FAILED,
+        };
+        let Some(n) = self.repeats.note(event, "", clock::now()) else { return };
+        if event.message == catalogue::BOOT_PROBE_FAILED.message {
+            event!(self.log, *event, "Command" => &failure.command, "error" => &failure.error,
+                "stdout" => &failure.stdout, "stderr" => &failure.stderr, "Repeated" => n);
+        } else {
+            event!(self.log, *event, "error" => &failure.error, "Repeated" => n);
+        }
+    }
+
+    fn report_boot_failed(&self, failure: Option<&CommandFailure>) {
+        let (error, stderr) = failure.map_or(("", ""), |it| (it.error.as_str(), it.stderr.as_str()));
+        event!(self.log, catalogue::BOOT_FAILED, "error" => error, "stderr" => stderr, "Hint" => CLOUDTEST);
+    }
+
+    fn report_failure(&mut self, event: &Event, failure: &CommandFailure, silent_for: std::time::Duration) {
+        if let Some(n) = self.repeats.note(event, "", clock::now()) {
+            event!(self.log, *event, "Command" => &failure.command, "error" => &failure.error,
+                "stdout" => &failure.stdout, "stderr" => &failure.stderr,
+                "Since" => silent_for.as_secs_f64(), "Repeated" => n);
+        }
+    }
+
+    fn report_shutdown(&self, reason: &ShutdownReason, from: State) {
+        let view = self.machine.view();
+        let idle = since(clock::now(), view.last_busy).as_secs_f64();
+        event!(self.log, catalogue::SHUTDOWN_WORKER, "State" => %from, "IdleBehavior" => %view.behavior,
+            "IdleDuration" => idle, "Reason" => %reason);
+        event!(self.log, catalogue::SHUTTING_DOWN, "Reason" => %reason);
+    }
+
+    fn report_draining(&self, reason: DrainReason) {
+        let log = &self.log;
+        match reason {
+            DrainReason::Broken => event!(log, catalogue::BROKEN),
+            DrainReason::StaleRunLock => event!(log, catalogue::STALE_LOCK),
+            DrainReason::StartsFail => event!(log, catalogue::STARTS_FAIL),
+            DrainReason::TypeNotConfigured => event!(log, catalogue::TYPE_NOT_CONFIGURED),
+            // Told with the process that it is drained for.
+            DrainReason::Unkillable => {}
+        }
+        event!(log, catalogue::SET_IDLE_BEHAVIOR, "IdleBehavior" => "drain", "Reason" => reason.as_str());
+    }
+
+    pub(super) fn report_call_failed(&mut self, event: &Event, error: &CloudError) {
+        if let Some(n) = self.repeats.note(event, "", clock::now()) {
+            event!(self.log, *event, "error" => %error, "Repeated" => n);
+        }
+    }
+
+    pub(super) fn note_refusal(&self, action: &str, answer: Result<(), Refusal>) {
+        if let Err(refusal) = answer {
+            event!(self.log, catalogue::ACTION_REFUSED, "Action" => action, "Reason" => refusal.as_str());
+        }
+    }
+}
