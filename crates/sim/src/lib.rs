@@ -20,4 +20,5 @@ pub mod clock;
 pub mod cloud;
 pub mod conformance;
 pub mod controller;
+pub mod samples;
 pub mod vm;

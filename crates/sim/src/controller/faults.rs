@@ -93,7 +93,7 @@ pub struct Faults {
     /// How slow it is then.
     pub slow_by: Option<Span>,
     /// One-shot faults, each for the next call of its kind.
-    script: VecDeque<(CallKind, Fault)>,
+    pub script: VecDeque<(CallKind, Fault)>,
 }
 
 /// What becomes of a call.
