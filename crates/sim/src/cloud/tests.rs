@@ -1,7 +1,7 @@
 //! The cloud's habits, as sentences.
 
-use dispatch_core::instance::Offering;
-use dispatch_core::ports::CloudDriver;
+use dispatch_core::instance::{Market, Offering};
+use dispatch_core::ports::{CapacityScope, CloudDriver, HostKey, HostKeyVerdict, QuotaScope};
 
 use super::knobs::RateLimit;
 use super::*;
@@ -132,7 +132,7 @@ async fn a_listing_may_lag_and_leave_out() {
     let id = create(&driver, "s").await.unwrap().id;
     assert!(listed(&driver).await.is_empty());
     pass(30).await;
-    assert_eq!(listed(&driver).await, [id.clone()]);
+    assert_eq!(listed(&driver).await, std::slice::from_ref(&id));
     driver.cloud().borrow_mut().omit_next(&id, 2);
     assert!(listed(&driver).await.is_empty());
     assert!(listed(&driver).await.is_empty());
@@ -157,7 +157,7 @@ async fn a_destroyed_vm_is_listed_while_it_stops_and_then_gone() {
     let driver = driver(CloudKnobs::default());
     let id = create(&driver, "s").await.unwrap().id;
     driver.destroy(&id).await.unwrap();
-    assert_eq!(listed(&driver).await, [id.clone()]);
+    assert_eq!(listed(&driver).await, std::slice::from_ref(&id));
     pass(10).await;
     assert!(listed(&driver).await.is_empty());
     driver.destroy(&id).await.unwrap();
@@ -175,7 +175,7 @@ async fn a_destroy_may_be_lost_or_ignored_and_the_vm_lives_on() {
         driver.cloud().borrow_mut().knobs.strike_next(CloudCall::Destroy, fault);
         assert_eq!(driver.destroy(&id).await.is_ok(), succeeds);
         pass(60).await;
-        assert_eq!(listed(&driver).await, [id.clone()]);
+        assert_eq!(listed(&driver).await, std::slice::from_ref(&id));
     }
 }
 

@@ -306,14 +306,15 @@ impl ListQuery {
     }
 
     /// The server's order: what was asked for and is selected, then latest change, then uuid.
-    pub fn compare(&self, a: &Container, b: &Container) -> Ordering {
-        let asked = self.order.iter().filter(|by| self.selects(&by.attr));
-        let by_request = asked.map(|by| by.compare(a, b)).find(|order| order.is_ne());
-        let by_change = || {
-            let order = b.modified_at.cmp(&a.modified_at);
-            if self.selects("modified_at") { order } else { Ordering::Equal }
-        };
-        by_request.unwrap_or(Ordering::Equal).then_with(by_change).then_with(|| b.uuid.cmp(&a.uuid))
+    pub fn sort(&self, containers: &mut [&Container]) {
+        let asked: Vec<&SortBy> = self.order.iter().filter(|by| self.selects(&by.attr)).collect();
+        let knows_changes = self.selects("modified_at");
+        containers.sort_by(|a, b| {
+            let by_request = asked.iter().map(|by| by.compare(a, b)).find(|order| order.is_ne());
+            let by_change =
+                || if knows_changes { b.modified_at.cmp(&a.modified_at) } else { Ordering::Equal };
+            by_request.unwrap_or(Ordering::Equal).then_with(by_change).then_with(|| b.uuid.cmp(&a.uuid))
+        });
     }
 
     fn selects(&self, attr: &str) -> bool {

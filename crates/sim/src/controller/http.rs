@@ -46,8 +46,8 @@ impl Actor for Controller {
     }
 }
 
-/// One request, read.
-struct Handle(Request);
+/// One request, read, and on whose behalf it seems to be.
+struct Handle(Request, Origin);
 
 impl Message for Handle {
     type Result = Reply;
@@ -56,8 +56,8 @@ impl Message for Handle {
 impl Handler<Handle> for Controller {
     type Result = MessageResult<Handle>;
 
-    fn handle(&mut self, Handle(request): Handle, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.arvados.handle(&request, Origin::Http, (self.clock)()))
+    fn handle(&mut self, Handle(request, origin): Handle, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.arvados.handle(&request, origin, (self.clock)()))
     }
 }
 
@@ -202,7 +202,7 @@ async fn answer(
     controller: web::Data<Addr<Controller>>,
 ) -> HttpResponse {
     let request = read_request(&http, &body);
-    let Ok(reply) = controller.send(Handle(request)).await else {
+    let Ok(reply) = controller.send(Handle(request, origin_of(http.headers()))).await else {
         return HttpResponse::InternalServerError().finish();
     };
     actix_web::rt::time::sleep(reply.delay).await;
@@ -245,6 +245,14 @@ fn read_request(http: &HttpRequest, body: &[u8]) -> Request {
         token: text("authorization").and_then(|it| it.strip_prefix("Bearer ").map(str::to_owned)),
         request_id: text("x-request-id"),
         params,
+    }
+}
+
+/// Tokens do not tell a runner from its dispatcher; a `User-Agent` with `crunch-run` in it does.
+fn origin_of(headers: &HeaderMap) -> Origin {
+    match text_of(headers, "user-agent") {
+        Some(agent) if agent.contains("crunch-run") => Origin::Process,
+        Some(_) | None => Origin::Http,
     }
 }
 

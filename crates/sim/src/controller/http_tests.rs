@@ -10,6 +10,7 @@ use dispatch_core::container::ContainerState;
 use dispatch_core::id::ContainerUuid;
 use serde_json::json;
 
+use super::super::facts::{Entry, Fact};
 use super::super::faults::{CallKind, Fault};
 use super::super::state::{Container, ContainerSpec};
 use super::super::{Caller, ROOT_TOKEN, Settings, Submission};
@@ -103,6 +104,24 @@ async fn a_json_body_is_as_good_as_a_form() {
     let path = format!("containers/{}", uuids[0]);
     let mut response = request(&controller, Method::PUT, &path).send_json(&body).await.unwrap();
     assert_eq!(response.json::<Value>().await.unwrap(), json!({ "state": "Cancelled" }));
+}
+
+#[actix_web::test]
+async fn a_runner_is_told_from_its_dispatcher_by_its_user_agent() {
+    let (controller, uuids) = started(1);
+    for (agent, verb) in [("arvados-dispatch-cloud", "lock"), ("crunch-run/1", "unlock")] {
+        let path = format!("containers/{}/{verb}", uuids[0]);
+        let call = request(&controller, Method::POST, &path).insert_header(("User-Agent", agent));
+        assert_eq!(call.send().await.unwrap().status(), 200);
+    }
+    let origins = |arvados: &mut FakeArvados, _| {
+        let origin = |entry: &Entry| match entry.fact {
+            Fact::Changed { origin, .. } => Some(origin),
+            _ => None,
+        };
+        arvados.history().entries().iter().filter_map(origin).collect::<Vec<_>>()
+    };
+    assert_eq!(controller.with(origins).await.unwrap(), [Origin::Http, Origin::Process]);
 }
 
 #[actix_web::test]

@@ -34,6 +34,16 @@ pub struct VmKnobs {
     pub dies_rate: f64,
     /// When after its creation, if it does.
     pub dies_after: Span,
+    /// How likely a VM begins to report `broken` in the course of its life.
+    pub breaks_rate: f64,
+    /// How likely its disk fills up in the course of its life.
+    pub disk_fills_rate: f64,
+    /// How likely its sshd turns bad in the course of its life, by the way in which it does.
+    pub ssh_rates: Vec<(Ssh, f64)>,
+    /// For how long; `None` = for ever.
+    pub ssh_bad_for: Option<Span>,
+    /// When after its creation a VM turns bad in these ways.
+    pub turns_after: Span,
     /// How long a connection takes.
     pub connect: Span,
     /// How long a command takes on the way there and back.
@@ -67,6 +77,11 @@ impl Default for VmKnobs {
             broken_rate: 0.0,
             dies_rate: 0.0,
             dies_after: Span::seconds(600),
+            breaks_rate: 0.0,
+            disk_fills_rate: 0.0,
+            ssh_rates: Vec::new(),
+            ssh_bad_for: Some(Span::seconds(60)),
+            turns_after: Span::between_millis(20_000, 600_000),
             connect: Span::millis(100),
             latency: Span::millis(20),
             detach: Span::millis(200),
@@ -76,6 +91,28 @@ impl Default for VmKnobs {
             jobs: JobKnobs::default(),
             job_of: BTreeMap::new(),
         }
+    }
+}
+
+impl VmKnobs {
+    /// Nothing that is drawn from now on goes wrong; durations stay.
+    pub fn stop_faults(&mut self) {
+        let Self { ssh_after, secret_after, boots_after, connect, latency, detach, .. } = *self;
+        let (boot_probe, job_of) = (std::mem::take(&mut self.boot_probe), std::mem::take(&mut self.job_of));
+        let JobKnobs { running_after, lasts, ends_after_term, .. } = self.jobs;
+        let jobs = JobKnobs { running_after, lasts, ends_after_term, ..JobKnobs::default() };
+        *self = Self {
+            ssh_after,
+            secret_after,
+            boots_after,
+            connect,
+            latency,
+            detach,
+            boot_probe,
+            job_of,
+            jobs,
+            ..Self::default()
+        };
     }
 }
 

@@ -10,6 +10,7 @@
 //! Nothing here runs by itself. What is going to happen stands in a queue of events; [`FakeVms::advance`]
 //! lets everything happen that is due, [`pump`] calls it on time, and every command does first of all.
 
+mod commands;
 pub mod executor;
 pub mod facts;
 mod host;
@@ -23,9 +24,8 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dispatch_core::id::{ContainerUuid, InstanceId};
+use dispatch_core::id::InstanceId;
 use dispatch_core::instance::InstanceType;
-use dispatch_core::ports::{Command, Output};
 use dispatch_core::time::{Timestamp, after, since};
 use tokio::sync::Notify;
 
@@ -36,10 +36,9 @@ use executor::Line;
 pub use executor::{SimExecutor, SimExecutorFactory};
 use facts::{CommandKind, VmFact, VmHistory};
 pub use host::Host;
-use host::{Lock, failed, secret_in, succeeded};
+use host::secret_in;
 use knobs::{Behaviour, CommandFault, Ssh, VmKnobs};
 use process::{Process, Step};
-use shell::{Asked, understand};
 
 /// How long a connection survives a network that lets nothing through (ServerAliveInterval).
 const KEEPALIVE: Duration = Duration::from_secs(45);
@@ -67,31 +66,19 @@ pub struct FakeVms {
 /// What is going to happen.
 #[derive(Debug)]
 enum Event {
-    HostDies(InstanceId),
+    HostEnds(InstanceId),
     Process(u64, Step),
     ConnectionsBreak,
+    Turn(InstanceId, Turn),
 }
 
-/// What a command is doing after it has reached its VM.
-#[derive(Debug, PartialEq, Eq)]
-struct Execution {
-    /// How long it takes there.
-    takes: Duration,
-    /// What it answers then.
-    answer: Answer,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Answer {
-    Output(Output),
-    /// 0 if that process has ended by then, else 1.
-    WhetherEnded(u64),
-}
-
-impl Execution {
-    fn at_once(output: Output) -> Self {
-        Self { takes: Duration::ZERO, answer: Answer::Output(output) }
-    }
+/// How a VM changes in the course of its life.
+#[derive(Debug, Clone, Copy)]
+enum Turn {
+    Ssh(Ssh),
+    Broken,
+    DiskFull,
+    Dies,
 }
 
 impl FakeVms {
@@ -157,6 +144,20 @@ impl FakeVms {
         }
     }
 
+    /// From now on nothing new goes wrong and every sshd is as it should be; what is broken, full, stale or
+    /// dead stays so.
+    pub fn stop_faults(&mut self, now: Timestamp) {
+        self.knobs.stop_faults();
+        self.script.clear();
+        self.events.retain(|_, event| !matches!(event, Event::Turn(..)));
+        for (_, until) in &mut self.outages {
+            *until = (*until).min(now);
+        }
+        for host in self.hosts.values_mut() {
+            host.behaviour.ssh = Ssh::Fine;
+        }
+    }
+
     // ------------------------------------------------------------ life and death
 
     /// A VM comes to life. The secret is what its init command writes.
@@ -164,7 +165,7 @@ impl FakeVms {
         let behaviour = self.draw_behaviour(&instance_type, now);
         if self.chance.hits(self.knobs.dies_rate) {
             let lives = self.chance.draw(self.knobs.dies_after);
-            self.schedule(after(now, lives), Event::HostDies(id.clone()));
+            self.schedule(after(now, lives), Event::Turn(id.clone(), Turn::Dies));
         }
         self.history.record(now, VmFact::Made { vm: id.clone() });
         let host = Host {
@@ -176,7 +177,8 @@ impl FakeVms {
             runners: BTreeMap::new(),
             locks: BTreeMap::new(),
         };
-        self.hosts.insert(id, host);
+        self.hosts.insert(id.clone(), host);
+        self.schedule_turns(&id, now);
     }
 
     /// A VM ends, whoever ended it: its processes with it. Does nothing if it is gone already.
@@ -193,7 +195,42 @@ impl FakeVms {
 
     /// A VM will end then, whoever ends it: as [`FakeVms::end`].
     pub fn end_at(&mut self, id: InstanceId, at: Timestamp) {
-        self.schedule(at, Event::HostDies(id));
+        self.schedule(at, Event::HostEnds(id));
+    }
+
+    /// What will go wrong with a new VM in the course of its life.
+    fn schedule_turns(&mut self, id: &InstanceId, now: Timestamp) {
+        for (turn, rate) in
+            [(Turn::Broken, self.knobs.breaks_rate), (Turn::DiskFull, self.knobs.disk_fills_rate)]
+        {
+            if self.chance.hits(rate) {
+                let at = after(now, self.chance.draw(self.knobs.turns_after));
+                self.schedule(at, Event::Turn(id.clone(), turn));
+            }
+        }
+        let Self { knobs, chance, .. } = self;
+        let Some((ssh, _)) = knobs.ssh_rates.iter().find(|(_, rate)| chance.hits(*rate)).copied() else {
+            return;
+        };
+        let from = after(now, chance.draw(knobs.turns_after));
+        let until = knobs.ssh_bad_for.map(|span| after(from, chance.draw(span)));
+        self.schedule(from, Event::Turn(id.clone(), Turn::Ssh(ssh)));
+        if let Some(until) = until {
+            self.schedule(until, Event::Turn(id.clone(), Turn::Ssh(Ssh::Fine)));
+        }
+    }
+
+    fn turn(&mut self, id: &InstanceId, turn: Turn, now: Timestamp) {
+        let Some(host) = self.hosts.get_mut(id) else { return };
+        match turn {
+            Turn::Broken => host.behaviour.broken = true,
+            Turn::DiskFull => host.behaviour.full_disk = true,
+            Turn::Dies => self.end(id, now),
+            Turn::Ssh(ssh) => {
+                host.behaviour.ssh = ssh;
+                self.cut_connection(id);
+            }
+        }
     }
 
     fn draw_behaviour(&mut self, instance_type: &InstanceType, now: Timestamp) -> Behaviour {
@@ -225,9 +262,10 @@ impl FakeVms {
         while let Some(entry) = self.events.first_entry().filter(|entry| entry.key().0 <= now) {
             let ((at, _), event) = entry.remove_entry();
             match event {
-                Event::HostDies(id) => self.end(&id, at),
+                Event::HostEnds(id) => self.end(&id, at),
                 Event::Process(pid, step) => self.step(pid, step, at),
                 Event::ConnectionsBreak => self.break_connections(at),
+                Event::Turn(id, turn) => self.turn(&id, turn, at),
             }
         }
     }
@@ -249,140 +287,6 @@ impl FakeVms {
 
     fn network_is_up(&self, now: Timestamp) -> bool {
         !self.outages.iter().any(|(from, until)| *from <= now && now < *until)
-    }
-
-    // ------------------------------------------------------------ commands
-
-    /// What strikes a command of that kind now, if anything does.
-    fn strike(&mut self, kind: CommandKind) -> Option<CommandFault> {
-        if let Some(position) = self.script.iter().position(|(wanted, _)| *wanted == kind) {
-            return self.script.remove(position).map(|(_, fault)| fault);
-        }
-        let Self { knobs, chance, .. } = self;
-        let faults = [
-            (CommandFault::CutBefore, knobs.cut_before_rate),
-            (CommandFault::CutAfter, knobs.cut_after_rate),
-            (CommandFault::Hang, knobs.hang_rate),
-        ];
-        faults.into_iter().find(|(_, rate)| chance.hits(*rate)).map(|(fault, _)| fault)
-    }
-
-    /// What a command is about, before it is run.
-    fn kind_of(&self, command: &Command) -> CommandKind {
-        match understand(&command.shell) {
-            Asked::List { .. } => CommandKind::List,
-            Asked::Start { .. } => CommandKind::Start,
-            Asked::Kill { .. } => CommandKind::Kill,
-            Asked::Md5sum { .. } => CommandKind::Md5sum,
-            Asked::Install { .. } => CommandKind::Install,
-            Asked::ReadSecret => CommandKind::ReadSecret,
-            Asked::Other { text } if text == self.knobs.boot_probe || text.is_empty() || text == "true" => {
-                CommandKind::BootProbe
-            }
-            Asked::Other { .. } => CommandKind::Unknown,
-        }
-    }
-
-    /// Runs a command on a VM; `None` if there is no such VM any more.
-    fn execute(&mut self, id: &InstanceId, command: &Command, now: Timestamp) -> Option<Execution> {
-        self.advance(now);
-        self.history.count_command(self.kind_of(command));
-        let host = self.hosts.get_mut(id)?;
-        host.expire_locks(now);
-        Some(match understand(&command.shell) {
-            Asked::List { runner } => {
-                Execution::at_once(host.missing(&runner).unwrap_or_else(|| host.list(now)))
-            }
-            Asked::Md5sum { path } => Execution::at_once(host.md5sum(&path)),
-            Asked::Install { path, md5 } => Execution::at_once(host.install(path, md5, &command.stdin)),
-            Asked::ReadSecret => Execution::at_once(host.read_secret(now)),
-            Asked::Start { runner, container, stdin_config } => {
-                self.start(id, &runner, container, stdin_config.then_some(&command.stdin), now)
-            }
-            Asked::Kill { runner, signal, container } => self.kill(id, &runner, signal, container, now),
-            Asked::Other { text } => match host.boot_probe(&text, &self.knobs.boot_probe, now) {
-                Some(output) => Execution::at_once(output),
-                None => {
-                    let shell = command.shell.clone();
-                    self.history.record(now, VmFact::NotUnderstood { vm: id.clone(), shell });
-                    Execution::at_once(failed(127, &format!("sh: {text}: command not found")))
-                }
-            },
-        })
-    }
-
-    /// `RUNNER --detach`: the process lives from now on, and is listed once it is detached.
-    fn start(
-        &mut self,
-        id: &InstanceId,
-        runner: &str,
-        container: ContainerUuid,
-        stdin: Option<&bytes::Bytes>,
-        now: Timestamp,
-    ) -> Execution {
-        let Some(host) = self.hosts.get(id) else { return Execution::at_once(failed(255, "no such VM")) };
-        let refusal = host.missing(runner).or_else(|| refuse_start(host, container, stdin));
-        if let Some(output) = refusal {
-            let status = output.status;
-            self.history.record(now, VmFact::StartFailed { vm: id.clone(), container, status });
-            return Execution::at_once(output);
-        }
-        let takes = self.chance.draw(self.knobs.detach);
-        let pid = self.begin_process(id, container, after(now, takes), now);
-        let output = succeeded(&format!("{{\"UUID\":\"{container}\",\"PID\":{pid}}}\n"));
-        Execution { takes, answer: Answer::Output(output) }
-    }
-
-    /// `RUNNER --kill`: signals once, then waits up to 1 s for the process to end.
-    fn kill(
-        &mut self,
-        id: &InstanceId,
-        runner: &str,
-        signal: u8,
-        container: ContainerUuid,
-        now: Timestamp,
-    ) -> Execution {
-        let host = self.hosts.get(id);
-        if let Some(output) = host.and_then(|host| host.missing(runner)) {
-            return Execution::at_once(output);
-        }
-        let lock = host.and_then(|host| host.locks.get(&container)).copied();
-        let Some(Lock::Process { pid, .. }) = lock else {
-            return Execution::at_once(succeeded(""));
-        };
-        self.history.record(now, VmFact::Signalled { vm: id.clone(), container, signal });
-        let longest = Duration::from_secs(1);
-        let ends_at = self.signal(pid, signal, now);
-        let takes = ends_at.map_or(longest, |at| since(at, now).min(longest));
-        Execution { takes, answer: Answer::WhetherEnded(pid) }
-    }
-
-    fn finish(&mut self, answer: Answer, now: Timestamp) -> Output {
-        match answer {
-            Answer::Output(output) => output,
-            Answer::WhetherEnded(pid) => {
-                self.advance(now);
-                match self.processes.get(&pid) {
-                    None => succeeded(""),
-                    Some(process) => failed(1, &format!("{}: still alive", process.container)),
-                }
-            }
-        }
-    }
-}
-
-/// Why a VM does not start that, if it does not.
-fn refuse_start(host: &Host, container: ContainerUuid, stdin: Option<&bytes::Bytes>) -> Option<Output> {
-    let config_is_json =
-        |stdin: &bytes::Bytes| serde_json::from_slice::<serde::de::IgnoredAny>(stdin).is_ok();
-    if host.behaviour.full_disk {
-        Some(failed(1, "crunch-run: open lock file: no space left on device"))
-    } else if host.locks.contains_key(&container) {
-        Some(failed(1, &format!("crunch-run: {container}: lock is held: resource temporarily unavailable")))
-    } else if !stdin.is_none_or(config_is_json) {
-        Some(failed(1, "crunch-run: decode stdin: not JSON"))
-    } else {
-        None
     }
 }
 

@@ -1,6 +1,7 @@
 //! VMs and their processes, as a dispatcher meets them over SSH.
 
 use dispatch_core::container::ContainerState;
+use dispatch_core::id::ContainerUuid;
 use dispatch_core::ports::{ArvadosApi, CloudDriver, ExecErrorKind, Executor, ExecutorFactory, Target};
 use dispatch_core::secret::Secret;
 
@@ -468,6 +469,49 @@ async fn an_idle_connection_is_found_dead_in_a_long_outage() {
     world.vms.borrow_mut().cut_network(clock::now(), Timestamp::MAX);
     tokio::join!(shell.broken(), world.pass(100));
     assert!(began.elapsed() >= KEEPALIVE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vm_may_turn_bad_in_the_course_of_its_life_and_recover() {
+    let knobs = VmKnobs {
+        ssh_rates: vec![(Ssh::Refused, 1.0)],
+        ssh_bad_for: Some(Span::seconds(30)),
+        breaks_rate: 1.0,
+        disk_fills_rate: 1.0,
+        turns_after: Span::seconds(100),
+        ..VmKnobs::default()
+    };
+    let world = World::new(knobs);
+    let (_, shell) = world.booted_vm("a").await;
+    assert_eq!(list(&shell).await, "");
+    world.pass(50).await;
+    assert_eq!(run(&shell, "true").await, Err(ExecErrorKind::Refused));
+    world.pass(30).await;
+    assert_eq!(list(&shell).await, "broken\n");
+    let uuid = world.locked(ContainerSpec::default()).await;
+    assert_eq!(start(&shell, uuid).await, Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_faults_stop_nothing_new_goes_wrong() {
+    let world = World::new(VmKnobs {
+        dies_rate: 1.0,
+        hang_rate: 1.0,
+        never_boots_rate: 1.0,
+        breaks_rate: 1.0,
+        ssh_rates: vec![(Ssh::Hanging, 1.0)],
+        ..VmKnobs::default()
+    });
+    let (id, shell) = world.vm("a");
+    world.vms.borrow_mut().cut_network(clock::now(), Timestamp::MAX);
+    world.pass(15).await;
+    world.vms.borrow_mut().stop_faults(clock::now());
+    assert_eq!(run(&shell, "true").await.unwrap().0, 0);
+    world.pass(100_000).await;
+    assert!(world.vms.borrow().host(&id).is_some());
+    assert_eq!(list(&shell).await, "");
+    let (_, next) = world.booted_vm("b").await;
+    assert_eq!(run(&next, "systemctl is-system-running").await.unwrap().0, 0);
 }
 
 // ---------------------------------------------------------------- the whole world
