@@ -1,6 +1,7 @@
 //! The API's rules, as sentences.
 
 use dispatch_core::time::after;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -232,4 +233,77 @@ fn running_containers_are_counted() {
     site.put(ROOT_TOKEN, json!({ "state": "Complete", "exit_code": 3 })).unwrap();
     assert_eq!(site.arvados.running(), 0);
     assert!(site.arvados.all_final());
+}
+
+// ---------------------------------------------------------------- whatever is called, in whatever order
+
+/// One call, by anybody, on one of a few containers.
+#[derive(Debug, Clone)]
+enum Step {
+    Lock,
+    Unlock,
+    Put(ContainerState),
+    Prioritise(i64),
+    Delete,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    use ContainerState::{Cancelled, Complete, Locked, Queued, Running};
+    let states = proptest::sample::select(vec![Queued, Locked, Running, Complete, Cancelled]);
+    prop_oneof![
+        6 => Just(Step::Lock),
+        5 => Just(Step::Unlock),
+        6 => states.prop_map(Step::Put),
+        1 => (-1..3i64).prop_map(Step::Prioritise),
+        1 => Just(Step::Delete),
+    ]
+}
+
+fn take_step(arvados: &mut FakeArvados, which: usize, token: &str, step: Step) {
+    let caller = arvados.authenticate(token, Origin::Dispatcher).unwrap();
+    let Some(uuid) = arvados.containers().map(|it| it.uuid).nth(which) else { return };
+    // Refusals are part of the story.
+    match step {
+        Step::Lock => drop(arvados.lock(uuid, caller, epoch())),
+        Step::Unlock => drop(arvados.unlock(uuid, caller, epoch())),
+        Step::Put(state) => {
+            let changes = Changes { state: Some(state), ..Changes::default() };
+            drop(arvados.update(uuid, &changes, caller, epoch()));
+        }
+        Step::Prioritise(priority) => arvados.set_priority(uuid, priority, epoch()),
+        Step::Delete => arvados.delete(uuid, epoch()),
+    }
+}
+
+fn check_record(arvados: &FakeArvados, it: &Container) {
+    let owned = matches!(it.state, ContainerState::Locked | ContainerState::Running);
+    assert_eq!(it.locked_by.is_some(), owned, "{it:?}");
+    assert_eq!(it.auth_uuid.is_some(), owned, "{it:?}");
+    assert_eq!(it.finished_at.is_some(), it.state.is_final(), "{it:?}");
+    assert_eq!(it.lock_count, arvados.history().tally(it.uuid).locks, "{it:?}");
+    assert!(it.lock_count <= arvados.settings.max_dispatch_attempts, "{it:?}");
+    let request = arvados.request_of(it.uuid).unwrap();
+    assert!(request.attempts.len() <= request.max_attempts as usize);
+}
+
+proptest! {
+    #[test]
+    fn records_stay_consistent_whatever_is_called(
+        steps in proptest::collection::vec((0..5usize, 0..3usize, step()), 0..120),
+    ) {
+        let settings = Settings { max_dispatch_attempts: 3, ..Settings::default() };
+        let mut arvados = FakeArvados::new(1, settings);
+        for _ in 0..3 {
+            let submission = Submission { max_attempts: 2, ..Submission::of(ContainerSpec::default()) };
+            arvados.submit(submission, epoch());
+        }
+        for (which, token, step) in steps {
+            take_step(&mut arvados, which, [ROOT_TOKEN, OTHER_DISPATCHER_TOKEN, USER_TOKEN][token], step);
+            for it in arvados.containers() {
+                check_record(&arvados, it);
+            }
+            let running = arvados.containers().filter(|it| it.state == ContainerState::Running).count();
+            assert_eq!(arvados.running(), running);
+        }
+    }
 }

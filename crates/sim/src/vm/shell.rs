@@ -54,6 +54,12 @@ pub enum Asked {
 pub fn understand(shell: &str) -> Asked {
     let words = words(shell);
     let words = without_wrappers(&words);
+    if let [program, flag, text] = words
+        && flag == "-c"
+        && matches!(program.rsplit('/').next(), Some("sh" | "bash"))
+    {
+        return understand(text);
+    }
     let has = |flag: &str| words.iter().any(|word| word == flag);
     let runner = || words.first().cloned().unwrap_or_default();
     let other = || Asked::Other { text: words.join(" ") };
@@ -197,6 +203,7 @@ mod tests {
         for text in [
             format!("{deployed} --list"),
             format!("sudo timeout -k 1 30 '{deployed}' --list"),
+            format!("sudo timeout -k 1 30 /bin/sh -c \"exec '{deployed}' --list\""),
             format!("CRUNCH_RUN_LOCKDIR=/x 'A=b c' env B=\"d e\" {deployed} --list --stdin-prices"),
         ] {
             assert_eq!(understand(&text), Asked::List { runner: deployed.clone() }, "{text}");
