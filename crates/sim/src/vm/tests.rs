@@ -174,6 +174,17 @@ async fn a_wrong_secret_no_secret_and_an_empty_one_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_empty_secret_is_not_equal_to_an_empty_secret() {
+    let world = World::new(VmKnobs::default());
+    let small = samples::instance_type("small", 2);
+    let init = samples::order(&small, "set", "").init_command;
+    world.vms.borrow_mut().make(InstanceId::new("a").unwrap(), small, &init, clock::now());
+    world.pass(60).await;
+    let shell = world.shell(&Target { secret: Some(Secret::new("")), ..target("a") });
+    assert_eq!(run(&shell, "true").await, Err(ExecErrorKind::Verification));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_an_address_nothing_is_tried_and_a_new_target_is_used() {
     let world = World::new(VmKnobs::default());
     world.booted_vm("a").await;
