@@ -1,0 +1,62 @@
+//! The one place where this crate asks what time it is.
+//!
+//! The simulated world begins on 2026-01-01T00:00:00Z at the moment [`begin`] is called and goes on as tokio's
+//! clock does, paused or not. The dispatcher under test must be given this very function as its clock.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use dispatch_core::time::{Timestamp, after};
+use tokio::time::Instant;
+
+/// 2026-01-01T00:00:00Z: when every simulated world begins.
+pub const EPOCH_SECOND: i64 = 1_767_225_600;
+
+thread_local! {
+    static ANCHOR: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// When every simulated world begins.
+pub fn epoch() -> Timestamp {
+    Timestamp::from_second(EPOCH_SECOND).expect("a constant within range")
+}
+
+/// Sets this thread's clock to the epoch. Each run calls it once, first of all: a paused runtime starts at
+/// whatever the machine's clock says, and histories must not depend on that.
+pub fn begin() {
+    ANCHOR.set(Some(Instant::now()));
+}
+
+/// What time it is in this thread's world; calls [`begin`] if nobody has.
+pub fn now() -> Timestamp {
+    if ANCHOR.get().is_none() {
+        begin();
+    }
+    let anchor = ANCHOR.get().expect("set just above");
+    after(epoch(), Instant::now().duration_since(anchor))
+}
+
+/// Waits until that time, or not at all if it has passed.
+pub async fn sleep_until(at: Timestamp) {
+    let left = dispatch_core::time::since(at, now());
+    if left > Duration::ZERO {
+        tokio::time::sleep(left).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_starts_at_the_epoch_and_follows_paused_time() {
+        begin();
+        assert_eq!(now(), epoch());
+        tokio::time::sleep(Duration::from_secs(90)).await;
+        assert_eq!(now(), after(epoch(), Duration::from_secs(90)));
+        sleep_until(after(epoch(), Duration::from_secs(100))).await;
+        assert_eq!(now(), after(epoch(), Duration::from_secs(100)));
+        sleep_until(epoch()).await;
+        assert_eq!(now(), after(epoch(), Duration::from_secs(100)));
+    }
+}

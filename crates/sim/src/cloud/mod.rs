@@ -1,0 +1,180 @@
+//! The simulated cloud: VMs as an account has them, and the driver's calls that make, list, tag and end them.
+//!
+//! ```text
+//!   SimCloud (driver: virtual time, half of a call's duration before its effect, half after)
+//!      └→ FakeCloud ── knobs: faults, quotas, capacity, lag ── history
+//!             └→ FakeVms: a VM comes to life, or ends
+//! ```
+//!
+//! A VM is known here for ever; what a listing shows of it depends on the time.
+
+mod calls;
+mod driver;
+pub mod knobs;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dispatch_core::id::{InstanceId, ProviderType};
+use dispatch_core::instance::{Instance, InstanceType, Tags};
+use dispatch_core::ports::{CloudErrorKind, CreateOrder};
+use dispatch_core::secret::Secret;
+use dispatch_core::time::{Timestamp, since};
+
+use crate::chance::Chance;
+use crate::vm::FakeVms;
+pub use driver::SimCloud;
+use knobs::{CloudCall, CloudFault, CloudKnobs};
+
+/// A VM, from its making to beyond its end.
+#[derive(Debug, Clone)]
+pub struct CloudVm {
+    /// Which.
+    pub id: InstanceId,
+    /// As what it was ordered.
+    pub instance_type: Arc<InstanceType>,
+    /// Its tags now.
+    pub tags: Tags,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// When its end was first asked for, and acknowledged or not, came into effect.
+    pub destroyed_at: Option<Timestamp>,
+    /// When it ends, or was taken away: from then on it costs nothing.
+    pub ends_at: Option<Timestamp>,
+    secret: Secret,
+    address: String,
+    listed_from: Timestamp,
+    address_from: Timestamp,
+    unlisted_from: Option<Timestamp>,
+    old_tags: Option<(Tags, Timestamp)>,
+}
+
+impl CloudVm {
+    /// Whether it exists (and costs).
+    pub fn exists(&self, now: Timestamp) -> bool {
+        self.ends_at.is_none_or(|end| now < end)
+    }
+
+    fn is_listed(&self, now: Timestamp) -> bool {
+        self.listed_from <= now && self.unlisted_from.is_none_or(|gone| now < gone)
+    }
+
+    fn shown_tags(&self, now: Timestamp) -> &Tags {
+        match &self.old_tags {
+            Some((tags, until)) if now < *until => tags,
+            Some(_) | None => &self.tags,
+        }
+    }
+
+    fn shown(&self, now: Timestamp) -> Instance {
+        Instance {
+            id: self.id.clone(),
+            provider_type: self.instance_type.provider_type.clone(),
+            address: if self.address_from <= now { self.address.clone() } else { String::new() },
+            tags: self.shown_tags(now).clone(),
+            price_history: Vec::new(),
+        }
+    }
+}
+
+/// One call and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloudEntry {
+    /// When it took effect, or was refused.
+    pub at: Timestamp,
+    /// What kind of call.
+    pub call: CloudCall,
+    /// Which VM it was about, or made.
+    pub vm: Option<InstanceId>,
+    /// What the caller was told.
+    pub error: Option<CloudErrorKind>,
+    /// What struck it.
+    pub fault: Option<CloudFault>,
+    /// How many VMs existed after it.
+    pub existing: usize,
+}
+
+/// The simulated cloud.
+#[derive(Debug)]
+pub struct FakeCloud {
+    /// How it behaves; may be changed at any time.
+    pub knobs: CloudKnobs,
+    chance: Chance,
+    vms: BTreeMap<InstanceId, CloudVm>,
+    hosts: Option<Rc<RefCell<FakeVms>>>,
+    history: Vec<CloudEntry>,
+    omit_next: BTreeMap<InstanceId, u32>,
+}
+
+impl FakeCloud {
+    /// An empty account. Its VMs live in `hosts`; without, they are only listed.
+    pub fn new(seed: u64, knobs: CloudKnobs, hosts: Option<Rc<RefCell<FakeVms>>>) -> Self {
+        Self {
+            knobs,
+            chance: Chance::new(seed, 4),
+            vms: BTreeMap::new(),
+            hosts,
+            history: Vec::new(),
+            omit_next: BTreeMap::new(),
+        }
+    }
+
+    // ------------------------------------------------------------ looking in, and interfering
+
+    /// All VMs ever made, by id.
+    pub fn vms(&self) -> impl Iterator<Item = &CloudVm> {
+        self.vms.values()
+    }
+
+    /// One VM, whether it still exists or not.
+    pub fn vm(&self, id: &InstanceId) -> Option<&CloudVm> {
+        self.vms.get(id)
+    }
+
+    /// How many VMs exist.
+    pub fn existing(&self, now: Timestamp) -> usize {
+        self.vms.values().filter(|vm| vm.exists(now)).count()
+    }
+
+    /// Every call, in order.
+    pub fn history(&self) -> &[CloudEntry] {
+        &self.history
+    }
+
+    /// The most calls in any stretch of that length that begins with a call.
+    pub fn most_calls_within(&self, length: Duration) -> usize {
+        let within = |first: usize| {
+            let from = self.history[first].at;
+            self.history[first..].iter().take_while(|it| since(it.at, from) < length).count()
+        };
+        (0..self.history.len()).map(within).max().unwrap_or(0)
+    }
+
+    /// The next `times` listings leave that VM out.
+    pub fn omit_next(&mut self, id: &InstanceId, times: u32) {
+        self.omit_next.insert(id.clone(), times);
+    }
+
+    /// The cloud takes a VM away, at once.
+    pub fn take_away(&mut self, id: &InstanceId, now: Timestamp) {
+        self.end_vm(id, now, now);
+    }
+
+    /// A VM that somebody else made: another dispatcher, or an operator.
+    pub fn adopt(&mut self, order: &CreateOrder, now: Timestamp) -> Instance {
+        let id = self.make(order, now);
+        self.vms[&id].shown(now)
+    }
+}
+
+/// Leading letters, in lower case: types that share them share a quota.
+fn quota_group(provider_type: &ProviderType) -> String {
+    let letters = provider_type.as_str().chars().take_while(char::is_ascii_alphabetic);
+    letters.collect::<String>().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests;

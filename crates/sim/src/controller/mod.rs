@@ -1,0 +1,384 @@
+//! The simulated controller: containers and the API that dispatchers, crunch-run and users change them by.
+//!
+//! ```text
+//!   http (real sockets) ──→ wire (paths, forms, JSON) ──┐
+//!   port (virtual time) ────────────────────────────────┴→ FakeArvados ── state: one record, its transitions
+//!                                                            │   │   └─── filters, records: lists, select, JSON
+//!                                                            │   └─────── faults: what strikes a call
+//!                                                            └─────────── facts: what happened
+//! ```
+//!
+//! It owns the records, and never asks for the time: each call says when it is.
+
+pub mod errors;
+pub mod facts;
+pub mod faults;
+pub mod filters;
+pub mod http;
+pub mod port;
+pub mod records;
+mod site;
+pub mod state;
+pub mod wire;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dispatch_core::container::ContainerState;
+use dispatch_core::id::{ContainerUuid, TokenUuid};
+use dispatch_core::time::Timestamp;
+
+use crate::chance::Chance;
+use errors::Refusal;
+use facts::{Fact, History, Origin};
+use faults::{CallKind, Fate, Faults};
+use filters::ListQuery;
+pub use site::{
+    Caller, ContainerRequest, OTHER_DISPATCHER_TOKEN, ROOT_TOKEN, Settings, Submission, Token, USER_TOKEN,
+};
+use state::{Change, Changes, Container, ContainerSpec};
+
+/// One page of a list.
+#[derive(Debug)]
+pub struct Listed<'a> {
+    /// The items, in order.
+    pub items: Vec<&'a Container>,
+    /// How many match in all.
+    pub available: usize,
+    /// The limit that was applied.
+    pub limit: usize,
+}
+
+/// The simulated controller.
+#[derive(Debug)]
+pub struct FakeArvados {
+    /// How the site is set up; may be changed at any time.
+    pub settings: Settings,
+    /// What goes wrong; may be changed at any time.
+    pub faults: Faults,
+    chance: Chance,
+    tokens: Vec<Token>,
+    containers: BTreeMap<ContainerUuid, Container>,
+    requests: BTreeMap<String, ContainerRequest>,
+    running: usize,
+    history: History,
+}
+
+impl FakeArvados {
+    /// An empty site with its three tokens.
+    pub fn new(seed: u64, settings: Settings) -> Self {
+        let token = |secret: &str, tail: &str, admin| {
+            let uuid = format!("{}-gj3su-{tail}", settings.cluster);
+            let uuid = uuid.parse().expect("a cluster prefix has five of 0-9a-z");
+            Token { secret: secret.to_owned(), uuid, admin }
+        };
+        let tokens = vec![
+            token(&settings.root_token, "000000000000000", true),
+            token(OTHER_DISPATCHER_TOKEN, "otherdispatcher", true),
+            token(USER_TOKEN, "000000000000usr", false),
+        ];
+        Self {
+            settings,
+            faults: Faults::default(),
+            chance: Chance::new(seed, 1),
+            tokens,
+            containers: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            running: 0,
+            history: History::default(),
+        }
+    }
+
+    // ------------------------------------------------------------ looking in from outside
+
+    /// What happened so far.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// All records, by uuid.
+    pub fn containers(&self) -> impl Iterator<Item = &Container> {
+        self.containers.values()
+    }
+
+    /// One record.
+    pub fn container(&self, uuid: ContainerUuid) -> Option<&Container> {
+        self.containers.get(&uuid)
+    }
+
+    /// The request that a container is an attempt of.
+    pub fn request_of(&self, uuid: ContainerUuid) -> Option<&ContainerRequest> {
+        self.requests.get(&self.containers.get(&uuid)?.request)
+    }
+
+    /// How many containers are Running.
+    pub fn running(&self) -> usize {
+        self.running
+    }
+
+    /// Whether every record is final.
+    pub fn all_final(&self) -> bool {
+        self.containers.values().all(|container| container.state.is_final())
+    }
+
+    /// The lock owner id of the root token.
+    pub fn root_uuid(&self) -> TokenUuid {
+        self.tokens[0].uuid
+    }
+
+    /// Accepts one more token.
+    pub fn add_token(&mut self, token: Token) {
+        self.tokens.push(token);
+    }
+
+    // ------------------------------------------------------------ what users and operators do
+
+    /// Makes a request and its first container.
+    pub fn submit(&mut self, submission: Submission, now: Timestamp) -> ContainerUuid {
+        let request = format!("{}-xvhdp-{}", self.settings.cluster, self.chance.uuid_tail());
+        let Submission { spec, priority, max_attempts } = submission;
+        let attempts = Vec::new();
+        self.requests.insert(request.clone(), ContainerRequest { max_attempts, priority, attempts });
+        self.make_container(request, Arc::new(spec), now)
+    }
+
+    /// Takes a record as it is: a fixture, or what an earlier server left behind.
+    pub fn insert(&mut self, container: Container) {
+        self.running += usize::from(container.state == ContainerState::Running);
+        let request = self.requests.entry(container.request.clone()).or_insert(ContainerRequest {
+            max_attempts: 1,
+            priority: container.priority,
+            attempts: Vec::new(),
+        });
+        request.attempts.push(container.uuid);
+        let replaced = self.containers.insert(container.uuid, container);
+        self.running -= usize::from(replaced.is_some_and(|it| it.state == ContainerState::Running));
+    }
+
+    /// A user cancels: the priority falls to 0, the state stays.
+    pub fn cancel_by_user(&mut self, uuid: ContainerUuid, now: Timestamp) {
+        self.set_priority(uuid, 0, now);
+    }
+
+    /// A user changes the priority.
+    pub fn set_priority(&mut self, uuid: ContainerUuid, priority: i64, now: Timestamp) {
+        let Some(container) = self.containers.get_mut(&uuid) else { return };
+        let from = std::mem::replace(&mut container.priority, priority);
+        container.modified_at = now;
+        if let Some(request) = self.requests.get_mut(&container.request) {
+            request.priority = priority;
+        }
+        if from != priority {
+            self.history.record(now, Fact::Prioritised { uuid, from, to: priority });
+        }
+    }
+
+    /// The record vanishes from the database.
+    pub fn delete(&mut self, uuid: ContainerUuid, now: Timestamp) {
+        if let Some(gone) = self.containers.remove(&uuid) {
+            self.running -= usize::from(gone.state == ContainerState::Running);
+            self.history.record(now, Fact::Deleted { uuid });
+        }
+    }
+
+    /// Lets one attribute of a record render as something else from now on, whatever it is: poison.
+    pub fn poison(&mut self, uuid: ContainerUuid, attribute: &str, value: serde_json::Value) {
+        if let Some(container) = self.containers.get_mut(&uuid) {
+            container.overrides.insert(attribute.to_owned(), value);
+        }
+    }
+
+    /// Takes the poison out of a record again.
+    pub fn cure(&mut self, uuid: ContainerUuid) {
+        if let Some(container) = self.containers.get_mut(&uuid) {
+            container.overrides.clear();
+        }
+    }
+
+    // ------------------------------------------------------------ the API
+
+    /// What becomes of a call that arrives now; the caller (wire or port) makes it happen.
+    pub fn admit(&mut self, call: CallKind, now: Timestamp) -> Fate {
+        let fate = self.faults.fate(call, self.running, now, &mut self.chance);
+        if let Some(fault) = fate.fault {
+            self.history.record(now, Fact::Struck { call, fault });
+        }
+        fate
+    }
+
+    /// Notes an answer; status 0 = none was given.
+    pub fn count_call(&mut self, call: CallKind, status: u16) {
+        self.history.count_call(call, status);
+    }
+
+    /// Who has that token: a bare secret, or `v2/UUID/SECRET`.
+    ///
+    /// # Errors
+    /// [`Refusal::NotLoggedIn`].
+    pub fn authenticate(&self, token: &str, origin: Origin) -> Result<Caller, Refusal> {
+        let known = |it: &&Token| match token.strip_prefix("v2/").and_then(|rest| rest.split_once('/')) {
+            Some((uuid, secret)) => it.uuid.as_str() == uuid && it.secret == secret,
+            None => it.secret == token,
+        };
+        let found = self.tokens.iter().find(known).ok_or(Refusal::NotLoggedIn)?;
+        Ok(Caller { token: found.uuid, admin: found.admin, origin })
+    }
+
+    /// One record.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn show(&self, uuid: ContainerUuid) -> Result<&Container, Refusal> {
+        self.containers.get(&uuid).ok_or(Refusal::NotFound)
+    }
+
+    /// One page of records: capped, and cut short if the settings say so.
+    pub fn list(&self, query: &ListQuery) -> Listed<'_> {
+        let mut matching: Vec<&Container> = self.containers.values().filter(|it| query.matches(it)).collect();
+        query.sort(&mut matching);
+        let available = matching.len();
+        let limit = query.limit.min(self.settings.max_items_per_response);
+        let most = limit.min(self.settings.page_items.unwrap_or(usize::MAX));
+        let mut items: Vec<_> = matching.into_iter().skip(query.offset).take(most).collect();
+        items.truncate(self.within_byte_budget(&items, query));
+        Listed { items, available, limit }
+    }
+
+    /// How many of the items the byte budget admits: one at least.
+    fn within_byte_budget(&self, items: &[&Container], query: &ListQuery) -> usize {
+        /// About what the small columns of a record take.
+        const SMALL_COLUMNS: usize = 600;
+        let Some(budget) = self.settings.page_bytes else { return items.len() };
+        let with_mounts =
+            query.select.as_ref().is_none_or(|selected| selected.iter().any(|it| it == "mounts"));
+        let size = |item: &Container| {
+            let mounts = if with_mounts { mounts_size(item) } else { 0 };
+            SMALL_COLUMNS + mounts
+        };
+        let mut used = 0;
+        let fitting = items.iter().take_while(|item| {
+            used += size(item);
+            used <= budget
+        });
+        fitting.count().max(1).min(items.len())
+    }
+
+    /// Queued → Locked by the caller.
+    ///
+    /// # Errors
+    /// 403, 404, 422 as page 1 has them.
+    pub fn lock(
+        &mut self,
+        uuid: ContainerUuid,
+        caller: Caller,
+        now: Timestamp,
+    ) -> Result<&Container, Refusal> {
+        self.change(uuid, CallKind::Lock, caller, now, Container::lock)
+    }
+
+    /// Locked by the caller → Queued, or Cancelled if it was locked too often.
+    ///
+    /// # Errors
+    /// 403, 404, 422 as page 1 has them.
+    pub fn unlock(
+        &mut self,
+        uuid: ContainerUuid,
+        caller: Caller,
+        now: Timestamp,
+    ) -> Result<&Container, Refusal> {
+        self.change(uuid, CallKind::Unlock, caller, now, Container::unlock)
+    }
+
+    /// Changes attributes, the state among them.
+    ///
+    /// # Errors
+    /// 403, 404, 422 as page 1 has them.
+    pub fn update(
+        &mut self,
+        uuid: ContainerUuid,
+        changes: &Changes,
+        caller: Caller,
+        now: Timestamp,
+    ) -> Result<&Container, Refusal> {
+        self.change(uuid, CallKind::Update, caller, now, |container, change| {
+            container.update(changes, change)
+        })
+    }
+
+    fn change(
+        &mut self,
+        uuid: ContainerUuid,
+        call: CallKind,
+        caller: Caller,
+        now: Timestamp,
+        apply: impl FnOnce(&mut Container, &Change) -> Result<(), Refusal>,
+    ) -> Result<&Container, Refusal> {
+        let result = self.try_change(uuid, call, caller, now, apply);
+        if let Err(refusal) = result {
+            let status = refusal.status();
+            self.history.record(now, Fact::Refused { uuid, call, status, origin: caller.origin });
+            return Err(refusal);
+        }
+        self.show(uuid)
+    }
+
+    fn try_change(
+        &mut self,
+        uuid: ContainerUuid,
+        call: CallKind,
+        caller: Caller,
+        now: Timestamp,
+        apply: impl FnOnce(&mut Container, &Change) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        if !caller.admin {
+            return Err(Refusal::NotAdmin);
+        }
+        let auth = format!("{}-gj3su-{}", self.settings.cluster, self.chance.uuid_tail());
+        let auth = auth.parse().expect("built from valid parts");
+        let change =
+            Change { by: caller.token, auth, max_attempts: self.settings.max_dispatch_attempts, now };
+        let container = self.containers.get_mut(&uuid).ok_or(Refusal::NotFound)?;
+        let from = container.state;
+        apply(container, &change)?;
+        let to = container.state;
+        if from != to {
+            let (by, origin) = (caller.token, caller.origin);
+            self.history.record(now, Fact::Changed { uuid, from, to, call, by, origin });
+            self.running += usize::from(to == ContainerState::Running);
+            self.running -= usize::from(from == ContainerState::Running);
+            self.follow_up(uuid, now);
+        }
+        Ok(())
+    }
+
+    /// A Cancelled container whose request has attempts left is followed by a new one.
+    fn follow_up(&mut self, uuid: ContainerUuid, now: Timestamp) {
+        let Some(container) = self.containers.get(&uuid) else { return };
+        let Some(request) = self.requests.get(&container.request) else { return };
+        let cancelled = container.state == ContainerState::Cancelled;
+        let attempts_left = request.attempts.len() < request.max_attempts as usize;
+        let is_latest = request.attempts.last() == Some(&uuid);
+        if cancelled && request.priority > 0 && attempts_left && is_latest {
+            self.make_container(container.request.clone(), container.spec.clone(), now);
+        }
+    }
+
+    fn make_container(&mut self, request: String, spec: Arc<ContainerSpec>, now: Timestamp) -> ContainerUuid {
+        let uuid = format!("{}-dz642-{}", self.settings.cluster, self.chance.uuid_tail());
+        let uuid: ContainerUuid = uuid.parse().expect("built from valid parts");
+        let entry = self.requests.get_mut(&request).expect("the caller has it from there or just put it in");
+        entry.attempts.push(uuid);
+        let attempt = entry.attempts.len() as u32;
+        let container = Container::new(uuid, request.clone(), spec, entry.priority, now);
+        self.containers.insert(uuid, Container { attempt, ..container });
+        self.history.record(now, Fact::Submitted { uuid, request, attempt });
+        uuid
+    }
+}
+
+fn mounts_size(container: &Container) -> usize {
+    serde_json::to_vec(&container.spec.mounts).map_or(0, |bytes| bytes.len())
+}
+
+#[cfg(test)]
+mod tests;

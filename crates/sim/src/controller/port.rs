@@ -1,0 +1,393 @@
+//! The simulated controller behind the dispatcher's port, in virtual time.
+//!
+//! The same methods of [`FakeArvados`] as over HTTP, without the detour over JSON: half of the latency before
+//! the call takes effect, the other half and the faults' slowness after it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dispatch_core::container::{MountNeeds, Record, Standing};
+use dispatch_core::id::{ContainerUuid, TokenUuid};
+use dispatch_core::ports::{ApiError, ApiErrorKind, ArvadosApi, ListQuestion, Page, Undecodable};
+use dispatch_core::time::Timestamp;
+use serde_json::{Value, json};
+
+use super::errors::Refusal;
+use super::facts::Origin;
+use super::faults::{CallKind, Fault};
+use super::filters::{Filter, ListQuery, SortBy};
+use super::state::{Changes, Container};
+use super::{Caller, FakeArvados};
+use crate::chance::{Chance, Span};
+use crate::clock;
+
+/// What all polls select (page 1 of the specification).
+const POLLED: [&str; 8] = [
+    "uuid",
+    "state",
+    "priority",
+    "locked_by_uuid",
+    "runtime_constraints",
+    "container_image",
+    "scheduling_parameters",
+    "created_at",
+];
+
+/// The simulated controller as a dispatcher, or a crunch-run, sees it.
+pub struct SimApi {
+    arvados: Rc<RefCell<FakeArvados>>,
+    token: String,
+    origin: Origin,
+    latency: Cell<Span>,
+    deadline: Cell<Duration>,
+    chance: RefCell<Chance>,
+    calls: Cell<u64>,
+}
+
+impl SimApi {
+    /// A client with that token; 20 ms a call, and a deadline of 5 min.
+    pub fn new(arvados: Rc<RefCell<FakeArvados>>, token: &str, origin: Origin, seed: u64) -> Self {
+        Self {
+            arvados,
+            token: token.to_owned(),
+            origin,
+            latency: Cell::new(Span::millis(20)),
+            deadline: Cell::new(Duration::from_secs(300)),
+            chance: RefCell::new(Chance::new(seed, 2)),
+            calls: Cell::new(0),
+        }
+    }
+
+    /// How long a call takes when nothing is wrong.
+    pub fn set_latency(&self, latency: Span) {
+        self.latency.set(latency);
+    }
+
+    /// After which time the client gives up.
+    pub fn set_deadline(&self, deadline: Duration) {
+        self.deadline.set(deadline);
+    }
+
+    /// The state behind it.
+    pub fn arvados(&self) -> &Rc<RefCell<FakeArvados>> {
+        &self.arvados
+    }
+
+    async fn call<T>(
+        &self,
+        kind: CallKind,
+        execute: impl FnOnce(&mut FakeArvados, Caller, Timestamp) -> Result<T, Refusal>,
+    ) -> Result<(T, Option<Fault>), ApiError> {
+        let request_id = self.next_request_id();
+        let half = self.chance.borrow_mut().draw(self.latency.get()) / 2;
+        tokio::time::sleep(half).await;
+        let (result, delay) = self.execute_now(kind, execute);
+        let left = self.deadline.get().saturating_sub(half);
+        if half + delay > left {
+            tokio::time::sleep(left).await;
+            return Err(failure(Failure::Timeout, kind, request_id));
+        }
+        tokio::time::sleep(half + delay).await;
+        result.map_err(|failed| failure(failed, kind, request_id))
+    }
+
+    fn next_request_id(&self) -> String {
+        self.calls.set(self.calls.get() + 1);
+        format!("req-{:020}", self.calls.get())
+    }
+
+    /// Everything that happens at the server, in one instant.
+    fn execute_now<T>(
+        &self,
+        kind: CallKind,
+        execute: impl FnOnce(&mut FakeArvados, Caller, Timestamp) -> Result<T, Refusal>,
+    ) -> (Result<(T, Option<Fault>), Failure>, Duration) {
+        let now = clock::now();
+        let mut arvados = self.arvados.borrow_mut();
+        let fate = arvados.admit(kind, now);
+        let result = match fate.fault {
+            Some(fault) if !fault.executes() => Err(Failure::Struck(fault)),
+            fault => {
+                let caller = arvados.authenticate(&self.token, self.origin);
+                let executed = caller.and_then(|caller| execute(&mut arvados, caller, now));
+                match fault {
+                    Some(fault @ (Fault::LostAnswer | Fault::ServerError)) => Err(Failure::Struck(fault)),
+                    fault => executed.map(|answer| (answer, fault)).map_err(Failure::Refused),
+                }
+            }
+        };
+        arvados.count_call(kind, result.as_ref().err().map_or(200, Failure::status));
+        (result, fate.delay)
+    }
+
+    /// A call that changes one container; an answer about another one is no answer.
+    async fn change(
+        &self,
+        kind: CallKind,
+        execute: impl FnOnce(&mut FakeArvados, Caller, Timestamp) -> Result<Standing, Refusal>,
+    ) -> Result<Standing, ApiError> {
+        let (standing, fault) = self.call(kind, execute).await?;
+        match fault {
+            Some(_) => Err(failure(Failure::AboutAnother, kind, self.last_request_id())),
+            None => Ok(standing),
+        }
+    }
+
+    fn last_request_id(&self) -> String {
+        format!("req-{:020}", self.calls.get())
+    }
+
+    /// Changes attributes as crunch-run does; not part of the dispatcher's port.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn update(&self, uuid: ContainerUuid, changes: Changes) -> Result<Standing, ApiError> {
+        self.change(CallKind::Update, |arvados, caller, now| {
+            arvados.update(uuid, &changes, caller, now).map(standing_of)
+        })
+        .await
+    }
+}
+
+#[async_trait(?Send)]
+impl ArvadosApi for SimApi {
+    async fn current_token(&self) -> Result<TokenUuid, ApiError> {
+        let (token, _) = self.call(CallKind::Current, |_, caller, _| Ok(caller.token)).await?;
+        Ok(token)
+    }
+
+    async fn list(&self, question: &ListQuestion) -> Result<Page<Record>, ApiError> {
+        let query = query_of(question);
+        let (mut page, fault) =
+            self.call(CallKind::List, |arvados, _, _| Ok(page_of(arvados, &query, record_of))).await?;
+        if let (Some(_), Some(first)) = (fault, page.items.first_mut()) {
+            first.uuid = nobody(first.uuid);
+        }
+        Ok(page)
+    }
+
+    async fn mounts(&self, uuids: &[ContainerUuid]) -> Result<Page<(ContainerUuid, MountNeeds)>, ApiError> {
+        let query = ListQuery { count: false, select: names(&["uuid", "mounts"]), ..among(uuids) };
+        let (mut page, fault) =
+            self.call(CallKind::List, |arvados, _, _| Ok(page_of(arvados, &query, mounts_of))).await?;
+        if let (Some(_), Some(first)) = (fault, page.items.first_mut()) {
+            first.0 = nobody(first.0);
+        }
+        Ok(page)
+    }
+
+    async fn get(&self, uuid: ContainerUuid) -> Result<Record, ApiError> {
+        let (decoded, fault) =
+            self.call(CallKind::Show, |arvados, _, _| arvados.show(uuid).map(record_of)).await?;
+        let failed = |failed| failure(failed, CallKind::Show, self.last_request_id());
+        match (decoded, fault) {
+            (_, Some(_)) => Err(failed(Failure::AboutAnother)),
+            (Err(undecodable), None) => Err(failed(Failure::Undecodable(undecodable.reason))),
+            (Ok(record), None) => Ok(record),
+        }
+    }
+
+    async fn lock(&self, uuid: ContainerUuid) -> Result<Standing, ApiError> {
+        self.change(CallKind::Lock, |arvados, caller, now| arvados.lock(uuid, caller, now).map(standing_of))
+            .await
+    }
+
+    async fn unlock(&self, uuid: ContainerUuid) -> Result<Standing, ApiError> {
+        self.change(CallKind::Unlock, |arvados, caller, now| {
+            arvados.unlock(uuid, caller, now).map(standing_of)
+        })
+        .await
+    }
+
+    async fn cancel(&self, uuid: ContainerUuid, error: Option<&str>) -> Result<Standing, ApiError> {
+        let asked = match error {
+            Some(error) => json!({ "state": "Cancelled", "runtime_status": { "error": error } }),
+            None => json!({ "state": "Cancelled" }),
+        };
+        let changes = Changes::from_json(&asked).expect("both are known attributes with fitting values");
+        self.update(uuid, changes).await
+    }
+}
+
+// ---------------------------------------------------------------- failures
+
+/// Why a call gave no answer that can be used.
+#[derive(Debug)]
+enum Failure {
+    Refused(Refusal),
+    Struck(Fault),
+    AboutAnother,
+    Undecodable(String),
+    Timeout,
+}
+
+impl Failure {
+    /// The HTTP status it would have had; 0 = no answer.
+    fn status(&self) -> u16 {
+        match self {
+            Self::Refused(refusal) => refusal.status(),
+            Self::Struck(Fault::Unauthorized) => 401,
+            Self::Struck(Fault::Overloaded) => 503,
+            Self::Struck(Fault::BadGateway) => 502,
+            Self::Struck(Fault::ServerError) => 500,
+            Self::Struck(Fault::WrongUuid) | Self::AboutAnother | Self::Undecodable(_) => 200,
+            Self::Struck(Fault::LostCall | Fault::LostAnswer) | Self::Timeout => 0,
+        }
+    }
+
+    fn kind(&self) -> ApiErrorKind {
+        match self {
+            Self::Refused(refusal) => refusal.kind(),
+            Self::Struck(Fault::Unauthorized) => ApiErrorKind::Unauthorized,
+            Self::Struck(Fault::Overloaded) => ApiErrorKind::Overloaded,
+            Self::Struck(Fault::BadGateway | Fault::ServerError) => ApiErrorKind::Server,
+            Self::Struck(Fault::LostCall | Fault::LostAnswer) => ApiErrorKind::Connection,
+            Self::Struck(Fault::WrongUuid) | Self::AboutAnother | Self::Undecodable(_) => {
+                ApiErrorKind::Malformed
+            }
+            Self::Timeout => ApiErrorKind::Timeout,
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Refused(refusal) => refusal.to_string(),
+            Self::Struck(fault) => format!("{fault:?}"),
+            Self::AboutAnother => "the answer is about another container".to_owned(),
+            Self::Undecodable(reason) => reason.clone(),
+            Self::Timeout => "no answer within the deadline".to_owned(),
+        }
+    }
+}
+
+fn failure(failed: Failure, call: CallKind, request_id: String) -> ApiError {
+    let status = Some(failed.status()).filter(|status| *status > 0);
+    let message = format!("{call:?} failed: {} ({request_id})", failed.text());
+    ApiError { kind: failed.kind(), status, message, request_id }
+}
+
+/// A uuid that no container has.
+fn nobody(instead_of: ContainerUuid) -> ContainerUuid {
+    format!("{}-dz642-nobodyasked4it0", instead_of.cluster()).parse().expect("built from valid parts")
+}
+
+// ---------------------------------------------------------------- questions
+
+fn names(names: &[&str]) -> Option<Vec<String>> {
+    Some(names.iter().map(|name| (*name).to_owned()).collect())
+}
+
+fn filter(attr: &str, op: &str, operand: impl Into<Value>) -> Filter {
+    Filter::new(attr, op, operand.into()).expect("only with attributes and operators that exist")
+}
+
+fn sorted_by(text: &str) -> Vec<SortBy> {
+    vec![SortBy::new(text).expect("only with attributes that exist")]
+}
+
+fn among(uuids: &[ContainerUuid]) -> ListQuery {
+    let uuids: Vec<&str> = uuids.iter().map(ContainerUuid::as_str).collect();
+    ListQuery { filters: vec![filter("uuid", "in", uuids)], ..ListQuery::default() }
+}
+
+fn query_of(question: &ListQuestion) -> ListQuery {
+    let polled = ListQuery { limit: 1000, count: false, select: names(&POLLED), ..ListQuery::default() };
+    match question {
+        ListQuestion::Mine { me, after } => {
+            let mut filters = vec![filter("locked_by_uuid", "=", me.as_str())];
+            filters.extend(after.map(|last| filter("uuid", ">", last.as_str())));
+            ListQuery { filters, order: sorted_by("uuid"), ..polled }
+        }
+        ListQuestion::Available { offset } => ListQuery {
+            filters: vec![filter("state", "=", "Queued"), filter("priority", ">", "0")],
+            order: sorted_by("priority desc"),
+            offset: *offset,
+            ..polled
+        },
+        ListQuestion::Known { uuids } => {
+            ListQuery { filters: among(uuids).filters, order: sorted_by("uuid"), ..polled }
+        }
+    }
+}
+
+// ---------------------------------------------------------------- answers
+
+fn page_of<T>(
+    arvados: &FakeArvados,
+    query: &ListQuery,
+    decode: impl Fn(&Container) -> Result<T, Undecodable>,
+) -> Page<T> {
+    let mut page = Page { items: vec![], undecodable: vec![] };
+    for container in arvados.list(query).items {
+        match decode(container) {
+            Ok(item) => page.items.push(item),
+            Err(undecodable) => page.undecodable.push(undecodable),
+        }
+    }
+    page
+}
+
+/// What a strict client finds in one of these attributes that is neither null nor what belongs there.
+fn poison_in(container: &Container, attributes: &[&str]) -> Result<(), Undecodable> {
+    let poisoned = container.overrides.iter().find(|(name, value)| {
+        let read = attributes.contains(&name.as_str());
+        let indispensable = matches!(name.as_str(), "uuid" | "state");
+        read && (indispensable || !value.is_null())
+    });
+    match poisoned {
+        None => Ok(()),
+        Some((name, value)) => Err(Undecodable {
+            uuid: (name != "uuid").then_some(container.uuid),
+            reason: format!("{name}: unexpected {value}"),
+        }),
+    }
+}
+
+fn is_null(container: &Container, attribute: &str) -> bool {
+    container.overrides.get(attribute).is_some_and(Value::is_null)
+}
+
+fn record_of(container: &Container) -> Result<Record, Undecodable> {
+    poison_in(container, &POLLED)?;
+    let spec = &container.spec;
+    let standing = standing_of(container);
+    Ok(Record {
+        uuid: container.uuid,
+        state: standing.state,
+        priority: if is_null(container, "priority") { 0 } else { standing.priority },
+        locked_by: if is_null(container, "locked_by_uuid") { None } else { standing.locked_by },
+        runtime_constraints: if is_null(container, "runtime_constraints") {
+            Default::default()
+        } else {
+            spec.runtime_constraints.clone()
+        },
+        container_image: if is_null(container, "container_image") {
+            String::new()
+        } else {
+            spec.container_image.clone()
+        },
+        scheduling: if is_null(container, "scheduling_parameters") {
+            Default::default()
+        } else {
+            spec.scheduling.clone()
+        },
+        created_at: (!is_null(container, "created_at")).then_some(container.created_at),
+    })
+}
+
+fn mounts_of(container: &Container) -> Result<(ContainerUuid, MountNeeds), Undecodable> {
+    poison_in(container, &["uuid", "mounts"])?;
+    let needs =
+        if is_null(container, "mounts") { MountNeeds::default() } else { container.spec.mount_needs() };
+    Ok((container.uuid, needs))
+}
+
+fn standing_of(container: &Container) -> Standing {
+    Standing { state: container.state, priority: container.priority, locked_by: container.locked_by }
+}
+
+#[cfg(test)]
+#[path = "port_tests.rs"]
+mod tests;

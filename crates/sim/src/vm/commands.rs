@@ -1,0 +1,174 @@
+//! What the VMs do when a command arrives.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dispatch_core::id::{ContainerUuid, InstanceId};
+use dispatch_core::ports::{Command, Output};
+use dispatch_core::time::{Timestamp, after, since};
+
+use super::FakeVms;
+use super::facts::{CommandKind, VmFact};
+use super::host::{Host, Lock, failed, succeeded};
+use super::knobs::CommandFault;
+use super::shell::{Asked, understand};
+
+/// What a command is doing after it has reached its VM.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Execution {
+    /// How long it takes there.
+    pub takes: Duration,
+    /// What it answers then.
+    pub answer: Answer,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Output(Output),
+    /// 0 if that process has ended by then, else 1.
+    WhetherEnded(u64),
+}
+
+impl Execution {
+    fn at_once(output: Output) -> Self {
+        Self { takes: Duration::ZERO, answer: Answer::Output(output) }
+    }
+}
+
+impl FakeVms {
+    /// What strikes a command of that kind now, if anything does.
+    pub(super) fn strike(&mut self, kind: CommandKind) -> Option<CommandFault> {
+        if let Some(position) = self.script.iter().position(|(wanted, _)| *wanted == kind) {
+            return self.script.remove(position).map(|(_, fault)| fault);
+        }
+        let Self { knobs, chance, .. } = self;
+        let faults = [
+            (CommandFault::CutBefore, knobs.cut_before_rate),
+            (CommandFault::CutAfter, knobs.cut_after_rate),
+            (CommandFault::Hang, knobs.hang_rate),
+        ];
+        faults.into_iter().find(|(_, rate)| chance.hits(*rate)).map(|(fault, _)| fault)
+    }
+
+    /// What a command is about, before it is run.
+    pub(super) fn kind_of(&self, command: &Command) -> CommandKind {
+        match understand(&command.shell) {
+            Asked::List { .. } => CommandKind::List,
+            Asked::Start { .. } => CommandKind::Start,
+            Asked::Kill { .. } => CommandKind::Kill,
+            Asked::Md5sum { .. } => CommandKind::Md5sum,
+            Asked::Install { .. } => CommandKind::Install,
+            Asked::ReadSecret => CommandKind::ReadSecret,
+            Asked::Other { text } if text == self.knobs.boot_probe || text.is_empty() || text == "true" => {
+                CommandKind::BootProbe
+            }
+            Asked::Other { .. } => CommandKind::Unknown,
+        }
+    }
+
+    /// Runs a command on a VM; `None` if there is no such VM any more.
+    pub(super) fn execute(
+        &mut self,
+        id: &InstanceId,
+        command: &Command,
+        now: Timestamp,
+    ) -> Option<Execution> {
+        self.advance(now);
+        self.history.count_command(self.kind_of(command));
+        let host = self.hosts.get_mut(id)?;
+        host.expire_locks(now);
+        Some(match understand(&command.shell) {
+            Asked::List { runner } => {
+                Execution::at_once(host.missing(&runner).unwrap_or_else(|| host.list(now)))
+            }
+            Asked::Md5sum { path } => Execution::at_once(host.md5sum(&path)),
+            Asked::Install { path, md5 } => Execution::at_once(host.install(path, md5, &command.stdin)),
+            Asked::ReadSecret => Execution::at_once(host.read_secret(now)),
+            Asked::Start { runner, container, stdin_config } => {
+                self.start(id, &runner, container, stdin_config.then_some(&command.stdin), now)
+            }
+            Asked::Kill { runner, signal, container } => self.kill(id, &runner, signal, container, now),
+            Asked::Other { text } => match host.boot_probe(&text, &self.knobs.boot_probe, now) {
+                Some(output) => Execution::at_once(output),
+                None => {
+                    let shell = command.shell.clone();
+                    self.history.record(now, VmFact::NotUnderstood { vm: id.clone(), shell });
+                    Execution::at_once(failed(127, &format!("sh: {text}: command not found")))
+                }
+            },
+        })
+    }
+
+    /// `RUNNER --detach`: the process lives from now on, and is listed once it is detached.
+    fn start(
+        &mut self,
+        id: &InstanceId,
+        runner: &str,
+        container: ContainerUuid,
+        stdin: Option<&Bytes>,
+        now: Timestamp,
+    ) -> Execution {
+        let Some(host) = self.hosts.get(id) else { return Execution::at_once(failed(255, "no such VM")) };
+        let refusal = host.missing(runner).or_else(|| refuse_start(host, container, stdin));
+        if let Some(output) = refusal {
+            let status = output.status;
+            self.history.record(now, VmFact::StartFailed { vm: id.clone(), container, status });
+            return Execution::at_once(output);
+        }
+        let takes = self.chance.draw(self.knobs.detach);
+        let pid = self.begin_process(id, container, after(now, takes), now);
+        let output = succeeded(&format!("{{\"UUID\":\"{container}\",\"PID\":{pid}}}\n"));
+        Execution { takes, answer: Answer::Output(output) }
+    }
+
+    /// `RUNNER --kill`: signals once, then waits up to 1 s for the process to end.
+    fn kill(
+        &mut self,
+        id: &InstanceId,
+        runner: &str,
+        signal: u8,
+        container: ContainerUuid,
+        now: Timestamp,
+    ) -> Execution {
+        let host = self.hosts.get(id);
+        if let Some(output) = host.and_then(|host| host.missing(runner)) {
+            return Execution::at_once(output);
+        }
+        let lock = host.and_then(|host| host.locks.get(&container)).copied();
+        let Some(Lock::Process { pid, .. }) = lock else {
+            return Execution::at_once(succeeded(""));
+        };
+        self.history.record(now, VmFact::Signalled { vm: id.clone(), container, signal });
+        let longest = Duration::from_secs(1);
+        let ends_at = self.signal(pid, signal, now);
+        let takes = ends_at.map_or(longest, |at| since(at, now).min(longest));
+        Execution { takes, answer: Answer::WhetherEnded(pid) }
+    }
+
+    pub(super) fn finish(&mut self, answer: Answer, now: Timestamp) -> Output {
+        match answer {
+            Answer::Output(output) => output,
+            Answer::WhetherEnded(pid) => {
+                self.advance(now);
+                match self.processes.get(&pid) {
+                    None => succeeded(""),
+                    Some(process) => failed(1, &format!("{}: still alive", process.container)),
+                }
+            }
+        }
+    }
+}
+
+/// Why a VM does not start that, if it does not.
+fn refuse_start(host: &Host, container: ContainerUuid, stdin: Option<&Bytes>) -> Option<Output> {
+    let config_is_json = |stdin: &Bytes| serde_json::from_slice::<serde::de::IgnoredAny>(stdin).is_ok();
+    if host.behaviour.full_disk {
+        Some(failed(1, "crunch-run: open lock file: no space left on device"))
+    } else if host.locks.contains_key(&container) {
+        Some(failed(1, &format!("crunch-run: {container}: lock is held: resource temporarily unavailable")))
+    } else if !stdin.is_none_or(config_is_json) {
+        Some(failed(1, "crunch-run: decode stdin: not JSON"))
+    } else {
+        None
+    }
+}

@@ -1,0 +1,256 @@
+//! A shell on a fake VM behind the dispatcher's port, in virtual time.
+
+use std::cell::{Cell, RefCell};
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dispatch_core::ports::{
+    Command, ExecError, ExecErrorKind, Executor, ExecutorFactory, HostKey, HostKeyVerdict, HostKeyVerifier,
+    Output, Target,
+};
+use dispatch_core::time::Timestamp;
+use futures_util::future::{Either, select};
+use tokio::sync::Notify;
+
+use super::FakeVms;
+use super::knobs::{CommandFault, Ssh};
+use crate::clock;
+
+/// How long connecting and the handshake may take.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// One connection, as both ends see it.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    open: Cell<bool>,
+    broken: Notify,
+}
+
+impl Line {
+    /// The connection breaks, if it is open.
+    pub(super) fn break_off(&self) {
+        if self.open.replace(false) {
+            self.broken.notify_waiters();
+        }
+    }
+}
+
+/// Makes executors for the VMs of one world.
+pub struct SimExecutorFactory {
+    vms: Rc<RefCell<FakeVms>>,
+    verifier: Option<Rc<dyn HostKeyVerifier>>,
+}
+
+impl SimExecutorFactory {
+    /// Executors that verify VMs by their secret.
+    pub fn new(vms: Rc<RefCell<FakeVms>>) -> Self {
+        Self { vms, verifier: None }
+    }
+
+    /// Executors that ask the driver first, and compare secrets only if it cannot tell.
+    pub fn with_verifier(vms: Rc<RefCell<FakeVms>>, verifier: Rc<dyn HostKeyVerifier>) -> Self {
+        Self { vms, verifier: Some(verifier) }
+    }
+}
+
+impl ExecutorFactory for SimExecutorFactory {
+    fn open(&self, target: Target) -> Rc<dyn Executor> {
+        let executor = SimExecutor {
+            vms: self.vms.clone(),
+            verifier: self.verifier.clone(),
+            target: RefCell::new(target),
+            line: Rc::default(),
+        };
+        executor.register();
+        Rc::new(executor)
+    }
+}
+
+/// A shell on one VM.
+pub struct SimExecutor {
+    vms: Rc<RefCell<FakeVms>>,
+    verifier: Option<Rc<dyn HostKeyVerifier>>,
+    target: RefCell<Target>,
+    line: Rc<Line>,
+}
+
+#[async_trait(?Send)]
+impl Executor for SimExecutor {
+    async fn run(&self, command: Command) -> Result<Output, ExecError> {
+        let target = self.target.borrow().clone();
+        if target.address.is_empty() {
+            return Err(error(&target, ExecErrorKind::NotReady, "no address yet"));
+        }
+        if !self.line.open.get() {
+            self.connect(&target).await?;
+        }
+        let performed = tokio::time::timeout(command.deadline, self.perform_or_lose(&target, &command)).await;
+        performed.unwrap_or_else(|_| {
+            // Whatever hangs there keeps a session slot: the whole connection goes.
+            self.line.open.set(false);
+            Err(error(&target, ExecErrorKind::CommandTimeout, "the command did not end within its deadline"))
+        })
+    }
+
+    fn retarget(&self, target: Target) {
+        let before = self.target.replace(target);
+        let now = self.target.borrow().clone();
+        if (&before.address, &before.secret) != (&now.address, &now.secret) {
+            self.line.open.set(false);
+        }
+        if before.id != now.id {
+            self.register();
+        }
+    }
+
+    async fn broken(&self) {
+        self.line.broken.notified().await;
+    }
+}
+
+impl SimExecutor {
+    fn register(&self) {
+        let id = self.target.borrow().id.clone();
+        let mut vms = self.vms.borrow_mut();
+        let lines = vms.lines.entry(id).or_default();
+        lines.retain(|line| line.strong_count() > 0);
+        lines.push(Rc::downgrade(&self.line));
+    }
+
+    async fn connect(&self, target: &Target) -> Result<(), ExecError> {
+        let takes = {
+            let mut vms = self.vms.borrow_mut();
+            let span = vms.knobs.connect;
+            vms.chance.draw(span)
+        };
+        tokio::time::sleep(takes).await;
+        let reached = self.vms.borrow_mut().reach(target, clock::now());
+        let key = match reached {
+            Ok(key) => key,
+            Err(ExecErrorKind::ConnectTimeout) => {
+                tokio::time::sleep(CONNECT_DEADLINE.saturating_sub(takes)).await;
+                return Err(error(target, ExecErrorKind::ConnectTimeout, "no handshake within 30 s"));
+            }
+            Err(kind) => return Err(error(target, kind, "cannot connect")),
+        };
+        self.verify(target, &key).await?;
+        self.line.open.set(true);
+        Ok(())
+    }
+
+    async fn verify(&self, target: &Target, key: &HostKey) -> Result<(), ExecError> {
+        let verdict = match &self.verifier {
+            Some(verifier) => verifier.verify(&target.id, key).await,
+            None => Ok(HostKeyVerdict::NotSupported),
+        };
+        let refused = |text: &str| Err(error(target, ExecErrorKind::Verification, text));
+        match verdict {
+            Ok(HostKeyVerdict::Genuine) => Ok(()),
+            Ok(HostKeyVerdict::Forged) => refused("the driver does not know this host key"),
+            Err(failed) => refused(&format!("the driver cannot verify the host key: {failed}")),
+            Ok(HostKeyVerdict::NotSupported) => {
+                let now = clock::now();
+                let compared = self.vms.borrow().compare_secret(target, now);
+                compared.map_err(|kind| error(target, kind, "cannot verify the instance's secret"))
+            }
+        }
+    }
+
+    /// The command, unless the connection breaks under it.
+    async fn perform_or_lose(&self, target: &Target, command: &Command) -> Result<Output, ExecError> {
+        let broken = pin!(self.line.broken.notified());
+        let performed = pin!(self.perform(target, command));
+        match select(performed, broken).await {
+            Either::Left((result, _)) => result,
+            Either::Right(((), _)) => Err(lost(target)),
+        }
+    }
+
+    async fn perform(&self, target: &Target, command: &Command) -> Result<Output, ExecError> {
+        let (half, fault) = {
+            let mut vms = self.vms.borrow_mut();
+            let span = vms.knobs.latency;
+            let kind = vms.kind_of(command);
+            (vms.chance.draw(span) / 2, vms.strike(kind))
+        };
+        self.travel(half).await;
+        if fault == Some(CommandFault::CutBefore) {
+            return self.cut(target);
+        }
+        if fault == Some(CommandFault::Hang) || self.commands_hang(target) {
+            return std::future::pending().await;
+        }
+        let executed = self.vms.borrow_mut().execute(&target.id, command, clock::now());
+        let Some(execution) = executed else { return self.cut(target) };
+        tokio::time::sleep(execution.takes).await;
+        let output = self.vms.borrow_mut().finish(execution.answer, clock::now());
+        if fault == Some(CommandFault::CutAfter) {
+            return self.cut(target);
+        }
+        self.travel(half).await;
+        Ok(output)
+    }
+
+    /// Half of a round trip; for ever, while the network lets nothing through.
+    async fn travel(&self, takes: Duration) {
+        tokio::time::sleep(takes).await;
+        if !self.vms.borrow().network_is_up(clock::now()) {
+            std::future::pending().await
+        }
+    }
+
+    fn commands_hang(&self, target: &Target) -> bool {
+        let vms = self.vms.borrow();
+        vms.host(&target.id).is_some_and(|host| host.behaviour.ssh == Ssh::CommandsHang)
+    }
+
+    fn cut(&self, target: &Target) -> Result<Output, ExecError> {
+        self.line.break_off();
+        Err(lost(target))
+    }
+}
+
+impl FakeVms {
+    /// Gets as far as the host key, or says why not.
+    fn reach(&mut self, target: &Target, now: Timestamp) -> Result<HostKey, ExecErrorKind> {
+        self.advance(now);
+        let host = self.hosts.get(&target.id).filter(|_| self.network_is_up(now));
+        let host = host.ok_or(ExecErrorKind::ConnectTimeout)?;
+        if now < host.behaviour.ssh_at {
+            return Err(ExecErrorKind::Refused);
+        }
+        let key = |whose: &str| HostKey { algorithm: "ssh-ed25519".to_owned(), base64: whose.to_owned() };
+        match host.behaviour.ssh {
+            Ssh::Refused => Err(ExecErrorKind::Refused),
+            Ssh::Hanging => Err(ExecErrorKind::ConnectTimeout),
+            Ssh::NoEntry => Err(ExecErrorKind::Authentication),
+            Ssh::Impostor => Ok(key("impostor")),
+            Ssh::Fine | Ssh::CommandsHang => Ok(key(target.id.as_str())),
+        }
+    }
+
+    /// Never "empty equals empty".
+    fn compare_secret(&self, target: &Target, now: Timestamp) -> Result<(), ExecErrorKind> {
+        let expected =
+            target.secret.as_ref().filter(|it| !it.is_empty()).ok_or(ExecErrorKind::Verification)?;
+        let host = self.hosts.get(&target.id).ok_or(ExecErrorKind::SecretUnreadable)?;
+        if host.behaviour.ssh == Ssh::Impostor {
+            return Err(ExecErrorKind::Verification);
+        }
+        match host.secret(now) {
+            None => Err(ExecErrorKind::SecretUnreadable),
+            Some(secret) if secret == expected => Ok(()),
+            Some(_) => Err(ExecErrorKind::Verification),
+        }
+    }
+}
+
+fn error(target: &Target, kind: ExecErrorKind, text: &str) -> ExecError {
+    ExecError { kind, message: format!("{}: {text}", target.id) }
+}
+
+fn lost(target: &Target) -> ExecError {
+    error(target, ExecErrorKind::ConnectionLost, "the connection broke")
+}

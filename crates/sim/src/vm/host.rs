@@ -1,0 +1,147 @@
+//! One VM: what lies on its disk, which processes hold locks, and what it answers to commands.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dispatch_core::id::{ContainerUuid, InstanceId};
+use dispatch_core::instance::InstanceType;
+use dispatch_core::ports::Output;
+use dispatch_core::secret::Secret;
+use dispatch_core::time::Timestamp;
+use md5::{Digest, Md5};
+
+use super::knobs::Behaviour;
+
+/// A VM from the inside.
+#[derive(Debug)]
+pub struct Host {
+    /// Which.
+    pub id: InstanceId,
+    /// Its type.
+    pub instance_type: Arc<InstanceType>,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// How it behaves; may be changed at any time.
+    pub behaviour: Behaviour,
+    /// The secret that its init command has put there.
+    pub(super) secret: Option<Secret>,
+    /// Runners that were deployed: path → md5.
+    pub(super) runners: BTreeMap<String, String>,
+    /// Who holds a lock here.
+    pub(super) locks: BTreeMap<ContainerUuid, Lock>,
+}
+
+/// A lock file on a VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lock {
+    /// A crunch-run lives; shown by `--list` once it is detached.
+    Process { pid: u64, listed_from: Timestamp },
+    /// It is dead, and a helper holds its lock until then, or for ever.
+    Stale { until: Option<Timestamp> },
+}
+
+impl Host {
+    /// Whether its boot probe succeeds.
+    pub fn has_booted(&self, now: Timestamp) -> bool {
+        self.behaviour.boots_at.is_some_and(|at| at <= now)
+    }
+
+    /// The containers whose processes live here.
+    pub fn containers(&self) -> impl Iterator<Item = ContainerUuid> {
+        let lives =
+            |(uuid, lock): (&ContainerUuid, &Lock)| matches!(lock, Lock::Process { .. }).then_some(*uuid);
+        self.locks.iter().filter_map(lives)
+    }
+
+    /// Removes locks that their helpers have let go.
+    pub(super) fn expire_locks(&mut self, now: Timestamp) {
+        self.locks.retain(|_, lock| match lock {
+            Lock::Process { .. } => true,
+            Lock::Stale { until } => until.is_none_or(|until| now < until),
+        });
+    }
+
+    pub(super) fn boot_probe(&self, text: &str, probe: &str, now: Timestamp) -> Option<Output> {
+        match text {
+            "" | "true" => Some(succeeded("")),
+            text if text == probe && self.has_booted(now) => Some(succeeded("running\n")),
+            text if text == probe => {
+                Some(Output { status: 1, stdout: b"starting\n".to_vec(), stderr: vec![] })
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn md5sum(&self, path: &str) -> Output {
+        match self.runners.get(path) {
+            Some(md5) => succeeded(&format!("{md5}  {path}\n")),
+            None => failed(1, &format!("md5sum: {path}: No such file or directory")),
+        }
+    }
+
+    pub(super) fn install(&mut self, path: String, md5: String, content: &Bytes) -> Output {
+        let found = hex(&Md5::digest(content));
+        if found != md5 {
+            return failed(1, &format!("{path}: md5 is {found}"));
+        }
+        self.runners.insert(path, md5);
+        succeeded("")
+    }
+
+    /// What running that runner fails with, if it is not there.
+    pub(super) fn missing(&self, runner: &str) -> Option<Output> {
+        let there = if runner.contains("crunch-run~") {
+            self.runners.contains_key(runner)
+        } else {
+            !self.behaviour.runner_missing
+        };
+        (!there).then(|| failed(127, &format!("sh: {runner}: command not found")))
+    }
+
+    pub(super) fn list(&self, now: Timestamp) -> Output {
+        let mut lines = String::new();
+        for (uuid, lock) in &self.locks {
+            match lock {
+                Lock::Process { listed_from, .. } if *listed_from <= now => lines += &format!("{uuid}\n"),
+                Lock::Process { .. } => {}
+                Lock::Stale { .. } => lines += &format!("{uuid} stale\n"),
+            }
+        }
+        if self.behaviour.broken {
+            lines += "broken\n";
+        }
+        succeeded(&lines)
+    }
+
+    /// The secret, once it lies there.
+    pub(super) fn secret(&self, now: Timestamp) -> Option<&Secret> {
+        self.secret.as_ref().filter(|_| self.behaviour.secret_at <= now)
+    }
+
+    pub(super) fn read_secret(&self, now: Timestamp) -> Output {
+        match self.secret(now) {
+            Some(secret) => succeeded(secret.expose()),
+            None => failed(1, "cat: /var/run/arvados-instance-secret: No such file or directory"),
+        }
+    }
+}
+
+/// The secret that an init command writes: `… echo -n "SECRET" >…`.
+pub(super) fn secret_in(init_command: &str) -> Option<Secret> {
+    let (_, after) = init_command.split_once("echo -n \"")?;
+    let (secret, _) = after.split_once('"')?;
+    Some(Secret::new(secret))
+}
+
+pub(super) fn succeeded(stdout: &str) -> Output {
+    Output { status: 0, stdout: stdout.as_bytes().to_vec(), stderr: Vec::new() }
+}
+
+pub(super) fn failed(status: i32, stderr: &str) -> Output {
+    Output { status, stdout: Vec::new(), stderr: format!("{stderr}\n").into_bytes() }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

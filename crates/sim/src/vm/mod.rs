@@ -1,0 +1,311 @@
+//! The simulated VMs: hosts, the crunch-run processes on them, and a shell to each behind the port.
+//!
+//! ```text
+//!   SimExecutor ── run ──→ shell: what is asked? ──→ FakeVms::execute ──→ host: disk, locks
+//!        ↑ breaks                                        │
+//!        └───────────── lines ←── FakeVms ── events ──→ process: Running, Complete, crash, SIGTERM
+//!                                    ↑ pump, advance         └──→ FakeArvados
+//! ```
+//!
+//! Nothing here runs by itself. What is going to happen stands in a queue of events; [`FakeVms::advance`]
+//! lets everything happen that is due, [`pump`] calls it on time, and every command does first of all.
+
+mod commands;
+pub mod executor;
+pub mod facts;
+mod host;
+pub mod knobs;
+mod process;
+mod shell;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dispatch_core::id::InstanceId;
+use dispatch_core::instance::InstanceType;
+use dispatch_core::time::{Timestamp, after, since};
+use tokio::sync::Notify;
+
+use crate::chance::Chance;
+use crate::clock;
+use crate::controller::FakeArvados;
+use executor::Line;
+pub use executor::{SimExecutor, SimExecutorFactory};
+use facts::{CommandKind, VmFact, VmHistory};
+pub use host::Host;
+use host::secret_in;
+use knobs::{Behaviour, CommandFault, Ssh, VmKnobs};
+use process::{Process, Step};
+
+/// How long a connection survives a network that lets nothing through (ServerAliveInterval).
+const KEEPALIVE: Duration = Duration::from_secs(45);
+
+/// All VMs of a world.
+#[derive(Debug)]
+pub struct FakeVms {
+    /// What VMs and processes are drawn from; may be changed at any time.
+    pub knobs: VmKnobs,
+    arvados: Rc<RefCell<FakeArvados>>,
+    chance: Chance,
+    hosts: BTreeMap<InstanceId, Host>,
+    processes: BTreeMap<u64, Process>,
+    next_pid: u64,
+    events: BTreeMap<(Timestamp, u64), Event>,
+    next_event: u64,
+    outages: Vec<(Timestamp, Timestamp)>,
+    script: VecDeque<(CommandKind, CommandFault)>,
+    lines: BTreeMap<InstanceId, Vec<Weak<Line>>>,
+    history: VmHistory,
+    /// Tells the pump that there is something new to wait for.
+    scheduled: Rc<Notify>,
+}
+
+/// What is going to happen.
+#[derive(Debug)]
+enum Event {
+    HostEnds(InstanceId),
+    Process(u64, Step),
+    ConnectionsBreak,
+    Turn(InstanceId, Turn),
+}
+
+/// How a VM changes in the course of its life.
+#[derive(Debug, Clone, Copy)]
+enum Turn {
+    Ssh(Ssh),
+    Broken,
+    DiskFull,
+    Dies,
+}
+
+impl FakeVms {
+    /// No VMs yet; their processes report to that controller.
+    pub fn new(seed: u64, knobs: VmKnobs, arvados: Rc<RefCell<FakeArvados>>) -> Self {
+        Self {
+            knobs,
+            arvados,
+            chance: Chance::new(seed, 3),
+            hosts: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            next_pid: 1,
+            events: BTreeMap::new(),
+            next_event: 0,
+            outages: Vec::new(),
+            script: VecDeque::new(),
+            lines: BTreeMap::new(),
+            history: VmHistory::default(),
+            scheduled: Rc::new(Notify::new()),
+        }
+    }
+
+    // ------------------------------------------------------------ looking in, and interfering
+
+    /// What happened so far.
+    pub fn history(&self) -> &VmHistory {
+        &self.history
+    }
+
+    /// All VMs that live, by id.
+    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.values()
+    }
+
+    /// One VM, if it lives.
+    pub fn host(&self, id: &InstanceId) -> Option<&Host> {
+        self.hosts.get(id)
+    }
+
+    /// One VM's behaviour, to change it.
+    pub fn behaviour(&mut self, id: &InstanceId) -> Option<&mut Behaviour> {
+        self.hosts.get_mut(id).map(|host| &mut host.behaviour)
+    }
+
+    /// Lets a fault strike the next command of that kind.
+    pub fn strike_next(&mut self, kind: CommandKind, fault: CommandFault) {
+        self.script.push_back((kind, fault));
+    }
+
+    /// Between these times nothing gets through to any VM: our own network's fault.
+    pub fn cut_network(&mut self, from: Timestamp, until: Timestamp) {
+        self.outages.push((from, until));
+        let noticed = after(from, KEEPALIVE);
+        if noticed < until {
+            self.schedule(noticed, Event::ConnectionsBreak);
+        }
+    }
+
+    /// Breaks the connection to one VM.
+    pub fn cut_connection(&mut self, id: &InstanceId) {
+        for line in self.lines.get(id).into_iter().flatten().filter_map(Weak::upgrade) {
+            line.break_off();
+        }
+    }
+
+    /// From now on nothing new goes wrong and every sshd is as it should be; what is broken, full, stale or
+    /// dead stays so.
+    pub fn stop_faults(&mut self, now: Timestamp) {
+        self.knobs.stop_faults();
+        self.script.clear();
+        self.events.retain(|_, event| !matches!(event, Event::Turn(..)));
+        for (_, until) in &mut self.outages {
+            *until = (*until).min(now);
+        }
+        for host in self.hosts.values_mut() {
+            host.behaviour.ssh = Ssh::Fine;
+        }
+    }
+
+    // ------------------------------------------------------------ life and death
+
+    /// A VM comes to life. The secret is what its init command writes.
+    pub fn make(&mut self, id: InstanceId, instance_type: Arc<InstanceType>, init: &str, now: Timestamp) {
+        let behaviour = self.draw_behaviour(&instance_type, now);
+        if self.chance.hits(self.knobs.dies_rate) {
+            let lives = self.chance.draw(self.knobs.dies_after);
+            self.schedule(after(now, lives), Event::Turn(id.clone(), Turn::Dies));
+        }
+        self.history.record(now, VmFact::Made { vm: id.clone() });
+        let host = Host {
+            id: id.clone(),
+            instance_type,
+            made_at: now,
+            behaviour,
+            secret: secret_in(init),
+            runners: BTreeMap::new(),
+            locks: BTreeMap::new(),
+        };
+        self.hosts.insert(id.clone(), host);
+        self.schedule_turns(&id, now);
+    }
+
+    /// A VM ends, whoever ended it: its processes with it. Does nothing if it is gone already.
+    pub fn end(&mut self, id: &InstanceId, now: Timestamp) {
+        if !self.hosts.contains_key(id) {
+            return;
+        }
+        self.end_processes_on(id, now);
+        self.hosts.remove(id);
+        self.cut_connection(id);
+        self.lines.remove(id);
+        self.history.record(now, VmFact::Gone { vm: id.clone() });
+    }
+
+    /// A VM will end then, whoever ends it: as [`FakeVms::end`].
+    pub fn end_at(&mut self, id: InstanceId, at: Timestamp) {
+        self.schedule(at, Event::HostEnds(id));
+    }
+
+    /// What will go wrong with a new VM in the course of its life.
+    fn schedule_turns(&mut self, id: &InstanceId, now: Timestamp) {
+        for (turn, rate) in
+            [(Turn::Broken, self.knobs.breaks_rate), (Turn::DiskFull, self.knobs.disk_fills_rate)]
+        {
+            if self.chance.hits(rate) {
+                let at = after(now, self.chance.draw(self.knobs.turns_after));
+                self.schedule(at, Event::Turn(id.clone(), turn));
+            }
+        }
+        let Self { knobs, chance, .. } = self;
+        let Some((ssh, _)) = knobs.ssh_rates.iter().find(|(_, rate)| chance.hits(*rate)).copied() else {
+            return;
+        };
+        let from = after(now, chance.draw(knobs.turns_after));
+        let until = knobs.ssh_bad_for.map(|span| after(from, chance.draw(span)));
+        self.schedule(from, Event::Turn(id.clone(), Turn::Ssh(ssh)));
+        if let Some(until) = until {
+            self.schedule(until, Event::Turn(id.clone(), Turn::Ssh(Ssh::Fine)));
+        }
+    }
+
+    fn turn(&mut self, id: &InstanceId, turn: Turn, now: Timestamp) {
+        let Some(host) = self.hosts.get_mut(id) else { return };
+        match turn {
+            Turn::Broken => host.behaviour.broken = true,
+            Turn::DiskFull => host.behaviour.full_disk = true,
+            Turn::Dies => self.end(id, now),
+            Turn::Ssh(ssh) => {
+                host.behaviour.ssh = ssh;
+                self.cut_connection(id);
+            }
+        }
+    }
+
+    fn draw_behaviour(&mut self, instance_type: &InstanceType, now: Timestamp) -> Behaviour {
+        let Self { knobs, chance, .. } = self;
+        let ssh_at = after(now, chance.draw(knobs.ssh_after));
+        let boots_at = after(now, chance.draw(knobs.boots_after));
+        let bad_image = knobs.bad_images.contains(&instance_type.provider_type);
+        let boots = !chance.hits(knobs.never_boots_rate) && !bad_image;
+        Behaviour {
+            ssh_at,
+            secret_at: after(ssh_at, chance.draw(knobs.secret_after)),
+            boots_at: boots.then_some(boots_at),
+            ssh: Ssh::Fine,
+            runner_missing: chance.hits(knobs.runner_missing_rate),
+            full_disk: chance.hits(knobs.full_disk_rate),
+            broken: chance.hits(knobs.broken_rate),
+        }
+    }
+
+    // ------------------------------------------------------------ time
+
+    /// When the next thing is going to happen.
+    pub fn next_event_at(&self) -> Option<Timestamp> {
+        self.events.keys().next().map(|(at, _)| *at)
+    }
+
+    /// Lets everything happen that is due, in the order of time.
+    pub fn advance(&mut self, now: Timestamp) {
+        while let Some(entry) = self.events.first_entry().filter(|entry| entry.key().0 <= now) {
+            let ((at, _), event) = entry.remove_entry();
+            match event {
+                Event::HostEnds(id) => self.end(&id, at),
+                Event::Process(pid, step) => self.step(pid, step, at),
+                Event::ConnectionsBreak => self.break_connections(at),
+                Event::Turn(id, turn) => self.turn(&id, turn, at),
+            }
+        }
+    }
+
+    fn schedule(&mut self, at: Timestamp, event: Event) {
+        self.events.insert((at, self.next_event), event);
+        self.next_event += 1;
+        self.scheduled.notify_one();
+    }
+
+    fn break_connections(&mut self, now: Timestamp) {
+        if self.network_is_up(now) {
+            return;
+        }
+        for line in self.lines.values().flatten().filter_map(Weak::upgrade) {
+            line.break_off();
+        }
+    }
+
+    fn network_is_up(&self, now: Timestamp) -> bool {
+        !self.outages.iter().any(|(from, until)| *from <= now && now < *until)
+    }
+}
+
+/// Lets things happen on time, for ever: spawn it once for each world.
+pub async fn pump(vms: Rc<RefCell<FakeVms>>) {
+    let scheduled = vms.borrow().scheduled.clone();
+    loop {
+        let next = vms.borrow().next_event_at();
+        match next {
+            Some(at) => {
+                let left = since(at, clock::now());
+                // Woken early = there may be something to wait for that comes sooner.
+                let _ = tokio::time::timeout(left, scheduled.notified()).await;
+            }
+            None => scheduled.notified().await,
+        }
+        vms.borrow_mut().advance(clock::now());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,237 @@
+//! Reads commands as the shell of a VM would, as far as a dispatcher sends any: leniently about everything
+//! that is the sender's choice (environment assignments, wrappers, paths, quotes), exactly about the rest.
+
+use dispatch_core::id::ContainerUuid;
+
+/// What a command is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// `RUNNER --list …`.
+    List {
+        /// What is run.
+        runner: String,
+    },
+    /// `RUNNER --detach --stdin-config … 'UUID'`.
+    Start {
+        /// What is run.
+        runner: String,
+        /// For which container.
+        container: ContainerUuid,
+        /// Whether the configuration comes on stdin.
+        stdin_config: bool,
+    },
+    /// `RUNNER --kill SIGNAL UUID`.
+    Kill {
+        /// What is run.
+        runner: String,
+        /// Which signal.
+        signal: u8,
+        /// Which container's process.
+        container: ContainerUuid,
+    },
+    /// `md5sum PATH`.
+    Md5sum {
+        /// Of what.
+        path: String,
+    },
+    /// A script that puts stdin at a path that ends in `crunch-run~MD5`.
+    Install {
+        /// Where to.
+        path: String,
+        /// What its md5 must be.
+        md5: String,
+    },
+    /// `cat PATH` of a file that has `secret` in its name.
+    ReadSecret,
+    /// Anything else: a boot probe, or a mistake.
+    Other {
+        /// The text, without wrappers.
+        text: String,
+    },
+}
+
+/// What that command is about.
+pub fn understand(shell: &str) -> Asked {
+    let words = words(shell);
+    let words = without_wrappers(&words);
+    if let [program, flag, text] = words
+        && flag == "-c"
+        && matches!(program.rsplit('/').next(), Some("sh" | "bash"))
+    {
+        return understand(text);
+    }
+    let has = |flag: &str| words.iter().any(|word| word == flag);
+    let runner = || words.first().cloned().unwrap_or_default();
+    let other = || Asked::Other { text: words.join(" ") };
+    if has("--detach") {
+        match last_uuid(words) {
+            Some(container) => {
+                Asked::Start { runner: runner(), container, stdin_config: has("--stdin-config") }
+            }
+            None => other(),
+        }
+    } else if has("--kill") {
+        read_kill(words).unwrap_or_else(other)
+    } else if has("--list") {
+        Asked::List { runner: runner() }
+    } else if words.first().is_some_and(|word| word == "md5sum") {
+        Asked::Md5sum { path: words.last().cloned().unwrap_or_default() }
+    } else if let Some((path, md5)) = runner_path(words) {
+        Asked::Install { path, md5 }
+    } else if words.first().is_some_and(|word| word == "cat") && shell.contains("secret") {
+        Asked::ReadSecret
+    } else {
+        other()
+    }
+}
+
+fn last_uuid(words: &[String]) -> Option<ContainerUuid> {
+    words.last()?.parse().ok()
+}
+
+/// Exactly `--kill SIGNAL UUID`: a kill without its signal never worked, and nobody noticed.
+fn read_kill(words: &[String]) -> Option<Asked> {
+    let flag = words.iter().position(|word| word == "--kill")?;
+    let [signal, container] = words.get(flag + 1..)? else { return None };
+    let (signal, container) = (signal.parse().ok()?, container.parse().ok()?);
+    Some(Asked::Kill { runner: words.first()?.clone(), signal, container })
+}
+
+/// The path `…/crunch-run~MD5` that a script is about, and that md5.
+fn runner_path(words: &[String]) -> Option<(String, String)> {
+    const NAME: &str = "crunch-run~";
+    words.iter().find_map(|word| {
+        let at = word.find(NAME)? + NAME.len();
+        let md5 = word.get(at..at + 32).filter(|md5| md5.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+        let path = &word[..at + 32];
+        // `dest=/tmp/…`: an assignment is about the path after it.
+        let from = path.find('/').unwrap_or(0);
+        Some((path[from..].to_owned(), md5.to_owned()))
+    })
+}
+
+/// Leaves out environment assignments, `sudo`, `env` and `timeout [-k N] N` at the beginning.
+fn without_wrappers(words: &[String]) -> &[String] {
+    let mut rest = words;
+    while let [first, after @ ..] = rest {
+        rest = match first.as_str() {
+            "sudo" | "env" | "exec" | "-n" | "-E" | "--" => after,
+            "timeout" => without_timeout_arguments(after),
+            word if is_assignment(word) => after,
+            _ => return rest,
+        };
+    }
+    rest
+}
+
+fn without_timeout_arguments(mut rest: &[String]) -> &[String] {
+    while let [option, after @ ..] = rest {
+        rest = match option.as_str() {
+            "-k" | "-s" => after.get(1..).unwrap_or_default(),
+            option if option.starts_with('-') => after,
+            // The duration.
+            _ => return after,
+        };
+    }
+    rest
+}
+
+fn is_assignment(word: &str) -> bool {
+    let name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    // A path that a script assigns is what the script is about.
+    word.split_once('=').is_some_and(|(left, right)| name(left) && !right.contains("crunch-run~"))
+}
+
+/// Splits shell text into words: blanks and operators divide, quotes and backslashes protect.
+fn words(shell: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut characters = shell.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\'' => word.get_or_insert_default().extend(characters.by_ref().take_while(|it| *it != '\'')),
+            '"' => read_double_quoted(&mut characters, word.get_or_insert_default()),
+            '\\' => word.get_or_insert_default().extend(characters.next()),
+            ' ' | '\t' | '\n' | ';' | '&' | '|' | '(' | ')' | '<' | '>' => words.extend(word.take()),
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+fn read_double_quoted(characters: &mut std::str::Chars<'_>, word: &mut String) {
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => return,
+            '\\' => word.extend(characters.next()),
+            other => word.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UUID: &str = "zzzzz-dz642-000000000000001";
+    const MD5: &str = "0123456789abcdef0123456789abcdef";
+
+    fn uuid() -> ContainerUuid {
+        UUID.parse().unwrap()
+    }
+
+    #[test]
+    fn the_references_own_commands_are_understood() {
+        let start = format!(
+            "crunch-run --detach --stdin-config '--runtime-engine=docker' '-enable-network=always' '{UUID}'"
+        );
+        let runner = "crunch-run".to_owned();
+        let wanted = Asked::Start { runner: runner.clone(), container: uuid(), stdin_config: true };
+        assert_eq!(understand(&start), wanted);
+        assert_eq!(understand("crunch-run --list"), Asked::List { runner: runner.clone() });
+        let kill = Asked::Kill { runner, signal: 15, container: uuid() };
+        assert_eq!(understand(&format!("crunch-run --kill 15 {UUID}")), kill);
+        assert_eq!(understand("cat /var/run/arvados-instance-secret"), Asked::ReadSecret);
+    }
+
+    #[test]
+    fn wrappers_assignments_and_quotes_do_not_matter() {
+        let deployed = format!("/tmp/arvados-crunch-run/crunch-run~{MD5}");
+        for text in [
+            format!("{deployed} --list"),
+            format!("sudo timeout -k 1 30 '{deployed}' --list"),
+            format!("sudo timeout -k 1 30 /bin/sh -c \"exec '{deployed}' --list\""),
+            format!("CRUNCH_RUN_LOCKDIR=/x 'A=b c' env B=\"d e\" {deployed} --list --stdin-prices"),
+        ] {
+            assert_eq!(understand(&text), Asked::List { runner: deployed.clone() }, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_install_script_is_known_by_the_path_it_is_about() {
+        let path = format!("/tmp/d/crunch-run~{MD5}");
+        for script in [
+            format!(
+                "mkdir -p '/tmp/d' && cat >'{path}.new' && chmod 0755 '{path}.new' && mv -f '{path}.new' '{path}'"
+            ),
+            format!("set -e\ndest='{path}'\ncat >\"$dest.new\"; mv -f \"$dest.new\" \"$dest\""),
+        ] {
+            assert_eq!(understand(&script), Asked::Install { path: path.clone(), md5: MD5.to_owned() });
+        }
+        assert_eq!(understand(&format!("md5sum '{path}'")), Asked::Md5sum { path });
+    }
+
+    #[test]
+    fn a_kill_without_its_signal_is_not_understood() {
+        assert!(matches!(understand(&format!("crunch-run --kill {UUID}")), Asked::Other { .. }));
+    }
+
+    #[test]
+    fn a_boot_probe_is_something_else() {
+        let text = "systemctl is-system-running".to_owned();
+        assert_eq!(understand("timeout -k 1 60 systemctl is-system-running"), Asked::Other { text });
+    }
+}
