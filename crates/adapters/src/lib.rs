@@ -5,3 +5,5 @@
 //!   Executor      ← ssh        a shell on each VM, over the system's ssh client
 //!   CloudDriver   ← loopback   a cloud of SSH servers inside this process
 //! ```
+
+pub mod ssh;
