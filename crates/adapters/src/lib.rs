@@ -6,4 +6,5 @@
 //!   CloudDriver   ← loopback   a cloud of SSH servers inside this process
 //! ```
 
+pub mod arvados;
 pub mod ssh;
