@@ -141,9 +141,19 @@ impl Client {
         })?;
         let status = response.status().as_u16();
         match response.body().limit(LONGEST_BODY).await {
+            Ok(body) if response.status().is_success() && is_cut(&response, body.len()) => {
+                let kind = ApiErrorKind::Connection;
+                Err(self.error(
+                    request,
+                    request_id,
+                    kind,
+                    Some(status),
+                    "the connection broke within the answer",
+                ))
+            }
             // What is not UTF-8 can only be part of a text; it must not take its neighbours with it.
             Ok(body) => Ok((status, String::from_utf8_lossy(&body).into_owned())),
-            // The status of an error says enough, a good one without its body says nothing.
+            // The status of an error says enough; a good one without its body says nothing.
             Err(_) if !response.status().is_success() => Ok((status, String::new())),
             Err(error) => {
                 let kind = failure::kind_of_body(&error);
@@ -238,6 +248,13 @@ impl ArvadosApi for Client {
     async fn cancel(&self, uuid: ContainerUuid, error: Option<&str>) -> Result<Standing, ApiError> {
         self.standing(uuid, &Request::cancel(uuid, error)).await
     }
+}
+
+/// Whether less came than was announced: awc takes a closed connection for the end of the body.
+fn is_cut<S>(response: &awc::ClientResponse<S>, length: usize) -> bool {
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let announced = header(header::CONTENT_LENGTH).and_then(|text| text.parse().ok());
+    header(header::CONTENT_ENCODING).is_none() && announced.is_some_and(|announced: usize| length < announced)
 }
 
 /// `req-` and 20 characters of 0-9a-z.
