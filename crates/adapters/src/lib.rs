@@ -5,3 +5,6 @@
 //!   Executor      ← ssh        a shell on each VM, over the system's ssh client
 //!   CloudDriver   ← loopback   a cloud of SSH servers inside this process
 //! ```
+
+pub mod arvados;
+pub mod ssh;

@@ -1,0 +1,106 @@
+//! The configuration file of one connection's ssh client, and the one line of its `known_hosts`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use dispatch_core::ports::HostKey;
+
+use super::endpoint::Endpoint;
+
+/// The name under which the client knows the VM, whatever its address is today.
+pub(super) const ALIAS: &str = "vm";
+
+/// What varies from one connection to the next.
+pub(super) struct ClientConfig<'a> {
+    pub endpoint: &'a Endpoint,
+    pub user: &'a str,
+    pub key_file: &'a Path,
+    pub known_hosts: &'a Path,
+    pub connect_timeout: Duration,
+}
+
+impl ClientConfig<'_> {
+    /// The text of the file. Nothing of the user's or the system's own configuration is read beside it.
+    pub(super) fn text(&self) -> String {
+        // HostName is expanded: the zone of a link-local address is set off by a literal percent sign.
+        let host = self.endpoint.host.replace('%', "%%");
+        let seconds = self.connect_timeout.as_secs().max(1);
+        format!(
+            "Host {ALIAS}\n\
+             HostName {host}\n\
+             Port {port}\n\
+             User \"{user}\"\n\
+             HostKeyAlias {ALIAS}\n\
+             IdentityFile \"{key}\"\n\
+             UserKnownHostsFile \"{known_hosts}\"\n\
+             ConnectTimeout {seconds}\n\
+             {FIXED}",
+            port = self.endpoint.port,
+            user = self.user,
+            key = self.key_file.display(),
+            known_hosts = self.known_hosts.display(),
+        )
+    }
+}
+
+/// The first key exchange costs a tenth of the CPU time of OpenSSH 9's default.
+const FIXED: &str = "\
+KexAlgorithms ^curve25519-sha256
+StrictHostKeyChecking accept-new
+GlobalKnownHostsFile /dev/null
+HashKnownHosts no
+UpdateHostKeys no
+CheckHostIP no
+BatchMode yes
+PreferredAuthentications publickey
+IdentitiesOnly yes
+IdentityAgent none
+AddKeysToAgent no
+ControlPersist no
+ServerAliveInterval 10
+ServerAliveCountMax 3
+ForwardAgent no
+ForwardX11 no
+ClearAllForwardings yes
+PermitLocalCommand no
+RequestTTY no
+Compression no
+LogLevel INFO
+";
+
+/// The file's line for a key that was verified.
+pub(super) fn known_hosts_line(key: &HostKey) -> String {
+    format!("{ALIAS} {} {}\n", key.algorithm, key.base64)
+}
+
+/// The key that the server showed: the last line, because one of another algorithm than the known one is added.
+pub(super) fn shown_host_key(known_hosts: &str) -> Option<HostKey> {
+    let line = known_hosts.lines().rfind(|line| !line.trim().is_empty())?;
+    let mut words = line.split_ascii_whitespace().skip(1);
+    Some(HostKey { algorithm: words.next()?.to_owned(), base64: words.next()?.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_back_from_its_line() {
+        let key = HostKey { algorithm: "ssh-ed25519".into(), base64: "AAAA".into() };
+        assert_eq!(shown_host_key(&known_hosts_line(&key)), Some(key));
+        assert_eq!(shown_host_key(""), None);
+        assert_eq!(shown_host_key("vm ssh-rsa"), None);
+    }
+
+    #[test]
+    fn a_zone_is_written_as_the_client_expects_it() {
+        let config = ClientConfig {
+            endpoint: &Endpoint { host: "fe80::1%eth0".into(), port: 22 },
+            user: "crunch",
+            key_file: Path::new("/k"),
+            known_hosts: Path::new("/h"),
+            connect_timeout: Duration::from_secs(30),
+        };
+        assert!(config.text().contains("HostName fe80::1%%eth0\n"), "{}", config.text());
+    }
+}

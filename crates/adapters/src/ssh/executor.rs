@@ -1,0 +1,195 @@
+//! One VM's executor: opens connections on demand, shares one among all commands, notices when it breaks.
+//!
+//! ```text
+//!            run                     logged in and verified
+//!   Closed ───────→ Connecting ─────────────────────────────→ Open ──┐
+//!     ↑                │ failed, or nobody waits any more      │     │ run
+//!     ├────────────────┘                                       │ ←───┘
+//!     └────────────────────────────────────────────────────────┘
+//!        broken · retargeted · a command was given up (it keeps one of the server's sessions)
+//! ```
+//! A connection that is no longer current lives until its last command has ended.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use async_trait::async_trait;
+use dispatch_core::ports::{Command, ExecError, Executor, HostKey, Output, Target};
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, Shared, WeakShared};
+use tokio::sync::watch;
+
+use super::Settings;
+use super::connection::{Aftermath, Connection};
+use super::runtime::Runtime;
+
+type Attempt = LocalBoxFuture<'static, Result<Rc<Connection>, ExecError>>;
+
+enum Link {
+    Closed,
+    /// Weak: dropped, and its client ended, when the last command that waits for it is.
+    Connecting(WeakShared<Attempt>),
+    Open(Rc<Connection>),
+}
+
+/// A shell on one VM over the system's ssh client.
+pub(super) struct SshExecutor {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    settings: Rc<Settings>,
+    runtime: Rc<Runtime>,
+    target: RefCell<Target>,
+    link: RefCell<Link>,
+    /// Counts targets: an attempt that was begun for another one does not become current.
+    generation: Cell<u64>,
+    verified: RefCell<Option<HostKey>>,
+    breaks: watch::Sender<u64>,
+}
+
+impl SshExecutor {
+    pub(super) fn new(settings: Rc<Settings>, runtime: Rc<Runtime>, target: Target) -> Self {
+        let inner = Inner {
+            settings,
+            runtime,
+            target: RefCell::new(target),
+            link: RefCell::new(Link::Closed),
+            generation: Cell::new(0),
+            verified: RefCell::new(None),
+            breaks: watch::Sender::new(0),
+        };
+        Self { inner: Rc::new(inner) }
+    }
+}
+
+#[async_trait(?Send)]
+impl Executor for SshExecutor {
+    async fn run(&self, command: Command) -> Result<Output, ExecError> {
+        let connection = Inner::connected(&self.inner).await?;
+        let mut given_up = GivenUp { inner: &self.inner, connection: &connection, armed: true };
+        let result = connection.run(&command, self.inner.settings.deadlines.grace).await;
+        given_up.armed = false;
+        result.map_err(|failure| {
+            match failure.aftermath {
+                Aftermath::Intact => {}
+                Aftermath::SessionTaken => self.inner.retire(&connection),
+                Aftermath::Lost => self.inner.lose(&connection),
+            }
+            failure.error
+        })
+    }
+
+    fn retarget(&self, target: Target) {
+        let old = self.inner.target.replace(target.clone());
+        if old.id != target.id {
+            self.inner.verified.replace(None);
+        }
+        if (old.id, old.address, old.user) != (target.id, target.address, target.user) {
+            self.inner.generation.set(self.inner.generation.get() + 1);
+            self.inner.link.replace(Link::Closed);
+        }
+    }
+
+    async fn broken(&self) {
+        // The sender is ours, so that the only end is a change.
+        let _ = self.inner.breaks.subscribe().changed().await;
+    }
+}
+
+impl Inner {
+    /// The current connection; one attempt at a time, shared by all who wait.
+    async fn connected(inner: &Rc<Self>) -> Result<Rc<Connection>, ExecError> {
+        let current = match &*inner.link.borrow() {
+            Link::Open(connection) if !connection.is_ended() => return Ok(Rc::clone(connection)),
+            Link::Connecting(attempt) => attempt.upgrade(),
+            Link::Open(_) | Link::Closed => None,
+        };
+        let attempt = current.unwrap_or_else(|| Self::begin(inner));
+        attempt.await
+    }
+
+    fn begin(inner: &Rc<Self>) -> Shared<Attempt> {
+        let attempt = Self::attempt(Rc::clone(inner)).boxed_local().shared();
+        let weak = attempt.downgrade().expect("it was not polled yet");
+        inner.link.replace(Link::Connecting(weak));
+        attempt
+    }
+
+    async fn attempt(inner: Rc<Self>) -> Result<Rc<Connection>, ExecError> {
+        let generation = inner.generation.get();
+        let target = inner.target.borrow().clone();
+        let known = inner.verified.borrow().clone();
+        let opened = Connection::open(&inner.settings, &inner.runtime, &target, known).await;
+        let is_current = inner.generation.get() == generation;
+        match opened {
+            Ok(connection) => {
+                let connection = Rc::new(connection);
+                slog::debug!(inner.settings.log, "ssh connected"; "instance" => target.id.as_str());
+                if is_current {
+                    inner.verified.replace(Some(connection.host_key().clone()));
+                    inner.link.replace(Link::Open(Rc::clone(&connection)));
+                }
+                watch_over(&inner, &connection);
+                Ok(connection)
+            }
+            Err(failure) => {
+                if is_current {
+                    inner.link.replace(Link::Closed);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// No new command uses that connection; those that run on it go on.
+    fn retire(&self, connection: &Rc<Connection>) {
+        if self.is_current(connection) {
+            self.link.replace(Link::Closed);
+        }
+    }
+
+    fn is_current(&self, connection: &Rc<Connection>) -> bool {
+        matches!(&*self.link.borrow(), Link::Open(open) if Rc::ptr_eq(open, connection))
+    }
+
+    /// That connection has broken: retires it, and tells whoever waits for that, once.
+    fn lose(&self, connection: &Rc<Connection>) {
+        if self.is_current(connection) {
+            self.link.replace(Link::Closed);
+            self.breaks.send_modify(|count| *count += 1);
+        }
+    }
+}
+
+/// Waits for the client's end; itself ends with the connection, which it does not hold.
+fn watch_over(inner: &Rc<Inner>, connection: &Rc<Connection>) {
+    let ended = connection.master().ended();
+    let (inner, connection) = (Rc::downgrade(inner), Rc::downgrade(connection));
+    actix_rt::spawn(async move {
+        ended.await;
+        tell_break(&inner, &connection);
+    });
+}
+
+fn tell_break(inner: &Weak<Inner>, connection: &Weak<Connection>) {
+    // Either gone: it was closed by us.
+    let (Some(inner), Some(connection)) = (inner.upgrade(), connection.upgrade()) else { return };
+    connection.mark_ended();
+    inner.lose(&connection);
+}
+
+/// Retires the connection of a command whose caller stopped waiting for it.
+struct GivenUp<'a> {
+    inner: &'a Inner,
+    connection: &'a Rc<Connection>,
+    armed: bool,
+}
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.inner.retire(self.connection);
+        }
+    }
+}

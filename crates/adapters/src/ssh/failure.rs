@@ -1,0 +1,76 @@
+//! What an ssh client's last words mean.
+//!
+//! The client exits with 255 whatever went wrong, so that its log is all there is. Only what is known for
+//! certain gets a kind of its own; the rest counts as "nobody useful listens there".
+
+use dispatch_core::ports::{ExecError, ExecErrorKind};
+
+/// An error of that kind.
+pub(super) fn error(kind: ExecErrorKind, message: impl Into<String>) -> ExecError {
+    ExecError { kind, message: message.into() }
+}
+
+/// Why a connection could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ConnectFailure {
+    /// The host key is not the one we knew: the VM has a new one, or is another.
+    KeyChanged,
+    /// Anything else.
+    Failed(ExecError),
+}
+
+const KINDS: [(&str, ExecErrorKind); 14] = [
+    ("no user exists for uid", ExecErrorKind::Local),
+    ("bad configuration option", ExecErrorKind::Local),
+    ("terminating, ", ExecErrorKind::Local),
+    ("unix_listener", ExecErrorKind::Local),
+    ("too many open files", ExecErrorKind::Local),
+    ("bad permissions", ExecErrorKind::Local),
+    ("permission denied (", ExecErrorKind::Authentication),
+    ("too many authentication failures", ExecErrorKind::Authentication),
+    ("no more authentication methods", ExecErrorKind::Authentication),
+    ("connection timed out", ExecErrorKind::ConnectTimeout),
+    ("operation timed out", ExecErrorKind::ConnectTimeout),
+    ("timed out during banner exchange", ExecErrorKind::ConnectTimeout),
+    ("timeout, server", ExecErrorKind::ConnectTimeout),
+    ("connection refused", ExecErrorKind::Refused),
+];
+
+/// Reads the client's log after it has ended.
+pub(super) fn classify(log: &str, endpoint: &str) -> ConnectFailure {
+    let lower = log.to_lowercase();
+    if lower.contains("host key verification failed") {
+        return ConnectFailure::KeyChanged;
+    }
+    let kind = KINDS.iter().find(|(text, _)| lower.contains(text)).map_or(ExecErrorKind::Refused, |it| it.1);
+    ConnectFailure::Failed(error(kind, format!("cannot connect to {endpoint}: {}", last_words(log))))
+}
+
+/// The last line of a log that says something, at most 300 characters of it.
+pub(super) fn last_words(log: &str) -> String {
+    let line = log.lines().map(str::trim).rfind(|line| !line.is_empty());
+    line.unwrap_or("ssh client ended without a word").chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_become_kinds() {
+        for (log, kind) in [
+            ("ssh: connect to host ::1 port 1: Connection refused\r\n", ExecErrorKind::Refused),
+            ("ssh: connect to host x port 22: No route to host", ExecErrorKind::Refused),
+            ("Connection closed by 127.0.0.1 port 22", ExecErrorKind::Refused),
+            ("root@127.0.0.1: Permission denied (publickey).", ExecErrorKind::Authentication),
+            ("ssh: connect to host x port 22: Connection timed out", ExecErrorKind::ConnectTimeout),
+            ("Connection timed out during banner exchange", ExecErrorKind::ConnectTimeout),
+            ("No user exists for uid 1234", ExecErrorKind::Local),
+            ("", ExecErrorKind::Refused),
+        ] {
+            let ConnectFailure::Failed(failure) = classify(log, "vm") else { panic!("{log}") };
+            assert_eq!(failure.kind, kind, "{log}");
+        }
+        assert_eq!(classify("@@@\nHost key verification failed.\n", "vm"), ConnectFailure::KeyChanged);
+    }
+}

@@ -1,0 +1,82 @@
+//! The private key we log in with: checked once, so that a wrong one is a clear line at start
+//! and not an authentication failure on every VM.
+
+use dispatch_core::secret::Secret;
+use russh::keys::ssh_key::LineEnding;
+use russh::keys::{Algorithm, PrivateKey, decode_secret_key};
+
+/// Why a text is not a private key that we can use. One line, without any of the text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// There is nothing in it.
+    #[error("private key is empty")]
+    Empty,
+    /// It starts like a public key.
+    #[error("this is a public key, a private key is wanted")]
+    Public,
+    /// Nobody is there to type the passphrase.
+    #[error("private key is encrypted with a passphrase: remove it with `ssh-keygen -p`")]
+    Encrypted,
+    /// No PEM block that we know.
+    #[error(
+        "not a private key: no `-----BEGIN … PRIVATE KEY-----` line of a known kind (OpenSSH, PKCS#1, PKCS#8, SEC1)"
+    )]
+    NotPem,
+    /// A PEM block with something else in it.
+    #[error("private key cannot be decoded: {0}")]
+    Damaged(String),
+    /// A kind of key that ssh servers of today do not take.
+    #[error("private keys of kind {0} are not supported: use RSA, ECDSA or ED25519")]
+    Unsupported(String),
+}
+
+/// What may be shown of a private key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicKeyInfo {
+    /// The public key as a line of `authorized_keys`, without a comment.
+    pub openssh_public: String,
+}
+
+/// Checks a private key (RSA, ECDSA or ED25519; OpenSSH, PKCS#1, PKCS#8 or SEC1; not encrypted).
+///
+/// # Errors
+/// If it is none, encrypted, damaged or of another kind.
+pub fn check_private_key(pem: &str) -> Result<PublicKeyInfo, KeyError> {
+    let mut public = parse(pem)?.public_key().clone();
+    public.set_comment("");
+    let openssh_public = public.to_openssh().map_err(|error| KeyError::Damaged(error.to_string()))?;
+    Ok(PublicKeyInfo { openssh_public })
+}
+
+/// The same key in the one format that every version of the ssh client reads.
+pub(super) fn to_openssh(pem: &str) -> Result<Secret, KeyError> {
+    let text =
+        parse(pem)?.to_openssh(LineEnding::LF).map_err(|error| KeyError::Damaged(error.to_string()))?;
+    Ok(Secret::new(text.as_str()))
+}
+
+/// Decodes it, forgiving what configuration files do to keys: indentation, CRLF, a missing last line feed.
+fn parse(pem: &str) -> Result<PrivateKey, KeyError> {
+    let pem: String = pem.trim().lines().map(|line| format!("{}\n", line.trim())).collect();
+    if pem.is_empty() {
+        return Err(KeyError::Empty);
+    }
+    if ["ssh-", "ecdsa-", "-----BEGIN PUBLIC", "-----BEGIN RSA PUBLIC"].iter().any(|it| pem.starts_with(it)) {
+        return Err(KeyError::Public);
+    }
+    if !pem.contains("PRIVATE KEY-----") {
+        return Err(KeyError::NotPem);
+    }
+    if pem.contains("BEGIN ENCRYPTED") || pem.contains("4,ENCRYPTED") {
+        return Err(KeyError::Encrypted);
+    }
+    let key = decode_secret_key(&pem, None).map_err(|error| match error {
+        russh::keys::Error::KeyIsEncrypted => KeyError::Encrypted,
+        russh::keys::Error::CouldNotReadKey => KeyError::NotPem,
+        other => KeyError::Damaged(other.to_string()),
+    })?;
+    match key.algorithm() {
+        Algorithm::Rsa { .. } | Algorithm::Ecdsa { .. } | Algorithm::Ed25519 => Ok(key),
+        other => Err(KeyError::Unsupported(other.to_string())),
+    }
+}

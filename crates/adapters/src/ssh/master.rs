@@ -1,0 +1,126 @@
+//! The ssh master: a child process that holds one connection for as long as we hold the child.
+//!
+//! ```text
+//!   start ── socket appears ──→ Master ── exits by itself ──→ `broken` is told
+//!     │                           │
+//!     └── exits: its log says why └── dropped: killed at once
+//! ```
+//! The openssh crate can start a master itself, but that one lives on when we are killed. Ours dies with
+//! us (PR_SET_PDEATHSIG) and with whoever drops it.
+//!
+//! **The death signal is sent when the *thread* that started the child ends**, so executors belong on the
+//! main thread, where the arbiter runs, and not on a thread that comes and goes.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::path::Path;
+use std::pin::pin;
+use std::process::Stdio;
+use std::rc::Rc;
+use std::time::Duration;
+
+use dispatch_core::ports::ExecErrorKind;
+use rustix::process::Signal;
+use tokio::process::{Child, Command};
+
+use super::config::{ALIAS, ClientConfig};
+use super::failure::{ConnectFailure, classify, error};
+use super::runtime::ConnectionDir;
+
+/// A connected ssh master; killed when dropped, and its directory removed.
+pub(super) struct Master {
+    child: Rc<RefCell<Child>>,
+    dir: ConnectionDir,
+}
+
+impl Master {
+    /// Starts a client and waits until it is connected and logged in. Dropping the future ends it.
+    pub(super) async fn start(
+        program: &Path,
+        dir: ConnectionDir,
+        config: &ClientConfig<'_>,
+    ) -> Result<Self, ConnectFailure> {
+        let endpoint = format!("{} port {}", config.endpoint.host, config.endpoint.port);
+        let child = spawn(program, &dir, config).map_err(|source| {
+            let text = format!("cannot run {}: {source}", program.display());
+            ConnectFailure::Failed(error(ExecErrorKind::Local, text))
+        })?;
+        let master = Self { child: Rc::new(RefCell::new(child)), dir };
+        master.connected(&endpoint).await?;
+        Ok(master)
+    }
+
+    /// The socket appears when the login is done; nothing else tells.
+    async fn connected(&self, endpoint: &str) -> Result<(), ConnectFailure> {
+        let socket = self.dir.file("master");
+        let mut pause = Duration::from_millis(2);
+        while !socket.exists() {
+            let ended = self.child.borrow_mut().try_wait();
+            if !matches!(ended, Ok(None)) {
+                return Err(classify(&self.log(), endpoint));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Resolves when the client has ended.
+    pub(super) fn ended(&self) -> impl Future<Output = ()> + use<> {
+        let child = Rc::clone(&self.child);
+        async move {
+            // Whatever the outcome: there is no connection any more.
+            let _ = poll_fn(|context| pin!(child.borrow_mut().wait()).poll(context)).await;
+        }
+    }
+
+    pub(super) fn dir(&self) -> &ConnectionDir {
+        &self.dir
+    }
+
+    /// What the client said so far.
+    pub(super) fn log(&self) -> String {
+        self.dir.read("log")
+    }
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.borrow_mut().start_kill();
+    }
+}
+
+fn spawn(program: &Path, dir: &ConnectionDir, config: &ClientConfig<'_>) -> io::Result<Child> {
+    dir.write("config", &config.text())?;
+    let mut command = Command::new(program);
+    command.args(["-M", "-N", "-T"]);
+    command.arg("-S").arg(dir.file("master"));
+    command.arg("-E").arg(dir.file("log"));
+    command.arg("-F").arg(dir.file("config"));
+    command.arg(ALIAS);
+    // Nothing and nobody may be asked for anything.
+    for name in ["SSH_AUTH_SOCK", "SSH_ASKPASS", "SSH_ASKPASS_REQUIRE", "DISPLAY"] {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    die_with_parent(&mut command);
+    command.spawn()
+}
+
+#[expect(unsafe_code, reason = "pre_exec is the only way to run prctl in the child; rustix has the call")]
+fn die_with_parent(command: &mut Command) {
+    let parent = rustix::process::getpid();
+    let in_child = move || {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // Killed between fork and prctl: nobody would send the signal any more.
+        if rustix::process::getppid() == Some(parent) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::Interrupted.into())
+        }
+    };
+    // SAFETY: between fork and exec only two system calls are made; nothing is allocated or locked.
+    unsafe { command.pre_exec(in_child) };
+}

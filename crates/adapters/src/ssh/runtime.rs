@@ -1,0 +1,181 @@
+//! The private directory: the key, and a directory for each connection.
+//!
+//! ```text
+//!   RUNTIME_DIR/                     shared with other dispatchers; flocked while one of them starts
+//!     ssh-XXXXXX/  0700              one for each `SshExecutors`
+//!       lock                         flocked while we live: not flocked = left behind by a killed one
+//!       key        0600
+//!       7/         0700              one for each connection: config known_hosts log master
+//! ```
+
+use std::cell::Cell;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use dispatch_core::secret::Secret;
+use rustix::fs::{FlockOperation, flock};
+use tempfile::TempDir;
+
+use super::SetupError;
+
+/// The control socket's name is made beside the final one, with 17 characters more, and must fit into
+/// the 108 bytes of a socket address.
+const LONGEST_CONNECTION_DIR: usize = 60;
+const PREFIX: &str = "ssh-";
+
+/// All that lies on disk for one `SshExecutors`; removed when dropped.
+pub(super) struct Runtime {
+    dir: TempDir,
+    key_file: PathBuf,
+    next: Cell<u64>,
+    /// Held open for its lock.
+    _lock: File,
+}
+
+impl Runtime {
+    /// Makes the directory under `parent`, and removes those of predecessors that were killed.
+    pub(super) fn new(parent: &Path, key: &Secret) -> Result<Self, SetupError> {
+        check_path(parent)?;
+        let failed = |source: io::Error| SetupError::RuntimeDirectory { path: parent.to_owned(), source };
+        if !parent.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
+        }
+        // Two that start at once must not take each other's new directory for one that was left behind.
+        let gate = File::open(parent).map_err(failed)?;
+        flock(&gate, FlockOperation::LockExclusive).map_err(|errno| failed(errno.into()))?;
+        sweep(parent);
+        Self::make(parent, key).map_err(failed)
+    }
+
+    fn make(parent: &Path, key: &Secret) -> io::Result<Self> {
+        let private = std::fs::Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().prefix(PREFIX).permissions(private).tempdir_in(parent)?;
+        let lock = create_private(&dir.path().join("lock"))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        let key_file = dir.path().join("key");
+        create_private(&key_file)?.write_all(key.expose().as_bytes())?;
+        Ok(Self { dir, key_file, next: Cell::new(1), _lock: lock })
+    }
+
+    /// The file with our private key.
+    pub(super) fn key_file(&self) -> &Path {
+        &self.key_file
+    }
+
+    /// A fresh directory for one connection.
+    pub(super) fn connection_dir(self: &Rc<Self>) -> io::Result<ConnectionDir> {
+        let number = self.next.replace(self.next.get() + 1);
+        let path = self.dir.path().join(number.to_string());
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(ConnectionDir { path, _runtime: Rc::clone(self) })
+    }
+}
+
+/// A connection's directory; removed when dropped.
+pub(super) struct ConnectionDir {
+    path: PathBuf,
+    /// Keeps the key file in place for as long as any client may read it.
+    _runtime: Rc<Runtime>,
+}
+
+impl ConnectionDir {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    pub(super) fn write(&self, name: &str, text: &str) -> io::Result<()> {
+        create_private(&self.file(name))?.write_all(text.as_bytes())
+    }
+
+    /// A file's text, at most its last 64 KiB; empty if there is none.
+    pub(super) fn read(&self, name: &str) -> String {
+        let bytes = std::fs::read(self.file(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(64 << 10)..]).into_owned()
+    }
+}
+
+impl Drop for ConnectionDir {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed with the runtime directory, or by the next start's sweep.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Refuses what the client's configuration file or its socket cannot hold.
+fn check_path(parent: &Path) -> Result<(), SetupError> {
+    let longest = LONGEST_CONNECTION_DIR - "/ssh-XXXXXX/9999999".len();
+    let text = parent.to_str().unwrap_or("\n");
+    if text.chars().any(|c| c.is_control() || "\"\\%$".contains(c)) {
+        return Err(SetupError::RuntimeDirectoryName { path: parent.to_owned() });
+    }
+    if text.len() > longest {
+        return Err(SetupError::RuntimeDirectoryTooLong { path: parent.to_owned(), longest });
+    }
+    Ok(())
+}
+
+/// Removes the directories of predecessors that could not do it themselves.
+fn sweep(parent: &Path) {
+    let Ok(entries) = std::fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) && is_left_behind(&entry.path()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn is_left_behind(dir: &Path) -> bool {
+    let lock = OpenOptions::new().write(true).open(dir.join("lock"));
+    lock.is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(dir: &Path) -> Vec<String> {
+        std::fs::read_dir(dir).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn everything_is_private_and_gone_after_a_drop() {
+        let parent = tempfile::tempdir().unwrap();
+        let runtime = Rc::new(Runtime::new(parent.path(), &Secret::new("k")).unwrap());
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(runtime.key_file()), 0o600);
+        assert_eq!(mode(runtime.key_file().parent().unwrap()), 0o700);
+        let connection = runtime.connection_dir().unwrap();
+        assert_eq!(mode(&connection.path), 0o700);
+        drop((connection, runtime));
+        assert_eq!(entries(parent.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_killed_one_left_behind_is_removed_and_what_a_living_one_has_is_not() {
+        let parent = tempfile::tempdir().unwrap();
+        let living = Runtime::new(parent.path(), &Secret::new("k")).unwrap();
+        let dead = parent.path().join("ssh-dead");
+        std::fs::create_dir(&dead).unwrap();
+        std::fs::write(dead.join("lock"), "").unwrap();
+        std::fs::write(dead.join("key"), "").unwrap();
+        let other = Runtime::new(parent.path(), &Secret::new("k")).unwrap();
+        assert!(!dead.exists());
+        assert!(living.key_file().exists() && other.key_file().exists());
+    }
+
+    #[test]
+    fn a_path_that_a_socket_cannot_have_is_refused_at_once() {
+        let long = format!("/tmp/{}", "x".repeat(60));
+        let error = Runtime::new(Path::new(&long), &Secret::new("k")).err().unwrap();
+        assert!(error.to_string().contains("at most 41"), "{error}");
+        let error = Runtime::new(Path::new("/tmp/a\"b"), &Secret::new("k")).err().unwrap();
+        assert!(matches!(error, SetupError::RuntimeDirectoryName { .. }));
+    }
+}

@@ -1,0 +1,74 @@
+//! One command over an open connection: streams in, streams out, exit status.
+
+use bytes::Bytes;
+use openssh::{Error, Session, Stdio};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+
+/// How a command ended.
+pub(super) struct Ended {
+    /// `None` = killed by a signal, or the connection was lost.
+    pub status: Option<i32>,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+/// Why nothing is known about a command's end.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// One of its streams was longer than allowed.
+    TooMuch,
+    /// The master did not do its part.
+    Lost(String),
+}
+
+/// Runs a command to its end; each of its streams may have at most `limit` bytes.
+pub(super) async fn execute(
+    session: &Session,
+    command: &str,
+    stdin: &Bytes,
+    limit: usize,
+) -> Result<Ended, Failure> {
+    let input = if stdin.is_empty() { Stdio::null() } else { Stdio::piped() };
+    let mut command = session.raw_command(command);
+    command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().await.map_err(lost)?;
+    let to_child = child.stdin().take();
+    let (out, err) = (child.stdout().take(), child.stderr().take());
+
+    let feed = async {
+        if let Some(mut pipe) = to_child {
+            // A command need not read what it is given.
+            let _ = pipe.write_all(stdin).await;
+        }
+        Ok(())
+    };
+    let ((), stdout, stderr) = futures_util::try_join!(feed, read(out, limit), read(err, limit))?;
+    // Only now: to hear the exit status ends the session, and with it what the streams still hold.
+    let status = status(child.wait().await)?;
+    Ok(Ended { status, stdout, stderr })
+}
+
+/// The crate makes an error without streams of 127, so we read the streams ourselves.
+fn status(waited: Result<std::process::ExitStatus, Error>) -> Result<Option<i32>, Failure> {
+    match waited {
+        Ok(status) => Ok(status.code()),
+        Err(Error::Remote(_)) => Ok(Some(127)),
+        Err(Error::RemoteProcessTerminated | Error::Disconnected) => Ok(None),
+        Err(other) => Err(lost(other)),
+    }
+}
+
+async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: usize) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let Some(pipe) = pipe else { return Ok(bytes) };
+    pipe.take(limit as u64 + 1)
+        .read_to_end(&mut bytes)
+        .await
+        .map_err(|source| Failure::Lost(source.to_string()))?;
+    if bytes.len() > limit { Err(Failure::TooMuch) } else { Ok(bytes) }
+}
+
+fn lost(error: Error) -> Failure {
+    use std::error::Error as _;
+    Failure::Lost(error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}")))
+}

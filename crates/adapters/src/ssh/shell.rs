@@ -1,0 +1,60 @@
+//! Shell text: quoting, and the deadline that is enforced on the VM itself.
+
+use std::time::Duration;
+
+use dispatch_core::ports::Command;
+
+/// One word for a POSIX shell, whatever is in it.
+pub(super) fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// The deadline as the VM is told it: whole seconds, at least one.
+pub(super) fn remote_seconds(deadline: Duration) -> u64 {
+    deadline.as_secs().max(1)
+}
+
+/// The command as it is sent: under a `timeout` of the VM's own, so that what we stopped waiting for ends
+/// there too and does not keep one of the server's sessions. The timeout is inside the sudo: outside it
+/// could not signal root's process.
+pub(super) fn wrap(command: &Command, user: &str) -> String {
+    let sudo = if command.privileged && user != "root" { "sudo " } else { "" };
+    let seconds = remote_seconds(command.deadline);
+    format!("{sudo}timeout -k 1 {seconds} sh -c {}", quote(&command.shell))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(shell: &str, privileged: bool) -> Command {
+        Command {
+            shell: shell.into(),
+            privileged,
+            stdin: bytes::Bytes::new(),
+            deadline: Duration::from_millis(30_900),
+        }
+    }
+
+    #[test]
+    fn the_timeout_is_inside_the_sudo() {
+        let sent = wrap(&command("crunch-run --list", true), "crunch");
+        assert_eq!(sent, "sudo timeout -k 1 30 sh -c 'crunch-run --list'");
+    }
+
+    #[test]
+    fn root_and_unprivileged_commands_go_without_sudo() {
+        assert_eq!(wrap(&command("true", true), "root"), "timeout -k 1 30 sh -c 'true'");
+        assert_eq!(wrap(&command("true", false), "crunch"), "timeout -k 1 30 sh -c 'true'");
+    }
+
+    #[test]
+    fn quotes_survive_quoting() {
+        assert_eq!(quote("it's"), r"'it'\''s'");
+    }
+
+    #[test]
+    fn the_vm_is_given_at_least_a_second() {
+        assert_eq!(remote_seconds(Duration::from_millis(10)), 1);
+    }
+}

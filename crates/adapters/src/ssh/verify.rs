@@ -1,0 +1,88 @@
+//! Is it our VM? Asked before any command runs on a connection whose host key was not verified before.
+//!
+//! ```text
+//!   driver: genuine ─────────────────────────────→ ok
+//!           forged  ─────────────────────────────→ refused
+//!           cannot tell → secret on the VM = ours → ok
+//!                                          else   → refused
+//! ```
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dispatch_core::ports::{Command, ExecError, ExecErrorKind, HostKey, HostKeyVerdict, Target};
+use dispatch_core::secret::Secret;
+use openssh::Session;
+use subtle::ConstantTimeEq;
+
+use super::Settings;
+use super::failure::error;
+use super::session::{Ended, execute};
+use super::shell::{quote, wrap};
+
+/// No secret is longer than that.
+const LONGEST_SECRET: usize = 4096;
+
+/// Succeeds if the key, or the VM behind it, is proven to be the target's.
+pub(super) async fn verify(
+    settings: &Settings,
+    target: &Target,
+    session: &Session,
+    key: &HostKey,
+) -> Result<(), ExecError> {
+    match ask_driver(settings, target, key).await? {
+        HostKeyVerdict::Genuine => Ok(()),
+        HostKeyVerdict::Forged => Err(refused(target, "its host key is not the one that the cloud knows")),
+        HostKeyVerdict::NotSupported => {
+            // An empty secret proves nothing: an empty or missing file would be equal to it.
+            let ours = target.secret.as_ref().filter(|secret| !secret.expose().trim().is_empty());
+            let ours = ours.ok_or_else(|| refused(target, "it has no secret to prove itself with"))?;
+            let theirs = read_secret(settings.deadlines.secret, target, session).await?;
+            if is_same(ours, &theirs) { Ok(()) } else { Err(refused(target, "its secret is a wrong one")) }
+        }
+    }
+}
+
+async fn ask_driver(
+    settings: &Settings,
+    target: &Target,
+    key: &HostKey,
+) -> Result<HostKeyVerdict, ExecError> {
+    let answer = settings.verifier.verify(&target.id, key);
+    match tokio::time::timeout(settings.deadlines.secret, answer).await {
+        Ok(Ok(verdict)) => Ok(verdict),
+        Ok(Err(cause)) => Err(refused(target, &format!("the cloud cannot be asked: {cause}"))),
+        Err(_) => Err(refused(target, "the cloud does not answer")),
+    }
+}
+
+async fn read_secret(deadline: Duration, target: &Target, session: &Session) -> Result<Vec<u8>, ExecError> {
+    let shell = format!("cat {}", quote(&target.secret_path));
+    let command = Command { shell, privileged: true, stdin: Bytes::new(), deadline };
+    let unreadable = |why: String| {
+        let text = format!("cannot read {} on instance {}: {why}", target.secret_path, target.id);
+        Err(error(ExecErrorKind::SecretUnreadable, text))
+    };
+    let text = wrap(&command, &target.user);
+    let reading = execute(session, &text, &command.stdin, LONGEST_SECRET);
+    match tokio::time::timeout(deadline, reading).await {
+        Ok(Ok(Ended { status: Some(0), stdout, .. })) => Ok(stdout),
+        Ok(Ok(Ended { stderr, status, .. })) => unreadable(match status {
+            Some(status) => {
+                format!("status {status}: {}", super::failure::last_words(&String::from_utf8_lossy(&stderr)))
+            }
+            None => "the connection was lost".to_owned(),
+        }),
+        Ok(Err(failure)) => unreadable(format!("{failure:?}")),
+        Err(_) => unreadable(format!("no answer in {} s", deadline.as_secs_f64())),
+    }
+}
+
+/// Compares in a time that tells nothing about where they differ.
+fn is_same(ours: &Secret, theirs: &[u8]) -> bool {
+    ours.expose().trim().as_bytes().ct_eq(theirs.trim_ascii()).into()
+}
+
+fn refused(target: &Target, why: &str) -> ExecError {
+    error(ExecErrorKind::Verification, format!("instance {} is not trusted: {why}", target.id))
+}

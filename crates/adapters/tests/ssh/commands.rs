@@ -1,0 +1,162 @@
+//! What goes over an open connection, and how it ends.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dispatch_core::ports::{Command, ExecErrorKind};
+
+use crate::sshd::Sshd;
+use crate::support::{Wire, World, command, eventually, processes_with, run, stdout};
+
+#[actix_rt::test]
+async fn every_exit_status_arrives_with_both_streams() {
+    let world = World::new();
+    let sshd = Sshd::start(&world.public);
+    let executor = world.open(&sshd.address());
+    for status in [0, 1, 124, 126, 127, 137, 255] {
+        let output = run(&executor, &format!("echo out; echo err >&2; exit {status}")).await.unwrap();
+        assert_eq!(output.status, status);
+        assert_eq!(output.stdout, b"out\n", "{status}");
+        assert!(output.stderr.ends_with(b"err\n"), "{status}");
+    }
+    let output = run(&executor, "/nonexistent").await.unwrap();
+    assert_eq!(output.status, 127);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("not found"));
+    assert_eq!(world.clients().len(), 1, "all over one connection");
+}
+
+#[actix_rt::test]
+async fn a_command_killed_by_a_signal_ends_without_ending_the_connection() {
+    let world = World::new();
+    let sshd = Sshd::start(&world.public);
+    let executor = world.open(&sshd.address());
+    // The shell itself, then the timeout above it; neither leaves an exit status of its own.
+    for victim in ["$$", "$PPID"] {
+        let output = run(&executor, &format!("kill -9 {victim}")).await.unwrap();
+        assert_eq!(output.status, 255, "{victim}");
+    }
+    assert_eq!(stdout(&executor, "echo still here").await, "still here\n");
+    assert_eq!(world.clients().len(), 1);
+}
+
+#[actix_rt::test]
+async fn unicode_quotes_and_expansions_are_the_shells_alone() {
+    let world = World::new();
+    let sshd = Sshd::start(&world.public);
+    let executor = world.open(&sshd.address());
+    let text = "it's \"quoted\" `id` $HOME \\ \u{1f980} ünïcödé ; & | > < * ~ # \t end";
+    let quoted = text.replace('\'', r"'\''");
+    assert_eq!(stdout(&executor, &format!("printf %s '{quoted}'")).await, text);
+    assert_eq!(stdout(&executor, "for i in a b\ndo echo $i; done | cat").await, "a\nb\n");
+}
+
+#[actix_rt::test]
+async fn three_megabytes_of_stdin_arrive() {
+    let world = World::new();
+    let sshd = Sshd::start(&world.public);
+    let executor = world.open(&sshd.address());
+    let stdin = Bytes::from(vec![b'x'; 3_000_000]);
+    let output = executor.run(Command { stdin: stdin.clone(), ..command("wc -c") }).await.unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), "3000000");
+    let output = executor.run(Command { stdin, ..command("exit 3") }).await.unwrap();
+    assert_eq!(output.status, 3, "a command need not read its stdin");
+    assert_eq!(stdout(&executor, "cat").await, "", "no stdin is an empty one");
+}
+
+#[actix_rt::test]
+async fn twenty_megabytes_of_stdout_arrive_and_more_than_32_mib_are_refused() {
+    let world = World::new();
+    let sshd = Sshd::start(&world.public);
+    let executor = world.open(&sshd.address());
+    // More than once: the exit status overtakes the streams' last megabytes only now and then.
+    for _ in 0..5 {
+        let output = run(&executor, "head -c 20000000 /dev/zero").await.unwrap();
+        assert_eq!(output.stdout.len(), 20_000_000);
+    }
+    for stream in ["", ">&2"] {
+        let result = run(&executor, &format!("head -c 33554433 /dev/zero {stream}")).await;
+        let lengths = result.map(|output| (output.stdout.len(), output.stderr.len()));
+        assert_eq!(lengths.map_err(|error| error.kind), Err(ExecErrorKind::OutputTooLarge));
+    }
+    let output = run(&executor, "head -c 33554432 /dev/zero").await.unwrap();
+    assert_eq!((output.status, output.stdout.len()), (0, 32 << 20));
+}
+
+#[actix_rt::test]
+async fn a_hanging_command_is_ended_on_the_vm_and_the_connection_stays() {
+    let world = World::new();
+    let sshd = Sshd::start(&world.public);
+    let executor = world.open(&sshd.address());
+    let before = stdout(&executor, "echo $SSH_CONNECTION").await;
+    let marker = format!("sleep 1{}", std::process::id());
+    let hanging = Command { deadline: Duration::from_secs(1), ..command(format!("{marker}; true")) };
+    let error = executor.run(hanging).await.unwrap_err();
+    assert_eq!(error.kind, ExecErrorKind::CommandTimeout);
+    eventually("it is gone on the VM", || processes_with(&marker).is_empty()).await;
+    assert_eq!(stdout(&executor, "echo $SSH_CONNECTION").await, before);
+}
+
+#[actix_rt::test]
+async fn a_command_that_outlives_its_timeout_costs_the_connection() {
+    let world = World::new();
+    let sshd = Sshd::start(&world.public);
+    let mut options = world.options();
+    options.deadlines.grace = Duration::from_millis(100);
+    let factory = dispatch_adapters::ssh::SshExecutors::new(options).unwrap();
+    let executor = dispatch_core::ports::ExecutorFactory::open(&factory, world.target(&sshd.address()));
+    let before = stdout(&executor, "echo $SSH_CONNECTION").await;
+    // Nobody on the VM ends what has taken itself out of timeout's sight and keeps stdout open.
+    let deadline = Duration::from_secs(1);
+    let error = executor.run(Command { deadline, ..command("trap '' TERM; sleep 3 & wait; sleep 3") }).await;
+    assert_eq!(error.unwrap_err().kind, ExecErrorKind::CommandTimeout);
+    eventually("the client is gone", || world.clients().is_empty()).await;
+    assert_ne!(stdout(&executor, "echo $SSH_CONNECTION").await, before);
+}
+
+#[actix_rt::test]
+async fn a_connection_cut_in_the_middle_of_a_command_is_lost_and_then_reopened() {
+    let world = World::new();
+    let sshd = Sshd::start(&world.public);
+    let wire = Wire::to(sshd.address()).await;
+    let executor = world.open(&wire.address);
+    let started = world.dir.path().join("started");
+    let shell = format!("touch {}; sleep 20", started.display());
+    let running = run(&executor, &shell);
+    let cutting = async {
+        eventually("the command runs", || started.exists()).await;
+        wire.cut();
+    };
+    let (result, (), ()) = futures_util::join!(running, cutting, executor.broken());
+    assert_eq!(result.unwrap_err().kind, ExecErrorKind::ConnectionLost);
+    assert_eq!(run(&executor, "true").await.unwrap_err().kind, ExecErrorKind::Refused);
+    executor.retarget(world.target(&sshd.address()));
+    assert_eq!(stdout(&executor, "echo again").await, "again\n");
+    assert_eq!(world.verifier.asked.borrow().len(), 1, "the key is the same: not verified again");
+}
+
+#[actix_rt::test]
+async fn many_commands_at_once_stay_within_the_servers_ten_sessions() {
+    let world = World::new();
+    let sshd = Sshd::start(&world.public);
+    let executor = world.open(&sshd.address());
+    let running = (0..30).map(|number| {
+        let executor = executor.clone();
+        async move { stdout(&executor, &format!("sleep 0.2; echo {number}")).await }
+    });
+    let outputs = futures_util::future::join_all(running).await;
+    let wanted: Vec<_> = (0..30).map(|number| format!("{number}\n")).collect();
+    assert_eq!(outputs, wanted);
+    assert_eq!(world.clients().len(), 1);
+}
+
+#[actix_rt::test]
+async fn a_caller_that_stops_waiting_leaves_no_connection_with_a_busy_session() {
+    let world = World::new();
+    let sshd = Sshd::start(&world.public);
+    let executor = world.open(&sshd.address());
+    stdout(&executor, "true").await;
+    let waited = tokio::time::timeout(Duration::from_millis(200), run(&executor, "sleep 20")).await;
+    assert!(waited.is_err());
+    eventually("the client is gone", || world.clients().is_empty()).await;
+    assert_eq!(stdout(&executor, "echo again").await, "again\n");
+}

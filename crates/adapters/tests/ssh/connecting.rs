@@ -1,0 +1,148 @@
+//! From an address to an open connection, or not.
+
+use std::time::{Duration, Instant};
+
+use dispatch_adapters::ssh::{Options, SshExecutors};
+use dispatch_core::ports::{ExecErrorKind, ExecutorFactory, Target};
+use dispatch_core::secret::Secret;
+
+use crate::sshd::Sshd;
+use crate::support::{World, eventually, random_key, run, stdout};
+
+#[actix_rt::test]
+async fn without_an_address_it_is_not_ready() {
+    let world = World::new();
+    let executor = world.open("");
+    assert_eq!(run(&executor, "true").await.unwrap_err().kind, ExecErrorKind::NotReady);
+    let sshd = Sshd::start(&world.public);
+    executor.retarget(world.target(&sshd.address()));
+    assert_eq!(stdout(&executor, "echo ready").await, "ready\n");
+}
+
+#[actix_rt::test]
+async fn an_address_without_a_port_takes_the_default() {
+    let world = World::new();
+    let sshd = Sshd::start(&world.public);
+    let factory = SshExecutors::new(Options { default_port: sshd.port, ..world.options() }).unwrap();
+    let executor = factory.open(world.target("127.0.0.1"));
+    assert_eq!(stdout(&executor, "echo hello").await, "hello\n");
+}
+
+#[actix_rt::test]
+async fn an_ipv6_address_works_with_and_without_a_port() {
+    let world = World::new();
+    let sshd = Sshd::start_on(std::net::Ipv6Addr::LOCALHOST.into(), &world.public);
+    let with_port = world.open(&sshd.address());
+    assert_eq!(stdout(&with_port, "echo $SSH_CONNECTION | cut -d' ' -f3").await, "::1\n");
+    let factory = SshExecutors::new(Options { default_port: sshd.port, ..world.options() }).unwrap();
+    let without = factory.open(world.target("::1"));
+    assert_eq!(stdout(&without, "echo hello").await, "hello\n");
+}
+
+#[actix_rt::test]
+async fn nobody_listening_is_refused() {
+    let world = World::new();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let executor = world.open(&format!("127.0.0.1:{port}"));
+    let error = run(&executor, "true").await.unwrap_err();
+    assert_eq!(error.kind, ExecErrorKind::Refused);
+    assert!(error.message.contains("Connection refused"), "{error}");
+    assert_eq!(world.clients(), Vec::<i32>::new());
+}
+
+#[actix_rt::test]
+async fn a_wrong_key_is_an_authentication_error() {
+    let world = World::new();
+    let sshd = Sshd::start(&random_key().1);
+    let error = run(&world.open(&sshd.address()), "true").await.unwrap_err();
+    assert_eq!(error.kind, ExecErrorKind::Authentication);
+    assert!(error.message.contains("Permission denied"), "{error}");
+}
+
+#[actix_rt::test]
+async fn a_wrong_user_is_an_authentication_error_and_a_strange_one_never_reaches_the_client() {
+    let world = World::new();
+    let sshd = Sshd::start(&world.public);
+    let kind_for = async |user: &str| {
+        let target = Target { user: user.to_owned(), ..world.target(&sshd.address()) };
+        let executor = SshExecutors::new(world.options()).unwrap().open(target);
+        run(&executor, "true").await.unwrap_err().kind
+    };
+    assert_eq!(kind_for("nobody-of-that-name").await, ExecErrorKind::Authentication);
+    assert_eq!(kind_for("x\"\nProxyCommand touch /tmp/x").await, ExecErrorKind::Local);
+}
+
+#[actix_rt::test]
+async fn a_server_that_hangs_in_key_exchange_is_given_up() {
+    let world = World::new();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut options = world.options();
+    options.deadlines.connect = Duration::from_millis(500);
+    let factory = SshExecutors::new(options).unwrap();
+    let executor = factory.open(world.target(&silent.local_addr().unwrap().to_string()));
+    let started = Instant::now();
+    let error = run(&executor, "true").await.unwrap_err();
+    assert_eq!(error.kind, ExecErrorKind::ConnectTimeout);
+    assert!(started.elapsed() < Duration::from_secs(5));
+    eventually("the client is gone", || world.clients().is_empty()).await;
+}
+
+#[actix_rt::test]
+async fn a_server_that_talks_nonsense_is_refused() {
+    let world = World::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    actix_rt::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+    });
+    let error = run(&world.open(&address), "true").await.unwrap_err();
+    assert_eq!(error.kind, ExecErrorKind::Refused, "{error}");
+}
+
+#[actix_rt::test]
+async fn commands_that_start_together_share_one_connection() {
+    let world = World::new();
+    let sshd = Sshd::start(&world.public);
+    let executor = world.open(&sshd.address());
+    let ports = (0..5).map(|_| stdout(&executor, "echo $SSH_CONNECTION"));
+    let ports = futures_util::future::join_all(ports).await;
+    assert!(ports.iter().all(|port| *port == ports[0]), "{ports:?}");
+    assert_eq!(world.verifier.asked.borrow().len(), 1);
+}
+
+#[actix_rt::test]
+async fn a_caller_that_stops_waiting_for_a_connection_does_not_stop_the_others() {
+    let world = World::new();
+    let sshd = Sshd::start(&world.public);
+    let executor = world.open(&sshd.address());
+    let impatient = tokio::time::timeout(Duration::from_millis(1), run(&executor, "true"));
+    let patient = stdout(&executor, "echo here");
+    let (impatient, patient) = futures_util::join!(impatient, patient);
+    assert!(impatient.is_err());
+    assert_eq!(patient, "here\n");
+}
+
+#[actix_rt::test]
+async fn the_private_key_may_be_of_any_supported_kind() {
+    for arguments in [vec!["-t", "rsa", "-b", "2048"], vec!["-t", "ecdsa"], vec!["-t", "rsa", "-m", "PEM"]] {
+        let mut world = World::new();
+        let file = world.dir.path().join("key");
+        let mut keygen = std::process::Command::new("ssh-keygen");
+        keygen.args(&arguments).args(["-q", "-N", "", "-f"]).arg(&file);
+        assert!(keygen.status().unwrap().success());
+        world.private = std::fs::read_to_string(&file).unwrap();
+        let public = std::fs::read_to_string(file.with_extension("pub")).unwrap();
+        let sshd = Sshd::start(public.trim());
+        let executor = world.open(&sshd.address());
+        assert_eq!(stdout(&executor, "echo in").await, "in\n", "{arguments:?}");
+    }
+}
+
+#[actix_rt::test]
+async fn an_empty_key_is_not_an_option() {
+    let world = World::new();
+    let options = Options { private_key: Secret::default(), ..world.options() };
+    let error = SshExecutors::new(options).err().unwrap();
+    assert_eq!(error.to_string(), "private key is empty");
+}

@@ -1,0 +1,10 @@
+//! The executor against Debian's sshd and against servers that do not behave.
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests; real time, because ssh is real")]
+
+mod commands;
+mod connecting;
+mod leftovers;
+mod setup;
+mod sshd;
+mod support;
+mod verification;

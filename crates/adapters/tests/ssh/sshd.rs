@@ -1,0 +1,128 @@
+//! Debian's sshd, started as the current user on a free loopback port.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::{random_key, until};
+
+const SSHD: &str = "/usr/sbin/sshd";
+
+/// A running sshd; killed with all its sessions when dropped.
+pub struct Sshd {
+    dir: tempfile::TempDir,
+    ip: IpAddr,
+    pub port: u16,
+    child: Option<Child>,
+}
+
+impl Sshd {
+    /// On 127.0.0.1, letting in that public key.
+    pub fn start(authorized: &str) -> Self {
+        Self::start_on(Ipv4Addr::LOCALHOST.into(), authorized)
+    }
+
+    pub fn start_on(ip: IpAddr, authorized: &str) -> Self {
+        assert!(
+            Path::new(SSHD).exists(),
+            "{SSHD} is missing: install the package openssh-server for this test"
+        );
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("authorized_keys"), format!("{authorized}\n")).unwrap();
+        let port = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap().port();
+        let mut sshd = Self { dir, ip, port, child: None };
+        sshd.change_host_key();
+        sshd
+    }
+
+    pub fn address(&self) -> String {
+        SocketAddr::new(self.ip, self.port).to_string()
+    }
+
+    /// Ends it and starts it again on the same port with a new host key.
+    pub fn change_host_key(&mut self) {
+        self.stop();
+        let (private, public) = random_key();
+        let key_file = self.dir.path().join("host_key");
+        write_private(&key_file, &private);
+        std::fs::write(self.dir.path().join("host_key.pub"), public).unwrap();
+        self.run();
+    }
+
+    /// The host key's `known_hosts` text, without a name.
+    pub fn host_key(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("host_key.pub")).unwrap().trim().to_owned()
+    }
+
+    fn run(&mut self) {
+        if rustix::process::geteuid().is_root() {
+            // Where Debian's init script makes it; sshd as root insists on it.
+            let _ = std::fs::create_dir_all("/run/sshd");
+        }
+        let path = |name: &str| self.dir.path().join(name).display().to_string();
+        let config = format!(
+            "Port {}\nListenAddress {}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n\
+             UsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nMaxStartups 100\nMaxSessions 10\n\
+             LogLevel ERROR\n",
+            self.port,
+            self.ip,
+            path("host_key"),
+            path("authorized_keys"),
+        );
+        std::fs::write(path("config"), config).unwrap();
+        let log = std::fs::File::create(path("log")).unwrap();
+        let mut command = Command::new(SSHD);
+        command
+            .args(["-D", "-e", "-f", &path("config")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        self.child = Some(command.spawn().unwrap());
+        let started = Instant::now();
+        while TcpStream::connect((self.ip, self.port)).is_err() {
+            let log = std::fs::read_to_string(path("log")).unwrap();
+            assert!(started.elapsed() < Duration::from_secs(10), "sshd does not listen: {log}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Ends the server and every session of it.
+    pub fn stop(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        let pid = child.id();
+        for session in children(pid) {
+            for process in children(session) {
+                kill(process);
+            }
+            kill(session);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        until("the port is free", || TcpStream::connect((self.ip, self.port)).is_err());
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_ascii_whitespace().map(|it| it.parse().unwrap()).collect()
+}
+
+fn kill(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+}
+
+fn write_private(path: &Path, text: &str) {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}

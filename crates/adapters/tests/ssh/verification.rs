@@ -1,0 +1,123 @@
+//! No command runs on a VM that has not proven itself.
+
+use dispatch_adapters::ssh::SshExecutors;
+use dispatch_core::ports::{ExecErrorKind, ExecutorFactory, HostKeyVerdict, Target};
+use dispatch_core::secret::Secret;
+
+use crate::sshd::Sshd;
+use crate::support::{World, run, stdout};
+
+/// What a command would leave behind if it ran.
+fn trace(world: &World) -> std::path::PathBuf {
+    world.dir.path().join("it-ran")
+}
+
+async fn refused_with(world: &World, target: Target) -> ExecErrorKind {
+    let executor = SshExecutors::new(world.options()).unwrap().open(target);
+    let error = run(&executor, &format!("touch {}", trace(world).display())).await.unwrap_err();
+    assert!(!trace(world).exists(), "{error}");
+    error.kind
+}
+
+#[actix_rt::test]
+async fn the_driver_is_asked_about_the_very_key_that_the_server_showed() {
+    let world = World::new();
+    let sshd = Sshd::start(&world.public);
+    stdout(&world.open(&sshd.address()), "true").await;
+    let asked = world.verifier.asked.borrow();
+    assert_eq!(format!("{} {}", asked[0].algorithm, asked[0].base64), sshd.host_key());
+}
+
+#[actix_rt::test]
+async fn a_forged_key_is_refused() {
+    let world = World::new();
+    world.verifier.verdict.set(HostKeyVerdict::Forged);
+    let sshd = Sshd::start(&world.public);
+    assert_eq!(refused_with(&world, world.target(&sshd.address())).await, ExecErrorKind::Verification);
+}
+
+#[actix_rt::test]
+async fn the_right_secret_is_proof_enough_whatever_white_space_is_around_it() {
+    let world = World::new();
+    world.verifier.verdict.set(HostKeyVerdict::NotSupported);
+    let sshd = Sshd::start(&world.public);
+    std::fs::write(world.dir.path().join("secret"), "xyzzy\n").unwrap();
+    assert_eq!(stdout(&world.open(&sshd.address()), "echo in").await, "in\n");
+}
+
+#[actix_rt::test]
+async fn a_wrong_secret_is_refused() {
+    let world = World::new();
+    world.verifier.verdict.set(HostKeyVerdict::NotSupported);
+    let sshd = Sshd::start(&world.public);
+    for secret in ["xyzz", "xyzzyy", "", "XYZZY"] {
+        std::fs::write(world.dir.path().join("secret"), secret).unwrap();
+        assert_eq!(refused_with(&world, world.target(&sshd.address())).await, ExecErrorKind::Verification);
+    }
+}
+
+#[actix_rt::test]
+async fn no_secret_or_an_empty_one_is_refused_even_if_the_file_is_empty() {
+    let world = World::new();
+    world.verifier.verdict.set(HostKeyVerdict::NotSupported);
+    let sshd = Sshd::start(&world.public);
+    std::fs::write(world.dir.path().join("secret"), "").unwrap();
+    for secret in [None, Some(Secret::new("")), Some(Secret::new(" \n"))] {
+        let target = Target { secret, ..world.target(&sshd.address()) };
+        assert_eq!(refused_with(&world, target).await, ExecErrorKind::Verification);
+    }
+}
+
+#[actix_rt::test]
+async fn a_missing_secret_file_is_unreadable_and_is_tried_again() {
+    let world = World::new();
+    world.verifier.verdict.set(HostKeyVerdict::NotSupported);
+    let sshd = Sshd::start(&world.public);
+    let executor = world.open(&sshd.address());
+    let error = run(&executor, "true").await.unwrap_err();
+    assert_eq!(error.kind, ExecErrorKind::SecretUnreadable);
+    assert!(error.message.contains("No such file"), "{error}");
+    std::fs::write(world.dir.path().join("secret"), "xyzzy").unwrap();
+    assert_eq!(stdout(&executor, "echo in").await, "in\n");
+}
+
+#[actix_rt::test]
+async fn a_secret_file_that_hangs_is_unreadable() {
+    let world = World::new();
+    world.verifier.verdict.set(HostKeyVerdict::NotSupported);
+    let sshd = Sshd::start(&world.public);
+    let fifo = world.dir.path().join("secret");
+    assert!(std::process::Command::new("mkfifo").arg(fifo).status().unwrap().success());
+    let mut options = world.options();
+    options.deadlines.secret = std::time::Duration::from_millis(500);
+    let executor = SshExecutors::new(options).unwrap().open(world.target(&sshd.address()));
+    assert_eq!(run(&executor, "true").await.unwrap_err().kind, ExecErrorKind::SecretUnreadable);
+}
+
+#[actix_rt::test]
+async fn a_changed_host_key_is_verified_anew_and_an_unchanged_one_is_not() {
+    let world = World::new();
+    let mut sshd = Sshd::start(&world.public);
+    let executor = world.open(&sshd.address());
+    stdout(&executor, "true").await;
+    sshd.change_host_key();
+    executor.retarget(world.target(&format!("localhost:{}", sshd.port)));
+    assert_eq!(stdout(&executor, "echo again").await, "again\n");
+    assert_eq!(world.verifier.asked.borrow().len(), 2);
+    executor.retarget(world.target(&sshd.address()));
+    assert_eq!(stdout(&executor, "echo again").await, "again\n");
+    assert_eq!(world.verifier.asked.borrow().len(), 2, "known by name of the VM, not by its address");
+}
+
+#[actix_rt::test]
+async fn a_changed_host_key_that_is_forged_is_refused() {
+    let world = World::new();
+    let mut sshd = Sshd::start(&world.public);
+    let executor = world.open(&sshd.address());
+    stdout(&executor, "true").await;
+    world.verifier.verdict.set(HostKeyVerdict::Forged);
+    futures_util::join!(executor.broken(), async { sshd.change_host_key() });
+    let error = run(&executor, &format!("touch {}", trace(&world).display())).await.unwrap_err();
+    assert_eq!(error.kind, ExecErrorKind::Verification);
+    assert!(!trace(&world).exists());
+}
