@@ -3,21 +3,18 @@
 use std::process::ExitCode;
 
 use arvados_dispatch_cloud::cli::{self, Command, Invocation};
+use arvados_dispatch_cloud::{demo, health, run};
 
 fn main() -> ExitCode {
+    // The runner's personality comes first: it forks, and must be alone in its process.
     match cli::parse(std::env::args_os()) {
         Invocation::Answered(code) => code,
-        Invocation::Runner(_) => not_wired("crunch-run"),
+        Invocation::Runner(arguments) => crunch_runner::main(arguments),
         Invocation::Command(options, command) => match command {
             Command::Config(command) => cli::config::run(&options, &command),
-            Command::Run => not_wired("run"),
-            Command::Demo(_) => not_wired("demo"),
-            Command::Health(_) => not_wired("health"),
+            Command::Run => run::run(&options),
+            Command::Demo(options) => demo::run(&options),
+            Command::Health(health) => health::run(&options, &health),
         },
     }
-}
-
-fn not_wired(command: &str) -> ExitCode {
-    cli::complain(format!("{command}: not wired yet"));
-    ExitCode::FAILURE
 }

@@ -117,6 +117,9 @@ pub struct Demo {
     /// Print one JSON object instead of tables.
     #[arg(long)]
     pub json: bool,
+    /// Let things go wrong: the controller sheds load and loses answers; one VM dies, one breaks, one hangs.
+    #[arg(long)]
+    pub faults: bool,
 }
 
 /// Options of `health`.

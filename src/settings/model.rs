@@ -245,6 +245,8 @@ impl Settings {
     pub fn policy(&self) -> Policy {
         let cloud = &self.cloud;
         Policy {
+            cluster_id: self.cluster_id.clone(),
+            max_dispatch_attempts: self.containers.max_dispatch_attempts,
             poll_interval: cloud.poll_interval,
             sync_interval: cloud.sync_interval,
             probe_interval: cloud.probe_interval,

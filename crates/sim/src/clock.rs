@@ -1,20 +1,14 @@
 //! The one place where this crate asks what time it is.
 //!
 //! The simulated world begins on 2026-01-01T00:00:00Z at the moment [`begin`] is called and goes on as tokio's
-//! clock does, paused or not. The dispatcher under test must be given this very function as its clock.
+//! clock does, paused or not. It is the dispatcher's own clock: both see the same time.
 
-use std::cell::Cell;
 use std::time::Duration;
 
-use dispatch_core::time::{Timestamp, after};
-use tokio::time::Instant;
+use dispatch_core::time::Timestamp;
 
 /// 2026-01-01T00:00:00Z: when every simulated world begins.
 pub const EPOCH_SECOND: i64 = 1_767_225_600;
-
-thread_local! {
-    static ANCHOR: Cell<Option<Instant>> = const { Cell::new(None) };
-}
 
 /// When every simulated world begins.
 pub fn epoch() -> Timestamp {
@@ -24,16 +18,12 @@ pub fn epoch() -> Timestamp {
 /// Sets this thread's clock to the epoch. Each run calls it once, first of all: a paused runtime starts at
 /// whatever the machine's clock says, and histories must not depend on that.
 pub fn begin() {
-    ANCHOR.set(Some(Instant::now()));
+    dispatch_actors::clock::anchor(epoch());
 }
 
-/// What time it is in this thread's world; calls [`begin`] if nobody has.
+/// What time it is in this thread's world.
 pub fn now() -> Timestamp {
-    if ANCHOR.get().is_none() {
-        begin();
-    }
-    let anchor = ANCHOR.get().expect("set just above");
-    after(epoch(), Instant::now().duration_since(anchor))
+    dispatch_actors::clock::now()
 }
 
 /// Waits until that time, or not at all if it has passed.

@@ -69,7 +69,16 @@ pub(super) fn record(place: &Place<'_>) -> Result<Record, Trouble> {
         container_image: place.field("container_image").text()?,
         scheduling: scheduling(&place.field("scheduling_parameters").object()?)?,
         created_at: place.field("created_at").parsed()?,
+        lock_count: lock_count(&place.field("lock_count"))?,
     })
+}
+
+/// Asked for with a single record only: absent from lists.
+fn lock_count(place: &Place<'_>) -> Result<Option<u32>, Trouble> {
+    if place.is_null() {
+        return Ok(None);
+    }
+    Ok(Some(u32::try_from(place.size()?).unwrap_or(u32::MAX)))
 }
 
 /// What an update answers with, and whose it is.

@@ -92,6 +92,11 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// Whether there is nothing here.
+    pub(super) fn is_null(&self) -> bool {
+        self.value.is_null()
+    }
+
     /// Something that is read from a text; `None` if that is null or empty.
     pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&self) -> Result<Option<T>, Trouble> {
         let text = self.text()?;

@@ -80,7 +80,9 @@ impl Request {
     }
 
     pub(super) fn get(uuid: ContainerUuid) -> Self {
-        Self::new(Method::GET, format!("containers/{uuid}")).with("select", json!(COLUMNS))
+        // How often it has been locked: read before an unlock that is only a courtesy, never polled.
+        let columns: Vec<_> = COLUMNS.into_iter().chain(["lock_count"]).collect();
+        Self::new(Method::GET, format!("containers/{uuid}")).with("select", json!(columns))
     }
 
     pub(super) fn lock(uuid: ContainerUuid) -> Self {

@@ -374,6 +374,7 @@ fn record_of(container: &Container) -> Result<Record, Undecodable> {
             spec.scheduling.clone()
         },
         created_at: (!is_null(container, "created_at")).then_some(container.created_at),
+        lock_count: Some(container.lock_count),
     })
 }
 

@@ -1,0 +1,80 @@
+//! What goes wrong on the way, if asked for: the controller sheds load and loses answers, one VM dies, one
+//! calls itself broken, one hangs.
+
+use std::time::Duration;
+
+use dispatch_adapters::loopback;
+use dispatch_core::id::InstanceId;
+use dispatch_core::pool::PoolSnapshot;
+use dispatch_core::worker::State;
+use dispatch_sim::controller::Fault;
+
+use super::world::{Tally, World};
+
+/// The next thing to go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    ShedLoad,
+    KillVm,
+    BreakVm,
+    HangVm,
+    Outage,
+    Nothing,
+}
+
+/// One thing after another, as the work goes on.
+pub(super) struct Script {
+    next: Next,
+    cloud: Option<loopback::Faults>,
+    used: Vec<InstanceId>,
+}
+
+impl Script {
+    pub(super) fn new(wanted: bool, cloud: Option<loopback::Faults>) -> Self {
+        Self { next: if wanted { Next::ShedLoad } else { Next::Nothing }, cloud, used: Vec::new() }
+    }
+
+    /// The next fault, when about a tenth more of the containers has ended.
+    pub(super) async fn strike(&mut self, tally: &Tally, pool: &PoolSnapshot, world: &World) {
+        let ended = tally.containers.iter().filter(|container| container.state.is_final()).count();
+        let tenths = 10 * ended / tally.containers.len().max(1);
+        let busy = pool.workers.iter().find(|worker| {
+            worker.view.state == State::Running && !self.used.contains(&worker.view.id)
+        });
+        let busy = busy.map(|worker| worker.view.id.clone());
+        let Some(cloud) = &self.cloud else { return };
+        // An instance that is gone meanwhile cannot be struck: the work goes on all the same.
+        match (self.next, busy) {
+            (Next::ShedLoad, _) => {
+                world.controller(|arvados, _| {
+                    arvados.faults.rates = vec![(Fault::Overloaded, 0.05), (Fault::LostAnswer, 0.03), (Fault::LostCall, 0.02)];
+                }).await;
+                self.next = Next::KillVm;
+            }
+            (Next::KillVm, Some(id)) if tenths >= 1 => {
+                let _ = cloud.kill(&id).await;
+                self.turn(id, Next::BreakVm);
+            }
+            (Next::BreakVm, Some(id)) if tenths >= 2 => {
+                let _ = cloud.report_broken(&id).await;
+                self.turn(id, Next::HangVm);
+            }
+            (Next::HangVm, Some(id)) if tenths >= 3 => {
+                let _ = cloud.hang_commands(&id, true).await;
+                self.turn(id, Next::Outage);
+            }
+            (Next::Outage, _) if tenths >= 4 => {
+                world.controller(|arvados, now| {
+                    arvados.faults.strike_all(Fault::Unauthorized, now, Duration::from_secs(2));
+                }).await;
+                self.next = Next::Nothing;
+            }
+            _ => {}
+        }
+    }
+
+    fn turn(&mut self, struck: InstanceId, next: Next) {
+        self.used.push(struck);
+        self.next = next;
+    }
+}

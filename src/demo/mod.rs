@@ -1,0 +1,132 @@
+//! `demo`: the whole thing on this machine. The unchanged dispatcher, real HTTP, real SSH, real processes.
+//!
+//! ```text
+//!   world    a temporary directory, a key, a simulated controller with N containers, a config.yml for a
+//!            loopback cloud of M instances
+//!   faults   what goes wrong on the way, if asked for
+//!   mod      runs the dispatcher against it until every container is final and every instance gone
+//!   progress a bar on a terminal, nothing in a pipe
+//!   report   what it came to: a table for people, JSON for programs
+//! ```
+
+mod faults;
+mod progress;
+mod report;
+mod world;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use dispatch_core::instance::Tags;
+use slog::Logger;
+use tokio::time::Instant;
+
+use crate::app::Application;
+use crate::cli::{self, Demo};
+use crate::run::Signals;
+use progress::Progress;
+use report::Report;
+use world::{Tally, World};
+
+/// When everything is final but instances are left, they get this long to go.
+const PATIENCE: Duration = Duration::from_secs(120);
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How the demo ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// Every container is final, every instance gone.
+    Done,
+    /// Instances were left.
+    Leftovers,
+    /// Ctrl-C.
+    Interrupted,
+}
+
+/// Runs the demo. Exit 0 only if every container completed (with faults: is final) and nothing is left.
+pub fn run(demo: &Demo) -> ExitCode {
+    let outcome = actix_rt::System::new().block_on(async {
+        let world = World::build(demo).await?;
+        let (log, guard) = world.logger()?;
+        let report = play(demo, &world, log).await;
+        drop(guard);
+        world.tear_down(report).await
+    });
+    match outcome {
+        Ok(report) => {
+            report.print(demo.json);
+            if report.is_good(demo.faults) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            cli::complain(format!("demo: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn play(demo: &Demo, world: &World, log: Logger) -> Result<Report> {
+    let mut signals = Signals::new().context("cannot wait for signals")?;
+    let application = Application::build(&world.loaded, log).await?;
+    let began = Instant::now();
+    let progress = Progress::new(demo, application.url(), &world.management_token);
+    let ending = {
+        let work = watch(demo, world, &application, &progress);
+        tokio::pin!(work);
+        #[expect(clippy::disallowed_macros, reason = "biased: a signal is looked at first")]
+        {
+            tokio::select! {
+                biased;
+                _ = signals.stop() => Ending::Interrupted,
+                ending = &mut work => ending?,
+            }
+        }
+    };
+    progress.finish();
+    let took = began.elapsed();
+    let created = application.instances_created();
+    let driver = application.driver();
+    application.stop().await;
+    let leftover_instances = end_instances(&*driver).await?;
+    drop(driver);
+    let leftover_processes = world.leftover_processes();
+    let tally = world.tally().await?;
+    Ok(Report::new(&tally, world.log_lines()?, report::Ended { ending, took, created, leftover_instances, leftover_processes }))
+}
+
+/// Until every container is final and every instance gone.
+async fn watch(demo: &Demo, world: &World, application: &Application, progress: &Progress) -> Result<Ending> {
+    let mut faults = faults::Script::new(demo.faults, application.faults());
+    let mut final_since = None;
+    loop {
+        let tally = world.tally().await?;
+        let pool = application.pool().await?;
+        progress.show(&tally, &pool);
+        faults.strike(&tally, &pool, world).await;
+        if tally.all_final() && !demo.keep_running {
+            let since = *final_since.get_or_insert_with(Instant::now);
+            if pool.workers.is_empty() && pool.pending.is_empty() {
+                return Ok(Ending::Done);
+            }
+            if since.elapsed() > PATIENCE {
+                return Ok(Ending::Leftovers);
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// What the dispatcher has left is counted, and ended.
+async fn end_instances(driver: &dyn dispatch_core::ports::CloudDriver) -> Result<usize> {
+    let left = driver.list(&Tags::default()).await.context("cannot list the demo's instances")?;
+    for instance in &left {
+        driver.destroy(&instance.id).await.context("cannot end an instance of the demo")?;
+    }
+    Ok(left.len())
+}
+
+impl Tally {
+    fn all_final(&self) -> bool {
+        self.containers.iter().all(|container| container.state.is_final())
+    }
+}
