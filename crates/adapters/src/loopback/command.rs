@@ -1,18 +1,19 @@
 //! One command of one SSH session: a child process, its streams, its end.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use futures_util::future::{Either, select};
 use russh::server::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 
-use super::processes::MARKER;
+use super::processes::{self, MARKER};
 
 /// What is still in a pipe when a command ends is little; who holds the pipe open after that is a daemon.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -54,15 +55,9 @@ pub(super) async fn serve(
         let _ = connection.changed().await;
         return;
     }
-    #[expect(clippy::disallowed_macros, reason = "biased: the end of a connection goes before its output")]
-    {
-        tokio::select! {
-            biased;
-            // The sender is dropped with the connection's handler.
-            _ = connection.changed() => {}
-            () = converse(channel, &text, &environment) => {}
-        }
-    }
+    // The sender is dropped with the connection's handler.
+    let disconnected = pin!(connection.changed());
+    select(disconnected, pin!(converse(channel, &text, &environment))).await;
 }
 
 async fn converse(channel: Channel<Msg>, text: &str, environment: &Environment) {
@@ -87,36 +82,28 @@ async fn converse(channel: Channel<Msg>, text: &str, environment: &Environment) 
 
 /// Status of the command; `None` if the client closed the session, and the command was killed.
 async fn run(mut child: Child, input: &mut ChannelReadHalf, output: &ChannelWriteHalf<Msg>) -> Option<u32> {
-    let mut group = Group::of(&child);
+    let mut tree = Tree::of(&child);
     let stdin = child.stdin.take();
     let out = pump(child.stdout.take(), output.make_writer());
     let err = pump(child.stderr.take(), output.make_writer_ext(Some(1)));
     let finished = finish(&mut child, async { futures_util::join!(out, err) });
-    #[expect(
-        clippy::disallowed_macros,
-        reason = "biased: a status that is there goes before a closed session"
-    )]
-    let status = tokio::select! {
-        biased;
-        status = finished => status,
-        () = feed(input, stdin) => return None,
+    // A status that is there goes before a session that was closed.
+    let Either::Left((status, _)) = select(pin!(finished), pin!(feed(input, stdin))).await else {
+        return None;
     };
-    group.keep();
+    tree.keep();
     Some(status.map_or(255, code))
 }
 
 /// The command's end, and what its streams still hold then, for a while.
 async fn finish(child: &mut Child, pumps: impl Future<Output = ((), ())>) -> std::io::Result<ExitStatus> {
-    let mut pumps = std::pin::pin!(pumps.fuse());
-    let mut ended = std::pin::pin!(child.wait().fuse());
-    #[expect(clippy::disallowed_macros, reason = "biased: both are waited for, in either order")]
-    let status = tokio::select! {
-        biased;
-        status = &mut ended => status,
-        _ = &mut pumps => return ended.await,
-    };
-    let _ = tokio::time::timeout(LAST_WORDS, pumps).await;
-    status
+    match select(pin!(child.wait()), pin!(pumps)).await {
+        Either::Left((status, pumps)) => {
+            let _ = tokio::time::timeout(LAST_WORDS, pumps).await;
+            status
+        }
+        Either::Right((_, ended)) => ended.await,
+    }
 }
 
 /// Passes on what the client sends, until it closes the session.
@@ -145,10 +132,10 @@ async fn pump(from: Option<impl AsyncRead + Unpin>, mut to: impl AsyncWrite + Un
     }
 }
 
-/// The process group of a command; killed when dropped, unless the command has ended by itself.
-struct Group(Option<Pid>);
+/// The processes of a command; killed when dropped, unless the command has ended by itself.
+struct Tree(Option<Pid>);
 
-impl Group {
+impl Tree {
     fn of(child: &Child) -> Self {
         Self(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
     }
@@ -158,11 +145,11 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for Tree {
     fn drop(&mut self) {
-        if let Some(leader) = self.0 {
-            // What has detached itself has left the group, and lives on.
-            let _ = kill_process_group(leader, Signal::KILL);
+        // What has detached itself is nobody's descendant any more, and lives on.
+        for pid in self.0.map(processes::tree).unwrap_or_default() {
+            let _ = kill_process(pid, Signal::KILL);
         }
     }
 }

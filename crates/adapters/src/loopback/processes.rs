@@ -40,6 +40,19 @@ pub(super) async fn kill(lock_directory: &Path) {
     gone_within(lock_directory, FIRM, Some(Signal::KILL)).await;
 }
 
+/// A process and all its descendants, parents first. A process group would not do: `timeout` makes its own.
+pub(super) fn tree(root: Pid) -> Vec<Pid> {
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(pid) = found.get(next).map(|pid| pid.as_raw_nonzero()) {
+        next += 1;
+        let children =
+            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        found.extend(children.split_ascii_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?)));
+    }
+    found
+}
+
 async fn gone_within(lock_directory: &Path, time: Duration, again: Option<Signal>) -> bool {
     let waiting = async {
         while !of_instance(lock_directory).is_empty() {
