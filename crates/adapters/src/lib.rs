@@ -7,4 +7,5 @@
 //! ```
 
 pub mod arvados;
+pub mod loopback;
 pub mod ssh;

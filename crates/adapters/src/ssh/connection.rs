@@ -49,6 +49,8 @@ pub(super) struct Connection {
     session: Session,
     master: Master,
     slots: Semaphore,
+    /// How many slots there are, taken ones included.
+    sessions: Cell<usize>,
     user: String,
     host_key: HostKey,
     ended: Cell<bool>,
@@ -94,6 +96,7 @@ impl Connection {
             session,
             master,
             slots: Semaphore::new(SESSIONS),
+            sessions: Cell::new(SESSIONS),
             user: target.user.clone(),
             host_key,
             ended: Cell::new(false),
@@ -121,18 +124,37 @@ impl Connection {
     pub(super) async fn run(&self, command: &Command, grace: Duration) -> Result<Output, RunFailure> {
         let started = Instant::now();
         let sent = wrap(command, &self.user);
-        let running = async {
-            let _slot = self.slots.acquire().await;
-            execute(&self.session, &sent, &command.stdin, LONGEST_STREAM).await
-        };
+        let running = self.in_session(&sent, command);
         match timeout(command.deadline.saturating_add(grace), running).await {
             Ok(Ok(ended)) => self.judge(ended, command, started.elapsed().as_secs()).await,
             Ok(Err(Failure::TooMuch)) => {
                 let error = error(ExecErrorKind::OutputTooLarge, "command wrote more than 32 MiB");
                 Err(RunFailure { error, aftermath: Aftermath::SessionTaken })
             }
-            Ok(Err(Failure::Lost(why))) => Err(self.lost(&why)),
+            Ok(Err(Failure::NotStarted(why) | Failure::Lost(why))) => Err(self.lost(&why)),
             Err(_) => Err(timed_out(command, Aftermath::SessionTaken)),
+        }
+    }
+
+    /// Waits for a session and runs in it. A server that allows fewer than we thought refuses to open one: then
+    /// nothing was run, we think less of it from now on, and wait for one of those that are open.
+    async fn in_session(&self, sent: &str, command: &Command) -> Result<Ended, Failure> {
+        let mut patience = 20;
+        loop {
+            let slot = self.slots.acquire().await.expect("it is never closed");
+            let result = execute(&self.session, sent, &command.stdin, LONGEST_STREAM).await;
+            let refused = matches!(result, Err(Failure::NotStarted(_))) && self.is_alive().await;
+            if !refused || patience == 0 {
+                return result;
+            }
+            if self.sessions.get() > 1 {
+                self.sessions.set(self.sessions.get() - 1);
+                slot.forget();
+            } else {
+                // The server closes the last session a moment after we heard of its end.
+                patience -= 1;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
         }
     }
 

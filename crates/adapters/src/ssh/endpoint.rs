@@ -80,4 +80,15 @@ mod tests {
             assert_eq!(Endpoint::parse(address, 22).unwrap_err().kind, ExecErrorKind::Refused, "{address}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_accepted_is_one_harmless_word(address in ".{0,30}") {
+            if let Ok(endpoint) = Endpoint::parse(&address, 22) {
+                let harmless = |c: char| c.is_ascii_alphanumeric() || ".-_:%".contains(c);
+                proptest::prop_assert!(!endpoint.host.is_empty() && endpoint.host.chars().all(harmless));
+                proptest::prop_assert!(endpoint.port != 0 && !endpoint.host.starts_with('-'));
+            }
+        }
+    }
 }

@@ -105,6 +105,8 @@ fn spawn(program: &Path, dir: &ConnectionDir, config: &ClientConfig<'_>) -> io::
         command.env_remove(name);
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    // A Ctrl-C at our terminal is for us alone.
+    command.process_group(0);
     die_with_parent(&mut command);
     command.spawn()
 }

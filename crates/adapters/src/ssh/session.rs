@@ -17,6 +17,8 @@ pub(super) struct Ended {
 pub(super) enum Failure {
     /// One of its streams was longer than allowed.
     TooMuch,
+    /// No session was opened, and nothing was run.
+    NotStarted(String),
     /// The master did not do its part.
     Lost(String),
 }
@@ -31,7 +33,7 @@ pub(super) async fn execute(
     let input = if stdin.is_empty() { Stdio::null() } else { Stdio::piped() };
     let mut command = session.raw_command(command);
     command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().await.map_err(lost)?;
+    let mut child = command.spawn().await.map_err(|error| Failure::NotStarted(text(&error)))?;
     let to_child = child.stdin().take();
     let (out, err) = (child.stdout().take(), child.stderr().take());
 
@@ -54,7 +56,7 @@ fn status(waited: Result<std::process::ExitStatus, Error>) -> Result<Option<i32>
         Ok(status) => Ok(status.code()),
         Err(Error::Remote(_)) => Ok(Some(127)),
         Err(Error::RemoteProcessTerminated | Error::Disconnected) => Ok(None),
-        Err(other) => Err(lost(other)),
+        Err(other) => Err(Failure::Lost(text(&other))),
     }
 }
 
@@ -68,7 +70,7 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: usize) -> Result<Vec<
     if bytes.len() > limit { Err(Failure::TooMuch) } else { Ok(bytes) }
 }
 
-fn lost(error: Error) -> Failure {
+fn text(error: &Error) -> String {
     use std::error::Error as _;
-    Failure::Lost(error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}")))
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }

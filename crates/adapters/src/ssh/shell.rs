@@ -53,6 +53,16 @@ mod tests {
         assert_eq!(quote("it's"), r"'it'\''s'");
     }
 
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+        #[test]
+        fn a_quoted_text_is_one_word_to_a_real_shell(text in "[^\\x00]{0,40}") {
+            let shell = format!("printf %s {}", quote(&text));
+            let output = std::process::Command::new("sh").arg("-c").arg(shell).output().unwrap();
+            proptest::prop_assert_eq!(output.stdout, text.into_bytes());
+        }
+    }
+
     #[test]
     fn the_vm_is_given_at_least_a_second() {
         assert_eq!(remote_seconds(Duration::from_millis(10)), 1);

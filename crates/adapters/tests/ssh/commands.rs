@@ -150,6 +150,26 @@ async fn many_commands_at_once_stay_within_the_servers_ten_sessions() {
 }
 
 #[actix_rt::test]
+async fn a_server_with_fewer_sessions_than_that_is_lived_with() {
+    let world = World::new();
+    for allowed in [1, 2] {
+        let sshd = Sshd::start_with(std::net::Ipv4Addr::LOCALHOST.into(), &world.public, allowed);
+        let executor = world.open(&sshd.address());
+        let running = (0..9).map(|_| stdout(&executor, "sleep 0.1; echo $SSH_CONNECTION"));
+        let ports = futures_util::future::join_all(running).await;
+        assert!(ports.iter().all(|port| *port == ports[0]), "{ports:?}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_server_without_sessions_is_an_error() {
+    let world = World::new();
+    let sshd = Sshd::start_with(std::net::Ipv4Addr::LOCALHOST.into(), &world.public, 0);
+    let error = run(&world.open(&sshd.address()), "true").await.unwrap_err();
+    assert_eq!(error.kind, ExecErrorKind::ConnectionLost, "{error}");
+}
+
+#[actix_rt::test]
 async fn a_caller_that_stops_waiting_leaves_no_connection_with_a_busy_session() {
     let world = World::new();
     let sshd = Sshd::start(&world.public);

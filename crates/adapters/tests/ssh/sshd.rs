@@ -14,6 +14,7 @@ pub struct Sshd {
     dir: tempfile::TempDir,
     ip: IpAddr,
     pub port: u16,
+    max_sessions: u32,
     child: Option<Child>,
 }
 
@@ -24,6 +25,11 @@ impl Sshd {
     }
 
     pub fn start_on(ip: IpAddr, authorized: &str) -> Self {
+        Self::start_with(ip, authorized, 10)
+    }
+
+    /// One that allows so many sessions on a connection.
+    pub fn start_with(ip: IpAddr, authorized: &str, max_sessions: u32) -> Self {
         assert!(
             Path::new(SSHD).exists(),
             "{SSHD} is missing: install the package openssh-server for this test"
@@ -31,7 +37,12 @@ impl Sshd {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("authorized_keys"), format!("{authorized}\n")).unwrap();
         let port = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap().port();
-        let mut sshd = Self { dir, ip, port, child: None };
+        // For users that are not root, and have no right to become it here.
+        std::fs::create_dir(dir.path().join("bin")).unwrap();
+        let sudo = dir.path().join("bin/sudo");
+        std::fs::write(&sudo, "#!/bin/sh\nexec \"$@\"\n").unwrap();
+        std::fs::set_permissions(&sudo, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let mut sshd = Self { dir, ip, port, max_sessions, child: None };
         sshd.change_host_key();
         sshd
     }
@@ -63,12 +74,14 @@ impl Sshd {
         let path = |name: &str| self.dir.path().join(name).display().to_string();
         let config = format!(
             "Port {}\nListenAddress {}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n\
-             UsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nMaxStartups 100\nMaxSessions 10\n\
-             LogLevel ERROR\n",
+             UsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nMaxStartups 100\nMaxSessions {}\n\
+             LogLevel ERROR\nSetEnv PATH={}:/usr/bin:/bin\n",
             self.port,
             self.ip,
             path("host_key"),
             path("authorized_keys"),
+            self.max_sessions,
+            path("bin"),
         );
         std::fs::write(path("config"), config).unwrap();
         let log = std::fs::File::create(path("log")).unwrap();

@@ -1,0 +1,161 @@
+//! One command of one SSH session: a child process, its streams, its end.
+
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use russh::server::Msg;
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::watch;
+
+use super::processes::{self, MARKER};
+
+/// What is still in a pipe when a command ends is little; who holds the pipe open after that is a daemon.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Where and as whom the commands of an instance run.
+#[derive(Clone)]
+pub(super) struct Environment {
+    pub directory: PathBuf,
+    pub lock_directory: PathBuf,
+    pub user: String,
+    /// The PATH that we were started with.
+    pub path: std::ffi::OsString,
+}
+
+impl Environment {
+    /// `sh -c TEXT` in the instance's directory, in a process group of its own. The current user is as good
+    /// as root on a machine that is its own, so that a `sudo` is left out.
+    pub(super) fn command(&self, text: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(text.strip_prefix("sudo ").unwrap_or(text));
+        command.env_clear().env("PATH", &self.path).env("HOME", &self.directory).env("SHELL", "/bin/sh");
+        command.env("USER", &self.user).env("LOGNAME", &self.user);
+        command.env(MARKER, &self.lock_directory);
+        command.current_dir(&self.directory).process_group(0);
+        command
+    }
+}
+
+/// Runs a command for a session; ends it when the session or the connection ends.
+pub(super) async fn serve(
+    channel: Channel<Msg>,
+    text: String,
+    environment: Environment,
+    hangs: bool,
+    mut connection: watch::Receiver<()>,
+) {
+    if hangs {
+        // The fault that was asked for: nothing happens, until somebody loses patience.
+        let _ = connection.changed().await;
+        return;
+    }
+    // The sender is dropped with the connection's handler.
+    let disconnected = pin!(connection.changed());
+    select(disconnected, pin!(converse(channel, &text, &environment))).await;
+}
+
+async fn converse(channel: Channel<Msg>, text: &str, environment: &Environment) {
+    let (mut input, output) = channel.split();
+    let mut command = environment.command(text);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let status = match command.spawn() {
+        Ok(child) => run(child, &mut input, &output).await,
+        Err(error) => {
+            let _ =
+                output.extended_data_bytes(1, format!("cannot run a shell: {error}\n").into_bytes()).await;
+            Some(126)
+        }
+    };
+    // Without a status the client has closed the session; failures mean the same.
+    if let Some(status) = status {
+        let _ = output.exit_status(status).await;
+        let _ = output.eof().await;
+    }
+    let _ = output.close().await;
+}
+
+/// Status of the command; `None` if the client closed the session, and the command was killed.
+async fn run(mut child: Child, input: &mut ChannelReadHalf, output: &ChannelWriteHalf<Msg>) -> Option<u32> {
+    let mut tree = Tree::of(&child);
+    let stdin = child.stdin.take();
+    let out = pump(child.stdout.take(), output.make_writer());
+    let err = pump(child.stderr.take(), output.make_writer_ext(Some(1)));
+    let finished = finish(&mut child, async { futures_util::join!(out, err) });
+    // A status that is there goes before a session that was closed.
+    let Either::Left((status, _)) = select(pin!(finished), pin!(feed(input, stdin))).await else {
+        return None;
+    };
+    tree.keep();
+    Some(status.map_or(255, code))
+}
+
+/// The command's end, and what its streams still hold then, for a while.
+async fn finish(child: &mut Child, pumps: impl Future<Output = ((), ())>) -> std::io::Result<ExitStatus> {
+    match select(pin!(child.wait()), pin!(pumps)).await {
+        Either::Left((status, pumps)) => {
+            let _ = tokio::time::timeout(LAST_WORDS, pumps).await;
+            status
+        }
+        Either::Right((_, ended)) => ended.await,
+    }
+}
+
+/// Passes on what the client sends, until it closes the session.
+async fn feed(input: &mut ChannelReadHalf, mut stdin: Option<ChildStdin>) {
+    loop {
+        match input.wait().await {
+            Some(ChannelMsg::Data { data }) => {
+                if let Some(pipe) = &mut stdin
+                    && pipe.write_all(&data).await.is_err()
+                {
+                    // The command does not want more; what comes is taken and forgotten.
+                    stdin = None;
+                }
+            }
+            Some(ChannelMsg::Eof) => stdin = None,
+            Some(ChannelMsg::Close) | None => return,
+            Some(_) => {}
+        }
+    }
+}
+
+async fn pump(from: Option<impl AsyncRead + Unpin>, mut to: impl AsyncWrite + Unpin) {
+    if let Some(mut from) = from {
+        // A failure is the end of the session, which others notice.
+        let _ = tokio::io::copy(&mut from, &mut to).await;
+    }
+}
+
+/// The processes of a command; killed when dropped, unless the command has ended by itself.
+struct Tree(Option<Pid>);
+
+impl Tree {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
+    }
+
+    fn keep(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        // What has detached itself is nobody's descendant any more, and lives on.
+        for pid in self.0.map(processes::tree).unwrap_or_default() {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+fn code(status: ExitStatus) -> u32 {
+    use std::os::unix::process::ExitStatusExt;
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u32::try_from(code).ok()).unwrap_or(255)
+}

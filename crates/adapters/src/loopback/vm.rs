@@ -1,0 +1,128 @@
+//! One instance while it lives: boots, serves, remembers.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use dispatch_core::id::{InstanceId, ProviderType};
+use dispatch_core::instance::{Instance, Tags};
+use dispatch_core::ports::{HostKey, HostKeyVerdict};
+use russh::keys::{PrivateKey, PublicKey};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::LoopbackError;
+use super::command::Environment;
+use super::server::{Host, listen};
+use super::state::State;
+
+/// An init command that hangs must not keep the instance from being seen.
+const LONGEST_INIT: Duration = Duration::from_secs(60);
+
+/// An instance: what is saved of it, and the task that serves.
+pub(super) struct Vm {
+    pub state: State,
+    pub ending: bool,
+    hang: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Vm {
+    /// Takes a port, or the one it had, and starts to boot; `booted` is called when that is done.
+    pub(super) fn start(
+        mut state: State,
+        parent: &Path,
+        boot_delay: Duration,
+        environment: Environment,
+        booted: impl FnOnce() + 'static,
+    ) -> Result<Self, LoopbackError> {
+        let bad_key = |error: russh::keys::ssh_key::Error| LoopbackError::Key(error.to_string());
+        let key = PrivateKey::from_openssh(&state.host_key).map_err(bad_key)?;
+        let authorized = match state.authorized_key.trim() {
+            "" => None,
+            line => Some(PublicKey::from_openssh(line).map_err(bad_key)?),
+        };
+        let socket = bind(&mut state.port).map_err(LoopbackError::Port)?;
+        let (hang, hanging) = watch::channel(false);
+        let host = Host { key, authorized, environment, hang: hanging };
+        state
+            .save(parent)
+            .map_err(|source| LoopbackError::State { path: state.directory(parent), source })?;
+        let first_boot = (!state.booted).then(|| (state.init_command.clone(), boot_delay));
+        let task = tokio::task::spawn_local(async move {
+            if let Some((init, delay)) = first_boot {
+                tokio::time::sleep(delay).await;
+                initialise(&host.environment, &init).await;
+                booted();
+            }
+            // The backlog of a real server; a port that was bound can be listened to.
+            if let Ok(listener) = socket() {
+                listen(listener, host).await;
+            }
+        });
+        Ok(Self { state, ending: false, hang, task })
+    }
+
+    /// As a listing shows it. The address is known from the start; nobody answers there until it has booted.
+    pub(super) fn instance(&self) -> Instance {
+        Instance {
+            id: InstanceId::new(&self.state.id).expect("made from an id or a provider type"),
+            provider_type: ProviderType::new(&self.state.provider_type).expect("made from one"),
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, self.state.port)).to_string(),
+            tags: Tags(self.state.tags.clone()),
+            price_history: Vec::new(),
+        }
+    }
+
+    pub(super) fn judge(&self, key: &HostKey) -> HostKeyVerdict {
+        let own = PrivateKey::from_openssh(&self.state.host_key)
+            .ok()
+            .and_then(|own| own.public_key().to_openssh().ok());
+        let shown = format!("{} {}", key.algorithm, key.base64);
+        if own.is_some_and(|own| own.trim() == shown) {
+            HostKeyVerdict::Genuine
+        } else {
+            HostKeyVerdict::Forged
+        }
+    }
+
+    pub(super) fn set_hang(&self, hang: bool) {
+        self.hang.send_replace(hang);
+    }
+
+    /// Closes the server and every connection.
+    pub(super) fn stop_serving(&self) {
+        self.task.abort();
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.stop_serving();
+    }
+}
+
+/// Takes the port that it had, or else another one, as a VM that is started again may have.
+///
+/// Bound and not listened to yet: connections are refused until it has booted, and nobody takes the port.
+fn bind(port: &mut u16) -> std::io::Result<impl FnOnce() -> std::io::Result<TcpListener> + 'static> {
+    let bound = |port: u16| {
+        let socket = TcpSocket::new_v4()?;
+        // Connections of the time before keep a port busy for a while.
+        socket.set_reuseaddr(port != 0)?;
+        socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
+        Ok::<_, std::io::Error>(socket)
+    };
+    let socket = if *port == 0 { bound(0)? } else { bound(*port).or_else(|_| bound(0))? };
+    *port = socket.local_addr()?.port();
+    Ok(move || socket.listen(128))
+}
+
+async fn initialise(environment: &Environment, init: &str) {
+    let mut command = environment.command(init);
+    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+    command.stderr(std::process::Stdio::null()).kill_on_drop(true);
+    // As on a real VM, a failing init command shows in what does not work afterwards.
+    let _ = tokio::time::timeout(LONGEST_INIT, command.status()).await;
+}

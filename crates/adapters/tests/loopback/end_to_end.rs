@@ -1,0 +1,180 @@
+//! The real ssh client, our executor, and the loopback cloud's servers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dispatch_adapters::loopback::{LoopbackCloud, Params, processes_below};
+use dispatch_core::instance::Tags;
+use dispatch_core::ports::{CloudDriver, Command, CreateOrder, ExecErrorKind};
+
+use crate::support::{World, command, eventually, is_alive, log, order, run, start_daemon, stdout};
+
+#[actix_rt::test]
+async fn the_host_key_is_verified_by_the_driver() {
+    let world = World::new();
+    let cloud = world.cloud(1);
+    let made = cloud.create(&order("a")).await.unwrap();
+    let executor = world.executor(&cloud, &made, true);
+    let directory = world.state_directory().join("vm-t1.tiny");
+    let wanted = format!("{0}\n{0}\n{0}/lock\n", directory.display());
+    assert_eq!(stdout(&executor, "pwd; echo $HOME; echo $CRUNCH_RUN_LOCKDIR").await, wanted);
+    assert!(directory.join("booted").exists(), "the init command ran there");
+}
+
+#[actix_rt::test]
+async fn the_host_key_is_verified_by_the_secret() {
+    let world = World::new();
+    let cloud = world.cloud(2);
+    let made = cloud.create(&order("a")).await.unwrap();
+    assert_eq!(
+        stdout(&world.executor(&cloud, &made, false), "stat -c %a arvados-instance-secret").await,
+        "600\n"
+    );
+
+    let with_another_secret = CreateOrder { tags: order("b").tags, ..order("a") };
+    let forged = cloud.create(&with_another_secret).await.unwrap();
+    let executor = world.executor(&cloud, &forged, false);
+    let started = std::time::Instant::now();
+    let error = loop {
+        let error = executor.run(command("touch it-ran")).await.unwrap_err();
+        if error.kind != ExecErrorKind::Refused || started.elapsed() > Duration::from_secs(10) {
+            break error;
+        }
+    };
+    assert_eq!(error.kind, ExecErrorKind::Verification, "{error}");
+    assert!(!world.state_directory().join(format!("vm-{}/it-ran", forged.id)).exists());
+}
+
+#[actix_rt::test]
+async fn statuses_streams_and_stdin_arrive_as_from_a_real_server() {
+    let world = World::new();
+    let cloud = world.cloud(1);
+    let made = cloud.create(&order("a")).await.unwrap();
+    let executor = world.executor(&cloud, &made, true);
+    for status in [0, 1, 126, 127, 255] {
+        let output = run(&executor, &format!("echo out; echo err >&2; exit {status}")).await;
+        assert_eq!((output.status, &*output.stdout, &*output.stderr), (status, &b"out\n"[..], &b"err\n"[..]));
+    }
+    let output =
+        executor.run(Command { stdin: Bytes::from(vec![7; 3_000_000]), ..command("wc -c") }).await.unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), "3000000");
+    for _ in 0..3 {
+        assert_eq!(run(&executor, "head -c 20000000 /dev/zero").await.stdout.len(), 20_000_000);
+    }
+    let error = executor.run(command("head -c 33554433 /dev/zero")).await.unwrap_err();
+    assert_eq!(error.kind, ExecErrorKind::OutputTooLarge);
+    let text = "it's \"quoted\" $HOME `id` \u{1f980}";
+    assert_eq!(stdout(&executor, &format!("printf %s '{}'", text.replace('\'', r"'\''"))).await, text);
+}
+
+#[actix_rt::test]
+async fn a_key_that_came_with_the_order_gets_in_and_no_other() {
+    let world = World::new();
+    let stranger = World::new();
+    let params = Params { authorized_key: None, ..world.params(2) };
+    let cloud = std::rc::Rc::new(LoopbackCloud::open(params, log()).unwrap());
+    let made =
+        cloud.create(&CreateOrder { public_key: Some(world.public.clone()), ..order("a") }).await.unwrap();
+    assert_eq!(stdout(&world.executor(&cloud, &made, true), "echo in").await, "in\n");
+    let error = stranger.executor(&cloud, &made, true).run(command("true")).await.unwrap_err();
+    assert_eq!(error.kind, ExecErrorKind::Authentication);
+}
+
+#[actix_rt::test]
+async fn nobody_answers_until_it_has_booted() {
+    let world = World::new();
+    let params = Params { boot_delay: Duration::from_millis(500), ..world.params(1) };
+    let cloud = std::rc::Rc::new(LoopbackCloud::open(params, log()).unwrap());
+    let made = cloud.create(&order("a")).await.unwrap();
+    let executor = world.executor(&cloud, &made, true);
+    assert_eq!(executor.run(command("true")).await.unwrap_err().kind, ExecErrorKind::Refused);
+    assert_eq!(stdout(&executor, "ls booted").await, "booted\n");
+}
+
+#[actix_rt::test]
+async fn a_detached_process_outlives_connection_and_cloud_and_ends_with_its_instance() {
+    let world = World::new();
+    let cloud = world.cloud(2);
+    let made = cloud.create(&order("a")).await.unwrap();
+    let other = cloud.create(&order("b")).await.unwrap();
+    let daemon = start_daemon(&world.executor(&cloud, &made, true)).await;
+    let others = start_daemon(&world.executor(&cloud, &other, true)).await;
+    assert!(is_alive(daemon));
+    drop(cloud);
+    assert!(is_alive(daemon), "as when the dispatcher is killed");
+
+    let cloud = world.cloud(2);
+    let listed = cloud.list(&made.tags).await.unwrap().remove(0);
+    assert_eq!(listed, made);
+    let seen = stdout(&world.executor(&cloud, &listed, true), "cat pid").await;
+    assert_eq!(seen.trim(), daemon.to_string(), "not booted again");
+    assert!(processes_below(&world.state_directory()).contains(&daemon));
+    cloud.destroy(&made.id).await.unwrap();
+    assert!(!is_alive(daemon) && is_alive(others));
+    cloud.destroy(&other.id).await.unwrap();
+    assert_eq!(processes_below(&world.state_directory()), Vec::<i32>::new());
+}
+
+#[actix_rt::test]
+async fn a_command_ends_with_its_connection() {
+    let world = World::new();
+    let cloud = world.cloud(1);
+    let made = cloud.create(&order("a")).await.unwrap();
+    let executor = world.executor(&cloud, &made, true);
+    stdout(&executor, "true").await;
+    let impatient =
+        tokio::time::timeout(Duration::from_millis(500), executor.run(command("echo $$ >pid; sleep 30")))
+            .await;
+    assert!(impatient.is_err());
+    let text = std::fs::read_to_string(world.state_directory().join("vm-t1.tiny/pid")).unwrap();
+    let pid = text.trim().parse().unwrap();
+    drop(executor);
+    eventually("the command is gone", || !is_alive(pid)).await;
+}
+
+#[actix_rt::test]
+async fn a_power_cut_breaks_the_connection_and_takes_everything() {
+    let world = World::new();
+    let cloud = world.cloud(1);
+    let made = cloud.create(&order("a")).await.unwrap();
+    let executor = world.executor(&cloud, &made, true);
+    let daemon = start_daemon(&executor).await;
+    let running = executor.run(command("sleep 20"));
+    let faults = cloud.faults();
+    let (lost, killed, ()) = futures_util::join!(running, faults.kill(&made.id), executor.broken());
+    killed.unwrap();
+    assert_eq!(lost.unwrap_err().kind, ExecErrorKind::ConnectionLost);
+    assert!(!is_alive(daemon));
+    assert_eq!(cloud.list(&Tags::default()).await.unwrap(), vec![]);
+    assert_eq!(executor.run(command("true")).await.unwrap_err().kind, ExecErrorKind::Refused);
+}
+
+#[actix_rt::test]
+async fn commands_hang_for_as_long_as_they_are_told_to() {
+    let world = World::new();
+    let cloud = world.cloud(1);
+    let made = cloud.create(&order("a")).await.unwrap();
+    let executor = world.executor(&cloud, &made, true);
+    stdout(&executor, "true").await;
+    cloud.faults().hang_commands(&made.id, true).await.unwrap();
+    let hanging = Command { deadline: Duration::from_millis(200), ..command("true") };
+    assert_eq!(executor.run(hanging).await.unwrap_err().kind, ExecErrorKind::CommandTimeout);
+    cloud.faults().hang_commands(&made.id, false).await.unwrap();
+    assert_eq!(stdout(&executor, "echo again").await, "again\n");
+}
+
+#[actix_rt::test]
+async fn twenty_instances_with_commands_side_by_side() {
+    let world = World::new();
+    let cloud = world.cloud(20);
+    let mut executors = Vec::new();
+    for number in 0..20 {
+        let made = cloud.create(&order(&number.to_string())).await.unwrap();
+        executors.push(world.executor(&cloud, &made, true));
+    }
+    let outputs = executors.iter().map(|executor| stdout(executor, "basename $PWD"));
+    let mut names = futures_util::future::join_all(outputs).await;
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 20, "each in a directory of its own");
+}
