@@ -239,7 +239,7 @@ fn controller(settings: &Settings) -> Result<arvados::Client> {
 /// Everything that can fail is done now; what is left needs only the verifier.
 fn executors(settings: &Settings, log: Logger) -> Result<system::MakeExecutors> {
     let (private_key, default_port) = (settings.containers.private_key.pem.clone(), settings.cloud.ssh_port);
-    let prepared = ssh::Prepared::new(private_key, "ssh".into(), &runtime_directory())?;
+    let prepared = ssh::Prepared::new(&private_key, "ssh".into(), &runtime_directory())?;
     Ok(Box::new(move |verifier: Rc<dyn HostKeyVerifier>| {
         let executors = prepared.into_executors(verifier, default_port, ssh::Deadlines::default(), log);
         Rc::new(executors) as Rc<dyn ExecutorFactory>

@@ -7,6 +7,7 @@ use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::{IdleBehavior, Instance, InstanceType};
 use dispatch_core::pool::{CreateRefusal, GoneReply, PoolSnapshot, Refusal};
 use dispatch_core::time::Timestamp;
+use dispatch_core::worker::runner::Commands;
 use dispatch_core::worker::{BootOutcome, KillReason, ShutdownReason, View};
 
 /// How are the workers?
@@ -97,10 +98,13 @@ pub struct SetIdleBehavior {
     pub behavior: IdleBehavior,
 }
 
-/// Whether the runner that is to be deployed can be read.
+/// The runner that is to be deployed cannot be read, or can be read again.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct RunnerReadable(pub bool);
+pub struct RunnerChanged {
+    /// How it is called from now on; `None` = unreadable: nothing is created.
+    pub commands: Option<Arc<Commands>>,
+}
 
 /// From Cloud: an instance is there.
 #[derive(Debug, Message)]

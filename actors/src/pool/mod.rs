@@ -31,7 +31,7 @@ use slog::Logger;
 
 pub use messages::{
     CreateInstance, ForgetContainer, ForgetProcess, GetPool, InstanceAppeared, InstanceChanged, InstanceGone,
-    KillContainer, ListingFinished, PoolView, RunnerReadable, SetIdleBehavior, ShutdownInstance,
+    KillContainer, ListingFinished, PoolView, RunnerChanged, SetIdleBehavior, ShutdownInstance,
     StartContainer, StartRefused, WorkerChanged,
 };
 
@@ -231,11 +231,14 @@ impl Handler<ShutdownInstance> for Pool {
     }
 }
 
-impl Handler<RunnerReadable> for Pool {
+impl Handler<RunnerChanged> for Pool {
     type Result = ();
 
-    fn handle(&mut self, message: RunnerReadable, ctx: &mut Context<Self>) {
-        self.pool.set_runner_readable(message.0);
+    fn handle(&mut self, message: RunnerChanged, ctx: &mut Context<Self>) {
+        self.pool.set_runner_readable(message.commands.is_some());
+        if let Some(commands) = message.commands {
+            self.use_runner(&commands);
+        }
         self.settle(Vec::new(), ctx);
     }
 }

@@ -1,10 +1,13 @@
 //! What Pool's core wants done, done.
 
+use std::sync::Arc;
+
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::Instance;
 use dispatch_core::pool::{CreateId, Effect};
 use dispatch_core::worker::Event;
+use dispatch_core::worker::runner::Commands;
 
 use super::{Pool, StartContainer};
 use crate::clock;
@@ -46,6 +49,14 @@ impl Pool {
         let id = instance.id.clone();
         let worker = Worker::new(instance, ours, self.parts.worker.clone(), ctx.address());
         self.workers.insert(id, worker.start());
+    }
+
+    /// New workers are made with it, and those there are told.
+    pub(super) fn use_runner(&mut self, commands: &Arc<Commands>) {
+        self.parts.worker.commands = Arc::clone(commands);
+        for worker in self.workers.values() {
+            worker.do_send(worker::UseRunner { commands: Arc::clone(commands) });
+        }
     }
 
     fn stop(&mut self, id: &InstanceId) {

@@ -1,10 +1,13 @@
 //! What a Worker is asked and told.
 
+use std::sync::Arc;
+
 use actix::Message;
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::IdleBehavior;
 use dispatch_core::time::Timestamp;
 use dispatch_core::worker::probe::Report;
+use dispatch_core::worker::runner::Commands;
 use dispatch_core::worker::{Event, KillOutcome, KillReason, ShutdownReason, StartOutcome};
 
 /// Start a container here. Refused with [`crate::pool::StartRefused`].
@@ -78,6 +81,14 @@ pub struct News {
     pub number: u64,
     /// What.
     pub event: Event,
+}
+
+/// The runner is called like this from now on.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct UseRunner {
+    /// Its commands.
+    pub commands: Arc<Commands>,
 }
 
 /// The instance is gone.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Pool ─► Probe, StartContainer, KillContainer, SetIdleBehavior, Shutdown, News ─┐
-//!   itself ─► ProbeResult, StartResult, KillResult, timer ────────────────────────┤
+//!   itself ─► ProbeResult, StartResult, UseRunner, KillResult, timer ────────────────────────┤
 //!                                                                                 ▼
 //!                        core::worker::Machine::on(event, now) ─► effects ─► perform ─► executor, Cloud
 //!                                                 └─► WorkerChanged ─► Pool
@@ -292,6 +292,14 @@ impl Handler<KillResult> for Worker {
 
     fn handle(&mut self, message: KillResult, ctx: &mut Context<Self>) {
         self.take_answer(Event::KillFinished(message.uuid, message.outcome), ctx);
+    }
+}
+
+impl Handler<UseRunner> for Worker {
+    type Result = ();
+
+    fn handle(&mut self, message: UseRunner, _: &mut Context<Self>) {
+        self.parts.commands = message.commands;
     }
 }
 

@@ -190,7 +190,7 @@ impl CloudDriver for LoopbackCloud {
         &self.user
     }
 
-    fn secret_path(&self, _id: &InstanceId) -> String {
+    fn secret_path(&self) -> String {
         SECRET_FILE.to_owned()
     }
 }

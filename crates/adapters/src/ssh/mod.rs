@@ -143,23 +143,44 @@ pub struct SshExecutors {
     runtime: Rc<Runtime>,
 }
 
-impl SshExecutors {
+/// Everything that can fail is done; executors only need to know whom to ask about host keys.
+pub struct Prepared {
+    ssh_program: PathBuf,
+    runtime: Runtime,
+}
+
+impl Prepared {
     /// Checks the client and the key, and makes the private directory.
     ///
     /// # Errors
     /// If there is no ssh client, the key is not usable, or the directory cannot be made.
+    pub fn new(private_key: &Secret, ssh_program: PathBuf, runtime_dir: &Path) -> Result<Self, SetupError> {
+        check_client(&ssh_program)?;
+        let key = key::to_openssh(private_key.expose())?;
+        Ok(Self { ssh_program, runtime: Runtime::new(runtime_dir, &key)? })
+    }
+
+    /// Makes executors; see [`Options`] for what these are.
+    pub fn into_executors(
+        self,
+        verifier: Rc<dyn HostKeyVerifier>,
+        default_port: u16,
+        deadlines: Deadlines,
+        log: slog::Logger,
+    ) -> SshExecutors {
+        let settings = Settings { default_port, ssh_program: self.ssh_program, verifier, deadlines, log };
+        SshExecutors { settings: Rc::new(settings), runtime: Rc::new(self.runtime) }
+    }
+}
+
+impl SshExecutors {
+    /// [`Prepared::new`] and [`Prepared::into_executors`] in one.
+    ///
+    /// # Errors
+    /// If there is no ssh client, the key is not usable, or the directory cannot be made.
     pub fn new(options: Options) -> Result<Self, SetupError> {
-        check_client(&options.ssh_program)?;
-        let key = key::to_openssh(options.private_key.expose())?;
-        let runtime = Rc::new(Runtime::new(&options.runtime_dir, &key)?);
-        let settings = Settings {
-            default_port: options.default_port,
-            ssh_program: options.ssh_program,
-            verifier: options.verifier,
-            deadlines: options.deadlines,
-            log: options.log,
-        };
-        Ok(Self { settings: Rc::new(settings), runtime })
+        let prepared = Prepared::new(&options.private_key, options.ssh_program, &options.runtime_dir)?;
+        Ok(prepared.into_executors(options.verifier, options.default_port, options.deadlines, options.log))
     }
 }
 
