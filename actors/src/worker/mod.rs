@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Pool ─► Probe, StartContainer, KillContainer, SetIdleBehavior, Shutdown, News ─┐
-//!   itself ─► ProbeResult, StartResult, UseRunner, KillResult, timer ────────────────────────┤
+//!   itself ─► ProbeResult, StartResult, KillResult, timer ────────────────────────┤
 //!                                                                                 ▼
 //!                        core::worker::Machine::on(event, now) ─► effects ─► perform ─► executor, Cloud
 //!                                                 └─► WorkerChanged ─► Pool
@@ -33,7 +33,7 @@ use slog::{Logger, o};
 
 pub use messages::{
     KillContainer, KillResult, News, Probe, ProbeResult, SetIdleBehavior, Shutdown, StartContainer,
-    StartResult, Stop,
+    StartResult, Stop, UseRunner,
 };
 
 use crate::catalogue::Repeats;
