@@ -23,7 +23,7 @@ LABEL org.opencontainers.image.title="arvados-dispatch-cloud" \
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates openssh-client tini \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 9006 --user-group --create-home --home-dir /var/lib/arvados-dispatch-cloud \
+    && useradd --uid 9006 --user-group --create-home --home-dir /var/lib/arvados-dispatch-cloud \
        --shell /usr/sbin/nologin arvados-dispatch
 COPY --from=build /out/arvados-dispatch-cloud /usr/bin/arvados-dispatch-cloud
 COPY LICENSE /usr/share/doc/arvados-dispatch-cloud/LICENSE
