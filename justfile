@@ -6,11 +6,11 @@ default:
 
 # Formatting, lints, documentation and all tests; arguments go to `cargo test`.
 test *arguments:
-    scripts/test {{arguments}}
+    scripts/test {{ arguments }}
 
 # The whole thing at work on this machine; arguments go to the demo.
 demo *arguments:
-    scripts/demo {{arguments}}
+    scripts/demo {{ arguments }}
 
 # Correct the formatting.
 fmt:
@@ -31,4 +31,4 @@ deny:
 
 # The container image (needs docker or another builder with its command line).
 image builder="docker":
-    {{builder}} build -t arvados-dispatch-cloud .
+    {{ builder }} build -t arvados-dispatch-cloud .
