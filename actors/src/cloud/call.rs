@@ -17,6 +17,8 @@ use crate::clock;
 
 /// Drivers have deadlines of their own; this one only keeps a driver that forgot from stopping everything.
 const DEADLINE: Duration = Duration::from_secs(300);
+/// A cloud that asks for patience gets at least this much, whatever its clock says.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Cloud {
     /// Waits for a slot, calls, counts, lets `learn` see the answer.
@@ -37,6 +39,7 @@ impl Cloud {
             tokio::time::timeout(DEADLINE, call(driver)).await.unwrap_or_else(|_| Err(no_answer(operation)))
         };
         Box::pin(answer.into_actor(self).map(move |answer, act, _| {
+            let answer = answer.map_err(patient);
             act.count(operation, answer.as_ref().err());
             learn(act, &answer);
             answer
@@ -82,6 +85,13 @@ impl Cloud {
             self.metrics.cloud_errors.with_label_values(&labels).inc();
         }
     }
+}
+
+/// A rate limit that ends in the past would be asked again at once, and again.
+fn patient(error: CloudError) -> CloudError {
+    let CloudErrorKind::RateLimited { until } = error.kind else { return error };
+    let until = until.max(after(clock::now(), LEAST_PATIENCE));
+    CloudError { kind: CloudErrorKind::RateLimited { until }, ..error }
 }
 
 fn no_answer(operation: &str) -> CloudError {

@@ -77,6 +77,10 @@ pub struct Cloud {
     /// As Pool knows them.
     known: BTreeMap<InstanceId, Instance>,
     listing: bool,
+    /// Asked for while a listing was under way: the next is no later than then.
+    wanted_by: Option<Timestamp>,
+    /// When each instance's create answered: no older listing can show it.
+    created: BTreeMap<InstanceId, Timestamp>,
     /// When the next listing is due, and its timer.
     next_sync: Option<(Timestamp, SpawnHandle)>,
     failing_since: Option<Timestamp>,
@@ -104,6 +108,8 @@ impl Cloud {
             list_held: None,
             known: BTreeMap::new(),
             listing: false,
+            wanted_by: None,
+            created: BTreeMap::new(),
             next_sync: None,
             failing_since: None,
             repeats: Repeats::default(),
@@ -154,7 +160,9 @@ impl Handler<CreateInstance> for Cloud {
             move |driver| async move { driver.create(&order).await },
             |act, answer| {
                 if let Ok(instance) = answer {
-                    act.known.insert(instance.id.clone(), instance.clone());
+                    act.created.insert(instance.id.clone(), clock::now());
+                    // A listing that was faster knows more of it.
+                    act.known.entry(instance.id.clone()).or_insert_with(|| instance.clone());
                 }
             },
         )
@@ -178,8 +186,9 @@ impl Handler<SetTags> for Cloud {
         self.call(
             "SetTags",
             move |driver| async move { driver.set_tags(&id, &tags).await },
-            move |act, answer| {
-                if let (Ok(()), Some(known)) = (answer, act.known.get_mut(&saved_id)) {
+            // Saved or not: if the next listing shows others than were asked for, Pool is told.
+            move |act, _| {
+                if let Some(known) = act.known.get_mut(&saved_id) {
                     known.tags.merge(&saved);
                 }
             },
@@ -200,7 +209,7 @@ impl Handler<Sync> for Cloud {
     type Result = ();
 
     fn handle(&mut self, _: Sync, ctx: &mut Context<Self>) {
-        self.sync(ctx);
+        self.sync_by(clock::now(), ctx);
     }
 }
 
@@ -221,8 +230,12 @@ impl Handler<Ping> for Cloud {
 impl Cloud {
     /// The next listing is no later than then.
     fn sync_by(&mut self, at: Timestamp, ctx: &mut Context<Self>) {
-        let sooner = self.next_sync.as_ref().is_none_or(|(next, _)| at < *next);
-        if self.listing || !sooner {
+        if self.listing {
+            // The one under way may have begun too early to tell.
+            self.wanted_by = Some(self.wanted_by.map_or(at, |wanted| wanted.min(at)));
+            return;
+        }
+        if self.next_sync.as_ref().is_some_and(|(next, _)| *next <= at) {
             return;
         }
         let timer = ctx.run_later(since(at, clock::now()), Self::sync);

@@ -57,11 +57,18 @@ impl Cloud {
         // Drivers may return other sets' instances, or one twice.
         let ours = instances.into_iter().filter(|instance| instance.tags.matches(filter));
         let listed: BTreeMap<_, _> = ours.map(|it| (it.id.clone(), self.with_prices(it))).collect();
-        let absent: Vec<_> = self.known.keys().filter(|id| !listed.contains_key(*id)).cloned().collect();
+        let absent = self.known.keys().filter(|id| !listed.contains_key(*id) && !self.is_younger(id, began));
+        let absent: Vec<_> = absent.cloned().collect();
+        self.created.retain(|_, at| *at >= began);
         for (id, instance) in listed {
             self.tell(id, instance);
         }
         self.tell_absent(absent, began, ctx);
+    }
+
+    /// Whether its create answered after that listing began: its absence there is no news.
+    fn is_younger(&self, id: &InstanceId, began: Timestamp) -> bool {
+        self.created.get(id).is_some_and(|at| *at >= began)
     }
 
     fn with_prices(&self, mut instance: Instance) -> Instance {
@@ -102,14 +109,19 @@ impl Cloud {
             for id in confirmed {
                 act.known.remove(&id);
             }
-            act.listing = false;
-            act.sync_by(after(clock::now(), act.policy.sync_interval), ctx);
+            act.listing_ended(after(clock::now(), act.policy.sync_interval), ctx);
         }));
+    }
+
+    /// The next listing is due then, or sooner if somebody asked for one meanwhile.
+    fn listing_ended(&mut self, next: Timestamp, ctx: &mut Context<Self>) {
+        self.listing = false;
+        let wanted = self.wanted_by.take();
+        self.sync_by(wanted.map_or(next, |wanted| wanted.min(next)), ctx);
     }
 
     fn list_failed(&mut self, error: &CloudError, ctx: &mut Context<Self>) {
         let now = clock::now();
-        self.listing = false;
         self.failing_since.get_or_insert(now);
         if let Some(n) = self.repeats.note(&catalogue::SYNC_FAILED, "", now) {
             event!(self.log, catalogue::SYNC_FAILED, "error" => %error, "Code" => &error.code, "Repeated" => n);
@@ -117,10 +129,10 @@ impl Cloud {
         let mut next = after(now, self.policy.sync_interval);
         if let CloudErrorKind::RateLimited { until } = error.kind {
             self.list_held = Some(until);
-            next = next.min(until.max(now));
+            next = next.min(until);
             event!(self.log, catalogue::RATE_LIMITED,
                 "CallType" => "List", "ResumeAt" => %until, "error" => %error);
         }
-        self.sync_by(next, ctx);
+        self.listing_ended(next, ctx);
     }
 }

@@ -19,13 +19,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle};
-use dispatch_core::id::InstanceId;
-use dispatch_core::instance::Offering;
+use dispatch_core::id::{ContainerUuid, InstanceId};
+use dispatch_core::instance::{IdleBehavior, Offering};
 use dispatch_core::policy::Policy;
 use dispatch_core::pool::{self as core, CreateRefusal, Effect, PoolSnapshot, Refusal};
 use dispatch_core::secret::Secret;
 use dispatch_core::time::{Timestamp, since};
-use dispatch_core::worker::{BootOutcome, View};
+use dispatch_core::worker::{BootOutcome, ProcessView, State, View};
 use rand::Rng;
 use slog::Logger;
 
@@ -70,10 +70,14 @@ pub struct Pool {
     pool: core::Pool,
     parts: PoolParts,
     workers: BTreeMap<InstanceId, Addr<Worker>>,
+    /// What of each worker a plan depends on, as it was last.
+    aspects: BTreeMap<InstanceId, Aspect>,
     timer: Option<(Timestamp, SpawnHandle)>,
     /// When the next hold on creates ends.
     hold_end: Option<Timestamp>,
     snapshot: Option<(Timestamp, Arc<PoolSnapshot>)>,
+    /// Why the cloud refused the last create, in its words: for the hold that follows from it.
+    refused_because: String,
     repeats: Repeats,
 }
 
@@ -85,20 +89,27 @@ impl Pool {
             pool,
             parts,
             workers: BTreeMap::new(),
+            aspects: BTreeMap::new(),
             timer: None,
             hold_end: None,
             snapshot: None,
+            refused_because: String::new(),
             repeats: Repeats::default(),
         }
     }
 
     /// Performs, renews the timer, and lets the scheduler look again.
     fn settle(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+        self.settle_quietly(effects, ctx);
+        // Lost only if the scheduler is gone, and then nobody plans any more.
+        self.parts.scheduler.do_send(PoolChanged);
+    }
+
+    /// Without a nudge: no plan depends on what has changed.
+    fn settle_quietly(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
         self.perform(effects, ctx);
         self.renew_timer(ctx);
         self.snapshot = None;
-        // Lost only if the scheduler is gone, and then nobody plans any more.
-        self.parts.scheduler.do_send(PoolChanged);
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
@@ -210,6 +221,7 @@ impl Handler<ForgetContainer> for Pool {
 
     fn handle(&mut self, message: ForgetContainer, _: &mut Context<Self>) {
         self.pool.forget_container(message.uuid);
+        self.snapshot = None;
     }
 }
 
@@ -285,9 +297,15 @@ impl Handler<WorkerChanged> for Pool {
 
     fn handle(&mut self, message: WorkerChanged, ctx: &mut Context<Self>) {
         let WorkerChanged { view, applied, ended, boot } = message;
+        let is_news = self.note_aspect(&view) || !ended.is_empty() || boot.is_some();
         let mut effects = self.note_boot(&view, boot);
         effects.extend(self.pool.worker_changed(view, applied, &ended, clock::now()));
-        self.settle(effects, ctx);
+        // A probe that found nothing new is most of what a large pool has to tell.
+        if is_news || !effects.is_empty() {
+            self.settle(effects, ctx)
+        } else {
+            self.settle_quietly(effects, ctx)
+        }
     }
 }
 
@@ -306,7 +324,34 @@ impl Handler<Ping> for Pool {
     fn handle(&mut self, _: Ping, _: &mut Context<Self>) {}
 }
 
+/// What of a worker's view a plan depends on.
+#[derive(PartialEq)]
+struct Aspect {
+    state: State,
+    behavior: IdleBehavior,
+    processes: Vec<ProcessView>,
+    stale: Vec<ContainerUuid>,
+}
+
 impl Pool {
+    /// Whether the view shows something else than the last did, to a plan.
+    fn note_aspect(&mut self, view: &View) -> bool {
+        let aspect = Aspect {
+            state: view.state,
+            behavior: view.behavior,
+            processes: view.processes.clone(),
+            stale: view.stale.clone(),
+        };
+        if self.aspects.get(&view.id) == Some(&aspect) {
+            return false;
+        }
+        // A view that comes after its worker's end is nobody's.
+        if self.workers.contains_key(&view.id) {
+            self.aspects.insert(view.id.clone(), aspect);
+        }
+        true
+    }
+
     fn note_boot(&mut self, view: &View, boot: Option<BootOutcome>) -> Vec<Effect> {
         match boot {
             Some(BootOutcome::Success) => self.pool.booted(&view.id, true, clock::now()),

@@ -60,6 +60,7 @@ impl Pool {
     }
 
     fn stop(&mut self, id: &InstanceId) {
+        self.aspects.remove(id);
         if let Some(worker) = self.workers.remove(id) {
             worker.do_send(worker::Stop);
         }

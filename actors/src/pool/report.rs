@@ -12,17 +12,20 @@ use crate::event;
 
 impl Pool {
     pub(super) fn report(&mut self, fact: Fact) {
-        let log = &self.parts.log;
+        if let Fact::CreateFailed { error, .. } = &fact {
+            self.refused_because = error.to_string();
+        }
+        let (log, why) = (&self.parts.log, &self.refused_because);
         match fact {
             Fact::Creating { type_name, container } => event!(log, catalogue::CREATING,
                 "InstanceType" => type_name.as_str(), "ContainerUUID" => container.as_str()),
             Fact::CreateFailed { type_name, error } => self.report_create_failed(type_name.as_str(), &error),
             Fact::QuotaHold { type_name, instances, retry_at } => event!(log, catalogue::AT_QUOTA,
-                "InstanceType" => type_name.as_str(), "Instances" => instances, "ResumeAt" => %retry_at),
+                "InstanceType" => type_name.as_str(), "Instances" => instances, "ResumeAt" => %retry_at, "error" => why),
             Fact::CapacityHold { type_name, until } => event!(log, catalogue::NO_CAPACITY,
-                "InstanceType" => type_name.as_str(), "ResumeAt" => %until),
+                "InstanceType" => type_name.as_str(), "ResumeAt" => %until, "error" => why),
             Fact::RateHold { until } => event!(log, catalogue::RATE_LIMITED,
-                "CallType" => "Create", "ResumeAt" => %until),
+                "CallType" => "Create", "ResumeAt" => %until, "error" => why),
             Fact::BootsFail { offering, failures, until } => event!(log, catalogue::CREATES_LIMITED,
                 "ProviderType" => %offering, "Failures" => failures, "ResumeAt" => %until),
             Fact::Appeared { instance, ours } => self.report_appeared(&instance, ours),

@@ -27,6 +27,10 @@ impl Queue {
         T: 'static,
         F: Future<Output = Result<T, ApiError>> + 'static,
     {
+        // Told to stop: no chain of calls goes on. What was begun is read again at the next start.
+        if self.quiescent {
+            return;
+        }
         self.waiting.push_back(Box::new(move |act, ctx| act.send(name, call, then, ctx)));
         self.send_waiting(ctx);
     }
@@ -136,6 +140,7 @@ impl Queue {
     }
 
     fn answered(&mut self, uuid: ContainerUuid, answer: Answer, ctx: &mut Context<Self>) {
+        self.snapshot = None;
         match self.queue.answered(uuid, answer, clock::now()) {
             Some(Step::Call(call)) => self.perform(uuid, call, ctx),
             Some(Step::Finished(finished)) => {
@@ -152,12 +157,23 @@ impl Queue {
             "get",
             move |api| async move { api.get(uuid).await },
             move |act, answer, ctx| {
+                let learnt = answer.is_ok() || answer.as_ref().is_err_and(|error| tells(error.kind));
                 let facts = act.queue.looked(uuid, answer, clock::now());
                 act.report(facts);
+                if !learnt {
+                    // No news: a nudge would only have it asked again at once, and again.
+                    act.unanswered_looks.insert(uuid);
+                    return;
+                }
                 act.fetch_mounts(ctx);
                 act.changed();
             },
             ctx,
         );
     }
+}
+
+/// Whether a failed read tells something about the record.
+fn tells(kind: ApiErrorKind) -> bool {
+    matches!(kind, ApiErrorKind::NotFound | ApiErrorKind::Malformed)
 }

@@ -15,11 +15,12 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, MessageResult, Recipient, SpawnHandle};
+use dispatch_core::id::ContainerUuid;
 use dispatch_core::limiter::Limiter;
 use dispatch_core::policy::Policy;
 use dispatch_core::ports::ArvadosApi;
@@ -56,7 +57,11 @@ pub struct Queue {
     last_success: Option<Timestamp>,
     polling: bool,
     fetching_mounts: bool,
+    /// Looks that came to nothing: not repeated before the next poll has ended.
+    unanswered_looks: BTreeSet<ContainerUuid>,
     failing_since: Option<Timestamp>,
+    /// The kinds of failure that were told since then.
+    failing_kinds: BTreeSet<&'static str>,
     repeats: Repeats,
     /// Rebuilt when asked after a change.
     snapshot: Option<Arc<QueueSnapshot>>,
@@ -86,7 +91,9 @@ impl Queue {
             last_success: None,
             polling: false,
             fetching_mounts: false,
+            unanswered_looks: BTreeSet::new(),
             failing_since: None,
+            failing_kinds: BTreeSet::new(),
             repeats: Repeats::default(),
             snapshot: None,
             quiescent: false,
@@ -102,7 +109,7 @@ impl Queue {
 
     fn begin(
         &mut self,
-        uuid: dispatch_core::id::ContainerUuid,
+        uuid: ContainerUuid,
         kind: OperationKind,
         ctx: &mut Context<Self>,
     ) -> Result<(), Refusal> {
@@ -179,7 +186,8 @@ impl Handler<LookUpContainer> for Queue {
     type Result = ();
 
     fn handle(&mut self, message: LookUpContainer, ctx: &mut Context<Self>) {
-        if !self.quiescent && self.queue.begin_look(message.uuid) {
+        let tried = self.unanswered_looks.contains(&message.uuid);
+        if !self.quiescent && !tried && self.queue.begin_look(message.uuid) {
             self.look_up(message.uuid, ctx);
         }
     }

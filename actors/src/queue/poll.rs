@@ -38,6 +38,7 @@ impl Queue {
                 move |act, answer, ctx| match answer {
                     Ok(me) => {
                         act.queue.set_me(me);
+                        act.snapshot = None;
                         act.polling = false;
                         act.poll(ctx);
                     }
@@ -86,7 +87,7 @@ impl Queue {
     }
 
     /// A failed poll changes nothing: the last good picture stays.
-    fn poll_failed(&mut self, began: Timestamp, error: &str, kind: &str, ctx: &mut Context<Self>) {
+    fn poll_failed(&mut self, began: Timestamp, error: &str, kind: &'static str, ctx: &mut Context<Self>) {
         self.report_poll_failed(began, error, kind);
         self.poll_later(began, ctx);
     }
@@ -96,6 +97,7 @@ impl Queue {
         self.polling = false;
         let took = since(clock::now(), began);
         let rest = self.policy.poll_interval.saturating_sub(took).max(took).max(Duration::from_millis(1));
+        self.unanswered_looks.clear();
         ctx.run_later(rest, Self::poll);
     }
 
@@ -111,62 +113,66 @@ impl Queue {
         self.call(
             "mounts",
             move |api| async move { api.mounts(&uuids).await },
-            move |act, answer, ctx| {
-                act.fetching_mounts = false;
-                match answer {
-                    Ok(page) => act.take_mounts(&asked, page, ctx),
-                    Err(error) if may_be_poison(error.kind) && asked.len() > 1 => {
-                        act.fetch_mounts_singly(asked, ctx)
-                    }
-                    Err(error) => act.take_mounts_failure(&asked, &error),
+            move |act, answer, ctx| match answer {
+                Ok(page) => {
+                    act.take_mounts(&asked, page);
+                    act.mounts_fetched(ctx);
                 }
+                // One record spoils the answer: asked one by one, it hurts only itself.
+                Err(error) if may_be_poison(error.kind) => act.fetch_mounts_singly(asked, ctx),
+                Err(error) => act.mounts_failed(&error),
             },
             ctx,
         );
     }
 
-    /// One record spoils the answer: asked one by one, it hurts only itself.
-    fn fetch_mounts_singly(&mut self, uuids: Vec<ContainerUuid>, ctx: &mut Context<Self>) {
-        for uuid in uuids {
-            self.call(
-                "mounts",
-                move |api| async move { api.mounts(&[uuid]).await },
-                move |act, answer, ctx| match answer {
-                    Ok(page) => act.take_mounts(&[uuid], page, ctx),
-                    Err(error) => act.take_mounts_failure(&[uuid], &error),
-                },
-                ctx,
-            );
-        }
+    /// One after the other: a controller in trouble is not asked fifty things at once.
+    fn fetch_mounts_singly(&mut self, mut rest: Vec<ContainerUuid>, ctx: &mut Context<Self>) {
+        let Some(uuid) = rest.pop() else { return self.mounts_fetched(ctx) };
+        self.call(
+            "mounts",
+            move |api| async move { api.mounts(&[uuid]).await },
+            move |act, answer, ctx| {
+                match answer {
+                    Ok(page) => act.take_mounts(&[uuid], page),
+                    Err(error) if may_be_poison(error.kind) => {
+                        act.take_answers(&BTreeMap::from([(uuid, Err(error.to_string()))]));
+                    }
+                    Err(error) => return act.mounts_failed(&error),
+                }
+                act.fetch_mounts_singly(rest, ctx);
+            },
+            ctx,
+        );
     }
 
-    fn take_mounts(
-        &mut self,
-        asked: &[ContainerUuid],
-        page: Page<(ContainerUuid, MountNeeds)>,
-        ctx: &mut Context<Self>,
-    ) {
+    /// Whoever was asked for and is neither shown nor explained is left alone until the next poll, which
+    /// tells what became of it: so each answer settles all that it was asked for, and nobody waits behind.
+    fn take_mounts(&mut self, asked: &[ContainerUuid], page: Page<(ContainerUuid, MountNeeds)>) {
+        let silent = asked.iter().map(|uuid| (*uuid, Err("the answer about its mounts lacks it".to_owned())));
+        let mut answers: BTreeMap<_, _> = silent.collect();
         let good = page.items.into_iter().map(|(uuid, needs)| (uuid, Ok(needs)));
         let poison = page.undecodable.into_iter().filter_map(|it| Some((it.uuid?, Err(it.reason))));
-        let answers: BTreeMap<_, _> = good.chain(poison).filter(|(uuid, _)| asked.contains(uuid)).collect();
-        let progress = !answers.is_empty();
-        let facts = self.queue.take_mounts(&answers, &self.policy);
-        self.report(facts);
-        self.changed();
-        // An answer about none of them is no reason to ask again before the next poll.
-        if progress {
-            self.fetch_mounts(ctx);
-        }
+        answers.extend(good.chain(poison).filter(|(uuid, _)| asked.contains(uuid)));
+        self.take_answers(&answers);
     }
 
-    fn take_mounts_failure(&mut self, asked: &[ContainerUuid], error: &ApiError) {
-        if let ([uuid], true) = (asked, may_be_poison(error.kind)) {
-            let answers = BTreeMap::from([(*uuid, Err(error.to_string()))]);
-            let facts = self.queue.take_mounts(&answers, &self.policy);
-            self.report(facts);
-        }
-        self.report_poll_failed(clock::now(), &error.to_string(), error.kind.as_str());
+    fn take_answers(&mut self, answers: &BTreeMap<ContainerUuid, Result<MountNeeds, String>>) {
+        let facts = self.queue.take_mounts(answers, &self.policy);
+        self.report(facts);
         self.changed();
+    }
+
+    /// All that was asked for is settled: there may be more.
+    fn mounts_fetched(&mut self, ctx: &mut Context<Self>) {
+        self.fetching_mounts = false;
+        self.fetch_mounts(ctx);
+    }
+
+    /// It was nobody's mounts that made the call fail: asked again after the next poll.
+    fn mounts_failed(&mut self, error: &ApiError) {
+        self.fetching_mounts = false;
+        self.report_poll_failed(clock::now(), &error.to_string(), error.kind.as_str());
     }
 }
 

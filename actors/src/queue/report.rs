@@ -105,8 +105,9 @@ impl Queue {
         }
     }
 
-    pub(super) fn report_poll_failed(&mut self, began: Timestamp, error: &str, kind: &str) {
+    pub(super) fn report_poll_failed(&mut self, began: Timestamp, error: &str, kind: &'static str) {
         self.failing_since.get_or_insert(began);
+        self.failing_kinds.insert(kind);
         if let Some(n) = self.repeats.note(&catalogue::UPDATE_FAILED, kind, clock::now()) {
             let took = since(clock::now(), began).as_secs_f64();
             event!(self.log, catalogue::UPDATE_FAILED, "error" => error, "Kind" => kind,
@@ -116,7 +117,9 @@ impl Queue {
 
     pub(super) fn report_poll_recovered(&mut self) {
         if let Some(began) = self.failing_since.take() {
-            self.repeats = catalogue::Repeats::default();
+            for kind in std::mem::take(&mut self.failing_kinds) {
+                self.repeats.clear(&catalogue::UPDATE_FAILED, kind);
+            }
             let lasted = since(clock::now(), began).as_secs_f64();
             event!(self.log, catalogue::UPDATE_RECOVERED, "Duration" => lasted);
         }

@@ -1,6 +1,7 @@
 //! A plan's actions as messages. Each may be refused; the next round looks again.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use actix::{Addr, MailboxError};
 use dispatch_core::container::ContainerState;
@@ -38,13 +39,13 @@ type Answer = LocalBoxFuture<'static, Option<Refused>>;
 
 impl Scheduler {
     /// Sends all actions of the last plan; the answer comes when every one of them is answered.
-    pub(super) fn apply(&self) -> impl Future<Output = Vec<Refused>> + use<> {
-        let plan = &self.last.plan;
+    pub(super) fn apply(&mut self) -> impl Future<Output = Vec<Refused>> + use<> {
+        let plan = Arc::clone(&self.last.plan);
         let answers: Vec<_> = plan.actions.iter().map(|action| self.send(action)).collect();
         async move { future::join_all(answers).await.into_iter().flatten().collect() }
     }
 
-    fn send(&self, action: &Action) -> Answer {
+    fn send(&mut self, action: &Action) -> Answer {
         match action.clone() {
             Action::Lock(uuid) => self.to_queue("lock", queue::LockContainer { uuid }),
             Action::Unlock(uuid, reason) => {
@@ -103,17 +104,18 @@ impl Scheduler {
             .boxed_local()
     }
 
-    fn tell_unlock(&self, uuid: dispatch_core::id::ContainerUuid, reason: UnlockReason) {
+    /// Before it is known whether Queue takes it: told once a minute, however often it is tried.
+    fn tell_unlock(&mut self, uuid: dispatch_core::id::ContainerUuid, reason: UnlockReason) {
         let known = self.last.queue.snapshot.get(uuid);
         debug_assert!(known.is_some_and(|entry| entry.record.state == ContainerState::Locked));
         let uuid = uuid.as_str();
-        match reason {
-            UnlockReason::OverQuota | UnlockReason::OverSupervisors => {
-                event!(self.log, catalogue::UNLOCK_FOR_CAPACITY, "ContainerUUID" => uuid)
-            }
-            UnlockReason::ProcessEnded | UnlockReason::PriorityZero => {
-                event!(self.log, catalogue::REQUEUEING, "ContainerUUID" => uuid, "Reason" => reason.as_str())
-            }
+        let for_others = matches!(reason, UnlockReason::OverQuota | UnlockReason::OverSupervisors);
+        let event = if for_others { &catalogue::UNLOCK_FOR_CAPACITY } else { &catalogue::REQUEUEING };
+        let Some(n) = self.repeats.note(event, uuid, clock::now()) else { return };
+        if for_others {
+            event!(self.log, *event, "ContainerUUID" => uuid, "Repeated" => n);
+        } else {
+            event!(self.log, *event, "ContainerUUID" => uuid, "Reason" => reason.as_str(), "Repeated" => n);
         }
     }
 

@@ -109,6 +109,9 @@ impl Scheduler {
     fn round(&mut self, answers: Result<(QueueView, PoolView), MailboxError>, ctx: &mut Context<Self>) {
         // Queue or Pool is gone: the process is ending.
         let Ok((queue, pool)) = answers else { return };
+        if self.quiescent {
+            return;
+        }
         let began = clock::now();
         let timer = self.metrics.scheduling_round_seconds.start_timer();
         self.follow_overload(&queue);

@@ -1,8 +1,9 @@
 //! Worker, one per VM: owns its state machine and its SSH executor.
 //!
 //! ```text
-//!   Pool ─► Probe, StartContainer, KillContainer, SetIdleBehavior, Shutdown, News ─┐
-//!   itself ─► ProbeResult, StartResult, KillResult, timer ────────────────────────┤
+//!   Pool ─► Probe, StartContainer, KillContainer, SetIdleBehavior, Shutdown, News, │
+//!           UseRunner ────────────────────────────────────────────────────────────┤
+//!   itself ─► ProbeResult, StartResult, KillResult, timer ─────────────────────────┤
 //!                                                                                 ▼
 //!                        core::worker::Machine::on(event, now) ─► effects ─► perform ─► executor, Cloud
 //!                                                 └─► WorkerChanged ─► Pool
@@ -83,11 +84,15 @@ pub struct Worker {
     log: Logger,
     /// The number of the last command that was seen.
     applied: u64,
+    /// The one that Pool was told last.
+    told: u64,
     view: Option<View>,
     ended: Vec<ContainerUuid>,
     boot: Option<BootOutcome>,
     timer: Option<(Timestamp, SpawnHandle)>,
     watching: bool,
+    /// The connection is not watched before then.
+    watch_from: Timestamp,
     /// What the log and the metrics say of starts in flight.
     starts: BTreeMap<ContainerUuid, StartFacts>,
     repeats: Repeats,
@@ -114,11 +119,13 @@ impl Worker {
             executor,
             log,
             applied: 0,
+            told: 0,
             view: None,
             ended: Vec::new(),
             boot: None,
             timer: None,
             watching: false,
+            watch_from: clock::now(),
             starts: BTreeMap::new(),
             repeats: Repeats::with_capacity(20),
         }
@@ -142,10 +149,10 @@ impl Worker {
     fn publish(&mut self) {
         let view = self.machine.view();
         let unchanged = self.view.as_ref() == Some(&view);
-        let waits_for_number = self.applied > 0;
-        if unchanged && self.ended.is_empty() && self.boot.is_none() && !waits_for_number {
+        if unchanged && self.ended.is_empty() && self.boot.is_none() && self.told == self.applied {
             return;
         }
+        self.told = self.applied;
         self.pool.do_send(WorkerChanged {
             view: Arc::new(view.clone()),
             applied: self.applied,
@@ -214,9 +221,10 @@ impl Handler<StartContainer> for Worker {
 
     fn handle(&mut self, message: StartContainer, ctx: &mut Context<Self>) {
         let StartContainer { number, uuid, priority, created_at } = message;
-        self.starts.insert(uuid, StartFacts { priority, created_at, sent: clock::now() });
+        let before = self.starts.insert(uuid, StartFacts { priority, created_at, sent: clock::now() });
         if self.command(number, Event::StartRequested(uuid), ctx).is_err() {
             self.starts.remove(&uuid);
+            self.starts.extend(before.map(|facts| (uuid, facts)));
             self.pool.do_send(StartRefused { uuid, instance: self.machine.id().clone(), number });
         }
     }
@@ -283,7 +291,10 @@ impl Handler<StartResult> for Worker {
     type Result = ();
 
     fn handle(&mut self, message: StartResult, ctx: &mut Context<Self>) {
-        self.take_answer(Event::StartFinished(message.uuid, message.outcome), ctx);
+        let uuid = message.uuid;
+        self.take_answer(Event::StartFinished(uuid, message.outcome), ctx);
+        // Told by now, unless its process was gone before the answer came.
+        self.starts.remove(&uuid);
     }
 }
 

@@ -2,18 +2,25 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::Instance;
 use dispatch_core::ports::{Command, ExecError, ExecErrorKind, Executor, Output};
+use dispatch_core::time::after;
 use dispatch_core::worker::probe::{CommandFailure, Probe, Wanted, success};
 use dispatch_core::worker::{Effect, Event, KillOutcome, StartOutcome};
 
 use super::messages::{KillResult, ProbeResult, StartResult};
 use super::{Worker, target};
+use crate::catalogue;
 use crate::clock;
 use crate::cloud::{DestroyInstance, SetTags};
+use crate::event;
+
+/// Executors have deadlines of their own, for connections too; this much beyond a command's is a fault.
+const GRACE: Duration = Duration::from_secs(120);
 
 impl Worker {
     pub(super) fn perform(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
@@ -39,7 +46,7 @@ impl Worker {
         self.spawn(ctx, async move {
             let mut probe = probe;
             while let Some(command) = probe.command() {
-                probe.answer(executor.run(command).await);
+                probe.answer(answer_of(&*executor, command).await);
             }
             me.do_send(ProbeResult { began, report: probe.into_report() });
         });
@@ -47,7 +54,11 @@ impl Worker {
     }
 
     fn start_container(&mut self, uuid: ContainerUuid, ctx: &mut Context<Self>) {
-        let Some(instance_type) = self.machine.instance_type() else { return };
+        let Some(instance_type) = self.machine.instance_type() else {
+            // Without an answer the container would count as starting here for ever.
+            let failure = not_sent("its instance type is not configured");
+            return ctx.notify(StartResult { uuid, outcome: StartOutcome::Failed(failure) });
+        };
         let address = &self.machine.instance().address;
         let stdin = self.parts.start_config.stdin(uuid, instance_type, address);
         let command = self.parts.commands.start(uuid, stdin);
@@ -78,9 +89,8 @@ impl Worker {
         let id = self.machine.id().clone();
         let answer = self.parts.destroy.send(DestroyInstance { id }).into_actor(self);
         ctx.spawn(answer.map(|answer, act, ctx| {
-            let failed = answer.as_ref().is_ok_and(Result::is_err);
-            if let (true, Ok(Err(error))) = (failed, &answer) {
-                act.report_call_failed(&crate::catalogue::DESTROY_FAILED, error);
+            if let Ok(Err(error)) = &answer {
+                act.report_call_failed(&catalogue::DESTROY_FAILED, error);
             }
             act.take_answer(Event::DestroyFinished(matches!(answer, Ok(Ok(())))), ctx);
         }));
@@ -88,12 +98,20 @@ impl Worker {
 
     fn save_tags(&mut self, tags: dispatch_core::instance::Tags, ctx: &mut Context<Self>) {
         let id = self.machine.id().clone();
+        let sent = tags.clone();
         let answer = self.parts.set_tags.send(SetTags { id, tags }).into_actor(self);
-        ctx.spawn(answer.map(|answer, act, ctx| {
+        ctx.spawn(answer.map(move |answer, act, ctx| {
             if let Ok(Err(error)) = &answer {
-                act.report_call_failed(&crate::catalogue::TAGS_FAILED, error);
+                act.report_call_failed(&catalogue::TAGS_FAILED, error);
             }
-            act.take_answer(Event::TagsSaved(matches!(answer, Ok(Ok(())))), ctx);
+            let saved = matches!(answer, Ok(Ok(())));
+            act.take_answer(Event::TagsSaved(saved), ctx);
+            if saved {
+                // The wish may have changed meanwhile: what stands there now are the tags that were sent.
+                let mut instance = act.machine.instance().clone();
+                instance.tags.merge(&sent);
+                act.take_answer(Event::Updated(instance), ctx);
+            }
         }));
     }
 
@@ -102,15 +120,19 @@ impl Worker {
         self.executor.retarget(target(instance, &self.parts));
     }
 
-    /// A connection that breaks is a reason to probe.
+    /// A connection that breaks is a reason to probe; one that breaks again and again is not: after a
+    /// break the next is noticed one `ProbeInterval` later.
     fn watch_connection(&mut self, ctx: &mut Context<Self>) {
-        if std::mem::replace(&mut self.watching, true) {
+        if self.watching || clock::now() < self.watch_from {
             return;
         }
+        self.watching = true;
         let executor = Rc::clone(&self.executor);
         let broken = async move { executor.broken().await };
         ctx.spawn(broken.into_actor(self).map(|(), act, ctx| {
             act.watching = false;
+            act.watch_from = after(clock::now(), act.parts.policy.probe_interval);
+            event!(act.log, catalogue::CONNECTION_LOST);
             act.take_answer(Event::ConnectionBroke, ctx);
         }));
     }
@@ -123,8 +145,27 @@ impl Worker {
 
 /// Exit status 0, or why not.
 async fn run(executor: &dyn Executor, command: Command) -> Result<Output, CommandFailure> {
-    let answer: Result<Output, ExecError> = executor.run(command.clone()).await;
+    let answer = answer_of(executor, command.clone()).await;
     success(&command, answer)
+}
+
+/// What the executor says, or that it says nothing: one hung command must not end a VM's probes for ever.
+async fn answer_of(executor: &dyn Executor, command: Command) -> Result<Output, ExecError> {
+    let patience = command.deadline.saturating_add(GRACE);
+    tokio::time::timeout(patience, executor.run(command)).await.unwrap_or_else(|_| {
+        let message = format!("the executor did not answer within {} s", patience.as_secs());
+        Err(ExecError { kind: ExecErrorKind::CommandTimeout, message })
+    })
+}
+
+fn not_sent(error: &str) -> CommandFailure {
+    CommandFailure {
+        command: String::new(),
+        error: error.to_owned(),
+        kind: None,
+        stdout: String::new(),
+        stderr: String::new(),
+    }
 }
 
 /// Whether a command that failed like that may still be running on the VM.
