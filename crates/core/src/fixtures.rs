@@ -16,10 +16,6 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + seconds).unwrap()
 }
 
-pub(crate) fn at_millis(millis: i64) -> Timestamp {
-    Timestamp::from_millisecond(1_000_000_000 + millis).unwrap()
-}
-
 pub(crate) fn uuid(n: u64) -> ContainerUuid {
     format!("zzzzz-dz642-{n:015}").parse().unwrap()
 }

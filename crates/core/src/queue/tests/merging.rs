@@ -5,7 +5,7 @@ use crate::container::ContainerState::{Cancelled, Complete, Locked, Queued, Runn
 use crate::fixtures::{record, somebody_else};
 use crate::ports::ApiErrorKind;
 
-fn dropped(facts: &[QueueFact]) -> Vec<(crate::id::ContainerUuid, DropReason)> {
+fn dropped(facts: &[QueueFact]) -> Vec<(ContainerUuid, DropReason)> {
     let reason = |fact: &QueueFact| match fact {
         QueueFact::Dropped { uuid, reason, .. } => Some((*uuid, *reason)),
         _ => None,

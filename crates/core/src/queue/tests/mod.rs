@@ -20,7 +20,7 @@ fn page(items: Vec<Record>) -> Page<Record> {
     Page { items, undecodable: Vec::new() }
 }
 
-fn poison(uuid: Option<crate::id::ContainerUuid>) -> Page<Record> {
+fn poison(uuid: Option<ContainerUuid>) -> Page<Record> {
     let undecodable = vec![Undecodable { uuid, reason: "priority: not a number".to_owned() }];
     Page { items: Vec::new(), undecodable }
 }
