@@ -17,6 +17,8 @@
 pub mod ceiling;
 pub mod container;
 pub mod fit;
+#[cfg(test)]
+mod fixtures;
 pub mod id;
 pub mod instance;
 pub mod limiter;

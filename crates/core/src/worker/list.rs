@@ -63,7 +63,7 @@ impl Machine {
     pub(super) fn end_process(&mut self, uuid: ContainerUuid, now: Timestamp, effects: &mut Vec<Effect>) {
         self.processes.remove(&uuid);
         self.last_busy = now;
-        self.updated = now;
+        self.updated = Some(now);
         effects.push(Effect::Tell(Fact::ProcessEnded(uuid)));
         effects.push(Effect::Ended(uuid));
         if self.processes.is_empty() && self.state == State::Running {
