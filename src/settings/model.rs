@@ -245,6 +245,7 @@ impl Settings {
     pub fn policy(&self) -> Policy {
         let cloud = &self.cloud;
         Policy {
+            cluster_id: self.cluster_id.clone(),
             poll_interval: cloud.poll_interval,
             sync_interval: cloud.sync_interval,
             probe_interval: cloud.probe_interval,
@@ -262,6 +263,7 @@ impl Settings {
             max_instances: cloud.max_instances,
             max_containers_per_instance: cloud.max_containers_per_instance,
             initial_quota_estimate: cloud.initial_quota_estimate,
+            max_dispatch_attempts: self.containers.max_dispatch_attempts,
             supervisor_fraction: cloud.supervisor_fraction,
             sizing: self.sizing(),
             catalog: self.instance_types.clone(),
