@@ -246,7 +246,6 @@ impl Settings {
         let cloud = &self.cloud;
         Policy {
             cluster_id: self.cluster_id.clone(),
-            max_dispatch_attempts: self.containers.max_dispatch_attempts,
             poll_interval: cloud.poll_interval,
             sync_interval: cloud.sync_interval,
             probe_interval: cloud.probe_interval,
@@ -264,6 +263,7 @@ impl Settings {
             max_instances: cloud.max_instances,
             max_containers_per_instance: cloud.max_containers_per_instance,
             initial_quota_estimate: cloud.initial_quota_estimate,
+            max_dispatch_attempts: self.containers.max_dispatch_attempts,
             supervisor_fraction: cloud.supervisor_fraction,
             sizing: self.sizing(),
             catalog: self.instance_types.clone(),

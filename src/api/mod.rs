@@ -1,0 +1,34 @@
+//! The management API: what operators, dashboards and the site's health checker ask us.
+//!
+//! ```text
+//!   HTTP threads                                                            the arbiter
+//!   watch ─ gate ─ routes ─┬─ containers, instances ── messages (≤ 5 s) ──► Scheduler, Queue, Pool
+//!     │       │            ├─ health ── messages, Ping (≤ 5 s) ───────────► all actors
+//!     │       │            └─ metrics ── Registry (atomics)
+//!     │       └ who may ask: 401, 403
+//!     └ request id, log lines, request metrics
+//! ```
+//! `view` turns the actors' immutable snapshots into JSON; `params` reads what was asked. The HTTP threads
+//! own nothing: every answer is made from what the actors say at that moment.
+//!
+//! Never does: deciding anything; logging a token; answering before the token is checked.
+
+mod auth;
+mod certificate;
+mod containers;
+mod error;
+mod health;
+mod instances;
+mod metrics;
+mod params;
+mod redact;
+mod request_id;
+mod routes;
+mod server;
+mod state;
+mod view;
+mod watch;
+
+pub use certificate::{CertReloader, CertificateError};
+pub use server::serve;
+pub use state::{Active, ApiState, HealthPolicy};
