@@ -47,6 +47,9 @@ pub struct Settings {
     pub driver: DriverParameters,
     /// The instance types, derived ones included.
     pub instance_types: Catalog,
+    /// Where our private files are: sockets and the key for the ssh client. Not in the file: systemd's word,
+    /// else the system's temporary directory.
+    pub runtime_directory: PathBuf,
     /// All sections, defaults merged in.
     pub(super) cluster: ClusterJson,
 }

@@ -34,10 +34,10 @@ events! {
     STOPPED = Info "stopped" ["Duration", "RunningContainers"];
     /// Another dispatcher works on this cluster; waits for its end.
     WAITING_FOR_LOCK = Info "waiting for other process to release lock" ["ID"];
-    /// The API is closed: no management token is configured.
-    NO_MANAGEMENT_TOKEN = Warning "no management token is configured" [];
     /// A configuration key that nobody here knows.
-    UNKNOWN_KEY = Warning "unknown configuration key" ["Path"];
+    UNKNOWN_KEY = Warning "unknown configuration key" ["Path", "Reason"];
+    /// A setting that is accepted, and probably not meant.
+    DOUBTFUL_SETTING = Warning "doubtful configuration setting" ["Path", "Reason"];
     /// A configuration key that is known, and does nothing here.
     IGNORED_KEY = Warning "configuration key has no effect here" ["Path", "Reason"];
     /// The runner's file cannot be read: no VM is created until it can.
