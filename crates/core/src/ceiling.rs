@@ -4,7 +4,7 @@
 //!   start: InitialQuotaEstimate, else MaxInstances (0 = none)
 //!   503 ──► cut by an eighth, at most once in 10 s, never below half of where the trouble began
 //!   quiet 10 s ──► up by a quarter every 5 s to 90 % of where it began, then by one (or 2 %) every 10 s
-//!   quiet 60 s ──► at least running × 11/10 + 1; the trouble is forgotten when the ceiling is beyond it
+//!   quiet 60 s, or never a 503 ──► at least running × 11/10 + 1; the trouble is forgotten beyond it
 //! ```
 //! As TCP does: multiplicative decrease, fast recovery to just below the level at which the trouble began,
 //! slow approach from there on. What jobs end by themselves does not lower it.
@@ -66,26 +66,30 @@ impl Ceiling {
 
     /// Time has passed while that many containers ran.
     pub fn look(&mut self, running: u32, now: Timestamp) {
-        let Some(last) = self.last_overload else { return };
-        if self.limit == 0 || since(now, last) < CUT_PAUSE {
+        let quiet = self.last_overload.map_or(Duration::MAX, |last| since(now, last));
+        if self.limit == 0 || quiet < CUT_PAUSE {
             return;
         }
-        let near = self.trouble.map_or(u32::MAX, |trouble| trouble - trouble / 10);
-        let step = if self.limit < near { RECOVERY_STEP } else { APPROACH_STEP };
-        let due = self.last_change.is_none_or(|change| since(now, change) >= step);
-        // Width that nobody uses is not earned.
-        let used = self.limit < near || running + running / 10 + 1 >= self.limit;
-        if due && used {
-            self.limit = if self.limit < near {
-                self.limit + (self.limit / 4).max(1)
-            } else {
-                self.limit + (self.limit / 50).max(1)
-            };
-            self.last_change = Some(now);
-        }
-        if since(now, last) > QUIET {
+        self.recover(running, now);
+        if quiet > QUIET {
             self.limit = self.limit.max(running + running / 10 + 1);
             self.trouble = self.trouble.filter(|trouble| self.limit <= *trouble);
+        }
+    }
+
+    /// Fast to just below the level at which the trouble began, slowly from there on.
+    fn recover(&mut self, running: u32, now: Timestamp) {
+        let Some(trouble) = self.trouble else { return };
+        let near = trouble - trouble / 10;
+        let fast = self.limit < near;
+        let step = if fast { RECOVERY_STEP } else { APPROACH_STEP };
+        let due = self.last_change.is_none_or(|change| since(now, change) >= step);
+        // Beyond it, width that nobody uses is not earned.
+        let used = fast || running + running / 10 + 1 >= self.limit;
+        if due && used {
+            let share = if fast { 4 } else { 50 };
+            self.limit += (self.limit / share).max(1);
+            self.last_change = Some(now);
         }
     }
 
@@ -143,9 +147,18 @@ mod tests {
     }
 
     #[test]
-    fn without_503s_nothing_changes() {
+    fn without_503s_it_rises_ahead_of_what_runs() {
         let mut ceiling = Ceiling::new(12);
-        ceiling.look(12, at(0));
-        assert_eq!((ceiling.limit(), ceiling.wakes_at()), (12, None));
+        ceiling.look(5, at(0));
+        assert_eq!(ceiling.limit(), 12, "there is room enough");
+        ceiling.look(12, at(1));
+        assert_eq!(ceiling.limit(), 14, "12 × 11/10 + 1");
+    }
+
+    #[test]
+    fn no_ceiling_stays_none_without_503s() {
+        let mut ceiling = Ceiling::new(0);
+        ceiling.look(1000, at(0));
+        assert_eq!(ceiling.limit(), 0);
     }
 }
