@@ -123,7 +123,8 @@ impl Pool {
         self.sequence += 1;
         let id = CreateId(self.sequence);
         self.holds.sent(&it, now);
-        let fact = Fact::Creating { type_name: it.name.clone(), container };
+        let fact =
+            Fact::Creating { type_name: it.name.clone(), provider_type: it.provider_type.clone(), container };
         self.creates.insert(id, PendingCreate { instance_type: it, secret, since: now, doubtful: None });
         Ok(vec![Effect::Tell(fact), Effect::Create(id)])
     }

@@ -159,16 +159,17 @@ impl Holds {
         match &error.kind {
             CloudErrorKind::RateLimited { until } => {
                 self.rate = self.rate.max(Some(*until));
-                facts.push(Fact::RateHold { until: *until });
+                facts.push(Fact::RateHold { until: *until, error: error.clone() });
             }
             CloudErrorKind::Quota(scope) => {
                 let again = retried.contains(scope);
-                facts.push(self.hold_quota(it, scope, again, census, now));
+                let (instances, retry_at) = self.hold_quota(it, scope, again, census, now);
+                facts.push(Fact::QuotaHold { type_name, instances, retry_at, error: error.clone() });
             }
             CloudErrorKind::Capacity(scope) => {
                 let until = after(now, SHORT);
                 self.capacity.insert(self.capacity_key(it, *scope), until);
-                facts.push(Fact::CapacityHold { type_name, until });
+                facts.push(Fact::CapacityHold { type_name, scope: *scope, until, error: error.clone() });
             }
             // Its outcome is unknown: it stays pending, which is hold enough.
             CloudErrorKind::Unknown => {}
@@ -203,7 +204,7 @@ impl Holds {
         was_retry: bool,
         census: &Census,
         now: Timestamp,
-    ) -> Fact {
+    ) -> (usize, Timestamp) {
         let instances = census.of(scope);
         let before = self.quota.get(scope);
         let backoff = match (instances, before.map(|hold| hold.backoff)) {
@@ -220,7 +221,7 @@ impl Holds {
         if instances == 0 {
             self.refused_types.insert(it.name.clone(), now);
         }
-        Fact::QuotaHold { type_name: it.name.clone(), instances, retry_at }
+        (instances, retry_at)
     }
 
     /// A create is sent: if it is the retry that a quota hold allows, no second one is.

@@ -29,10 +29,10 @@ pub use holds::{Gate, PauseReason, QuotaReason};
 pub use inventory::GoneReply;
 pub use snapshot::{EndedProcess, EndedWhy, PoolSnapshot, WorkerSnapshot};
 
-use crate::id::{ContainerUuid, InstanceId, TypeName};
+use crate::id::{ContainerUuid, InstanceId, ProviderType, TypeName};
 use crate::instance::{IdleBehavior, Instance, Offering};
 use crate::policy::Policy;
-use crate::ports::CloudError;
+use crate::ports::{CapacityScope, CloudError};
 use crate::time::{Timestamp, since};
 use crate::worker::{self, Event, KillReason, ShutdownReason, State, View};
 use holds::Holds;
@@ -63,6 +63,8 @@ pub enum Fact {
     Creating {
         /// Which type.
         type_name: TypeName,
+        /// The cloud's name of it.
+        provider_type: ProviderType,
         /// For which container.
         container: ContainerUuid,
     },
@@ -81,18 +83,26 @@ pub enum Fact {
         instances: usize,
         /// When one create is tried again.
         retry_at: Timestamp,
+        /// The cloud's word.
+        error: CloudError,
     },
     /// No creates there for a while.
     CapacityHold {
         /// Which type was refused.
         type_name: TypeName,
+        /// How far the lack reaches.
+        scope: CapacityScope,
         /// Until when.
         until: Timestamp,
+        /// The cloud's word.
+        error: CloudError,
     },
     /// No creates at all for a while.
     RateHold {
         /// Until when.
         until: Timestamp,
+        /// The cloud's word.
+        error: CloudError,
     },
     /// Booting failed too often: creates of that offering are rationed.
     BootsFail {

@@ -60,9 +60,10 @@ impl Machine {
         self.probing = None;
         self.note_first_ssh(&report, now, effects);
         self.note_boot(&report, now, effects);
-        match report.deployed {
+        match &report.deployed {
             Some(Ok(Deployed::Installed)) => effects.push(Effect::Tell(Fact::RunnerInstalled)),
-            Some(Ok(Deployed::Already) | Err(_)) | None => {}
+            Some(Err(failure)) => effects.push(Effect::Tell(Fact::RunnerFailed(failure.clone()))),
+            Some(Ok(Deployed::Already)) | None => {}
         }
         self.deployed |= matches!(report.deployed, Some(Ok(_)));
         match (report.listing(), report.failure()) {
