@@ -77,10 +77,10 @@ async fn a_container_beyond_the_limit_knows_its_place_in_line() {
     for number in 1..=3 {
         site.world.add(recorded(uuid(number)));
     }
-    let last = entry(&site, 3, |it| it["explain"]["position"] == 2).await;
-    let text = "Waiting in queue at position 2.  Cluster is at capacity and cannot start any new instances right now.";
+    let last = entry(&site, 3, |it| it["explain"]["reason"] == "ceiling").await;
+    let text = "Waiting in queue at position 3.  Cluster is at capacity and cannot start any new instances right now.";
     assert_eq!(last["scheduling_status"], text);
-    assert_eq!(last["explain"]["reason"], "ceiling");
+    assert_eq!(last["explain"]["position"], 3);
     assert_eq!(last["explain"]["evidence"], json!({"ceiling": 1}));
 }
 

@@ -91,7 +91,7 @@ async fn tokens_are_never_logged_wherever_they_stand() {
     let form = [("api_token", TOKEN), ("instance_id", "i-1")];
     site.post(HOLD, &form).await.assert_error(404);
     let text = site.logs.text();
-    for secret in [TOKEN, "othertoken", percent.as_str(), "b3RoZXJ0b2tlbg", "uthorization"] {
+    for secret in [TOKEN, "othertoken", percent.as_str(), "b3RoZXJ0b2tlbg", "Bearer"] {
         assert!(!text.contains(secret), "`{secret}` was logged");
     }
     assert!(text.contains("api_token=%28secret%29") && text.contains("b=2"), "the rest is");

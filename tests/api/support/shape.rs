@@ -24,8 +24,9 @@ fn compare(path: &str, theirs: &Value, ours: &Value, filled: &[&str], found: &mu
             if ours.is_empty() {
                 found.push(format!("{path} is empty"));
             }
-            for (index, our) in ours.iter().enumerate() {
-                compare(&format!("{path}[{index}]"), &theirs[0], our, filled, found);
+            let like = theirs.iter().chain(std::iter::repeat(&theirs[theirs.len() - 1]));
+            for ((index, our), their) in ours.iter().enumerate().zip(like) {
+                compare(&format!("{path}[{index}]"), their, our, filled, found);
             }
         }
         // Never a float: 2^53 is not the end of integers.
