@@ -146,19 +146,16 @@ async fn a_container_that_is_not_there_is_not_found() {
 async fn killing_a_container_ends_its_process_and_logs_the_operators_words() {
     let site = Site::start().await;
     site.world.add(recorded(uuid(1)));
-    site.running(uuid(1).as_str()).await;
-    let form = [("container_uuid", uuid(1).as_str().to_owned()), ("reason", "a\nreason".to_owned())];
-    let form = form.each_ref().map(|(name, value)| (*name, value.as_str()));
-    // It must not be started again at once: its user gives up, too.
-    site.world.records.borrow_mut().get_mut(&uuid(1)).unwrap().priority = 0;
-    site.post(KILL, &form).await.assert_done();
-    eventually("process is gone", async || site.world.holders(uuid(1)).is_empty().then_some(())).await;
-    let killing = "killing crunch-run process";
-    let words = eventually(killing, async || {
-        let lines = site.logs.with_message(killing);
-        lines.first().map(|line| line["Reason"].as_str().unwrap().to_owned())
-    });
-    assert!(["via management API: a reason", "priority=0"].contains(&words.await.as_str()));
+    let instance = site.running(uuid(1).as_str()).await;
+    site.post(KILL, &[("container_uuid", uuid(1).as_str()), ("reason", "a\nreason")]).await.assert_done();
+    let ended = eventually("its process has ended", async || {
+        site.logs.with_message("crunch-run process ended").into_iter().next()
+    })
+    .await;
+    assert_eq!(ended["ContainerUUID"], uuid(1).as_str());
+    let killing = site.logs.with_message("killing crunch-run process");
+    assert_eq!(killing[0]["Reason"], "via management API: a reason");
+    assert_eq!(killing[0]["Instance"], instance);
 }
 
 #[actix_web::test]

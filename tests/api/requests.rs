@@ -141,3 +141,12 @@ async fn requests_side_by_side_are_all_answered() {
     eventually("all are logged", async || (site.logs.with_message("response").len() >= 50).then_some(()))
         .await;
 }
+
+#[actix_web::test]
+async fn a_stopped_server_answers_nobody() {
+    let site = Site::start().await;
+    assert_eq!(site.get("/metrics").await.status, 200);
+    site.stop().await;
+    let address = site.url.trim_start_matches("http://");
+    assert!(std::net::TcpStream::connect(address).is_err());
+}

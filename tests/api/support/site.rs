@@ -154,6 +154,11 @@ impl Site {
         }
     }
 
+    /// Stops serving, requests in work aside.
+    pub async fn stop(&self) {
+        self.server.stop(true).await;
+    }
+
     /// Waits until that container has a process, and tells where.
     pub async fn running(&self, uuid: &str) -> String {
         eventually(&format!("{uuid} runs"), async || {

@@ -45,12 +45,6 @@ impl World {
         self.records.borrow_mut().insert(record.uuid, record);
     }
 
-    /// The VMs that have a process of it.
-    pub fn holders(&self, uuid: ContainerUuid) -> Vec<InstanceId> {
-        let processes = self.processes.borrow();
-        processes.iter().filter(|(_, its)| its.contains(&uuid)).map(|(id, _)| id.clone()).collect()
-    }
-
     fn change(&self, uuid: ContainerUuid, state: ContainerState) -> Result<Standing, ApiError> {
         self.controller_answers()?;
         let mut records = self.records.borrow_mut();
