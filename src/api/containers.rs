@@ -11,12 +11,12 @@ use serde_json::json;
 use super::error::Refusal;
 use super::instances::{answered, done};
 use super::params::Params;
-use super::state::{ANSWER_WITHIN, Active, ApiState};
+use super::state::{Active, ApiState};
 use super::view::{Containers, EntryView};
 
 /// All of them, in scheduling order.
 pub(super) async fn list(state: web::Data<ApiState>) -> Result<HttpResponse, Refusal> {
-    let containers = ask(&state.active()?).await?;
+    let containers = ask(&state, &state.active()?).await?;
     let items: Vec<EntryView<'_>> = containers.in_order().collect();
     Ok(HttpResponse::Ok().json(json!({ "items": items })))
 }
@@ -28,7 +28,7 @@ pub(super) async fn show(state: web::Data<ApiState>, params: Params) -> Result<H
     let (Some(uuid), Ok(active)) = (uuid, state.active()) else {
         return Err(Refusal::NotFound("container"));
     };
-    let containers = ask(&active).await?;
+    let containers = ask(&state, &active).await?;
     let entry = containers.get(uuid).ok_or(Refusal::NotFound("container"))?;
     Ok(HttpResponse::Ok().json(entry))
 }
@@ -38,15 +38,15 @@ pub(super) async fn kill(state: web::Data<ApiState>, params: Params) -> Result<H
     let uuid = params.need("container_uuid")?;
     let uuid: ContainerUuid = uuid.parse().map_err(|_| Refusal::NotFound("container"))?;
     let message = KillContainer { uuid, reason: KillReason::Operator(params.reason()) };
-    done(state.active()?.handles.pool.send(message).timeout(ANSWER_WITHIN).await)
+    done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)
 }
 
-async fn ask(active: &Active) -> Result<Containers, Refusal> {
-    let handles = &active.handles;
+async fn ask(state: &ApiState, active: &Active) -> Result<Containers, Refusal> {
+    let (handles, within) = (&active.handles, state.health.actor_answer);
     let (plan, queue, pool) = tokio::join!(
-        handles.scheduler.send(GetPlan).timeout(ANSWER_WITHIN),
-        handles.queue.send(GetQueue).timeout(ANSWER_WITHIN),
-        handles.pool.send(GetPool).timeout(ANSWER_WITHIN),
+        handles.scheduler.send(GetPlan).timeout(within),
+        handles.queue.send(GetQueue).timeout(within),
+        handles.pool.send(GetPool).timeout(within),
     );
     let plan: PlanView = answered(plan, "scheduler")?;
     let queue: QueueView = answered(queue, "queue")?;

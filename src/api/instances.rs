@@ -11,13 +11,14 @@ use serde_json::json;
 
 use super::error::Refusal;
 use super::params::Params;
-use super::state::{ANSWER_WITHIN, ApiState};
+use super::state::ApiState;
 use super::view;
 
 /// All of them, and creates in progress.
 pub(super) async fn list(state: web::Data<ApiState>) -> Result<HttpResponse, Refusal> {
-    let pool = &state.active()?.handles.pool;
-    let pool: PoolView = answered(pool.send(GetPool).timeout(ANSWER_WITHIN).await, "pool")?;
+    let pool = state.active()?.handles.pool;
+    let view = pool.send(GetPool).timeout(state.health.actor_answer).await;
+    let pool: PoolView = answered(view, "pool")?;
     Ok(HttpResponse::Ok().json(json!({ "items": view::instances(&pool.snapshot) })))
 }
 
@@ -39,12 +40,12 @@ pub(super) async fn run(state: web::Data<ApiState>, params: Params) -> Result<Ht
 /// Ends it now, whatever runs on it.
 pub(super) async fn kill(state: web::Data<ApiState>, params: Params) -> Result<HttpResponse, Refusal> {
     let message = ShutdownInstance { id: id(&params)?, reason: ShutdownReason::Operator(params.reason()) };
-    done(state.active()?.handles.pool.send(message).timeout(ANSWER_WITHIN).await)
+    done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)
 }
 
 async fn set(state: &ApiState, params: &Params, behavior: IdleBehavior) -> Result<HttpResponse, Refusal> {
     let message = SetIdleBehavior { id: id(params)?, behavior };
-    done(state.active()?.handles.pool.send(message).timeout(ANSWER_WITHIN).await)
+    done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)
 }
 
 fn id(params: &Params) -> Result<InstanceId, Refusal> {

@@ -14,9 +14,6 @@ use tokio::sync::watch;
 
 use super::error::Refusal;
 
-/// How long an actor may take to answer.
-pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-
 /// What the HTTP threads are given: handles to ask, nothing to own.
 #[derive(Clone)]
 pub struct ApiState {
@@ -59,7 +56,7 @@ pub struct HealthPolicy {
     pub poll_interval: Duration,
     /// How often the cloud is listed.
     pub sync_interval: Duration,
-    /// Within how long each actor must answer.
+    /// Within how long each actor must answer, here and elsewhere.
     pub actor_answer: Duration,
 }
 
@@ -69,7 +66,7 @@ impl HealthPolicy {
         Self {
             poll_interval: policy.poll_interval,
             sync_interval: policy.sync_interval,
-            actor_answer: ANSWER_WITHIN,
+            actor_answer: Duration::from_secs(5),
         }
     }
 }
