@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::dev::ServerHandle;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use dispatch_actors::cloud::CreateDefaults;
@@ -33,7 +34,7 @@ use rand::rngs::StdRng;
 use slog::Logger;
 use tokio::sync::watch;
 
-use crate::api;
+use crate::api::{self, Active, ApiState, CertReloader, HealthPolicy};
 use crate::drivers;
 use crate::runner_file;
 use crate::settings::{Listener, Loaded, Settings, StartConfig};
@@ -49,7 +50,7 @@ pub struct Application {
     metrics: Rc<Metrics>,
     driver: Rc<dyn CloudDriver>,
     faults: Option<loopback::Faults>,
-    server: api::Running,
+    server: Serving,
     url: String,
     log: Logger,
     /// Tasks that end with the application.
@@ -85,16 +86,26 @@ impl Application {
             log: log.clone(),
         };
         let handles = system::start(parts);
-        let server = serve(settings, listener, &chosen, registry, &metrics, &handles, runner_seen, &log)?;
-        let url = url(&chosen, server.port());
-        event!(log, catalogue::LISTENING, "URL" => &url, "Listen" => server.address(),
+        let state = ApiState {
+            active: watch::channel(Some(Active::now(handles.clone()))).1,
+            management_token: settings.management_token.clone(),
+            registry,
+            requests: metrics.requests(),
+            health: HealthPolicy::new(&policy),
+            runner: runner_seen,
+            log: log.clone(),
+        };
+        let address = listener.local_addr().context("cannot tell the address that is listened on")?;
+        let server = Serving::start(settings, listener, chosen.is_https(), state)?;
+        let url = url(&chosen, address.port());
+        event!(log, catalogue::LISTENING, "URL" => &url, "Listen" => %address,
             "Service" => "arvados-dispatch-cloud", "Version" => env!("CARGO_PKG_VERSION"));
         let mut application =
             Self { handles, metrics, driver: opened.driver, faults: opened.faults, server, url, log, tasks: Vec::new() };
         if let Err(error) = commands {
             application.wait_for_runner(settings, policy, runner, error);
         }
-        application.reload_certificate_hourly(settings);
+        application.reload_certificate_hourly();
         Ok(application)
     }
 
@@ -133,7 +144,9 @@ impl Application {
 
     /// Reads the certificate anew; keeps the old one if the new cannot be used.
     pub fn reload_certificate(&self) {
-        self.server.reload_certificate(&self.log);
+        if let Some(certificate) = &self.server.certificate {
+            reload(certificate, &self.log);
+        }
     }
 
     /// Stops placing, lets calls in flight end, then closes the API. VMs and containers go on.
@@ -142,7 +155,7 @@ impl Application {
             task.abort();
         }
         self.handles.quiesce(STOP_WITHIN).await;
-        self.server.stop().await;
+        self.server.handle.stop(true).await;
     }
 
     /// No VM is created until the runner can be read; then everything goes on as if it always had been.
@@ -164,7 +177,7 @@ impl Application {
                 match runner_file::commands(&setting, &policy.runner) {
                     Ok(commands) => {
                         pool.do_send(RunnerChanged { commands: Some(commands) });
-                        runner.send_replace(Ok(()));
+                        drop(runner.send_replace(Ok(())));
                         return;
                     }
                     Err(error) => drop(runner.send_replace(Err(error))),
@@ -173,19 +186,45 @@ impl Application {
         }));
     }
 
-    fn reload_certificate_hourly(&mut self, settings: &Settings) {
-        if settings.tls.certificate.is_none() {
-            return;
-        }
-        let (server, log) = (self.server.reloader(), self.log.clone());
+    fn reload_certificate_hourly(&mut self) {
+        let Some(certificate) = self.server.certificate.clone() else { return };
+        let log = self.log.clone();
         self.tasks.push(actix_rt::spawn(async move {
             loop {
                 tokio::time::sleep(RELOAD_CERTIFICATE).await;
-                if let Some(server) = &server {
-                    server.reload(&log);
-                }
+                reload(&certificate, &log);
             }
         }));
+    }
+}
+
+/// Keeps the old certificate if the new one cannot be used.
+fn reload(certificate: &CertReloader, log: &Logger) {
+    if let Err(error) = certificate.reload() {
+        event!(log, catalogue::CERTIFICATE_UNUSABLE, "error" => %error);
+    }
+}
+
+/// The management API while it is served.
+struct Serving {
+    handle: ServerHandle,
+    certificate: Option<Rc<CertReloader>>,
+}
+
+impl Serving {
+    fn start(settings: &Settings, listener: TcpListener, https: bool, state: ApiState) -> Result<Self> {
+        let certificate = match https {
+            true => Some(Rc::new(CertReloader::new(settings.tls.clone()).context("cannot use TLS.Certificate")?)),
+            false => None,
+        };
+        let tls = certificate.as_ref().map(|it| it.server_config());
+        let server = api::serve(listener, tls, state).context("cannot serve the management API")?;
+        let handle = server.handle();
+        actix_rt::spawn(async move {
+            // It ends when it is told to; an error of an accept thread has been logged there.
+            let _ = server.await;
+        });
+        Ok(Self { handle, certificate })
     }
 }
 

@@ -7,7 +7,7 @@ use dispatch_adapters::loopback;
 use dispatch_core::id::InstanceId;
 use dispatch_core::pool::PoolSnapshot;
 use dispatch_core::worker::State;
-use dispatch_sim::controller::Fault;
+use dispatch_sim::controller::faults::Fault;
 
 use super::world::{Tally, World};
 

@@ -42,6 +42,8 @@ events! {
     IGNORED_KEY = Warning "configuration key has no effect here" ["Path", "Reason"];
     /// The runner's file cannot be read: no VM is created until it can.
     RUNNER_UNREADABLE = Error "cannot read the runner binary" ["Path", "error"];
+    /// A renewed certificate of the management API cannot be used: the old one stays.
+    CERTIFICATE_UNUSABLE = Error "cannot use the renewed certificate" ["error"];
     /// An actor did not answer in time: health says so.
     ACTOR_SILENT = Error "actor does not answer" ["Actor", "Duration"];
     /// A request to the management API.

@@ -1,9 +1,8 @@
 //! Worker, one per VM: owns its state machine and its SSH executor.
 //!
 //! ```text
-//!   Pool ─► Probe, StartContainer, KillContainer, SetIdleBehavior, Shutdown, News, │
-//!           UseRunner ────────────────────────────────────────────────────────────┤
-//!   itself ─► ProbeResult, StartResult, KillResult, timer ─────────────────────────┤
+//!   Pool ─► Probe, StartContainer, KillContainer, SetIdleBehavior, Shutdown, News ─┐
+//!   itself ─► ProbeResult, StartResult, KillResult, timer ────────────────────────┤
 //!                                                                                 ▼
 //!                        core::worker::Machine::on(event, now) ─► effects ─► perform ─► executor, Cloud
 //!                                                 └─► WorkerChanged ─► Pool

@@ -76,6 +76,16 @@ struct Answer {
     request_id: String,
 }
 
+/// A plain HTTP client with our TLS, for those who ask a service of the site that is not the controller.
+///
+/// # Errors
+/// If there are no certificate authorities.
+pub fn http_client(insecure: bool, timeout: Duration) -> Result<awc::Client, ClientError> {
+    let connector = Connector::new().timeout(timeout).handshake_timeout(timeout);
+    let connector = connector.rustls_0_23(tls::config(insecure)?);
+    Ok(awc::Client::builder().connector(connector).timeout(timeout).disable_redirects().finish())
+}
+
 impl Client {
     /// Prepares connections; makes none yet.
     ///

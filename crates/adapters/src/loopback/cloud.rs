@@ -57,7 +57,7 @@ impl Cloud {
         let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
         let mut cloud = Self { params, path, vms: BTreeMap::new(), own, log };
         for state in states {
-            slog::debug!(cloud.log, "loopback instance found"; "instance" => &state.id);
+            slog::debug!(cloud.log, "loopback instance found"; "Instance" => &state.id);
             cloud.start(state)?;
         }
         Ok(cloud)
@@ -143,7 +143,7 @@ impl Cloud {
         let Some(vm) = self.vms.get_mut(id) else { return };
         vm.state.booted = true;
         if let Err(source) = vm.state.save(&self.params.state_directory) {
-            slog::warn!(self.log, "cannot save loopback instance"; "instance" => id, "error" => %source);
+            slog::warn!(self.log, "cannot save loopback instance"; "Instance" => id, "error" => %source);
         }
     }
 

@@ -116,3 +116,63 @@ fn lock_holders(lock_directory: &Path) -> impl Iterator<Item = Pid> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::*;
+
+    struct Killed(Child);
+    impl Drop for Killed {
+        fn drop(&mut self) {
+            self.0.kill().unwrap();
+            self.0.wait().unwrap();
+        }
+    }
+
+    /// A process without our variable that holds a lock file, and what the file says of it.
+    fn holder(file: &Path) -> Killed {
+        std::fs::write(file, "").unwrap();
+        let mut command = Command::new("/usr/bin/flock");
+        let child =
+            command.env_clear().args(["-x", "-F"]).arg(file).args(["/bin/sleep", "1000"]).spawn().unwrap();
+        std::fs::write(file, format!(r#"{{"UUID":"x","PID":{}}}"#, child.id())).unwrap();
+        let held = || flock(File::open(file).unwrap(), FlockOperation::NonBlockingLockShared).is_err();
+        while !held() {
+            std::thread::yield_now();
+        }
+        Killed(child)
+    }
+
+    #[test]
+    fn a_lock_file_that_is_held_names_a_process_and_one_that_is_not_names_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("crunch-run-x.lock");
+        let holder = holder(&file);
+        let pid = Pid::from_raw(i32::try_from(holder.0.id()).unwrap()).unwrap();
+        assert_eq!(of_instance(dir.path()), vec![pid]);
+        let left_over = dir.path().join("crunch-run-y.lock");
+        std::fs::copy(&file, left_over).unwrap();
+        std::fs::write(dir.path().join("crunch-run-z.lock"), "").unwrap();
+        assert_eq!(of_instance(dir.path()), vec![pid]);
+        drop(holder);
+        assert_eq!(of_instance(dir.path()), vec![]);
+    }
+
+    #[test]
+    fn a_process_is_known_by_the_whole_of_its_variable() {
+        let dir = tempfile::tempdir().unwrap();
+        let spawn = |lock_directory: &Path| {
+            Killed(Command::new("/bin/sleep").arg("1000").env(MARKER, lock_directory).spawn().unwrap())
+        };
+        let (ours, neighbour) = (spawn(&dir.path().join("vm-1")), spawn(&dir.path().join("vm-12")));
+        let raw = |it: &Killed| Pid::from_raw(i32::try_from(it.0.id()).unwrap()).unwrap();
+        assert_eq!(of_instance(&dir.path().join("vm-1")), vec![raw(&ours)]);
+        let mut below = processes_below(dir.path());
+        below.sort_unstable();
+        let mut both = vec![ours.0.id().cast_signed(), neighbour.0.id().cast_signed()];
+        both.sort_unstable();
+        assert_eq!(below, both);
+    }
+}

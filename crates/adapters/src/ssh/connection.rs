@@ -69,7 +69,7 @@ impl Connection {
         let (master, known) = match dial(settings, runtime, &endpoint, target, known.as_ref()).await {
             Ok(master) => (master, known),
             Err(ConnectFailure::KeyChanged) => {
-                slog::warn!(settings.log, "host key has changed"; "instance" => target.id.as_str());
+                slog::warn!(settings.log, "host key has changed"; "Instance" => target.id.as_str());
                 let again = dial(settings, runtime, &endpoint, target, None).await;
                 (again.map_err(|failure| give_up(failure, target))?, None)
             }

@@ -125,7 +125,7 @@ impl Inner {
         match opened {
             Ok(connection) => {
                 let connection = Rc::new(connection);
-                slog::debug!(inner.settings.log, "ssh connected"; "instance" => target.id.as_str());
+                slog::debug!(inner.settings.log, "ssh connected"; "Instance" => target.id.as_str());
                 if is_current {
                     inner.verified.replace(Some(connection.host_key().clone()));
                     inner.link.replace(Link::Open(Rc::clone(&connection)));

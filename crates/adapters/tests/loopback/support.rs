@@ -73,7 +73,7 @@ impl World {
             address: instance.address.clone(),
             user: cloud.remote_user().to_owned(),
             secret: instance.tags.get("Secret").map(Secret::new),
-            secret_path: cloud.secret_path(&instance.id),
+            secret_path: cloud.secret_path(),
         };
         SshExecutors::new(options).unwrap().open(target)
     }

@@ -1,0 +1,34 @@
+# Shortcuts; CI runs `scripts/test`, and nothing here is needed for that.
+
+# List the recipes.
+default:
+    @just --list --unsorted
+
+# Formatting, lints, documentation and all tests; arguments go to `cargo test`.
+test *arguments:
+    scripts/test {{ arguments }}
+
+# The whole thing at work on this machine; arguments go to the demo.
+demo *arguments:
+    scripts/demo {{ arguments }}
+
+# Correct the formatting.
+fmt:
+    cargo fmt --all
+
+# Clippy over everything, warnings as errors.
+lint:
+    cargo fmt --all --check
+    cargo clippy --locked --workspace --all-targets -- -D warnings
+
+# The crates' documentation, in target/doc.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace
+
+# Dependencies, licences and advisories (needs cargo-deny: cargo install cargo-deny).
+deny:
+    cargo deny --locked check
+
+# The container image (needs docker or another builder with its command line).
+image builder="docker":
+    {{ builder }} build -t arvados-dispatch-cloud .
