@@ -9,7 +9,7 @@ use dispatch_core::container::{ContainerState, MountNeeds, Record, Standing};
 use dispatch_core::id::{ContainerUuid, TokenUuid};
 use dispatch_core::ports::{ApiError, ApiErrorKind, ArvadosApi, ListQuestion, Page};
 
-use super::{elapsed, me};
+use super::{elapsed, me, take};
 
 /// How an answer is spoiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl FakeApi {
         self.in_flight.set(self.in_flight.get() + 1);
         self.widest.set(self.widest.get().max(self.in_flight.get()));
         let spoil = self.spoilt.borrow_mut().get_mut(name).and_then(VecDeque::pop_front);
-        tokio::time::sleep(self.takes.get()).await;
+        take(self.takes.get()).await;
         self.in_flight.set(self.in_flight.get() - 1);
         match spoil {
             Some(Spoil::Fails(kind)) => Err(api_error(kind)),

@@ -10,7 +10,7 @@ use dispatch_core::id::{InstanceId, ProviderType};
 use dispatch_core::instance::{Instance, Tags};
 use dispatch_core::ports::{CloudDriver, CloudError, CloudErrorKind, CreateOrder, HostKey, HostKeyVerdict};
 
-use super::{elapsed, id};
+use super::{elapsed, id, take};
 
 /// The cloud.
 pub struct FakeCloud {
@@ -59,7 +59,7 @@ impl FakeCloud {
     async fn call(&self, name: &'static str) -> Result<(), CloudError> {
         self.calls.borrow_mut().push((elapsed(), name));
         let fails = self.fails.borrow_mut().get_mut(name).and_then(VecDeque::pop_front);
-        tokio::time::sleep(self.takes.get()).await;
+        take(self.takes.get()).await;
         fails.map_or(Ok(()), |kind| Err(cloud_error(kind)))
     }
 }

@@ -50,9 +50,16 @@ pub fn elapsed() -> f64 {
     seconds(clock::now())
 }
 
-/// That moment, in seconds since the start of the test.
+/// That moment, in seconds since the start of the test, to a twentieth: timers may be a few milliseconds late.
 pub fn seconds(at: Timestamp) -> f64 {
-    at.duration_since(epoch()).as_secs_f64()
+    (at.duration_since(epoch()).as_secs_f64() * 20.0).round() / 20.0
+}
+
+/// Takes that long, and nothing at all if it is zero (a timer of zero is one of a millisecond).
+async fn take(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
 }
 
 pub async fn pass(seconds: u64) {

@@ -13,7 +13,7 @@ use dispatch_core::instance::InstanceType;
 use dispatch_core::ports::{Command, ExecError, ExecErrorKind, Executor, ExecutorFactory, Output, Target};
 use tokio::sync::Notify;
 
-use super::elapsed;
+use super::{elapsed, take};
 use crate::worker::StartConfig;
 
 /// What the next command of a kind comes to instead.
@@ -148,7 +148,7 @@ impl Executor for FakeExecutor {
         let kind = kind_of(&command.shell);
         self.vms.commands.borrow_mut().push((elapsed(), id.clone(), kind));
         let odd = self.vms.odd.borrow_mut().get_mut(kind).and_then(VecDeque::pop_front);
-        tokio::time::sleep(self.vms.takes.get()).await;
+        take(self.vms.takes.get()).await;
         match odd {
             None => Ok(self.vms.perform(&id, kind, &command.shell)),
             Some(Odd::Fails(kind)) => Err(exec_error(kind)),
