@@ -25,6 +25,9 @@ pub mod pool;
 pub mod queue;
 pub mod scheduler;
 pub mod system;
+#[cfg(test)]
+#[allow(dead_code, missing_docs, reason = "the kit of all actors' tests")]
+mod testing;
 pub mod worker;
 
 /// How many messages a mailbox holds before senders wait. The default of 16 is for other programs.

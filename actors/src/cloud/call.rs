@@ -35,7 +35,7 @@ impl Cloud {
         let wait = self.take_slot();
         let driver = Rc::clone(&self.driver);
         let answer = async move {
-            tokio::time::sleep(wait).await;
+            wait_for_slot(wait).await;
             tokio::time::timeout(DEADLINE, call(driver)).await.unwrap_or_else(|_| Err(no_answer(operation)))
         };
         Box::pin(answer.into_actor(self).map(move |answer, act, _| {
@@ -58,7 +58,7 @@ impl Cloud {
         let wait = self.take_slot();
         let driver = Rc::clone(&self.driver);
         let answer = async move {
-            tokio::time::sleep(wait).await;
+            wait_for_slot(wait).await;
             tokio::time::timeout(DEADLINE, call(driver))
                 .await
                 .unwrap_or_else(|_| Err(no_answer("verify host key")))
@@ -92,6 +92,13 @@ fn patient(error: CloudError) -> CloudError {
     let CloudErrorKind::RateLimited { until } = error.kind else { return error };
     let until = until.max(after(clock::now(), LEAST_PATIENCE));
     CloudError { kind: CloudErrorKind::RateLimited { until }, ..error }
+}
+
+/// A timer of zero is one of a millisecond.
+async fn wait_for_slot(wait: Duration) {
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
+    }
 }
 
 fn no_answer(operation: &str) -> CloudError {

@@ -12,7 +12,7 @@ use dispatch_core::worker::runner::Commands;
 use super::{Pool, StartContainer};
 use crate::clock;
 use crate::cloud;
-use crate::worker::{self, Worker};
+use crate::worker::{self, Worker, WorkerListeners};
 
 impl Pool {
     pub(super) fn perform(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
@@ -47,7 +47,8 @@ impl Pool {
 
     fn spawn(&mut self, instance: Instance, ours: bool, ctx: &mut Context<Self>) {
         let id = instance.id.clone();
-        let worker = Worker::new(instance, ours, self.parts.worker.clone(), ctx.address());
+        let me = WorkerListeners { changed: ctx.address().recipient(), refused: ctx.address().recipient() };
+        let worker = Worker::new(instance, ours, self.parts.worker.clone(), me);
         self.workers.insert(id, worker.start());
     }
 

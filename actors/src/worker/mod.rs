@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Recipient, SpawnHandle};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Recipient, SpawnHandle};
 use bytes::Bytes;
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::{Instance, InstanceType};
@@ -42,7 +42,7 @@ use crate::catalogue::Repeats;
 use crate::clock;
 use crate::cloud::{DestroyInstance, SetTags};
 use crate::metrics::Metrics;
-use crate::pool::{Pool, StartRefused, WorkerChanged};
+use crate::pool::{StartRefused, WorkerChanged};
 
 /// Makes what a start command reads: the environment of the process, and its share of the configuration.
 pub trait StartConfig {
@@ -75,12 +75,21 @@ pub struct WorkerParts {
     pub log: Logger,
 }
 
+/// Whom a worker tells: Pool.
+#[derive(Clone)]
+pub struct WorkerListeners {
+    /// Its view has changed.
+    pub changed: Recipient<WorkerChanged>,
+    /// It did not take a start.
+    pub refused: Recipient<StartRefused>,
+}
+
 /// The actor.
 pub struct Worker {
     machine: Machine,
     first_effects: Vec<Effect>,
     parts: WorkerParts,
-    pool: Addr<Pool>,
+    pool: WorkerListeners,
     executor: Rc<dyn Executor>,
     log: Logger,
     /// The number of the last command that was seen.
@@ -110,7 +119,7 @@ struct StartFacts {
 
 impl Worker {
     /// A worker for an instance that has just appeared; `ours`: created by this process.
-    pub fn new(instance: Instance, ours: bool, parts: WorkerParts, pool: Addr<Pool>) -> Self {
+    pub fn new(instance: Instance, ours: bool, parts: WorkerParts, pool: WorkerListeners) -> Self {
         let executor = parts.executors.open(target(&instance, &parts));
         let (machine, first_effects) = Machine::new(instance, ours, Arc::clone(&parts.policy), clock::now());
         let log = child_logger(&machine, &parts.log);
@@ -157,7 +166,7 @@ impl Worker {
             return;
         }
         self.told = self.applied;
-        self.pool.do_send(WorkerChanged {
+        self.pool.changed.do_send(WorkerChanged {
             view: Arc::new(view.clone()),
             applied: self.applied,
             ended: std::mem::take(&mut self.ended),
@@ -229,7 +238,7 @@ impl Handler<StartContainer> for Worker {
         if self.command(number, Event::StartRequested(uuid), ctx).is_err() {
             self.starts.remove(&uuid);
             self.starts.extend(before.map(|facts| (uuid, facts)));
-            self.pool.do_send(StartRefused { uuid, instance: self.machine.id().clone(), number });
+            self.pool.refused.do_send(StartRefused { uuid, instance: self.machine.id().clone(), number });
         }
     }
 }
