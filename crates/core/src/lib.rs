@@ -12,6 +12,8 @@
 //!   queue ─┼─ pool ── worker      the three state machines that actors own
 //!          |
 //!         plan                    one scheduling round: snapshot → actions, reasons, limits
+//!          |
+//!     invariants                 what no plan may ask for: checked by tests and debug builds
 //! ```
 
 pub mod ceiling;
@@ -21,6 +23,7 @@ pub mod fit;
 mod fixtures;
 pub mod id;
 pub mod instance;
+pub mod invariants;
 pub mod limiter;
 pub mod plan;
 pub mod policy;
