@@ -115,7 +115,7 @@ impl FakeApi {
     }
 }
 
-pub fn api_error(kind: ApiErrorKind) -> ApiError {
+fn api_error(kind: ApiErrorKind) -> ApiError {
     let status = match kind {
         ApiErrorKind::Unauthorized => Some(401),
         ApiErrorKind::Overloaded => Some(503),
