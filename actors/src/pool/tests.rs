@@ -190,32 +190,48 @@ async fn a_create_of_unknown_outcome_stays_pending_until_a_later_listing_lacks_i
     assert_eq!(site.lines.messages()[1], "outcome of create is unknown");
 }
 
+/// A create that fails like that holds creates until then, when the scheduler is told once.
+async fn wakes_the_scheduler(kind: CloudErrorKind, end: f64) {
+    let site = site();
+    site.answers.borrow_mut().push_back(Err(cloud_error(kind)));
+    site.create().await.unwrap();
+    pass(1).await;
+    assert_ne!(site.gate().await, Gate::Open);
+    site.nudges.take();
+    pass(100).await;
+    let nudges: Vec<_> = site.nudges.take().iter().map(|(at, _)| seconds(*at)).collect();
+    assert_eq!(nudges, [end]);
+    assert_eq!(site.gate().await, Gate::Open);
+}
+
 #[actix::test]
-async fn every_hold_wakes_the_scheduler_when_it_ends() {
+async fn the_end_of_a_rate_limit_wakes_the_scheduler() {
     let until = after(crate::testing::epoch(), Duration::from_secs(30));
-    let holds = [
-        (CloudErrorKind::RateLimited { until }, 30.0),
-        (CloudErrorKind::Capacity(CapacityScope::Offering), 60.5),
-        (CloudErrorKind::Quota(QuotaScope::All), 60.5),
-        (CloudErrorKind::Other, 5.5),
-    ];
-    for (kind, end) in holds {
-        let site = site();
-        site.answers.borrow_mut().push_back(Err(cloud_error(kind.clone())));
-        site.create().await.unwrap();
-        pass(1).await;
-        assert_ne!(site.gate().await, Gate::Open, "{kind:?}");
-        site.nudges.take();
-        pass(100).await;
-        let nudges: Vec<_> = site.nudges.take().iter().map(|(at, _)| seconds(*at)).collect();
-        assert_eq!(nudges, [end], "{kind:?}");
-        assert_eq!(site.gate().await, Gate::Open, "{kind:?}");
-    }
+    wakes_the_scheduler(CloudErrorKind::RateLimited { until }, 30.0).await;
+}
+
+#[actix::test]
+async fn the_end_of_a_lack_of_capacity_wakes_the_scheduler() {
+    wakes_the_scheduler(CloudErrorKind::Capacity(CapacityScope::Offering), 60.5).await;
+}
+
+#[actix::test]
+async fn the_end_of_a_quota_hold_wakes_the_scheduler() {
+    wakes_the_scheduler(CloudErrorKind::Quota(QuotaScope::All), 60.5).await;
+}
+
+#[actix::test]
+async fn the_end_of_a_pause_after_a_failure_wakes_the_scheduler() {
+    wakes_the_scheduler(CloudErrorKind::Other, 5.5).await;
 }
 
 #[actix::test]
 async fn a_hold_that_ends_while_workers_talk_is_not_missed() {
-    let site = with_workers(&["a", "b", "c"]).await;
+    let site = site();
+    for name in ["a", "b", "c"] {
+        site.appear(tagged(instance(name), IdleBehavior::Hold)).await;
+    }
+    pass(2).await;
     site.answers.borrow_mut().push_back(Err(cloud_error(CloudErrorKind::Capacity(CapacityScope::All))));
     site.create().await.unwrap();
     pass(1).await;

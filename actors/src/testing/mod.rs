@@ -32,7 +32,7 @@ pub use cloud::{FakeCloud, cloud_error};
 pub use log::{Line, Lines};
 pub use stub::Stub;
 pub use vm::{Executors, FakeVms, NoSecrets, Odd};
-pub use world::{JOB_SECONDS, World};
+pub use world::World;
 
 use crate::clock;
 use crate::metrics::{KnownLabels, Metrics};

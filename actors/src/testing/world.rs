@@ -20,7 +20,7 @@ use crate::scheduler::{GetPlan, PlanView};
 use crate::system::{self, Handles, Parts};
 
 /// How long a container runs here.
-pub const JOB_SECONDS: u64 = 30;
+const JOB_SECONDS: u64 = 30;
 
 /// A running dispatcher.
 pub struct World {
