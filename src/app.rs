@@ -6,7 +6,6 @@
 //! ```
 
 use std::net::{TcpListener, ToSocketAddrs};
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +77,9 @@ impl Application {
             driver: Rc::clone(&opened.driver),
             executors: executors(settings, log.clone())?,
             create_defaults: create_defaults(settings, key.openssh_public),
-            commands: commands.clone().unwrap_or_else(|_| Arc::new(Commands::new(policy.runner.clone(), None))),
+            commands: commands
+                .clone()
+                .unwrap_or_else(|_| Arc::new(Commands::new(policy.runner.clone(), None))),
             start_config: Rc::new(Stdin(StartConfig::new(settings))),
             random: Box::new(StdRng::from_rng(&mut rand::rng())),
             policy: Arc::clone(&policy),
@@ -100,8 +101,16 @@ impl Application {
         let url = url(&chosen, address.port());
         event!(log, catalogue::LISTENING, "URL" => &url, "Listen" => %address,
             "Service" => "arvados-dispatch-cloud", "Version" => env!("CARGO_PKG_VERSION"));
-        let mut application =
-            Self { handles, metrics, driver: opened.driver, faults: opened.faults, server, url, log, tasks: Vec::new() };
+        let mut application = Self {
+            handles,
+            metrics,
+            driver: opened.driver,
+            faults: opened.faults,
+            server,
+            url,
+            log,
+            tasks: Vec::new(),
+        };
         if let Err(error) = commands {
             application.wait_for_runner(settings, policy, runner, error);
         }
@@ -214,7 +223,9 @@ struct Serving {
 impl Serving {
     fn start(settings: &Settings, listener: TcpListener, https: bool, state: ApiState) -> Result<Self> {
         let certificate = match https {
-            true => Some(Rc::new(CertReloader::new(settings.tls.clone()).context("cannot use TLS.Certificate")?)),
+            true => {
+                Some(Rc::new(CertReloader::new(settings.tls.clone()).context("cannot use TLS.Certificate")?))
+            }
             false => None,
         };
         let tls = certificate.as_ref().map(|it| it.server_config());
@@ -233,12 +244,17 @@ fn bind(settings: &Settings) -> Result<(TcpListener, Listener)> {
     let mut last = None;
     for listener in &settings.listeners {
         let (host, port) = listener.address();
-        match (host.as_str(), port).to_socket_addrs().and_then(|found| TcpListener::bind(&*found.collect::<Vec<_>>())) {
+        match (host.as_str(), port)
+            .to_socket_addrs()
+            .and_then(|found| TcpListener::bind(&*found.collect::<Vec<_>>()))
+        {
             Ok(bound) => return Ok((bound, listener.clone())),
             Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
                 last = Some(format!("{host}:{port}: {error}"));
             }
-            Err(error) => bail!("cannot listen on {host}:{port}: {error} (Services.DispatchCloud.InternalURLs)"),
+            Err(error) => {
+                bail!("cannot listen on {host}:{port}: {error} (Services.DispatchCloud.InternalURLs)")
+            }
         }
     }
     bail!(
@@ -247,11 +263,13 @@ fn bind(settings: &Settings) -> Result<(TcpListener, Listener)> {
     )
 }
 
-/// As configured, with the port that was really taken.
+/// What clients call, as configured; where the system chose the port, that port.
 fn url(listener: &Listener, port: u16) -> String {
     let mut url = listener.url.clone();
-    // Cannot fail: it has a host, or it could not have been bound.
-    let _ = url.set_port(Some(port));
+    if listener.url == listener.bind {
+        // Cannot fail: it has a host, or it could not have been bound.
+        let _ = url.set_port(Some(port));
+    }
     url.as_str().trim_end_matches('/').to_owned()
 }
 
@@ -278,17 +296,11 @@ fn controller(settings: &Settings) -> Result<arvados::Client> {
 /// Everything that can fail is done now; what is left needs only the verifier.
 fn executors(settings: &Settings, log: Logger) -> Result<system::MakeExecutors> {
     let (private_key, default_port) = (settings.containers.private_key.pem.clone(), settings.cloud.ssh_port);
-    let prepared = ssh::Prepared::new(&private_key, "ssh".into(), &runtime_directory())?;
+    let prepared = ssh::Prepared::new(&private_key, "ssh".into(), &settings.runtime_directory)?;
     Ok(Box::new(move |verifier: Rc<dyn HostKeyVerifier>| {
         let executors = prepared.into_executors(verifier, default_port, ssh::Deadlines::default(), log);
         Rc::new(executors) as Rc<dyn ExecutorFactory>
     }))
-}
-
-/// Where systemd makes one for us, if it does; else the temporary directory. Sockets have short names.
-fn runtime_directory() -> PathBuf {
-    let by_systemd = Path::new("/run/arvados-dispatch-cloud");
-    if tempfile::tempfile_in(by_systemd).is_ok() { by_systemd.to_owned() } else { PathBuf::from("/tmp") }
 }
 
 fn create_defaults(settings: &Settings, public_key: String) -> CreateDefaults {

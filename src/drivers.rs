@@ -35,7 +35,12 @@ pub fn open(settings: &Settings, public_key: &str, log: &Logger) -> Result<Opene
     }
 }
 
-fn open_loopback(settings: &Settings, parameters: &Loopback, public_key: &str, log: &Logger) -> Result<Opened> {
+fn open_loopback(
+    settings: &Settings,
+    parameters: &Loopback,
+    public_key: &str,
+    log: &Logger,
+) -> Result<Opened> {
     let directory = parameters.state_directory.clone().unwrap_or_else(|| default_state_directory(settings));
     let params = loopback::Params {
         instances: parameters.instances as usize,

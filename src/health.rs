@@ -8,7 +8,7 @@ use dispatch_adapters::arvados;
 use serde_json::Value;
 
 use crate::cli::{self, Health, Options};
-use crate::settings::Settings;
+use crate::settings::{Listener, Settings};
 
 /// Less than the 30 s that Docker waits.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -38,14 +38,28 @@ async fn ask(settings: &Settings, ready: bool) -> Result<String> {
     let path = if ready { "_health/ready" } else { "_health/ping" };
     let mut last = None;
     for listener in &settings.listeners {
-        // What is bound, not what others are told: this asks on the same host.
-        let url = format!("{}/{path}", listener.bind.as_str().trim_end_matches('/'));
+        let url = format!("{}/{path}", address_to_ask(listener).trim_end_matches('/'));
         match get(&url, settings).await {
             Ok((status, body)) => return judge(status, &body, ready),
             Err(error) => last = Some(error),
         }
     }
     Err(last.context("no listener is configured")?)
+}
+
+/// What is bound, not what others are told: this asks on the same host.
+fn address_to_ask(listener: &Listener) -> String {
+    let mut url = listener.bind.clone();
+    let everywhere = match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_unspecified().then_some("127.0.0.1"),
+        Some(url::Host::Ipv6(address)) => address.is_unspecified().then_some("[::1]"),
+        Some(url::Host::Domain(_)) | None => None,
+    };
+    if let Some(loopback) = everywhere {
+        // Cannot fail: the scheme takes a host.
+        let _ = url.set_host(Some(loopback));
+    }
+    url.into()
 }
 
 /// The certificate is our own, and names the service's host rather than this address: any will do.

@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::Application;
 use crate::cli::{self, Options};
-use crate::settings::Loaded;
+use crate::settings::{FindingKind, Loaded};
 use crate::telemetry;
 
 /// The signals that the service knows.
@@ -104,7 +104,15 @@ fn notify(state: NotifyState<'_>) {
 /// What is doubtful in the configuration, and what this version does not do with it yet.
 fn tell_findings(loaded: &Loaded, log: &Logger) {
     for finding in &loaded.warnings {
-        event!(log, catalogue::UNKNOWN_KEY, "Path" => %finding);
+        let message = format!("{finding}");
+        match finding.kind {
+            FindingKind::UnknownKey => {
+                event!(log, catalogue::UNKNOWN_KEY, "Path" => &finding.path, "Reason" => message)
+            }
+            FindingKind::Doubtful | FindingKind::Problem => {
+                event!(log, catalogue::DOUBTFUL_SETTING, "Path" => &finding.path, "Reason" => message);
+            }
+        }
     }
     let ignored = |path: &str, reason: &str| {
         event!(log, catalogue::IGNORED_KEY, "Path" => path, "Reason" => reason);
@@ -114,9 +122,9 @@ fn tell_findings(loaded: &Loaded, log: &Logger) {
         ignored("Services.Websocket.ExternalURL", "event hints are not built in yet: the queue is polled");
     }
     if settings.postgresql.is_configured() {
-        ignored("PostgreSQL.Connection", "the one-dispatcher lock is not built in yet: run no other dispatcher");
-    }
-    if settings.management_token.is_empty() {
-        event!(log, catalogue::NO_MANAGEMENT_TOKEN);
+        ignored(
+            "PostgreSQL.Connection",
+            "the one-dispatcher lock is not built in yet: run no other dispatcher",
+        );
     }
 }

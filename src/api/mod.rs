@@ -1,25 +1,34 @@
-//! Stub until the API lands.
-use std::{io, net::TcpListener, time::Duration};
-use actix_web::{App, HttpServer, dev::Server};
-use dispatch_actors::{clock, metrics::RequestMetrics, system::Handles};
-use dispatch_core::{policy::Policy, secret::Secret, time::Timestamp};
-use crate::settings::Tls;
-#[derive(Clone)]
-#[allow(missing_docs)]
-pub struct ApiState { pub active: tokio::sync::watch::Receiver<Option<Active>>, pub management_token: Secret, pub registry: prometheus::Registry, pub requests: RequestMetrics, pub health: HealthPolicy, pub runner: tokio::sync::watch::Receiver<Result<(), String>>, pub log: slog::Logger }
-#[derive(Clone)]
-#[allow(missing_docs)]
-pub struct Active { pub handles: Handles, pub since: Timestamp }
-#[allow(missing_docs)]
-impl Active { pub fn now(handles: Handles) -> Self { Self { handles, since: clock::now() } } }
-#[derive(Clone)]
-#[allow(missing_docs)]
-pub struct HealthPolicy { pub poll_interval: Duration }
-#[allow(missing_docs)]
-impl HealthPolicy { pub fn new(p: &Policy) -> Self { Self { poll_interval: p.poll_interval } } }
-#[allow(missing_docs)]
-pub struct CertReloader;
-#[allow(missing_docs)]
-impl CertReloader { pub fn new(_: Tls) -> io::Result<Self> { Ok(Self) } pub fn reload(&self) -> io::Result<()> { Ok(()) } pub fn server_config(&self) -> rustls::ServerConfig { unreachable!() } }
-#[allow(missing_docs)]
-pub fn serve(l: TcpListener, _: Option<rustls::ServerConfig>, _: ApiState) -> io::Result<Server> { Ok(HttpServer::new(App::new).workers(1).disable_signals().listen(l)?.run()) }
+//! The management API: what operators, dashboards and the site's health checker ask us.
+//!
+//! ```text
+//!   HTTP threads                                                            the arbiter
+//!   watch ─ gate ─ routes ─┬─ containers, instances ── messages (≤ 5 s) ──► Scheduler, Queue, Pool
+//!     │       │            ├─ health ── messages, Ping (≤ 5 s) ───────────► all actors
+//!     │       │            └─ metrics ── Registry (atomics)
+//!     │       └ who may ask: 401, 403
+//!     └ request id, log lines, request metrics
+//! ```
+//! `view` turns the actors' immutable snapshots into JSON; `params` reads what was asked. The HTTP threads
+//! own nothing: every answer is made from what the actors say at that moment.
+//!
+//! Never does: deciding anything; logging a token; answering before the token is checked.
+
+mod auth;
+mod certificate;
+mod containers;
+mod error;
+mod health;
+mod instances;
+mod metrics;
+mod params;
+mod redact;
+mod request_id;
+mod routes;
+mod server;
+mod state;
+mod view;
+mod watch;
+
+pub use certificate::{CertReloader, CertificateError};
+pub use server::serve;
+pub use state::{Active, ApiState, HealthPolicy};

@@ -38,17 +38,24 @@ impl Script {
     pub(super) async fn strike(&mut self, tally: &Tally, pool: &PoolSnapshot, world: &World) {
         let ended = tally.containers.iter().filter(|container| container.state.is_final()).count();
         let tenths = 10 * ended / tally.containers.len().max(1);
-        let busy = pool.workers.iter().find(|worker| {
-            worker.view.state == State::Running && !self.used.contains(&worker.view.id)
-        });
+        let busy = pool
+            .workers
+            .iter()
+            .find(|worker| worker.view.state == State::Running && !self.used.contains(&worker.view.id));
         let busy = busy.map(|worker| worker.view.id.clone());
         let Some(cloud) = &self.cloud else { return };
         // An instance that is gone meanwhile cannot be struck: the work goes on all the same.
         match (self.next, busy) {
             (Next::ShedLoad, _) => {
-                world.controller(|arvados, _| {
-                    arvados.faults.rates = vec![(Fault::Overloaded, 0.05), (Fault::LostAnswer, 0.03), (Fault::LostCall, 0.02)];
-                }).await;
+                world
+                    .controller(|arvados, _| {
+                        arvados.faults.rates = vec![
+                            (Fault::Overloaded, 0.05),
+                            (Fault::LostAnswer, 0.03),
+                            (Fault::LostCall, 0.02),
+                        ];
+                    })
+                    .await;
                 self.next = Next::KillVm;
             }
             (Next::KillVm, Some(id)) if tenths >= 1 => {
@@ -64,9 +71,11 @@ impl Script {
                 self.turn(id, Next::Outage);
             }
             (Next::Outage, _) if tenths >= 4 => {
-                world.controller(|arvados, now| {
-                    arvados.faults.strike_all(Fault::Unauthorized, now, Duration::from_secs(2));
-                }).await;
+                world
+                    .controller(|arvados, now| {
+                        arvados.faults.strike_all(Fault::Unauthorized, now, Duration::from_secs(2));
+                    })
+                    .await;
                 self.next = Next::Nothing;
             }
             _ => {}

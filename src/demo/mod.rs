@@ -47,9 +47,11 @@ enum Ending {
 /// Runs the demo. Exit 0 only if every container completed (with faults: is final) and nothing is left.
 pub fn run(demo: &Demo) -> ExitCode {
     let outcome = actix_rt::System::new().block_on(async {
+        // From now on Ctrl-C cleans up.
+        let mut signals = Signals::new().context("cannot wait for signals")?;
         let world = World::build(demo).await?;
         let (log, guard) = world.logger()?;
-        let report = play(demo, &world, log).await;
+        let report = play(demo, &world, log, &mut signals).await;
         drop(guard);
         world.tear_down(report).await
     });
@@ -65,8 +67,7 @@ pub fn run(demo: &Demo) -> ExitCode {
     }
 }
 
-async fn play(demo: &Demo, world: &World, log: Logger) -> Result<Report> {
-    let mut signals = Signals::new().context("cannot wait for signals")?;
+async fn play(demo: &Demo, world: &World, log: Logger, signals: &mut Signals) -> Result<Report> {
     let application = Application::build(&world.loaded, log).await?;
     let began = Instant::now();
     let progress = Progress::new(demo, application.url(), &world.management_token);
@@ -91,7 +92,18 @@ async fn play(demo: &Demo, world: &World, log: Logger) -> Result<Report> {
     drop(driver);
     let leftover_processes = world.leftover_processes();
     let tally = world.tally().await?;
-    Ok(Report::new(&tally, world.log_lines()?, report::Ended { ending, took, created, leftover_instances, leftover_processes }))
+    Ok(Report::new(
+        &tally,
+        world.log_lines()?,
+        report::Ended {
+            keep_running: demo.keep_running,
+            ending,
+            took,
+            created,
+            leftover_instances,
+            leftover_processes,
+        },
+    ))
 }
 
 /// Until every container is final and every instance gone.

@@ -19,7 +19,9 @@ impl Progress {
         let style = ProgressStyle::with_template("{elapsed_precise} [{bar:40}] {pos}/{len}\n{msg}");
         bar.set_style(style.expect("a constant template").progress_chars("=> "));
         bar.println(format!("management API: {url}"));
-        bar.println(format!("  curl -H 'Authorization: Bearer {management_token}' {url}/arvados/v1/dispatch/instances"));
+        bar.println(format!(
+            "  curl -H 'Authorization: Bearer {management_token}' {url}/arvados/v1/dispatch/instances"
+        ));
         Self { bar }
     }
 
@@ -27,7 +29,9 @@ impl Progress {
         let containers = |state| tally.containers.iter().filter(|it| it.state == state).count();
         let workers = |state| pool.workers.iter().filter(|it| it.view.state == state).count();
         self.bar.set_length(tally.containers.len() as u64);
-        self.bar.set_position((containers(ContainerState::Complete) + containers(ContainerState::Cancelled)) as u64);
+        self.bar.set_position(
+            (containers(ContainerState::Complete) + containers(ContainerState::Cancelled)) as u64,
+        );
         self.bar.set_message(format!(
             "containers: {} queued, {} locked, {} running, {} complete\ninstances:  {} creating, {} booting, {} idle, {} running, {} shutdown",
             containers(ContainerState::Queued),

@@ -14,6 +14,7 @@ use super::world::{PRICE, Seen, Tally};
 
 /// How it ended, as the demo saw it.
 pub(super) struct Ended {
+    pub(super) keep_running: bool,
     pub(super) ending: Ending,
     pub(super) took: Duration,
     pub(super) created: usize,
@@ -49,11 +50,15 @@ pub(super) struct Report {
     cost: f64,
     duration_seconds: f64,
     interrupted: bool,
+    #[serde(skip)]
+    keep_running: bool,
 }
 
 impl Report {
     pub(super) fn new(tally: &Tally, log: Vec<Value>, ended: Ended) -> Self {
-        let count = |wanted: fn(ContainerState) -> bool| tally.containers.iter().filter(|it| wanted(it.state)).count();
+        let count = |wanted: fn(ContainerState) -> bool| {
+            tally.containers.iter().filter(|it| wanted(it.state)).count()
+        };
         let lives = Lives::read(&log);
         let waits = tally.containers.iter().filter_map(|it| Some(since(it.started_at?, it.created_at)));
         let instance_hours = lives.hours();
@@ -72,13 +77,21 @@ impl Report {
             cost: instance_hours * PRICE,
             duration_seconds: ended.took.as_secs_f64(),
             interrupted: ended.ending == Ending::Interrupted,
+            keep_running: ended.keep_running,
         }
     }
 
-    /// Every container completed (`faults`: is final), and nothing is left.
+    /// Every container completed (`faults`: is final), and nothing is left but what Ctrl-C ended, which is
+    /// the only end of `--keep-running`.
     pub(super) fn is_good(&self, faults: bool) -> bool {
         let ended = if faults { self.not_final == 0 } else { self.complete == self.containers };
-        ended && self.leftover_instances == 0 && self.leftover_processes == 0 && !self.interrupted
+        let nothing_left = self.leftover_instances == 0 && self.leftover_processes == 0;
+        ended
+            && if self.keep_running {
+                self.leftover_processes == 0
+            } else {
+                nothing_left && !self.interrupted
+            }
     }
 
     pub(super) fn print(&self, json: bool) {
@@ -101,7 +114,10 @@ impl Report {
         table.add_row(["boot time, s", &quantiles(&self.boot_seconds)]);
         table.add_row(["instance-hours", &format!("{:.4}", self.instance_hours)]);
         table.add_row(["cost", &format!("{:.5}", self.cost)]);
-        table.add_row(["left over", &format!("{} instances, {} processes", self.leftover_instances, self.leftover_processes)]);
+        table.add_row([
+            "left over",
+            &format!("{} instances, {} processes", self.leftover_instances, self.leftover_processes),
+        ]);
         table.add_row(["took, s", &format!("{:.1}", self.duration_seconds)]);
         table
     }
@@ -137,7 +153,9 @@ impl Lives {
     fn read(log: &[Value]) -> Self {
         let mut lives = Self::default();
         for line in log {
-            let Some(time) = line["time"].as_str().and_then(|text| text.parse::<Timestamp>().ok()) else { continue };
+            let Some(time) = line["time"].as_str().and_then(|text| text.parse::<Timestamp>().ok()) else {
+                continue;
+            };
             lives.last_line = Some(time);
             let Some(instance) = line["Instance"].as_str() else { continue };
             let life = lives.by_instance.entry(instance.to_owned()).or_default();

@@ -55,7 +55,10 @@ impl World {
             .prefix("dispatch-demo-")
             .tempdir()
             .context("cannot make a temporary directory")?;
-        let arvados = FakeArvados::new(u64::from(demo.containers), Settings { cluster: CLUSTER.to_owned(), ..Settings::default() });
+        let arvados = FakeArvados::new(
+            u64::from(demo.containers),
+            Settings { cluster: CLUSTER.to_owned(), ..Settings::default() },
+        );
         let controller = SimController::start(arvados, dispatch_actors::clock::now)
             .context("cannot start the simulated controller")?;
         submit(&controller, demo).await?;
@@ -122,9 +125,11 @@ impl World {
             return report;
         }
         let kept = self.directory.keep();
-        report.with_context(|| format!("the log is in {}", kept.join("dispatch.log").display())).inspect(|_| {
-            crate::cli::complain(format!("demo: the log is in {}", kept.join("dispatch.log").display()));
-        })
+        report.with_context(|| format!("the log is in {}", kept.join("dispatch.log").display())).inspect(
+            |_| {
+                crate::cli::complain(format!("demo: the log is in {}", kept.join("dispatch.log").display()));
+            },
+        )
     }
 }
 

@@ -51,6 +51,7 @@ pub fn read(id: &str, cluster: &Section<'_>, environment: &Environment, host: &H
         containers: containers_of(&containers, private_key, engine)?,
         cloud,
         driver: driver?,
+        runtime_directory: environment.runtime_directory.clone().unwrap_or_else(std::env::temp_dir),
         instance_types,
         cluster: ClusterJson(serde_json::Value::Null),
     })

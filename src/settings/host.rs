@@ -42,6 +42,8 @@ pub struct Environment {
     pub api_token: Option<dispatch_core::secret::Secret>,
     /// `ARVADOS_API_HOST_INSECURE`: not used, only compared.
     pub api_host_insecure: Option<String>,
+    /// `RUNTIME_DIRECTORY`: systemd's private directory for this service.
+    pub runtime_directory: Option<std::path::PathBuf>,
 }
 
 impl Environment {
@@ -53,6 +55,7 @@ impl Environment {
             api_host: read("ARVADOS_API_HOST"),
             api_token: read("ARVADOS_API_TOKEN").map(dispatch_core::secret::Secret::new),
             api_host_insecure: read("ARVADOS_API_HOST_INSECURE"),
+            runtime_directory: read("RUNTIME_DIRECTORY").map(Into::into),
         }
     }
 }

@@ -47,6 +47,9 @@ pub struct Settings {
     pub driver: DriverParameters,
     /// The instance types, derived ones included.
     pub instance_types: Catalog,
+    /// Where our private files are: sockets and the key for the ssh client. Not in the file: systemd's word,
+    /// else the system's temporary directory.
+    pub runtime_directory: PathBuf,
     /// All sections, defaults merged in.
     pub(super) cluster: ClusterJson,
 }
@@ -246,7 +249,6 @@ impl Settings {
         let cloud = &self.cloud;
         Policy {
             cluster_id: self.cluster_id.clone(),
-            max_dispatch_attempts: self.containers.max_dispatch_attempts,
             poll_interval: cloud.poll_interval,
             sync_interval: cloud.sync_interval,
             probe_interval: cloud.probe_interval,
@@ -264,6 +266,7 @@ impl Settings {
             max_instances: cloud.max_instances,
             max_containers_per_instance: cloud.max_containers_per_instance,
             initial_quota_estimate: cloud.initial_quota_estimate,
+            max_dispatch_attempts: self.containers.max_dispatch_attempts,
             supervisor_fraction: cloud.supervisor_fraction,
             sizing: self.sizing(),
             catalog: self.instance_types.clone(),

@@ -31,13 +31,15 @@ events! {
     /// Told to stop: VMs and containers go on.
     STOPPING = Info "stopping" ["Signal"];
     /// Stopped in order.
-    STOPPED = Info "stopped" ["Duration", "RunningContainers"];
-    /// Another dispatcher works on this cluster; waits for its end.
-    WAITING_FOR_LOCK = Info "waiting for other process to release lock" ["ID"];
-    /// The API is closed: no management token is configured.
-    NO_MANAGEMENT_TOKEN = Warning "no management token is configured" [];
+    STOPPED = Info "stopped" ["Duration"];
+    /// The loopback cloud has found an instance of an earlier run, and serves it again.
+    LOOPBACK_FOUND = Debug "loopback instance found" [];
+    /// The loopback cloud cannot write down what it knows of an instance.
+    LOOPBACK_UNSAVED = Warning "cannot save loopback instance" ["error"];
     /// A configuration key that nobody here knows.
-    UNKNOWN_KEY = Warning "unknown configuration key" ["Path"];
+    UNKNOWN_KEY = Warning "unknown configuration key" ["Path", "Reason"];
+    /// A setting that is accepted, and probably not meant.
+    DOUBTFUL_SETTING = Warning "doubtful configuration setting" ["Path", "Reason"];
     /// A configuration key that is known, and does nothing here.
     IGNORED_KEY = Warning "configuration key has no effect here" ["Path", "Reason"];
     /// The runner's file cannot be read: no VM is created until it can.
@@ -81,8 +83,6 @@ events! {
     LOCK_SUCCEEDED = Debug "lock succeeded" ["ContainerUUID"];
     /// A container could not be locked; the record tells whether it is ours all the same.
     LOCK_FAILED = Warning "lock failed" ["ContainerUUID", "error", "Kind"];
-    /// A container was given back; each time costs it one of its dispatch attempts.
-    UNLOCKED = Info "unlock succeeded" ["ContainerUUID", "Reason", "State"];
     /// A container could not be given back.
     UNLOCK_FAILED = Warning "unlock failed" ["ContainerUUID", "Reason", "error", "Kind"];
     /// A container could not be cancelled.
@@ -90,13 +90,14 @@ events! {
 
     // ------------------------------------------------------------ the scheduler
     /// A scheduling round.
-    SCHEDULED = Debug "scheduling round" ["Containers", "Processes", "maxContainers", "Actions", "Duration"];
+    SCHEDULED = Debug "scheduling round" ["Containers", "Processes", "maxContainers", "Actions"];
     /// An actor said no to an action; the next round looks again.
     ACTION_REFUSED = Debug "action refused" ["Action", "Reason"];
     /// A lock is given back for the sake of more important containers.
-    UNLOCK_FOR_CAPACITY = Info "unlock because pool capacity is used by higher priority containers" ["ContainerUUID"];
+    UNLOCK_FOR_CAPACITY =
+        Info "unlock because pool capacity is used by higher priority containers" ["ContainerUUID", "Reason", "State"];
     /// A lock of an earlier run without a process is given back.
-    REQUEUEING = Info "requeueing locked container" ["ContainerUUID", "Reason"];
+    REQUEUEING = Info "requeueing locked container" ["ContainerUUID", "Reason", "State"];
     /// Its process has ended without an end of its record.
     CANCEL_AFTER_EXIT =
         Info "cancelling container because state=Running after crunch-run exited" ["ContainerUUID"];
@@ -112,18 +113,12 @@ events! {
     CREATE_UNKNOWN = Warning "outcome of create is unknown" ["InstanceType", "error"];
     /// The account may not have more.
     AT_QUOTA = Warning "quota error -- waiting for next instance shutdown" ["InstanceType", "Instances", "ResumeAt", "error"];
-    /// The quota's hold has ended.
-    QUOTA_ENDED = Info "resuming instance create calls" ["Market", "Reason"];
     /// The cloud has no more of these.
-    NO_CAPACITY = Warning "capacity error -- pausing instance create calls" ["InstanceType", "ProviderType", "Scope", "ResumeAt", "error"];
+    NO_CAPACITY = Warning "capacity error -- pausing instance create calls" ["InstanceType", "Scope", "ResumeAt", "error"];
     /// The cloud wants fewer calls.
     RATE_LIMITED = Warning "suspending remote calls due to rate-limit error" ["CallType", "Duration", "ResumeAt", "error"];
     /// Boots fail one after another: one create at a time, at growing distance. Look at the image.
     CREATES_LIMITED = Error "boot failures: creates are limited" ["InstanceType", "ProviderType", "Failures", "ResumeAt"];
-    /// The configured limit of VMs is reached.
-    AT_MAX_INSTANCES = Info "at MaxInstances limit" ["InstanceType", "Limit"];
-    /// Enough creates are in flight.
-    AT_MAX_CREATES = Info "reached MaxConcurrentInstanceCreateOps" ["InstanceType"];
     /// The cloud's VMs are known.
     INITIAL_LIST = Info "loaded initial instance list" ["N"];
     /// The cloud could not be asked for its VMs.
@@ -141,17 +136,19 @@ events! {
     /// A destroy call failed; tried again until the VM is gone.
     DESTROY_FAILED = Warning "destroy failed" ["error", "Code"];
     /// A VM outlived a destroy call.
-    STILL_LISTED = Warning "worker still listed after shutdown; retrying" ["Duration"];
+    STILL_LISTED = Warning "worker still listed after shutdown; retrying" [];
 
     // ------------------------------------------------------------ a worker
-    /// The VM proved itself.
-    VERIFIED = Debug "host key verified" ["Method"];
+    /// A connection to a VM is open, and the VM is the one it should be.
+    SSH_CONNECTED = Debug "ssh connected" [];
+    /// A VM shows another host key than before: it is verified anew before any command runs.
+    HOST_KEY_CHANGED = Warning "host key has changed" [];
     /// The VM is not the one it should be, or cannot prove it: no command runs there.
     VERIFICATION_FAILED = Warning "host key verification failed" ["error"];
     /// The VM does not accept our key or user.
     AUTHENTICATION_FAILED = Warning "ssh authentication failed" ["error"];
     /// The connection to a VM broke.
-    CONNECTION_LOST = Debug "connection lost" ["error"];
+    CONNECTION_LOST = Debug "connection lost" [];
     /// The VM has booted.
     BOOT_PROBE_SUCCEEDED =
         Info "boot probe succeeded" ["Address", "Command", "Instance", "InstanceType", "stderr", "stdout"];
@@ -161,7 +158,7 @@ events! {
     BOOT_PROBE_FAILED =
         Warning "boot probe failed" ["Address", "Command", "Instance", "InstanceType", "error", "stderr", "stdout"];
     /// A VM was given up before it was in service; `cloudtest` helps to find out why.
-    BOOT_FAILED = Warning "boot failed" ["Duration", "Reason", "error", "stderr", "Hint"];
+    BOOT_FAILED = Warning "boot failed" ["Duration", "error", "stderr", "Hint"];
     /// The runner is copied to a VM.
     INSTALLING_RUNNER = Info "installing runner binary on worker" ["Path", "Hash"];
     /// The runner could not be copied.
@@ -171,7 +168,7 @@ events! {
     /// The VM did not tell its processes, or nonsense.
     PROBE_FAILED = Warning "probe failed" ["Command", "Line", "Since", "error", "stderr", "stdout"];
     /// The VM says of itself that it is broken: drained.
-    BROKEN = Warning "probe reported broken instance" ["Line"];
+    BROKEN = Warning "probe reported broken instance" [];
     /// A process is dead, and a helper still holds its lock.
     STALE_LOCK_FOUND = Info "stale run lock found" ["ContainerUUID"];
     /// A process's helper holds its lock for too long: drained.
@@ -181,7 +178,7 @@ events! {
         "Address", "Instance", "InstanceType", "ProbeStart", "RunningContainers", "State",
     ];
     /// The VM has not answered for too long.
-    UNRESPONSIVE = Warning "instance unresponsive, shutting down" ["Duration", "Since", "error", "stderr", "Hint"];
+    UNRESPONSIVE = Warning "instance unresponsive, shutting down" ["Since", "error", "stderr", "Hint"];
     /// Most VMs do not answer: the fault is rather ours (network, key, DNS), so none is destroyed.
     HOLDING_DESTROYS = Error "holding off destroys: most workers are unreachable" ["Instances", "Unreachable"];
     /// VMs answer again, or it has taken too long: unresponsive ones are shut down again.
@@ -193,7 +190,7 @@ events! {
     /// A start command failed; the next probe tells whether something started all the same.
     START_FAILED = Error "error starting crunch-run process" ["ContainerUUID", "error", "stderr", "stdout"];
     /// Starts failed one after another on one VM: drained. Look at its disk.
-    STARTS_FAIL = Warning "starts fail on this instance" ["Failures", "error"];
+    STARTS_FAIL = Warning "starts fail on this instance" ["error", "stderr"];
     /// A process was found that an earlier dispatcher started.
     PROCESS_DETECTED = Info "crunch-run process detected" ["ContainerUUID"];
     /// A container's process is gone.

@@ -76,8 +76,6 @@ pub struct Pool {
     /// When the next hold on creates ends.
     hold_end: Option<Timestamp>,
     snapshot: Option<(Timestamp, Arc<PoolSnapshot>)>,
-    /// Why the cloud refused the last create, in its words: for the hold that follows from it.
-    refused_because: String,
     repeats: Repeats,
 }
 
@@ -93,7 +91,6 @@ impl Pool {
             timer: None,
             hold_end: None,
             snapshot: None,
-            refused_because: String::new(),
             repeats: Repeats::default(),
         }
     }

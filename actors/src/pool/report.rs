@@ -3,7 +3,6 @@
 use dispatch_core::instance::Instance;
 use dispatch_core::pool::Fact;
 use dispatch_core::ports::{CloudError, CloudErrorKind};
-use dispatch_core::worker::Silence;
 
 use super::Pool;
 use crate::catalogue;
@@ -12,20 +11,19 @@ use crate::event;
 
 impl Pool {
     pub(super) fn report(&mut self, fact: Fact) {
-        if let Fact::CreateFailed { error, .. } = &fact {
-            self.refused_because = error.to_string();
-        }
-        let (log, why) = (&self.parts.log, &self.refused_because);
+        let log = &self.parts.log;
         match fact {
-            Fact::Creating { type_name, container } => event!(log, catalogue::CREATING,
-                "InstanceType" => type_name.as_str(), "ContainerUUID" => container.as_str()),
+            Fact::Creating { type_name, provider_type, container } => event!(log, catalogue::CREATING,
+                "InstanceType" => type_name.as_str(), "ProviderType" => provider_type.as_str(),
+                "ContainerUUID" => container.as_str()),
             Fact::CreateFailed { type_name, error } => self.report_create_failed(type_name.as_str(), &error),
-            Fact::QuotaHold { type_name, instances, retry_at } => event!(log, catalogue::AT_QUOTA,
-                "InstanceType" => type_name.as_str(), "Instances" => instances, "ResumeAt" => %retry_at, "error" => why),
-            Fact::CapacityHold { type_name, until } => event!(log, catalogue::NO_CAPACITY,
-                "InstanceType" => type_name.as_str(), "ResumeAt" => %until, "error" => why),
-            Fact::RateHold { until } => event!(log, catalogue::RATE_LIMITED,
-                "CallType" => "Create", "ResumeAt" => %until, "error" => why),
+            Fact::QuotaHold { type_name, instances, retry_at, error } => event!(log, catalogue::AT_QUOTA,
+                "InstanceType" => type_name.as_str(), "Instances" => instances, "ResumeAt" => %retry_at,
+                "error" => %error),
+            Fact::CapacityHold { type_name, scope, until, error } => event!(log, catalogue::NO_CAPACITY,
+                "InstanceType" => type_name.as_str(), "Scope" => ?scope, "ResumeAt" => %until, "error" => %error),
+            Fact::RateHold { until, error } => event!(log, catalogue::RATE_LIMITED,
+                "CallType" => "Create", "ResumeAt" => %until, "error" => %error),
             Fact::BootsFail { offering, failures, until } => event!(log, catalogue::CREATES_LIMITED,
                 "ProviderType" => %offering, "Failures" => failures, "ResumeAt" => %until),
             Fact::Appeared { instance, ours } => self.report_appeared(&instance, ours),
@@ -43,15 +41,8 @@ impl Pool {
             Fact::OutageEnded => {
                 event!(log, catalogue::RESUMING_DESTROYS, "Reason" => "an instance answers again, or it lasted too long")
             }
-            Fact::Unresponsive(id, silence) => {
-                let hint = match silence {
-                    Silence::NeverReady => {
-                        "try `arvados-dispatch-cloud cloudtest` with this image and instance type"
-                    }
-                    Silence::Unresponsive => "look at the instance's console and at the network between",
-                };
-                event!(log, catalogue::UNRESPONSIVE, "Instance" => id.as_str(), "Hint" => hint);
-            }
+            // Told by the worker, who knows the last failure.
+            Fact::Unresponsive(..) => {}
             Fact::FirstListing(n) => event!(log, catalogue::INITIAL_LIST, "N" => n),
         }
     }

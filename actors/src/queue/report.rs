@@ -1,11 +1,13 @@
 //! What happened to the queue, in the words of the catalogue.
 
 use dispatch_core::ports::{ApiError, ApiErrorKind};
-use dispatch_core::queue::{CancelReason, DropReason, Entry, Finished, OperationKind, Outcome, QueueFact};
+use dispatch_core::queue::{
+    CancelReason, DropReason, Entry, Finished, OperationKind, Outcome, QueueFact, UnlockReason,
+};
 use dispatch_core::time::{Timestamp, since};
 
 use super::Queue;
-use crate::catalogue;
+use crate::catalogue::{self, Event};
 use crate::clock;
 use crate::event;
 
@@ -66,7 +68,8 @@ impl Queue {
             }
             (OperationKind::Unlock(reason), Outcome::Done(standing)) => {
                 self.metrics.unlocks.with_label_values(&[reason.as_str()]).inc();
-                event!(self.log, catalogue::UNLOCKED,
+                let event = unlock_event(*reason);
+                event!(self.log, *event,
                     "ContainerUUID" => &uuid, "Reason" => reason.as_str(), "State" => %standing.state);
             }
             (OperationKind::Cancel { reason, .. }, Outcome::Done(_)) => self.report_cancelled(&uuid, reason),
@@ -123,5 +126,13 @@ impl Queue {
             let lasted = since(clock::now(), began).as_secs_f64();
             event!(self.log, catalogue::UPDATE_RECOVERED, "Duration" => lasted);
         }
+    }
+}
+
+/// An unlock for the sake of others, or because of the container itself.
+fn unlock_event(reason: UnlockReason) -> &'static Event {
+    match reason {
+        UnlockReason::OverQuota | UnlockReason::OverSupervisors => &catalogue::UNLOCK_FOR_CAPACITY,
+        UnlockReason::ProcessEnded | UnlockReason::PriorityZero => &catalogue::REQUEUEING,
     }
 }

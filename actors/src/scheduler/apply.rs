@@ -4,9 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use actix::{Addr, MailboxError};
-use dispatch_core::container::ContainerState;
 use dispatch_core::plan::Action;
-use dispatch_core::queue::UnlockReason;
 use futures_util::future::{self, FutureExt, LocalBoxFuture};
 
 use super::Scheduler;
@@ -48,10 +46,7 @@ impl Scheduler {
     fn send(&mut self, action: &Action) -> Answer {
         match action.clone() {
             Action::Lock(uuid) => self.to_queue("lock", queue::LockContainer { uuid }),
-            Action::Unlock(uuid, reason) => {
-                self.tell_unlock(uuid, reason);
-                self.to_queue("unlock", queue::UnlockContainer { uuid, reason })
-            }
+            Action::Unlock(uuid, reason) => self.to_queue("unlock", queue::UnlockContainer { uuid, reason }),
             Action::Cancel(uuid, reason, expected) => {
                 self.to_queue("cancel", queue::CancelContainer { uuid, reason, expected })
             }
@@ -102,21 +97,6 @@ impl Scheduler {
             .send(message)
             .map(move |answer| refusal(name, answer, |it| it.as_str()))
             .boxed_local()
-    }
-
-    /// Before it is known whether Queue takes it: told once a minute, however often it is tried.
-    fn tell_unlock(&mut self, uuid: dispatch_core::id::ContainerUuid, reason: UnlockReason) {
-        let known = self.last.queue.snapshot.get(uuid);
-        debug_assert!(known.is_some_and(|entry| entry.record.state == ContainerState::Locked));
-        let uuid = uuid.as_str();
-        let for_others = matches!(reason, UnlockReason::OverQuota | UnlockReason::OverSupervisors);
-        let event = if for_others { &catalogue::UNLOCK_FOR_CAPACITY } else { &catalogue::REQUEUEING };
-        let Some(n) = self.repeats.note(event, uuid, clock::now()) else { return };
-        if for_others {
-            event!(self.log, *event, "ContainerUUID" => uuid, "Repeated" => n);
-        } else {
-            event!(self.log, *event, "ContainerUUID" => uuid, "Reason" => reason.as_str(), "Repeated" => n);
-        }
     }
 
     /// The same refusal every round is told once a minute.

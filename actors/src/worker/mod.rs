@@ -1,8 +1,9 @@
 //! Worker, one per VM: owns its state machine and its SSH executor.
 //!
 //! ```text
-//!   Pool ─► Probe, StartContainer, KillContainer, SetIdleBehavior, Shutdown, News ─┐
-//!   itself ─► ProbeResult, StartResult, KillResult, timer ────────────────────────┤
+//!   Pool ─► Probe, StartContainer, KillContainer, SetIdleBehavior, Shutdown, News, │
+//!           UseRunner ────────────────────────────────────────────────────────────┤
+//!   itself ─► ProbeResult, StartResult, KillResult, timer ─────────────────────────┤
 //!                                                                                 ▼
 //!                        core::worker::Machine::on(event, now) ─► effects ─► perform ─► executor, Cloud
 //!                                                 └─► WorkerChanged ─► Pool
@@ -27,6 +28,7 @@ use dispatch_core::instance::{Instance, InstanceType};
 use dispatch_core::policy::Policy;
 use dispatch_core::ports::{Executor, ExecutorFactory, Target};
 use dispatch_core::time::{Timestamp, since};
+use dispatch_core::worker::probe::CommandFailure;
 use dispatch_core::worker::runner::Commands;
 use dispatch_core::worker::{BootOutcome, Effect, Event, Machine, Refusal, View};
 use slog::{Logger, o};
@@ -103,6 +105,8 @@ pub struct Worker {
     watch_from: Timestamp,
     /// What the log and the metrics say of starts in flight.
     starts: BTreeMap<ContainerUuid, StartFacts>,
+    /// The last command that failed: told when the worker is given up for it.
+    last_failure: Option<CommandFailure>,
     repeats: Repeats,
 }
 
@@ -135,6 +139,7 @@ impl Worker {
             watching: false,
             watch_from: clock::now(),
             starts: BTreeMap::new(),
+            last_failure: None,
             repeats: Repeats::with_capacity(20),
         }
     }

@@ -131,6 +131,7 @@ impl Worker {
         let broken = async move { executor.broken().await };
         ctx.spawn(broken.into_actor(self).map(|(), act, ctx| {
             act.watching = false;
+            event!(act.log, catalogue::CONNECTION_LOST);
             act.watch_from = after(clock::now(), act.parts.policy.probe_interval);
             event!(act.log, catalogue::CONNECTION_LOST);
             act.take_answer(Event::ConnectionBroke, ctx);

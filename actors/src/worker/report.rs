@@ -20,7 +20,11 @@ impl Worker {
                 "Command" => &output.command, "stdout" => &output.stdout, "stderr" => &output.stderr),
             Fact::BootProbeFailed { failure, warn } => self.report_boot_probe_failed(&failure, warn),
             Fact::BootFailed(failure) => self.report_boot_failed(failure.as_ref()),
-            Fact::RunnerInstalled => event!(self.log, catalogue::INSTALLING_RUNNER),
+            Fact::RunnerInstalled => {
+                let (path, hash) = self.parts.commands.deployed().unwrap_or_default();
+                event!(self.log, catalogue::INSTALLING_RUNNER, "Path" => path, "Hash" => hash);
+            }
+            Fact::RunnerFailed(failure) => self.report_runner_failed(&failure),
             Fact::InService { probe_start, running, since_ssh } => {
                 event!(self.log, catalogue::IN_SERVICE,
                     "ProbeStart" => %probe_start, "RunningContainers" => running, "State" => %self.machine.state());
@@ -37,6 +41,7 @@ impl Worker {
             Fact::ProbeFailed { failure, duration, silent_for } => {
                 self.parts.metrics.run_probe_duration.observe("fail", duration);
                 self.report_failure(&catalogue::PROBE_FAILED, &failure, silent_for);
+                self.last_failure = Some(failure);
             }
             Fact::ShuttingDown { reason, from } => self.report_shutdown(&reason, from),
             Fact::RetryingDestroy => event!(self.log, catalogue::STILL_LISTED),
@@ -74,13 +79,13 @@ impl Worker {
                 self.starts.remove(&uuid);
                 event!(self.log, catalogue::START_FAILED, "ContainerUUID" => uuid.as_str(),
                     "error" => &failure.error, "stdout" => &failure.stdout, "stderr" => &failure.stderr);
+                self.last_failure = Some(failure);
             }
             Fact::Detected(uuid) => {
                 event!(log, catalogue::PROCESS_DETECTED, "ContainerUUID" => uuid.as_str())
             }
-            Fact::ProcessEnded(uuid) => {
-                event!(log, catalogue::PROCESS_ENDED, "ContainerUUID" => uuid.as_str())
-            }
+            Fact::ProcessEnded(uuid, lasted) => event!(log, catalogue::PROCESS_ENDED,
+                "ContainerUUID" => uuid.as_str(), "Duration" => lasted.as_secs_f64()),
             Fact::StaleRunLock(uuid) => {
                 event!(log, catalogue::STALE_LOCK_FOUND, "ContainerUUID" => uuid.as_str())
             }
@@ -94,7 +99,8 @@ impl Worker {
                 "ContainerUUID" => uuid.as_str(), "Signal" => 15, "error" => &failure.error,
                 "stdout" => &failure.stdout, "stderr" => &failure.stderr),
             Fact::GivenUp(uuid, drained) => {
-                event!(log, catalogue::ABANDONED, "ContainerUUID" => uuid.as_str());
+                let signalled_for = self.parts.policy.timeout_term.as_secs_f64();
+                event!(log, catalogue::ABANDONED, "ContainerUUID" => uuid.as_str(), "Duration" => signalled_for);
                 if drained {
                     event!(log, catalogue::UNKILLABLE, "ContainerUUID" => uuid.as_str());
                 }
@@ -135,7 +141,9 @@ impl Worker {
 
     fn report_boot_failed(&self, failure: Option<&CommandFailure>) {
         let (error, stderr) = failure.map_or(("", ""), |it| (it.error.as_str(), it.stderr.as_str()));
-        event!(self.log, catalogue::BOOT_FAILED, "error" => error, "stderr" => stderr, "Hint" => CLOUDTEST);
+        let took = since(clock::now(), self.machine.view().appeared).as_secs_f64();
+        event!(self.log, catalogue::BOOT_FAILED, "Duration" => took, "error" => error, "stderr" => stderr,
+            "Hint" => CLOUDTEST);
     }
 
     fn report_failure(&mut self, event: &Event, failure: &CommandFailure, silent_for: std::time::Duration) {
@@ -151,15 +159,38 @@ impl Worker {
         let idle = since(clock::now(), view.last_busy).as_secs_f64();
         event!(self.log, catalogue::SHUTDOWN_WORKER, "State" => %from, "IdleBehavior" => %view.behavior,
             "IdleDuration" => idle, "Reason" => %reason);
+        if *reason == ShutdownReason::Unresponsive {
+            let last = self.last_failure.as_ref();
+            let silent = view.last_success.map_or(0.0, |last| since(clock::now(), last).as_secs_f64());
+            event!(self.log, catalogue::UNRESPONSIVE, "Since" => silent,
+                "error" => last.map_or("", |it| it.error.as_str()), "stderr" => last.map_or("", |it| it.stderr.as_str()),
+                "Hint" => "look at the instance's console and at the network between");
+        }
         event!(self.log, catalogue::SHUTTING_DOWN, "Reason" => %reason);
+    }
+
+    fn report_runner_failed(&mut self, failure: &CommandFailure) {
+        let (path, _) = self.parts.commands.deployed().unwrap_or_default();
+        if let Some(n) = self.repeats.note(&catalogue::INSTALL_FAILED, "", clock::now()) {
+            event!(self.log, catalogue::INSTALL_FAILED, "Path" => path, "error" => &failure.error,
+                "stderr" => &failure.stderr, "Repeated" => n);
+        }
     }
 
     fn report_draining(&self, reason: DrainReason) {
         let log = &self.log;
         match reason {
             DrainReason::Broken => event!(log, catalogue::BROKEN),
-            DrainReason::StaleRunLock => event!(log, catalogue::STALE_LOCK),
-            DrainReason::StartsFail => event!(log, catalogue::STARTS_FAIL),
+            DrainReason::StaleRunLock => {
+                let stale: Vec<_> = self.machine.view().stale.iter().map(ToString::to_string).collect();
+                event!(log, catalogue::STALE_LOCK, "ContainerUUID" => stale.join(","),
+                    "Duration" => self.parts.policy.timeout_stale_run_lock.as_secs_f64());
+            }
+            DrainReason::StartsFail => {
+                let last = self.last_failure.as_ref();
+                event!(log, catalogue::STARTS_FAIL, "error" => last.map_or("", |it| it.error.as_str()),
+                    "stderr" => last.map_or("", |it| it.stderr.as_str()));
+            }
             DrainReason::TypeNotConfigured => event!(log, catalogue::TYPE_NOT_CONFIGURED),
             // Told with the process that it is drained for.
             DrainReason::Unkillable => {}

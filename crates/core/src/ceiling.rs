@@ -4,7 +4,8 @@
 //!   start: InitialQuotaEstimate, else MaxInstances (0 = none)
 //!   503 ──► cut by an eighth, at most once in 10 s, never below half of where the trouble began
 //!   quiet 10 s ──► up by a quarter every 5 s to 90 % of where it began, then by one (or 2 %) every 10 s
-//!   quiet 60 s ──► at least running × 11/10 + 1; the trouble is forgotten when the ceiling is beyond it
+//!   quiet 60 s, or no 503 yet ──► at least running × 11/10 + 1: where it started is an estimate, no limit;
+//!                                 the trouble is forgotten when the ceiling is beyond it
 //! ```
 //! As TCP does: multiplicative decrease, fast recovery to just below the level at which the trouble began,
 //! slow approach from there on. What jobs end by themselves does not lower it.
@@ -66,36 +67,41 @@ impl Ceiling {
 
     /// Time has passed while that many containers ran.
     pub fn look(&mut self, running: u32, now: Timestamp) {
-        let Some(last) = self.last_overload else { return };
-        if self.limit == 0 || since(now, last) < CUT_PAUSE {
+        let quiet_for = self.last_overload.map_or(Duration::MAX, |last| since(now, last));
+        if self.limit == 0 || quiet_for < CUT_PAUSE {
             return;
         }
-        let near = self.trouble.map_or(u32::MAX, |trouble| trouble - trouble / 10);
-        let step = if self.limit < near { RECOVERY_STEP } else { APPROACH_STEP };
-        let due = self.last_change.is_none_or(|change| since(now, change) >= step);
-        // Width that nobody uses is not earned.
-        let used = self.limit < near || running + running / 10 + 1 >= self.limit;
-        if due && used {
-            self.limit = if self.limit < near {
-                self.limit + (self.limit / 4).max(1)
-            } else {
-                self.limit + (self.limit / 50).max(1)
-            };
+        let some_more = running + running / 10 + 1;
+        let due = self.last_change.is_none_or(|change| since(now, change) >= self.step());
+        if self.trouble.is_some() && due {
+            if self.is_recovering() {
+                self.limit += (self.limit / 4).max(1);
+            } else if some_more >= self.limit {
+                // Width that nobody uses is not earned.
+                self.limit += (self.limit / 50).max(1);
+            }
             self.last_change = Some(now);
         }
-        if since(now, last) > QUIET {
-            self.limit = self.limit.max(running + running / 10 + 1);
+        if quiet_for > QUIET {
+            self.limit = self.limit.max(some_more);
             self.trouble = self.trouble.filter(|trouble| self.limit <= *trouble);
         }
     }
 
+    /// Still below the level at which the trouble began.
+    fn is_recovering(&self) -> bool {
+        self.trouble.is_some_and(|trouble| self.limit < trouble - trouble / 10)
+    }
+
+    fn step(&self) -> Duration {
+        if self.is_recovering() { RECOVERY_STEP } else { APPROACH_STEP }
+    }
+
     /// When [`Ceiling::look`] may change something next.
     pub fn wakes_at(&self) -> Option<Timestamp> {
-        let trouble = self.trouble?;
-        let last = self.last_overload?;
-        let step = if self.limit < trouble { RECOVERY_STEP } else { APPROACH_STEP };
-        let quiet_ends = after(last, CUT_PAUSE);
-        Some(self.last_change.map_or(quiet_ends, |change| after(change, step).max(quiet_ends)))
+        self.trouble?;
+        let quiet_ends = after(self.last_overload?, CUT_PAUSE);
+        Some(self.last_change.map_or(quiet_ends, |change| after(change, self.step()).max(quiet_ends)))
     }
 }
 
@@ -143,9 +149,35 @@ mod tests {
     }
 
     #[test]
-    fn without_503s_nothing_changes() {
-        let mut ceiling = Ceiling::new(12);
-        ceiling.look(12, at(0));
-        assert_eq!((ceiling.limit(), ceiling.wakes_at()), (12, None));
+    fn where_it_started_is_an_estimate_and_no_limit() {
+        let mut ceiling = Ceiling::new(4);
+        ceiling.look(2, at(0));
+        assert_eq!((ceiling.limit(), ceiling.wakes_at()), (4, None));
+        for second in 0..10 {
+            ceiling.look(ceiling.limit(), at(second));
+        }
+        assert!(ceiling.limit() > 14, "{}", ceiling.limit());
+    }
+
+    #[test]
+    fn no_ceiling_stays_none_without_503s() {
+        let mut ceiling = Ceiling::new(0);
+        ceiling.look(100, at(0));
+        assert_eq!(ceiling.limit(), 0);
+    }
+
+    #[test]
+    fn who_looks_when_told_to_is_told_a_later_moment() {
+        for running in [1, 30, 40] {
+            let mut ceiling = Ceiling::new(64);
+            ceiling.overloaded(40, at(0));
+            let mut last = at(0);
+            for _ in 0..100 {
+                let Some(when) = ceiling.wakes_at() else { break };
+                assert!(when > last, "{running}: {when} again");
+                ceiling.look(running, when);
+                last = when;
+            }
+        }
     }
 }

@@ -12,13 +12,18 @@
 //!   queue ─┼─ pool ── worker      the three state machines that actors own
 //!          |
 //!         plan                    one scheduling round: snapshot → actions, reasons, limits
+//!          |
+//!     invariants                 what no plan may ask for: checked by tests and debug builds
 //! ```
 
 pub mod ceiling;
 pub mod container;
 pub mod fit;
+#[cfg(test)]
+mod fixtures;
 pub mod id;
 pub mod instance;
+pub mod invariants;
 pub mod limiter;
 pub mod plan;
 pub mod policy;

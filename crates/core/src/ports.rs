@@ -172,6 +172,16 @@ pub enum QuotaScope {
     All,
 }
 
+impl QuotaScope {
+    /// Whether what is bought on that market counts.
+    pub fn covers(&self, market: Market) -> bool {
+        match self {
+            Self::All => true,
+            Self::Market(held) => *held == market,
+        }
+    }
+}
+
 /// How far a lack of capacity reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CapacityScope {

@@ -36,6 +36,8 @@ pub async fn sleep_until(at: Timestamp) {
 
 #[cfg(test)]
 mod tests {
+    use dispatch_core::time::after;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]

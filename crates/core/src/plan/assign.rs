@@ -17,9 +17,10 @@ use super::bins::{Bins, Place, PlaceId};
 use super::{Action, Round, WaitReason};
 use crate::container::ContainerState;
 use crate::fit::Free;
-use crate::id::{InstanceId, TypeName};
+use crate::id::{ContainerUuid, InstanceId, TypeName};
 use crate::instance::{InstanceType, Market};
 use crate::pool::{Gate, PauseReason, QuotaReason, WorkerSnapshot};
+use crate::ports::QuotaScope;
 use crate::queue::{Entry, Fit, OperationKind, UnlockReason};
 use crate::worker::{ShutdownReason, State};
 
@@ -27,7 +28,7 @@ use crate::worker::{ShutdownReason, State};
 struct Budget {
     creates: Option<usize>,
     instances: Option<usize>,
-    near_quota: Option<usize>,
+    near_quota: BTreeMap<QuotaScope, usize>,
     /// Types of which at most one may be on its way, and one is planned.
     tried: BTreeSet<TypeName>,
 }
@@ -38,6 +39,8 @@ enum Order {
     Paused(TypeName, PauseReason),
     AtQuota(QuotaReason),
     AtCapacity,
+    /// The one retry that a quota allows serves others this time.
+    TurnOfOthers,
 }
 
 struct Assignment<'r, 'a> {
@@ -46,14 +49,16 @@ struct Assignment<'r, 'a> {
     /// The place of each worker that takes containers.
     places: BTreeMap<&'a InstanceId, PlaceId>,
     workers: BTreeMap<PlaceId, &'a WorkerSnapshot>,
+    /// Places where a container's dead process still holds its lock.
+    stale: BTreeMap<ContainerUuid, BTreeSet<PlaceId>>,
     budget: Budget,
     placed: usize,
     supervisors: usize,
     max_supervisors: usize,
     position: usize,
     supervisor_position: usize,
-    /// At quota with nothing running, a retry serves another type than those that were refused.
-    skip_refused: bool,
+    /// At quota with nothing running, a retry serves another type than these.
+    not_their_turn: BTreeSet<TypeName>,
     /// Types whose market is at quota and has someone waiting: who wants only these waits behind.
     over_quota_types: BTreeSet<TypeName>,
     first_over_quota: bool,
@@ -93,9 +98,16 @@ impl<'r, 'a> Assignment<'r, 'a> {
         let pool = round.pool;
         let mut bins = Bins::new(round.policy.max_containers_per_instance as usize);
         let (mut places, mut workers) = (BTreeMap::new(), BTreeMap::new());
-        for worker in &pool.workers {
+        let mut stale = BTreeMap::<_, BTreeSet<_>>::new();
+        // Places are numbered in the order of ids, whatever the order of the snapshot.
+        let mut by_id: Vec<_> = pool.workers.iter().collect();
+        by_id.sort_by(|a, b| a.view.id.cmp(&b.view.id));
+        for worker in by_id {
             if let Some(place) = place_of(worker, round) {
                 let id = bins.add(place);
+                for uuid in &worker.view.stale {
+                    stale.entry(*uuid).or_default().insert(id);
+                }
                 places.insert(&worker.view.id, id);
                 workers.insert(id, worker);
             }
@@ -106,26 +118,55 @@ impl<'r, 'a> Assignment<'r, 'a> {
         let with_process = round.processes.len();
         round.plan.facts.with_process = with_process;
         let on_processes = line.iter().filter(|it| round.has_process(it.record.uuid));
-        Self {
+        let mut assignment = Self {
             supervisors: on_processes.filter(|it| it.record.scheduling.supervisor).count(),
             max_supervisors: round.limits.max_supervisors(round.policy),
-            skip_refused: others_than_refused_are_wanted(round, line),
+            not_their_turn: BTreeSet::new(),
             budget: Budget {
                 creates: pool.creates_left,
                 instances: pool.instances_left,
-                near_quota: pool.near_quota_left,
+                near_quota: pool.near_quota_left.clone(),
                 tried: BTreeSet::new(),
             },
             bins,
             places,
             workers,
+            stale,
             placed: with_process,
             position: 0,
             supervisor_position: 0,
             over_quota_types: BTreeSet::new(),
             first_over_quota: true,
             round,
+        };
+        assignment.not_their_turn = assignment.refused_before_others(line);
+        assignment
+    }
+
+    /// At quota with nothing running, one create is tried from time to time. It goes round: a type that was
+    /// refused waits until the others that are wanted were refused later.
+    fn refused_before_others(&self, line: &[&Entry]) -> BTreeSet<TypeName> {
+        let pool = self.round.pool;
+        if pool.refused_types.is_empty() {
+            return BTreeSet::new();
         }
+        let on_workers = pool.workers.iter().filter_map(|worker| worker.view.instance_type.as_ref());
+        let pending = pool.pending.iter().map(|(_, create)| &create.instance_type);
+        let in_use: BTreeSet<Market> = on_workers.chain(pending).map(|it| it.market()).collect();
+        let can_be_had = |it: &&Arc<InstanceType>| {
+            pool.gates.get(&it.name) == Some(&Gate::Open) && !in_use.contains(&it.market())
+        };
+        let in_line = line.iter().filter(|entry| self.not_in_line(entry).is_none());
+        let wanted: BTreeSet<_> =
+            in_line.flat_map(|entry| entry.types()).filter(can_be_had).map(|it| &it.name).collect();
+        // Never refused comes before any refusal.
+        let turn = wanted.iter().map(|name| pool.refused_types.get(*name)).min().flatten();
+        let waits = |name: &&TypeName| pool.refused_types.get(*name) > turn;
+        let mut waiting: BTreeSet<_> = wanted.iter().copied().filter(waits).cloned().collect();
+        // Of those refused at the same time, one.
+        let of_turn = wanted.iter().filter(|name| turn.is_some() && pool.refused_types.get(**name) == turn);
+        waiting.extend(of_turn.skip(1).map(|name| (*name).clone()));
+        waiting
     }
 
     fn place(&mut self, entry: &Entry) -> Verdict {
@@ -187,9 +228,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
     }
 
     fn note_not_in_line(&mut self, entry: &Entry, reason: WaitReason) -> Verdict {
-        let runs_or_ended = !entry.is_waiting() && entry.record.priority > 0;
-        let silent = runs_or_ended && reason == WaitReason::Allocated;
-        if !silent && !entry.record.state.is_final() {
+        if matches!(entry.record.state, ContainerState::Queued | ContainerState::Locked) {
             let position = entry.is_waiting().then_some(self.position + 1);
             self.round.wait(entry.record.uuid, position, reason);
         }
@@ -230,10 +269,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
 
     fn best_place(&mut self, entry: &Entry) -> Option<PlaceId> {
         let uuid = entry.record.uuid;
-        let stale = self.workers.iter().filter(|(_, worker)| worker.view.stale.contains(&uuid));
-        let has_stale = self.round.pool.workers.iter().any(|worker| !worker.view.stale.is_empty());
-        let unusable: BTreeSet<_> =
-            if has_stale { stale.map(|(id, _)| *id).collect() } else { BTreeSet::new() };
+        let unusable = self.stale.get(&uuid).cloned().unwrap_or_default();
         let mut avoided = unusable.clone();
         let failed_on = self.round.pool.last_failed.get(&uuid);
         avoided.extend(failed_on.and_then(|id| self.places.get(id)));
@@ -287,6 +323,10 @@ impl<'r, 'a> Assignment<'r, 'a> {
                 let instance_types = entry.types().iter().map(|it| it.name.clone()).collect();
                 self.wait(entry, WaitReason::AtCapacity { instance_types });
             }
+            Order::TurnOfOthers => {
+                self.round.plan.facts.over_quota += 1;
+                self.wait(entry, WaitReason::AccountQuota);
+            }
             Order::AtQuota(QuotaReason::MaxInstances) => {
                 return self.at_quota(entry, WaitReason::MaxInstances);
             }
@@ -312,8 +352,10 @@ impl<'r, 'a> Assignment<'r, 'a> {
     fn order(&self, entry: &Entry) -> Order {
         let mut paused = None;
         let mut quota = None;
+        let mut others = false;
         for it in entry.types() {
             match self.gate(it) {
+                _ if self.not_their_turn.contains(&it.name) => others = true,
                 Gate::Open => return Order::Create(Arc::clone(it)),
                 Gate::Paused(cause) => paused = paused.or(Some((it.name.clone(), cause))),
                 Gate::AtQuota(reason) => quota = quota.or(Some(reason)),
@@ -323,21 +365,19 @@ impl<'r, 'a> Assignment<'r, 'a> {
         match (paused, quota) {
             (Some((name, cause)), _) => Order::Paused(name, cause),
             (None, Some(reason)) => Order::AtQuota(reason),
+            (None, None) if others => Order::TurnOfOthers,
             (None, None) => Order::AtCapacity,
         }
     }
 
     /// Pool's gate, and what this round has used up already.
     fn gate(&self, it: &InstanceType) -> Gate {
-        if self.skip_refused && self.round.pool.refused_types.contains(&it.name) {
-            return Gate::AtCapacity(self.round.now);
-        }
         let gate =
             self.round.pool.gates.get(&it.name).copied().unwrap_or(Gate::Paused(PauseReason::CreateFailed));
         if gate != Gate::Open {
             return gate;
         }
-        self.budget.gate(&it.name)
+        self.budget.gate(it)
     }
 
     // ---------------------------------------------------------- quota
@@ -352,7 +392,10 @@ impl<'r, 'a> Assignment<'r, 'a> {
             self.over_quota_types.extend(all);
             return Verdict::Stop(reason);
         }
-        self.over_quota_types.extend(entry.types().iter().map(|it| it.name.clone()));
+        // Another of its types may merely have no capacity now: who wants that is not over quota.
+        let at_quota = entry.types().iter().filter(|it| matches!(self.gate(it), Gate::AtQuota(_)));
+        let at_quota: Vec<_> = at_quota.map(|it| it.name.clone()).collect();
+        self.over_quota_types.extend(at_quota);
         Verdict::GoOn
     }
 
@@ -371,13 +414,15 @@ impl<'r, 'a> Assignment<'r, 'a> {
             self.note_not_in_line(entry, not_in_line);
             return;
         }
-        if self.is_over_supervisors(entry) {
+        // Beyond the ceiling nobody is unlocked.
+        let ceiling = matches!(reason, WaitReason::Ceiling { .. });
+        if self.is_over_supervisors(entry) && !ceiling {
             self.hold_back_supervisor(entry);
             return;
         }
         self.position += 1;
         match reason {
-            WaitReason::Ceiling { .. } => self.wait(entry, reason.clone()),
+            _ if ceiling => self.wait(entry, reason.clone()),
             _ => self.over_quota(entry, reason.clone()),
         }
     }
@@ -402,33 +447,28 @@ impl<'r, 'a> Assignment<'r, 'a> {
 
 impl Budget {
     fn spend(&mut self, it: &InstanceType, on_trial: bool) {
-        for left in [&mut self.creates, &mut self.instances, &mut self.near_quota] {
+        for left in [&mut self.creates, &mut self.instances] {
             *left = left.map(|left| left.saturating_sub(1));
+        }
+        for (_, left) in self.near_quota.iter_mut().filter(|(scope, _)| scope.covers(it.market())) {
+            *left = left.saturating_sub(1);
         }
         if on_trial {
             self.tried.insert(it.name.clone());
         }
     }
 
-    fn gate(&self, name: &TypeName) -> Gate {
+    fn gate(&self, it: &InstanceType) -> Gate {
+        let near_quota =
+            || self.near_quota.iter().any(|(scope, left)| *left == 0 && scope.covers(it.market()));
         match self {
             Self { instances: Some(0), .. } => Gate::AtQuota(QuotaReason::MaxInstances),
             Self { creates: Some(0), .. } => Gate::Paused(PauseReason::CreatesInFlight),
-            Self { near_quota: Some(0), .. } => Gate::Paused(PauseReason::NearQuota),
-            Self { tried, .. } if tried.contains(name) => Gate::Paused(PauseReason::BootsFail),
+            Self { tried, .. } if tried.contains(&it.name) => Gate::Paused(PauseReason::BootsFail),
+            Self { .. } if near_quota() => Gate::Paused(PauseReason::NearQuota),
             Self { .. } => Gate::Open,
         }
     }
-}
-
-/// Whether, with nothing running and some types refused for quota, someone waits for another type.
-fn others_than_refused_are_wanted(round: &Round<'_>, line: &[&Entry]) -> bool {
-    let refused = &round.pool.refused_types;
-    if refused.is_empty() || !round.pool.workers.is_empty() || !round.pool.pending.is_empty() {
-        return false;
-    }
-    let waiting = line.iter().filter(|entry| entry.is_waiting());
-    waiting.flat_map(|entry| entry.types()).any(|it| !refused.contains(&it.name))
 }
 
 /// What is free on a worker; `None` if nothing may be placed on it.

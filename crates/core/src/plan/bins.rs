@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::fit::{Free, Resources};
 use crate::id::TypeName;
-use crate::instance::{InstanceType, Preference};
+use crate::instance::{InstanceType, Price};
 
 /// A place, by number: real workers first, in the order of their ids.
 pub(super) type PlaceId = usize;
@@ -31,10 +31,13 @@ pub(super) struct Place {
 
 /// Which place is better: the order of the fields is the policy.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Score<'a> {
+struct Score {
     not_ready: bool,
     containers: Reverse<usize>,
-    preference: Preference<'a>,
+    price: Price,
+    vcpus: Reverse<u64>,
+    ram: Reverse<u64>,
+    scratch: Reverse<u64>,
     id: PlaceId,
 }
 
@@ -110,7 +113,7 @@ impl Bins {
         types: &[Arc<InstanceType>],
         avoided: &BTreeSet<PlaceId>,
     ) -> Option<PlaceId> {
-        let mut best: Option<(Score<'_>, PlaceId)> = None;
+        let mut best: Option<(Score, PlaceId)> = None;
         for it in types {
             let known_hopeless =
                 self.hopeless.get(&it.name).is_some_and(|all| all.iter().any(|it| need.covers(it)));
@@ -123,7 +126,10 @@ impl Bins {
                     let score = Score {
                         not_ready: rank.not_ready,
                         containers: rank.containers,
-                        preference: it.preference(),
+                        price: it.price,
+                        vcpus: Reverse(it.vcpus),
+                        ram: Reverse(it.ram),
+                        scratch: Reverse(it.scratch()),
                         id,
                     };
                     if best.as_ref().is_none_or(|(other, _)| score < *other) {

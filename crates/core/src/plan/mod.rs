@@ -109,7 +109,6 @@ struct Round<'a> {
     pool: &'a PoolSnapshot,
     limits: &'a Limits,
     policy: &'a Policy,
-    now: Timestamp,
     processes: BTreeMap<ContainerUuid, Processes<'a>>,
     has_unknown_workers: bool,
     plan: Plan,
@@ -128,7 +127,6 @@ pub fn plan(
         pool,
         limits,
         policy,
-        now,
         processes: processes(pool),
         has_unknown_workers: pool.has_unknown_workers(),
         plan: Plan::default(),
@@ -153,8 +151,7 @@ fn processes(pool: &PoolSnapshot) -> BTreeMap<ContainerUuid, Processes<'_>> {
     let mut processes = BTreeMap::<ContainerUuid, Processes<'_>>::new();
     for worker in &pool.workers {
         for uuid in worker.containers() {
-            let seen = worker.view.processes.iter().find(|process| process.uuid == uuid);
-            let killing = seen.is_some_and(|process| process.killing);
+            let killing = worker.process(uuid).is_some_and(|process| process.killing);
             let known = processes.entry(uuid).or_default();
             known.alive += 1;
             // Processes on a worker in shutdown count as alive until the instance is gone.
@@ -211,10 +208,16 @@ impl<'a> Round<'a> {
 
     fn all_wait(&mut self, line: &[&Entry], reason: &WaitReason) {
         let mut position = 0;
-        for entry in line.iter().filter(|entry| entry.is_waiting()) {
-            let uuid = entry.record.uuid;
+        let open =
+            |entry: &&&Entry| matches!(entry.record.state, ContainerState::Queued | ContainerState::Locked);
+        for entry in line.iter().filter(open) {
+            let (uuid, state) = (entry.record.uuid, entry.record.state);
             if self.has_process(uuid) {
-                self.wait(uuid, None, WaitReason::Allocated);
+                let previous = state == ContainerState::Queued;
+                let reason = if previous { WaitReason::PreviousAttempt } else { WaitReason::Allocated };
+                self.wait(uuid, None, reason);
+            } else if entry.record.priority <= 0 {
+                self.wait(uuid, None, WaitReason::PriorityZero { state });
             } else {
                 position += 1;
                 self.wait(uuid, Some(position), reason.clone());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::holds::{Census, Gate, QuotaReason};
 use super::{Effect, Fact, PauseReason, Pool};
 use crate::id::ContainerUuid;
-use crate::instance::{Instance, InstanceType};
+use crate::instance::{Instance, InstanceType, Market};
 use crate::ports::{CloudError, CloudErrorKind};
 use crate::secret::Secret;
 use crate::time::{Timestamp, after};
@@ -91,10 +91,8 @@ impl Pool {
     pub(super) fn census(&self) -> Census {
         let mut census = Census::default();
         for slot in self.workers.values() {
-            let ready = slot.view.state.is_ready();
-            census.ready += usize::from(ready);
-            let market =
-                slot.view.instance_type.as_ref().map_or(crate::instance::Market::OnDemand, |it| it.market());
+            let market = slot.view.instance_type.as_ref().map_or(Market::OnDemand, |it| it.market());
+            *census.ready.entry(market).or_default() += usize::from(slot.view.state.is_ready());
             *census.by_market.entry(market).or_default() += 1;
             if let (State::Booting, Some(it)) = (slot.view.state, &slot.view.instance_type) {
                 *census.booting.entry(it.offering()).or_default() += 1;
@@ -125,7 +123,8 @@ impl Pool {
         self.sequence += 1;
         let id = CreateId(self.sequence);
         self.holds.sent(&it, now);
-        let fact = Fact::Creating { type_name: it.name.clone(), container };
+        let fact =
+            Fact::Creating { type_name: it.name.clone(), provider_type: it.provider_type.clone(), container };
         self.creates.insert(id, PendingCreate { instance_type: it, secret, since: now, doubtful: None });
         Ok(vec![Effect::Tell(fact), Effect::Create(id)])
     }
@@ -145,7 +144,7 @@ impl Pool {
         match answer {
             Ok(instance) => {
                 if let Some(create) = self.creates.remove(&id) {
-                    self.holds.succeeded(&create.instance_type);
+                    self.holds.succeeded(&create.instance_type, create.since);
                 }
                 self.appear(instance, true, now)
             }
@@ -173,7 +172,7 @@ impl Pool {
         let secret = secret?;
         let id = self.creates.iter().find(|(_, create)| create.secret == *secret).map(|(id, _)| *id)?;
         let create = self.creates.remove(&id)?;
-        self.holds.succeeded(&create.instance_type);
+        self.holds.succeeded(&create.instance_type, create.since);
         Some(create)
     }
 

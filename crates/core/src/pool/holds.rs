@@ -3,7 +3,7 @@
 //! A hold that ends wakes the scheduler ([`Holds::next_end`]): one that ends unnoticed is a queue that
 //! stands still.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -65,7 +65,10 @@ pub enum Gate {
 
 #[derive(Debug, Clone)]
 struct QuotaHold {
-    /// Instances of the scope when the cloud refused one more; 0 = the hold ends by time alone.
+    /// Creates sent before this moment say nothing about it.
+    began: Timestamp,
+    /// Instances of the scope when the cloud refused one more; 0 = one retry after another, and no end
+    /// before one succeeds.
     instances: usize,
     retry_at: Timestamp,
     backoff: Duration,
@@ -95,8 +98,8 @@ pub(super) struct Census {
     pub(super) pending: BTreeMap<Offering, usize>,
     /// Workers that are booting, by offering.
     pub(super) booting: BTreeMap<Offering, usize>,
-    /// Workers that are in service.
-    pub(super) ready: usize,
+    /// Workers that are in service, by market.
+    pub(super) ready: BTreeMap<Market, usize>,
 }
 
 impl Census {
@@ -105,11 +108,12 @@ impl Census {
     }
 
     fn of(&self, scope: &QuotaScope) -> usize {
-        match scope {
-            QuotaScope::All => self.total(),
-            QuotaScope::Market(market) => self.by_market.get(market).copied().unwrap_or(0),
-        }
+        count_in(&self.by_market, scope)
     }
+}
+
+fn count_in(by_market: &BTreeMap<Market, usize>, scope: &QuotaScope) -> usize {
+    by_market.iter().filter(|(market, _)| scope.covers(**market)).map(|(_, count)| count).sum()
 }
 
 /// All holds on creates.
@@ -121,10 +125,10 @@ pub(super) struct Holds {
     quota: BTreeMap<QuotaScope, QuotaHold>,
     capacity: BTreeMap<CapacityKey, Timestamp>,
     boots: BTreeMap<Offering, BootFailures>,
-    /// How many instances fitted the quota when it was last hit.
-    within_quota: Option<usize>,
-    /// Types refused for quota while no instance existed: the next retry serves another type.
-    refused_types: BTreeSet<TypeName>,
+    /// How many instances of a scope fitted its quota when it was last hit.
+    within_quota: BTreeMap<QuotaScope, usize>,
+    /// Types refused for quota while no instance existed, and when: the next retry serves another type.
+    refused_types: BTreeMap<TypeName, Timestamp>,
 }
 
 impl Holds {
@@ -136,8 +140,8 @@ impl Holds {
             quota: BTreeMap::new(),
             capacity: BTreeMap::new(),
             boots: BTreeMap::new(),
-            within_quota: None,
-            refused_types: BTreeSet::new(),
+            within_quota: BTreeMap::new(),
+            refused_types: BTreeMap::new(),
         }
     }
 
@@ -150,18 +154,22 @@ impl Holds {
         now: Timestamp,
     ) -> Vec<Fact> {
         let type_name = it.name.clone();
-        self.retry_failed(it.market(), now);
+        let retried = self.retry_failed(it.market(), now);
         let mut facts = vec![Fact::CreateFailed { type_name: type_name.clone(), error: error.clone() }];
         match &error.kind {
             CloudErrorKind::RateLimited { until } => {
                 self.rate = self.rate.max(Some(*until));
-                facts.push(Fact::RateHold { until: *until });
+                facts.push(Fact::RateHold { until: *until, error: error.clone() });
             }
-            CloudErrorKind::Quota(scope) => facts.push(self.hold_quota(it, scope, census, now)),
+            CloudErrorKind::Quota(scope) => {
+                let again = retried.contains(scope);
+                let (instances, retry_at) = self.hold_quota(it, scope, again, census, now);
+                facts.push(Fact::QuotaHold { type_name, instances, retry_at, error: error.clone() });
+            }
             CloudErrorKind::Capacity(scope) => {
                 let until = after(now, SHORT);
                 self.capacity.insert(self.capacity_key(it, *scope), until);
-                facts.push(Fact::CapacityHold { type_name, until });
+                facts.push(Fact::CapacityHold { type_name, scope: *scope, until, error: error.clone() });
             }
             // Its outcome is unknown: it stays pending, which is hold enough.
             CloudErrorKind::Unknown => {}
@@ -173,37 +181,53 @@ impl Holds {
         facts
     }
 
-    /// If this was a quota hold's retry, the next comes in a while, whatever it failed of.
-    fn retry_failed(&mut self, market: Market, now: Timestamp) {
+    /// If this was a quota hold's retry, the next comes in a while, whatever it failed of. Says of which
+    /// holds it was the retry.
+    fn retry_failed(&mut self, market: Market, now: Timestamp) -> Vec<QuotaScope> {
+        let mut retried = Vec::new();
         for (scope, hold) in &mut self.quota {
-            if hold.retrying && covers(scope, market) {
+            if hold.retrying && scope.covers(market) {
                 hold.retrying = false;
                 hold.retry_at = after(now, SHORT);
+                retried.push(scope.clone());
             }
         }
+        retried
     }
 
-    fn hold_quota(&mut self, it: &InstanceType, scope: &QuotaScope, census: &Census, now: Timestamp) -> Fact {
+    /// Only a refused retry doubles the time to the next: creates that were in flight together with the one
+    /// that was refused first are the same news.
+    fn hold_quota(
+        &mut self,
+        it: &InstanceType,
+        scope: &QuotaScope,
+        was_retry: bool,
+        census: &Census,
+        now: Timestamp,
+    ) -> (usize, Timestamp) {
         let instances = census.of(scope);
-        let before = self.quota.get(scope).map(|hold| hold.backoff);
-        let backoff = match (instances, before) {
+        let before = self.quota.get(scope);
+        let backoff = match (instances, before.map(|hold| hold.backoff)) {
             (0, _) => SHORT,
+            (_, Some(backoff)) if was_retry => (backoff * 2).clamp(QUOTA_RETRY, LONGEST),
+            (_, Some(backoff)) => backoff.max(QUOTA_RETRY),
             (_, None) => QUOTA_RETRY,
-            (_, Some(backoff)) => (backoff * 2).clamp(QUOTA_RETRY, LONGEST),
         };
+        let began = before.map_or(now, |hold| hold.began);
         let retry_at = after(now, backoff);
-        self.quota.insert(scope.clone(), QuotaHold { instances, retry_at, backoff, retrying: false });
-        self.within_quota = Some(census.total().max(1));
+        let hold = QuotaHold { began, instances, retry_at, backoff, retrying: false };
+        self.quota.insert(scope.clone(), hold);
+        self.within_quota.insert(scope.clone(), instances.max(1));
         if instances == 0 {
-            self.refused_types.insert(it.name.clone());
+            self.refused_types.insert(it.name.clone(), now);
         }
-        Fact::QuotaHold { type_name: it.name.clone(), instances, retry_at }
+        (instances, retry_at)
     }
 
     /// A create is sent: if it is the retry that a quota hold allows, no second one is.
     pub(super) fn sent(&mut self, it: &InstanceType, now: Timestamp) {
         for (scope, hold) in &mut self.quota {
-            hold.retrying |= covers(scope, it.market()) && now >= hold.retry_at;
+            hold.retrying |= scope.covers(it.market()) && now >= hold.retry_at;
         }
         if let Some(boots) =
             self.boots.get_mut(&it.offering()).filter(|boots| boots.in_a_row >= BOOT_FAILURES)
@@ -212,9 +236,9 @@ impl Holds {
         }
     }
 
-    /// A create succeeded: what held its like is over.
-    pub(super) fn succeeded(&mut self, it: &InstanceType) {
-        self.quota.retain(|scope, _| !covers(scope, it.market()));
+    /// A create that was sent then succeeded: what held its like since before that is over.
+    pub(super) fn succeeded(&mut self, it: &InstanceType, sent: Timestamp) {
+        self.quota.retain(|scope, hold| !scope.covers(it.market()) || sent <= hold.began);
         self.capacity.remove(&CapacityKey::Offering(it.offering()));
         self.other = None;
         self.refused_types.clear();
@@ -240,16 +264,13 @@ impl Holds {
     /// Instances have gone or come: quota holds whose reason is gone end.
     pub(super) fn recount(&mut self, census: &Census) {
         self.quota.retain(|scope, hold| hold.instances == 0 || census.of(scope) >= hold.instances);
-        if self.within_quota.is_some_and(|within| census.ready > within) {
-            self.within_quota = None;
-        }
+        self.within_quota.retain(|scope, within| count_in(&census.ready, scope) <= *within);
     }
 
     /// Forgets what has ended by time.
     pub(super) fn expire(&mut self, now: Timestamp) {
         self.rate = self.rate.filter(|until| now < *until);
         self.capacity.retain(|_, until| now < *until);
-        self.quota.retain(|_, hold| hold.instances > 0 || hold.retrying || now < hold.retry_at);
     }
 
     /// When the next hold ends, after `now`: the scheduler must look again then.
@@ -275,7 +296,7 @@ impl Holds {
         if self.other.is_some_and(|(until, _)| now < until) {
             return Gate::Paused(PauseReason::CreateFailed);
         }
-        if self.quota.iter().any(|(scope, hold)| covers(scope, it.market()) && hold.holds(now)) {
+        if self.quota.iter().any(|(scope, hold)| scope.covers(it.market()) && hold.holds(now)) {
             return Gate::AtQuota(QuotaReason::Account);
         }
         if let Some(until) = self.capacity_until(it).filter(|until| now < *until) {
@@ -284,7 +305,11 @@ impl Holds {
         if self.boots_are_rationed(it, census, now) {
             return Gate::Paused(PauseReason::BootsFail);
         }
-        if self.within_quota.is_some_and(|within| census.total() > within) {
+        if self
+            .within_quota
+            .iter()
+            .any(|(scope, within)| scope.covers(it.market()) && census.of(scope) > *within)
+        {
             return Gate::Paused(PauseReason::NearQuota);
         }
         Gate::Open
@@ -323,26 +348,24 @@ impl Holds {
         self.boots.get(&it.offering()).is_some_and(|boots| boots.in_a_row >= BOOT_FAILURES)
     }
 
-    /// Types refused for quota since an instance last existed.
-    pub(super) fn refused_types(&self) -> &BTreeSet<TypeName> {
+    /// Types refused for quota since an instance last existed, and when.
+    pub(super) fn refused_types(&self) -> &BTreeMap<TypeName, Timestamp> {
         &self.refused_types
     }
 
-    /// How many instances may exist at the most, by what fitted the quota last time.
-    pub(super) fn within_quota(&self) -> Option<usize> {
-        self.within_quota
+    /// How many more instances of each scope may be created now, by what fitted its quota last time: one
+    /// beyond that, and one at a time as long as the hold lasts.
+    pub(super) fn near_quota_left(&self, census: &Census) -> BTreeMap<QuotaScope, usize> {
+        let left = |(scope, within): (&QuotaScope, &usize)| {
+            let most = if self.quota.contains_key(scope) { 1 } else { usize::MAX };
+            (scope.clone(), (within + 1).saturating_sub(census.of(scope)).min(most))
+        };
+        self.within_quota.iter().map(left).collect()
     }
 }
 
 impl QuotaHold {
     fn holds(&self, now: Timestamp) -> bool {
         self.retrying || now < self.retry_at
-    }
-}
-
-fn covers(scope: &QuotaScope, market: Market) -> bool {
-    match scope {
-        QuotaScope::All => true,
-        QuotaScope::Market(held) => *held == market,
     }
 }

@@ -57,6 +57,7 @@ impl Pool {
             missing: None,
             last_absent: None,
             listed: !ours,
+            dismissed: None,
         };
         self.workers.insert(instance.id.clone(), slot);
         let census = self.census();
@@ -104,9 +105,8 @@ impl Pool {
     fn remove(&mut self, id: &InstanceId, now: Timestamp) -> Vec<Effect> {
         let Some(slot) = self.workers.remove(id) else { return Vec::new() };
         self.pacer.schedule(id, None);
-        let processes =
-            slot.view.processes.iter().map(|process| process.uuid).chain(slot.sent.keys().copied());
-        for uuid in processes {
+        for uuid in slot.containers() {
+            self.leaves(uuid, id);
             let process = EndedProcess { uuid, at: now, instance: id.clone(), why: EndedWhy::InstanceGone };
             self.ended.insert(uuid, process);
         }
@@ -119,7 +119,11 @@ impl Pool {
             state: slot.view.state,
             after_shutdown,
         };
-        vec![Effect::Tell(fact), Effect::Stop(id.clone())]
+        let mut effects = vec![Effect::Tell(fact), Effect::Stop(id.clone())];
+        if slot.view.silence.is_some() {
+            self.judge_silence(now, &mut effects);
+        }
+        effects
     }
 
     /// A complete listing that began then has been reported: what it did not lack is not missing, and what

@@ -21,7 +21,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use creates::{CreateId, CreateRefusal, PendingCreate};
@@ -29,10 +29,10 @@ pub use holds::{Gate, PauseReason, QuotaReason};
 pub use inventory::GoneReply;
 pub use snapshot::{EndedProcess, EndedWhy, PoolSnapshot, WorkerSnapshot};
 
-use crate::id::{ContainerUuid, InstanceId, TypeName};
+use crate::id::{ContainerUuid, InstanceId, ProviderType, TypeName};
 use crate::instance::{IdleBehavior, Instance, Offering};
 use crate::policy::Policy;
-use crate::ports::CloudError;
+use crate::ports::{CapacityScope, CloudError};
 use crate::time::{Timestamp, since};
 use crate::worker::{self, Event, KillReason, ShutdownReason, State, View};
 use holds::Holds;
@@ -63,6 +63,8 @@ pub enum Fact {
     Creating {
         /// Which type.
         type_name: TypeName,
+        /// The cloud's name of it.
+        provider_type: ProviderType,
         /// For which container.
         container: ContainerUuid,
     },
@@ -81,18 +83,26 @@ pub enum Fact {
         instances: usize,
         /// When one create is tried again.
         retry_at: Timestamp,
+        /// The cloud's word.
+        error: CloudError,
     },
     /// No creates there for a while.
     CapacityHold {
         /// Which type was refused.
         type_name: TypeName,
+        /// How far the lack reaches.
+        scope: CapacityScope,
         /// Until when.
         until: Timestamp,
+        /// The cloud's word.
+        error: CloudError,
     },
     /// No creates at all for a while.
     RateHold {
         /// Until when.
         until: Timestamp,
+        /// The cloud's word.
+        error: CloudError,
     },
     /// Booting failed too often: creates of that offering are rationed.
     BootsFail {
@@ -177,6 +187,8 @@ struct Slot {
     last_absent: Option<Timestamp>,
     /// Whether any listing has shown it.
     listed: bool,
+    /// It was asked to shut down for the silence that a probe begun then has shown.
+    dismissed: Option<Timestamp>,
 }
 
 /// The pool's state. Mutated by the Pool actor alone.
@@ -184,6 +196,8 @@ struct Slot {
 pub struct Pool {
     policy: Arc<Policy>,
     workers: BTreeMap<InstanceId, Slot>,
+    /// Where each container counts as a process.
+    homes: BTreeMap<ContainerUuid, BTreeSet<InstanceId>>,
     creates: BTreeMap<CreateId, PendingCreate>,
     ended: BTreeMap<ContainerUuid, EndedProcess>,
     /// The worker of a container's last attempt, if that came to nothing.
@@ -203,6 +217,7 @@ impl Pool {
     pub fn new(policy: Arc<Policy>, quota_groups: BTreeMap<Offering, String>) -> Self {
         Self {
             workers: BTreeMap::new(),
+            homes: BTreeMap::new(),
             creates: BTreeMap::new(),
             ended: BTreeMap::new(),
             last_failed: BTreeMap::new(),
@@ -235,7 +250,7 @@ impl Pool {
     /// If the worker cannot take it, as far as we know, or the container has a process somewhere.
     pub fn start(&mut self, uuid: ContainerUuid, id: &InstanceId) -> Result<Vec<Effect>, Refusal> {
         let slot = self.workers.get(id).ok_or(Refusal::NoSuchInstance)?;
-        if self.workers.values().any(|slot| slot.has(uuid)) || self.ended.contains_key(&uuid) {
+        if self.homes.contains_key(&uuid) || self.ended.contains_key(&uuid) {
             return Err(Refusal::AlreadyRunning);
         }
         if !slot.view.state.is_ready() || slot.view.behavior != IdleBehavior::Run || slot.missing.is_some() {
@@ -243,19 +258,19 @@ impl Pool {
         }
         let effect = self.command(id, Event::StartRequested(uuid));
         let number = self.sequence;
-        if let Some(slot) = self.workers.get_mut(id) {
+        self.change_slot(id, |slot| {
             slot.sent.insert(uuid, number);
-        }
+        });
         Ok(vec![effect])
     }
 
     /// The worker refused a start that was sent with that number.
     pub fn start_refused(&mut self, uuid: ContainerUuid, id: &InstanceId, number: u64) {
-        if let Some(slot) = self.workers.get_mut(id)
-            && slot.sent.get(&uuid) == Some(&number)
-        {
-            slot.sent.remove(&uuid);
-        }
+        self.change_slot(id, |slot| {
+            if slot.sent.get(&uuid) == Some(&number) {
+                slot.sent.remove(&uuid);
+            }
+        });
     }
 
     /// Sends a kill to each worker that has a process of that container.
@@ -263,11 +278,7 @@ impl Pool {
     /// # Errors
     /// If there is none.
     pub fn kill(&mut self, uuid: ContainerUuid, reason: &KillReason) -> Result<Vec<Effect>, Refusal> {
-        let holders: Vec<_> =
-            self.workers.iter().filter(|(_, slot)| slot.has(uuid)).map(|(id, _)| id.clone()).collect();
-        if holders.is_empty() {
-            return Err(Refusal::NoSuchProcess);
-        }
+        let holders = self.homes.get(&uuid).cloned().ok_or(Refusal::NoSuchProcess)?;
         Ok(holders.iter().map(|id| self.command(id, Event::KillRequested(uuid, reason.clone()))).collect())
     }
 
@@ -292,10 +303,33 @@ impl Pool {
         self.last_failed.remove(&uuid);
     }
 
+    /// Changes what a slot shows, and keeps the index of containers in step. O(processes on it × log).
+    fn change_slot(&mut self, id: &InstanceId, change: impl FnOnce(&mut Slot)) {
+        let Some(slot) = self.workers.get_mut(id) else { return };
+        let before = slot.containers();
+        change(slot);
+        let now = slot.containers();
+        for gone in before.difference(&now) {
+            self.leaves(*gone, id);
+        }
+        for come in now.difference(&before) {
+            self.homes.entry(*come).or_default().insert(id.clone());
+        }
+    }
+
+    fn leaves(&mut self, uuid: ContainerUuid, id: &InstanceId) {
+        if let Some(homes) = self.homes.get_mut(&uuid) {
+            homes.remove(id);
+            if homes.is_empty() {
+                self.homes.remove(&uuid);
+            }
+        }
+    }
+
     // -------------------------------------------------------------- workers
 
     /// Takes a worker's new view; `applied` = the number of the last command it has seen; `ended` =
-    /// processes that have ended since its last view. O(log workers).
+    /// processes that have ended since its last view. O(log workers), O(workers) while it is silent.
     pub fn worker_changed(
         &mut self,
         view: Arc<View>,
@@ -304,20 +338,29 @@ impl Pool {
         now: Timestamp,
     ) -> Vec<Effect> {
         let id = view.id.clone();
-        let Some(slot) = self.workers.get_mut(&id) else { return Vec::new() };
-        slot.sent.retain(|_, number| *number > applied);
+        let Some(before) = self.workers.get(&id).map(|slot| Arc::clone(&slot.view)) else {
+            return Vec::new();
+        };
         for uuid in ended {
             let process = EndedProcess { uuid: *uuid, at: now, instance: id.clone(), why: EndedWhy::Exited };
             self.ended.insert(*uuid, process);
         }
         self.pacer.schedule(&id, view.next_probe);
-        let answered = view.last_success > slot.view.last_success;
-        slot.view = view;
+        let answered = view.last_success > before.last_success;
+        let silent = view.silence.is_some();
+        self.change_slot(&id, |slot| {
+            slot.sent.retain(|_, number| *number > applied);
+            // A probe that began after the listing that lacked it: it is there.
+            slot.missing = slot.missing.filter(|lacked| view.last_success.is_none_or(|at| at <= *lacked));
+            slot.view = view;
+        });
         let mut effects = Vec::new();
-        if answered {
+        if answered && before.silence.is_some() {
             self.outage.answered(now, &mut effects);
         }
-        self.judge_silence(now, &mut effects);
+        if silent || before.silence.is_some() {
+            self.judge_silence(now, &mut effects);
+        }
         effects
     }
 
@@ -353,10 +396,14 @@ impl Pool {
         Ok(vec![self.command(id, Event::ShutdownRequested(reason))])
     }
 
-    fn judge_silence(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn judge_silence(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let views = self.workers.values().map(|slot| &*slot.view);
-        let dead = self.outage.judge(views, self.policy.timeout_probe, now, effects);
-        for (id, silence) in dead {
+        let dead = self.outage.judge(views, &self.policy, now, effects);
+        for (id, silence, probe) in dead {
+            let slot = self.workers.get_mut(&id).expect("it was judged by its slot");
+            if slot.dismissed.replace(probe) == Some(probe) {
+                continue;
+            }
             let reason = match silence {
                 worker::Silence::NeverReady => ShutdownReason::BootTimeout,
                 worker::Silence::Unresponsive => ShutdownReason::Unresponsive,
@@ -405,7 +452,9 @@ impl Pool {
 }
 
 impl Slot {
-    fn has(&self, uuid: ContainerUuid) -> bool {
-        self.sent.contains_key(&uuid) || self.view.processes.iter().any(|process| process.uuid == uuid)
+    /// The containers that count as processes on it.
+    fn containers(&self) -> BTreeSet<ContainerUuid> {
+        let viewed = self.view.processes.iter().map(|process| process.uuid);
+        viewed.chain(self.sent.keys().copied()).collect()
     }
 }

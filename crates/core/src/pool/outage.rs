@@ -1,86 +1,121 @@
-//! Whose fault is silence? If at least three workers, and more than half of those that ever answered, are
-//! silent at the same time, it is ours (network, key, DNS): none is destroyed until one answers again, or
-//! for three times `TimeoutProbe`.
+//! Whose fault is silence? If, when a worker has been silent for too long, at least three workers, and more
+//! than half of those that ever answered, are silent too, it is ours (network, key, DNS): none is destroyed
+//! until one of them answers again, or for three times `TimeoutProbe`.
+//!
+//! ```text
+//!   Calm ── that many are silent ──► Ours ── one of them answers, or three times TimeoutProbe ──► Over
+//!    ▲                                                                                             │
+//!    └──────────────────────────── none is silent any more ────────────────────────────────────────┘
+//! ```
+//! In an outage workers pass their timeouts one after the other, each measured from its own last answer. So
+//! the evidence is whoever has been silent for half as long: counting only those past the timeout would find
+//! one at a time, and destroy one at a time. That workers answer which were never silent proves nothing.
 
 use std::time::Duration;
 
 use super::{Effect, Fact};
 use crate::id::InstanceId;
 use crate::instance::IdleBehavior;
-use crate::time::{Timestamp, since};
+use crate::policy::Policy;
+use crate::time::{Timestamp, after, since};
 use crate::worker::{Silence, State, View};
 
 const AT_LEAST: usize = 3;
+/// What comes back after an outage does not come back all at once.
+const MERCY: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Fault {
+    #[default]
+    Calm,
+    /// Ours, since then.
+    Ours(Timestamp),
+    /// It was, or has lasted too long: who is still silent is destroyed.
+    Over,
+}
 
 /// What is known about an outage of ours.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
-    began: Option<Timestamp>,
+    fault: Fault,
     /// Silence counts only if a probe that began after this moment failed.
     forgiven: Option<Timestamp>,
 }
 
 impl Outage {
     pub(super) fn is_on(&self) -> bool {
-        self.began.is_some()
+        matches!(self.fault, Fault::Ours(_))
     }
 
-    /// A worker answered: if there was an outage it is over, and every other worker gets another chance.
+    /// A silent worker answers: if there was an outage it is over, and every other gets another chance.
     pub(super) fn answered(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        if self.began.take().is_some() {
-            self.forgiven = Some(now);
-            effects.push(Effect::Tell(Fact::OutageEnded));
+        if self.is_on() {
+            self.forgiven = Some(after(now, MERCY));
+            self.end(effects);
         }
     }
 
-    /// The workers that are to be shut down for their silence. O(workers) if any is silent.
+    fn end(&mut self, effects: &mut Vec<Effect>) {
+        self.fault = Fault::Over;
+        effects.push(Effect::Tell(Fact::OutageEnded));
+    }
+
+    /// The workers that are to be shut down for their silence, with the probe that showed it. O(workers).
     pub(super) fn judge<'a>(
         &mut self,
         views: impl Iterator<Item = &'a View> + Clone,
-        timeout_probe: Duration,
+        policy: &Policy,
         now: Timestamp,
         effects: &mut Vec<Effect>,
-    ) -> Vec<(InstanceId, Silence)> {
-        let silent: Vec<_> = views
-            .clone()
-            .filter(|view| view.state != State::Shutdown && view.behavior != IdleBehavior::Hold)
-            .filter_map(|view| view.silence.map(|(silence, probe)| (view, silence, probe)))
-            .filter(|(_, _, probe)| self.forgiven.is_none_or(|forgiven| *probe > forgiven))
-            .collect();
+    ) -> Vec<(InstanceId, Silence, Timestamp)> {
+        let living = views.filter(|view| view.state != State::Shutdown);
+        let silent =
+            living.clone().filter_map(|view| view.silence.map(|(silence, probe)| (view, silence, probe)));
+        let silent: Vec<_> = silent.collect();
         if silent.is_empty() {
+            if self.is_on() {
+                self.end(effects);
+            }
+            self.fault = Fault::Calm;
             return Vec::new();
         }
-        if self.is_ours(&silent, views, timeout_probe, now, effects) {
+        // A worker found after a restart may be as busy as one that has answered us: it counts too.
+        let may_be_busy = |view: &&View| view.last_success.is_some() || view.state == State::Unknown;
+        let of = living.clone().filter(may_be_busy).count();
+        let quiet = living.filter(may_be_busy).filter(|view| is_quiet(view, policy, now)).count();
+        if self.is_ours(quiet, of, policy.timeout_probe, now, effects) {
             return Vec::new();
         }
-        silent.into_iter().map(|(view, silence, _)| (view.id.clone(), silence)).collect()
+        // Who is on hold is evidence like any other, but is not destroyed.
+        let dead = silent.into_iter().filter(|(view, _, probe)| {
+            view.behavior != IdleBehavior::Hold && self.forgiven.is_none_or(|forgiven| *probe > forgiven)
+        });
+        dead.map(|(view, silence, probe)| (view.id.clone(), silence, probe)).collect()
     }
 
-    fn is_ours<'a>(
+    fn is_ours(
         &mut self,
-        silent: &[(&View, Silence, Timestamp)],
-        views: impl Iterator<Item = &'a View>,
+        quiet: usize,
+        of: usize,
         timeout_probe: Duration,
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        // A worker found after a restart may be as busy as one that has answered us: it counts too.
-        let may_be_busy = |view: &View| view.last_success.is_some() || view.state == State::Unknown;
-        let concerned = silent.iter().filter(|(view, ..)| may_be_busy(view)).count();
-        let of = views.filter(|view| view.state != State::Shutdown && may_be_busy(view)).count();
-        if concerned < AT_LEAST || 2 * concerned <= of {
-            self.began = None;
-            return false;
+        match self.fault {
+            Fault::Calm if quiet >= AT_LEAST && 2 * quiet > of => {
+                self.fault = Fault::Ours(now);
+                effects.push(Effect::Tell(Fact::OutageBegan { silent: quiet, of }));
+            }
+            Fault::Ours(began) if since(now, began) >= 3 * timeout_probe => self.end(effects),
+            Fault::Calm | Fault::Ours(_) | Fault::Over => {}
         }
-        let began = *self.began.get_or_insert_with(|| {
-            effects.push(Effect::Tell(Fact::OutageBegan { silent: concerned, of }));
-            now
-        });
-        let lasts_too_long = since(now, began) >= 3 * timeout_probe;
-        if lasts_too_long {
-            effects.push(Effect::Tell(Fact::OutageEnded));
-            self.began = None;
-        }
-        !lasts_too_long
+        self.is_on()
     }
+}
+
+/// Whether it is past its timeout, or half way there.
+fn is_quiet(view: &View, policy: &Policy, now: Timestamp) -> bool {
+    let timeout = if view.state.is_ready() { policy.timeout_probe } else { policy.timeout_booting };
+    let last_news = view.last_success.unwrap_or(view.appeared);
+    view.silence.is_some() || since(now, last_news) >= timeout / 2
 }

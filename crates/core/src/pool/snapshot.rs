@@ -8,8 +8,9 @@ use super::creates::{CreateId, PendingCreate};
 use super::holds::{Gate, QuotaReason};
 use crate::id::{ContainerUuid, InstanceId, TypeName};
 use crate::instance::{IdleBehavior, Instance};
+use crate::ports::QuotaScope;
 use crate::time::Timestamp;
-use crate::worker::{State, View};
+use crate::worker::{ProcessView, State, View};
 
 /// Why a process is no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +51,13 @@ impl WorkerSnapshot {
     /// The containers that count as processes on it.
     pub fn containers(&self) -> impl Iterator<Item = ContainerUuid> + '_ {
         let viewed = self.view.processes.iter().map(|process| process.uuid);
-        viewed.chain(
-            self.sent.iter().copied().filter(|uuid| !self.view.processes.iter().any(|it| it.uuid == *uuid)),
-        )
+        viewed.chain(self.sent.iter().copied().filter(|uuid| self.process(*uuid).is_none()))
+    }
+
+    /// The process of that container, as far as the view shows one. O(log processes).
+    pub fn process(&self, uuid: ContainerUuid) -> Option<&ProcessView> {
+        let position = self.view.processes.binary_search_by_key(&uuid, |it| it.uuid).ok()?;
+        Some(&self.view.processes[position])
     }
 
     /// **The** predicate: whether containers may be placed on it, or reserved for it, at all.
@@ -83,10 +88,10 @@ pub struct PoolSnapshot {
     pub creates_left: Option<usize>,
     /// How many instances may still be added; `None` = no limit.
     pub instances_left: Option<usize>,
-    /// Beyond that many more, creates wait until what fitted the quota before is seen running.
-    pub near_quota_left: Option<usize>,
-    /// Types refused for quota while no instance existed: a retry serves another.
-    pub refused_types: BTreeSet<TypeName>,
+    /// By scope: beyond that many more, creates wait until what fitted the quota before is seen running.
+    pub near_quota_left: BTreeMap<QuotaScope, usize>,
+    /// Types refused for quota while no instance existed, and when: a retry serves another.
+    pub refused_types: BTreeMap<TypeName, Timestamp>,
     /// When the first complete listing began.
     pub first_listing: Option<Timestamp>,
     /// When the last two complete listings began, latest last.
@@ -131,10 +136,7 @@ impl Pool {
                 .collect(),
             creates_left: left(self.policy.max_concurrent_creates as usize, self.creates_in_flight()),
             instances_left: left(self.policy.max_instances as usize, census.total()),
-            near_quota_left: self
-                .holds
-                .within_quota()
-                .map(|within| (within + 1).saturating_sub(census.total())),
+            near_quota_left: self.holds.near_quota_left(&census),
             refused_types: self.holds.refused_types().clone(),
             first_listing: self.first_listing,
             listings: self.listings.clone(),

@@ -83,6 +83,12 @@ impl Entry {
         };
     }
 
+    /// Whether its mounts are to be read. Those of a container that has ended are nobody's business, and
+    /// a fault in them must not keep it in the queue.
+    pub(super) fn wants_sizing(&self) -> bool {
+        self.fit == Fit::Unsized && self.unreadable.is_none() && !self.record.state.is_final()
+    }
+
     /// The eligible types, the most preferred first; empty if unsized or nowhere.
     pub fn types(&self) -> &[Arc<InstanceType>] {
         match &self.fit {

@@ -14,23 +14,32 @@ impl Queue {
     /// Takes a complete poll in. Costs O(containers × log).
     ///
     /// The local-change rule: an entry with an operation in flight, or stamped since the poll began, is
-    /// neither overwritten nor dropped.
+    /// neither overwritten nor dropped; one that was dropped since then does not come back.
     pub fn merge(&mut self, poll: Poll, now: Timestamp) -> Vec<QueueFact> {
         let mut facts = Vec::new();
+        // Polls may finish out of order.
+        if self.polled_at.is_some_and(|newer| poll.began < newer) {
+            return facts;
+        }
         let first = self.polled_at.is_none();
         self.drop_absent(&poll, &mut facts);
         self.take_unreadable(&poll, &mut facts);
-        for (uuid, record) in poll.seen {
-            self.looked.remove(&uuid);
+        // What was looked up is looked up again as long as there is a reason to.
+        self.looked.clear();
+        self.look_failed.clear();
+        for record in poll.seen.into_values() {
             self.take_record(record, poll.stamp, first, now, &mut facts);
         }
+        self.dropped.retain(|_, dropped| *dropped > poll.stamp);
         self.first_poll_began.get_or_insert(poll.began);
         self.polled_at = Some(poll.began);
         facts
     }
 
     fn is_newer_than(&self, uuid: ContainerUuid, stamp: u64) -> bool {
-        self.entries.get(&uuid).is_some_and(|entry| entry.operation.is_some() || entry.changed > stamp)
+        let dropped = self.dropped.get(&uuid).is_some_and(|dropped| *dropped > stamp);
+        let entry = self.entries.get(&uuid);
+        dropped || entry.is_some_and(|entry| entry.operation.is_some() || entry.changed > stamp)
     }
 
     /// Drops what is proven deleted, and what fell off the end of a short answer.
@@ -60,7 +69,8 @@ impl Queue {
         self.unreadable = poll.unreadable.clone();
         for (uuid, reason) in &poll.unreadable {
             facts.push(QueueFact::Unreadable { uuid: Some(*uuid), reason: reason.clone() });
-            if let Some(entry) = self.entry_mut(*uuid) {
+            let newer = self.is_newer_than(*uuid, poll.stamp);
+            if let Some(entry) = self.entry_mut(*uuid).filter(|_| !newer) {
                 entry.unreadable = Some(reason.clone());
             }
         }
@@ -111,7 +121,7 @@ impl Queue {
     ) -> Vec<QueueFact> {
         let mut facts = Vec::new();
         for (uuid, answer) in mounts {
-            let Some(entry) = self.entry_mut(*uuid).filter(|entry| entry.fit == Fit::Unsized) else {
+            let Some(entry) = self.entry_mut(*uuid).filter(|entry| entry.wants_sizing()) else {
                 continue;
             };
             match answer {

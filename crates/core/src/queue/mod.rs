@@ -85,6 +85,10 @@ pub struct Queue {
     looked: BTreeMap<ContainerUuid, LookOutcome>,
     /// Looks in flight.
     looking: BTreeSet<ContainerUuid>,
+    /// Looks that failed: not repeated before the next poll.
+    look_failed: BTreeSet<ContainerUuid>,
+    /// Stamps of entries that were dropped: a poll that began earlier must not bring them back.
+    dropped: BTreeMap<ContainerUuid, u64>,
     stamp: u64,
     max_dispatch_attempts: u32,
     me: Option<TokenUuid>,
@@ -124,6 +128,8 @@ impl Queue {
             unreadable: BTreeMap::new(),
             looked: BTreeMap::new(),
             looking: BTreeSet::new(),
+            look_failed: BTreeSet::new(),
+            dropped: BTreeMap::new(),
             stamp: 0,
             max_dispatch_attempts,
             me: None,
@@ -162,7 +168,7 @@ impl Queue {
             return None;
         }
         let state = entry.record.state;
-        self.entries.remove(&uuid);
+        self.remove(uuid);
         Some(QueueFact::Dropped { uuid, state, reason: DropReason::Forgotten })
     }
 
@@ -171,10 +177,16 @@ impl Queue {
         self.entries.get(&uuid)?.operation.as_ref()
     }
 
+    /// Dropping is a local change too: a poll that is under way may still show it.
+    fn remove(&mut self, uuid: ContainerUuid) {
+        self.entries.remove(&uuid);
+        let stamp = self.next_stamp();
+        self.dropped.insert(uuid, stamp);
+    }
+
     /// Containers that are not sized yet, at most 50: the next mounts call asks for them.
     pub fn unsized_containers(&self) -> Vec<ContainerUuid> {
-        let unsized_ones =
-            self.entries.values().filter(|it| it.fit == Fit::Unsized && it.unreadable.is_none());
+        let unsized_ones = self.entries.values().filter(|it| it.wants_sizing());
         unsized_ones.map(|it| it.record.uuid).take(50).collect()
     }
 

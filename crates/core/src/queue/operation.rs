@@ -128,6 +128,8 @@ pub enum Refusal {
     AttemptsNearlyUsed,
     /// The record does not stand as it did when that was decided.
     RecordChanged,
+    /// Another dispatcher has it: it is no longer in the queue.
+    Foreign,
 }
 
 impl Refusal {
@@ -141,6 +143,7 @@ impl Refusal {
             Self::TooSoon => "too soon after a failure",
             Self::AttemptsNearlyUsed => "one more unlock would use up its dispatch attempts",
             Self::RecordChanged => "the record has changed",
+            Self::Foreign => "another dispatcher has it",
         }
     }
 }
@@ -217,19 +220,28 @@ impl Queue {
         let context = Context { me: self.me, max_dispatch_attempts: self.max_dispatch_attempts };
         let entry = self.entry_mut(uuid)?;
         let operation = entry.operation.clone()?;
+        let answer = checked(answer, uuid);
         entry.changed = stamp;
         let failure = failure_of(&operation, &answer);
         let step = entry.advance(&operation, answer, &context);
         match step {
             Step::Call(call) => entry.operation = Some(Operation { call, failure, ..operation }),
-            Step::Finished(ref finished) => entry.conclude(finished, now),
+            Step::Finished(ref finished) => {
+                entry.conclude(finished, now);
+                // A lost lock race: kept, it would look like a container that we have locked.
+                if finished.outcome == Outcome::Refused(Refusal::Foreign) {
+                    self.remove(uuid);
+                }
+            }
         }
         Some(step)
     }
 
     /// Begins a look at a container that has a process but no entry. False: it is under way or known.
     pub fn begin_look(&mut self, uuid: ContainerUuid) -> bool {
-        let needless = self.entries.contains_key(&uuid) || self.looked.contains_key(&uuid);
+        let needless = self.entries.contains_key(&uuid)
+            || self.looked.contains_key(&uuid)
+            || self.look_failed.contains(&uuid);
         !needless && self.looking.insert(uuid)
     }
 
@@ -243,7 +255,7 @@ impl Queue {
     ) -> Vec<QueueFact> {
         self.looking.remove(&uuid);
         let stamp = self.next_stamp();
-        match answer {
+        match answer.and_then(|record| about(record, uuid)) {
             Ok(record) if self.is_foreign(&record) => {
                 self.looked.insert(uuid, LookOutcome::Foreign);
             }
@@ -259,16 +271,38 @@ impl Queue {
                 self.unreadable.insert(uuid, error.message.clone());
                 return vec![QueueFact::Unreadable { uuid: Some(uuid), reason: error.message }];
             }
-            Err(_) => {}
+            // No retry loop: the next poll gives it another chance.
+            Err(_) => drop(self.look_failed.insert(uuid)),
         }
         Vec::new()
     }
 
-    /// Locked or Running under another owner.
     pub(super) fn is_foreign(&self, record: &Record) -> bool {
-        let held = matches!(record.state, ContainerState::Locked | ContainerState::Running);
-        held && record.locked_by != self.me
+        is_foreign(record, self.me)
     }
+}
+
+/// Locked or Running under another owner.
+fn is_foreign(record: &Record, me: Option<TokenUuid>) -> bool {
+    let held = matches!(record.state, ContainerState::Locked | ContainerState::Running);
+    held && record.locked_by != me
+}
+
+/// The record, if it is that container's.
+fn about(record: Record, uuid: ContainerUuid) -> Result<Record, ApiError> {
+    let message = || format!("asked for the record of {uuid}, the answer is that of {}", record.uuid);
+    if record.uuid == uuid { Ok(record) } else { Err(malformed(message())) }
+}
+
+fn checked(answer: Answer, uuid: ContainerUuid) -> Answer {
+    match answer {
+        Answer::Record(answer) => Answer::Record(answer.and_then(|record| about(record, uuid))),
+        Answer::Standing(answer) => Answer::Standing(answer),
+    }
+}
+
+fn malformed(message: String) -> ApiError {
+    ApiError { kind: ApiErrorKind::Malformed, status: None, message, request_id: String::new() }
 }
 
 /// What a judgement needs beside the record.
@@ -281,12 +315,9 @@ struct Context {
 fn failure_of(operation: &Operation, answer: &Answer) -> Option<ApiError> {
     match answer {
         Answer::Standing(Err(error)) => Some(error.clone()),
-        Answer::Standing(Ok(standing)) => Some(ApiError {
-            kind: ApiErrorKind::Malformed,
-            status: None,
-            message: format!("the answer says {}, which was not asked for", standing.state),
-            request_id: String::new(),
-        }),
+        Answer::Standing(Ok(standing)) => {
+            Some(malformed(format!("the answer says {}, which was not asked for", standing.state)))
+        }
         Answer::Record(_) => operation.failure.clone(),
     }
 }
@@ -334,6 +365,10 @@ impl Entry {
             // An answer that says something else than was asked for is no better than none.
             Answer::Standing(_) => Step::Call(Call::Read),
             Answer::Record(Err(error)) => finish(Outcome::Uncertain(error)),
+            Answer::Record(Ok(record)) if is_foreign(&record, context.me) => {
+                self.take(record.standing());
+                finish(Outcome::Refused(Refusal::Foreign))
+            }
             Answer::Record(Ok(record)) => {
                 let judgement = self.judge(operation, &record, context);
                 self.take(record.standing());

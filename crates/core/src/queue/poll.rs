@@ -188,7 +188,11 @@ impl Poll {
             progress |= self.to_ask.remove(&uuid);
         }
         if !progress {
-            // Nameless poison: whichever of these it is, none is proven deleted.
+            // Nameless poison: whichever of these it is, none is proven deleted, and what we have of
+            // them is no longer a good picture.
+            let hidden = |uuid| (uuid, "hidden among records that cannot be decoded".to_owned());
+            self.unreadable
+                .extend(asked.iter().filter(|uuid| self.to_ask.contains(uuid)).copied().map(hidden));
             self.to_ask.retain(|uuid| !asked.contains(uuid));
         }
         self.keep(page);
@@ -203,7 +207,10 @@ impl Poll {
         }
         for poison in page.undecodable {
             match poison.uuid {
-                Some(uuid) => drop(self.unreadable.insert(uuid, poison.reason)),
+                Some(uuid) => {
+                    self.seen.remove(&uuid);
+                    self.unreadable.insert(uuid, poison.reason);
+                }
                 None => self.nameless.push(poison.reason),
             }
         }

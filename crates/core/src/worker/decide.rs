@@ -24,8 +24,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 // ------------------------------------------------------------------ probes
 impl Machine {
-    pub(super) fn probe_soon(&mut self, now: Timestamp) {
-        self.urgent = Some(self.urgent.map_or(now, |at| at.min(now)));
+    pub(super) fn probe_soon(&mut self, at: Timestamp) {
+        self.urgent = Some(self.urgent.map_or(at, |urgent| urgent.min(at)));
     }
 
     pub(super) fn begin_probe(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
@@ -60,13 +60,15 @@ impl Machine {
         self.probing = None;
         self.note_first_ssh(&report, now, effects);
         self.note_boot(&report, now, effects);
-        match report.deployed {
+        match &report.deployed {
             Some(Ok(Deployed::Installed)) => effects.push(Effect::Tell(Fact::RunnerInstalled)),
-            Some(Ok(Deployed::Already) | Err(_)) | None => {}
+            Some(Err(failure)) => effects.push(Effect::Tell(Fact::RunnerFailed(failure.clone()))),
+            Some(Ok(Deployed::Already)) | None => {}
         }
         self.deployed |= matches!(report.deployed, Some(Ok(_)));
         match (report.listing(), report.failure()) {
-            (Some(listing), failure) if began >= self.updated => {
+            // Of the same instant counts as before: nobody knows which came first.
+            (Some(listing), failure) if self.updated.is_none_or(|updated| began > updated) => {
                 self.take_list(listing, began, now, effects);
                 match failure {
                     // It can be asked, but it has not booted and runs nothing.
@@ -81,8 +83,10 @@ impl Machine {
                 self.go_on_bursting(now);
             }
             // Something changed while it ran: it proves that the VM answers, and nothing else.
-            (Some(_), _) => {
-                self.answered(began, now, effects);
+            (Some(_), failure) => {
+                if failure.is_none() || self.booted {
+                    self.answered(began, now, effects);
+                }
                 self.probe_soon(now);
             }
             (None, Some(failure)) => self.probe_failed(began, failure.clone(), now, effects),
@@ -175,7 +179,7 @@ impl Machine {
             self.burst = 0;
         } else if let Some(millis) = BURST_MILLIS.get(self.burst as usize) {
             self.burst += 1;
-            self.urgent = Some(after(now, Duration::from_millis(*millis)));
+            self.probe_soon(after(now, Duration::from_millis(*millis)));
         }
     }
 }
@@ -219,7 +223,7 @@ impl Machine {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        self.updated = now;
+        self.updated = Some(now);
         let Some(process) = self.processes.get_mut(&uuid) else { return };
         match outcome {
             StartOutcome::Started => {
@@ -228,22 +232,41 @@ impl Machine {
             }
             StartOutcome::Failed(failure) => {
                 process.phase = Phase::Doubtful { until: now };
-                effects.push(Effect::Tell(Fact::StartFailed(uuid, failure)));
-                self.count_start(false, effects);
-                self.probe_soon(now);
+                self.start_failed(uuid, failure, now, effects);
             }
             StartOutcome::Unanswered(failure) => {
                 let until = after(process.since, START + START_GRACE).max(now);
                 process.phase = Phase::Doubtful { until };
-                effects.push(Effect::Tell(Fact::StartFailed(uuid, failure)));
-                self.count_start(false, effects);
-                self.probe_soon(now);
+                self.start_failed(uuid, failure, now, effects);
             }
         }
     }
 
-    pub(super) fn judge_start(&mut self, fruitful: bool, effects: &mut Vec<Effect>) {
-        self.count_start(fruitful, effects);
+    fn start_failed(
+        &mut self,
+        uuid: ContainerUuid,
+        failure: CommandFailure,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        effects.push(Effect::Tell(Fact::StartFailed(uuid, failure)));
+        self.failed_starts.insert(uuid);
+        self.count_start(false, effects);
+        self.probe_soon(now);
+    }
+
+    pub(super) fn judge_start(
+        &mut self,
+        uuid: ContainerUuid,
+        fruitful: bool,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let counted_already = self.failed_starts.remove(&uuid);
+        if fruitful || !counted_already {
+            self.count_start(fruitful, effects);
+        }
+        self.shut_down_if_due(now, effects);
     }
 
     fn count_start(&mut self, fruitful: bool, effects: &mut Vec<Effect>) {
@@ -257,8 +280,8 @@ impl Machine {
 // ------------------------------------------------------------------ kills
 impl Machine {
     /// A process whose record is final is about to end by itself: it is watched for a moment first.
-    /// A process whose start is in flight is signalled when that has answered: before, `--kill` would
-    /// find nothing and call it gone.
+    /// A process whose start is, or may be, under way is signalled after that: before, `--kill` would find
+    /// nothing and call it gone.
     pub(super) fn kill(
         &mut self,
         uuid: ContainerUuid,
@@ -271,10 +294,11 @@ impl Machine {
             return Ok(());
         }
         let complete = reason == KillReason::Final(crate::container::ContainerState::Complete);
+        let ended = matches!(reason, KillReason::Final(_));
         let first_signal = if complete { after(now, self.policy.timeout_signal) } else { now };
         let next_signal = Some(first_signal);
         process.kill = Some(Kill { reason, since: first_signal, next_signal, given_up: false, told: false });
-        if complete {
+        if ended {
             self.burst = 0;
             self.probe_soon(now);
         }
@@ -285,12 +309,11 @@ impl Machine {
     fn send_due_signals(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let mut unkillable = false;
         for (uuid, process) in &mut self.processes {
-            let starting = process.phase == Phase::Starting;
-            let Some(kill) = process.kill.as_mut() else { continue };
-            if starting || kill.next_signal.is_none_or(|at| now < at) {
+            if process.signal_due().is_none_or(|at| now < at) {
                 continue;
             }
-            if since(now, kill.since) >= self.policy.timeout_term {
+            let Some(kill) = process.kill.as_mut() else { continue };
+            if kill.told && since(now, kill.since) >= self.policy.timeout_term {
                 kill.next_signal = None;
                 kill.given_up = true;
                 let drains = self.behavior != IdleBehavior::Hold;
@@ -300,6 +323,7 @@ impl Machine {
             }
             kill.next_signal = None;
             if !std::mem::replace(&mut kill.told, true) {
+                kill.since = now;
                 effects.push(Effect::Tell(Fact::Killing(*uuid, kill.reason.clone())));
             }
             effects.push(Effect::Tell(Fact::Signalling(*uuid)));
@@ -371,18 +395,21 @@ impl Machine {
     /// Saves type and behaviour if the cloud shows others; one call at a time.
     pub(super) fn save_tags_if_needed(&mut self, effects: &mut Vec<Effect>) {
         let wanted = self.policy.tag_keys.for_saving(self.type_name.as_ref(), self.behavior);
-        if !self.saving_tags && !self.instance.tags.matches(&wanted) {
-            self.saving_tags = true;
+        if self.saving_tags.is_none() && !self.instance.tags.matches(&wanted) {
+            self.save_tags_at = None;
+            self.saving_tags = Some(wanted.clone());
             effects.push(Effect::SaveTags(wanted));
         }
     }
 
-    /// If it failed, or the wish has changed meanwhile, the next listing shows the difference.
-    pub(super) fn tags_saved(&mut self, saved: bool) {
-        self.saving_tags = false;
+    /// If it failed it is tried again in a while; if the wish has changed meanwhile, at once.
+    pub(super) fn tags_saved(&mut self, saved: bool, now: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(tags) = self.saving_tags.take() else { return };
         if saved {
-            let wanted = self.policy.tag_keys.for_saving(self.type_name.as_ref(), self.behavior);
-            self.instance.tags.merge(&wanted);
+            self.instance.tags.merge(&tags);
+            self.save_tags_if_needed(effects);
+        } else {
+            self.save_tags_at = Some(after(now, self.policy.sync_interval));
         }
     }
 }
@@ -392,6 +419,10 @@ impl Machine {
     pub(super) fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         self.send_due_signals(now, effects);
         self.shut_down_if_due(now, effects);
+        if self.state != State::Shutdown && self.save_tags_at.is_some_and(|at| at <= now) {
+            self.save_tags_at = None;
+            self.save_tags_if_needed(effects);
+        }
         let held_unknown = self.state == State::Unknown
             && self.behavior == IdleBehavior::Hold
             && since(now, self.appeared) > self.policy.timeout_booting;
@@ -406,15 +437,14 @@ impl Machine {
         if self.state == State::Shutdown {
             return None;
         }
-        let signals = self.processes.values().filter(|process| process.phase != Phase::Starting);
-        let signal = signals.filter_map(|process| process.kill.as_ref()?.next_signal).min();
+        let signal = self.processes.values().filter_map(Process::signal_due).min();
         let idle = (self.state == State::Idle && self.behavior == IdleBehavior::Run)
             .then(|| after(self.last_busy, self.policy.timeout_idle));
         let held = (self.state == State::Unknown && self.behavior == IdleBehavior::Hold).then(|| {
             let first = after(self.appeared, self.policy.timeout_booting + Duration::from_millis(1));
             self.held_unknown_told.map_or(first, |told| after(told, MINUTE))
         });
-        [signal, idle, held].into_iter().flatten().min()
+        [signal, idle, held, self.save_tags_at].into_iter().flatten().min()
     }
 
     fn shut_down_if_due(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {

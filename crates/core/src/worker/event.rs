@@ -252,6 +252,8 @@ pub enum Fact {
     BootFailed(Option<CommandFailure>),
     /// The runner was copied.
     RunnerInstalled,
+    /// The runner could not be compared or copied.
+    RunnerFailed(CommandFailure),
     /// In service from now on.
     InService {
         /// When the probe began.
@@ -282,8 +284,8 @@ pub enum Fact {
     StartFailed(ContainerUuid, CommandFailure),
     /// A process was found that we had not started.
     Detected(ContainerUuid),
-    /// A process ended.
-    ProcessEnded(ContainerUuid),
+    /// A process ended, that long after it was started or found.
+    ProcessEnded(ContainerUuid, std::time::Duration),
     /// A dead process's lock is held by a helper.
     StaleRunLock(ContainerUuid),
     /// A kill begins.

@@ -1,5 +1,7 @@
 //! What a process list means: who lives, who has ended, who is new, what is stale.
 
+use std::time::Duration;
+
 use super::event::{DrainReason, Effect, Fact};
 use super::probe::Listing;
 use super::process::{Phase, Process};
@@ -61,10 +63,10 @@ impl Machine {
 
     /// The process is no more.
     pub(super) fn end_process(&mut self, uuid: ContainerUuid, now: Timestamp, effects: &mut Vec<Effect>) {
-        self.processes.remove(&uuid);
+        let lasted = self.processes.remove(&uuid).map_or(Duration::ZERO, |process| since(now, process.since));
         self.last_busy = now;
-        self.updated = now;
-        effects.push(Effect::Tell(Fact::ProcessEnded(uuid)));
+        self.updated = Some(now);
+        effects.push(Effect::Tell(Fact::ProcessEnded(uuid, lasted)));
         effects.push(Effect::Ended(uuid));
         if self.processes.is_empty() && self.state == State::Running {
             self.state = State::Idle;

@@ -24,7 +24,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use event::{
@@ -35,7 +35,7 @@ pub use process::{Kill, Phase, Process};
 pub use view::{ProcessView, Silence, View};
 
 use crate::id::{ContainerUuid, InstanceId, TypeName};
-use crate::instance::{IdleBehavior, Instance, InstanceType};
+use crate::instance::{IdleBehavior, Instance, InstanceType, Tags};
 use crate::policy::Policy;
 use crate::time::Timestamp;
 use probe::CommandFailure;
@@ -63,7 +63,7 @@ pub struct Machine {
     last_container: Option<ContainerUuid>,
     last_busy: Timestamp,
     /// The last change that makes older lists worthless.
-    updated: Timestamp,
+    updated: Option<Timestamp>,
     probing: Option<Timestamp>,
     last_probe_began: Option<Timestamp>,
     /// When the last successful probe began.
@@ -74,9 +74,14 @@ pub struct Machine {
     /// Quick probes after a record became final: how many were asked for, and since when.
     burst: u32,
     fruitless_starts: u32,
+    /// Starts that failed and were counted for it: their verdict is no second failure.
+    failed_starts: BTreeSet<ContainerUuid>,
     destroy_called: Option<Timestamp>,
     destroy_acknowledged: bool,
-    saving_tags: bool,
+    /// The tags that are being saved.
+    saving_tags: Option<Tags>,
+    /// Saving them failed: tried again then.
+    save_tags_at: Option<Timestamp>,
     held_unknown_told: Option<Timestamp>,
     shutdown_reason: Option<ShutdownReason>,
 }
@@ -105,7 +110,7 @@ impl Machine {
             stale: BTreeMap::new(),
             last_container: None,
             last_busy: now,
-            updated: now,
+            updated: None,
             probing: None,
             last_probe_began: None,
             last_success: None,
@@ -113,9 +118,11 @@ impl Machine {
             urgent: Some(now),
             burst: 0,
             fruitless_starts: 0,
+            failed_starts: BTreeSet::new(),
             destroy_called: None,
             destroy_acknowledged: false,
-            saving_tags: false,
+            saving_tags: None,
+            save_tags_at: None,
             held_unknown_told: None,
             shutdown_reason: None,
             instance,
@@ -149,13 +156,13 @@ impl Machine {
             Event::ProbeFinished { began, report } => self.finish_probe(began, report, now, effects),
             Event::StartFinished(uuid, outcome) => self.finish_start(uuid, outcome, now, effects),
             Event::KillFinished(uuid, outcome) => self.finish_kill(uuid, outcome, now, effects),
-            Event::StartJudged { fruitful, .. } => self.judge_start(fruitful, effects),
+            Event::StartJudged { uuid, fruitful } => self.judge_start(uuid, fruitful, now, effects),
             Event::BehaviorSet(behavior) => self.set_behavior(behavior, now, effects),
             Event::ShutdownRequested(reason) => return self.shut_down_on_request(reason, now, effects),
             Event::Updated(instance) => self.update(instance, now, effects),
             Event::Missing | Event::ConnectionBroke => self.probe_soon(now),
             Event::StillListed(_) | Event::DestroyFinished(_) => {}
-            Event::TagsSaved(saved) => self.tags_saved(saved),
+            Event::TagsSaved(saved) => self.tags_saved(saved, now, effects),
             Event::Tick => self.tick(now, effects),
         }
         Ok(())
@@ -169,13 +176,13 @@ impl Machine {
             Event::ProbeFinished { began, report } => self.finish_probe(began, report, now, effects),
             Event::StartFinished(uuid, outcome) => self.finish_start(uuid, outcome, now, effects),
             Event::KillFinished(uuid, outcome) => self.finish_kill(uuid, outcome, now, effects),
-            Event::StartJudged { fruitful, .. } => self.judge_start(fruitful, effects),
+            Event::StartJudged { uuid, fruitful } => self.judge_start(uuid, fruitful, now, effects),
             Event::BehaviorSet(behavior) => self.set_behavior(behavior, now, effects),
             Event::ShutdownRequested(reason) => return self.shut_down_on_request(reason, now, effects),
             Event::Updated(instance) => self.update(instance, now, effects),
             Event::Missing | Event::ConnectionBroke => self.probe_soon(now),
             Event::StillListed(_) | Event::DestroyFinished(_) => {}
-            Event::TagsSaved(saved) => self.tags_saved(saved),
+            Event::TagsSaved(saved) => self.tags_saved(saved, now, effects),
             Event::Tick => self.tick(now, effects),
         }
         Ok(())
@@ -194,13 +201,13 @@ impl Machine {
             Event::ProbeFinished { began, report } => self.finish_probe(began, report, now, effects),
             Event::StartFinished(uuid, outcome) => self.finish_start(uuid, outcome, now, effects),
             Event::KillFinished(uuid, outcome) => self.finish_kill(uuid, outcome, now, effects),
-            Event::StartJudged { fruitful, .. } => self.judge_start(fruitful, effects),
+            Event::StartJudged { uuid, fruitful } => self.judge_start(uuid, fruitful, now, effects),
             Event::BehaviorSet(behavior) => self.set_behavior(behavior, now, effects),
             Event::ShutdownRequested(reason) => return self.shut_down_on_request(reason, now, effects),
             Event::Updated(instance) => self.update(instance, now, effects),
             Event::Missing | Event::ConnectionBroke => self.probe_soon(now),
             Event::StillListed(_) | Event::DestroyFinished(_) => {}
-            Event::TagsSaved(saved) => self.tags_saved(saved),
+            Event::TagsSaved(saved) => self.tags_saved(saved, now, effects),
             Event::Tick => self.tick(now, effects),
         }
         Ok(())
@@ -222,14 +229,13 @@ impl Machine {
             | Event::Missing
             | Event::ConnectionBroke => self.probing = None,
             // The command may have started a process: it counts until the instance is gone.
-            Event::StartFinished(..) => {}
+            Event::StartFinished(..) | Event::TagsSaved(_) => {}
             Event::BehaviorSet(behavior) => self.behavior = behavior,
             // Already on its way: the wish is fulfilled.
             Event::ShutdownRequested(_) => {}
             Event::Updated(instance) => self.instance = instance,
             Event::StillListed(listed) => self.destroy_again_if_due(listed, now, effects),
             Event::DestroyFinished(acknowledged) => self.destroy_acknowledged |= acknowledged,
-            Event::TagsSaved(saved) => self.tags_saved(saved),
             Event::Tick => {}
         }
         Ok(())

@@ -1,7 +1,10 @@
 //! A crunch-run process on a worker, as far as we know.
 
 use super::event::KillReason;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, after};
+use std::time::Duration;
+
+const JUST_AFTER: Duration = Duration::from_millis(1);
 
 /// How a process came to be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +25,7 @@ pub enum Phase {
 pub struct Kill {
     /// Why.
     pub reason: KillReason,
-    /// When the first signal was, or is to be, sent.
+    /// When the first signal was sent; before, when it was asked for.
     pub since: Timestamp,
     /// When the next signal is due; `None` = one is in flight, or given up.
     pub next_signal: Option<Timestamp>,
@@ -44,6 +47,16 @@ pub struct Process {
 }
 
 impl Process {
+    /// When the next signal may be sent. None while its start command is, or may still be, under way.
+    pub(super) fn signal_due(&self) -> Option<Timestamp> {
+        let wanted = self.kill.as_ref()?.next_signal?;
+        match self.phase {
+            Phase::Starting => None,
+            Phase::Doubtful { until } => Some(wanted.max(after(until, JUST_AFTER))),
+            Phase::Alive => Some(wanted),
+        }
+    }
+
     /// Whether its kill was given up.
     pub fn is_given_up(&self) -> bool {
         self.kill.as_ref().is_some_and(|kill| kill.given_up)

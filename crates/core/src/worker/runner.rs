@@ -61,6 +61,11 @@ impl Commands {
         }
     }
 
+    /// The path of the deployed runner, and the MD5 of its content.
+    pub fn deployed(&self) -> Option<(String, &str)> {
+        self.deployed.as_ref().map(|(directory, binary)| (path_in(directory, binary), binary.md5.as_str()))
+    }
+
     /// Succeeds when the VM has booted.
     pub fn boot_probe(&self) -> Command {
         let text = self.policy.boot_probe_command.trim();

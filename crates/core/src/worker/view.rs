@@ -122,9 +122,6 @@ impl Machine {
         }
         let regular =
             self.last_probe_began.map_or(self.appeared, |began| after(began, self.policy.probe_interval));
-        match self.urgent {
-            Some(urgent) if urgent <= regular => Some((urgent, true)),
-            _ => Some((regular, false)),
-        }
+        Some(self.urgent.map_or((regular, false), |urgent| (urgent, true)))
     }
 }

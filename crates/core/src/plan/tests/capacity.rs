@@ -1,0 +1,303 @@
+//! Supervisors, the ceiling, quota, capacity, pauses.
+
+use super::*;
+use crate::instance::Market;
+use crate::ports::QuotaScope;
+
+const QUOTA: Gate = Gate::AtQuota(QuotaReason::Account);
+const PAUSED: Gate = Gate::Paused(PauseReason::RateLimit);
+
+fn none_at_all() -> Gate {
+    Gate::AtCapacity(at(160))
+}
+
+#[test]
+fn supervisors_take_their_share_and_block_nobody() {
+    let mut scene = Scene::new();
+    scene.limits.ceiling = 4;
+    scene.worker("w-1", "big", State::Idle);
+    for n in 1..=3 {
+        scene.add_supervisor(n, Locked);
+    }
+    scene.add(4, Queued, 1);
+    let expected = [start(1, "w-1"), start(2, "w-1"), unlock(3, UnlockReason::OverSupervisors), lock(4)];
+    assert_eq!(scene.actions(), expected);
+    assert_eq!(scene.reason(3), Some(WaitReason::OverSupervisors { max_supervisors: 2 }));
+    assert!(scene.text(3).contains("workflow queue at position 1"), "a counter of its own");
+}
+
+#[test]
+fn supervisors_that_run_count_first() {
+    let mut scene = Scene::new();
+    scene.limits.ceiling = 2;
+    scene.worker("w-1", "big", State::Idle);
+    scene.add_supervisor(5, Running);
+    scene.runs("w-1", 5);
+    scene.add_supervisor(1, Queued);
+    scene.add(2, Queued, 1);
+    assert_eq!(scene.actions(), [lock(2)]);
+}
+
+#[test]
+fn beyond_the_ceiling_nothing_is_touched() {
+    let mut scene = Scene::new();
+    scene.limits.ceiling = 3;
+    scene.policy = Arc::new(Policy { supervisor_fraction: 0.4, ..policy() });
+    scene.worker("w-1", "big", State::Idle);
+    scene.worker("w-2", "small", State::Idle);
+    scene.add(1, Running, 1);
+    scene.runs("w-1", 1);
+    scene.ended(99, 95, EndedWhy::Exited);
+    scene.add_supervisor(2, Locked);
+    scene.add(3, Locked, 1);
+    scene.add_supervisor(4, Locked);
+    scene.add(5, Queued, 1);
+    let actions: Vec<_> =
+        scene.actions().into_iter().filter(|it| !matches!(it, Action::Forget(..))).collect();
+    assert_eq!(actions, [start(2, "w-1")], "an ended process counts, nobody is unlocked, no room is made");
+    assert_eq!(scene.reason(3), Some(WaitReason::Ceiling { ceiling: 3 }));
+}
+
+#[test]
+fn over_quota_all_but_the_first_in_line_give_their_locks_back() {
+    for gate in [QUOTA, Gate::AtQuota(QuotaReason::MaxInstances)] {
+        let mut scene = Scene::new();
+        scene.gates(gate);
+        for n in 1..=3 {
+            scene.add(n, Locked, 1);
+        }
+        scene.add(4, Queued, 9);
+        let expected = [2, 3].map(|n| unlock(n, UnlockReason::OverQuota));
+        assert_eq!(scene.actions(), expected);
+        assert_eq!(scene.plan().facts.over_quota, 4);
+    }
+}
+
+#[test]
+fn at_quota_what_fits_existing_instances_still_starts() {
+    let mut scene = Scene::new();
+    scene.gates(QUOTA);
+    scene.worker("w-1", "small", State::Idle);
+    scene.add(1, Locked, 2);
+    scene.add(2, Queued, 1);
+    assert_eq!(scene.actions(), [start(1, "w-1")]);
+    assert_eq!(scene.reason(2), Some(WaitReason::AccountQuota));
+}
+
+#[test]
+fn nobody_overtakes_one_that_is_over_quota() {
+    let mut scene = Scene::new();
+    scene.gates(QUOTA);
+    scene.worker("w-1", "small", State::Booting);
+    scene.add_sized(1, Queued, 4, false).record.priority = 9;
+    scene.add(2, Queued, 1);
+    assert_eq!(scene.actions(), [shut_down("w-1")], "room is made for the one in front");
+}
+
+#[test]
+fn room_is_made_by_idle_and_booting_instances_without_work_and_by_no_others() {
+    let mut scene = Scene::new();
+    scene.gates(Gate::AtQuota(QuotaReason::MaxInstances));
+    for (name, state) in [
+        ("w-idle", State::Idle),
+        ("w-booting", State::Booting),
+        ("w-held", State::Idle),
+        ("w-unknown", State::Unknown),
+        ("w-used", State::Idle),
+        ("w-shutdown", State::Shutdown),
+        ("w-busy", State::Running),
+    ] {
+        scene.worker(name, "small", state);
+    }
+    scene.pool.workers[4] = {
+        let mut larger = Scene::new();
+        larger.worker("w-used", "big", State::Idle);
+        larger.pool.workers.remove(0)
+    };
+    scene.change("w-held", |view| view.behavior = IdleBehavior::Hold);
+    scene.add(9, Running, 1);
+    scene.runs("w-busy", 9);
+    scene.add_sized(1, Locked, 4, false).record.priority = 9;
+    scene.add_sized(2, Locked, 4, false);
+    let actions = scene.actions();
+    assert_eq!(actions, [start(1, "w-used"), shut_down("w-booting"), shut_down("w-idle")]);
+}
+
+#[test]
+fn only_quota_makes_room() {
+    for gate in [PAUSED, none_at_all()] {
+        let mut scene = Scene::new();
+        scene.gates(gate);
+        scene.worker("w-1", "small", State::Idle);
+        scene.add_sized(1, Locked, 4, false);
+        scene.add_sized(2, Queued, 4, false);
+        assert_eq!(scene.actions(), [], "{gate:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_had_is_skipped_and_later_ones_go_on() {
+    let mut scene = Scene::new();
+    scene.gate("big", none_at_all());
+    scene.add_sized(1, Locked, 4, false);
+    scene.add(2, Locked, 1);
+    assert_eq!(creates(&scene.actions()), [create_for("small", 2)]);
+    assert!(matches!(scene.reason(1), Some(WaitReason::AtCapacity { .. })));
+}
+
+#[test]
+fn the_next_type_is_taken_when_the_cheapest_cannot_be_had() {
+    for gate in [none_at_all(), PAUSED] {
+        let mut scene = Scene::new();
+        scene.gate("small", gate);
+        scene.add(1, Locked, 1);
+        assert_eq!(creates(&scene.actions()), [create_for("big", 1)]);
+    }
+}
+
+#[test]
+fn while_paused_locked_ones_wait_and_no_queued_one_is_locked_against_a_create() {
+    let mut scene = Scene::new();
+    scene.gates(PAUSED);
+    scene.worker("w-1", "small", State::Idle);
+    scene.add_sized(1, Locked, 4, false);
+    scene.add_sized(2, Queued, 4, false);
+    scene.add(3, Queued, 1);
+    assert_eq!(scene.actions(), [lock(3)], "what fits goes on");
+    assert!(scene.text(1).contains("Waiting for a big instance"));
+}
+
+#[test]
+fn a_spot_quota_stops_spot_and_nothing_else() {
+    let mut scene = Scene::new();
+    for name in ["small.spot", "big.spot"] {
+        scene.gate(name, QUOTA);
+    }
+    scene.worker("w-spot", "small.spot", State::Idle);
+    scene.worker("w-demand", "small", State::Idle);
+    scene.add_sized(1, Locked, 4, true);
+    scene.add_sized(2, Locked, 4, true);
+    scene.add_sized(3, Locked, 4, false);
+    let actions = scene.actions();
+    assert_eq!(actions[0], unlock(2, UnlockReason::OverQuota));
+    assert_eq!(creates(&actions), [create_for("big", 3)]);
+    assert_eq!(actions[2..], [shut_down("w-spot")]);
+}
+
+#[test]
+fn one_type_at_quota_does_not_make_another_over_quota_that_merely_lacks_capacity() {
+    let mut scene = Scene::new();
+    scene.gate("small", QUOTA);
+    scene.gate("big", none_at_all());
+    scene.add(1, Locked, 1);
+    scene.add_sized(2, Locked, 4, false);
+    assert_eq!(scene.actions(), []);
+    assert!(matches!(scene.reason(2), Some(WaitReason::AtCapacity { .. })));
+}
+
+#[test]
+fn no_more_is_locked_or_created_than_the_limits_leave() {
+    let near = |scene: &mut Scene, scope| {
+        scene.pool.near_quota_left.insert(scope, 1);
+    };
+    let mut scene = Scene::new();
+    for n in 1..=4 {
+        scene.add(n, if n < 3 { Locked } else { Queued }, 1);
+    }
+    let limited = |change: &dyn Fn(&mut Scene)| {
+        let mut scene = scene.clone();
+        change(&mut scene);
+        let actions = scene.actions();
+        (creates(&actions).len(), actions.iter().filter(|it| matches!(it, Action::Lock(_))).count())
+    };
+    assert_eq!(limited(&|_| {}), (2, 2));
+    assert_eq!(limited(&|scene| scene.pool.creates_left = Some(3)), (2, 1), "a lock uses a create up");
+    assert_eq!(limited(&|scene| scene.pool.creates_left = Some(1)), (1, 0));
+    assert_eq!(limited(&|scene| scene.pool.instances_left = Some(3)), (2, 1));
+    assert_eq!(limited(&|scene| near(scene, QuotaScope::All)), (1, 0));
+    assert_eq!(limited(&|scene| near(scene, QuotaScope::Market(Market::Spot))), (2, 2), "of another market");
+    let on_trial = |scene: &mut Scene| {
+        scene.gate("big", PAUSED);
+        scene.pool.on_trial.insert(typed(&scene.policy, "small").name.clone());
+    };
+    assert_eq!(limited(&on_trial), (1, 0), "one is tried");
+}
+
+#[test]
+fn max_instances_reached_within_a_round_ends_it() {
+    let mut scene = Scene::new();
+    scene.pool.instances_left = Some(1);
+    for n in 1..=3 {
+        scene.add(n, Locked, 1);
+    }
+    let actions = scene.actions();
+    assert_eq!(creates(&actions), [create_for("small", 1)]);
+    assert_eq!(actions[1..], [unlock(3, UnlockReason::OverQuota)]);
+    assert_eq!(scene.reason(2), Some(WaitReason::MaxInstances));
+}
+
+#[test]
+fn a_lock_that_would_use_the_attempts_up_is_kept() {
+    let mut scene = Scene::new();
+    scene.gates(QUOTA);
+    scene.add(1, Locked, 9);
+    scene.add(2, Locked, 1).attempts_nearly_used = true;
+    assert_eq!(scene.actions(), []);
+}
+
+/// Plans at quota with nothing running, refuses what is created, and says what that was.
+fn rounds_of_refusals(scene: &mut Scene, rounds: i64) -> Vec<String> {
+    let mut tried = Vec::new();
+    for round in 0..rounds {
+        scene.pool.near_quota_left = [(QuotaScope::All, 1)].into();
+        for (name, _) in creates(&scene.actions()) {
+            let refused = typed(&scene.policy, &name).name.clone();
+            scene.pool.refused_types.insert(refused, at(1000 + round));
+            tried.push(name);
+        }
+    }
+    tried
+}
+
+#[test]
+fn with_nothing_running_retries_go_round_so_that_one_blocks_nobody() {
+    let mut scene = Scene::new();
+    scene.add_sized(1, Locked, 4, false);
+    scene.add_sized(2, Locked, 4, true);
+    assert_eq!(rounds_of_refusals(&mut scene, 5), ["big", "big.spot", "big", "big.spot", "big"]);
+    assert_eq!(scene.reason(1), Some(WaitReason::AccountQuota));
+}
+
+#[test]
+fn a_container_with_several_types_tries_them_in_turn() {
+    let mut scene = Scene::new();
+    scene.add(1, Locked, 1);
+    assert_eq!(rounds_of_refusals(&mut scene, 3), ["small", "big", "small"]);
+}
+
+#[test]
+fn with_spot_instances_refused_and_on_demand_ones_running_spot_retries_go_round_too() {
+    let mut scene = Scene::new();
+    scene.worker("w-1", "small", State::Running);
+    scene.add(9, Running, 1);
+    scene.runs("w-1", 9);
+    scene.add_sized(1, Locked, 4, true);
+    scene.policy = Arc::new(policy());
+    let spot = |scene: &mut Scene| {
+        scene.pool.near_quota_left = [(QuotaScope::Market(Market::Spot), 1)].into();
+        creates(&scene.actions())
+    };
+    assert_eq!(spot(&mut scene), [create_for("big.spot", 1)]);
+    scene.pool.refused_types.insert(typed(&scene.policy, "big.spot").name.clone(), at(95));
+    scene.add_sized(2, Locked, 1, true);
+    assert_eq!(spot(&mut scene), [create_for("small.spot", 2)]);
+}
+
+#[test]
+fn one_that_nobody_can_serve_now_does_not_hold_the_turn() {
+    let mut scene = Scene::new();
+    scene.add_sized(1, Locked, 4, false);
+    scene.add_sized(2, Locked, 4, true).unreadable = Some("sick".to_owned());
+    scene.pool.refused_types.insert(typed(&scene.policy, "big").name.clone(), at(95));
+    assert_eq!(creates(&scene.actions()), [create_for("big", 1)]);
+}

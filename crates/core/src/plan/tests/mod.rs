@@ -1,0 +1,183 @@
+//! Planning rounds over snapshots built by hand. Each plan made here is checked against the invariants.
+
+mod capacity;
+mod line;
+mod placement;
+mod properties;
+mod reconciling;
+mod starting;
+
+use super::*;
+use crate::container::MountNeeds;
+use crate::fixtures::{at, id, instance, me, policy, record, typed, uuid};
+use crate::instance::IdleBehavior;
+use crate::invariants::check_plan;
+use crate::pool::{CreateId, EndedWhy, Gate, PauseReason, PendingCreate, QuotaReason, WorkerSnapshot};
+use crate::secret::Secret;
+use crate::worker::{Machine, ProcessView};
+use ContainerState::{Cancelled, Complete, Locked, Queued, Running};
+
+/// A moment long after the start: polled and listed more than once, all gates open, no ceiling.
+#[derive(Debug, Clone)]
+struct Scene {
+    policy: Arc<Policy>,
+    limits: Limits,
+    entries: BTreeMap<ContainerUuid, Entry>,
+    queue: QueueSnapshot,
+    pool: PoolSnapshot,
+    now: Timestamp,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::with(policy())
+    }
+
+    fn with(policy: Policy) -> Self {
+        let gates = policy.catalog.types().iter().map(|it| (it.name.clone(), Gate::Open)).collect();
+        let queue = QueueSnapshot {
+            me: Some(me()),
+            first_poll_began: Some(at(0)),
+            polled_at: Some(at(90)),
+            ..Default::default()
+        };
+        let pool = PoolSnapshot {
+            gates,
+            first_listing: Some(at(1)),
+            listings: vec![at(20), at(80)],
+            runner_readable: true,
+            ..Default::default()
+        };
+        Self {
+            policy: Arc::new(policy),
+            limits: Limits::default(),
+            entries: BTreeMap::new(),
+            queue,
+            pool,
+            now: at(100),
+        }
+    }
+
+    /// One VCPU, 1 GiB: fits `small` and `big`. First seen in the order of its number.
+    fn add(&mut self, n: u64, state: ContainerState, priority: i64) -> &mut Entry {
+        let entry =
+            Entry::sized(record(n, state, priority), MountNeeds::default(), &self.policy, at(n as i64));
+        self.entries.insert(uuid(n), entry);
+        self.entries.get_mut(&uuid(n)).unwrap()
+    }
+
+    /// The same, of another size or market.
+    fn add_sized(&mut self, n: u64, state: ContainerState, vcpus: u64, preemptible: bool) -> &mut Entry {
+        let mut record = record(n, state, 1);
+        record.runtime_constraints.vcpus = vcpus;
+        record.scheduling.preemptible = preemptible;
+        let entry = Entry::sized(record, MountNeeds::default(), &self.policy, at(n as i64));
+        self.entries.insert(uuid(n), entry);
+        self.entries.get_mut(&uuid(n)).unwrap()
+    }
+
+    fn add_supervisor(&mut self, n: u64, state: ContainerState) {
+        self.add(n, state, 1).record.scheduling.supervisor = true;
+    }
+
+    fn worker(&mut self, name: &str, type_name: &str, state: State) {
+        let shown = instance(name, &typed(&self.policy, type_name), name);
+        let (machine, _) = Machine::new(shown.clone(), true, Arc::clone(&self.policy), at(0));
+        let view = crate::worker::View { state, ..machine.view() };
+        self.pool.workers.push(WorkerSnapshot {
+            view: Arc::new(view),
+            sent: vec![],
+            missing: false,
+            instance: shown,
+        });
+    }
+
+    fn change(&mut self, name: &str, change: impl FnOnce(&mut crate::worker::View)) {
+        let worker = self.pool.workers.iter_mut().find(|it| it.view.id == id(name)).unwrap();
+        change(Arc::make_mut(&mut worker.view));
+    }
+
+    /// A process of that container on that worker, which becomes running.
+    fn runs(&mut self, name: &str, n: u64) {
+        self.change(name, |view| {
+            let process = ProcessView { uuid: uuid(n), unconfirmed: false, killing: false, given_up: false };
+            view.processes.push(process);
+            view.processes.sort_by_key(|it| it.uuid);
+            if view.state == State::Idle {
+                view.state = State::Running;
+            }
+        });
+    }
+
+    fn ended(&mut self, n: u64, second: i64, why: EndedWhy) {
+        let process = EndedProcess { uuid: uuid(n), at: at(second), instance: id("w-gone"), why };
+        self.pool.ended.insert(uuid(n), process);
+    }
+
+    fn pending(&mut self, n: u64, type_name: &str) {
+        let create = PendingCreate {
+            instance_type: typed(&self.policy, type_name),
+            secret: Secret::new("s"),
+            since: at(50),
+            doubtful: None,
+        };
+        self.pool.pending.push((CreateId(n), create));
+    }
+
+    fn gate(&mut self, type_name: &str, gate: Gate) {
+        self.pool.gates.insert(typed(&self.policy, type_name).name.clone(), gate);
+    }
+
+    fn gates(&mut self, gate: Gate) {
+        self.pool.gates.values_mut().for_each(|it| *it = gate);
+    }
+
+    fn plan(&self) -> Plan {
+        let mut queue = self.queue.clone();
+        queue.entries = self.entries.values().cloned().map(Arc::new).collect();
+        let plan = plan(&queue, &self.pool, &self.limits, &self.policy, self.now);
+        check_plan(&queue, &self.pool, &self.limits, &self.policy, &plan).unwrap();
+        plan
+    }
+
+    fn actions(&self) -> Vec<Action> {
+        self.plan().actions
+    }
+
+    fn reason(&self, n: u64) -> Option<WaitReason> {
+        self.plan().waiting.get(&uuid(n)).map(|waiting| waiting.reason.clone())
+    }
+
+    fn text(&self, n: u64) -> String {
+        self.plan().waiting.get(&uuid(n)).map(Waiting::text).unwrap_or_default()
+    }
+}
+
+fn start(n: u64, name: &str) -> Action {
+    Action::Start(uuid(n), id(name))
+}
+
+fn lock(n: u64) -> Action {
+    Action::Lock(uuid(n))
+}
+
+fn unlock(n: u64, reason: UnlockReason) -> Action {
+    Action::Unlock(uuid(n), reason)
+}
+
+fn shut_down(name: &str) -> Action {
+    Action::ShutDown(id(name), ShutdownReason::OverQuota)
+}
+
+/// The types that are created, and for whom.
+fn creates(actions: &[Action]) -> Vec<(String, ContainerUuid)> {
+    let create = |action: &Action| match action {
+        Action::Create(it, uuid) => Some((it.name.to_string(), *uuid)),
+        _ => None,
+    };
+    actions.iter().filter_map(create).collect()
+}
+
+fn create_for(type_name: &str, n: u64) -> (String, ContainerUuid) {
+    (type_name.to_owned(), uuid(n))
+}

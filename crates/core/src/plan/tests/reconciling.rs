@@ -1,0 +1,176 @@
+//! Containers that have, or had, a process: a test for each row of the table.
+
+use super::*;
+use crate::queue::LookOutcome;
+use crate::worker::KillReason;
+
+/// What is to be done about container 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Process {
+    None,
+    Alive,
+    /// Ended before, or after, the last poll began.
+    EndedBefore,
+    EndedAfter,
+}
+
+fn reconcile(state: ContainerState, priority: i64, process: Process) -> Vec<Action> {
+    let mut scene = Scene::new();
+    scene.gates(Gate::Paused(PauseReason::RateLimit));
+    scene.add(1, state, priority);
+    match process {
+        Process::None => {}
+        Process::Alive => {
+            scene.worker("w-1", "small", State::Idle);
+            scene.runs("w-1", 1);
+        }
+        Process::EndedBefore => scene.ended(1, 89, EndedWhy::Exited),
+        Process::EndedAfter => scene.ended(1, 90, EndedWhy::Exited),
+    }
+    scene.actions()
+}
+
+#[test]
+fn every_row_of_the_table() {
+    use Process::{Alive, EndedAfter, EndedBefore, None};
+    let standing = |state| record(1, state, 1).standing();
+    let cancel = |reason| vec![Action::Cancel(uuid(1), reason, standing(Running))];
+    let kill = |reason| vec![Action::Kill(uuid(1), reason)];
+    let forget = |fruitful| vec![Action::Forget(uuid(1), fruitful)];
+    let dropped = || vec![Action::Drop(uuid(1))];
+    let cases = [
+        (Running, 1, None, cancel(CancelReason::NotOnAnyWorker)),
+        (Running, 1, EndedBefore, cancel(CancelReason::ProcessExited)),
+        (Running, 1, EndedAfter, vec![]),
+        (Running, 1, Alive, vec![]),
+        (Running, 0, Alive, kill(KillReason::PriorityZero)),
+        (Locked, 0, Alive, kill(KillReason::PriorityZero)),
+        (Locked, 1, Alive, vec![]),
+        (Complete, 1, Alive, kill(KillReason::Final(Complete))),
+        (Cancelled, 0, Alive, kill(KillReason::Final(Cancelled))),
+        (Complete, 1, EndedAfter, forget(true)),
+        (Cancelled, 0, EndedBefore, forget(true)),
+        (Complete, 1, None, dropped()),
+        (Cancelled, 0, None, dropped()),
+        (Queued, 1, Alive, kill(KillReason::Requeued)),
+        (Queued, 0, Alive, kill(KillReason::Requeued)),
+        (Queued, 1, EndedAfter, forget(false)),
+        (Queued, 0, None, dropped()),
+        (Queued, 1, None, vec![]),
+        (Locked, 1, EndedBefore, vec![unlock(1, UnlockReason::ProcessEnded)]),
+        (Locked, 1, EndedAfter, vec![]),
+        (Locked, 0, EndedBefore, vec![unlock(1, UnlockReason::ProcessEnded)]),
+        (Locked, 0, None, vec![unlock(1, UnlockReason::PriorityZero)]),
+        (Locked, 1, None, vec![]),
+    ];
+    for (state, priority, process, expected) in cases {
+        assert_eq!(reconcile(state, priority, process), expected, "{state} {priority} {process:?}");
+    }
+}
+
+#[test]
+fn a_container_whose_instance_vanished_is_placed_again_without_an_unlock() {
+    let mut scene = Scene::new();
+    scene.add(1, Locked, 1);
+    scene.ended(1, 89, EndedWhy::InstanceGone);
+    assert_eq!(scene.actions(), [Action::Forget(uuid(1), true)]);
+    scene.ended(1, 90, EndedWhy::InstanceGone);
+    assert_eq!(scene.actions(), [], "a later poll must say that it is still Locked");
+    scene.add(1, Running, 1);
+    scene.ended(1, 89, EndedWhy::InstanceGone);
+    assert!(matches!(scene.actions()[..], [Action::Cancel(_, CancelReason::ProcessExited, _)]));
+}
+
+#[test]
+fn absence_from_all_workers_needs_two_listings_after_the_first_poll_and_a_later_poll() {
+    let nowhere = |change: fn(&mut Scene)| {
+        let mut scene = Scene::new();
+        scene.add(1, Running, 1);
+        change(&mut scene);
+        !scene.actions().is_empty()
+    };
+    assert!(nowhere(|_| {}));
+    assert!(!nowhere(|scene| scene.pool.listings = vec![at(80)]));
+    assert!(!nowhere(|scene| scene.pool.listings = vec![at(0), at(80)]), "that began with the first poll");
+    assert!(!nowhere(|scene| scene.queue.polled_at = Some(at(15))), "the picture is older than the lists");
+    assert!(!nowhere(|scene| scene.worker("w-1", "small", State::Unknown)), "it may be there");
+}
+
+#[test]
+fn a_process_on_a_worker_in_shutdown_counts_and_is_not_signalled() {
+    for state in [Running, Locked, Queued, Complete] {
+        let mut scene = Scene::new();
+        scene.add(1, state, 1);
+        scene.worker("w-1", "small", State::Shutdown);
+        scene.runs("w-1", 1);
+        assert_eq!(scene.actions(), [], "{state}");
+    }
+}
+
+#[test]
+fn a_kill_under_way_is_not_asked_for_again() {
+    let mut scene = Scene::new();
+    scene.add(1, Cancelled, 0);
+    scene.worker("w-1", "small", State::Idle);
+    scene.runs("w-1", 1);
+    scene.change("w-1", |view| view.processes[0].killing = true);
+    assert_eq!(scene.actions(), []);
+}
+
+#[test]
+fn while_a_container_is_being_changed_or_cannot_be_read_its_process_is_left_alone() {
+    for change in [
+        |entry: &mut Entry| entry.uncertain = true,
+        |entry: &mut Entry| entry.unreadable = Some(String::new()),
+    ] {
+        let mut scene = Scene::new();
+        change(scene.add(1, Cancelled, 0));
+        change(scene.add(2, Running, 1));
+        scene.worker("w-1", "small", State::Idle);
+        scene.runs("w-1", 1);
+        assert_eq!(scene.actions(), []);
+    }
+}
+
+#[test]
+fn a_container_without_a_suitable_type_is_cancelled_unless_it_runs() {
+    let too_large = |state| {
+        let mut scene = Scene::new();
+        scene.worker("w-1", "small", State::Idle);
+        scene.add_sized(1, state, 99, false);
+        if state == Running {
+            scene.runs("w-1", 1);
+        }
+        scene.actions()
+    };
+    for state in [Queued, Locked] {
+        let actions = too_large(state);
+        assert!(
+            matches!(&actions[..], [Action::Cancel(_, CancelReason::NoSuitableType(text), _)] if text.contains("99 VCPUs")),
+            "{actions:?}"
+        );
+    }
+    assert_eq!(too_large(Running), []);
+}
+
+#[test]
+fn a_process_of_an_unknown_container_is_looked_up_before_anything_is_done_to_it() {
+    let mut scene = Scene::new();
+    scene.worker("w-1", "small", State::Idle);
+    scene.runs("w-1", 7);
+    assert_eq!(scene.actions(), [Action::Look(uuid(7))]);
+    scene.queue.looked.insert(uuid(7), LookOutcome::Foreign);
+    assert_eq!(scene.actions(), [], "another dispatcher's");
+    scene.queue.looked.insert(uuid(7), LookOutcome::Absent);
+    assert_eq!(scene.actions(), [Action::Kill(uuid(7), KillReason::NotInQueue)]);
+    scene.queue.looked.clear();
+    scene.queue.unreadable.insert(uuid(7), "priority".to_owned());
+    assert_eq!(scene.actions(), [], "its record cannot be decoded");
+}
+
+#[test]
+fn an_ended_process_of_an_unknown_container_is_forgotten() {
+    let mut scene = Scene::new();
+    scene.ended(7, 95, EndedWhy::Exited);
+    assert_eq!(scene.actions(), [Action::Forget(uuid(7), true)]);
+}

@@ -1,0 +1,248 @@
+//! Holds: scope, end, and who is woken.
+
+use super::*;
+use crate::instance::Market;
+
+const QUOTA: CloudErrorKind = CloudErrorKind::Quota(QuotaScope::All);
+
+fn spot_quota() -> CloudErrorKind {
+    CloudErrorKind::Quota(QuotaScope::Market(Market::Spot))
+}
+
+fn gates(story: &Story, second: i64) -> Vec<(&'static str, Gate)> {
+    ["small", "big", "small.spot", "big.spot"]
+        .into_iter()
+        .map(|name| (name, story.gate(name, second)))
+        .collect()
+}
+
+fn open(story: &Story, second: i64) -> Vec<&'static str> {
+    gates(story, second).into_iter().filter(|(_, gate)| *gate == Gate::Open).map(|(name, _)| name).collect()
+}
+
+#[test]
+fn a_quota_holds_until_fewer_instances_exist() {
+    let mut story = Story::new();
+    for name in ["i-1", "i-2"] {
+        story.created(name, "small", 0);
+    }
+    story.refused("big", QUOTA, 10);
+    assert!(story.told.iter().any(|it| matches!(it, Fact::QuotaHold { instances: 2, .. })));
+    assert_eq!(story.gate("small.spot", 11), Gate::AtQuota(QuotaReason::Account));
+    assert!(story.snapshot(11).at_quota());
+    story.show(
+        12,
+        View {
+            state: State::Shutdown,
+            destroy_acknowledged: true,
+            destroy_called: Some(at(12)),
+            ..story.view("i-1")
+        },
+    );
+    story.listing(20, &["i-1"]);
+    assert_eq!(open(&story, 21).len(), 4);
+}
+
+#[test]
+fn one_create_is_tried_after_five_minutes_and_then_after_twice_as_long_up_to_half_an_hour() {
+    let mut story = Story::new();
+    story.created("i-1", "small", 0);
+    story.refused("small", QUOTA, 0);
+    let (mut second, mut waits) = (0, Vec::new());
+    for _ in 0..5 {
+        let retry = story.pool.holds.next_end(at(second)).expect("the scheduler is woken");
+        let wait = since(retry, at(second)).as_secs() as i64;
+        assert_ne!(story.gate("small", second + wait - 1), Gate::Open);
+        second += wait;
+        waits.push(wait);
+        let create = story.create("small", "again", second).unwrap();
+        assert_eq!(story.gate("big", second), Gate::AtQuota(QuotaReason::Account), "one at a time");
+        story.fails(create, QUOTA, second);
+    }
+    assert_eq!(waits, [300, 600, 1200, 1800, 1800]);
+}
+
+#[test]
+fn creates_that_were_in_flight_together_do_not_double_the_wait() {
+    let mut story = Story::new();
+    story.created("i-1", "small", 0);
+    let creates: Vec<_> = (0..4).map(|n| story.create("small", &format!("s{n}"), 1).unwrap()).collect();
+    for create in creates {
+        story.fails(create, QUOTA, 2);
+    }
+    assert_eq!(story.pool.holds.next_end(at(2)), Some(at(302)));
+    assert!(story.told.iter().any(|it| matches!(it, Fact::QuotaHold { instances: 1, .. })));
+}
+
+#[test]
+fn a_retry_that_succeeds_ends_the_hold_and_an_older_create_does_not() {
+    let mut story = Story::new();
+    story.created("i-1", "small", 0);
+    let older = story.create("small", "older", 1).unwrap();
+    story.refused("small", QUOTA, 2);
+    story.answered(older, "i-2", "small", "older", 3);
+    assert_eq!(story.gate("small", 4), Gate::AtQuota(QuotaReason::Account));
+    let retry = story.create("small", "retry", 302).unwrap();
+    story.answered(retry, "i-3", "small", "retry", 303);
+    assert_ne!(story.gate("small", 304), Gate::AtQuota(QuotaReason::Account));
+}
+
+#[test]
+fn a_retry_that_fails_of_something_else_is_not_the_last() {
+    let mut story = Story::new();
+    story.created("i-1", "small", 0);
+    story.refused("small", QUOTA, 0);
+    let retry = story.create("small", "retry", 300).unwrap();
+    story.fails(retry, CloudErrorKind::Capacity(CapacityScope::Offering), 300);
+    assert_eq!(open(&story, 301), Vec::<&str>::new());
+    assert_eq!(open(&story, 361), ["small", "big", "small.spot", "big.spot"]);
+}
+
+#[test]
+fn with_nothing_running_a_retry_comes_every_minute_and_one_at_a_time() {
+    let mut story = Story::new();
+    for round in 0..3 {
+        story.refused("small", QUOTA, 60 * round);
+        assert_eq!(open(&story, 60 * round + 59), Vec::<&str>::new());
+        assert_eq!(story.pool.wakes_at(at(60 * round)), Some(at(60 * round + 60)));
+        story.pool.tick(at(60 * round + 60));
+        let left = story.snapshot(60 * round + 60).near_quota_left;
+        assert_eq!(left, [(QuotaScope::All, 1)].into());
+    }
+    assert_eq!(story.snapshot(200).refused_types.keys().collect::<Vec<_>>(), [&story.typed("small").name]);
+}
+
+#[test]
+fn a_spot_quota_does_not_stop_on_demand_creates() {
+    let mut story = Story::new();
+    for (name, it) in [("i-1", "small"), ("i-2", "small"), ("i-3", "small.spot")] {
+        story.created(name, it, 0);
+    }
+    story.refused("small.spot", spot_quota(), 1);
+    assert!(story.told.iter().any(|it| matches!(it, Fact::QuotaHold { instances: 1, .. })));
+    for n in 0..5 {
+        assert_eq!(open(&story, 2), ["small", "big"]);
+        story.created(&format!("i-1{n}"), "small", 2);
+    }
+    assert!(!story.snapshot(2).at_quota());
+}
+
+#[test]
+fn after_a_quota_creates_go_one_beyond_it_until_more_are_seen_running() {
+    let mut story = Story::new();
+    for name in ["i-1", "i-2"] {
+        story.created(name, "small", 0);
+        story.in_service(name, 1);
+    }
+    story.refused("small", QUOTA, 2);
+    let retry = story.create("small", "i-3", 302).unwrap();
+    story.answered(retry, "i-3", "small", "i-3", 303);
+    assert_eq!(story.gate("small", 304), Gate::Paused(PauseReason::NearQuota));
+    assert_eq!(story.snapshot(304).near_quota_left, [(QuotaScope::All, 0)].into());
+    story.in_service("i-3", 400);
+    story.listing(401, &[]);
+    assert_eq!(story.gate("small", 402), Gate::Open);
+    assert!(story.snapshot(402).near_quota_left.is_empty());
+}
+
+#[test]
+fn a_lack_of_capacity_holds_its_scope_for_a_minute() {
+    let cases = [
+        (CapacityScope::Offering, vec!["small", "small.spot", "big.spot"]),
+        (CapacityScope::QuotaGroup, vec!["small.spot", "big.spot"]),
+        (CapacityScope::All, vec![]),
+    ];
+    for (scope, still_open) in cases {
+        let mut story = Story::new();
+        story.refused("big", CloudErrorKind::Capacity(scope), 0);
+        assert_eq!(open(&story, 59), still_open, "{scope:?}");
+        assert_eq!(story.gate("big", 59), Gate::AtCapacity(at(60)));
+        assert_eq!(story.pool.wakes_at(at(0)), Some(at(60)), "the scheduler is woken");
+        assert_eq!(open(&story, 60).len(), 4);
+    }
+}
+
+#[test]
+fn entries_of_one_offering_share_its_hold() {
+    let mut policy = policy();
+    let mut twin = crate::fixtures::instance_type("twin", 4, 4.1, false);
+    twin.provider_type = typed(&policy, "big").provider_type.clone();
+    let types =
+        policy.catalog.types().iter().map(|it| InstanceType::clone(it)).chain([twin]).collect::<Vec<_>>();
+    policy.catalog = crate::instance::Catalog::new(types);
+    let mut story = Story::with(policy);
+    story.refused("big", CloudErrorKind::Capacity(CapacityScope::Offering), 0);
+    assert_eq!(story.gate("twin", 1), Gate::AtCapacity(at(60)));
+}
+
+#[test]
+fn a_rate_limit_pauses_all_creates_until_it_ends() {
+    let mut story = Story::new();
+    story.refused("big", CloudErrorKind::RateLimited { until: at(30) }, 0);
+    assert_eq!(story.gate("small.spot", 29), Gate::Paused(PauseReason::RateLimit));
+    assert_eq!(story.pool.wakes_at(at(0)), Some(at(30)));
+    assert_eq!(open(&story, 30).len(), 4);
+}
+
+#[test]
+fn an_error_that_says_nothing_pauses_longer_each_time_up_to_a_minute() {
+    let mut story = Story::new();
+    let mut second = 0;
+    for wait in [5, 10, 20, 40, 60, 60] {
+        story.refused("big", CloudErrorKind::Other, second);
+        assert_eq!(story.gate("small", second + wait - 1), Gate::Paused(PauseReason::CreateFailed));
+        second += wait;
+        assert_eq!(story.gate("small", second), Gate::Open);
+    }
+}
+
+fn boots_fail(story: &mut Story, times: i64) {
+    for n in 0..times {
+        story.created(&format!("bad-{n}"), "small", 0);
+        let effects = story.pool.booted(&id(&format!("bad-{n}")), false, at(n));
+        story.hear(effects);
+        story.show(n, View { state: State::Shutdown, ..story.view(&format!("bad-{n}")) });
+    }
+}
+
+#[test]
+fn three_boot_failures_ration_the_creates_of_an_offering() {
+    let mut story = Story::new();
+    boots_fail(&mut story, 2);
+    assert_eq!(story.gate("small", 2), Gate::Open);
+    boots_fail(&mut story, 1);
+    assert!(story.told.iter().any(|it| matches!(it, Fact::BootsFail { failures: 3, .. })));
+    assert_eq!(story.gate("small", 5), Gate::Paused(PauseReason::BootsFail));
+    assert_eq!(open(&story, 5), ["big", "small.spot", "big.spot"]);
+    assert!(story.pool.wakes_at(at(5)).is_some(), "the scheduler is woken");
+}
+
+#[test]
+fn a_bad_image_is_tried_by_one_at_a_time_less_and_less_often_up_to_half_an_hour() {
+    let mut story = Story::new();
+    boots_fail(&mut story, 3);
+    let (mut second, mut waits) = (2, Vec::new());
+    for n in 0..7 {
+        let end = story.pool.holds.next_end(at(second)).unwrap();
+        let wait = since(end, at(second)).as_secs() as i64;
+        assert_eq!(story.gate("small", second + wait - 1), Gate::Paused(PauseReason::BootsFail));
+        waits.push(wait);
+        second += wait;
+        let name = format!("try-{n}");
+        story.created(&name, "small", second);
+        assert_eq!(story.gate("small", second + 7200), Gate::Paused(PauseReason::BootsFail), "one at a time");
+        story.show(second, View { state: State::Shutdown, ..story.view(&name) });
+        story.pool.booted(&id(&name), false, at(second));
+    }
+    assert_eq!(waits, [60, 120, 240, 480, 960, 1800, 1800]);
+}
+
+#[test]
+fn one_success_ends_the_rationing() {
+    let mut story = Story::new();
+    boots_fail(&mut story, 3);
+    assert!(story.snapshot(3).on_trial.contains(&story.typed("small").name));
+    story.created("good", "small", 100);
+    story.pool.booted(&id("good"), true, at(101));
+    assert_eq!(story.gate("small", 102), Gate::Open);
+}

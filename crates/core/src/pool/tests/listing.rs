@@ -1,0 +1,137 @@
+//! Listings: missing, gone, still there.
+
+use super::*;
+
+/// A worker in service, listed, last heard of at second 100.
+fn known() -> Story {
+    let mut story = Story::new();
+    story.listed("i-1", "small", "s1", 0);
+    story.in_service("i-1", 100);
+    story
+}
+
+fn probes_and_looks_again(effects: &[Effect], by: i64) -> bool {
+    effects.iter().any(|it| matches!(it, Effect::Command(_, _, Event::Missing)))
+        && effects.contains(&Effect::SyncBy(at(by)))
+}
+
+#[test]
+fn an_instance_that_two_listings_lack_without_a_sign_of_life_between_them_is_gone() {
+    let mut story = known();
+    let first = story.listing(200, &["i-1"]).remove(0);
+    assert_eq!(first.0, GoneReply::Suspected);
+    assert!(probes_and_looks_again(&first.1, 216), "{:?}", first.1);
+    let snapshot = story.snapshot(201);
+    assert!(!snapshot.workers[0].is_placeable(), "nothing is placed on what is missing");
+    let second = story.listing(216, &["i-1"]).remove(0);
+    assert_eq!(second.0, GoneReply::Confirmed);
+    assert!(second.1.contains(&Effect::Stop(id("i-1"))));
+    assert!(story.snapshot(217).workers.is_empty());
+}
+
+#[test]
+fn a_listing_that_began_before_our_last_news_proves_nothing() {
+    let mut story = known();
+    let (reply, effects) = story.listing(99, &["i-1"]).remove(0);
+    assert_eq!((reply, effects), (GoneReply::Suspected, vec![]));
+    assert!(story.snapshot(100).workers[0].is_placeable());
+}
+
+#[test]
+fn a_probe_that_succeeds_in_between_is_a_sign_of_life() {
+    let mut story = known();
+    story.listing(200, &["i-1"]);
+    story.in_service("i-1", 205);
+    assert!(story.snapshot(206).workers[0].is_placeable());
+    assert_eq!(story.listing(216, &["i-1"])[0].0, GoneReply::Suspected);
+    assert_eq!(story.listing(232, &["i-1"])[0].0, GoneReply::Confirmed);
+}
+
+#[test]
+fn a_listing_that_shows_it_again_clears_it() {
+    let mut story = known();
+    story.listing(200, &["i-1"]);
+    story.listing(216, &[]);
+    assert!(story.snapshot(217).workers[0].is_placeable());
+    assert_eq!(story.listing(232, &["i-1"])[0].0, GoneReply::Suspected);
+}
+
+#[test]
+fn a_start_is_refused_while_it_is_missing() {
+    let mut story = known();
+    story.listing(200, &["i-1"]);
+    assert_eq!(story.pool.start(uuid(1), &id("i-1")), Err(Refusal::NotPlaceable));
+}
+
+#[test]
+fn an_acknowledged_destroy_needs_one_listing_that_began_after_it() {
+    for (acknowledged, began, expected) in [
+        (true, 111, GoneReply::Confirmed),
+        (true, 110, GoneReply::Suspected),
+        (false, 111, GoneReply::Suspected),
+    ] {
+        let mut story = known();
+        let view = View {
+            state: State::Shutdown,
+            destroy_called: Some(at(110)),
+            destroy_acknowledged: acknowledged,
+            ..story.view("i-1")
+        };
+        story.show(110, view);
+        assert_eq!(story.listing(began, &["i-1"])[0].0, expected, "{acknowledged} {began}");
+    }
+}
+
+#[test]
+fn a_listing_may_lag_a_minute_behind_a_create() {
+    let mut story = Story::new();
+    story.created("i-1", "small", 0);
+    for began in [10, 30, 60] {
+        assert_eq!(story.listing(began, &["i-1"])[0], (GoneReply::Suspected, vec![]));
+    }
+    assert!(probes_and_looks_again(&story.listing(61, &["i-1"])[0].1, 77));
+    assert_eq!(story.listing(77, &["i-1"])[0].0, GoneReply::Confirmed);
+}
+
+#[test]
+fn what_is_shut_down_and_still_listed_is_told_so() {
+    let mut story = known();
+    story.show(110, View { state: State::Shutdown, ..story.view("i-1") });
+    let effects = story.pool.listing_finished(at(120));
+    assert!(
+        matches!(&effects[..], [Effect::Tell(Fact::FirstListing(1)), Effect::Command(_, _, Event::StillListed(began))] if *began == at(120))
+    );
+    story.pool.gone(&id("i-1"), at(130), at(131));
+    assert!(story.pool.listing_finished(at(130)).is_empty(), "this one lacked it");
+}
+
+#[test]
+fn its_processes_end_with_it() {
+    let mut story = known();
+    story.show(110, View { state: State::Running, processes: vec![process(1)], ..story.view("i-1") });
+    story.pool.start(uuid(2), &id("i-1")).unwrap();
+    story.listing(200, &["i-1"]);
+    story.listing(216, &["i-1"]);
+    let ended = story.snapshot(218).ended;
+    assert_eq!(ended.keys().copied().collect::<Vec<_>>(), [uuid(1), uuid(2)]);
+    assert!(ended.values().all(|it| it.why == EndedWhy::InstanceGone && it.at == at(217)));
+    assert_eq!(story.pool.kill(uuid(1), &KillReason::NotInQueue), Err(Refusal::NoSuchProcess));
+}
+
+#[test]
+fn an_instance_that_nobody_knows_is_confirmed_as_gone_and_a_changed_one_appears() {
+    let mut story = Story::new();
+    assert_eq!(story.listing(0, &["i-9"])[0], (GoneReply::Confirmed, vec![]));
+    let effects = story.pool.changed(instance("i-9", &story.typed("small"), "s"), at(1));
+    assert!(matches!(effects[..], [Effect::Tell(_), Effect::Spawn(_, false)]));
+}
+
+#[test]
+fn the_last_two_listings_are_remembered() {
+    let mut story = Story::new();
+    for began in [1, 2, 3] {
+        story.listing(began, &[]);
+    }
+    let snapshot = story.snapshot(4);
+    assert_eq!((snapshot.first_listing, snapshot.listings), (Some(at(1)), vec![at(2), at(3)]));
+}

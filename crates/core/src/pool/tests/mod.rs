@@ -1,0 +1,149 @@
+//! The pool without a cloud: stories told by answers, listings and views, in seconds.
+
+mod creating;
+mod holding;
+mod listing;
+mod processes;
+mod silence;
+
+use std::sync::Arc;
+
+use super::*;
+use crate::fixtures::{at, id, instance, policy, typed, uuid};
+use crate::instance::InstanceType;
+use crate::ports::{CapacityScope, CloudErrorKind, QuotaScope};
+use crate::secret::Secret;
+use crate::worker::{ProcessView, Silence};
+
+/// A pool, and what it told and asked for.
+struct Story {
+    policy: Arc<Policy>,
+    pool: Pool,
+    told: Vec<Fact>,
+}
+
+impl Story {
+    fn with(policy: Policy) -> Self {
+        let policy = Arc::new(policy);
+        let groups = policy.catalog.types().iter().map(|it| (it.offering(), "standard".to_owned())).collect();
+        Self { pool: Pool::new(Arc::clone(&policy), groups), policy, told: Vec::new() }
+    }
+
+    fn new() -> Self {
+        Self::with(policy())
+    }
+
+    fn typed(&self, name: &str) -> Arc<InstanceType> {
+        typed(&self.policy, name)
+    }
+
+    fn hear(&mut self, effects: Vec<Effect>) -> Vec<Effect> {
+        let fact = |effect: &Effect| match effect {
+            Effect::Tell(fact) => Some(fact.clone()),
+            _ => None,
+        };
+        self.told.extend(effects.iter().filter_map(fact));
+        effects
+    }
+
+    /// Sends a create whose instance will have that secret.
+    fn create(&mut self, type_name: &str, secret: &str, second: i64) -> Result<CreateId, CreateRefusal> {
+        let it = self.typed(type_name);
+        let effects = self.pool.create(it, uuid(1), Secret::new(secret), at(second))?;
+        let sent = effects.iter().find_map(|effect| match effect {
+            Effect::Create(id) => Some(*id),
+            _ => None,
+        });
+        self.hear(effects);
+        Ok(sent.expect("a create is sent"))
+    }
+
+    fn fails(&mut self, create: CreateId, kind: CloudErrorKind, second: i64) -> Vec<Effect> {
+        let error = CloudError { kind, code: "E".to_owned(), message: "no".to_owned() };
+        let effects = self.pool.create_finished(create, Err(error), at(second));
+        self.hear(effects)
+    }
+
+    fn answered(
+        &mut self,
+        create: CreateId,
+        name: &str,
+        type_name: &str,
+        secret: &str,
+        second: i64,
+    ) -> Vec<Effect> {
+        let shown = instance(name, &self.typed(type_name), secret);
+        let effects = self.pool.create_finished(create, Ok(shown), at(second));
+        self.hear(effects)
+    }
+
+    /// A create that succeeds at once.
+    fn created(&mut self, name: &str, type_name: &str, second: i64) {
+        let create = self.create(type_name, name, second).unwrap();
+        self.answered(create, name, type_name, name, second);
+    }
+
+    fn refused(&mut self, type_name: &str, kind: CloudErrorKind, second: i64) {
+        let create = self.create(type_name, "refused", second).unwrap();
+        self.fails(create, kind, second);
+    }
+
+    fn listed(&mut self, name: &str, type_name: &str, secret: &str, second: i64) -> Vec<Effect> {
+        let shown = instance(name, &self.typed(type_name), secret);
+        let effects = self.pool.appeared(shown, at(second));
+        self.hear(effects)
+    }
+
+    /// A complete listing that lacks these known instances.
+    fn listing(&mut self, began: i64, lacks: &[&str]) -> Vec<(GoneReply, Vec<Effect>)> {
+        let gone: Vec<_> =
+            lacks.iter().map(|name| self.pool.gone(&id(name), at(began), at(began + 1))).collect();
+        let effects = self.pool.listing_finished(at(began));
+        self.hear(effects);
+        gone
+    }
+
+    fn view(&self, name: &str) -> View {
+        View::clone(&self.pool.workers[&id(name)].view)
+    }
+
+    /// The worker shows itself changed, having seen all commands.
+    fn show(&mut self, second: i64, view: View) -> Vec<Effect> {
+        let applied = self.pool.sequence;
+        let effects = self.pool.worker_changed(Arc::new(view), applied, &[], at(second));
+        self.hear(effects)
+    }
+
+    fn in_service(&mut self, name: &str, second: i64) -> Vec<Effect> {
+        let view =
+            View { state: State::Idle, last_success: Some(at(second)), silence: None, ..self.view(name) };
+        self.show(second, view)
+    }
+
+    fn silent(&mut self, name: &str, second: i64) -> Vec<Effect> {
+        let what = if self.view(name).state.is_ready() { Silence::Unresponsive } else { Silence::NeverReady };
+        let view = View { silence: Some((what, at(second))), ..self.view(name) };
+        self.show(second, view)
+    }
+
+    fn gate(&self, type_name: &str, second: i64) -> Gate {
+        self.pool.gate(&self.typed(type_name), at(second))
+    }
+
+    fn snapshot(&self, second: i64) -> PoolSnapshot {
+        self.pool.snapshot(at(second))
+    }
+}
+
+fn process(n: u64) -> ProcessView {
+    ProcessView { uuid: uuid(n), unconfirmed: false, killing: false, given_up: false }
+}
+
+/// Whom these effects ask to shut down, and why.
+fn dismissed(effects: &[Effect]) -> Vec<(InstanceId, ShutdownReason)> {
+    let asked = |effect: &Effect| match effect {
+        Effect::Command(id, _, Event::ShutdownRequested(reason)) => Some((id.clone(), reason.clone())),
+        _ => None,
+    };
+    effects.iter().filter_map(asked).collect()
+}

@@ -1,0 +1,350 @@
+//! Lock, unlock, cancel: calls, answers, and what they come to.
+
+use super::*;
+use crate::container::ContainerState::{Cancelled, Complete, Locked, Queued, Running};
+use crate::container::Standing;
+use crate::fixtures::{api_error, record, somebody_else};
+use crate::ports::{ApiError, ApiErrorKind};
+
+fn standing(state: ContainerState) -> Standing {
+    record(1, state, 1).standing()
+}
+
+fn with(state: ContainerState) -> Queue {
+    let mut queue = queue();
+    poll(&mut queue, &[record(1, state, 1)], 0);
+    queue
+}
+
+fn says(state: ContainerState) -> Answer {
+    Answer::Standing(Ok(standing(state)))
+}
+
+fn fails(kind: ApiErrorKind) -> Answer {
+    Answer::Standing(Err(api_error(kind)))
+}
+
+fn reads(state: ContainerState) -> Answer {
+    Answer::Record(Ok(record(1, state, 1)))
+}
+
+fn reads_locked(lock_count: Option<u32>) -> Answer {
+    Answer::Record(Ok(Record { lock_count, ..record(1, Locked, 1) }))
+}
+
+fn reads_foreign(state: ContainerState) -> Answer {
+    Answer::Record(Ok(Record { locked_by: Some(somebody_else()), ..record(1, state, 1) }))
+}
+
+fn unreadable(kind: ApiErrorKind) -> Answer {
+    Answer::Record(Err(api_error(kind)))
+}
+
+fn error(kind: ApiErrorKind) -> ApiError {
+    api_error(kind)
+}
+
+fn cancel_from(state: ContainerState) -> OperationKind {
+    OperationKind::Cancel { reason: CancelReason::ProcessExited, expected: standing(state) }
+}
+
+const COURTESY: OperationKind = OperationKind::Unlock(UnlockReason::OverQuota);
+const ENDED: OperationKind = OperationKind::Unlock(UnlockReason::ProcessEnded);
+
+/// Begins, gives each answer, and says which calls were made and what it came to.
+fn carry_out(queue: &mut Queue, kind: OperationKind, answers: Vec<Answer>) -> (Vec<Call>, Outcome) {
+    let mut calls = vec![queue.begin(uuid(1), kind, at(10)).unwrap()];
+    let mut outcome = None;
+    for answer in answers {
+        assert_eq!(outcome, None, "it was over before");
+        match queue.answered(uuid(1), answer, at(11)).unwrap() {
+            Step::Call(call) => calls.push(call),
+            Step::Finished(finished) => outcome = Some(finished.outcome),
+        }
+    }
+    (calls, outcome.expect("it goes on"))
+}
+
+#[test]
+fn every_operation_comes_to_what_its_answers_say() {
+    use ApiErrorKind::{Forbidden, Overloaded, Refused, Timeout};
+    use Call::{Cancel, Lock, Read, Unlock};
+    let done = |state| Outcome::Done(standing(state));
+    let refused = Outcome::Refused;
+    let failed = |kind| Outcome::Failed(error(kind));
+    type Case = (
+        &'static str,
+        ContainerState,
+        OperationKind,
+        Vec<Answer>,
+        Vec<Call>,
+        Outcome,
+        Option<ContainerState>,
+    );
+    let cases: Vec<Case> = vec![
+        ("lock", Queued, OperationKind::Lock, vec![says(Locked)], vec![Lock], done(Locked), Some(Locked)),
+        (
+            "lock whose answer was lost",
+            Queued,
+            OperationKind::Lock,
+            vec![fails(Timeout), reads(Locked)],
+            vec![Lock, Read],
+            done(Locked),
+            Some(Locked),
+        ),
+        (
+            "lock that was shed",
+            Queued,
+            OperationKind::Lock,
+            vec![fails(Overloaded), reads(Queued)],
+            vec![Lock, Read],
+            failed(Overloaded),
+            Some(Queued),
+        ),
+        (
+            "lost lock race",
+            Queued,
+            OperationKind::Lock,
+            vec![fails(Refused), reads_foreign(Locked)],
+            vec![Lock, Read],
+            refused(Refusal::Foreign),
+            None,
+        ),
+        (
+            "lock of a container that its user cancelled",
+            Queued,
+            OperationKind::Lock,
+            vec![fails(Refused), reads(Cancelled)],
+            vec![Lock, Read],
+            failed(Refused),
+            Some(Cancelled),
+        ),
+        (
+            "nonsense is read after",
+            Queued,
+            OperationKind::Lock,
+            vec![says(Complete), reads(Locked)],
+            vec![Lock, Read],
+            done(Locked),
+            Some(Locked),
+        ),
+        ("unlock", Locked, ENDED, vec![says(Queued)], vec![Unlock], done(Queued), Some(Queued)),
+        (
+            "unlock that used the attempts up",
+            Locked,
+            ENDED,
+            vec![says(Cancelled)],
+            vec![Unlock],
+            done(Cancelled),
+            Some(Cancelled),
+        ),
+        (
+            "unlock of what began to run",
+            Locked,
+            ENDED,
+            vec![fails(Refused), reads(Running)],
+            vec![Unlock, Read],
+            failed(Refused),
+            Some(Running),
+        ),
+        (
+            "unlock of what is another's",
+            Locked,
+            ENDED,
+            vec![fails(Forbidden), reads_foreign(Locked)],
+            vec![Unlock, Read],
+            refused(Refusal::Foreign),
+            None,
+        ),
+        (
+            "courtesy unlock",
+            Locked,
+            COURTESY,
+            vec![reads_locked(Some(8)), says(Queued)],
+            vec![Read, Unlock],
+            done(Queued),
+            Some(Queued),
+        ),
+        (
+            "courtesy unlock with one attempt left",
+            Locked,
+            COURTESY,
+            vec![reads_locked(Some(9))],
+            vec![Read],
+            refused(Refusal::AttemptsNearlyUsed),
+            Some(Locked),
+        ),
+        (
+            "courtesy unlock with unknown attempts",
+            Locked,
+            COURTESY,
+            vec![reads_locked(None)],
+            vec![Read],
+            refused(Refusal::AttemptsNearlyUsed),
+            Some(Locked),
+        ),
+        (
+            "courtesy unlock of what began to run",
+            Locked,
+            COURTESY,
+            vec![reads(Running)],
+            vec![Read],
+            refused(Refusal::RecordChanged),
+            Some(Running),
+        ),
+        (
+            "courtesy unlock of another's",
+            Locked,
+            COURTESY,
+            vec![reads_foreign(Locked)],
+            vec![Read],
+            refused(Refusal::Foreign),
+            None,
+        ),
+        (
+            "courtesy unlock whose answer was lost",
+            Locked,
+            COURTESY,
+            vec![reads_locked(Some(1)), fails(Timeout), reads(Queued)],
+            vec![Read, Unlock, Read],
+            done(Queued),
+            Some(Queued),
+        ),
+        (
+            "cancel",
+            Running,
+            cancel_from(Running),
+            vec![reads(Running), says(Cancelled)],
+            vec![Read, Cancel],
+            done(Cancelled),
+            Some(Cancelled),
+        ),
+        (
+            "cancel of what has become Complete",
+            Running,
+            cancel_from(Running),
+            vec![reads(Complete)],
+            vec![Read],
+            refused(Refusal::RecordChanged),
+            Some(Complete),
+        ),
+        (
+            "cancel of what is another's",
+            Running,
+            cancel_from(Running),
+            vec![reads_foreign(Running)],
+            vec![Read],
+            refused(Refusal::Foreign),
+            None,
+        ),
+        (
+            "cancel that was refused",
+            Running,
+            cancel_from(Running),
+            vec![reads(Running), fails(Refused), reads(Running)],
+            vec![Read, Cancel, Read],
+            failed(Refused),
+            Some(Running),
+        ),
+    ];
+    for (name, from, kind, answers, calls, outcome, then) in cases {
+        let mut queue = with(from);
+        assert_eq!(carry_out(&mut queue, kind, answers), (calls, outcome), "{name}");
+        assert_eq!(state_of(&queue, 1), then, "{name}");
+    }
+}
+
+#[test]
+fn an_operation_without_any_answer_leaves_the_container_alone_until_a_poll_tells() {
+    let mut queue = with(Queued);
+    let answers = vec![fails(ApiErrorKind::Timeout), unreadable(ApiErrorKind::Connection)];
+    let (_, outcome) = carry_out(&mut queue, OperationKind::Lock, answers);
+    assert_eq!(outcome, Outcome::Uncertain(error(ApiErrorKind::Connection)));
+    assert!(queue.snapshot().get(uuid(1)).unwrap().is_hands_off());
+    assert_eq!(queue.begin(uuid(1), OperationKind::Lock, at(60)), Err(Refusal::Uncertain));
+    poll(&mut queue, &[record(1, Locked, 1)], 61);
+    assert!(!queue.snapshot().get(uuid(1)).unwrap().is_hands_off());
+    assert_eq!(state_of(&queue, 1), Some(Locked));
+}
+
+#[test]
+fn the_record_of_another_container_is_no_answer() {
+    let mut queue = with(Queued);
+    let answers = vec![fails(ApiErrorKind::Timeout), Answer::Record(Ok(record(2, Locked, 1)))];
+    let (_, outcome) = carry_out(&mut queue, OperationKind::Lock, answers);
+    assert!(matches!(outcome, Outcome::Uncertain(ApiError { kind: ApiErrorKind::Malformed, .. })));
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_with_its_reason() {
+    let cases = [
+        (Locked, OperationKind::Lock, Refusal::WrongState),
+        (Queued, ENDED, Refusal::WrongState),
+        (Running, ENDED, Refusal::WrongState),
+        (Locked, cancel_from(Running), Refusal::WrongState),
+        (Complete, cancel_from(Complete), Refusal::WrongState),
+    ];
+    for (state, kind, why) in cases {
+        let mut queue = with(if state == Complete { Running } else { state });
+        poll(&mut queue, &[record(1, state, 1)], 1);
+        assert_eq!(queue.begin(uuid(1), kind.clone(), at(2)), Err(why), "{state} {kind:?}");
+    }
+    assert_eq!(queue().begin(uuid(1), OperationKind::Lock, at(0)), Err(Refusal::NotInQueue));
+}
+
+#[test]
+fn a_container_on_hold_is_not_locked() {
+    let mut queue = with(Queued);
+    poll(&mut queue, &[record(1, Queued, 0)], 1);
+    assert_eq!(queue.begin(uuid(1), OperationKind::Lock, at(2)), Err(Refusal::WrongState));
+}
+
+#[test]
+fn one_operation_at_a_time() {
+    let mut queue = with(Queued);
+    queue.begin(uuid(1), OperationKind::Lock, at(1)).unwrap();
+    assert_eq!(queue.begin(uuid(1), OperationKind::Lock, at(1)), Err(Refusal::Busy));
+    assert_eq!(queue.forget(uuid(1)), None, "nothing in flight is dropped");
+}
+
+#[test]
+fn a_failed_operation_is_not_repeated_within_a_quarter_of_a_second() {
+    let mut queue = with(Queued);
+    carry_out(&mut queue, OperationKind::Lock, vec![fails(ApiErrorKind::Overloaded), reads(Queued)]);
+    let soon = crate::time::after(at(11), std::time::Duration::from_millis(249));
+    assert_eq!(queue.begin(uuid(1), OperationKind::Lock, soon), Err(Refusal::TooSoon));
+    let later = crate::time::after(at(11), std::time::Duration::from_millis(250));
+    assert_eq!(queue.begin(uuid(1), OperationKind::Lock, later), Ok(Call::Lock));
+}
+
+#[test]
+fn an_answer_never_creates_an_entry() {
+    let mut queue = queue();
+    assert_eq!(queue.answered(uuid(1), says(Locked), at(0)), None);
+    assert!(queue.snapshot().entries.is_empty());
+}
+
+#[test]
+fn unlocks_are_counted() {
+    let mut queue = with(Locked);
+    carry_out(&mut queue, ENDED, vec![says(Queued)]);
+    assert_eq!(queue.snapshot().get(uuid(1)).unwrap().unlocks, 1);
+}
+
+#[test]
+fn a_lock_of_our_own_is_not_one_of_before_the_start() {
+    let mut queue = with(Locked);
+    carry_out(&mut queue, ENDED, vec![says(Queued)]);
+    carry_out(&mut queue, OperationKind::Lock, vec![says(Locked)]);
+    assert!(!queue.snapshot().get(uuid(1)).unwrap().locked_before_start);
+}
+
+#[test]
+fn a_lost_race_is_not_undone_by_an_older_poll() {
+    let mut queue = with(Queued);
+    let mut older = queue.begin_poll(at(5)).unwrap();
+    ask(&mut older, &queue, &[record(1, Queued, 1)]);
+    carry_out(&mut queue, OperationKind::Lock, vec![fails(ApiErrorKind::Refused), reads_foreign(Locked)]);
+    queue.merge(older, at(12));
+    assert_eq!(state_of(&queue, 1), None);
+}

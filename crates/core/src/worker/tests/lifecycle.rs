@@ -1,0 +1,211 @@
+//! Idle, hold, drain, tags, shutdown, destroy.
+
+use super::*;
+use crate::instance::Tags;
+
+#[test]
+fn an_idle_worker_is_shut_down_after_timeout_idle_since_it_was_last_busy() {
+    let mut story = Story::running(&[1]);
+    story.probe(100, 101, lists(&[]));
+    assert_eq!(story.machine.wakes_at(), Some(at(161)));
+    assert!(story.on(160, Event::Tick).is_empty());
+    let effects = story.on(161, Event::Tick);
+    assert!(effects.contains(&Effect::Destroy));
+    let reason = Fact::ShuttingDown { reason: ShutdownReason::Idle, from: State::Idle };
+    assert_eq!(story.told(&reason), 1);
+}
+
+#[test]
+fn neither_busy_nor_held_nor_booting_nor_unknown_workers_are_idle() {
+    let mut held = Story::idle();
+    held.on(2, Event::BehaviorSet(IdleBehavior::Hold));
+    for mut story in [Story::running(&[1]), held, Story::booting(), Story::unknown()] {
+        story.on(100_000, Event::Tick);
+        assert_eq!(story.did(&Effect::Destroy), 0, "{}", story.state());
+    }
+}
+
+#[test]
+fn a_draining_worker_is_shut_down_when_it_is_empty() {
+    let drain = Event::BehaviorSet(IdleBehavior::Drain);
+    for (mut story, at_once) in [
+        (Story::idle(), true),
+        (Story::booting(), true),
+        (Story::running(&[1]), false),
+        (Story::unknown(), false),
+    ] {
+        let state = story.state();
+        let effects = story.on(10, drain.clone());
+        assert_eq!(effects.contains(&Effect::Destroy), at_once, "{state}");
+    }
+    let mut busy = Story::running(&[1]);
+    busy.on(10, drain.clone());
+    busy.probe(20, 21, lists(&[]));
+    assert_eq!(busy.state(), State::Shutdown);
+    let mut unknown = Story::unknown();
+    unknown.on(10, drain);
+    unknown.probe(20, 21, boots());
+    assert_eq!(unknown.state(), State::Shutdown, "it has answered, and runs nothing");
+}
+
+#[test]
+fn a_hold_is_respected_by_everybody_but_the_operator() {
+    for reason in [
+        ShutdownReason::OverQuota,
+        ShutdownReason::Unresponsive,
+        ShutdownReason::BootTimeout,
+        ShutdownReason::Idle,
+    ] {
+        let mut story = Story::idle();
+        story.on(2, Event::BehaviorSet(IdleBehavior::Hold));
+        story.probe(700, 701, silent());
+        let (effects, answer) = story.try_on(702, Event::ShutdownRequested(reason));
+        assert_eq!((effects, answer), (vec![], Err(Refusal::NotTakingContainers)));
+    }
+    let mut story = Story::idle();
+    story.on(2, Event::BehaviorSet(IdleBehavior::Hold));
+    story.on(3, Event::ShutdownRequested(ShutdownReason::Operator("bye".into())));
+    assert_eq!((story.state(), story.did(&Effect::Destroy)), (State::Shutdown, 1));
+}
+
+#[test]
+fn making_room_yields_to_what_the_worker_knows_better() {
+    let over_quota = || Event::ShutdownRequested(ShutdownReason::OverQuota);
+    for (mut story, expected) in [
+        (Story::running(&[1]), false),
+        (Story::unknown(), false),
+        (Story::idle(), true),
+        (Story::booting(), true),
+    ] {
+        let state = story.state();
+        assert_eq!(story.try_on(10, over_quota()).1.is_ok(), expected, "{state}");
+    }
+}
+
+#[test]
+fn destroy_is_called_again_while_a_listing_still_shows_it() {
+    let mut story = Story::idle();
+    story.on(10, Event::ShutdownRequested(ShutdownReason::OverQuota));
+    story.on(19, Event::StillListed(at(19)));
+    assert_eq!(story.did(&Effect::Destroy), 1, "within TimeoutShutdown");
+    story.on(70, Event::StillListed(at(20)));
+    story.on(130, Event::DestroyFinished(true));
+    story.on(131, Event::StillListed(at(131)));
+    assert_eq!(story.did(&Effect::Destroy), 3, "acknowledged or not");
+    assert!(story.view().destroy_acknowledged);
+}
+
+#[test]
+fn from_shutdown_there_is_no_way_back() {
+    let mut story = Story::idle();
+    story.on(10, Event::ShutdownRequested(ShutdownReason::OverQuota));
+    for event in [
+        Event::ProbeGranted,
+        Event::ProbeFinished { began: at(9), report: boots() },
+        Event::BehaviorSet(IdleBehavior::Run),
+        Event::Tick,
+        Event::Missing,
+        Event::TagsSaved(true),
+        Event::ConnectionBroke,
+    ] {
+        assert!(story.on(11, event).is_empty());
+        assert_eq!((story.state(), story.wish()), (State::Shutdown, None));
+    }
+    assert_eq!(story.machine.wakes_at(), None);
+}
+
+#[test]
+fn a_boot_outcome_is_told_once_and_only_of_instances_of_our_own() {
+    let outcomes = |story: &Story| {
+        story.done.iter().filter(|effect| matches!(effect, Effect::Tell(Fact::BootOutcome(_)))).count()
+    };
+    let mut ours = Story::idle();
+    ours.on(10, Event::ShutdownRequested(ShutdownReason::OverQuota));
+    assert_eq!(outcomes(&ours), 1);
+    let mut aborted = Story::booting();
+    aborted.on(10, Event::ShutdownRequested(ShutdownReason::OverQuota));
+    assert_eq!(aborted.told(&Fact::BootOutcome(BootOutcome::Aborted)), 1);
+    let vanished = Story::booting().machine.vanish();
+    assert!(vanished.contains(&Effect::Tell(Fact::BootOutcome(BootOutcome::Disappeared))));
+    let mut found = Story::unknown();
+    found.probe(0, 1, boots());
+    assert_eq!(outcomes(&found), 0);
+}
+
+#[test]
+fn a_worker_on_hold_that_never_answers_is_an_error_every_minute() {
+    let mut story = Story::unknown();
+    story.on(1, Event::BehaviorSet(IdleBehavior::Hold));
+    for second in 0..=720 {
+        story.on(second, Event::Tick);
+    }
+    assert_eq!(story.told(&Fact::HeldUnknown), 2);
+    assert!(story.machine.wakes_at() > Some(at(720)));
+}
+
+fn tags(behavior: &str) -> Tags {
+    let mut tags = Tags::default();
+    tags.insert("ArvadosInstanceType", "big");
+    tags.insert("ArvadosIdleBehavior", behavior);
+    tags
+}
+
+#[test]
+fn tags_are_saved_when_they_differ_and_one_call_at_a_time() {
+    let mut story = Story::idle();
+    assert!(!story.done.iter().any(|it| matches!(it, Effect::SaveTags(_))), "they are as they should be");
+    assert!(story.on(2, Event::BehaviorSet(IdleBehavior::Hold)).contains(&Effect::SaveTags(tags("hold"))));
+    story.on(3, Event::BehaviorSet(IdleBehavior::Run));
+    story.on(3, Event::BehaviorSet(IdleBehavior::Hold));
+    assert_eq!(story.did(&Effect::SaveTags(tags("hold"))), 1);
+    assert!(story.on(4, Event::TagsSaved(true)).is_empty());
+}
+
+#[test]
+fn a_wish_that_changed_while_tags_were_saved_is_saved_too() {
+    let mut story = Story::running(&[1]);
+    story.on(4, Event::BehaviorSet(IdleBehavior::Drain));
+    story.on(5, Event::BehaviorSet(IdleBehavior::Hold));
+    let effects = story.on(6, Event::TagsSaved(true));
+    assert_eq!(effects, [Effect::SaveTags(tags("hold"))], "a restart would drain what is to be held");
+}
+
+#[test]
+fn tags_that_could_not_be_saved_are_tried_again() {
+    let mut story = Story::running(&[1]);
+    story.on(4, Event::BehaviorSet(IdleBehavior::Hold));
+    story.on(5, Event::TagsSaved(false));
+    assert_eq!(story.machine.wakes_at(), Some(at(65)));
+    assert!(story.on(64, Event::Tick).is_empty());
+    assert_eq!(story.on(65, Event::Tick), [Effect::SaveTags(tags("hold"))]);
+}
+
+#[test]
+fn a_listing_that_shows_other_tags_is_corrected_and_another_address_followed() {
+    let mut story = Story::idle();
+    let mut shown = story.machine.instance().clone();
+    shown.tags.insert("ArvadosIdleBehavior", "drain");
+    shown.address = "127.0.0.2:22".to_owned();
+    let effects = story.on(10, Event::Updated(shown.clone()));
+    assert_eq!(effects, [Effect::Retarget(shown), Effect::SaveTags(tags("run"))]);
+    assert_eq!(story.wish(), Some((10, true)));
+}
+
+#[test]
+fn a_behaviour_tag_is_restored_and_an_unconfigured_type_drains_unless_held() {
+    let policy = Arc::new(policy());
+    let cases = [
+        ("big", "hold", IdleBehavior::Hold),
+        ("big", "drain", IdleBehavior::Drain),
+        ("big", "nonsense", IdleBehavior::Run),
+        ("gone", "run", IdleBehavior::Drain),
+        ("gone", "hold", IdleBehavior::Hold),
+    ];
+    for (type_name, tag, expected) in cases {
+        let mut shown = instance("i-1", &typed(&policy, "big"), "s");
+        shown.tags.insert("ArvadosInstanceType", type_name);
+        shown.tags.insert("ArvadosIdleBehavior", tag);
+        let (machine, _) = Machine::new(shown, false, Arc::clone(&policy), at(0));
+        assert_eq!(machine.view().behavior, expected, "{type_name} {tag}");
+    }
+}

@@ -1,0 +1,146 @@
+//! The worker machine without a VM: stories told by events, in seconds.
+
+mod kills;
+mod lifecycle;
+mod probing;
+mod properties;
+mod starts;
+
+use std::sync::Arc;
+
+use super::probe::{BootOutput, CommandFailure, Listing, Report};
+use super::*;
+use crate::fixtures::{at, instance, policy, typed, uuid};
+use crate::ports::ExecErrorKind;
+
+fn failure(kind: Option<ExecErrorKind>) -> CommandFailure {
+    CommandFailure {
+        command: "crunch-run --list".to_owned(),
+        error: "exit status 1".to_owned(),
+        kind,
+        stdout: String::new(),
+        stderr: "no space left on device".to_owned(),
+    }
+}
+
+/// A list of these running containers, nothing asked before it.
+fn lists(running: &[u64]) -> Report {
+    let listing = Listing { running: running.iter().copied().map(uuid).collect(), ..Listing::default() };
+    Report { list: Some(Ok(listing)), reached_verification: true, ..Report::default() }
+}
+
+/// A passed boot probe, and an empty list.
+fn boots() -> Report {
+    Report { boot: Some(Ok(BootOutput::default())), ..lists(&[]) }
+}
+
+fn stale(n: u64) -> Report {
+    let listing = Listing { stale: vec![uuid(n)], ..Listing::default() };
+    Report { list: Some(Ok(listing)), ..lists(&[]) }
+}
+
+fn broken() -> Report {
+    let listing = Listing { broken: true, ..Listing::default() };
+    Report { list: Some(Ok(listing)), ..lists(&[]) }
+}
+
+/// The boot probe fails, and nothing else is asked.
+fn boot_fails() -> Report {
+    Report { boot: Some(Err(failure(None))), reached_verification: true, ..Report::default() }
+}
+
+/// The boot probe fails, but the process list is good.
+fn boot_fails_but_lists(running: &[u64]) -> Report {
+    Report { boot: boot_fails().boot, ..lists(running) }
+}
+
+fn silent() -> Report {
+    Report { list: Some(Err(failure(Some(ExecErrorKind::ConnectTimeout)))), ..Report::default() }
+}
+
+/// A machine and its clock.
+struct Story {
+    machine: Machine,
+    now: i64,
+    done: Vec<Effect>,
+}
+
+impl Story {
+    fn with(policy: Policy, ours: bool) -> Self {
+        let shown = instance("i-1", &typed(&policy, "big"), "s");
+        let (machine, done) = Machine::new(shown, ours, Arc::new(policy), at(0));
+        Self { machine, now: 0, done }
+    }
+
+    fn booting() -> Self {
+        Self::with(policy(), true)
+    }
+
+    fn unknown() -> Self {
+        Self::with(policy(), false)
+    }
+
+    /// In service since second 1.
+    fn idle() -> Self {
+        let mut story = Self::booting();
+        story.probe(0, 1, boots());
+        story
+    }
+
+    /// With these containers started and confirmed.
+    fn running(containers: &[u64]) -> Self {
+        let mut story = Self::idle();
+        for n in containers {
+            story.on(2, Event::StartRequested(uuid(*n)));
+            story.on(3, Event::StartFinished(uuid(*n), StartOutcome::Started));
+        }
+        story.done.clear();
+        story
+    }
+
+    /// What the machine does at that second.
+    fn on(&mut self, second: i64, event: Event) -> Vec<Effect> {
+        self.try_on(second, event).0
+    }
+
+    fn try_on(&mut self, second: i64, event: Event) -> (Vec<Effect>, Result<(), Refusal>) {
+        self.now = second;
+        let (effects, answer) = self.machine.on(event, at(second));
+        self.done.extend(effects.iter().cloned());
+        (effects, answer)
+    }
+
+    /// A whole probe that began and ended then.
+    fn probe(&mut self, began: i64, ended: i64, report: Report) -> Vec<Effect> {
+        self.on(began, Event::ProbeGranted);
+        self.on(ended, Event::ProbeFinished { began: at(began), report })
+    }
+
+    /// A probe of now, ended a second later.
+    fn probe_now(&mut self, report: Report) -> Vec<Effect> {
+        self.probe(self.now + 1, self.now + 2, report)
+    }
+
+    fn view(&self) -> View {
+        self.machine.view()
+    }
+
+    fn state(&self) -> State {
+        self.machine.state()
+    }
+
+    fn did(&self, effect: &Effect) -> usize {
+        self.done.iter().filter(|done| *done == effect).count()
+    }
+
+    fn told(&self, fact: &Fact) -> usize {
+        self.did(&Effect::Tell(fact.clone()))
+    }
+
+    /// When it next wants to be probed, and whether that is out of turn.
+    fn wish(&self) -> Option<(i64, bool)> {
+        self.view()
+            .next_probe
+            .map(|(when, urgent)| (crate::time::since(when, at(0)).as_secs() as i64, urgent))
+    }
+}

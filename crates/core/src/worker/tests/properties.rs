@@ -1,0 +1,201 @@
+//! Whatever happens, in whatever order.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn container() -> impl Strategy<Value = ContainerUuid> {
+    (1..4u64).prop_map(uuid)
+}
+
+/// Events that bring no good news; a probe's result is that of the probe under way.
+fn bad_news() -> impl Strategy<Value = Event> {
+    let unlucky = prop_oneof![
+        Just(StartOutcome::Failed(failure(None))),
+        Just(StartOutcome::Unanswered(failure(None))),
+        Just(StartOutcome::Started),
+    ];
+    prop_oneof![
+        Just(Event::ProbeGranted),
+        prop_oneof![Just(silent()), Just(boot_fails()), Just(boot_fails_but_lists(&[]))]
+            .prop_map(|report| Event::ProbeFinished { began: at(0), report }),
+        container().prop_map(Event::StartRequested),
+        (container(), unlucky).prop_map(|(uuid, outcome)| Event::StartFinished(uuid, outcome)),
+        container().prop_map(|uuid| Event::KillRequested(uuid, KillReason::PriorityZero)),
+        container().prop_map(|uuid| Event::KillFinished(uuid, KillOutcome::Failed(failure(None)))),
+        (container(), any::<bool>()).prop_map(|(uuid, fruitful)| Event::StartJudged { uuid, fruitful }),
+        Just(Event::BehaviorSet(IdleBehavior::Run)),
+        Just(Event::BehaviorSet(IdleBehavior::Drain)),
+        any::<bool>().prop_map(Event::TagsSaved),
+        Just(Event::DestroyFinished(false)),
+        Just(Event::ConnectionBroke),
+        Just(Event::Missing),
+        Just(Event::Tick),
+    ]
+}
+
+fn anything() -> impl Strategy<Value = Event> {
+    let good = prop_oneof![
+        Just(boots()),
+        Just(broken()),
+        Just(stale(1)),
+        proptest::sample::subsequence(vec![1, 2, 3], 0..=3).prop_map(|running| lists(&running))
+    ];
+    prop_oneof![
+        3 => bad_news(),
+        2 => good.prop_map(|report| Event::ProbeFinished { began: at(0), report }),
+        1 => container().prop_map(|uuid| Event::KillFinished(uuid, KillOutcome::Gone)),
+        1 => Just(Event::BehaviorSet(IdleBehavior::Hold)),
+        1 => Just(Event::ShutdownRequested(ShutdownReason::OverQuota)),
+        1 => Just(Event::ShutdownRequested(ShutdownReason::Unresponsive)),
+    ]
+}
+
+/// Events with the seconds between them; a finished probe is the one that was begun, or none.
+struct World {
+    story: Story,
+    probing: Option<i64>,
+}
+
+impl World {
+    fn new(kind: u8) -> Self {
+        let story = match kind {
+            0 => Story::unknown(),
+            1 => Story::booting(),
+            2 => Story::idle(),
+            _ => Story::running(&[1, 2]),
+        };
+        Self { story, probing: None }
+    }
+
+    /// Says what it did, or nothing if the event cannot happen now.
+    fn step(&mut self, pause: i64, event: Event) -> Vec<Effect> {
+        let second = self.story.now + pause;
+        let event = match event {
+            Event::ProbeFinished { report, .. } => match self.probing.take() {
+                Some(began) => Event::ProbeFinished { began: at(began), report },
+                None => return Vec::new(),
+            },
+            Event::StartFinished(uuid, _) if !self.is_starting(uuid) => return Vec::new(),
+            other => other,
+        };
+        let effects = self.story.on(second, event);
+        if effects.iter().any(|it| matches!(it, Effect::Probe(_))) {
+            self.probing = Some(second);
+        }
+        effects
+    }
+
+    fn is_starting(&self, uuid: ContainerUuid) -> bool {
+        let process = self.story.machine.processes.get(&uuid);
+        process.is_some_and(|process| process.phase == Phase::Starting)
+    }
+
+    /// A minute without good news, as Pool goes about it.
+    fn bad_minute(&mut self) {
+        for _ in 0..6 {
+            for uuid in (1..4).map(uuid).filter(|uuid| self.is_starting(*uuid)).collect::<Vec<_>>() {
+                self.step(0, Event::StartFinished(uuid, StartOutcome::Unanswered(failure(None))));
+            }
+            self.step(0, Event::Tick);
+            self.step(0, Event::ProbeGranted);
+            self.step(10, Event::ProbeFinished { began: at(0), report: silent() });
+            if let Some((silence, _)) = self.story.view().silence {
+                let reason = match silence {
+                    Silence::NeverReady => ShutdownReason::BootTimeout,
+                    Silence::Unresponsive => ShutdownReason::Unresponsive,
+                };
+                self.step(0, Event::ShutdownRequested(reason));
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn without_good_news_every_worker_is_destroyed_in_the_end_and_again_until_it_is_gone(
+        kind in 0..4u8,
+        events in proptest::collection::vec((0..60i64, bad_news()), 0..60),
+    ) {
+        let mut world = World::new(kind);
+        for (pause, event) in events {
+            world.step(pause, event);
+        }
+        for _ in 0..14 {
+            world.bad_minute();
+        }
+        prop_assert_eq!(world.story.state(), State::Shutdown);
+        let before = world.story.did(&Effect::Destroy);
+        prop_assert!(before >= 1);
+        for _ in 0..5 {
+            let listed = at(world.story.now + 60);
+            world.step(60, Event::StillListed(listed));
+        }
+        prop_assert_eq!(world.story.did(&Effect::Destroy), before + 5);
+    }
+
+    #[test]
+    fn nothing_is_started_on_hold_or_drain_twice_or_in_shutdown_and_holds_are_kept(
+        kind in 0..4u8,
+        events in proptest::collection::vec((0..30i64, anything()), 0..120),
+    ) {
+        let mut world = World::new(kind);
+        let mut counted: BTreeSet<_> = world.story.machine.processes.keys().copied().collect();
+        for (pause, event) in events {
+            let before = world.story.view();
+            let effects = world.step(pause, event.clone());
+            for effect in &effects {
+                match effect {
+                    Effect::Start(uuid) => {
+                        prop_assert_eq!(before.behavior, IdleBehavior::Run);
+                        prop_assert!(before.state.is_ready());
+                        prop_assert!(counted.insert(*uuid), "started twice");
+                    }
+                    Effect::Tell(Fact::Detected(uuid)) => prop_assert!(counted.insert(*uuid)),
+                    Effect::Ended(uuid) => prop_assert!(counted.remove(uuid), "ended twice"),
+                    Effect::Kill(uuid) => prop_assert!(counted.contains(uuid)),
+                    Effect::Destroy if before.state != State::Shutdown => {
+                        prop_assert_ne!(world.story.view().behavior, IdleBehavior::Hold);
+                        let silent = before.silence.is_some();
+                        let living = world.story.view().processes.iter().any(|it| !it.given_up);
+                        prop_assert!(silent || !living, "destroyed while it runs something and answers");
+                    }
+                    _ => {}
+                }
+                if before.state == State::Shutdown {
+                    prop_assert!(matches!(effect, Effect::Destroy | Effect::Tell(_)), "{effect:?}");
+                }
+            }
+            let view = world.story.view();
+            let now: BTreeSet<_> = view.processes.iter().map(|it| it.uuid).collect();
+            prop_assert_eq!(&now, &counted);
+            if view.state.is_ready() {
+                prop_assert_eq!(view.state == State::Running, !now.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_ticks_when_told_to_is_not_told_the_same_moment_for_ever(
+        kind in 0..4u8,
+        events in proptest::collection::vec((0..30i64, anything()), 0..60),
+    ) {
+        let mut world = World::new(kind);
+        for (pause, event) in events {
+            world.step(pause, event);
+        }
+        let mut moments = Vec::new();
+        while let Some(when) = world.story.machine.wakes_at().filter(|_| moments.len() < 1000) {
+            let now = when.max(at(world.story.now));
+            prop_assert!(!moments.ends_with(&[now, now, now]), "woken again and again at {now}");
+            moments.push(now);
+            let (effects, _) = world.story.machine.on(Event::Tick, now);
+            world.story.now = world.story.now.max(crate::time::since(now, at(0)).as_secs() as i64);
+            if effects.iter().any(|it| matches!(it, Effect::SaveTags(_))) {
+                let _ = world.story.machine.on(Event::TagsSaved(true), now);
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Starts: answered, failed, unanswered, and the lists before and after.
+
+use super::*;
+
+fn starting() -> Story {
+    let mut story = Story::idle();
+    story.on(10, Event::StartRequested(uuid(1)));
+    story
+}
+
+#[test]
+fn only_a_worker_in_service_that_takes_containers_starts_any() {
+    let mut shutdown = Story::idle();
+    shutdown.on(2, Event::ShutdownRequested(ShutdownReason::OverQuota));
+    let mut held = Story::idle();
+    held.on(2, Event::BehaviorSet(IdleBehavior::Hold));
+    let mut draining = Story::running(&[9]);
+    draining.on(4, Event::BehaviorSet(IdleBehavior::Drain));
+    let cases = [
+        (Story::unknown(), Err(Refusal::NotInService)),
+        (Story::booting(), Err(Refusal::NotInService)),
+        (Story::idle(), Ok(())),
+        (Story::running(&[9]), Ok(())),
+        (held, Err(Refusal::NotTakingContainers)),
+        (draining, Err(Refusal::NotTakingContainers)),
+        (shutdown, Err(Refusal::ShuttingDown)),
+    ];
+    for (mut story, expected) in cases {
+        let state = story.state();
+        let (effects, answer) = story.try_on(10, Event::StartRequested(uuid(1)));
+        assert_eq!(answer, expected, "{state}");
+        assert_eq!(effects.contains(&Effect::Start(uuid(1))), expected.is_ok(), "{state}");
+    }
+}
+
+#[test]
+fn a_container_counts_from_the_moment_its_start_was_accepted_and_is_not_started_twice() {
+    let mut story = starting();
+    assert_eq!(story.state(), State::Running);
+    assert!(story.view().processes[0].unconfirmed);
+    assert_eq!(story.try_on(11, Event::StartRequested(uuid(1))).1, Err(Refusal::AlreadyHere));
+    story.on(12, Event::StartFinished(uuid(1), StartOutcome::Started));
+    assert!(!story.view().processes[0].unconfirmed);
+}
+
+#[test]
+fn no_list_ends_a_process_whose_start_is_in_flight() {
+    let mut story = starting();
+    story.probe(20, 21, lists(&[]));
+    assert_eq!((story.view().processes.len(), story.state()), (1, State::Running));
+    story.probe(30, 31, lists(&[1]));
+    assert!(story.view().processes[0].unconfirmed, "the answer is news of its own");
+}
+
+#[test]
+fn a_failed_start_is_no_proof_and_the_next_list_tells() {
+    for (listed, ended) in [(vec![], 1), (vec![1], 0)] {
+        let mut story = starting();
+        story.on(12, Event::StartFinished(uuid(1), StartOutcome::Failed(failure(None))));
+        assert_eq!(story.view().processes.len(), 1, "it still counts");
+        story.probe(13, 14, lists(&listed));
+        assert_eq!(story.did(&Effect::Ended(uuid(1))), ended);
+    }
+}
+
+#[test]
+fn a_list_begun_before_a_start_failed_proves_nothing() {
+    let mut story = starting();
+    story.on(11, Event::ProbeGranted);
+    story.on(12, Event::StartFinished(uuid(1), StartOutcome::Failed(failure(None))));
+    story.on(13, Event::ProbeFinished { began: at(11), report: lists(&[]) });
+    assert_eq!(story.did(&Effect::Ended(uuid(1))), 0);
+}
+
+#[test]
+fn an_unanswered_start_is_ended_only_by_a_list_after_its_deadline_and_two_seconds() {
+    let mut story = starting();
+    let unanswered = StartOutcome::Unanswered(failure(Some(ExecErrorKind::ConnectionLost)));
+    story.on(12, Event::StartFinished(uuid(1), unanswered));
+    for second in [13, 40, 72] {
+        story.probe(second, second, lists(&[]));
+        assert_eq!(story.did(&Effect::Ended(uuid(1))), 0, "at {second} the command may still be under way");
+    }
+    story.probe(73, 74, lists(&[]));
+    assert_eq!(story.did(&Effect::Ended(uuid(1))), 1);
+}
+
+#[test]
+fn an_unanswered_start_that_a_list_shows_is_a_process() {
+    let mut story = starting();
+    story.on(12, Event::StartFinished(uuid(1), StartOutcome::Unanswered(failure(None))));
+    story.probe(13, 14, lists(&[1]));
+    assert!(!story.view().processes[0].unconfirmed);
+    story.probe(20, 21, lists(&[]));
+    assert_eq!(story.did(&Effect::Ended(uuid(1))), 1, "and ends like any other");
+}
+
+fn failed_start(story: &mut Story, n: u64) {
+    let second = story.now;
+    story.on(second + 1, Event::StartRequested(uuid(n)));
+    story.on(second + 2, Event::StartFinished(uuid(n), StartOutcome::Failed(failure(None))));
+    story.probe(second + 3, second + 4, lists(&[]));
+}
+
+fn judged(story: &mut Story, n: u64, fruitful: bool) {
+    story.on(story.now, Event::StartJudged { uuid: uuid(n), fruitful });
+}
+
+#[test]
+fn three_failed_starts_in_a_row_drain_and_each_is_counted_once() {
+    let mut story = Story::idle();
+    for n in 1..=2 {
+        failed_start(&mut story, n);
+        judged(&mut story, n, false);
+    }
+    assert_eq!(story.view().behavior, IdleBehavior::Run, "two are not three");
+    failed_start(&mut story, 3);
+    assert_eq!(story.told(&Fact::Draining(DrainReason::StartsFail)), 1);
+    assert_eq!(story.state(), State::Shutdown);
+}
+
+#[test]
+fn starts_that_end_with_the_record_still_locked_count_as_well() {
+    let mut story = Story::idle();
+    for n in 1..=3 {
+        assert_eq!(story.view().behavior, IdleBehavior::Run);
+        let second = story.now;
+        story.on(second + 1, Event::StartRequested(uuid(n)));
+        story.on(second + 2, Event::StartFinished(uuid(n), StartOutcome::Started));
+        story.probe(second + 3, second + 4, lists(&[]));
+        judged(&mut story, n, false);
+    }
+    assert_eq!((story.view().behavior, story.state()), (IdleBehavior::Drain, State::Shutdown));
+}
+
+#[test]
+fn a_fruitful_start_makes_good() {
+    let mut story = Story::idle();
+    for n in 1..=6 {
+        failed_start(&mut story, n);
+        judged(&mut story, n, n % 2 == 0);
+    }
+    assert_eq!(story.view().behavior, IdleBehavior::Run);
+}
+
+#[test]
+fn the_operators_word_starts_the_count_anew() {
+    let mut story = Story::idle();
+    for n in 1..=2 {
+        failed_start(&mut story, n);
+    }
+    story.on(story.now, Event::BehaviorSet(IdleBehavior::Hold));
+    story.on(story.now, Event::BehaviorSet(IdleBehavior::Run));
+    failed_start(&mut story, 3);
+    assert_eq!(story.view().behavior, IdleBehavior::Run);
+}

@@ -1,0 +1,55 @@
+//! The containers' routes.
+
+use actix_web::{HttpResponse, web};
+use dispatch_actors::pool::{GetPool, KillContainer, PoolView};
+use dispatch_actors::queue::{GetQueue, QueueView};
+use dispatch_actors::scheduler::{GetPlan, PlanView};
+use dispatch_core::id::ContainerUuid;
+use dispatch_core::worker::KillReason;
+use serde_json::json;
+
+use super::error::Refusal;
+use super::instances::{answered, done};
+use super::params::Params;
+use super::state::{Active, ApiState};
+use super::view::{Containers, EntryView};
+
+/// All of them, in scheduling order.
+pub(super) async fn list(state: web::Data<ApiState>) -> Result<HttpResponse, Refusal> {
+    let containers = ask(&state, &state.active()?).await?;
+    let items: Vec<EntryView<'_>> = containers.in_order().collect();
+    Ok(HttpResponse::Ok().json(json!({ "items": items })))
+}
+
+/// One of them. On standby it is not found: the controller asks every dispatcher of the site, and takes any
+/// other error for the answer.
+pub(super) async fn show(state: web::Data<ApiState>, params: Params) -> Result<HttpResponse, Refusal> {
+    let uuid = params.get("container_uuid").and_then(|text| text.parse().ok());
+    let (Some(uuid), Ok(active)) = (uuid, state.active()) else {
+        return Err(Refusal::NotFound("container"));
+    };
+    let containers = ask(&state, &active).await?;
+    let entry = containers.get(uuid).ok_or(Refusal::NotFound("container"))?;
+    Ok(HttpResponse::Ok().json(entry))
+}
+
+/// Ends the processes of one of them.
+pub(super) async fn kill(state: web::Data<ApiState>, params: Params) -> Result<HttpResponse, Refusal> {
+    let uuid = params.need("container_uuid")?;
+    let uuid: ContainerUuid = uuid.parse().map_err(|_| Refusal::NotFound("container"))?;
+    let message = KillContainer { uuid, reason: KillReason::Operator(params.reason()) };
+    done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)
+}
+
+async fn ask(state: &ApiState, active: &Active) -> Result<Containers, Refusal> {
+    let (handles, within) = (&active.handles, state.health.actor_answer);
+    let (plan, queue, pool) = tokio::join!(
+        handles.scheduler.send(GetPlan).timeout(within),
+        handles.queue.send(GetQueue).timeout(within),
+        handles.pool.send(GetPool).timeout(within),
+    );
+    let plan: PlanView = answered(plan, "scheduler")?;
+    let queue: QueueView = answered(queue, "queue")?;
+    let pool: PoolView = answered(pool, "pool")?;
+    Ok(Containers::new(plan.plan, queue.snapshot, pool.snapshot))
+}

@@ -1,0 +1,79 @@
+//! Every way to say no, as `{"errors":["…"]}`.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, ResponseError};
+use serde_json::json;
+
+/// Why a request is not answered as it wishes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No token was shown.
+    #[error("authorization required")]
+    Unauthorized,
+    /// A wrong token was shown.
+    #[error("authorization error")]
+    Forbidden,
+    /// No management token is configured.
+    #[error("disabled: no ManagementToken is configured")]
+    Disabled,
+    /// The health checker asks, and no management token is configured.
+    #[error("disabled: no ManagementToken is configured")]
+    HealthDisabled,
+    /// A parameter is needed.
+    #[error("{0} parameter not provided")]
+    MissingParameter(&'static str),
+    /// The body could not be read.
+    #[error("cannot read the request body: {0}")]
+    UnreadableBody(String),
+    /// The body did not come in time.
+    #[error("the request body did not arrive in time")]
+    SlowBody,
+    /// The body is larger than any form of ours.
+    #[error("the request body is too large: at most {0} bytes are read")]
+    TooLarge(usize),
+    /// There is no such thing.
+    #[error("{0} not found")]
+    NotFound(&'static str),
+    /// There is no such path.
+    #[error("page not found")]
+    NoSuchPath,
+    /// The path is there, for another method.
+    #[error("method not allowed: {0} is")]
+    WrongMethod(&'static str),
+    /// An actor said no.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// Another dispatcher works on this cluster.
+    #[error("standby: another dispatcher is active")]
+    Standby,
+    /// An actor did not answer.
+    #[error("{0} does not answer")]
+    Silent(&'static str),
+}
+
+impl ResponseError for Refusal {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden | Self::Disabled => StatusCode::FORBIDDEN,
+            Self::MissingParameter(_) | Self::UnreadableBody(_) => StatusCode::BAD_REQUEST,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::HealthDisabled | Self::NotFound(_) | Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Refused(_) => StatusCode::CONFLICT,
+            Self::Standby | Self::Silent(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        match self {
+            Self::WrongMethod(allowed) => response.insert_header((ALLOW, *allowed)),
+            Self::Unauthorized => response.insert_header((WWW_AUTHENTICATE, "Bearer")),
+            _ => &mut response,
+        };
+        response.json(json!({ "errors": [self.to_string()] }))
+    }
+}

@@ -1,0 +1,68 @@
+//! The instances' routes.
+
+use actix::MailboxError;
+use actix_web::{HttpResponse, web};
+use dispatch_actors::pool::{GetPool, PoolView, SetIdleBehavior, ShutdownInstance};
+use dispatch_core::id::InstanceId;
+use dispatch_core::instance::IdleBehavior;
+use dispatch_core::pool;
+use dispatch_core::worker::ShutdownReason;
+use serde_json::json;
+
+use super::error::Refusal;
+use super::params::Params;
+use super::state::ApiState;
+use super::view;
+
+/// All of them, and creates in progress.
+pub(super) async fn list(state: web::Data<ApiState>) -> Result<HttpResponse, Refusal> {
+    let pool = state.active()?.handles.pool;
+    let view = pool.send(GetPool).timeout(state.health.actor_answer).await;
+    let pool: PoolView = answered(view, "pool")?;
+    Ok(HttpResponse::Ok().json(json!({ "items": view::instances(&pool.snapshot) })))
+}
+
+/// Nothing new is placed on it, and it is never shut down by us.
+pub(super) async fn hold(state: web::Data<ApiState>, params: Params) -> Result<HttpResponse, Refusal> {
+    set(&state, &params, IdleBehavior::Hold).await
+}
+
+/// Nothing new is placed on it; it is shut down when empty.
+pub(super) async fn drain(state: web::Data<ApiState>, params: Params) -> Result<HttpResponse, Refusal> {
+    set(&state, &params, IdleBehavior::Drain).await
+}
+
+/// It is used like any other.
+pub(super) async fn run(state: web::Data<ApiState>, params: Params) -> Result<HttpResponse, Refusal> {
+    set(&state, &params, IdleBehavior::Run).await
+}
+
+/// Ends it now, whatever runs on it.
+pub(super) async fn kill(state: web::Data<ApiState>, params: Params) -> Result<HttpResponse, Refusal> {
+    let message = ShutdownInstance { id: id(&params)?, reason: ShutdownReason::Operator(params.reason()) };
+    done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)
+}
+
+async fn set(state: &ApiState, params: &Params, behavior: IdleBehavior) -> Result<HttpResponse, Refusal> {
+    let message = SetIdleBehavior { id: id(params)?, behavior };
+    done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)
+}
+
+fn id(params: &Params) -> Result<InstanceId, Refusal> {
+    InstanceId::new(params.need("instance_id")?).map_err(|_| Refusal::NotFound("instance"))
+}
+
+/// What an actor answered.
+pub(super) fn answered<T>(answer: Result<T, MailboxError>, actor: &'static str) -> Result<T, Refusal> {
+    answer.map_err(|_| Refusal::Silent(actor))
+}
+
+/// 200 with an empty body, or Pool's reason not to.
+pub(super) fn done(answer: Result<Result<(), pool::Refusal>, MailboxError>) -> Result<HttpResponse, Refusal> {
+    match answered(answer, "pool")? {
+        Ok(()) => Ok(HttpResponse::Ok().finish()),
+        Err(pool::Refusal::NoSuchInstance) => Err(Refusal::NotFound("instance")),
+        Err(pool::Refusal::NoSuchProcess) => Err(Refusal::NotFound("process of this container")),
+        Err(refusal) => Err(Refusal::Refused(refusal.as_str())),
+    }
+}

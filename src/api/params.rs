@@ -1,0 +1,85 @@
+//! Parameters: from the form in the body first, then from the query.
+
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{FromRequest, HttpRequest};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use futures_util::future::LocalBoxFuture;
+use url::form_urlencoded;
+
+use super::error::Refusal;
+
+/// More than any form of ours needs.
+const LARGEST_BODY: usize = 64 * 1024;
+/// A body that comes more slowly holds up a thread's memory for nothing.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+/// Reasons go into logs.
+const LONGEST_REASON: usize = 500;
+
+/// What was asked.
+#[derive(Debug, Default)]
+pub(super) struct Params(Vec<(String, String)>);
+
+impl Params {
+    fn parse(body: &[u8], query: &[u8]) -> Self {
+        let body = form_urlencoded::parse(body).into_owned();
+        Self(body.chain(form_urlencoded::parse(query).into_owned()).collect())
+    }
+
+    /// The first of that name; an empty one is none.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.0.iter().find(|(key, _)| key == name)?;
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// The first of that name.
+    pub fn need(&self, name: &'static str) -> Result<&str, Refusal> {
+        self.get(name).ok_or(Refusal::MissingParameter(name))
+    }
+
+    /// The operator's words, fit for one line of a log.
+    pub fn reason(&self) -> String {
+        let words = self.get("reason").unwrap_or_default();
+        words.chars().map(|it| if it.is_control() { ' ' } else { it }).take(LONGEST_REASON).collect()
+    }
+}
+
+impl FromRequest for Params {
+    type Error = Refusal;
+    type Future = LocalBoxFuture<'static, Result<Self, Refusal>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let query = request.query_string().to_owned();
+        let payload = payload.take();
+        let is_form = is_form(request);
+        Box::pin(async move {
+            let body = if is_form { read(payload).await? } else { Bytes::new() };
+            Ok(Self::parse(&body, query.as_bytes()))
+        })
+    }
+}
+
+fn is_form(request: &HttpRequest) -> bool {
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+async fn read(payload: Payload) -> Result<Bytes, Refusal> {
+    tokio::time::timeout(BODY_WITHIN, read_all(payload)).await.map_err(|_| Refusal::SlowBody)?
+}
+
+async fn read_all(mut payload: Payload) -> Result<Bytes, Refusal> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| Refusal::UnreadableBody(error.to_string()))?;
+        if body.len() + chunk.len() > LARGEST_BODY {
+            return Err(Refusal::TooLarge(LARGEST_BODY));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}

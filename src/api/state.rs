@@ -1,0 +1,79 @@
+//! What the HTTP threads are given.
+
+use std::time::Duration;
+
+use dispatch_actors::clock;
+use dispatch_actors::metrics::RequestMetrics;
+use dispatch_actors::system::Handles;
+use dispatch_core::policy::Policy;
+use dispatch_core::secret::Secret;
+use dispatch_core::time::Timestamp;
+use prometheus::Registry;
+use slog::Logger;
+use tokio::sync::watch;
+
+use super::error::Refusal;
+
+/// What the HTTP threads are given: handles to ask, nothing to own.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The working dispatcher; `None` while another one holds the lock (standby).
+    pub active: watch::Receiver<Option<Active>>,
+    /// Who knows it may ask; empty = nobody may.
+    pub management_token: Secret,
+    /// The series of `/metrics`.
+    pub registry: Registry,
+    /// Where requests are counted.
+    pub requests: RequestMetrics,
+    /// What is healthy.
+    pub health: HealthPolicy,
+    /// Whether the runner that is to be deployed can be read, or why not.
+    pub runner: watch::Receiver<Result<(), String>>,
+    /// The log.
+    pub log: Logger,
+}
+
+/// The dispatcher while it works.
+#[derive(Clone)]
+pub struct Active {
+    /// Its actors.
+    pub handles: Handles,
+    /// When they were started: the age of a poll or listing that has not succeeded yet counts from here.
+    pub since: Timestamp,
+}
+
+impl Active {
+    /// These actors, started now.
+    pub fn now(handles: Handles) -> Self {
+        Self { handles, since: clock::now() }
+    }
+}
+
+/// What is healthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthPolicy {
+    /// How often the queue is polled.
+    pub poll_interval: Duration,
+    /// How often the cloud is listed.
+    pub sync_interval: Duration,
+    /// Within how long each actor must answer, here and elsewhere.
+    pub actor_answer: Duration,
+}
+
+impl HealthPolicy {
+    /// The intervals of the site, and 5 s for actors.
+    pub fn new(policy: &Policy) -> Self {
+        Self {
+            poll_interval: policy.poll_interval,
+            sync_interval: policy.sync_interval,
+            actor_answer: Duration::from_secs(5),
+        }
+    }
+}
+
+impl ApiState {
+    /// The working dispatcher.
+    pub(super) fn active(&self) -> Result<Active, Refusal> {
+        self.active.borrow().clone().ok_or(Refusal::Standby)
+    }
+}

@@ -1,0 +1,174 @@
+//! Why a container stands where it stands: for machines, with the evidence.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dispatch_core::container::ContainerState;
+use dispatch_core::id::{ContainerUuid, InstanceId};
+use dispatch_core::plan::Waiting;
+use dispatch_core::pool::{Gate, PauseReason, PoolSnapshot, QuotaReason};
+use dispatch_core::queue::{Call, CancelReason, Entry, Operation, OperationKind};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// The answer to `container explain`.
+#[derive(Debug, Serialize)]
+pub struct Explanation<'a> {
+    /// One word; those of waiting containers are the planner's.
+    reason: String,
+    /// From 1; null if it stands in no line.
+    position: Option<usize>,
+    /// What the reason rests on.
+    evidence: Map<String, Value>,
+    /// Whether an instance of each of its types may be created now.
+    creates: BTreeMap<&'a str, Value>,
+    /// The instances that have a process of it.
+    instances: &'a [InstanceId],
+    /// Where its last attempt came to nothing.
+    last_failed_instance: &'a str,
+    /// What is being changed about its record now.
+    operation: Option<Value>,
+    /// When the last such change failed or was refused.
+    last_failure: Option<String>,
+    /// The outcome of the last one is not known: nothing is decided until a poll tells.
+    uncertain: bool,
+    /// It was Locked by our token before this process had locked anything.
+    locked_before_start: bool,
+    /// How often this process has unlocked it; each time costs it a dispatch attempt.
+    unlocks: u32,
+    /// One more would be one too many.
+    attempts_nearly_used: bool,
+    /// Why its record cannot be read.
+    undecodable: &'a str,
+}
+
+/// Where containers are, and what may be created.
+#[derive(Debug)]
+pub struct Places {
+    pool: Arc<PoolSnapshot>,
+    /// The instances that have a process, by container.
+    holders: BTreeMap<ContainerUuid, Vec<InstanceId>>,
+}
+
+impl Places {
+    /// O(processes × log).
+    pub fn new(pool: Arc<PoolSnapshot>) -> Self {
+        let mut holders = BTreeMap::<_, Vec<_>>::new();
+        for worker in &pool.workers {
+            for uuid in worker.containers() {
+                holders.entry(uuid).or_default().push(worker.view.id.clone());
+            }
+        }
+        Self { pool, holders }
+    }
+
+    fn holders(&self, uuid: ContainerUuid) -> &[InstanceId] {
+        self.holders.get(&uuid).map_or(&[], Vec::as_slice)
+    }
+
+    fn last_failed(&self, uuid: ContainerUuid) -> &str {
+        self.pool.last_failed.get(&uuid).map_or("", InstanceId::as_str)
+    }
+
+    /// Whether instances of the entry's types may be created now.
+    fn creates<'a>(&self, entry: &'a Entry) -> BTreeMap<&'a str, Value> {
+        let gate_of = |name| self.pool.gates.get(name).map(gate);
+        entry.types().iter().filter_map(|it| Some((it.name.as_str(), gate_of(&it.name)?))).collect()
+    }
+}
+
+impl<'a> Explanation<'a> {
+    /// Of an entry.
+    pub fn of(entry: &'a Entry, waiting: Option<&Waiting>, places: &'a Places) -> Self {
+        let (reason, evidence) = match waiting {
+            Some(waiting) => split(waiting),
+            None => (without_plan(entry.record.state).to_owned(), Map::new()),
+        };
+        let uuid = entry.record.uuid;
+        Self {
+            reason,
+            position: waiting.and_then(|waiting| waiting.position),
+            evidence,
+            creates: places.creates(entry),
+            instances: places.holders(uuid),
+            last_failed_instance: places.last_failed(uuid),
+            operation: entry.operation.as_ref().map(operation),
+            last_failure: entry.last_failure.map(|at| at.to_string()),
+            uncertain: entry.uncertain,
+            locked_before_start: entry.locked_before_start,
+            unlocks: entry.unlocks,
+            attempts_nearly_used: entry.attempts_nearly_used,
+            undecodable: entry.unreadable.as_deref().unwrap_or_default(),
+        }
+    }
+
+    /// Of a record that could never be read.
+    pub fn undecodable(uuid: ContainerUuid, why: &'a str, places: &'a Places) -> Self {
+        Self {
+            reason: "undecodable".to_owned(),
+            position: None,
+            evidence: Map::new(),
+            creates: BTreeMap::new(),
+            instances: places.holders(uuid),
+            last_failed_instance: "",
+            operation: None,
+            last_failure: None,
+            uncertain: false,
+            locked_before_start: false,
+            unlocks: 0,
+            attempts_nearly_used: false,
+            undecodable: why,
+        }
+    }
+}
+
+/// The planner's reason, and the rest of what it says.
+fn split(waiting: &Waiting) -> (String, Map<String, Value>) {
+    let Ok(Value::Object(mut evidence)) = serde_json::to_value(&waiting.reason) else {
+        unreachable!("a tagged enum of plain structs is a JSON object")
+    };
+    let reason = evidence.remove("reason").and_then(|it| it.as_str().map(str::to_owned));
+    (reason.expect("its tag is a text"), evidence)
+}
+
+/// Nothing is planned for what runs or has ended, and not yet for what has just been seen.
+fn without_plan(state: ContainerState) -> &'static str {
+    match state {
+        ContainerState::Queued | ContainerState::Locked => "not_planned_yet",
+        ContainerState::Running => "running",
+        ContainerState::Complete => "complete",
+        ContainerState::Cancelled => "cancelled",
+    }
+}
+
+fn gate(gate: &Gate) -> Value {
+    match gate {
+        Gate::Open => json!({ "state": "open" }),
+        Gate::Paused(cause) => json!({ "state": "paused", "cause": cause as &PauseReason }),
+        Gate::AtQuota(cause) => json!({ "state": "at_quota", "cause": cause as &QuotaReason }),
+        Gate::AtCapacity(until) => json!({ "state": "at_capacity", "until": until.to_string() }),
+    }
+}
+
+fn operation(operation: &Operation) -> Value {
+    let (kind, reason) = match &operation.kind {
+        OperationKind::Lock => ("lock", ""),
+        OperationKind::Unlock(reason) => ("unlock", reason.as_str()),
+        OperationKind::Cancel { reason, .. } => ("cancel", cancel_reason(reason)),
+    };
+    let call = match operation.call {
+        Call::Read => "read",
+        Call::Lock => "lock",
+        Call::Unlock => "unlock",
+        Call::Cancel => "cancel",
+    };
+    json!({ "kind": kind, "reason": reason, "call": call })
+}
+
+fn cancel_reason(reason: &CancelReason) -> &str {
+    match reason {
+        CancelReason::ProcessExited => "crunch_run_exited",
+        CancelReason::NotOnAnyWorker => "not_on_any_worker",
+        CancelReason::NoSuitableType(text) => text,
+    }
+}

@@ -1,0 +1,73 @@
+//! The instances, creates in progress included.
+
+use dispatch_core::id::ContainerUuid;
+use dispatch_core::instance::{IdleBehavior, InstanceType, Price};
+use dispatch_core::pool::{PendingCreate, PoolSnapshot, WorkerSnapshot};
+use dispatch_core::worker::State;
+use serde::Serialize;
+
+/// One of them. A create in progress has no id yet.
+#[derive(Debug, Serialize)]
+pub struct InstanceView<'a> {
+    instance: &'a str,
+    address: &'a str,
+    price: Price,
+    arvados_instance_type: &'a str,
+    provider_instance_type: &'a str,
+    last_container_uuid: String,
+    last_busy: String,
+    running_container_uuids: Vec<ContainerUuid>,
+    worker_state: &'static str,
+    idle_behavior: IdleBehavior,
+}
+
+/// All of them, by id.
+pub fn instances(pool: &PoolSnapshot) -> Vec<InstanceView<'_>> {
+    let pending = pool.pending.iter().map(|(_, create)| InstanceView::pending(create));
+    let mut views: Vec<_> = pending.chain(pool.workers.iter().map(InstanceView::of)).collect();
+    views.sort_by(|a, b| a.instance.cmp(b.instance));
+    views
+}
+
+impl<'a> InstanceView<'a> {
+    fn of(worker: &'a WorkerSnapshot) -> Self {
+        let view = &worker.view;
+        let mut running: Vec<_> = worker.containers().collect();
+        running.sort_unstable();
+        Self {
+            instance: view.id.as_str(),
+            address: &view.address,
+            price: price(worker),
+            arvados_instance_type: view.type_name.as_ref().map_or("", |name| name.as_str()),
+            provider_instance_type: &view.provider_type,
+            last_container_uuid: view.last_container.map(|uuid| uuid.to_string()).unwrap_or_default(),
+            last_busy: view.last_busy.to_string(),
+            running_container_uuids: running,
+            worker_state: view.state.as_str(),
+            idle_behavior: view.behavior,
+        }
+    }
+
+    fn pending(create: &'a PendingCreate) -> Self {
+        let it: &InstanceType = &create.instance_type;
+        Self {
+            instance: "",
+            address: "",
+            price: it.price,
+            arvados_instance_type: it.name.as_str(),
+            provider_instance_type: it.provider_type.as_str(),
+            last_container_uuid: String::new(),
+            last_busy: create.since.to_string(),
+            running_container_uuids: Vec::new(),
+            worker_state: State::Booting.as_str(),
+            idle_behavior: IdleBehavior::Run,
+        }
+    }
+}
+
+/// What it costs now, an hour: what the cloud says, else what its type costs at most, else unknown.
+fn price(worker: &WorkerSnapshot) -> Price {
+    let told = worker.instance.price_history.first().map(|point| point.price);
+    let most = worker.view.instance_type.as_ref().map(|it| it.price);
+    told.or(most).unwrap_or(Price::ZERO)
+}

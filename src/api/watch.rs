@@ -1,0 +1,168 @@
+//! Every request is given an id, counted, timed and logged, whatever becomes of it.
+//!
+//! ```text
+//!   request ──► Exchange begins: id, log "request" ──► gate, routes ──► status known
+//!   last byte handed over, or client gone ──► Exchange dropped: log "response", durations
+//! ```
+//! Never does: logging a header that carries a token, or a token in a query.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::Error;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::web;
+use bytes::Bytes;
+use dispatch_actors::metrics::{ActiveRequest, RequestMetrics};
+use dispatch_actors::{catalogue, event};
+use slog::{Logger, o};
+use tokio::time::Instant;
+
+use super::redact::Redact;
+use super::request_id;
+use super::state::ApiState;
+
+/// How much of an error's body is logged.
+const SHOWN_BODY: usize = 1000;
+
+/// The middleware.
+pub(super) async fn exchange(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<Watched>, Error> {
+    let state = request.app_data::<web::Data<ApiState>>().expect("every app is given its state");
+    let id = request_id::of(request.headers());
+    let mut exchange = Exchange::begin(state, &request, &id);
+    let mut response = next.call(request).await?;
+    exchange.status_known(response.status());
+    let id = HeaderValue::from_str(&id).expect("an id is letters, digits and a few signs");
+    response.headers_mut().insert(request_id::HEADER, id);
+    Ok(response.map_body(|_, body| Watched { body: body.boxed(), exchange }))
+}
+
+/// A request and its answer.
+struct Exchange {
+    log: Logger,
+    metrics: RequestMetrics,
+    _active: ActiveRequest,
+    method: &'static str,
+    began: Instant,
+    status: Option<(StatusCode, Instant)>,
+    bytes: usize,
+    /// The beginning of an error's body.
+    body: Vec<u8>,
+}
+
+impl Exchange {
+    fn begin(state: &ApiState, request: &ServiceRequest, id: &str) -> Self {
+        let redact = Redact::new(&state.management_token);
+        let headers = request.headers();
+        let path = request.path();
+        let log = state.log.new(o!(
+            "RequestID" => redact.text(id),
+            "remoteAddr" => request.peer_addr().map_or_else(String::new, |it| it.to_string()),
+            "reqBytes" => content_length(headers),
+            "reqForwardedFor" => redact.text(text_of(headers, &X_FORWARDED_FOR)),
+            "reqHost" => redact.text(text_of(headers, &HOST)),
+            "reqMethod" => redact.text(request.method().as_str()),
+            // Without the first slash, as the site's other services log it.
+            "reqPath" => redact.text(path.strip_prefix('/').unwrap_or(path)),
+            "reqQuery" => redact.query(request.query_string()),
+        ));
+        event!(log, catalogue::REQUEST);
+        Self {
+            log,
+            metrics: state.requests.clone(),
+            _active: state.requests.begin(),
+            method: method_name(request.method()),
+            began: Instant::now(),
+            status: None,
+            bytes: 0,
+            body: Vec::new(),
+        }
+    }
+
+    fn status_known(&mut self, status: StatusCode) {
+        let now = Instant::now();
+        self.status = Some((status, now));
+        self.metrics.status_known(status.as_u16(), self.method, now - self.began);
+    }
+
+    fn sent(&mut self, chunk: &Bytes) {
+        self.bytes += chunk.len();
+        if self.status.is_some_and(|(status, _)| status.as_u16() >= 400) {
+            let room = SHOWN_BODY.saturating_sub(self.body.len());
+            self.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        }
+    }
+}
+
+impl Drop for Exchange {
+    /// Without a status the client has gone before there was one: nothing was answered.
+    fn drop(&mut self) {
+        let Some((status, known)) = self.status else { return };
+        let now = Instant::now();
+        self.metrics.finished(status.as_u16(), self.method, now - self.began);
+        event!(self.log, catalogue::RESPONSE,
+            "respStatusCode" => status.as_u16(),
+            "respStatus" => status.canonical_reason().unwrap_or_default(),
+            "respBytes" => self.bytes,
+            "respBody" => String::from_utf8_lossy(&self.body).into_owned(),
+            "timeToStatus" => (known - self.began).as_secs_f64(),
+            "timeWriteBody" => (now - known).as_secs_f64(),
+            "timeTotal" => (now - self.began).as_secs_f64());
+    }
+}
+
+/// A body that tells when its last byte is handed over.
+pub(super) struct Watched {
+    body: BoxBody,
+    exchange: Exchange,
+}
+
+impl MessageBody for Watched {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_next(context);
+        if let Poll::Ready(Some(Ok(chunk))) = &polled {
+            self.exchange.sent(chunk);
+        }
+        polled
+    }
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn content_length(headers: &HeaderMap) -> u64 {
+    text_of(headers, &CONTENT_LENGTH).parse().unwrap_or(0)
+}
+
+/// A label value: methods that a client invents must not become series.
+fn method_name(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "get",
+        "HEAD" => "head",
+        "POST" => "post",
+        "PUT" => "put",
+        "PATCH" => "patch",
+        "DELETE" => "delete",
+        "OPTIONS" => "options",
+        _ => "other",
+    }
+}

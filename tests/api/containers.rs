@@ -1,0 +1,171 @@
+//! The containers' routes.
+
+use dispatch_core::container::ContainerState;
+use serde_json::{Value, json};
+
+use crate::support::site::{Options, quick_policy, recorded, uuid};
+use crate::support::{Site, eventually};
+
+const CONTAINERS: &str = "/arvados/v1/dispatch/containers";
+const KILL: &str = "/arvados/v1/dispatch/containers/kill";
+
+fn path(number: u32) -> String {
+    format!("/arvados/v1/dispatch/container?container_uuid={}", uuid(number))
+}
+
+/// Waits until that container's entry is as wanted.
+async fn entry(site: &Site, number: u32, wanted: impl Fn(&Value) -> bool) -> Value {
+    eventually(&format!("entry of container {number}"), async || {
+        let answer = site.get(&path(number)).await;
+        (answer.status == 200).then(|| answer.json()).filter(|entry| wanted(entry))
+    })
+    .await
+}
+
+async fn in_order(site: &Site) -> Vec<String> {
+    let items = site.get(CONTAINERS).await.json()["items"].as_array().unwrap().clone();
+    items.iter().map(|it| it["container"]["uuid"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Nothing can be created: what is in the queue stays there.
+async fn full_site() -> Site {
+    let site = Site::start().await;
+    site.world.creates_hang.set(true);
+    site
+}
+
+#[actix_web::test]
+async fn containers_are_listed_in_scheduling_order_with_exact_priorities() {
+    let site = full_site().await;
+    let highest = i64::MAX - 1;
+    for (number, priority) in [(1, 5), (2, highest), (3, highest - 1), (4, 562_948_158_082_432_002)] {
+        let mut record = recorded(uuid(number));
+        record.priority = priority;
+        site.world.add(record);
+    }
+    let expected = [2, 3, 4, 1].map(|number| uuid(number).to_string());
+    eventually("scheduling order", async || (in_order(&site).await == expected).then_some(())).await;
+    let items = site.get(CONTAINERS).await.json();
+    let priorities = items["items"].as_array().unwrap().iter().map(|it| &it["container"]["priority"]);
+    assert!(priorities.eq(&[
+        json!(highest),
+        json!(highest - 1),
+        json!(562_948_158_082_432_002_i64),
+        json!(5)
+    ]));
+}
+
+#[actix_web::test]
+async fn a_waiting_container_says_why_to_people_and_machines() {
+    let site = full_site().await;
+    site.world.add(recorded(uuid(1)));
+    site.world.add(recorded(uuid(2)));
+    let first = entry(&site, 1, |it| it["explain"]["reason"] == "booting").await;
+    let text = "Waiting for a m4.large instance to boot and be ready to accept work.";
+    assert_eq!(first["scheduling_status"], text);
+    assert_eq!(first["explain"]["evidence"], json!({"instance_type": "m4.large"}));
+    assert_eq!(first["explain"]["creates"]["m4.large"]["state"], "open");
+}
+
+#[actix_web::test]
+async fn a_container_beyond_the_limit_knows_its_place_in_line() {
+    let mut policy = quick_policy();
+    policy.max_instances = 1;
+    policy.max_containers_per_instance = 1;
+    let site = Site::with(Options { policy, ..Options::default() }).await;
+    site.world.creates_hang.set(true);
+    for number in 1..=3 {
+        site.world.add(recorded(uuid(number)));
+    }
+    let last = entry(&site, 3, |it| it["explain"]["reason"] == "ceiling").await;
+    let text = "Waiting in queue at position 3.  Cluster is at capacity and cannot start any new instances right now.";
+    assert_eq!(last["scheduling_status"], text);
+    assert_eq!(last["explain"]["position"], 3);
+    assert_eq!(last["explain"]["evidence"], json!({"ceiling": 1}));
+}
+
+#[actix_web::test]
+async fn a_change_in_flight_is_shown() {
+    let site = Site::start().await;
+    site.world.locks_hang.set(true);
+    site.world.add(recorded(uuid(1)));
+    let entry = entry(&site, 1, |it| !it["explain"]["operation"].is_null()).await;
+    assert_eq!(entry["explain"]["operation"], json!({"kind": "lock", "reason": "", "call": "lock"}));
+    assert_eq!(entry["container"]["state"], "Queued");
+}
+
+#[actix_web::test]
+async fn a_running_container_has_an_instance_and_no_scheduling_status() {
+    let site = Site::start().await;
+    site.world.add(recorded(uuid(1)));
+    let instance = site.running(uuid(1).as_str()).await;
+    let locked = entry(&site, 1, |it| it["container"]["state"] == "Locked").await;
+    assert_eq!(locked["scheduling_status"], "Container is allocated to an instance and preparing to run.");
+    site.world.records.borrow_mut().get_mut(&uuid(1)).unwrap().state = ContainerState::Running;
+    let running = entry(&site, 1, |it| it["container"]["state"] == "Running").await;
+    assert_eq!(running["scheduling_status"], "");
+    assert_eq!(running["explain"]["instances"], json!([instance]));
+}
+
+#[actix_web::test]
+async fn a_record_that_cannot_be_decoded_is_shown_with_the_reason() {
+    let site = full_site().await;
+    let reason = "runtime_constraints.ram: a number is wanted";
+    site.world.undecodable.borrow_mut().insert(uuid(7), reason.to_owned());
+    site.world.add(recorded(uuid(1)));
+    let poisoned = entry(&site, 7, |_| true).await;
+    assert_eq!(poisoned["explain"]["reason"], "undecodable");
+    assert_eq!(poisoned["explain"]["undecodable"], reason);
+    assert_eq!(poisoned["container"]["runtime_constraints"]["gpu"]["hardware_target"], json!([]));
+    entry(&site, 1, |_| true).await;
+    let expected = [1, 7].map(|number| uuid(number).to_string());
+    assert_eq!(in_order(&site).await, expected);
+}
+
+#[actix_web::test]
+async fn a_record_that_went_bad_keeps_its_last_good_picture() {
+    let site = full_site().await;
+    site.world.add(recorded(uuid(1)));
+    entry(&site, 1, |_| true).await;
+    site.world.undecodable.borrow_mut().insert(uuid(1), "cut".to_owned());
+    let bad = entry(&site, 1, |it| it["explain"]["undecodable"] == "cut").await;
+    assert_eq!(bad["container"]["priority"], recorded(uuid(1)).priority);
+    assert_eq!(in_order(&site).await.len(), 1);
+}
+
+#[actix_web::test]
+async fn a_container_that_is_not_there_is_not_found() {
+    let site = Site::start().await;
+    site.get(&path(1)).await.assert_error(404);
+    site.get("/arvados/v1/dispatch/container").await.assert_error(404);
+    site.get("/arvados/v1/dispatch/container?container_uuid=").await.assert_error(404);
+    site.get("/arvados/v1/dispatch/container?container_uuid=%00nonsense").await.assert_error(404);
+}
+
+#[actix_web::test]
+async fn killing_a_container_ends_its_process_and_logs_the_operators_words() {
+    let site = Site::start().await;
+    site.world.add(recorded(uuid(1)));
+    let instance = site.running(uuid(1).as_str()).await;
+    site.post(KILL, &[("container_uuid", uuid(1).as_str()), ("reason", "a\nreason")]).await.assert_done();
+    let ended = eventually("its process has ended", async || {
+        site.logs.with_message("crunch-run process ended").into_iter().next()
+    })
+    .await;
+    assert_eq!(ended["ContainerUUID"], uuid(1).as_str());
+    let killing = site.logs.with_message("killing crunch-run process");
+    assert_eq!(killing[0]["Reason"], "via management API: a reason");
+    assert_eq!(killing[0]["Instance"], instance);
+}
+
+#[actix_web::test]
+async fn what_has_no_process_cannot_be_killed() {
+    let site = full_site().await;
+    site.world.add(recorded(uuid(1)));
+    entry(&site, 1, |_| true).await;
+    site.post(KILL, &[]).await.assert_error(400);
+    site.post(KILL, &[("container_uuid", "")]).await.assert_error(400);
+    site.post(KILL, &[("container_uuid", "nonsense")]).await.assert_error(404);
+    site.post(KILL, &[("container_uuid", uuid(2).as_str())]).await.assert_error(404);
+    site.post(KILL, &[("container_uuid", uuid(1).as_str())]).await.assert_error(404);
+}

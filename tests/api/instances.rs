@@ -1,0 +1,148 @@
+//! The instances' routes.
+
+use std::time::Duration;
+
+use dispatch_core::instance::{Price, PricePoint};
+use dispatch_core::time::Timestamp;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::support::site::{recorded, uuid};
+use crate::support::{Site, eventually};
+
+const INSTANCES: &str = "/arvados/v1/dispatch/instances";
+
+async fn instances(site: &Site) -> Vec<Value> {
+    site.get(INSTANCES).await.json()["items"].as_array().unwrap().clone()
+}
+
+async fn instance(site: &Site, id: &str) -> Option<Value> {
+    instances(site).await.into_iter().find(|it| it["instance"] == id)
+}
+
+/// A site with one container running, and where.
+async fn busy_site() -> (Site, String) {
+    let site = Site::start().await;
+    site.world.add(recorded(uuid(1)));
+    let id = site.running(uuid(1).as_str()).await;
+    (site, id)
+}
+
+#[actix_web::test]
+async fn an_empty_site_has_an_empty_list() {
+    let site = Site::start().await;
+    assert_eq!(site.get(INSTANCES).await.json(), json!({"items": []}));
+}
+
+#[actix_web::test]
+async fn a_create_in_progress_is_shown_without_an_id() {
+    let site = Site::start().await;
+    site.world.creates_hang.set(true);
+    site.world.add(recorded(uuid(1)));
+    let pending = eventually("a create", async || instances(&site).await.into_iter().next()).await;
+    let expected = json!({
+        "instance": "", "address": "", "price": 0.1, "arvados_instance_type": "m4.large",
+        "provider_instance_type": "m4.large", "last_container_uuid": "", "last_busy": pending["last_busy"],
+        "running_container_uuids": [], "worker_state": "booting", "idle_behavior": "run",
+    });
+    assert_eq!(pending, expected);
+    assert!(pending["last_busy"].as_str().unwrap().parse::<Timestamp>().is_ok());
+}
+
+#[actix_web::test]
+async fn a_busy_instance_shows_what_it_runs() {
+    let (site, id) = busy_site().await;
+    let shown = eventually("running", async || {
+        instance(&site, &id).await.filter(|it| it["worker_state"] == "running")
+    })
+    .await;
+    assert_eq!(shown["running_container_uuids"], json!([uuid(1).as_str()]));
+    assert_eq!(shown["last_container_uuid"], uuid(1).as_str());
+    assert_eq!((&shown["price"], &shown["idle_behavior"]), (&json!(0.1), &json!("run")));
+    assert_eq!(shown["address"], "10.1.0.4");
+}
+
+#[actix_web::test]
+async fn a_price_that_the_cloud_tells_counts_more_than_the_types() {
+    let (site, id) = busy_site().await;
+    let point = |second, price| PricePoint {
+        start_time: Timestamp::from_second(second).unwrap(),
+        price: Price::new(price).unwrap(),
+    };
+    *site.world.prices.borrow_mut() = vec![point(2_000, 0.03125), point(1_000, 0.5)];
+    eventually("new price", async || instance(&site, &id).await.filter(|it| it["price"] == 0.03125)).await;
+}
+
+#[actix_web::test]
+async fn instances_are_sorted_by_id() {
+    let site = Site::start().await;
+    for number in 1..=12 {
+        let mut record = recorded(uuid(number));
+        record.runtime_constraints.ram = 6 << 30;
+        site.world.add(record);
+    }
+    let ids = eventually("three instances", async || {
+        let all = instances(&site).await;
+        let ids: Vec<_> = all.iter().map(|it| it["instance"].as_str().unwrap().to_owned()).collect();
+        (ids.iter().filter(|id| !id.is_empty()).count() >= 3).then_some(ids)
+    })
+    .await;
+    assert!(ids.is_sorted(), "{ids:?}");
+}
+
+#[actix_web::test]
+async fn a_change_of_behaviour_is_seen_at_once_in_tags_too_and_may_be_repeated() {
+    let (site, id) = busy_site().await;
+    for behavior in ["hold", "drain", "run"] {
+        let path = format!("{INSTANCES}/{behavior}");
+        let asked = Instant::now();
+        site.post(&path, &[("instance_id", &id)]).await.assert_done();
+        site.post(&path, &[("instance_id", &id)]).await.assert_done();
+        eventually(behavior, async || {
+            instance(&site, &id).await.filter(|it| it["idle_behavior"] == behavior)
+        })
+        .await;
+        assert!(asked.elapsed() < Duration::from_millis(1500), "{behavior}");
+        eventually("tag", async || {
+            let instances = site.world.instances.borrow();
+            let instance = instances.values().find(|it| it.id.as_str() == id)?;
+            (instance.tags.get("ArvadosIdleBehavior") == Some(behavior)).then_some(())
+        })
+        .await;
+    }
+}
+
+#[actix_web::test]
+async fn parameters_may_stand_in_the_query_and_the_body_counts_more() {
+    let (site, id) = busy_site().await;
+    site.post(&format!("{INSTANCES}/hold?instance_id={id}"), &[]).await.assert_done();
+    site.post(&format!("{INSTANCES}/run?instance_id=i-unknown"), &[("instance_id", &id)]).await.assert_done();
+    site.post(&format!("{INSTANCES}/run?instance_id={id}"), &[("instance_id", "i-unknown")])
+        .await
+        .assert_error(404);
+}
+
+#[actix_web::test]
+async fn an_instance_must_be_named_and_known() {
+    let site = Site::start().await;
+    for action in ["hold", "drain", "run", "kill"] {
+        let path = format!("{INSTANCES}/{action}");
+        site.post(&path, &[]).await.assert_error(400);
+        site.post(&path, &[("instance_id", "")]).await.assert_error(400);
+        site.post(&path, &[("instance_id", "i-unknown")]).await.assert_error(404);
+        site.post(&path, &[("instance_id", "a\nb")]).await.assert_error(404);
+        site.post(&path, &[("instance_id", &"x".repeat(1000))]).await.assert_error(404);
+    }
+}
+
+#[actix_web::test]
+async fn a_killed_instance_goes_whatever_runs_on_it() {
+    let (site, id) = busy_site().await;
+    site.world.records.borrow_mut().clear();
+    let form = [("instance_id", id.as_str()), ("reason", "disk is on fire")];
+    site.post(&format!("{INSTANCES}/kill"), &form).await.assert_done();
+    eventually("instance is gone", async || instance(&site, &id).await.is_none().then_some(())).await;
+    let lines = site.logs.with_message("shutting down");
+    let line = lines.iter().find(|line| line["Instance"] == id.as_str()).unwrap();
+    assert_eq!(line["Reason"], "via management API: disk is on fire");
+}

@@ -1,0 +1,16 @@
+//! The management API as its clients see it: real HTTP, real actors, fakes behind the three ports.
+#![allow(clippy::unwrap_used, reason = "a test whose helper fails has failed")]
+
+#[path = "../config_support/mod.rs"]
+mod config_support;
+
+mod access;
+mod containers;
+mod fidelity;
+mod health;
+mod instances;
+mod metrics;
+mod requests;
+mod standby;
+mod support;
+mod tls;
