@@ -179,7 +179,6 @@ async fn a_bad_day_is_in_the_catalogue_too() {
         "not booted yet",
         "error starting crunch-run process",
         "requeueing locked container",
-        "unlock succeeded",
         "destroy failed",
         "worker still listed after shutdown; retrying",
     ] {
