@@ -26,7 +26,6 @@ pub mod queue;
 pub mod scheduler;
 pub mod system;
 #[cfg(test)]
-#[allow(dead_code, missing_docs, reason = "the kit of all actors' tests")]
 mod testing;
 pub mod worker;
 

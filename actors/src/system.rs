@@ -178,3 +178,6 @@ impl Handles {
         queue + pool
     }
 }
+
+#[cfg(test)]
+mod tests;

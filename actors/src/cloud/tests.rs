@@ -27,12 +27,15 @@ enum Told {
 }
 use Told::{Appeared, Changed, Finished, Gone};
 
+/// Whom to ask for a listing, and in how long.
+type Wish = Rc<RefCell<Option<(Recipient<SyncBy>, Duration)>>>;
+
 /// Pool, as far as Cloud knows it: one actor, so that the order shows.
 struct Ear {
     told: Rc<RefCell<Vec<Told>>>,
     reply: Rc<RefCell<GoneReply>>,
     /// What it asks of Cloud when an instance is gone.
-    wants: Rc<RefCell<Option<(Recipient<SyncBy>, Duration)>>>,
+    wants: Wish,
 }
 
 impl Actor for Ear {
@@ -76,7 +79,7 @@ struct Site {
     cloud: Addr<Cloud>,
     told: Rc<RefCell<Vec<Told>>>,
     reply: Rc<RefCell<GoneReply>>,
-    wants: Rc<RefCell<Option<(Recipient<SyncBy>, Duration)>>>,
+    wants: Wish,
     meter: Meter,
     lines: Lines,
 }
@@ -86,7 +89,7 @@ fn site_with(driver: Rc<FakeCloud>, policy: Policy, defaults: CreateDefaults) ->
     let (log, lines) = Lines::new();
     let meter = Meter::new();
     let (told, reply) = (Rc::default(), Rc::new(RefCell::new(GoneReply::Suspected)));
-    let wants = Rc::default();
+    let wants = Wish::default();
     let ear = Ear { told: Rc::clone(&told), reply: Rc::clone(&reply), wants: Rc::clone(&wants) }.start();
     let listeners = CloudListeners {
         appeared: ear.clone().recipient(),

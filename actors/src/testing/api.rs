@@ -20,12 +20,14 @@ pub enum Spoil {
     Lost,
 }
 
+/// A call: when, which, about whom (the first of them), about how many.
+pub type Call = (f64, &'static str, Option<ContainerUuid>, usize);
+
 /// The controller.
 #[derive(Default)]
 pub struct FakeApi {
     pub records: RefCell<BTreeMap<ContainerUuid, Record>>,
-    /// Each call: when, which, about whom (the first of them), about how many.
-    pub calls: RefCell<Vec<(f64, &'static str, Option<ContainerUuid>, usize)>>,
+    pub calls: RefCell<Vec<Call>>,
     spoilt: RefCell<BTreeMap<&'static str, VecDeque<Spoil>>>,
     /// The mounts of these make a call fail.
     pub poison: RefCell<BTreeSet<ContainerUuid>>,
@@ -50,7 +52,12 @@ impl FakeApi {
     }
 
     pub fn set_state(&self, uuid: ContainerUuid, state: ContainerState) {
-        self.records.borrow_mut().get_mut(&uuid).unwrap().state = state;
+        let mut records = self.records.borrow_mut();
+        let record = records.get_mut(&uuid).unwrap();
+        record.state = state;
+        if state.is_final() {
+            record.locked_by = None;
+        }
     }
 
     pub fn state(&self, uuid: ContainerUuid) -> ContainerState {
@@ -66,8 +73,8 @@ impl FakeApi {
         self.spoil(call, times, Spoil::Fails(kind));
     }
 
-    /// How often that call was made since the last look; all are forgotten.
-    pub fn take_calls(&self) -> Vec<(f64, &'static str, Option<ContainerUuid>, usize)> {
+    /// The calls since the last look.
+    pub fn take_calls(&self) -> Vec<Call> {
         self.calls.take()
     }
 
@@ -115,7 +122,7 @@ impl FakeApi {
     }
 }
 
-pub fn api_error(kind: ApiErrorKind) -> ApiError {
+fn api_error(kind: ApiErrorKind) -> ApiError {
     let status = match kind {
         ApiErrorKind::Unauthorized => Some(401),
         ApiErrorKind::Overloaded => Some(503),

@@ -12,6 +12,7 @@ mod cloud;
 mod log;
 mod stub;
 mod vm;
+mod world;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,11 +27,12 @@ use dispatch_core::secret::Secret;
 use dispatch_core::time::Timestamp;
 use prometheus::{Registry, TextEncoder};
 
-pub use api::{FakeApi, Spoil, api_error};
+pub use api::{FakeApi, Spoil};
 pub use cloud::{FakeCloud, cloud_error};
 pub use log::{Line, Lines};
 pub use stub::Stub;
 pub use vm::{Executors, FakeVms, NoSecrets, Odd};
+pub use world::World;
 
 use crate::clock;
 use crate::metrics::{KnownLabels, Metrics};

@@ -60,7 +60,9 @@ impl FakeVms {
     }
 
     pub fn end(&self, uuid: ContainerUuid) {
-        self.processes.borrow_mut().values_mut().for_each(|on_vm| drop(on_vm.remove(&uuid)));
+        self.processes.borrow_mut().values_mut().for_each(|on_vm| {
+            on_vm.remove(&uuid);
+        });
     }
 
     pub fn run(&self, id: &InstanceId, uuid: ContainerUuid) {

@@ -11,8 +11,8 @@ use dispatch_core::worker::{KillReason, ShutdownReason, State};
 
 use super::*;
 use crate::testing::{
-    Executors, FakeVms, Lines, Meter, NoSecrets, Odd, Stub, cloud_error, instance, pass, pass_millis, pause,
-    policy, seconds, shared, uuid,
+    Executors, FakeVms, Lines, Meter, NoSecrets, Odd, Stub, cloud_error, id, instance, pass, pass_millis,
+    pause, policy, seconds, shared, uuid,
 };
 
 /// Pool, as far as a worker knows it: notes every view, and grants probes as soon as they are due.
@@ -188,7 +188,7 @@ async fn a_new_vm_boots_and_comes_into_service_once() {
 #[actix::test]
 async fn a_vm_found_with_processes_runs_them() {
     let site = site_of(instance("vm"), false);
-    site.vms.run(site.told.borrow().first().map_or(&crate::testing::id("vm"), |told| &told.view.id), uuid(1));
+    site.vms.run(&id("vm"), uuid(1));
     pass(1).await;
     assert_eq!(site.view().state, State::Running);
     assert_eq!(site.view().processes[0].uuid, uuid(1));
@@ -209,12 +209,11 @@ async fn it_is_probed_once_an_interval_and_tells_each_command_it_has_seen() {
 
 #[actix::test]
 async fn an_idle_worker_tells_two_views_a_probe_and_no_more() {
-    let mut idle = in_service().await;
+    let idle = in_service().await;
     idle.told.take();
     pass(30).await;
     // Granted, and finished: the time of the last success is news to the pacer and to operators.
     assert_eq!(idle.told.take().len(), 6);
-    idle.number = Rc::default();
     idle.worker.send(UseRunner { commands: Arc::new(Commands::new(policy().runner, None)) }).await.unwrap();
     idle.breathe().await;
     assert_eq!(idle.told.take().len(), 0);
