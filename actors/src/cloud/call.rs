@@ -32,13 +32,8 @@ impl Cloud {
         T: 'static,
         F: Future<Output = Result<T, CloudError>> + 'static,
     {
-        let wait = self.take_slot();
-        let driver = Rc::clone(&self.driver);
-        let answer = async move {
-            wait_for_slot(wait).await;
-            tokio::time::timeout(DEADLINE, call(driver)).await.unwrap_or_else(|_| Err(no_answer(operation)))
-        };
-        Box::pin(answer.into_actor(self).map(move |answer, act, _| {
+        let answer = self.in_slot(operation, call).into_actor(self);
+        Box::pin(answer.map(move |answer, act, _| {
             let answer = answer.map_err(patient);
             act.count(operation, answer.as_ref().err());
             learn(act, &answer);
@@ -49,21 +44,32 @@ impl Cloud {
     /// A question that costs the cloud's API nothing of note and has no series.
     pub(super) fn uncounted<T, F>(
         &mut self,
+        question: &'static str,
         call: impl FnOnce(Rc<dyn CloudDriver>) -> F + 'static,
     ) -> ResponseActFuture<Self, Result<T, CloudError>>
     where
         T: 'static,
         F: Future<Output = Result<T, CloudError>> + 'static,
     {
+        Box::pin(self.in_slot(question, call).into_actor(self))
+    }
+
+    /// The call itself: not before its slot, and not for ever.
+    fn in_slot<T, F>(
+        &mut self,
+        operation: &'static str,
+        call: impl FnOnce(Rc<dyn CloudDriver>) -> F + 'static,
+    ) -> impl Future<Output = Result<T, CloudError>> + 'static
+    where
+        T: 'static,
+        F: Future<Output = Result<T, CloudError>> + 'static,
+    {
         let wait = self.take_slot();
         let driver = Rc::clone(&self.driver);
-        let answer = async move {
+        async move {
             wait_for_slot(wait).await;
-            tokio::time::timeout(DEADLINE, call(driver))
-                .await
-                .unwrap_or_else(|_| Err(no_answer("verify host key")))
-        };
-        Box::pin(answer.into_actor(self))
+            tokio::time::timeout(DEADLINE, call(driver)).await.unwrap_or_else(|_| Err(no_answer(operation)))
+        }
     }
 
     /// How long to wait for the next slot; it is taken now, so that calls keep their order.

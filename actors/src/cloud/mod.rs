@@ -201,7 +201,10 @@ impl Handler<VerifyHostKey> for Cloud {
 
     fn handle(&mut self, message: VerifyHostKey, _: &mut Context<Self>) -> Self::Result {
         let VerifyHostKey { id, key } = message;
-        self.uncounted(move |driver| async move { driver.verify_host_key(&id, &key).await })
+        self.uncounted(
+            "verify host key",
+            move |driver| async move { driver.verify_host_key(&id, &key).await },
+        )
     }
 }
 

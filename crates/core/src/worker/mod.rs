@@ -140,61 +140,18 @@ impl Machine {
     pub fn on(&mut self, event: Event, now: Timestamp) -> (Vec<Effect>, Result<(), Refusal>) {
         let mut effects = Vec::new();
         let answer = match self.state {
-            State::Unknown => self.on_unknown(event, now, &mut effects),
-            State::Booting => self.on_booting(event, now, &mut effects),
-            State::Idle | State::Running => self.on_in_service(event, now, &mut effects),
+            State::Unknown | State::Booting | State::Idle | State::Running => {
+                self.on_living(event, now, &mut effects)
+            }
             State::Shutdown => self.on_shutdown(event, now, &mut effects),
         };
         (effects, answer)
     }
 
-    fn on_unknown(&mut self, event: Event, now: Timestamp, effects: &mut Vec<Effect>) -> Result<(), Refusal> {
+    /// While it is not being destroyed; only one in service is sent containers.
+    fn on_living(&mut self, event: Event, now: Timestamp, effects: &mut Vec<Effect>) -> Result<(), Refusal> {
         match event {
-            Event::StartRequested(_) => return Err(Refusal::NotInService),
-            Event::KillRequested(uuid, reason) => return self.kill(uuid, reason, now, effects),
-            Event::ProbeGranted => self.begin_probe(now, effects),
-            Event::ProbeFinished { began, report } => self.finish_probe(began, report, now, effects),
-            Event::StartFinished(uuid, outcome) => self.finish_start(uuid, outcome, now, effects),
-            Event::KillFinished(uuid, outcome) => self.finish_kill(uuid, outcome, now, effects),
-            Event::StartJudged { uuid, fruitful } => self.judge_start(uuid, fruitful, now, effects),
-            Event::BehaviorSet(behavior) => self.set_behavior(behavior, now, effects),
-            Event::ShutdownRequested(reason) => return self.shut_down_on_request(reason, now, effects),
-            Event::Updated(instance) => self.update(instance, now, effects),
-            Event::Missing | Event::ConnectionBroke => self.probe_soon(now),
-            Event::StillListed(_) | Event::DestroyFinished(_) => {}
-            Event::TagsSaved(saved) => self.tags_saved(saved, now, effects),
-            Event::Tick => self.tick(now, effects),
-        }
-        Ok(())
-    }
-
-    fn on_booting(&mut self, event: Event, now: Timestamp, effects: &mut Vec<Effect>) -> Result<(), Refusal> {
-        match event {
-            Event::StartRequested(_) => return Err(Refusal::NotInService),
-            Event::KillRequested(uuid, reason) => return self.kill(uuid, reason, now, effects),
-            Event::ProbeGranted => self.begin_probe(now, effects),
-            Event::ProbeFinished { began, report } => self.finish_probe(began, report, now, effects),
-            Event::StartFinished(uuid, outcome) => self.finish_start(uuid, outcome, now, effects),
-            Event::KillFinished(uuid, outcome) => self.finish_kill(uuid, outcome, now, effects),
-            Event::StartJudged { uuid, fruitful } => self.judge_start(uuid, fruitful, now, effects),
-            Event::BehaviorSet(behavior) => self.set_behavior(behavior, now, effects),
-            Event::ShutdownRequested(reason) => return self.shut_down_on_request(reason, now, effects),
-            Event::Updated(instance) => self.update(instance, now, effects),
-            Event::Missing | Event::ConnectionBroke => self.probe_soon(now),
-            Event::StillListed(_) | Event::DestroyFinished(_) => {}
-            Event::TagsSaved(saved) => self.tags_saved(saved, now, effects),
-            Event::Tick => self.tick(now, effects),
-        }
-        Ok(())
-    }
-
-    fn on_in_service(
-        &mut self,
-        event: Event,
-        now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
-        match event {
+            Event::StartRequested(_) if !self.state.is_ready() => return Err(Refusal::NotInService),
             Event::StartRequested(uuid) => return self.start(uuid, now, effects),
             Event::KillRequested(uuid, reason) => return self.kill(uuid, reason, now, effects),
             Event::ProbeGranted => self.begin_probe(now, effects),
