@@ -32,7 +32,8 @@ impl Cloud {
         T: 'static,
         F: Future<Output = Result<T, CloudError>> + 'static,
     {
-        let answer = self.in_slot(operation, call).into_actor(self);
+        let wait = self.take_slot();
+        let answer = self.within_deadline(wait, operation, call).into_actor(self);
         Box::pin(answer.map(move |answer, act, _| {
             let answer = answer.map_err(patient);
             act.count(operation, answer.as_ref().err());
@@ -41,7 +42,8 @@ impl Cloud {
         }))
     }
 
-    /// A question that costs the cloud's API nothing of note and has no series.
+    /// A question about a host key: it has no series, and no slot. After a restart every VM's key is asked for
+    /// at once, within the handshake's deadline; a driver that must ask its cloud for that paces itself.
     pub(super) fn uncounted<T, F>(
         &mut self,
         question: &'static str,
@@ -51,12 +53,13 @@ impl Cloud {
         T: 'static,
         F: Future<Output = Result<T, CloudError>> + 'static,
     {
-        Box::pin(self.in_slot(question, call).into_actor(self))
+        Box::pin(self.within_deadline(Duration::ZERO, question, call).into_actor(self))
     }
 
     /// The call itself: not before its slot, and not for ever.
-    fn in_slot<T, F>(
-        &mut self,
+    fn within_deadline<T, F>(
+        &self,
+        wait: Duration,
         operation: &'static str,
         call: impl FnOnce(Rc<dyn CloudDriver>) -> F + 'static,
     ) -> impl Future<Output = Result<T, CloudError>> + 'static
@@ -64,7 +67,6 @@ impl Cloud {
         T: 'static,
         F: Future<Output = Result<T, CloudError>> + 'static,
     {
-        let wait = self.take_slot();
         let driver = Rc::clone(&self.driver);
         async move {
             wait_for_slot(wait).await;
