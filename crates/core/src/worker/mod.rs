@@ -6,19 +6,23 @@
 //! ```text
 //!   event   what happens, and what the machine wants done (data)
 //!   mod     Machine: its state, and `on`
-//!   decide  the decisions behind the arms: starts, kills, lists, drains, shutdown
+//!   probing, list, starting, killing, keeping, ending    the decisions behind its arms
 //!   probe   a probe as a chain of commands
 //!   runner  those commands as shell text
 //!   view    what Pool and `plan` see of it
 //! ```
 //! Never does: I/O, choosing containers, counting against limits (that is Pool and `plan`).
 
-mod decide;
+mod ending;
 mod event;
+mod keeping;
+mod killing;
 mod list;
 pub mod probe;
+mod probing;
 mod process;
 pub mod runner;
+mod starting;
 mod view;
 
 #[cfg(test)]

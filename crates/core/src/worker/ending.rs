@@ -1,0 +1,131 @@
+//! The passing of time, and shutdown: destroyed until it is gone.
+
+use std::time::Duration;
+
+use super::event::{BootOutcome, Effect, Fact, Refusal, ShutdownReason};
+use super::process::Process;
+use super::{Machine, State};
+use crate::instance::IdleBehavior;
+use crate::time::{Timestamp, after, since};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Machine {
+    pub(super) fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.send_due_signals(now, effects);
+        self.shut_down_if_due(now, effects);
+        if self.state != State::Shutdown && self.save_tags_at.is_some_and(|at| at <= now) {
+            self.save_tags_at = None;
+            self.save_tags_if_needed(effects);
+        }
+        let held_unknown = self.state == State::Unknown
+            && self.behavior == IdleBehavior::Hold
+            && since(now, self.appeared) > self.policy.timeout_booting;
+        if held_unknown && self.held_unknown_told.is_none_or(|told| since(now, told) >= MINUTE) {
+            self.held_unknown_told = Some(now);
+            effects.push(Effect::Tell(Fact::HeldUnknown));
+        }
+    }
+
+    /// When [`super::Event::Tick`] is due next.
+    pub fn wakes_at(&self) -> Option<Timestamp> {
+        if self.state == State::Shutdown {
+            return None;
+        }
+        let signal = self.processes.values().filter_map(Process::signal_due).min();
+        let idle = (self.state == State::Idle && self.behavior == IdleBehavior::Run)
+            .then(|| after(self.last_busy, self.policy.timeout_idle));
+        let held = (self.state == State::Unknown && self.behavior == IdleBehavior::Hold).then(|| {
+            let first = after(self.appeared, self.policy.timeout_booting + Duration::from_millis(1));
+            self.held_unknown_told.map_or(first, |told| after(told, MINUTE))
+        });
+        [signal, idle, held, self.save_tags_at].into_iter().flatten().min()
+    }
+
+    pub(super) fn shut_down_if_due(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let living = self.processes.values().any(|process| !process.is_given_up());
+        let reason = match (self.behavior, self.state) {
+            (_, State::Shutdown) | (IdleBehavior::Hold, _) => return,
+            (IdleBehavior::Run, State::Idle) if since(now, self.last_busy) >= self.policy.timeout_idle => {
+                ShutdownReason::Idle
+            }
+            (IdleBehavior::Drain, State::Booting | State::Idle | State::Running) if !living => {
+                ShutdownReason::Drained
+            }
+            (IdleBehavior::Run | IdleBehavior::Drain, _) => return,
+        };
+        self.shut_down(reason, now, effects);
+    }
+
+    /// On request. Pool's own reasons yield to what the worker knows better: a process that has just been
+    /// started, a hold. The operator's word does not.
+    pub(super) fn shut_down_on_request(
+        &mut self,
+        reason: ShutdownReason,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        let held = self.behavior == IdleBehavior::Hold;
+        let busy = !self.processes.is_empty();
+        let refused = match reason {
+            ShutdownReason::Operator(_) => false,
+            ShutdownReason::OverQuota => held || busy || self.state == State::Unknown,
+            ShutdownReason::BootTimeout | ShutdownReason::Unresponsive => held || self.silent.is_none(),
+            ShutdownReason::Idle | ShutdownReason::Drained => held || busy,
+        };
+        if refused {
+            return Err(Refusal::NotTakingContainers);
+        }
+        self.shut_down(reason, now, effects);
+        Ok(())
+    }
+
+    fn shut_down(&mut self, reason: ShutdownReason, now: Timestamp, effects: &mut Vec<Effect>) {
+        let from = self.state;
+        if reason == ShutdownReason::BootTimeout {
+            effects.push(Effect::Tell(Fact::BootFailed(self.last_failure.clone())));
+        }
+        let failed = matches!(reason, ShutdownReason::BootTimeout);
+        self.tell_boot_outcome(if failed { BootOutcome::Failure } else { BootOutcome::Aborted }, effects);
+        effects.push(Effect::Tell(Fact::ShuttingDown { reason: reason.clone(), from }));
+        self.state = State::Shutdown;
+        self.shutdown_reason = Some(reason);
+        self.destroy(now, effects);
+    }
+
+    fn destroy(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.destroy_called = Some(now);
+        effects.push(Effect::Destroy);
+    }
+
+    /// A lost destroy call must not leave a VM running for ever.
+    pub(super) fn destroy_again_if_due(
+        &mut self,
+        listed: Timestamp,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let due =
+            self.destroy_called.is_none_or(|called| since(listed, called) >= self.policy.timeout_shutdown);
+        if due {
+            effects.push(Effect::Tell(Fact::RetryingDestroy));
+            self.destroy(now, effects);
+        }
+    }
+
+    /// Once per instance, and only of those that we saw booting.
+    pub(super) fn tell_boot_outcome(&mut self, outcome: BootOutcome, effects: &mut Vec<Effect>) {
+        if !std::mem::replace(&mut self.boot_outcome_told, true) && self.ours {
+            effects.push(Effect::Tell(Fact::BootOutcome(outcome)));
+        }
+    }
+
+    /// The instance is gone: its last words. The processes on it have ended with it.
+    pub fn vanish(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.tell_boot_outcome(BootOutcome::Disappeared, &mut effects);
+        let ended = std::mem::take(&mut self.processes);
+        effects.extend(ended.into_keys().map(Effect::Ended));
+        effects
+    }
+}

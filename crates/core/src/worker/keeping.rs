@@ -1,0 +1,62 @@
+//! Hold, drain, and what is saved as tags.
+
+use super::Machine;
+use super::event::{BootOutcome, DrainReason, Effect, Fact};
+use crate::instance::{IdleBehavior, Instance};
+use crate::time::{Timestamp, after};
+
+impl Machine {
+    /// Drained by us: not if the operator holds it.
+    pub(super) fn drain(&mut self, reason: DrainReason, effects: &mut Vec<Effect>) {
+        if self.behavior != IdleBehavior::Run {
+            return;
+        }
+        self.behavior = IdleBehavior::Drain;
+        effects.push(Effect::Tell(Fact::Draining(reason)));
+        if reason == DrainReason::Broken && !self.state.is_ready() {
+            self.tell_boot_outcome(BootOutcome::Failure, effects);
+        }
+        self.save_tags_if_needed(effects);
+    }
+
+    pub(super) fn set_behavior(&mut self, behavior: IdleBehavior, now: Timestamp, effects: &mut Vec<Effect>) {
+        if self.behavior != behavior {
+            self.behavior = behavior;
+            self.fruitless_starts = 0;
+            effects.push(Effect::Tell(Fact::BehaviorSet(behavior)));
+        }
+        self.save_tags_if_needed(effects);
+        self.shut_down_if_due(now, effects);
+    }
+
+    pub(super) fn update(&mut self, instance: Instance, now: Timestamp, effects: &mut Vec<Effect>) {
+        let moved = instance.address != self.instance.address;
+        self.instance = instance;
+        if moved {
+            effects.push(Effect::Retarget(self.instance.clone()));
+            self.probe_soon(now);
+        }
+        self.save_tags_if_needed(effects);
+    }
+
+    /// Saves type and behaviour if the cloud shows others; one call at a time.
+    pub(super) fn save_tags_if_needed(&mut self, effects: &mut Vec<Effect>) {
+        let wanted = self.policy.tag_keys.for_saving(self.type_name.as_ref(), self.behavior);
+        if self.saving_tags.is_none() && !self.instance.tags.matches(&wanted) {
+            self.save_tags_at = None;
+            self.saving_tags = Some(wanted.clone());
+            effects.push(Effect::SaveTags(wanted));
+        }
+    }
+
+    /// If it failed it is tried again in a while; if the wish has changed meanwhile, at once.
+    pub(super) fn tags_saved(&mut self, saved: bool, now: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(tags) = self.saving_tags.take() else { return };
+        if saved {
+            self.instance.tags.merge(&tags);
+            self.save_tags_if_needed(effects);
+        } else {
+            self.save_tags_at = Some(after(now, self.policy.sync_interval));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Kills: signal 15, again and again, then given up. Never signal 9.
+
+use super::Machine;
+use super::event::{DrainReason, Effect, Fact, KillOutcome, KillReason, Refusal};
+use super::process::Kill;
+use crate::id::ContainerUuid;
+use crate::instance::IdleBehavior;
+use crate::time::{Timestamp, after, since};
+
+impl Machine {
+    /// A process whose record is final is about to end by itself: it is watched for a moment first.
+    /// A process whose start is, or may be, under way is signalled after that: before, `--kill` would find
+    /// nothing and call it gone.
+    pub(super) fn kill(
+        &mut self,
+        uuid: ContainerUuid,
+        reason: KillReason,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        let process = self.processes.get_mut(&uuid).ok_or(Refusal::NoSuchProcess)?;
+        if process.kill.is_some() {
+            return Ok(());
+        }
+        let complete = reason == KillReason::Final(crate::container::ContainerState::Complete);
+        let ended = matches!(reason, KillReason::Final(_));
+        let first_signal = if complete { after(now, self.policy.timeout_signal) } else { now };
+        let next_signal = Some(first_signal);
+        process.kill = Some(Kill { reason, since: first_signal, next_signal, given_up: false, told: false });
+        if ended {
+            self.burst = 0;
+            self.probe_soon(now);
+        }
+        self.send_due_signals(now, effects);
+        Ok(())
+    }
+
+    pub(super) fn send_due_signals(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let mut unkillable = false;
+        for (uuid, process) in &mut self.processes {
+            if process.signal_due().is_none_or(|at| now < at) {
+                continue;
+            }
+            let Some(kill) = process.kill.as_mut() else { continue };
+            if kill.told && since(now, kill.since) >= self.policy.timeout_term {
+                kill.next_signal = None;
+                kill.given_up = true;
+                let drains = self.behavior != IdleBehavior::Hold;
+                effects.push(Effect::Tell(Fact::GivenUp(*uuid, drains)));
+                unkillable = true;
+                continue;
+            }
+            kill.next_signal = None;
+            if !std::mem::replace(&mut kill.told, true) {
+                kill.since = now;
+                effects.push(Effect::Tell(Fact::Killing(*uuid, kill.reason.clone())));
+            }
+            effects.push(Effect::Tell(Fact::Signalling(*uuid)));
+            effects.push(Effect::Kill(*uuid));
+        }
+        if unkillable {
+            self.drain(DrainReason::Unkillable, effects);
+        }
+    }
+
+    pub(super) fn finish_kill(
+        &mut self,
+        uuid: ContainerUuid,
+        outcome: KillOutcome,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(process) = self.processes.get_mut(&uuid) else { return };
+        match outcome {
+            KillOutcome::Gone => self.end_process(uuid, now, effects),
+            KillOutcome::Failed(failure) => {
+                let next = after(now, self.policy.timeout_signal);
+                if let Some(kill) = process.kill.as_mut().filter(|kill| !kill.given_up) {
+                    kill.next_signal = Some(next);
+                }
+                effects.push(Effect::Tell(Fact::KillFailed(uuid, failure)));
+                self.probe_soon(now);
+            }
+        }
+        self.shut_down_if_due(now, effects);
+    }
+}

@@ -1,0 +1,102 @@
+//! Starts: accepted, answered, judged.
+
+use std::time::Duration;
+
+use super::event::{DrainReason, Effect, Fact, Refusal, StartOutcome};
+use super::probe::CommandFailure;
+use super::process::{Phase, Process};
+use super::runner::START;
+use super::{Machine, State};
+use crate::id::ContainerUuid;
+use crate::instance::IdleBehavior;
+use crate::time::{Timestamp, after};
+
+/// A worker on which that many starts in a row came to nothing takes no more (a full disk must not burn
+/// the attempts of a whole queue).
+const FRUITLESS_STARTS: u32 = 3;
+/// A start command that got no answer may be under way on the VM for its deadline and this long.
+const START_GRACE: Duration = Duration::from_secs(2);
+
+impl Machine {
+    pub(super) fn start(
+        &mut self,
+        uuid: ContainerUuid,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        if self.behavior != IdleBehavior::Run {
+            return Err(Refusal::NotTakingContainers);
+        }
+        if self.processes.contains_key(&uuid) || self.stale.contains_key(&uuid) {
+            return Err(Refusal::AlreadyHere);
+        }
+        self.processes.insert(uuid, Process { phase: Phase::Starting, since: now, kill: None });
+        self.last_container = Some(uuid);
+        self.last_busy = now;
+        self.state = State::Running;
+        effects.push(Effect::Tell(Fact::Starting(uuid)));
+        effects.push(Effect::Start(uuid));
+        Ok(())
+    }
+
+    /// The start's return is a change of the worker: lists begun before it are dropped.
+    pub(super) fn finish_start(
+        &mut self,
+        uuid: ContainerUuid,
+        outcome: StartOutcome,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.updated = Some(now);
+        let Some(process) = self.processes.get_mut(&uuid) else { return };
+        match outcome {
+            StartOutcome::Started => {
+                process.phase = Phase::Alive;
+                effects.push(Effect::Tell(Fact::Started(uuid)));
+            }
+            StartOutcome::Failed(failure) => {
+                process.phase = Phase::Doubtful { until: now };
+                self.start_failed(uuid, failure, now, effects);
+            }
+            StartOutcome::Unanswered(failure) => {
+                let until = after(process.since, START + START_GRACE).max(now);
+                process.phase = Phase::Doubtful { until };
+                self.start_failed(uuid, failure, now, effects);
+            }
+        }
+    }
+
+    fn start_failed(
+        &mut self,
+        uuid: ContainerUuid,
+        failure: CommandFailure,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        effects.push(Effect::Tell(Fact::StartFailed(uuid, failure)));
+        self.failed_starts.insert(uuid);
+        self.count_start(false, effects);
+        self.probe_soon(now);
+    }
+
+    pub(super) fn judge_start(
+        &mut self,
+        uuid: ContainerUuid,
+        fruitful: bool,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let counted_already = self.failed_starts.remove(&uuid);
+        if fruitful || !counted_already {
+            self.count_start(fruitful, effects);
+        }
+        self.shut_down_if_due(now, effects);
+    }
+
+    fn count_start(&mut self, fruitful: bool, effects: &mut Vec<Effect>) {
+        self.fruitless_starts = if fruitful { 0 } else { self.fruitless_starts + 1 };
+        if self.fruitless_starts >= FRUITLESS_STARTS {
+            self.drain(DrainReason::StartsFail, effects);
+        }
+    }
+}
