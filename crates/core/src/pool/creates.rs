@@ -87,6 +87,15 @@ impl Pool {
         self.creates.values().filter(|create| create.doubtful.is_none()).count()
     }
 
+    /// Instances have come, changed or gone. O(1) as long as nothing depends on their number: thousands may
+    /// appear in one listing.
+    pub(super) fn recount(&mut self) {
+        if self.holds.depend_on_numbers() {
+            let census = self.census();
+            self.holds.recount(&census);
+        }
+    }
+
     /// Counts workers in any state and pending creates. O(workers).
     pub(super) fn census(&self) -> Census {
         let mut census = Census::default();

@@ -261,6 +261,11 @@ impl Holds {
         Some(Fact::BootsFail { offering: offering.clone(), failures: boots.in_a_row, until })
     }
 
+    /// Whether any hold ends when instances come or go.
+    pub(super) fn depend_on_numbers(&self) -> bool {
+        !self.quota.is_empty() || !self.within_quota.is_empty()
+    }
+
     /// Instances have gone or come: quota holds whose reason is gone end.
     pub(super) fn recount(&mut self, census: &Census) {
         self.quota.retain(|scope, hold| hold.instances == 0 || census.of(scope) >= hold.instances);

@@ -60,8 +60,7 @@ impl Pool {
             dismissed: None,
         };
         self.workers.insert(instance.id.clone(), slot);
-        let census = self.census();
-        self.holds.recount(&census);
+        self.recount();
         vec![Effect::Tell(Fact::Appeared { instance: instance.clone(), ours }), Effect::Spawn(instance, ours)]
     }
 
@@ -110,8 +109,7 @@ impl Pool {
             let process = EndedProcess { uuid, at: now, instance: id.clone(), why: EndedWhy::InstanceGone };
             self.ended.insert(uuid, process);
         }
-        let census = self.census();
-        self.holds.recount(&census);
+        self.recount();
         let after_shutdown = slot.view.destroy_called.map(|called| since(now, called));
         let fact = Fact::Disappeared {
             instance: id.clone(),
@@ -138,8 +136,7 @@ impl Pool {
         let surplus = self.listings.len().saturating_sub(2);
         self.listings.drain(..surplus);
         self.give_up_doubtful(began);
-        let census = self.census();
-        self.holds.recount(&census);
+        self.recount();
         let mut still_listed = Vec::new();
         for (id, slot) in &mut self.workers {
             let was_shown = slot.last_absent != Some(began) && slot.view.appeared <= began;
