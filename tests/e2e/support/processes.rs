@@ -22,21 +22,6 @@ pub fn command_line(pid: i32) -> String {
     String::from_utf8_lossy(&bytes).replace('\0', " ")
 }
 
-/// Its children, and theirs.
-pub fn descendants(pid: i32) -> BTreeSet<i32> {
-    let mut found = BTreeSet::new();
-    let mut unseen = vec![pid];
-    while let Some(pid) = unseen.pop() {
-        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-        for task in tasks {
-            let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            unseen.extend(children.split_ascii_whitespace().filter_map(|id| id.parse::<i32>().ok()));
-        }
-        found.extend(unseen.iter().copied());
-    }
-    found
-}
-
 /// Everything that was started for a site: runners and other commands of its instances, containers.
 pub fn of_site(site: &Path, state_directory: &Path) -> BTreeSet<i32> {
     let entry = format!("{MARKER}={}", site.display());

@@ -117,7 +117,29 @@ impl Service {
 
     /// Waits for its end.
     pub async fn exit_code(&mut self, within: Duration) -> i32 {
-        let status = tokio::time::timeout(within, self.child.wait()).await.expect("it has not ended").unwrap();
+        let status =
+            tokio::time::timeout(within, self.child.wait()).await.expect("it has not ended").unwrap();
         status.code().unwrap_or_else(|| panic!("{status}"))
+    }
+
+    /// Asks the management API: status and JSON.
+    pub async fn get(&self, site: &Site, path: &str) -> (u16, Value) {
+        self.ask(awc::Client::default().get(format!("{}{path}", self.url)), &site.management_token).await
+    }
+
+    /// Tells the management API to do something: status and JSON.
+    pub async fn post(&self, site: &Site, path: &str) -> (u16, Value) {
+        self.ask(awc::Client::default().post(format!("{}{path}", self.url)), &site.management_token).await
+    }
+
+    /// Asks the management API with some token: the status.
+    pub async fn get_as(&self, token: &str, path: &str) -> u16 {
+        self.ask(awc::Client::default().get(format!("{}{path}", self.url)), token).await.0
+    }
+
+    async fn ask(&self, request: awc::ClientRequest, token: &str) -> (u16, Value) {
+        let mut answer = request.bearer_auth(token).send().await.unwrap();
+        let body = answer.body().await.unwrap();
+        (answer.status().as_u16(), serde_json::from_slice(&body).unwrap_or_default())
     }
 }
