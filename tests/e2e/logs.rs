@@ -75,7 +75,7 @@ async fn secrets(site: &Site) -> Vec<String> {
         lines.skip(1).map(str::to_owned).collect::<Vec<_>>()
     };
     secrets.extend(lines_of_key(&site.private_key));
-    for instance in std::fs::read_dir(site.state_directory()).unwrap().flatten() {
+    for instance in std::fs::read_dir(site.state_directory()).into_iter().flatten().flatten() {
         let Ok(state) = std::fs::read(instance.path().join("state.json")) else { continue };
         let state: Value = serde_json::from_slice(&state).unwrap();
         secrets.push(state["tags"]["ArvadosInstanceSecret"].as_str().unwrap().to_owned());
