@@ -80,6 +80,19 @@ async fn health_with_a_wrong_configuration_is_wrong_usage() {
 }
 
 #[actix_rt::test]
+async fn a_service_without_a_management_token_is_alive_and_tells_no_more() {
+    let mut site = Site::new();
+    site.cluster()["ManagementToken"] = "".into();
+    let mut service = site.start().await;
+    settle(&mut site, &service);
+    let ended = health(&site, &[]).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+    assert!(ended.stdout.starts_with("alive"), "{ended:?}");
+    assert_not_well(&health(&site, &["--ready"]).await, &["health"]);
+    assert_eq!(service.stop().await, 0);
+}
+
+#[actix_rt::test]
 async fn nothing_is_created_and_health_says_so_until_the_runner_can_be_read() {
     let mut site = Site::new();
     let runner = site.path("a-runner");
