@@ -77,9 +77,13 @@ async fn get(url: &str, settings: &Settings) -> Result<(u16, String)> {
 
 fn judge(status: u16, body: &str, ready: bool) -> Result<String> {
     let answer: Value = serde_json::from_str(body).unwrap_or_default();
-    let reason = answer["error"].as_str().or(answer["errors"][0].as_str()).unwrap_or(body);
+    let errors = answer["errors"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let reasons: Vec<_> = answer["error"].as_str().into_iter().chain(errors).collect();
+    let reason = if reasons.is_empty() { body.to_owned() } else { reasons.join("; ") };
+    // Each path has a word of its own.
+    let is_well = if ready { answer["ready"] == true } else { answer["health"] == "OK" };
     match status {
-        200 if answer["health"] == "OK" => Ok("OK".to_owned()),
+        200 if is_well => Ok("OK".to_owned()),
         // It answers, and nobody may ask it more.
         404 if !ready => Ok("alive (no ManagementToken is configured, so it does not tell more)".to_owned()),
         200 => bail!("{reason}"),
@@ -93,11 +97,14 @@ mod tests {
 
     #[test]
     fn only_ok_is_well() {
-        assert!(judge(200, r#"{"health":"OK"}"#, true).is_ok());
+        assert!(judge(200, r#"{"health":"OK"}"#, false).is_ok());
+        assert!(judge(200, r#"{"ready":true,"checks":{},"errors":[]}"#, true).is_ok());
+        assert!(judge(200, r#"{"health":"OK"}"#, true).is_err(), "that is not what was asked");
         assert!(judge(404, "", false).is_ok());
         assert!(judge(404, "", true).is_err());
         let error = judge(200, r#"{"health":"ERROR","error":"no poll succeeded"}"#, false).unwrap_err();
         assert_eq!(error.to_string(), "no poll succeeded");
-        assert!(judge(503, r#"{"health":"ERROR","error":"standby"}"#, true).is_err());
+        let error = judge(503, r#"{"ready":false,"errors":["no poll", "no list"]}"#, true).unwrap_err();
+        assert_eq!(error.to_string(), "status 503: no poll; no list");
     }
 }

@@ -11,6 +11,11 @@ use dispatch_sim::controller::faults::Fault;
 
 use super::world::{Tally, World};
 
+/// How long the controller sheds every call.
+const SHED: Duration = Duration::from_secs(1);
+/// How long it has no database.
+const OUTAGE: Duration = Duration::from_secs(2);
+
 /// The next thing to go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
@@ -27,11 +32,18 @@ pub(super) struct Script {
     next: Next,
     cloud: Option<loopback::Faults>,
     used: Vec<InstanceId>,
+    struck: Vec<&'static str>,
 }
 
 impl Script {
     pub(super) fn new(wanted: bool, cloud: Option<loopback::Faults>) -> Self {
-        Self { next: if wanted { Next::ShedLoad } else { Next::Nothing }, cloud, used: Vec::new() }
+        let next = if wanted { Next::ShedLoad } else { Next::Nothing };
+        Self { next, cloud, used: Vec::new(), struck: Vec::new() }
+    }
+
+    /// What has gone wrong so far, in order.
+    pub(super) fn struck(self) -> Vec<&'static str> {
+        self.struck
     }
 
     /// The next fault, when about a tenth more of the containers has ended.
@@ -48,42 +60,43 @@ impl Script {
         match (self.next, busy) {
             (Next::ShedLoad, _) => {
                 world
-                    .controller(|arvados, _| {
-                        arvados.faults.rates = vec![
-                            (Fault::Overloaded, 0.05),
-                            (Fault::LostAnswer, 0.03),
-                            (Fault::LostCall, 0.02),
-                        ];
+                    .controller(|arvados, now| {
+                        arvados.faults.rates = vec![(Fault::LostAnswer, 0.03), (Fault::LostCall, 0.02)];
+                        // In bursts, as a real one does: overload without end is another story.
+                        arvados.faults.strike_all(Fault::Overloaded, now, SHED);
                     })
                     .await;
-                self.next = Next::KillVm;
+                self.turn(Next::KillVm, "controller sheds load and loses answers");
             }
             (Next::KillVm, Some(id)) if tenths >= 1 => {
                 let _ = cloud.kill(&id).await;
-                self.turn(id, Next::BreakVm);
+                self.used.push(id);
+                self.turn(Next::BreakVm, "instance dies");
             }
             (Next::BreakVm, Some(id)) if tenths >= 2 => {
                 let _ = cloud.report_broken(&id).await;
-                self.turn(id, Next::HangVm);
+                self.used.push(id);
+                self.turn(Next::HangVm, "instance reports that it is broken");
             }
             (Next::HangVm, Some(id)) if tenths >= 3 => {
                 let _ = cloud.hang_commands(&id, true).await;
-                self.turn(id, Next::Outage);
+                self.used.push(id);
+                self.turn(Next::Outage, "instance hangs");
             }
             (Next::Outage, _) if tenths >= 4 => {
                 world
                     .controller(|arvados, now| {
-                        arvados.faults.strike_all(Fault::Unauthorized, now, Duration::from_secs(2));
+                        arvados.faults.strike_all(Fault::Unauthorized, now, OUTAGE);
                     })
                     .await;
-                self.next = Next::Nothing;
+                self.turn(Next::Nothing, "controller loses its database");
             }
             _ => {}
         }
     }
 
-    fn turn(&mut self, struck: InstanceId, next: Next) {
-        self.used.push(struck);
+    fn turn(&mut self, next: Next, struck: &'static str) {
+        self.struck.push(struck);
         self.next = next;
     }
 }

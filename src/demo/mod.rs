@@ -71,8 +71,9 @@ async fn play(demo: &Demo, world: &World, log: Logger, signals: &mut Signals) ->
     let application = Application::build(&world.loaded, log).await?;
     let began = Instant::now();
     let progress = Progress::new(demo, application.url(), &world.management_token);
+    let mut faults = faults::Script::new(demo.faults, application.faults());
     let ending = {
-        let work = watch(demo, world, &application, &progress);
+        let work = watch(demo, world, &application, &progress, &mut faults);
         tokio::pin!(work);
         #[expect(clippy::disallowed_macros, reason = "biased: a signal is looked at first")]
         {
@@ -102,13 +103,19 @@ async fn play(demo: &Demo, world: &World, log: Logger, signals: &mut Signals) ->
             created,
             leftover_instances,
             leftover_processes,
+            faults: faults.struck(),
         },
     ))
 }
 
 /// Until every container is final and every instance gone.
-async fn watch(demo: &Demo, world: &World, application: &Application, progress: &Progress) -> Result<Ending> {
-    let mut faults = faults::Script::new(demo.faults, application.faults());
+async fn watch(
+    demo: &Demo,
+    world: &World,
+    application: &Application,
+    progress: &Progress,
+    faults: &mut faults::Script,
+) -> Result<Ending> {
     let mut final_since = None;
     loop {
         let tally = world.tally().await?;

@@ -20,6 +20,7 @@ pub(super) struct Ended {
     pub(super) created: usize,
     pub(super) leftover_instances: usize,
     pub(super) leftover_processes: usize,
+    pub(super) faults: Vec<&'static str>,
 }
 
 /// Quantiles of a set of durations, in seconds.
@@ -50,6 +51,8 @@ pub(super) struct Report {
     cost: f64,
     duration_seconds: f64,
     interrupted: bool,
+    /// What was made to go wrong.
+    faults: Vec<&'static str>,
     #[serde(skip)]
     keep_running: bool,
 }
@@ -77,6 +80,7 @@ impl Report {
             cost: instance_hours * PRICE,
             duration_seconds: ended.took.as_secs_f64(),
             interrupted: ended.ending == Ending::Interrupted,
+            faults: ended.faults,
             keep_running: ended.keep_running,
         }
     }
@@ -92,6 +96,11 @@ impl Report {
             } else {
                 nothing_left && !self.interrupted
             }
+    }
+
+    /// By Ctrl-C, which is no failure to look into.
+    pub(super) fn was_interrupted(&self) -> bool {
+        self.interrupted
     }
 
     pub(super) fn print(&self, json: bool) {

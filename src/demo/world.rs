@@ -22,6 +22,7 @@ use crate::settings::{self, Environment, Host, Loaded, LogFormat, Logs};
 use crate::telemetry::{self, LogGuard};
 
 const CLUSTER: &str = "zzzzz";
+const LOG: &str = "dispatch.log";
 /// What one instance costs an hour in the demo's tables.
 pub(super) const PRICE: f64 = 0.10;
 
@@ -79,7 +80,7 @@ impl World {
     }
 
     fn log_path(&self) -> PathBuf {
-        self.directory.path().join("dispatch.log")
+        self.directory.path().join(LOG)
     }
 
     fn state_directory(&self) -> PathBuf {
@@ -117,19 +118,24 @@ impl World {
         let _ = self.controller.with(visit).await;
     }
 
-    /// Everything goes; of a run that failed, the log stays.
+    /// Everything goes; of a run that failed, not of one that was interrupted, the log stays.
     pub(super) async fn tear_down(self, report: Result<Report>) -> Result<Report> {
         self.controller.shutdown().await;
-        let good = report.as_ref().is_ok_and(|report| report.is_good(true));
-        if good {
+        if report.as_ref().is_ok_and(|report| report.is_good(true) || report.was_interrupted()) {
             return report;
         }
-        let kept = self.directory.keep();
-        report.with_context(|| format!("the log is in {}", kept.join("dispatch.log").display())).inspect(
-            |_| {
-                crate::cli::complain(format!("demo: the log is in {}", kept.join("dispatch.log").display()));
-            },
-        )
+        // The directory has keys and tokens in it, and the log has not.
+        let kept = tempfile::Builder::new()
+            .prefix("dispatch-demo-")
+            .suffix(".log")
+            .tempfile()
+            .and_then(|file| Ok(file.keep()?.1))
+            .and_then(|path| std::fs::copy(self.directory.path().join(LOG), &path).map(|_| path));
+        match kept {
+            Ok(path) => crate::cli::complain(format!("demo: the log is in {}", path.display())),
+            Err(error) => crate::cli::complain(format!("demo: cannot keep the log: {error}")),
+        }
+        report
     }
 }
 

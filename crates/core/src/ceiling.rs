@@ -50,6 +50,10 @@ impl Ceiling {
     pub fn overloaded(&mut self, running: u32, now: Timestamp) {
         let new_trouble = self.last_overload.is_none_or(|last| since(now, last) > QUIET);
         self.last_overload = Some(now);
+        if running == 0 {
+            // Not of the containers' making: fewer of them would not help, and one at a time would remain.
+            return;
+        }
         if self.last_change.is_some_and(|last| since(now, last) < CUT_PAUSE) && !new_trouble {
             return;
         }

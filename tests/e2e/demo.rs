@@ -1,0 +1,172 @@
+//! `demo`, as a person or a script runs it.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::support::service::finish;
+use crate::support::{DISPATCHER, Ended, SOON, processes, until};
+
+/// A temporary directory of its own: what is left is seen there, and killed when the test is over.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::Builder::new().prefix("e2e-").tempdir().unwrap())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(DISPATCHER);
+        command.arg("demo").args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("TMPDIR", self.0.path());
+        command
+    }
+
+    async fn run(&self, arguments: &[&str], within: Duration) -> Ended {
+        finish(&mut self.command(arguments), within).await
+    }
+
+    /// Processes that have to do with this place.
+    fn processes(&self) -> Vec<i32> {
+        let text = self.0.path().display().to_string();
+        let mentions = |file: &Path| {
+            let bytes = std::fs::read(file).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).contains(&text)
+        };
+        let of_place = |pid: &i32| {
+            let directory = format!("/proc/{pid}");
+            let directory = Path::new(&directory);
+            mentions(&directory.join("cmdline")) || mentions(&directory.join("environ"))
+        };
+        processes::all().filter(of_place).collect()
+    }
+
+    #[track_caller]
+    fn assert_empty(&self) {
+        assert_eq!(self.processes().into_iter().map(processes::command_line).collect::<Vec<_>>(), [""; 0]);
+        let left: Vec<_> = std::fs::read_dir(self.0.path()).unwrap().flatten().map(|it| it.path()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        for pid in self.processes().into_iter().filter_map(Pid::from_raw) {
+            // It may have ended by itself.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// The one JSON object on stdout.
+#[track_caller]
+fn object(ended: &Ended) -> Value {
+    assert_eq!(ended.stdout.lines().count(), 1, "{ended:?}");
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert!(report.is_object(), "{report}");
+    report
+}
+
+#[actix_rt::test]
+async fn a_demo_completes_and_reports_one_json_object() {
+    let place = Place::new();
+    let ended = place.run(&["--containers", "6", "--instances", "2", "--json"], 2 * SOON).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+    let report = object(&ended);
+    for (field, wanted) in
+        [("containers", 6), ("complete", 6), ("leftover_instances", 0), ("leftover_processes", 0)]
+    {
+        assert_eq!(report[field], wanted, "{field} of {report}");
+    }
+    let created = report["instances_created"].as_u64().unwrap();
+    assert!((1..=6).contains(&created), "{report}");
+    for (group, quantiles) in [
+        ("wait_seconds", ["p50", "p95", "max"].as_slice()),
+        ("start_latency_seconds", &["p50", "p95"]),
+        ("boot_seconds", &["p50", "max"]),
+    ] {
+        for quantile in quantiles {
+            let seconds = report[group][quantile].as_f64();
+            assert!(seconds.is_some_and(|it| it > 0.0), "{group}.{quantile} of {report}");
+        }
+    }
+    place.assert_empty();
+}
+
+#[actix_rt::test]
+async fn a_demo_for_people_prints_a_table_and_is_quiet_in_a_pipe() {
+    let place = Place::new();
+    let ended = place.run(&["--containers", "2", "--instances", "1"], 2 * SOON).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+    for words in ["containers complete", "2 of 2", "container wait", "boot time", "instance-hours", "cost"] {
+        assert!(ended.stdout.contains(words), "{words:?} is not in:\n{}", ended.stdout);
+    }
+    place.assert_empty();
+}
+
+#[actix_rt::test]
+async fn a_demo_with_faults_ends_with_every_container_final_and_nothing_left() {
+    let place = Place::new();
+    let arguments = ["--containers", "12", "--instances", "4", "--faults", "--json"];
+    let ended = place.run(&arguments, Duration::from_secs(120)).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+    let report = object(&ended);
+    for field in ["not_final", "leftover_instances", "leftover_processes"] {
+        assert_eq!(report[field], 0, "{field} of {report}");
+    }
+    let count = |field: &str| report[field].as_u64().unwrap();
+    assert!(count("containers") >= 12, "a cancelled one may be followed by another attempt: {report}");
+    assert_eq!(count("complete") + count("cancelled"), count("containers"), "{report}");
+    assert!(count("complete") >= 12, "each request has attempts to spare: {report}");
+    assert_eq!(report["faults"].as_array().unwrap().len(), 5, "each has struck: {report}");
+    place.assert_empty();
+}
+
+#[actix_rt::test]
+async fn wrong_options_are_told_in_one_line() {
+    let place = Place::new();
+    for (arguments, word) in [
+        (["--containers", "many"], "--containers"),
+        (["--containers", "-1"], "-1"),
+        (["--instances", "0"], "--instances"),
+        (["--instances", "1.5"], "--instances"),
+        (["--json", "--colour"], "--colour"),
+    ] {
+        let ended = place.run(&arguments, SOON).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{arguments:?}: {ended:?}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.contains(word), "{arguments:?}: {ended:?}");
+    }
+    place.assert_empty();
+}
+
+#[actix_rt::test]
+async fn an_interrupted_demo_cleans_up_and_says_that_it_did_not_complete() {
+    let place = Place::new();
+    let mut command = place.command(&["--containers", "500", "--instances", "2", "--json"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = child.id().unwrap().cast_signed();
+    until("a container runs", 2 * SOON, async || {
+        let lines = place.processes().into_iter().map(processes::command_line);
+        lines.into_iter().any(|line| line.contains("--detached")).then_some(())
+    })
+    .await;
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::INT).unwrap();
+    let output = tokio::time::timeout(SOON, child.wait_with_output()).await.expect("it ends soon").unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let ended =
+        Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let report = object(&ended);
+    assert_eq!(
+        (&report["interrupted"], &report["leftover_processes"]),
+        (&true.into(), &0.into()),
+        "{report}"
+    );
+    place.assert_empty();
+}

@@ -1,0 +1,68 @@
+//! Told to stop: exit 0, soon; VMs and containers go on, and the next dispatcher takes them over.
+
+use std::time::Duration;
+
+use dispatch_core::container::ContainerState;
+use rustix::process::Signal;
+use tokio::net::UnixDatagram;
+
+use crate::support::{SOON, Service, Site, processes, until};
+
+#[actix_rt::test]
+async fn a_stopped_dispatcher_leaves_containers_running_and_the_next_one_finishes_them() {
+    let site = Site::new();
+    site.submit(4).await;
+    let mut first = site.start().await;
+    site.reached(4, ContainerState::Running, SOON).await;
+    let runners = processes::runners(&site.state_directory());
+    assert_eq!(first.stop().await, 0);
+    assert_eq!(first.lines("stopping")[0]["Signal"], "SIGTERM");
+    assert_eq!(first.log().last().unwrap()["msg"], "stopped");
+    assert_eq!(processes::runners(&site.state_directory()), runners, "they go on");
+    assert!(std::fs::read_dir(site.path("tmp")).unwrap().next().is_none(), "no temporary file is left");
+    assert!(site.records().await.iter().all(|it| it.state == ContainerState::Running));
+
+    let mut second = site.start().await;
+    until("every process is detected", SOON, async || {
+        (second.lines("crunch-run process detected").len() == 4).then_some(())
+    })
+    .await;
+    site.runs.open_gate();
+    site.reached(4, ContainerState::Complete, SOON).await;
+    site.emptied(SOON).await;
+    site.assert_all_ran_once(4).await;
+    assert_eq!(second.stop().await, 0);
+}
+
+#[actix_rt::test]
+async fn a_dispatcher_that_is_still_placing_stops_as_soon() {
+    let mut site = Site::new();
+    site.cloud()["DriverParameters"]["BootDelay"] = "1h".into();
+    site.submit(3).await;
+    let mut service = site.start().await;
+    service.logged("instance appeared in cloud", SOON).await;
+    service.signal(Signal::INT);
+    assert_eq!(service.exit_code(Duration::from_secs(10)).await, 0);
+    assert_eq!(service.lines("stopping")[0]["Signal"], "SIGINT");
+}
+
+#[actix_rt::test]
+async fn systemd_is_told_when_it_serves_and_when_it_stops() {
+    let site = Site::new();
+    let socket = site.path("notify");
+    let notified = UnixDatagram::bind(&socket).unwrap();
+    let state = async || {
+        let mut message = [0; 1000];
+        let received = tokio::time::timeout(SOON, notified.recv(&mut message)).await;
+        let length = received.expect("systemd waits for a word").unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    };
+    site.write_config();
+    let environment = [("NOTIFY_SOCKET", socket.to_str().unwrap())];
+    let mut service = Service::start(&site, &["run"], &environment).await;
+    assert_eq!(state().await.trim(), "READY=1");
+    assert_eq!(service.get(&site, "/_health/ping").await.0, 200);
+    service.signal(Signal::TERM);
+    assert_eq!(state().await.trim(), "STOPPING=1");
+    assert_eq!(service.exit_code(Duration::from_secs(10)).await, 0);
+}

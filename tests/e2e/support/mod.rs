@@ -1,0 +1,42 @@
+//! What the tests share: a site to run against, a dispatcher to run, eyes for processes and logs.
+
+pub mod containers;
+pub mod processes;
+pub mod service;
+pub mod site;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+pub use service::{Ended, Service};
+pub use site::Site;
+
+/// The binary under test.
+pub const DISPATCHER: &str = env!("CARGO_BIN_EXE_arvados-dispatch-cloud");
+
+/// Something that must come soon: generous, because other tests run beside us on a few cores.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// How often a condition is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Waits for `look` to find something; fails with `what` when it has not after `within`.
+#[track_caller]
+pub fn until<T>(
+    what: &str,
+    within: Duration,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> impl Future<Output = T> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "{caller}: not within {within:?}: {what}");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
