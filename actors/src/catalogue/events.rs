@@ -216,12 +216,4 @@ events! {
     SHUTTING_DOWN = Info "shutting down" ["Address", "Instance", "InstanceType", "Reason"];
 
     // ------------------------------------------------------------ said by adapters, which do not know this list
-    /// A connection to a VM is open.
-    CONNECTED = Debug "ssh connected" [];
-    /// A VM shows another host key than before: it is verified anew.
-    HOST_KEY_CHANGED = Warning "host key has changed" [];
-    /// The loopback cloud has opened an instance of an earlier run.
-    LOOPBACK_FOUND = Debug "loopback instance found" [];
-    /// The loopback cloud's memory of an instance could not be written.
-    LOOPBACK_UNSAVED = Warning "cannot save loopback instance" ["error"];
 }

@@ -22,6 +22,7 @@ use actix::{
     Actor, ActorFutureExt, AsyncContext, Context, Handler, MailboxError, MessageResult, Recipient, WrapFuture,
 };
 use dispatch_core::ceiling::Ceiling;
+use dispatch_core::invariants;
 use dispatch_core::plan::{self, Limits};
 use dispatch_core::policy::Policy;
 use slog::Logger;
@@ -118,6 +119,11 @@ impl Scheduler {
         let limits = Limits { ceiling: self.ceiling.limit() };
         let plan = plan::plan(&queue.snapshot, &pool.snapshot, &limits, &self.policy, began);
         timer.observe_duration();
+        debug_assert_eq!(
+            invariants::check_plan(&queue.snapshot, &pool.snapshot, &limits, &self.policy, &plan),
+            Ok(()),
+            "the plan breaks a rule"
+        );
         if !plan.actions.is_empty() {
             event!(self.log, catalogue::SCHEDULED, "Containers" => queue.snapshot.entries.len(),
                 "Processes" => plan.facts.with_process, "maxContainers" => limits.ceiling,
