@@ -215,5 +215,4 @@ events! {
     /// A VM is being destroyed.
     SHUTTING_DOWN = Info "shutting down" ["Address", "Instance", "InstanceType", "Reason"];
 
-    // ------------------------------------------------------------ said by adapters, which do not know this list
 }
