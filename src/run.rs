@@ -1,10 +1,12 @@
 //! `run`: the service, from its configuration to its end.
 
 use std::io;
+use std::pin::pin;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use dispatch_actors::{catalogue, event};
+use futures_util::future::{Either, select};
 use sd_notify::NotifyState;
 use slog::Logger;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -36,27 +38,22 @@ impl Signals {
 
     /// Waits for a signal to stop; its name.
     pub async fn stop(&mut self) -> &'static str {
-        #[expect(clippy::disallowed_macros, reason = "biased, and either ends the wait")]
-        {
-            tokio::select! {
-                biased;
-                _ = self.terminate.recv() => "SIGTERM",
-                _ = self.interrupt.recv() => "SIGINT",
-            }
+        let (terminate, interrupt) = (pin!(self.terminate.recv()), pin!(self.interrupt.recv()));
+        match select(terminate, interrupt).await {
+            Either::Left(_) => "SIGTERM",
+            Either::Right(_) => "SIGINT",
         }
     }
 
     /// Waits for a signal to stop, its name; certificates are read anew on SIGHUP meanwhile.
     async fn stop_or_reload(&mut self, reload: impl Fn()) -> &'static str {
+        let Self { terminate, interrupt, hangup } = self;
         loop {
-            #[expect(clippy::disallowed_macros, reason = "biased, and nothing is lost by the other arms")]
-            {
-                tokio::select! {
-                    biased;
-                    _ = self.terminate.recv() => return "SIGTERM",
-                    _ = self.interrupt.recv() => return "SIGINT",
-                    _ = self.hangup.recv() => reload(),
-                }
+            let (terminate, interrupt) = (pin!(terminate.recv()), pin!(interrupt.recv()));
+            match select(select(terminate, interrupt), pin!(hangup.recv())).await {
+                Either::Left((Either::Left(_), _)) => return "SIGTERM",
+                Either::Left((Either::Right(_), _)) => return "SIGINT",
+                Either::Right(_) => reload(),
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Every driver passes the same suite. FakeCloud does in its own crate; here the ones that reach the world.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
 use std::time::Duration;
 
 use dispatch_adapters::loopback::{LoopbackCloud, Params};

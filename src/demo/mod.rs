@@ -14,11 +14,13 @@ mod progress;
 mod report;
 mod world;
 
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use dispatch_core::instance::Tags;
+use futures_util::future::{Either, select};
 use slog::Logger;
 use tokio::time::Instant;
 
@@ -73,15 +75,10 @@ async fn play(demo: &Demo, world: &World, log: Logger, signals: &mut Signals) ->
     let progress = Progress::new(demo, application.url(), &world.management_token);
     let mut faults = faults::Script::new(demo.faults, application.faults());
     let ending = {
-        let work = watch(demo, world, &application, &progress, &mut faults);
-        tokio::pin!(work);
-        #[expect(clippy::disallowed_macros, reason = "biased: a signal is looked at first")]
-        {
-            tokio::select! {
-                biased;
-                _ = signals.stop() => Ending::Interrupted,
-                ending = &mut work => ending?,
-            }
+        let work = pin!(watch(demo, world, &application, &progress, &mut faults));
+        match select(pin!(signals.stop()), work).await {
+            Either::Left(_) => Ending::Interrupted,
+            Either::Right((ending, _)) => ending?,
         }
     };
     progress.finish();
