@@ -14,6 +14,7 @@ async fn a_killed_dispatcher_that_is_started_again_adopts_every_process_and_star
     site.submit(CONTAINERS).await;
     let mut first = site.start().await;
     site.reached(CONTAINERS, ContainerState::Running, SOON).await;
+    site.begun(CONTAINERS).await;
     let state = site.state_directory();
     let runners = processes::runners(&state);
     assert_eq!(runners.len(), CONTAINERS);

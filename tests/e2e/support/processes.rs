@@ -77,17 +77,29 @@ pub fn runners(state_directory: &Path) -> BTreeMap<String, i32> {
 
 /// How many runner processes there are for each container, by their command lines: two would be one too many.
 pub fn runner_counts(state_directory: &Path) -> BTreeMap<String, usize> {
+    let found: BTreeMap<i32, String> = processes_below(state_directory)
+        .into_iter()
+        .filter_map(|pid| Some((pid, runs_container(&command_line(pid))?)))
+        .collect();
     let mut counts = BTreeMap::new();
-    for pid in processes_below(state_directory) {
-        let line = command_line(pid);
-        let mut words = line.split_ascii_whitespace();
-        if words.any(|word| word == "--detached")
-            && let Some(uuid) = words.find(|word| word.contains("-dz642-"))
-        {
-            *counts.entry(uuid.trim_matches('\'').to_owned()).or_insert(0) += 1;
-        }
+    for (pid, uuid) in &found {
+        // On its way to becoming the container's command, a runner's child looks like the runner.
+        let is_child = parent(*pid).is_some_and(|parent| found.get(&parent) == Some(uuid));
+        *counts.entry(uuid.clone()).or_insert(0) += usize::from(!is_child);
     }
     counts
+}
+
+/// The container that a detached runner's command line names.
+fn runs_container(line: &str) -> Option<String> {
+    let mut words = line.split_ascii_whitespace();
+    words.find(|word| *word == "--detached")?;
+    words.find(|word| word.contains("-dz642-")).map(str::to_owned)
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
 
 /// Instances that exist, as the loopback cloud keeps them.

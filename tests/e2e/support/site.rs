@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::containers::{self, Record, Runs};
 use super::processes;
-use super::{DISPATCHER, Service, until};
+use super::{DISPATCHER, SOON, Service, until};
 use dispatch_core::container::ContainerState;
 use std::time::Duration;
 
@@ -127,6 +127,14 @@ impl Site {
                 tokio::time::sleep(super::LOOK).await;
             }
         }
+    }
+
+    /// Waits until that many commands have begun: a record is Running a moment before that.
+    pub async fn begun(&self, count: usize) {
+        until("the commands have begun", SOON, async || {
+            (self.runs.begun().values().flatten().count() == count).then_some(())
+        })
+        .await;
     }
 
     /// Waits until no instance and no process of this site is left.
