@@ -28,12 +28,14 @@ pub struct Ceiling {
     last_change: Option<Timestamp>,
     /// How many ran when the trouble began.
     trouble: Option<u32>,
+    /// The most that ran within the last minute, and when.
+    peak: Option<(u32, Timestamp)>,
 }
 
 impl Ceiling {
     /// Starts at that many; 0 = none until the first 503.
     pub fn new(start: u32) -> Self {
-        Self { limit: start, last_overload: None, last_change: None, trouble: None }
+        Self { limit: start, last_overload: None, last_change: None, trouble: None, peak: None }
     }
 
     /// The most containers at a time now; 0 = no limit.
@@ -48,6 +50,8 @@ impl Ceiling {
 
     /// The controller has answered 503 while that many containers ran.
     pub fn overloaded(&mut self, running: u32, now: Timestamp) {
+        // At the tail of a burst few run: that is not the width that the controller could not bear.
+        let most = self.note_peak(running, now);
         let new_trouble = self.last_overload.is_none_or(|last| since(now, last) > QUIET);
         self.last_overload = Some(now);
         if running == 0 {
@@ -57,7 +61,7 @@ impl Ceiling {
         if self.last_change.is_some_and(|last| since(now, last) < CUT_PAUSE) && !new_trouble {
             return;
         }
-        let level = if self.limit == 0 { running } else { self.limit.min(running.max(1)) };
+        let level = if self.limit == 0 { most } else { self.limit.min(most) };
         let trouble = match self.trouble {
             Some(trouble) if !new_trouble => trouble,
             _ => level.max(1),
@@ -69,8 +73,16 @@ impl Ceiling {
         self.last_change = Some(now);
     }
 
+    /// The most that ran within the last minute, this moment included.
+    fn note_peak(&mut self, running: u32, now: Timestamp) -> u32 {
+        let before = self.peak.filter(|(most, at)| *most > running && since(now, *at) <= QUIET);
+        let (most, _) = *self.peak.insert(before.unwrap_or((running, now)));
+        most
+    }
+
     /// Time has passed while that many containers ran.
     pub fn look(&mut self, running: u32, now: Timestamp) {
+        self.note_peak(running, now);
         let quiet_for = self.last_overload.map_or(Duration::MAX, |last| since(now, last));
         if self.limit == 0 || quiet_for < CUT_PAUSE {
             return;
@@ -161,6 +173,15 @@ mod tests {
             ceiling.look(ceiling.limit(), at(second));
         }
         assert!(ceiling.limit() > 14, "{}", ceiling.limit());
+    }
+
+    #[test]
+    fn a_503_at_the_tail_of_a_burst_is_judged_by_what_ran_before() {
+        let mut ceiling = Ceiling::new(64);
+        ceiling.look(40, at(0));
+        ceiling.look(2, at(20));
+        ceiling.overloaded(2, at(21));
+        assert_eq!(ceiling.limit(), 35, "an eighth less than 40");
     }
 
     #[test]
