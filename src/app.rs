@@ -79,7 +79,7 @@ impl Application {
             create_defaults: create_defaults(settings, key.openssh_public),
             commands: commands
                 .clone()
-                .unwrap_or_else(|_| Arc::new(Commands::new(policy.runner.clone(), None))),
+                .unwrap_or_else(|_| Arc::new(Commands::without_binary(policy.runner.clone()))),
             start_config: Rc::new(Stdin(StartConfig::new(settings))),
             random: Box::new(StdRng::from_rng(&mut rand::rng())),
             policy: Arc::clone(&policy),

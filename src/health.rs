@@ -11,7 +11,7 @@ use crate::cli::{self, Health, Options};
 use crate::settings::{Listener, Settings};
 
 /// Less than the 30 s that Docker waits.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(4);
 
 /// Exit 0 if it is well, 1 with a line why not.
 pub fn run(options: &Options, health: &Health) -> ExitCode {
@@ -19,12 +19,12 @@ pub fn run(options: &Options, health: &Health) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => {
             cli::complain(error);
-            return ExitCode::from(cli::EXIT_USAGE);
+            return ExitCode::FAILURE;
         }
     };
     match actix_rt::System::new().block_on(ask(&loaded.settings, health.ready)) {
         Ok(answer) => {
-            println!("{answer}");
+            cli::print(&answer);
             ExitCode::SUCCESS
         }
         Err(error) => {

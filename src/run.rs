@@ -36,12 +36,14 @@ impl Signals {
         })
     }
 
-    /// Waits for a signal to stop; its name.
+    /// Waits for a signal to stop; its name. Here SIGHUP is one: the terminal has gone.
     pub async fn stop(&mut self) -> &'static str {
-        let (terminate, interrupt) = (pin!(self.terminate.recv()), pin!(self.interrupt.recv()));
-        match select(terminate, interrupt).await {
-            Either::Left(_) => "SIGTERM",
-            Either::Right(_) => "SIGINT",
+        let Self { terminate, interrupt, hangup } = self;
+        let (terminate, interrupt) = (pin!(terminate.recv()), pin!(interrupt.recv()));
+        match select(select(terminate, interrupt), pin!(hangup.recv())).await {
+            Either::Left((Either::Left(_), _)) => "SIGTERM",
+            Either::Left((Either::Right(_), _)) => "SIGINT",
+            Either::Right(_) => "SIGHUP",
         }
     }
 

@@ -13,6 +13,7 @@ pub mod config;
 
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -183,5 +184,15 @@ fn one_line(text: &str) -> String {
 pub fn complain(message: impl Display) {
     for line in message.to_string().lines() {
         eprintln!("arvados-dispatch-cloud: {line}");
+    }
+}
+
+/// A result on stdout. A reader that has gone is nobody's concern; a full disk is told.
+pub fn print(text: &str) {
+    let written = writeln!(io::stdout(), "{text}");
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        complain(format!("cannot write the result: {error}"));
     }
 }

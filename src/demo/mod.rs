@@ -19,7 +19,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dispatch_core::instance::Tags;
+use dispatch_core::instance::{Instance, Tags};
+use dispatch_core::ports::CloudDriver;
 use futures_util::future::{Either, select};
 use slog::Logger;
 use tokio::time::Instant;
@@ -86,7 +87,9 @@ async fn play(demo: &Demo, world: &World, log: Logger, signals: &mut Signals) ->
     let created = application.instances_created();
     let driver = application.driver();
     application.stop().await;
-    let leftover_instances = end_instances(&*driver).await?;
+    let left = end_instances(&*driver).await?;
+    // What Ctrl-C interrupted is ended now, and is no leftover; what outlived everything else is.
+    let leftover_instances = if ending == Ending::Interrupted { list(&*driver).await?.len() } else { left };
     drop(driver);
     let leftover_processes = world.leftover_processes();
     let tally = world.tally().await?;
@@ -133,12 +136,16 @@ async fn watch(
 }
 
 /// What the dispatcher has left is counted, and ended.
-async fn end_instances(driver: &dyn dispatch_core::ports::CloudDriver) -> Result<usize> {
-    let left = driver.list(&Tags::default()).await.context("cannot list the demo's instances")?;
+async fn end_instances(driver: &dyn CloudDriver) -> Result<usize> {
+    let left = list(driver).await?;
     for instance in &left {
         driver.destroy(&instance.id).await.context("cannot end an instance of the demo")?;
     }
     Ok(left.len())
+}
+
+async fn list(driver: &dyn CloudDriver) -> Result<Vec<Instance>> {
+    driver.list(&Tags::default()).await.context("cannot list the demo's instances")
 }
 
 impl Tally {

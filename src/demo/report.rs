@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::Ending;
 use super::world::{PRICE, Seen, Tally};
+use crate::cli;
 
 /// How it ended, as the demo saw it.
 pub(super) struct Ended {
@@ -104,11 +105,12 @@ impl Report {
     }
 
     pub(super) fn print(&self, json: bool) {
-        if json {
-            println!("{}", serde_json::to_string(self).expect("numbers and names"));
+        let text = if json {
+            serde_json::to_string(self).expect("numbers and names")
         } else {
-            println!("{}", self.table());
-        }
+            self.table().to_string()
+        };
+        cli::print(&text);
     }
 
     fn table(&self) -> Table {
@@ -190,7 +192,7 @@ impl Lives {
         let seconds = lives.filter_map(|life| {
             Some(since(life.disappeared.or(self.last_line)?, life.appeared?).as_secs_f64())
         });
-        seconds.sum::<f64>() / 3600.0
+        (seconds.sum::<f64>() + 0.0) / 3600.0
     }
 
     /// A container is placeable on an instance of the demo, which has room for one, when it exists, the

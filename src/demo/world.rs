@@ -1,6 +1,7 @@
 //! The demo's world: made in a temporary directory, gone with it.
 
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
@@ -54,6 +55,7 @@ impl World {
     pub(super) async fn build(demo: &Demo) -> Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("dispatch-demo-")
+            .permissions(std::fs::Permissions::from_mode(0o700))
             .tempdir()
             .context("cannot make a temporary directory")?;
         let arvados = FakeArvados::new(

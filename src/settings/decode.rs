@@ -1,6 +1,7 @@
 //! The merged tree → [`Settings`], section by section.
 
 use dispatch_core::instance::Tags;
+use std::path::PathBuf;
 
 use super::host::{Environment, Host};
 use super::listen::{self, Listener, WEB_URL, parse_web_url};
@@ -51,7 +52,7 @@ pub fn read(id: &str, cluster: &Section<'_>, environment: &Environment, host: &H
         containers: containers_of(&containers, private_key, engine)?,
         cloud,
         driver: driver?,
-        runtime_directory: environment.runtime_directory.clone().unwrap_or_else(std::env::temp_dir),
+        runtime_directory: environment.runtime_directory.clone().unwrap_or_else(own_runtime_directory),
         instance_types,
         cluster: ClusterJson(serde_json::Value::Null),
     })
@@ -210,4 +211,13 @@ fn runner(section: &Section<'_>, engine: &str) -> RunnerBinary {
             RunnerBinary::None
         }
     }
+}
+
+/// A directory of this user's own below the temporary one, which is everybody's; below `/tmp` if that is so
+/// long that a socket's path would not fit.
+fn own_runtime_directory() -> PathBuf {
+    const LONGEST: usize = 41;
+    let name = format!("arvados-dispatch-{}", rustix::process::geteuid().as_raw());
+    let below = std::env::temp_dir().join(&name);
+    if below.as_os_str().len() <= LONGEST { below } else { PathBuf::from("/tmp").join(name) }
 }

@@ -133,7 +133,6 @@ impl Worker {
             act.watching = false;
             event!(act.log, catalogue::CONNECTION_LOST);
             act.watch_from = after(clock::now(), act.parts.policy.probe_interval);
-            event!(act.log, catalogue::CONNECTION_LOST);
             act.take_answer(Event::ConnectionBroke, ctx);
         }));
     }

@@ -20,6 +20,9 @@ use crate::RunnerError;
 const PREFIX: &str = "crunch-run-";
 const SUFFIX: &str = ".lock";
 
+/// The variable that overrides the lock directory: for tests, and for the loopback cloud's instances.
+pub(crate) const LOCK_DIRECTORY: &str = "CRUNCH_RUN_LOCKDIR";
+
 /// What a lock file says: whose process it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Owner {
@@ -64,7 +67,7 @@ pub(crate) struct WholeDirectory(
 impl LockDir {
     /// `CRUNCH_RUN_LOCKDIR`, or `/var/lock`.
     pub fn from_environment() -> Self {
-        let directory = std::env::var_os("CRUNCH_RUN_LOCKDIR").filter(|path| !path.is_empty());
+        let directory = std::env::var_os(LOCK_DIRECTORY).filter(|path| !path.is_empty());
         Self(directory.map_or_else(|| PathBuf::from("/var/lock"), PathBuf::from))
     }
 

@@ -15,7 +15,7 @@ use serde::Deserialize;
 pub(super) const MARKER: &str = "CRUNCH_RUN_LOCKDIR";
 
 /// Time for a runner to end its container and to report that.
-const POLITE: Duration = Duration::from_secs(2);
+const POLITE: Duration = Duration::from_secs(7);
 const FIRM: Duration = Duration::from_secs(5);
 
 /// All processes of instances below a state directory: none should be left when all are destroyed.

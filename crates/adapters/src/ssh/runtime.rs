@@ -11,12 +11,13 @@
 use std::cell::Cell;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use dispatch_core::secret::Secret;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use tempfile::TempDir;
 
 use super::SetupError;
@@ -43,9 +44,10 @@ impl Runtime {
         if !parent.is_dir() {
             DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
         }
+        check_owner(parent).map_err(failed)?;
         // Two that start at once must not take each other's new directory for one that was left behind.
         let gate = File::open(parent).map_err(failed)?;
-        flock(&gate, FlockOperation::LockExclusive).map_err(|errno| failed(errno.into()))?;
+        lock_soon(&gate).map_err(failed)?;
         sweep(parent);
         Self::make(parent, key).map_err(failed)
     }
@@ -121,6 +123,34 @@ fn check_path(parent: &Path) -> Result<(), SetupError> {
     Ok(())
 }
 
+/// Others must not be able to put anything there, or to hold its lock.
+fn check_owner(parent: &Path) -> io::Result<()> {
+    let metadata = std::fs::symlink_metadata(parent)?;
+    let ours = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw();
+    if ours && metadata.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(io::Error::other("it must be a directory of ours that nobody else can write to"))
+}
+
+/// Another dispatcher of ours that starts now holds it for milliseconds; nobody is waited for longer.
+fn lock_soon(gate: &File) -> io::Result<()> {
+    for _ in 0..100 {
+        match flock(gate, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "at start, before anything runs that could wait for us"
+                )]
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Err(io::Error::other("another process holds its lock for more than 5 s"))
+}
+
 /// Removes the directories of predecessors that could not do it themselves.
 fn sweep(parent: &Path) {
     let Ok(entries) = std::fs::read_dir(parent) else { return };
@@ -132,7 +162,8 @@ fn sweep(parent: &Path) {
 }
 
 fn is_left_behind(dir: &Path) -> bool {
-    let lock = OpenOptions::new().write(true).open(dir.join("lock"));
+    let flags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
+    let lock = OpenOptions::new().write(true).custom_flags(flags).open(dir.join("lock"));
     lock.is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok())
 }
 

@@ -473,7 +473,8 @@ impl Budget {
 
 /// What is free on a worker; `None` if nothing may be placed on it.
 fn place_of(worker: &WorkerSnapshot, round: &Round<'_>) -> Option<Place> {
-    if !worker.is_placeable() {
+    // What cannot be deployed cannot be started either.
+    if !worker.is_placeable() || !round.pool.runner_readable {
         return None;
     }
     let instance_type = worker.view.instance_type.clone()?;

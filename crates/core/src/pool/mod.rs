@@ -253,7 +253,9 @@ impl Pool {
         if self.homes.contains_key(&uuid) || self.ended.contains_key(&uuid) {
             return Err(Refusal::AlreadyRunning);
         }
-        if !slot.view.state.is_ready() || slot.view.behavior != IdleBehavior::Run || slot.missing.is_some() {
+        let takes =
+            slot.view.state.is_ready() && slot.view.behavior == IdleBehavior::Run && slot.missing.is_none();
+        if !takes || !self.runner_readable {
             return Err(Refusal::NotPlaceable);
         }
         let effect = self.command(id, Event::StartRequested(uuid));
@@ -396,7 +398,11 @@ impl Pool {
         Ok(vec![self.command(id, Event::ShutdownRequested(reason))])
     }
 
+    /// Nobody is silent while we cannot even ask properly: the runner that answers is the one we deploy.
     pub(super) fn judge_silence(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if !self.runner_readable {
+            return;
+        }
         let views = self.workers.values().map(|slot| &*slot.view);
         let dead = self.outage.judge(views, &self.policy, now, effects);
         for (id, silence, probe) in dead {

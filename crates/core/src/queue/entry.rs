@@ -37,7 +37,8 @@ pub struct Entry {
     pub uncertain: bool,
     /// The record at the last poll could not be decoded: where and why.
     pub unreadable: Option<String>,
-    /// It was Locked by our token before this process had locked anything.
+    /// It was Locked by our token, and not by this process: its process may be on a worker that has not
+    /// answered yet. Until one of our operations succeeds.
     pub locked_before_start: bool,
     /// How often this process has unlocked it.
     pub unlocks: u32,
@@ -50,8 +51,9 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(record: Record, first_seen: Timestamp, locked_before_start: bool) -> Self {
+    pub(super) fn new(record: Record, first_seen: Timestamp) -> Self {
         Self {
+            locked_before_start: record.state == ContainerState::Locked,
             record,
             needs: Resources::default(),
             fit: Fit::Unsized,
@@ -59,7 +61,6 @@ impl Entry {
             operation: None,
             uncertain: false,
             unreadable: None,
-            locked_before_start,
             unlocks: 0,
             attempts_nearly_used: false,
             last_failure: None,
@@ -69,7 +70,7 @@ impl Entry {
 
     /// An entry as a poll would make it, sized: for tests and benchmarks of whoever reads snapshots.
     pub fn sized(record: Record, mounts: MountNeeds, policy: &Policy, first_seen: Timestamp) -> Self {
-        let mut entry = Self::new(record, first_seen, false);
+        let mut entry = Self::new(record, first_seen);
         entry.size(mounts, policy);
         entry
     }

@@ -21,14 +21,13 @@ impl Queue {
         if self.polled_at.is_some_and(|newer| poll.began < newer) {
             return facts;
         }
-        let first = self.polled_at.is_none();
         self.drop_absent(&poll, &mut facts);
         self.take_unreadable(&poll, &mut facts);
         // What was looked up is looked up again as long as there is a reason to.
         self.looked.clear();
         self.look_failed.clear();
         for record in poll.seen.into_values() {
-            self.take_record(record, poll.stamp, first, now, &mut facts);
+            self.take_record(record, poll.stamp, now, &mut facts);
         }
         self.dropped.retain(|_, dropped| *dropped > poll.stamp);
         self.first_poll_began.get_or_insert(poll.began);
@@ -79,14 +78,7 @@ impl Queue {
         }
     }
 
-    fn take_record(
-        &mut self,
-        record: Record,
-        stamp: u64,
-        first: bool,
-        now: Timestamp,
-        facts: &mut Vec<QueueFact>,
-    ) {
+    fn take_record(&mut self, record: Record, stamp: u64, now: Timestamp, facts: &mut Vec<QueueFact>) {
         let uuid = record.uuid;
         if self.is_newer_than(uuid, stamp) {
             return;
@@ -105,9 +97,10 @@ impl Queue {
                 }
                 entry.refresh(record);
             }
+            // Ended, and nobody here knows it: of no interest.
+            None if record.state.is_final() => {}
             None => {
-                let locked_before_start = first && record.state == ContainerState::Locked;
-                self.entries.insert(uuid, Arc::new(Entry::new(record, now, locked_before_start)));
+                self.entries.insert(uuid, Arc::new(Entry::new(record, now)));
             }
         }
     }

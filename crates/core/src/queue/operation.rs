@@ -260,7 +260,7 @@ impl Queue {
                 self.looked.insert(uuid, LookOutcome::Foreign);
             }
             Ok(record) => {
-                let mut entry = Entry::new(record, now, false);
+                let mut entry = Entry::new(record, now);
                 entry.changed = stamp;
                 self.entries.entry(uuid).or_insert(Arc::new(entry));
             }

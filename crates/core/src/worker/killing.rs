@@ -19,7 +19,9 @@ impl Machine {
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
         let process = self.processes.get_mut(&uuid).ok_or(Refusal::NoSuchProcess)?;
-        if process.kill.is_some() {
+        // An operator may begin anew what was given up.
+        let by_operator = matches!(reason, KillReason::Operator(_));
+        if process.kill.as_ref().is_some_and(|kill| !(kill.given_up && by_operator)) {
             return Ok(());
         }
         let complete = reason == KillReason::Final(crate::container::ContainerState::Complete);
@@ -71,6 +73,10 @@ impl Machine {
         effects: &mut Vec<Effect>,
     ) {
         let Some(process) = self.processes.get_mut(&uuid) else { return };
+        // A late answer about an earlier process of that container says nothing about this one.
+        if process.kill.as_ref().is_none_or(|kill| !kill.told) {
+            return;
+        }
         match outcome {
             KillOutcome::Gone => self.end_process(uuid, now, effects),
             KillOutcome::Failed(failure) => {

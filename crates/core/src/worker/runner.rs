@@ -39,13 +39,23 @@ impl std::fmt::Debug for Binary {
 pub struct Commands {
     policy: policy::Runner,
     deployed: Option<(String, Binary)>,
+    /// Where the runner would be deployed, if it could be read: the ones that an earlier dispatcher has
+    /// left there answer for their processes meanwhile.
+    unreadable: Option<String>,
 }
 
 impl Commands {
     /// With the binary to deploy, if the site deploys one.
     pub fn new(policy: policy::Runner, binary: Option<Binary>) -> Self {
         let deployed = policy.deploy_directory.clone().zip(binary);
-        Self { policy, deployed }
+        Self { policy, deployed, unreadable: None }
+    }
+
+    /// While the binary to deploy cannot be read: nothing is started, and what runs is asked for with
+    /// whatever runner there is. A VM must not look dead for a file that is missing here.
+    pub fn without_binary(policy: policy::Runner) -> Self {
+        let unreadable = policy.deploy_directory.clone();
+        Self { policy, deployed: None, unreadable }
     }
 
     /// Whether a binary has to be on the worker before anything is run there.
@@ -64,6 +74,20 @@ impl Commands {
     /// The path of the deployed runner, and the MD5 of its content.
     pub fn deployed(&self) -> Option<(String, &str)> {
         self.deployed.as_ref().map(|(directory, binary)| (path_in(directory, binary), binary.md5.as_str()))
+    }
+
+    /// The runner with these arguments, as shell text.
+    fn call(&self, arguments: &str) -> String {
+        let command = format!("{} {arguments}", self.runner());
+        match &self.unreadable {
+            None => command,
+            Some(directory) => {
+                let any = format!("{}/crunch-run~*", quote(directory.trim_end_matches('/')));
+                format!(
+                    "for r in {any}; do if [ -x \"$r\" ]; then exec \"$r\" {arguments}; fi; done; {command}"
+                )
+            }
+        }
     }
 
     /// Succeeds when the VM has booted.
@@ -102,7 +126,7 @@ impl Commands {
     /// Lists the processes on the worker; with a price history on stdin if there is one.
     pub fn list(&self, prices: Option<Bytes>) -> Command {
         let flag = if prices.is_some() { " --stdin-prices" } else { "" };
-        let shell = format!("{} --list{flag}", self.runner());
+        let shell = self.call(&format!("--list{flag}"));
         Command { shell, privileged: true, stdin: prices.unwrap_or_default(), deadline: LIST }
     }
 
@@ -122,7 +146,7 @@ impl Commands {
 
     /// Asks a process to end. Signal 15, never 9: that would orphan the container itself.
     pub fn kill(&self, uuid: ContainerUuid) -> Command {
-        let shell = format!("{} --kill 15 {uuid}", self.runner());
+        let shell = self.call(&format!("--kill 15 {uuid}"));
         Command { shell, privileged: true, stdin: Bytes::new(), deadline: KILL }
     }
 }
@@ -182,6 +206,17 @@ mod tests {
         assert!(commands.list(None).stdin.is_empty() && !commands.list(None).shell.contains("stdin"));
         let with_prices = commands.list(Some(Bytes::from_static(b"[]")));
         assert_eq!(with_prices.shell, "crunch-run --list --stdin-prices");
+    }
+
+    #[test]
+    fn without_a_binary_the_runners_that_are_there_are_asked() {
+        let commands = Commands::without_binary(Policy::with_defaults().runner);
+        assert!(!commands.deploys());
+        assert_eq!(
+            commands.list(None).shell,
+            "for r in '/tmp/arvados-crunch-run'/crunch-run~*; do if [ -x \"$r\" ]; then exec \"$r\" --list; fi; done; \
+             crunch-run --list"
+        );
     }
 
     #[test]

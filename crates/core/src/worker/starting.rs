@@ -59,7 +59,9 @@ impl Machine {
                 self.start_failed(uuid, failure, now, effects);
             }
             StartOutcome::Unanswered(failure) => {
-                let until = after(process.since, START + START_GRACE).max(now);
+                // It was sent at this moment at the latest: before that the connection was opened, or a session
+                // waited for. It has its whole deadline on the VM.
+                let until = after(now, START + START_GRACE);
                 process.phase = Phase::Doubtful { until };
                 self.start_failed(uuid, failure, now, effects);
             }

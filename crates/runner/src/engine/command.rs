@@ -1,5 +1,6 @@
 //! The container's command as a child in a process group of its own, and its end.
 
+use crate::locks::LOCK_DIRECTORY;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
@@ -70,6 +71,10 @@ impl Job {
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).process_group(0);
         command.env_clear().env("PATH", DEFAULT_PATH).envs(&self.environment);
+        // What belongs to an instance of the loopback cloud is found by this, and ended with it.
+        if let Some(directory) = std::env::var_os(LOCK_DIRECTORY) {
+            command.env(LOCK_DIRECTORY, directory);
+        }
         if !matches!(self.cwd.as_str(), "" | ".") {
             // Else the error of a missing directory reads like that of a missing program.
             if !Path::new(&self.cwd).is_dir() {
