@@ -70,7 +70,7 @@ impl Entry {
 
     /// An entry as a poll would make it, sized: for tests and benchmarks of whoever reads snapshots.
     pub fn sized(record: Record, mounts: MountNeeds, policy: &Policy, first_seen: Timestamp) -> Self {
-        let mut entry = Self::new(record, first_seen);
+        let mut entry = Self { locked_before_start: false, ..Self::new(record, first_seen) };
         entry.size(mounts, policy);
         entry
     }

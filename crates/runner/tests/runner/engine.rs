@@ -27,7 +27,7 @@ fn exit_codes_are_recorded() {
 }
 
 #[test]
-fn the_command_runs_as_its_record_says_and_gets_nothing_of_ours() {
+fn the_command_runs_as_its_record_says_and_gets_no_secret_of_ours() {
     let directory = tempfile::tempdir().unwrap();
     let record = json!({
         "command": ["sh", "-c", "env > out; printf '%s' \"$1\" > argument", "sh", "a 'b' \"$HOME\" ü\n"],
@@ -39,7 +39,11 @@ fn the_command_runs_as_its_record_says_and_gets_nothing_of_ours() {
     while site.controller.next_update().container["state"] != "Complete" {}
     let environment = std::fs::read_to_string(directory.path().join("out")).unwrap();
     assert!(environment.contains("GREETING=good day; $(reboot)\n"), "{environment}");
-    assert!(!environment.contains("CRUNCH_RUN_LOCKDIR") && !environment.contains(TOKEN), "{environment}");
+    assert!(!environment.contains(TOKEN) && !environment.contains("ARVADOS"), "{environment}");
+    assert!(
+        environment.contains("CRUNCH_RUN_LOCKDIR="),
+        "a loopback instance finds it by this: {environment}"
+    );
     let argument = std::fs::read_to_string(directory.path().join("argument")).unwrap();
     assert_eq!(argument, "a 'b' \"$HOME\" ü\n");
 }

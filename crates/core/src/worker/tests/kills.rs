@@ -110,8 +110,8 @@ fn a_start_without_an_answer_may_be_under_way_so_no_signal_calls_it_gone() {
     story.on(8, Event::StartRequested(uuid(1)));
     story.on(9, Event::StartFinished(uuid(1), StartOutcome::Unanswered(failure(None))));
     assert!(kill(&mut story, 10).is_empty());
-    assert!(story.on(69, Event::Tick).is_empty());
-    assert!(story.on(71, Event::Tick).contains(&Effect::Kill(uuid(1))), "sixty seconds and two later");
+    assert!(story.on(70, Event::Tick).is_empty());
+    assert!(story.on(72, Event::Tick).contains(&Effect::Kill(uuid(1))), "sixty seconds and two later");
     let mut listed = Story::idle();
     listed.on(8, Event::StartRequested(uuid(1)));
     listed.on(9, Event::StartFinished(uuid(1), StartOutcome::Unanswered(failure(None))));
