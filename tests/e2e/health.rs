@@ -72,10 +72,10 @@ async fn health_tells_whether_the_service_works() {
 }
 
 #[actix_rt::test]
-async fn health_with_a_wrong_configuration_is_wrong_usage() {
+async fn health_with_a_wrong_configuration_is_not_well() {
     let site = Site::new();
     let ended = health(&site, &[]).await;
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
     assert!(ended.stderr.contains("cannot read it"), "{ended:?}");
 }
 

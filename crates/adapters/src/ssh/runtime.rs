@@ -34,6 +34,21 @@ pub(super) struct Runtime {
     next: Cell<u64>,
     /// Held open for its lock.
     _lock: File,
+    /// After `dir`, as the last: fields are dropped in this order.
+    _parent: Parent,
+}
+
+/// The shared directory goes with the last dispatcher in it, if it is one of ours by its name.
+struct Parent(PathBuf);
+
+impl Drop for Parent {
+    fn drop(&mut self) {
+        let name = self.0.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with("arvados-dispatch-") {
+            // Fails while somebody else is in it, as it should.
+            let _ = std::fs::remove_dir(&self.0);
+        }
+    }
 }
 
 impl Runtime {
@@ -59,7 +74,7 @@ impl Runtime {
         flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
         let key_file = dir.path().join("key");
         create_private(&key_file)?.write_all(key.expose().as_bytes())?;
-        Ok(Self { dir, key_file, next: Cell::new(1), _lock: lock })
+        Ok(Self { dir, key_file, next: Cell::new(1), _lock: lock, _parent: Parent(parent.to_owned()) })
     }
 
     /// The file with our private key.
