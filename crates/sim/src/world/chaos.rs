@@ -36,6 +36,7 @@ pub fn chaos(seed: u64, trace: bool) -> (Summary, String) {
         draw::network_outages(world, &mut chance);
         trouble(world, &mut chance).await;
         world.stop_faults();
+        lift_limits(world);
         release(world, &spec).await;
         world.drain(RECOVERY).await;
         (world.summary(), world.history())
@@ -45,7 +46,7 @@ pub fn chaos(seed: u64, trace: bool) -> (Summary, String) {
 /// Something befalls the world every now and then.
 async fn trouble(world: &mut World, chance: &mut Chance) {
     let end = after(clock::epoch(), TROUBLE);
-    let kinds = draw::kinds_of_trouble(chance);
+    let kinds = draw::kinds_of_trouble(world, chance);
     while clock::now() < end {
         let pause = chance.draw(Span::between_millis(100, 120_000));
         world.run_for(pause).await;
@@ -145,11 +146,20 @@ fn change_configuration(world: &mut World, chance: &mut Chance) {
     });
 }
 
+/// The account may have as much as it wants, and the cloud has it.
+fn lift_limits(world: &mut World) {
+    let mut cloud = world.cloud.borrow_mut();
+    cloud.knobs.quota_all = None;
+    cloud.knobs.quota_market.clear();
+    cloud.knobs.capacity.clear();
+}
+
 /// The operator gives back what was held, and the types that went come back: all that is left can run.
 async fn release(world: &mut World, before: &super::WorldKnobs) {
     world.configure(|policy| {
         policy.catalog = before.policy.catalog.clone();
-        policy.max_instances = policy.max_instances.max(2);
+        // Enough for all supervisors that run already, and their steps.
+        policy.max_instances = policy.max_instances.max(20);
     });
     world.restart().await;
     for _ in 0..60 {

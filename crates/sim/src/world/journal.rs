@@ -31,7 +31,9 @@ pub enum Note {
     DestroySent(InstanceId),
     /// It sent a start command.
     StartSent(InstanceId, ContainerUuid),
-    /// The operator wanted that of a VM.
+    /// The operator is about to want something else of a VM.
+    OperatorAsks(InstanceId),
+    /// The operator wanted that of a VM, and the dispatcher accepted it.
     Operator(InstanceId, IdleBehavior),
     /// The operator ended a VM.
     OperatorKills(InstanceId),
@@ -202,7 +204,7 @@ fn of_note(note: &Note) -> Option<String> {
     Some(match note {
         Note::Up(number) => format!("dispatcher {number} begins"),
         Note::Down(number) => format!("dispatcher {number} killed"),
-        Note::Sent(_) => return None,
+        Note::Sent(_) | Note::OperatorAsks(_) => return None,
         Note::DestroySent(vm) => format!("destroy of {vm} sent"),
         Note::StartSent(vm, uuid) => format!("start of {uuid} on {vm} sent"),
         Note::Operator(vm, behavior) => format!("operator: {behavior} {vm}"),

@@ -268,6 +268,10 @@ impl Judge {
                 }
                 Ok(())
             }
+            Note::OperatorAsks(vm) => {
+                self.wishes.remove(vm);
+                Ok(())
+            }
             Note::Operator(vm, behavior) => {
                 let wish = Wish { behavior: *behavior, saved: None };
                 // A hold that came after the destroy is too late.

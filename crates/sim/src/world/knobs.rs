@@ -41,6 +41,8 @@ pub struct WorldKnobs {
     pub runner: String,
     /// Which lines of the dispatcher's log are kept.
     pub log: Option<Level>,
+    /// Whether the story lets our own network fail.
+    pub network_fails: bool,
     /// How often the invariants are checked.
     pub step: Duration,
 }
@@ -64,6 +66,7 @@ impl WorldKnobs {
             restart_after: Duration::from_secs(1),
             runner: "the runner".to_owned(),
             log: None,
+            network_fails: false,
             step: Duration::from_millis(100),
         }
     }
@@ -81,7 +84,9 @@ impl WorldKnobs {
 
     /// Whether VMs fall silent, or processes ignore signals: then busy ones may be given up.
     pub(super) fn busy_vms_may_be_destroyed(&self) -> bool {
-        !self.vms.ssh_rates.is_empty() || self.vms.hang_rate > 0.0 || self.vms.jobs.ignores_term_rate > 0.0
+        let jobs = &self.vms.jobs;
+        let silent = !self.vms.ssh_rates.is_empty() || self.vms.hang_rate > 0.0 || self.network_fails;
+        silent || jobs.ignores_term_rate > 0.0
     }
 
     /// With at most that many instances.

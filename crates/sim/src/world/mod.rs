@@ -158,6 +158,8 @@ impl World {
     /// The operator wants that of an instance; whether the dispatcher accepted it.
     pub async fn operator_sets(&mut self, id: &InstanceId, behavior: IdleBehavior) -> bool {
         let message = SetIdleBehavior { id: id.clone(), behavior };
+        // What was wished before is void from the moment of asking; the new wish binds once it is accepted.
+        self.note(Note::OperatorAsks(id.clone()));
         let accepted = self.handles().pool.send(message).await.is_ok_and(|answer| answer.is_ok());
         if accepted {
             self.note(Note::Operator(id.clone(), behavior));

@@ -39,6 +39,10 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> WorldKnobs {
     knobs.faults = faults(chance);
     knobs.cloud = cloud(chance);
     knobs.vms = vms(chance);
+    if knobs.busy_vms_may_be_destroyed() {
+        // A VM that is silent and not listed is gone, as far as anybody can tell.
+        knobs.cloud.omit_rate = 0.0;
+    }
     if chance.hits(0.3) {
         knobs.runner = String::new();
     }
@@ -61,7 +65,8 @@ fn policy(policy: &mut Policy, chance: &mut Chance) {
     policy.timeout_booting = SECONDS(pick(chance, &[180, 600]));
     policy.timeout_probe = SECONDS(pick(chance, &[120, 600]));
     policy.stale_lock_timeout = SECONDS(pick(chance, &[20, 60]));
-    policy.supervisor_fraction = pick(chance, &[0.0, 0.3, 0.5]);
+    policy.supervisor_fraction = pick(chance, &[0.3, 0.5]);
+    policy.sizing.maximum_price_factor = pick(chance, &[1.5, 5.0]);
 }
 
 pub(super) fn submission(chance: &mut Chance) -> Submission {
@@ -92,7 +97,8 @@ pub(super) fn supervisors(world: &mut World, chance: &mut Chance) {
 }
 
 pub(super) fn network_outages(world: &mut World, chance: &mut Chance) {
-    if chance.hits(0.25) {
+    if chance.hits(0.25) && world.knobs.cloud.omit_rate == 0.0 {
+        world.knobs.network_fails = true;
         let from = after(epoch(), chance.draw(Span::between_millis(60_000, 3_000_000)));
         let until = after(from, chance.draw(Span::between_millis(10_000, 1_800_000)));
         world.vms.borrow_mut().cut_network(from, until);
@@ -100,8 +106,13 @@ pub(super) fn network_outages(world: &mut World, chance: &mut Chance) {
 }
 
 /// Some of them, restarts nearly always.
-pub(super) fn kinds_of_trouble(chance: &mut Chance) -> Vec<Trouble> {
-    let rate = |it: &Trouble| if *it == Trouble::Restart { 0.9 } else { 0.4 };
+pub(super) fn kinds_of_trouble(world: &World, chance: &mut Chance) -> Vec<Trouble> {
+    let silence = world.knobs.busy_vms_may_be_destroyed();
+    let rate = |it: &Trouble| match it {
+        Trouble::Restart => 0.9,
+        Trouble::OmittedTwice if silence => 0.0,
+        _ => 0.4,
+    };
     Trouble::ALL.into_iter().filter(|it| chance.hits(rate(it))).collect()
 }
 
