@@ -30,6 +30,7 @@ pub fn chaos(seed: u64, trace: bool) -> (Summary, String) {
     let mut chance = Chance::new(seed, 20);
     let mut knobs = draw::knobs(seed, &mut chance);
     knobs.log = trace.then_some(Level::Debug);
+    knobs.step = Duration::from_millis(500);
     let spec = knobs.clone();
     simulate(knobs, async |world| {
         draw::supervisors(world, &mut chance);
@@ -162,13 +163,10 @@ async fn release(world: &mut World, before: &super::WorldKnobs) {
         policy.max_instances = policy.max_instances.max(20);
     });
     world.restart().await;
-    for _ in 0..60 {
+    // Again and again: what stale tags said to the new dispatcher it writes back later.
+    for _ in 0..10 {
         world.run_for(Duration::from_secs(60)).await;
-        let held = held(world);
-        if held.is_empty() {
-            return;
-        }
-        for vm in held {
+        for vm in held(world) {
             world.operator_sets(&vm, IdleBehavior::Run).await;
         }
     }
