@@ -42,8 +42,9 @@ pub(super) struct Judge {
     /// When calls to the cloud were sent, the latest second of this incarnation.
     sent: VecDeque<Timestamp>,
     creates_in_flight: u32,
-    /// Creates that a dead dispatcher may have left on their way: its successor cannot know them.
+    /// Creates that dead dispatchers left on their way: their successors cannot know them.
     orphans: u32,
+    orphans_in_flight: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -215,16 +216,16 @@ impl Judge {
 
     /// I5: never more than `MaxInstances`, but for what a dead dispatcher had ordered.
     fn created(&mut self, entry: &CloudEntry, world: &World) -> Verdict {
+        if self.orphans_in_flight > 0 {
+            self.orphans_in_flight -= 1;
+            return Ok(());
+        }
         self.creates_in_flight = self.creates_in_flight.saturating_sub(1);
         let most = world.knobs.policy.max_instances;
-        let foreign = entry.existing.saturating_sub(world.own_vms_at(entry.at));
-        let ours = entry.existing - foreign;
-        let allowed = (most + self.orphans) as usize;
-        if entry.vm.is_some() && most > 0 && ours > allowed && world.knobs.cloud_shows_all() {
-            return Err(format!(
-                "I5: {ours} instances exist, MaxInstances is {most} ({} orphans)",
-                self.orphans
-            ));
+        let ours = world.own_vms_at(entry.at);
+        let made_one_too_many = entry.vm.is_some() && ours > (most + self.orphans) as usize;
+        if made_one_too_many && most > 0 && world.knobs.cloud_shows_all() {
+            return Err(format!("I5: {ours} instances exist, {most} allowed ({} orphans)", self.orphans));
         }
         Ok(())
     }
@@ -246,7 +247,9 @@ impl Judge {
         match note {
             Note::Up(_) | Note::Down(_) => {
                 self.sent.clear();
-                self.orphans += std::mem::take(&mut self.creates_in_flight);
+                let left = std::mem::take(&mut self.creates_in_flight);
+                self.orphans += left;
+                self.orphans_in_flight += left;
                 Ok(())
             }
             Note::Sent(call) => {
