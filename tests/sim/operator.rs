@@ -16,7 +16,7 @@ fn a_held_vm_stays_gets_nothing_and_is_still_held_after_a_restart() {
         world.restart().await;
         world.run_until("all done", minutes(60), |world| world.settled()).await;
         world.run_for(minutes(60)).await;
-        assert_eq!(world.own_vms(), [held.clone()]);
+        assert_eq!(world.own_vms(), std::slice::from_ref(&held));
         assert!(world.operator_sets(&held, IdleBehavior::Run).await);
         world.drain(minutes(10)).await;
         assert_eq!(world.count(ContainerState::Complete), 6);

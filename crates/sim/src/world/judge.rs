@@ -224,7 +224,8 @@ impl Judge {
         let most = world.knobs.policy.max_instances;
         let ours = world.own_vms_at(entry.at);
         let made_one_too_many = entry.vm.is_some() && ours > (most + self.orphans) as usize;
-        if made_one_too_many && most > 0 && world.knobs.cloud_shows_all() {
+        // What listings conceal, nobody can count.
+        if made_one_too_many && most > 0 && !world.cloud.borrow().has_omitted() {
             return Err(format!("I5: {ours} instances exist, {most} allowed ({} orphans)", self.orphans));
         }
         Ok(())
@@ -246,6 +247,9 @@ impl Judge {
     fn note(&mut self, at: Timestamp, note: &Note, world: &World) -> Verdict {
         match note {
             Note::Up(_) | Note::Down(_) => {
+                // The tags tell a new dispatcher, once the cloud shows them as they are.
+                let lag = world.knobs.cloud.tags_lag.most;
+                self.wishes.retain(|_, wish| wish.saved.is_some_and(|saved| after(saved, lag) <= at));
                 self.sent.clear();
                 let left = std::mem::take(&mut self.creates_in_flight);
                 self.orphans += left;

@@ -77,11 +77,6 @@ impl WorldKnobs {
         self
     }
 
-    /// Whether listings show every VM, always and soon: else nobody can count them.
-    pub(super) fn cloud_shows_all(&self) -> bool {
-        self.cloud.omit_rate == 0.0 && self.cloud.listed_after.most < Duration::from_secs(50)
-    }
-
     /// Whether VMs fall silent, or processes ignore signals: then busy ones may be given up.
     pub(super) fn busy_vms_may_be_destroyed(&self) -> bool {
         let jobs = &self.vms.jobs;
