@@ -13,6 +13,7 @@
 //!   dispatcher ── ports::CloudDriver ─────→ cloud::SimCloud ─→ cloud::FakeCloud
 //! ```
 //!
+//! [`world`] puts the real actors between them, lives through what befalls them, and judges.
 //! Every fake keeps a history of facts with their times; nothing here judges them: the invariants do.
 
 pub mod chance;
@@ -22,3 +23,4 @@ pub mod conformance;
 pub mod controller;
 pub mod samples;
 pub mod vm;
+pub mod world;

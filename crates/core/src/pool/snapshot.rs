@@ -101,9 +101,17 @@ pub struct PoolSnapshot {
 }
 
 impl PoolSnapshot {
-    /// Whether any worker's processes are not known yet.
+    /// Whether any worker's processes are not known yet. One that never answered does not become known by
+    /// being destroyed: its processes may live until it is gone.
     pub fn has_unknown_workers(&self) -> bool {
-        self.workers.iter().any(|worker| worker.view.state == State::Unknown)
+        self.workers.iter().any(|worker| {
+            let View { state, ours, last_success, .. } = &*worker.view;
+            match state {
+                State::Unknown => true,
+                State::Shutdown => !ours && last_success.is_none(),
+                State::Booting | State::Idle | State::Running => false,
+            }
+        })
     }
 
     /// Whether no instance of any type may be created for quota: the gauge `at_quota`.

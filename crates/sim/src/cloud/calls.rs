@@ -110,16 +110,18 @@ impl FakeCloud {
     }
 
     fn listing(&mut self, filter: &Tags, now: Timestamp) -> Vec<Instance> {
-        let Self { vms, omit_next, chance, knobs, .. } = self;
+        let Self { vms, omit_next, has_omitted, chance, knobs, .. } = self;
         let mut left_out = |id: &InstanceId| {
             let scripted = omit_next.get_mut(id).filter(|times| **times > 0);
-            match scripted {
+            let omitted = match scripted {
                 Some(times) => {
                     *times -= 1;
                     true
                 }
                 None => chance.hits(knobs.omit_rate),
-            }
+            };
+            *has_omitted |= omitted;
+            omitted
         };
         let listed = vms.values().filter(|vm| vm.is_listed(now) && vm.shown_tags(now).matches(filter));
         listed.filter(|vm| !left_out(&vm.id)).map(|vm| vm.shown(now)).collect()

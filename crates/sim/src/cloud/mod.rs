@@ -107,6 +107,7 @@ pub struct FakeCloud {
     hosts: Option<Rc<RefCell<FakeVms>>>,
     history: Vec<CloudEntry>,
     omit_next: BTreeMap<InstanceId, u32>,
+    has_omitted: bool,
 }
 
 impl FakeCloud {
@@ -119,6 +120,7 @@ impl FakeCloud {
             hosts,
             history: Vec::new(),
             omit_next: BTreeMap::new(),
+            has_omitted: false,
         }
     }
 
@@ -151,6 +153,11 @@ impl FakeCloud {
             self.history[first..].iter().take_while(|it| since(it.at, from) < length).count()
         };
         (0..self.history.len()).map(within).max().unwrap_or(0)
+    }
+
+    /// Whether any listing has left out a VM that it should have shown.
+    pub fn has_omitted(&self) -> bool {
+        self.has_omitted
     }
 
     /// The next `times` listings leave that VM out.

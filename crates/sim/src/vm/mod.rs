@@ -16,7 +16,7 @@ pub mod facts;
 mod host;
 pub mod knobs;
 mod process;
-mod shell;
+pub(crate) mod shell;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};

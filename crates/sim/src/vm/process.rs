@@ -55,7 +55,8 @@ enum Reported {
 }
 
 impl FakeVms {
-    pub(super) fn begin_process(
+    /// A process begins on a VM, whoever wanted it; it is listed from then on.
+    pub fn begin_process(
         &mut self,
         vm: &InstanceId,
         container: ContainerUuid,
@@ -181,13 +182,13 @@ impl FakeVms {
         }
     }
 
-    /// Whether the last attempt at any child is neither final nor deleted.
+    /// Whether the last attempt at any child is neither final, nor deleted, nor given up by its user.
     fn has_children_to_wait_for(&self, process: &Process) -> bool {
         let arvados = self.arvados.borrow();
         process.children.iter().any(|child| {
             let latest = arvados.request_of(*child).and_then(|request| request.attempts.last());
             let record = latest.and_then(|latest| arvados.container(*latest));
-            record.is_some_and(|record| !record.state.is_final())
+            record.is_some_and(|record| !record.state.is_final() && record.priority > 0)
         })
     }
 

@@ -1,0 +1,237 @@
+//! What connects one incarnation of the dispatcher with the world.
+//!
+//! A call is carried out by the world, not by its caller: when the dispatcher is killed, what it has sent still
+//! arrives, and nobody waits for the answer. Commands on VMs die soon after the connection that they came by.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dispatch_core::container::{MountNeeds, Record, Standing};
+use dispatch_core::id::{ContainerUuid, InstanceId, ProviderType, TokenUuid};
+use dispatch_core::instance::{Instance, Tags};
+use dispatch_core::ports::{
+    ApiError, ArvadosApi, CloudDriver, CloudError, Command, CreateOrder, ExecError, Executor,
+    ExecutorFactory, HostKey, HostKeyVerdict, ListQuestion, Output, Page, Target,
+};
+use futures_util::future::select;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::LocalSet;
+
+use super::journal::{Journal, Note};
+use crate::clock;
+use crate::cloud::SimCloud;
+use crate::cloud::knobs::CloudCall;
+use crate::controller::port::SimApi;
+use crate::vm::SimExecutorFactory;
+use crate::vm::shell::{Asked, understand};
+
+/// How long what is on its way to a VM goes on after the dispatcher's end.
+const AFTERLIFE: Duration = Duration::from_millis(100);
+
+/// One incarnation's connection with everything.
+pub(super) struct Cable {
+    world: Weak<LocalSet>,
+    journal: Rc<std::cell::RefCell<Journal>>,
+    is_cut: Cell<bool>,
+    cut: Notify,
+}
+
+impl Cable {
+    pub(super) fn new(world: &Rc<LocalSet>, journal: Rc<std::cell::RefCell<Journal>>) -> Rc<Self> {
+        let world = Rc::downgrade(world);
+        Rc::new(Self { world, journal, is_cut: Cell::new(false), cut: Notify::new() })
+    }
+
+    /// The dispatcher is no more.
+    pub(super) fn cut(&self) {
+        self.is_cut.set(true);
+        self.cut.notify_waiters();
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut.get()
+    }
+
+    fn note(&self, note: Note) {
+        if !self.is_cut() {
+            self.journal.borrow_mut().note(clock::now(), note);
+        }
+    }
+
+    /// The answer to a call that the world carries out, whoever waits for it.
+    async fn carry<T: 'static>(&self, call: impl Future<Output = T> + 'static) -> T {
+        let Some(world) = self.world.upgrade().filter(|_| !self.is_cut()) else {
+            return std::future::pending().await;
+        };
+        let (answer, wait) = oneshot::channel();
+        world.spawn_local(async move {
+            // Nobody may be waiting any more.
+            let _ = answer.send(call.await);
+        });
+        match wait.await {
+            Ok(answer) if !self.is_cut() => answer,
+            Ok(_) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// As long as the cable is whole, and a moment longer.
+    async fn while_whole<T>(self: Rc<Self>, call: impl Future<Output = T>) -> T {
+        let end = async {
+            if !self.is_cut() {
+                self.cut.notified().await;
+            }
+            tokio::time::sleep(AFTERLIFE).await;
+        };
+        match select(pin!(call), pin!(end)).await {
+            futures_util::future::Either::Left((answer, _)) => answer,
+            futures_util::future::Either::Right(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// The controller at the other end.
+pub(super) struct ApiCable {
+    pub cable: Rc<Cable>,
+    pub api: Rc<SimApi>,
+}
+
+impl ApiCable {
+    async fn carry<T: 'static, F>(&self, call: impl FnOnce(Rc<SimApi>) -> F) -> T
+    where
+        F: Future<Output = T> + 'static,
+    {
+        self.cable.carry(call(Rc::clone(&self.api))).await
+    }
+}
+
+#[async_trait(?Send)]
+impl ArvadosApi for ApiCable {
+    async fn current_token(&self) -> Result<TokenUuid, ApiError> {
+        self.carry(|api| async move { api.current_token().await }).await
+    }
+
+    async fn list(&self, question: &ListQuestion) -> Result<Page<Record>, ApiError> {
+        let question = question.clone();
+        self.carry(|api| async move { api.list(&question).await }).await
+    }
+
+    async fn mounts(&self, uuids: &[ContainerUuid]) -> Result<Page<(ContainerUuid, MountNeeds)>, ApiError> {
+        let uuids = uuids.to_vec();
+        self.carry(|api| async move { api.mounts(&uuids).await }).await
+    }
+
+    async fn get(&self, uuid: ContainerUuid) -> Result<Record, ApiError> {
+        self.carry(|api| async move { api.get(uuid).await }).await
+    }
+
+    async fn lock(&self, uuid: ContainerUuid) -> Result<Standing, ApiError> {
+        self.carry(|api| async move { api.lock(uuid).await }).await
+    }
+
+    async fn unlock(&self, uuid: ContainerUuid) -> Result<Standing, ApiError> {
+        self.carry(|api| async move { api.unlock(uuid).await }).await
+    }
+
+    async fn cancel(&self, uuid: ContainerUuid, error: Option<&str>) -> Result<Standing, ApiError> {
+        let error = error.map(str::to_owned);
+        self.carry(|api| async move { api.cancel(uuid, error.as_deref()).await }).await
+    }
+}
+
+/// The cloud at the other end.
+pub(super) struct CloudCable {
+    pub cable: Rc<Cable>,
+    pub cloud: SimCloud,
+}
+
+impl CloudCable {
+    async fn carry<T: 'static, F>(&self, kind: CloudCall, call: impl FnOnce(SimCloud) -> F) -> T
+    where
+        F: Future<Output = T> + 'static,
+    {
+        self.cable.note(Note::Sent(kind));
+        self.cable.carry(call(self.cloud.clone())).await
+    }
+}
+
+#[async_trait(?Send)]
+impl CloudDriver for CloudCable {
+    async fn create(&self, order: &CreateOrder) -> Result<Instance, CloudError> {
+        let order = order.clone();
+        self.carry(CloudCall::Create, |cloud| async move { cloud.create(&order).await }).await
+    }
+
+    async fn list(&self, filter: &Tags) -> Result<Vec<Instance>, CloudError> {
+        let filter = filter.clone();
+        self.carry(CloudCall::List, |cloud| async move { cloud.list(&filter).await }).await
+    }
+
+    async fn destroy(&self, id: &InstanceId) -> Result<(), CloudError> {
+        self.cable.note(Note::DestroySent(id.clone()));
+        let id = id.clone();
+        self.carry(CloudCall::Destroy, |cloud| async move { cloud.destroy(&id).await }).await
+    }
+
+    async fn set_tags(&self, id: &InstanceId, tags: &Tags) -> Result<(), CloudError> {
+        let (id, tags) = (id.clone(), tags.clone());
+        self.carry(CloudCall::SetTags, |cloud| async move { cloud.set_tags(&id, &tags).await }).await
+    }
+
+    async fn verify_host_key(&self, id: &InstanceId, key: &HostKey) -> Result<HostKeyVerdict, CloudError> {
+        let (id, key) = (id.clone(), key.clone());
+        self.carry(CloudCall::VerifyHostKey, |cloud| async move { cloud.verify_host_key(&id, &key).await })
+            .await
+    }
+
+    fn quota_group(&self, provider_type: &ProviderType) -> String {
+        self.cloud.quota_group(provider_type)
+    }
+
+    fn remote_user(&self) -> &str {
+        self.cloud.remote_user()
+    }
+}
+
+/// The VMs at the other end.
+pub(super) struct ExecutorCables {
+    pub cable: Rc<Cable>,
+    pub executors: SimExecutorFactory,
+}
+
+impl ExecutorFactory for ExecutorCables {
+    fn open(&self, target: Target) -> Rc<dyn Executor> {
+        let id = std::cell::RefCell::new(target.id.clone());
+        Rc::new(ExecutorCable { cable: Rc::clone(&self.cable), executor: self.executors.open(target), id })
+    }
+}
+
+struct ExecutorCable {
+    cable: Rc<Cable>,
+    executor: Rc<dyn Executor>,
+    id: std::cell::RefCell<InstanceId>,
+}
+
+#[async_trait(?Send)]
+impl Executor for ExecutorCable {
+    async fn run(&self, command: Command) -> Result<Output, ExecError> {
+        if let Asked::Start { container, .. } = understand(&command.shell) {
+            self.cable.note(Note::StartSent(self.id.borrow().clone(), container));
+        }
+        let (cable, executor) = (Rc::clone(&self.cable), Rc::clone(&self.executor));
+        let call = async move { executor.run(command).await };
+        self.cable.carry(cable.while_whole(call)).await
+    }
+
+    fn retarget(&self, target: Target) {
+        self.id.replace(target.id.clone());
+        self.executor.retarget(target);
+    }
+
+    async fn broken(&self) {
+        self.executor.broken().await;
+    }
+}

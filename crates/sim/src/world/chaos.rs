@@ -1,0 +1,188 @@
+//! Chaos: a world whose knobs, and whatever befalls it, are drawn from one seed.
+//!
+//! For an hour of virtual time everything may go wrong, and the dispatcher is killed again and again.
+//! Then the faults stop, and all that can end must end.
+
+mod draw;
+
+use std::time::Duration;
+
+use dispatch_core::id::{ContainerUuid, InstanceId};
+use dispatch_core::instance::{Catalog, IdleBehavior, InstanceType};
+use dispatch_core::time::after;
+use slog::Level;
+
+use super::{Note, Summary, World, simulate};
+use crate::chance::{Chance, Span};
+use crate::clock;
+use crate::vm::knobs::Job;
+
+/// How long things go wrong.
+const TROUBLE: Duration = Duration::from_secs(3600);
+/// How long it may take until all is done once nothing goes wrong any more.
+const RECOVERY: Duration = Duration::from_secs(6 * 3600);
+
+/// Lives through the chaos of that seed: its figures, and its history (with the dispatcher's log, if `trace`).
+///
+/// # Panics
+/// If an invariant is violated.
+pub fn chaos(seed: u64, trace: bool) -> (Summary, String) {
+    let mut chance = Chance::new(seed, 20);
+    let mut knobs = draw::knobs(seed, &mut chance);
+    knobs.log = trace.then_some(Level::Debug);
+    knobs.step = Duration::from_millis(500);
+    let spec = knobs.clone();
+    simulate(knobs, async |world| {
+        draw::supervisors(world, &mut chance);
+        draw::network_outages(world, &mut chance);
+        trouble(world, &mut chance).await;
+        world.stop_faults();
+        lift_limits(world);
+        release(world, &spec).await;
+        world.drain(RECOVERY).await;
+        (world.summary(), world.history())
+    })
+}
+
+/// Something befalls the world every now and then.
+async fn trouble(world: &mut World, chance: &mut Chance) {
+    let end = after(clock::epoch(), TROUBLE);
+    let kinds = draw::kinds_of_trouble(world, chance);
+    while clock::now() < end {
+        let pause = chance.draw(Span::between_millis(100, 120_000));
+        world.run_for(pause).await;
+        let Some(kind) = kinds.get(chance.below(kinds.len())) else { continue };
+        befall(world, *kind, chance).await;
+    }
+}
+
+/// What may befall a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    Restart,
+    ConfigurationChange,
+    UserCancels,
+    UserReprioritises,
+    RecordDeleted,
+    Submission,
+    OperatorHolds,
+    OperatorDrains,
+    OperatorRuns,
+    OperatorKills,
+    ConnectionCut,
+    VmTakenAway,
+    OmittedTwice,
+}
+
+impl Trouble {
+    const ALL: [Self; 13] = [
+        Self::Restart,
+        Self::ConfigurationChange,
+        Self::UserCancels,
+        Self::UserReprioritises,
+        Self::RecordDeleted,
+        Self::Submission,
+        Self::OperatorHolds,
+        Self::OperatorDrains,
+        Self::OperatorRuns,
+        Self::OperatorKills,
+        Self::ConnectionCut,
+        Self::VmTakenAway,
+        Self::OmittedTwice,
+    ];
+}
+
+async fn befall(world: &mut World, trouble: Trouble, chance: &mut Chance) {
+    world.note(Note::Text(format!("trouble {trouble:?}")));
+    let (uuid, vm) = (some_container(world, chance), some_vm(world, chance));
+    let now = clock::now();
+    match (trouble, uuid, vm) {
+        (Trouble::Restart, ..) => world.restart().await,
+        (Trouble::ConfigurationChange, ..) => {
+            change_configuration(world, chance);
+            world.restart().await;
+        }
+        (Trouble::Submission, ..) => {
+            let submission = draw::submission(chance);
+            world.submit(submission);
+        }
+        (Trouble::UserCancels, Some(uuid), _) => world.arvados.borrow_mut().cancel_by_user(uuid, now),
+        (Trouble::UserReprioritises, Some(uuid), _) => {
+            let priority = 1 + chance.below(1000) as i64;
+            world.arvados.borrow_mut().set_priority(uuid, priority, now);
+        }
+        (Trouble::RecordDeleted, Some(uuid), _) => world.arvados.borrow_mut().delete(uuid, now),
+        (Trouble::OperatorHolds, _, Some(vm)) => drop(world.operator_sets(&vm, IdleBehavior::Hold).await),
+        (Trouble::OperatorDrains, _, Some(vm)) => drop(world.operator_sets(&vm, IdleBehavior::Drain).await),
+        (Trouble::OperatorRuns, _, Some(vm)) => drop(world.operator_sets(&vm, IdleBehavior::Run).await),
+        (Trouble::OperatorKills, _, Some(vm)) => drop(world.operator_kills(&vm).await),
+        (Trouble::ConnectionCut, _, Some(vm)) => world.vms.borrow_mut().cut_connection(&vm),
+        (Trouble::VmTakenAway, _, Some(vm)) => world.cloud.borrow_mut().take_away(&vm, now),
+        (Trouble::OmittedTwice, _, Some(vm)) => world.cloud.borrow_mut().omit_next(&vm, 2),
+        // Nobody there whom it could befall.
+        (_, None, _) | (_, _, None) => {}
+    }
+}
+
+fn some_container(world: &World, chance: &mut Chance) -> Option<ContainerUuid> {
+    let all = world.containers();
+    all.get(chance.below(all.len())).copied()
+}
+
+fn some_vm(world: &World, chance: &mut Chance) -> Option<InstanceId> {
+    let all = world.own_vms();
+    all.get(chance.below(all.len())).cloned()
+}
+
+/// Limits are lowered or raised, the greatest type comes or goes: in force from the next start on.
+fn change_configuration(world: &mut World, chance: &mut Chance) {
+    let most = 1 + chance.below(10) as u32;
+    let without_large = chance.hits(0.3);
+    let all = draw::catalog();
+    let kept = all.types().iter().filter(|it| !without_large || it.vcpus < 8);
+    let catalog = Catalog::new(kept.map(|it| InstanceType::clone(it)));
+    world.configure(|policy| {
+        policy.max_instances = most;
+        policy.catalog = catalog;
+    });
+}
+
+/// The account may have as much as it wants, and the cloud has it.
+fn lift_limits(world: &mut World) {
+    let mut cloud = world.cloud.borrow_mut();
+    cloud.knobs.quota_all = None;
+    cloud.knobs.quota_market.clear();
+    cloud.knobs.capacity.clear();
+}
+
+/// The operator gives back what was held, and the types that went come back: all that is left can run.
+async fn release(world: &mut World, before: &super::WorldKnobs) {
+    world.configure(|policy| {
+        policy.catalog = before.policy.catalog.clone();
+        // Enough for all supervisors that run already, and their steps.
+        policy.max_instances = policy.max_instances.max(20);
+    });
+    world.restart().await;
+    // Again and again: what stale tags said to the new dispatcher it writes back later.
+    for _ in 0..10 {
+        world.run_for(Duration::from_secs(60)).await;
+        for vm in held(world) {
+            world.operator_sets(&vm, IdleBehavior::Run).await;
+        }
+    }
+}
+
+fn held(world: &World) -> Vec<InstanceId> {
+    let key = &world.knobs.policy.tag_keys.idle_behavior;
+    let cloud = world.cloud.borrow();
+    let is_held = |id: &InstanceId| {
+        let behavior = cloud.vm(id).and_then(|vm| vm.tags.get(key)).and_then(IdleBehavior::from_name);
+        behavior == Some(IdleBehavior::Hold)
+    };
+    world.own_vms().into_iter().filter(is_held).collect()
+}
+
+/// A supervisor that submits these and waits for them.
+fn supervising(children: Vec<crate::controller::Submission>) -> Job {
+    Job { lasts: Duration::from_secs(10), children, ..Job::default() }
+}

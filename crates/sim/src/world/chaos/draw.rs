@@ -1,0 +1,227 @@
+//! What a seed's chaos is made of. Each kind of fault is in some worlds and not in others: what several of them
+//! together hide, one alone may show.
+
+use std::time::Duration;
+
+use dispatch_core::id::ProviderType;
+use dispatch_core::instance::{Catalog, InstanceType, Market, Offering};
+use dispatch_core::policy::Policy;
+use dispatch_core::ports::CapacityScope;
+use dispatch_core::time::after;
+
+use super::{TROUBLE, Trouble, supervising};
+use crate::chance::{Chance, Span};
+use crate::clock::epoch;
+use crate::cloud::knobs::{CloudCall, CloudFault, CloudKnobs};
+use crate::controller::Submission;
+use crate::controller::faults::{Burst, Fault, Faults};
+use crate::samples::{instance_type, spot_type};
+use crate::vm::knobs::{JobKnobs, Ssh, VmKnobs};
+use crate::world::{World, WorldKnobs, job};
+
+const SECONDS: fn(u64) -> Duration = Duration::from_secs;
+
+/// On demand: 2 and 8 CPUs; spot: 2.
+pub(super) fn catalog() -> Catalog {
+    let types = [instance_type("small", 2), instance_type("large", 8), spot_type("spot", 2)];
+    Catalog::new(types.map(|it| InstanceType::clone(&it)))
+}
+
+pub(super) fn knobs(seed: u64, chance: &mut Chance) -> WorldKnobs {
+    let mut knobs = WorldKnobs::new(seed);
+    knobs.policy.catalog = catalog();
+    policy(&mut knobs.policy, chance);
+    let count = 10 + chance.below(40);
+    knobs.containers = (0..count).map(|_| submission(chance)).collect();
+    knobs.settings.page_items = chance.hits(0.3).then(|| 1 + chance.below(20));
+    knobs.api_latency = Span::between_millis(10, 10 + chance.below(500) as u64);
+    knobs.restart_after = SECONDS(1) + chance.draw(Span::between_millis(0, 60_000));
+    knobs.faults = faults(chance);
+    knobs.cloud = cloud(chance);
+    knobs.vms = vms(chance);
+    if knobs.busy_vms_may_be_destroyed() {
+        // A VM that is silent and not listed is gone, as far as anybody can tell.
+        knobs.cloud.omit_rate = 0.0;
+    }
+    if chance.hits(0.3) {
+        knobs.runner = String::new();
+    }
+    knobs
+}
+
+fn pick<T: Copy>(chance: &mut Chance, of: &[T]) -> T {
+    of[chance.below(of.len())]
+}
+
+fn policy(policy: &mut Policy, chance: &mut Chance) {
+    policy.max_instances = 2 + chance.below(10) as u32;
+    policy.max_concurrent_creates = pick(chance, &[0, 1, 1, 3]);
+    policy.max_containers_per_instance = pick(chance, &[0, 0, 1, 3]);
+    policy.max_cloud_ops_per_second = pick(chance, &[0, 3, 10]);
+    policy.poll_interval = SECONDS(pick(chance, &[5, 10]));
+    policy.sync_interval = SECONDS(pick(chance, &[20, 60]));
+    policy.probe_interval = SECONDS(pick(chance, &[5, 10]));
+    policy.timeout_idle = SECONDS(pick(chance, &[20, 60, 180]));
+    policy.timeout_booting = SECONDS(pick(chance, &[180, 600]));
+    policy.timeout_probe = SECONDS(pick(chance, &[120, 600]));
+    policy.stale_lock_timeout = SECONDS(pick(chance, &[20, 60]));
+    policy.supervisor_fraction = pick(chance, &[0.3, 0.5]);
+    policy.sizing.maximum_price_factor = pick(chance, &[1.5, 5.0]);
+}
+
+pub(super) fn submission(chance: &mut Chance) -> Submission {
+    let vcpus = pick(chance, &[0, 1, 1, 1, 2, 2, 4, 8]);
+    let longest = pick(chance, &[10, 120, 600]);
+    let seconds = 1 + chance.below(longest) as u64;
+    let mut submission = job(vcpus, seconds);
+    submission.priority = 1 + chance.below(1000) as i64;
+    submission.max_attempts = 1 + chance.below(4) as u32;
+    if chance.hits(0.1) && vcpus <= 2 {
+        submission.spec.scheduling.preemptible = true;
+    }
+    if chance.hits(0.03) {
+        submission.spec.runtime_constraints.vcpus = 1000;
+    }
+    submission
+}
+
+/// A few workflows with their steps.
+pub(super) fn supervisors(world: &mut World, chance: &mut Chance) {
+    for _ in 0..chance.below(6) {
+        let children = (0..1 + chance.below(4)).map(|_| job(1, 30)).collect();
+        let mut supervisor = job(1, 10);
+        supervisor.spec.scheduling.supervisor = true;
+        let uuid = world.submit(supervisor);
+        world.vms.borrow_mut().knobs.job_of.insert(uuid, supervising(children));
+    }
+}
+
+pub(super) fn network_outages(world: &mut World, chance: &mut Chance) {
+    if chance.hits(0.25) && world.knobs.cloud.omit_rate == 0.0 {
+        world.knobs.network_fails = true;
+        let from = after(epoch(), chance.draw(Span::between_millis(60_000, 3_000_000)));
+        let until = after(from, chance.draw(Span::between_millis(10_000, 1_800_000)));
+        world.vms.borrow_mut().cut_network(from, until);
+    }
+}
+
+/// Some of them, restarts nearly always.
+pub(super) fn kinds_of_trouble(world: &World, chance: &mut Chance) -> Vec<Trouble> {
+    let silence = world.knobs.busy_vms_may_be_destroyed();
+    let rate = |it: &Trouble| match it {
+        Trouble::Restart => 0.9,
+        Trouble::OmittedTwice if silence => 0.0,
+        _ => 0.4,
+    };
+    Trouble::ALL.into_iter().filter(|it| chance.hits(rate(it))).collect()
+}
+
+/// From `least` to one of these, in milliseconds.
+fn up_to(chance: &mut Chance, least: u64, most: &[u64]) -> Span {
+    Span::between_millis(least, pick(chance, most))
+}
+
+/// A rate up to that, or, mostly, none at all.
+fn rate(chance: &mut Chance, most: f64) -> f64 {
+    if chance.hits(0.35) { most * (1 + chance.below(10)) as f64 / 10.0 } else { 0.0 }
+}
+
+fn faults(chance: &mut Chance) -> Faults {
+    let kinds = [
+        (Fault::Overloaded, 0.1),
+        (Fault::BadGateway, 0.05),
+        (Fault::ServerError, 0.05),
+        (Fault::LostCall, 0.05),
+        (Fault::LostAnswer, 0.05),
+        (Fault::WrongUuid, 0.02),
+    ];
+    let rates = kinds.into_iter().map(|(fault, most)| (fault, rate(chance, most))).collect();
+    let bursts = (0..chance.below(4)).map(|_| burst(chance)).collect();
+    let slow_rate = rate(chance, 0.1);
+    let slow_by = Some(Span::between_millis(1_000, 60_000));
+    Faults { rates, bursts, slow_rate, slow_by, ..Faults::default() }
+}
+
+fn burst(chance: &mut Chance) -> Burst {
+    let from = after(epoch(), chance.draw(Span { least: Duration::ZERO, most: TROUBLE }));
+    let until = after(from, chance.draw(Span::between_millis(1_000, 900_000)));
+    let fault = pick(chance, &[Fault::Unauthorized, Fault::Overloaded, Fault::LostAnswer, Fault::BadGateway]);
+    Burst { from, until, only: None, fault, rate: pick(chance, &[0.2, 0.5, 1.0]) }
+}
+
+fn cloud(chance: &mut Chance) -> CloudKnobs {
+    let mut knobs = CloudKnobs::default();
+    knobs.takes.insert(CloudCall::Create, up_to(chance, 500, &[2_000, 30_000]));
+    knobs.listed_after = up_to(chance, 0, &[0, 10_000]);
+    knobs.address_after = up_to(chance, 0, &[3_000, 60_000]);
+    knobs.ends_after = up_to(chance, 100, &[3_000, 60_000]);
+    knobs.unlisted_after = up_to(chance, 0, &[2_000, 60_000]);
+    knobs.tags_lag = up_to(chance, 0, &[0, 20_000]);
+    knobs.omit_rate = rate(chance, 0.03);
+    knobs.spot_taken_rate = rate(chance, 0.8);
+    if chance.hits(0.3) {
+        knobs.quota_all = Some(1 + chance.below(6));
+    }
+    if chance.hits(0.2) {
+        knobs.quota_market.insert(Market::Spot, 1);
+    }
+    if chance.hits(0.3) {
+        let provider_type = ProviderType::new("std.small").expect("a constant");
+        let offering = Offering { provider_type, market: Market::OnDemand };
+        knobs.capacity.insert(offering, chance.below(3));
+    }
+    let kinds = [
+        (CloudCall::Create, CloudFault::Other, 0.2),
+        (CloudCall::Create, CloudFault::LostCall, 0.1),
+        (CloudCall::Create, CloudFault::LostAnswer, 0.2),
+        (CloudCall::Create, CloudFault::RateLimited(SECONDS(30)), 0.2),
+        (CloudCall::Create, CloudFault::Capacity(CapacityScope::Offering), 0.2),
+        (CloudCall::Create, CloudFault::QuotaAll, 0.1),
+        (CloudCall::Destroy, CloudFault::LostCall, 0.3),
+        (CloudCall::Destroy, CloudFault::LostAnswer, 0.3),
+        (CloudCall::Destroy, CloudFault::IgnoredSilently, 0.2),
+        (CloudCall::List, CloudFault::Other, 0.2),
+        (CloudCall::List, CloudFault::RateLimited(SECONDS(60)), 0.05),
+        (CloudCall::SetTags, CloudFault::Other, 0.3),
+    ];
+    knobs.rates = kinds.into_iter().map(|(call, fault, most)| (call, fault, rate(chance, most))).collect();
+    knobs
+}
+
+fn vms(chance: &mut Chance) -> VmKnobs {
+    let ssh = [Ssh::Refused, Ssh::Hanging, Ssh::NoEntry, Ssh::Impostor, Ssh::CommandsHang];
+    let ssh_rates: Vec<_> = ssh.into_iter().map(|it| (it, rate(chance, 0.1))).collect();
+    VmKnobs {
+        boots_after: up_to(chance, 10_000, &[20_000, 120_000]),
+        never_boots_rate: rate(chance, 0.3),
+        runner_missing_rate: rate(chance, 0.1),
+        full_disk_rate: rate(chance, 0.1),
+        broken_rate: rate(chance, 0.1),
+        dies_rate: rate(chance, 0.3),
+        dies_after: Span::between_millis(1_000, 900_000),
+        breaks_rate: rate(chance, 0.2),
+        disk_fills_rate: rate(chance, 0.2),
+        ssh_rates: ssh_rates.into_iter().filter(|(_, rate)| *rate > 0.0).collect(),
+        ssh_bad_for: chance.hits(0.7).then_some(Span::between_millis(1_000, 900_000)),
+        latency: up_to(chance, 2, &[20, 1_000]),
+        detach: up_to(chance, 50, &[200, 5_000]),
+        cut_before_rate: rate(chance, 0.03),
+        cut_after_rate: rate(chance, 0.03),
+        hang_rate: rate(chance, 0.01),
+        jobs: jobs(chance),
+        ..VmKnobs::default()
+    }
+}
+
+fn jobs(chance: &mut Chance) -> JobKnobs {
+    JobKnobs {
+        running_after: up_to(chance, 200, &[2_000, 30_000]),
+        crash_before_running_rate: rate(chance, 0.1),
+        crash_after_running_rate: rate(chance, 0.1),
+        stale_rate: rate(chance, 1.0),
+        stale_for: chance.hits(0.7).then_some(Span::between_millis(1_000, 600_000)),
+        ends_after_term: up_to(chance, 100, &[1_000, 30_000]),
+        ignores_term_rate: rate(chance, 0.2),
+        ..JobKnobs::default()
+    }
+}

@@ -1,0 +1,123 @@
+//! One life of the dispatcher: the five actors in a set of their own, which is dropped to kill them.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use dispatch_actors::cloud::CreateDefaults;
+use dispatch_actors::metrics::{KnownLabels, Metrics};
+use dispatch_actors::system::{self, Handles, Parts};
+use dispatch_actors::worker::StartConfig;
+use dispatch_core::id::{ContainerUuid, TypeName};
+use dispatch_core::instance::InstanceType;
+use dispatch_core::queue::UnlockReason;
+use dispatch_core::worker::runner::{Binary, Commands};
+use md5::{Digest, Md5};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use tokio::task::{AbortHandle, LocalSet};
+
+use super::cable::{ApiCable, Cable, CloudCable, ExecutorCables};
+use super::{World, journal};
+use crate::cloud::SimCloud;
+use crate::controller::facts::Origin;
+use crate::controller::port::SimApi;
+use crate::vm::SimExecutorFactory;
+
+/// The actors, for as long as this lives.
+pub(super) struct Incarnation {
+    pub handles: Handles,
+    set: Rc<RefCell<Option<LocalSet>>>,
+    driver: AbortHandle,
+    cable: Rc<Cable>,
+}
+
+impl Incarnation {
+    /// `number` counts from 1: each life has chances of its own.
+    pub(super) fn start(world: &World, number: u64) -> Self {
+        let cable = Cable::new(&world.set, Rc::clone(&world.journal));
+        let parts = parts(world, &cable, number);
+        let set = LocalSet::new();
+        let handles = {
+            let _inside = set.enter();
+            system::start(parts)
+        };
+        let set = Rc::new(RefCell::new(Some(set)));
+        let driver = world.set.spawn_local(drive(Rc::clone(&set))).abort_handle();
+        Self { handles, set, driver, cable }
+    }
+}
+
+impl Drop for Incarnation {
+    fn drop(&mut self) {
+        // First of all nothing gets out any more: actors are polled once more while they are dropped.
+        self.cable.cut();
+        drop(self.set.borrow_mut().take());
+        self.driver.abort();
+    }
+}
+
+async fn drive(set: Rc<RefCell<Option<LocalSet>>>) {
+    std::future::poll_fn(|context| match set.borrow_mut().as_mut() {
+        None => Poll::Ready(()),
+        Some(set) => {
+            let _ = Pin::new(set).poll(context);
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+fn parts(world: &World, cable: &Rc<Cable>, number: u64) -> Parts {
+    let knobs = &world.knobs;
+    let policy = Arc::new(knobs.policy.clone());
+    let api = SimApi::new(
+        Rc::clone(&world.arvados),
+        &knobs.settings.root_token,
+        Origin::Dispatcher,
+        knobs.seed.wrapping_add(number << 32),
+    );
+    api.set_latency(knobs.api_latency);
+    let vms = Rc::clone(&world.vms);
+    let executor_cable = Rc::clone(cable);
+    let driver = CloudCable { cable: Rc::clone(cable), cloud: SimCloud::new(Rc::clone(&world.cloud)) };
+    let types: Vec<TypeName> = policy.catalog.types().iter().map(|it| it.name.clone()).collect();
+    let reasons = UnlockReason::ALL.map(UnlockReason::as_str);
+    let (metrics, _) = Metrics::new(KnownLabels { types: &types, unlock_reasons: &reasons });
+    let mut random = ChaCha8Rng::seed_from_u64(knobs.seed);
+    random.set_stream(1000 + number);
+    Parts {
+        api: Rc::new(ApiCable { cable: Rc::clone(cable), api: Rc::new(api) }),
+        driver: Rc::new(driver),
+        executors: Box::new(move |verifier| {
+            let executors = SimExecutorFactory::with_verifier(vms, verifier);
+            Rc::new(ExecutorCables { cable: executor_cable, executors })
+        }),
+        create_defaults: CreateDefaults { image: "img".to_owned(), ..CreateDefaults::default() },
+        commands: Arc::new(Commands::new(policy.runner.clone(), binary(&knobs.runner))),
+        start_config: Rc::new(Nothing),
+        random: Box::new(random),
+        metrics: Rc::new(metrics),
+        log: journal::logger(&world.journal, knobs.log),
+        policy,
+    }
+}
+
+fn binary(runner: &str) -> Option<Binary> {
+    let digest = Md5::digest(runner.as_bytes());
+    let md5 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    (!runner.is_empty()).then(|| Binary { md5, content: Bytes::from(runner.to_owned()) })
+}
+
+/// Processes here need no configuration.
+struct Nothing;
+
+impl StartConfig for Nothing {
+    fn stdin(&self, _: ContainerUuid, _: &InstanceType, _: &str) -> Bytes {
+        Bytes::from_static(b"{}")
+    }
+}

@@ -1,0 +1,215 @@
+//! What happened, one line an event, in virtual time: what a violation prints, and what must be the same byte
+//! for byte when a seed is run again.
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use dispatch_core::id::{ContainerUuid, InstanceId};
+use dispatch_core::instance::IdleBehavior;
+use dispatch_core::time::{Timestamp, since};
+use slog::{Drain, Level, Logger, OwnedKVList, Record, o};
+
+use super::World;
+use crate::clock::{self, epoch};
+use crate::cloud::CloudEntry;
+use crate::cloud::knobs::CloudCall;
+use crate::controller::facts::Fact;
+use crate::vm::facts::VmFact;
+
+/// What neither the controller nor the cloud nor a VM can know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// That dispatcher has begun.
+    Up(u64),
+    /// It was killed.
+    Down(u64),
+    /// It sent a call to the cloud.
+    Sent(CloudCall),
+    /// It sent a call to destroy that VM.
+    DestroySent(InstanceId),
+    /// It sent a start command.
+    StartSent(InstanceId, ContainerUuid),
+    /// The operator is about to want something else of a VM.
+    OperatorAsks(InstanceId),
+    /// The operator wanted that of a VM, and the dispatcher accepted it.
+    Operator(InstanceId, IdleBehavior),
+    /// The operator ended a VM.
+    OperatorKills(InstanceId),
+    /// From now on nothing new goes wrong.
+    FaultsStop,
+    /// Something else.
+    Text(String),
+}
+
+/// A line of the dispatcher's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// When.
+    pub at: Timestamp,
+    /// How bad.
+    pub level: Level,
+    /// Message and facts.
+    pub text: String,
+}
+
+/// Notes and log lines, each in order of time.
+#[derive(Default)]
+pub struct Journal {
+    notes: Vec<(Timestamp, Note)>,
+    logs: Vec<Receiver<LogLine>>,
+    lines: Vec<LogLine>,
+}
+
+impl Journal {
+    /// Writes something down.
+    pub(super) fn note(&mut self, at: Timestamp, note: Note) {
+        self.notes.push((at, note));
+    }
+
+    /// All notes.
+    pub fn notes(&self) -> &[(Timestamp, Note)] {
+        &self.notes
+    }
+
+    /// All log lines so far.
+    pub fn lines(&mut self) -> &[LogLine] {
+        let Self { logs, lines, .. } = self;
+        for log in logs {
+            lines.extend(log.try_iter());
+        }
+        lines
+    }
+
+    /// How many log lines contain that text.
+    pub fn logged(&mut self, text: &str) -> usize {
+        self.lines().iter().filter(|line| line.text.contains(text)).count()
+    }
+}
+
+/// A logger whose lines of that level and worse end up in the journal.
+pub(super) fn logger(journal: &Rc<RefCell<Journal>>, level: Option<Level>) -> Logger {
+    let Some(level) = level else { return Logger::root(slog::Discard, o!()) };
+    let (sender, receiver) = channel();
+    journal.borrow_mut().logs.push(receiver);
+    Logger::root(Tap { sender, level }.fuse(), o!())
+}
+
+struct Tap {
+    sender: Sender<LogLine>,
+    level: Level,
+}
+
+impl Drain for Tap {
+    type Ok = ();
+    type Err = slog::Never;
+
+    fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), slog::Never> {
+        if !record.level().is_at_least(self.level) {
+            return Ok(());
+        }
+        let mut facts = Facts(record.msg().to_string());
+        // Writing into a text cannot fail.
+        let _ = slog::KV::serialize(&record.kv(), record, &mut facts);
+        let _ = slog::KV::serialize(values, record, &mut facts);
+        // The world may be over before the last line.
+        let _ = self.sender.send(LogLine { at: clock::now(), level: record.level(), text: facts.0 });
+        Ok(())
+    }
+}
+
+struct Facts(String);
+
+impl slog::Serializer for Facts {
+    fn emit_arguments(&mut self, key: slog::Key, value: &std::fmt::Arguments<'_>) -> slog::Result {
+        let _ = write!(self.0, " {key}={value}");
+        Ok(())
+    }
+}
+
+/// Everything, in order of time; at the same time: the controller, the cloud, VMs, notes, the log.
+pub(super) fn render(world: &World) -> String {
+    let mut lines: Vec<(Timestamp, String)> = Vec::new();
+    for entry in world.arvados.borrow().history().entries() {
+        lines.push((entry.at, format!("controller {}", of_controller(&entry.fact))));
+    }
+    for entry in world.cloud.borrow().history() {
+        lines.extend(of_cloud(entry).map(|text| (entry.at, format!("cloud      {text}"))));
+    }
+    for entry in world.vms.borrow().history().entries() {
+        lines.push((entry.at, format!("vm         {}", of_vm(&entry.fact))));
+    }
+    let mut journal = world.journal.borrow_mut();
+    for (at, note) in journal.notes() {
+        lines.extend(of_note(note).map(|text| (*at, format!("world      {text}"))));
+    }
+    for line in journal.lines() {
+        lines.push((line.at, format!("log {:6} {}", line.level.as_short_str(), line.text)));
+    }
+    lines.sort_by_key(|(at, _)| *at);
+    let mut text = String::new();
+    for (at, line) in lines {
+        let _ = writeln!(text, "{:12.3} {line}", since(at, epoch()).as_secs_f64());
+    }
+    text
+}
+
+fn of_controller(fact: &Fact) -> String {
+    match fact {
+        Fact::Submitted { uuid, attempt, .. } => format!("{uuid} submitted, attempt {attempt}"),
+        Fact::Changed { uuid, from, to, call, origin, .. } => {
+            format!("{uuid} {from:?} -> {to:?} by {origin:?} ({call:?})")
+        }
+        Fact::Prioritised { uuid, from, to } => format!("{uuid} priority {from} -> {to}"),
+        Fact::Deleted { uuid } => format!("{uuid} deleted"),
+        Fact::Refused { uuid, call, status, origin } => {
+            format!("{uuid} {call:?} by {origin:?} refused: {status}")
+        }
+        Fact::Struck { call, fault } => format!("{call:?} struck by {fault:?}"),
+    }
+}
+
+/// Nothing about listings that went well: they are most of what a cloud is asked.
+fn of_cloud(entry: &CloudEntry) -> Option<String> {
+    let CloudEntry { call, vm, error, fault, existing, .. } = entry;
+    if *call == CloudCall::List && error.is_none() {
+        return None;
+    }
+    let vm = vm.as_ref().map_or("-", InstanceId::as_str);
+    let error = error.as_ref().map_or(String::new(), |error| format!(": {error:?}"));
+    let fault = fault.map_or(String::new(), |fault| format!(" struck by {fault:?}"));
+    Some(format!("{call:?} {vm}{error}{fault} ({existing} exist)"))
+}
+
+fn of_vm(fact: &VmFact) -> String {
+    match fact {
+        VmFact::Made { vm } => format!("{vm} made"),
+        VmFact::Gone { vm } => format!("{vm} gone"),
+        VmFact::Started { vm, container, pid, live } => {
+            format!("{vm} {container} started, pid {pid}, {live} live")
+        }
+        VmFact::Ended { vm, container, pid, ending } => {
+            format!("{vm} {container} ended, pid {pid}: {ending:?}")
+        }
+        VmFact::StartFailed { vm, container, status } => {
+            format!("{vm} {container} start failed: {status}")
+        }
+        VmFact::Signalled { vm, container, signal } => format!("{vm} {container} signal {signal}"),
+        VmFact::NotUnderstood { vm, shell } => format!("{vm} does not understand {shell}"),
+    }
+}
+
+fn of_note(note: &Note) -> Option<String> {
+    Some(match note {
+        Note::Up(number) => format!("dispatcher {number} begins"),
+        Note::Down(number) => format!("dispatcher {number} killed"),
+        Note::Sent(_) | Note::OperatorAsks(_) => return None,
+        Note::DestroySent(vm) => format!("destroy of {vm} sent"),
+        Note::StartSent(vm, uuid) => format!("start of {uuid} on {vm} sent"),
+        Note::Operator(vm, behavior) => format!("operator: {behavior} {vm}"),
+        Note::OperatorKills(vm) => format!("operator: kill {vm}"),
+        Note::FaultsStop => "faults stop".to_owned(),
+        Note::Text(text) => text.clone(),
+    })
+}

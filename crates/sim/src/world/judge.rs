@@ -1,0 +1,320 @@
+//! The invariants, judged from what the world knows and the dispatcher cannot.
+//!
+//! ```text
+//!   histories ── since the last look, in order of time ──→ Judge: live processes, holds, creates ──→ violation
+//! ```
+//! I3 (all ends final) and I4 (no VM stays) are judged at the end of a story: [`World::drain`].
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use dispatch_core::container::ContainerState;
+use dispatch_core::id::{ContainerUuid, InstanceId};
+use dispatch_core::instance::IdleBehavior;
+use dispatch_core::time::{Timestamp, after, since};
+
+use super::{Note, World};
+use crate::clock;
+use crate::cloud::CloudEntry;
+use crate::cloud::knobs::CloudCall;
+use crate::controller::facts::{Fact, Origin};
+use crate::controller::faults::CallKind;
+use crate::vm::facts::{Ending, VmFact};
+
+type Verdict = Result<(), String>;
+
+/// What was seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Judge {
+    controller_seen: usize,
+    cloud_seen: usize,
+    vms_seen: usize,
+    notes_seen: usize,
+    /// Where each container's process lives.
+    live: BTreeMap<ContainerUuid, InstanceId>,
+    /// Containers whose start was sent, or arrived, since they were locked.
+    tried: BTreeSet<ContainerUuid>,
+    /// What the operator wants of VMs, as far as the dispatcher took it and wrote it into the tags.
+    wishes: BTreeMap<InstanceId, Wish>,
+    /// VMs whose destroy was sent before.
+    destroyed: BTreeSet<InstanceId>,
+    killed_by_operator: BTreeSet<InstanceId>,
+    /// When calls to the cloud were sent, the latest second of this incarnation.
+    sent: VecDeque<Timestamp>,
+    creates_in_flight: u32,
+    /// Creates that dead dispatchers left on their way: their successors cannot know them.
+    orphans: u32,
+    orphans_in_flight: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Wish {
+    behavior: IdleBehavior,
+    /// Since when the tags say so, too.
+    saved: Option<Timestamp>,
+}
+
+/// Something that happened, whoever saw it.
+enum Seen {
+    Vm(VmFact),
+    Controller(Fact),
+    Cloud(CloudEntry),
+    Note(Note),
+}
+
+impl Judge {
+    pub(super) fn look(&mut self, world: &World) -> Verdict {
+        for (at, seen) in self.news(world) {
+            let verdict = match seen {
+                Seen::Vm(fact) => self.vm(&fact, world),
+                Seen::Controller(fact) => self.controller(&fact, world),
+                Seen::Cloud(entry) => self.cloud(&entry, world),
+                Seen::Note(note) => self.note(at, &note, world),
+            };
+            let seconds = since(at, clock::epoch()).as_secs_f64();
+            verdict.map_err(|what| format!("violation at {seconds:.3}: {what}"))?;
+        }
+        Ok(())
+    }
+
+    /// What happened since the last look; at the same time: VMs first, so that an end counts before what
+    /// was concluded from it.
+    fn news(&mut self, world: &World) -> Vec<(Timestamp, Seen)> {
+        let (arvados, cloud) = (world.arvados.borrow(), world.cloud.borrow());
+        let (vms, journal) = (world.vms.borrow(), world.journal.borrow());
+        let notes = journal.notes().get(self.notes_seen..).unwrap_or_default();
+        let cloud_entries = cloud.history().get(self.cloud_seen..).unwrap_or_default();
+        let (vm_entries, entries) =
+            (vms.history().since(self.vms_seen), arvados.history().since(self.controller_seen));
+        self.notes_seen += notes.len();
+        self.cloud_seen += cloud_entries.len();
+        self.vms_seen += vm_entries.len();
+        self.controller_seen += entries.len();
+        let mut news: Vec<_> = vm_entries.iter().map(|it| (it.at, Seen::Vm(it.fact.clone()))).collect();
+        news.extend(notes.iter().map(|(at, note)| (*at, Seen::Note(note.clone()))));
+        news.extend(entries.iter().map(|it| (it.at, Seen::Controller(it.fact.clone()))));
+        news.extend(cloud_entries.iter().map(|it| (it.at, Seen::Cloud(it.clone()))));
+        news.sort_by_key(|(at, _)| *at);
+        news
+    }
+
+    // ------------------------------------------------------------ VMs
+
+    fn vm(&mut self, fact: &VmFact, world: &World) -> Verdict {
+        match fact {
+            VmFact::Started { vm, container, live, .. } => {
+                if *live > 1 {
+                    return Err(format!("I1: {container} has {live} live processes, the last on {vm}"));
+                }
+                self.live.insert(*container, vm.clone());
+                self.tried.insert(*container);
+                self.fits(vm, world)
+            }
+            VmFact::Ended { container, vm, ending, .. } => {
+                self.live.remove(container);
+                self.ended(*container, vm, *ending, world)
+            }
+            VmFact::StartFailed { container, .. } => {
+                self.tried.insert(*container);
+                Ok(())
+            }
+            VmFact::Signalled { container, signal, .. } if *signal != 15 => {
+                Err(format!("{container} was sent signal {signal}: it leaves the container running"))
+            }
+            VmFact::NotUnderstood { vm, shell } => Err(format!("{vm} was sent nonsense: {shell}")),
+            VmFact::Made { .. } | VmFact::Gone { .. } | VmFact::Signalled { .. } => Ok(()),
+        }
+    }
+
+    /// I6: what lives on a VM is not more than it has.
+    fn fits(&self, vm: &InstanceId, world: &World) -> Verdict {
+        let vms = world.vms.borrow();
+        let Some(host) = vms.host(vm) else { return Ok(()) };
+        let arvados = world.arvados.borrow();
+        let here = self.live.iter().filter(|(_, at)| *at == vm);
+        let specs: Vec<_> = here.filter_map(|(uuid, _)| arvados.container(*uuid)).collect();
+        let vcpus: u64 = specs.iter().map(|it| it.spec.runtime_constraints.vcpus).sum();
+        let reserve = world.knobs.policy.sizing.reserve_extra_ram;
+        let ram: u64 = specs.iter().map(|it| (it.spec.runtime_constraints.ram + reserve) * 100 / 95).sum();
+        let it = &host.instance_type;
+        if vcpus > it.vcpus || ram > it.ram {
+            return Err(format!(
+                "I6: {vm} ({}) has {} CPUs and {} bytes, {} containers there need {vcpus} and {ram}",
+                it.name,
+                it.vcpus,
+                it.ram,
+                specs.len()
+            ));
+        }
+        Ok(())
+    }
+
+    /// No VM is destroyed under a process while it answers.
+    fn ended(&self, uuid: ContainerUuid, vm: &InstanceId, ending: Ending, world: &World) -> Verdict {
+        let ours = ending == Ending::VmGone && self.destroyed.contains(vm);
+        let excused = self.killed_by_operator.contains(vm) || world.knobs.busy_vms_may_be_destroyed();
+        if ours && !excused {
+            return Err(format!("{vm} was destroyed while {uuid} ran on it"));
+        }
+        Ok(())
+    }
+
+    // ------------------------------------------------------------ the controller
+
+    fn controller(&mut self, fact: &Fact, world: &World) -> Verdict {
+        let Fact::Changed { uuid, from, to, call, origin, .. } = fact else { return Ok(()) };
+        if *origin != Origin::Dispatcher {
+            return Ok(());
+        }
+        use ContainerState::{Cancelled, Complete, Locked, Queued, Running};
+        match (from, to) {
+            (Queued, Locked) => {
+                self.tried.remove(uuid);
+                Ok(())
+            }
+            (Complete, Cancelled) => Err(format!("I2: {uuid} was Complete and is now Cancelled")),
+            (Running, Cancelled) => match self.live.get(uuid) {
+                Some(vm) => Err(format!("I2: {uuid} was cancelled while its process lives on {vm}")),
+                None => Ok(()),
+            },
+            (Locked, Queued) => match self.live.get(uuid) {
+                Some(vm) => Err(format!("I1: {uuid} was unlocked while its process lives on {vm}")),
+                None => Ok(()),
+            },
+            (Locked, Cancelled) if *call == CallKind::Unlock => match self.tried.contains(uuid) {
+                true => Ok(()),
+                false => Err(format!("I3: {uuid} used up its attempts: unlocked without a start")),
+            },
+            (Queued | Locked, Cancelled) if self.could_run(*uuid, world) => {
+                Err(format!("I3: {uuid} was cancelled, but could run"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a configured type has CPUs enough, on the market that it wants.
+    fn could_run(&self, uuid: ContainerUuid, world: &World) -> bool {
+        let arvados = world.arvados.borrow();
+        let Some(record) = arvados.container(uuid) else { return false };
+        let (vcpus, spot) = (record.spec.runtime_constraints.vcpus, record.spec.scheduling.preemptible);
+        let mut types = world.knobs.policy.catalog.types().iter();
+        types.any(|it| it.vcpus >= vcpus && it.preemptible == spot)
+    }
+
+    // ------------------------------------------------------------ the cloud
+
+    fn cloud(&mut self, entry: &CloudEntry, world: &World) -> Verdict {
+        match entry.call {
+            CloudCall::Create => self.created(entry, world),
+            CloudCall::SetTags => {
+                self.tagged(entry, world);
+                Ok(())
+            }
+            CloudCall::List | CloudCall::Destroy | CloudCall::VerifyHostKey => Ok(()),
+        }
+    }
+
+    /// I5: never more than `MaxInstances`, but for what a dead dispatcher had ordered.
+    fn created(&mut self, entry: &CloudEntry, world: &World) -> Verdict {
+        if self.orphans_in_flight > 0 {
+            self.orphans_in_flight -= 1;
+            return Ok(());
+        }
+        self.creates_in_flight = self.creates_in_flight.saturating_sub(1);
+        let most = world.knobs.policy.max_instances;
+        let ours = world.own_vms_at(entry.at);
+        let made_one_too_many = entry.vm.is_some() && ours > (most + self.orphans) as usize;
+        // What listings conceal, nobody can count.
+        if made_one_too_many && most > 0 && !world.cloud.borrow().has_omitted() {
+            return Err(format!("I5: {ours} instances exist, {most} allowed ({} orphans)", self.orphans));
+        }
+        Ok(())
+    }
+
+    fn tagged(&mut self, entry: &CloudEntry, world: &World) {
+        let Some(id) = &entry.vm else { return };
+        let cloud = world.cloud.borrow();
+        let shown = cloud.vm(id).and_then(|vm| vm.tags.get(&world.knobs.policy.tag_keys.idle_behavior));
+        let behavior = shown.and_then(IdleBehavior::from_name);
+        if let Some(wish) = self.wishes.get_mut(id) {
+            let same = behavior == Some(wish.behavior);
+            wish.saved = if same { wish.saved.or(Some(entry.at)) } else { None };
+        }
+    }
+
+    // ------------------------------------------------------------ notes
+
+    fn note(&mut self, at: Timestamp, note: &Note, world: &World) -> Verdict {
+        match note {
+            Note::Up(_) | Note::Down(_) => {
+                // The tags tell a new dispatcher, once the cloud shows them as they are.
+                let lag = world.knobs.cloud.tags_lag.most;
+                self.wishes.retain(|_, wish| wish.saved.is_some_and(|saved| after(saved, lag) <= at));
+                self.sent.clear();
+                let left = std::mem::take(&mut self.creates_in_flight);
+                self.orphans += left;
+                self.orphans_in_flight += left;
+                Ok(())
+            }
+            Note::Sent(call) => {
+                self.creates_in_flight += u32::from(*call == CloudCall::Create);
+                self.within_rate(at, world)
+            }
+            Note::StartSent(vm, uuid) => {
+                self.tried.insert(*uuid);
+                match self.wish(vm, at, world) {
+                    None | Some(IdleBehavior::Run) => Ok(()),
+                    Some(behavior) => Err(format!("I6: {uuid} is started on {vm}, which is to {behavior}")),
+                }
+            }
+            Note::DestroySent(vm) => {
+                let first = self.destroyed.insert(vm.clone());
+                let held = self.wish(vm, at, world) == Some(IdleBehavior::Hold);
+                if first && held && !self.killed_by_operator.contains(vm) {
+                    return Err(format!("I8: {vm} is destroyed, which is to be held"));
+                }
+                Ok(())
+            }
+            Note::OperatorAsks(vm) => {
+                self.wishes.remove(vm);
+                Ok(())
+            }
+            Note::Operator(vm, behavior) => {
+                let wish = Wish { behavior: *behavior, saved: None };
+                // A hold that came after the destroy is too late.
+                if !self.destroyed.contains(vm) {
+                    self.wishes.insert(vm.clone(), wish);
+                }
+                Ok(())
+            }
+            Note::OperatorKills(vm) => {
+                self.killed_by_operator.insert(vm.clone());
+                Ok(())
+            }
+            Note::FaultsStop | Note::Text(_) => Ok(()),
+        }
+    }
+
+    /// The operator's wish, once any dispatcher must know it.
+    fn wish(&self, vm: &InstanceId, at: Timestamp, world: &World) -> Option<IdleBehavior> {
+        let wish = self.wishes.get(vm)?;
+        let known = after(wish.saved?, world.knobs.cloud.tags_lag.most);
+        (known <= at).then_some(wish.behavior)
+    }
+
+    /// I5: no more calls in a second than `MaxCloudOpsPerSecond`.
+    fn within_rate(&mut self, at: Timestamp, world: &World) -> Verdict {
+        let rate = world.knobs.policy.max_cloud_ops_per_second as usize;
+        self.sent.push_back(at);
+        while self.sent.front().is_some_and(|first| since(at, *first) > Duration::from_millis(990)) {
+            self.sent.pop_front();
+        }
+        if rate > 0 && self.sent.len() > rate {
+            return Err(format!(
+                "I5: {} calls to the cloud within a second, {rate} allowed",
+                self.sent.len()
+            ));
+        }
+        Ok(())
+    }
+}

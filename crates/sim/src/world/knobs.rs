@@ -1,0 +1,109 @@
+//! What a world is made of.
+
+use std::time::Duration;
+
+use dispatch_core::container::{RuntimeConstraints, SchedulingParameters};
+use dispatch_core::id::InstanceSetId;
+use dispatch_core::instance::{Catalog, InstanceType};
+use dispatch_core::policy::Policy;
+use slog::Level;
+
+use crate::chance::Span;
+use crate::cloud::knobs::CloudKnobs;
+use crate::controller::faults::Faults;
+use crate::controller::state::ContainerSpec;
+use crate::controller::{Settings, Submission};
+use crate::samples::instance_type;
+use crate::vm::knobs::VmKnobs;
+
+/// The knobs of a whole world.
+#[derive(Debug, Clone)]
+pub struct WorldKnobs {
+    /// Everything that is drawn is drawn from this.
+    pub seed: u64,
+    /// The site's configuration; a later dispatcher may have another one.
+    pub policy: Policy,
+    /// What users have submitted before the dispatcher starts.
+    pub containers: Vec<Submission>,
+    /// How the controller is set up.
+    pub settings: Settings,
+    /// What goes wrong at the controller.
+    pub faults: Faults,
+    /// How the cloud behaves.
+    pub cloud: CloudKnobs,
+    /// How VMs and jobs behave.
+    pub vms: VmKnobs,
+    /// How long a call to the controller takes.
+    pub api_latency: Span,
+    /// From a dispatcher's death to the birth of the next.
+    pub restart_after: Duration,
+    /// The runner's content; empty = none is deployed.
+    pub runner: String,
+    /// Which lines of the dispatcher's log are kept.
+    pub log: Option<Level>,
+    /// Whether the story lets our own network fail.
+    pub network_fails: bool,
+    /// How often the invariants are checked.
+    pub step: Duration,
+}
+
+impl WorldKnobs {
+    /// A world in which nothing goes wrong, without containers: two types of 2 and 8 CPUs.
+    pub fn new(seed: u64) -> Self {
+        let mut policy = Policy::with_defaults();
+        policy.catalog = types(&[("small", 2), ("large", 8)]);
+        policy.sizing.keep_buffers_per_vcpu = 0;
+        policy.instance_set_id = InstanceSetId::new("zzzzz-set").expect("a constant");
+        Self {
+            seed,
+            policy,
+            containers: Vec::new(),
+            settings: Settings::default(),
+            faults: Faults::default(),
+            cloud: CloudKnobs::default(),
+            vms: VmKnobs::default(),
+            api_latency: Span::millis(20),
+            restart_after: Duration::from_secs(1),
+            runner: "the runner".to_owned(),
+            log: None,
+            network_fails: false,
+            step: Duration::from_millis(100),
+        }
+    }
+
+    /// With so many containers, each of that many CPUs and seconds.
+    pub fn with_jobs(mut self, count: usize, vcpus: u64, seconds: u64) -> Self {
+        self.containers.extend((0..count).map(|_| job(vcpus, seconds)));
+        self
+    }
+
+    /// Whether VMs fall silent, or processes ignore signals: then busy ones may be given up.
+    pub(super) fn busy_vms_may_be_destroyed(&self) -> bool {
+        let jobs = &self.vms.jobs;
+        let silent = !self.vms.ssh_rates.is_empty() || self.vms.hang_rate > 0.0 || self.network_fails;
+        silent || jobs.ignores_term_rate > 0.0
+    }
+
+    /// With at most that many instances.
+    pub fn with_instances(mut self, most: u32) -> Self {
+        self.policy.max_instances = most;
+        self
+    }
+}
+
+/// On-demand types of these names and CPUs.
+pub(super) fn types(wanted: &[(&str, u64)]) -> Catalog {
+    Catalog::new(wanted.iter().map(|(name, vcpus)| InstanceType::clone(&instance_type(name, *vcpus))))
+}
+
+/// A container of that many CPUs that runs for so many seconds.
+pub fn job(vcpus: u64, seconds: u64) -> Submission {
+    let runtime_constraints =
+        RuntimeConstraints { vcpus, ram: vcpus * (1 << 30), ..RuntimeConstraints::default() };
+    Submission::of(ContainerSpec {
+        command: vec!["sleep".to_owned(), seconds.to_string()],
+        runtime_constraints,
+        scheduling: SchedulingParameters::default(),
+        ..ContainerSpec::default()
+    })
+}

@@ -1,0 +1,349 @@
+//! The simulated world: the real five actors between a controller, a cloud and VMs that all misbehave.
+//!
+//! ```text
+//!   simulate(knobs, story)                                    one thread, paused time, one seed
+//!     └ World ─ FakeArvados, FakeCloud, FakeVms               live on when the dispatcher is killed
+//!         ├ Incarnation: the five actors in a LocalSet of their own ── Cable ──→ the three fakes
+//!         │     └ killed = the set is dropped, the cable cut; what was on its way may still arrive
+//!         ├ Journal: what happened, one line an event, in virtual time
+//!         └ Judge: the invariants I1–I8, after every step
+//! ```
+//! A violation, or a panic of an actor, panics with the seed and the whole history: replay it by its number.
+
+mod alarm;
+mod cable;
+pub mod chaos;
+mod incarnation;
+mod journal;
+mod judge;
+mod knobs;
+mod summary;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use dispatch_actors::pool::{SetIdleBehavior, ShutdownInstance};
+use dispatch_actors::queue::QueueView;
+use dispatch_actors::system::Handles;
+use dispatch_core::container::ContainerState;
+use dispatch_core::id::{ContainerUuid, InstanceId};
+use dispatch_core::instance::IdleBehavior;
+use dispatch_core::policy::Policy;
+use dispatch_core::time::{Timestamp, after};
+use dispatch_core::worker::ShutdownReason;
+use tokio::task::LocalSet;
+
+use crate::clock;
+use crate::cloud::FakeCloud;
+use crate::controller::{FakeArvados, Submission};
+use crate::vm::{self, FakeVms};
+use incarnation::Incarnation;
+pub use journal::{Journal, LogLine, Note};
+use judge::Judge;
+pub use knobs::{WorldKnobs, job};
+pub use summary::Summary;
+
+/// A controller, a cloud, its VMs, and a dispatcher that may be killed at any time.
+pub struct World {
+    /// How it was made.
+    pub knobs: WorldKnobs,
+    /// The controller.
+    pub arvados: Rc<RefCell<FakeArvados>>,
+    /// The cloud.
+    pub cloud: Rc<RefCell<FakeCloud>>,
+    /// The VMs.
+    pub vms: Rc<RefCell<FakeVms>>,
+    /// What happened beside, and the dispatcher's log.
+    pub journal: Rc<RefCell<Journal>>,
+    set: Rc<LocalSet>,
+    dispatcher: Option<Incarnation>,
+    incarnations: u64,
+    judge: Judge,
+}
+
+/// Lives through a story in a world made for it; returns what the story returns.
+///
+/// # Panics
+/// If an invariant is violated, an actor panics, or the story does.
+pub fn simulate<T>(knobs: WorldKnobs, story: impl AsyncFnOnce(&mut World) -> T) -> T {
+    alarm::install();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.expect("a runtime without I/O needs nothing of the system");
+    let set = Rc::new(LocalSet::new());
+    let told = runtime.block_on(set.run_until(async {
+        clock::begin();
+        let mut world = World::build(knobs, Rc::clone(&set));
+        world.start_dispatcher();
+        let told = story(&mut world).await;
+        world.look();
+        world.kill_dispatcher();
+        told
+    }));
+    // Its tasks end before the runtime that their timers belong to.
+    drop(set);
+    told
+}
+
+impl World {
+    fn build(knobs: WorldKnobs, set: Rc<LocalSet>) -> Self {
+        let seed = knobs.seed;
+        let mut arvados = FakeArvados::new(seed, knobs.settings.clone());
+        arvados.faults = knobs.faults.clone();
+        for submission in &knobs.containers {
+            arvados.submit(submission.clone(), clock::now());
+        }
+        let arvados = Rc::new(RefCell::new(arvados));
+        let vms = Rc::new(RefCell::new(FakeVms::new(seed, knobs.vms.clone(), Rc::clone(&arvados))));
+        let cloud = FakeCloud::new(seed, knobs.cloud.clone(), Some(Rc::clone(&vms)));
+        set.spawn_local(vm::pump(Rc::clone(&vms)));
+        Self {
+            arvados,
+            cloud: Rc::new(RefCell::new(cloud)),
+            vms,
+            journal: Rc::default(),
+            set,
+            dispatcher: None,
+            incarnations: 0,
+            judge: Judge::default(),
+            knobs,
+        }
+    }
+
+    // ------------------------------------------------------------ the dispatcher
+
+    /// The present dispatcher's actors.
+    ///
+    /// # Panics
+    /// If there is none at the moment.
+    pub fn handles(&self) -> &Handles {
+        &self.dispatcher.as_ref().expect("the story has started a dispatcher").handles
+    }
+
+    /// Starts one, if there is none.
+    pub fn start_dispatcher(&mut self) {
+        if self.dispatcher.is_none() {
+            self.incarnations += 1;
+            self.note(Note::Up(self.incarnations));
+            self.dispatcher = Some(Incarnation::start(self, self.incarnations));
+        }
+    }
+
+    /// Kills it as SIGKILL would: all at once, between two instructions. What it has sent may still arrive.
+    pub fn kill_dispatcher(&mut self) {
+        if let Some(incarnation) = self.dispatcher.take() {
+            drop(incarnation);
+            self.note(Note::Down(self.incarnations));
+        }
+    }
+
+    /// Kills it, and starts another after the pause that the knobs say.
+    pub async fn restart(&mut self) {
+        self.kill_dispatcher();
+        self.run_for(self.knobs.restart_after).await;
+        self.start_dispatcher();
+    }
+
+    /// The next dispatcher is configured like this; the present one does not know.
+    pub fn configure(&mut self, change: impl FnOnce(&mut Policy)) {
+        change(&mut self.knobs.policy);
+    }
+
+    /// What the dispatcher's queue shows.
+    pub async fn queue(&self) -> QueueView {
+        let answer = self.handles().queue.send(dispatch_actors::queue::GetQueue).await;
+        answer.expect("the queue lives as long as its incarnation")
+    }
+
+    /// The operator wants that of an instance; whether the dispatcher accepted it.
+    pub async fn operator_sets(&mut self, id: &InstanceId, behavior: IdleBehavior) -> bool {
+        let message = SetIdleBehavior { id: id.clone(), behavior };
+        // What was wished before is void from the moment of asking; the new wish binds once it is accepted.
+        self.note(Note::OperatorAsks(id.clone()));
+        let accepted = self.handles().pool.send(message).await.is_ok_and(|answer| answer.is_ok());
+        if accepted {
+            self.note(Note::Operator(id.clone(), behavior));
+        }
+        accepted
+    }
+
+    /// The operator ends an instance; whether the dispatcher accepted it.
+    pub async fn operator_kills(&mut self, id: &InstanceId) -> bool {
+        // Noted first: its processes die of it.
+        self.note(Note::OperatorKills(id.clone()));
+        let message =
+            ShutdownInstance { id: id.clone(), reason: ShutdownReason::Operator("simulated".to_owned()) };
+        self.handles().pool.send(message).await.is_ok_and(|answer| answer.is_ok())
+    }
+
+    // ------------------------------------------------------------ time
+
+    /// Lets time pass.
+    pub async fn run_for(&mut self, time: Duration) {
+        let until = after(clock::now(), time);
+        while clock::now() < until {
+            self.step(until).await;
+        }
+    }
+
+    /// Lets time pass until something is so.
+    ///
+    /// # Panics
+    /// If it takes longer than that.
+    pub async fn run_until(&mut self, what: &str, limit: Duration, mut is_so: impl FnMut(&Self) -> bool) {
+        let until = after(clock::now(), limit);
+        while !is_so(self) {
+            if clock::now() >= until {
+                self.fail(&format!("I3: after {limit:?} still not: {what}"));
+            }
+            self.step(until).await;
+        }
+    }
+
+    /// Until every container is settled and every VM gone (I3, I4).
+    pub async fn drain(&mut self, limit: Duration) {
+        self.run_until("all containers settled", limit, Self::settled).await;
+        self.run_until("all VMs gone", limit, |world| world.own_vms().is_empty()).await;
+    }
+
+    async fn step(&mut self, until: Timestamp) {
+        let next = after(clock::now(), self.knobs.step).min(until);
+        clock::sleep_until(next).await;
+        self.look();
+    }
+
+    /// Judges what has happened since the last look.
+    fn look(&mut self) {
+        if let Some(panic) = alarm::take() {
+            self.fail(&format!("an actor panicked: {panic}"));
+        }
+        let mut judge = std::mem::take(&mut self.judge);
+        let verdict = judge.look(self);
+        self.judge = judge;
+        if let Err(violation) = verdict {
+            self.fail(&violation);
+        }
+    }
+
+    /// Ends the story with everything that is known.
+    ///
+    /// # Panics
+    /// Always.
+    pub fn fail(&self, what: &str) -> ! {
+        panic!(
+            "{what}\n{}{}\nseed {} — replay: cargo run -p dispatch-sim -- --seed {} --trace\n{what}",
+            self.history(),
+            self.state(),
+            self.knobs.seed,
+            self.knobs.seed
+        );
+    }
+
+    // ------------------------------------------------------------ looking
+
+    /// Every container is final, or gone, or nobody wants it and nobody holds it.
+    pub fn settled(&self) -> bool {
+        self.arvados.borrow().containers().all(|it| match it.state {
+            ContainerState::Complete | ContainerState::Cancelled => true,
+            ContainerState::Queued => it.priority <= 0,
+            ContainerState::Locked | ContainerState::Running => false,
+        })
+    }
+
+    /// How many containers are in that state.
+    pub fn count(&self, state: ContainerState) -> usize {
+        self.arvados.borrow().containers().filter(|it| it.state == state).count()
+    }
+
+    /// All containers, by uuid.
+    pub fn containers(&self) -> Vec<ContainerUuid> {
+        self.arvados.borrow().containers().map(|it| it.uuid).collect()
+    }
+
+    /// The state of one; `None` if its record is gone.
+    pub fn state_of(&self, uuid: ContainerUuid) -> Option<ContainerState> {
+        self.arvados.borrow().container(uuid).map(|it| it.state)
+    }
+
+    /// The VMs of our set that exist.
+    pub fn own_vms(&self) -> Vec<InstanceId> {
+        let now = clock::now();
+        let policy = &self.knobs.policy;
+        let ours = |tags: &dispatch_core::instance::Tags| {
+            tags.get(&policy.tag_keys.instance_set_id) == Some(policy.instance_set_id.as_str())
+        };
+        let cloud = self.cloud.borrow();
+        cloud.vms().filter(|vm| vm.exists(now) && ours(&vm.tags)).map(|vm| vm.id.clone()).collect()
+    }
+
+    /// How many VMs of our set existed then.
+    fn own_vms_at(&self, at: Timestamp) -> usize {
+        let policy = &self.knobs.policy;
+        let cloud = self.cloud.borrow();
+        let exists = |vm: &&crate::cloud::CloudVm| vm.made_at <= at && vm.exists(at);
+        let ours = |vm: &&crate::cloud::CloudVm| {
+            vm.tags.get(&policy.tag_keys.instance_set_id) == Some(policy.instance_set_id.as_str())
+        };
+        cloud.vms().filter(exists).filter(ours).count()
+    }
+
+    /// VMs on which processes live.
+    pub fn busy_vms(&self) -> Vec<InstanceId> {
+        let vms = self.vms.borrow();
+        vms.hosts().filter(|host| host.containers().next().is_some()).map(|host| host.id.clone()).collect()
+    }
+
+    /// How many VMs were ever made.
+    pub fn vms_made(&self) -> usize {
+        self.cloud.borrow().vms().count()
+    }
+
+    /// How many things happened so far, anywhere.
+    pub fn events(&self) -> usize {
+        let arvados = self.arvados.borrow().history().entries().len();
+        arvados + self.vms.borrow().history().entries().len() + self.cloud.borrow().history().len()
+    }
+
+    /// What happened, one line an event.
+    pub fn history(&self) -> String {
+        journal::render(self)
+    }
+
+    /// The world as it is now, for people.
+    fn state(&self) -> String {
+        let mut text = String::from("--- state\n");
+        for it in self.arvados.borrow().containers().filter(|it| !it.state.is_final()) {
+            text += &format!("{} {:?} priority {}\n", it.uuid, it.state, it.priority);
+        }
+        for id in self.own_vms() {
+            text += &format!("{id} exists\n");
+        }
+        text
+    }
+
+    /// Figures.
+    pub fn summary(&self) -> Summary {
+        Summary::of(self)
+    }
+
+    // ------------------------------------------------------------ interfering
+
+    /// A user submits something.
+    pub fn submit(&mut self, submission: Submission) -> ContainerUuid {
+        self.arvados.borrow_mut().submit(submission, clock::now())
+    }
+
+    /// From now on nothing new goes wrong.
+    pub fn stop_faults(&mut self) {
+        self.note(Note::FaultsStop);
+        let now = clock::now();
+        self.arvados.borrow_mut().faults.stop();
+        self.cloud.borrow_mut().knobs.stop_faults();
+        self.vms.borrow_mut().stop_faults(now);
+    }
+
+    /// Writes something into the history.
+    pub fn note(&self, note: Note) {
+        self.journal.borrow_mut().note(clock::now(), note);
+    }
+}

@@ -1,0 +1,101 @@
+//! The controller, and what users do there.
+
+use dispatch_core::container::ContainerState;
+use dispatch_core::time::after;
+use dispatch_sim::clock::now;
+use dispatch_sim::controller::faults::{Burst, CallKind, Fault};
+use dispatch_sim::world::{WorldKnobs, simulate};
+
+use crate::{minutes, seconds};
+
+#[test]
+fn an_hour_without_the_api_is_survived() {
+    simulate(WorldKnobs::new(1).with_jobs(20, 2, 600).with_instances(5), async |world| {
+        world.run_until("five run", minutes(10), |world| world.count(ContainerState::Running) == 5).await;
+        world.arvados.borrow_mut().faults.strike_all(Fault::Unauthorized, now(), minutes(60));
+        world.drain(minutes(240)).await;
+        assert_eq!(world.count(ContainerState::Complete), 20);
+        assert_eq!(world.summary().processes, 20);
+    });
+}
+
+#[test]
+fn bursts_of_503s_cost_time_and_nothing_else() {
+    let mut knobs = WorldKnobs::new(2).with_jobs(40, 2, 30).with_instances(10);
+    let from = after(dispatch_sim::clock::epoch(), seconds(60));
+    let burst = |start: u64| Burst {
+        from: after(from, minutes(start)),
+        until: after(from, minutes(start + 1)),
+        only: None,
+        fault: Fault::Overloaded,
+        rate: 0.5,
+    };
+    knobs.faults.bursts = [0, 2, 4].map(burst).to_vec();
+    simulate(knobs, async |world| {
+        world.drain(minutes(60)).await;
+        assert_eq!(world.count(ContainerState::Complete), 40);
+    });
+}
+
+#[test]
+fn answers_lost_after_the_change_do_no_harm() {
+    let mut knobs = WorldKnobs::new(3).with_jobs(20, 2, 20).with_instances(5);
+    knobs.faults.rates = vec![(Fault::LostAnswer, 0.2)];
+    simulate(knobs, async |world| {
+        for kind in [CallKind::Lock, CallKind::Lock, CallKind::Update] {
+            world.arvados.borrow_mut().faults.strike_next(kind, Fault::LostAnswer);
+        }
+        world.drain(minutes(120)).await;
+        assert_eq!(world.count(ContainerState::Complete), 20);
+    });
+}
+
+#[test]
+fn a_user_who_cancels_gets_rid_of_a_running_container() {
+    simulate(WorldKnobs::new(4).with_jobs(3, 1, 3600), async |world| {
+        world.run_until("all run", minutes(10), |world| world.count(ContainerState::Running) == 3).await;
+        for uuid in world.containers() {
+            world.arvados.borrow_mut().cancel_by_user(uuid, now());
+        }
+        world.drain(minutes(5)).await;
+        assert_eq!(world.count(ContainerState::Cancelled), 3);
+    });
+}
+
+#[test]
+fn a_queued_container_that_nobody_wants_is_left_alone() {
+    simulate(WorldKnobs::new(5).with_jobs(3, 1, 10), async |world| {
+        let all = world.containers();
+        world.arvados.borrow_mut().cancel_by_user(all[0], now());
+        world.drain(minutes(10)).await;
+        assert_eq!(world.state_of(all[0]), Some(ContainerState::Queued));
+        assert_eq!(world.count(ContainerState::Complete), 2);
+        assert_eq!(world.arvados.borrow().history().tally(all[0]).locks, 0);
+    });
+}
+
+#[test]
+fn containers_that_are_deleted_leave_nothing_behind() {
+    simulate(WorldKnobs::new(6).with_jobs(4, 1, 3600), async |world| {
+        world.run_until("all run", minutes(10), |world| world.count(ContainerState::Running) == 4).await;
+        for uuid in world.containers() {
+            world.arvados.borrow_mut().delete(uuid, now());
+        }
+        world.drain(minutes(10)).await;
+        assert!(world.queue().await.snapshot.entries.is_empty());
+    });
+}
+
+#[test]
+fn a_poisoned_record_hurts_only_itself() {
+    simulate(WorldKnobs::new(7).with_jobs(4, 1, 10), async |world| {
+        let poisoned = world.containers()[0];
+        world.arvados.borrow_mut().poison(poisoned, "runtime_constraints", "nonsense".into());
+        world
+            .run_until("the others are done", minutes(10), |world| world.count(ContainerState::Complete) == 3)
+            .await;
+        world.arvados.borrow_mut().cure(poisoned);
+        world.drain(minutes(10)).await;
+        assert_eq!(world.count(ContainerState::Complete), 4);
+    });
+}

@@ -1,0 +1,105 @@
+//! The judge judges: a world in which something forbidden is done must not pass.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use dispatch_core::container::ContainerState;
+use dispatch_core::instance::IdleBehavior;
+use dispatch_core::time::after;
+use dispatch_sim::clock::now;
+use dispatch_sim::controller::ROOT_TOKEN;
+use dispatch_sim::controller::facts::Origin;
+use dispatch_sim::controller::state::Changes;
+use dispatch_sim::samples;
+use dispatch_sim::world::{Note, World, WorldKnobs, simulate};
+
+use crate::{minutes, seconds};
+
+/// What a world says in which two containers run and then this is done.
+fn verdict(deed: impl FnOnce(&mut World)) -> String {
+    let story = AssertUnwindSafe(|| {
+        simulate(WorldKnobs::new(99).with_jobs(2, 2, 600), async |world| {
+            world.run_until("both run", minutes(10), |world| world.count(ContainerState::Running) == 2).await;
+            deed(world);
+            world.run_for(seconds(1)).await;
+        });
+    });
+    let panic = catch_unwind(story).expect_err("the deed must not go unnoticed");
+    panic.downcast_ref::<String>().unwrap().clone()
+}
+
+#[test]
+fn cancelling_a_container_whose_process_lives_breaks_i2() {
+    let said = verdict(|world| {
+        let uuid = world.containers()[0];
+        let mut arvados = world.arvados.borrow_mut();
+        let caller = arvados.authenticate(ROOT_TOKEN, Origin::Dispatcher).unwrap();
+        let cancel = Changes { state: Some(ContainerState::Cancelled), ..Changes::default() };
+        arvados.update(uuid, &cancel, caller, now()).unwrap();
+    });
+    assert!(said.contains("I2: "), "{said}");
+}
+
+#[test]
+fn running_one_container_twice_breaks_i1() {
+    let said = verdict(|world| {
+        let uuid = world.containers()[0];
+        let idle = world
+            .busy_vms()
+            .into_iter()
+            .find(|vm| !world.vms.borrow().host(vm).unwrap().containers().any(|it| it == uuid));
+        let mut vms = world.vms.borrow_mut();
+        vms.begin_process(&idle.unwrap(), uuid, now(), now());
+    });
+    assert!(said.contains("I1: "), "{said}");
+}
+
+#[test]
+fn destroying_a_busy_vm_is_noticed() {
+    let said = verdict(|world| {
+        let vm = world.busy_vms()[0].clone();
+        world.note(Note::DestroySent(vm.clone()));
+        world.vms.borrow_mut().end_at(vm, after(now(), Duration::from_millis(500)));
+    });
+    assert!(said.contains("was destroyed while"), "{said}");
+}
+
+#[test]
+fn more_vms_than_allowed_break_i5() {
+    let knobs = WorldKnobs::new(98).with_jobs(3, 2, 600).with_instances(2);
+    let story = AssertUnwindSafe(|| {
+        simulate(knobs, async |world| {
+            world.run_until("a VM", minutes(10), |world| world.vms_made() == 1).await;
+            let policy = &world.knobs.policy;
+            let small = policy.catalog.get("small").unwrap().clone();
+            for secret in ["a", "b"] {
+                let order = samples::order(&small, policy.instance_set_id.as_str(), secret);
+                world.cloud.borrow_mut().adopt(&order, now());
+            }
+            world.run_for(minutes(5)).await;
+        });
+    });
+    // The next listing would show them; the next create comes sooner.
+    let panic = catch_unwind(story).expect_err("the deed must not go unnoticed");
+    let said = panic.downcast_ref::<String>().unwrap();
+    assert!(said.contains("I5: "), "{said}");
+}
+
+#[test]
+fn starting_on_a_held_vm_breaks_i6_and_destroying_it_i8() {
+    for breach in ["I6: ", "I8: "] {
+        let story = AssertUnwindSafe(|| {
+            simulate(WorldKnobs::new(97).with_jobs(1, 2, 600), async |world| {
+                world.run_until("it runs", minutes(10), |world| !world.busy_vms().is_empty()).await;
+                let (vm, uuid) = (world.busy_vms()[0].clone(), world.containers()[0]);
+                assert!(world.operator_sets(&vm, IdleBehavior::Hold).await);
+                world.run_for(seconds(60)).await;
+                world.note(if breach == "I6: " { Note::StartSent(vm, uuid) } else { Note::DestroySent(vm) });
+                world.run_for(seconds(1)).await;
+            });
+        });
+        let panic = catch_unwind(story).expect_err("the deed must not go unnoticed");
+        let said = panic.downcast_ref::<String>().unwrap();
+        assert!(said.contains(breach) && said.contains("--seed 97"), "{said}");
+    }
+}

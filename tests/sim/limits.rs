@@ -1,0 +1,114 @@
+//! Quota, capacity, rate limits, and workflows that fill the cluster.
+
+use dispatch_core::container::ContainerState;
+use dispatch_core::id::ProviderType;
+use dispatch_core::instance::{Market, Offering};
+use dispatch_sim::cloud::knobs::{CloudCall, RateLimit};
+use dispatch_sim::samples::{instance_type, spot_type};
+use dispatch_sim::vm::knobs::Job;
+use dispatch_sim::world::{WorldKnobs, job, simulate};
+
+use crate::{minutes, seconds};
+
+#[test]
+fn a_quota_that_flaps_burns_no_attempts() {
+    let mut knobs = WorldKnobs::new(1).with_jobs(30, 2, 60);
+    knobs.cloud.quota_all = Some(2);
+    simulate(knobs, async |world| {
+        for quota in [2, 5, 1, 4, 0, 3] {
+            world.cloud.borrow_mut().knobs.quota_all = Some(quota);
+            world.run_for(seconds(150)).await;
+        }
+        world.drain(minutes(240)).await;
+        assert_eq!(world.count(ContainerState::Complete), 30);
+    });
+}
+
+#[test]
+fn a_quota_that_is_raised_is_noticed_without_any_vm_ending() {
+    let mut knobs = WorldKnobs::new(2).with_jobs(4, 2, 7200);
+    knobs.cloud.quota_all = Some(1);
+    simulate(knobs, async |world| {
+        world.run_until("one runs", minutes(10), |world| world.count(ContainerState::Running) == 1).await;
+        world.cloud.borrow_mut().knobs.quota_all = None;
+        world.run_until("all run", minutes(40), |world| world.count(ContainerState::Running) == 4).await;
+    });
+}
+
+#[test]
+fn one_type_without_capacity_does_not_block_the_others() {
+    let mut knobs = WorldKnobs::new(3).with_jobs(3, 8, 30).with_jobs(5, 1, 30);
+    let provider_type = ProviderType::new("std.large").unwrap();
+    knobs.cloud.capacity.insert(Offering { provider_type, market: Market::OnDemand }, 0);
+    for it in &mut knobs.containers[..3] {
+        it.priority = 900;
+    }
+    simulate(knobs, async |world| {
+        world
+            .run_until("the small ones are done", minutes(10), |world| {
+                world.count(ContainerState::Complete) == 5
+            })
+            .await;
+        world.cloud.borrow_mut().knobs.capacity.clear();
+        world.drain(minutes(30)).await;
+        assert_eq!(world.count(ContainerState::Complete), 8);
+    });
+}
+
+#[test]
+fn a_spot_quota_does_not_stop_on_demand() {
+    let mut knobs = WorldKnobs::new(4).with_jobs(8, 2, 30);
+    let types = [instance_type("small", 2), spot_type("spot", 2)];
+    knobs.policy.catalog = dispatch_core::instance::Catalog::new(types.map(|it| (*it).clone()));
+    knobs.cloud.quota_market.insert(Market::Spot, 0);
+    for it in &mut knobs.containers[..4] {
+        it.priority = 900;
+        it.spec.scheduling.preemptible = true;
+    }
+    simulate(knobs, async |world| {
+        world
+            .run_until("on demand is done", minutes(15), |world| world.count(ContainerState::Complete) == 4)
+            .await;
+        world.cloud.borrow_mut().knobs.quota_market.clear();
+        world.drain(minutes(60)).await;
+        assert_eq!(world.count(ContainerState::Complete), 8);
+    });
+}
+
+#[test]
+fn a_rate_limit_is_waited_for() {
+    let mut knobs = WorldKnobs::new(5).with_jobs(10, 2, 120);
+    knobs.policy.max_concurrent_creates = 0;
+    let limit = RateLimit { calls: 2, within: seconds(60), wait: seconds(30) };
+    knobs.cloud.rate_limits.insert(CloudCall::Create, limit);
+    simulate(knobs, async |world| {
+        world.drain(minutes(60)).await;
+        assert_eq!(world.count(ContainerState::Complete), 10);
+    });
+}
+
+#[test]
+fn supervisors_that_fill_the_cluster_leave_room_for_their_steps() {
+    simulate(WorldKnobs::new(6).with_instances(4), async |world| {
+        for _ in 0..10 {
+            let mut supervisor = job(2, 5);
+            supervisor.spec.scheduling.supervisor = true;
+            let uuid = world.submit(supervisor);
+            let behaviour = Job { children: vec![job(2, 20); 2], ..Job::default() };
+            world.vms.borrow_mut().knobs.job_of.insert(uuid, behaviour);
+        }
+        world.drain(minutes(120)).await;
+        assert_eq!(world.count(ContainerState::Complete), 30);
+    });
+}
+
+#[test]
+fn a_lowered_limit_is_kept_after_a_restart() {
+    simulate(WorldKnobs::new(7).with_jobs(20, 2, 60).with_instances(6), async |world| {
+        world.run_until("four VMs", minutes(10), |world| world.own_vms().len() >= 4).await;
+        world.configure(|policy| policy.max_instances = 2);
+        world.restart().await;
+        world.drain(minutes(120)).await;
+        assert_eq!(world.count(ContainerState::Complete), 20);
+    });
+}

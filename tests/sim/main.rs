@@ -1,0 +1,26 @@
+//! The whole dispatcher in virtual time: stories, restarts at many events, seeded chaos.
+//!
+//! Every story runs under the invariants I1–I8: what a test asserts comes on top.
+#![allow(clippy::unwrap_used, reason = "a test whose helper fails has failed")]
+
+mod chaos;
+mod controller;
+mod happy;
+mod judge;
+mod limits;
+mod network;
+mod operator;
+mod restart;
+mod trouble;
+
+use std::time::Duration;
+
+/// That many minutes.
+fn minutes(n: u64) -> Duration {
+    Duration::from_secs(60 * n)
+}
+
+/// That many seconds.
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}

@@ -1,0 +1,155 @@
+//! VMs, and the cloud.
+
+use dispatch_core::container::ContainerState;
+use dispatch_sim::chance::Span;
+use dispatch_sim::clock::now;
+use dispatch_sim::cloud::knobs::{CloudCall, CloudFault};
+use dispatch_sim::samples::spot_type;
+use dispatch_sim::vm::knobs::{Crash, Helper, Job};
+use dispatch_sim::world::{WorldKnobs, job, simulate};
+
+use crate::{minutes, seconds};
+
+#[test]
+fn vms_that_never_boot_are_replaced() {
+    let mut knobs = WorldKnobs::new(1).with_jobs(10, 2, 30).with_instances(5);
+    knobs.vms.never_boots_rate = 0.3;
+    simulate(knobs, async |world| {
+        world.drain(minutes(180)).await;
+        assert_eq!(world.count(ContainerState::Complete), 10);
+    });
+}
+
+#[test]
+fn a_bad_image_does_not_cost_for_ever() {
+    let mut knobs = WorldKnobs::new(2).with_jobs(10, 2, 30).with_instances(10);
+    knobs.vms.never_boots_rate = 1.0;
+    knobs.policy.max_concurrent_creates = 0;
+    simulate(knobs, async |world| {
+        world.run_for(minutes(240)).await;
+        let made = world.vms_made();
+        assert!(made <= 10 + 15, "{made} VMs in four hours");
+        world.stop_faults();
+        world.drain(minutes(120)).await;
+        assert_eq!(world.count(ContainerState::Complete), 10);
+    });
+}
+
+#[test]
+fn a_vm_that_dies_while_it_runs_something_is_the_end_of_that_attempt_only() {
+    let mut knobs = WorldKnobs::new(3);
+    knobs.containers = vec![dispatch_sim::controller::Submission { max_attempts: 2, ..job(1, 300) }];
+    simulate(knobs, async |world| {
+        world.run_until("it runs", minutes(10), |world| world.count(ContainerState::Running) == 1).await;
+        let vm = world.busy_vms()[0].clone();
+        world.cloud.borrow_mut().take_away(&vm, now());
+        world.drain(minutes(60)).await;
+        assert_eq!(world.count(ContainerState::Cancelled), 1);
+        assert_eq!(world.count(ContainerState::Complete), 1);
+    });
+}
+
+#[test]
+fn spot_vms_that_vanish_are_replaced() {
+    let mut knobs = WorldKnobs::new(4).with_jobs(10, 2, 120).with_instances(4);
+    knobs.policy.catalog = dispatch_core::instance::Catalog::new([(*spot_type("spot", 2)).clone()]);
+    knobs.cloud.spot_taken_rate = 0.5;
+    knobs.cloud.spot_taken_after = Span::between_millis(30_000, 300_000);
+    for it in &mut knobs.containers {
+        it.spec.scheduling.preemptible = true;
+        it.max_attempts = 20;
+    }
+    simulate(knobs, async |world| {
+        world.drain(minutes(240)).await;
+        assert_eq!(world.count(ContainerState::Complete), 10);
+    });
+}
+
+#[test]
+fn a_listing_that_omits_a_busy_vm_once_or_twice_does_no_harm() {
+    for times in [1, 2] {
+        simulate(WorldKnobs::new(5).with_jobs(2, 2, 600), async |world| {
+            world.run_until("both run", minutes(10), |world| world.count(ContainerState::Running) == 2).await;
+            for vm in world.busy_vms() {
+                world.cloud.borrow_mut().omit_next(&vm, times);
+            }
+            world.drain(minutes(30)).await;
+            assert_eq!(world.count(ContainerState::Complete), 2);
+            assert_eq!(world.summary().processes, 2);
+        });
+    }
+}
+
+#[test]
+fn a_broken_vm_gets_nothing_more() {
+    simulate(WorldKnobs::new(6).with_jobs(10, 2, 60).with_instances(2), async |world| {
+        world.run_until("two run", minutes(10), |world| world.count(ContainerState::Running) == 2).await;
+        let broken = world.busy_vms()[0].clone();
+        world.vms.borrow_mut().behaviour(&broken).unwrap().broken = true;
+        world.drain(minutes(60)).await;
+        assert_eq!(world.count(ContainerState::Complete), 10);
+        let vms = world.vms.borrow();
+        let started = |entry: &&dispatch_sim::vm::facts::VmEntry| matches!(&entry.fact, dispatch_sim::vm::facts::VmFact::Started { vm, .. } if *vm == broken);
+        assert_eq!(vms.history().entries().iter().filter(started).count(), 1);
+    });
+}
+
+#[test]
+fn a_stale_lock_for_ever_does_not_keep_its_vm() {
+    simulate(WorldKnobs::new(7).with_jobs(1, 1, 60), async |world| {
+        let uuid = world.containers()[0];
+        let crashing = Job { crash: Crash::WhileRunning, helper: Helper::KeepsLockForEver, ..Job::default() };
+        world.vms.borrow_mut().knobs.job_of.insert(uuid, crashing);
+        world.drain(minutes(30)).await;
+        assert_eq!(world.count(ContainerState::Cancelled), 1);
+    });
+}
+
+#[test]
+fn a_full_disk_does_not_burn_the_attempts_of_the_queue() {
+    let mut knobs = WorldKnobs::new(8).with_jobs(20, 2, 30).with_instances(3);
+    knobs.settings.max_dispatch_attempts = 5;
+    knobs.policy.max_dispatch_attempts = 5;
+    simulate(knobs, async |world| {
+        world.run_until("two VMs", minutes(10), |world| world.own_vms().len() >= 2).await;
+        let full = world.own_vms()[0].clone();
+        world.vms.borrow_mut().behaviour(&full).unwrap().full_disk = true;
+        world.drain(minutes(60)).await;
+        assert_eq!(world.count(ContainerState::Complete), 20);
+    });
+}
+
+#[test]
+fn a_create_whose_answer_is_lost_is_not_paid_twice() {
+    let mut knobs = WorldKnobs::new(9).with_jobs(1, 1, 30);
+    knobs.cloud.strike_next(CloudCall::Create, CloudFault::LostAnswer);
+    simulate(knobs, async |world| {
+        world.drain(minutes(30)).await;
+        assert_eq!(world.vms_made(), 1);
+    });
+}
+
+#[test]
+fn a_destroy_that_is_lost_or_ignored_is_asked_for_again() {
+    let mut knobs = WorldKnobs::new(10).with_jobs(2, 2, 10);
+    for fault in [CloudFault::LostCall, CloudFault::IgnoredSilently, CloudFault::Other] {
+        knobs.cloud.strike_next(CloudCall::Destroy, fault);
+    }
+    simulate(knobs, async |world| {
+        world.drain(minutes(30)).await;
+        assert!(world.own_vms().is_empty());
+    });
+}
+
+#[test]
+fn a_crash_before_running_is_tried_again() {
+    simulate(WorldKnobs::new(11).with_jobs(1, 1, 30), async |world| {
+        let uuid = world.containers()[0];
+        let crashing = Job { crash: Crash::BeforeRunning, ..Job::default() };
+        world.vms.borrow_mut().knobs.job_of.insert(uuid, crashing);
+        world.run_for(seconds(60)).await;
+        world.vms.borrow_mut().knobs.job_of.clear();
+        world.drain(minutes(30)).await;
+        assert_eq!(world.count(ContainerState::Complete), 1);
+    });
+}
