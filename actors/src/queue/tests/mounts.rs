@@ -19,9 +19,9 @@ async fn a_new_container_is_news_before_its_mounts_are_read() {
     let site = polled([queued(1)]).await;
     site.api.mounts_take.set(Duration::from_secs(60));
     site.api.put([queued(2)]);
-    pass(9).await;
+    pass(8).await;
     site.nudges.take();
-    pass(1).await;
+    pass(2).await;
     assert_eq!(site.state(2).await, Some(Queued));
     assert!(site.nudges.count() >= 1, "the scheduler may say why it waits");
 }
