@@ -4,6 +4,7 @@ mod creating;
 mod holding;
 mod listing;
 mod processes;
+mod rate;
 mod scopes;
 mod silence;
 mod unknown;
