@@ -1,6 +1,7 @@
 //! Planning rounds over snapshots built by hand. Each plan made here is checked against the invariants.
 
 mod capacity;
+mod explaining;
 mod line;
 mod placement;
 mod properties;

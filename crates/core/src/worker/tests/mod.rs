@@ -5,6 +5,7 @@ mod lifecycle;
 mod probing;
 mod properties;
 mod starts;
+mod watching;
 
 use std::sync::Arc;
 
