@@ -71,3 +71,15 @@ fn no_late_answer_whatever_it_is_creates_an_entry() {
         assert!(queue.snapshot().entries.is_empty(), "{answer:?}");
     }
 }
+
+#[test]
+fn one_whose_mounts_cannot_be_read_is_shown_among_the_unreadable_until_a_poll_shows_it_well() {
+    let mut queue = queue();
+    let mut first = queue.begin_poll(at(0)).unwrap();
+    ask(&mut first, &queue, &[record(1, Queued, 1)]);
+    queue.merge(first, at(1));
+    queue.take_mounts(&[(uuid(1), Err("mounts: not a hash".to_owned()))].into(), &policy());
+    assert_eq!(queue.snapshot().unreadable[&uuid(1)], "mounts: not a hash");
+    poll(&mut queue, &[record(1, Queued, 1)], 10);
+    assert!(queue.snapshot().unreadable.is_empty());
+}

@@ -1,6 +1,7 @@
 //! The worker machine without a VM: stories told by events, in seconds.
 
 mod kills;
+mod last_words;
 mod lifecycle;
 mod probing;
 mod properties;
