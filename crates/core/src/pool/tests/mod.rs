@@ -6,6 +6,7 @@ mod listing;
 mod processes;
 mod rate;
 mod scopes;
+mod shown;
 mod silence;
 mod unknown;
 

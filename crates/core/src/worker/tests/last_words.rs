@@ -44,3 +44,21 @@ fn it_is_the_lists_if_the_runner_does_not_run() {
         Report { boot: Some(Ok(BootOutput::default())), list: Some(Err(words.clone())), ..Report::default() };
     assert_eq!(last_words(report), Some(words));
 }
+
+/// Until it has booted a failing probe is how booting looks; from then on, or while it runs something, it is
+/// news.
+#[test]
+fn a_failing_probe_is_told_once_there_was_reason_to_expect_another() {
+    let told = |story: &mut Story| {
+        let effects = story.probe_now(silent());
+        effects.iter().any(|effect| matches!(effect, Effect::Tell(Fact::ProbeFailed { .. })))
+    };
+    assert!(!told(&mut Story::booting()));
+    assert!(told(&mut Story::idle()));
+    let mut without_runner = Story::booting();
+    without_runner.probe(0, 1, Report { boot: Some(Ok(BootOutput::default())), ..silent() });
+    assert!(told(&mut without_runner), "it has booted");
+    let mut found_busy = Story::unknown();
+    found_busy.probe(0, 1, boot_fails_but_lists(&[1]));
+    assert!(told(&mut found_busy), "it runs something");
+}
