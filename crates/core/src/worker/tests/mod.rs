@@ -5,6 +5,7 @@ mod last_words;
 mod lifecycle;
 mod probing;
 mod properties;
+mod shown;
 mod starts;
 mod watching;
 
