@@ -11,6 +11,8 @@ mod limits;
 mod network;
 mod operator;
 mod restart;
+mod scale;
+mod side_by_side;
 mod trouble;
 
 use std::time::Duration;

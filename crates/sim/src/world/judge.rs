@@ -21,6 +21,9 @@ use crate::controller::facts::{Fact, Origin};
 use crate::controller::faults::CallKind;
 use crate::vm::facts::{Ending, VmFact};
 
+/// The whole state is looked at this often, and at the end.
+const EVENTS_BETWEEN_WHOLE_LOOKS: usize = 1000;
+
 type Verdict = Result<(), String>;
 
 /// What was seen so far.
@@ -41,10 +44,14 @@ pub(super) struct Judge {
     killed_by_operator: BTreeSet<InstanceId>,
     /// When calls to the cloud were sent, the latest second of this incarnation.
     sent: VecDeque<Timestamp>,
+    /// When the present dispatcher began.
+    began: Timestamp,
     creates_in_flight: u32,
     /// Creates that dead dispatchers left on their way: their successors cannot know them.
     orphans: u32,
     orphans_in_flight: u32,
+    /// How many events there were when the whole state was looked at.
+    whole_at: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +82,38 @@ impl Judge {
             verdict.map_err(|what| format!("violation at {seconds:.3}: {what}"))?;
         }
         Ok(())
+    }
+
+    /// Whether so much has happened that everything deserves another look.
+    pub(super) fn is_due_for_the_whole(&mut self, events: usize) -> bool {
+        let due = events >= self.whole_at + EVENTS_BETWEEN_WHOLE_LOOKS;
+        if due {
+            self.whole_at = events;
+        }
+        due
+    }
+
+    /// The whole state, from the VMs and records themselves: what deltas might have missed.
+    pub(super) fn whole(&self, world: &World) -> Verdict {
+        let vms = world.vms.borrow();
+        let mut live = BTreeMap::new();
+        for host in vms.hosts() {
+            for uuid in host.containers() {
+                if let Some(other) = live.insert(uuid, host.id.clone()) {
+                    return Err(format!("I1: {uuid} lives on {other} and on {}", host.id));
+                }
+            }
+        }
+        if live != self.live {
+            return Err(format!("the histories tell of {:?}, the VMs of {live:?}", self.live));
+        }
+        live.values().collect::<BTreeSet<_>>().into_iter().try_for_each(|vm| self.fits(vm, world))?;
+        let now = clock::now();
+        let cloud = world.cloud.borrow();
+        // At the very moment of its end either may come first.
+        let gone = |id: &&InstanceId| cloud.vm(id).and_then(|vm| vm.ends_at).is_some_and(|end| end < now);
+        let ghost = live.values().find(gone);
+        ghost.map_or(Ok(()), |id| Err(format!("processes live on {id}, which does not exist")))
     }
 
     /// What happened since the last look; at the same time: VMs first, so that an end counts before what
@@ -222,7 +261,7 @@ impl Judge {
         }
         self.creates_in_flight = self.creates_in_flight.saturating_sub(1);
         let most = world.knobs.policy.max_instances;
-        let ours = world.own_vms_at(entry.at);
+        let ours = world.own_vms_at(entry.at, self.began);
         let made_one_too_many = entry.vm.is_some() && ours > (most + self.orphans) as usize;
         // What listings conceal, nobody can count.
         if made_one_too_many && most > 0 && !world.cloud.borrow().has_omitted() {
@@ -251,6 +290,7 @@ impl Judge {
                 let lag = world.knobs.cloud.tags_lag.most;
                 self.wishes.retain(|_, wish| wish.saved.is_some_and(|saved| after(saved, lag) <= at));
                 self.sent.clear();
+                self.began = at;
                 let left = std::mem::take(&mut self.creates_in_flight);
                 self.orphans += left;
                 self.orphans_in_flight += left;
