@@ -3,8 +3,8 @@
 //! ```text
 //!   start: InitialQuotaEstimate, else MaxInstances (0 = none, until the first 503)
 //!
-//!   level ─ ─ ─ ─╮─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─╭────── approach, when patience is over: 4 % a minute,
-//!   safe  ─ ─ ─ ─│─ ─ ─ ─ ─ ─ ─╭─────────────────────╯       faster the farther beyond the level
+//!   level ─ ─ ─ ─╮─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─╭────── approach, when patience is over: 4 % a minute;
+//!   safe  ─ ─ ─ ─│─ ─ ─ ─ ─ ─ ─╭─────────────────────╯       beyond the level every 20 s, ever faster
 //!                ╰─╮           │ recovery, 15 s after the last 503: doubled every second
 //!                  ╰───────────╯
 //!           503: an eighth less; the next ones, once that is obeyed: half, at most once a second
@@ -42,6 +42,8 @@ const BEAT: Duration = Duration::from_secs(1);
 const LULL: Duration = Duration::from_secs(15);
 /// Between two steps beyond the safe level: one container too many of five shows in a minute.
 const APPROACH_STEP: Duration = Duration::from_secs(60);
+/// Between two steps beyond the level at which the trouble began.
+const BEYOND_STEP: Duration = Duration::from_secs(20);
 /// Without 503s for so long, and without trouble remembered, the ceiling follows what runs.
 const QUIET: Duration = Duration::from_secs(60);
 /// What ran so long ago, without a 503 since, is proven.
@@ -111,10 +113,12 @@ impl Ceiling {
         }
         let quiet = self.last_overload.map_or(Duration::MAX, |last| since(now, last));
         let some_more = running.saturating_add(running / 10).saturating_add(1);
+        // While a cut is not obeyed, a lull is chance.
+        let lull = if running > self.limit { PROOF } else { LULL };
         match &mut self.trouble {
             // Where it started is an estimate, no limit.
             None if quiet > QUIET => self.limit = self.limit.max(some_more),
-            Some(trouble) if quiet >= LULL && running <= self.limit => {
+            Some(trouble) if quiet >= lull => {
                 let safe = trouble.safe(self.proven);
                 if self.limit < safe {
                     self.recover(safe, now);
@@ -145,9 +149,10 @@ impl Ceiling {
             return;
         }
         let is_first = self.limit == trouble.safe(self.proven);
-        if is_used && waited >= patience && (is_first || self.is_due(APPROACH_STEP, now)) {
+        let pause = if is_left_behind { BEYOND_STEP } else { APPROACH_STEP };
+        if is_used && waited >= patience && (is_first || self.is_due(pause, now)) {
             let beyond = self.limit.saturating_sub(trouble.level);
-            let step = 1.max(self.limit / 25).max(beyond / 4);
+            let step = 1.max(self.limit / 25).max(beyond);
             self.change((self.limit + step).min(some_more), now);
         }
     }

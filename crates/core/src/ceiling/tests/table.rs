@@ -69,12 +69,6 @@ pub fn burst(seed: u64, jobs: Option<u32>, job: u64) -> Story {
     }
 }
 
-fn names() -> Vec<String> {
-    std::env::var("N").map_or(NAMES.iter().map(|it| it.to_string()).collect(), |it| {
-        it.split(',').map(|x| x.to_owned()).collect()
-    })
-}
-
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let values: Vec<f64> = values.collect();
     values.iter().sum::<f64>() / values.len() as f64
@@ -89,7 +83,7 @@ fn outcomes(name: &str, story: impl Fn(u64) -> Story) -> Vec<Outcome> {
 }
 
 fn line_of(name: &str, capacity: u32, job: u64, story: fn(u32, u64, u64) -> Story) -> String {
-    let outcomes = outcomes(&name, |seed| story(capacity, job, seed));
+    let outcomes = outcomes(name, |seed| story(capacity, job, seed));
     let half = outcomes[0].seconds.len() / 2;
     let window = (outcomes[0].seconds.len() / 24).max(1800);
     let settled = outcomes.iter().map(|it| it.settles(capacity, window));
@@ -107,10 +101,10 @@ fn print_the_table() {
     let kinds: [Kind; 2] = [("limited", limited), ("limited and bursts", limited_with_bursts)];
     for (what, story) in kinds {
         println!("\n{what}: settled after min, mean/K, % of calls shed; five seeds");
-        for name in names() {
+        for name in NAMES {
             println!("{name}");
             for capacity in [5, 50, 500] {
-                let lines = [5, 60, 3600].map(|job| line_of(&name, capacity, job, story));
+                let lines = [5, 60, 3600].map(|job| line_of(name, capacity, job, story));
                 println!("  K={capacity:<4} {}", lines.join(" | "));
             }
         }
@@ -118,34 +112,17 @@ fn print_the_table() {
     println!(
         "\nburst: 100 jobs of 5 s: done after s (mean, worst), shed; of 60 s, endless: wide again after s"
     );
-    for name in names() {
-        let hundred = outcomes(&name, |seed| burst(seed, Some(100), 5));
+    for name in NAMES {
+        let hundred = outcomes(name, |seed| burst(seed, Some(100), 5));
         let done: Vec<f64> = hundred.iter().map(|it| it.done.unwrap_or(f64::NAN)).collect();
         let worst = done.iter().fold(0.0_f64, |a, b| a.max(*b));
         let shed = mean(hundred.iter().map(Outcome::shed));
         let wide = |job| {
-            let endless = outcomes(&name, |seed| burst(seed, None, job));
+            let endless = outcomes(name, |seed| burst(seed, None, job));
             let wide = endless.iter().map(|it| it.wide_again(70, 10).map_or(f64::NAN, |it| it as f64));
             wide.fold(0.0_f64, f64::max)
         };
         let done = mean(done.into_iter());
         println!("  {name:10} {done:6.0} {worst:6.0} {shed:6.0}   {:4.0} {:4.0}", wide(5), wide(60));
-    }
-}
-
-#[test]
-#[ignore]
-fn trace() {
-    let env = |n: &str, d: &str| std::env::var(n).unwrap_or(d.into());
-    let (k, job, seed) =
-        (env("K", "5").parse().unwrap(), env("J", "3600").parse().unwrap(), env("S", "1").parse().unwrap());
-    let story = if env("B", "0") == "1" { limited_with_bursts(k, job, seed) } else { limited(k, job, seed) };
-    let out = live(&story, Ceiling::new(story.start));
-    let mut last = (0, 0);
-    for (i, s) in out.seconds.iter().enumerate() {
-        if (s.running, s.limit) != last {
-            println!("{i} {} {}", s.running, s.limit);
-            last = (s.running, s.limit);
-        }
     }
 }
