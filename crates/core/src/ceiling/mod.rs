@@ -5,9 +5,9 @@
 //!
 //!   level ─ ─ ─ ─╮─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─╭────── approach, when patience is over: 4 % a minute;
 //!   safe  ─ ─ ─ ─│─ ─ ─ ─ ─ ─ ─╭─────────────────────╯       beyond the level every 20 s, ever faster
-//!                ╰─╮           │ recovery, 15 s after the last 503: doubled every second
+//!                ╰─╮           │ recovery, 10 s after the last 503: doubled every second
 //!                  ╰───────────╯
-//!           503: an eighth less; the next ones, once that is obeyed: half, at most once a second
+//!           503: half, and half of that once it is obeyed, at most once a second
 //! ```
 //! `level` is how many ran when the trouble began, `safe` nine tenths of it, or what was proven: what ran for
 //! three minutes without a 503. So a burst that has nothing to do with our load costs the time that it lasts
@@ -20,9 +20,13 @@
 //!   503 at `safe`, for the third time soon ─► Unsafe: that many are too many
 //!   503s for 90 s, whatever we cut ─────────► Lasting: what runs now is too many
 //! ```
+//! The cuts are deep because they are short: whoever starts little during a burst adds little to it.
 //! What jobs end by themselves does not lower it, and nothing more is cut before a cut is obeyed: jobs of an
 //! hour would cost all width before the first of them ends. Once the level is left behind in quiet, or nobody
 //! needs that much, the trouble is forgotten: from then on a tenth more than run, as before any 503.
+//!
+//! We see the answers to our own calls alone, a few in ten seconds, not what share of all calls fails. A
+//! controller that sheds one call in a hundred whatever the load is held for one that bears less.
 //!
 //! The numbers were found by simulation: `tests/table.rs` prints how other rules do.
 
@@ -33,13 +37,10 @@ use std::time::Duration;
 use crate::time::{Timestamp, since};
 use trouble::{Trouble, Verdict};
 
-/// The part that the first 503 costs, and those that follow while it is obeyed.
-const FIRST_CUT: u32 = 8;
-const FURTHER_CUT: u32 = 2;
 /// Between two cuts, and between two steps of the recovery.
 const BEAT: Duration = Duration::from_secs(1);
 /// Without 503s for so long, the recovery begins.
-const LULL: Duration = Duration::from_secs(15);
+const LULL: Duration = Duration::from_secs(10);
 /// Between two steps beyond the safe level: one container too many of five shows in a minute.
 const APPROACH_STEP: Duration = Duration::from_secs(60);
 /// Between two steps beyond the level at which the trouble began.
@@ -98,11 +99,7 @@ impl Ceiling {
         }
         let trouble = self.trouble.get_or_insert_with(|| Trouble::new(level, now));
         trouble.learn(verdict, level, now);
-        let part = match verdict {
-            Verdict::New | Verdict::Failed | Verdict::Unsafe | Verdict::Unrelated => FIRST_CUT,
-            Verdict::Same | Verdict::Lasting => FURTHER_CUT,
-        };
-        self.change((level - level.div_ceil(part)).max(1), now);
+        self.change((level / 2).max(1), now);
     }
 
     /// Time has passed while that many containers ran.

@@ -6,10 +6,10 @@ use crate::time::{Timestamp, since};
 
 /// 503s at the safe level within this time belong to the trouble that we come from.
 const SAME: Duration = Duration::from_secs(120);
-/// Trouble for so long, whatever we cut, began at too high a level. More than a minute: bursts last that long.
+/// Trouble without a way back for so long, whatever we cut, began at too high a level. Bursts last a minute.
 const LASTING: Duration = Duration::from_secs(90);
 /// At the safe level for so long without a 503, what happened there before is forgiven.
-const FORGIVEN: Duration = Duration::from_secs(180);
+const FORGIVEN: Duration = Duration::from_secs(600);
 /// So often there may be trouble at the safe level before it is held to be unsafe.
 const RELAPSES: u32 = 2;
 /// How long the first approach is awaited.
@@ -24,7 +24,11 @@ const TROUBLE_PART: u32 = 30;
 pub(super) struct Trouble {
     /// How many ran when it began.
     pub level: u32,
+    /// The least that it may be held to be, unless it lasts: single 503s are too weak a proof for more.
+    least: u32,
     began: Timestamp,
+    /// Since when the safe level has not been reached again.
+    narrow_since: Timestamp,
     /// How many approaches have failed.
     failures: u32,
     /// How often it came at the safe level.
@@ -62,7 +66,8 @@ impl Verdict {
 
 impl Trouble {
     pub fn new(level: u32, now: Timestamp) -> Self {
-        Self { level, began: now, failures: 0, relapses: 0, safe_since: None }
+        let least = level / 2;
+        Self { level, least, began: now, narrow_since: now, failures: 0, relapses: 0, safe_since: None }
     }
 
     /// Where the recovery ends: nine tenths of the level, or almost all of what is proven.
@@ -96,8 +101,10 @@ impl Trouble {
     pub fn judge(&mut self, level: u32, proven: u32, now: Timestamp) -> Verdict {
         let lasts = since(now, self.began);
         let Some(safe_since) = self.safe_since.take() else {
-            return if lasts > LASTING { Verdict::Lasting } else { Verdict::Same };
+            let narrow_for = since(now, self.narrow_since);
+            return if narrow_for > LASTING { Verdict::Lasting } else { Verdict::Same };
         };
+        self.narrow_since = now;
         if since(now, safe_since) > FORGIVEN {
             self.relapses = 0;
         }
@@ -121,9 +128,15 @@ impl Trouble {
                 self.began = now;
             }
             Verdict::Failed => {
-                *self = Self { failures: self.failures + 1, ..Self::new(level, now) };
+                *self = Self { failures: self.failures + 1, ..self.lowered(level, now) };
             }
-            Verdict::Unsafe | Verdict::Lasting => *self = Self::new(level, now),
+            Verdict::Unsafe => *self = self.lowered(level, now),
+            Verdict::Lasting => *self = Self::new(level, now),
         }
+    }
+
+    fn lowered(&self, level: u32, now: Timestamp) -> Self {
+        let least = self.least;
+        Self { least, ..Self::new(level.max(least), now) }
     }
 }

@@ -8,7 +8,7 @@ use super::rules::Reference;
 use super::table::burst;
 
 fn outcomes(story: impl Fn(u64) -> Story) -> Vec<Outcome> {
-    (1..=10).map(|seed| story(seed)).map(|story| live(&story, Ceiling::new(story.start))).collect()
+    (101..=110).map(|seed| story(seed)).map(|story| live(&story, Ceiling::new(story.start))).collect()
 }
 
 /// The reference was measured: 256 s, 54 s undisturbed. The goal is 130 s.
@@ -27,8 +27,8 @@ fn no_more_calls_are_shed_than_under_the_references_rule() {
     let hundred = |seed| burst(seed, Some(100), 5);
     let ours: f64 = outcomes(hundred).iter().map(Outcome::shed).sum();
     let reference = |seed| live(&hundred(seed), Reference { limit: 64, last: None }).shed();
-    let theirs: f64 = (1..=10).map(reference).sum();
-    assert!(ours <= 1.1 * theirs, "{ours} and {theirs}");
+    let theirs: f64 = (101..=110).map(reference).sum();
+    assert!(ours <= theirs, "{ours} and {theirs}");
 }
 
 /// Nothing was proven before the burst, ten seconds after the start: nine tenths come back first.
