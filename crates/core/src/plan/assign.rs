@@ -269,7 +269,8 @@ impl<'r, 'a> Assignment<'r, 'a> {
 
     fn best_place(&mut self, entry: &Entry) -> Option<PlaceId> {
         let uuid = entry.record.uuid;
-        let unusable = self.stale.get(&uuid).cloned().unwrap_or_default();
+        let mut unusable = Vec::new();
+        unusable.extend(self.stale.get(&uuid).into_iter().flatten());
         let mut avoided = unusable.clone();
         let failed_on = self.round.pool.last_failed.get(&uuid);
         avoided.extend(failed_on.and_then(|id| self.places.get(id)));

@@ -16,6 +16,7 @@ mod bins;
 mod limits;
 mod reason;
 mod reconcile;
+mod shelf;
 mod stale;
 
 #[cfg(test)]

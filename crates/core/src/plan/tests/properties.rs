@@ -193,7 +193,8 @@ proptest! {
         }
         for (vcpus, ram, avoided) in asked {
             let need = needs(vcpus, ram);
-            let best = bins.best(&need, types, &avoided);
+            let unwanted: Vec<_> = avoided.iter().map(|n| *n as u32).collect();
+            let best = bins.best(&need, types, &unwanted).map(|n| n as usize);
             let fits = |(n, place): &(usize, &Place)| {
                 !avoided.contains(n) && (most == 0 || place.containers < most) && place.free.fits(&need)
             };
@@ -205,7 +206,7 @@ proptest! {
             let expected = naive.iter().enumerate().filter(fits).min_by_key(score).map(|(n, _)| n);
             prop_assert_eq!(best, expected);
             if let Some(n) = best {
-                bins.take(n, &need);
+                bins.take(n as u32, &need);
                 naive[n].free.take(&need);
                 naive[n].containers += 1;
             }
