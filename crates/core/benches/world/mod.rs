@@ -11,5 +11,5 @@ mod site;
 mod traffic;
 
 pub use scene::Scene;
-pub use site::{Site, Sizes};
+pub use site::Sizes;
 pub use traffic::{polled, pool_of, queue_of};

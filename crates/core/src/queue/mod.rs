@@ -116,7 +116,12 @@ pub struct QueueSnapshot {
 impl QueueSnapshot {
     /// The entry of that container; O(log n).
     pub fn get(&self, uuid: ContainerUuid) -> Option<&Arc<Entry>> {
-        self.entries.binary_search_by_key(&uuid, |entry| entry.record.uuid).ok().map(|at| &self.entries[at])
+        self.position(uuid).map(|at| &self.entries[at])
+    }
+
+    /// Where the entry of that container stands; O(log n).
+    pub fn position(&self, uuid: ContainerUuid) -> Option<usize> {
+        self.entries.binary_search_by(|entry| entry.record.uuid.cmp(&uuid)).ok()
     }
 }
 

@@ -1,0 +1,86 @@
+//! One round in progress: what it is made from, and what it has come to so far.
+
+use std::ops::Deref;
+
+use super::processes::ProcessTable;
+use super::{Action, Limits, Plan, WaitReason, Waiting};
+use crate::policy::Policy;
+use crate::pool::PoolSnapshot;
+use crate::queue::{Entry, QueueSnapshot};
+
+/// A container of the round: its entry, and where that stands in the snapshot.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Item<'a> {
+    pub(super) entry: &'a Entry,
+    pub(super) position: usize,
+}
+
+impl<'a> Deref for Item<'a> {
+    type Target = Entry;
+
+    fn deref(&self) -> &Entry {
+        self.entry
+    }
+}
+
+/// One round in progress.
+pub(super) struct Round<'a> {
+    pub(super) queue: &'a QueueSnapshot,
+    pub(super) pool: &'a PoolSnapshot,
+    pub(super) limits: &'a Limits,
+    pub(super) policy: &'a Policy,
+    pub(super) processes: ProcessTable<'a>,
+    pub(super) has_unknown_workers: bool,
+    pub(super) plan: Plan,
+    /// By position of the entry.
+    waiting: Vec<Option<Waiting>>,
+}
+
+impl<'a> Round<'a> {
+    pub(super) fn new(
+        queue: &'a QueueSnapshot,
+        pool: &'a PoolSnapshot,
+        limits: &'a Limits,
+        policy: &'a Policy,
+    ) -> Self {
+        Self {
+            processes: ProcessTable::new(queue, pool),
+            has_unknown_workers: pool.has_unknown_workers(),
+            plan: Plan::default(),
+            waiting: vec![None; queue.entries.len()],
+            queue,
+            pool,
+            limits,
+            policy,
+        }
+    }
+
+    pub(super) fn item(&self, position: usize) -> Item<'a> {
+        Item { entry: &self.queue.entries[position], position }
+    }
+
+    /// All containers, in the order of their uuids.
+    pub(super) fn items(&self) -> impl Iterator<Item = Item<'a>> + use<'a> {
+        self.queue.entries.iter().enumerate().map(|(position, entry)| Item { entry, position })
+    }
+
+    pub(super) fn has_process(&self, item: Item<'a>) -> bool {
+        self.processes.of(item.position).is_any()
+    }
+
+    pub(super) fn act(&mut self, action: Action) {
+        self.plan.actions.push(action);
+    }
+
+    pub(super) fn wait(&mut self, item: Item<'a>, position: Option<usize>, reason: WaitReason) {
+        self.waiting[item.position] = Some(Waiting { position, reason });
+    }
+
+    /// The plan. Reasons were noted in the order of uuids: no search for the place of each.
+    pub(super) fn finish(mut self) -> Plan {
+        let uuids = self.queue.entries.iter().map(|entry| entry.record.uuid);
+        let waiting = uuids.zip(self.waiting).filter_map(|(uuid, it)| Some((uuid, it?)));
+        self.plan.waiting = waiting.collect();
+        self.plan
+    }
+}
