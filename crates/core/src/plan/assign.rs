@@ -163,7 +163,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
         let reason =
             if ready { WaitReason::Allocated } else { WaitReason::Booting { instance_type: type_name } };
         self.wait(item, reason);
-        let worker = self.places.worker(id).map(|worker| worker.view.id.clone());
+        let worker = self.places.worker(id).map(|worker| worker.id.clone());
         match (item.record.state, worker) {
             (ContainerState::Queued, _) => self.lock(item),
             (_, Some(worker)) if ready && item.operation.is_none() => {

@@ -17,6 +17,7 @@ mod budget;
 mod limits;
 mod line;
 mod places;
+mod planner;
 mod processes;
 mod quota;
 mod reason;
@@ -32,6 +33,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use limits::Limits;
+pub use planner::Planner;
 pub use reason::{WaitReason, Waiting};
 
 use round::{Item, Round};
@@ -104,10 +106,21 @@ pub fn plan(
     policy: &Policy,
     now: Timestamp,
 ) -> Plan {
+    plan_in(stale::phase(queue, pool, policy, now), queue, pool, limits, policy)
+}
+
+/// The phase is all that depends on the time.
+fn plan_in(
+    phase: stale::Phase,
+    queue: &QueueSnapshot,
+    pool: &PoolSnapshot,
+    limits: &Limits,
+    policy: &Policy,
+) -> Plan {
     let mut round = Round::new(queue, pool, limits, policy);
     let line = round.line();
     round.plan.order = line.iter().map(|item| item.record.uuid).collect();
-    match stale::phase(queue, pool, policy, now) {
+    match phase {
         stale::Phase::NotStarted => round.all_wait(&line, &WaitReason::StartingUp),
         stale::Phase::WaitingForWorkers => {
             round.reconcile();

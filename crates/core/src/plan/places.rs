@@ -10,14 +10,22 @@ use crate::id::{ContainerUuid, InstanceId};
 use crate::instance::InstanceType;
 use crate::pool::{PoolSnapshot, WorkerSnapshot};
 use crate::queue::{Entry, Fit};
+use crate::worker::State;
+
+/// A worker that takes containers: what is asked for most, so that its view need not be read again.
+#[derive(Clone, Copy)]
+pub(super) struct Host<'a> {
+    pub(super) id: &'a InstanceId,
+    pub(super) state: State,
+}
 
 /// Free capacity, and who it belongs to.
 pub(super) struct Places<'a> {
     pool: &'a PoolSnapshot,
     bins: Bins,
-    /// The worker of each place that is one, in the order of ids: so are the numbers of places, whatever
-    /// the order of the snapshot.
-    workers: Vec<&'a WorkerSnapshot>,
+    /// The workers among the places, in the order of ids: so are the numbers of places, whatever the order
+    /// of the snapshot.
+    workers: Vec<Host<'a>>,
     /// Places where a container's dead process still holds its lock.
     stale: BTreeMap<ContainerUuid, BTreeSet<PlaceId>>,
 }
@@ -37,7 +45,7 @@ impl<'a> Places<'a> {
         for (position, worker) in by_id {
             let Some(place) = place_of(worker, round, position) else { continue };
             let id = places.bins.add(place);
-            places.workers.push(worker);
+            places.workers.push(Host { id: &worker.view.id, state: worker.view.state });
             for uuid in &worker.view.stale {
                 places.stale.entry(*uuid).or_default().insert(id);
             }
@@ -63,12 +71,12 @@ impl<'a> Places<'a> {
     }
 
     /// The worker there, if it is not one to be.
-    pub(super) fn worker(&self, id: PlaceId) -> Option<&'a WorkerSnapshot> {
+    pub(super) fn worker(&self, id: PlaceId) -> Option<Host<'a>> {
         self.workers.get(id as usize).copied()
     }
 
     /// All places that are workers.
-    pub(super) fn workers(&self) -> impl Iterator<Item = (&Place, &'a WorkerSnapshot)> + '_ {
+    pub(super) fn workers(&self) -> impl Iterator<Item = (&Place, Host<'a>)> + '_ {
         (0..).zip(&self.workers).map(|(id, worker)| (self.bins.place(id), *worker))
     }
 
@@ -90,7 +98,7 @@ impl<'a> Places<'a> {
     }
 
     fn place_of_worker(&self, id: &InstanceId) -> Option<PlaceId> {
-        let found = self.workers.binary_search_by(|worker| worker.view.id.cmp(id));
+        let found = self.workers.binary_search_by(|worker| worker.id.cmp(id));
         found.ok().and_then(|place| PlaceId::try_from(place).ok())
     }
 }

@@ -73,9 +73,9 @@ impl<'a> Assignment<'_, 'a> {
         }
         for (place, worker) in self.places.workers() {
             let empty = place.containers == 0 && !place.used;
-            let state = matches!(worker.view.state, State::Idle | State::Booting);
+            let state = matches!(worker.state, State::Idle | State::Booting);
             if empty && state && markets.contains(&place.instance_type.market()) {
-                self.round.act(Action::ShutDown(worker.view.id.clone(), ShutdownReason::OverQuota));
+                self.round.act(Action::ShutDown(worker.id.clone(), ShutdownReason::OverQuota));
             }
         }
     }

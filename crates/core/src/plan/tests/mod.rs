@@ -1,8 +1,10 @@
 //! Planning rounds over snapshots built by hand. Each plan made here is checked against the invariants.
 
+mod best_place;
 mod capacity;
 mod line;
 mod placement;
+mod planning_again;
 mod properties;
 mod reconciling;
 mod starting;
