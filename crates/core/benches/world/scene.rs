@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use dispatch_core::container::{ContainerState, MountNeeds};
+use dispatch_core::container::ContainerState;
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::InstanceType;
 use dispatch_core::invariants::check_plan;
-use dispatch_core::plan::{self, Action, Limits, Plan};
+use dispatch_core::plan::{self, Action, Limits, Plan, Planner};
 use dispatch_core::policy::Policy;
 use dispatch_core::pool::{Gate, PoolSnapshot, QuotaReason, WorkerSnapshot};
-use dispatch_core::queue::{Entry, QueueSnapshot};
+use dispatch_core::queue::QueueSnapshot;
+use dispatch_core::time::{Timestamp, after};
 use dispatch_core::worker::{Machine, ProcessView, State, View};
 
 use super::site::{Site, Sizes, at, instance, me};
+use super::traffic::Controller;
 
 /// What one round is planned from.
 #[derive(Clone)]
@@ -31,19 +34,8 @@ impl Scene {
     pub fn burst(containers: usize, workers: usize, sizes: Sizes) -> Self {
         let mut site = Site::new();
         let policy = Arc::clone(&site.policy);
-        let entries = (0..containers).map(|n| {
-            let state = [ContainerState::Queued, ContainerState::Locked][n % 2];
-            let record = site.record(n, state, sizes);
-            let mounts = MountNeeds { tmp_bytes: site.scratch(sizes) };
-            Arc::new(Entry::sized(record, mounts, &policy, at((n / 10) as i64)))
-        });
-        let queue = QueueSnapshot {
-            entries: entries.collect(),
-            me: Some(me()),
-            first_poll_began: Some(at(0)),
-            polled_at: Some(at(1_000_000)),
-            ..QueueSnapshot::default()
-        };
+        let queue = Controller::new(&mut site, containers, sizes).queue();
+        let queue = QueueSnapshot { polled_at: Some(at(1_000_000)), ..queue.snapshot() };
         let pool = PoolSnapshot {
             workers: (0..workers).map(|n| idle_worker(n, &site.draw_type(), &policy)).collect(),
             gates: policy.catalog.types().iter().map(|it| (it.name.clone(), Gate::Open)).collect(),
@@ -72,9 +64,26 @@ impl Scene {
         panic!("{containers} containers on {workers} workers never come to rest");
     }
 
-    /// One round.
+    /// One round, planned from nothing.
     pub fn plan(&self) -> Plan {
-        plan::plan(&self.queue, &self.pool, &self.limits, &self.policy, at(1_000_010))
+        plan::plan(&self.queue, &self.pool, &self.limits, &self.policy, now())
+    }
+
+    /// One round of a planner that has planned before.
+    pub fn plan_with(&self, planner: &mut Planner) -> Arc<Plan> {
+        planner.plan(&self.queue, &self.pool, &self.limits, now())
+    }
+
+    /// The same a moment later: every worker was probed once more, and both snapshots were taken anew.
+    pub fn probed(&self) -> Self {
+        let probed = |worker: &WorkerSnapshot| {
+            let view =
+                View { last_success: Some(now()), next_probe: Some((now(), true)), ..(*worker.view).clone() };
+            WorkerSnapshot { view: Arc::new(view), ..worker.clone() }
+        };
+        let pool =
+            PoolSnapshot { workers: self.pool.workers.iter().map(probed).collect(), ..(*self.pool).clone() };
+        Self { queue: Arc::new((*self.queue).clone()), pool: Arc::new(pool), ..self.clone() }
     }
 
     /// Panics if that plan breaks a rule.
@@ -120,6 +129,10 @@ impl Scene {
         pool.workers = workers.into_values().collect();
         self.set_instances_left(left);
     }
+}
+
+fn now() -> Timestamp {
+    after(at(1_000_000), Duration::from_secs(10))
 }
 
 fn set_state(queue: &mut QueueSnapshot, uuid: ContainerUuid, state: ContainerState) {

@@ -73,7 +73,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
         let with_process = round.processes.containers();
         round.plan.facts.with_process = with_process;
         // Those with a process stand in front.
-        let on_processes = line.iter().take_while(|item| round.has_process(**item));
+        let on_processes = line.iter().take_while(|item| round.has_process(item.position));
         Self {
             supervisors: on_processes.filter(|item| item.record.scheduling.supervisor).count(),
             max_supervisors: round.limits.max_supervisors(round.policy),
@@ -89,8 +89,9 @@ impl<'r, 'a> Assignment<'r, 'a> {
     }
 
     fn place(&mut self, item: Item<'a>) -> Verdict {
-        if let Some(reason) = self.round.not_in_line(item) {
-            return self.note_not_in_line(item, reason);
+        if !item.in_line {
+            self.note_not_in_line(item);
+            return Verdict::GoOn;
         }
         if self.is_over_supervisors(item) {
             self.hold_back_supervisor(item);
@@ -114,12 +115,12 @@ impl<'r, 'a> Assignment<'r, 'a> {
         Verdict::GoOn
     }
 
-    pub(super) fn note_not_in_line(&mut self, item: Item<'a>, reason: WaitReason) -> Verdict {
-        if matches!(item.record.state, ContainerState::Queued | ContainerState::Locked) {
+    pub(super) fn note_not_in_line(&mut self, item: Item<'a>) {
+        let open = matches!(item.record.state, ContainerState::Queued | ContainerState::Locked);
+        if let Some(reason) = self.round.not_in_line(item.position, &item).filter(|_| open) {
             let position = item.is_waiting().then_some(self.position + 1);
             self.round.wait(item, position, reason);
         }
-        Verdict::GoOn
     }
 
     pub(super) fn wait(&mut self, item: Item<'a>, reason: WaitReason) {
@@ -147,7 +148,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
             && !item.attempts_nearly_used
             && !item.is_hands_off()
             && !self.round.may_run_on_unknown_worker(&item);
-        if can_be && !self.round.has_process(item) {
+        if can_be && !self.round.has_process(item.position) {
             self.round.act(Action::Unlock(item.record.uuid, reason));
         }
     }

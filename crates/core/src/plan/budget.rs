@@ -114,7 +114,7 @@ fn refused_before_others<'a>(round: &Round<'a>, line: &[Item<'a>]) -> BTreeSet<T
     let can_be_had = |it: &&Arc<InstanceType>| {
         pool.gates.get(&it.name) == Some(&Gate::Open) && !in_use.contains(&it.market())
     };
-    let in_line = line.iter().filter(|item| round.not_in_line(**item).is_none());
+    let in_line = line.iter().filter(|item| item.in_line);
     let wanted: BTreeSet<_> =
         in_line.flat_map(|item| item.entry.types()).filter(can_be_had).map(|it| &it.name).collect();
     // Never refused comes before any refusal.

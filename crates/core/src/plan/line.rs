@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::{Item, Round, WaitReason};
 use crate::container::ContainerState;
-use crate::queue::{Fit, OperationKind};
+use crate::queue::{Entry, Fit, OperationKind};
 use crate::time::Timestamp;
 
 /// The order of the line: the order of the fields is the policy.
@@ -18,47 +18,50 @@ struct Rank {
     first_seen: Timestamp,
     /// Entries stand in the order of their uuids.
     position: usize,
+    in_line: bool,
 }
 
 impl<'a> Round<'a> {
     /// The containers in scheduling order. O(entries × log).
     pub(super) fn line(&self) -> Vec<Item<'a>> {
-        let mut ranks: Vec<_> = self.items().map(|item| self.rank(item)).collect();
+        let mut ranks: Vec<_> =
+            (0..).zip(&self.queue.entries).map(|(n, entry)| self.rank(n, entry)).collect();
         ranks.sort_unstable();
-        ranks.into_iter().map(|rank| self.item(rank.position)).collect()
+        ranks.into_iter().map(|rank| self.item(rank.position, rank.in_line)).collect()
     }
 
-    fn rank(&self, item: Item<'a>) -> Rank {
+    fn rank(&self, position: usize, entry: &Entry) -> Rank {
         Rank {
-            without_process: !self.has_process(item),
-            not_locked: item.record.state != ContainerState::Locked,
-            priority: Reverse(item.record.priority),
-            first_seen: item.first_seen,
-            position: item.position,
+            without_process: !self.has_process(position),
+            not_locked: entry.record.state != ContainerState::Locked,
+            priority: Reverse(entry.record.priority),
+            first_seen: entry.first_seen,
+            position,
+            in_line: self.not_in_line(position, entry).is_none(),
         }
     }
 
     /// Why a container is not in the line at all.
-    pub(super) fn not_in_line(&self, item: Item<'a>) -> Option<WaitReason> {
-        let state = item.record.state;
-        if self.has_process(item) {
+    pub(super) fn not_in_line(&self, position: usize, entry: &Entry) -> Option<WaitReason> {
+        let state = entry.record.state;
+        if self.has_process(position) {
             let previous = state == ContainerState::Queued;
             return Some(if previous { WaitReason::PreviousAttempt } else { WaitReason::Allocated });
         }
         if !matches!(state, ContainerState::Queued | ContainerState::Locked) {
             return Some(WaitReason::Allocated);
         }
-        if item.record.priority <= 0 {
+        if entry.record.priority <= 0 {
             return Some(WaitReason::PriorityZero { state });
         }
-        if self.may_run_on_unknown_worker(&item) {
+        if self.may_run_on_unknown_worker(entry) {
             return Some(WaitReason::PreviousAttempt);
         }
-        match (&item.unreadable, &item.operation, &item.fit) {
+        match (&entry.unreadable, &entry.operation, &entry.fit) {
             (Some(why), ..) => {
                 Some(WaitReason::HandsOff { why: format!("its record cannot be decoded: {why}") })
             }
-            _ if item.uncertain => {
+            _ if entry.uncertain => {
                 Some(WaitReason::HandsOff { why: "the outcome of a call is unknown".into() })
             }
             (_, _, Fit::Unsized) => Some(WaitReason::NotSized),
@@ -78,7 +81,7 @@ impl<'a> Round<'a> {
             if !matches!(state, ContainerState::Queued | ContainerState::Locked) {
                 continue;
             }
-            if self.has_process(*item) {
+            if self.has_process(item.position) {
                 let previous = state == ContainerState::Queued;
                 let reason = if previous { WaitReason::PreviousAttempt } else { WaitReason::Allocated };
                 self.wait(*item, None, reason);

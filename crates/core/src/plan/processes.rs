@@ -56,7 +56,8 @@ pub(super) struct ProcessTable<'a> {
 }
 
 impl<'a> ProcessTable<'a> {
-    pub(super) fn new(queue: &'a QueueSnapshot, pool: &'a PoolSnapshot) -> Self {
+    /// `uuids`: those of the entries.
+    pub(super) fn new(queue: &'a QueueSnapshot, uuids: &[ContainerUuid], pool: &'a PoolSnapshot) -> Self {
         let (mut found, begins) = all_found(pool);
         found.sort_unstable_by(|a, b| a.uuid.cmp(&b.uuid));
         let mut table = Self {
@@ -68,13 +69,13 @@ impl<'a> ProcessTable<'a> {
         };
         let mut from = 0;
         for it in &found {
-            from += first_not_before(&queue.entries[from..], it.uuid);
-            let entry = queue.entries.get(from).filter(|entry| entry.record.uuid == it.uuid);
-            table.hosted[it.number] = entry.map(|entry| &**entry);
-            table.slot(it.uuid, entry.map(|_| from)).add(it);
+            from += first_not_before(&uuids[from..], it.uuid);
+            let position = Some(from).filter(|at| uuids.get(*at) == Some(&it.uuid));
+            table.hosted[it.number] = position.map(|at| &*queue.entries[at]);
+            table.slot(it.uuid, position).add(it);
         }
         for (uuid, ended) in &pool.ended {
-            table.slot(*uuid, queue.position(*uuid)).ended = Some(ended);
+            table.slot(*uuid, uuids.binary_search(uuid).ok()).ended = Some(ended);
         }
         let with_process = table.of_entries.iter().filter(|it| it.is_any()).count();
         table.containers = with_process + table.orphans.len();
@@ -123,13 +124,12 @@ fn all_found(pool: &PoolSnapshot) -> (Vec<Found<'_>>, Vec<usize>) {
     (found, begins)
 }
 
-/// How many entries stand before that uuid: O(log of that), and so O(entries) for all uuids in a row.
-fn first_not_before(entries: &[std::sync::Arc<Entry>], uuid: ContainerUuid) -> usize {
-    let is_before = |entry: &std::sync::Arc<Entry>| entry.record.uuid < uuid;
+/// How many stand before that one: O(log of that), and so O(all) for many in a row.
+fn first_not_before(uuids: &[ContainerUuid], uuid: ContainerUuid) -> usize {
     let mut bound = 1;
-    while entries.get(bound - 1).is_some_and(is_before) {
+    while uuids.get(bound - 1).is_some_and(|it| *it < uuid) {
         bound *= 2;
     }
-    let (least, most) = (bound / 2, bound.min(entries.len()));
-    least + entries[least..most].partition_point(is_before)
+    let (least, most) = (bound / 2, bound.min(uuids.len()));
+    least + uuids[least..most].partition_point(|it| *it < uuid)
 }

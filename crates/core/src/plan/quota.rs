@@ -44,8 +44,8 @@ impl<'a> Assignment<'_, 'a> {
 
     /// A container after the one that ended the placement.
     pub(super) fn leave_behind(&mut self, item: Item<'a>, reason: &WaitReason) {
-        if let Some(not_in_line) = self.round.not_in_line(item) {
-            self.note_not_in_line(item, not_in_line);
+        if !item.in_line {
+            self.note_not_in_line(item);
             return;
         }
         // Beyond the ceiling nobody is unlocked.

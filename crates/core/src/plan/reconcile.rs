@@ -4,7 +4,7 @@
 //! process, and an ended one is acted upon only with a poll that began after its end.
 
 use super::processes::Processes;
-use super::{Action, Item, Round};
+use super::{Action, Round};
 use crate::container::ContainerState as S;
 use crate::id::ContainerUuid;
 use crate::pool::{EndedProcess, EndedWhy};
@@ -18,22 +18,21 @@ enum Process<'p> {
     Alive,
 }
 
-impl<'a> Round<'a> {
+impl Round<'_> {
     /// O(entries + orphans × log).
     pub(super) fn reconcile(&mut self) {
-        for item in self.items() {
-            self.reconcile_item(item);
+        for (position, entry) in self.queue.entries.iter().enumerate() {
+            self.reconcile_entry(position, entry);
         }
         self.reconcile_orphans();
     }
 
-    fn reconcile_item(&mut self, item: Item<'a>) {
-        let entry = item.entry;
+    fn reconcile_entry(&mut self, position: usize, entry: &Entry) {
         if entry.is_hands_off() {
             return;
         }
         let uuid = entry.record.uuid;
-        let known = *self.processes.of(item.position);
+        let known = *self.processes.of(position);
         let process = match &known {
             Processes { alive: 1.., .. } => Process::Alive,
             Processes { ended: Some(ended), .. } => Process::Ended(ended),

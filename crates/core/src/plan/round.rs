@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use super::processes::ProcessTable;
 use super::{Action, Limits, Plan, WaitReason, Waiting};
+use crate::id::ContainerUuid;
 use crate::policy::Policy;
 use crate::pool::PoolSnapshot;
 use crate::queue::{Entry, QueueSnapshot};
@@ -13,6 +14,8 @@ use crate::queue::{Entry, QueueSnapshot};
 pub(super) struct Item<'a> {
     pub(super) entry: &'a Entry,
     pub(super) position: usize,
+    /// Whether it can be placed at all; if not, [`Round::not_in_line`] says why.
+    pub(super) in_line: bool,
 }
 
 impl<'a> Deref for Item<'a> {
@@ -32,6 +35,8 @@ pub(super) struct Round<'a> {
     pub(super) processes: ProcessTable<'a>,
     pub(super) has_unknown_workers: bool,
     pub(super) plan: Plan,
+    /// By position of the entry: entries are large, and are not all read again for this.
+    pub(super) uuids: Vec<ContainerUuid>,
     /// By position of the entry.
     waiting: Vec<Option<Waiting>>,
 }
@@ -43,8 +48,10 @@ impl<'a> Round<'a> {
         limits: &'a Limits,
         policy: &'a Policy,
     ) -> Self {
+        let uuids: Vec<_> = queue.entries.iter().map(|entry| entry.record.uuid).collect();
         Self {
-            processes: ProcessTable::new(queue, pool),
+            processes: ProcessTable::new(queue, &uuids, pool),
+            uuids,
             has_unknown_workers: pool.has_unknown_workers(),
             plan: Plan::default(),
             waiting: vec![None; queue.entries.len()],
@@ -55,17 +62,12 @@ impl<'a> Round<'a> {
         }
     }
 
-    pub(super) fn item(&self, position: usize) -> Item<'a> {
-        Item { entry: &self.queue.entries[position], position }
+    pub(super) fn item(&self, position: usize, in_line: bool) -> Item<'a> {
+        Item { entry: &self.queue.entries[position], position, in_line }
     }
 
-    /// All containers, in the order of their uuids.
-    pub(super) fn items(&self) -> impl Iterator<Item = Item<'a>> + use<'a> {
-        self.queue.entries.iter().enumerate().map(|(position, entry)| Item { entry, position })
-    }
-
-    pub(super) fn has_process(&self, item: Item<'a>) -> bool {
-        self.processes.of(item.position).is_any()
+    pub(super) fn has_process(&self, position: usize) -> bool {
+        self.processes.of(position).is_any()
     }
 
     pub(super) fn act(&mut self, action: Action) {
@@ -78,8 +80,7 @@ impl<'a> Round<'a> {
 
     /// The plan. Reasons were noted in the order of uuids: no search for the place of each.
     pub(super) fn finish(mut self) -> Plan {
-        let uuids = self.queue.entries.iter().map(|entry| entry.record.uuid);
-        let waiting = uuids.zip(self.waiting).filter_map(|(uuid, it)| Some((uuid, it?)));
+        let waiting = self.uuids.into_iter().zip(self.waiting).filter_map(|(uuid, it)| Some((uuid, it?)));
         self.plan.waiting = waiting.collect();
         self.plan
     }

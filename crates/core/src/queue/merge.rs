@@ -118,12 +118,11 @@ impl Queue {
     ) -> Vec<QueueFact> {
         let mut facts = Vec::new();
         for (uuid, answer) in mounts {
-            let Some(entry) = self.entry_mut(*uuid).filter(|entry| entry.wants_sizing()) else {
-                continue;
-            };
+            let entry = self.entries.get_mut(uuid).map(Arc::make_mut);
+            let Some(entry) = entry.filter(|entry| entry.wants_sizing()) else { continue };
             match answer {
                 Ok(needs) => {
-                    entry.size(*needs, policy);
+                    entry.size(*needs, policy, &mut self.type_lists);
                     facts.push(QueueFact::Added(Arc::clone(&self.entries[uuid])));
                 }
                 Err(reason) => {
