@@ -251,4 +251,6 @@ pub fn decimal(text: &str) -> Option<f64> {
 }
 
 #[cfg(test)]
+mod naive;
+#[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ mod world;
 mod cpu_time;
 mod figures;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,8 +48,8 @@ fn main() {
         .with_measurement(CpuTime)
         .output_directory(figures.directory())
         .sample_size(10)
-        .warm_up_time(Duration::from_millis(100))
-        .measurement_time(Duration::from_millis(400))
+        .warm_up_time(Duration::from_millis(50))
+        .measurement_time(Duration::from_millis(300))
         .configure_from_args();
     for containers in CONTAINERS {
         for workers in WORKERS {
@@ -64,17 +64,24 @@ fn main() {
 
 fn rounds(criterion: &mut Criterion<CpuTime>, containers: usize, workers: usize) {
     for (group, sizes) in [(BURST, Sizes::Mixed), (BURST_OWN, Sizes::Own)] {
+        let scene = OnceCell::new();
         round(criterion, group, containers, workers, |bencher| {
-            let scene = Scene::burst(containers, workers, sizes);
-            scene.check(&scene.plan());
+            let scene = scene.get_or_init(|| checked(Scene::burst(containers, workers, sizes)));
             bencher.iter(|| black_box(scene.plan()));
         });
     }
-    round(criterion, STEADY, containers, workers, |bencher| steady(bencher, containers, workers));
-    round(criterion, SETTLED, containers, workers, |bencher| {
-        let scene = Scene::settled(containers, workers, Sizes::Mixed);
-        bencher.iter(|| black_box(scene.plan()));
+    let scene = OnceCell::new();
+    let settled = || scene.get_or_init(|| Scene::settled(containers, workers, Sizes::Mixed));
+    round(criterion, SETTLED, containers, workers, |bencher| bencher.iter(|| black_box(settled().plan())));
+    let probed = OnceCell::new();
+    round(criterion, STEADY, containers, workers, |bencher| {
+        steady(bencher, [settled(), probed.get_or_init(|| settled().probed())]);
     });
+}
+
+fn checked(scene: Scene) -> Scene {
+    scene.check(&scene.plan());
+    scene
 }
 
 fn round(
@@ -90,9 +97,7 @@ fn round(
 }
 
 /// Rounds from two pairs of snapshots in turn: equal in everything that matters, and sharing no worker's view.
-fn steady(bencher: &mut Bencher<'_, CpuTime>, containers: usize, workers: usize) {
-    let scene = Scene::settled(containers, workers, Sizes::Mixed);
-    let scenes = [scene.probed(), scene];
+fn steady(bencher: &mut Bencher<'_, CpuTime>, scenes: [&Scene; 2]) {
     let mut planner = Planner::new(Arc::clone(&scenes[0].policy));
     let first = scenes[1].plan_with(&mut planner);
     assert!(Arc::ptr_eq(&first, &scenes[0].plan_with(&mut planner)), "no news");
@@ -106,8 +111,8 @@ fn steady(bencher: &mut Bencher<'_, CpuTime>, containers: usize, workers: usize)
 fn merges(criterion: &mut Criterion<CpuTime>) {
     for containers in CONTAINERS {
         let id = BenchmarkId::from_parameter(containers);
+        let controller = Controller::new(&mut Site::new(), containers, Sizes::Mixed);
         criterion.benchmark_group(MERGE_NEW).bench_function(id.clone(), |bencher| {
-            let controller = Controller::new(&mut Site::new(), containers, Sizes::Mixed);
             let begun = || {
                 let queue = empty_queue();
                 let poll = controller.polled(&queue, 1);
@@ -117,7 +122,6 @@ fn merges(criterion: &mut Criterion<CpuTime>) {
             bencher.iter_batched(begun, merged, BatchSize::PerIteration);
         });
         criterion.benchmark_group(MERGE_SAME).bench_function(id, |bencher| {
-            let controller = Controller::new(&mut Site::new(), containers, Sizes::Mixed);
             let queue = RefCell::new(controller.queue());
             // The scheduler holds the last snapshot while the next poll comes in.
             let _held = queue.borrow().snapshot();
@@ -135,15 +139,15 @@ fn merges(criterion: &mut Criterion<CpuTime>) {
 fn snapshots(criterion: &mut Criterion<CpuTime>) {
     for containers in CONTAINERS {
         let id = BenchmarkId::from_parameter(containers);
+        let queue = Controller::new(&mut Site::new(), containers, Sizes::Mixed).queue();
         criterion.benchmark_group(QUEUE_SNAPSHOT).bench_function(id, |bencher| {
-            let queue = Controller::new(&mut Site::new(), containers, Sizes::Mixed).queue();
             bencher.iter(|| black_box(queue.snapshot()));
         });
     }
     for workers in WORKERS {
         let id = BenchmarkId::from_parameter(workers);
+        let pool = pool(&mut Site::new(), workers);
         criterion.benchmark_group(POOL_SNAPSHOT).bench_function(id, |bencher| {
-            let pool = pool(&mut Site::new(), workers);
             bencher.iter(|| black_box(pool.snapshot(at(10))));
         });
     }

@@ -75,7 +75,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
         // Those with a process stand in front.
         let on_processes = line.iter().take_while(|item| round.has_process(item.position));
         Self {
-            supervisors: on_processes.filter(|item| item.record.scheduling.supervisor).count(),
+            supervisors: on_processes.filter(|item| item.supervisor).count(),
             max_supervisors: round.limits.max_supervisors(round.policy),
             places: Places::new(round),
             budget: Budget::new(round, line),
@@ -108,7 +108,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
             self.over_quota(item, WaitReason::AccountQuota);
             return Verdict::GoOn;
         }
-        match self.places.best(&item) {
+        match self.places.best(self.round.uuid(item), &item.needs, item.types) {
             Some(place) => self.take(item, place),
             None => return self.place_on_new(item),
         }
@@ -116,9 +116,9 @@ impl<'r, 'a> Assignment<'r, 'a> {
     }
 
     pub(super) fn note_not_in_line(&mut self, item: Item<'a>) {
-        let open = matches!(item.record.state, ContainerState::Queued | ContainerState::Locked);
-        if let Some(reason) = self.round.not_in_line(item.position, &item).filter(|_| open) {
-            let position = item.is_waiting().then_some(self.position + 1);
+        let open = matches!(item.state, ContainerState::Queued | ContainerState::Locked);
+        if let Some(reason) = self.round.not_in_line(item.position, item.entry).filter(|_| open) {
+            let position = item.entry.is_waiting().then_some(self.position + 1);
             self.round.wait(item, position, reason);
         }
     }
@@ -130,9 +130,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
     // ---------------------------------------------------------- supervisors
 
     pub(super) fn is_over_supervisors(&self, item: Item<'a>) -> bool {
-        item.record.scheduling.supervisor
-            && self.max_supervisors > 0
-            && self.supervisors >= self.max_supervisors
+        item.supervisor && self.max_supervisors > 0 && self.supervisors >= self.max_supervisors
     }
 
     /// Waits, and does not block what comes after it.
@@ -144,19 +142,19 @@ impl<'r, 'a> Assignment<'r, 'a> {
     }
 
     pub(super) fn unlock(&mut self, item: Item<'a>, reason: UnlockReason) {
-        let can_be = item.record.state == ContainerState::Locked
-            && !item.attempts_nearly_used
-            && !item.is_hands_off()
-            && !self.round.may_run_on_unknown_worker(&item);
+        let can_be = item.state == ContainerState::Locked
+            && !item.entry.attempts_nearly_used
+            && !item.entry.is_hands_off()
+            && !self.round.may_run_on_unknown_worker(item.entry);
         if can_be && !self.round.has_process(item.position) {
-            self.round.act(Action::Unlock(item.record.uuid, reason));
+            self.round.act(Action::Unlock(self.round.uuid(item), reason));
         }
     }
 
     // ---------------------------------------------------------- instances that exist
 
     fn take(&mut self, item: Item<'a>, id: PlaceId) {
-        let uuid = item.record.uuid;
+        let uuid = self.round.uuid(item);
         let place = self.places.place(id);
         let (ready, type_name) = (place.ready, place.instance_type.name.clone());
         self.places.take(id, &item.needs);
@@ -165,36 +163,34 @@ impl<'r, 'a> Assignment<'r, 'a> {
             if ready { WaitReason::Allocated } else { WaitReason::Booting { instance_type: type_name } };
         self.wait(item, reason);
         let worker = self.places.worker(id).map(|worker| worker.id.clone());
-        match (item.record.state, worker) {
+        match (item.state, worker) {
             (ContainerState::Queued, _) => self.lock(item),
-            (_, Some(worker)) if ready && item.operation.is_none() => {
-                self.round.act(Action::Start(uuid, worker))
-            }
+            (_, Some(worker)) if ready && item.is_settled => self.round.act(Action::Start(uuid, worker)),
             _ => self.round.plan.facts.allocated_not_started += 1,
         }
     }
 
     fn count(&mut self, item: Item<'a>) {
         self.placed += 1;
-        self.supervisors += usize::from(item.record.scheduling.supervisor);
+        self.supervisors += usize::from(item.supervisor);
     }
 
     fn lock(&mut self, item: Item<'a>) {
-        if item.operation.is_none() {
-            self.round.act(Action::Lock(item.record.uuid));
+        if item.is_settled {
+            self.round.act(Action::Lock(self.round.uuid(item)));
         }
     }
 
     // ---------------------------------------------------------- instances to be
 
     fn place_on_new(&mut self, item: Item<'a>) -> Verdict {
-        match self.budget.order(item.types()) {
+        match self.budget.order(item.types) {
             Order::Create(it) => self.take_new(item, it),
             Order::Paused(instance_type, cause) => {
                 self.wait(item, WaitReason::Paused { instance_type, cause })
             }
             Order::AtCapacity => {
-                let instance_types = item.types().iter().map(|it| it.name.clone()).collect();
+                let instance_types = item.types.iter().map(|it| it.name.clone()).collect();
                 self.wait(item, WaitReason::AtCapacity { instance_types });
             }
             Order::TurnOfOthers => {
@@ -215,9 +211,9 @@ impl<'r, 'a> Assignment<'r, 'a> {
         self.budget.spend(&it);
         self.count(item);
         self.wait(item, WaitReason::Booting { instance_type: it.name.clone() });
-        match item.record.state {
+        match item.state {
             ContainerState::Queued => self.lock(item),
-            _ if item.operation.is_none() => self.round.act(Action::Create(it, item.record.uuid)),
+            _ if item.is_settled => self.round.act(Action::Create(it, self.round.uuid(item))),
             _ => {}
         }
     }

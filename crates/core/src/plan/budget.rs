@@ -116,7 +116,7 @@ fn refused_before_others<'a>(round: &Round<'a>, line: &[Item<'a>]) -> BTreeSet<T
     };
     let in_line = line.iter().filter(|item| item.in_line);
     let wanted: BTreeSet<_> =
-        in_line.flat_map(|item| item.entry.types()).filter(can_be_had).map(|it| &it.name).collect();
+        in_line.flat_map(|item| item.types).filter(can_be_had).map(|it| &it.name).collect();
     // Never refused comes before any refusal.
     let turn = wanted.iter().map(|name| pool.refused_types.get(*name)).min().flatten();
     let waits = |name: &&TypeName| pool.refused_types.get(*name) > turn;

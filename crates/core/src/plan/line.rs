@@ -18,26 +18,24 @@ struct Rank {
     first_seen: Timestamp,
     /// Entries stand in the order of their uuids.
     position: usize,
-    in_line: bool,
 }
 
 impl<'a> Round<'a> {
     /// The containers in scheduling order. O(entries × log).
     pub(super) fn line(&self) -> Vec<Item<'a>> {
-        let mut ranks: Vec<_> =
-            (0..).zip(&self.queue.entries).map(|(n, entry)| self.rank(n, entry)).collect();
+        let items: Vec<_> = (0..self.queue.entries.len()).map(|position| self.item(position)).collect();
+        let mut ranks: Vec<_> = items.iter().map(|item| self.rank(item)).collect();
         ranks.sort_unstable();
-        ranks.into_iter().map(|rank| self.item(rank.position, rank.in_line)).collect()
+        ranks.into_iter().map(|rank| items[rank.position]).collect()
     }
 
-    fn rank(&self, position: usize, entry: &Entry) -> Rank {
+    fn rank(&self, item: &Item<'a>) -> Rank {
         Rank {
-            without_process: !self.has_process(position),
-            not_locked: entry.record.state != ContainerState::Locked,
-            priority: Reverse(entry.record.priority),
-            first_seen: entry.first_seen,
-            position,
-            in_line: self.not_in_line(position, entry).is_none(),
+            without_process: !self.has_process(item.position),
+            not_locked: item.state != ContainerState::Locked,
+            priority: Reverse(item.entry.record.priority),
+            first_seen: item.entry.first_seen,
+            position: item.position,
         }
     }
 
@@ -77,7 +75,7 @@ impl<'a> Round<'a> {
     pub(super) fn all_wait(&mut self, line: &[Item<'a>], reason: &WaitReason) {
         let mut place = 0;
         for item in line {
-            let state = item.record.state;
+            let state = item.state;
             if !matches!(state, ContainerState::Queued | ContainerState::Locked) {
                 continue;
             }
@@ -85,7 +83,7 @@ impl<'a> Round<'a> {
                 let previous = state == ContainerState::Queued;
                 let reason = if previous { WaitReason::PreviousAttempt } else { WaitReason::Allocated };
                 self.wait(*item, None, reason);
-            } else if item.record.priority <= 0 {
+            } else if item.entry.record.priority <= 0 {
                 self.wait(*item, None, WaitReason::PriorityZero { state });
             } else {
                 place += 1;

@@ -120,7 +120,7 @@ fn plan_in(
 ) -> Plan {
     let mut round = Round::new(queue, pool, limits, policy);
     let line = round.line();
-    round.plan.order = line.iter().map(|item| round.uuids[item.position]).collect();
+    round.plan.order = line.iter().map(|item| round.uuid(*item)).collect();
     match phase {
         stale::Phase::NotStarted => round.all_wait(&line, &WaitReason::StartingUp),
         stale::Phase::WaitingForWorkers => {

@@ -9,7 +9,7 @@ use crate::fit::{Free, Resources};
 use crate::id::{ContainerUuid, InstanceId};
 use crate::instance::InstanceType;
 use crate::pool::{PoolSnapshot, WorkerSnapshot};
-use crate::queue::{Entry, Fit};
+use crate::queue::Fit;
 use crate::worker::State;
 
 /// A worker that takes containers: what is asked for most, so that its view need not be read again.
@@ -81,18 +81,19 @@ impl<'a> Places<'a> {
     }
 
     /// The best place for a container; the worker of its last failed attempt is better than none.
-    pub(super) fn best(&self, entry: &Entry) -> Option<PlaceId> {
-        let uuid = entry.record.uuid;
+    pub(super) fn best(
+        &self,
+        uuid: ContainerUuid,
+        needs: &Resources,
+        types: &[Arc<InstanceType>],
+    ) -> Option<PlaceId> {
         let stale = self.stale.get(&uuid).into_iter().flatten();
         let mut avoided: Vec<_> = stale.copied().collect();
         let unusable = avoided.len();
         let failed_on = self.pool.last_failed.get(&uuid);
         avoided.extend(failed_on.and_then(|id| self.place_of_worker(id)));
-        let best = self.bins.best(&entry.needs, entry.types(), &avoided);
-        match best {
-            None if avoided.len() > unusable => {
-                self.bins.best(&entry.needs, entry.types(), &avoided[..unusable])
-            }
+        match self.bins.best(needs, types, &avoided) {
+            None if avoided.len() > unusable => self.bins.best(needs, types, &avoided[..unusable]),
             best => best,
         }
     }

@@ -59,7 +59,7 @@ impl<'a> ProcessTable<'a> {
     /// `uuids`: those of the entries.
     pub(super) fn new(queue: &'a QueueSnapshot, uuids: &[ContainerUuid], pool: &'a PoolSnapshot) -> Self {
         let (mut found, begins) = all_found(pool);
-        found.sort_unstable_by(|a, b| a.uuid.cmp(&b.uuid));
+        found.sort_unstable_by_key(|it| it.uuid);
         let mut table = Self {
             of_entries: vec![Processes::default(); queue.entries.len()],
             orphans: BTreeMap::new(),

@@ -13,7 +13,7 @@ impl<'a> Assignment<'_, 'a> {
     /// Whether all its types are at quota, and somebody before it waits for that.
     pub(super) fn is_behind_quota(&self, item: Item<'a>) -> bool {
         let over_quota = &self.over_quota_types;
-        !over_quota.is_empty() && item.types().iter().all(|it| over_quota.contains(&it.name))
+        !over_quota.is_empty() && item.types.iter().all(|it| over_quota.contains(&it.name))
     }
 
     /// If all types are at quota the round's placement ends here; if only a market is, who wants only that
@@ -27,7 +27,7 @@ impl<'a> Assignment<'_, 'a> {
             return Verdict::Stop(reason);
         }
         // Another of its types may merely have no capacity now: who wants that is not over quota.
-        let at_quota = item.types().iter().filter(|it| matches!(self.budget.gate(it), Gate::AtQuota(_)));
+        let at_quota = item.types.iter().filter(|it| matches!(self.budget.gate(it), Gate::AtQuota(_)));
         let at_quota: Vec<_> = at_quota.map(|it| it.name.clone()).collect();
         self.over_quota_types.extend(at_quota);
         Verdict::GoOn

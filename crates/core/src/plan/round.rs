@@ -1,29 +1,32 @@
 //! One round in progress: what it is made from, and what it has come to so far.
 
-use std::ops::Deref;
+use std::sync::Arc;
 
 use super::processes::ProcessTable;
 use super::{Action, Limits, Plan, WaitReason, Waiting};
+use crate::container::ContainerState;
+use crate::fit::Resources;
 use crate::id::ContainerUuid;
+use crate::instance::InstanceType;
 use crate::policy::Policy;
 use crate::pool::PoolSnapshot;
 use crate::queue::{Entry, QueueSnapshot};
 
-/// A container of the round: its entry, and where that stands in the snapshot.
+/// A container of the round. The line is walked in another order than that in which entries lie in
+/// memory: what is asked of each is copied here, while they are read one after another.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Item<'a> {
     pub(super) entry: &'a Entry,
+    /// Where its entry stands in the snapshot.
     pub(super) position: usize,
+    pub(super) state: ContainerState,
+    pub(super) supervisor: bool,
+    /// Nothing is being changed about it.
+    pub(super) is_settled: bool,
     /// Whether it can be placed at all; if not, [`Round::not_in_line`] says why.
     pub(super) in_line: bool,
-}
-
-impl<'a> Deref for Item<'a> {
-    type Target = Entry;
-
-    fn deref(&self) -> &Entry {
-        self.entry
-    }
+    pub(super) needs: Resources,
+    pub(super) types: &'a [Arc<InstanceType>],
 }
 
 /// One round in progress.
@@ -35,8 +38,8 @@ pub(super) struct Round<'a> {
     pub(super) processes: ProcessTable<'a>,
     pub(super) has_unknown_workers: bool,
     pub(super) plan: Plan,
-    /// By position of the entry: entries are large, and are not all read again for this.
-    pub(super) uuids: Vec<ContainerUuid>,
+    /// By position of the entry.
+    uuids: Vec<ContainerUuid>,
     /// By position of the entry.
     waiting: Vec<Option<Waiting>>,
 }
@@ -62,8 +65,22 @@ impl<'a> Round<'a> {
         }
     }
 
-    pub(super) fn item(&self, position: usize, in_line: bool) -> Item<'a> {
-        Item { entry: &self.queue.entries[position], position, in_line }
+    pub(super) fn item(&self, position: usize) -> Item<'a> {
+        let entry = &*self.queue.entries[position];
+        Item {
+            entry,
+            position,
+            state: entry.record.state,
+            supervisor: entry.record.scheduling.supervisor,
+            is_settled: entry.operation.is_none(),
+            in_line: self.not_in_line(position, entry).is_none(),
+            needs: entry.needs,
+            types: entry.types(),
+        }
+    }
+
+    pub(super) fn uuid(&self, item: Item<'a>) -> ContainerUuid {
+        self.uuids[item.position]
     }
 
     pub(super) fn has_process(&self, position: usize) -> bool {

@@ -219,7 +219,7 @@ impl Scene {
 const QUOTA: Gate = Gate::AtQuota(QuotaReason::Account);
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn what_is_in_flight_is_not_sent_again(scene in scene()) {
@@ -238,7 +238,7 @@ proptest! {
 
     /// The planner's memory changes nothing but the cost.
     #[test]
-    fn a_planner_plans_what_a_single_round_plans(scene in scene(), story in vec(news(), 1..12)) {
+    fn a_planner_plans_what_a_single_round_plans(scene in scene(), story in vec(news(), 1..8)) {
         let mut scene = scene;
         let mut planner = Planner::new(Arc::clone(&scene.policy));
         for news in story {
