@@ -1,0 +1,123 @@
+//! The places of a round: free capacity on workers, on creates in flight, and on creates being planned.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Round;
+use super::bins::{Bins, Place, PlaceId};
+use crate::fit::{Free, Resources};
+use crate::id::{ContainerUuid, InstanceId};
+use crate::instance::InstanceType;
+use crate::pool::{PoolSnapshot, WorkerSnapshot};
+use crate::queue::Fit;
+use crate::worker::State;
+
+/// A worker that takes containers: what is asked for most, so that its view need not be read again.
+#[derive(Clone, Copy)]
+pub(super) struct Host<'a> {
+    pub(super) id: &'a InstanceId,
+    pub(super) state: State,
+}
+
+/// Free capacity, and who it belongs to.
+pub(super) struct Places<'a> {
+    pool: &'a PoolSnapshot,
+    bins: Bins,
+    /// The workers among the places, in the order of ids: so are the numbers of places, whatever the order
+    /// of the snapshot.
+    workers: Vec<Host<'a>>,
+    /// Places where a container's dead process still holds its lock.
+    stale: BTreeMap<ContainerUuid, BTreeSet<PlaceId>>,
+}
+
+impl<'a> Places<'a> {
+    /// O(workers × log + processes).
+    pub(super) fn new(round: &Round<'a>) -> Self {
+        let pool = round.pool;
+        let mut places = Self {
+            pool,
+            bins: Bins::new(round.policy.max_containers_per_instance as usize),
+            workers: Vec::with_capacity(pool.workers.len()),
+            stale: BTreeMap::new(),
+        };
+        let mut by_id: Vec<_> = pool.workers.iter().enumerate().collect();
+        by_id.sort_by(|(_, a), (_, b)| a.view.id.cmp(&b.view.id));
+        for (position, worker) in by_id {
+            let Some(place) = place_of(worker, round, position) else { continue };
+            let id = places.bins.add(place);
+            places.workers.push(Host { id: &worker.view.id, state: worker.view.state });
+            for uuid in &worker.view.stale {
+                places.stale.entry(*uuid).or_default().insert(id);
+            }
+        }
+        for (_, create) in &pool.pending {
+            places.add_new(&create.instance_type);
+        }
+        places
+    }
+
+    /// Adds an instance that is being created, or will be.
+    pub(super) fn add_new(&mut self, it: &Arc<InstanceType>) -> PlaceId {
+        let free = Free::all_of(it);
+        self.bins.add(Place { instance_type: Arc::clone(it), ready: false, containers: 0, free, used: false })
+    }
+
+    pub(super) fn place(&self, id: PlaceId) -> &Place {
+        self.bins.place(id)
+    }
+
+    pub(super) fn take(&mut self, id: PlaceId, need: &Resources) {
+        self.bins.take(id, need);
+    }
+
+    /// The worker there, if it is not one to be.
+    pub(super) fn worker(&self, id: PlaceId) -> Option<Host<'a>> {
+        self.workers.get(id as usize).copied()
+    }
+
+    /// All places that are workers.
+    pub(super) fn workers(&self) -> impl Iterator<Item = (&Place, Host<'a>)> + '_ {
+        (0..).zip(&self.workers).map(|(id, worker)| (self.bins.place(id), *worker))
+    }
+
+    /// The best place for a container; the worker of its last failed attempt is better than none.
+    pub(super) fn best(
+        &self,
+        uuid: ContainerUuid,
+        needs: &Resources,
+        types: &[Arc<InstanceType>],
+    ) -> Option<PlaceId> {
+        let stale = self.stale.get(&uuid).into_iter().flatten();
+        let mut avoided: Vec<_> = stale.copied().collect();
+        let unusable = avoided.len();
+        let failed_on = self.pool.last_failed.get(&uuid);
+        avoided.extend(failed_on.and_then(|id| self.place_of_worker(id)));
+        match self.bins.best(needs, types, &avoided) {
+            None if avoided.len() > unusable => self.bins.best(needs, types, &avoided[..unusable]),
+            best => best,
+        }
+    }
+
+    fn place_of_worker(&self, id: &InstanceId) -> Option<PlaceId> {
+        let found = self.workers.binary_search_by(|worker| worker.id.cmp(id));
+        found.ok().and_then(|place| PlaceId::try_from(place).ok())
+    }
+}
+
+/// What is free on a worker; `None` if nothing may be placed on it.
+fn place_of(worker: &WorkerSnapshot, round: &Round<'_>, position: usize) -> Option<Place> {
+    // What cannot be deployed cannot be started either.
+    if !worker.is_placeable() || !round.pool.runner_readable {
+        return None;
+    }
+    let instance_type = worker.view.instance_type.clone()?;
+    let mut free = Free::all_of(&instance_type);
+    let running = round.processes.on_worker(position);
+    for entry in running {
+        // An instance that runs a container whose needs are unknown to us counts as full.
+        let entry = entry.filter(|entry| entry.fit != Fit::Unsized)?;
+        free.take(&entry.needs);
+    }
+    let ready = worker.view.state.is_ready();
+    Some(Place { instance_type, ready, containers: running.len(), free, used: false })
+}
