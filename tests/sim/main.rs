@@ -8,6 +8,7 @@ mod chaos;
 mod controller;
 mod happy;
 mod judge;
+mod lessons;
 mod limits;
 mod network;
 mod operator;

@@ -4,7 +4,9 @@ mod creating;
 mod holding;
 mod listing;
 mod processes;
+mod scopes;
 mod silence;
+mod unknown;
 
 use std::sync::Arc;
 
