@@ -89,7 +89,8 @@ fn is_valid(credentials: &Credentials, at: SystemTime) -> bool {
 }
 
 async fn fetch(provider: &SharedCredentialsProvider) -> Result<Credentials, Failure> {
-    let failed = |code, text| Failure::ours(Meaning::Unauthorized, code, format!("no AWS credentials: {text}"));
+    let failed =
+        |code, text| Failure::ours(Meaning::Unauthorized, code, format!("no AWS credentials: {text}"));
     match tokio::time::timeout(DEADLINE, provider.provide_credentials()).await {
         Ok(Ok(credentials)) => Ok(credentials),
         Ok(Err(error)) => Err(failed("no_credentials", causes(&error))),

@@ -54,7 +54,9 @@ pub enum OpenError {
     #[error("no region: set DriverParameters.Region or AWS_REGION (nothing else told one within {0:?})")]
     NoRegion(Duration),
     /// The default chain has no place to look at.
-    #[error("no AWS credentials: set DriverParameters.AccessKeyID and SecretAccessKey, or give this host a role")]
+    #[error(
+        "no AWS credentials: set DriverParameters.AccessKeyID and SecretAccessKey, or give this host a role"
+    )]
     NoCredentials,
     /// A region or an endpoint that cannot be called.
     #[error(transparent)]
@@ -124,9 +126,8 @@ impl Ec2Cloud {
     }
 
     async fn listed(&self, filter: &Tags) -> Result<Vec<Instance>, Failure> {
-        let listed: Vec<Listed> = self
-            .pages(|page| request::describe_instances(filter, page), instances::page)
-            .await?;
+        let listed: Vec<Listed> =
+            self.pages(|page| request::describe_instances(filter, page), instances::page).await?;
         self.metrics.listed(&listed);
         self.spot.saw(&listed);
         if let Some(question) = self.spot.due((self.now)()) {

@@ -92,9 +92,9 @@ const TABLE: &[Row] = &[
 /// What an error answer means. A code that nobody knows is a refusal, unless the server says that it broke.
 pub(crate) fn meaning(code: &str, message: &str, status: u16) -> Meaning {
     let message = message.to_ascii_lowercase();
-    let row = TABLE.iter().find(|(known, wanted, _)| {
-        *known == code && wanted.is_none_or(|wanted| message.contains(wanted))
-    });
+    let row = TABLE
+        .iter()
+        .find(|(known, wanted, _)| *known == code && wanted.is_none_or(|wanted| message.contains(wanted)));
     match row {
         Some((_, _, meaning)) => meaning.clone(),
         None => by_status(status),
@@ -153,15 +153,47 @@ mod tests {
     fn expected() -> Vec<(&'static str, &'static str, Meaning)> {
         let all = || Quota(QuotaScope::All);
         let mut rows = vec![
-            ("InstanceLimitExceeded", "You have requested more instances (5) than your current instance limit of 4 allows", all()),
-            ("InsufficientAddressCapacity", "Not enough available addresses to satisfy your minimum request", all()),
-            ("InsufficientFreeAddressesInSubnet", "There are not enough free addresses in subnet 'subnet-1'", all()),
-            ("InsufficientVolumeCapacity", "There is not enough capacity to fulfill your EBS volume provision request", all()),
-            ("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded", Quota(QuotaScope::Market(Market::Spot))),
-            ("InsufficientInstanceCapacity", "We currently do not have sufficient m5.large capacity in the Availability Zone you requested (us-east-1a).", Capacity(CapacityScope::Offering)),
-            ("Unsupported", "Your requested instance type (p5.48xlarge) is not supported in your requested Availability Zone (us-east-1e).", Capacity(CapacityScope::Offering)),
+            (
+                "InstanceLimitExceeded",
+                "You have requested more instances (5) than your current instance limit of 4 allows",
+                all(),
+            ),
+            (
+                "InsufficientAddressCapacity",
+                "Not enough available addresses to satisfy your minimum request",
+                all(),
+            ),
+            (
+                "InsufficientFreeAddressesInSubnet",
+                "There are not enough free addresses in subnet 'subnet-1'",
+                all(),
+            ),
+            (
+                "InsufficientVolumeCapacity",
+                "There is not enough capacity to fulfill your EBS volume provision request",
+                all(),
+            ),
+            (
+                "MaxSpotInstanceCountExceeded",
+                "Max spot instance count exceeded",
+                Quota(QuotaScope::Market(Market::Spot)),
+            ),
+            (
+                "InsufficientInstanceCapacity",
+                "We currently do not have sufficient m5.large capacity in the Availability Zone you requested (us-east-1a).",
+                Capacity(CapacityScope::Offering),
+            ),
+            (
+                "Unsupported",
+                "Your requested instance type (p5.48xlarge) is not supported in your requested Availability Zone (us-east-1e).",
+                Capacity(CapacityScope::Offering),
+            ),
             ("Unsupported", "The requested configuration is currently not supported.", Other),
-            ("VcpuLimitExceeded", "You have requested more vCPU capacity than your current vCPU limit of 32 allows for the instance bucket", Capacity(CapacityScope::QuotaGroup)),
+            (
+                "VcpuLimitExceeded",
+                "You have requested more vCPU capacity than your current vCPU limit of 32 allows for the instance bucket",
+                Capacity(CapacityScope::QuotaGroup),
+            ),
             ("InvalidInstanceID.NotFound", "The instance ID 'i-1' does not exist", NotFound),
             ("InvalidInstanceID.Malformed", "Invalid id: \"x\"", Other),
             ("InvalidAMIID.NotFound", "The image id '[ami-1]' does not exist", Other),
@@ -204,7 +236,9 @@ mod tests {
     #[test]
     fn a_code_is_in_the_table_once_unless_its_message_tells_more() {
         for (index, (code, wanted, _)) in TABLE.iter().enumerate() {
-            let again = TABLE[index + 1..].iter().any(|(other, other_wanted, _)| other == code && other_wanted == wanted);
+            let again = TABLE[index + 1..]
+                .iter()
+                .any(|(other, other_wanted, _)| other == code && other_wanted == wanted);
             assert!(!again, "{code} twice");
         }
     }

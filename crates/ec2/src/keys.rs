@@ -72,7 +72,8 @@ pub(crate) fn fingerprints(public_key: &str) -> Result<[String; 2], Failure> {
         .map_err(|error| refuse(format!("cannot read the public key: {error}")))?;
     match key.key_data() {
         KeyData::Rsa(rsa) => {
-            let der = public_key_info(rsa).ok_or_else(|| refuse("cannot encode the public key".to_owned()))?;
+            let der =
+                public_key_info(rsa).ok_or_else(|| refuse("cannot encode the public key".to_owned()))?;
             Ok([colon_hex(&Md5::digest(&der)), colon_hex(&Sha1::digest(&der))])
         }
         KeyData::Ed25519(_) => {
@@ -101,4 +102,27 @@ fn public_key_info(key: &RsaPublicKey) -> Option<Vec<u8>> {
 
 fn colon_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ed25519_key_has_one_fingerprint_with_and_without_padding() {
+        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUsyyuCL52eZXqpTmT1qk1Tnzr2bmbQbDgLxpWAE comment";
+        let [bare, padded] = fingerprints(key).unwrap();
+        assert_eq!(padded, format!("{bare}="));
+        // As `ssh-keygen -l` says.
+        assert_eq!(bare, "OKoO1qgHapU3UZNsXnrJ5C1OeOFkUtt2lGvb1wbuM3E");
+    }
+
+    #[test]
+    fn other_keys_are_refused_with_what_would_do() {
+        let ecdsa = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBM14sWAvuD2/5c8wBplRore4/mBat93Dx5efxUZeEHC5HGX6sxkMIPbj1WTOPSX3uu5OKEC2FMadrFfJ9kQOi8Y=";
+        for key in [ecdsa, "ssh-rsa AAAA", "", "nonsense"] {
+            let failure = fingerprints(key).unwrap_err();
+            assert_eq!(failure.code, "unusable_key", "{}", failure.message);
+        }
+    }
 }

@@ -23,7 +23,8 @@ impl Metrics {
     /// If they are registered already.
     pub fn new(registry: &Registry, subnets: &[String]) -> Result<Self, prometheus::Error> {
         let instances = Opts::new(format!("{PREFIX}_instances"), "Number of instances running, by subnet.");
-        let starts = Opts::new(format!("{PREFIX}_instance_starts_total"), "Attempts to start an instance, by subnet.");
+        let starts =
+            Opts::new(format!("{PREFIX}_instance_starts_total"), "Attempts to start an instance, by subnet.");
         let metrics = Self {
             instances: IntGaugeVec::new(instances, &["subnet_id"])?,
             starts: IntCounterVec::new(starts, &["subnet_id", "success"])?,

@@ -86,7 +86,11 @@ impl Sender {
         self.call(request, |body| answer::check(request.action, body)).await
     }
 
-    async fn exchange(&self, headers: Vec<(String, String)>, body: String) -> Result<(u16, Vec<u8>), Failure> {
+    async fn exchange(
+        &self,
+        headers: Vec<(String, String)>,
+        body: String,
+    ) -> Result<(u16, Vec<u8>), Failure> {
         let mut call = self.http.post(self.endpoint.url.as_str()).content_type(sign::CONTENT_TYPE);
         for header in headers {
             call = call.insert_header(header);

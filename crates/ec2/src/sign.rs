@@ -27,7 +27,8 @@ pub(crate) fn headers(
     credentials: &Credentials,
     now: SystemTime,
 ) -> Result<Vec<(String, String)>, Failure> {
-    let failed = |text: String| Failure::ours(Meaning::Other, "unsigned", format!("cannot sign the call: {text}"));
+    let failed =
+        |text: String| Failure::ours(Meaning::Other, "unsigned", format!("cannot sign the call: {text}"));
     let identity: Identity = credentials.clone().into();
     let params = SigningParams::builder()
         .identity(&identity)

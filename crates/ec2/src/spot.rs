@@ -69,7 +69,8 @@ impl SpotPrices {
             return None;
         }
         let state = self.state.borrow();
-        let in_use: BTreeSet<&String> = state.zones.values().map(|(provider_type, _)| provider_type).collect();
+        let in_use: BTreeSet<&String> =
+            state.zones.values().map(|(provider_type, _)| provider_type).collect();
         let is_due = |it: &&String| state.next.get(*it).is_none_or(|next| *next <= now);
         let types: Vec<_> = in_use.into_iter().filter(is_due).cloned().collect();
         (!types.is_empty()).then(|| Question { types, since: before(now, self.interval.saturating_mul(3)) })
@@ -92,7 +93,12 @@ impl SpotPrices {
     }
 
     /// What a spot VM has cost, its attached volume included, newest first; empty if unknown.
-    pub fn history(&self, instance: &Instance, instance_type: &InstanceType, ebs_price: f64) -> Vec<PricePoint> {
+    pub fn history(
+        &self,
+        instance: &Instance,
+        instance_type: &InstanceType,
+        ebs_price: f64,
+    ) -> Vec<PricePoint> {
         let state = self.state.borrow();
         let known = state.zones.get(&instance.id).and_then(|key| state.prices.get(key));
         let volume = ebs_price * scratch_gib(instance_type) as f64 / HOURS_A_MONTH;
@@ -105,7 +111,10 @@ impl SpotPrices {
 }
 
 fn before(now: Timestamp, by: Duration) -> Timestamp {
-    jiff::SignedDuration::try_from(by).ok().and_then(|by| now.checked_sub(by).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+    jiff::SignedDuration::try_from(by)
+        .ok()
+        .and_then(|by| now.checked_sub(by).ok())
+        .unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// Newest first, without repeats; of the same price time and again the oldest word stays.
@@ -117,4 +126,4 @@ fn tidy(points: &mut Vec<PricePoint>) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -27,7 +27,11 @@ impl Subnets {
     /// Tries one after the other until one succeeds, or fails of something that another subnet would not cure.
     /// The failure is the last that speaks of capacity, else the last; but one that may have made a VM is
     /// always told.
-    pub async fn try_each<'a, T, F>(&'a self, attempt: impl Fn(Option<&'a str>) -> F, log: &Logger) -> Result<T, Failure>
+    pub async fn try_each<'a, T, F>(
+        &'a self,
+        attempt: impl Fn(Option<&'a str>) -> F,
+        log: &Logger,
+    ) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
@@ -60,7 +64,9 @@ fn more_telling(before: Option<Failure>, now: Failure) -> Failure {
     let speaks_of_capacity = |it: &Failure| matches!(it.meaning, Meaning::Capacity(_));
     match before {
         Some(before)
-            if speaks_of_capacity(&before) && !speaks_of_capacity(&now) && now.meaning != Meaning::Unknown =>
+            if speaks_of_capacity(&before)
+                && !speaks_of_capacity(&now)
+                && now.meaning != Meaning::Unknown =>
         {
             before
         }
@@ -88,7 +94,11 @@ mod tests {
     use crate::errors;
 
     fn failure(code: &str, message: &str) -> Failure {
-        Failure { meaning: errors::meaning(code, message, 400), code: code.to_owned(), message: message.to_owned() }
+        Failure {
+            meaning: errors::meaning(code, message, 400),
+            code: code.to_owned(),
+            message: message.to_owned(),
+        }
     }
 
     #[test]
@@ -98,7 +108,11 @@ mod tests {
             ("InsufficientFreeAddressesInSubnet", "", true),
             ("InsufficientInstanceCapacity", "", true),
             ("InsufficientVolumeCapacity", "", true),
-            ("Unsupported", "Your requested instance type (x) is not supported in your requested Availability Zone", true),
+            (
+                "Unsupported",
+                "Your requested instance type (x) is not supported in your requested Availability Zone",
+                true,
+            ),
             ("InvalidParameterValue", "Not enough free addresses in subnet subnet-1", true),
             ("InvalidParameterValue", "The Subnet must be in the VPC", true),
             ("InvalidParameterCombination", "no IPv6 addresses are available", true),
@@ -120,17 +134,20 @@ mod tests {
     async fn tried(subnets: &Subnets, codes: &[(&'static str, &'static str)]) -> (Vec<String>, String) {
         let seen = RefCell::new(Vec::new());
         let log = Logger::root(slog::Discard, slog::o!());
-        let outcome = subnets
-            .try_each(
-                |subnet| {
-                    let subnet = subnet.unwrap_or("default").to_owned();
-                    seen.borrow_mut().push(subnet.clone());
-                    let code = codes.iter().find(|(it, _)| *it == subnet).map(|(_, code)| *code);
-                    async move { code.map_or(Ok(subnet), |code| Err(failure(code, "requested instance type"))) }
-                },
-                &log,
-            )
-            .await;
+        let outcome =
+            subnets
+                .try_each(
+                    |subnet| {
+                        let subnet = subnet.unwrap_or("default").to_owned();
+                        seen.borrow_mut().push(subnet.clone());
+                        let code = codes.iter().find(|(it, _)| *it == subnet).map(|(_, code)| *code);
+                        async move {
+                            code.map_or(Ok(subnet), |code| Err(failure(code, "requested instance type")))
+                        }
+                    },
+                    &log,
+                )
+                .await;
         (seen.into_inner(), outcome.unwrap_or_else(|failure| failure.code))
     }
 
@@ -151,9 +168,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_word_on_capacity_is_reported() {
-        let codes = [("a", "InsufficientInstanceCapacity"), ("b", "Unsupported"), ("c", "InvalidSubnetID.NotFound")];
+        let codes =
+            [("a", "InsufficientInstanceCapacity"), ("b", "Unsupported"), ("c", "InvalidSubnetID.NotFound")];
         assert_eq!(tried(&three(), &codes).await.1, "Unsupported");
-        let codes = [("a", "InvalidSubnetID.NotFound"), ("b", "InvalidSubnet"), ("c", "InsufficientVolumeCapacity")];
+        let codes =
+            [("a", "InvalidSubnetID.NotFound"), ("b", "InvalidSubnet"), ("c", "InsufficientVolumeCapacity")];
         assert_eq!(tried(&three(), &codes).await.1, "InsufficientVolumeCapacity");
     }
 

@@ -50,7 +50,9 @@ pub(crate) fn read(body: &str) -> Option<Refusal> {
 
 /// A code is a word: it becomes a label of a metric.
 fn word(code: &str) -> Option<String> {
-    let is_word = !code.is_empty() && code.len() <= 80 && code.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:".contains(c));
+    let is_word = !code.is_empty()
+        && code.len() <= 80
+        && code.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:".contains(c));
     is_word.then(|| code.to_owned())
 }
 

@@ -153,8 +153,11 @@ mod tests {
 
     #[test]
     fn scratch_space_is_rounded_up_to_gib() {
-        for (bytes, gib) in [(0, 0), (1, 1), (GIB, 1), (GIB + 1, 2), (500_000_000_000, 466), (u64::MAX, 1 << 34)] {
-            let it = InstanceType { added_scratch: bytes, ..InstanceType::clone(&samples::instance_type("a", 1)) };
+        for (bytes, gib) in
+            [(0, 0), (1, 1), (GIB, 1), (GIB + 1, 2), (500_000_000_000, 466), (u64::MAX, 1 << 34)]
+        {
+            let it =
+                InstanceType { added_scratch: bytes, ..InstanceType::clone(&samples::instance_type("a", 1)) };
             assert_eq!(scratch_gib(&it), gib, "{bytes}");
         }
     }
