@@ -190,7 +190,8 @@ impl CloudDriver for Ec2Cloud {
 
     async fn destroy(&self, id: &InstanceId) -> Result<(), CloudError> {
         let ended = match self.sender.done(&request::terminate_instances(id)).await {
-            Err(failure) if failure.meaning == Meaning::NotFound => Ok(()),
+            // The instance, or a part of it that went before it: the call names nothing else.
+            Err(failure) if failure.code.ends_with(".NotFound") => Ok(()),
             ended => ended,
         };
         self.backoff.judge(Operation::Destroy, ended, (self.now)())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use awc::error::{PayloadError, SendRequestError};
+use awc::error::{ConnectError, PayloadError, SendRequestError};
 use awc::http::header;
 use awc::{Client, Connector};
 use dispatch_core::secret::Secret;
@@ -115,6 +115,10 @@ impl Sender {
         let text = format!("{error} ({})", self.endpoint.url.host_str().unwrap_or_default());
         match error {
             SendRequestError::Timeout => self.too_late(),
+            // By that name awc tells of a server that hangs up instead of answering.
+            SendRequestError::Connect(ConnectError::Disconnected | ConnectError::H2(_)) => {
+                Failure::ours(Meaning::Unknown, "connection", text)
+            }
             SendRequestError::Connect(_) | SendRequestError::Url(_) => {
                 Failure::ours(Meaning::Other, "connection", text)
             }

@@ -1,4 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 use dispatch_core::id::ProviderType;
 use dispatch_core::instance::Tags;

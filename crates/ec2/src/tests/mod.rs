@@ -1,5 +1,4 @@
 //! The driver as a whole: its calls as data, against moto, and against recorded troubles.
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod faults;
 mod model;

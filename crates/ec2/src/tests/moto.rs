@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dispatch_core::id::{InstanceId, InstanceSetId, ProviderType};
 use dispatch_core::instance::{Instance, InstanceType, TagKeys, Tags};
-use dispatch_core::ports::{CloudDriver as _, CreateOrder};
+use dispatch_core::ports::{CloudDriver as _, CloudErrorKind, CreateOrder};
 use dispatch_sim::conformance::{Setup, check_driver};
 use dispatch_sim::moto::Moto;
 use dispatch_sim::samples;
@@ -159,10 +159,12 @@ async fn a_public_key_is_imported_once_and_then_found() {
     let (second, _) = driver(&stub.endpoint, params(moto())).await;
     second.create(&keyed()).await.unwrap();
     assert_eq!(stub.actions(), ["DescribeKeyPairs", "RunInstances"]);
-    // Somebody deletes it: one order fails, the next imports it again.
+    // Somebody deletes it: one order fails (moto does not mind, EC2 does), the next imports it again.
     moto().call("delete_key_pair", &json!({"KeyName": name})).unwrap();
+    let text = format!("The key pair '{name}' does not exist");
+    stub.next("RunInstances", Reply::refusal(400, "InvalidKeyPair.NotFound", &text));
     let error = second.create(&keyed()).await.unwrap_err();
-    assert_eq!(error.code, "InvalidKeyPair.NotFound");
+    assert_eq!((error.kind, error.code.as_str()), (CloudErrorKind::Other, "InvalidKeyPair.NotFound"));
     stub.calls();
     second.create(&keyed()).await.unwrap();
     assert_eq!(stub.actions(), ["DescribeKeyPairs", "ImportKeyPair", "RunInstances"]);
