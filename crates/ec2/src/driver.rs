@@ -35,8 +35,6 @@ const PRICES_WITHIN: Duration = Duration::from_secs(60);
 pub struct Options<'a> {
     /// The site's wishes.
     pub params: Params,
-    /// `AWS_ENDPOINT_URL_EC2`, else `AWS_ENDPOINT_URL`; `None` = the region's own.
-    pub endpoint: Option<String>,
     /// Deadline of each call.
     pub call_timeout: Duration,
     /// The dispatcher's clock.
@@ -88,9 +86,9 @@ impl Ec2Cloud {
     /// # Errors
     /// If there is no region, no source of credentials, or no way to call.
     pub async fn open(options: Options<'_>) -> Result<Self, OpenError> {
-        let Options { params, endpoint, call_timeout, now, registry, log } = options;
+        let Options { params, call_timeout, now, registry, log } = options;
         let (credentials, region) = credentials::find(&params).await?;
-        let endpoint = Endpoint::new(&region, endpoint.as_deref())?;
+        let endpoint = Endpoint::new(&region, params.endpoint.as_deref())?;
         Ok(Self {
             sender: Sender::new(endpoint, credentials, call_timeout)?,
             keys: Keys::default(),

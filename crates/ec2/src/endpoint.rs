@@ -18,7 +18,7 @@ pub enum EndpointError {
     #[error("`{0}` is not the name of a region")]
     BadRegion(String),
     /// From the environment.
-    #[error("`{0}` is not an http or https URL of an EC2 endpoint")]
+    #[error("`{0}` is not the http or https URL of an EC2 endpoint (AWS_ENDPOINT_URL_EC2, AWS_ENDPOINT_URL)")]
     BadUrl(String),
 }
 

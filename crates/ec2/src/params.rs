@@ -31,6 +31,8 @@ pub struct Params {
     pub spot_price_update_interval: Duration,
     /// Quota group by prefix of the provider type.
     pub instance_type_quota_groups: BTreeMap<String, String>,
+    /// Where to call instead of the region's endpoint. Not in the file: the environment's word.
+    pub endpoint: Option<String>,
 }
 
 impl Params {
@@ -66,6 +68,7 @@ impl Default for Params {
             iam_instance_profile: String::new(),
             spot_price_update_interval: Duration::from_secs(24 * 3600),
             instance_type_quota_groups: groups.map(|(it, group)| (it.to_owned(), group.to_owned())).collect(),
+            endpoint: None,
         }
     }
 }

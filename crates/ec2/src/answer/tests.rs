@@ -1,4 +1,3 @@
-
 use dispatch_core::instance::Tags;
 use proptest::prelude::*;
 

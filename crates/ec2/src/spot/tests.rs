@@ -1,4 +1,3 @@
-
 use dispatch_core::id::ProviderType;
 use dispatch_core::instance::Tags;
 use dispatch_sim::samples;

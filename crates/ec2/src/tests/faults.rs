@@ -154,8 +154,7 @@ async fn a_gateways_page_is_told_by_its_status() {
 async fn with_deadline(endpoint: &str, deadline: Duration) -> Ec2Cloud {
     let registry = Registry::new();
     let options = Options {
-        params: params(),
-        endpoint: Some(endpoint.to_owned()),
+        params: Params { endpoint: Some(endpoint.to_owned()), ..params() },
         call_timeout: deadline,
         now,
         registry: &registry,

@@ -35,8 +35,7 @@ fn params() -> Params {
 async fn driver(endpoint: &str, params: Params) -> (Ec2Cloud, Registry) {
     let registry = Registry::new();
     let options = Options {
-        params,
-        endpoint: Some(endpoint.to_owned()),
+        params: Params { endpoint: Some(endpoint.to_owned()), ..params },
         call_timeout: Duration::from_secs(30),
         now,
         registry: &registry,
