@@ -20,7 +20,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// The parameters of a call.
+/// The parameters of a call, and its `Authorization` under that name.
 pub type Parameters = BTreeMap<String, String>;
 
 /// What a call is answered with.
@@ -153,7 +153,9 @@ async fn serve(listener: net::TcpListener, desk: Rc<Desk>) {
 
 async fn answer(mut connection: TcpStream, desk: &Desk) -> io::Result<()> {
     let (head, body) = read_call(&mut connection).await?;
-    let parameters: Parameters = form_urlencoded::parse(&body).into_owned().collect();
+    let mut parameters: Parameters = form_urlencoded::parse(&body).into_owned().collect();
+    let authorization = header(&head, "authorization").unwrap_or_default();
+    parameters.insert("Authorization".to_owned(), authorization.to_owned());
     let reply = desk.reply(parameters.get("Action").map_or("", String::as_str));
     let _ = desk.tell.send(parameters);
     match (reply, desk.behind) {

@@ -1,5 +1,6 @@
 //! The driver as a whole: its calls as data, against moto, and against recorded troubles.
 
+mod chain;
 mod faults;
 mod model;
 mod moto;
