@@ -42,12 +42,11 @@ const OUT_OF_REACH: [(&str, &[&str]); 1] = [(
 )];
 
 /// Crate of others → the crates of ours that may depend on it directly.
-const KEEPERS: [(&str, &[&str]); 5] = [
+const KEEPERS: [(&str, &[&str]); 4] = [
     ("openssh", &["dispatch-adapters"]),
     ("russh", &["dispatch-adapters", ROOT]),
     ("actix", &[ROOT, "dispatch-actors", SIM]),
     ("aws-config", &["dispatch-ec2"]),
-    ("aws-sigv4", &["dispatch-ec2"]),
 ];
 
 /// Compatible with AGPL-3.0; where a crate offers a choice, one of these is enough.

@@ -6,7 +6,8 @@
 //!                             ├─ a service behind it: its answer (moto)
 //!                             └─ else: 500
 //! ```
-//! Knows as much of HTTP as it needs: a POST with a length, whose form has an `Action`; one call a connection.
+//! Knows as much of HTTP as it needs: a POST with a length, whose form has an `Action` (else the action is method
+//! and path: `GET /x`); one call a connection.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -28,6 +29,8 @@ pub type Parameters = BTreeMap<String, String>;
 pub enum Reply {
     /// A whole answer: status and XML.
     Xml(u16, String),
+    /// These bytes and the end of the connection.
+    Raw(String),
     /// A whole answer of another kind: status, content type, body.
     Other(u16, &'static str, String),
     /// A good status, the announced length of the whole, half of it, and the end of the connection.
@@ -156,7 +159,11 @@ async fn answer(mut connection: TcpStream, desk: &Desk) -> io::Result<()> {
     let mut parameters: Parameters = form_urlencoded::parse(&body).into_owned().collect();
     let authorization = header(&head, "authorization").unwrap_or_default();
     parameters.insert("Authorization".to_owned(), authorization.to_owned());
-    let reply = desk.reply(parameters.get("Action").map_or("", String::as_str));
+    let reply = match parameters.get("Action") {
+        Some(action) => desk.reply(action),
+        // Method and path of another service's call.
+        None => desk.reply(head.split(" HTTP/").next().unwrap_or_default()),
+    };
     let _ = desk.tell.send(parameters);
     match (reply, desk.behind) {
         (Some(reply), _) => write_reply(&mut connection, reply).await,
@@ -225,6 +232,7 @@ async fn write_reply(connection: &mut TcpStream, reply: Reply) -> io::Result<()>
             format!("{}Content-Length: {}\r\n\r\n{}", head(200, XML), body.len(), half(&body))
         }
         Reply::Truncated(body) => format!("{}{CHUNKED}{}", head(200, XML), chunk(half(&body))),
+        Reply::Raw(text) => text,
         Reply::HangUp => return Ok(()),
         Reply::Silence => return std::future::pending().await,
         Reply::Endless => {

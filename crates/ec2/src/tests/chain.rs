@@ -41,6 +41,26 @@ fn signed_in(test: &str, environment: &[(&str, &str)]) -> String {
     calls[0]["Authorization"].clone()
 }
 
+/// An instance's metadata service that insists on tokens (moto's forgets how long they live).
+fn metadata_service() -> Stub {
+    let service = Stub::start(None).unwrap();
+    let text = |body: &str, header: &str| {
+        let head = format!("HTTP/1.1 200 OK\r\n{header}Connection: close\r\nContent-Length: {}", body.len());
+        Reply::Raw(format!("{head}\r\n\r\n{body}"))
+    };
+    let keys = r#"{"Code":"Success","LastUpdated":"2026-11-22T00:00:00Z","Type":"AWS-HMAC","AccessKeyId":"role-key",
+        "SecretAccessKey":"role-secret","Token":"role-token","Expiration":"2099-01-01T00:00:00Z"}"#;
+    // The chain has a client for the region and one for the keys, each with a token of its own.
+    for _ in 0..4 {
+        let ttl = "X-Aws-Ec2-Metadata-Token-Ttl-Seconds: 21600\r\n";
+        service.next("PUT /latest/api/token", text("the-token", ttl));
+        service.next("GET /latest/meta-data/placement/region", text("eu-north-1", ""));
+        service.next("GET /latest/meta-data/iam/security-credentials/", text("the-role", ""));
+        service.next("GET /latest/meta-data/iam/security-credentials/the-role", text(keys, ""));
+    }
+    service
+}
+
 fn moto() -> &'static str {
     &Moto::shared().unwrap_or_else(|error| panic!("{error}")).site.endpoint
 }
@@ -91,12 +111,13 @@ async fn the_instances_role_and_region_are_asked_of_its_metadata_service() {
     if is_second().await {
         return;
     }
+    let service = metadata_service();
     let signature = signed_in(
         "the_instances_role_and_region_are_asked_of_its_metadata_service",
-        &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", moto())],
+        &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &service.endpoint)],
     );
     assert!(
-        signature.contains("Credential=test-key/") && signature.contains("/us-east-1/ec2/"),
+        signature.contains("Credential=role-key/") && signature.contains("/eu-north-1/ec2/"),
         "{signature}"
     );
 }
