@@ -145,7 +145,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
         let can_be = item.state == ContainerState::Locked
             && !item.entry.attempts_nearly_used
             && !item.entry.is_hands_off()
-            && !self.round.may_run_on_unknown_worker(item.entry);
+            && !self.round.may_run_unseen(item.entry);
         if can_be && !self.round.has_process(item.position) {
             self.round.act(Action::Unlock(self.round.uuid(item), reason));
         }

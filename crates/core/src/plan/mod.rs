@@ -118,7 +118,7 @@ fn plan_in(
     limits: &Limits,
     policy: &Policy,
 ) -> Plan {
-    let mut round = Round::new(queue, pool, limits, policy);
+    let mut round = Round::new(queue, pool, limits, policy, phase != stale::Phase::Scheduling);
     let line = round.line();
     round.plan.order = line.iter().map(|item| round.uuid(*item)).collect();
     match phase {
@@ -127,7 +127,7 @@ fn plan_in(
             round.reconcile();
             round.all_wait(&line, &WaitReason::StartingUp);
         }
-        stale::Phase::Scheduling => {
+        stale::Phase::Surfacing | stale::Phase::Scheduling => {
             round.reconcile();
             round.assign(&line);
         }

@@ -17,6 +17,7 @@ use crate::worker::State;
 pub(super) struct Host<'a> {
     pub(super) id: &'a InstanceId,
     pub(super) state: State,
+    pub(super) ours: bool,
 }
 
 /// Free capacity, and who it belongs to.
@@ -45,7 +46,7 @@ impl<'a> Places<'a> {
         for (position, worker) in by_id {
             let Some(place) = place_of(worker, round, position) else { continue };
             let id = places.bins.add(place);
-            places.workers.push(Host { id: &worker.view.id, state: worker.view.state });
+            places.workers.push(Host { id: &worker.view.id, state: worker.view.state, ours: worker.view.ours });
             for uuid in &worker.view.stale {
                 places.stale.entry(*uuid).or_default().insert(id);
             }

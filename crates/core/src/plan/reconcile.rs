@@ -58,7 +58,7 @@ impl Round<'_> {
                 self.place_again(uuid, ended)
             }
             (S::Locked, Process::None) if entry.record.priority <= 0 => {
-                if !self.may_run_on_unknown_worker(entry) {
+                if !self.may_run_unseen(entry) {
                     self.act(Action::Unlock(uuid, UnlockReason::PriorityZero));
                 }
             }
@@ -95,7 +95,7 @@ impl Round<'_> {
 
     fn cancel_if_unsuitable(&mut self, entry: &Entry) {
         if let Fit::Nowhere(why) = &entry.fit
-            && !self.may_run_on_unknown_worker(entry)
+            && !self.may_run_unseen(entry)
         {
             let reason = CancelReason::NoSuitableType(why.to_string());
             self.act(Action::Cancel(entry.record.uuid, reason, entry.record.standing()));

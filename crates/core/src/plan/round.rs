@@ -21,7 +21,7 @@ pub(super) struct Item<'a> {
     pub(super) position: usize,
     pub(super) state: ContainerState,
     pub(super) supervisor: bool,
-    /// Nothing is being changed about it.
+    /// Nothing is being changed about it, and it has no process that is not listed yet.
     pub(super) is_settled: bool,
     /// Whether it can be placed at all; if not, [`Round::not_in_line`] says why.
     pub(super) in_line: bool,
@@ -37,6 +37,8 @@ pub(super) struct Round<'a> {
     pub(super) policy: &'a Policy,
     pub(super) processes: ProcessTable<'a>,
     pub(super) has_unknown_workers: bool,
+    /// Starts of an earlier dispatcher may not be listed yet.
+    pub(super) surfacing: bool,
     pub(super) plan: Plan,
     /// By position of the entry.
     uuids: Vec<ContainerUuid>,
@@ -50,12 +52,14 @@ impl<'a> Round<'a> {
         pool: &'a PoolSnapshot,
         limits: &'a Limits,
         policy: &'a Policy,
+        surfacing: bool,
     ) -> Self {
         let uuids: Vec<_> = queue.entries.iter().map(|entry| entry.record.uuid).collect();
         Self {
             processes: ProcessTable::new(queue, &uuids, pool),
             uuids,
             has_unknown_workers: pool.has_unknown_workers(),
+            surfacing,
             plan: Plan::default(),
             waiting: vec![None; queue.entries.len()],
             queue,
@@ -72,7 +76,7 @@ impl<'a> Round<'a> {
             position,
             state: entry.record.state,
             supervisor: entry.record.scheduling.supervisor,
-            is_settled: entry.operation.is_none(),
+            is_settled: entry.operation.is_none() && !self.may_run_unseen(entry),
             in_line: self.not_in_line(position, entry).is_none(),
             needs: entry.needs,
             types: entry.types(),
