@@ -284,7 +284,8 @@ mod tests {
         let stub = Stub::start(None).unwrap();
         stub.next("A", Reply::HangUp);
         post(&stub.endpoint, "Action=A").await.unwrap_err();
+        // awc takes a missing last chunk for the end: those who read XML must not.
         stub.next("A", Reply::Truncated("<a></a>".to_owned()));
-        post(&stub.endpoint, "Action=A").await.unwrap_err();
+        assert_ne!(post(&stub.endpoint, "Action=A").await, Ok((200, "<a></a>".to_owned())));
     }
 }
