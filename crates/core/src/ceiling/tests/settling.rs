@@ -33,13 +33,13 @@ fn it_settles_near_five() {
 }
 
 /// One too many of five is a sixth of all calls. An ended job counts until a poll shows it: where six are counted
-/// five or fewer run for some of the time, and six look harmless. The goal of one per cent is missed here: 1.35 %.
+/// five or fewer run for some of the time, and six look harmless: some seeds miss the goal of one per cent.
 #[test]
 fn near_five_jobs_of_a_minute_cost_more_503s() {
     let stories: Vec<Story> = (101..=120).map(|seed| limited(5, 60, seed)).collect();
     let (near, shed) = second_half(5, &stories);
     assert!((0.8..=1.2).contains(&near), "{near}");
-    assert!(shed < 0.015, "{shed}");
+    assert!(shed < 0.01, "{shed}");
 }
 
 #[test]
@@ -70,6 +70,18 @@ fn it_settles_however_often_the_queue_is_polled() {
         let stories = [101, 102, 103, 104].map(|seed| Story { poll, ..limited(50, 60, seed) });
         let (near, shed) = second_half(50, &stories);
         assert!((0.8..=1.2).contains(&near) && shed < most_shed, "{poll:?}: {near}, {shed}");
+    }
+}
+
+/// They start and end in waves: while one ends, all is quiet.
+#[test]
+fn jobs_that_come_in_waves_do_not_unsettle_it() {
+    for capacity in [25, 500] {
+        let stories = [101, 102, 103, 104].map(|seed| Story { spread: 0.0, ..limited(capacity, 60, seed) });
+        let (near, shed) = second_half(capacity, &stories);
+        assert!((0.8..=1.2).contains(&near) && shed < 0.01, "K = {capacity}: {near}, {shed}");
+        let settled = stories.map(|it| live(&it, Ceiling::new(it.start)).settles(capacity, 300));
+        assert!(settled.iter().all(|it| it.is_some_and(|second| second <= 1800)), "{settled:?}");
     }
 }
 
