@@ -63,12 +63,12 @@ fn a_minute_of_503s_costs_little_more_than_a_minute() {
     let mut all_shed = 0;
     for seed in 1..=10 {
         let (took, shed) = hundred_jobs(seed, true);
-        println!("seed {seed}: {took:?}, {shed} 503s");
         assert!(took < seconds(130), "seed {seed}: {took:?}");
         all_shed += shed;
     }
-    // The reference's rule, put here in place of ours, caused 454, and took 163 to 171 s.
-    assert!(all_shed <= 500, "{all_shed}");
+    // The reference's rule, put here in place of ours, took 163 to 171 s and caused 454; ours caused as many when
+    // this was written. A twentieth for chance: another order of calls draws other faults.
+    assert!(all_shed <= 476, "{all_shed}");
 }
 
 #[test]
@@ -113,7 +113,6 @@ fn a_controller_that_serves_twenty_five_is_asked_to_serve_about_as_many() {
         let until = after(now(), minutes(30));
         let mean = mean_running(world, until).await;
         let share = (overloaded(world) - shed_before) as f64 / (calls(world) - calls_before) as f64;
-        println!("mean {mean:.1}, {:.2} % shed", 100.0 * share);
         assert!((20.0..=30.0).contains(&mean), "{mean}");
         assert!(share < 0.01, "{share}");
     });

@@ -8,7 +8,7 @@ use super::rules::Reference;
 use super::table::burst;
 
 fn outcomes(story: impl Fn(u64) -> Story) -> Vec<Outcome> {
-    (101..=110).map(|seed| story(seed)).map(|story| live(&story, Ceiling::new(story.start))).collect()
+    (101..=110).map(story).map(|story| live(&story, Ceiling::new(story.start))).collect()
 }
 
 /// The reference was measured: 256 s, 54 s undisturbed. The goal is 130 s.

@@ -21,8 +21,14 @@ fn second_half(capacity: u32, stories: &[Story]) -> (f64, f64) {
     (near, mean(outcomes.iter().map(|it| it.shed_share(half(it)))))
 }
 
+/// The fewer run, the more it is left to chance.
+fn seeds(capacity: u32) -> std::ops::RangeInclusive<u64> {
+    if capacity < 10 { 101..=104 } else { 101..=102 }
+}
+
 fn settles(capacity: u32, job: u64) {
-    let (near, shed) = second_half(capacity, &[101, 102, 103, 104].map(|seed| limited(capacity, job, seed)));
+    let (near, shed) =
+        second_half(capacity, &seeds(capacity).map(|seed| limited(capacity, job, seed)).collect::<Vec<_>>());
     assert!((0.8..=1.2).contains(&near), "K = {capacity}, {job} s: {near}");
     assert!(shed < 0.01, "K = {capacity}, {job} s: {shed}");
 }
@@ -89,8 +95,8 @@ fn jobs_that_come_in_waves_do_not_unsettle_it() {
 #[test]
 fn bursts_do_not_unsettle_it() {
     for (capacity, job) in [(5, 5), (50, 5), (50, 60), (500, 60)] {
-        let stories = [101, 102, 103, 104].map(|seed| limited_with_bursts(capacity, job, seed));
-        let (near, shed) = second_half(capacity, &stories);
+        let stories = seeds(capacity).map(|seed| limited_with_bursts(capacity, job, seed));
+        let (near, shed) = second_half(capacity, &stories.collect::<Vec<_>>());
         assert!((0.8..=1.2).contains(&near), "K = {capacity}, {job} s: {near}");
         assert!(shed < 0.01, "K = {capacity}, {job} s: {shed}");
     }
