@@ -66,8 +66,9 @@ fn a_minute_of_503s_costs_little_more_than_a_minute() {
         assert!(took < seconds(130), "seed {seed}: {took:?}");
         all_shed += shed;
     }
-    // The reference's rule, put here in place of ours, caused 454, and took 163 to 171 s.
-    assert!(all_shed <= 500, "{all_shed}");
+    // The reference's rule, put here in place of ours, took 163 to 171 s and caused 454; ours caused as many when
+    // this was written. A twentieth for chance: another order of calls draws other faults.
+    assert!(all_shed <= 476, "{all_shed}");
 }
 
 #[test]
@@ -112,7 +113,6 @@ fn a_controller_that_serves_twenty_five_is_asked_to_serve_about_as_many() {
         let until = after(now(), minutes(30));
         let mean = mean_running(world, until).await;
         let share = (overloaded(world) - shed_before) as f64 / (calls(world) - calls_before) as f64;
-        println!("mean {mean:.1}, {:.2} % shed", 100.0 * share);
         assert!((20.0..=30.0).contains(&mean), "{mean}");
         assert!(share < 0.01, "{share}");
     });

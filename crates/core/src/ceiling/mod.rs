@@ -16,13 +16,13 @@
 //!
 //! ```text
 //!   503 beyond `safe` ──────────────────────► Failed: that many are too many, wait longer for the next approach
-//!   503 at `safe`, now and then ────────────► Unrelated: back there when it is over
-//!   503 at `safe`, for the third time soon ─► Unsafe: that many are too many
+//!   503 at `safe`, proven, now and then ────► Unrelated: back there when it is over
+//!   503 at `safe`, not proven, or often ────► Unsafe: a quarter less is tried
 //!   503s for 90 s, whatever we cut ─────────► Lasting: what runs now is too many
 //! ```
 //! The cuts are deep because they are short: whoever starts little during a burst adds little to it.
 //! What jobs end by themselves does not lower it, and nothing more is cut before a cut is obeyed: jobs of an
-//! hour would cost all width before the first of them ends. Once the level is left behind in quiet, or nobody
+//! hour would cost all width before the first of them ends. Once twice the level runs in quiet, or nobody
 //! needs that much, the trouble is forgotten: from then on a tenth more than run, as before any 503.
 //!
 //! We see the answers to our own calls alone, a few in ten seconds, not what share of all calls fails. A
@@ -104,24 +104,23 @@ impl Ceiling {
 
     /// Time has passed while that many containers ran.
     pub fn look(&mut self, running: u32, now: Timestamp) {
-        self.note_peak(running, now);
+        let most = self.note_peak(running, now);
         if self.limit == 0 {
             return;
         }
         let quiet = self.last_overload.map_or(Duration::MAX, |last| since(now, last));
-        let some_more = running.saturating_add(running / 10).saturating_add(1);
         // While a cut is not obeyed, a lull is chance.
         let lull = if running > self.limit { PROOF } else { LULL };
         match &mut self.trouble {
             // Where it started is an estimate, no limit.
-            None if quiet > QUIET => self.limit = self.limit.max(some_more),
+            None if quiet > QUIET => self.limit = self.limit.max(some_more(running)),
             Some(trouble) if quiet >= lull => {
                 let safe = trouble.safe(self.proven);
                 if self.limit < safe {
                     self.recover(safe, now);
                 } else {
                     trouble.is_safe_from(now);
-                    self.approach(some_more, now);
+                    self.approach(running, most, now);
                 }
             }
             None | Some(_) => {}
@@ -135,22 +134,24 @@ impl Ceiling {
     }
 
     /// Carefully towards the level at which the trouble began, and beyond it.
-    fn approach(&mut self, some_more: u32, now: Timestamp) {
+    fn approach(&mut self, running: u32, most: u32, now: Timestamp) {
         let Some(trouble) = &self.trouble else { return };
         let (patience, waited) = (trouble.patience(self.last_overload), trouble.safe_for(now));
-        // Width that nobody uses is not earned.
-        let is_used = some_more > self.limit;
-        let is_left_behind = self.limit > trouble.level;
-        if waited > 4 * patience + QUIET && (is_left_behind || !is_used) {
+        // Between two waves of jobs few run: that is not to say that nobody needs it.
+        let is_needed = some_more(most) > self.limit;
+        let is_left_behind = self.limit / 2 >= trouble.level;
+        if waited > 4 * patience + QUIET && (is_left_behind || !is_needed) {
             self.trouble = None;
             return;
         }
+        // Width that nobody uses is not earned.
+        let is_used = some_more(running) > self.limit;
         let is_first = self.limit == trouble.safe(self.proven);
-        let pause = if is_left_behind { BEYOND_STEP } else { APPROACH_STEP };
+        let pause = if self.limit > trouble.level { BEYOND_STEP } else { APPROACH_STEP };
         if is_used && waited >= patience && (is_first || self.is_due(pause, now)) {
             let beyond = self.limit.saturating_sub(trouble.level);
             let step = 1.max(self.limit / 25).max(beyond);
-            self.change((self.limit + step).min(some_more), now);
+            self.change((self.limit + step).min(some_more(running)), now);
         }
     }
 
@@ -180,6 +181,11 @@ impl Ceiling {
         let (most, _) = *self.peak.insert(before.unwrap_or((running, now)));
         most
     }
+}
+
+/// A tenth more, and one.
+fn some_more(running: u32) -> u32 {
+    running.saturating_add(running / 10).saturating_add(1)
 }
 
 #[cfg(test)]

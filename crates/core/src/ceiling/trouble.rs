@@ -10,7 +10,7 @@ const SAME: Duration = Duration::from_secs(120);
 const LASTING: Duration = Duration::from_secs(90);
 /// At the safe level for so long without a 503, what happened there before is forgiven.
 const FORGIVEN: Duration = Duration::from_secs(600);
-/// So often there may be trouble at the safe level before it is held to be unsafe.
+/// So often there may be trouble at a level that was proven before it is held to be unsafe.
 const RELAPSES: u32 = 2;
 /// How long the first approach is awaited.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,8 +27,6 @@ pub(super) struct Trouble {
     /// The least that it may be held to be, unless it lasts: single 503s are too weak a proof for more.
     least: u32,
     began: Timestamp,
-    /// Since when the safe level has not been reached again.
-    narrow_since: Timestamp,
     /// How many approaches have failed.
     failures: u32,
     /// How often it came at the safe level.
@@ -67,7 +65,7 @@ impl Verdict {
 impl Trouble {
     pub fn new(level: u32, now: Timestamp) -> Self {
         let least = level / 2;
-        Self { level, least, began: now, narrow_since: now, failures: 0, relapses: 0, safe_since: None }
+        Self { level, least, began: now, failures: 0, relapses: 0, safe_since: None }
     }
 
     /// Where the recovery ends: nine tenths of the level, or almost all of what is proven.
@@ -101,19 +99,18 @@ impl Trouble {
     pub fn judge(&mut self, level: u32, proven: u32, now: Timestamp) -> Verdict {
         let lasts = since(now, self.began);
         let Some(safe_since) = self.safe_since.take() else {
-            let narrow_for = since(now, self.narrow_since);
-            return if narrow_for > LASTING { Verdict::Lasting } else { Verdict::Same };
+            return if lasts > LASTING { Verdict::Lasting } else { Verdict::Same };
         };
-        self.narrow_since = now;
         if since(now, safe_since) > FORGIVEN {
             self.relapses = 0;
         }
+        let allowed = if level <= proven { RELAPSES } else { 0 };
         if level > self.safe(proven) {
             Verdict::Failed
-        } else if self.relapses >= RELAPSES {
-            Verdict::Unsafe
         } else if lasts <= SAME {
             Verdict::Same
+        } else if self.relapses >= allowed {
+            Verdict::Unsafe
         } else {
             Verdict::Unrelated
         }
@@ -130,7 +127,7 @@ impl Trouble {
             Verdict::Failed => {
                 *self = Self { failures: self.failures + 1, ..self.lowered(level, now) };
             }
-            Verdict::Unsafe => *self = self.lowered(level, now),
+            Verdict::Unsafe => *self = self.lowered(level - level / 4, now),
             Verdict::Lasting => *self = Self::new(level, now),
         }
     }

@@ -57,8 +57,10 @@ pub struct Story {
     pub places: u32,
     /// Where the ceiling starts.
     pub start: u32,
-    /// How long jobs last on average; half to one and a half times that.
+    /// How long jobs last on average.
     pub job: Duration,
+    /// How far they differ: 1 = half to one and a half times that, 0 = all alike, so that they come in waves.
+    pub spread: f64,
     /// How many jobs there are; `None` = always more.
     pub jobs: Option<u32>,
     pub poll: Duration,
@@ -76,6 +78,7 @@ impl Default for Story {
             places: 10,
             start: 64,
             job: Duration::from_secs(5),
+            spread: 1.0,
             jobs: None,
             poll: Duration::from_secs(1),
             container_calls: Duration::from_secs(10),
@@ -268,7 +271,8 @@ impl<R: Rule> Site<'_, R> {
                     self.reports.push(Reverse((self.now + wait, report, tries + 1)));
                 }
                 (true, Report::Running) => {
-                    let lasts = self.story.job.as_millis() as f64 * (0.5 + self.chance.next());
+                    let lasts = self.story.job.as_millis() as f64
+                        * (1.0 + self.story.spread * (self.chance.next() - 0.5));
                     self.reports.push(Reverse((self.now + lasts as u64, Report::Complete, 0)));
                 }
                 (true, Report::Complete) => {

@@ -104,6 +104,10 @@ proptest! {
         let limits: Vec<u32> = (0..=20).map(after).collect();
         prop_assert!(limits.is_sorted_by(|fewer, more| fewer >= more), "{:?}", limits);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     /// Whatever was learnt before: what is used, and quiet, comes back.
     #[test]

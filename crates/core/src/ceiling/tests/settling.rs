@@ -21,8 +21,14 @@ fn second_half(capacity: u32, stories: &[Story]) -> (f64, f64) {
     (near, mean(outcomes.iter().map(|it| it.shed_share(half(it)))))
 }
 
+/// The fewer run, the more it is left to chance.
+fn seeds(capacity: u32) -> std::ops::RangeInclusive<u64> {
+    if capacity < 10 { 101..=104 } else { 101..=102 }
+}
+
 fn settles(capacity: u32, job: u64) {
-    let (near, shed) = second_half(capacity, &[101, 102, 103, 104].map(|seed| limited(capacity, job, seed)));
+    let (near, shed) =
+        second_half(capacity, &seeds(capacity).map(|seed| limited(capacity, job, seed)).collect::<Vec<_>>());
     assert!((0.8..=1.2).contains(&near), "K = {capacity}, {job} s: {near}");
     assert!(shed < 0.01, "K = {capacity}, {job} s: {shed}");
 }
@@ -33,13 +39,13 @@ fn it_settles_near_five() {
 }
 
 /// One too many of five is a sixth of all calls. An ended job counts until a poll shows it: where six are counted
-/// five or fewer run for some of the time, and six look harmless. The goal of one per cent is missed here: 1.35 %.
+/// five or fewer run for some of the time, and six look harmless: some seeds miss the goal of one per cent.
 #[test]
 fn near_five_jobs_of_a_minute_cost_more_503s() {
     let stories: Vec<Story> = (101..=120).map(|seed| limited(5, 60, seed)).collect();
     let (near, shed) = second_half(5, &stories);
     assert!((0.8..=1.2).contains(&near), "{near}");
-    assert!(shed < 0.015, "{shed}");
+    assert!(shed < 0.01, "{shed}");
 }
 
 #[test]
@@ -73,12 +79,24 @@ fn it_settles_however_often_the_queue_is_polled() {
     }
 }
 
+/// They start and end in waves: while one ends, all is quiet.
+#[test]
+fn jobs_that_come_in_waves_do_not_unsettle_it() {
+    for capacity in [25, 500] {
+        let stories = [101, 102, 103, 104].map(|seed| Story { spread: 0.0, ..limited(capacity, 60, seed) });
+        let (near, shed) = second_half(capacity, &stories);
+        assert!((0.8..=1.2).contains(&near) && shed < 0.01, "K = {capacity}: {near}, {shed}");
+        let settled = stories.map(|it| live(&it, Ceiling::new(it.start)).settles(capacity, 300));
+        assert!(settled.iter().all(|it| it.is_some_and(|second| second <= 1800)), "{settled:?}");
+    }
+}
+
 /// A burst of a minute every half hour is two thirds of a per cent of all calls, whatever the ceiling does.
 #[test]
 fn bursts_do_not_unsettle_it() {
     for (capacity, job) in [(5, 5), (50, 5), (50, 60), (500, 60)] {
-        let stories = [101, 102, 103, 104].map(|seed| limited_with_bursts(capacity, job, seed));
-        let (near, shed) = second_half(capacity, &stories);
+        let stories = seeds(capacity).map(|seed| limited_with_bursts(capacity, job, seed));
+        let (near, shed) = second_half(capacity, &stories.collect::<Vec<_>>());
         assert!((0.8..=1.2).contains(&near), "K = {capacity}, {job} s: {near}");
         assert!(shed < 0.01, "K = {capacity}, {job} s: {shed}");
     }
