@@ -162,6 +162,7 @@ pub(super) const LEARNED: &[Lesson] = &[
     ]),
     (30, "ten probes a second whatever the size", &[
         "probes_are_granted_within_the_rate_and_the_next_moment_is_never_one_that_loops",
+        "a_thousand_workers_are_all_asked_within_an_interval",
         "three_hundred_workers_are_probed_within_the_rate_and_each_in_its_turn",
     ]),
     (31, "a job ends and its VM is idle until its next probe", &[

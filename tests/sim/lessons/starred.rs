@@ -125,6 +125,7 @@ pub(super) const STARRED: &[Rule] = &[
         "three_boot_failures_ration_the_creates_of_an_offering",
         "a_bad_image_is_tried_by_one_at_a_time_less_and_less_often_up_to_half_an_hour",
         "one_success_ends_the_rationing",
+        "a_pause_is_explained_by_its_cause",
         "a_bad_image_does_not_cost_for_ever",
     ]),
     ("a quota is tried again from time to time", &[

@@ -2,6 +2,7 @@
 
 mod best_place;
 mod capacity;
+mod explaining;
 mod line;
 mod placement;
 mod planning_again;

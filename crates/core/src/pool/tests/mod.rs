@@ -4,7 +4,9 @@ mod creating;
 mod holding;
 mod listing;
 mod processes;
+mod rate;
 mod scopes;
+mod shown;
 mod silence;
 mod unknown;
 

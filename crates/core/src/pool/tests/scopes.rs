@@ -79,3 +79,17 @@ fn the_pause_of_an_offering_that_does_not_boot_says_when_it_ends() {
     assert_eq!(story.pool.next_hold_end(at(5)), Some(at(2 + 60)));
     assert_eq!(story.gate("big", 62), Gate::Open);
 }
+
+/// Whichever comes first, the answer or a listing: the quota has room again.
+#[test]
+fn a_retry_that_a_listing_shows_first_ends_the_hold() {
+    let mut story = Story::new();
+    story.created("i-1", "small", 0);
+    story.refused("small", CloudErrorKind::Quota(QuotaScope::All), 10);
+    let retry = story.create("small", "s-2", 310).unwrap();
+    assert_eq!(story.gate("small", 311), Gate::AtQuota(QuotaReason::Account), "one at a time");
+    story.listed("i-2", "small", "s-2", 312);
+    assert_ne!(story.gate("small", 313), Gate::AtQuota(QuotaReason::Account));
+    story.answered(retry, "i-2", "small", "s-2", 320);
+    assert_ne!(story.gate("small", 321), Gate::AtQuota(QuotaReason::Account));
+}

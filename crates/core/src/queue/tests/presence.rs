@@ -71,3 +71,28 @@ fn no_late_answer_whatever_it_is_creates_an_entry() {
         assert!(queue.snapshot().entries.is_empty(), "{answer:?}");
     }
 }
+
+#[test]
+fn one_whose_mounts_cannot_be_read_is_shown_among_the_unreadable_until_a_poll_shows_it_well() {
+    let mut queue = queue();
+    let mut first = queue.begin_poll(at(0)).unwrap();
+    ask(&mut first, &queue, &[record(1, Queued, 1)]);
+    queue.merge(first, at(1));
+    queue.take_mounts(&[(uuid(1), Err("mounts: not a hash".to_owned()))].into(), &policy());
+    assert_eq!(queue.snapshot().unreadable[&uuid(1)], "mounts: not a hash");
+    poll(&mut queue, &[record(1, Queued, 1)], 10);
+    assert!(queue.snapshot().unreadable.is_empty());
+}
+
+/// A look is a read of its own: what it found is newer than whatever an earlier poll brings.
+#[test]
+fn what_a_look_has_added_is_not_overwritten_by_a_poll_that_began_before_it() {
+    let mut queue = queue();
+    poll(&mut queue, &[], 0);
+    let mut older = queue.begin_poll(at(10)).unwrap();
+    ask(&mut older, &queue, &[record(1, Queued, 1)]);
+    assert!(queue.begin_look(uuid(1)));
+    queue.looked(uuid(1), Ok(record(1, Running, 1)), at(11));
+    queue.merge(older, at(12));
+    assert_eq!(state_of(&queue, 1), Some(Running));
+}
