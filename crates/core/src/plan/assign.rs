@@ -154,18 +154,20 @@ impl<'r, 'a> Assignment<'r, 'a> {
     // ---------------------------------------------------------- instances that exist
 
     fn take(&mut self, item: Item<'a>, id: PlaceId) {
-        let uuid = self.round.uuid(item);
-        let place = self.places.place(id);
-        let (ready, type_name) = (place.ready, place.instance_type.name.clone());
         self.places.take(id, &item.needs);
         self.count(item);
-        let reason =
-            if ready { WaitReason::Allocated } else { WaitReason::Booting { instance_type: type_name } };
+        let place = self.places.place(id);
+        let ready = place.ready;
+        let reason = match ready {
+            true => WaitReason::Allocated,
+            false => WaitReason::Booting { instance_type: place.instance_type.name.clone() },
+        };
         self.wait(item, reason);
-        let worker = self.places.worker(id).map(|worker| worker.id.clone());
-        match (item.state, worker) {
+        match (item.state, self.places.worker(id)) {
             (ContainerState::Queued, _) => self.lock(item),
-            (_, Some(worker)) if ready && item.is_settled => self.round.act(Action::Start(uuid, worker)),
+            (_, Some(worker)) if ready && item.is_settled => {
+                self.round.act(Action::Start(self.round.uuid(item), worker.id.clone()));
+            }
             _ => self.round.plan.facts.allocated_not_started += 1,
         }
     }

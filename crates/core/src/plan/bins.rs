@@ -66,6 +66,8 @@ struct Stock(BTreeMap<Rank, BTreeMap<Class, Shelf>>);
 /// The free capacity of a round.
 pub(super) struct Bins {
     places: Vec<Place>,
+    /// Where each place is put away.
+    stock_of: Vec<usize>,
     stocks: Vec<Stock>,
     shelves: Shelves,
     by_name: BTreeMap<TypeName, usize>,
@@ -79,6 +81,7 @@ impl Bins {
     pub(super) fn new(max_containers: usize) -> Self {
         Self {
             places: Vec::new(),
+            stock_of: Vec::new(),
             stocks: Vec::new(),
             shelves: Shelves::default(),
             by_name: BTreeMap::new(),
@@ -87,12 +90,28 @@ impl Bins {
         }
     }
 
+    /// Adds many, numbered in that order. Those of a type are put away together: they are searched together.
+    pub(super) fn add_all(&mut self, places: Vec<Place>) {
+        let first = self.places.len();
+        places.into_iter().for_each(|place| self.push(place));
+        let mut order: Vec<_> = (first..self.places.len()).map(number).collect();
+        order.sort_by_key(|id| self.stock_of[*id as usize]);
+        order.into_iter().for_each(|id| self.put(id));
+    }
+
     /// Adds a place that containers can be placed on.
     pub(super) fn add(&mut self, place: Place) -> PlaceId {
-        let id = PlaceId::try_from(self.places.len()).expect("fewer instances than fit into memory");
-        self.places.push(place);
+        let id = number(self.places.len());
+        self.push(place);
         self.put(id);
         id
+    }
+
+    fn push(&mut self, place: Place) {
+        let it = &place.instance_type;
+        let stock = self.stock(it).unwrap_or_else(|| self.new_stock(it));
+        self.stock_of.push(stock);
+        self.places.push(place);
     }
 
     pub(super) fn place(&self, id: PlaceId) -> &Place {
@@ -179,19 +198,16 @@ impl Bins {
         if self.max_containers > 0 && place.containers >= self.max_containers {
             return;
         }
-        let (rank, class, room) =
-            (place.rank(), place.free.regardless_of_room(), Room::of(place.free.left()));
-        let it = Arc::clone(&place.instance_type);
-        let stock = self.stock(&it).unwrap_or_else(|| self.new_stock(&it));
-        let shelf = self.stocks[stock].0.entry(rank).or_default().entry(class).or_default();
-        self.shelves.put(shelf, id, room);
+        let ranks = &mut self.stocks[self.stock_of[id as usize]].0;
+        let classes = ranks.entry(place.rank()).or_default();
+        let shelf = classes.entry(place.free.regardless_of_room()).or_default();
+        self.shelves.put(shelf, id, Room::of(place.free.left()));
     }
 
     fn unput(&mut self, id: PlaceId) {
         let place = &self.places[id as usize];
         let (rank, class) = (place.rank(), place.free.regardless_of_room());
-        let Some(stock) = self.stock(&place.instance_type) else { return };
-        let ranks = &mut self.stocks[stock].0;
+        let ranks = &mut self.stocks[self.stock_of[id as usize]].0;
         let Some(classes) = ranks.get_mut(&rank) else { return };
         let Some(shelf) = classes.get_mut(&class) else { return };
         self.shelves.take(shelf, id);
@@ -202,4 +218,8 @@ impl Bins {
             ranks.remove(&rank);
         }
     }
+}
+
+fn number(at: usize) -> PlaceId {
+    PlaceId::try_from(at).expect("fewer instances than fit into memory")
 }

@@ -15,6 +15,7 @@
 mod assign;
 mod bins;
 mod budget;
+mod hosts;
 mod limits;
 mod line;
 mod places;
@@ -38,6 +39,7 @@ pub use planner::Planner;
 pub use reason::{WaitReason, Waiting};
 
 use round::{Item, Round};
+use stale::Phase;
 
 use crate::container::Standing;
 use crate::id::{ContainerUuid, InstanceId};
@@ -107,27 +109,39 @@ pub fn plan(
     policy: &Policy,
     now: Timestamp,
 ) -> Plan {
-    plan_in(stale::phase(queue, pool, policy, now), queue, pool, limits, policy)
+    let inputs = Inputs { queue, pool, limits, policy, has_unknown_workers: pool.has_unknown_workers() };
+    plan_in(inputs.phase(now), inputs)
+}
+
+/// What a round is made from.
+#[derive(Clone, Copy)]
+struct Inputs<'a> {
+    queue: &'a QueueSnapshot,
+    pool: &'a PoolSnapshot,
+    limits: &'a Limits,
+    policy: &'a Policy,
+    /// Follows from the pool, at the cost of a look at each worker.
+    has_unknown_workers: bool,
+}
+
+impl Inputs<'_> {
+    fn phase(&self, now: Timestamp) -> Phase {
+        stale::phase(self.queue, self.pool, self.has_unknown_workers, self.policy, now)
+    }
 }
 
 /// The phase is all that depends on the time.
-fn plan_in(
-    phase: stale::Phase,
-    queue: &QueueSnapshot,
-    pool: &PoolSnapshot,
-    limits: &Limits,
-    policy: &Policy,
-) -> Plan {
-    let mut round = Round::new(queue, pool, limits, policy, phase != stale::Phase::Scheduling);
+fn plan_in(phase: Phase, inputs: Inputs<'_>) -> Plan {
+    let mut round = Round::new(inputs, phase != Phase::Scheduling);
     let line = round.line();
     round.plan.order = line.iter().map(|item| round.uuid(*item)).collect();
     match phase {
-        stale::Phase::NotStarted => round.all_wait(&line, &WaitReason::StartingUp),
-        stale::Phase::WaitingForWorkers => {
+        Phase::NotStarted => round.all_wait(&line, &WaitReason::StartingUp),
+        Phase::WaitingForWorkers => {
             round.reconcile();
             round.all_wait(&line, &WaitReason::StartingUp);
         }
-        stale::Phase::Surfacing | stale::Phase::Scheduling => {
+        Phase::Surfacing | Phase::Scheduling => {
             round.reconcile();
             round.assign(&line);
         }

@@ -5,20 +5,12 @@ use std::sync::Arc;
 
 use super::Round;
 use super::bins::{Bins, Place, PlaceId};
+use super::hosts::Host;
 use crate::fit::{Free, Resources};
 use crate::id::{ContainerUuid, InstanceId};
 use crate::instance::InstanceType;
-use crate::pool::{PoolSnapshot, WorkerSnapshot};
+use crate::pool::PoolSnapshot;
 use crate::queue::Fit;
-use crate::worker::State;
-
-/// A worker that takes containers: what is asked for most, so that its view need not be read again.
-#[derive(Clone, Copy)]
-pub(super) struct Host<'a> {
-    pub(super) id: &'a InstanceId,
-    pub(super) state: State,
-    pub(super) ours: bool,
-}
 
 /// Free capacity, and who it belongs to.
 pub(super) struct Places<'a> {
@@ -41,13 +33,18 @@ impl<'a> Places<'a> {
             workers: Vec::with_capacity(pool.workers.len()),
             stale: BTreeMap::new(),
         };
-        let mut by_id: Vec<_> = pool.workers.iter().enumerate().collect();
-        by_id.sort_by(|(_, a), (_, b)| a.view.id.cmp(&b.view.id));
-        for (position, worker) in by_id {
-            let Some(place) = place_of(worker, round, position) else { continue };
-            let id = places.bins.add(place);
-            places.workers.push(Host { id: &worker.view.id, state: worker.view.state, ours: worker.view.ours });
-            for uuid in &worker.view.stale {
+        let mut by_id: Vec<_> = (0..round.hosts.len()).collect();
+        by_id.sort_by_key(|position| round.hosts[*position].id);
+        let mut found = Vec::with_capacity(by_id.len());
+        for position in by_id {
+            let host = round.hosts[position];
+            let Some(place) = place_of(host, round, position) else { continue };
+            found.push(place);
+            places.workers.push(host);
+        }
+        places.bins.add_all(found);
+        for (id, host) in (0..).zip(&places.workers) {
+            for uuid in host.stale {
                 places.stale.entry(*uuid).or_default().insert(id);
             }
         }
@@ -106,19 +103,16 @@ impl<'a> Places<'a> {
 }
 
 /// What is free on a worker; `None` if nothing may be placed on it.
-fn place_of(worker: &WorkerSnapshot, round: &Round<'_>, position: usize) -> Option<Place> {
-    // What cannot be deployed cannot be started either.
-    if !worker.is_placeable() || !round.pool.runner_readable {
-        return None;
-    }
-    let instance_type = worker.view.instance_type.clone()?;
-    let mut free = Free::all_of(&instance_type);
+fn place_of(host: Host<'_>, round: &Round<'_>, position: usize) -> Option<Place> {
+    let instance_type = host.placeable?;
+    let mut free = Free::all_of(instance_type);
     let running = round.processes.on_worker(position);
     for entry in running {
         // An instance that runs a container whose needs are unknown to us counts as full.
         let entry = entry.filter(|entry| entry.fit != Fit::Unsized)?;
         free.take(&entry.needs);
     }
-    let ready = worker.view.state.is_ready();
-    Some(Place { instance_type, ready, containers: running.len(), free, used: false })
+    let instance_type = Arc::clone(instance_type);
+    let (ready, containers) = (host.state.is_ready(), running.len());
+    Some(Place { instance_type, ready, containers, free, used: false })
 }

@@ -9,8 +9,8 @@
 
 use std::sync::Arc;
 
-use super::stale::{self, Phase};
-use super::{Limits, Plan, plan_in};
+use super::stale::Phase;
+use super::{Inputs, Limits, Plan, plan_in};
 use crate::policy::Policy;
 use crate::pool::{PendingCreate, PoolSnapshot, WorkerSnapshot};
 use crate::queue::{Entry, QueueSnapshot};
@@ -28,6 +28,7 @@ pub struct Planner {
 struct Last {
     queue: Arc<QueueSnapshot>,
     pool: Arc<PoolSnapshot>,
+    has_unknown_workers: bool,
     limits: Limits,
     phase: Phase,
     plan: Arc<Plan>,
@@ -47,19 +48,19 @@ impl Planner {
         limits: &Limits,
         now: Timestamp,
     ) -> Arc<Plan> {
-        let phase = stale::phase(queue, pool, &self.policy, now);
-        let no_news = |last: &&Last| {
-            last.phase == phase
-                && last.limits == *limits
-                && is_same_queue(&last.queue, queue)
-                && is_same_pool(&last.pool, pool)
-        };
-        let plan = match self.last.as_ref().filter(no_news) {
+        let same = |last: &&Last| is_same_queue(&last.queue, queue) && is_same_pool(&last.pool, pool);
+        let same = self.last.as_ref().filter(same);
+        let has_unknown_workers =
+            same.map_or_else(|| pool.has_unknown_workers(), |last| last.has_unknown_workers);
+        let inputs = Inputs { queue, pool, limits, policy: &self.policy, has_unknown_workers };
+        let phase = inputs.phase(now);
+        let plan = match same.filter(|last| last.phase == phase && last.limits == *limits) {
             Some(last) => Arc::clone(&last.plan),
-            None => Arc::new(plan_in(phase, queue, pool, limits, &self.policy)),
+            None => Arc::new(plan_in(phase, inputs)),
         };
         let (queue, pool) = (Arc::clone(queue), Arc::clone(pool));
-        self.last = Some(Last { queue, pool, limits: *limits, phase, plan: Arc::clone(&plan) });
+        let limits = *limits;
+        self.last = Some(Last { queue, pool, has_unknown_workers, limits, phase, plan: Arc::clone(&plan) });
         plan
     }
 }

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use super::hosts::{Found, Host};
 use crate::id::ContainerUuid;
+use crate::pool::EndedProcess;
 use crate::pool::PoolSnapshot;
-use crate::pool::{EndedProcess, WorkerSnapshot};
 use crate::queue::{Entry, QueueSnapshot};
-use crate::worker::State;
 
 /// What is known of a container's processes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,20 +26,10 @@ impl Processes<'_> {
         self.alive > 0 || self.ended.is_some()
     }
 
-    fn add(&mut self, found: &Found<'_>) {
-        let killing = found.worker.process(found.uuid).is_some_and(|process| process.killing);
+    fn add(&mut self, can_be_killed: bool) {
         self.alive += 1;
-        // Processes on a worker in shutdown count as alive until the instance is gone.
-        self.can_be_killed += usize::from(!killing && found.worker.view.state != State::Shutdown);
+        self.can_be_killed += usize::from(can_be_killed);
     }
-}
-
-/// A process on a worker.
-struct Found<'a> {
-    uuid: ContainerUuid,
-    worker: &'a WorkerSnapshot,
-    /// Which of all processes it is, worker by worker.
-    number: usize,
 }
 
 /// Everything that is known of processes.
@@ -57,9 +47,14 @@ pub(super) struct ProcessTable<'a> {
 
 impl<'a> ProcessTable<'a> {
     /// `uuids`: those of the entries.
-    pub(super) fn new(queue: &'a QueueSnapshot, uuids: &[ContainerUuid], pool: &'a PoolSnapshot) -> Self {
-        let (mut found, begins) = all_found(pool);
-        found.sort_unstable_by_key(|it| it.uuid);
+    pub(super) fn new(
+        queue: &'a QueueSnapshot,
+        uuids: &[ContainerUuid],
+        pool: &'a PoolSnapshot,
+        hosts: &[Host<'a>],
+    ) -> Self {
+        let (mut found, begins) = all_found(hosts);
+        found.sort_unstable_by_key(|(_, it)| it.uuid);
         let mut table = Self {
             of_entries: vec![Processes::default(); queue.entries.len()],
             orphans: BTreeMap::new(),
@@ -68,11 +63,11 @@ impl<'a> ProcessTable<'a> {
             containers: 0,
         };
         let mut from = 0;
-        for it in &found {
+        for (number, it) in &found {
             from += first_not_before(&uuids[from..], it.uuid);
             let position = Some(from).filter(|at| uuids.get(*at) == Some(&it.uuid));
-            table.hosted[it.number] = position.map(|at| &*queue.entries[at]);
-            table.slot(it.uuid, position).add(it);
+            table.hosted[*number] = position.map(|at| &*queue.entries[at]);
+            table.slot(it.uuid, position).add(it.can_be_killed);
         }
         for (uuid, ended) in &pool.ended {
             table.slot(*uuid, uuids.binary_search(uuid).ok()).ended = Some(ended);
@@ -110,14 +105,14 @@ impl<'a> ProcessTable<'a> {
     }
 }
 
-/// All processes, worker by worker, and where each worker's begin.
-fn all_found(pool: &PoolSnapshot) -> (Vec<Found<'_>>, Vec<usize>) {
+/// All processes, numbered worker by worker, and where each worker's begin.
+fn all_found(hosts: &[Host<'_>]) -> (Vec<(usize, Found)>, Vec<usize>) {
     let mut found = Vec::new();
-    let mut begins = Vec::with_capacity(pool.workers.len() + 1);
-    for worker in &pool.workers {
+    let mut begins = Vec::with_capacity(hosts.len() + 1);
+    for host in hosts {
         begins.push(found.len());
-        for uuid in worker.containers() {
-            found.push(Found { uuid, worker, number: found.len() });
+        for process in host.processes() {
+            found.push((found.len(), process));
         }
     }
     begins.push(found.len());

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::hosts::Host;
 use super::processes::ProcessTable;
-use super::{Action, Limits, Plan, WaitReason, Waiting};
+use super::{Action, Inputs, Limits, Plan, WaitReason, Waiting};
 use crate::container::ContainerState;
 use crate::fit::Resources;
 use crate::id::ContainerUuid;
@@ -35,6 +36,8 @@ pub(super) struct Round<'a> {
     pub(super) pool: &'a PoolSnapshot,
     pub(super) limits: &'a Limits,
     pub(super) policy: &'a Policy,
+    /// By position of the worker.
+    pub(super) hosts: Vec<Host<'a>>,
     pub(super) processes: ProcessTable<'a>,
     pub(super) has_unknown_workers: bool,
     /// Starts of an earlier dispatcher may not be listed yet.
@@ -47,18 +50,15 @@ pub(super) struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    pub(super) fn new(
-        queue: &'a QueueSnapshot,
-        pool: &'a PoolSnapshot,
-        limits: &'a Limits,
-        policy: &'a Policy,
-        surfacing: bool,
-    ) -> Self {
+    pub(super) fn new(inputs: Inputs<'a>, surfacing: bool) -> Self {
+        let Inputs { queue, pool, limits, policy, has_unknown_workers } = inputs;
         let uuids: Vec<_> = queue.entries.iter().map(|entry| entry.record.uuid).collect();
+        let hosts = Host::all(pool);
         Self {
-            processes: ProcessTable::new(queue, &uuids, pool),
+            processes: ProcessTable::new(queue, &uuids, pool, &hosts),
+            hosts,
             uuids,
-            has_unknown_workers: pool.has_unknown_workers(),
+            has_unknown_workers,
             surfacing,
             plan: Plan::default(),
             waiting: vec![None; queue.entries.len()],

@@ -27,12 +27,18 @@ pub(super) enum Phase {
     Scheduling,
 }
 
-pub(super) fn phase(queue: &QueueSnapshot, pool: &PoolSnapshot, policy: &Policy, now: Timestamp) -> Phase {
+pub(super) fn phase(
+    queue: &QueueSnapshot,
+    pool: &PoolSnapshot,
+    has_unknown_workers: bool,
+    policy: &Policy,
+    now: Timestamp,
+) -> Phase {
     let (Some(polled), Some(listed)) = (queue.first_poll_began, pool.first_listing) else {
         return Phase::NotStarted;
     };
     let patience_ends = after(polled.max(listed), policy.stale_lock_timeout);
-    if pool.has_unknown_workers() && now < patience_ends {
+    if has_unknown_workers && now < patience_ends {
         Phase::WaitingForWorkers
     } else if now < after(listed, SURFACING) && pool.workers.iter().any(|worker| !worker.view.ours) {
         Phase::Surfacing

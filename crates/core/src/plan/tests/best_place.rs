@@ -105,7 +105,7 @@ proptest! {
         let all = types();
         let mut bins = Bins::new(most);
         let mut naive = places;
-        naive.iter().for_each(|place| { bins.add(place.clone()); });
+        bins.add_all(naive.clone());
         for (need, not_eligible, avoided) in asked {
             let eligible: Vec<_> =
                 (0..all.len()).filter(|n| !not_eligible.contains(n)).map(|n| Arc::clone(&all[n])).collect();
