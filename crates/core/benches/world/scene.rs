@@ -153,5 +153,5 @@ fn idle_worker(n: usize, it: &InstanceType, policy: &Arc<Policy>) -> WorkerSnaps
     let instance = instance(n, it);
     let (machine, _) = Machine::new(instance.clone(), true, Arc::clone(policy), at(0));
     let view = View { state: State::Idle, last_success: Some(at(1_000_000)), ..machine.view() };
-    WorkerSnapshot { view: Arc::new(view), sent: Vec::new(), missing: false, instance }
+    WorkerSnapshot { view: Arc::new(view), sent: Vec::new(), missing: false, instance: Arc::new(instance) }
 }

@@ -94,7 +94,7 @@ impl Scene {
             view: Arc::new(view),
             sent: vec![],
             missing: false,
-            instance: shown,
+            instance: Arc::new(shown),
         });
     }
 
