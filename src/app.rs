@@ -69,7 +69,7 @@ impl Application {
         let metrics = Rc::new(metrics);
         let key = ssh::check_private_key(settings.containers.private_key.pem.expose())
             .context("cannot use Containers.DispatchPrivateKey")?;
-        let opened = drivers::open(settings, &key.openssh_public, &log)?;
+        let opened = drivers::open(settings, &key.openssh_public, &registry, &log).await?;
         let commands = runner_file::commands(&settings.cloud.runner, &policy.runner);
         let (runner, runner_seen) = watch::channel(commands.as_ref().map(|_| ()).map_err(Clone::clone));
         let parts = Parts {

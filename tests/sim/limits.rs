@@ -2,7 +2,7 @@
 
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::ProviderType;
-use dispatch_core::instance::{Market, Offering};
+use dispatch_core::instance::{Catalog, InstanceType, Market, Offering};
 use dispatch_sim::cloud::knobs::{CloudCall, RateLimit};
 use dispatch_sim::samples::{instance_type, spot_type};
 use dispatch_sim::vm::knobs::Job;
@@ -56,10 +56,60 @@ fn one_type_without_capacity_does_not_block_the_others() {
 }
 
 #[test]
+fn one_family_without_quota_does_not_block_the_other() {
+    let mut knobs = WorldKnobs::new(8).with_jobs(3, 2, 60).with_jobs(5, 8, 60);
+    let of_another_family = InstanceType {
+        provider_type: ProviderType::new("other.large").unwrap(),
+        ..InstanceType::clone(&instance_type("large", 8))
+    };
+    knobs.policy.catalog = Catalog::new([(*instance_type("small", 2)).clone(), of_another_family]);
+    knobs.policy.sizing.maximum_price_factor = 1.0;
+    knobs.cloud.quota_group.insert(("std".to_owned(), Market::OnDemand), 0);
+    for it in &mut knobs.containers[..3] {
+        it.priority = 900;
+    }
+    simulate(knobs, async |world| {
+        world
+            .run_until("the other family is done", minutes(15), |world| {
+                world.count(ContainerState::Complete) == 5
+            })
+            .await;
+        world.cloud.borrow_mut().knobs.quota_group.clear();
+        world.drain(minutes(30)).await;
+        assert_eq!(world.count(ContainerState::Complete), 8);
+    });
+}
+
+#[test]
+fn spot_without_capacity_does_not_stop_the_same_type_on_demand() {
+    let mut knobs = WorldKnobs::new(9).with_jobs(8, 2, 30);
+    let types = [instance_type("small", 2), spot_type("small.spot", 2)];
+    let same = |it: std::sync::Arc<InstanceType>| InstanceType {
+        provider_type: ProviderType::new("std.same").unwrap(),
+        ..InstanceType::clone(&it)
+    };
+    knobs.policy.catalog = Catalog::new(types.map(same));
+    let provider_type = ProviderType::new("std.same").unwrap();
+    knobs.cloud.capacity.insert(Offering { provider_type, market: Market::Spot }, 0);
+    for it in &mut knobs.containers[..4] {
+        it.priority = 900;
+        it.spec.scheduling.preemptible = true;
+    }
+    simulate(knobs, async |world| {
+        world
+            .run_until("on demand is done", minutes(15), |world| world.count(ContainerState::Complete) == 4)
+            .await;
+        world.cloud.borrow_mut().knobs.capacity.clear();
+        world.drain(minutes(60)).await;
+        assert_eq!(world.count(ContainerState::Complete), 8);
+    });
+}
+
+#[test]
 fn a_spot_quota_does_not_stop_on_demand() {
     let mut knobs = WorldKnobs::new(4).with_jobs(8, 2, 30);
     let types = [instance_type("small", 2), spot_type("spot", 2)];
-    knobs.policy.catalog = dispatch_core::instance::Catalog::new(types.map(|it| (*it).clone()));
+    knobs.policy.catalog = Catalog::new(types.map(|it| (*it).clone()));
     knobs.cloud.quota_market.insert(Market::Spot, 0);
     for it in &mut knobs.containers[..4] {
         it.priority = 900;

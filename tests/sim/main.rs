@@ -3,6 +3,7 @@
 //! Every story runs under the invariants I1–I8: what a test asserts comes on top.
 #![allow(clippy::unwrap_used, reason = "a test whose helper fails has failed")]
 
+mod ceiling;
 mod chaos;
 mod controller;
 mod happy;
@@ -12,6 +13,8 @@ mod limits;
 mod network;
 mod operator;
 mod restart;
+mod scale;
+mod side_by_side;
 mod trouble;
 
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! Hunts for seeds whose chaos violates an invariant, and replays one.
 
+use std::any::Any;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::mpsc::channel;
 use clap::Parser;
 use dispatch_sim::world::Summary;
 use dispatch_sim::world::chaos::chaos;
+use indicatif::{ProgressBar, ProgressStyle};
 
 /// The dispatcher in a simulated world where everything goes wrong.
 #[derive(Debug, Parser)]
@@ -26,6 +28,9 @@ struct Arguments {
     /// How many at a time.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
     jobs: u8,
+    /// Print the figures as one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 fn range(text: &str) -> Result<(u64, u64), String> {
@@ -36,26 +41,31 @@ fn range(text: &str) -> Result<(u64, u64), String> {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match (arguments.seed, arguments.seeds) {
-        (Some(seed), _) => replay(seed, arguments.trace),
-        (None, Some((from, until))) => hunt(from, until, arguments.jobs),
+        (Some(seed), _) => replay(seed, arguments.trace, arguments.json),
+        (None, Some((from, until))) => hunt(from, until, arguments.jobs, arguments.json),
         (None, None) => unreachable!("one of them is required"),
     }
 }
 
 /// The history of one seed; that of a violation comes with the panic.
-fn replay(seed: u64, trace: bool) -> ExitCode {
+fn replay(seed: u64, trace: bool, json: bool) -> ExitCode {
     let (summary, history) = chaos(seed, trace);
     if trace {
         print!("{history}");
     }
-    print!("{summary}");
+    if json {
+        println!("{}", serde_json::json!({ "summary": summary }));
+    } else {
+        print!("{summary}");
+    }
     ExitCode::SUCCESS
 }
 
 /// All seeds of a stretch, their violations, and their figures.
-fn hunt(from: u64, until: u64, jobs: u8) -> ExitCode {
-    // A violation's history is long: it is shown when its seed is replayed.
-    std::panic::set_hook(Box::new(|_| {}));
+fn hunt(from: u64, until: u64, jobs: u8, json: bool) -> ExitCode {
+    // A violation's history is long: it is shown when its seed is replayed. Its headline is printed here, because
+    // a build that aborts on panic (release) ends with the first.
+    std::panic::set_hook(Box::new(|panic| eprintln!("{}", headline(panic.payload()))));
     let next = Arc::new(AtomicU64::new(from));
     let (results, arriving) = channel();
     for _ in 0..jobs {
@@ -66,43 +76,52 @@ fn hunt(from: u64, until: u64, jobs: u8) -> ExitCode {
                 if seed >= until {
                     break;
                 }
-                let result = catch_unwind(|| chaos(seed, false).0).map_err(|panic| {
-                    let text = panic.downcast_ref::<String>().map_or("a panic without words", String::as_str);
-                    text.lines().next().unwrap_or_default().to_owned()
-                });
-                if results.send((seed, result)).is_err() {
+                let result = catch_unwind(|| chaos(seed, false).0);
+                if results.send((seed, result.map_err(|panic| headline(&*panic)))).is_err() {
                     break;
                 }
             }
         });
     }
     drop(results);
-    report(until - from, arriving.into_iter())
+    report(until - from, arriving.into_iter(), json)
 }
 
-fn report(seeds: u64, results: impl Iterator<Item = (u64, Result<Summary, String>)>) -> ExitCode {
+/// The first line of a violation, and the last but one: how to replay it.
+fn headline(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map_or("a panic without words", String::as_str);
+    let replay = text.lines().rev().find(|line| line.starts_with("seed ")).unwrap_or_default();
+    format!("{} ({replay})", text.lines().next().unwrap_or_default())
+}
+
+fn report(seeds: u64, results: impl Iterator<Item = (u64, Result<Summary, String>)>, json: bool) -> ExitCode {
     let began = tokio::time::Instant::now();
-    let (mut all, mut violations) = (Summary::default(), 0);
-    for (done, (seed, result)) in (1..).zip(results) {
+    // Quiet in a pipe.
+    let progress = ProgressBar::new(seeds);
+    progress.set_style(style());
+    let (mut all, mut violations) = (Summary::default(), Vec::new());
+    for (seed, result) in results {
         match result {
             Ok(summary) => all.add(&summary),
-            Err(violation) => {
-                violations += 1;
-                println!("seed {seed}: {violation}");
-            }
+            Err(violation) => violations.push(format!("seed {seed}: {violation}")),
         }
-        if done % 1000 == 0 {
-            println!("{done} of {seeds} seeds, {violations} violations");
-        }
+        progress.set_message(format!("{} violations", violations.len()));
+        progress.inc(1);
     }
+    progress.finish_and_clear();
     let took = began.elapsed().as_secs_f64();
-    let hours = all.time.as_secs_f64() / 3600.0;
-    print!("{all}");
-    println!("violations  {violations}");
-    println!(
-        "took        {took:.1} s: {:.1} seeds/s, {:.0} virtual hours/s",
-        seeds as f64 / took,
-        hours / took
-    );
-    if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if json {
+        println!("{}", serde_json::json!({"summary": all, "violations": violations, "seconds": took}));
+    } else {
+        print!("{all}");
+        violations.iter().for_each(|violation| println!("{violation}"));
+        println!("violations  {}", violations.len());
+        println!("took        {took:.1} s: {:.1} seeds/s", seeds as f64 / took);
+    }
+    if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn style() -> ProgressStyle {
+    let template = "{elapsed_precise} {bar:40} {pos} of {len} seeds, {per_sec}, {msg}";
+    ProgressStyle::with_template(template).expect("a constant template")
 }

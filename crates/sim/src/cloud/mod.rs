@@ -58,6 +58,11 @@ impl CloudVm {
         self.ends_at.is_none_or(|end| now < end)
     }
 
+    /// Whether it was made before that time, but listings did not show it until later.
+    pub fn was_concealed_at(&self, at: Timestamp) -> bool {
+        self.made_at < at && at < self.listed_from
+    }
+
     fn is_listed(&self, now: Timestamp) -> bool {
         self.listed_from <= now && self.unlisted_from.is_none_or(|gone| now < gone)
     }

@@ -224,6 +224,11 @@ impl FakeArvados {
         Ok(Caller { token: found.uuid, admin: found.admin, origin })
     }
 
+    /// A process that was given that token when it was started; of nobody's, if the record had no owner.
+    pub fn process_with(&self, token: Option<TokenUuid>) -> Caller {
+        Caller { token: token.unwrap_or(self.root_uuid()), admin: true, origin: Origin::Process }
+    }
+
     /// One record.
     ///
     /// # Errors

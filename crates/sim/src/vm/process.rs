@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use dispatch_core::container::ContainerState;
-use dispatch_core::id::{ContainerUuid, InstanceId};
+use dispatch_core::id::{ContainerUuid, InstanceId, TokenUuid};
 use dispatch_core::time::{Timestamp, after};
 use serde_json::{Value, json};
 
@@ -19,7 +19,6 @@ use super::facts::Ending;
 use super::host::Lock;
 use super::knobs::{Crash, Helper, Job, OnTerm};
 use super::{Event, FakeVms};
-use crate::controller::facts::Origin;
 use crate::controller::faults::CallKind;
 use crate::controller::state::Changes;
 
@@ -31,6 +30,8 @@ const LOOK_AFTER_CHILDREN: Duration = Duration::from_secs(5);
 pub(super) struct Process {
     pub container: ContainerUuid,
     vm: InstanceId,
+    /// Whose dispatcher started it: it calls with that token.
+    token: Option<TokenUuid>,
     job: Job,
     /// When it will have ended because of a signal.
     term_at: Option<Timestamp>,
@@ -73,7 +74,8 @@ impl FakeVms {
         let first = if job.crash == Crash::BeforeRunning { Step::Crash } else { Step::SetRunning };
         let at = after(now, job.running_after);
         let vm = vm.clone();
-        let process = Process { container, vm, job, term_at: None, children: Vec::new(), retries: 0 };
+        let token = self.arvados.borrow().container(container).and_then(|it| it.locked_by);
+        let process = Process { container, vm, token, job, term_at: None, children: Vec::new(), retries: 0 };
         self.processes.insert(pid, process);
         self.schedule(at, Event::Process(pid, first));
         pid
@@ -220,11 +222,9 @@ impl FakeVms {
         if fate.fault.is_some_and(|fault| !fault.executes()) {
             return Reported::NoAnswer;
         }
-        let token = arvados.settings.root_token.clone();
         let changes = Changes::from_json(&asked).expect("crunch-run sends known attributes");
-        let caller = arvados.authenticate(&token, Origin::Process);
-        let result =
-            caller.and_then(|caller| arvados.update(process.container, &changes, caller, now).map(drop));
+        let caller = arvados.process_with(process.token);
+        let result = arvados.update(process.container, &changes, caller, now).map(drop);
         match (fate.fault, result) {
             (Some(_), _) => Reported::NoAnswer,
             (None, Ok(())) => Reported::Done,

@@ -60,10 +60,12 @@ async fn trouble(world: &mut World, chance: &mut Chance) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
     Restart,
+    RestartAtAnEvent,
     ConfigurationChange,
     UserCancels,
     UserReprioritises,
     RecordDeleted,
+    RecordPoisoned,
     Submission,
     OperatorHolds,
     OperatorDrains,
@@ -75,12 +77,14 @@ enum Trouble {
 }
 
 impl Trouble {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::Restart,
+        Self::RestartAtAnEvent,
         Self::ConfigurationChange,
         Self::UserCancels,
         Self::UserReprioritises,
         Self::RecordDeleted,
+        Self::RecordPoisoned,
         Self::Submission,
         Self::OperatorHolds,
         Self::OperatorDrains,
@@ -98,6 +102,7 @@ async fn befall(world: &mut World, trouble: Trouble, chance: &mut Chance) {
     let now = clock::now();
     match (trouble, uuid, vm) {
         (Trouble::Restart, ..) => world.restart().await,
+        (Trouble::RestartAtAnEvent, ..) => restart_at_an_event(world, chance).await,
         (Trouble::ConfigurationChange, ..) => {
             change_configuration(world, chance);
             world.restart().await;
@@ -112,6 +117,9 @@ async fn befall(world: &mut World, trouble: Trouble, chance: &mut Chance) {
             world.arvados.borrow_mut().set_priority(uuid, priority, now);
         }
         (Trouble::RecordDeleted, Some(uuid), _) => world.arvados.borrow_mut().delete(uuid, now),
+        (Trouble::RecordPoisoned, Some(uuid), _) => {
+            world.arvados.borrow_mut().poison(uuid, "runtime_constraints", "nonsense".into());
+        }
         (Trouble::OperatorHolds, _, Some(vm)) => drop(world.operator_sets(&vm, IdleBehavior::Hold).await),
         (Trouble::OperatorDrains, _, Some(vm)) => drop(world.operator_sets(&vm, IdleBehavior::Drain).await),
         (Trouble::OperatorRuns, _, Some(vm)) => drop(world.operator_sets(&vm, IdleBehavior::Run).await),
@@ -122,6 +130,17 @@ async fn befall(world: &mut World, trouble: Trouble, chance: &mut Chance) {
         // Nobody there whom it could befall.
         (_, None, _) | (_, _, None) => {}
     }
+}
+
+/// The dispatcher is killed as soon as something happens anywhere, or some milliseconds later.
+async fn restart_at_an_event(world: &mut World, chance: &mut Chance) {
+    let seen = world.events();
+    let until = after(clock::now(), Duration::from_secs(60));
+    while world.events() == seen && clock::now() < until {
+        world.run_for(Duration::from_millis(5)).await;
+    }
+    world.run_for(chance.draw(Span::between_millis(0, 300))).await;
+    world.restart().await;
 }
 
 fn some_container(world: &World, chance: &mut Chance) -> Option<ContainerUuid> {
@@ -147,11 +166,17 @@ fn change_configuration(world: &mut World, chance: &mut Chance) {
     });
 }
 
-/// The account may have as much as it wants, and the cloud has it.
+/// The account may have as much as it wants, the cloud has it, and every record can be read.
 fn lift_limits(world: &mut World) {
+    let mut arvados = world.arvados.borrow_mut();
+    let all: Vec<_> = arvados.containers().map(|it| it.uuid).collect();
+    for uuid in all {
+        arvados.cure(uuid);
+    }
     let mut cloud = world.cloud.borrow_mut();
     cloud.knobs.quota_all = None;
     cloud.knobs.quota_market.clear();
+    cloud.knobs.quota_group.clear();
     cloud.knobs.capacity.clear();
 }
 

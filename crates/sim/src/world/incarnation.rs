@@ -14,6 +14,7 @@ use dispatch_actors::system::{self, Handles, Parts};
 use dispatch_actors::worker::StartConfig;
 use dispatch_core::id::{ContainerUuid, TypeName};
 use dispatch_core::instance::InstanceType;
+use dispatch_core::policy::Policy;
 use dispatch_core::queue::UnlockReason;
 use dispatch_core::worker::runner::{Binary, Commands};
 use md5::{Digest, Md5};
@@ -24,9 +25,13 @@ use tokio::task::{AbortHandle, LocalSet};
 use super::cable::{ApiCable, Cable, CloudCable, ExecutorCables};
 use super::{World, journal};
 use crate::cloud::SimCloud;
+use crate::controller::OTHER_DISPATCHER_TOKEN;
 use crate::controller::facts::Origin;
 use crate::controller::port::SimApi;
 use crate::vm::SimExecutorFactory;
+
+/// The number of a life beside.
+const BESIDE: u64 = 1 << 20;
 
 /// The actors, for as long as this lives.
 pub(super) struct Incarnation {
@@ -40,7 +45,18 @@ impl Incarnation {
     /// `number` counts from 1: each life has chances of its own.
     pub(super) fn start(world: &World, number: u64) -> Self {
         let cable = Cable::new(&world.set, Rc::clone(&world.journal));
-        let parts = parts(world, &cable, number);
+        let parts = parts(world, &world.knobs.policy, &world.knobs.settings.root_token, &cable, number);
+        Self::of(world, parts, cable)
+    }
+
+    /// Another dispatcher beside it, with a token and a policy of its own: what it sends is not the judge's.
+    pub(super) fn beside(world: &World, policy: &Policy) -> Self {
+        let cable = Cable::new(&world.set, Rc::default());
+        let parts = parts(world, policy, OTHER_DISPATCHER_TOKEN, &cable, BESIDE);
+        Self::of(world, parts, cable)
+    }
+
+    fn of(world: &World, parts: Parts, cable: Rc<Cable>) -> Self {
         let set = LocalSet::new();
         let handles = {
             let _inside = set.enter();
@@ -72,12 +88,12 @@ async fn drive(set: Rc<RefCell<Option<LocalSet>>>) {
     .await;
 }
 
-fn parts(world: &World, cable: &Rc<Cable>, number: u64) -> Parts {
+fn parts(world: &World, policy: &Policy, token: &str, cable: &Rc<Cable>, number: u64) -> Parts {
     let knobs = &world.knobs;
-    let policy = Arc::new(knobs.policy.clone());
+    let policy = Arc::new(policy.clone());
     let api = SimApi::new(
         Rc::clone(&world.arvados),
-        &knobs.settings.root_token,
+        token,
         Origin::Dispatcher,
         knobs.seed.wrapping_add(number << 32),
     );
@@ -98,7 +114,10 @@ fn parts(world: &World, cable: &Rc<Cable>, number: u64) -> Parts {
             Rc::new(ExecutorCables { cable: executor_cable, executors })
         }),
         create_defaults: CreateDefaults { image: "img".to_owned(), ..CreateDefaults::default() },
-        commands: Arc::new(Commands::new(policy.runner.clone(), binary(&knobs.runner))),
+        commands: Arc::new(match knobs.runner_readable {
+            true => Commands::new(policy.runner.clone(), binary(&knobs.runner)),
+            false => Commands::without_binary(policy.runner.clone()),
+        }),
         start_config: Rc::new(Nothing),
         random: Box::new(random),
         metrics: Rc::new(metrics),

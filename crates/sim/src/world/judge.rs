@@ -21,6 +21,12 @@ use crate::controller::facts::{Fact, Origin};
 use crate::controller::faults::CallKind;
 use crate::vm::facts::{Ending, VmFact};
 
+/// The whole state is looked at this often, and at the end.
+const EVENTS_BETWEEN_WHOLE_LOOKS: usize = 1000;
+
+/// How old a process is that is surely listed.
+const NEW: Duration = Duration::from_secs(15);
+
 type Verdict = Result<(), String>;
 
 /// What was seen so far.
@@ -32,6 +38,10 @@ pub(super) struct Judge {
     notes_seen: usize,
     /// Where each container's process lives.
     live: BTreeMap<ContainerUuid, InstanceId>,
+    /// Processes that the present dispatcher may not see yet: its predecessor had just sent their starts.
+    unseen: BTreeSet<ContainerUuid>,
+    /// When each live process began.
+    began_at: BTreeMap<ContainerUuid, Timestamp>,
     /// Containers whose start was sent, or arrived, since they were locked.
     tried: BTreeSet<ContainerUuid>,
     /// What the operator wants of VMs, as far as the dispatcher took it and wrote it into the tags.
@@ -41,10 +51,14 @@ pub(super) struct Judge {
     killed_by_operator: BTreeSet<InstanceId>,
     /// When calls to the cloud were sent, the latest second of this incarnation.
     sent: VecDeque<Timestamp>,
+    /// When the present dispatcher began.
+    began: Timestamp,
     creates_in_flight: u32,
     /// Creates that dead dispatchers left on their way: their successors cannot know them.
     orphans: u32,
     orphans_in_flight: u32,
+    /// How many events there were when the whole state was looked at.
+    whole_at: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +80,7 @@ impl Judge {
     pub(super) fn look(&mut self, world: &World) -> Verdict {
         for (at, seen) in self.news(world) {
             let verdict = match seen {
-                Seen::Vm(fact) => self.vm(&fact, world),
+                Seen::Vm(fact) => self.vm(at, &fact, world),
                 Seen::Controller(fact) => self.controller(&fact, world),
                 Seen::Cloud(entry) => self.cloud(&entry, world),
                 Seen::Note(note) => self.note(at, &note, world),
@@ -75,6 +89,38 @@ impl Judge {
             verdict.map_err(|what| format!("violation at {seconds:.3}: {what}"))?;
         }
         Ok(())
+    }
+
+    /// Whether so much has happened that everything deserves another look.
+    pub(super) fn is_due_for_the_whole(&mut self, events: usize) -> bool {
+        let due = events >= self.whole_at + EVENTS_BETWEEN_WHOLE_LOOKS;
+        if due {
+            self.whole_at = events;
+        }
+        due
+    }
+
+    /// The whole state, from the VMs and records themselves: what deltas might have missed.
+    pub(super) fn whole(&self, world: &World) -> Verdict {
+        let vms = world.vms.borrow();
+        let mut live = BTreeMap::new();
+        for host in vms.hosts() {
+            for uuid in host.containers() {
+                if let Some(other) = live.insert(uuid, host.id.clone()) {
+                    return Err(format!("I1: {uuid} lives on {other} and on {}", host.id));
+                }
+            }
+        }
+        if live != self.live {
+            return Err(format!("the histories tell of {:?}, the VMs of {live:?}", self.live));
+        }
+        live.values().collect::<BTreeSet<_>>().into_iter().try_for_each(|vm| self.fits(vm, world))?;
+        let now = clock::now();
+        let cloud = world.cloud.borrow();
+        // At the very moment of its end either may come first.
+        let gone = |id: &&InstanceId| cloud.vm(id).and_then(|vm| vm.ends_at).is_some_and(|end| end < now);
+        let ghost = live.values().find(gone);
+        ghost.map_or(Ok(()), |id| Err(format!("processes live on {id}, which does not exist")))
     }
 
     /// What happened since the last look; at the same time: VMs first, so that an end counts before what
@@ -100,18 +146,20 @@ impl Judge {
 
     // ------------------------------------------------------------ VMs
 
-    fn vm(&mut self, fact: &VmFact, world: &World) -> Verdict {
+    fn vm(&mut self, at: Timestamp, fact: &VmFact, world: &World) -> Verdict {
         match fact {
             VmFact::Started { vm, container, live, .. } => {
                 if *live > 1 {
                     return Err(format!("I1: {container} has {live} live processes, the last on {vm}"));
                 }
                 self.live.insert(*container, vm.clone());
+                self.began_at.insert(*container, at);
                 self.tried.insert(*container);
                 self.fits(vm, world)
             }
             VmFact::Ended { container, vm, ending, .. } => {
                 self.live.remove(container);
+                self.unseen.remove(container);
                 self.ended(*container, vm, *ending, world)
             }
             VmFact::StartFailed { container, .. } => {
@@ -126,12 +174,12 @@ impl Judge {
         }
     }
 
-    /// I6: what lives on a VM is not more than it has.
+    /// I6: what lives on a VM, and can be seen there, is not more than it has.
     fn fits(&self, vm: &InstanceId, world: &World) -> Verdict {
         let vms = world.vms.borrow();
         let Some(host) = vms.host(vm) else { return Ok(()) };
         let arvados = world.arvados.borrow();
-        let here = self.live.iter().filter(|(_, at)| *at == vm);
+        let here = self.live.iter().filter(|(uuid, at)| *at == vm && !self.unseen.contains(uuid));
         let specs: Vec<_> = here.filter_map(|(uuid, _)| arvados.container(*uuid)).collect();
         let vcpus: u64 = specs.iter().map(|it| it.spec.runtime_constraints.vcpus).sum();
         let reserve = world.knobs.policy.sizing.reserve_extra_ram;
@@ -222,7 +270,7 @@ impl Judge {
         }
         self.creates_in_flight = self.creates_in_flight.saturating_sub(1);
         let most = world.knobs.policy.max_instances;
-        let ours = world.own_vms_at(entry.at);
+        let ours = world.own_vms_at(entry.at, self.began);
         let made_one_too_many = entry.vm.is_some() && ours > (most + self.orphans) as usize;
         // What listings conceal, nobody can count.
         if made_one_too_many && most > 0 && !world.cloud.borrow().has_omitted() {
@@ -251,6 +299,9 @@ impl Judge {
                 let lag = world.knobs.cloud.tags_lag.most;
                 self.wishes.retain(|_, wish| wish.saved.is_some_and(|saved| after(saved, lag) <= at));
                 self.sent.clear();
+                let is_new = |uuid: &&ContainerUuid| after(self.began_at[*uuid], NEW) > at;
+                self.unseen.extend(self.live.keys().filter(is_new).copied().collect::<Vec<_>>());
+                self.began = at;
                 let left = std::mem::take(&mut self.creates_in_flight);
                 self.orphans += left;
                 self.orphans_in_flight += left;

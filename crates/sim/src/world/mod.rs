@@ -35,7 +35,7 @@ use dispatch_core::worker::ShutdownReason;
 use tokio::task::LocalSet;
 
 use crate::clock;
-use crate::cloud::FakeCloud;
+use crate::cloud::{CloudVm, FakeCloud};
 use crate::controller::{FakeArvados, Submission};
 use crate::vm::{self, FakeVms};
 use incarnation::Incarnation;
@@ -58,6 +58,7 @@ pub struct World {
     pub journal: Rc<RefCell<Journal>>,
     set: Rc<LocalSet>,
     dispatcher: Option<Incarnation>,
+    beside: Option<Incarnation>,
     incarnations: u64,
     judge: Judge,
 }
@@ -77,7 +78,9 @@ pub fn simulate<T>(knobs: WorldKnobs, story: impl AsyncFnOnce(&mut World) -> T) 
         world.start_dispatcher();
         let told = story(&mut world).await;
         world.look();
+        world.judge_whole();
         world.kill_dispatcher();
+        world.beside = None;
         told
     }));
     // Its tasks end before the runtime that their timers belong to.
@@ -104,6 +107,7 @@ impl World {
             journal: Rc::default(),
             set,
             dispatcher: None,
+            beside: None,
             incarnations: 0,
             judge: Judge::default(),
             knobs,
@@ -142,6 +146,12 @@ impl World {
         self.kill_dispatcher();
         self.run_for(self.knobs.restart_after).await;
         self.start_dispatcher();
+    }
+
+    /// Another cluster's dispatcher works beside it from now on: the same account and the same queue, but a
+    /// token, an instance set and limits of its own. The judge watches what it does to containers and VMs.
+    pub fn start_beside(&mut self, policy: &Policy) {
+        self.beside = Some(Incarnation::beside(self, policy));
     }
 
     /// The next dispatcher is configured like this; the present one does not know.
@@ -223,6 +233,16 @@ impl World {
         if let Err(violation) = verdict {
             self.fail(&violation);
         }
+        if self.judge.is_due_for_the_whole(self.events()) {
+            self.judge_whole();
+        }
+    }
+
+    /// Judges the whole state, and not only what has changed.
+    fn judge_whole(&mut self) {
+        if let Err(violation) = self.judge.whole(self) {
+            self.fail(&violation);
+        }
     }
 
     /// Ends the story with everything that is known.
@@ -276,12 +296,12 @@ impl World {
         cloud.vms().filter(|vm| vm.exists(now) && ours(&vm.tags)).map(|vm| vm.id.clone()).collect()
     }
 
-    /// How many VMs of our set existed then.
-    fn own_vms_at(&self, at: Timestamp) -> usize {
+    /// How many VMs of our set existed then, but for those that no listing showed when this dispatcher began.
+    fn own_vms_at(&self, at: Timestamp, began: Timestamp) -> usize {
         let policy = &self.knobs.policy;
         let cloud = self.cloud.borrow();
-        let exists = |vm: &&crate::cloud::CloudVm| vm.made_at <= at && vm.exists(at);
-        let ours = |vm: &&crate::cloud::CloudVm| {
+        let exists = |vm: &&CloudVm| vm.made_at <= at && vm.exists(at) && !vm.was_concealed_at(began);
+        let ours = |vm: &&CloudVm| {
             vm.tags.get(&policy.tag_keys.instance_set_id) == Some(policy.instance_set_id.as_str())
         };
         cloud.vms().filter(exists).filter(ours).count()

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dispatch_core::container::ContainerState;
 use dispatch_core::time::since;
+use serde::Serialize;
 
 use super::{Note, World};
 use crate::clock::{self, epoch};
@@ -13,7 +14,7 @@ use crate::controller::facts::Fact;
 use crate::vm::facts::{Ending, VmFact};
 
 /// Figures of one run, or of many.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Runs.
     pub seeds: u64,
@@ -121,7 +122,8 @@ impl fmt::Display for Summary {
         writeln!(f, "VMs         {}", self.vms)?;
         writeln!(f, "kills       {}", self.kills)?;
         writeln!(f, "unlocks     {}", self.unlocks)?;
-        writeln!(f, "time        {:.1} virtual hours", self.time.as_secs_f64() / 3600.0)?;
+        let hours = self.time.as_secs_f64() / 3600.0;
+        writeln!(f, "time        {hours:.1} virtual hours ({:.2} years)", hours / (24.0 * 365.25))?;
         for (kind, count) in &self.faults {
             writeln!(f, "  {kind:40} {count}")?;
         }

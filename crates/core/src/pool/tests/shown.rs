@@ -7,10 +7,10 @@ fn an_address_that_comes_later_and_a_changed_price_are_shown() {
     let mut story = Story::new();
     let early = Instance { address: String::new(), ..instance("i-1", &story.typed("small"), "s") };
     story.pool.appeared(early.clone(), at(0));
-    assert_eq!(story.snapshot(1).workers[0].instance, early);
+    assert_eq!(*story.snapshot(1).workers[0].instance, early);
     let later = Instance { address: "127.0.0.1:2022".to_owned(), ..early };
     let effects = story.pool.changed(later.clone(), at(5));
-    assert_eq!(story.snapshot(6).workers[0].instance, later);
+    assert_eq!(*story.snapshot(6).workers[0].instance, later);
     assert!(matches!(&effects[..], [Effect::Command(_, _, Event::Updated(told))] if *told == later));
 }
 

@@ -1,18 +1,19 @@
 //! What a seed's chaos is made of. Each kind of fault is in some worlds and not in others: what several of them
 //! together hide, one alone may show.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dispatch_core::id::ProviderType;
 use dispatch_core::instance::{Catalog, InstanceType, Market, Offering};
 use dispatch_core::policy::Policy;
-use dispatch_core::ports::CapacityScope;
+use dispatch_core::ports::{CapacityScope, HostKeyVerdict};
 use dispatch_core::time::after;
 
 use super::{TROUBLE, Trouble, supervising};
 use crate::chance::{Chance, Span};
 use crate::clock::epoch;
-use crate::cloud::knobs::{CloudCall, CloudFault, CloudKnobs};
+use crate::cloud::knobs::{CloudBurst, CloudCall, CloudFault, CloudKnobs};
 use crate::controller::Submission;
 use crate::controller::faults::{Burst, Fault, Faults};
 use crate::samples::{instance_type, spot_type};
@@ -21,10 +22,14 @@ use crate::world::{World, WorldKnobs, job};
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
-/// On demand: 2 and 8 CPUs; spot: 2.
+/// On demand: 2 and 8 CPUs, and 4 of another family; spot: 2.
 pub(super) fn catalog() -> Catalog {
     let types = [instance_type("small", 2), instance_type("large", 8), spot_type("spot", 2)];
-    Catalog::new(types.map(|it| InstanceType::clone(&it)))
+    let other = InstanceType {
+        provider_type: ProviderType::new("other.medium").expect("a constant"),
+        ..InstanceType::clone(&instance_type("medium", 4))
+    };
+    Catalog::new(types.map(|it| InstanceType::clone(&it)).into_iter().chain([other]))
 }
 
 pub(super) fn knobs(seed: u64, chance: &mut Chance) -> WorldKnobs {
@@ -165,6 +170,12 @@ fn cloud(chance: &mut Chance) -> CloudKnobs {
     if chance.hits(0.2) {
         knobs.quota_market.insert(Market::Spot, 1);
     }
+    if chance.hits(0.2) {
+        knobs.quota_group.insert(("std".to_owned(), Market::OnDemand), 1 + chance.below(3));
+    }
+    if chance.hits(0.3) {
+        knobs.host_keys = HostKeyVerdict::Genuine;
+    }
     if chance.hits(0.3) {
         let provider_type = ProviderType::new("std.small").expect("a constant");
         let offering = Offering { provider_type, market: Market::OnDemand };
@@ -176,7 +187,11 @@ fn cloud(chance: &mut Chance) -> CloudKnobs {
         (CloudCall::Create, CloudFault::LostAnswer, 0.2),
         (CloudCall::Create, CloudFault::RateLimited(SECONDS(30)), 0.2),
         (CloudCall::Create, CloudFault::Capacity(CapacityScope::Offering), 0.2),
+        (CloudCall::Create, CloudFault::Capacity(CapacityScope::QuotaGroup), 0.1),
+        (CloudCall::Create, CloudFault::Capacity(CapacityScope::All), 0.05),
         (CloudCall::Create, CloudFault::QuotaAll, 0.1),
+        (CloudCall::VerifyHostKey, CloudFault::LostCall, 0.2),
+        (CloudCall::VerifyHostKey, CloudFault::Other, 0.2),
         (CloudCall::Destroy, CloudFault::LostCall, 0.3),
         (CloudCall::Destroy, CloudFault::LostAnswer, 0.3),
         (CloudCall::Destroy, CloudFault::IgnoredSilently, 0.2),
@@ -185,7 +200,15 @@ fn cloud(chance: &mut Chance) -> CloudKnobs {
         (CloudCall::SetTags, CloudFault::Other, 0.3),
     ];
     knobs.rates = kinds.into_iter().map(|(call, fault, most)| (call, fault, rate(chance, most))).collect();
+    knobs.bursts = (0..chance.below(3)).map(|_| cloud_burst(chance)).collect();
     knobs
+}
+
+fn cloud_burst(chance: &mut Chance) -> CloudBurst {
+    let from = after(epoch(), chance.draw(Span { least: Duration::ZERO, most: TROUBLE }));
+    let until = after(from, chance.draw(Span::between_millis(1_000, 900_000)));
+    let fault = pick(chance, &[CloudFault::Unauthorized, CloudFault::LostCall, CloudFault::QuotaAll]);
+    CloudBurst { from, until, only: None, fault, rate: pick(chance, &[0.5, 1.0]) }
 }
 
 fn vms(chance: &mut Chance) -> VmKnobs {
@@ -194,6 +217,7 @@ fn vms(chance: &mut Chance) -> VmKnobs {
     VmKnobs {
         boots_after: up_to(chance, 10_000, &[20_000, 120_000]),
         never_boots_rate: rate(chance, 0.3),
+        bad_images: bad_images(chance),
         runner_missing_rate: rate(chance, 0.1),
         full_disk_rate: rate(chance, 0.1),
         broken_rate: rate(chance, 0.1),
@@ -211,6 +235,11 @@ fn vms(chance: &mut Chance) -> VmKnobs {
         jobs: jobs(chance),
         ..VmKnobs::default()
     }
+}
+
+fn bad_images(chance: &mut Chance) -> BTreeSet<ProviderType> {
+    let some = chance.hits(0.1);
+    some.then(|| ProviderType::new("std.small").expect("a constant")).into_iter().collect()
 }
 
 fn jobs(chance: &mut Chance) -> JobKnobs {
