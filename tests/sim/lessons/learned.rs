@@ -172,8 +172,10 @@ pub(super) const LEARNED: &[Lesson] = &[
         "a_vm_stands_idle_for_a_moment_only_between_two_jobs",
     ]),
     (32, "a minute of 503s cuts concurrency to one and costs three more minutes", &[
-        "a_minute_of_503s_costs_no_more_than_half",
-        "width_comes_back_soon_to_below_the_trouble_and_slowly_beyond",
+        "a_503_costs_half_of_what_runs",
+        "a_minute_of_503s_is_made_good_within_twenty_seconds",
+        "a_hundred_jobs_and_a_minute_of_503s_take_less_than_130_seconds",
+        "a_minute_of_503s_costs_little_more_than_a_minute",
     ]),
     (33, "one full disk is the best place for each next container", &[
         "three_failed_starts_in_a_row_drain_and_each_is_counted_once",

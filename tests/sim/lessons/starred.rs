@@ -58,9 +58,10 @@ pub(super) const STARRED: &[Rule] = &[
         "every_container_that_waits_has_a_reason_and_no_other_has",
     ]),
     ("the ceiling loses no more width than needed and comes back fast", &[
-        "a_burst_of_503s_costs_one_cut",
-        "a_minute_of_503s_costs_no_more_than_half",
-        "width_comes_back_soon_to_below_the_trouble_and_slowly_beyond",
+        "a_503_costs_half_of_what_runs",
+        "a_minute_of_503s_is_made_good_within_twenty_seconds",
+        "full_width_is_back_within_a_minute",
+        "bursts_of_503s_cost_time_and_nothing_else",
     ]),
     ("creates go one beyond what fitted the quota until more are seen running", &[
         "after_a_quota_creates_go_one_beyond_it_until_more_are_seen_running",
@@ -141,6 +142,7 @@ pub(super) const STARRED: &[Rule] = &[
         "each_command_has_its_deadline",
         "the_timeout_is_inside_the_sudo",
         "a_server_that_hangs_in_key_exchange_is_given_up",
+        "an_ssh_client_that_hangs_is_given_up",
         "a_secret_file_that_hangs_is_unreadable",
         "a_hanging_command_is_ended_on_the_vm_and_the_connection_stays",
         "a_command_that_outlives_its_timeout_costs_the_connection",

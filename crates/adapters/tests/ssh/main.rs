@@ -3,6 +3,7 @@
 
 mod commands;
 mod connecting;
+mod deadlines;
 mod leftovers;
 mod setup;
 mod sshd;
