@@ -12,6 +12,10 @@ test *arguments:
 demo *arguments:
     scripts/demo {{ arguments }}
 
+# Live through the chaos of many seeds; arguments go to dispatch-sim.
+hunt *arguments="--seeds 0..2000 --jobs 2":
+    cargo run --release -p dispatch-sim -- {{ arguments }}
+
 # Correct the formatting.
 fmt:
     cargo fmt --all
