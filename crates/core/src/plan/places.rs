@@ -46,7 +46,11 @@ impl<'a> Places<'a> {
         for (position, worker) in by_id {
             let Some(place) = place_of(worker, round, position) else { continue };
             let id = places.bins.add(place);
-            places.workers.push(Host { id: &worker.view.id, state: worker.view.state, ours: worker.view.ours });
+            places.workers.push(Host {
+                id: &worker.view.id,
+                state: worker.view.state,
+                ours: worker.view.ours,
+            });
             for uuid in &worker.view.stale {
                 places.stale.entry(*uuid).or_default().insert(id);
             }

@@ -75,7 +75,8 @@ impl<'a> Assignment<'_, 'a> {
             let empty = place.containers == 0 && !place.used;
             let state = matches!(worker.state, State::Idle | State::Booting);
             let may_be_starting_something = self.round.surfacing && !worker.ours;
-            if empty && state && !may_be_starting_something && markets.contains(&place.instance_type.market()) {
+            if empty && state && !may_be_starting_something && markets.contains(&place.instance_type.market())
+            {
                 self.round.act(Action::ShutDown(worker.id.clone(), ShutdownReason::OverQuota));
             }
         }
