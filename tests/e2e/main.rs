@@ -12,6 +12,7 @@
 #![allow(clippy::unwrap_used, reason = "a test whose helper fails has failed")]
 
 mod bad_input;
+mod cloudtest;
 mod crash_loop;
 mod demo;
 mod health;
