@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::support::service::{command, finish};
@@ -157,6 +158,20 @@ async fn ctrl_c_destroys_what_was_made() {
     assert!(text.contains("SIGINT: destroying what was made") && text.contains("interrupted"), "{text}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("destroy: instance "));
     assert_eq!(instances(&site), 0);
+}
+
+#[actix_rt::test]
+async fn a_pause_keeps_the_instance_until_enter_is_pressed() {
+    let site = site();
+    let (said, wrote) = (site.path("said"), std::fs::File::create(site.path("said")).unwrap());
+    let mut trial = cloudtest(&site, &["--pause-before-destroy", "--json"]);
+    let mut child = trial.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(wrote).spawn().unwrap();
+    let asked = async || std::fs::read_to_string(&said).unwrap().contains("press Enter").then_some(());
+    until("it asks for Enter", SOON, asked).await;
+    assert_eq!(instances(&site), 1);
+    child.stdin.take().unwrap().write_all(b"\n").await.unwrap();
+    let status = tokio::time::timeout(LONG, child.wait()).await.unwrap().unwrap();
+    assert_eq!((status.code(), instances(&site)), (Some(0), 0));
 }
 
 #[actix_rt::test]
