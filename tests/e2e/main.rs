@@ -15,6 +15,7 @@ mod bad_input;
 mod cloudtest;
 mod crash_loop;
 mod demo;
+mod ec2;
 mod health;
 mod https;
 mod logs;
