@@ -60,16 +60,27 @@ fn open_loopback(
     public_key: &str,
     log: &Logger,
 ) -> Result<Opened> {
-    let directory = parameters.state_directory.clone().unwrap_or_else(|| default_state_directory(settings));
     let params = loopback::Params {
         instances: parameters.instances as usize,
         boot_delay: parameters.boot_delay,
-        state_directory: directory,
+        state_directory: state_directory(settings, parameters),
         authorized_key: Some(public_key.to_owned()),
     };
     let cloud = LoopbackCloud::open(params, log.clone()).context("cannot open the loopback cloud")?;
     let faults = Some(cloud.faults());
     Ok(Opened { driver: Rc::new(cloud), faults })
+}
+
+/// Where a loopback cloud keeps its instances; `None` for other clouds.
+pub(crate) fn loopback_directory(settings: &Settings) -> Option<PathBuf> {
+    match &settings.driver {
+        DriverParameters::Loopback(parameters) => Some(state_directory(settings, parameters)),
+        DriverParameters::Ec2(_) => None,
+    }
+}
+
+fn state_directory(settings: &Settings, parameters: &Loopback) -> PathBuf {
+    parameters.state_directory.clone().unwrap_or_else(|| default_state_directory(settings))
 }
 
 /// The same at every start, so that a dispatcher started again finds its instances.

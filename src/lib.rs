@@ -3,6 +3,7 @@
 //! ```text
 //!   main ─ cli ─┬─ run ──── app ─┬─ settings   the site's config.yml, checked
 //!               ├─ demo ─────────┤  drivers    which cloud
+//!               ├─ cloudtest ────┘
 //!               ├─ health        │  runner_file, telemetry
 //!               └─ config        └─ api        HTTP, on threads of its own
 //! ```
@@ -10,6 +11,7 @@
 pub mod api;
 pub mod app;
 pub mod cli;
+pub mod cloudtest;
 pub mod demo;
 pub mod drivers;
 pub mod health;

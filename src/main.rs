@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use arvados_dispatch_cloud::cli::{self, Command, Invocation};
-use arvados_dispatch_cloud::{demo, health, run};
+use arvados_dispatch_cloud::{cloudtest, demo, health, run};
 
 fn main() -> ExitCode {
     // The runner's personality comes first: it forks, and must be alone in its process.
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
             Command::Config(command) => cli::config::run(&options, &command),
             Command::Run => run::run(&options),
             Command::Demo(options) => demo::run(&options),
+            Command::Cloudtest(cloudtest) => cloudtest::run(&options, &cloudtest),
             Command::Health(health) => health::run(&options, &health),
         },
     }

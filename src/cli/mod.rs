@@ -30,6 +30,7 @@ Examples:
   arvados-dispatch-cloud                              the service, as systemd starts it
   arvados-dispatch-cloud demo                         the whole thing on this machine
   arvados-dispatch-cloud demo --containers 300 --instances 20 --json
+  arvados-dispatch-cloud cloudtest --pause-before-destroy   one instance, as the service would use it
   arvados-dispatch-cloud config check --strict        before a restart
   arvados-dispatch-cloud --config ./config.yml config dump
   arvados-dispatch-cloud health --ready && echo in service
@@ -96,6 +97,8 @@ pub enum Command {
     Run,
     /// Show the whole thing at work on this machine: a simulated controller and cloud, real SSH, real processes.
     Demo(Demo),
+    /// Try the configured cloud with one instance: create, log in, boot probe, destroy.
+    Cloudtest(Cloudtest),
     /// Ask a running service whether it is well; exit 0 or 1.
     Health(Health),
     /// Check or show the configuration.
@@ -121,6 +124,32 @@ pub struct Demo {
     /// Let things go wrong: the controller sheds load and loses answers; one VM dies, one breaks, one hangs.
     #[arg(long)]
     pub faults: bool,
+}
+
+/// Options of `cloudtest`.
+#[derive(Debug, Clone, Args)]
+pub struct Cloudtest {
+    /// Try this image instead of the configured one.
+    #[arg(long, value_name = "ID")]
+    pub image_id: Option<String>,
+    /// Try this entry of InstanceTypes instead of the cheapest.
+    #[arg(long, value_name = "NAME")]
+    pub instance_type: Option<String>,
+    /// The instance's set; not a dispatcher's [default: cloudtest-USER@HOST].
+    #[arg(long, value_name = "ID")]
+    pub instance_set_id: Option<String>,
+    /// Destroy what is left of earlier trials with this set id, instead of refusing to begin.
+    #[arg(long)]
+    pub destroy_existing: bool,
+    /// Run this on the instance when it has booted.
+    #[arg(long, value_name = "SHELL TEXT")]
+    pub command: Option<String>,
+    /// Wait for Enter before the instance is destroyed, also after a failure: time to log in.
+    #[arg(long)]
+    pub pause_before_destroy: bool,
+    /// Print one JSON object instead of lines.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `health`.

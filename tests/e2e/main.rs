@@ -12,8 +12,10 @@
 #![allow(clippy::unwrap_used, reason = "a test whose helper fails has failed")]
 
 mod bad_input;
+mod cloudtest;
 mod crash_loop;
 mod demo;
+mod ec2;
 mod health;
 mod https;
 mod logs;

@@ -20,9 +20,10 @@ use std::sync::Arc;
 
 use actix::{Actor, AsyncContext, Context, Handler, Recipient, ResponseActFuture, SpawnHandle};
 use dispatch_core::id::InstanceId;
-use dispatch_core::instance::{Instance, Tags};
+use dispatch_core::instance::{Instance, InstanceType, Tags};
 use dispatch_core::policy::Policy;
 use dispatch_core::ports::{CloudDriver, CloudError, CreateOrder, HostKeyVerdict};
+use dispatch_core::secret::Secret;
 use dispatch_core::time::{Timestamp, since};
 use dispatch_core::worker::runner::quote;
 use slog::Logger;
@@ -47,6 +48,30 @@ pub struct CreateDefaults {
     pub init_command: String,
     /// OpenSSH public key to let in, if it is to be deployed.
     pub public_key: Option<String>,
+}
+
+impl CreateDefaults {
+    /// The whole order of a create: all tags, and the init command that writes the secret first.
+    pub fn order(
+        &self,
+        own_tags: Tags,
+        instance_type: Arc<InstanceType>,
+        secret: Secret,
+        secret_path: &str,
+    ) -> CreateOrder {
+        let mut tags = Tags(self.resource_tags.clone());
+        tags.merge(&own_tags);
+        let path = path_text(secret_path);
+        let write_secret = format!("umask 0177 && echo -n \"{}\" >{path}", secret.expose());
+        CreateOrder {
+            instance_type,
+            image: self.image.clone(),
+            tags,
+            init_command: format!("{write_secret}\n{}", self.init_command),
+            secret,
+            public_key: self.public_key.clone(),
+        }
+    }
 }
 
 /// Whom Cloud tells.
@@ -116,22 +141,11 @@ impl Cloud {
         }
     }
 
-    /// The whole order of a create: tags, and the init command that writes the secret first.
     fn order(&self, message: CreateInstance) -> CreateOrder {
         let CreateInstance { instance_type, secret } = message;
-        let mut tags = Tags(self.defaults.resource_tags.clone());
-        tags.merge(&self.policy.tag_keys.for_new(&self.policy.instance_set_id, &instance_type.name, &secret));
-        let path = self.driver.secret_path();
-        let write_secret = format!("umask 0177 && echo -n \"{}\" >{}", secret.expose(), path_text(&path));
-        let init_command = format!("{write_secret}\n{}", self.defaults.init_command);
-        CreateOrder {
-            instance_type,
-            image: self.defaults.image.clone(),
-            tags,
-            init_command,
-            secret,
-            public_key: self.defaults.public_key.clone(),
-        }
+        let Policy { tag_keys, instance_set_id, .. } = &*self.policy;
+        let tags = tag_keys.for_new(instance_set_id, &instance_type.name, &secret);
+        self.defaults.order(tags, instance_type, secret, &self.driver.secret_path())
     }
 }
 

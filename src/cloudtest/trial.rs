@@ -1,0 +1,440 @@
+//! One instance in one subnet, from the first listing to its end.
+
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dispatch_core::id::InstanceId;
+use dispatch_core::instance::{IdleBehavior, Instance, Tags};
+use dispatch_core::ports::{CloudError, CloudErrorKind, Command, CreateOrder, ExecErrorKind, Executor};
+use futures_util::future::{Either, select};
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use super::advice::{self, Call};
+use super::report::{CommandOutput, Outcome, Screen, Step, Trouble};
+use super::subject::Subject;
+use crate::cli::Cloudtest;
+
+/// How often the cloud or the instance is asked again, at most.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a create without an answer may take to show in a listing.
+const APPEARS_WITHIN: Duration = Duration::from_secs(60);
+/// How long a destroy is repeated, and how long what was destroyed may stay listed.
+const GONE_WITHIN: Duration = Duration::from_secs(300);
+/// Of `--command`; Ctrl-C ends it earlier.
+const COMMAND_WITHIN: Duration = Duration::from_secs(3600);
+/// Of the command that shows that we are let in.
+const LOG_IN: Duration = Duration::from_secs(30);
+
+/// Why no further step is tried.
+pub(super) enum Stop {
+    Failed(Trouble),
+    Interrupted,
+}
+
+impl From<Trouble> for Stop {
+    fn from(trouble: Trouble) -> Self {
+        Self::Failed(trouble)
+    }
+}
+
+/// A step's result, and what to say of it.
+type Told<T> = Result<(T, String), Stop>;
+
+/// Ctrl-C, to be waited for beside something else.
+#[derive(Clone)]
+pub(super) struct Interrupt(watch::Receiver<bool>);
+
+impl Interrupt {
+    pub fn new(come: watch::Receiver<bool>) -> Self {
+        Self(come)
+    }
+
+    pub fn has_come(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits for that, and no longer once Ctrl-C has come. For what leaves nothing behind.
+    async fn or<T>(&self, work: impl Future<Output = T>) -> Result<T, Stop> {
+        let mut come = self.0.clone();
+        let come = pin!(come.wait_for(|come| *come));
+        match select(come, pin!(work)).await {
+            Either::Left(_) => Err(Stop::Interrupted),
+            Either::Right((done, _)) => Ok(done),
+        }
+    }
+}
+
+/// What a look has found.
+enum Look<T> {
+    Found(T),
+    /// Not yet: what would be told if time were up now.
+    Wait(Trouble),
+}
+
+/// One instance's life.
+pub(super) struct Trial<'a> {
+    subject: &'a Subject,
+    options: &'a Cloudtest,
+    interrupt: Interrupt,
+    screen: Rc<Screen>,
+    order: CreateOrder,
+    made: Option<InstanceId>,
+    outcome: Outcome,
+}
+
+impl<'a> Trial<'a> {
+    pub fn new(
+        subject: &'a Subject,
+        options: &'a Cloudtest,
+        interrupt: Interrupt,
+        screen: Rc<Screen>,
+    ) -> Self {
+        let outcome = Outcome::new(subject.subnet.clone());
+        screen.subnet(subject.subnet.as_deref());
+        Self { order: subject.order(), subject, options, interrupt, screen, made: None, outcome }
+    }
+
+    /// Tries one step after the other; whatever was made is destroyed in the end.
+    pub async fn run(&mut self) {
+        // Told already, each with its step; Ctrl-C is told at the end.
+        let _ = self.try_it().await;
+        self.pause().await;
+        // What cannot be destroyed is told as well.
+        let _ = self.clean_up().await;
+    }
+
+    pub fn into_outcome(self) -> Outcome {
+        self.outcome
+    }
+
+    async fn try_it(&mut self) -> Result<(), Stop> {
+        let began = Instant::now();
+        let listed = self.list_all().await;
+        self.note("list", began, listed)?;
+        let began = Instant::now();
+        let left = self.list_set().await;
+        let left = self.note("list with a filter", began, left)?;
+        self.end_leftovers(left).await?;
+        let began = Instant::now();
+        let created = self.create().await;
+        self.note("create", began, created)?;
+        let began = Instant::now();
+        let listed = self.is_listed().await;
+        self.note("listed with its tags", began, listed)?;
+        let began = Instant::now();
+        let tagged = self.set_tags().await;
+        self.note("set tags", began, tagged)?;
+        let began = Instant::now();
+        let address = self.address().await;
+        let address = self.note("address", began, address)?;
+        self.try_shell(&address).await
+    }
+
+    async fn try_shell(&mut self, address: &str) -> Result<(), Stop> {
+        let Some(id) = self.made.clone() else { return Ok(()) };
+        let executor = self.subject.executor(&id, address, &self.order.secret);
+        let began = Instant::now();
+        let logged_in = self.log_in(&*executor).await;
+        self.note("log in", began, logged_in)?;
+        let began = Instant::now();
+        let booted = self.boot_probe(&*executor).await;
+        self.note("boot probe", began, booted)?;
+        let Some(text) = self.options.command.clone() else { return Ok(()) };
+        let began = Instant::now();
+        let ran = self.command(&*executor, text).await;
+        self.note("command", began, ran)
+    }
+
+    // ------------------------------------------------------------ before
+
+    async fn list_all(&self) -> Told<()> {
+        let all = self.interrupt.or(self.subject.driver.list(&Tags::default())).await?;
+        let all = all.map_err(|error| advice::of_cloud(Call::List, &error))?;
+        Ok(((), format!("{} instances in all", all.len())))
+    }
+
+    async fn list_set(&mut self) -> Told<Vec<Instance>> {
+        let ours = self.interrupt.or(self.subject.of_set()).await?;
+        let ours = ours.map_err(|error| advice::of_cloud(Call::List, &error))?;
+        if !ours.is_empty() && !self.options.destroy_existing {
+            self.outcome.found_leftovers = true;
+            let ids: Vec<_> = ours.iter().map(|it| it.id.as_str()).collect();
+            return Err(advice::leftovers(&self.subject.set, &ids).into());
+        }
+        let told = format!("{} instances in set {}", ours.len(), self.subject.set);
+        Ok((ours, told))
+    }
+
+    async fn end_leftovers(&mut self, left: Vec<Instance>) -> Result<(), Stop> {
+        for instance in left {
+            let began = Instant::now();
+            let ended = self.end(&instance.id).await;
+            self.note("destroy what was left", began, ended)?;
+        }
+        Ok(())
+    }
+
+    // ------------------------------------------------------------ the instance
+
+    /// Never given up half-way: an answer that nobody waits for is an instance that nobody destroys.
+    async fn create(&mut self) -> Told<()> {
+        match self.subject.driver.create(&self.order).await {
+            Ok(instance) => {
+                let told = format!("instance {} of type {}", instance.id, instance.provider_type);
+                self.name(instance.id);
+                Ok(((), told))
+            }
+            Err(error) => {
+                if error.kind == CloudErrorKind::Unknown {
+                    self.look_for_doubtful().await;
+                }
+                Err(advice::of_cloud(Call::Create, &error).into())
+            }
+        }
+    }
+
+    fn name(&mut self, id: InstanceId) {
+        self.outcome.instance = Some(id.as_str().to_owned());
+        self.made = Some(id);
+    }
+
+    /// A create without an answer may have made an instance: its secret tells.
+    async fn look_for_doubtful(&mut self) {
+        let deadline = Instant::now() + APPEARS_WITHIN;
+        loop {
+            let listed = self.subject.of_set().await.unwrap_or_default();
+            let ours = listed.into_iter().find(|it| self.is_ours(it));
+            if let Some(instance) = ours {
+                return self.name(instance.id);
+            }
+            if Instant::now() >= deadline {
+                return;
+            }
+            tokio::time::sleep(self.interval()).await;
+        }
+    }
+
+    fn is_ours(&self, instance: &Instance) -> bool {
+        self.subject.tag_keys.secret_of(&instance.tags).as_ref() == Some(&self.order.secret)
+    }
+
+    async fn is_listed(&self) -> Told<()> {
+        let all = self.eventually(async || self.look_for(&Tags::default(), &self.order.tags).await).await?;
+        self.eventually(async || self.look_for(&self.subject.filter(), &self.order.tags).await).await?;
+        Ok(((), format!("{} tags", all.tags.0.len())))
+    }
+
+    async fn set_tags(&self) -> Told<()> {
+        let Some(id) = &self.made else { return Ok(((), String::new())) };
+        let tags = self.subject.tag_keys.for_saving(None, IdleBehavior::Drain);
+        let set = self.subject.driver.set_tags(id, &tags).await;
+        set.map_err(|error| advice::of_cloud(Call::SetTags, &error))?;
+        let mut wanted = self.order.tags.clone();
+        wanted.merge(&tags);
+        self.eventually(async || self.look_for(&self.subject.filter(), &wanted).await).await?;
+        Ok(((), "changed, and the others kept".to_owned()))
+    }
+
+    /// Our instance with these tags, in a listing with that filter.
+    async fn look_for(&self, filter: &Tags, tags: &Tags) -> Result<Look<Instance>, Stop> {
+        let listed = match self.subject.driver.list(filter).await {
+            Ok(listed) => listed,
+            Err(error) => return patience(Call::List, &error).map(Look::Wait),
+        };
+        let found = listed.into_iter().find(|it| Some(&it.id) == self.made.as_ref());
+        Ok(match found {
+            Some(instance) if instance.tags.matches(tags) => Look::Found(instance),
+            Some(instance) => Look::Wait(advice::tags_differ(&instance.tags, tags)),
+            None => Look::Wait(advice::not_listed(filter)),
+        })
+    }
+
+    async fn address(&mut self) -> Told<String> {
+        let wanted = Tags::default();
+        let found = self
+            .eventually(async || {
+                Ok(match self.look_for(&self.subject.filter(), &wanted).await? {
+                    Look::Found(instance) if instance.address.is_empty() => Look::Wait(advice::no_address()),
+                    other => other,
+                })
+            })
+            .await?;
+        let ssh = self.subject.ssh_command(&found.address);
+        self.outcome.address = Some(found.address.clone());
+        self.outcome.ssh = Some(ssh.clone());
+        Ok((found.address, ssh))
+    }
+
+    // ------------------------------------------------------------ its shell
+
+    async fn log_in(&self, executor: &dyn Executor) -> Told<()> {
+        let command = || command("true", LOG_IN);
+        self.eventually(async || match executor.run(command()).await {
+            Ok(_) => Ok(Look::Found(())),
+            Err(error) => {
+                let trouble = advice::of_shell(&error, self.subject);
+                match error.kind {
+                    ExecErrorKind::Local => Err(trouble.into()),
+                    _ => Ok(Look::Wait(trouble)),
+                }
+            }
+        })
+        .await?;
+        Ok(((), format!("as {}", self.subject.driver.remote_user())))
+    }
+
+    async fn boot_probe(&self, executor: &dyn Executor) -> Told<()> {
+        let probe = self.subject.commands.boot_probe();
+        let text = probe.shell.clone();
+        self.eventually(async || match executor.run(probe.clone()).await {
+            Ok(output) if output.status == 0 => Ok(Look::Found(())),
+            Ok(output) => Ok(Look::Wait(advice::boot_probe(&text, &output))),
+            Err(error) => Ok(Look::Wait(advice::of_shell(&error, self.subject))),
+        })
+        .await?;
+        Ok(((), text))
+    }
+
+    async fn command(&mut self, executor: &dyn Executor, text: String) -> Told<()> {
+        let ran = self.interrupt.or(executor.run(command(&text, COMMAND_WITHIN))).await?;
+        let output = ran.map_err(|error| advice::of_shell(&error, self.subject))?;
+        let shown =
+            |bytes: &[u8]| self.subject.without_secrets(&String::from_utf8_lossy(bytes), &self.order.secret);
+        let shown = CommandOutput {
+            status: output.status,
+            stdout: shown(&output.stdout),
+            stderr: shown(&output.stderr),
+        };
+        self.screen.output(&shown);
+        self.outcome.command = Some(shown);
+        match output.status {
+            0 => Ok(((), "status 0".to_owned())),
+            status => Err(advice::command(status).into()),
+        }
+    }
+
+    // ------------------------------------------------------------ its end
+
+    async fn pause(&self) {
+        let Some(id) = &self.made else { return };
+        if !self.options.pause_before_destroy || self.interrupt.has_come() {
+            return;
+        }
+        self.screen.pause(id.as_str());
+        // Either is a reason to go on.
+        let _ = self.interrupt.or(enter()).await;
+    }
+
+    async fn clean_up(&mut self) -> Result<(), Stop> {
+        let Some(id) = self.made.clone() else { return Ok(()) };
+        let began = Instant::now();
+        let ended = self.end(&id).await;
+        self.note("destroy", began, ended)
+    }
+
+    /// Destroys it, and waits until it is listed no more.
+    async fn end(&self, id: &InstanceId) -> Told<()> {
+        let deadline = Instant::now() + GONE_WITHIN;
+        let until_told = async |trouble: Trouble| {
+            if Instant::now() >= deadline {
+                return Err(Stop::Failed(trouble.with_instance(id.as_str())));
+            }
+            tokio::time::sleep(self.interval()).await;
+            Ok(())
+        };
+        while let Err(error) = self.subject.driver.destroy(id).await {
+            let trouble = patience(Call::Destroy, &error).map_err(|stop| stop.with_instance(id))?;
+            until_told(trouble).await?;
+        }
+        loop {
+            let trouble = match self.subject.driver.list(&Tags::default()).await {
+                Ok(listed) if listed.iter().all(|it| it.id != *id) => {
+                    return Ok(((), format!("instance {id} is gone")));
+                }
+                Ok(_) => advice::still_listed(),
+                Err(error) => advice::of_cloud(Call::List, &error),
+            };
+            until_told(trouble).await?;
+        }
+    }
+
+    // ------------------------------------------------------------ tools
+
+    fn interval(&self) -> Duration {
+        self.subject.settings.cloud.probe_interval.min(LONGEST_INTERVAL)
+    }
+
+    /// Looks again and again, for as long as an instance may take to boot.
+    async fn eventually<T>(&self, look: impl AsyncFn() -> Result<Look<T>, Stop>) -> Result<T, Stop> {
+        let patience = self.subject.settings.cloud.timeout_booting;
+        let deadline = Instant::now() + patience;
+        loop {
+            let trouble = match self.interrupt.or(look()).await?? {
+                Look::Found(found) => return Ok(found),
+                Look::Wait(trouble) => trouble,
+            };
+            if Instant::now() >= deadline {
+                return Err(trouble.not_within(patience).into());
+            }
+            self.interrupt.or(tokio::time::sleep(self.interval())).await?;
+        }
+    }
+
+    fn note<T>(&mut self, name: &'static str, began: Instant, told: Told<T>) -> Result<T, Stop> {
+        let (found, result) = match told {
+            Ok((found, detail)) => (Ok(found), Ok(detail)),
+            Err(Stop::Interrupted) => return Err(Stop::Interrupted),
+            Err(Stop::Failed(trouble)) => (Err(Stop::Failed(trouble.clone())), Err(trouble)),
+        };
+        let clean = |text: String| self.subject.without_secrets(&text, &self.order.secret);
+        let result = result.map(clean).map_err(|trouble| trouble.map(clean));
+        let step = Step { name, took: began.elapsed(), result };
+        self.screen.step(&step);
+        self.outcome.steps.push(step);
+        found
+    }
+}
+
+impl Stop {
+    fn with_instance(self, id: &InstanceId) -> Self {
+        match self {
+            Self::Failed(trouble) => Self::Failed(trouble.with_instance(id.as_str())),
+            Self::Interrupted => Self::Interrupted,
+        }
+    }
+}
+
+/// Whether a call is worth another try.
+fn patience(call: Call, error: &CloudError) -> Result<Trouble, Stop> {
+    let trouble = advice::of_cloud(call, error);
+    match error.kind {
+        CloudErrorKind::RateLimited { .. } | CloudErrorKind::Unknown => Ok(trouble),
+        CloudErrorKind::Quota(_)
+        | CloudErrorKind::Capacity(_)
+        | CloudErrorKind::NotFound
+        | CloudErrorKind::Unauthorized
+        | CloudErrorKind::Other => Err(trouble.into()),
+    }
+}
+
+fn command(shell: &str, deadline: Duration) -> Command {
+    Command { shell: shell.to_owned(), privileged: false, stdin: Bytes::new(), deadline }
+}
+
+/// Enter, or the end of standard input.
+async fn enter() {
+    let (pressed, wait) = oneshot::channel();
+    // A thread that the process does not wait for: after Ctrl-C nobody presses Enter.
+    let read = std::thread::Builder::new().spawn(move || {
+        let _ = std::io::stdin().read_line(&mut String::new());
+        // Ctrl-C may have come first.
+        let _ = pressed.send(());
+    });
+    if read.is_ok() {
+        // A sender that is gone has read as well.
+        let _ = wait.await;
+    }
+}

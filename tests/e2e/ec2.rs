@@ -1,0 +1,338 @@
+//! The dispatcher and `cloudtest` on EC2's API: moto as the cloud, Debian's sshd as the VMs.
+//!
+//! ```text
+//!   cargo test ─ ip netns exec NAME ─▶ this binary again, in a network of its own (10.1.0.0/16 is local there)
+//!                                        ├─ moto ◀── HTTP ── arvados-dispatch-cloud
+//!                                        ├─ simulated controller ◀── HTTP ──┤
+//!                                        └─ sshd on port 22 of all addresses ◀── ssh ──┘
+//!                                             └─ the address tells which VM: it has a /run of its own
+//! ```
+//! moto boots nothing: [`Vms::furnish`] runs the user data of each new instance, as cloud-init would. Tests
+//! that are `ignored` are the inner ones; the others run them. Without root there is no such network, and
+//! nothing to test: that is said on stderr.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dispatch_core::container::ContainerState;
+use dispatch_sim::moto::{Moto, MotoOptions};
+use russh::keys::ssh_key::LineEnding;
+use russh::keys::{Algorithm, PrivateKey};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::support::service::{command, finish};
+use crate::support::{DISPATCHER, SOON, Service, Site, until};
+
+const LONG: Duration = Duration::from_secs(120);
+const FURNISH_EVERY: Duration = Duration::from_millis(100);
+
+#[test]
+fn containers_run_on_ec2_and_a_restart_adopts_their_vm() {
+    in_a_network_of_its_own("ec2::inner_run");
+}
+
+#[test]
+fn cloudtest_tries_every_subnet_of_ec2() {
+    in_a_network_of_its_own("ec2::inner_cloudtest");
+}
+
+// ---------------------------------------------------------------- the network
+
+/// A network namespace; with it go all its processes.
+struct Network(String);
+
+impl Network {
+    fn new(name: String) -> Self {
+        let network = Self(name);
+        ip(&["netns", "add", &network.0]);
+        ip(&["-n", &network.0, "link", "set", "lo", "up"]);
+        ip(&["-n", &network.0, "route", "add", "local", "10.1.0.0/16", "dev", "lo"]);
+        network
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        let pids = Command::new("ip").args(["netns", "pids", &self.0]).output();
+        let pids = pids.map(|output| output.stdout).unwrap_or_default();
+        for pid in String::from_utf8_lossy(&pids).lines().filter_map(|line| Pid::from_raw(line.parse().ok()?))
+        {
+            // It may have ended by itself.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        let _ = Command::new("ip").args(["netns", "delete", &self.0]).status();
+    }
+}
+
+#[track_caller]
+fn ip(arguments: &[&str]) {
+    let status = Command::new("ip").args(arguments).status().expect("the package iproute2 is installed");
+    assert!(status.success(), "ip {}: {status}", arguments.join(" "));
+}
+
+#[track_caller]
+fn in_a_network_of_its_own(test: &str) {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("{test}: not run: a network of its own needs root");
+        return;
+    }
+    let name = test.rsplit("::").next().unwrap();
+    let network = Network::new(format!("e2e-{}-{name}", std::process::id()));
+    let itself = std::env::current_exe().unwrap();
+    let output = Command::new("ip")
+        .args(["netns", "exec", &network.0])
+        .arg(itself)
+        .args([test, "--exact", "--ignored", "--nocapture"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said =
+        format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.contains("1 passed"), "{}:\n{said}", output.status);
+}
+
+// ---------------------------------------------------------------- the VMs
+
+/// What is behind moto's instances.
+struct Vms {
+    directory: PathBuf,
+    sshd: Child,
+}
+
+/// `enter ADDRESS TEXT`: the text, run in that VM, whose only own thing is /run.
+const ENTER: &str = r#"#!/bin/sh
+vm=$(dirname "$0")/vms/$1
+[ -d "$vm" ] || exit 255
+exec unshare --mount --propagation private sh -c 'mount --bind "$0/run" /run && exec sh -c "$1"' "$vm" "$2"
+"#;
+
+impl Vms {
+    fn start(site: &Site) -> Self {
+        let directory = site.path("ec2");
+        std::fs::create_dir_all(directory.join("vms")).unwrap();
+        // sshd as root insists on it.
+        std::fs::create_dir_all("/run/sshd").unwrap();
+        let below = |name: &str| directory.join(name).display().to_string();
+        let own = PrivateKey::from_openssh(&site.private_key).unwrap();
+        write(&directory.join("authorized_keys"), &own.public_key().to_openssh().unwrap(), 0o600);
+        let host_key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
+        write(&directory.join("host_key"), &host_key.to_openssh(LineEnding::LF).unwrap(), 0o600);
+        write(&directory.join("enter"), ENTER, 0o755);
+        let shell = format!(
+            "#!/bin/sh\nset -- $SSH_CONNECTION\nexec {} \"$3\" \"$SSH_ORIGINAL_COMMAND\"\n",
+            below("enter")
+        );
+        write(&directory.join("shell"), &shell, 0o755);
+        let config = format!(
+            "Port 22\nListenAddress 0.0.0.0\nHostKey {}\nAuthorizedKeysFile {}\nForceCommand {}\nPidFile none\n\
+             StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nMaxStartups 100\n\
+             LogLevel ERROR\nSetEnv PATH=/usr/sbin:/usr/bin:/sbin:/bin\n",
+            below("host_key"),
+            below("authorized_keys"),
+            below("shell"),
+        );
+        write(&directory.join("sshd_config"), &config, 0o600);
+        let mut sshd = Command::new("/usr/sbin/sshd");
+        sshd.args(["-D", "-e", "-f", &below("sshd_config")]);
+        let sshd = sshd.stdin(Stdio::null()).spawn().expect("the package openssh-server is installed");
+        Self { directory, sshd }
+    }
+
+    fn vm(&self, address: &str) -> PathBuf {
+        self.directory.join("vms").join(address)
+    }
+
+    /// Boots what is new, and takes down what has ended.
+    fn furnish(&self, moto: &Moto) {
+        for instance in instances(moto) {
+            let Some(address) = instance["PrivateIpAddress"].as_str() else { continue };
+            let (vm, id) = (self.vm(address), instance["InstanceId"].as_str().unwrap());
+            // An address may be given to another instance later.
+            let is_its = || std::fs::read_to_string(vm.join("id")).is_ok_and(|it| it == id);
+            match (state(&instance), vm.exists()) {
+                ("running", false) => {
+                    // Complete from the first moment on that it is there.
+                    let rising = self.directory.join("rising");
+                    std::fs::create_dir_all(rising.join("run/lock")).unwrap();
+                    std::fs::write(rising.join("id"), id).unwrap();
+                    std::fs::rename(&rising, &vm).unwrap();
+                    let data = user_data(moto, id);
+                    let text =
+                        data.strip_prefix("#!/bin/sh\n").unwrap_or_else(|| panic!("user data is no script"));
+                    let entered = Command::new(self.directory.join("enter")).args([address, text]).status();
+                    assert!(entered.unwrap().success(), "the user data of {id} fails");
+                }
+                ("terminated", true) if is_its() => std::fs::remove_dir_all(vm).unwrap(),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Drop for Vms {
+    fn drop(&mut self) {
+        let _ = self.sshd.kill();
+        let _ = self.sshd.wait();
+    }
+}
+
+fn write(path: &Path, text: &str, mode: u32) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Those that a dispatcher or a cloudtest has made, ended ones too.
+fn instances(moto: &Moto) -> Vec<Value> {
+    let filter = json!({"Filters": [{"Name": "tag-key", "Values": ["ArvadosInstanceSecret"]}]});
+    let answer = moto.call("describe_instances", &filter).unwrap();
+    let reservations = answer["Reservations"].as_array().unwrap().iter();
+    reservations.flat_map(|it| it["Instances"].as_array().unwrap().clone()).collect()
+}
+
+fn state(instance: &Value) -> &str {
+    instance["State"]["Name"].as_str().unwrap()
+}
+
+fn user_data(moto: &Moto, id: &str) -> String {
+    let question = json!({"InstanceId": id, "Attribute": "userData"});
+    let answer = moto.call("describe_instance_attribute", &question).unwrap();
+    let encoded = answer["UserData"]["Value"].as_str().unwrap();
+    String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap()
+}
+
+// ---------------------------------------------------------------- the site
+
+struct World {
+    site: Site,
+    moto: Rc<Moto>,
+    vms: Rc<Vms>,
+    /// Somebody else's.
+    other: String,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut site = Site::new();
+        let moto = Rc::new(Moto::start(&MotoOptions::default()).unwrap_or_else(|error| panic!("{error}")));
+        let vms = Rc::new(Vms::start(&site));
+        let runner = site.path("crunch-run");
+        write(&runner, &format!("#!/bin/sh\nexec {DISPATCHER} crunch-run \"$@\"\n"), 0o755);
+        let settings = json!({
+            "Driver": "ec2",
+            "DriverParameters": {
+                "AccessKeyID": "testing", "SecretAccessKey": "a-secret-access-key", "Region": "us-east-1",
+                "SecurityGroupIDs": [moto.site.security_group], "SubnetID": moto.site.subnets,
+                "AdminUsername": "root",
+            },
+            "ImageID": moto.site.image,
+            "ProbeInterval": "500ms",
+            "DeployRunnerBinary": runner,
+            "DeployRunnerDirectory": "/run/arvados-crunch-run",
+        });
+        let Value::Object(settings) = settings else { unreachable!("it is one") };
+        site.cloud().as_object_mut().unwrap().extend(settings);
+        site.cluster()["InstanceTypes"]["shared"]["ProviderType"] = json!("m5.large");
+        let other = json!({
+            "ImageId": moto.site.image, "MinCount": 1, "MaxCount": 1, "InstanceType": "m5.large",
+            "TagSpecifications": [{
+                "ResourceType": "instance", "Tags": [{"Key": "ArvadosInstanceSetID", "Value": "another"}],
+            }],
+        });
+        let other = moto.call("run_instances", &other).unwrap();
+        let other = other["Instances"][0]["InstanceId"].as_str().unwrap().to_owned();
+        let (cloud, machines) = (Rc::downgrade(&moto), Rc::downgrade(&vms));
+        actix_rt::spawn(async move {
+            while let (Some(moto), Some(vms)) = (cloud.upgrade(), machines.upgrade()) {
+                vms.furnish(&moto);
+                drop((moto, vms));
+                tokio::time::sleep(FURNISH_EVERY).await;
+            }
+        });
+        Self { site, moto, vms, other }
+    }
+
+    fn endpoint(&self) -> [(&str, &str); 2] {
+        [("AWS_ENDPOINT_URL", &self.moto.site.endpoint), ("USER", "tester")]
+    }
+
+    async fn start(&self) -> Service {
+        self.site.write_config();
+        Service::start(&self.site, &["run"], &self.endpoint()).await
+    }
+
+    async fn all_ended(&self) {
+        until("every VM is terminated", LONG, async || {
+            instances(&self.moto).iter().all(|it| state(it) == "terminated").then_some(())
+        })
+        .await;
+        let question = json!({"InstanceIds": [self.other]});
+        let answer = self.moto.call("describe_instances", &question).unwrap();
+        let other = &answer["Reservations"][0]["Instances"][0];
+        assert_eq!(state(other), "running", "another set's VM is none of our business");
+    }
+}
+
+#[actix_rt::test]
+#[ignore = "run by containers_run_on_ec2_and_a_restart_adopts_their_vm, in a network of its own"]
+async fn inner_run() {
+    let world = World::new();
+    let mut service = world.start().await;
+    world.site.submit(2).await;
+    world.site.reached(2, ContainerState::Running, LONG).await;
+    world.site.begun(2).await;
+    service.kill().await;
+    let mut service = world.start().await;
+    let adopted = service.logged("probes succeeded, instance is in service", SOON).await;
+    let made = instances(&world.moto);
+    assert_eq!(made.len(), 1, "{made:?}");
+    assert_eq!(adopted["Instance"], made[0]["InstanceId"]);
+    let vm = world.vms.vm(made[0]["PrivateIpAddress"].as_str().unwrap());
+    let deployed = std::fs::read_dir(vm.join("run/arvados-crunch-run")).unwrap().flatten();
+    let deployed: Vec<_> = deployed.filter_map(|it| it.file_name().into_string().ok()).collect();
+    assert!(deployed.len() == 1 && deployed[0].starts_with("crunch-run~"), "{deployed:?}");
+    world.site.runs.open_gate();
+    world.site.reached(2, ContainerState::Complete, LONG).await;
+    world.site.assert_all_ran_once(2).await;
+    world.all_ended().await;
+    assert_eq!(instances(&world.moto).len(), 1, "nothing else was made");
+    assert_eq!(service.stop().await, 0);
+}
+
+#[actix_rt::test]
+#[ignore = "run by cloudtest_tries_every_subnet_of_ec2, in a network of its own"]
+async fn inner_cloudtest() {
+    let mut world = World::new();
+    world.site.write_config();
+    let arguments = ["cloudtest", "--json", "--command", "cat /run/arvados-instance-secret; hostname"];
+    let ended = finish(&mut command(&world.site, &arguments, &world.endpoint()), LONG).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let trials = report["trials"].as_array().unwrap();
+    let subnets: Vec<_> = trials.iter().filter_map(|it| it["subnet"].as_str()).collect();
+    assert_eq!(subnets, world.moto.site.subnets);
+    for trial in trials {
+        assert!(trial["address"].as_str().unwrap().starts_with("10.1."), "{trial}");
+        assert!(trial["command"]["stdout"].as_str().unwrap().starts_with("(secret)"), "{trial}");
+    }
+    assert!(!ended.stdout.contains("a-secret-access-key"));
+    world.all_ended().await;
+    assert_eq!(instances(&world.moto).len(), 2);
+
+    // Nobody listens there.
+    world.site.cloud()["SSHPort"] = json!("23");
+    world.site.cloud()["TimeoutBooting"] = json!("2s");
+    world.site.write_config();
+    let ended = finish(&mut command(&world.site, &["cloudtest"], &world.endpoint()), LONG).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let lines: Vec<_> = ended.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "one a subnet: {ended:?}");
+    assert!(lines.iter().all(|it| it.contains("log in: not within 2 s") && it.contains("SecurityGroupIDs")));
+    world.all_ended().await;
+    assert_eq!(instances(&world.moto).len(), 4);
+}
