@@ -41,10 +41,11 @@ const OUT_OF_REACH: [(&str, &[&str]); 1] = [(
 )];
 
 /// Crate of others → the crates of ours that may depend on it directly.
-const KEEPERS: [(&str, &[&str]); 3] = [
+const KEEPERS: [(&str, &[&str]); 4] = [
     ("openssh", &["dispatch-adapters"]),
     ("russh", &["dispatch-adapters", ROOT]),
     ("actix", &[ROOT, "dispatch-actors", SIM]),
+    ("tokio-postgres", &[ROOT, "tokio-postgres-rustls"]),
 ];
 
 /// Compatible with AGPL-3.0; where a crate offers a choice, one of these is enough.
