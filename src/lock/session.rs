@@ -21,8 +21,11 @@ const THE_LOCK: &str = "locktype = 'advisory' AND classid = 0 AND objid = 10005 
 
 /// The server is to notice within 14 s that this machine or the way to it is gone: by default it takes two
 /// hours, and no other dispatcher could take over. Later than we notice it ourselves: see the folder's head.
-const NOTICE_OUR_END: &str =
-    "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 3; SET tcp_keepalives_count = 3";
+const NOTICE_OUR_END: [&str; 2] = [
+    "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 3; SET tcp_keepalives_count = 3",
+    // Keepalives say nothing while an answer is on its way. Since PostgreSQL 12.
+    "SET tcp_user_timeout = 14000",
+];
 
 /// What became of asking for the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,11 +100,14 @@ impl Session {
             Some("t") => return Err(LockError::Replica { server: self.server.clone() }),
             _ => return Err(self.nonsense()),
         }
-        // A server or pooler that does not know these settings is used all the same, unless it is gone.
-        match self.ask(NOTICE_OUR_END).await {
-            Ok(_) | Err(LockError::Refused { .. }) => Ok(self),
-            Err(error) => Err(error),
+        for statement in NOTICE_OUR_END {
+            match self.ask(statement).await {
+                // A server or pooler that does not know these settings is used all the same.
+                Ok(_) | Err(LockError::Refused { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(self)
     }
 
     /// Asks for the lock, without waiting for it.
