@@ -14,7 +14,7 @@ mod postgres;
 mod proxy;
 mod standby;
 #[path = "../e2e/support/mod.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end tests, which use more of it")]
+#[allow(dead_code, unused_imports, reason = "shared with the end-to-end tests, which use more of it")]
 mod support;
 mod takeover;
 mod tls;

@@ -129,11 +129,11 @@ async fn a_pooler_that_shares_sessions_is_seen_through() {
     let (mut site, postgres) = site().await;
     let other = postgres.other_program("other").await;
     other.simple_query("SELECT pg_advisory_lock(10005)").await.unwrap();
-    let proxy = Proxy::before(&postgres, &mut site);
+    let mut proxy = Proxy::before(&postgres, &mut site);
     let mut service = site.start().await;
     service.logged("waiting for other process to release lock", SOON).await;
     other.simple_query("SELECT pg_advisory_unlock(10005)").await.unwrap();
-    proxy.inject("SELECT pg_advisory_lock(10005)");
+    proxy.inject("SELECT pg_advisory_lock(10005)").await;
     let line = service.logged("cannot ask for the lock", SOON).await;
     assert!(line["error"].as_str().unwrap().contains("pooler shares sessions"), "{line}");
     assert_eq!(service.lines("lock acquired").len(), 0);

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::support::{SOON, processes, until};
-use crate::{assert_no_password, site};
+use crate::{assert_no_password, calls, site};
 
 const CONTAINERS: usize = 4;
 /// What operators are promised.
@@ -80,7 +80,9 @@ async fn after_a_restart_of_the_server_the_active_one_has_ended_and_the_other_ta
     println!("ended {:?} after the server was told to stop", began.elapsed());
     let line = first.lines("lock lost, exiting").remove(0);
     assert_eq!(line["Code"], "57P01", "{line}");
+    let asked = calls(&site).await;
     second.logged("cannot ask for the lock", SOON).await;
+    assert_eq!(calls(&site).await, asked, "nobody acts while nobody has the lock");
     assert_eq!(second.get(&site, "/_health/ping").await.1, json!({"health": "OK", "standby": true}));
     postgres.start_again().await;
     let back = Instant::now();

@@ -45,7 +45,8 @@ impl Drain for Errors {
         struct Error<'a>(&'a Sender<String>);
         impl slog::Serializer for Error<'_> {
             fn emit_arguments(&mut self, key: slog::Key, value: &std::fmt::Arguments<'_>) -> slog::Result {
-                if key.to_string() == "error" {
+                let key = key.to_string();
+                if key == "error" {
                     self.0.send(value.to_string()).unwrap();
                 }
                 Ok(())
