@@ -71,8 +71,8 @@ impl<'a> Standby<'a> {
     ///
     /// # Errors
     /// If a part cannot be had: no ssh client, a driver that is not built in. One line.
-    pub fn activate(self) -> Result<Application> {
-        Ok(Application { work: self.site.work()?, server: self.server })
+    pub async fn activate(self) -> Result<Application> {
+        Ok(Application { work: self.site.work().await?, server: self.server })
     }
 
     /// Closes the API.
@@ -92,11 +92,11 @@ impl Application {
     ///
     /// # Errors
     /// If a part cannot be had: a port taken, no ssh client, a driver that is not built in. One line.
-    pub fn build(loaded: &Loaded, log: Logger) -> Result<Self> {
+    pub async fn build(loaded: &Loaded, log: Logger) -> Result<Self> {
         let (site, state) = Site::new(loaded, log)?;
         let bound = Bound::new(&loaded.settings)?;
         // Who calls now waits, and is never told that this were a standby.
-        let work = site.work()?;
+        let work = site.work().await?;
         Ok(Self { work, server: bound.serve(&loaded.settings, state)? })
     }
 
@@ -153,6 +153,8 @@ struct Site<'a> {
     loaded: &'a Loaded,
     policy: Arc<Policy>,
     metrics: Rc<Metrics>,
+    /// The driver adds its own series.
+    registry: Registry,
     /// Of `DispatchPrivateKey`.
     public_key: String,
     /// What the API knows of us.
@@ -173,20 +175,20 @@ impl<'a> Site<'a> {
         let state = ApiState {
             active: active_seen,
             management_token: settings.management_token.clone(),
-            registry,
+            registry: registry.clone(),
             requests: metrics.requests(),
             health: HealthPolicy::new(&policy),
             runner: runner_seen,
             log: log.clone(),
         };
-        let metrics = Rc::new(metrics);
-        Ok((Self { loaded, policy, metrics, public_key: key.openssh_public, active, runner, log }, state))
+        let (metrics, public_key) = (Rc::new(metrics), key.openssh_public);
+        Ok((Self { loaded, policy, metrics, registry, public_key, active, runner, log }, state))
     }
 
     /// Opens the cloud and starts the actors.
-    fn work(self) -> Result<Work> {
+    async fn work(self) -> Result<Work> {
         let (settings, policy) = (&self.loaded.settings, &self.policy);
-        let opened = drivers::open(settings, &self.public_key, &self.log)?;
+        let opened = drivers::open(settings, &self.public_key, &self.registry, &self.log).await?;
         let commands = runner_file::commands(&settings.cloud.runner, &policy.runner);
         drop(self.runner.send_replace(commands.as_ref().map(|_| ()).map_err(Clone::clone)));
         let parts = Parts {

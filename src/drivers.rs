@@ -2,16 +2,20 @@
 
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use dispatch_actors::clock;
 use dispatch_adapters::loopback::{self, LoopbackCloud};
 use dispatch_core::ports::CloudDriver;
+use dispatch_ec2::Ec2Cloud;
+use prometheus::Registry;
 use slog::Logger;
 
 use crate::settings::{DriverParameters, Loopback, Settings};
 
-/// The drivers of this version.
-pub const BUILT_IN: &[&str] = &["loopback"];
+/// Deadline of one call to a real cloud.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An opened cloud.
 pub struct Opened {
@@ -21,18 +25,33 @@ pub struct Opened {
     pub faults: Option<loopback::Faults>,
 }
 
-/// Opens the configured cloud. `public_key`: who may log in where a create does not bring a key.
+/// Opens the configured cloud. `public_key`: who may log in where a create does not bring a key. `registry`: gets
+/// the driver's own series.
 ///
 /// # Errors
-/// If the driver is not built in, or cannot work with its parameters.
-pub fn open(settings: &Settings, public_key: &str, log: &Logger) -> Result<Opened> {
+/// If the driver cannot work with its parameters.
+pub async fn open(
+    settings: &Settings,
+    public_key: &str,
+    registry: &Registry,
+    log: &Logger,
+) -> Result<Opened> {
     match &settings.driver {
         DriverParameters::Loopback(parameters) => open_loopback(settings, parameters, public_key, log),
-        DriverParameters::Ec2(_) => bail!(
-            "driver `ec2` is not built into this version yet; built in: {} (`config check` knows its parameters)",
-            BUILT_IN.join(", ")
-        ),
+        DriverParameters::Ec2(parameters) => open_ec2(parameters, registry, log).await,
     }
+}
+
+async fn open_ec2(parameters: &dispatch_ec2::Params, registry: &Registry, log: &Logger) -> Result<Opened> {
+    let options = dispatch_ec2::Options {
+        params: parameters.clone(),
+        call_timeout: CALL_TIMEOUT,
+        now: clock::now,
+        registry,
+        log: log.clone(),
+    };
+    let cloud = Ec2Cloud::open(options).await.context("cannot use driver ec2")?;
+    Ok(Opened { driver: Rc::new(cloud), faults: None })
 }
 
 fn open_loopback(

@@ -112,7 +112,7 @@ async fn serve(loaded: &Loaded, log: Logger) -> Result<Ending> {
     let settings = &loaded.settings;
     let Some(database) = Database::new(&settings.postgresql, &settings.cluster_id)? else {
         event!(log, catalogue::NO_LOCK, "Reason" => "PostgreSQL.Connection has neither host nor dbname");
-        let application = Application::build(loaded, log.clone())?;
+        let application = Application::build(loaded, log.clone()).await?;
         notify(&[NotifyState::Ready]);
         return Ok(work(application, &mut signals, &log).await);
     };
@@ -123,16 +123,19 @@ async fn serve(loaded: &Loaded, log: Logger) -> Result<Ending> {
         event!(log, catalogue::STOPPED);
         return Ok(Ending::Stopped);
     };
-    let application = standby.activate()?;
-    notify(&[NotifyState::Status("active: holds the lock")]);
     let server = held.server().to_owned();
+    let active = async {
+        let application = standby.activate().await?;
+        notify(&[NotifyState::Status("active: holds the lock")]);
+        Ok(work(application, &mut signals, &log).await)
+    };
     // The lock first: where both are ready it is the more urgent.
-    match select(pin!(held.lost()), pin!(work(application, &mut signals, &log))).await {
+    match select(pin!(held.lost()), pin!(active)).await {
         Either::Left((error, _)) => {
             event!(log, catalogue::LOCK_LOST, "Database" => server, "error" => %error, "Code" => error.code());
             Ok(Ending::LockLost)
         }
-        Either::Right((ending, _)) => Ok(ending),
+        Either::Right((ending, _)) => ending,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod config_support;
 
+use arvados_dispatch_cloud::settings::{DriverParameters, Ec2};
 use config_support::{TestKey, load_text, minimal, yaml_to_json};
 use serde_json::Value;
 
@@ -154,6 +155,28 @@ fn the_loopback_example_is_usable_without_a_warning_and_shows_every_parameter() 
     let read = &dump["Clusters"]["zzzzz"]["Containers"]["CloudVMs"]["DriverParameters"];
     let written = &yaml_to_json(&text)["Clusters"]["zzzzz"]["Containers"]["CloudVMs"]["DriverParameters"];
     assert_eq!(read, written);
+}
+
+#[test]
+fn the_ec2_example_is_usable_without_a_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("key");
+    std::fs::write(&key, TestKey::new().pem()).unwrap();
+    let text =
+        config("ec2.example.yml").replace("/etc/arvados/dispatch-key\n", &format!("{}\n", key.display()));
+    let loaded = load_text(&text).unwrap();
+    assert_eq!(loaded.warnings, []);
+    let DriverParameters::Ec2(ec2) = loaded.settings.driver else { panic!("{:?}", loaded.settings.driver) };
+    assert_eq!((ec2.subnet_ids.len(), ec2.security_group_ids.len(), ec2.ebs_price), (2, 1, 0.08));
+}
+
+#[test]
+fn the_ec2_driver_has_the_same_defaults() {
+    let DriverParameters::Ec2(read) = load_text(&minimal(&TestKey::new(), "")).unwrap().settings.driver
+    else {
+        panic!("ec2 is the default driver");
+    };
+    assert_eq!(*read, Ec2::default());
 }
 
 #[test]

@@ -13,11 +13,12 @@ const ROOT: &str = "arvados-dispatch-cloud";
 const SIM: &str = "dispatch-sim";
 
 /// Crate → the crates of this workspace that it may depend on. Tests may use the simulator, too.
-const WALLS: [(&str, &[&str]); 6] = [
-    (ROOT, &["dispatch-core", "dispatch-actors", "dispatch-adapters", "crunch-runner", SIM]),
+const WALLS: [(&str, &[&str]); 7] = [
+    (ROOT, &["dispatch-core", "dispatch-actors", "dispatch-adapters", "dispatch-ec2", "crunch-runner", SIM]),
     ("dispatch-actors", &["dispatch-core"]),
     ("dispatch-core", &[]),
     ("dispatch-adapters", &["dispatch-core"]),
+    ("dispatch-ec2", &["dispatch-core"]),
     ("crunch-runner", &["dispatch-core"]),
     (SIM, &["dispatch-core", "dispatch-actors"]),
 ];
@@ -41,11 +42,12 @@ const OUT_OF_REACH: [(&str, &[&str]); 1] = [(
 )];
 
 /// Crate of others → the crates of ours that may depend on it directly.
-const KEEPERS: [(&str, &[&str]); 4] = [
+const KEEPERS: [(&str, &[&str]); 5] = [
     ("openssh", &["dispatch-adapters"]),
     ("russh", &["dispatch-adapters", ROOT]),
     ("actix", &[ROOT, "dispatch-actors", SIM]),
     ("tokio-postgres", &[ROOT, "tokio-postgres-rustls"]),
+    ("aws-config", &["dispatch-ec2"]),
 ];
 
 /// Compatible with AGPL-3.0; where a crate offers a choice, one of these is enough.

@@ -71,7 +71,7 @@ pub fn run(demo: &Demo) -> ExitCode {
 }
 
 async fn play(demo: &Demo, world: &World, log: Logger, signals: &mut Signals) -> Result<Report> {
-    let application = Application::build(&world.loaded, log)?;
+    let application = Application::build(&world.loaded, log).await?;
     let began = Instant::now();
     let progress = Progress::new(demo, application.url(), &world.management_token);
     let mut faults = faults::Script::new(demo.faults, application.faults());

@@ -22,7 +22,7 @@ pub fn read(id: &str, cluster: &Section<'_>, environment: &Environment, host: &H
     let containers = cluster.section("Containers");
     let cloud = containers.section("CloudVMs");
     let private_key = key::read(&containers);
-    let driver = drivers::read(&cloud, private_key.as_ref());
+    let driver = drivers::read(&cloud, private_key.as_ref(), environment);
     let system_root_token = cluster.secret("SystemRootToken");
     if system_root_token.is_empty() {
         cluster.missing("SystemRootToken", "the token for the controller");

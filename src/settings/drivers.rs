@@ -1,11 +1,11 @@
 //! `DriverParameters`, typed for each driver that there is.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dispatch_core::secret::Secret;
+pub use dispatch_ec2::Params as Ec2;
 
+use super::host::Environment;
 use super::key::{KeyAlgorithm, PrivateKey};
 use super::known::nearest;
 use super::section::Section;
@@ -44,55 +44,18 @@ pub struct Loopback {
 
 const LOOPBACK_PARAMETERS: [&str; 3] = ["Instances", "BootDelay", "StateDirectory"];
 
-/// Parameters of driver `ec2`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ec2 {
-    /// Both empty = the default chain of credentials.
-    pub access_key_id: String,
-    /// The secret that goes with it.
-    pub secret_access_key: Secret,
-    /// The region; empty = that of the environment.
-    pub region: String,
-    /// Security groups of new VMs.
-    pub security_group_ids: Vec<String>,
-    /// Subnets of new VMs, tried in turn; empty = the account's default.
-    pub subnet_ids: Vec<String>,
-    /// Who to log in as.
-    pub admin_username: String,
-    /// Type of attached volumes.
-    pub ebs_volume_type: String,
-    /// Price of attached volumes, a GiB and month.
-    pub ebs_price: f64,
-    /// Instance profile of new VMs; empty = none.
-    pub iam_instance_profile: String,
-    /// How often spot prices are fetched; zero = never.
-    pub spot_price_update_interval: Duration,
-    /// Quota group by prefix of the provider type.
-    pub instance_type_quota_groups: BTreeMap<String, String>,
-}
-
-const EC2_PARAMETERS: [&str; 11] = [
-    "AccessKeyID",
-    "SecretAccessKey",
-    "Region",
-    "SecurityGroupIDs",
-    "SubnetID",
-    "AdminUsername",
-    "EBSVolumeType",
-    "EBSPrice",
-    "IAMInstanceProfile",
-    "SpotPriceUpdateInterval",
-    "InstanceTypeQuotaGroups",
-];
-
 /// Reads `Driver` and `DriverParameters` of `Containers.CloudVMs`; `None` after a problem.
-pub fn read(cloud: &Section<'_>, key: Option<&PrivateKey>) -> Option<DriverParameters> {
+pub fn read(
+    cloud: &Section<'_>,
+    key: Option<&PrivateKey>,
+    environment: &Environment,
+) -> Option<DriverParameters> {
     let parameters = cloud.section("DriverParameters");
     match cloud.text("Driver").as_str() {
         "loopback" => Some(DriverParameters::Loopback(loopback(&parameters))),
         "ec2" => {
             refuse_ecdsa(cloud, key);
-            Some(DriverParameters::Ec2(Box::new(ec2(&parameters))))
+            Some(DriverParameters::Ec2(Box::new(ec2(&parameters, environment))))
         }
         "azure" => {
             cloud.refuse("Driver", &format!("the driver for Azure is not there yet; use {DRIVERS}"));
@@ -128,8 +91,8 @@ fn loopback(parameters: &Section<'_>) -> Loopback {
     }
 }
 
-fn ec2(parameters: &Section<'_>) -> Ec2 {
-    warn_of_others(parameters, &EC2_PARAMETERS);
+fn ec2(parameters: &Section<'_>, environment: &Environment) -> Ec2 {
+    warn_of_others(parameters, &Ec2::NAMES);
     let ec2 = Ec2 {
         access_key_id: parameters.text("AccessKeyID"),
         secret_access_key: parameters.secret("SecretAccessKey"),
@@ -142,6 +105,7 @@ fn ec2(parameters: &Section<'_>) -> Ec2 {
         iam_instance_profile: parameters.text("IAMInstanceProfile"),
         spot_price_update_interval: parameters.duration("SpotPriceUpdateInterval"),
         instance_type_quota_groups: parameters.section("InstanceTypeQuotaGroups").text_map(),
+        endpoint: environment.ec2_endpoint.clone(),
     };
     match (ec2.access_key_id.is_empty(), ec2.secret_access_key.is_empty()) {
         (true, false) => {

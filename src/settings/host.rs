@@ -44,6 +44,8 @@ pub struct Environment {
     pub api_host_insecure: Option<String>,
     /// `RUNTIME_DIRECTORY`: systemd's private directory for this service.
     pub runtime_directory: Option<std::path::PathBuf>,
+    /// `AWS_ENDPOINT_URL_EC2`, else `AWS_ENDPOINT_URL`: another EC2 than the region's.
+    pub ec2_endpoint: Option<String>,
 }
 
 impl Environment {
@@ -56,6 +58,7 @@ impl Environment {
             api_token: read("ARVADOS_API_TOKEN").map(dispatch_core::secret::Secret::new),
             api_host_insecure: read("ARVADOS_API_HOST_INSECURE"),
             runtime_directory: read("RUNTIME_DIRECTORY").map(Into::into),
+            ec2_endpoint: read("AWS_ENDPOINT_URL_EC2").or_else(|| read("AWS_ENDPOINT_URL")),
         }
     }
 }

@@ -96,16 +96,24 @@ async fn a_port_that_is_taken_is_told() {
 #[actix_rt::test]
 async fn drivers_that_there_are_not_are_told_with_those_that_there_are() {
     let mut site = Site::new();
-    for (driver, words) in [
-        ("gce", ["gce", "loopback"]),
-        ("azure", ["azure", "loopback"]),
-        ("ec2", ["ec2", "not built into this version"]),
-    ] {
+    for (driver, words) in [("gce", ["gce", "loopback"]), ("azure", ["azure", "loopback"])] {
         site.cloud()["Driver"] = driver.into();
         site.cloud()["DriverParameters"] = serde_json::json!({});
         site.write_config();
         assert_told(&run(&site, &[]).await, &words);
     }
+}
+
+#[actix_rt::test]
+async fn an_endpoint_that_is_no_url_is_told_before_anything_starts() {
+    let mut site = Site::new();
+    site.cloud()["Driver"] = "ec2".into();
+    site.cloud()["DriverParameters"] = serde_json::json!({
+        "AccessKeyID": "testing", "SecretAccessKey": "testing", "Region": "us-east-1",
+    });
+    site.write_config();
+    let environment = [("AWS_ENDPOINT_URL_EC2", "not a url"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:9/")];
+    assert_told(&run(&site, &environment).await, &["driver ec2", "`not a url`", "AWS_ENDPOINT_URL_EC2"]);
 }
 
 #[actix_rt::test]

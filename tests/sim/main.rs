@@ -3,10 +3,12 @@
 //! Every story runs under the invariants I1–I8: what a test asserts comes on top.
 #![allow(clippy::unwrap_used, reason = "a test whose helper fails has failed")]
 
+mod ceiling;
 mod chaos;
 mod controller;
 mod happy;
 mod judge;
+mod lessons;
 mod limits;
 mod network;
 mod operator;

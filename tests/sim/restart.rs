@@ -100,6 +100,29 @@ fn a_type_that_is_gone_from_the_configuration_is_drained_not_kept() {
     });
 }
 
+#[test]
+fn a_dispatcher_that_cannot_read_its_runner_keeps_busy_vms_and_starts_nothing() {
+    let mut knobs = WorldKnobs::new(8).with_jobs(4, 2, 3600).with_instances(2);
+    knobs.policy.timeout_booting = seconds(180);
+    knobs.policy.timeout_probe = seconds(180);
+    // No image has one of its own: only what was deployed can answer.
+    knobs.vms.runner_missing_rate = 1.0;
+    simulate(knobs, async |world| {
+        world.run_until("two run", minutes(10), |world| world.count(ContainerState::Running) == 2).await;
+        world.knobs.runner_readable = false;
+        world.restart().await;
+        world
+            .run_until("two are done", minutes(90), |world| world.count(ContainerState::Complete) == 2)
+            .await;
+        world.run_for(minutes(10)).await;
+        assert_eq!(world.summary().processes, 2, "nothing else was started, nothing was lost");
+        world.knobs.runner_readable = true;
+        world.restart().await;
+        world.drain(minutes(120)).await;
+        assert_eq!(world.count(ContainerState::Complete), 4);
+    });
+}
+
 /// Found by chaos (seed 28 of the first hunt): a worker that never answered was taken for known, and its
 /// container for lost, as soon as its destroy was sent.
 #[test]

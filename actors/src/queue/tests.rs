@@ -1,5 +1,7 @@
 //! Queue against a controller of a few records.
 
+mod mounts;
+
 use std::rc::Rc;
 use std::time::Duration;
 

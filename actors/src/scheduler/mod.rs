@@ -23,7 +23,7 @@ use actix::{
 };
 use dispatch_core::ceiling::Ceiling;
 use dispatch_core::invariants;
-use dispatch_core::plan::{self, Limits};
+use dispatch_core::plan::{Limits, Planner};
 use dispatch_core::policy::Policy;
 use slog::Logger;
 
@@ -47,6 +47,7 @@ pub struct Scheduler {
     policy: Arc<Policy>,
     receivers: Receivers,
     ceiling: Ceiling,
+    planner: Planner,
     last: PlanView,
     metrics: Rc<Metrics>,
     log: Logger,
@@ -75,6 +76,7 @@ impl Scheduler {
             policy.max_instances
         };
         Self {
+            planner: Planner::new(Arc::clone(&policy)),
             policy,
             receivers,
             ceiling: Ceiling::new(start),
@@ -117,7 +119,7 @@ impl Scheduler {
         let timer = self.metrics.scheduling_round_seconds.start_timer();
         self.follow_overload(&queue);
         let limits = Limits { ceiling: self.ceiling.limit() };
-        let plan = plan::plan(&queue.snapshot, &pool.snapshot, &limits, &self.policy, began);
+        let plan = self.planner.plan(&queue.snapshot, &pool.snapshot, &limits, began);
         timer.observe_duration();
         debug_assert_eq!(
             invariants::check_plan(&queue.snapshot, &pool.snapshot, &limits, &self.policy, &plan),
@@ -129,7 +131,7 @@ impl Scheduler {
                 "Processes" => plan.facts.with_process, "maxContainers" => limits.ceiling,
                 "Actions" => plan.actions.len());
         }
-        self.last = PlanView { plan: Arc::new(plan), queue, pool, ceiling: limits.ceiling };
+        self.last = PlanView { plan, queue, pool, ceiling: limits.ceiling };
         self.tell_ready();
         let answers = self.apply().into_actor(self);
         ctx.spawn(answers.map(|refusals, act, ctx| {

@@ -167,7 +167,8 @@ async fn the_ceiling_follows_503s_and_comes_back() {
     assert!((15..30).contains(&low), "{low}");
     assert_eq!(world.meter.value("max_concurrent_containers"), Some(f64::from(low)));
     assert!(world.meter.value("last_503_time").unwrap() > 0.0);
-    pass(120).await;
+    // All 30 go on running: while the cut is not obeyed, three quiet minutes end the trouble.
+    pass(300).await;
     let plan = world.plan().await;
     assert!(plan.ceiling >= 33, "{} at {}", plan.ceiling, plan.plan.facts.with_process);
 }

@@ -35,6 +35,8 @@ pub struct FakeApi {
     pub hidden: RefCell<BTreeSet<ContainerUuid>>,
     /// How long each call takes.
     pub takes: Cell<Duration>,
+    /// How much longer mounts take.
+    pub mounts_take: Cell<Duration>,
     in_flight: Cell<usize>,
     /// The most calls that were in flight at a time.
     pub widest: Cell<usize>,
@@ -165,6 +167,7 @@ impl ArvadosApi for FakeApi {
 
     async fn mounts(&self, uuids: &[ContainerUuid]) -> Result<Page<(ContainerUuid, MountNeeds)>, ApiError> {
         self.call("mounts", uuids).await?;
+        take(self.mounts_take.get()).await;
         if uuids.iter().any(|uuid| self.poison.borrow().contains(uuid)) {
             return Err(api_error(ApiErrorKind::Malformed));
         }

@@ -81,7 +81,10 @@ impl FakeVms {
 
     fn perform(&self, id: &InstanceId, kind: &str, shell: &str) -> Output {
         match kind {
-            "boot" => Output { status: i32::from(self.still_booting.get()), ..Output::default() },
+            "boot" if self.still_booting.get() => {
+                Output { status: 1, stderr: b"no container engine".to_vec(), ..Output::default() }
+            }
+            "boot" => Output::default(),
             "list" => {
                 let mut text = self.extra_lines.borrow().clone();
                 for uuid in self.processes.borrow().get(id).into_iter().flatten() {

@@ -77,6 +77,17 @@ impl Free {
         self.left.gpus = self.left.gpus.saturating_sub(need.gpus);
     }
 
+    /// What is left. One VCPU less if one is set aside.
+    pub fn left(&self) -> &Resources {
+        &self.left
+    }
+
+    /// The same with RAM and scratch without end: for whoever compares these two on their own.
+    pub fn regardless_of_room(mut self) -> Self {
+        (self.left.ram, self.left.scratch) = (u64::MAX, u64::MAX);
+        self
+    }
+
     fn vcpus_taken_by(&self, need: &Resources) -> u64 {
         match need.vcpus {
             0 if self.shared_vcpu => 0,
@@ -239,5 +250,7 @@ pub fn decimal(text: &str) -> Option<f64> {
     if digits_and_point { text.parse().ok() } else { None }
 }
 
+#[cfg(test)]
+mod naive;
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,8 @@ pub mod clock;
 pub mod cloud;
 pub mod conformance;
 pub mod controller;
+pub mod moto;
 pub mod samples;
+pub mod stub;
 pub mod vm;
 pub mod world;

@@ -1,20 +1,23 @@
-//! Free capacity, indexed so that the best place for a container is found without looking at each worker.
+//! Free capacity, indexed so that the best place for a container is found without looking at each.
 //!
-//! Workers of a type that are equally ready, equally full and have the same left free are one *shape*.
-//! A search costs O(types × shapes); there are few shapes where containers are alike. A need that found
-//! nothing is remembered: within a round capacity only shrinks, so no greater need is searched for again
-//! until something is added.
+//! ```text
+//!   type ─► rank (ready, containers on it) ─► class (VCPUs, GPUs left) ─► shelf: the first with the room
+//! ```
+//! A search costs O(types × ranks × classes × log places). Ranks and classes are bounded by the size of
+//! the types (there are at most as many containers on an instance as it has VCPUs, those that want none
+//! aside), not by the number of instances; taking a place costs O(log places).
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::shelf::{Room, Shelf, Shelves};
 use crate::fit::{Free, Resources};
 use crate::id::TypeName;
 use crate::instance::{InstanceType, Price};
 
 /// A place, by number: real workers first, in the order of their ids.
-pub(super) type PlaceId = usize;
+pub(super) type PlaceId = u32;
 
 /// An instance, real or to be, that containers can be placed on.
 #[derive(Debug, Clone)]
@@ -29,11 +32,16 @@ pub(super) struct Place {
     pub(super) used: bool,
 }
 
+impl Place {
+    fn rank(&self) -> Rank {
+        Rank { not_ready: !self.ready, containers: Reverse(self.containers) }
+    }
+}
+
 /// Which place is better: the order of the fields is the policy.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Score {
-    not_ready: bool,
-    containers: Reverse<usize>,
+    rank: Rank,
     price: Price,
     vcpus: Reverse<u64>,
     ram: Reverse<u64>,
@@ -41,127 +49,177 @@ struct Score {
     id: PlaceId,
 }
 
+/// The part of a score in which places of one type differ, but for their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     not_ready: bool,
     containers: Reverse<usize>,
 }
 
-type Shapes = BTreeMap<Rank, BTreeMap<Free, BTreeSet<PlaceId>>>;
+/// What is left free, RAM and scratch aside: few different values, whatever the containers.
+type Class = Free;
+
+/// All places of a type.
+#[derive(Default)]
+struct Stock(BTreeMap<Rank, BTreeMap<Class, Shelf>>);
 
 /// The free capacity of a round.
 pub(super) struct Bins {
     places: Vec<Place>,
-    by_type: BTreeMap<TypeName, Shapes>,
-    /// The smallest needs that found nothing, by type.
-    hopeless: BTreeMap<TypeName, Vec<Resources>>,
+    /// Where each place is put away.
+    stock_of: Vec<usize>,
+    stocks: Vec<Stock>,
+    shelves: Shelves,
+    by_name: BTreeMap<TypeName, usize>,
+    /// Types are asked for by the million, and almost always by the pointer that the catalog has.
+    by_pointer: BTreeMap<*const InstanceType, usize>,
     max_containers: usize,
 }
 
 impl Bins {
     /// `max_containers` on one instance; 0 = no limit.
     pub(super) fn new(max_containers: usize) -> Self {
-        Self { places: Vec::new(), by_type: BTreeMap::new(), hopeless: BTreeMap::new(), max_containers }
+        Self {
+            places: Vec::new(),
+            stock_of: Vec::new(),
+            stocks: Vec::new(),
+            shelves: Shelves::default(),
+            by_name: BTreeMap::new(),
+            by_pointer: BTreeMap::new(),
+            max_containers,
+        }
+    }
+
+    /// Adds many, numbered in that order. Those of a type are put away together: they are searched together.
+    pub(super) fn add_all(&mut self, places: Vec<Place>) {
+        let first = self.places.len();
+        places.into_iter().for_each(|place| self.push(place));
+        let mut order: Vec<_> = (first..self.places.len()).map(number).collect();
+        order.sort_by_key(|id| self.stock_of[*id as usize]);
+        order.into_iter().for_each(|id| self.put(id));
     }
 
     /// Adds a place that containers can be placed on.
     pub(super) fn add(&mut self, place: Place) -> PlaceId {
-        let id = self.places.len();
-        self.hopeless.remove(&place.instance_type.name);
-        self.places.push(place);
-        self.index(id);
+        let id = number(self.places.len());
+        self.push(place);
+        self.put(id);
         id
     }
 
+    fn push(&mut self, place: Place) {
+        let it = &place.instance_type;
+        let stock = self.stock(it).unwrap_or_else(|| self.new_stock(it));
+        self.stock_of.push(stock);
+        self.places.push(place);
+    }
+
     pub(super) fn place(&self, id: PlaceId) -> &Place {
-        &self.places[id]
-    }
-
-    fn is_full(&self, place: &Place) -> bool {
-        self.max_containers > 0 && place.containers >= self.max_containers
-    }
-
-    fn index(&mut self, id: PlaceId) {
-        let place = &self.places[id];
-        if !self.is_full(place) {
-            let rank = Rank { not_ready: !place.ready, containers: Reverse(place.containers) };
-            let shapes = self.by_type.entry(place.instance_type.name.clone()).or_default();
-            shapes.entry(rank).or_default().entry(place.free).or_default().insert(id);
-        }
-    }
-
-    fn unindex(&mut self, id: PlaceId) {
-        let place = &self.places[id];
-        let rank = Rank { not_ready: !place.ready, containers: Reverse(place.containers) };
-        let Some(shapes) = self.by_type.get_mut(&place.instance_type.name) else { return };
-        let Some(by_free) = shapes.get_mut(&rank) else { return };
-        if let Some(ids) = by_free.get_mut(&place.free) {
-            ids.remove(&id);
-            if ids.is_empty() {
-                by_free.remove(&place.free);
-            }
-        }
-        if by_free.is_empty() {
-            shapes.remove(&rank);
-        }
-    }
-
-    /// The best place for that need among instances of these types, and not one of `avoided`.
-    pub(super) fn best(
-        &mut self,
-        need: &Resources,
-        types: &[Arc<InstanceType>],
-        avoided: &BTreeSet<PlaceId>,
-    ) -> Option<PlaceId> {
-        let mut best: Option<(Score, PlaceId)> = None;
-        for it in types {
-            let known_hopeless =
-                self.hopeless.get(&it.name).is_some_and(|all| all.iter().any(|it| need.covers(it)));
-            if known_hopeless {
-                continue;
-            }
-            let found = self.by_type.get(&it.name).and_then(|shapes| best_of_type(shapes, need, avoided));
-            match found {
-                Some((rank, id)) => {
-                    let score = Score {
-                        not_ready: rank.not_ready,
-                        containers: rank.containers,
-                        price: it.price,
-                        vcpus: Reverse(it.vcpus),
-                        ram: Reverse(it.ram),
-                        scratch: Reverse(it.scratch()),
-                        id,
-                    };
-                    if best.as_ref().is_none_or(|(other, _)| score < *other) {
-                        best = Some((score, id));
-                    }
-                }
-                None if avoided.is_empty() => {
-                    let known = self.hopeless.entry(it.name.clone()).or_default();
-                    known.retain(|other| !other.covers(need));
-                    known.push(*need);
-                }
-                None => {}
-            }
-        }
-        best.map(|(_, id)| id)
+        &self.places[id as usize]
     }
 
     /// Places a container there.
     pub(super) fn take(&mut self, id: PlaceId, need: &Resources) {
-        self.unindex(id);
-        let place = &mut self.places[id];
+        self.unput(id);
+        let place = &mut self.places[id as usize];
         place.free.take(need);
         place.containers += 1;
         place.used = true;
-        self.index(id);
+        self.put(id);
+    }
+
+    /// The best place for that need among instances of these types, and not one of `avoided`.
+    pub(super) fn best(
+        &self,
+        need: &Resources,
+        types: &[Arc<InstanceType>],
+        avoided: &[PlaceId],
+    ) -> Option<PlaceId> {
+        let mut best: Option<Score> = None;
+        for it in types {
+            let Some(stock) = self.stock(it) else { continue };
+            let at_most = best.as_ref().map(|score| score.rank);
+            let Some((rank, id)) = self.best_of(&self.stocks[stock], need, avoided, at_most) else {
+                continue;
+            };
+            let score = Score {
+                rank,
+                price: it.price,
+                vcpus: Reverse(it.vcpus),
+                ram: Reverse(it.ram),
+                scratch: Reverse(it.scratch()),
+                id,
+            };
+            if best.as_ref().is_none_or(|other| score < *other) {
+                best = Some(score);
+            }
+        }
+        best.map(|score| score.id)
+    }
+
+    /// The best place of a type, and not of a worse rank than `at_most`.
+    fn best_of(
+        &self,
+        stock: &Stock,
+        need: &Resources,
+        avoided: &[PlaceId],
+        at_most: Option<Rank>,
+    ) -> Option<(Rank, PlaceId)> {
+        let room = Room::of(need);
+        let wanted = |id| !avoided.contains(&id);
+        let ranks = stock.0.iter().take_while(|(rank, _)| at_most.is_none_or(|most| **rank <= most));
+        for (rank, classes) in ranks {
+            let fitting = classes.iter().filter(|(class, _)| class.fits(need));
+            let first = fitting.filter_map(|(_, shelf)| self.shelves.first(*shelf, room, &wanted)).min();
+            if let Some(id) = first {
+                return Some((*rank, id));
+            }
+        }
+        None
+    }
+
+    fn stock(&self, it: &Arc<InstanceType>) -> Option<usize> {
+        self.by_pointer.get(&Arc::as_ptr(it)).or_else(|| self.by_name.get(&it.name)).copied()
+    }
+
+    fn new_stock(&mut self, it: &Arc<InstanceType>) -> usize {
+        let stocks = &mut self.stocks;
+        let stock = *self.by_name.entry(it.name.clone()).or_insert_with(|| {
+            stocks.push(Stock::default());
+            stocks.len() - 1
+        });
+        self.by_pointer.insert(Arc::as_ptr(it), stock);
+        stock
+    }
+
+    /// A place that is full is on no shelf.
+    fn put(&mut self, id: PlaceId) {
+        let place = &self.places[id as usize];
+        if self.max_containers > 0 && place.containers >= self.max_containers {
+            return;
+        }
+        let ranks = &mut self.stocks[self.stock_of[id as usize]].0;
+        let classes = ranks.entry(place.rank()).or_default();
+        let shelf = classes.entry(place.free.regardless_of_room()).or_default();
+        self.shelves.put(shelf, id, Room::of(place.free.left()));
+    }
+
+    fn unput(&mut self, id: PlaceId) {
+        let place = &self.places[id as usize];
+        let (rank, class) = (place.rank(), place.free.regardless_of_room());
+        let ranks = &mut self.stocks[self.stock_of[id as usize]].0;
+        let Some(classes) = ranks.get_mut(&rank) else { return };
+        let Some(shelf) = classes.get_mut(&class) else { return };
+        self.shelves.take(shelf, id);
+        if shelf.is_empty() {
+            classes.remove(&class);
+        }
+        if classes.is_empty() {
+            ranks.remove(&rank);
+        }
     }
 }
 
-fn best_of_type(shapes: &Shapes, need: &Resources, avoided: &BTreeSet<PlaceId>) -> Option<(Rank, PlaceId)> {
-    shapes.iter().find_map(|(rank, by_free)| {
-        let fitting = by_free.iter().filter(|(free, _)| free.fits(need));
-        let candidates = fitting.filter_map(|(_, ids)| ids.iter().find(|id| !avoided.contains(id)));
-        candidates.min().map(|id| (*rank, *id))
-    })
+fn number(at: usize) -> PlaceId {
+    PlaceId::try_from(at).expect("fewer instances than fit into memory")
 }

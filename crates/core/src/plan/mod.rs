@@ -8,14 +8,24 @@
 //! Planning twice without news plans the same, and what is in flight is part of the snapshots, so a second
 //! round sends nothing new. The scheduler takes no hints: one code path for start-up, change and recovery.
 //!
-//! Cost: O(C log C + W log W) for C containers and W workers; placing one container costs O(types × shapes
-//! of free capacity), whatever the number of workers.
+//! Cost: O(C log C + W log W) for C containers and W workers; placing one container does not depend on the
+//! number of workers but for a logarithm (`bins`). A round without news costs one comparison a container and
+//! worker ([`Planner`]). `cargo bench -p dispatch-core` measures both.
 
 mod assign;
 mod bins;
+mod budget;
+mod hosts;
 mod limits;
+mod line;
+mod places;
+mod planner;
+mod processes;
+mod quota;
 mod reason;
 mod reconcile;
+mod round;
+mod shelf;
 mod stale;
 
 #[cfg(test)]
@@ -25,16 +35,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use limits::Limits;
+pub use planner::Planner;
 pub use reason::{WaitReason, Waiting};
 
-use crate::container::{ContainerState, Standing};
+use round::{Item, Round};
+use stale::Phase;
+
+use crate::container::Standing;
 use crate::id::{ContainerUuid, InstanceId};
 use crate::instance::InstanceType;
 use crate::policy::Policy;
-use crate::pool::{EndedProcess, PoolSnapshot};
-use crate::queue::{CancelReason, Entry, QueueSnapshot, UnlockReason};
+use crate::pool::PoolSnapshot;
+use crate::queue::{CancelReason, QueueSnapshot, UnlockReason};
 use crate::time::Timestamp;
-use crate::worker::{KillReason, ShutdownReason, State};
+use crate::worker::{KillReason, ShutdownReason};
 
 /// A request to Queue or Pool, who check again and may refuse.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,33 +101,6 @@ pub struct PlanFacts {
     pub max_supervisors: usize,
 }
 
-/// What is known of a container's processes.
-#[derive(Debug, Clone, Default)]
-struct Processes<'a> {
-    /// Living ones, as far as we know.
-    alive: usize,
-    /// How many of them can be signalled and are not.
-    can_be_killed: usize,
-    ended: Option<&'a EndedProcess>,
-}
-
-impl Processes<'_> {
-    fn is_any(&self) -> bool {
-        self.alive > 0 || self.ended.is_some()
-    }
-}
-
-/// One round in progress.
-struct Round<'a> {
-    queue: &'a QueueSnapshot,
-    pool: &'a PoolSnapshot,
-    limits: &'a Limits,
-    policy: &'a Policy,
-    processes: BTreeMap<ContainerUuid, Processes<'a>>,
-    has_unknown_workers: bool,
-    plan: Plan,
-}
-
 /// Plans one round. Empty before the first successful poll and the first complete listing.
 pub fn plan(
     queue: &QueueSnapshot,
@@ -122,107 +109,42 @@ pub fn plan(
     policy: &Policy,
     now: Timestamp,
 ) -> Plan {
-    let mut round = Round {
-        queue,
-        pool,
-        limits,
-        policy,
-        processes: processes(pool),
-        has_unknown_workers: pool.has_unknown_workers(),
-        plan: Plan::default(),
-    };
+    let inputs = Inputs { queue, pool, limits, policy, has_unknown_workers: pool.has_unknown_workers() };
+    plan_in(inputs.phase(now), inputs)
+}
+
+/// What a round is made from.
+#[derive(Clone, Copy)]
+struct Inputs<'a> {
+    queue: &'a QueueSnapshot,
+    pool: &'a PoolSnapshot,
+    limits: &'a Limits,
+    policy: &'a Policy,
+    /// Follows from the pool, at the cost of a look at each worker.
+    has_unknown_workers: bool,
+}
+
+impl Inputs<'_> {
+    fn phase(&self, now: Timestamp) -> Phase {
+        stale::phase(self.queue, self.pool, self.has_unknown_workers, self.policy, now)
+    }
+}
+
+/// The phase is all that depends on the time.
+fn plan_in(phase: Phase, inputs: Inputs<'_>) -> Plan {
+    let mut round = Round::new(inputs, phase != Phase::Scheduling);
     let line = round.line();
-    round.plan.order = line.iter().map(|entry| entry.record.uuid).collect();
-    match stale::phase(queue, pool, policy, now) {
-        stale::Phase::NotStarted => round.all_wait(&line, &WaitReason::StartingUp),
-        stale::Phase::WaitingForWorkers => {
+    round.plan.order = line.iter().map(|item| round.uuid(*item)).collect();
+    match phase {
+        Phase::NotStarted => round.all_wait(&line, &WaitReason::StartingUp),
+        Phase::WaitingForWorkers => {
             round.reconcile();
             round.all_wait(&line, &WaitReason::StartingUp);
         }
-        stale::Phase::Scheduling => {
+        Phase::Surfacing | Phase::Scheduling => {
             round.reconcile();
             round.assign(&line);
         }
     }
-    round.plan
-}
-
-fn processes(pool: &PoolSnapshot) -> BTreeMap<ContainerUuid, Processes<'_>> {
-    let mut processes = BTreeMap::<ContainerUuid, Processes<'_>>::new();
-    for worker in &pool.workers {
-        for uuid in worker.containers() {
-            let killing = worker.process(uuid).is_some_and(|process| process.killing);
-            let known = processes.entry(uuid).or_default();
-            known.alive += 1;
-            // Processes on a worker in shutdown count as alive until the instance is gone.
-            known.can_be_killed += usize::from(!killing && worker.view.state != State::Shutdown);
-        }
-    }
-    for (uuid, ended) in &pool.ended {
-        processes.entry(*uuid).or_default().ended = Some(ended);
-    }
-    processes
-}
-
-/// The order of the line: the order of the fields is the policy.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Rank {
-    /// First those with a process, so that supervisors are counted.
-    without_process: bool,
-    /// Then Locked before Queued: a higher priority that arrives causes no lock/unlock churn.
-    not_locked: bool,
-    priority: std::cmp::Reverse<i64>,
-    first_seen: Timestamp,
-    uuid: ContainerUuid,
-}
-
-impl<'a> Round<'a> {
-    /// The containers in scheduling order.
-    fn line(&self) -> Vec<&'a Entry> {
-        let mut line: Vec<_> = self.queue.entries.iter().map(|entry| (self.rank(entry), &**entry)).collect();
-        line.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        line.into_iter().map(|(_, entry)| entry).collect()
-    }
-
-    fn rank(&self, entry: &Entry) -> Rank {
-        Rank {
-            without_process: !self.has_process(entry.record.uuid),
-            not_locked: entry.record.state != ContainerState::Locked,
-            priority: std::cmp::Reverse(entry.record.priority),
-            first_seen: entry.first_seen,
-            uuid: entry.record.uuid,
-        }
-    }
-
-    fn has_process(&self, uuid: ContainerUuid) -> bool {
-        self.processes.get(&uuid).is_some_and(Processes::is_any)
-    }
-
-    fn act(&mut self, action: Action) {
-        self.plan.actions.push(action);
-    }
-
-    fn wait(&mut self, uuid: ContainerUuid, position: Option<usize>, reason: WaitReason) {
-        self.plan.waiting.insert(uuid, Waiting { position, reason });
-    }
-
-    fn all_wait(&mut self, line: &[&Entry], reason: &WaitReason) {
-        let mut position = 0;
-        let open =
-            |entry: &&&Entry| matches!(entry.record.state, ContainerState::Queued | ContainerState::Locked);
-        for entry in line.iter().filter(open) {
-            let (uuid, state) = (entry.record.uuid, entry.record.state);
-            if self.has_process(uuid) {
-                let previous = state == ContainerState::Queued;
-                let reason = if previous { WaitReason::PreviousAttempt } else { WaitReason::Allocated };
-                self.wait(uuid, None, reason);
-            } else if entry.record.priority <= 0 {
-                self.wait(uuid, None, WaitReason::PriorityZero { state });
-            } else {
-                position += 1;
-                self.wait(uuid, Some(position), reason.clone());
-            }
-        }
-        self.plan.facts.with_process = self.processes.len();
-    }
+    round.finish()
 }

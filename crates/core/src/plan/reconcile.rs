@@ -3,7 +3,8 @@
 //! Absence of evidence is not evidence: while any worker is unknown nothing is concluded from a missing
 //! process, and an ended one is acted upon only with a poll that began after its end.
 
-use super::{Action, Processes, Round};
+use super::processes::Processes;
+use super::{Action, Round};
 use crate::container::ContainerState as S;
 use crate::id::ContainerUuid;
 use crate::pool::{EndedProcess, EndedWhy};
@@ -18,19 +19,20 @@ enum Process<'p> {
 }
 
 impl Round<'_> {
+    /// O(entries + orphans × log).
     pub(super) fn reconcile(&mut self) {
-        for entry in &self.queue.entries {
-            self.reconcile_entry(entry);
+        for (position, entry) in self.queue.entries.iter().enumerate() {
+            self.reconcile_entry(position, entry);
         }
         self.reconcile_orphans();
     }
 
-    fn reconcile_entry(&mut self, entry: &Entry) {
+    fn reconcile_entry(&mut self, position: usize, entry: &Entry) {
         if entry.is_hands_off() {
             return;
         }
         let uuid = entry.record.uuid;
-        let known = self.processes.get(&uuid).cloned().unwrap_or_default();
+        let known = *self.processes.of(position);
         let process = match &known {
             Processes { alive: 1.., .. } => Process::Alive,
             Processes { ended: Some(ended), .. } => Process::Ended(ended),
@@ -56,7 +58,7 @@ impl Round<'_> {
                 self.place_again(uuid, ended)
             }
             (S::Locked, Process::None) if entry.record.priority <= 0 => {
-                if !self.may_run_on_unknown_worker(entry) {
+                if !self.may_run_unseen(entry) {
                     self.act(Action::Unlock(uuid, UnlockReason::PriorityZero));
                 }
             }
@@ -93,7 +95,7 @@ impl Round<'_> {
 
     fn cancel_if_unsuitable(&mut self, entry: &Entry) {
         if let Fit::Nowhere(why) = &entry.fit
-            && !self.may_run_on_unknown_worker(entry)
+            && !self.may_run_unseen(entry)
         {
             let reason = CancelReason::NoSuitableType(why.to_string());
             self.act(Action::Cancel(entry.record.uuid, reason, entry.record.standing()));
@@ -109,9 +111,7 @@ impl Round<'_> {
     /// Processes of containers that are not in the queue: killed only when the controller itself says that
     /// it does not know them. A record that is another dispatcher's, or cannot be decoded, is left alone.
     fn reconcile_orphans(&mut self) {
-        let orphans: Vec<_> =
-            self.processes.iter().filter(|(uuid, _)| self.queue.get(**uuid).is_none()).collect();
-        let orphans: Vec<_> = orphans.into_iter().map(|(uuid, known)| (*uuid, known.clone())).collect();
+        let orphans: Vec<_> = self.processes.orphans().collect();
         for (uuid, known) in orphans {
             if self.queue.unreadable.contains_key(&uuid) {
                 continue;

@@ -1,10 +1,17 @@
 //! What must not be decided yet after a start: locks and processes that an earlier dispatcher left.
 
+use std::time::Duration;
+
 use crate::container::ContainerState;
 use crate::policy::Policy;
 use crate::pool::PoolSnapshot;
 use crate::queue::{Entry, QueueSnapshot};
 use crate::time::{Timestamp, after};
+use crate::worker::runner::START;
+
+/// How long after the death of a dispatcher a start that it had sent may still be without a process that is
+/// listed: the command's deadline on the VM, and a moment.
+const SURFACING: Duration = START.saturating_add(Duration::from_secs(2));
 
 /// How far the start has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,17 +20,28 @@ pub(super) enum Phase {
     NotStarted,
     /// Some worker's processes are not known yet: nothing is placed for a while.
     WaitingForWorkers,
+    /// A start that an earlier dispatcher had sent may be listed yet: what was Locked before keeps its place in
+    /// the line, and is left alone.
+    Surfacing,
     /// Everything else.
     Scheduling,
 }
 
-pub(super) fn phase(queue: &QueueSnapshot, pool: &PoolSnapshot, policy: &Policy, now: Timestamp) -> Phase {
+pub(super) fn phase(
+    queue: &QueueSnapshot,
+    pool: &PoolSnapshot,
+    has_unknown_workers: bool,
+    policy: &Policy,
+    now: Timestamp,
+) -> Phase {
     let (Some(polled), Some(listed)) = (queue.first_poll_began, pool.first_listing) else {
         return Phase::NotStarted;
     };
     let patience_ends = after(polled.max(listed), policy.stale_lock_timeout);
-    if pool.has_unknown_workers() && now < patience_ends {
+    if has_unknown_workers && now < patience_ends {
         Phase::WaitingForWorkers
+    } else if now < after(listed, SURFACING) && pool.workers.iter().any(|worker| !worker.view.ours) {
+        Phase::Surfacing
     } else {
         Phase::Scheduling
     }
@@ -34,5 +52,11 @@ impl super::Round<'_> {
     /// started elsewhere it could run twice.
     pub(super) fn may_run_on_unknown_worker(&self, entry: &Entry) -> bool {
         self.has_unknown_workers && entry.locked_before_start && entry.record.state == ContainerState::Locked
+    }
+
+    /// Or on one that has answered, and was still starting it.
+    pub(super) fn may_run_unseen(&self, entry: &Entry) -> bool {
+        let unseen = self.has_unknown_workers || self.surfacing;
+        unseen && entry.locked_before_start && entry.record.state == ContainerState::Locked
     }
 }

@@ -52,7 +52,7 @@ impl Pool {
         self.pacer.schedule(&instance.id, view.next_probe);
         let slot = Slot {
             view,
-            instance: instance.clone(),
+            instance: Arc::new(instance.clone()),
             sent: Default::default(),
             missing: None,
             last_absent: None,
@@ -69,7 +69,7 @@ impl Pool {
         let Some(slot) = self.workers.get_mut(&instance.id) else {
             return self.appeared(instance, now);
         };
-        slot.instance = instance.clone();
+        slot.instance = Arc::new(instance.clone());
         slot.listed = true;
         let id = instance.id.clone();
         vec![self.command(&id, Event::Updated(instance))]

@@ -178,7 +178,7 @@ impl Refusal {
 #[derive(Debug)]
 struct Slot {
     view: Arc<View>,
-    instance: Instance,
+    instance: Arc<Instance>,
     /// Containers whose start was sent and not yet confirmed by a view, with the command's number.
     sent: BTreeMap<ContainerUuid, u64>,
     /// A listing that began then lacked it.

@@ -44,7 +44,7 @@ pub struct WorkerSnapshot {
     /// The last listing lacked it.
     pub missing: bool,
     /// As the cloud last showed it.
-    pub instance: Instance,
+    pub instance: Arc<Instance>,
 }
 
 impl WorkerSnapshot {
@@ -159,7 +159,7 @@ impl super::Slot {
             view: Arc::clone(&self.view),
             sent: self.sent.keys().copied().collect(),
             missing: self.missing.is_some(),
-            instance: self.instance.clone(),
+            instance: Arc::clone(&self.instance),
         }
     }
 }

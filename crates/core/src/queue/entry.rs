@@ -20,6 +20,21 @@ pub enum Fit {
     Nowhere(Unsuitable),
 }
 
+/// Lists of eligible types, each kept once: many thousands of containers want the same few.
+#[derive(Debug, Default)]
+pub(super) struct TypeLists(Vec<Arc<[Arc<InstanceType>]>>);
+
+impl TypeLists {
+    /// O(lists); there are as many as ways to cut the catalog.
+    fn shared(&mut self, types: Vec<Arc<InstanceType>>) -> Arc<[Arc<InstanceType>]> {
+        if let Some(known) = self.0.iter().find(|known| ***known == *types) {
+            return Arc::clone(known);
+        }
+        self.0.push(types.into());
+        Arc::clone(self.0.last().expect("it was just pushed"))
+    }
+}
+
 /// One container of interest: the controller's record and what we know beside it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
@@ -71,15 +86,15 @@ impl Entry {
     /// An entry as a poll would make it, sized: for tests and benchmarks of whoever reads snapshots.
     pub fn sized(record: Record, mounts: MountNeeds, policy: &Policy, first_seen: Timestamp) -> Self {
         let mut entry = Self { locked_before_start: false, ..Self::new(record, first_seen) };
-        entry.size(mounts, policy);
+        entry.size(mounts, policy, &mut TypeLists::default());
         entry
     }
 
     /// Computes needs and eligible types.
-    pub(super) fn size(&mut self, mounts: MountNeeds, policy: &Policy) {
+    pub(super) fn size(&mut self, mounts: MountNeeds, policy: &Policy, lists: &mut TypeLists) {
         self.needs = fit::needs(&self.record, mounts, &policy.sizing);
         self.fit = match fit::eligible_types(&policy.catalog, &self.needs, &self.record, &policy.sizing) {
-            Ok(types) => Fit::Types(types.into()),
+            Ok(types) => Fit::Types(lists.shared(types)),
             Err(why) => Fit::Nowhere(why),
         };
     }

@@ -11,7 +11,8 @@ use crate::policy::Policy;
 use crate::time::Timestamp;
 
 impl Queue {
-    /// Takes a complete poll in. Costs O(containers × log).
+    /// Takes a complete poll in. Costs O(containers × log); what has not changed stays where it is, shared
+    /// with the snapshots that show it.
     ///
     /// The local-change rule: an entry with an operation in flight, or stamped since the poll began, is
     /// neither overwritten nor dropped; one that was dropped since then does not come back.
@@ -90,6 +91,9 @@ impl Queue {
             }
             return;
         }
+        if self.entries.get(&uuid).is_some_and(|entry| entry.shows(&record)) {
+            return;
+        }
         match self.entry_mut(uuid) {
             Some(entry) => {
                 if entry.record.state != record.state {
@@ -114,12 +118,11 @@ impl Queue {
     ) -> Vec<QueueFact> {
         let mut facts = Vec::new();
         for (uuid, answer) in mounts {
-            let Some(entry) = self.entry_mut(*uuid).filter(|entry| entry.wants_sizing()) else {
-                continue;
-            };
+            let entry = self.entries.get_mut(uuid).map(Arc::make_mut);
+            let Some(entry) = entry.filter(|entry| entry.wants_sizing()) else { continue };
             match answer {
                 Ok(needs) => {
-                    entry.size(*needs, policy);
+                    entry.size(*needs, policy, &mut self.type_lists);
                     facts.push(QueueFact::Added(Arc::clone(&self.entries[uuid])));
                 }
                 Err(reason) => {
@@ -134,6 +137,11 @@ impl Queue {
 }
 
 impl Entry {
+    /// Whether that record is no news.
+    fn shows(&self, record: &Record) -> bool {
+        self.record == *record && !self.uncertain && self.unreadable.is_none()
+    }
+
     /// A newer good picture. What sizing depends on does not change while a container waits, but if the
     /// server says otherwise the container is sized anew.
     fn refresh(&mut self, record: Record) {

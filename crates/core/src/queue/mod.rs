@@ -22,6 +22,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use entry::TypeLists;
 pub use entry::{Entry, Fit};
 pub use operation::{
     Answer, Call, CancelReason, Finished, LookOutcome, Operation, OperationKind, Outcome, Refusal, Step,
@@ -89,6 +90,7 @@ pub struct Queue {
     look_failed: BTreeSet<ContainerUuid>,
     /// Stamps of entries that were dropped: a poll that began earlier must not bring them back.
     dropped: BTreeMap<ContainerUuid, u64>,
+    type_lists: TypeLists,
     stamp: u64,
     max_dispatch_attempts: u32,
     me: Option<TokenUuid>,
@@ -116,7 +118,8 @@ pub struct QueueSnapshot {
 impl QueueSnapshot {
     /// The entry of that container; O(log n).
     pub fn get(&self, uuid: ContainerUuid) -> Option<&Arc<Entry>> {
-        self.entries.binary_search_by_key(&uuid, |entry| entry.record.uuid).ok().map(|at| &self.entries[at])
+        let found = self.entries.binary_search_by(|entry| entry.record.uuid.cmp(&uuid));
+        found.ok().map(|at| &self.entries[at])
     }
 }
 
@@ -130,6 +133,7 @@ impl Queue {
             looking: BTreeSet::new(),
             look_failed: BTreeSet::new(),
             dropped: BTreeMap::new(),
+            type_lists: TypeLists::default(),
             stamp: 0,
             max_dispatch_attempts,
             me: None,

@@ -111,6 +111,14 @@ pub struct Operation {
     failure: Option<ApiError>,
 }
 
+#[cfg(test)]
+impl Operation {
+    /// One that was sent and is not answered, for snapshots built by hand.
+    pub(crate) fn sent(kind: OperationKind) -> Self {
+        Self { call: first_call(&kind), kind, failure: None }
+    }
+}
+
 /// Why an operation was not begun, or not carried through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {

@@ -12,6 +12,7 @@ use dispatch_core::time::Timestamp;
 use md5::{Digest, Md5};
 
 use super::knobs::Behaviour;
+use super::shell::ANY_RUNNER;
 
 /// A VM from the inside.
 #[derive(Debug)]
@@ -91,7 +92,9 @@ impl Host {
 
     /// What running that runner fails with, if it is not there.
     pub(super) fn missing(&self, runner: &str) -> Option<Output> {
-        let there = if runner.contains("crunch-run~") {
+        let there = if runner.contains(ANY_RUNNER) {
+            !self.runners.is_empty() || !self.behaviour.runner_missing
+        } else if runner.contains("crunch-run~") {
             self.runners.contains_key(runner)
         } else {
             !self.behaviour.runner_missing

@@ -50,6 +50,9 @@ pub enum Asked {
     },
 }
 
+/// What stands for any deployed runner.
+pub(super) const ANY_RUNNER: &str = "crunch-run~*";
+
 /// What that command is about.
 pub fn understand(shell: &str) -> Asked {
     let words = words(shell);
@@ -61,7 +64,13 @@ pub fn understand(shell: &str) -> Asked {
         return understand(text);
     }
     let has = |flag: &str| words.iter().any(|word| word == flag);
-    let runner = || words.first().cloned().unwrap_or_default();
+    // `for r in DIR/crunch-run~*; do …; done; crunch-run …`: whichever runner is there is asked the same.
+    let any = words.iter().find(|word| word.contains(ANY_RUNNER)).cloned();
+    let words = match (&any, words.iter().position(|word| word == "done")) {
+        (Some(_), Some(done)) => &words[done + 1..],
+        _ => words,
+    };
+    let runner = || any.clone().or_else(|| words.first().cloned()).unwrap_or_default();
     let other = || Asked::Other { text: words.join(" ") };
     if has("--detach") {
         match last_uuid(words) {
@@ -71,7 +80,7 @@ pub fn understand(shell: &str) -> Asked {
             None => other(),
         }
     } else if has("--kill") {
-        read_kill(words).unwrap_or_else(other)
+        read_kill(words, runner()).unwrap_or_else(other)
     } else if has("--list") {
         Asked::List { runner: runner() }
     } else if words.first().is_some_and(|word| word == "md5sum") {
@@ -90,11 +99,11 @@ fn last_uuid(words: &[String]) -> Option<ContainerUuid> {
 }
 
 /// Exactly `--kill SIGNAL UUID`: a kill without its signal never worked, and nobody noticed.
-fn read_kill(words: &[String]) -> Option<Asked> {
+fn read_kill(words: &[String], runner: String) -> Option<Asked> {
     let flag = words.iter().position(|word| word == "--kill")?;
     let [signal, container] = words.get(flag + 1..)? else { return None };
     let (signal, container) = (signal.parse().ok()?, container.parse().ok()?);
-    Some(Asked::Kill { runner: words.first()?.clone(), signal, container })
+    Some(Asked::Kill { runner, signal, container })
 }
 
 /// The path `…/crunch-run~MD5` that a script is about, and that md5.
@@ -181,6 +190,19 @@ mod tests {
 
     fn uuid() -> ContainerUuid {
         UUID.parse().unwrap()
+    }
+
+    #[test]
+    fn whatever_runner_is_there_is_asked() {
+        let script = "for r in '/tmp/x'/crunch-run~*; do if [ -x \"$r\" ]; then exec \"$r\" --list; fi; done; \
+                      crunch-run --list";
+        assert_eq!(understand(script), Asked::List { runner: "/tmp/x/crunch-run~*".to_owned() });
+        let Asked::Kill { runner, signal: 15, .. } =
+            understand(&script.replace("--list", &format!("--kill 15 {UUID}")))
+        else {
+            panic!("it is a kill")
+        };
+        assert_eq!(runner, "/tmp/x/crunch-run~*");
     }
 
     #[test]

@@ -114,7 +114,10 @@ fn parts(world: &World, policy: &Policy, token: &str, cable: &Rc<Cable>, number:
             Rc::new(ExecutorCables { cable: executor_cable, executors })
         }),
         create_defaults: CreateDefaults { image: "img".to_owned(), ..CreateDefaults::default() },
-        commands: Arc::new(Commands::new(policy.runner.clone(), binary(&knobs.runner))),
+        commands: Arc::new(match knobs.runner_readable {
+            true => Commands::new(policy.runner.clone(), binary(&knobs.runner)),
+            false => Commands::without_binary(policy.runner.clone()),
+        }),
         start_config: Rc::new(Nothing),
         random: Box::new(random),
         metrics: Rc::new(metrics),

@@ -24,6 +24,9 @@ use crate::vm::facts::{Ending, VmFact};
 /// The whole state is looked at this often, and at the end.
 const EVENTS_BETWEEN_WHOLE_LOOKS: usize = 1000;
 
+/// How old a process is that is surely listed.
+const NEW: Duration = Duration::from_secs(15);
+
 type Verdict = Result<(), String>;
 
 /// What was seen so far.
@@ -35,6 +38,10 @@ pub(super) struct Judge {
     notes_seen: usize,
     /// Where each container's process lives.
     live: BTreeMap<ContainerUuid, InstanceId>,
+    /// Processes that the present dispatcher may not see yet: its predecessor had just sent their starts.
+    unseen: BTreeSet<ContainerUuid>,
+    /// When each live process began.
+    began_at: BTreeMap<ContainerUuid, Timestamp>,
     /// Containers whose start was sent, or arrived, since they were locked.
     tried: BTreeSet<ContainerUuid>,
     /// What the operator wants of VMs, as far as the dispatcher took it and wrote it into the tags.
@@ -73,7 +80,7 @@ impl Judge {
     pub(super) fn look(&mut self, world: &World) -> Verdict {
         for (at, seen) in self.news(world) {
             let verdict = match seen {
-                Seen::Vm(fact) => self.vm(&fact, world),
+                Seen::Vm(fact) => self.vm(at, &fact, world),
                 Seen::Controller(fact) => self.controller(&fact, world),
                 Seen::Cloud(entry) => self.cloud(&entry, world),
                 Seen::Note(note) => self.note(at, &note, world),
@@ -139,18 +146,20 @@ impl Judge {
 
     // ------------------------------------------------------------ VMs
 
-    fn vm(&mut self, fact: &VmFact, world: &World) -> Verdict {
+    fn vm(&mut self, at: Timestamp, fact: &VmFact, world: &World) -> Verdict {
         match fact {
             VmFact::Started { vm, container, live, .. } => {
                 if *live > 1 {
                     return Err(format!("I1: {container} has {live} live processes, the last on {vm}"));
                 }
                 self.live.insert(*container, vm.clone());
+                self.began_at.insert(*container, at);
                 self.tried.insert(*container);
                 self.fits(vm, world)
             }
             VmFact::Ended { container, vm, ending, .. } => {
                 self.live.remove(container);
+                self.unseen.remove(container);
                 self.ended(*container, vm, *ending, world)
             }
             VmFact::StartFailed { container, .. } => {
@@ -165,12 +174,12 @@ impl Judge {
         }
     }
 
-    /// I6: what lives on a VM is not more than it has.
+    /// I6: what lives on a VM, and can be seen there, is not more than it has.
     fn fits(&self, vm: &InstanceId, world: &World) -> Verdict {
         let vms = world.vms.borrow();
         let Some(host) = vms.host(vm) else { return Ok(()) };
         let arvados = world.arvados.borrow();
-        let here = self.live.iter().filter(|(_, at)| *at == vm);
+        let here = self.live.iter().filter(|(uuid, at)| *at == vm && !self.unseen.contains(uuid));
         let specs: Vec<_> = here.filter_map(|(uuid, _)| arvados.container(*uuid)).collect();
         let vcpus: u64 = specs.iter().map(|it| it.spec.runtime_constraints.vcpus).sum();
         let reserve = world.knobs.policy.sizing.reserve_extra_ram;
@@ -290,6 +299,8 @@ impl Judge {
                 let lag = world.knobs.cloud.tags_lag.most;
                 self.wishes.retain(|_, wish| wish.saved.is_some_and(|saved| after(saved, lag) <= at));
                 self.sent.clear();
+                let is_new = |uuid: &&ContainerUuid| after(self.began_at[*uuid], NEW) > at;
+                self.unseen.extend(self.live.keys().filter(is_new).copied().collect::<Vec<_>>());
                 self.began = at;
                 let left = std::mem::take(&mut self.creates_in_flight);
                 self.orphans += left;

@@ -39,6 +39,8 @@ pub struct WorldKnobs {
     pub restart_after: Duration,
     /// The runner's content; empty = none is deployed.
     pub runner: String,
+    /// Whether the dispatcher can read the runner's file when it starts.
+    pub runner_readable: bool,
     /// Which lines of the dispatcher's log are kept.
     pub log: Option<Level>,
     /// Whether the story lets our own network fail.
@@ -65,6 +67,7 @@ impl WorldKnobs {
             api_latency: Span::millis(20),
             restart_after: Duration::from_secs(1),
             runner: "the runner".to_owned(),
+            runner_readable: true,
             log: None,
             network_fails: false,
             step: Duration::from_millis(100),

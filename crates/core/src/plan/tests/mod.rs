@@ -1,21 +1,27 @@
 //! Planning rounds over snapshots built by hand. Each plan made here is checked against the invariants.
 
+mod best_place;
 mod capacity;
+mod explaining;
 mod line;
 mod placement;
+mod planning_again;
 mod properties;
 mod reconciling;
 mod starting;
 
 use super::*;
+use crate::container::ContainerState::{self, Cancelled, Complete, Locked, Queued, Running};
 use crate::container::MountNeeds;
 use crate::fixtures::{at, id, instance, me, policy, record, typed, uuid};
 use crate::instance::IdleBehavior;
 use crate::invariants::check_plan;
-use crate::pool::{CreateId, EndedWhy, Gate, PauseReason, PendingCreate, QuotaReason, WorkerSnapshot};
+use crate::pool::{
+    CreateId, EndedProcess, EndedWhy, Gate, PauseReason, PendingCreate, QuotaReason, WorkerSnapshot,
+};
+use crate::queue::Entry;
 use crate::secret::Secret;
-use crate::worker::{Machine, ProcessView};
-use ContainerState::{Cancelled, Complete, Locked, Queued, Running};
+use crate::worker::{Machine, ProcessView, State};
 
 /// A moment long after the start: polled and listed more than once, all gates open, no ceiling.
 #[derive(Debug, Clone)]
@@ -88,7 +94,7 @@ impl Scene {
             view: Arc::new(view),
             sent: vec![],
             missing: false,
-            instance: shown,
+            instance: Arc::new(shown),
         });
     }
 

@@ -4,7 +4,11 @@ mod creating;
 mod holding;
 mod listing;
 mod processes;
+mod rate;
+mod scopes;
+mod shown;
 mod silence;
+mod unknown;
 
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 mod merging;
 mod operations;
 mod polling;
+mod presence;
 mod properties;
 
 use super::*;

@@ -1,10 +1,12 @@
 //! The worker machine without a VM: stories told by events, in seconds.
 
 mod kills;
+mod last_words;
 mod lifecycle;
 mod probing;
 mod properties;
 mod starts;
+mod watching;
 
 use std::sync::Arc;
 

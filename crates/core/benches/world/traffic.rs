@@ -1,0 +1,80 @@
+//! Queue and Pool themselves, filled through their own doors.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dispatch_core::container::{ContainerState, MountNeeds, Record};
+use dispatch_core::id::ContainerUuid;
+use dispatch_core::policy::Policy;
+use dispatch_core::pool::Pool;
+use dispatch_core::ports::Page;
+use dispatch_core::queue::{Poll, Queue};
+use dispatch_core::worker::Machine;
+
+use super::site::{Site, Sizes, at, instance, me};
+
+/// What the controller has: records, and what was read of their mounts.
+pub struct Controller {
+    policy: Arc<Policy>,
+    records: Vec<Record>,
+    mounts: BTreeMap<ContainerUuid, Result<MountNeeds, String>>,
+}
+
+impl Controller {
+    /// Half of the containers are under our lock already.
+    pub fn new(site: &mut Site, containers: usize, sizes: Sizes) -> Self {
+        let state = |n: usize| [ContainerState::Queued, ContainerState::Locked][n % 2];
+        let records: Vec<_> = (0..containers).map(|n| site.record(n, state(n), sizes)).collect();
+        let mut mounts = BTreeMap::new();
+        for record in &records {
+            mounts.insert(record.uuid, Ok(MountNeeds { tmp_bytes: site.scratch(sizes) }));
+        }
+        Self { policy: Arc::clone(&site.policy), mounts, records }
+    }
+
+    /// A complete poll, begun at that second.
+    pub fn polled(&self, queue: &Queue, second: i64) -> Poll {
+        let mut poll = queue.begin_poll(at(second)).expect("we know who we are");
+        let (queued, mine): (Vec<_>, Vec<_>) =
+            self.records.iter().cloned().partition(|it| it.state == ContainerState::Queued);
+        for items in [mine, vec![], queued, vec![]] {
+            if poll.question().is_some() {
+                let page = Page { items, undecodable: vec![] };
+                poll.answer(page, queue).expect("the controller does not lie");
+            }
+        }
+        assert!(poll.question().is_none(), "it is complete");
+        poll
+    }
+
+    /// A queue that has polled once and read all mounts.
+    pub fn queue(&self) -> Queue {
+        let mut queue = empty_queue();
+        let poll = self.polled(&queue, 1);
+        queue.merge(poll, at(1));
+        queue.take_mounts(&self.mounts, &self.policy);
+        queue
+    }
+}
+
+/// Never polled.
+pub fn empty_queue() -> Queue {
+    let mut queue = Queue::new(5);
+    queue.set_me(me());
+    queue
+}
+
+/// A pool with that many workers.
+pub fn pool(site: &mut Site, workers: usize) -> Pool {
+    let mut pool = Pool::new(Arc::clone(&site.policy), BTreeMap::new());
+    for n in 0..workers {
+        pool.appeared(instance(n, &site.draw_type()), at(0));
+    }
+    pool
+}
+
+/// The machines of that many workers.
+pub fn machines(site: &mut Site, workers: usize) -> Vec<Machine> {
+    let machine = |n| Machine::new(instance(n, &site.draw_type()), false, Arc::clone(&site.policy), at(0)).0;
+    (0..workers).map(machine).collect()
+}

@@ -1,0 +1,192 @@
+//! The ceiling on concurrent containers: it protects the controller from the containers' own calls.
+//!
+//! ```text
+//!   start: InitialQuotaEstimate, else MaxInstances (0 = none, until the first 503)
+//!
+//!   level ─ ─ ─ ─╮─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─╭────── approach, when patience is over: 4 % a minute;
+//!   safe  ─ ─ ─ ─│─ ─ ─ ─ ─ ─ ─╭─────────────────────╯       beyond the level every 20 s, ever faster
+//!                ╰─╮           │ recovery, 10 s after the last 503: doubled every second
+//!                  ╰───────────╯
+//!           503: half, and half of that once it is obeyed, at most once a second
+//! ```
+//! `level` is how many ran when the trouble began, `safe` nine tenths of it, or what was proven: what ran for
+//! three minutes without a 503. So a burst that has nothing to do with our load costs the time that it lasts
+//! and some seconds, and a controller that really bears no more is not asked to again and again: each approach
+//! that fails at least doubles the patience with which the next is awaited. What says which it was:
+//!
+//! ```text
+//!   503 beyond `safe` ──────────────────────► Failed: that many are too many, wait longer for the next approach
+//!   503 at `safe`, proven, now and then ────► Unrelated: back there when it is over
+//!   503 at `safe`, not proven, or often ────► Unsafe: a quarter less is tried
+//!   503s for 90 s, whatever we cut ─────────► Lasting: what runs now is too many
+//! ```
+//! The cuts are deep because they are short: whoever starts little during a burst adds little to it.
+//! What jobs end by themselves does not lower it, and nothing more is cut before a cut is obeyed: jobs of an
+//! hour would cost all width before the first of them ends. Once twice the level runs in quiet, or nobody
+//! needs that much, the trouble is forgotten: from then on a tenth more than run, as before any 503.
+//!
+//! We see the answers to our own calls alone, a few in ten seconds, not what share of all calls fails. A
+//! controller that sheds one call in a hundred whatever the load is held for one that bears less.
+//!
+//! The numbers were found by simulation: `tests/table.rs` prints how other rules do.
+
+mod trouble;
+
+use std::time::Duration;
+
+use crate::time::{Timestamp, since};
+use trouble::{Trouble, Verdict};
+
+/// Between two cuts, and between two steps of the recovery.
+const BEAT: Duration = Duration::from_secs(1);
+/// Without 503s for so long, the recovery begins.
+const LULL: Duration = Duration::from_secs(10);
+/// Between two steps beyond the safe level: one container too many of five shows in a minute.
+const APPROACH_STEP: Duration = Duration::from_secs(60);
+/// Between two steps beyond the level at which the trouble began.
+const BEYOND_STEP: Duration = Duration::from_secs(20);
+/// Without 503s for so long, and without trouble remembered, the ceiling follows what runs.
+const QUIET: Duration = Duration::from_secs(60);
+/// What ran so long ago, without a 503 since, is proven.
+const PROOF: Duration = Duration::from_secs(180);
+
+/// Owned by the Scheduler. All operations cost O(1).
+#[derive(Debug, Clone)]
+pub struct Ceiling {
+    /// 0 = none.
+    limit: u32,
+    last_overload: Option<Timestamp>,
+    last_change: Option<Timestamp>,
+    trouble: Option<Trouble>,
+    /// The most that ran within the last three minutes, and when.
+    peak: Option<(u32, Timestamp)>,
+    /// The most that ran for long without a 503.
+    proven: u32,
+}
+
+impl Ceiling {
+    /// Starts at that many; 0 = none until the first 503.
+    pub fn new(start: u32) -> Self {
+        Self { limit: start, last_overload: None, last_change: None, trouble: None, peak: None, proven: 0 }
+    }
+
+    /// The most containers at a time now; 0 = no limit.
+    pub fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// When the controller last answered 503.
+    pub fn last_overload(&self) -> Option<Timestamp> {
+        self.last_overload
+    }
+
+    /// The controller has answered 503 while that many containers ran. Never raises the ceiling.
+    pub fn overloaded(&mut self, running: u32, now: Timestamp) {
+        // At the tail of a burst few run: that is not the width that the controller could not bear.
+        let most = self.note_peak(running, now);
+        self.last_overload = Some(now);
+        if running == 0 || self.is_exceeded_by(running) {
+            // Not of the containers' making, or the last cut is not obeyed yet.
+            return;
+        }
+        let level = if self.limit == 0 { most } else { self.limit.min(most) };
+        let verdict = self.trouble.as_mut().map_or(Verdict::New, |it| it.judge(level, self.proven, now));
+        if verdict == Verdict::Same && !self.is_due(BEAT, now) {
+            return;
+        }
+        if verdict.is_about_the_level() {
+            self.proven = self.proven.min(level - 1);
+        }
+        let trouble = self.trouble.get_or_insert_with(|| Trouble::new(level, now));
+        trouble.learn(verdict, level, now);
+        self.change((level / 2).max(1), now);
+    }
+
+    /// Time has passed while that many containers ran.
+    pub fn look(&mut self, running: u32, now: Timestamp) {
+        let most = self.note_peak(running, now);
+        if self.limit == 0 {
+            return;
+        }
+        let quiet = self.last_overload.map_or(Duration::MAX, |last| since(now, last));
+        // While a cut is not obeyed, a lull is chance.
+        let lull = if running > self.limit { PROOF } else { LULL };
+        match &mut self.trouble {
+            // Where it started is an estimate, no limit.
+            None if quiet > QUIET => self.limit = self.limit.max(some_more(running)),
+            Some(trouble) if quiet >= lull => {
+                let safe = trouble.safe(self.proven);
+                if self.limit < safe {
+                    self.recover(safe, now);
+                } else {
+                    trouble.is_safe_from(now);
+                    self.approach(running, most, now);
+                }
+            }
+            None | Some(_) => {}
+        }
+    }
+
+    fn recover(&mut self, safe: u32, now: Timestamp) {
+        if self.is_due(BEAT, now) {
+            self.change(self.limit.saturating_mul(2).min(safe), now);
+        }
+    }
+
+    /// Carefully towards the level at which the trouble began, and beyond it.
+    fn approach(&mut self, running: u32, most: u32, now: Timestamp) {
+        let Some(trouble) = &self.trouble else { return };
+        let (patience, waited) = (trouble.patience(self.last_overload), trouble.safe_for(now));
+        // Between two waves of jobs few run: that is not to say that nobody needs it.
+        let is_needed = some_more(most) > self.limit;
+        let is_left_behind = self.limit / 2 >= trouble.level;
+        if waited > 4 * patience + QUIET && (is_left_behind || !is_needed) {
+            self.trouble = None;
+            return;
+        }
+        // Width that nobody uses is not earned.
+        let is_used = some_more(running) > self.limit;
+        let is_first = self.limit == trouble.safe(self.proven);
+        let pause = if self.limit > trouble.level { BEYOND_STEP } else { APPROACH_STEP };
+        if is_used && waited >= patience && (is_first || self.is_due(pause, now)) {
+            let beyond = self.limit.saturating_sub(trouble.level);
+            let step = 1.max(self.limit / 25).max(beyond);
+            self.change((self.limit + step).min(some_more(running)), now);
+        }
+    }
+
+    fn change(&mut self, limit: u32, now: Timestamp) {
+        self.limit = limit;
+        self.last_change = Some(now);
+    }
+
+    fn is_due(&self, step: Duration, now: Timestamp) -> bool {
+        self.last_change.is_none_or(|at| since(now, at) >= step)
+    }
+
+    fn is_exceeded_by(&self, running: u32) -> bool {
+        self.limit > 0 && running > self.limit
+    }
+
+    /// The most that ran within the last three minutes, this moment included.
+    fn note_peak(&mut self, running: u32, now: Timestamp) -> u32 {
+        let recent = |(_, at): &(u32, Timestamp)| since(now, *at) <= PROOF;
+        if let Some((most, at)) = self.peak.filter(|it| !recent(it))
+            && self.last_overload.is_none_or(|last| last < at)
+        {
+            // It still runs: what ended in between may have ended just before the next 503.
+            self.proven = self.proven.max(most.min(running));
+        }
+        let before = self.peak.filter(|it| it.0 >= running && recent(it));
+        let (most, _) = *self.peak.insert(before.unwrap_or((running, now)));
+        most
+    }
+}
+
+/// A tenth more, and one.
+fn some_more(running: u32) -> u32 {
+    running.saturating_add(running / 10).saturating_add(1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! Examples here; what holds for any history in `properties`; in a closed loop in `settling` and `bursts`.
+
+mod bursts;
+mod closed_loop;
+mod former;
+mod properties;
+mod rules;
+mod settling;
+mod table;
+
+use super::*;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_000_000 + seconds).unwrap()
+}
+
+fn at_millis(millis: u64) -> Timestamp {
+    Timestamp::from_millisecond(1_000_000_000 + millis as i64).unwrap()
+}
+
+/// Quiet seconds in which all of the ceiling is used.
+fn quiet(ceiling: &mut Ceiling, seconds: std::ops::Range<i64>) {
+    for second in seconds {
+        ceiling.look(ceiling.limit(), at(second));
+    }
+}
+
+#[test]
+fn a_503_costs_half_of_what_runs() {
+    let mut ceiling = Ceiling::new(64);
+    ceiling.overloaded(40, at(0));
+    assert_eq!(ceiling.limit(), 20);
+}
+
+#[test]
+fn nothing_more_is_cut_before_a_cut_is_obeyed() {
+    let mut ceiling = Ceiling::new(64);
+    for second in 0..60 {
+        ceiling.overloaded(36, at(second));
+    }
+    assert_eq!(ceiling.limit(), 18);
+}
+
+#[test]
+fn obeyed_503s_cost_half_again_once_a_second() {
+    let mut ceiling = Ceiling::new(64);
+    ceiling.overloaded(40, at_millis(0));
+    for millis in [400, 800, 1200, 1600] {
+        ceiling.overloaded(ceiling.limit(), at_millis(millis));
+    }
+    assert_eq!(ceiling.limit(), 10);
+}
+
+#[test]
+fn a_minute_of_503s_is_made_good_within_twenty_seconds() {
+    let mut ceiling = Ceiling::new(64);
+    for second in 0..60 {
+        ceiling.overloaded(ceiling.limit().min(40), at(second));
+    }
+    assert_eq!(ceiling.limit(), 1);
+    quiet(&mut ceiling, 60..69);
+    assert_eq!(ceiling.limit(), 1, "the lull may be chance");
+    quiet(&mut ceiling, 69..80);
+    assert_eq!(ceiling.limit(), 36, "nine tenths of 40");
+}
+
+#[test]
+fn what_was_proven_comes_back_in_full() {
+    let mut ceiling = Ceiling::new(64);
+    for second in 0..400 {
+        ceiling.look(40, at(second));
+    }
+    for second in 400..460 {
+        ceiling.overloaded(ceiling.limit().min(40), at(second));
+    }
+    quiet(&mut ceiling, 460..477);
+    assert_eq!(ceiling.limit(), 40);
+}
+
+#[test]
+fn beyond_the_safe_level_it_goes_slowly() {
+    let mut ceiling = Ceiling::new(400);
+    ceiling.overloaded(400, at(0));
+    quiet(&mut ceiling, 1..17);
+    assert_eq!(ceiling.limit(), 360);
+    let reached = |limit| (17..2000).find(|second| (quiet_until(&ceiling, *second)) >= limit).unwrap();
+    assert!((31..=34).contains(&reached(361)), "{}", reached(361));
+    assert!((150..240).contains(&reached(401)), "{}", reached(401));
+}
+
+fn quiet_until(ceiling: &Ceiling, second: i64) -> u32 {
+    let mut ceiling = ceiling.clone();
+    quiet(&mut ceiling, 17..second);
+    ceiling.limit()
+}
+
+#[test]
+fn each_approach_that_fails_doubles_the_wait_for_the_next() {
+    let mut ceiling = Ceiling::new(10);
+    let (mut approaches, mut now) = (Vec::new(), 0);
+    // Between two: the second of the cut, the lull, a step back. Nine are served well, and ten are answered 503.
+    while approaches.len() < 6 {
+        now += 1;
+        match ceiling.limit() {
+            10.. => {
+                ceiling.overloaded(10, at(now));
+                approaches.push(now);
+            }
+            running => ceiling.look(running, at(now)),
+        }
+    }
+    let waits: Vec<i64> = approaches.windows(2).map(|pair| pair[1] - pair[0] - 12).collect();
+    assert_eq!(waits, [20, 40, 80, 160, 320]);
+}
+
+#[test]
+fn where_it_started_is_an_estimate_and_no_limit() {
+    let mut ceiling = Ceiling::new(4);
+    ceiling.look(2, at(0));
+    assert_eq!(ceiling.limit(), 4);
+    quiet(&mut ceiling, 0..10);
+    assert!(ceiling.limit() > 14, "{}", ceiling.limit());
+}
+
+#[test]
+fn a_503_at_the_tail_of_a_burst_is_judged_by_what_ran_before() {
+    let mut ceiling = Ceiling::new(64);
+    ceiling.look(40, at(0));
+    ceiling.look(2, at(20));
+    ceiling.overloaded(2, at(21));
+    assert_eq!(ceiling.limit(), 20, "half of 40");
+}
+
+#[test]
+fn a_503_while_nothing_runs_is_not_of_the_containers_making() {
+    let mut ceiling = Ceiling::new(64);
+    for second in 0..60 {
+        ceiling.overloaded(0, at(second));
+    }
+    assert_eq!(ceiling.limit(), 64);
+    assert_eq!(ceiling.last_overload(), Some(at(59)));
+}
+
+#[test]
+fn no_ceiling_stays_none_without_503s() {
+    let mut ceiling = Ceiling::new(0);
+    for second in 0..1000 {
+        ceiling.look(100, at(second));
+    }
+    assert_eq!(ceiling.limit(), 0);
+}
+
+#[test]
+fn trouble_that_nobody_comes_near_again_is_forgotten() {
+    let mut ceiling = Ceiling::new(4);
+    ceiling.overloaded(2, at(0));
+    for second in 1..300 {
+        ceiling.look(0, at(second));
+    }
+    for second in 300..310 {
+        ceiling.look(ceiling.limit(), at(second));
+    }
+    assert!(ceiling.limit() > 10, "{}", ceiling.limit());
+}

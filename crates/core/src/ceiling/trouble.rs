@@ -1,0 +1,139 @@
+//! What a 503 says about how many containers the controller bears.
+
+use std::time::Duration;
+
+use crate::time::{Timestamp, since};
+
+/// 503s at the safe level within this time belong to the trouble that we come from.
+const SAME: Duration = Duration::from_secs(120);
+/// Trouble without a way back for so long, whatever we cut, began at too high a level. Bursts last a minute.
+const LASTING: Duration = Duration::from_secs(90);
+/// At the safe level for so long without a 503, what happened there before is forgiven.
+const FORGIVEN: Duration = Duration::from_secs(600);
+/// So often there may be trouble at a level that was proven before it is held to be unsafe.
+const RELAPSES: u32 = 2;
+/// How long the first approach is awaited.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long one is awaited at most, unless trouble lasts for minutes each time.
+const MOST_PATIENCE: Duration = Duration::from_secs(2 * 3600);
+/// In the long run, trouble has at most one part of so many of the time.
+const TROUBLE_PART: u32 = 30;
+
+/// Trouble that is remembered.
+#[derive(Debug, Clone)]
+pub(super) struct Trouble {
+    /// How many ran when it began.
+    pub level: u32,
+    /// The least that it may be held to be, unless it lasts: single 503s are too weak a proof for more.
+    least: u32,
+    began: Timestamp,
+    /// How many approaches have failed.
+    failures: u32,
+    /// How often it came at the safe level.
+    relapses: u32,
+    /// Since when the ceiling has been at the safe level or beyond, without a 503.
+    safe_since: Option<Timestamp>,
+}
+
+/// What a 503 says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The first, or the first that is remembered.
+    New,
+    /// Beyond the safe level: the approach has failed.
+    Failed,
+    /// At the safe level, for the third time soon.
+    Unsafe,
+    /// At the safe level: it has nothing to do with the load.
+    Unrelated,
+    /// The trouble goes on.
+    Same,
+    /// It has gone on for so long that even what runs now is too much.
+    Lasting,
+}
+
+impl Verdict {
+    /// Whether so many, as ran now, are too many.
+    pub fn is_about_the_level(self) -> bool {
+        match self {
+            Self::Failed | Self::Unsafe | Self::Lasting => true,
+            Self::New | Self::Unrelated | Self::Same => false,
+        }
+    }
+}
+
+impl Trouble {
+    pub fn new(level: u32, now: Timestamp) -> Self {
+        let least = level / 2;
+        Self { level, least, began: now, failures: 0, relapses: 0, safe_since: None }
+    }
+
+    /// Where the recovery ends: nine tenths of the level, or almost all of what is proven.
+    pub fn safe(&self, proven: u32) -> u32 {
+        let proven = (proven - proven / 50).min(self.level);
+        (self.level - self.level.div_ceil(10)).max(proven).max(1)
+    }
+
+    /// The ceiling is at the safe level or beyond, and all is quiet.
+    pub fn is_safe_from(&mut self, now: Timestamp) {
+        self.safe_since.get_or_insert(now);
+    }
+
+    /// For how long that has been so.
+    pub fn safe_for(&self, now: Timestamp) -> Duration {
+        self.safe_since.map_or(Duration::ZERO, |at| since(now, at))
+    }
+
+    /// How long at the safe level before the next approach: the longer, the more of them failed and the longer
+    /// it took until all was quiet again.
+    pub fn patience(&self, last_overload: Option<Timestamp>) -> Duration {
+        if self.failures == 0 {
+            return PATIENCE;
+        }
+        let lasted = last_overload.map_or(Duration::ZERO, |last| since(last, self.began));
+        let doubled = (PATIENCE + lasted).saturating_mul(1 << self.failures.min(16));
+        doubled.min(MOST_PATIENCE.max(TROUBLE_PART * lasted))
+    }
+
+    /// What a 503 says that comes now, while the controller bears, or not, that many.
+    pub fn judge(&mut self, level: u32, proven: u32, now: Timestamp) -> Verdict {
+        let lasts = since(now, self.began);
+        let Some(safe_since) = self.safe_since.take() else {
+            return if lasts > LASTING { Verdict::Lasting } else { Verdict::Same };
+        };
+        if since(now, safe_since) > FORGIVEN {
+            self.relapses = 0;
+        }
+        let allowed = if level <= proven { RELAPSES } else { 0 };
+        if level > self.safe(proven) {
+            Verdict::Failed
+        } else if lasts <= SAME {
+            Verdict::Same
+        } else if self.relapses >= allowed {
+            Verdict::Unsafe
+        } else {
+            Verdict::Unrelated
+        }
+    }
+
+    /// Remembers it.
+    pub fn learn(&mut self, verdict: Verdict, level: u32, now: Timestamp) {
+        match verdict {
+            Verdict::Same | Verdict::New => {}
+            Verdict::Unrelated => {
+                self.relapses += 1;
+                self.began = now;
+            }
+            Verdict::Failed => {
+                *self = Self { failures: self.failures + 1, ..self.lowered(level, now) };
+            }
+            Verdict::Unsafe => *self = self.lowered(level - level / 4, now),
+            Verdict::Lasting => *self = Self::new(level, now),
+        }
+    }
+
+    fn lowered(&self, level: u32, now: Timestamp) -> Self {
+        let least = self.least;
+        Self { least, ..Self::new(level.max(least), now) }
+    }
+}

@@ -1,0 +1,128 @@
+//! What may still be created in a round, and of which type.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Item, Round};
+use crate::id::TypeName;
+use crate::instance::{InstanceType, Market};
+use crate::pool::{Gate, PauseReason, PoolSnapshot, QuotaReason};
+use crate::ports::QuotaScope;
+
+/// What Pool's gates allow, less what this round has planned already.
+pub(super) struct Budget<'a> {
+    pool: &'a PoolSnapshot,
+    creates: Option<usize>,
+    instances: Option<usize>,
+    near_quota: BTreeMap<QuotaScope, usize>,
+    /// Types of which at most one may be on its way, and one is planned.
+    tried: BTreeSet<TypeName>,
+    /// At quota with nothing running, a retry serves another type than these.
+    not_their_turn: BTreeSet<TypeName>,
+}
+
+/// Whether anything may be created for a container, and of which type.
+pub(super) enum Order {
+    Create(Arc<InstanceType>),
+    Paused(TypeName, PauseReason),
+    AtQuota(QuotaReason),
+    AtCapacity,
+    /// The one retry that a quota allows serves others this time.
+    TurnOfOthers,
+}
+
+impl<'a> Budget<'a> {
+    pub(super) fn new(round: &Round<'a>, line: &[Item<'a>]) -> Self {
+        let pool = round.pool;
+        Self {
+            pool,
+            creates: pool.creates_left,
+            instances: pool.instances_left,
+            near_quota: pool.near_quota_left.clone(),
+            tried: BTreeSet::new(),
+            not_their_turn: refused_before_others(round, line),
+        }
+    }
+
+    /// The cheapest type that can be had; else the reason that promises the soonest end.
+    pub(super) fn order(&self, types: &[Arc<InstanceType>]) -> Order {
+        let mut paused = None;
+        let mut quota = None;
+        let mut others = false;
+        for it in types {
+            match self.gate(it) {
+                _ if self.not_their_turn.contains(&it.name) => others = true,
+                Gate::Open => return Order::Create(Arc::clone(it)),
+                Gate::Paused(cause) => paused = paused.or(Some((it.name.clone(), cause))),
+                Gate::AtQuota(reason) => quota = quota.or(Some(reason)),
+                Gate::AtCapacity(_) => {}
+            }
+        }
+        match (paused, quota) {
+            (Some((name, cause)), _) => Order::Paused(name, cause),
+            (None, Some(reason)) => Order::AtQuota(reason),
+            (None, None) if others => Order::TurnOfOthers,
+            (None, None) => Order::AtCapacity,
+        }
+    }
+
+    /// Pool's gate, and what this round has used up already.
+    pub(super) fn gate(&self, it: &InstanceType) -> Gate {
+        let gate = self.pool.gates.get(&it.name).copied().unwrap_or(Gate::Paused(PauseReason::CreateFailed));
+        if gate != Gate::Open {
+            return gate;
+        }
+        self.own_gate(it)
+    }
+
+    pub(super) fn spend(&mut self, it: &InstanceType) {
+        for left in [&mut self.creates, &mut self.instances] {
+            *left = left.map(|left| left.saturating_sub(1));
+        }
+        for (_, left) in self.near_quota.iter_mut().filter(|(scope, _)| scope.covers(it.market())) {
+            *left = left.saturating_sub(1);
+        }
+        if self.pool.on_trial.contains(&it.name) {
+            self.tried.insert(it.name.clone());
+        }
+    }
+
+    /// What this round has used up.
+    fn own_gate(&self, it: &InstanceType) -> Gate {
+        let near_quota =
+            || self.near_quota.iter().any(|(scope, left)| *left == 0 && scope.covers(it.market()));
+        match self {
+            Self { instances: Some(0), .. } => Gate::AtQuota(QuotaReason::MaxInstances),
+            Self { creates: Some(0), .. } => Gate::Paused(PauseReason::CreatesInFlight),
+            Self { tried, .. } if tried.contains(&it.name) => Gate::Paused(PauseReason::BootsFail),
+            Self { .. } if near_quota() => Gate::Paused(PauseReason::NearQuota),
+            Self { .. } => Gate::Open,
+        }
+    }
+}
+
+/// At quota with nothing running, one create is tried from time to time. It goes round: a type that was
+/// refused waits until the others that are wanted were refused later.
+fn refused_before_others<'a>(round: &Round<'a>, line: &[Item<'a>]) -> BTreeSet<TypeName> {
+    let pool = round.pool;
+    if pool.refused_types.is_empty() {
+        return BTreeSet::new();
+    }
+    let on_workers = pool.workers.iter().filter_map(|worker| worker.view.instance_type.as_ref());
+    let pending = pool.pending.iter().map(|(_, create)| &create.instance_type);
+    let in_use: BTreeSet<Market> = on_workers.chain(pending).map(|it| it.market()).collect();
+    let can_be_had = |it: &&Arc<InstanceType>| {
+        pool.gates.get(&it.name) == Some(&Gate::Open) && !in_use.contains(&it.market())
+    };
+    let in_line = line.iter().filter(|item| item.in_line);
+    let wanted: BTreeSet<_> =
+        in_line.flat_map(|item| item.types).filter(can_be_had).map(|it| &it.name).collect();
+    // Never refused comes before any refusal.
+    let turn = wanted.iter().map(|name| pool.refused_types.get(*name)).min().flatten();
+    let waits = |name: &&TypeName| pool.refused_types.get(*name) > turn;
+    let mut waiting: BTreeSet<_> = wanted.iter().copied().filter(waits).cloned().collect();
+    // Of those refused at the same time, one.
+    let of_turn = wanted.iter().filter(|name| turn.is_some() && pool.refused_types.get(**name) == turn);
+    waiting.extend(of_turn.skip(1).map(|name| (*name).clone()));
+    waiting
+}

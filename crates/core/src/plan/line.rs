@@ -1,0 +1,95 @@
+//! The order of the line, and who stands in it.
+
+use std::cmp::Reverse;
+
+use super::{Item, Round, WaitReason};
+use crate::container::ContainerState;
+use crate::queue::{Entry, Fit, OperationKind};
+use crate::time::Timestamp;
+
+/// The order of the line: the order of the fields is the policy.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    /// First those with a process, so that supervisors are counted.
+    without_process: bool,
+    /// Then Locked before Queued: a higher priority that arrives causes no lock/unlock churn.
+    not_locked: bool,
+    priority: Reverse<i64>,
+    first_seen: Timestamp,
+    /// Entries stand in the order of their uuids.
+    position: usize,
+}
+
+impl<'a> Round<'a> {
+    /// The containers in scheduling order. O(entries × log).
+    pub(super) fn line(&self) -> Vec<Item<'a>> {
+        let items: Vec<_> = (0..self.queue.entries.len()).map(|position| self.item(position)).collect();
+        let mut ranks: Vec<_> = items.iter().map(|item| self.rank(item)).collect();
+        ranks.sort_unstable();
+        ranks.into_iter().map(|rank| items[rank.position]).collect()
+    }
+
+    fn rank(&self, item: &Item<'a>) -> Rank {
+        Rank {
+            without_process: !self.has_process(item.position),
+            not_locked: item.state != ContainerState::Locked,
+            priority: Reverse(item.entry.record.priority),
+            first_seen: item.entry.first_seen,
+            position: item.position,
+        }
+    }
+
+    /// Why a container is not in the line at all.
+    pub(super) fn not_in_line(&self, position: usize, entry: &Entry) -> Option<WaitReason> {
+        let state = entry.record.state;
+        if self.has_process(position) {
+            let previous = state == ContainerState::Queued;
+            return Some(if previous { WaitReason::PreviousAttempt } else { WaitReason::Allocated });
+        }
+        if !matches!(state, ContainerState::Queued | ContainerState::Locked) {
+            return Some(WaitReason::Allocated);
+        }
+        if entry.record.priority <= 0 {
+            return Some(WaitReason::PriorityZero { state });
+        }
+        if self.may_run_on_unknown_worker(entry) {
+            return Some(WaitReason::PreviousAttempt);
+        }
+        match (&entry.unreadable, &entry.operation, &entry.fit) {
+            (Some(why), ..) => {
+                Some(WaitReason::HandsOff { why: format!("its record cannot be decoded: {why}") })
+            }
+            _ if entry.uncertain => {
+                Some(WaitReason::HandsOff { why: "the outcome of a call is unknown".into() })
+            }
+            (_, _, Fit::Unsized) => Some(WaitReason::NotSized),
+            (_, _, Fit::Nowhere(why)) => Some(WaitReason::NoSuitableType { error: why.to_string() }),
+            (_, Some(operation), _) if operation.kind != OperationKind::Lock => {
+                Some(WaitReason::HandsOff { why: "its record is being changed".into() })
+            }
+            (None, _, Fit::Types(_)) => None,
+        }
+    }
+
+    /// Nothing is placed yet: everyone in the line waits for the same reason.
+    pub(super) fn all_wait(&mut self, line: &[Item<'a>], reason: &WaitReason) {
+        let mut place = 0;
+        for item in line {
+            let state = item.state;
+            if !matches!(state, ContainerState::Queued | ContainerState::Locked) {
+                continue;
+            }
+            if self.has_process(item.position) {
+                let previous = state == ContainerState::Queued;
+                let reason = if previous { WaitReason::PreviousAttempt } else { WaitReason::Allocated };
+                self.wait(*item, None, reason);
+            } else if item.entry.record.priority <= 0 {
+                self.wait(*item, None, WaitReason::PriorityZero { state });
+            } else {
+                place += 1;
+                self.wait(*item, Some(place), reason.clone());
+            }
+        }
+        self.plan.facts.with_process = self.processes.containers();
+    }
+}

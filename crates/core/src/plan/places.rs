@@ -1,0 +1,118 @@
+//! The places of a round: free capacity on workers, on creates in flight, and on creates being planned.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Round;
+use super::bins::{Bins, Place, PlaceId};
+use super::hosts::Host;
+use crate::fit::{Free, Resources};
+use crate::id::{ContainerUuid, InstanceId};
+use crate::instance::InstanceType;
+use crate::pool::PoolSnapshot;
+use crate::queue::Fit;
+
+/// Free capacity, and who it belongs to.
+pub(super) struct Places<'a> {
+    pool: &'a PoolSnapshot,
+    bins: Bins,
+    /// The workers among the places, in the order of ids: so are the numbers of places, whatever the order
+    /// of the snapshot.
+    workers: Vec<Host<'a>>,
+    /// Places where a container's dead process still holds its lock.
+    stale: BTreeMap<ContainerUuid, BTreeSet<PlaceId>>,
+}
+
+impl<'a> Places<'a> {
+    /// O(workers × log + processes).
+    pub(super) fn new(round: &Round<'a>) -> Self {
+        let pool = round.pool;
+        let mut places = Self {
+            pool,
+            bins: Bins::new(round.policy.max_containers_per_instance as usize),
+            workers: Vec::with_capacity(pool.workers.len()),
+            stale: BTreeMap::new(),
+        };
+        let mut by_id: Vec<_> = (0..round.hosts.len()).collect();
+        by_id.sort_by_key(|position| round.hosts[*position].id);
+        let mut found = Vec::with_capacity(by_id.len());
+        for position in by_id {
+            let host = round.hosts[position];
+            let Some(place) = place_of(host, round, position) else { continue };
+            found.push(place);
+            places.workers.push(host);
+        }
+        places.bins.add_all(found);
+        for (id, host) in (0..).zip(&places.workers) {
+            for uuid in host.stale {
+                places.stale.entry(*uuid).or_default().insert(id);
+            }
+        }
+        for (_, create) in &pool.pending {
+            places.add_new(&create.instance_type);
+        }
+        places
+    }
+
+    /// Adds an instance that is being created, or will be.
+    pub(super) fn add_new(&mut self, it: &Arc<InstanceType>) -> PlaceId {
+        let free = Free::all_of(it);
+        self.bins.add(Place { instance_type: Arc::clone(it), ready: false, containers: 0, free, used: false })
+    }
+
+    pub(super) fn place(&self, id: PlaceId) -> &Place {
+        self.bins.place(id)
+    }
+
+    pub(super) fn take(&mut self, id: PlaceId, need: &Resources) {
+        self.bins.take(id, need);
+    }
+
+    /// The worker there, if it is not one to be.
+    pub(super) fn worker(&self, id: PlaceId) -> Option<Host<'a>> {
+        self.workers.get(id as usize).copied()
+    }
+
+    /// All places that are workers.
+    pub(super) fn workers(&self) -> impl Iterator<Item = (&Place, Host<'a>)> + '_ {
+        (0..).zip(&self.workers).map(|(id, worker)| (self.bins.place(id), *worker))
+    }
+
+    /// The best place for a container; the worker of its last failed attempt is better than none.
+    pub(super) fn best(
+        &self,
+        uuid: ContainerUuid,
+        needs: &Resources,
+        types: &[Arc<InstanceType>],
+    ) -> Option<PlaceId> {
+        let stale = self.stale.get(&uuid).into_iter().flatten();
+        let mut avoided: Vec<_> = stale.copied().collect();
+        let unusable = avoided.len();
+        let failed_on = self.pool.last_failed.get(&uuid);
+        avoided.extend(failed_on.and_then(|id| self.place_of_worker(id)));
+        match self.bins.best(needs, types, &avoided) {
+            None if avoided.len() > unusable => self.bins.best(needs, types, &avoided[..unusable]),
+            best => best,
+        }
+    }
+
+    fn place_of_worker(&self, id: &InstanceId) -> Option<PlaceId> {
+        let found = self.workers.binary_search_by(|worker| worker.id.cmp(id));
+        found.ok().and_then(|place| PlaceId::try_from(place).ok())
+    }
+}
+
+/// What is free on a worker; `None` if nothing may be placed on it.
+fn place_of(host: Host<'_>, round: &Round<'_>, position: usize) -> Option<Place> {
+    let instance_type = host.placeable?;
+    let mut free = Free::all_of(instance_type);
+    let running = round.processes.on_worker(position);
+    for entry in running {
+        // An instance that runs a container whose needs are unknown to us counts as full.
+        let entry = entry.filter(|entry| entry.fit != Fit::Unsized)?;
+        free.take(&entry.needs);
+    }
+    let instance_type = Arc::clone(instance_type);
+    let (ready, containers) = (host.state.is_ready(), running.len());
+    Some(Place { instance_type, ready, containers, free, used: false })
+}

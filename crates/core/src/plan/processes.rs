@@ -1,0 +1,130 @@
+//! Who has a process where: what Pool knows of processes, joined with the entries of the queue.
+//!
+//! Both are in the order of uuids, so that the join looks at each once: O(entries + P log P) for P
+//! processes. What is known of a container is then found by the position of its entry, without a search.
+
+use std::collections::BTreeMap;
+
+use super::hosts::{Found, Host};
+use crate::id::ContainerUuid;
+use crate::pool::EndedProcess;
+use crate::pool::PoolSnapshot;
+use crate::queue::{Entry, QueueSnapshot};
+
+/// What is known of a container's processes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Processes<'a> {
+    /// Living ones, as far as we know.
+    pub(super) alive: usize,
+    /// How many of them can be signalled and are not.
+    pub(super) can_be_killed: usize,
+    pub(super) ended: Option<&'a EndedProcess>,
+}
+
+impl Processes<'_> {
+    pub(super) fn is_any(&self) -> bool {
+        self.alive > 0 || self.ended.is_some()
+    }
+
+    fn add(&mut self, can_be_killed: bool) {
+        self.alive += 1;
+        self.can_be_killed += usize::from(can_be_killed);
+    }
+}
+
+/// Everything that is known of processes.
+pub(super) struct ProcessTable<'a> {
+    /// By position of the entry.
+    of_entries: Vec<Processes<'a>>,
+    /// Of containers that are not in the queue.
+    orphans: BTreeMap<ContainerUuid, Processes<'a>>,
+    /// The entry of each process, worker by worker; `None`: an orphan.
+    hosted: Vec<Option<&'a Entry>>,
+    /// Where in `hosted` each worker's begin, and the end of all.
+    begins: Vec<usize>,
+    containers: usize,
+}
+
+impl<'a> ProcessTable<'a> {
+    /// `uuids`: those of the entries.
+    pub(super) fn new(
+        queue: &'a QueueSnapshot,
+        uuids: &[ContainerUuid],
+        pool: &'a PoolSnapshot,
+        hosts: &[Host<'a>],
+    ) -> Self {
+        let (mut found, begins) = all_found(hosts);
+        found.sort_unstable_by_key(|(_, it)| it.uuid);
+        let mut table = Self {
+            of_entries: vec![Processes::default(); queue.entries.len()],
+            orphans: BTreeMap::new(),
+            hosted: vec![None; found.len()],
+            begins,
+            containers: 0,
+        };
+        let mut from = 0;
+        for (number, it) in &found {
+            from += first_not_before(&uuids[from..], it.uuid);
+            let position = Some(from).filter(|at| uuids.get(*at) == Some(&it.uuid));
+            table.hosted[*number] = position.map(|at| &*queue.entries[at]);
+            table.slot(it.uuid, position).add(it.can_be_killed);
+        }
+        for (uuid, ended) in &pool.ended {
+            table.slot(*uuid, uuids.binary_search(uuid).ok()).ended = Some(ended);
+        }
+        let with_process = table.of_entries.iter().filter(|it| it.is_any()).count();
+        table.containers = with_process + table.orphans.len();
+        table
+    }
+
+    fn slot(&mut self, uuid: ContainerUuid, position: Option<usize>) -> &mut Processes<'a> {
+        match position {
+            Some(position) => &mut self.of_entries[position],
+            None => self.orphans.entry(uuid).or_default(),
+        }
+    }
+
+    /// What is known of the container whose entry stands there.
+    pub(super) fn of(&self, position: usize) -> &Processes<'a> {
+        &self.of_entries[position]
+    }
+
+    /// Of containers that are not in the queue.
+    pub(super) fn orphans(&self) -> impl Iterator<Item = (ContainerUuid, Processes<'a>)> + '_ {
+        self.orphans.iter().map(|(uuid, known)| (*uuid, *known))
+    }
+
+    /// The entries of what runs on the worker that stands there; `None` for an orphan.
+    pub(super) fn on_worker(&self, position: usize) -> &[Option<&'a Entry>] {
+        &self.hosted[self.begins[position]..self.begins[position + 1]]
+    }
+
+    /// How many containers have a process, or one that ended.
+    pub(super) fn containers(&self) -> usize {
+        self.containers
+    }
+}
+
+/// All processes, numbered worker by worker, and where each worker's begin.
+fn all_found(hosts: &[Host<'_>]) -> (Vec<(usize, Found)>, Vec<usize>) {
+    let mut found = Vec::new();
+    let mut begins = Vec::with_capacity(hosts.len() + 1);
+    for host in hosts {
+        begins.push(found.len());
+        for process in host.processes() {
+            found.push((found.len(), process));
+        }
+    }
+    begins.push(found.len());
+    (found, begins)
+}
+
+/// How many stand before that one: O(log of that), and so O(all) for many in a row.
+fn first_not_before(uuids: &[ContainerUuid], uuid: ContainerUuid) -> usize {
+    let mut bound = 1;
+    while uuids.get(bound - 1).is_some_and(|it| *it < uuid) {
+        bound *= 2;
+    }
+    let (least, most) = (bound / 2, bound.min(uuids.len()));
+    least + uuids[least..most].partition_point(|it| *it < uuid)
+}

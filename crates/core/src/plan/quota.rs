@@ -1,0 +1,84 @@
+//! Over quota: who gives a lock back, and which instances make room.
+
+use std::collections::BTreeSet;
+
+use super::assign::{Assignment, Verdict};
+use super::{Action, Item, WaitReason};
+use crate::instance::Market;
+use crate::pool::Gate;
+use crate::queue::UnlockReason;
+use crate::worker::{ShutdownReason, State};
+
+impl<'a> Assignment<'_, 'a> {
+    /// Whether all its types are at quota, and somebody before it waits for that.
+    pub(super) fn is_behind_quota(&self, item: Item<'a>) -> bool {
+        let over_quota = &self.over_quota_types;
+        !over_quota.is_empty() && item.types.iter().all(|it| over_quota.contains(&it.name))
+    }
+
+    /// If all types are at quota the round's placement ends here; if only a market is, who wants only that
+    /// waits, and others go on.
+    pub(super) fn at_quota(&mut self, item: Item<'a>, reason: WaitReason) -> Verdict {
+        self.over_quota(item, reason.clone());
+        let everything = reason == WaitReason::MaxInstances || self.round.pool.at_quota();
+        if everything {
+            let all = self.round.policy.catalog.types().iter().map(|it| it.name.clone());
+            self.over_quota_types.extend(all);
+            return Verdict::Stop(reason);
+        }
+        // Another of its types may merely have no capacity now: who wants that is not over quota.
+        let at_quota = item.types.iter().filter(|it| matches!(self.budget.gate(it), Gate::AtQuota(_)));
+        let at_quota: Vec<_> = at_quota.map(|it| it.name.clone()).collect();
+        self.over_quota_types.extend(at_quota);
+        Verdict::GoOn
+    }
+
+    /// The first in line keeps its lock: its next lock and unlock would be wasted.
+    pub(super) fn over_quota(&mut self, item: Item<'a>, reason: WaitReason) {
+        self.round.plan.facts.over_quota += 1;
+        self.wait(item, reason);
+        if !std::mem::replace(&mut self.first_over_quota, false) {
+            self.unlock(item, UnlockReason::OverQuota);
+        }
+    }
+
+    /// A container after the one that ended the placement.
+    pub(super) fn leave_behind(&mut self, item: Item<'a>, reason: &WaitReason) {
+        if !item.in_line {
+            self.note_not_in_line(item);
+            return;
+        }
+        // Beyond the ceiling nobody is unlocked.
+        let ceiling = matches!(reason, WaitReason::Ceiling { .. });
+        if self.is_over_supervisors(item) && !ceiling {
+            self.hold_back_supervisor(item);
+            return;
+        }
+        self.position += 1;
+        match reason {
+            _ if ceiling => self.wait(item, reason.clone()),
+            _ => self.over_quota(item, reason.clone()),
+        }
+    }
+
+    /// Over quota, idle and booting instances with nothing placed on them make room. Never because of
+    /// any other error, never what is on hold, never what may be running something unseen.
+    pub(super) fn make_room(&mut self) {
+        let markets: BTreeSet<Market> = (self.round.policy.catalog.types().iter())
+            .filter(|it| self.over_quota_types.contains(&it.name))
+            .map(|it| it.market())
+            .collect();
+        if markets.is_empty() {
+            return;
+        }
+        for (place, worker) in self.places.workers() {
+            let empty = place.containers == 0 && !place.used;
+            let state = matches!(worker.state, State::Idle | State::Booting);
+            let may_be_starting_something = self.round.surfacing && !worker.ours;
+            if empty && state && !may_be_starting_something && markets.contains(&place.instance_type.market())
+            {
+                self.round.act(Action::ShutDown(worker.id.clone(), ShutdownReason::OverQuota));
+            }
+        }
+    }
+}

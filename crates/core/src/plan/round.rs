@@ -1,0 +1,108 @@
+//! One round in progress: what it is made from, and what it has come to so far.
+
+use std::sync::Arc;
+
+use super::hosts::Host;
+use super::processes::ProcessTable;
+use super::{Action, Inputs, Limits, Plan, WaitReason, Waiting};
+use crate::container::ContainerState;
+use crate::fit::Resources;
+use crate::id::ContainerUuid;
+use crate::instance::InstanceType;
+use crate::policy::Policy;
+use crate::pool::PoolSnapshot;
+use crate::queue::{Entry, QueueSnapshot};
+
+/// A container of the round. The line is walked in another order than that in which entries lie in
+/// memory: what is asked of each is copied here, while they are read one after another.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Item<'a> {
+    pub(super) entry: &'a Entry,
+    /// Where its entry stands in the snapshot.
+    pub(super) position: usize,
+    pub(super) state: ContainerState,
+    pub(super) supervisor: bool,
+    /// Nothing is being changed about it, and it has no process that is not listed yet.
+    pub(super) is_settled: bool,
+    /// Whether it can be placed at all; if not, [`Round::not_in_line`] says why.
+    pub(super) in_line: bool,
+    pub(super) needs: Resources,
+    pub(super) types: &'a [Arc<InstanceType>],
+}
+
+/// One round in progress.
+pub(super) struct Round<'a> {
+    pub(super) queue: &'a QueueSnapshot,
+    pub(super) pool: &'a PoolSnapshot,
+    pub(super) limits: &'a Limits,
+    pub(super) policy: &'a Policy,
+    /// By position of the worker.
+    pub(super) hosts: Vec<Host<'a>>,
+    pub(super) processes: ProcessTable<'a>,
+    pub(super) has_unknown_workers: bool,
+    /// Starts of an earlier dispatcher may not be listed yet.
+    pub(super) surfacing: bool,
+    pub(super) plan: Plan,
+    /// By position of the entry.
+    uuids: Vec<ContainerUuid>,
+    /// By position of the entry.
+    waiting: Vec<Option<Waiting>>,
+}
+
+impl<'a> Round<'a> {
+    pub(super) fn new(inputs: Inputs<'a>, surfacing: bool) -> Self {
+        let Inputs { queue, pool, limits, policy, has_unknown_workers } = inputs;
+        let uuids: Vec<_> = queue.entries.iter().map(|entry| entry.record.uuid).collect();
+        let hosts = Host::all(pool);
+        Self {
+            processes: ProcessTable::new(queue, &uuids, pool, &hosts),
+            hosts,
+            uuids,
+            has_unknown_workers,
+            surfacing,
+            plan: Plan::default(),
+            waiting: vec![None; queue.entries.len()],
+            queue,
+            pool,
+            limits,
+            policy,
+        }
+    }
+
+    pub(super) fn item(&self, position: usize) -> Item<'a> {
+        let entry = &*self.queue.entries[position];
+        Item {
+            entry,
+            position,
+            state: entry.record.state,
+            supervisor: entry.record.scheduling.supervisor,
+            is_settled: entry.operation.is_none() && !self.may_run_unseen(entry),
+            in_line: self.not_in_line(position, entry).is_none(),
+            needs: entry.needs,
+            types: entry.types(),
+        }
+    }
+
+    pub(super) fn uuid(&self, item: Item<'a>) -> ContainerUuid {
+        self.uuids[item.position]
+    }
+
+    pub(super) fn has_process(&self, position: usize) -> bool {
+        self.processes.of(position).is_any()
+    }
+
+    pub(super) fn act(&mut self, action: Action) {
+        self.plan.actions.push(action);
+    }
+
+    pub(super) fn wait(&mut self, item: Item<'a>, position: Option<usize>, reason: WaitReason) {
+        self.waiting[item.position] = Some(Waiting { position, reason });
+    }
+
+    /// The plan. Reasons were noted in the order of uuids: no search for the place of each.
+    pub(super) fn finish(mut self) -> Plan {
+        let waiting = self.uuids.into_iter().zip(self.waiting).filter_map(|(uuid, it)| Some((uuid, it?)));
+        self.plan.waiting = waiting.collect();
+        self.plan
+    }
+}

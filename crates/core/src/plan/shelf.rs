@@ -1,0 +1,166 @@
+//! Sets of places, each searched for the first place with enough room.
+//!
+//! ```text
+//!            most of both                    one shelf: a binary trie over the numbers of its places,
+//!           ╱ differ at bit 3 ╲              path-compressed, so that every branch has two sides
+//!      place 2            most of both
+//!                        ╱ at bit 0 ╲        each node knows the most RAM and the most scratch below it
+//!                   place 12    place 13
+//! ```
+//! Putting and taking cost O(log places). So does a search, as long as one of RAM and scratch decides: it
+//! goes astray only where one place has the RAM and its neighbour has the scratch. All shelves of a round
+//! share one arena: places move between them all the time, and nothing is allocated for that.
+
+use super::bins::PlaceId;
+use crate::fit::Resources;
+
+/// What is left of the resources that take any value; the others (see `Class`) take few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Room {
+    ram: u64,
+    scratch: u64,
+}
+
+impl Room {
+    pub(super) fn of(left: &Resources) -> Self {
+        Self { ram: left.ram, scratch: left.scratch }
+    }
+
+    fn covers(self, wanted: Self) -> bool {
+        self.ram >= wanted.ram && self.scratch >= wanted.scratch
+    }
+
+    fn most(self, other: Self) -> Self {
+        Self { ram: self.ram.max(other.ram), scratch: self.scratch.max(other.scratch) }
+    }
+}
+
+/// A node, by its position in the arena.
+type Link = u32;
+
+/// One set of places: the root of its trie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Shelf(Option<Link>);
+
+impl Shelf {
+    pub(super) fn is_empty(self) -> bool {
+        self.0.is_none()
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    /// The most RAM and the most scratch below, not necessarily of one place.
+    most: Room,
+    /// The place; of a branch, one that was below it: all that are share the bits above `bit`.
+    place: u32,
+    /// At which bit the two sides differ, as a mask; 0 = a place.
+    bit: u32,
+    /// The side with that bit clear comes first.
+    sides: [Link; 2],
+}
+
+impl Node {
+    fn is_place(&self) -> bool {
+        self.bit == 0
+    }
+
+    fn side_of(&self, place: u32) -> usize {
+        usize::from(place & self.bit != 0)
+    }
+}
+
+/// The nodes of all shelves.
+#[derive(Debug, Default)]
+pub(super) struct Shelves {
+    nodes: Vec<Node>,
+    unused: Vec<Link>,
+}
+
+impl Shelves {
+    /// Puts a place on a shelf on which it is not.
+    pub(super) fn put(&mut self, shelf: &mut Shelf, place: PlaceId, room: Room) {
+        let leaf = Node { most: room, place, bit: 0, sides: [0; 2] };
+        shelf.0 = Some(match shelf.0 {
+            Some(root) => self.put_below(root, leaf),
+            None => self.new_node(leaf),
+        });
+    }
+
+    /// Takes a place off the shelf on which it is.
+    pub(super) fn take(&mut self, shelf: &mut Shelf, place: PlaceId) {
+        shelf.0 = shelf.0.and_then(|root| self.take_below(root, place));
+    }
+
+    /// The first place with that much room, but for those that are not `wanted`.
+    pub(super) fn first(
+        &self,
+        shelf: Shelf,
+        need: Room,
+        wanted: &impl Fn(PlaceId) -> bool,
+    ) -> Option<PlaceId> {
+        self.first_below(shelf.0?, need, wanted)
+    }
+
+    fn first_below(&self, at: Link, need: Room, wanted: &impl Fn(PlaceId) -> bool) -> Option<PlaceId> {
+        let node = &self.nodes[at as usize];
+        if !node.most.covers(need) {
+            None
+        } else if node.is_place() {
+            Some(node.place).filter(|place| wanted(*place))
+        } else {
+            node.sides.iter().find_map(|side| self.first_below(*side, need, wanted))
+        }
+    }
+
+    /// The new root of what was below `at`.
+    fn put_below(&mut self, at: Link, leaf: Node) -> Link {
+        let node = self.nodes[at as usize];
+        let differing = highest_bit(node.place ^ leaf.place);
+        let most = node.most.most(leaf.most);
+        if differing > node.bit {
+            let new = self.new_node(leaf);
+            let mut branch = Node { most, place: leaf.place, bit: differing, sides: [at; 2] };
+            branch.sides[branch.side_of(leaf.place)] = new;
+            return self.new_node(branch);
+        }
+        let side = node.side_of(leaf.place);
+        let below = self.put_below(node.sides[side], leaf);
+        let node = &mut self.nodes[at as usize];
+        (node.most, node.sides[side]) = (most, below);
+        at
+    }
+
+    /// The new root of what was below `at`, if anything is left there.
+    fn take_below(&mut self, at: Link, place: u32) -> Option<Link> {
+        let node = self.nodes[at as usize];
+        if node.is_place() {
+            self.unused.push(at);
+            return None;
+        }
+        let side = node.side_of(place);
+        let other = node.sides[1 - side];
+        let Some(below) = self.take_below(node.sides[side], place) else {
+            self.unused.push(at);
+            return Some(other);
+        };
+        let most = self.nodes[below as usize].most.most(self.nodes[other as usize].most);
+        let node = &mut self.nodes[at as usize];
+        (node.most, node.sides[side]) = (most, below);
+        Some(at)
+    }
+
+    fn new_node(&mut self, node: Node) -> Link {
+        if let Some(at) = self.unused.pop() {
+            self.nodes[at as usize] = node;
+            return at;
+        }
+        self.nodes.push(node);
+        Link::try_from(self.nodes.len() - 1).expect("fewer places than fit into memory")
+    }
+}
+
+/// The highest bit that is set, as a mask; 0 if none is.
+fn highest_bit(number: u32) -> u32 {
+    number.checked_ilog2().map_or(0, |bit| 1 << bit)
+}

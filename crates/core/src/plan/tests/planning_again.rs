@@ -1,0 +1,263 @@
+//! What a second round does: nothing that the first has done, and nothing at all without news.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::properties::scene;
+use super::*;
+use crate::queue::{LookOutcome, Operation, OperationKind};
+
+impl Scene {
+    fn queue(&self) -> QueueSnapshot {
+        let entries = self.entries.values().cloned().map(Arc::new).collect();
+        QueueSnapshot { entries, ..self.queue.clone() }
+    }
+
+    /// Everything that the plan asks for is sent, and nothing is answered but what Pool and Queue do at once.
+    fn send(&mut self, plan: &Plan) {
+        for action in plan.actions.clone() {
+            match action {
+                Action::Lock(uuid) => self.operate(uuid, OperationKind::Lock),
+                Action::Unlock(uuid, reason) => self.operate(uuid, OperationKind::Unlock(reason)),
+                Action::Cancel(uuid, reason, expected) => {
+                    self.operate(uuid, OperationKind::Cancel { reason, expected });
+                }
+                Action::Drop(uuid) => {
+                    self.entries.remove(&uuid);
+                }
+                Action::Look(uuid) => {
+                    self.queue.looked.insert(uuid, LookOutcome::Foreign);
+                }
+                Action::Start(uuid, id) => {
+                    let worker = self.pool.workers.iter_mut().find(|it| it.view.id == id).unwrap();
+                    worker.sent.push(uuid);
+                    worker.sent.sort();
+                }
+                Action::Create(it, _) => self.create(&it),
+                Action::ShutDown(id, _) => self.change(id.as_str(), |view| view.state = State::Shutdown),
+                Action::Kill(uuid, _) => self.kill(uuid),
+                Action::Forget(uuid, _) => {
+                    self.pool.ended.remove(&uuid);
+                }
+            }
+        }
+    }
+
+    fn operate(&mut self, uuid: ContainerUuid, kind: OperationKind) {
+        self.entries.get_mut(&uuid).unwrap().operation = Some(Operation::sent(kind));
+    }
+
+    fn kill(&mut self, uuid: ContainerUuid) {
+        for worker in &mut self.pool.workers {
+            let processes = &mut Arc::make_mut(&mut worker.view).processes;
+            processes.iter_mut().filter(|it| it.uuid == uuid).for_each(|it| it.killing = true);
+        }
+    }
+
+    fn create(&mut self, it: &InstanceType) {
+        self.pending(1000 + self.pool.pending.len() as u64, it.name.as_str());
+        let pool = &mut self.pool;
+        let near_quota = pool
+            .near_quota_left
+            .iter_mut()
+            .filter(|(scope, _)| scope.covers(it.market()))
+            .map(|(_, left)| left);
+        let left = pool.creates_left.iter_mut().chain(pool.instances_left.iter_mut()).chain(near_quota);
+        left.for_each(|left| *left -= 1);
+        if pool.on_trial.contains(&it.name) {
+            pool.gates.insert(it.name.clone(), Gate::Paused(PauseReason::BootsFail));
+        }
+    }
+}
+
+/// Whom an action is about.
+fn about(action: &Action) -> String {
+    match action {
+        Action::Lock(uuid)
+        | Action::Unlock(uuid, _)
+        | Action::Cancel(uuid, ..)
+        | Action::Drop(uuid)
+        | Action::Look(uuid)
+        | Action::Start(uuid, _)
+        | Action::Create(_, uuid)
+        | Action::Kill(uuid, _)
+        | Action::Forget(uuid, _) => uuid.to_string(),
+        Action::ShutDown(id, _) => id.to_string(),
+    }
+}
+
+/// Done at once, and something may follow from it: a container that is free of its ended process is placed.
+fn is_done_at_once(action: &Action) -> bool {
+    matches!(action, Action::Forget(..) | Action::Drop(_) | Action::Look(_))
+}
+
+/// Something that happens to a snapshot between two rounds.
+#[derive(Debug, Clone)]
+enum News {
+    None,
+    Probed(Index),
+    Address(Index),
+    State(Index),
+    Behavior(Index),
+    Process(Index),
+    Killing(Index),
+    Missing(Index),
+    Priority(Index),
+    Polled,
+    Listed,
+    Gate(Index),
+    Ceiling,
+    Creates,
+    Pending,
+    Ended(Index),
+    Failed(Index),
+    Sent,
+}
+
+fn news() -> impl Strategy<Value = News> {
+    let index = any::<Index>();
+    prop_oneof![
+        3 => Just(News::None),
+        3 => index.clone().prop_map(News::Probed),
+        1 => index.clone().prop_map(News::Address),
+        1 => index.clone().prop_map(News::State),
+        1 => index.clone().prop_map(News::Behavior),
+        1 => index.clone().prop_map(News::Process),
+        1 => index.clone().prop_map(News::Killing),
+        1 => index.clone().prop_map(News::Missing),
+        1 => index.clone().prop_map(News::Priority),
+        1 => Just(News::Polled),
+        1 => Just(News::Listed),
+        1 => index.clone().prop_map(News::Gate),
+        1 => Just(News::Ceiling),
+        1 => Just(News::Creates),
+        1 => Just(News::Pending),
+        1 => index.clone().prop_map(News::Ended),
+        1 => index.prop_map(News::Failed),
+        2 => Just(News::Sent),
+    ]
+}
+
+impl Scene {
+    fn some_worker(&mut self, index: &Index, change: impl FnOnce(&mut WorkerSnapshot)) {
+        if !self.pool.workers.is_empty() {
+            let n = index.index(self.pool.workers.len());
+            change(&mut self.pool.workers[n]);
+        }
+    }
+
+    fn some_view(&mut self, index: &Index, change: impl FnOnce(&mut crate::worker::View)) {
+        self.some_worker(index, |worker| change(Arc::make_mut(&mut worker.view)));
+    }
+
+    fn some_uuid(&self, index: &Index) -> ContainerUuid {
+        uuid(1 + index.index(self.entries.len() + 1) as u64)
+    }
+
+    fn hear(&mut self, news: &News, plan: &Plan) {
+        self.now = crate::time::after(self.now, std::time::Duration::from_secs(1));
+        let now = self.now;
+        match news {
+            News::None => {}
+            News::Probed(index) => self.some_view(index, |view| {
+                (view.last_success, view.next_probe, view.probing) = (Some(now), Some((now, true)), true);
+            }),
+            News::Address(index) => self.some_view(index, |view| view.address.push('1')),
+            News::State(index) => self.some_view(index, |view| {
+                view.state = if view.state == State::Idle { State::Shutdown } else { State::Idle };
+            }),
+            News::Behavior(index) => self.some_view(index, |view| {
+                let held = view.behavior == IdleBehavior::Hold;
+                view.behavior = if held { IdleBehavior::Run } else { IdleBehavior::Hold };
+            }),
+            News::Process(index) => self.some_view(index, |view| {
+                view.processes.pop();
+            }),
+            News::Killing(index) => self.some_view(index, |view| {
+                view.processes.iter_mut().for_each(|process| process.killing ^= true);
+            }),
+            News::Missing(index) => self.some_worker(index, |worker| worker.missing ^= true),
+            News::Priority(index) => {
+                let uuid = self.some_uuid(index);
+                self.entries
+                    .entry(uuid)
+                    .and_modify(|entry| entry.record.priority = 3 - entry.record.priority);
+            }
+            News::Polled => self.queue.polled_at = Some(now),
+            News::Listed => self.pool.listings = vec![at(80), now],
+            News::Gate(index) => {
+                let gates = [Gate::Open, QUOTA, Gate::Paused(PauseReason::RateLimit), Gate::AtCapacity(now)];
+                self.gate("small", *index.get(&gates));
+            }
+            News::Ceiling => self.limits.ceiling += 1,
+            News::Creates => self.pool.creates_left = self.pool.creates_left.map_or(Some(1), |_| None),
+            News::Pending => {
+                if self.pool.pending.pop().is_none() {
+                    self.pending(7, "big");
+                }
+            }
+            News::Ended(index) => {
+                let uuid = self.some_uuid(index);
+                if self.pool.ended.remove(&uuid).is_none() {
+                    let process =
+                        EndedProcess { uuid, at: at(85), instance: id("w-0"), why: EndedWhy::Exited };
+                    self.pool.ended.insert(uuid, process);
+                }
+            }
+            News::Failed(index) => {
+                let uuid = self.some_uuid(index);
+                if self.pool.last_failed.remove(&uuid).is_none() {
+                    self.pool.last_failed.insert(uuid, id("w-0"));
+                }
+            }
+            News::Sent => self.send(plan),
+        }
+    }
+}
+
+const QUOTA: Gate = Gate::AtQuota(QuotaReason::Account);
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn what_is_in_flight_is_not_sent_again(scene in scene()) {
+        let mut next = scene.clone();
+        let first = scene.plan();
+        next.send(&first);
+        let again = next.actions();
+        for action in &first.actions {
+            let twice = again.iter().find(|other| !is_done_at_once(action) && about(other) == about(action));
+            prop_assert_eq!(twice, None, "after {:?}", action);
+        }
+        if !first.actions.iter().any(is_done_at_once) {
+            prop_assert_eq!(again, vec![]);
+        }
+    }
+
+    /// The planner's memory changes nothing but the cost.
+    #[test]
+    fn a_planner_plans_what_a_single_round_plans(scene in scene(), story in vec(news(), 1..8)) {
+        let mut scene = scene;
+        let mut planner = Planner::new(Arc::clone(&scene.policy));
+        for news in story {
+            let planned = planner.plan(&Arc::new(scene.queue()), &Arc::new(scene.pool.clone()), &scene.limits, scene.now);
+            let expected = plan(&scene.queue(), &scene.pool, &scene.limits, &scene.policy, scene.now);
+            prop_assert_eq!(&*planned, &expected, "before {:?}", news);
+            scene.hear(&news, &expected);
+        }
+    }
+
+    #[test]
+    fn without_news_that_matter_the_last_plan_is_shared(scene in scene(), probed in vec(any::<Index>(), 0..4)) {
+        let mut scene = Scene { now: at(10_000), ..scene };
+        let mut planner = Planner::new(Arc::clone(&scene.policy));
+        // What a first success makes known is news.
+        scene.pool.workers.iter_mut().for_each(|it| Arc::make_mut(&mut it.view).last_success = Some(at(5)));
+        let first = planner.plan(&Arc::new(scene.queue()), &Arc::new(scene.pool.clone()), &scene.limits, scene.now);
+        probed.iter().for_each(|index| scene.hear(&News::Probed(*index), &first));
+        let again = planner.plan(&Arc::new(scene.queue()), &Arc::new(scene.pool.clone()), &scene.limits, scene.now);
+        prop_assert!(Arc::ptr_eq(&first, &again));
+    }
+}

@@ -1,0 +1,23 @@
+//! What operators see of an instance is what the cloud showed last.
+
+use super::*;
+
+#[test]
+fn an_address_that_comes_later_and_a_changed_price_are_shown() {
+    let mut story = Story::new();
+    let early = Instance { address: String::new(), ..instance("i-1", &story.typed("small"), "s") };
+    story.pool.appeared(early.clone(), at(0));
+    assert_eq!(*story.snapshot(1).workers[0].instance, early);
+    let later = Instance { address: "127.0.0.1:2022".to_owned(), ..early };
+    let effects = story.pool.changed(later.clone(), at(5));
+    assert_eq!(*story.snapshot(6).workers[0].instance, later);
+    assert!(matches!(&effects[..], [Effect::Command(_, _, Event::Updated(told))] if *told == later));
+}
+
+#[test]
+fn a_changed_instance_that_is_not_known_appears() {
+    let mut story = Story::new();
+    let unheard = instance("i-1", &story.typed("small"), "s");
+    let effects = story.pool.changed(unheard.clone(), at(5));
+    assert!(effects.contains(&Effect::Spawn(unheard, false)));
+}

@@ -1,0 +1,222 @@
+//! The driver: the port's methods, each made of few calls.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dispatch_core::id::{InstanceId, ProviderType};
+use dispatch_core::instance::{Instance, InstanceType, PricePoint, Tags};
+use dispatch_core::ports::{CloudDriver, CloudError, CreateOrder, HostKey, HostKeyVerdict};
+use dispatch_core::time::Timestamp;
+use prometheus::Registry;
+use slog::Logger;
+
+use crate::answer::instances::{self, Listed};
+use crate::answer::prices::{self, SpotPrice};
+use crate::backoff::{Backoff, Operation};
+use crate::credentials;
+use crate::endpoint::{Endpoint, EndpointError};
+use crate::errors::{Failure, Meaning};
+use crate::keys::Keys;
+use crate::metrics::Metrics;
+use crate::params::Params;
+use crate::quota_group;
+use crate::request::{self, Request, RunInstances};
+use crate::send::Sender;
+use crate::spot::{Question, SpotPrices};
+use crate::subnets::Subnets;
+
+/// A million instances, or an endless list.
+const MOST_PAGES: usize = 1000;
+/// A listing is worth more than the prices of what it shows.
+const PRICES_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a driver is made of.
+pub struct Options<'a> {
+    /// The site's wishes.
+    pub params: Params,
+    /// Deadline of each call.
+    pub call_timeout: Duration,
+    /// The dispatcher's clock.
+    pub now: fn() -> Timestamp,
+    /// Gets the driver's series.
+    pub registry: &'a Registry,
+    /// For what is neither an answer nor an error.
+    pub log: Logger,
+}
+
+/// Why there is no driver.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Neither the configuration nor the environment names one.
+    #[error("no region: set DriverParameters.Region or AWS_REGION (nothing else told one within {0:?})")]
+    NoRegion(Duration),
+    /// The default chain has no place to look at.
+    #[error(
+        "no AWS credentials: set DriverParameters.AccessKeyID and SecretAccessKey, or give this host a role"
+    )]
+    NoCredentials,
+    /// A region or an endpoint that cannot be called.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// Nobody vouches for EC2's certificates.
+    #[error("no certificate authorities on this system: {0}")]
+    NoAuthorities(String),
+    /// There is a driver already.
+    #[error("cannot register metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// Amazon's cloud.
+pub struct Ec2Cloud {
+    params: Params,
+    sender: Sender,
+    keys: Keys,
+    subnets: Subnets,
+    spot: SpotPrices,
+    backoff: Backoff,
+    metrics: Metrics,
+    now: fn() -> Timestamp,
+    log: Logger,
+}
+
+impl Ec2Cloud {
+    /// Finds region and credentials; calls EC2 for nothing yet.
+    ///
+    /// # Errors
+    /// If there is no region, no source of credentials, or no way to call.
+    pub async fn open(options: Options<'_>) -> Result<Self, OpenError> {
+        let Options { params, call_timeout, now, registry, log } = options;
+        let (credentials, region) = credentials::find(&params).await?;
+        let endpoint = Endpoint::new(&region, params.endpoint.as_deref())?;
+        Ok(Self {
+            sender: Sender::new(endpoint, credentials, call_timeout)?,
+            keys: Keys::default(),
+            subnets: Subnets::new(&params.subnet_ids),
+            spot: SpotPrices::new(params.spot_price_update_interval),
+            backoff: Backoff::default(),
+            metrics: Metrics::new(registry, &params.subnet_ids)?,
+            params,
+            now,
+            log,
+        })
+    }
+
+    async fn make(&self, order: &CreateOrder) -> Result<Instance, Failure> {
+        let key_name = match &order.public_key {
+            Some(key) => Some(self.keys.name_of(key, &self.sender, &self.log).await?),
+            None => None,
+        };
+        let attempt = |subnet| self.make_in(order, subnet, key_name.as_deref());
+        self.subnets.try_each(attempt, &self.log).await
+    }
+
+    async fn make_in(
+        &self,
+        order: &CreateOrder,
+        subnet: Option<&str>,
+        key_name: Option<&str>,
+    ) -> Result<Instance, Failure> {
+        let run = RunInstances { order, params: &self.params, subnet, key_name };
+        let made = self.sender.call(&run.request(), instances::created).await;
+        self.metrics.attempted(subnet, made.is_ok());
+        made.map(|listed| listed.instance)
+    }
+
+    async fn listed(&self, filter: &Tags) -> Result<Vec<Instance>, Failure> {
+        let listed: Vec<Listed> =
+            self.pages(|page| request::describe_instances(filter, page), instances::page).await?;
+        self.metrics.listed(&listed);
+        self.spot.saw(&listed);
+        if let Some(question) = self.spot.due((self.now)()) {
+            self.ask_for_prices(&question).await;
+        }
+        Ok(listed.into_iter().map(|it| it.instance).collect())
+    }
+
+    /// Prices are a courtesy: without them a listing is as good.
+    async fn ask_for_prices(&self, question: &Question) {
+        let Question { types, since } = question;
+        let all = self.pages(|page| request::describe_spot_price_history(types, *since, page), prices::page);
+        let answer: Result<Vec<SpotPrice>, Failure> =
+            tokio::time::timeout(PRICES_WITHIN, all).await.unwrap_or_else(|_| {
+                let text = format!("DescribeSpotPriceHistory: not within {} s", PRICES_WITHIN.as_secs());
+                Err(Failure::ours(Meaning::Unknown, "timeout", text))
+            });
+        if let Err(failure) = &answer {
+            slog::warn!(self.log, "cannot fetch spot prices"; "error" => &failure.message, "Code" => &failure.code);
+        }
+        self.spot.learned(question, answer.ok(), (self.now)());
+    }
+
+    /// All pages, each asked for with the token that the one before named.
+    async fn pages<T>(
+        &self,
+        ask: impl Fn(Option<&str>) -> Request,
+        read: impl Fn(&str) -> Result<(Vec<T>, Option<String>), crate::answer::Malformed>,
+    ) -> Result<Vec<T>, Failure> {
+        let (mut all, mut seen) = (Vec::new(), BTreeSet::new());
+        let mut page: Option<String> = None;
+        loop {
+            let request = ask(page.as_deref());
+            let (items, next) = self.sender.call(&request, &read).await?;
+            all.extend(items);
+            let Some(next) = next else { return Ok(all) };
+            if !seen.insert(next.clone()) || seen.len() > MOST_PAGES {
+                let text = format!("{}: a list without end", request.action.as_str());
+                return Err(Failure::ours(Meaning::Unknown, "malformed", text));
+            }
+            page = Some(next);
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl CloudDriver for Ec2Cloud {
+    async fn create(&self, order: &CreateOrder) -> Result<Instance, CloudError> {
+        let made = self.make(order).await.map_err(|failure| failure.without(&order.secret));
+        if let Err(failure) = &made {
+            self.keys.failed(failure);
+        }
+        self.backoff.judge(Operation::Create, made, (self.now)())
+    }
+
+    async fn list(&self, filter: &Tags) -> Result<Vec<Instance>, CloudError> {
+        let listed = self.listed(filter).await;
+        self.backoff.judge(Operation::List, listed, (self.now)())
+    }
+
+    async fn destroy(&self, id: &InstanceId) -> Result<(), CloudError> {
+        let ended = match self.sender.done(&request::terminate_instances(id)).await {
+            // The instance, or a part of it that went before it: the call names nothing else.
+            Err(failure) if failure.code.ends_with(".NotFound") => Ok(()),
+            ended => ended,
+        };
+        self.backoff.judge(Operation::Destroy, ended, (self.now)())
+    }
+
+    async fn set_tags(&self, id: &InstanceId, tags: &Tags) -> Result<(), CloudError> {
+        // EC2 refuses an empty list.
+        let set = match tags.0.is_empty() {
+            true => Ok(()),
+            false => self.sender.done(&request::create_tags(id, tags)).await,
+        };
+        self.backoff.judge(Operation::SetTags, set, (self.now)())
+    }
+
+    async fn verify_host_key(&self, _: &InstanceId, _: &HostKey) -> Result<HostKeyVerdict, CloudError> {
+        Ok(HostKeyVerdict::NotSupported)
+    }
+
+    fn quota_group(&self, provider_type: &ProviderType) -> String {
+        quota_group::of(provider_type.as_str(), &self.params.instance_type_quota_groups)
+    }
+
+    fn price_history(&self, instance: &Instance, instance_type: &InstanceType) -> Vec<PricePoint> {
+        self.spot.history(instance, instance_type, self.params.ebs_price)
+    }
+
+    fn remote_user(&self) -> &str {
+        &self.params.admin_username
+    }
+}

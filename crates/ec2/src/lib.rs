@@ -1,0 +1,36 @@
+//! The EC2 driver: eight calls of EC2's query API, each signed, sent once, and its answer checked.
+//!
+//! ```text
+//!   CloudDriver ─► driver ─┬─ keys      which key pair         ┐
+//!                          ├─ subnets   where, and where next  │      ┌─ sign ◄─ credentials (aws-config)
+//!                          ├─ spot      what spot VMs cost     ├─► request ─► send ─► EC2
+//!                          └─ (create, list, destroy, tag)     ┘                 │
+//!   CloudError ◄─ backoff ◄─ errors (code → kind and scope) ◄── answer ◄─────────┘
+//! ```
+//! Made and used on one thread. Nothing is retried in here, and nothing waits but for an answer: pacing,
+//! default tags and counting of calls are the Cloud actor's. What is remembered is what may be forgotten:
+//! the key pair's name, the subnet that was tried last, spot prices, how long to back off.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod backoff;
+mod credentials;
+mod driver;
+mod endpoint;
+mod errors;
+mod keys;
+mod metrics;
+mod params;
+mod quota_group;
+mod request;
+mod send;
+mod sign;
+mod spot;
+mod subnets;
+
+pub use driver::{Ec2Cloud, OpenError, Options};
+pub use params::Params;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! Which types share a quota.
+
+use std::collections::BTreeMap;
+
+/// The group of the longest configured prefix that is not shorter than the type's leading letters (`trn1` is
+/// not `t`); else these letters. Groups that are configured as "" are not configured.
+pub(crate) fn of(provider_type: &str, configured: &BTreeMap<String, String>) -> String {
+    let provider_type = provider_type.to_ascii_lowercase();
+    let letters = provider_type.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(provider_type.len());
+    let matching = configured.iter().filter(|(prefix, group)| {
+        let prefix = prefix.to_ascii_lowercase();
+        !group.is_empty() && prefix.len() >= letters && provider_type.starts_with(&prefix)
+    });
+    let longest = matching.max_by_key(|(prefix, _)| prefix.len());
+    longest.map_or_else(|| provider_type[..letters].to_owned(), |(_, group)| group.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Params;
+
+    fn defaults() -> BTreeMap<String, String> {
+        Params::default().instance_type_quota_groups
+    }
+
+    #[test]
+    fn types_belong_to_the_group_of_their_longest_prefix() {
+        let groups = defaults();
+        for (provider_type, group) in [
+            ("m5.large", "standard"),
+            ("c6a.xlarge", "standard"),
+            ("t3.micro", "standard"),
+            ("p5.48xlarge", "p5"),
+            ("p5en.48xlarge", "p5"),
+            ("p4d.24xlarge", "p"),
+            ("vt1.3xlarge", "g"),
+            ("g5.xlarge", "g"),
+            ("trn1.2xlarge", "trn"),
+            ("inf2.xlarge", "inf"),
+            ("dl1.24xlarge", "dl"),
+            ("hpc7a.96xlarge", "hpc"),
+            ("x2iedn.xlarge", "x"),
+            ("u-6tb1.metal", "u"),
+            ("M5.Large", "standard"),
+        ] {
+            assert_eq!(of(provider_type, &groups), group, "{provider_type}");
+        }
+    }
+
+    #[test]
+    fn an_empty_group_is_none() {
+        let mut groups = defaults();
+        groups.insert("p5".to_owned(), String::new());
+        groups.insert("m".to_owned(), String::new());
+        assert_eq!(of("p5.48xlarge", &groups), "p");
+        assert_eq!(of("m5.large", &groups), "m");
+    }
+
+    #[test]
+    fn longer_prefixes_win() {
+        let groups = [("g", "g"), ("g5", "g5"), ("g5g", "arm")];
+        let groups = groups.map(|(prefix, group)| (prefix.to_owned(), group.to_owned())).into();
+        assert_eq!(of("g5g.xlarge", &groups), "arm");
+        assert_eq!(of("g5.xlarge", &groups), "g5");
+        assert_eq!(of("g4dn.xlarge", &groups), "g");
+    }
+
+    #[test]
+    fn odd_names_have_a_group_too() {
+        assert_eq!(of("", &defaults()), "");
+        assert_eq!(of("5x", &defaults()), "");
+        assert_eq!(of("größe", &defaults()), "gr");
+    }
+}

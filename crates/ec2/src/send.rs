@@ -1,0 +1,177 @@
+//! One call: signed, sent once, its answer read within a deadline and a limit. No retries, no redirects.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use awc::error::{ConnectError, PayloadError, SendRequestError};
+use awc::http::header;
+use awc::{Client, Connector};
+use dispatch_core::secret::Secret;
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::answer::{self, Malformed, error::Refusal};
+use crate::credentials::Source;
+use crate::driver::OpenError;
+use crate::endpoint::Endpoint;
+use crate::errors::{self, Failure, Meaning};
+use crate::request::Request;
+use crate::sign;
+
+/// A page of a thousand instances with fifty tags each is 10 MB.
+const LONGEST_BODY: usize = 64 << 20;
+/// How long a connection may take; a call that has none was not sent.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Sends calls to one endpoint.
+pub(crate) struct Sender {
+    http: Client,
+    endpoint: Endpoint,
+    credentials: Source,
+    deadline: Duration,
+}
+
+impl Sender {
+    /// Sends nothing yet. `deadline`: of each call, its connection and its whole answer.
+    pub fn new(endpoint: Endpoint, credentials: Source, deadline: Duration) -> Result<Self, OpenError> {
+        let connector = Connector::new().timeout(CONNECT_WITHIN).handshake_timeout(CONNECT_WITHIN);
+        let connector = match endpoint.url.scheme() {
+            "https" => connector.rustls_0_23(tls()?),
+            _ => connector,
+        };
+        let http = Client::builder()
+            .connector(connector)
+            .timeout(deadline)
+            .disable_redirects()
+            .add_default_header((header::ACCEPT_ENCODING, "identity"))
+            .finish();
+        Ok(Self { http, endpoint, credentials, deadline })
+    }
+
+    /// The whole answer, of a good status; what is in it is the caller's to check.
+    pub async fn send(&self, request: &Request) -> Result<String, Failure> {
+        let now = sign::system_time();
+        let called = async {
+            let credentials = self.credentials.get(now).await?;
+            let token = Secret::new(credentials.session_token().unwrap_or_default());
+            let body = request.form();
+            let headers = sign::headers(&self.endpoint, &body, &credentials, now)?;
+            let exchange = tokio::time::timeout(self.deadline, self.exchange(headers, body));
+            let (status, body) = exchange.await.unwrap_or_else(|_| Err(self.too_late()))?;
+            judge(status, body).map_err(|failure| failure.without(&token))
+        };
+        called.await.map_err(|failure| {
+            if failure.meaning == Meaning::Unauthorized {
+                self.credentials.forget();
+            }
+            named(failure, request)
+        })
+    }
+
+    /// Reads an answer with `reader`; one that cannot be read may have come after the deed.
+    pub async fn call<T>(
+        &self,
+        request: &Request,
+        reader: impl FnOnce(&str) -> Result<T, Malformed>,
+    ) -> Result<T, Failure> {
+        let body = self.send(request).await?;
+        reader(&body).map_err(|error| {
+            let text = format!("an answer that is none: {error}");
+            named(Failure::ours(Meaning::Unknown, "malformed", text), request)
+        })
+    }
+
+    /// A call whose answer says nothing but that it was done.
+    pub async fn done(&self, request: &Request) -> Result<(), Failure> {
+        self.call(request, |body| answer::check(request.action, body)).await
+    }
+
+    async fn exchange(
+        &self,
+        headers: Vec<(String, String)>,
+        body: String,
+    ) -> Result<(u16, Vec<u8>), Failure> {
+        let mut call = self.http.post(self.endpoint.url.as_str()).content_type(sign::CONTENT_TYPE);
+        for header in headers {
+            call = call.insert_header(header);
+        }
+        let mut response = call.send_body(body).await.map_err(|error| self.unsent(&error))?;
+        let status = response.status().as_u16();
+        match response.body().limit(LONGEST_BODY).await {
+            Ok(body) => Ok((status, body.to_vec())),
+            // The status of a refusal says enough; a good one without its body says nothing.
+            Err(_) if !response.status().is_success() => Ok((status, Vec::new())),
+            Err(error) => Err(unread(&error)),
+        }
+    }
+
+    fn too_late(&self) -> Failure {
+        let text = format!("no answer within {} s", self.deadline.as_secs_f64());
+        Failure::ours(Meaning::Unknown, "timeout", text)
+    }
+
+    /// Without a connection nothing was sent; after that nobody knows.
+    fn unsent(&self, error: &SendRequestError) -> Failure {
+        let text = format!("{error} ({})", self.endpoint.url.host_str().unwrap_or_default());
+        match error {
+            SendRequestError::Timeout => self.too_late(),
+            // By that name awc tells of a server that hangs up instead of answering.
+            SendRequestError::Connect(ConnectError::Disconnected | ConnectError::H2(_)) => {
+                Failure::ours(Meaning::Unknown, "connection", text)
+            }
+            SendRequestError::Connect(_) | SendRequestError::Url(_) => {
+                Failure::ours(Meaning::Other, "connection", text)
+            }
+            _ => Failure::ours(Meaning::Unknown, "connection", text),
+        }
+    }
+}
+
+/// A body that could not be read to its end.
+fn unread(error: &PayloadError) -> Failure {
+    match error {
+        PayloadError::Overflow => {
+            let text = format!("the answer is longer than {} MiB", LONGEST_BODY >> 20);
+            Failure::ours(Meaning::Unknown, "too_long", text)
+        }
+        _ => Failure::ours(Meaning::Unknown, "connection", format!("the answer broke off: {error}")),
+    }
+}
+
+/// A good answer's text, or what a refusal means.
+fn judge(status: u16, body: Vec<u8>) -> Result<String, Failure> {
+    let text = String::from_utf8(body);
+    if (200..300).contains(&status) {
+        return text.map_err(|_| Failure::ours(Meaning::Unknown, "malformed", "an answer that is not UTF-8"));
+    }
+    let text = text.unwrap_or_default();
+    let Some(Refusal { code, message, request_id }) = answer::error::read(&text) else {
+        let text = format!("status {status}, without an error code of EC2's");
+        return Err(Failure::ours(errors::by_status(status), &format!("http_{status}"), text));
+    };
+    let meaning = errors::meaning(&code, &message, status);
+    let id = if request_id.is_empty() { String::new() } else { format!(" (request {request_id})") };
+    Err(Failure { meaning, message: format!("{code}: {message}{id}"), code })
+}
+
+/// Says which call it was.
+fn named(failure: Failure, request: &Request) -> Failure {
+    Failure { message: format!("{}: {}", request.action.as_str(), failure.message), ..failure }
+}
+
+/// The system's authorities, among them those that the site added.
+fn tls() -> Result<Arc<ClientConfig>, OpenError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let first = found.errors.first().map_or_else(|| "none found".to_owned(), ToString::to_string);
+        return Err(OpenError::NoAuthorities(first));
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring knows TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}

@@ -1,0 +1,199 @@
+//! Where new VMs go: the configured subnets in turn, from the one that was tried last.
+
+use std::cell::Cell;
+use std::future::Future;
+
+use slog::Logger;
+
+use crate::errors::{Failure, Meaning};
+
+/// The configured subnets, and which was tried last.
+#[derive(Debug)]
+pub(crate) struct Subnets {
+    /// At least one; `None` = the account's default.
+    ids: Vec<Option<String>>,
+    last: Cell<usize>,
+}
+
+impl Subnets {
+    pub fn new(ids: &[String]) -> Self {
+        let mut ids: Vec<_> = ids.iter().cloned().map(Some).collect();
+        if ids.is_empty() {
+            ids.push(None);
+        }
+        Self { ids, last: Cell::new(0) }
+    }
+
+    /// Tries one after the other until one succeeds, or fails of something that another subnet would not cure.
+    /// The failure is the last that speaks of capacity, else the last; but one that may have made a VM is
+    /// always told.
+    pub async fn try_each<'a, T, F>(
+        &'a self,
+        attempt: impl Fn(Option<&'a str>) -> F,
+        log: &Logger,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let first = self.last.get();
+        let mut told = None;
+        for offset in 0..self.ids.len() {
+            let index = (first + offset) % self.ids.len();
+            let subnet = self.ids[index].as_deref();
+            // Also after a failure that ends this: a subnet that always fails must not hide the others' news.
+            self.last.set(index);
+            let failure = match attempt(subnet).await {
+                Ok(made) => return Ok(made),
+                Err(failure) => failure,
+            };
+            let goes_on = another_may_cure(&failure) && offset + 1 < self.ids.len();
+            if goes_on {
+                slog::warn!(log, "no instance in this subnet, trying the next";
+                    "SubnetID" => subnet.unwrap_or_default(), "error" => &failure.message, "Code" => &failure.code);
+            }
+            told = Some(more_telling(told, failure));
+            if !goes_on {
+                break;
+            }
+        }
+        Err(told.expect("there is at least one subnet"))
+    }
+}
+
+fn more_telling(before: Option<Failure>, now: Failure) -> Failure {
+    let speaks_of_capacity = |it: &Failure| matches!(it.meaning, Meaning::Capacity(_));
+    match before {
+        Some(before)
+            if speaks_of_capacity(&before)
+                && !speaks_of_capacity(&now)
+                && now.meaning != Meaning::Unknown =>
+        {
+            before
+        }
+        _ => now,
+    }
+}
+
+/// Whether the same order may succeed in another subnet.
+fn another_may_cure(failure: &Failure) -> bool {
+    let code = failure.code.as_str();
+    if code.starts_with("InvalidParameter") {
+        let message = failure.message.to_ascii_lowercase();
+        let of_addresses = ["ipv4", "ipv6", "free"].iter().any(|word| message.contains(word));
+        return message.contains("subnet") || (of_addresses && message.contains("address"));
+    }
+    code.contains("Subnet")
+        || matches!(code, "InsufficientInstanceCapacity" | "InsufficientVolumeCapacity" | "Unsupported")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::errors;
+
+    fn failure(code: &str, message: &str) -> Failure {
+        Failure {
+            meaning: errors::meaning(code, message, 400),
+            code: code.to_owned(),
+            message: message.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_another_subnet_may_cure_is_known_by_code_and_message() {
+        for (code, message, may) in [
+            ("InvalidSubnetID.NotFound", "The subnet ID 'subnet-1' does not exist", true),
+            ("InsufficientFreeAddressesInSubnet", "", true),
+            ("InsufficientInstanceCapacity", "", true),
+            ("InsufficientVolumeCapacity", "", true),
+            (
+                "Unsupported",
+                "Your requested instance type (x) is not supported in your requested Availability Zone",
+                true,
+            ),
+            ("InvalidParameterValue", "Not enough free addresses in subnet subnet-1", true),
+            ("InvalidParameterValue", "The Subnet must be in the VPC", true),
+            ("InvalidParameterCombination", "no IPv6 addresses are available", true),
+            ("InvalidParameterValue", "There are not enough free addresses", true),
+            ("InvalidParameterValue", "Address 10.0.0.1 is in use", false),
+            ("InvalidParameterValue", "Invalid value 'x' for instanceType", false),
+            ("InvalidAMIID.NotFound", "The image id does not exist", false),
+            ("VcpuLimitExceeded", "", false),
+            ("InstanceLimitExceeded", "", false),
+            ("RequestLimitExceeded", "", false),
+            ("UnauthorizedOperation", "You are not authorized to use this subnet", false),
+            ("timeout", "no answer", false),
+        ] {
+            assert_eq!(another_may_cure(&failure(code, message)), may, "{code}: {message}");
+        }
+    }
+
+    /// Tries subnets that fail as told; the codes of each attempt, and of what was reported.
+    async fn tried(subnets: &Subnets, codes: &[(&'static str, &'static str)]) -> (Vec<String>, String) {
+        let seen = RefCell::new(Vec::new());
+        let log = Logger::root(slog::Discard, slog::o!());
+        let outcome =
+            subnets
+                .try_each(
+                    |subnet| {
+                        let subnet = subnet.unwrap_or("default").to_owned();
+                        seen.borrow_mut().push(subnet.clone());
+                        let code = codes.iter().find(|(it, _)| *it == subnet).map(|(_, code)| *code);
+                        async move {
+                            code.map_or(Ok(subnet), |code| Err(failure(code, "requested instance type")))
+                        }
+                    },
+                    &log,
+                )
+                .await;
+        (seen.into_inner(), outcome.unwrap_or_else(|failure| failure.code))
+    }
+
+    fn three() -> Subnets {
+        Subnets::new(&["a", "b", "c"].map(str::to_owned))
+    }
+
+    #[tokio::test]
+    async fn the_next_subnet_is_tried_and_then_kept() {
+        let subnets = three();
+        let (seen, outcome) = tried(&subnets, &[("a", "InsufficientInstanceCapacity")]).await;
+        assert_eq!((seen.join(""), outcome.as_str()), ("ab".to_owned(), "b"));
+        let (seen, _) = tried(&subnets, &[]).await;
+        assert_eq!(seen, ["b"]);
+        let all = [("a", "Unsupported"), ("b", "Unsupported"), ("c", "Unsupported")];
+        assert_eq!(tried(&subnets, &all).await.0, ["b", "c", "a"]);
+    }
+
+    #[tokio::test]
+    async fn the_last_word_on_capacity_is_reported() {
+        let codes =
+            [("a", "InsufficientInstanceCapacity"), ("b", "Unsupported"), ("c", "InvalidSubnetID.NotFound")];
+        assert_eq!(tried(&three(), &codes).await.1, "Unsupported");
+        let codes =
+            [("a", "InvalidSubnetID.NotFound"), ("b", "InvalidSubnet"), ("c", "InsufficientVolumeCapacity")];
+        assert_eq!(tried(&three(), &codes).await.1, "InsufficientVolumeCapacity");
+    }
+
+    #[tokio::test]
+    async fn other_errors_end_it_and_the_next_order_begins_there() {
+        let subnets = three();
+        let (seen, outcome) = tried(&subnets, &[("a", "InvalidSubnet"), ("b", "VcpuLimitExceeded")]).await;
+        assert_eq!((seen.join(""), outcome.as_str()), ("ab".to_owned(), "VcpuLimitExceeded"));
+        assert_eq!(tried(&subnets, &[]).await.0, ["b"]);
+    }
+
+    #[tokio::test]
+    async fn what_may_have_made_a_vm_is_told_whatever_was_before() {
+        let codes = [("a", "InsufficientInstanceCapacity"), ("b", "InternalError")];
+        let (seen, outcome) = tried(&three(), &codes).await;
+        assert_eq!((seen.join(""), outcome.as_str()), ("ab".to_owned(), "InternalError"));
+    }
+
+    #[tokio::test]
+    async fn without_subnets_the_accounts_default_is_tried_once() {
+        let (seen, outcome) = tried(&Subnets::new(&[]), &[("default", "InsufficientInstanceCapacity")]).await;
+        assert_eq!((seen, outcome.as_str()), (vec!["default".to_owned()], "InsufficientInstanceCapacity"));
+    }
+}

@@ -1,0 +1,155 @@
+//! Rules that are better here than they were elsewhere, in the order of their description: queue, scheduler,
+//! pool and workers, ssh, runner.
+
+pub(super) type Rule = (&'static str, &'static [&'static str]);
+
+#[rustfmt::skip]
+pub(super) const STARRED: &[Rule] = &[
+    // ---------------------------------------------------------------- queue
+    ("an older poll never undoes a newer change, nor touches what is in flight", &[
+        "an_older_poll_never_undoes_a_newer_change_and_touches_nothing_in_flight",
+        "an_older_poll_does_not_bring_back_what_was_dropped_meanwhile",
+        "a_container_that_is_being_locked_is_not_dropped_by_a_poll_that_lacks_it",
+    ]),
+    ("new containers' details hold nothing else up", &[
+        "while_mounts_are_read_polls_go_on_in_time",
+        "a_new_container_is_news_before_its_mounts_are_read",
+        "those_that_came_meanwhile_are_asked_for_together_as_soon_as_the_answer_is_in",
+    ]),
+    ("a container without a type is cancelled with its reason in one call", &[
+        "every_recorded_exchange_is_asked_for_and_understood",
+        "a_container_that_fits_nowhere_is_cancelled_once_with_what_there_is",
+    ]),
+    ("a Running container without a type is kept as it is", &[
+        "a_container_without_a_suitable_type_is_cancelled_unless_it_runs",
+        "a_running_container_outlives_the_removal_of_every_type_that_fits_it",
+    ]),
+    ("after a failed call the record is read before anything is decided", &[
+        "every_operation_comes_to_what_its_answers_say",
+        "an_operation_without_any_answer_leaves_the_container_alone_until_a_poll_tells",
+    ]),
+    ("every unlock is counted, per container and by reason", &[
+        "unlocks_are_counted",
+        "an_unlock_is_counted_with_its_reason",
+    ]),
+    // ---------------------------------------------------------------- scheduler
+    ("instances that are ready are preferred", &["preferences_are_ready_then_full_then_cheap_then_id"]),
+    ("not the worker of its own last failed attempt while another fits", &[
+        "the_worker_of_its_last_failed_attempt_is_the_last_resort",
+    ]),
+    ("types at capacity are skipped, others go on", &["what_cannot_be_had_is_skipped_and_later_ones_go_on"]),
+    ("a create is counted once, whatever shows it first", &[
+        "a_create_is_counted_once_when_a_listing_shows_it_first",
+        "a_vm_that_is_listed_before_its_create_returns_is_counted_once",
+    ]),
+    ("a quota is a property of an offering and limits creates only", &[
+        "a_spot_quota_does_not_stop_on_demand_creates",
+        "a_spot_quota_stops_spot_and_nothing_else",
+        "at_quota_what_fits_existing_instances_still_starts",
+    ]),
+    ("the first in line keeps its lock", &["over_quota_all_but_the_first_in_line_give_their_locks_back"]),
+    ("no container is unlocked so that it uses up its attempts", &[
+        "every_operation_comes_to_what_its_answers_say",
+        "a_lock_that_would_use_the_attempts_up_is_kept",
+    ]),
+    ("at quota without an instance retries go round, and each who waits is told why", &[
+        "with_nothing_running_retries_go_round_so_that_one_blocks_nobody",
+        "with_nothing_running_a_retry_comes_every_minute_and_one_at_a_time",
+        "every_container_that_waits_has_a_reason_and_no_other_has",
+    ]),
+    ("the ceiling loses no more width than needed and comes back fast", &[
+        "a_burst_of_503s_costs_one_cut",
+        "a_minute_of_503s_costs_no_more_than_half",
+        "width_comes_back_soon_to_below_the_trouble_and_slowly_beyond",
+    ]),
+    ("creates go one beyond what fitted the quota until more are seen running", &[
+        "after_a_quota_creates_go_one_beyond_it_until_more_are_seen_running",
+        "no_more_is_locked_or_created_than_the_limits_leave",
+    ]),
+    ("a Running container without a process needs two later listings", &[
+        "absence_from_all_workers_needs_two_listings_after_the_first_poll_and_a_later_poll",
+    ]),
+    ("before a cancel the record is read again, its state and its lock", &[
+        "every_operation_comes_to_what_its_answers_say",
+        "before_a_cancel_the_record_is_read_again",
+    ]),
+    ("a lock of before the start is not touched while any worker is unknown", &[
+        "what_was_locked_before_the_start_is_not_touched_while_any_worker_is_unknown",
+        "a_lock_that_is_not_of_this_process_was_there_before_it_whichever_poll_shows_it_first",
+        "one_that_never_answered_stays_unknown_while_it_is_being_destroyed_and_no_longer",
+        "a_worker_on_hold_that_never_answers_is_an_error_every_minute",
+    ]),
+    // ---------------------------------------------------------------- pool and workers
+    ("an instance whose type is not configured is managed and drained", &[
+        "a_behaviour_tag_is_restored_and_an_unconfigured_type_drains_unless_held",
+    ]),
+    ("an instance absent from a listing is missing, and gone after a second one", &[
+        "an_instance_that_two_listings_lack_without_a_sign_of_life_between_them_is_gone",
+        "a_listing_that_began_before_our_last_news_proves_nothing",
+        "a_probe_that_succeeds_in_between_is_a_sign_of_life",
+        "a_start_is_refused_while_it_is_missing",
+        "an_acknowledged_destroy_needs_one_listing_that_began_after_it",
+        "a_probe_is_made_at_once_when_there_is_reason_to",
+    ]),
+    ("an unanswered start is ended only by a list after its deadline and 2 s", &[
+        "an_unanswered_start_is_ended_only_by_a_list_a_deadline_and_two_seconds_after_we_gave_up",
+        "an_unanswered_start_may_have_taken_effect_and_is_not_repeated",
+        "a_list_begun_before_a_start_failed_proves_nothing",
+    ]),
+    ("a worker is probed when there is reason to, first of all, and within the rate", &[
+        "a_probe_is_made_at_once_when_there_is_reason_to",
+        "after_a_final_record_probes_follow_each_other_less_and_less_often",
+        "those_with_a_reason_go_first",
+        "probes_are_granted_within_the_rate_and_the_next_moment_is_never_one_that_loops",
+        "a_broken_connection_is_a_reason_to_probe_and_flapping_is_not",
+    ]),
+    ("a VM that never booted is logged with its boot probe's last words", &[
+        "a_shutdown_for_silence_tells_the_last_failure_and_counts_as_a_failed_boot",
+        "a_vm_that_never_boots_is_given_up_with_its_last_words_and_what_to_try",
+    ]),
+    ("if most are silent the fault is ours", &[
+        "if_most_are_silent_at_once_none_is_destroyed",
+        "half_is_not_more_than_half_and_two_are_not_three",
+        "when_a_silent_one_answers_destroying_goes_on_after_one_more_chance",
+        "it_lasts_three_times_timeout_probe_at_the_most",
+    ]),
+    ("three starts in a row that come to nothing drain a worker", &[
+        "three_failed_starts_in_a_row_drain_and_each_is_counted_once",
+        "starts_that_end_with_the_record_still_locked_count_as_well",
+        "a_fruitful_start_makes_good",
+    ]),
+    ("a create of unknown outcome stays pending until a listing a minute later", &[
+        "a_create_of_unknown_outcome_stays_pending_until_a_listing_a_minute_later_lacks_it",
+    ]),
+    ("boot failures ration the creates of an offering", &[
+        "three_boot_failures_ration_the_creates_of_an_offering",
+        "a_bad_image_is_tried_by_one_at_a_time_less_and_less_often_up_to_half_an_hour",
+        "one_success_ends_the_rationing",
+        "a_pause_is_explained_by_its_cause",
+        "a_bad_image_does_not_cost_for_ever",
+    ]),
+    ("a quota is tried again from time to time", &[
+        "one_create_is_tried_after_five_minutes_and_then_after_twice_as_long_up_to_half_an_hour",
+        "a_quota_that_is_raised_is_noticed_without_any_vm_ending",
+    ]),
+    ("a lack of capacity is of an offering, or of a group and market", &[
+        "a_lack_of_capacity_holds_its_scope_for_a_minute",
+        "entries_of_one_offering_share_its_hold",
+    ]),
+    // ---------------------------------------------------------------- ssh
+    ("every connect, handshake and command has a deadline, here and on the VM", &[
+        "each_command_has_its_deadline",
+        "the_timeout_is_inside_the_sudo",
+        "a_server_that_hangs_in_key_exchange_is_given_up",
+        "a_secret_file_that_hangs_is_unreadable",
+        "a_hanging_command_is_ended_on_the_vm_and_the_connection_stays",
+        "a_command_that_outlives_its_timeout_costs_the_connection",
+        "a_hung_command_does_not_end_the_probes",
+    ]),
+    // ---------------------------------------------------------------- runner
+    ("a half-written runner is never executed, one in use never truncated", &[
+        "a_runner_that_arrives_damaged_is_refused_and_leaves_nothing",
+        "a_runner_in_use_is_replaced_and_never_written_to",
+        "a_damaged_copy_does_not_touch_the_runner_that_is_there",
+    ]),
+];
