@@ -16,7 +16,9 @@ fn five_thousand_containers_on_five_hundred_vms_all_complete_and_nothing_stays()
     knobs.step = seconds(1);
     simulate(knobs, async |world| {
         // Ten rounds of a minute, and what lies between them.
-        world.run_until("all done", minutes(30), |world| world.count(ContainerState::Complete) == 5000).await;
+        world
+            .run_until("all done", minutes(30), |world| world.count(ContainerState::Complete) == 5000)
+            .await;
         world.drain(minutes(30)).await;
         assert!(world.vms_made() <= 500, "{} VMs", world.vms_made());
         let figures = world.summary();
