@@ -1,17 +1,19 @@
 //! The application: the parts that the settings ask for, wired and running.
 //!
 //! ```text
-//!   settings ─► policy, metrics, driver, executors, controller client, runner ─► the five actors (this arbiter)
-//!                                  listener ─► api (threads of its own) ─► asks the actors
+//!   settings ─► Site: policy, metrics, key ─┬─► Standby: serves the API, touches nothing ──┐ the lock is held
+//!                                           │                                              ▼
+//!                                           └──────── no lock is asked for ─────────► Application
+//!
+//!   Application: driver, executors, controller client, runner ─► the five actors (this arbiter)
+//!                                              api (threads of its own) ─► asks the actors
 //! ```
 
-use std::net::{TcpListener, ToSocketAddrs};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use dispatch_actors::cloud::CreateDefaults;
 use dispatch_actors::metrics::{KnownLabels, Metrics};
@@ -33,27 +35,56 @@ use rand::rngs::StdRng;
 use slog::Logger;
 use tokio::sync::watch;
 
-use crate::api::{self, Active, ApiState, CertReloader, HealthPolicy};
+use crate::api::{Active, ApiState, HealthPolicy};
 use crate::drivers;
 use crate::runner_file;
-use crate::settings::{Listener, Loaded, Settings, StartConfig};
+use crate::serving::{Bound, Serving};
+use crate::settings::{Loaded, Settings, StartConfig};
 
 /// Calls in flight get this long to end when we stop.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
-/// Certificates are read anew this often, and on SIGHUP.
-const RELOAD_CERTIFICATE: Duration = Duration::from_secs(3600);
+
+/// A dispatcher that serves the management API as standby, and touches nothing: no controller, no cloud, no VM,
+/// no directory of ours.
+pub struct Standby<'a> {
+    site: Site<'a>,
+    server: Serving,
+}
+
+impl<'a> Standby<'a> {
+    /// When it returns, the management API is being served.
+    ///
+    /// # Errors
+    /// If a part cannot be had: a port taken, an unusable key. One line.
+    pub fn listen(loaded: &'a Loaded, log: Logger) -> Result<Self> {
+        let (site, state) = Site::new(loaded, log)?;
+        let server = Bound::new(&loaded.settings)?.serve(&loaded.settings, state)?;
+        Ok(Self { site, server })
+    }
+
+    /// Reads the certificate anew; keeps the old one if the new cannot be used.
+    pub fn reload_certificate(&self) {
+        self.server.reload_certificate();
+    }
+
+    /// Begins to work.
+    ///
+    /// # Errors
+    /// If a part cannot be had: no ssh client, a driver that is not built in. One line.
+    pub async fn activate(self) -> Result<Application> {
+        Ok(Application { work: self.site.work().await?, server: self.server })
+    }
+
+    /// Closes the API.
+    pub async fn stop(self) {
+        self.server.stop().await;
+    }
+}
 
 /// A running dispatcher. Made and used on one arbiter.
 pub struct Application {
-    handles: Handles,
-    metrics: Rc<Metrics>,
-    driver: Rc<dyn CloudDriver>,
-    faults: Option<loopback::Faults>,
+    work: Work,
     server: Serving,
-    url: String,
-    log: Logger,
-    /// Tasks that end with the application.
-    tasks: Vec<actix_rt::task::JoinHandle<()>>,
 }
 
 impl Application {
@@ -62,80 +93,31 @@ impl Application {
     /// # Errors
     /// If a part cannot be had: a port taken, no ssh client, a driver that is not built in. One line.
     pub async fn build(loaded: &Loaded, log: Logger) -> Result<Self> {
-        let settings = &loaded.settings;
-        let policy = Arc::new(settings.policy());
-        let (listener, chosen) = bind(settings)?;
-        let (metrics, registry) = metrics(&policy, loaded);
-        let metrics = Rc::new(metrics);
-        let key = ssh::check_private_key(settings.containers.private_key.pem.expose())
-            .context("cannot use Containers.DispatchPrivateKey")?;
-        let opened = drivers::open(settings, &key.openssh_public, &registry, &log).await?;
-        let commands = runner_file::commands(&settings.cloud.runner, &policy.runner);
-        let (runner, runner_seen) = watch::channel(commands.as_ref().map(|_| ()).map_err(Clone::clone));
-        let parts = Parts {
-            api: Rc::new(controller(settings)?),
-            driver: Rc::clone(&opened.driver),
-            executors: executors(settings, log.clone())?,
-            create_defaults: create_defaults(settings, key.openssh_public),
-            commands: commands
-                .clone()
-                .unwrap_or_else(|_| Arc::new(Commands::without_binary(policy.runner.clone()))),
-            start_config: Rc::new(Stdin(StartConfig::new(settings))),
-            random: Box::new(StdRng::from_rng(&mut rand::rng())),
-            policy: Arc::clone(&policy),
-            metrics: Rc::clone(&metrics),
-            log: log.clone(),
-        };
-        let handles = system::start(parts);
-        let state = ApiState {
-            active: watch::channel(Some(Active::now(handles.clone()))).1,
-            management_token: settings.management_token.clone(),
-            registry,
-            requests: metrics.requests(),
-            health: HealthPolicy::new(&policy),
-            runner: runner_seen,
-            log: log.clone(),
-        };
-        let address = listener.local_addr().context("cannot tell the address that is listened on")?;
-        let server = Serving::start(settings, listener, chosen.is_https(), state)?;
-        let url = url(&chosen, address.port());
-        event!(log, catalogue::LISTENING, "URL" => &url, "Listen" => %address,
-            "Service" => "arvados-dispatch-cloud", "Version" => env!("CARGO_PKG_VERSION"));
-        let mut application = Self {
-            handles,
-            metrics,
-            driver: opened.driver,
-            faults: opened.faults,
-            server,
-            url,
-            log,
-            tasks: Vec::new(),
-        };
-        if let Err(error) = commands {
-            application.wait_for_runner(settings, policy, runner, error);
-        }
-        application.reload_certificate_hourly();
-        Ok(application)
+        let (site, state) = Site::new(loaded, log)?;
+        let bound = Bound::new(&loaded.settings)?;
+        // Who calls now waits, and is never told that this were a standby.
+        let work = site.work().await?;
+        Ok(Self { work, server: bound.serve(&loaded.settings, state)? })
     }
 
     /// Where the management API is reached.
     pub fn url(&self) -> &str {
-        &self.url
+        self.server.url()
     }
 
     /// The actors, for those who ask them directly.
     pub fn handles(&self) -> &Handles {
-        &self.handles
+        &self.work.handles
     }
 
     /// The cloud: the demo counts and ends what is left.
     pub fn driver(&self) -> Rc<dyn CloudDriver> {
-        Rc::clone(&self.driver)
+        Rc::clone(&self.work.driver)
     }
 
     /// Makes a loopback cloud's instances misbehave.
     pub fn faults(&self) -> Option<loopback::Faults> {
-        self.faults.clone()
+        self.work.faults.clone()
     }
 
     /// The pool now.
@@ -143,44 +125,101 @@ impl Application {
     /// # Errors
     /// If the actor is gone.
     pub async fn pool(&self) -> Result<Arc<PoolSnapshot>> {
-        Ok(self.handles.pool.send(GetPool).await.context("the pool has stopped")?.snapshot)
+        Ok(self.work.handles.pool.send(GetPool).await.context("the pool has stopped")?.snapshot)
     }
 
     /// How many creates have succeeded.
     pub fn instances_created(&self) -> usize {
-        self.metrics.driver_operations.with_label_values(&["Create", "0"]).get() as usize
+        self.work.metrics.driver_operations.with_label_values(&["Create", "0"]).get() as usize
     }
 
     /// Reads the certificate anew; keeps the old one if the new cannot be used.
     pub fn reload_certificate(&self) {
-        if let Some(certificate) = &self.server.certificate {
-            reload(certificate, &self.log);
-        }
+        self.server.reload_certificate();
     }
 
     /// Stops placing, lets calls in flight end, then closes the API. VMs and containers go on.
     pub async fn stop(self) {
-        for task in &self.tasks {
+        for task in &self.work.tasks {
             task.abort();
         }
-        self.handles.quiesce(STOP_WITHIN).await;
-        self.server.handle.stop(true).await;
+        self.work.handles.quiesce(STOP_WITHIN).await;
+        self.server.stop().await;
+    }
+}
+
+/// What is the same whether we work or stand by.
+struct Site<'a> {
+    loaded: &'a Loaded,
+    policy: Arc<Policy>,
+    metrics: Rc<Metrics>,
+    /// The driver adds its own series.
+    registry: Registry,
+    /// Of `DispatchPrivateKey`.
+    public_key: String,
+    /// What the API knows of us.
+    active: watch::Sender<Option<Active>>,
+    runner: watch::Sender<Result<(), String>>,
+    log: Logger,
+}
+
+impl<'a> Site<'a> {
+    fn new(loaded: &'a Loaded, log: Logger) -> Result<(Self, ApiState)> {
+        let settings = &loaded.settings;
+        let policy = Arc::new(settings.policy());
+        let (metrics, registry) = metrics(&policy, loaded);
+        let key = ssh::check_private_key(settings.containers.private_key.pem.expose())
+            .context("cannot use Containers.DispatchPrivateKey")?;
+        let (active, active_seen) = watch::channel(None);
+        let (runner, runner_seen) = watch::channel(Ok(()));
+        let state = ApiState {
+            active: active_seen,
+            management_token: settings.management_token.clone(),
+            registry: registry.clone(),
+            requests: metrics.requests(),
+            health: HealthPolicy::new(&policy),
+            runner: runner_seen,
+            log: log.clone(),
+        };
+        let (metrics, public_key) = (Rc::new(metrics), key.openssh_public);
+        Ok((Self { loaded, policy, metrics, registry, public_key, active, runner, log }, state))
+    }
+
+    /// Opens the cloud and starts the actors.
+    async fn work(self) -> Result<Work> {
+        let (settings, policy) = (&self.loaded.settings, &self.policy);
+        let opened = drivers::open(settings, &self.public_key, &self.registry, &self.log).await?;
+        let commands = runner_file::commands(&settings.cloud.runner, &policy.runner);
+        drop(self.runner.send_replace(commands.as_ref().map(|_| ()).map_err(Clone::clone)));
+        let parts = Parts {
+            api: Rc::new(controller(settings)?),
+            driver: Rc::clone(&opened.driver),
+            executors: executors(settings, self.log.clone())?,
+            create_defaults: create_defaults(settings, self.public_key.clone()),
+            commands: commands
+                .clone()
+                .unwrap_or_else(|_| Arc::new(Commands::without_binary(policy.runner.clone()))),
+            start_config: Rc::new(Stdin(StartConfig::new(settings))),
+            random: Box::new(StdRng::from_rng(&mut rand::rng())),
+            policy: Arc::clone(policy),
+            metrics: Rc::clone(&self.metrics),
+            log: self.log.clone(),
+        };
+        let handles = system::start(parts);
+        self.active.send_replace(Some(Active::now(handles.clone())));
+        let tasks = commands.err().map(|error| self.wait_for_runner(&handles, error)).into_iter().collect();
+        Ok(Work { handles, metrics: self.metrics, driver: opened.driver, faults: opened.faults, tasks })
     }
 
     /// No VM is created until the runner can be read; then everything goes on as if it always had been.
-    fn wait_for_runner(
-        &mut self,
-        settings: &Settings,
-        policy: Arc<Policy>,
-        runner: watch::Sender<Result<(), String>>,
-        error: String,
-    ) {
-        let path = runner_file::path(&settings.cloud.runner).unwrap_or_default().display().to_string();
+    fn wait_for_runner(&self, handles: &Handles, error: String) -> actix_rt::task::JoinHandle<()> {
+        let setting = self.loaded.settings.cloud.runner.clone();
+        let path = runner_file::path(&setting).unwrap_or_default().display().to_string();
         event!(self.log, catalogue::RUNNER_UNREADABLE, "Path" => path, "error" => error);
         // Lost only if the pool is gone, and then nothing is created at all.
-        self.handles.pool.do_send(RunnerChanged { commands: None });
-        let (setting, pool) = (settings.cloud.runner.clone(), self.handles.pool.clone());
-        self.tasks.push(actix_rt::spawn(async move {
+        handles.pool.do_send(RunnerChanged { commands: None });
+        let (pool, policy, runner) = (handles.pool.clone(), Arc::clone(&self.policy), self.runner.clone());
+        actix_rt::spawn(async move {
             loop {
                 tokio::time::sleep(runner_file::RETRY).await;
                 match runner_file::commands(&setting, &policy.runner) {
@@ -192,85 +231,18 @@ impl Application {
                     Err(error) => drop(runner.send_replace(Err(error))),
                 }
             }
-        }));
-    }
-
-    fn reload_certificate_hourly(&mut self) {
-        let Some(certificate) = self.server.certificate.clone() else { return };
-        let log = self.log.clone();
-        self.tasks.push(actix_rt::spawn(async move {
-            loop {
-                tokio::time::sleep(RELOAD_CERTIFICATE).await;
-                reload(&certificate, &log);
-            }
-        }));
+        })
     }
 }
 
-/// Keeps the old certificate if the new one cannot be used.
-fn reload(certificate: &CertReloader, log: &Logger) {
-    if let Err(error) = certificate.reload() {
-        event!(log, catalogue::CERTIFICATE_UNUSABLE, "error" => %error);
-    }
-}
-
-/// The management API while it is served.
-struct Serving {
-    handle: ServerHandle,
-    certificate: Option<Rc<CertReloader>>,
-}
-
-impl Serving {
-    fn start(settings: &Settings, listener: TcpListener, https: bool, state: ApiState) -> Result<Self> {
-        let certificate = match https {
-            true => {
-                Some(Rc::new(CertReloader::new(settings.tls.clone()).context("cannot use TLS.Certificate")?))
-            }
-            false => None,
-        };
-        let tls = certificate.as_ref().map(|it| it.server_config());
-        let server = api::serve(listener, tls, state).context("cannot serve the management API")?;
-        let handle = server.handle();
-        actix_rt::spawn(async move {
-            // It ends when it is told to; an error of an accept thread has been logged there.
-            let _ = server.await;
-        });
-        Ok(Self { handle, certificate })
-    }
-}
-
-/// The first listener whose address is ours.
-fn bind(settings: &Settings) -> Result<(TcpListener, Listener)> {
-    let mut last = None;
-    for listener in &settings.listeners {
-        let (host, port) = listener.address();
-        match (host.as_str(), port)
-            .to_socket_addrs()
-            .and_then(|found| TcpListener::bind(&*found.collect::<Vec<_>>()))
-        {
-            Ok(bound) => return Ok((bound, listener.clone())),
-            Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
-                last = Some(format!("{host}:{port}: {error}"));
-            }
-            Err(error) => {
-                bail!("cannot listen on {host}:{port}: {error} (Services.DispatchCloud.InternalURLs)")
-            }
-        }
-    }
-    bail!(
-        "cannot listen: no address of Services.DispatchCloud.InternalURLs is this host's ({})",
-        last.unwrap_or_else(|| "none configured".to_owned())
-    )
-}
-
-/// What clients call, as configured; where the system chose the port, that port.
-fn url(listener: &Listener, port: u16) -> String {
-    let mut url = listener.url.clone();
-    if listener.url == listener.bind {
-        // Cannot fail: it has a host, or it could not have been bound.
-        let _ = url.set_port(Some(port));
-    }
-    url.as_str().trim_end_matches('/').to_owned()
+/// The actors and what they work with.
+struct Work {
+    handles: Handles,
+    metrics: Rc<Metrics>,
+    driver: Rc<dyn CloudDriver>,
+    faults: Option<loopback::Faults>,
+    /// Tasks that end with the application.
+    tasks: Vec<actix_rt::task::JoinHandle<()>>,
 }
 
 fn metrics(policy: &Policy, loaded: &Loaded) -> (Metrics, Registry) {

@@ -1,4 +1,10 @@
 //! `run`: the service, from its configuration to its end.
+//!
+//! ```text
+//!   configuration ─┬─ a database is configured ─► Standby ─ the lock is ours ─┐     ┌─ lock lost ─► exit 1, at once
+//!                  │                                 └─ signal ─► exit 0      ├─► Application
+//!                  └─ none ───────────────────────────────────────────────────┘     └─ signal ─► calls end, exit 0
+//! ```
 
 use std::io;
 use std::pin::pin;
@@ -11,8 +17,9 @@ use sd_notify::NotifyState;
 use slog::Logger;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::app::Application;
+use crate::app::{Application, Standby};
 use crate::cli::{self, Options};
+use crate::lock::{self, Database, Held};
 use crate::settings::{FindingKind, Loaded};
 use crate::telemetry;
 
@@ -61,7 +68,16 @@ impl Signals {
     }
 }
 
-/// Runs the service until a signal. Exit 0 after a signal, 1 if it cannot run.
+/// How the service ended, if nothing was wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It was told to.
+    Stopped,
+    /// Another process may have the lock.
+    LockLost,
+}
+
+/// Runs the service until a signal. Exit 0 after a signal, 1 if it cannot run, or may not any more.
 pub fn run(options: &Options) -> ExitCode {
     let loaded = match options.load() {
         Ok(loaded) => loaded,
@@ -71,10 +87,18 @@ pub fn run(options: &Options) -> ExitCode {
         }
     };
     let (log, guard) = telemetry::logger(loaded.settings.logs, &loaded.settings.cluster_id);
-    let outcome = actix_rt::System::new().block_on(serve(&loaded, log));
+    let system = actix_rt::System::new();
+    let outcome = system.block_on(serve(&loaded, log));
+    if matches!(outcome, Ok(Ending::LockLost)) {
+        // Nothing on the arbiter runs any more. Taking it apart could wait for a call or a file; the process's
+        // end waits for nothing, and its children end with it.
+        guard.flush_soon();
+        std::process::exit(1);
+    }
+    drop(system);
     drop(guard);
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             cli::complain(format!("{error:#}"));
             ExitCode::FAILURE
@@ -82,22 +106,73 @@ pub fn run(options: &Options) -> ExitCode {
     }
 }
 
-async fn serve(loaded: &Loaded, log: Logger) -> Result<()> {
+async fn serve(loaded: &Loaded, log: Logger) -> Result<Ending> {
     tell_findings(loaded, &log);
     let mut signals = Signals::new().context("cannot wait for signals")?;
-    let application = Application::build(loaded, log.clone()).await?;
-    notify(NotifyState::Ready);
+    let settings = &loaded.settings;
+    let Some(database) = Database::new(&settings.postgresql, &settings.cluster_id)? else {
+        event!(log, catalogue::NO_LOCK, "Reason" => "PostgreSQL.Connection has neither host nor dbname");
+        let application = Application::build(loaded, log.clone()).await?;
+        notify(&[NotifyState::Ready]);
+        return Ok(work(application, &mut signals, &log).await);
+    };
+    let standby = Standby::listen(loaded, log.clone())?;
+    notify(&[NotifyState::Ready, NotifyState::Status("standby: waiting for the lock")]);
+    let Some(mut held) = stand_by(&standby, &database, &mut signals, &log).await else {
+        standby.stop().await;
+        event!(log, catalogue::STOPPED);
+        return Ok(Ending::Stopped);
+    };
+    let server = held.server().to_owned();
+    let active = async {
+        let application = standby.activate().await?;
+        notify(&[NotifyState::Status("active: holds the lock")]);
+        Ok(work(application, &mut signals, &log).await)
+    };
+    // The lock first: where both are ready it is the more urgent.
+    match select(pin!(held.lost()), pin!(active)).await {
+        Either::Left((error, _)) => {
+            event!(log, catalogue::LOCK_LOST, "Database" => server, "error" => %error, "Code" => error.code());
+            Ok(Ending::LockLost)
+        }
+        Either::Right((ending, _)) => ending,
+    }
+}
+
+/// Waits for the lock; `None`: for nothing any more, we are to stop.
+async fn stand_by(
+    standby: &Standby<'_>,
+    database: &Database,
+    signals: &mut Signals,
+    log: &Logger,
+) -> Option<Held> {
+    let signal = pin!(signals.stop_or_reload(|| standby.reload_certificate()));
+    match select(signal, pin!(lock::acquire(database, log))).await {
+        Either::Left((signal, _)) => {
+            stopping(signal, log);
+            None
+        }
+        Either::Right((held, _)) => Some(held),
+    }
+}
+
+/// Works until a signal, and a little longer: calls in flight may end.
+async fn work(application: Application, signals: &mut Signals, log: &Logger) -> Ending {
     let signal = signals.stop_or_reload(|| application.reload_certificate()).await;
-    event!(log, catalogue::STOPPING, "Signal" => signal);
-    notify(NotifyState::Stopping);
+    stopping(signal, log);
     application.stop().await;
     event!(log, catalogue::STOPPED);
-    Ok(())
+    Ending::Stopped
+}
+
+fn stopping(signal: &str, log: &Logger) {
+    event!(log, catalogue::STOPPING, "Signal" => signal);
+    notify(&[NotifyState::Stopping]);
 }
 
 /// systemd, if it is there, is told; if it is not, nobody is.
-fn notify(state: NotifyState<'_>) {
-    let _ = sd_notify::notify(&[state]);
+fn notify(states: &[NotifyState<'_>]) {
+    let _ = sd_notify::notify(states);
 }
 
 /// What is doubtful in the configuration, and what this version does not do with it yet.
@@ -119,11 +194,5 @@ fn tell_findings(loaded: &Loaded, log: &Logger) {
     let settings = &loaded.settings;
     if settings.websocket.is_some() {
         ignored("Services.Websocket.ExternalURL", "event hints are not built in yet: the queue is polled");
-    }
-    if settings.postgresql.is_configured() {
-        ignored(
-            "PostgreSQL.Connection",
-            "the one-dispatcher lock is not built in yet: run no other dispatcher",
-        );
     }
 }

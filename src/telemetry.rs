@@ -7,6 +7,8 @@
 //! on which everything runs, and lost lines are counted in a line of their own.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use slog::{Drain, FnValue, Level, Logger, OwnedKVList, PushFnValue, Record, RecordStatic, o};
 use slog_async::{Async, AsyncGuard, OverflowStrategy};
@@ -18,7 +20,25 @@ const WAITING_LINES: usize = 8192;
 
 /// Keeps the log's thread; when dropped, waits until what was logged is written.
 #[must_use = "dropped at once, it would end the log"]
-pub struct LogGuard(#[expect(dead_code, reason = "held for its drop")] AsyncGuard);
+pub struct LogGuard(AsyncGuard);
+
+/// A stderr that nobody reads must not keep a process alive that has to end.
+const FLUSH_WITHIN: Duration = Duration::from_secs(2);
+
+impl LogGuard {
+    /// Waits until what was logged is written, but not for long.
+    pub fn flush_soon(self) {
+        let (written, told) = mpsc::channel();
+        let flush = move || {
+            drop(self.0);
+            written.send(())
+        };
+        if std::thread::Builder::new().name("flush".to_owned()).spawn(flush).is_ok() {
+            // Not written in time: lost.
+            let _ = told.recv_timeout(FLUSH_WITHIN);
+        }
+    }
+}
 
 impl std::fmt::Debug for LogGuard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -119,6 +119,18 @@ fn wrong_values_of_other_sections_are_told() {
             "    PostgreSQL: {Connection: {sslmode: on}}\n",
             ["PostgreSQL.Connection.sslmode", "`on`", "quote it"],
         ),
+        (
+            "    PostgreSQL: {Connection: {host: db, SSLMode: strict}}\n",
+            ["PostgreSQL.Connection.SSLMode", "`strict`", "verify-full"],
+        ),
+        (
+            "    PostgreSQL: {Connection: {host: db, port: 65536}}\n",
+            ["PostgreSQL.Connection.port", "`65536`", "1 to 65535"],
+        ),
+        (
+            "    PostgreSQL: {Connection: {host: db, require_auth: scram-sha-256}}\n",
+            ["PostgreSQL.Connection.require_auth", "not built in", "unsafe"],
+        ),
     ] {
         let path = format!("Clusters.zzzzz.{}", words[0]);
         assert_problem(load(lines), &["config.yml:9:", &path, words[1], words[2]]);
@@ -415,6 +427,11 @@ fn the_database_is_described_by_lower_case_keywords_with_values() {
     assert!(settings.postgresql.is_configured());
     assert!(!format!("{settings:?}").contains("hunter2"));
     assert!(!load("").unwrap().settings.postgresql.is_configured());
+    let odd = load("    PostgreSQL: {Connection: {host: db, search_path: public}}\n").unwrap().warnings;
+    assert!(
+        odd.iter().any(|it| it.path.ends_with("search_path") && it.message.contains("no effect")),
+        "{odd:?}"
+    );
 }
 
 #[test]

@@ -42,10 +42,11 @@ const OUT_OF_REACH: [(&str, &[&str]); 1] = [(
 )];
 
 /// Crate of others → the crates of ours that may depend on it directly.
-const KEEPERS: [(&str, &[&str]); 4] = [
+const KEEPERS: [(&str, &[&str]); 5] = [
     ("openssh", &["dispatch-adapters"]),
     ("russh", &["dispatch-adapters", ROOT]),
     ("actix", &[ROOT, "dispatch-actors", SIM]),
+    ("tokio-postgres", &[ROOT, "tokio-postgres-rustls"]),
     ("aws-config", &["dispatch-ec2"]),
 ];
 

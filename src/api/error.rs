@@ -44,8 +44,8 @@ pub enum Refusal {
     /// An actor said no.
     #[error("{0}")]
     Refused(&'static str),
-    /// Another dispatcher works on this cluster.
-    #[error("standby: another dispatcher is active")]
+    /// Another dispatcher works on this cluster, or nobody can be asked whether one does.
+    #[error("standby: this dispatcher does not hold the lock")]
     Standby,
     /// An actor did not answer.
     #[error("{0} does not answer")]

@@ -44,7 +44,7 @@ pub(super) async fn ping(state: web::Data<ApiState>, request: HttpRequest) -> Ht
 pub(super) async fn ready(state: web::Data<ApiState>, request: HttpRequest) -> HttpResponse {
     let Ok(active) = state.active() else {
         let checks = json!({ "lock_held": { "ok": false } });
-        let errors = ["standby: another dispatcher is active"];
+        let errors = ["standby: this dispatcher does not hold the lock"];
         return HttpResponse::ServiceUnavailable()
             .json(json!({ "ready": false, "standby": true, "checks": checks, "errors": errors }));
     };

@@ -5,11 +5,9 @@ use std::path::PathBuf;
 
 use super::host::{Environment, Host};
 use super::listen::{self, Listener, WEB_URL, parse_web_url};
-use super::model::{
-    CloudVms, ClusterJson, Connection, Containers, Controller, LogFormat, Logs, RunnerBinary, Settings,
-};
+use super::model::{CloudVms, ClusterJson, Containers, Controller, LogFormat, Logs, RunnerBinary, Settings};
 use super::section::Section;
-use super::{drivers, instance_types, key, tls};
+use super::{drivers, instance_types, key, postgresql, tls};
 
 const DEFAULT_RUNNER: &str = "/usr/bin/crunch-run";
 const SELF: &str = "/proc/self/exe";
@@ -35,7 +33,7 @@ pub fn read(id: &str, cluster: &Section<'_>, environment: &Environment, host: &H
     }
     let websocket = websocket(&services);
     let logs = logs(&cluster.section("SystemLogs"));
-    let postgresql = connection(&cluster.section("PostgreSQL").section("Connection"));
+    let postgresql = postgresql::read(&cluster.section("PostgreSQL").section("Connection"));
     let instance_types = instance_types::read(cluster, driver.as_ref(), host);
     let engine = containers.text("RuntimeEngine");
     let cloud = cloud_vms(&cloud, &engine);
@@ -109,11 +107,6 @@ fn logs(section: &Section<'_>) -> Logs {
         }
     };
     Logs { level, format }
-}
-
-fn connection(section: &Section<'_>) -> Connection {
-    let keywords = section.text_map().into_iter().map(|(key, value)| (key.to_lowercase(), value));
-    Connection(keywords.filter(|(_, value)| !value.is_empty()).collect())
 }
 
 fn containers_of(section: &Section<'_>, key: Option<key::PrivateKey>, engine: String) -> Option<Containers> {

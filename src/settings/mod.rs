@@ -21,6 +21,7 @@ mod listen;
 mod load;
 mod merge;
 mod model;
+mod postgresql;
 mod report;
 mod section;
 mod start;
@@ -34,8 +35,9 @@ pub use host::{Environment, Host};
 pub use key::{KeyAlgorithm, KeyError, PrivateKey};
 pub use listen::Listener;
 pub use load::{Loaded, Source, load, parse};
-pub use model::{
-    CloudVms, ClusterJson, Connection, Containers, Controller, LogFormat, Logs, RunnerBinary, Settings,
+pub use model::{CloudVms, ClusterJson, Containers, Controller, LogFormat, Logs, RunnerBinary, Settings};
+pub use postgresql::{
+    Authorities, BadKeyword, Connection, DatabaseAddress, DatabaseServer, DatabaseTls, Keepalives,
 };
 pub use report::{Finding, FindingKind, SettingsError};
 pub use start::StartConfig;

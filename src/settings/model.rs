@@ -1,6 +1,5 @@
 //! The site's wishes, typed and checked. What each key means is in `config/default.yml`.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use dispatch_core::secret::Secret;
 use super::drivers::DriverParameters;
 use super::key::PrivateKey;
 use super::listen::Listener;
+use super::postgresql::Connection;
 use super::tls::Tls;
 
 /// Everything that we read of a cluster's section.
@@ -101,23 +101,6 @@ impl LogFormat {
             Self::Text => "text",
             Self::Plain => "plain",
         }
-    }
-}
-
-/// Keywords of libpq in lower case, without empty ones. Its `Debug` shows the keywords only.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct Connection(pub BTreeMap<String, String>);
-
-impl Connection {
-    /// Whether there is a database to lock in.
-    pub fn is_configured(&self) -> bool {
-        ["host", "hostaddr", "dbname"].iter().any(|key| self.0.contains_key(*key))
-    }
-}
-
-impl fmt::Debug for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 

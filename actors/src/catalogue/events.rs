@@ -28,6 +28,20 @@ events! {
     LISTENING = Info "listening" ["URL", "Listen", "Service", "Version"];
     /// Everything has been asked once: scheduling begins.
     READY = Info "ready" ["Duration"];
+    /// No database is configured: nothing keeps a second dispatcher from working on the same cluster.
+    NO_LOCK = Info "running without a lock" ["Reason"];
+    /// Another process has the one-dispatcher lock: this one stands by and touches nothing. The holder's process
+    /// number at the database server, its name there, user, address and time of connection, as far as it may know.
+    LOCK_WAITING = Info "waiting for other process to release lock" [
+        "HolderPID", "HolderApplication", "HolderUser", "HolderAddress", "HolderSince",
+    ];
+    /// The database cannot be asked for the lock: this process stands by and tries again.
+    LOCK_UNREACHABLE = Error "cannot ask for the lock" ["Database", "error", "Code", "Hint"];
+    /// This process has the one-dispatcher lock, and begins to work.
+    LOCK_ACQUIRED = Info "lock acquired" ["Database", "Duration"];
+    /// The database session with the lock is lost: another process may have it. This one ends at once, without
+    /// finishing anything; VMs and containers go on.
+    LOCK_LOST = Error "lock lost, exiting" ["Database", "error", "Code"];
     /// Told to stop: VMs and containers go on.
     STOPPING = Info "stopping" ["Signal"];
     /// Stopped in order.

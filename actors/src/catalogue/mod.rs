@@ -212,8 +212,8 @@ mod tests {
     }
 
     /// Messages that operators search for and that the recording has none of.
-    /// As page 5 names them; the one about the one-dispatcher lock comes with it.
-    const SEARCHED_FOR: [&str; 24] = [
+    const SEARCHED_FOR: [&str; 25] = [
+        "waiting for other process to release lock",
         "create failed",
         "quota error -- waiting for next instance shutdown",
         "capacity error -- pausing instance create calls",

@@ -1,0 +1,47 @@
+//! The lock while it is ours.
+
+use tokio::time::{Instant, sleep};
+
+use super::session::Session;
+use super::{ASK_AGAIN, CHECK_EVERY, LockError, REFUSED_FOR};
+
+/// The lock; released when dropped.
+#[derive(Debug)]
+pub struct Held {
+    session: Session,
+}
+
+impl Held {
+    pub(super) fn new(session: Session) -> Self {
+        Self { session }
+    }
+
+    /// Which server has granted it.
+    pub fn server(&self) -> &str {
+        self.session.server()
+    }
+
+    /// Waits until it is lost: at once when the server ends the session, within
+    /// [`NOTICED_WITHIN`](super::NOTICED_WITHIN) when the server, or the way to it, is silent.
+    pub async fn lost(&mut self) -> LockError {
+        loop {
+            if let Err(error) = self.session.endures(CHECK_EVERY).await {
+                return error;
+            }
+            if let Err(error) = self.confirm().await {
+                return error;
+            }
+        }
+    }
+
+    /// A refused question says nothing about the lock, if another one is answered soon.
+    async fn confirm(&mut self) -> Result<(), LockError> {
+        let refused_until = Instant::now() + REFUSED_FOR;
+        loop {
+            match self.session.check().await {
+                Err(LockError::Refused { .. }) if Instant::now() < refused_until => sleep(ASK_AGAIN).await,
+                verdict => return verdict,
+            }
+        }
+    }
+}
