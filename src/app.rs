@@ -275,7 +275,8 @@ fn executors(settings: &Settings, log: Logger) -> Result<system::MakeExecutors> 
     }))
 }
 
-fn create_defaults(settings: &Settings, public_key: String) -> CreateDefaults {
+/// What every order of this site has in common; `cloudtest` orders the same.
+pub(crate) fn create_defaults(settings: &Settings, public_key: String) -> CreateDefaults {
     CreateDefaults {
         image: settings.cloud.image_id.clone(),
         resource_tags: settings.cloud.resource_tags.0.clone(),

@@ -20,6 +20,7 @@ use rand::RngExt as _;
 use slog::Logger;
 
 use super::report::Plan;
+use crate::app::create_defaults;
 use crate::drivers;
 use crate::settings::{DriverParameters, Settings};
 
@@ -58,13 +59,7 @@ impl Subject {
             log.clone(),
         );
         let policy = settings.policy();
-        let cloud = &settings.cloud;
-        let defaults = CreateDefaults {
-            image: cloud.image_id.clone(),
-            resource_tags: cloud.resource_tags.0.clone(),
-            init_command: cloud.instance_init_command.clone(),
-            public_key: cloud.deploy_public_key.then_some(key.openssh_public),
-        };
+        let defaults = create_defaults(&settings, key.openssh_public);
         Ok(Self {
             subnet,
             set: plan.set.clone(),
