@@ -135,7 +135,7 @@ pub struct Cloudtest {
     /// Try this entry of InstanceTypes instead of the cheapest.
     #[arg(long, value_name = "NAME")]
     pub instance_type: Option<String>,
-    /// The instance's set; not a dispatcher's [default: cloudtest-USER@HOST].
+    /// The instance's set; not a dispatcher's, by default cloudtest-USER@HOST.
     #[arg(long, value_name = "ID")]
     pub instance_set_id: Option<String>,
     /// Destroy what is left of earlier trials with this set id, instead of refusing to begin.
