@@ -1,4 +1,5 @@
-//! Time that this thread has spent on a CPU: what others do on the same machine meanwhile does not count.
+//! Time that this thread has spent on a CPU: waiting for a busy one does not count (what
+//! neighbours do to its caches does).
 
 use std::time::Duration;
 

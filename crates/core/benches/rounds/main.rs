@@ -1,5 +1,5 @@
 //! What a planning round costs, by the size of the cluster, and what Queue and Pool spend on polls and
-//! snapshots: time on a CPU, so that a busy machine does not change it much. Ends with tables and ratios.
+//! snapshots: time on a CPU. Ends with tables and ratios.
 //!
 //! ```text
 //!   burst      all workers idle and empty: every container is locked, started, or has an instance created
