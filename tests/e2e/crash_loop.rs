@@ -1,10 +1,16 @@
 //! Killed again and again, at whatever moment: nothing runs twice, everything completes.
 
+use std::time::Duration;
+
 use dispatch_core::container::ContainerState;
 
 use crate::support::{SOON, Site, processes, until};
 
 const CONTAINERS: usize = 10;
+
+/// What the killed one had locked and not started waits until a start of its may no longer be under way:
+/// the 60 s that a start may take on a VM, and 2 s.
+const RESUMED: Duration = Duration::from_secs(62).saturating_add(SOON);
 
 /// When the dispatcher is killed.
 #[derive(Debug, Clone, Copy)]
@@ -41,13 +47,13 @@ async fn a_dispatcher_that_is_killed_at_any_moment_runs_nothing_twice_and_comple
         if matches!(moment, Moment::SomeComplete) {
             site.runs.open_gate();
         }
-        until(&format!("{moment:?}"), SOON, async || has_come(moment, &site).await.then_some(())).await;
+        until(&format!("{moment:?}"), RESUMED, async || has_come(moment, &site).await.then_some(())).await;
         service.kill().await;
         let counts = processes::runner_counts(&site.state_directory());
         assert!(counts.values().all(|count| *count == 1), "{moment:?}: {counts:?}");
     }
     let mut last = site.start().await;
-    site.reached(CONTAINERS, ContainerState::Complete, SOON).await;
+    site.reached(CONTAINERS, ContainerState::Complete, RESUMED).await;
     site.emptied(SOON).await;
     site.assert_begun_once(CONTAINERS).await;
     for record in site.records().await {

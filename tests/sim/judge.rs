@@ -64,6 +64,19 @@ fn destroying_a_busy_vm_is_noticed() {
     assert!(said.contains("was destroyed while"), "{said}");
 }
 
+/// Seed 1096: the call to destroy it had been lost, ten minutes before a restart found it and used it.
+#[test]
+fn a_busy_vm_that_the_cloud_takes_away_is_not_ours() {
+    simulate(WorldKnobs::new(99).with_jobs(2, 2, 600), async |world| {
+        world.run_until("both run", minutes(10), |world| world.count(ContainerState::Running) == 2).await;
+        let vm = world.busy_vms()[0].clone();
+        world.note(Note::DestroySent(vm.clone()));
+        world.cloud.borrow_mut().take_away(&vm, now());
+        world.run_for(seconds(1)).await;
+        assert_eq!(world.busy_vms().len(), 1);
+    });
+}
+
 #[test]
 fn more_vms_than_allowed_break_i5() {
     let knobs = WorldKnobs::new(98).with_jobs(3, 2, 600).with_instances(2);

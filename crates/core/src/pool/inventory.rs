@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   absent from a listing that began after our last news of it
+//!        │ no listing has shown it yet, and it is younger than 60 s ─► proves nothing
 //!        │ destroy was acknowledged before it began ───────────────► gone
 //!        ▼
 //!     missing: nothing is placed there, probed at once, second listing 15 s later
@@ -80,13 +81,13 @@ impl Pool {
         let Some(slot) = self.workers.get_mut(id) else { return (GoneReply::Confirmed, Vec::new()) };
         slot.last_absent = Some(began);
         let view = &slot.view;
+        // A destroyed instance that listings have not begun to show still ends, and counts until it has.
+        let may_be_listed_yet = !slot.listed && began <= after(view.appeared, LISTING_LAG);
         let destroyed = view.destroy_acknowledged && view.destroy_called.is_some_and(|called| began > called);
-        if destroyed {
+        if destroyed && !may_be_listed_yet {
             return (GoneReply::Confirmed, self.remove(id, now));
         }
-        let lag = if slot.listed { Duration::ZERO } else { LISTING_LAG };
-        let last_news = view.last_success.unwrap_or(view.appeared).max(after(view.appeared, lag));
-        if began <= last_news {
+        if may_be_listed_yet || began <= view.last_success.unwrap_or(view.appeared) {
             return (GoneReply::Suspected, Vec::new());
         }
         match slot.missing {

@@ -81,6 +81,7 @@ impl FakeCloud {
             made_at: now,
             destroyed_at: None,
             ends_at: taken_at,
+            taken_away: taken_at.is_some(),
             secret: order.secret.clone(),
             address: format!("127.{}.{}.{}:22", 1 + (number >> 16), (number >> 8) & 255, number & 255),
             listed_from: after(now, chance.draw(knobs.listed_after)),
@@ -137,6 +138,7 @@ impl FakeCloud {
             };
             if let Some(vm) = self.vms.get_mut(id) {
                 vm.destroyed_at.get_or_insert(now);
+                vm.taken_away = false;
             }
             self.end_vm(id, ends, unlisted);
         }

@@ -44,6 +44,8 @@ pub struct CloudVm {
     pub destroyed_at: Option<Timestamp>,
     /// When it ends, or was taken away: from then on it costs nothing.
     pub ends_at: Option<Timestamp>,
+    /// Whether the cloud took it away, and no call to destroy it had come into effect.
+    pub taken_away: bool,
     secret: Secret,
     address: String,
     listed_from: Timestamp,
@@ -172,6 +174,9 @@ impl FakeCloud {
 
     /// The cloud takes a VM away, at once.
     pub fn take_away(&mut self, id: &InstanceId, now: Timestamp) {
+        if let Some(vm) = self.vms.get_mut(id) {
+            vm.taken_away = vm.destroyed_at.is_none();
+        }
         self.end_vm(id, now, now);
     }
 

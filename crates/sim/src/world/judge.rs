@@ -197,9 +197,11 @@ impl Judge {
         Ok(())
     }
 
-    /// No VM is destroyed under a process while it answers.
+    /// No VM is destroyed under a process while it answers. (A call to destroy it that was lost on its way long
+    /// before does not make it ours when the cloud takes it away.)
     fn ended(&self, uuid: ContainerUuid, vm: &InstanceId, ending: Ending, world: &World) -> Verdict {
-        let ours = ending == Ending::VmGone && self.destroyed.contains(vm);
+        let taken_away = world.cloud.borrow().vm(vm).is_some_and(|vm| vm.taken_away);
+        let ours = ending == Ending::VmGone && self.destroyed.contains(vm) && !taken_away;
         let excused = self.killed_by_operator.contains(vm) || world.knobs.busy_vms_may_be_destroyed();
         if ours && !excused {
             return Err(format!("{vm} was destroyed while {uuid} ran on it"));

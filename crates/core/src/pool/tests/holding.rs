@@ -26,6 +26,7 @@ fn a_quota_holds_until_fewer_instances_exist() {
     for name in ["i-1", "i-2"] {
         story.created(name, "small", 0);
     }
+    story.listing(5, &[]);
     story.refused("big", QUOTA, 10);
     assert!(story.told.iter().any(|it| matches!(it, Fact::QuotaHold { instances: 2, .. })));
     assert_eq!(story.gate("small.spot", 11), Gate::AtQuota(QuotaReason::Account));

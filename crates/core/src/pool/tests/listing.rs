@@ -93,6 +93,25 @@ fn a_listing_may_lag_a_minute_behind_a_create() {
     assert_eq!(story.listing(77, &["i-1"])[0].0, GoneReply::Confirmed);
 }
 
+/// Found by chaos (seeds 566 and 750): its place was given away while it was still ending, one instance too many.
+#[test]
+fn a_destroyed_instance_that_no_listing_has_shown_counts_until_one_would_have() {
+    let mut story = Story::new();
+    story.created("i-1", "small", 0);
+    let destroyed = View {
+        state: State::Shutdown,
+        destroy_called: Some(at(1)),
+        destroy_acknowledged: true,
+        ..story.view("i-1")
+    };
+    story.show(1, destroyed);
+    for began in [2, 30, 60] {
+        assert_eq!(story.listing(began, &["i-1"])[0], (GoneReply::Suspected, vec![]));
+        assert_eq!(story.snapshot(began + 1).workers.len(), 1);
+    }
+    assert_eq!(story.listing(61, &["i-1"])[0].0, GoneReply::Confirmed);
+}
+
 #[test]
 fn what_is_shut_down_and_still_listed_is_told_so() {
     let mut story = known();
