@@ -124,6 +124,8 @@ fn variables_that_are_set_but_empty_are_as_if_not_set() {
 fn a_dump_shows_no_secret_and_is_the_same_in_yaml_and_json() {
     let key = TestKey::new();
     let text = config_support::site_text(&key);
+    let text = text.replacen("ExternalURL: http://", "ExternalURL: http://user:urlpassword@", 1);
+    assert!(text.contains("urlpassword"));
     let yaml = with_stdin(&["--config", "-", "config", "dump"], &text);
     let json = with_stdin(&["--config", "-", "config", "dump", "--json"], &text);
     let dump: Value = serde_json::from_str(stdout(&json)).unwrap();
@@ -136,6 +138,7 @@ fn a_dump_shows_no_secret_and_is_the_same_in_yaml_and_json() {
             "testing\"\n      SecretAccessKey: testing",
             "PRIVATE",
             "password: lab",
+            "urlpassword",
         ] {
             assert!(!shown.contains(secret), "{secret} in {shown}");
         }

@@ -1,12 +1,16 @@
-//! The house's walls: dependencies point one way, and every licence goes with AGPL-3.0.
+//! The house's walls: dependencies point one way, every licence goes with AGPL-3.0, every log line is in the catalogue.
 //!
 //! `deny.toml` says the same for `cargo deny`; a test here keeps the two together.
 #![allow(clippy::unwrap_used, reason = "a test whose helper fails has failed")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::process::Command;
+use std::str::FromStr;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
+use dispatch_actors::catalogue::{ALL, CONTEXT_KEYS};
+use slog::Level;
 use spdx::{Expression, ParseMode};
 
 const ROOT: &str = "arvados-dispatch-cloud";
@@ -150,6 +154,47 @@ fn every_licence_goes_with_ours() {
         });
         assert!(is_allowed, "{} {}: {text}", package.name, package.version);
     }
+}
+
+/// Adapters and drivers cannot see the catalogue; operators search there for what they log all the same.
+#[test]
+fn what_adapters_and_drivers_log_is_in_the_catalogue() {
+    let mut found = 0;
+    for path in sources(&["crates/adapters/src", "crates/ec2/src"]) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for call in text.split("slog::").skip(1) {
+            let Some((level, rest)) = call.split_once("!(") else { continue };
+            let Ok(level) = Level::from_str(level) else { continue };
+            let (facts, _) = rest.split_once(");").expect("a call ends");
+            let mut quoted = facts.split('"').skip(1).step_by(2);
+            let message = quoted.next().expect("a message");
+            let event = ALL.iter().find(|event| event.message == message);
+            let event =
+                event.unwrap_or_else(|| panic!("{}: not in the catalogue: {message}", path.display()));
+            assert_eq!(event.level, level, "{message}");
+            for key in quoted {
+                assert!(event.keys.contains(&key) || CONTEXT_KEYS.contains(&key), "{message}: {key}");
+            }
+            found += 1;
+        }
+    }
+    assert!(found >= 7, "{found}: how do they log now?");
+}
+
+fn sources(folders: &[&str]) -> Vec<PathBuf> {
+    let mut folders: Vec<_> = folders.iter().map(PathBuf::from).collect();
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => files.push(path),
+            }
+        }
+    }
+    files.retain(|path| path.extension().is_some_and(|it| it == "rs"));
+    files
 }
 
 #[test]

@@ -103,10 +103,12 @@ impl Subject {
         })
     }
 
-    /// The command that a person logs in with.
+    /// The command that a person logs in with; a key that stands in the configuration must be put into a file.
     pub fn ssh_command(&self, address: &str) -> String {
         let (host, port) = endpoint(address, self.settings.cloud.ssh_port);
-        format!("ssh -i DISPATCH_PRIVATE_KEY_FILE -p {port} {}@{host}", self.driver.remote_user())
+        let file = self.settings.containers.private_key.file.as_deref();
+        let file = file.unwrap_or("DISPATCH_PRIVATE_KEY_FILE");
+        format!("ssh -i {file} -p {port} {}@{host}", self.driver.remote_user())
     }
 
     /// Takes what must not be shown out of a text that comes from elsewhere.

@@ -1,19 +1,20 @@
 //! One instance in one subnet, from the first listing to its end.
 
+mod shell;
+
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::{IdleBehavior, Instance, Tags};
-use dispatch_core::ports::{CloudError, CloudErrorKind, Command, CreateOrder, ExecErrorKind, Executor};
+use dispatch_core::ports::{CloudError, CloudErrorKind, CreateOrder};
 use futures_util::future::{Either, select};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::advice::{self, Call};
-use super::report::{CommandOutput, Outcome, Screen, Step, Trouble};
+use super::report::{Outcome, Screen, Step, Trouble};
 use super::subject::Subject;
 use crate::cli::Cloudtest;
 
@@ -23,10 +24,6 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
 const APPEARS_WITHIN: Duration = Duration::from_secs(60);
 /// How long a destroy is repeated, and how long what was destroyed may stay listed.
 const GONE_WITHIN: Duration = Duration::from_secs(300);
-/// Of `--command`; Ctrl-C ends it earlier.
-const COMMAND_WITHIN: Duration = Duration::from_secs(3600);
-/// Of the command that shows that we are let in.
-const LOG_IN: Duration = Duration::from_secs(30);
 
 /// Why no further step is tried.
 pub(super) enum Stop {
@@ -131,21 +128,6 @@ impl<'a> Trial<'a> {
         let address = self.address().await;
         let address = self.note("address", began, address)?;
         self.try_shell(&address).await
-    }
-
-    async fn try_shell(&mut self, address: &str) -> Result<(), Stop> {
-        let Some(id) = self.made.clone() else { return Ok(()) };
-        let executor = self.subject.executor(&id, address, &self.order.secret);
-        let began = Instant::now();
-        let logged_in = self.log_in(&*executor).await;
-        self.note("log in", began, logged_in)?;
-        let began = Instant::now();
-        let booted = self.boot_probe(&*executor).await;
-        self.note("boot probe", began, booted)?;
-        let Some(text) = self.options.command.clone() else { return Ok(()) };
-        let began = Instant::now();
-        let ran = self.command(&*executor, text).await;
-        self.note("command", began, ran)
     }
 
     // ------------------------------------------------------------ before
@@ -268,54 +250,6 @@ impl<'a> Trial<'a> {
         Ok((found.address, ssh))
     }
 
-    // ------------------------------------------------------------ its shell
-
-    async fn log_in(&self, executor: &dyn Executor) -> Told<()> {
-        let command = || command("true", LOG_IN);
-        self.eventually(async || match executor.run(command()).await {
-            Ok(_) => Ok(Look::Found(())),
-            Err(error) => {
-                let trouble = advice::of_shell(&error, self.subject);
-                match error.kind {
-                    ExecErrorKind::Local => Err(trouble.into()),
-                    _ => Ok(Look::Wait(trouble)),
-                }
-            }
-        })
-        .await?;
-        Ok(((), format!("as {}", self.subject.driver.remote_user())))
-    }
-
-    async fn boot_probe(&self, executor: &dyn Executor) -> Told<()> {
-        let probe = self.subject.commands.boot_probe();
-        let text = probe.shell.clone();
-        self.eventually(async || match executor.run(probe.clone()).await {
-            Ok(output) if output.status == 0 => Ok(Look::Found(())),
-            Ok(output) => Ok(Look::Wait(advice::boot_probe(&text, &output))),
-            Err(error) => Ok(Look::Wait(advice::of_shell(&error, self.subject))),
-        })
-        .await?;
-        Ok(((), text))
-    }
-
-    async fn command(&mut self, executor: &dyn Executor, text: String) -> Told<()> {
-        let ran = self.interrupt.or(executor.run(command(&text, COMMAND_WITHIN))).await?;
-        let output = ran.map_err(|error| advice::of_shell(&error, self.subject))?;
-        let shown =
-            |bytes: &[u8]| self.subject.without_secrets(&String::from_utf8_lossy(bytes), &self.order.secret);
-        let shown = CommandOutput {
-            status: output.status,
-            stdout: shown(&output.stdout),
-            stderr: shown(&output.stderr),
-        };
-        self.screen.output(&shown);
-        self.outcome.command = Some(shown);
-        match output.status {
-            0 => Ok(((), "status 0".to_owned())),
-            status => Err(advice::command(status).into()),
-        }
-    }
-
     // ------------------------------------------------------------ its end
 
     async fn pause(&self) {
@@ -418,10 +352,6 @@ fn patience(call: Call, error: &CloudError) -> Result<Trouble, Stop> {
         | CloudErrorKind::Unauthorized
         | CloudErrorKind::Other => Err(trouble.into()),
     }
-}
-
-fn command(shell: &str, deadline: Duration) -> Command {
-    Command { shell: shell.to_owned(), privileged: false, stdin: Bytes::new(), deadline }
 }
 
 /// Enter, or the end of standard input.

@@ -1,6 +1,7 @@
 //! The effective configuration, for `config dump`: every key that we read, no secrets.
 
 use serde_json::{Map, Value, json};
+use url::Url;
 
 use super::drivers::{DriverParameters, Ec2, Loopback};
 use super::model::{CloudVms, Containers, RunnerBinary, Settings};
@@ -36,9 +37,9 @@ impl Settings {
             (it.url.to_string(), json!({"ListenURL": listen}))
         });
         json!({
-            "Controller": {"ExternalURL": self.controller.url.as_str()},
+            "Controller": {"ExternalURL": without_password(&self.controller.url)},
             "DispatchCloud": {"InternalURLs": Map::from_iter(listeners)},
-            "Websocket": {"ExternalURL": self.websocket.as_ref().map_or("", |url| url.as_str())},
+            "Websocket": {"ExternalURL": self.websocket.as_ref().map(without_password).unwrap_or_default()},
         })
     }
 
@@ -47,6 +48,15 @@ impl Settings {
             |key: &str, value: &str| if key.ends_with("password") { hidden(value) } else { value.into() };
         self.postgresql.0.iter().map(|(key, value)| (key.clone(), shown(key, value))).collect()
     }
+}
+
+/// A password in a URL is of no use to us, and is somebody's all the same.
+fn without_password(url: &Url) -> String {
+    let mut shown = url.clone();
+    if url.password().is_some() {
+        shown.set_password(Some("secret")).expect("what has a password can have another");
+    }
+    shown.into()
 }
 
 fn hidden(secret: &str) -> Value {

@@ -15,6 +15,8 @@ pub struct PrivateKey {
     pub pem: Secret,
     /// Its algorithm.
     pub algorithm: KeyAlgorithm,
+    /// The file that it was read from; `None` if it stands in the configuration itself.
+    pub file: Option<String>,
 }
 
 /// Algorithms that VMs in use accept.
@@ -46,17 +48,17 @@ impl PrivateKey {
     /// If the file cannot be read or the key cannot be used.
     pub fn from_text(text: &str) -> Result<Self, KeyError> {
         match text.trim().strip_prefix("file://") {
-            None => Self::from_pem(text, "the configuration"),
+            None => Self::from_pem(text, None),
             Some(path) => {
                 let pem = std::fs::read_to_string(path)
                     .map_err(|error| KeyError::Unreadable(format!("{path}: {error}")))?;
-                Self::from_pem(&pem, path)
+                Self::from_pem(&pem, Some(path))
             }
         }
     }
 
-    fn from_pem(pem: &str, place: &str) -> Result<Self, KeyError> {
-        let unusable = || KeyError::Unusable(place.to_owned());
+    fn from_pem(pem: &str, file: Option<&str>) -> Result<Self, KeyError> {
+        let unusable = || KeyError::Unusable(file.unwrap_or("the configuration").to_owned());
         let key = russh::keys::decode_secret_key(pem, None).map_err(|_| unusable())?;
         let algorithm = match key.algorithm() {
             Algorithm::Rsa { .. } => KeyAlgorithm::Rsa,
@@ -65,7 +67,8 @@ impl PrivateKey {
             _ => return Err(unusable()),
         };
         // OpenSSH refuses a key file whose last line does not end.
-        Ok(Self { pem: Secret::new(format!("{}\n", pem.trim_end())), algorithm })
+        let pem = Secret::new(format!("{}\n", pem.trim_end()));
+        Ok(Self { pem, algorithm, file: file.map(str::to_owned) })
     }
 }
 

@@ -79,7 +79,10 @@ async fn a_cloud_that_works_passes_step_by_step() {
 
 #[actix_rt::test]
 async fn programs_get_one_json_object() {
-    let site = site();
+    let mut site = site();
+    let key = site.path("dispatch-key");
+    std::fs::write(&key, &site.private_key).unwrap();
+    site.cluster()["Containers"]["DispatchPrivateKey"] = json!(format!("file://{}", key.display()));
     let ended = run(&site, &["--json", "--instance-set-id", "trial-1"]).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let report: Value = serde_json::from_str(&ended.stdout).unwrap();
@@ -90,7 +93,9 @@ async fn programs_get_one_json_object() {
     let expected = "list, list with a filter, create, listed with its tags, set tags, address, log in, boot probe, destroy";
     assert_eq!(names.join(", "), expected);
     assert!(steps.iter().all(|step| step["ok"] == true && step["seconds"].is_number()), "{report}");
-    assert!(report["trials"][0]["ssh"].as_str().unwrap().contains("@127.0.0.1"), "{report}");
+    let log_in = report["trials"][0]["ssh"].as_str().unwrap();
+    assert!(log_in.starts_with(&format!("ssh -i {} -p ", key.display())), "{report}");
+    assert!(log_in.contains("@127.0.0.1"), "{report}");
 }
 
 #[actix_rt::test]

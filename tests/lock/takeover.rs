@@ -6,7 +6,7 @@ use dispatch_core::container::ContainerState;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::support::{SOON, processes, until};
+use crate::support::{SOON, Service, Site, processes, until};
 use crate::{assert_no_password, calls, site};
 
 const CONTAINERS: usize = 4;
@@ -48,6 +48,16 @@ async fn the_standby_takes_over_from_a_killed_dispatcher_and_goes_on_with_what_r
     drop(postgres);
 }
 
+/// It goes on with the one process that runs, to the end.
+async fn has_taken_over(site: &Site, second: &mut Service) {
+    second.logged("crunch-run process detected", SOON).await;
+    site.runs.open_gate();
+    site.reached(1, ContainerState::Complete, SOON).await;
+    site.emptied(SOON).await;
+    site.assert_all_ran_once(1).await;
+    assert_eq!(second.stop().await, 0);
+}
+
 #[actix_rt::test]
 async fn the_standby_takes_over_from_a_stopped_dispatcher() {
     let (site, _postgres) = site().await;
@@ -58,12 +68,7 @@ async fn the_standby_takes_over_from_a_stopped_dispatcher() {
     second.logged("waiting for other process to release lock", SOON).await;
     assert_eq!(first.stop().await, 0);
     second.logged("lock acquired", TAKE_OVER).await;
-    second.logged("crunch-run process detected", SOON).await;
-    site.runs.open_gate();
-    site.reached(1, ContainerState::Complete, SOON).await;
-    site.emptied(SOON).await;
-    site.assert_all_ran_once(1).await;
-    assert_eq!(second.stop().await, 0);
+    has_taken_over(&site, &mut second).await;
 }
 
 #[actix_rt::test]
@@ -88,11 +93,6 @@ async fn after_a_restart_of_the_server_the_active_one_has_ended_and_the_other_ta
     let back = Instant::now();
     second.logged("lock acquired", SOON).await;
     println!("taken over {:?} after the server was back", back.elapsed());
-    second.logged("crunch-run process detected", SOON).await;
-    site.runs.open_gate();
-    site.reached(1, ContainerState::Complete, SOON).await;
-    site.emptied(SOON).await;
-    site.assert_all_ran_once(1).await;
-    assert_eq!(second.stop().await, 0);
+    has_taken_over(&site, &mut second).await;
     assert_no_password(&[&first, &second]);
 }

@@ -3,10 +3,10 @@
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::ProviderType;
 use dispatch_core::instance::{Catalog, InstanceType, Market, Offering};
-use dispatch_sim::cloud::knobs::{CloudCall, RateLimit};
+use dispatch_sim::cloud::knobs::{CloudCall, CloudKnobs, RateLimit};
 use dispatch_sim::samples::{instance_type, spot_type};
 use dispatch_sim::vm::knobs::Job;
-use dispatch_sim::world::{WorldKnobs, job, simulate};
+use dispatch_sim::world::{World, WorldKnobs, job, simulate};
 
 use crate::{minutes, seconds};
 
@@ -35,6 +35,15 @@ fn a_quota_that_is_raised_is_noticed_without_any_vm_ending() {
     });
 }
 
+/// Five containers are done while three more important ones have no place; then these get theirs.
+async fn five_overtake_three(world: &mut World, make_room: impl FnOnce(&mut CloudKnobs)) {
+    let are_done = |world: &World| world.count(ContainerState::Complete) == 5;
+    world.run_until("the five others are done", minutes(10), are_done).await;
+    make_room(&mut world.cloud.borrow_mut().knobs);
+    world.drain(minutes(30)).await;
+    assert_eq!(world.count(ContainerState::Complete), 8);
+}
+
 #[test]
 fn one_type_without_capacity_does_not_block_the_others() {
     let mut knobs = WorldKnobs::new(3).with_jobs(3, 8, 30).with_jobs(5, 1, 30);
@@ -43,16 +52,7 @@ fn one_type_without_capacity_does_not_block_the_others() {
     for it in &mut knobs.containers[..3] {
         it.priority = 900;
     }
-    simulate(knobs, async |world| {
-        world
-            .run_until("the small ones are done", minutes(10), |world| {
-                world.count(ContainerState::Complete) == 5
-            })
-            .await;
-        world.cloud.borrow_mut().knobs.capacity.clear();
-        world.drain(minutes(30)).await;
-        assert_eq!(world.count(ContainerState::Complete), 8);
-    });
+    simulate(knobs, async |world| five_overtake_three(world, |knobs| knobs.capacity.clear()).await);
 }
 
 #[test]
@@ -68,16 +68,7 @@ fn one_family_without_quota_does_not_block_the_other() {
     for it in &mut knobs.containers[..3] {
         it.priority = 900;
     }
-    simulate(knobs, async |world| {
-        world
-            .run_until("the other family is done", minutes(15), |world| {
-                world.count(ContainerState::Complete) == 5
-            })
-            .await;
-        world.cloud.borrow_mut().knobs.quota_group.clear();
-        world.drain(minutes(30)).await;
-        assert_eq!(world.count(ContainerState::Complete), 8);
-    });
+    simulate(knobs, async |world| five_overtake_three(world, |knobs| knobs.quota_group.clear()).await);
 }
 
 #[test]

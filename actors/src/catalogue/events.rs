@@ -121,6 +121,12 @@ events! {
     // ------------------------------------------------------------ the cloud
     /// A VM is ordered.
     CREATING = Info "creating new instance" ["ContainerUUID", "InstanceType", "ProviderType"];
+    /// EC2 did not know the dispatcher's public key, and does now.
+    KEY_IMPORTED = Info "public key imported" ["KeyName"];
+    /// EC2 has no room in a subnet, or in its zone: the same order goes to the next subnet.
+    SUBNET_FULL = Warning "no instance in this subnet, trying the next" ["SubnetID", "error", "Code"];
+    /// What spot VMs cost is not known; asked again with the next listing that is due.
+    NO_SPOT_PRICES = Warning "cannot fetch spot prices" ["error", "Code"];
     /// A VM could not be had.
     CREATE_FAILED = Error "create failed" ["InstanceType", "ProviderType", "error", "Code"];
     /// A create has no answer: it counts until a later listing lacks it.

@@ -300,7 +300,7 @@ impl<'a> Check<'a> {
                 let proofs =
                     self.pool.listings.iter().filter(|began| Some(**began) > self.queue.first_poll_began);
                 let running = entry.record.state == ContainerState::Running;
-                running && ended.is_none() && !self.has_unknown_workers && proofs.count() >= 2
+                running && ended.is_none() && !self.has_unknown_workers && proofs.count() >= 3
             }
             CancelReason::NoSuitableType(_) => entry.is_waiting() && !self.may_be_elsewhere(entry),
         };

@@ -111,7 +111,6 @@ fn causes(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -186,6 +185,5 @@ mod tests {
     fn causes_are_told_in_one_line() {
         let error = CredentialsError::provider_error("metadata service unreachable");
         assert!(causes(&error).contains("metadata service unreachable"), "{}", causes(&error));
-        let _ = Cell::new(0);
     }
 }

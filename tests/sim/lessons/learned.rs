@@ -31,7 +31,7 @@ pub(super) const LEARNED: &[Lesson] = &[
     ]),
     (5, "after a restart running containers are cancelled before their VMs were probed", &[
         "nothing_running_is_cancelled_while_a_worker_has_not_answered",
-        "absence_from_all_workers_needs_two_listings_after_the_first_poll_and_a_later_poll",
+        "absence_from_all_workers_needs_three_listings_after_the_first_poll_and_a_later_poll",
         "a_vm_that_was_found_is_unknown_until_it_answers",
         "after_a_restart_nobody_is_judged_before_the_last_vm_has_answered",
     ]),

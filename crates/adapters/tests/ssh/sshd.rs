@@ -37,14 +37,19 @@ impl Sshd {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("authorized_keys"), format!("{authorized}\n")).unwrap();
         let port = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap().port();
-        // For users that are not root, and have no right to become it here.
         std::fs::create_dir(dir.path().join("bin")).unwrap();
-        let sudo = dir.path().join("bin/sudo");
-        std::fs::write(&sudo, "#!/bin/sh\nexec \"$@\"\n").unwrap();
-        std::fs::set_permissions(&sudo, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let mut sshd = Self { dir, ip, port, max_sessions, child: None };
+        // For users that are not root, and have no right to become it here.
+        sshd.replace_command("sudo", "exec \"$@\"");
         sshd.change_host_key();
         sshd
+    }
+
+    /// From now on this is what a session's command of that name does.
+    pub fn replace_command(&self, name: &str, shell: &str) {
+        let path = self.dir.path().join("bin").join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{shell}\n")).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
 
     pub fn address(&self) -> String {

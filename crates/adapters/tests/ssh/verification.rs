@@ -82,16 +82,21 @@ async fn a_missing_secret_file_is_unreadable_and_is_tried_again() {
 }
 
 #[actix_rt::test]
-async fn a_secret_file_that_hangs_is_unreadable() {
+async fn a_secret_file_that_hangs_is_unreadable_even_if_the_vm_keeps_no_deadline() {
     let world = World::new();
     world.verifier.verdict.set(HostKeyVerdict::NotSupported);
     let sshd = Sshd::start(&world.public);
+    // timeout -k 1 SECONDS COMMAND…
+    sshd.replace_command("timeout", "shift 3; exec \"$@\"");
     let fifo = world.dir.path().join("secret");
     assert!(std::process::Command::new("mkfifo").arg(fifo).status().unwrap().success());
     let mut options = world.options();
     options.deadlines.secret = std::time::Duration::from_millis(500);
     let executor = SshExecutors::new(options).unwrap().open(world.target(&sshd.address()));
-    assert_eq!(run(&executor, "true").await.unwrap_err().kind, ExecErrorKind::SecretUnreadable);
+    let given_up = tokio::time::timeout(std::time::Duration::from_secs(10), run(&executor, "true")).await;
+    let error = given_up.expect("it is given up here").unwrap_err();
+    assert_eq!(error.kind, ExecErrorKind::SecretUnreadable);
+    assert!(error.message.ends_with("no answer in 0.5 s"), "{error}");
 }
 
 #[actix_rt::test]

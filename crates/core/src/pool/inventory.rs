@@ -24,6 +24,9 @@ use crate::worker::{Event, Machine, State};
 const SECOND_LOOK: Duration = Duration::from_secs(15);
 /// A listing may lag behind a create this long: absence proves nothing before.
 const LISTING_LAG: Duration = Duration::from_secs(60);
+/// How many listings are remembered: so many must lack a VM that nothing else speaks for, before what should run
+/// on it is given up.
+pub const LISTINGS_KEPT: usize = 3;
 
 /// What Pool says to the news that an instance is absent from a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +137,7 @@ impl Pool {
             effects.push(Effect::Tell(Fact::FirstListing(self.workers.len())));
         }
         self.listings.push(began);
-        let surplus = self.listings.len().saturating_sub(2);
+        let surplus = self.listings.len().saturating_sub(LISTINGS_KEPT);
         self.listings.drain(..surplus);
         self.give_up_doubtful(began);
         self.recount();

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 pub use creates::{CreateId, CreateRefusal, PendingCreate};
 pub use holds::{Gate, PauseReason, QuotaReason};
-pub use inventory::GoneReply;
+pub use inventory::{GoneReply, LISTINGS_KEPT};
 pub use snapshot::{EndedProcess, EndedWhy, PoolSnapshot, WorkerSnapshot};
 
 use crate::id::{ContainerUuid, InstanceId, ProviderType, TypeName};

@@ -94,7 +94,7 @@ pub struct PoolSnapshot {
     pub refused_types: BTreeMap<TypeName, Timestamp>,
     /// When the first complete listing began.
     pub first_listing: Option<Timestamp>,
-    /// When the last two complete listings began, latest last.
+    /// When the last [`LISTINGS_KEPT`](super::LISTINGS_KEPT) complete listings began, latest last.
     pub listings: Vec<Timestamp>,
     /// Whether the runner to deploy can be read.
     pub runner_readable: bool,

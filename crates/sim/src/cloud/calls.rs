@@ -12,6 +12,10 @@ use dispatch_core::time::{Timestamp, after, since};
 use super::knobs::{CloudCall, CloudFault};
 use super::{CloudEntry, CloudVm, FakeCloud, quota_group};
 
+/// Listings that leave a VM out one after another, at most, unless a story says otherwise: of a cloud that leaves
+/// it out for good, nobody can say what runs there.
+const MOST_OMISSIONS: u32 = 2;
+
 /// What came of a call's effect: the error that the caller sees, if any.
 type Effect<T> = Result<T, CloudError>;
 
@@ -111,18 +115,20 @@ impl FakeCloud {
     }
 
     fn listing(&mut self, filter: &Tags, now: Timestamp) -> Vec<Instance> {
-        let Self { vms, omit_next, has_omitted, chance, knobs, .. } = self;
+        let Self { vms, omit_next, omitted, has_omitted, chance, knobs, .. } = self;
         let mut left_out = |id: &InstanceId| {
             let scripted = omit_next.get_mut(id).filter(|times| **times > 0);
-            let omitted = match scripted {
+            let in_a_row = omitted.entry(id.clone()).or_default();
+            let is_left_out = match scripted {
                 Some(times) => {
                     *times -= 1;
                     true
                 }
-                None => chance.hits(knobs.omit_rate),
+                None => chance.hits(knobs.omit_rate) && *in_a_row < MOST_OMISSIONS,
             };
-            *has_omitted |= omitted;
-            omitted
+            *in_a_row = if is_left_out { *in_a_row + 1 } else { 0 };
+            *has_omitted |= is_left_out;
+            is_left_out
         };
         let listed = vms.values().filter(|vm| vm.is_listed(now) && vm.shown_tags(now).matches(filter));
         listed.filter(|vm| !left_out(&vm.id)).map(|vm| vm.shown(now)).collect()

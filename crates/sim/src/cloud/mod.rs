@@ -114,6 +114,8 @@ pub struct FakeCloud {
     hosts: Option<Rc<RefCell<FakeVms>>>,
     history: Vec<CloudEntry>,
     omit_next: BTreeMap<InstanceId, u32>,
+    /// How many listings in a row have left a VM out.
+    omitted: BTreeMap<InstanceId, u32>,
     has_omitted: bool,
 }
 
@@ -127,6 +129,7 @@ impl FakeCloud {
             hosts,
             history: Vec::new(),
             omit_next: BTreeMap::new(),
+            omitted: BTreeMap::new(),
             has_omitted: false,
         }
     }

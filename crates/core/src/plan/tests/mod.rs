@@ -50,7 +50,7 @@ impl Scene {
         let pool = PoolSnapshot {
             gates,
             first_listing: Some(at(1)),
-            listings: vec![at(20), at(80)],
+            listings: vec![at(20), at(50), at(80)],
             runner_readable: true,
             ..Default::default()
         };

@@ -185,7 +185,7 @@ impl Scene {
                     .and_modify(|entry| entry.record.priority = 3 - entry.record.priority);
             }
             News::Polled => self.queue.polled_at = Some(now),
-            News::Listed => self.pool.listings = vec![at(80), now],
+            News::Listed => self.pool.listings = vec![at(50), at(80), now],
             News::Gate(index) => {
                 let gates = [Gate::Open, QUOTA, Gate::Paused(PauseReason::RateLimit), Gate::AtCapacity(now)];
                 self.gate("small", *index.get(&gates));

@@ -146,11 +146,11 @@ fn an_instance_that_nobody_knows_is_confirmed_as_gone_and_a_changed_one_appears(
 }
 
 #[test]
-fn the_last_two_listings_are_remembered() {
+fn the_last_three_listings_are_remembered() {
     let mut story = Story::new();
-    for began in [1, 2, 3] {
+    for began in [1, 2, 3, 4] {
         story.listing(began, &[]);
     }
-    let snapshot = story.snapshot(4);
-    assert_eq!((snapshot.first_listing, snapshot.listings), (Some(at(1)), vec![at(2), at(3)]));
+    let snapshot = story.snapshot(5);
+    assert_eq!((snapshot.first_listing, snapshot.listings), (Some(at(1)), vec![at(2), at(3), at(4)]));
 }
