@@ -122,7 +122,7 @@ impl Scheduler {
         let plan = self.planner.plan(&queue.snapshot, &pool.snapshot, &limits, began);
         timer.observe_duration();
         debug_assert_eq!(
-            invariants::check_plan(&queue.snapshot, &pool.snapshot, &limits, &self.policy, &plan),
+            invariants::check_plan(&queue.snapshot, &pool.snapshot, &limits, &self.policy, &plan, began),
             Ok(()),
             "the plan breaks a rule"
         );

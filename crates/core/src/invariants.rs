@@ -14,7 +14,9 @@ use crate::plan::{Action, Limits, Plan};
 use crate::policy::Policy;
 use crate::pool::{Gate, PoolSnapshot, WorkerSnapshot};
 use crate::queue::{CancelReason, Entry, Fit, QueueSnapshot};
+use crate::time::{Timestamp, after};
 use crate::worker::State;
+use crate::worker::runner::SURFACING;
 
 /// Which invariant was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,8 +79,9 @@ pub fn check_plan(
     limits: &Limits,
     policy: &Policy,
     plan: &Plan,
+    now: Timestamp,
 ) -> Result<(), Violation> {
-    let mut check = Check::new(queue, pool, limits, policy);
+    let mut check = Check::new(queue, pool, limits, policy, now);
     plan.actions.iter().try_for_each(|action| check.action(action))
 }
 
@@ -90,6 +93,8 @@ struct Check<'a> {
     workers: BTreeMap<&'a InstanceId, &'a WorkerSnapshot>,
     alive: BTreeSet<ContainerUuid>,
     has_unknown_workers: bool,
+    /// Whether a start that an earlier dispatcher sent may have a process that is not listed yet.
+    is_surfacing: bool,
     /// What is left on workers that something is started on.
     free: BTreeMap<&'a InstanceId, (Free, usize)>,
     /// Containers that this plan locks, starts, unlocks or cancels, or creates an instance for.
@@ -100,13 +105,20 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    fn new(queue: &'a QueueSnapshot, pool: &'a PoolSnapshot, limits: &'a Limits, policy: &'a Policy) -> Self {
+    fn new(
+        queue: &'a QueueSnapshot,
+        pool: &'a PoolSnapshot,
+        limits: &'a Limits,
+        policy: &'a Policy,
+        now: Timestamp,
+    ) -> Self {
         let alive: BTreeSet<_> = pool.workers.iter().flat_map(WorkerSnapshot::containers).collect();
         let ended = pool.ended.keys().filter(|uuid| !alive.contains(uuid)).count();
         Self {
             placed: alive.len() + ended,
             workers: pool.workers.iter().map(|worker| (&worker.view.id, worker)).collect(),
             has_unknown_workers: pool.has_unknown_workers(),
+            is_surfacing: pool.first_listing.is_none_or(|listed| now < after(listed, SURFACING)),
             free: BTreeMap::new(),
             decided: BTreeSet::new(),
             shut_down: BTreeSet::new(),
@@ -137,7 +149,9 @@ impl<'a> Check<'a> {
             Action::Create(it, uuid) => {
                 let entry = self.decides(*uuid, action)?;
                 self.is_in(entry, ContainerState::Locked, action)?;
-                self.is_placed_once(entry, action)?;
+                let unknown = self.has_unknown_workers && self.may_be_elsewhere(entry);
+                require(!unknown, Invariant::OneProcess, || format!("{action:?}: it may have a process"))?;
+                self.is_within_ceiling(entry, action)?;
                 self.may_be_created(entry, it, action)
             }
             Action::Unlock(uuid, _) => {
@@ -179,7 +193,7 @@ impl<'a> Check<'a> {
 
     /// It may have a process that nobody has shown yet; one that we saw end is no such process.
     fn may_be_elsewhere(&self, entry: &Entry) -> bool {
-        self.has_unknown_workers
+        (self.has_unknown_workers || self.is_surfacing)
             && entry.locked_before_start
             && entry.record.state == ContainerState::Locked
             && !self.pool.ended.contains_key(&entry.record.uuid)
@@ -206,10 +220,17 @@ impl<'a> Check<'a> {
         })
     }
 
-    /// It wants to run, has no process of any attempt, and is within the ceiling.
+    /// It has no process that could not be seen, either.
     fn is_placed_once(&mut self, entry: &Entry, action: &Action) -> Result<(), Violation> {
-        let free_of_processes = !self.has_process(entry.record.uuid) && !self.may_be_elsewhere(entry);
-        require(free_of_processes, Invariant::OneProcess, || format!("{action:?}: it may have a process"))?;
+        let elsewhere = self.may_be_elsewhere(entry);
+        require(!elsewhere, Invariant::OneProcess, || format!("{action:?}: it may have a process"))?;
+        self.is_within_ceiling(entry, action)
+    }
+
+    /// It wants to run, has no process of any attempt, and is within the ceiling.
+    fn is_within_ceiling(&mut self, entry: &Entry, action: &Action) -> Result<(), Violation> {
+        let free_of_processes = !self.has_process(entry.record.uuid);
+        require(free_of_processes, Invariant::OneProcess, || format!("{action:?}: it has a process"))?;
         require(entry.record.priority > 0, Invariant::Placement, || format!("{action:?}: it is on hold"))?;
         self.placed += 1;
         let ceiling = self.limits.ceiling as usize;
@@ -300,7 +321,9 @@ impl<'a> Check<'a> {
                 let proofs =
                     self.pool.listings.iter().filter(|began| Some(**began) > self.queue.first_poll_began);
                 let running = entry.record.state == ContainerState::Running;
-                running && ended.is_none() && !self.has_unknown_workers && proofs.count() >= 3
+                let foreign = self.pool.workers.iter().any(|worker| !worker.view.ours);
+                let seen = !self.has_unknown_workers && !(self.is_surfacing && foreign);
+                running && ended.is_none() && seen && proofs.count() >= 3
             }
             CancelReason::NoSuitableType(_) => entry.is_waiting() && !self.may_be_elsewhere(entry),
         };

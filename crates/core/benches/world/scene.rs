@@ -88,7 +88,7 @@ impl Scene {
 
     /// Panics if that plan breaks a rule.
     pub fn check(&self, plan: &Plan) {
-        let checked = check_plan(&self.queue, &self.pool, &self.limits, &self.policy, plan);
+        let checked = check_plan(&self.queue, &self.pool, &self.limits, &self.policy, plan, now());
         checked.expect("no plan breaks a rule");
     }
 

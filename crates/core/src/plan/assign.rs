@@ -215,7 +215,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
         self.wait(item, WaitReason::Booting { instance_type: it.name.clone() });
         match item.state {
             ContainerState::Queued => self.lock(item),
-            _ if item.is_settled => self.round.act(Action::Create(it, self.round.uuid(item))),
+            _ if item.may_be_created_for => self.round.act(Action::Create(it, self.round.uuid(item))),
             _ => {}
         }
     }

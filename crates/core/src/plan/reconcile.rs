@@ -81,14 +81,15 @@ impl Round<'_> {
         self.queue.polled_at.is_some_and(|polled| polled > ended.at)
     }
 
-    /// Running, and on no worker: believed only when every worker has answered and three complete listings
-    /// that began after the first poll have shown no other. A listing may omit a VM, and the next one too; after
+    /// Running, and on no worker: believed only when every worker has answered, no start of an earlier dispatcher
+    /// can be on its way, and three complete listings that began after the first poll have shown no other. A listing may omit a VM, and the next one too; after
     /// a restart nothing else speaks for it.
     fn cancel_if_nowhere(&mut self, entry: &Entry) {
         let first_poll = self.queue.first_poll_began;
         let proofs = self.pool.listings.iter().filter(|began| Some(**began) > first_poll).count();
         let polled_since = self.queue.polled_at > self.pool.listings.first().copied();
-        if proofs >= LISTINGS_KEPT && polled_since && !self.has_unknown_workers {
+        let all_is_seen = !self.has_unknown_workers && !self.surfacing;
+        if proofs >= LISTINGS_KEPT && polled_since && all_is_seen {
             let standing = entry.record.standing();
             self.act(Action::Cancel(entry.record.uuid, CancelReason::NotOnAnyWorker, standing));
         }

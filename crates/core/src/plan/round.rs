@@ -24,6 +24,8 @@ pub(super) struct Item<'a> {
     pub(super) supervisor: bool,
     /// Nothing is being changed about it, and it has no process that is not listed yet.
     pub(super) is_settled: bool,
+    /// An instance may be made for it: by the time that it boots the container is settled.
+    pub(super) may_be_created_for: bool,
     /// Whether it can be placed at all; if not, [`Round::not_in_line`] says why.
     pub(super) in_line: bool,
     pub(super) needs: Resources,
@@ -77,6 +79,7 @@ impl<'a> Round<'a> {
             state: entry.record.state,
             supervisor: entry.record.scheduling.supervisor,
             is_settled: entry.operation.is_none() && !self.may_run_unseen(entry),
+            may_be_created_for: entry.operation.is_none() && !self.may_run_on_unknown_worker(entry),
             in_line: self.not_in_line(position, entry).is_none(),
             needs: entry.needs,
             types: entry.types(),

@@ -1,17 +1,11 @@
 //! What must not be decided yet after a start: locks and processes that an earlier dispatcher left.
 
-use std::time::Duration;
-
 use crate::container::ContainerState;
 use crate::policy::Policy;
 use crate::pool::PoolSnapshot;
 use crate::queue::{Entry, QueueSnapshot};
 use crate::time::{Timestamp, after};
-use crate::worker::runner::START;
-
-/// How long after the death of a dispatcher a start that it had sent may still be without a process that is
-/// listed: the command's deadline on the VM, and a moment.
-const SURFACING: Duration = START.saturating_add(Duration::from_secs(2));
+use crate::worker::runner::SURFACING;
 
 /// How far the start has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +14,8 @@ pub(super) enum Phase {
     NotStarted,
     /// Some worker's processes are not known yet: nothing is placed for a while.
     WaitingForWorkers,
-    /// A start that an earlier dispatcher had sent may be listed yet: what was Locked before keeps its place in
-    /// the line, and is left alone.
+    /// A start that an earlier dispatcher had sent may be listed yet, or its VM may: what was Locked before keeps
+    /// its place in the line, and is not started elsewhere.
     Surfacing,
     /// Everything else.
     Scheduling,
@@ -40,11 +34,18 @@ pub(super) fn phase(
     let patience_ends = after(polled.max(listed), policy.stale_lock_timeout);
     if has_unknown_workers && now < patience_ends {
         Phase::WaitingForWorkers
-    } else if now < after(listed, SURFACING) && pool.workers.iter().any(|worker| !worker.view.ours) {
+    } else if now < after(listed, SURFACING) && has_a_past(queue, pool) {
         Phase::Surfacing
     } else {
         Phase::Scheduling
     }
+}
+
+/// Whether an earlier dispatcher has left anything. What it left on a VM counts although the VM is not known:
+/// one listing may omit it.
+fn has_a_past(queue: &QueueSnapshot, pool: &PoolSnapshot) -> bool {
+    pool.workers.iter().any(|worker| !worker.view.ours)
+        || queue.entries.iter().any(|entry| entry.locked_before_start)
 }
 
 impl super::Round<'_> {

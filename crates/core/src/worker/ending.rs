@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::event::{BootOutcome, Effect, Fact, Refusal, ShutdownReason};
 use super::process::Process;
+use super::runner::SURFACING;
 use super::{Machine, State};
 use crate::instance::IdleBehavior;
 use crate::time::{Timestamp, after, since};
@@ -33,28 +34,43 @@ impl Machine {
             return None;
         }
         let signal = self.processes.values().filter_map(Process::signal_due).min();
-        let idle = (self.state == State::Idle && self.behavior == IdleBehavior::Run)
-            .then(|| after(self.last_busy, self.policy.timeout_idle));
+        let idle = (self.state == State::Idle && self.behavior == IdleBehavior::Run).then(|| {
+            after(self.last_busy, self.policy.timeout_idle).max(self.seen_whole_at().unwrap_or_default())
+        });
+        let drained =
+            self.seen_whole_at().filter(|_| self.behavior == IdleBehavior::Drain && self.is_drained());
         let held = (self.state == State::Unknown && self.behavior == IdleBehavior::Hold).then(|| {
             let first = after(self.appeared, self.policy.timeout_booting + Duration::from_millis(1));
             self.held_unknown_told.map_or(first, |told| after(told, MINUTE))
         });
-        [signal, idle, held, self.save_tags_at].into_iter().flatten().min()
+        [signal, idle, drained, held, self.save_tags_at].into_iter().flatten().min()
     }
 
     pub(super) fn shut_down_if_due(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let living = self.processes.values().any(|process| !process.is_given_up());
+        if self.seen_whole_at().is_some_and(|at| now < at) {
+            return;
+        }
         let reason = match (self.behavior, self.state) {
             (_, State::Shutdown) | (IdleBehavior::Hold, _) => return,
             (IdleBehavior::Run, State::Idle) if since(now, self.last_busy) >= self.policy.timeout_idle => {
                 ShutdownReason::Idle
             }
-            (IdleBehavior::Drain, State::Booting | State::Idle | State::Running) if !living => {
-                ShutdownReason::Drained
-            }
+            (IdleBehavior::Drain, _) if self.is_drained() => ShutdownReason::Drained,
             (IdleBehavior::Run | IdleBehavior::Drain, _) => return,
         };
         self.shut_down(reason, now, effects);
+    }
+
+    /// It is known what runs there: nothing that could still end.
+    fn is_drained(&self) -> bool {
+        let known = matches!(self.state, State::Booting | State::Idle | State::Running);
+        known && self.processes.values().all(Process::is_given_up)
+    }
+
+    /// From when on its list tells of all that runs there: an earlier dispatcher may have sent it a start just
+    /// before its end, which is not listed yet.
+    fn seen_whole_at(&self) -> Option<Timestamp> {
+        (!self.ours).then(|| after(self.appeared, SURFACING))
     }
 
     /// On request. Pool's own reasons yield to what the worker knows better: a process that has just been

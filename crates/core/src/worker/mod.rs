@@ -45,7 +45,7 @@ use crate::time::Timestamp;
 use probe::CommandFailure;
 
 /// The state machine of one worker. Owned by its Worker actor.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Machine {
     policy: Arc<Policy>,
     instance: Instance,

@@ -18,6 +18,9 @@ const MD5SUM: Duration = Duration::from_secs(30);
 const COPY: Duration = Duration::from_secs(300);
 /// How long a start command may take, here and on the VM.
 pub const START: Duration = Duration::from_secs(60);
+/// How long after the death of a dispatcher a start that it had sent may still be without a process that is
+/// listed: the command's deadline on the VM, and a moment.
+pub const SURFACING: Duration = START.saturating_add(Duration::from_secs(2));
 
 /// The runner binary that is deployed: its content and the MD5 that names it.
 #[derive(Clone, PartialEq, Eq)]

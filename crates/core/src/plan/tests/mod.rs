@@ -86,9 +86,19 @@ impl Scene {
         self.add(n, state, 1).record.scheduling.supervisor = true;
     }
 
+    /// One that this dispatcher has created; an unknown one is an earlier dispatcher's.
     fn worker(&mut self, name: &str, type_name: &str, state: State) {
+        self.add_worker(name, type_name, state, state != State::Unknown);
+    }
+
+    /// One that an earlier dispatcher has left.
+    fn worker_left(&mut self, name: &str, type_name: &str, state: State) {
+        self.add_worker(name, type_name, state, false);
+    }
+
+    fn add_worker(&mut self, name: &str, type_name: &str, state: State, ours: bool) {
         let shown = instance(name, &typed(&self.policy, type_name), name);
-        let (machine, _) = Machine::new(shown.clone(), true, Arc::clone(&self.policy), at(0));
+        let (machine, _) = Machine::new(shown.clone(), ours, Arc::clone(&self.policy), at(0));
         let view = crate::worker::View { state, ..machine.view() };
         self.pool.workers.push(WorkerSnapshot {
             view: Arc::new(view),
@@ -142,7 +152,7 @@ impl Scene {
         let mut queue = self.queue.clone();
         queue.entries = self.entries.values().cloned().map(Arc::new).collect();
         let plan = plan(&queue, &self.pool, &self.limits, &self.policy, self.now);
-        check_plan(&queue, &self.pool, &self.limits, &self.policy, &plan).unwrap();
+        check_plan(&queue, &self.pool, &self.limits, &self.policy, &plan, self.now).unwrap();
         plan
     }
 

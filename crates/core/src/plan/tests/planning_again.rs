@@ -9,7 +9,7 @@ use super::*;
 use crate::queue::{LookOutcome, Operation, OperationKind};
 
 impl Scene {
-    fn queue(&self) -> QueueSnapshot {
+    pub(super) fn queue(&self) -> QueueSnapshot {
         let entries = self.entries.values().cloned().map(Arc::new).collect();
         QueueSnapshot { entries, ..self.queue.clone() }
     }

@@ -6,8 +6,8 @@ use super::*;
 fn restarted(second: i64) -> Scene {
     let mut scene = Scene::new();
     scene.now = at(second);
-    scene.worker("w-1", "big", State::Unknown);
-    scene.worker("w-2", "big", State::Idle);
+    scene.worker_left("w-1", "big", State::Unknown);
+    scene.worker_left("w-2", "big", State::Idle);
     scene.add(1, Locked, 9).locked_before_start = true;
     scene.add(2, Queued, 5);
     scene.add(3, Running, 1);
@@ -57,13 +57,100 @@ fn what_was_locked_before_the_start_is_not_touched_while_any_worker_is_unknown()
     assert_eq!(scene.reason(1), Some(WaitReason::PreviousAttempt));
 }
 
-#[test]
-fn with_every_worker_known_old_locks_are_placed_at_once_and_without_an_unlock() {
-    let mut scene = restarted(1);
+/// The same with every worker known, at that second; what is not placed at all is left out.
+fn all_known(second: i64) -> Scene {
+    let mut scene = restarted(second);
     scene.change("w-1", |view| view.state = State::Idle);
-    let actions: Vec<_> =
-        scene.actions().into_iter().filter(|it| !matches!(it, Action::Cancel(..))).collect();
-    assert_eq!(actions, [start(1, "w-1"), lock(2)]);
+    scene
+}
+
+/// A start that was on its way is listed 62 s after the first listing at the latest, which began at second 1.
+#[test]
+fn old_locks_are_placed_without_an_unlock_when_no_start_of_the_earlier_dispatcher_can_surface() {
+    let scene = all_known(62);
+    assert_eq!(scene.actions(), [lock(2)], "others need not wait");
+    assert_eq!(scene.reason(1), Some(WaitReason::Allocated), "it keeps its place");
+    let actions = all_known(63).actions();
+    assert_eq!(
+        actions.iter().filter(|it| matches!(it, Action::Start(..))).collect::<Vec<_>>(),
+        [&start(1, "w-1")]
+    );
+}
+
+#[test]
+fn a_planner_without_news_notices_that_the_time_has_come() {
+    let scene = all_known(62);
+    let (queue, pool) = (Arc::new(scene.queue()), Arc::new(scene.pool.clone()));
+    let mut planner = Planner::new(Arc::clone(&scene.policy));
+    let mut starts = |second: i64| {
+        let plan = planner.plan(&queue, &pool, &scene.limits, at(second));
+        plan.actions.iter().filter(|it| matches!(it, Action::Start(..))).count()
+    };
+    assert_eq!([starts(61), starts(62), starts(63)], [0, 0, 1]);
+}
+
+#[test]
+fn until_then_an_old_lock_is_not_given_back_and_its_container_not_cancelled() {
+    for (second, unlocks) in [(62, 0), (63, 3)] {
+        let mut scene = all_known(second);
+        scene.policy = Arc::new(Policy { max_containers_per_instance: 1, ..Policy::clone(&scene.policy) });
+        for worker in ["w-1", "w-2"] {
+            scene.change(worker, |view| view.behavior = IdleBehavior::Drain);
+        }
+        scene.gates(Gate::AtQuota(QuotaReason::Account));
+        for n in 4..=6 {
+            scene.add(n, Locked, 8).locked_before_start = true;
+        }
+        scene.add_sized(8, Locked, 99, false).locked_before_start = true;
+        let actions = scene.actions();
+        let given_back = actions.iter().filter(|it| matches!(it, Action::Unlock(..))).count();
+        let cancelled = actions.iter().any(|it| matches!(it, Action::Cancel(it, ..) if *it == uuid(8)));
+        assert_eq!((given_back, cancelled), (unlocks, second == 63), "{second}: {actions:?}");
+    }
+}
+
+/// The first listing may have omitted the instance that it is being started on.
+#[test]
+fn an_old_lock_waits_although_no_instance_is_left_and_one_is_created_meanwhile() {
+    for (second, state, wanted) in [
+        (62, None, vec![Action::Create(typed(&Scene::new().policy, "small"), uuid(1))]),
+        (62, Some(State::Idle), vec![]),
+        (63, Some(State::Idle), vec![start(1, "w-1")]),
+    ] {
+        let mut scene = Scene::new();
+        scene.now = at(second);
+        scene.add(1, Locked, 9).locked_before_start = true;
+        if let Some(state) = state {
+            scene.worker("w-1", "small", state);
+        }
+        assert_eq!(scene.actions(), wanted, "{second}");
+    }
+}
+
+#[test]
+fn what_may_be_starting_something_unseen_makes_no_room() {
+    for (second, wanted) in [(62, 0), (63, 1)] {
+        let mut scene = Scene::new();
+        scene.now = at(second);
+        scene.worker_left("w-1", "small", State::Idle);
+        scene.gates(Gate::AtQuota(QuotaReason::MaxInstances));
+        scene.add_sized(1, Locked, 4, false);
+        let shut_down = scene.actions().into_iter().filter(|it| matches!(it, Action::ShutDown(..))).count();
+        assert_eq!(shut_down, wanted, "{second}");
+    }
+}
+
+/// What an earlier dispatcher had started a moment before may be Running already, and not listed yet.
+#[test]
+fn nothing_running_is_cancelled_while_a_start_may_surface() {
+    let cancelled = |second: i64| {
+        let mut scene = all_known(second);
+        scene.pool.listings = vec![at(15), at(30), at(45)];
+        scene.queue.polled_at = Some(at(50));
+        scene.actions().iter().any(|it| matches!(it, Action::Cancel(it, ..) if *it == uuid(3)))
+    };
+    assert!(!cancelled(62));
+    assert!(cancelled(63));
 }
 
 #[test]

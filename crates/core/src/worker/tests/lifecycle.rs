@@ -1,5 +1,7 @@
 //! Idle, hold, drain, tags, shutdown, destroy.
 
+use std::time::Duration;
+
 use super::*;
 use crate::instance::Tags;
 
@@ -44,8 +46,28 @@ fn a_draining_worker_is_shut_down_when_it_is_empty() {
     assert_eq!(busy.state(), State::Shutdown);
     let mut unknown = Story::unknown();
     unknown.on(10, drain);
-    unknown.probe(20, 21, boots());
+    unknown.probe(70, 71, boots());
     assert_eq!(unknown.state(), State::Shutdown, "it has answered, and runs nothing");
+}
+
+/// An earlier dispatcher may have sent it a start just before its end: listed 62 s later at the latest.
+#[test]
+fn an_adopted_worker_is_not_empty_before_a_start_of_the_earlier_dispatcher_would_be_listed() {
+    let mut drained = Story::unknown();
+    drained.on(1, Event::BehaviorSet(IdleBehavior::Drain));
+    let hasty = Policy { timeout_idle: Duration::from_secs(10), ..policy() };
+    for mut story in [drained, Story::with(hasty, false)] {
+        story.probe(2, 3, boots());
+        assert_eq!((story.state(), story.machine.wakes_at()), (State::Idle, Some(at(62))));
+        story.on(61, Event::Tick);
+        assert_eq!(story.did(&Effect::Destroy), 0);
+        let mut surfacing = Story { machine: story.machine.clone(), now: 61, done: vec![] };
+        surfacing.probe(61, 62, lists(&[1]));
+        surfacing.on(62, Event::Tick);
+        assert_eq!((surfacing.state(), surfacing.did(&Effect::Destroy)), (State::Running, 0));
+        story.on(62, Event::Tick);
+        assert_eq!(story.did(&Effect::Destroy), 1);
+    }
 }
 
 #[test]
