@@ -56,6 +56,20 @@ fn one_type_without_capacity_does_not_block_the_others() {
 }
 
 #[test]
+fn a_type_that_is_always_refused_blocks_nobody_and_another_takes_its_place() {
+    let mut knobs = WorldKnobs::new(11).with_jobs(3, 2, 30).with_jobs(3, 8, 30);
+    let provider_type = ProviderType::new("std.small").unwrap();
+    knobs.cloud.refused.insert(Offering { provider_type, market: Market::OnDemand });
+    for it in &mut knobs.containers[..3] {
+        it.priority = 900;
+    }
+    simulate(knobs, async |world| {
+        world.drain(minutes(20)).await;
+        assert_eq!(world.count(ContainerState::Complete), 6);
+    });
+}
+
+#[test]
 fn one_family_without_quota_does_not_block_the_other() {
     let mut knobs = WorldKnobs::new(8).with_jobs(3, 2, 60).with_jobs(5, 8, 60);
     let of_another_family = InstanceType {

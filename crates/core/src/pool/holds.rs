@@ -34,7 +34,8 @@ pub enum PauseReason {
     RunnerUnreadable,
     /// Instances of this offering do not boot.
     BootsFail,
-    /// The last create failed for a reason that says nothing.
+    /// The last create of this offering, or any for want of rights, failed for a reason that says nothing of when
+    /// it will be better.
     CreateFailed,
     /// One more than fitted the quota last time is on its way.
     NearQuota,
@@ -74,6 +75,13 @@ struct QuotaHold {
     backoff: Duration,
     /// The retry is in flight.
     retrying: bool,
+}
+
+/// After a failure that says nothing of when it will be better.
+#[derive(Debug, Clone, Copy)]
+struct OtherHold {
+    until: Timestamp,
+    wait: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,7 +129,8 @@ fn count_in(by_market: &BTreeMap<Market, usize>, scope: &QuotaScope) -> usize {
 pub(super) struct Holds {
     groups: BTreeMap<Offering, String>,
     rate: Option<Timestamp>,
-    other: Option<(Timestamp, Duration)>,
+    /// `None`: of every offering.
+    other: BTreeMap<Option<Offering>, OtherHold>,
     quota: BTreeMap<QuotaScope, QuotaHold>,
     capacity: BTreeMap<CapacityKey, Timestamp>,
     boots: BTreeMap<Offering, BootFailures>,
@@ -136,7 +145,7 @@ impl Holds {
         Self {
             groups,
             rate: None,
-            other: None,
+            other: BTreeMap::new(),
             quota: BTreeMap::new(),
             capacity: BTreeMap::new(),
             boots: BTreeMap::new(),
@@ -173,12 +182,17 @@ impl Holds {
             }
             // Its outcome is unknown: it stays pending, which is hold enough.
             CloudErrorKind::Unknown => {}
-            CloudErrorKind::NotFound | CloudErrorKind::Unauthorized | CloudErrorKind::Other => {
-                let wait = self.other.map_or(OTHER_RETRY, |(_, wait)| (wait * 2).min(SHORT));
-                self.other = Some((after(now, wait), wait));
-            }
+            CloudErrorKind::Unauthorized => self.hold_other(None, now),
+            // A type, image or price that this offering alone may not have: the others are none the worse.
+            CloudErrorKind::NotFound | CloudErrorKind::Other => self.hold_other(Some(it.offering()), now),
         }
         facts
+    }
+
+    fn hold_other(&mut self, of: Option<Offering>, now: Timestamp) {
+        let before = self.other.get(&of);
+        let wait = before.map_or(OTHER_RETRY, |hold| (hold.wait * 2).min(SHORT));
+        self.other.insert(of, OtherHold { until: after(now, wait), wait });
     }
 
     /// If this was a quota hold's retry, the next comes in a while, whatever it failed of. Says of which
@@ -240,7 +254,8 @@ impl Holds {
     pub(super) fn succeeded(&mut self, it: &InstanceType, sent: Timestamp) {
         self.quota.retain(|scope, hold| !scope.covers(it.market()) || sent <= hold.began);
         self.capacity.remove(&CapacityKey::Offering(it.offering()));
-        self.other = None;
+        self.other.remove(&None);
+        self.other.remove(&Some(it.offering()));
         self.refused_types.clear();
     }
 
@@ -282,7 +297,7 @@ impl Holds {
     pub(super) fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
         let quota = self.quota.values().map(|hold| hold.retry_at);
         let boots = self.boots.values().filter_map(|boots| boots.until);
-        let other = self.other.map(|(until, _)| until);
+        let other = self.other.values().map(|hold| hold.until);
         let ends = self
             .rate
             .into_iter()
@@ -298,7 +313,8 @@ impl Holds {
         if self.rate.is_some_and(|until| now < until) {
             return Gate::Paused(PauseReason::RateLimit);
         }
-        if self.other.is_some_and(|(until, _)| now < until) {
+        let others = [None, Some(it.offering())];
+        if others.iter().filter_map(|of| self.other.get(of)).any(|hold| now < hold.until) {
             return Gate::Paused(PauseReason::CreateFailed);
         }
         if self.quota.iter().any(|(scope, hold)| scope.covers(it.market()) && hold.holds(now)) {

@@ -65,6 +65,8 @@ impl FakeCloud {
             Some((CloudErrorKind::Quota(QuotaScope::Market(market)), code))
         } else if full(self.knobs.quota_group.get(&(group.clone(), market)).copied(), count(&of_group)) {
             Some((CloudErrorKind::Capacity(CapacityScope::QuotaGroup), "VcpuLimitExceeded"))
+        } else if self.knobs.refused.contains(&offering) {
+            Some((CloudErrorKind::Other, "SpotMaxPriceTooLow"))
         } else if full(self.knobs.capacity.get(&offering).copied(), count(&|it| it.offering() == offering)) {
             Some((CloudErrorKind::Capacity(CapacityScope::Offering), "InsufficientInstanceCapacity"))
         } else {
@@ -115,7 +117,7 @@ impl FakeCloud {
     }
 
     fn listing(&mut self, filter: &Tags, now: Timestamp) -> Vec<Instance> {
-        let Self { vms, omit_next, omitted, has_omitted, chance, knobs, .. } = self;
+        let Self { vms, omit_next, omitted, last_omission, chance, knobs, .. } = self;
         let mut left_out = |id: &InstanceId| {
             let scripted = omit_next.get_mut(id).filter(|times| **times > 0);
             let in_a_row = omitted.entry(id.clone()).or_default();
@@ -127,7 +129,9 @@ impl FakeCloud {
                 None => chance.hits(knobs.omit_rate) && *in_a_row < MOST_OMISSIONS,
             };
             *in_a_row = if is_left_out { *in_a_row + 1 } else { 0 };
-            *has_omitted |= is_left_out;
+            if is_left_out {
+                *last_omission = Some(now);
+            }
             is_left_out
         };
         let listed = vms.values().filter(|vm| vm.is_listed(now) && vm.shown_tags(now).matches(filter));

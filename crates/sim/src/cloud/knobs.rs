@@ -1,6 +1,6 @@
 //! How the cloud behaves, and what goes wrong with it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use dispatch_core::instance::{Market, Offering};
@@ -125,6 +125,8 @@ pub struct CloudKnobs {
     pub quota_group: BTreeMap<(String, Market), usize>,
     /// The most VMs that the cloud has of an offering.
     pub capacity: BTreeMap<Offering, usize>,
+    /// Offerings that are always refused, for a reason that says nothing: a price that is too low.
+    pub refused: BTreeSet<Offering>,
     /// What calls are limited to.
     pub rate_limits: BTreeMap<CloudCall, RateLimit>,
     /// What strikes at any time.
@@ -155,6 +157,7 @@ impl Default for CloudKnobs {
             quota_market: BTreeMap::new(),
             quota_group: BTreeMap::new(),
             capacity: BTreeMap::new(),
+            refused: BTreeSet::new(),
             rate_limits: BTreeMap::new(),
             rates: Vec::new(),
             bursts: Vec::new(),

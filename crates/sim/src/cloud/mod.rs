@@ -116,7 +116,7 @@ pub struct FakeCloud {
     omit_next: BTreeMap<InstanceId, u32>,
     /// How many listings in a row have left a VM out.
     omitted: BTreeMap<InstanceId, u32>,
-    has_omitted: bool,
+    last_omission: Option<Timestamp>,
 }
 
 impl FakeCloud {
@@ -130,7 +130,7 @@ impl FakeCloud {
             history: Vec::new(),
             omit_next: BTreeMap::new(),
             omitted: BTreeMap::new(),
-            has_omitted: false,
+            last_omission: None,
         }
     }
 
@@ -165,9 +165,9 @@ impl FakeCloud {
         (0..self.history.len()).map(within).max().unwrap_or(0)
     }
 
-    /// Whether any listing has left out a VM that it should have shown.
-    pub fn has_omitted(&self) -> bool {
-        self.has_omitted
+    /// When a listing last left out a VM that it should have shown.
+    pub fn last_omission(&self) -> Option<Timestamp> {
+        self.last_omission
     }
 
     /// The next `times` listings leave that VM out.

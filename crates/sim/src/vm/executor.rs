@@ -14,8 +14,8 @@ use dispatch_core::time::Timestamp;
 use futures_util::future::{Either, select};
 use tokio::sync::Notify;
 
-use super::FakeVms;
 use super::knobs::{CommandFault, Ssh};
+use super::{CommandKind, FakeVms};
 use crate::clock;
 
 /// How long connecting and the handshake may take.
@@ -169,11 +169,12 @@ impl SimExecutor {
     }
 
     async fn perform(&self, target: &Target, command: &Command) -> Result<Output, ExecError> {
-        let (half, fault) = {
+        let asked = clock::now();
+        let (half, fault, kind) = {
             let mut vms = self.vms.borrow_mut();
             let span = vms.knobs.latency;
             let kind = vms.kind_of(command);
-            (vms.chance.draw(span) / 2, vms.strike(kind))
+            (vms.chance.draw(span) / 2, vms.strike(kind), kind)
         };
         self.travel(half).await;
         if fault == Some(CommandFault::CutBefore) {
@@ -190,6 +191,9 @@ impl SimExecutor {
             return self.cut(target);
         }
         self.travel(half).await;
+        if kind == CommandKind::List && output.status == 0 {
+            self.vms.borrow_mut().listed.insert(target.id.clone(), asked);
+        }
         Ok(output)
     }
 

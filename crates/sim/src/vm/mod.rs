@@ -59,6 +59,8 @@ pub struct FakeVms {
     script: VecDeque<(CommandKind, CommandFault)>,
     lines: BTreeMap<InstanceId, Vec<Weak<Line>>>,
     history: VmHistory,
+    /// When the last good `--list` of a VM was asked for, whoever asked.
+    listed: BTreeMap<InstanceId, Timestamp>,
     /// Tells the pump that there is something new to wait for.
     scheduled: Rc<Notify>,
 }
@@ -97,6 +99,7 @@ impl FakeVms {
             script: VecDeque::new(),
             lines: BTreeMap::new(),
             history: VmHistory::default(),
+            listed: BTreeMap::new(),
             scheduled: Rc::new(Notify::new()),
         }
     }
@@ -106,6 +109,11 @@ impl FakeVms {
     /// What happened so far.
     pub fn history(&self) -> &VmHistory {
         &self.history
+    }
+
+    /// When the last `--list` of a VM was asked for that it answered well.
+    pub fn listed(&self, id: &InstanceId) -> Option<Timestamp> {
+        self.listed.get(id).copied()
     }
 
     /// All VMs that live, by id.

@@ -178,6 +178,7 @@ fn lift_limits(world: &mut World) {
     cloud.knobs.quota_market.clear();
     cloud.knobs.quota_group.clear();
     cloud.knobs.capacity.clear();
+    cloud.knobs.refused.clear();
 }
 
 /// The operator gives back what was held, and the types that went come back: all that is left can run.

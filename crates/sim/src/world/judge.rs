@@ -25,7 +25,11 @@ use crate::vm::facts::{Ending, VmFact};
 const EVENTS_BETWEEN_WHOLE_LOOKS: usize = 1000;
 
 /// How old a process is that is surely listed.
-const NEW: Duration = Duration::from_secs(15);
+const NEW: Duration = Duration::from_secs(65);
+/// A dispatcher's last good probe began that much before the list of it, at most.
+const PROBE: Duration = Duration::from_secs(60);
+/// For so long a listing that omitted a VM may be what a create was decided from.
+const OMISSION_MATTERS: Duration = Duration::from_secs(300);
 
 type Verdict = Result<(), String>;
 
@@ -38,24 +42,29 @@ pub(super) struct Judge {
     notes_seen: usize,
     /// Where each container's process lives.
     live: BTreeMap<ContainerUuid, InstanceId>,
-    /// Processes that the present dispatcher may not see yet: its predecessor had just sent their starts.
-    unseen: BTreeSet<ContainerUuid>,
+    /// Processes that the present dispatcher may not see before that time: its predecessor had just sent their starts.
+    unseen: BTreeMap<ContainerUuid, Timestamp>,
     /// When each live process began.
     began_at: BTreeMap<ContainerUuid, Timestamp>,
     /// Containers whose start was sent, or arrived, since they were locked.
     tried: BTreeSet<ContainerUuid>,
     /// What the operator wants of VMs, as far as the dispatcher took it and wrote it into the tags.
     wishes: BTreeMap<InstanceId, Wish>,
-    /// VMs whose destroy was sent before.
-    destroyed: BTreeSet<InstanceId>,
+    /// Containers with a process that somebody did not want, at some time since it began.
+    unwanted: BTreeSet<ContainerUuid>,
+    /// Containers whose process was told to end.
+    signalled: BTreeSet<ContainerUuid>,
+    /// VMs whose destroy this incarnation has sent; whether they had been silent for long when it was last sent.
+    /// What an earlier one has destroyed may look as alive as any for a while.
+    destroyed: BTreeMap<InstanceId, bool>,
     killed_by_operator: BTreeSet<InstanceId>,
     /// When calls to the cloud were sent, the latest second of this incarnation.
     sent: VecDeque<Timestamp>,
     /// When the present dispatcher began.
     began: Timestamp,
     creates_in_flight: u32,
-    /// Creates that dead dispatchers left on their way: their successors cannot know them.
-    orphans: u32,
+    /// What came of creates that dead dispatchers left on their way: their successors cannot know them.
+    orphans: BTreeSet<InstanceId>,
     orphans_in_flight: u32,
     /// How many events there were when the whole state was looked at.
     whole_at: usize,
@@ -114,8 +123,11 @@ impl Judge {
         if live != self.live {
             return Err(format!("the histories tell of {:?}, the VMs of {live:?}", self.live));
         }
-        live.values().collect::<BTreeSet<_>>().into_iter().try_for_each(|vm| self.fits(vm, world))?;
         let now = clock::now();
+        // What came to light on a VM after something else was placed there stays until it ends.
+        let is_settled = |vm: &&InstanceId| !self.unseen.keys().any(|uuid| live.get(uuid) == Some(*vm));
+        let mut vms_in_use = live.values().collect::<BTreeSet<_>>().into_iter().filter(is_settled);
+        vms_in_use.try_for_each(|vm| self.fits(vm, now, world))?;
         let cloud = world.cloud.borrow();
         // At the very moment of its end either may come first.
         let gone = |id: &&InstanceId| cloud.vm(id).and_then(|vm| vm.ends_at).is_some_and(|end| end < now);
@@ -155,7 +167,12 @@ impl Judge {
                 self.live.insert(*container, vm.clone());
                 self.began_at.insert(*container, at);
                 self.tried.insert(*container);
-                self.fits(vm, world)
+                self.signalled.remove(container);
+                self.unwanted.remove(container);
+                if is_unwanted(*container, world) {
+                    self.unwanted.insert(*container);
+                }
+                self.fits(vm, at, world)
             }
             VmFact::Ended { container, vm, ending, .. } => {
                 self.live.remove(container);
@@ -169,17 +186,25 @@ impl Judge {
             VmFact::Signalled { container, signal, .. } if *signal != 15 => {
                 Err(format!("{container} was sent signal {signal}: it leaves the container running"))
             }
+            VmFact::Signalled { vm, container, .. } => {
+                self.signalled.insert(*container);
+                match self.unwanted.contains(container) || self.killed_by_operator.contains(vm) {
+                    true => Ok(()),
+                    false => Err(format!("I2: {container} was told to end, and everybody wants it")),
+                }
+            }
             VmFact::NotUnderstood { vm, shell } => Err(format!("{vm} was sent nonsense: {shell}")),
-            VmFact::Made { .. } | VmFact::Gone { .. } | VmFact::Signalled { .. } => Ok(()),
+            VmFact::Made { .. } | VmFact::Gone { .. } => Ok(()),
         }
     }
 
     /// I6: what lives on a VM, and can be seen there, is not more than it has.
-    fn fits(&self, vm: &InstanceId, world: &World) -> Verdict {
+    fn fits(&self, vm: &InstanceId, at: Timestamp, world: &World) -> Verdict {
         let vms = world.vms.borrow();
         let Some(host) = vms.host(vm) else { return Ok(()) };
         let arvados = world.arvados.borrow();
-        let here = self.live.iter().filter(|(uuid, at)| *at == vm && !self.unseen.contains(uuid));
+        let is_seen = |uuid: &ContainerUuid| self.unseen.get(uuid).is_none_or(|until| *until <= at);
+        let here = self.live.iter().filter(|(uuid, place)| *place == vm && is_seen(uuid));
         let specs: Vec<_> = here.filter_map(|(uuid, _)| arvados.container(*uuid)).collect();
         let vcpus: u64 = specs.iter().map(|it| it.spec.runtime_constraints.vcpus).sum();
         let reserve = world.knobs.policy.sizing.reserve_extra_ram;
@@ -201,9 +226,9 @@ impl Judge {
     /// before does not make it ours when the cloud takes it away.)
     fn ended(&self, uuid: ContainerUuid, vm: &InstanceId, ending: Ending, world: &World) -> Verdict {
         let taken_away = world.cloud.borrow().vm(vm).is_some_and(|vm| vm.taken_away);
-        let ours = ending == Ending::VmGone && self.destroyed.contains(vm) && !taken_away;
-        let excused = self.killed_by_operator.contains(vm) || world.knobs.busy_vms_may_be_destroyed();
-        if ours && !excused {
+        let was_silent = self.destroyed.get(vm).filter(|_| ending == Ending::VmGone && !taken_away);
+        let excused = self.killed_by_operator.contains(vm) || self.signalled.contains(&uuid);
+        if was_silent == Some(&false) && !excused {
             return Err(format!("{vm} was destroyed while {uuid} ran on it"));
         }
         Ok(())
@@ -212,6 +237,7 @@ impl Judge {
     // ------------------------------------------------------------ the controller
 
     fn controller(&mut self, fact: &Fact, world: &World) -> Verdict {
+        self.note_unwanted(fact);
         let Fact::Changed { uuid, from, to, call, origin, .. } = fact else { return Ok(()) };
         if *origin != Origin::Dispatcher {
             return Ok(());
@@ -242,6 +268,21 @@ impl Judge {
         }
     }
 
+    fn note_unwanted(&mut self, fact: &Fact) {
+        use ContainerState::{Locked, Running};
+        let unwanted = match fact {
+            Fact::Changed { uuid, to, .. } if !matches!(to, Locked | Running) => uuid,
+            Fact::Prioritised { uuid, to, .. } if *to <= 0 => uuid,
+            Fact::Deleted { uuid } => uuid,
+            Fact::Changed { .. }
+            | Fact::Prioritised { .. }
+            | Fact::Submitted { .. }
+            | Fact::Refused { .. }
+            | Fact::Struck { .. } => return,
+        };
+        self.unwanted.insert(*unwanted);
+    }
+
     /// Whether a configured type has CPUs enough, on the market that it wants.
     fn could_run(&self, uuid: ContainerUuid, world: &World) -> bool {
         let arvados = world.arvados.borrow();
@@ -268,15 +309,20 @@ impl Judge {
     fn created(&mut self, entry: &CloudEntry, world: &World) -> Verdict {
         if self.orphans_in_flight > 0 {
             self.orphans_in_flight -= 1;
+            self.orphans.extend(entry.vm.clone());
             return Ok(());
         }
         self.creates_in_flight = self.creates_in_flight.saturating_sub(1);
         let most = world.knobs.policy.max_instances;
         let ours = world.own_vms_at(entry.at, self.began);
-        let made_one_too_many = entry.vm.is_some() && ours > (most + self.orphans) as usize;
+        let cloud = world.cloud.borrow();
+        let exists = |id: &&InstanceId| cloud.vm(id).is_some_and(|vm| vm.exists(entry.at));
+        let orphans = self.orphans.iter().filter(exists).count();
+        let made_one_too_many = entry.vm.is_some() && ours > most as usize + orphans;
         // What listings conceal, nobody can count.
-        if made_one_too_many && most > 0 && !world.cloud.borrow().has_omitted() {
-            return Err(format!("I5: {ours} instances exist, {most} allowed ({} orphans)", self.orphans));
+        let concealed = cloud.last_omission().is_some_and(|last| since(entry.at, last) < OMISSION_MATTERS);
+        if made_one_too_many && most > 0 && !concealed {
+            return Err(format!("I5: {ours} instances exist, {most} allowed ({orphans} orphans)"));
         }
         Ok(())
     }
@@ -301,11 +347,13 @@ impl Judge {
                 let lag = world.knobs.cloud.tags_lag.most;
                 self.wishes.retain(|_, wish| wish.saved.is_some_and(|saved| after(saved, lag) <= at));
                 self.sent.clear();
+                self.destroyed.clear();
                 let is_new = |uuid: &&ContainerUuid| after(self.began_at[*uuid], NEW) > at;
-                self.unseen.extend(self.live.keys().filter(is_new).copied().collect::<Vec<_>>());
+                let unseen: Vec<_> =
+                    self.live.keys().filter(is_new).map(|uuid| (*uuid, after(at, NEW))).collect();
+                self.unseen.extend(unseen);
                 self.began = at;
                 let left = std::mem::take(&mut self.creates_in_flight);
-                self.orphans += left;
                 self.orphans_in_flight += left;
                 Ok(())
             }
@@ -323,12 +371,19 @@ impl Judge {
                 }
             }
             Note::DestroySent(vm) => {
-                let first = self.destroyed.insert(vm.clone());
+                let was_silent = was_silent(vm, at, world);
+                let first = self.destroyed.insert(vm.clone(), was_silent).is_none();
                 let held = self.wish(vm, at, world) == Some(IdleBehavior::Hold);
                 if first && held && !self.killed_by_operator.contains(vm) {
                     return Err(format!("I8: {vm} is destroyed, which is to be held"));
                 }
-                Ok(())
+                let here = self.live.iter().find(|(uuid, at)| *at == vm && !self.signalled.contains(uuid));
+                match here {
+                    Some((uuid, _)) if !was_silent && !self.killed_by_operator.contains(vm) => {
+                        Err(format!("{vm} answers and is to be destroyed, while {uuid} runs on it"))
+                    }
+                    Some(_) | None => Ok(()),
+                }
             }
             Note::OperatorAsks(vm) => {
                 self.wishes.remove(vm);
@@ -337,7 +392,7 @@ impl Judge {
             Note::Operator(vm, behavior) => {
                 let wish = Wish { behavior: *behavior, saved: None };
                 // A hold that came after the destroy is too late.
-                if !self.destroyed.contains(vm) {
+                if !self.destroyed.contains_key(vm) {
                     self.wishes.insert(vm.clone(), wish);
                 }
                 Ok(())
@@ -372,4 +427,19 @@ impl Judge {
         }
         Ok(())
     }
+}
+
+/// Whether a VM has not answered well for as long as a dispatcher waits for that.
+fn was_silent(vm: &InstanceId, at: Timestamp, world: &World) -> bool {
+    let policy = &world.knobs.policy;
+    let patience = policy.timeout_probe.min(policy.timeout_booting).saturating_sub(PROBE);
+    world.vms.borrow().listed(vm).is_none_or(|listed| since(at, listed) >= patience)
+}
+
+/// Whether nobody wants its process: its user, or the controller.
+fn is_unwanted(uuid: ContainerUuid, world: &World) -> bool {
+    let arvados = world.arvados.borrow();
+    arvados.container(uuid).is_none_or(|it| {
+        !matches!(it.state, ContainerState::Locked | ContainerState::Running) || it.priority <= 0
+    })
 }

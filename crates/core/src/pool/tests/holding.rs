@@ -191,10 +191,31 @@ fn an_error_that_says_nothing_pauses_longer_each_time_up_to_a_minute() {
     let mut second = 0;
     for wait in [5, 10, 20, 40, 60, 60] {
         story.refused("big", CloudErrorKind::Other, second);
-        assert_eq!(story.gate("small", second + wait - 1), Gate::Paused(PauseReason::CreateFailed));
+        assert_eq!(story.gate("big", second + wait - 1), Gate::Paused(PauseReason::CreateFailed));
+        assert_eq!(story.pool.wakes_at(at(second)), Some(at(second + wait)));
         second += wait;
-        assert_eq!(story.gate("small", second), Gate::Open);
+        assert_eq!(story.gate("big", second), Gate::Open);
     }
+}
+
+/// Such as a price that the spot market does not take, or a type that the region does not have.
+#[test]
+fn an_error_that_says_nothing_pauses_its_offering_alone_unless_rights_are_missing() {
+    for kind in [CloudErrorKind::Other, CloudErrorKind::NotFound] {
+        let mut story = Story::new();
+        story.refused("big", kind.clone(), 0);
+        assert_eq!(open(&story, 1), ["small", "small.spot", "big.spot"], "{kind:?}");
+        story.created("i-1", "small", 1);
+        assert_eq!(
+            story.gate("big", 2),
+            Gate::Paused(PauseReason::CreateFailed),
+            "{kind:?}: small says nothing of it"
+        );
+    }
+    let mut story = Story::new();
+    story.refused("big", CloudErrorKind::Unauthorized, 0);
+    assert_eq!(open(&story, 4), [] as [&str; 0]);
+    assert_eq!(open(&story, 5).len(), 4);
 }
 
 fn boots_fail(story: &mut Story, times: i64) {

@@ -44,7 +44,7 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> WorldKnobs {
     knobs.faults = faults(chance);
     knobs.cloud = cloud(chance);
     knobs.vms = vms(chance);
-    if knobs.busy_vms_may_be_destroyed() {
+    if knobs.vms_may_fall_silent() {
         // A VM that is silent and not listed is gone, as far as anybody can tell.
         knobs.cloud.omit_rate = 0.0;
     }
@@ -112,7 +112,7 @@ pub(super) fn network_outages(world: &mut World, chance: &mut Chance) {
 
 /// Some of them, restarts nearly always.
 pub(super) fn kinds_of_trouble(world: &World, chance: &mut Chance) -> Vec<Trouble> {
-    let silence = world.knobs.busy_vms_may_be_destroyed();
+    let silence = world.knobs.vms_may_fall_silent();
     let rate = |it: &Trouble| match it {
         Trouble::Restart => 0.9,
         Trouble::OmittedTwice if silence => 0.0,
@@ -181,6 +181,13 @@ fn cloud(chance: &mut Chance) -> CloudKnobs {
         let offering = Offering { provider_type, market: Market::OnDemand };
         knobs.capacity.insert(offering, chance.below(3));
     }
+    if chance.hits(0.1) {
+        // The largest type is left: somebody must be able to serve each container.
+        let name = pick(chance, &["std.small", "other.medium", "std.spot"]);
+        let market = if name == "std.spot" { Market::Spot } else { Market::OnDemand };
+        let provider_type = ProviderType::new(name).expect("a constant");
+        knobs.refused.insert(Offering { provider_type, market });
+    }
     let kinds = [
         (CloudCall::Create, CloudFault::Other, 0.2),
         (CloudCall::Create, CloudFault::LostCall, 0.1),
@@ -228,7 +235,7 @@ fn vms(chance: &mut Chance) -> VmKnobs {
         ssh_rates: ssh_rates.into_iter().filter(|(_, rate)| *rate > 0.0).collect(),
         ssh_bad_for: chance.hits(0.7).then_some(Span::between_millis(1_000, 900_000)),
         latency: up_to(chance, 2, &[20, 1_000]),
-        detach: up_to(chance, 50, &[200, 5_000]),
+        detach: up_to(chance, 50, &[200, 200, 5_000, 5_000, 50_000]),
         cut_before_rate: rate(chance, 0.03),
         cut_after_rate: rate(chance, 0.03),
         hang_rate: rate(chance, 0.01),
