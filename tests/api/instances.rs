@@ -138,6 +138,9 @@ async fn an_instance_must_be_named_and_known() {
 #[actix_web::test]
 async fn a_killed_instance_goes_whatever_runs_on_it() {
     let (site, id) = busy_site().await;
+    // Before listings show it, its absence would say nothing for a minute.
+    let seen = site.world.listings.get();
+    eventually("a whole listing", async || (site.world.listings.get() > seen + 1).then_some(())).await;
     site.world.records.borrow_mut().clear();
     let form = [("instance_id", id.as_str()), ("reason", "disk is on fire")];
     site.post(&format!("{INSTANCES}/kill"), &form).await.assert_done();

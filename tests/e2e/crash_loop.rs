@@ -1,16 +1,10 @@
 //! Killed again and again, at whatever moment: nothing runs twice, everything completes.
 
-use std::time::Duration;
-
 use dispatch_core::container::ContainerState;
 
-use crate::support::{SOON, Site, processes, until};
+use crate::support::{RESUMED, Site, processes, until};
 
 const CONTAINERS: usize = 10;
-
-/// What the killed one had locked and not started waits until a start of its may no longer be under way:
-/// the 60 s that a start may take on a VM, and 2 s.
-const RESUMED: Duration = Duration::from_secs(62).saturating_add(SOON);
 
 /// When the dispatcher is killed.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +48,7 @@ async fn a_dispatcher_that_is_killed_at_any_moment_runs_nothing_twice_and_comple
     }
     let mut last = site.start().await;
     site.reached(CONTAINERS, ContainerState::Complete, RESUMED).await;
-    site.emptied(SOON).await;
+    site.emptied(RESUMED).await;
     site.assert_begun_once(CONTAINERS).await;
     for record in site.records().await {
         assert_eq!((record.started, record.cancels), (1, 0), "{record:?}");

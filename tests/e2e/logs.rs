@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::Sha256;
 
-use crate::support::{SOON, Service, Site, processes, until};
+use crate::support::{RESUMED, SOON, Service, Site, processes, until};
 
 /// On every line.
 const ALWAYS: [&str; 5] = ["time", "level", "msg", "PID", "ClusterID"];
@@ -176,7 +176,7 @@ async fn a_run_logs_what_the_catalogue_says_and_shows_no_secret() {
     .await;
     site.runs.open_gate();
     site.reached(2, ContainerState::Complete, SOON).await;
-    site.emptied(SOON).await;
+    site.emptied(RESUMED).await;
     second.logged("instance disappeared in cloud", SOON).await;
     assert_eq!(second.stop().await, 0);
 

@@ -1,10 +1,8 @@
 //! Killed with twenty containers running, and started again: recovery is the normal start.
 
-use std::time::Duration;
-
 use dispatch_core::container::ContainerState;
 
-use crate::support::{SOON, Site, processes, until};
+use crate::support::{RESUMED, SOON, Site, processes, until};
 
 const CONTAINERS: usize = 20;
 
@@ -42,7 +40,7 @@ async fn a_killed_dispatcher_that_is_started_again_adopts_every_process_and_star
 
     site.runs.open_gate();
     site.reached(CONTAINERS, ContainerState::Complete, SOON).await;
-    site.emptied(SOON).await;
+    site.emptied(RESUMED).await;
     assert_eq!(second.lines("crunch-run process detected").len(), CONTAINERS);
     assert_eq!(second.lines("crunch-run process started").len(), 0);
     assert_eq!(second.lines("creating new instance").len(), 0);
@@ -67,6 +65,6 @@ async fn a_restart_without_anything_running_is_just_a_start() {
     assert_eq!(second.stop().await, 0);
     // The instance is left to the next dispatcher: it has not been idle for long enough.
     let mut third = site.start().await;
-    site.emptied(Duration::from_secs(20)).await;
+    site.emptied(RESUMED).await;
     assert_eq!(third.stop().await, 0);
 }

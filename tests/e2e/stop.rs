@@ -6,7 +6,7 @@ use dispatch_core::container::ContainerState;
 use rustix::process::Signal;
 use tokio::net::UnixDatagram;
 
-use crate::support::{SOON, Service, Site, processes, until};
+use crate::support::{RESUMED, SOON, Service, Site, processes, until};
 
 #[actix_rt::test]
 async fn a_stopped_dispatcher_leaves_containers_running_and_the_next_one_finishes_them() {
@@ -29,7 +29,7 @@ async fn a_stopped_dispatcher_leaves_containers_running_and_the_next_one_finishe
     .await;
     site.runs.open_gate();
     site.reached(4, ContainerState::Complete, SOON).await;
-    site.emptied(SOON).await;
+    site.emptied(RESUMED).await;
     site.assert_all_ran_once(4).await;
     assert_eq!(second.stop().await, 0);
 }

@@ -6,7 +6,7 @@ use dispatch_core::container::ContainerState;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::support::{SOON, Service, Site, processes, until};
+use crate::support::{RESUMED, SOON, Service, Site, processes, until};
 use crate::{assert_no_password, calls, site};
 
 const CONTAINERS: usize = 4;
@@ -41,7 +41,7 @@ async fn the_standby_takes_over_from_a_killed_dispatcher_and_goes_on_with_what_r
     assert_eq!(processes::runners(&site.state_directory()), runners, "the same processes");
     site.runs.open_gate();
     site.reached(CONTAINERS, ContainerState::Complete, SOON).await;
-    site.emptied(SOON).await;
+    site.emptied(RESUMED).await;
     site.assert_all_ran_once(CONTAINERS).await;
     assert_eq!(second.stop().await, 0);
     assert_no_password(&[&first, &second]);
@@ -53,7 +53,7 @@ async fn has_taken_over(site: &Site, second: &mut Service) {
     second.logged("crunch-run process detected", SOON).await;
     site.runs.open_gate();
     site.reached(1, ContainerState::Complete, SOON).await;
-    site.emptied(SOON).await;
+    site.emptied(RESUMED).await;
     site.assert_all_ran_once(1).await;
     assert_eq!(second.stop().await, 0);
 }

@@ -8,7 +8,8 @@ use dispatch_sim::world::chaos::chaos;
 fn live_through(seeds: Range<u64>) {
     for seed in seeds {
         let (summary, _) = chaos(seed, false);
-        assert!(summary.containers > 0);
+        // Users may delete every record; that much has happened all the same.
+        assert!(summary.events > 100, "{seed}");
     }
 }
 

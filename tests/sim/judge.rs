@@ -61,7 +61,7 @@ fn destroying_a_busy_vm_is_noticed() {
         world.note(Note::DestroySent(vm.clone()));
         world.vms.borrow_mut().end_at(vm, after(now(), Duration::from_millis(500)));
     });
-    assert!(said.contains("was destroyed while"), "{said}");
+    assert!(said.contains("answers and is to be destroyed"), "{said}");
 }
 
 /// Seed 1096: the call to destroy it had been lost, ten minutes before a restart found it and used it.

@@ -58,6 +58,7 @@ fn one_type_without_capacity_does_not_block_the_others() {
 #[test]
 fn a_type_that_is_always_refused_blocks_nobody_and_another_takes_its_place() {
     let mut knobs = WorldKnobs::new(11).with_jobs(3, 2, 30).with_jobs(3, 8, 30);
+    knobs.policy.sizing.maximum_price_factor = 5.0;
     let provider_type = ProviderType::new("std.small").unwrap();
     knobs.cloud.refused.insert(Offering { provider_type, market: Market::OnDemand });
     for it in &mut knobs.containers[..3] {

@@ -28,7 +28,7 @@ fn killed_at_every_event(rest: usize) {
     for event in (1..events()).filter(|event| event % 2 == rest) {
         simulate(thirty(1), async |world| {
             world.run_until("that event", minutes(30), |world| world.events() >= event).await;
-            // Exact to the event until here; from here on the judge need not look that often.
+            // Exact to 10 ms until here; from here on the judge need not look that often.
             world.knobs.step = seconds(1);
             world.restart().await;
             world.drain(minutes(60)).await;

@@ -33,6 +33,8 @@ pub struct World {
     pub locks_hang: Cell<bool>,
     /// What VMs cost now, if the cloud tells.
     pub prices: RefCell<Vec<PricePoint>>,
+    /// How often the VMs were listed.
+    pub listings: Cell<u32>,
     next_instance: Cell<u32>,
 }
 
@@ -161,6 +163,7 @@ impl CloudDriver for Cloud {
 
     async fn list(&self, _: &Tags) -> Result<Vec<Instance>, CloudError> {
         self.0.cloud_answers()?;
+        self.0.listings.set(self.0.listings.get() + 1);
         Ok(self.0.instances.borrow().values().cloned().collect())
     }
 

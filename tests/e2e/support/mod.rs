@@ -18,6 +18,10 @@ pub const DISPATCHER: &str = env!("CARGO_BIN_EXE_arvados-dispatch-cloud");
 /// Something that must come soon: generous, because other tests run beside us on a few cores.
 pub const SOON: Duration = Duration::from_secs(30);
 
+/// Soon after a restart: what the killed one had locked and not started is not started, and an instance that it
+/// left not shut down, while a start of its may be under way: the 60 s that it may take on an instance, and 2 s.
+pub const RESUMED: Duration = Duration::from_secs(62).saturating_add(SOON);
+
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 

@@ -99,12 +99,12 @@ pub(super) const LEARNED: &[Lesson] = &[
         "a_held_vm_stays_gets_nothing_and_is_still_held_after_a_restart",
     ]),
     (18, "any failed create shuts idle VMs down", &["only_quota_makes_room"]),
-    // The lock itself is not built in yet: until then a container under another's lock is left alone.
     (19, "two dispatchers fight over one queue", &[
         "a_foreign_container_is_never_taken_in",
         "a_lost_race_is_not_undone_by_an_older_poll",
         "every_operation_comes_to_what_its_answers_say",
         "a_standby_answers_health_and_metrics_and_refuses_the_rest",
+        "the_standby_takes_over_from_a_killed_dispatcher_and_goes_on_with_what_runs",
     ]),
     (20, "a VM whose type was removed from the configuration runs, and costs, for ever", &[
         "a_behaviour_tag_is_restored_and_an_unconfigured_type_drains_unless_held",
