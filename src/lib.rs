@@ -9,6 +9,9 @@
 //!               └─ config
 //! ```
 
+// They panic when stdout or stderr is gone, and a panic ends the process: `cli::print` and `cli::complain` do not.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod api;
 pub mod app;
 pub mod cli;

@@ -13,14 +13,22 @@ fn load(more: &str) -> Result<Loaded, SettingsError> {
     load_text(&minimal(&TestKey::new(), more))
 }
 
-/// With `Containers` of our own: its key is in line 9, `more` begins in line 10.
+/// With `Containers` of our own: its key is in line 9, `more` begins in line 10. An image is added at the end.
 fn load_containers(more: &str) -> Result<Loaded, SettingsError> {
+    load_without_image(&format!("{more}      CloudVMs: {{ImageID: ami-1}}\n"))
+}
+
+fn load_without_image(more: &str) -> Result<Loaded, SettingsError> {
     let key = TestKey::new();
     load_text(&minimal(&key, &format!("    Containers:\n      DispatchPrivateKey: {}\n{more}", key.yaml())))
 }
 
 fn cloud(more: &str) -> Result<Loaded, SettingsError> {
-    load_containers(&format!("      CloudVMs:\n        Enable: true\n{more}"))
+    cloud_without_image(&format!("{more}        ImageID: ami-1\n"))
+}
+
+fn cloud_without_image(more: &str) -> Result<Loaded, SettingsError> {
+    load_without_image(&format!("      CloudVMs:\n        Enable: true\n{more}"))
 }
 
 #[track_caller]
@@ -96,6 +104,53 @@ fn wrong_values_of_cloud_vms_are_told() {
 }
 
 #[test]
+fn driver_ec2_needs_an_image() {
+    let words = ["CloudVMs.ImageID", "missing", "ami-0123456789abcdef0"];
+    assert_problem(
+        cloud_without_image("        ImageID: ''\n"),
+        &[&["config.yml:12:18"][..], &words].concat(),
+    );
+    assert_problem(cloud_without_image(""), &[&["config.yml:11:"][..], &words].concat());
+    assert_problem(
+        cloud_without_image("        ImageID: [ami-1]\n"),
+        &["config.yml:12:18", "a list", "single value"],
+    );
+    assert!(cloud_without_image("        Driver: loopback\n").is_ok());
+}
+
+#[test]
+fn a_proxy_that_is_not_used_is_told_with_driver_ec2_and_https() {
+    let load = |driver: &str, endpoint: Option<&str>| {
+        let more = format!(
+            "    Containers: {{DispatchPrivateKey: {}, CloudVMs: {{ImageID: a, Driver: {driver}}}}}\n",
+            TestKey::new().yaml()
+        );
+        let environment = Environment {
+            https_proxy: Some("https_proxy"),
+            ec2_endpoint: endpoint.map(str::to_owned),
+            ..Environment::default()
+        };
+        parse("config.yml", minimal(&TestKey::new(), &more).as_bytes(), None, &environment, &HOST)
+    };
+    let words = ["CloudVMs.Driver", "https_proxy of the environment is not used"];
+    assert_warning(load("ec2", None), FindingKind::Doubtful, &words);
+    assert_warning(load("ec2", Some("https://ec2.example.com")), FindingKind::Doubtful, &words);
+    for silent in [load("ec2", Some("http://127.0.0.1:5000")), load("loopback", None)] {
+        let warnings = silent.unwrap().warnings;
+        assert!(warnings.iter().all(|it| !it.message.contains("proxy")), "{warnings:?}");
+    }
+}
+
+#[test]
+fn security_groups_and_subnets_may_be_keys_without_values() {
+    let parameters = "        DriverParameters:\n          SecurityGroupIDs:\n            sg-1:\n            sg-2: null\n          SubnetID:\n            subnet-1:\n";
+    let settings = cloud(parameters).unwrap().settings;
+    let DriverParameters::Ec2(ec2) = &settings.driver else { panic!("{:?}", settings.driver) };
+    assert_eq!(ec2.security_group_ids, ["sg-1", "sg-2"]);
+    assert_eq!(ec2.subnet_ids, ["subnet-1"]);
+}
+
+#[test]
 fn wrong_values_of_other_sections_are_told() {
     for (lines, words) in [
         ("    SystemLogs: {LogLevel: loud}\n", ["SystemLogs.LogLevel", "`loud`", "debug or trace"]),
@@ -162,6 +217,7 @@ fn everything_that_is_wrong_is_told_at_once_in_the_order_of_the_file() {
         "SystemRootToken",
         "API.RequestTimeout",
         "Containers.DispatchPrivateKey",
+        "Containers.CloudVMs.ImageID",
         "Containers.CloudVMs.MaxInstances",
         "Services.Controller.ExternalURL",
     ];
@@ -201,7 +257,10 @@ fn one_of_several_clusters_can_be_chosen() {
 #[test]
 fn a_wrong_key_is_told_without_a_word_of_it() {
     let with = |value: &str| {
-        load_text(&minimal(&TestKey::new(), &format!("    Containers: {{DispatchPrivateKey: {value}}}\n")))
+        load_text(&minimal(
+            &TestKey::new(),
+            &format!("    Containers: {{DispatchPrivateKey: {value}, CloudVMs: {{ImageID: a}}}}\n"),
+        ))
     };
     assert_problem(with("''"), &["config.yml:8:38", "DispatchPrivateKey: missing", "ED25519"]);
     assert_problem(with("hunter2"), &["config.yml:8:38", "no usable private key", "file:///path"]);
@@ -324,8 +383,8 @@ fn intervals_that_are_not_positive_are_the_defaults() {
 #[test]
 fn the_runner_is_a_file_nothing_or_this_program() {
     let runner = |engine: &str, line: &str| {
-        let lines = format!("      RuntimeEngine: {engine}\n      CloudVMs:\n        Enable: true\n{line}");
-        load_containers(&lines).unwrap().settings
+        let lines = format!("      RuntimeEngine: {engine}\n      CloudVMs:\n        ImageID: ami-1\n{line}");
+        load_without_image(&lines).unwrap().settings
     };
     let file = RunnerBinary::File("/usr/bin/crunch-run".into());
     let own = "        DeployRunnerBinary: /proc/self/exe\n";
@@ -341,8 +400,10 @@ fn the_runner_is_a_file_nothing_or_this_program() {
 fn preemptible_types_are_derived_unless_their_name_is_taken() {
     let types = "    InstanceTypes:\n      a: {ProviderType: x, VCPUs: 1, RAM: 1G, Price: 2}\n      b: {VCPUs: 1, RAM: 1G, Price: 2}\n      b.preemptible: {VCPUs: 9, RAM: 1G, Price: 5, Preemptible: true}\n";
     let key = TestKey::new();
-    let containers =
-        format!("    Containers: {{DispatchPrivateKey: {}, PreemptiblePriceFactor: 0.5}}\n", key.yaml());
+    let containers = format!(
+        "    Containers: {{DispatchPrivateKey: {}, PreemptiblePriceFactor: 0.5, CloudVMs: {{ImageID: a}}}}\n",
+        key.yaml()
+    );
     let settings = load_text(&minimal(&key, &format!("{containers}{types}"))).unwrap().settings;
     let names: Vec<_> = settings.instance_types.types().iter().map(|it| it.name.to_string()).collect();
     assert_eq!(names.len(), 4, "{names:?}");
@@ -359,20 +420,23 @@ fn preemptible_types_are_derived_unless_their_name_is_taken() {
 #[test]
 fn loopback_without_types_is_this_machine_and_with_two_needs_instances() {
     let loopback = "      CloudVMs: {Driver: loopback}\n";
-    let settings = load_containers(loopback).unwrap().settings;
+    let settings = load_without_image(loopback).unwrap().settings;
     let localhost = settings.instance_types.get("localhost").unwrap();
     assert_eq!(
         (localhost.vcpus, localhost.ram, localhost.included_scratch),
         (HOST.vcpus, HOST.ram, HOST.scratch)
     );
     let two = "    InstanceTypes: {a: {VCPUs: 1, RAM: 1G}, b: {VCPUs: 1, RAM: 1G}}\n";
-    assert_problem(load_containers(&format!("{loopback}{two}")), &["InstanceTypes", "2 types", "Instances"]);
+    assert_problem(
+        load_without_image(&format!("{loopback}{two}")),
+        &["InstanceTypes", "2 types", "Instances"],
+    );
     let more = "      CloudVMs: {Driver: loopback, DriverParameters: {Instances: 3, BootDelay: 2s, StateDirectory: /x}}\n";
-    let settings = load_containers(&format!("{more}{two}")).unwrap().settings;
+    let settings = load_without_image(&format!("{more}{two}")).unwrap().settings;
     let DriverParameters::Loopback(parameters) = settings.driver else { panic!("{:?}", settings.driver) };
     assert_eq!((parameters.instances, parameters.boot_delay.as_secs()), (3, 2));
     let none = "      CloudVMs: {Driver: loopback, DriverParameters: {Instances: 0}}\n";
-    assert_problem(load_containers(none), &["DriverParameters.Instances", "`0`", "from 1 on"]);
+    assert_problem(load_without_image(none), &["DriverParameters.Instances", "`0`", "from 1 on"]);
 }
 
 #[test]
@@ -406,7 +470,7 @@ fn ec2_refuses_to_import_an_ecdsa_key() {
     let pem = serde_json::to_string(&*key.to_openssh(Default::default()).unwrap()).unwrap();
     let with = |deploy| {
         format!(
-            "    Containers:\n      DispatchPrivateKey: {pem}\n      CloudVMs: {{DeployPublicKey: {deploy}}}\n"
+            "    Containers:\n      DispatchPrivateKey: {pem}\n      CloudVMs: {{DeployPublicKey: {deploy}, ImageID: a}}\n"
         )
     };
     assert_problem(

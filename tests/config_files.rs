@@ -48,6 +48,7 @@ fn every_key_that_is_read_is_documented_with_the_default_in_force() {
         "ManagementToken",
         "SystemRootToken",
         "DispatchPrivateKey",
+        "ImageID",
         "ExternalURL",
         "InternalURLs",
         "Connection",

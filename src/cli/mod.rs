@@ -209,10 +209,12 @@ fn one_line(text: &str) -> String {
     format!("{}; try --help", words.join(" "))
 }
 
-/// One line on stderr for each line of the message, with the program's name.
+/// One line on stderr for each line of the message, with the program's name. A stderr that is gone is no reason
+/// to end: whoever complains has more to do, such as destroying a VM.
 pub fn complain(message: impl Display) {
     for line in message.to_string().lines() {
-        eprintln!("arvados-dispatch-cloud: {line}");
+        // `eprintln!` would panic.
+        let _ = writeln!(io::stderr(), "arvados-dispatch-cloud: {line}");
     }
 }
 

@@ -7,6 +7,7 @@
 //!              · log in · boot probe · --command · --pause-before-destroy      │ a failure ends this
 //!            ▼ always                                                          ▼
 //!              destroy · gone
+//!   ending   destroys it, whatever the cloud says to that at first
 //!   subject  the same driver, orders and ssh client as the service's
 //!   advice   what to check, for each way to fail
 //!   report   what it came to: lines for people, one JSON object for programs
@@ -15,6 +16,7 @@
 //! instance is never given up half-way: Ctrl-C ends the waiting, and what was made is destroyed.
 
 mod advice;
+mod ending;
 mod report;
 mod subject;
 mod trial;
@@ -149,8 +151,8 @@ async fn play(settings: &Settings, plan: Plan, options: &Cloudtest, log: &Logger
     let work = pin!(try_all(settings, plan, options, &interrupted, log));
     match select(pin!(signals.stop()), work).await {
         Either::Left((signal, work)) => {
-            cli::complain(format!("cloudtest: {signal}: destroying what was made"));
             interrupt.send_replace(true);
+            cli::complain(format!("cloudtest: {signal}: destroying what was made"));
             Ok(work.await)
         }
         Either::Right((report, _)) => Ok(report),

@@ -2,6 +2,7 @@
 
 mod shell;
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,16 +15,13 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::advice::{self, Call};
+use super::ending::{APPEARS_WITHIN, Ending};
 use super::report::{Outcome, Screen, Step, Trouble};
 use super::subject::Subject;
 use crate::cli::Cloudtest;
 
 /// How often the cloud or the instance is asked again, at most.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
-/// How long a create without an answer may take to show in a listing.
-const APPEARS_WITHIN: Duration = Duration::from_secs(60);
-/// How long a destroy is repeated, and how long what was destroyed may stay listed.
-const GONE_WITHIN: Duration = Duration::from_secs(300);
 
 /// Why no further step is tried.
 pub(super) enum Stop {
@@ -79,6 +77,8 @@ pub(super) struct Trial<'a> {
     screen: Rc<Screen>,
     order: CreateOrder,
     made: Option<InstanceId>,
+    /// When it was made, until a listing shows it.
+    made_unseen: Cell<Option<Instant>>,
     outcome: Outcome,
 }
 
@@ -91,7 +91,8 @@ impl<'a> Trial<'a> {
     ) -> Self {
         let outcome = Outcome::new(subject.subnet.clone());
         screen.subnet(subject.subnet.as_deref());
-        Self { order: subject.order(), subject, options, interrupt, screen, made: None, outcome }
+        let (order, made_unseen) = (subject.order(), Cell::new(None));
+        Self { order, subject, options, interrupt, screen, made: None, made_unseen, outcome }
     }
 
     /// Tries one step after the other; whatever was made is destroyed in the end.
@@ -153,7 +154,7 @@ impl<'a> Trial<'a> {
     async fn end_leftovers(&mut self, left: Vec<Instance>) -> Result<(), Stop> {
         for instance in left {
             let began = Instant::now();
-            let ended = self.end(&instance.id).await;
+            let ended = self.end(&instance.id, None).await;
             self.note("destroy what was left", began, ended)?;
         }
         Ok(())
@@ -167,6 +168,7 @@ impl<'a> Trial<'a> {
             Ok(instance) => {
                 let told = format!("instance {} of type {}", instance.id, instance.provider_type);
                 self.name(instance.id);
+                self.made_unseen.set(Some(Instant::now()));
                 Ok(((), told))
             }
             Err(error) => {
@@ -227,6 +229,9 @@ impl<'a> Trial<'a> {
             Err(error) => return patience(Call::List, &error).map(Look::Wait),
         };
         let found = listed.into_iter().find(|it| Some(&it.id) == self.made.as_ref());
+        if found.is_some() {
+            self.made_unseen.set(None);
+        }
         Ok(match found {
             Some(instance) if instance.tags.matches(tags) => Look::Found(instance),
             Some(instance) => Look::Wait(advice::tags_differ(&instance.tags, tags)),
@@ -265,34 +270,15 @@ impl<'a> Trial<'a> {
     async fn clean_up(&mut self) -> Result<(), Stop> {
         let Some(id) = self.made.clone() else { return Ok(()) };
         let began = Instant::now();
-        let ended = self.end(&id).await;
+        let ended = self.end(&id, self.made_unseen.get()).await;
         self.note("destroy", began, ended)
     }
 
     /// Destroys it, and waits until it is listed no more.
-    async fn end(&self, id: &InstanceId) -> Told<()> {
-        let deadline = Instant::now() + GONE_WITHIN;
-        let until_told = async |trouble: Trouble| {
-            if Instant::now() >= deadline {
-                return Err(Stop::Failed(trouble.with_instance(id.as_str())));
-            }
-            tokio::time::sleep(self.interval()).await;
-            Ok(())
-        };
-        while let Err(error) = self.subject.driver.destroy(id).await {
-            let trouble = patience(Call::Destroy, &error).map_err(|stop| stop.with_instance(id))?;
-            until_told(trouble).await?;
-        }
-        loop {
-            let trouble = match self.subject.driver.list(&Tags::default()).await {
-                Ok(listed) if listed.iter().all(|it| it.id != *id) => {
-                    return Ok(((), format!("instance {id} is gone")));
-                }
-                Ok(_) => advice::still_listed(),
-                Err(error) => advice::of_cloud(Call::List, &error),
-            };
-            until_told(trouble).await?;
-        }
+    async fn end(&self, id: &InstanceId, made_unseen: Option<Instant>) -> Told<()> {
+        let ending = Ending::new(&*self.subject.driver, id, made_unseen);
+        ending.wait(self.interval()).await?;
+        Ok(((), format!("instance {id} is gone")))
     }
 
     // ------------------------------------------------------------ tools
@@ -329,15 +315,6 @@ impl<'a> Trial<'a> {
         self.screen.step(&step);
         self.outcome.steps.push(step);
         found
-    }
-}
-
-impl Stop {
-    fn with_instance(self, id: &InstanceId) -> Self {
-        match self {
-            Self::Failed(trouble) => Self::Failed(trouble.with_instance(id.as_str())),
-            Self::Interrupted => Self::Interrupted,
-        }
     }
 }
 

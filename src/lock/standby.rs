@@ -42,7 +42,8 @@ struct Standby<'a> {
     database: &'a Database,
     /// Kept from one attempt to the next, unless something was wrong with it.
     session: Option<Session>,
-    /// When a session on which we waited was lost: then the holder's may be lost, too, and it may not know yet.
+    /// When a session on which we waited was lost, or none could be had: then the holder's may be lost, too, and it
+    /// may not know yet.
     lost: Option<Instant>,
     holders: Repeats,
     faults: Repeats,
@@ -51,16 +52,20 @@ struct Standby<'a> {
 
 impl Standby<'_> {
     async fn attempt(&mut self) -> Result<Option<Held>, LockError> {
+        let attempt = self.ask().await;
+        if attempt.is_err() {
+            self.lost = Some(Instant::now());
+        }
+        attempt
+    }
+
+    async fn ask(&mut self) -> Result<Option<Held>, LockError> {
         let mut session = match self.session.take() {
             Some(session) => session,
             None => self.database.connect().await?,
         };
         // Whatever fails from here on, this session is not used again.
-        let waited = self.wait_with(&mut session).await;
-        if waited.is_err() {
-            self.lost = Some(Instant::now());
-        }
-        match waited? {
+        match self.wait_with(&mut session).await? {
             Attempt::Locked => Ok(Some(Held::new(session))),
             Attempt::Taken => {
                 self.session = Some(session);
@@ -82,7 +87,7 @@ impl Standby<'_> {
         Ok(attempt)
     }
 
-    /// The server has been restarted or replaced while we waited. The process that had the lock before may still
+    /// The server has been restarted or replaced while we waited, or could not be reached. The process that had the lock before may still
     /// take a hanging connection for its session, for as long as it takes to notice.
     async fn let_the_other_notice(&self, session: &mut Session) -> Result<(), LockError> {
         let Some(lost) = self.lost else { return Ok(()) };

@@ -55,6 +55,8 @@ pub fn read(
         "loopback" => Some(DriverParameters::Loopback(loopback(&parameters))),
         "ec2" => {
             refuse_ecdsa(cloud, key);
+            require_image(cloud);
+            warn_of_proxy(cloud, environment);
             Some(DriverParameters::Ec2(Box::new(ec2(&parameters, environment))))
         }
         "azure" => {
@@ -74,6 +76,21 @@ fn refuse_ecdsa(cloud: &Section<'_>, key: Option<&PrivateKey>) {
             "DeployPublicKey",
             "EC2 does not import ECDSA keys: false, or an RSA or ED25519 DispatchPrivateKey",
         );
+    }
+}
+
+/// EC2 would refuse each order.
+fn require_image(cloud: &Section<'_>) {
+    if cloud.text("ImageID").is_empty() {
+        cloud.missing("ImageID", "with driver ec2 the id of the VMs' image, such as ami-0123456789abcdef0");
+    }
+}
+
+fn warn_of_proxy(cloud: &Section<'_>, environment: &Environment) {
+    let is_https = environment.ec2_endpoint.as_ref().is_none_or(|url| url.starts_with("https:"));
+    if let Some(variable) = environment.https_proxy.filter(|_| is_https) {
+        let message = format!("{variable} of the environment is not used: EC2 is called without a proxy");
+        cloud.warn("Driver", &message);
     }
 }
 

@@ -46,12 +46,14 @@ pub struct Environment {
     pub runtime_directory: Option<std::path::PathBuf>,
     /// `AWS_ENDPOINT_URL_EC2`, else `AWS_ENDPOINT_URL`: another EC2 than the region's.
     pub ec2_endpoint: Option<String>,
+    /// `HTTPS_PROXY` or `https_proxy`, whichever is set; never its value, which may have a password.
+    pub https_proxy: Option<&'static str>,
 }
 
 impl Environment {
     /// That of this process.
     pub fn this() -> Self {
-        let read = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let read = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         Self {
             service_internal_url: read("ARVADOS_SERVICE_INTERNAL_URL"),
             api_host: read("ARVADOS_API_HOST"),
@@ -59,6 +61,7 @@ impl Environment {
             api_host_insecure: read("ARVADOS_API_HOST_INSECURE"),
             runtime_directory: read("RUNTIME_DIRECTORY").map(Into::into),
             ec2_endpoint: read("AWS_ENDPOINT_URL_EC2").or_else(|| read("AWS_ENDPOINT_URL")),
+            https_proxy: ["HTTPS_PROXY", "https_proxy"].into_iter().find(|name| read(name).is_some()),
         }
     }
 }

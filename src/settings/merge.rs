@@ -1,4 +1,5 @@
-//! The site's tree over the defaults: maps key by key, lists replaced, nulls as if absent, samples dropped.
+//! The site's tree over the defaults: maps key by key, lists replaced, nulls as if absent, samples dropped. In a
+//! map of which only the keys count ([`SETS`]) a key without a value is there all the same.
 
 use serde_json::{Map, Value};
 
@@ -6,6 +7,9 @@ use super::report::Report;
 use super::template::{self, SAMPLE};
 use super::yaml::plain::{self, Disagreement, Meaning};
 use super::yaml::{Entry, Kind, Node, Scalar};
+
+/// What may be written as such a map: `{sg-1: , sg-2: }` says as much as `[sg-1, sg-2]`.
+const SETS: [&str; 2] = ["SecurityGroupIDs", "SubnetID"];
 
 /// What a program that knows the defaults makes of the site's tree.
 pub fn merge(site: Option<&Node>, defaults: Option<&Value>) -> Node {
@@ -38,7 +42,7 @@ fn merge_maps(entries: &[Entry], defaults: Option<&Value>) -> Vec<Entry> {
         merged.push(Entry {
             key: Scalar { text: key.clone(), quoted: true },
             at: entry.and_then(|it| it.at),
-            value: merge(entry.map(|it| &it.value), Some(default)),
+            value: merge_value(key, entry.map(|it| &it.value), Some(default)),
         });
     }
     let is_new = |entry: &&Entry| {
@@ -48,9 +52,25 @@ fn merge_maps(entries: &[Entry], defaults: Option<&Value>) -> Vec<Entry> {
     merged.extend(entries.iter().filter(is_new).map(|entry| Entry {
         key: entry.key.clone(),
         at: entry.at,
-        value: merge(Some(&entry.value), template::child(defaults, SAMPLE)),
+        value: merge_value(&entry.key.text, Some(&entry.value), template::child(defaults, SAMPLE)),
     }));
     merged
+}
+
+fn merge_value(key: &str, site: Option<&Node>, defaults: Option<&Value>) -> Node {
+    match site {
+        Some(Node { at, kind: Kind::Map(entries) }) if SETS.contains(&key) => {
+            let entries = entries.iter().filter(|entry| entry.key.text != SAMPLE).map(set_member);
+            Node { at: *at, kind: Kind::Map(entries.collect()) }
+        }
+        site => merge(site, defaults),
+    }
+}
+
+fn set_member(entry: &Entry) -> Entry {
+    let nothing = || Node { at: entry.value.at, kind: Kind::Map(Vec::new()) };
+    let value = if entry.value.is_null() { nothing() } else { merge(Some(&entry.value), None) };
+    Entry { key: entry.key.clone(), at: entry.at, value }
 }
 
 fn from_default(value: &Value) -> Node {
@@ -166,6 +186,17 @@ mod tests {
             json!({"m": {"a": 1, "b": 1}, "l": [1, 2], "n": 5}),
         );
         assert_eq!(value.unwrap(), json!({"m": {"a": 2, "b": 1}, "l": [9], "n": 5, "new": {"x": [1]}}));
+    }
+
+    #[test]
+    fn a_key_without_a_value_is_a_member_where_only_keys_count() {
+        let value = merged(
+            "SecurityGroupIDs: {sg-1: , sg-2: ~, sg-3: {}, SAMPLE: {}}\nSubnetID: {subnet-1: }\nOther: {a: }\n",
+            json!({"SecurityGroupIDs": {}, "SubnetID": "", "Other": {}}),
+        );
+        let groups = json!({"sg-1": {}, "sg-2": {}, "sg-3": {}});
+        let expected = json!({"SecurityGroupIDs": groups, "SubnetID": {"subnet-1": {}}, "Other": {}});
+        assert_eq!(value.unwrap(), expected);
     }
 
     #[test]

@@ -49,7 +49,8 @@ pub fn load_text(text: &str) -> Result<Loaded, SettingsError> {
 
 /// The least that a site must say; `more` is indented by four and follows.
 pub fn minimal(key: &TestKey, more: &str) -> String {
-    let containers = format!("    Containers: {{DispatchPrivateKey: {}}}\n", key.yaml());
+    let (key, cloud) = (key.yaml(), "CloudVMs: {ImageID: ami-1}");
+    let containers = format!("    Containers: {{DispatchPrivateKey: {key}, {cloud}}}\n");
     let containers = if more.contains("    Containers:") { String::new() } else { containers };
     format!(
         "Clusters:\n  zzzzz:\n    ManagementToken: m\n    SystemRootToken: s\n    Services:\n      Controller:\n        ExternalURL: https://zzzzz.example.com\n{containers}{more}"

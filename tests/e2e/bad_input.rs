@@ -108,6 +108,7 @@ async fn drivers_that_there_are_not_are_told_with_those_that_there_are() {
 async fn an_endpoint_that_is_no_url_is_told_before_anything_starts() {
     let mut site = Site::new();
     site.cloud()["Driver"] = "ec2".into();
+    site.cloud()["ImageID"] = "ami-1".into();
     site.cloud()["DriverParameters"] = serde_json::json!({
         "AccessKeyID": "testing", "SecretAccessKey": "testing", "Region": "us-east-1",
     });

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::support::service::{command, finish};
 use crate::support::{Ended, SOON, Site, processes, until};
@@ -145,24 +145,51 @@ async fn what_an_earlier_trial_left_is_an_error_or_is_destroyed() {
     assert_eq!(instances(&site), 0);
 }
 
-#[actix_rt::test]
-async fn ctrl_c_destroys_what_was_made() {
-    let site = site();
-    let mut trial = cloudtest(&site, &["--command", "echo > begun; exec sleep 1000"]);
-    let child = trial.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+/// Never ends by itself.
+const ENDLESS: [&str; 2] = ["--command", "echo > begun; exec sleep 1000"];
+
+async fn endless_command_runs(site: &Site) {
     let begun = || {
-        let entries = std::fs::read_dir(cloud_of_trials(&site)).into_iter().flatten().flatten();
+        let entries = std::fs::read_dir(cloud_of_trials(site)).into_iter().flatten().flatten();
         entries.filter(|entry| entry.path().join("begun").exists()).count()
     };
     until("the command runs", SOON, async || (begun() == 1).then_some(())).await;
-    let pid = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
-    kill_process(pid, Signal::INT).unwrap();
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_raw(child.id().unwrap().cast_signed()).unwrap(), signal).unwrap();
+}
+
+#[actix_rt::test]
+async fn ctrl_c_destroys_what_was_made() {
+    let site = site();
+    let mut trial = cloudtest(&site, &ENDLESS);
+    let child = trial.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    endless_command_runs(&site).await;
+    send(&child, Signal::INT);
     let output = tokio::time::timeout(LONG, child.wait_with_output()).await.unwrap().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("SIGINT: destroying what was made") && text.contains("interrupted"), "{text}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("destroy: instance "));
     assert_eq!(instances(&site), 0);
+}
+
+/// As when a terminal or an ssh connection goes away with the pipes behind it.
+#[actix_rt::test]
+async fn what_was_made_is_destroyed_also_if_nobody_hears_of_it() {
+    for signals in [[Signal::INT, Signal::HUP], [Signal::HUP, Signal::INT]] {
+        let site = site();
+        let mut trial = cloudtest(&site, &ENDLESS);
+        let mut child = trial.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop((child.stdout.take(), child.stderr.take()));
+        endless_command_runs(&site).await;
+        for signal in signals {
+            send(&child, signal);
+        }
+        let status = tokio::time::timeout(LONG, child.wait()).await.unwrap().unwrap();
+        assert_eq!((status.code(), instances(&site)), (Some(1), 0), "{signals:?}: {status}");
+    }
 }
 
 #[actix_rt::test]

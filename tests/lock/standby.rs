@@ -101,7 +101,12 @@ async fn a_database_that_is_not_there_yet_is_waited_for() {
     assert_eq!(service.get(&site, "/_health/ping").await.1["standby"], true);
     assert_eq!(calls(&site).await, 0, "the controller has not been asked");
     postgres.start_again().await;
+    let other = postgres.other_program("other").await;
+    until("it has the lock", SOON, async || postgres::holder(&other).await).await;
+    let locked = tokio::time::Instant::now();
     service.logged("lock acquired", SOON).await;
+    // Asked for every 5 s, and 10 s to notice: some 5 s are left for whoever had it before the server was away.
+    assert!(locked.elapsed() > Duration::from_secs(1), "a dispatcher that hangs may work yet");
     assert_eq!(service.lines("cannot ask for the lock").len(), 1, "once a minute");
     assert_eq!(service.stop().await, 0);
 }

@@ -29,7 +29,7 @@ events! {
     /// Everything has been asked once: scheduling begins.
     READY = Info "ready" ["Duration"];
     /// No database is configured: nothing keeps a second dispatcher from working on the same cluster.
-    NO_LOCK = Info "running without a lock" ["Reason"];
+    NO_LOCK = Warning "running without a lock" ["Reason"];
     /// Another process has the one-dispatcher lock: this one stands by and touches nothing. The holder's process
     /// number at the database server, its name there, user, address and time of connection, as far as it may know.
     LOCK_WAITING = Info "waiting for other process to release lock" [

@@ -104,7 +104,10 @@ impl Ec2Cloud {
 
     async fn make(&self, order: &CreateOrder) -> Result<Instance, Failure> {
         let key_name = match &order.public_key {
-            Some(key) => Some(self.keys.name_of(key, &self.sender, &self.log).await?),
+            Some(key) => {
+                let name = self.keys.name_of(key, &self.sender, &self.log).await;
+                Some(name.map_err(Failure::of_preparation)?)
+            }
             None => None,
         };
         let attempt = |subnet| self.make_in(order, subnet, key_name.as_deref());

@@ -17,7 +17,7 @@ pub enum EndpointError {
     /// It would become part of a host name.
     #[error("`{0}` is not the name of a region")]
     BadRegion(String),
-    /// From the environment.
+    /// From the environment; without what it has before an `@`, which may be a password.
     #[error("`{0}` is not the http or https URL of an EC2 endpoint (AWS_ENDPOINT_URL_EC2, AWS_ENDPOINT_URL)")]
     BadUrl(String),
 }
@@ -33,7 +33,10 @@ impl Endpoint {
             Some(url) => url.to_owned(),
             None => format!("https://ec2.{region}.{}/", domain(region)),
         };
-        let url = Url::parse(&text).ok().filter(is_usable).ok_or(EndpointError::BadUrl(text))?;
+        let url = Url::parse(&text)
+            .ok()
+            .filter(is_usable)
+            .ok_or_else(|| EndpointError::BadUrl(without_user(&text)))?;
         Ok(Self { url, region: region.to_owned() })
     }
 }
@@ -41,6 +44,13 @@ impl Endpoint {
 /// The domain of the region's partition: China has its own, GovCloud (us-gov-…) shares the commercial one.
 fn domain(region: &str) -> &'static str {
     if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+}
+
+/// Whatever may be a user and a password, also in a text that is no URL.
+fn without_user(text: &str) -> String {
+    let Some((before, after)) = text.rsplit_once('@') else { return text.to_owned() };
+    let scheme = before.split_once("://").map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
+    format!("{scheme}(secret)@{after}")
 }
 
 fn is_usable(url: &Url) -> bool {
@@ -69,6 +79,20 @@ mod tests {
         let endpoint = Endpoint::new("eu-west-1", Some("http://127.0.0.1:5000")).unwrap();
         assert_eq!(endpoint.url.as_str(), "http://127.0.0.1:5000/");
         assert_eq!(endpoint.region, "eu-west-1");
+    }
+
+    #[test]
+    fn a_url_that_is_refused_is_shown_without_its_password() {
+        for (url, shown) in [
+            ("http://u:hunter2@host", "http://(secret)@host"),
+            ("http://hunter2@host:80/x", "http://(secret)@host:80/x"),
+            ("u:hunter2@host", "(secret)@host"),
+            ("http://u:hunter2/@hunter2@:x", "http://(secret)@:x"),
+            ("not a url", "not a url"),
+        ] {
+            let told = Endpoint::new("us-east-1", Some(url)).unwrap_err().to_string();
+            assert!(told.contains(&format!("`{shown}`")) && !told.contains("hunter2"), "{told}");
+        }
     }
 
     #[test]

@@ -6,6 +6,9 @@ use dispatch_core::secret::Secret;
 
 use Meaning::{Capacity, NotFound, Other, Quota, Throttled, Unauthorized, Unknown};
 
+/// The most of EC2's words that is repeated: some messages carry kilobytes of encoded detail.
+const LONGEST_TEXT: usize = 400;
+
 /// What a failure means to the dispatcher.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Meaning {
@@ -48,6 +51,8 @@ const TABLE: &[Row] = &[
     // How many EC2 has, or lets us have of a family.
     ("InsufficientInstanceCapacity", None, Capacity(CapacityScope::Offering)),
     ("Unsupported", Some("requested instance type"), Capacity(CapacityScope::Offering)),
+    // The market's price is above ours now: another type's may not be.
+    ("SpotMaxPriceTooLow", None, Capacity(CapacityScope::Offering)),
     ("VcpuLimitExceeded", None, Capacity(CapacityScope::QuotaGroup)),
     // How often we may call.
     ("Throttling", None, Throttled),
@@ -111,19 +116,33 @@ pub(crate) fn by_status(status: u16) -> Meaning {
     }
 }
 
+/// EC2's words as they may be told. Secrets first: of one that is cut in two, the head would stay.
+pub(crate) fn repeatable(words: String, secrets: &[Secret]) -> String {
+    secrets.iter().fold(words, without).chars().take(LONGEST_TEXT).collect()
+}
+
+fn without(text: String, secret: &Secret) -> String {
+    // What is that short occurs by chance, and is nobody's secret.
+    if secret.expose().len() < 8 { text } else { text.replace(secret.expose(), "(secret)") }
+}
+
 impl Failure {
     /// One without an answer of EC2's: `code` is a word of ours.
     pub fn ours(meaning: Meaning, code: &str, message: impl Into<String>) -> Self {
         Self { meaning, code: code.to_owned(), message: message.into() }
     }
 
-    /// Takes a secret out of the message, should EC2 have repeated it.
-    pub fn without(mut self, secret: &Secret) -> Self {
-        // What is that short occurs by chance, and is nobody's secret.
-        if secret.expose().len() >= 8 {
-            self.message = self.message.replace(secret.expose(), "(secret)");
+    /// That of a call before the one that counts: whatever became of it, nothing has been ordered.
+    pub fn of_preparation(self) -> Self {
+        match self.meaning {
+            Unknown => Self { meaning: Other, ..self },
+            _ => self,
         }
-        self
+    }
+
+    /// Takes a secret out of the message, should EC2 have repeated it.
+    pub fn without(self, secret: &Secret) -> Self {
+        Self { message: without(self.message, secret), ..self }
     }
 
     /// As the port has it. How long a throttled caller must wait is not known here.
@@ -189,6 +208,11 @@ mod tests {
                 Capacity(CapacityScope::Offering),
             ),
             ("Unsupported", "The requested configuration is currently not supported.", Other),
+            (
+                "SpotMaxPriceTooLow",
+                "Your Spot request price of 0.02 is lower than the minimum required Spot request fulfillment price of 0.03.",
+                Capacity(CapacityScope::Offering),
+            ),
             (
                 "VcpuLimitExceeded",
                 "You have requested more vCPU capacity than your current vCPU limit of 32 allows for the instance bucket",

@@ -1,4 +1,4 @@
-//! The EC2 driver: eight calls of EC2's query API, each signed, sent once, and its answer checked.
+//! The EC2 driver: seven calls of EC2's query API, each signed, sent once, and its answer checked.
 //!
 //! ```text
 //!   CloudDriver ─► driver ─┬─ keys      which key pair         ┐

@@ -54,11 +54,12 @@ impl Sender {
         let called = async {
             let credentials = self.credentials.get(now).await?;
             let token = Secret::new(credentials.session_token().unwrap_or_default());
+            let secrets = [request.secrets(), &[token]].concat();
             let body = request.form();
             let headers = sign::headers(&self.endpoint, &body, &credentials, now)?;
             let exchange = tokio::time::timeout(self.deadline, self.exchange(headers, body));
             let (status, body) = exchange.await.unwrap_or_else(|_| Err(self.too_late()))?;
-            judge(status, body).map_err(|failure| failure.without(&token))
+            judge(status, body, &secrets)
         };
         called.await.map_err(|failure| {
             if failure.meaning == Meaning::Unauthorized {
@@ -138,8 +139,8 @@ fn unread(error: &PayloadError) -> Failure {
     }
 }
 
-/// A good answer's text, or what a refusal means.
-fn judge(status: u16, body: Vec<u8>) -> Result<String, Failure> {
+/// A good answer's text, or what a refusal means; it is told without these secrets.
+fn judge(status: u16, body: Vec<u8>, secrets: &[Secret]) -> Result<String, Failure> {
     let text = String::from_utf8(body);
     if (200..300).contains(&status) {
         return text.map_err(|_| Failure::ours(Meaning::Unknown, "malformed", "an answer that is not UTF-8"));
@@ -150,7 +151,8 @@ fn judge(status: u16, body: Vec<u8>) -> Result<String, Failure> {
         return Err(Failure::ours(errors::by_status(status), &format!("http_{status}"), text));
     };
     let meaning = errors::meaning(&code, &message, status);
-    let id = if request_id.is_empty() { String::new() } else { format!(" (request {request_id})") };
+    let [message, id] = [message, request_id].map(|words| errors::repeatable(words, secrets));
+    let id = if id.is_empty() { String::new() } else { format!(" (request {id})") };
     Err(Failure { meaning, message: format!("{code}: {message}{id}"), code })
 }
 

@@ -1,4 +1,5 @@
-//! Where new VMs go: the configured subnets in turn, from the one that was tried last.
+//! Where new VMs go: the configured subnets in turn, from the one that was tried last, or from the one after it
+//! if nobody knows what became of that try.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -7,12 +8,12 @@ use slog::Logger;
 
 use crate::errors::{Failure, Meaning};
 
-/// The configured subnets, and which was tried last.
+/// The configured subnets, and which is the next order's first.
 #[derive(Debug)]
 pub(crate) struct Subnets {
     /// At least one; `None` = the account's default.
     ids: Vec<Option<String>>,
-    last: Cell<usize>,
+    first: Cell<usize>,
 }
 
 impl Subnets {
@@ -21,12 +22,12 @@ impl Subnets {
         if ids.is_empty() {
             ids.push(None);
         }
-        Self { ids, last: Cell::new(0) }
+        Self { ids, first: Cell::new(0) }
     }
 
     /// Tries one after the other until one succeeds, or fails of something that another subnet would not cure.
-    /// The failure is the last that speaks of capacity, else the last; but one that may have made a VM is
-    /// always told.
+    /// The failure is the last that speaks of capacity, else the last; but one that may have made a VM, and one
+    /// that asks for patience, is always told.
     pub async fn try_each<'a, T, F>(
         &'a self,
         attempt: impl Fn(Option<&'a str>) -> F,
@@ -35,17 +36,22 @@ impl Subnets {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        let first = self.last.get();
+        let first = self.first.get();
         let mut told = None;
         for offset in 0..self.ids.len() {
             let index = (first + offset) % self.ids.len();
             let subnet = self.ids[index].as_deref();
             // Also after a failure that ends this: a subnet that always fails must not hide the others' news.
-            self.last.set(index);
+            self.first.set(index);
             let failure = match attempt(subnet).await {
                 Ok(made) => return Ok(made),
                 Err(failure) => failure,
             };
+            if failure.meaning == Meaning::Unknown {
+                // Not tried elsewhere now, or there may be two VMs; but a subnet whose zone does not answer must not
+                // hold up every order to come.
+                self.first.set((index + 1) % self.ids.len());
+            }
             let goes_on = another_may_cure(&failure) && offset + 1 < self.ids.len();
             if goes_on {
                 slog::warn!(log, "no instance in this subnet, trying the next";
@@ -62,14 +68,9 @@ impl Subnets {
 
 fn more_telling(before: Option<Failure>, now: Failure) -> Failure {
     let speaks_of_capacity = |it: &Failure| matches!(it.meaning, Meaning::Capacity(_));
+    let must_be_told = matches!(now.meaning, Meaning::Capacity(_) | Meaning::Unknown | Meaning::Throttled);
     match before {
-        Some(before)
-            if speaks_of_capacity(&before)
-                && !speaks_of_capacity(&now)
-                && now.meaning != Meaning::Unknown =>
-        {
-            before
-        }
+        Some(before) if speaks_of_capacity(&before) && !must_be_told => before,
         _ => now,
     }
 }
@@ -189,6 +190,24 @@ mod tests {
         let codes = [("a", "InsufficientInstanceCapacity"), ("b", "InternalError")];
         let (seen, outcome) = tried(&three(), &codes).await;
         assert_eq!((seen.join(""), outcome.as_str()), ("ab".to_owned(), "InternalError"));
+    }
+
+    #[tokio::test]
+    async fn a_subnet_that_leaves_it_unknown_is_not_the_next_orders_first() {
+        let subnets = three();
+        for seen in ["a", "b", "c", "a"] {
+            let all = [("a", "InternalError"), ("b", "Unavailable"), ("c", "InternalFailure")];
+            assert_eq!(tried(&subnets, &all).await.0, [seen], "nor is another tried for the same order");
+        }
+        assert_eq!(tried(&subnets, &[]).await.0, ["b"]);
+        assert_eq!(tried(&subnets, &[]).await.0, ["b"], "and where it succeeds it stays");
+    }
+
+    #[tokio::test]
+    async fn being_throttled_is_told_whatever_was_before() {
+        let codes = [("a", "InsufficientInstanceCapacity"), ("b", "RequestLimitExceeded")];
+        let (seen, outcome) = tried(&three(), &codes).await;
+        assert_eq!((seen.join(""), outcome.as_str()), ("ab".to_owned(), "RequestLimitExceeded"));
     }
 
     #[tokio::test]

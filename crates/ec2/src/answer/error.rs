@@ -2,13 +2,11 @@
 
 use serde::Deserialize;
 
-/// The most of EC2's words that is repeated: some messages carry kilobytes of encoded detail.
-const LONGEST_TEXT: usize = 400;
-
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub code: String,
+    /// As long as EC2 has it: it is cut when no secret is in it any more.
     pub message: String,
     /// For Amazon's support; may be empty.
     pub request_id: String,
@@ -45,7 +43,7 @@ pub(crate) fn read(body: &str) -> Option<Refusal> {
     let first = response.errors.and_then(|it| it.error.into_iter().next());
     let error = first.or(response.error)?;
     let code = word(&error.code)?;
-    Some(Refusal { code, message: shortened(&error.message), request_id: shortened(&response.request_id) })
+    Some(Refusal { code, message: on_a_line(&error.message), request_id: on_a_line(&response.request_id) })
 }
 
 /// A code is a word: it becomes a label of a metric.
@@ -56,6 +54,6 @@ fn word(code: &str) -> Option<String> {
     is_word.then(|| code.to_owned())
 }
 
-fn shortened(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect()
+fn on_a_line(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
 }

@@ -8,6 +8,8 @@
 //! ```
 //! Lists are numbered from 1: `Filter.1.Value.2`. Values are sent as text: `true`, `466`.
 
+use dispatch_core::secret::Secret;
+
 mod instances;
 mod key_pairs;
 mod run_instances;
@@ -53,11 +55,18 @@ impl Action {
 pub(crate) struct Request {
     pub action: Action,
     parameters: Vec<(String, String)>,
+    secrets: Vec<Secret>,
 }
 
 impl Request {
     fn new(action: Action) -> Self {
-        Self { action, parameters: Vec::new() }
+        Self { action, parameters: Vec::new(), secrets: Vec::new() }
+    }
+
+    /// This is somewhere in it, and must not be told if EC2 repeats it.
+    fn hiding(mut self, secret: &Secret) -> Self {
+        self.secrets.push(secret.clone());
+        self
     }
 
     fn with(mut self, name: impl Into<String>, value: impl ToString) -> Self {
@@ -100,6 +109,11 @@ impl Request {
     pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         let head = [("Action", self.action.as_str()), ("Version", VERSION)];
         head.into_iter().chain(self.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
+    /// What of it must not be told.
+    pub fn secrets(&self) -> &[Secret] {
+        &self.secrets
     }
 
     /// As it goes over the wire.

@@ -30,6 +30,7 @@ impl RunInstances<'_> {
     pub fn request(&self) -> Request {
         let order = self.order;
         let request = Request::new(Action::RunInstances)
+            .hiding(&order.secret)
             .with("ImageId", &order.image)
             .with("InstanceType", order.instance_type.provider_type.as_str())
             .with("MinCount", 1)

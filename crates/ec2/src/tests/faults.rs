@@ -225,6 +225,34 @@ async fn no_secret_is_repeated() {
 }
 
 #[actix_rt::test]
+async fn of_a_secret_where_a_long_message_is_cut_nothing_is_left() {
+    for before in [360, 380, 395, 399] {
+        let message = format!("{}{SECRET} and so on", ".".repeat(before));
+        let error = create_after(Reply::refusal(400, "InvalidParameterValue", &message)).await;
+        assert!(!error.message.contains(&SECRET[..4]), "{error}");
+        assert!(error.message.contains(" (request ea966190-"), "{error}");
+        assert!(error.message.len() < 500, "{error}");
+    }
+}
+
+/// Whoever orders would look for a VM that cannot be there.
+#[actix_rt::test]
+async fn an_order_whose_key_pair_cannot_be_had_is_not_in_doubt() {
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUsyyuCL52eZXqpTmT1qk1Tnzr2bmbQbDgLxpWAE comment";
+    let none = "<DescribeKeyPairsResponse><keySet/></DescribeKeyPairsResponse>";
+    let broken = || Reply::refusal(500, "InternalError", "An internal error has occurred");
+    for found in [broken(), Reply::HangUp, Reply::Xml(200, none.to_owned())] {
+        let (cloud, stub) = cloud(params()).await;
+        stub.next("DescribeKeyPairs", found);
+        stub.next("ImportKeyPair", broken());
+        let order = CreateOrder { public_key: Some(key.to_owned()), ..order() };
+        let error = cloud.create(&order).await.unwrap_err();
+        assert_eq!(error.kind, CloudErrorKind::Other, "{error}");
+        assert!(!stub.actions().contains(&"RunInstances".to_owned()));
+    }
+}
+
+#[actix_rt::test]
 async fn an_ecdsa_key_is_refused_before_anything_is_sent() {
     let (cloud, stub) = cloud(params()).await;
     let key = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBM14sWAvuD2/5c8wBplRore4/mBat93Dx5efxUZeEHC5HGX6sxkMIPbj1WTOPSX3uu5OKEC2FMadrFfJ9kQOi8Y=";
