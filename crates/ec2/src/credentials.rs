@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_types::region::Region;
 
+use crate::chain_http;
 use crate::errors::{Failure, Meaning};
 use crate::{Params, driver::OpenError};
 
@@ -51,8 +51,7 @@ fn chain(found: &SdkConfig) -> Result<Source, OpenError> {
 }
 
 fn loader(params: &Params) -> ConfigLoader {
-    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
-    let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.build_https());
+    let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(chain_http::client());
     if params.region.is_empty() { loader } else { loader.region(Region::new(params.region.clone())) }
 }
 

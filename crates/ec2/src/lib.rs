@@ -15,6 +15,7 @@
 
 mod answer;
 mod backoff;
+mod chain_http;
 mod credentials;
 mod driver;
 mod endpoint;

@@ -162,7 +162,7 @@ fn named(failure: Failure, request: &Request) -> Failure {
 }
 
 /// The system's authorities, among them those that the site added.
-fn tls() -> Result<Arc<ClientConfig>, OpenError> {
+pub(crate) fn tls() -> Result<Arc<ClientConfig>, OpenError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
