@@ -3,7 +3,7 @@
 //! ```text
 //!   absent from a listing that began after our last news of it
 //!        │ no listing has shown it yet, and it is younger than 60 s ─► proves nothing
-//!        │ destroy was acknowledged before it began ───────────────► gone
+//!        │ destroy was acknowledged before it began, no processes ─► gone
 //!        ▼
 //!     missing: nothing is placed there, probed at once, second listing 15 s later
 //!        │ a probe succeeds, or a listing shows it ─► no longer missing
@@ -18,12 +18,14 @@ use super::{Effect, EndedProcess, EndedWhy, Fact, Pool, Slot};
 use crate::id::InstanceId;
 use crate::instance::Instance;
 use crate::time::{Timestamp, after, since};
-use crate::worker::{Event, Machine, State};
+use crate::worker::{Event, Machine, ShutdownReason, State};
 
 /// A second look after this long.
 const SECOND_LOOK: Duration = Duration::from_secs(15);
 /// A listing may lag behind a create this long: absence proves nothing before.
 const LISTING_LAG: Duration = Duration::from_secs(60);
+/// For how long it is remembered that an instance was destroyed: no ending takes longer.
+const REMEMBERED: Duration = Duration::from_secs(3600);
 /// How many listings are remembered: so many must lack a VM that nothing else speaks for, before what should run
 /// on it is given up.
 pub const LISTINGS_KEPT: usize = 3;
@@ -65,7 +67,17 @@ impl Pool {
         };
         self.workers.insert(instance.id.clone(), slot);
         self.recount();
-        vec![Effect::Tell(Fact::Appeared { instance: instance.clone(), ours }), Effect::Spawn(instance, ours)]
+        let was_destroyed = self.destroyed.remove(&instance.id).is_some();
+        let id = instance.id.clone();
+        let mut effects = vec![
+            Effect::Tell(Fact::Appeared { instance: instance.clone(), ours }),
+            Effect::Spawn(instance, ours),
+        ];
+        if was_destroyed {
+            // A listing had left it out: it must not be taken for a new one, and used until it ends.
+            effects.push(self.command(&id, Event::ShutdownRequested(ShutdownReason::Drained)));
+        }
+        effects
     }
 
     /// A listing shows a known instance with another address, other tags or prices.
@@ -87,7 +99,9 @@ impl Pool {
         // A destroyed instance that listings have not begun to show still ends, and counts until it has.
         let may_be_listed_yet = !slot.listed && began <= after(view.appeared, LISTING_LAG);
         let destroyed = view.destroy_acknowledged && view.destroy_called.is_some_and(|called| began > called);
-        if destroyed && !may_be_listed_yet {
+        // It may run on for a minute, and a listing may have omitted it: what had a process there is not placed
+        // elsewhere on the word of one.
+        if destroyed && !may_be_listed_yet && view.processes.is_empty() {
             return (GoneReply::Confirmed, self.remove(id, now));
         }
         if may_be_listed_yet || began <= view.last_success.unwrap_or(view.appeared) {
@@ -114,6 +128,9 @@ impl Pool {
             self.ended.insert(uuid, process);
         }
         self.recount();
+        if slot.view.destroy_called.is_some() {
+            self.destroyed.insert(id.clone(), now);
+        }
         let after_shutdown = slot.view.destroy_called.map(|called| since(now, called));
         let fact = Fact::Disappeared {
             instance: id.clone(),
@@ -136,6 +153,7 @@ impl Pool {
             self.first_listing = Some(began);
             effects.push(Effect::Tell(Fact::FirstListing(self.workers.len())));
         }
+        self.destroyed.retain(|_, gone| since(began, *gone) < REMEMBERED);
         self.listings.push(began);
         let surplus = self.listings.len().saturating_sub(LISTINGS_KEPT);
         self.listings.drain(..surplus);

@@ -208,6 +208,8 @@ pub struct Pool {
     /// When the last complete listings began, latest last.
     listings: Vec<Timestamp>,
     first_listing: Option<Timestamp>,
+    /// Instances that were destroyed and are gone, and since when: one that a listing shows again still ends.
+    destroyed: BTreeMap<InstanceId, Timestamp>,
     sequence: u64,
     runner_readable: bool,
 }
@@ -226,6 +228,7 @@ impl Pool {
             pacer: Pacer::default(),
             listings: Vec::new(),
             first_listing: None,
+            destroyed: BTreeMap::new(),
             sequence: 0,
             runner_readable: true,
             policy,

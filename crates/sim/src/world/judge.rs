@@ -62,6 +62,8 @@ pub(super) struct Judge {
     sent: VecDeque<Timestamp>,
     /// When the present dispatcher began.
     began: Timestamp,
+    /// The last one is dead, and the next has not begun.
+    is_down: bool,
     creates_in_flight: u32,
     /// What came of creates that dead dispatchers left on their way: their successors cannot know them.
     orphans: BTreeSet<InstanceId>,
@@ -227,7 +229,7 @@ impl Judge {
     fn ended(&self, uuid: ContainerUuid, vm: &InstanceId, ending: Ending, world: &World) -> Verdict {
         let taken_away = world.cloud.borrow().vm(vm).is_some_and(|vm| vm.taken_away);
         let was_silent = self.destroyed.get(vm).filter(|_| ending == Ending::VmGone && !taken_away);
-        let excused = self.killed_by_operator.contains(vm) || self.signalled.contains(&uuid);
+        let excused = self.killed_by_operator.contains(vm) || self.may_be_given_up(uuid);
         if was_silent == Some(&false) && !excused {
             return Err(format!("{vm} was destroyed while {uuid} ran on it"));
         }
@@ -249,7 +251,7 @@ impl Judge {
                 Ok(())
             }
             (Complete, Cancelled) => Err(format!("I2: {uuid} was Complete and is now Cancelled")),
-            (Running, Cancelled) => match self.live.get(uuid) {
+            (Running, Cancelled) => match self.live.get(uuid).filter(|vm| !is_ending(vm, world)) {
                 Some(vm) => Err(format!("I2: {uuid} was cancelled while its process lives on {vm}")),
                 None => Ok(()),
             },
@@ -261,11 +263,17 @@ impl Judge {
                 true => Ok(()),
                 false => Err(format!("I3: {uuid} used up its attempts: unlocked without a start")),
             },
-            (Queued | Locked, Cancelled) if self.could_run(*uuid, world) => {
+            // What a dead dispatcher had decided, its configuration let it.
+            (Queued | Locked, Cancelled) if !self.is_down && self.could_run(*uuid, world) => {
                 Err(format!("I3: {uuid} was cancelled, but could run"))
             }
             _ => Ok(()),
         }
+    }
+
+    /// Nobody wants its process, or it was told to end: if that cannot be done its VM goes.
+    fn may_be_given_up(&self, uuid: ContainerUuid) -> bool {
+        self.signalled.contains(&uuid) || self.unwanted.contains(&uuid)
     }
 
     fn note_unwanted(&mut self, fact: &Fact) {
@@ -348,6 +356,7 @@ impl Judge {
                 self.wishes.retain(|_, wish| wish.saved.is_some_and(|saved| after(saved, lag) <= at));
                 self.sent.clear();
                 self.destroyed.clear();
+                self.is_down = matches!(note, Note::Down(_));
                 let is_new = |uuid: &&ContainerUuid| after(self.began_at[*uuid], NEW) > at;
                 let unseen: Vec<_> =
                     self.live.keys().filter(is_new).map(|uuid| (*uuid, after(at, NEW))).collect();
@@ -377,7 +386,7 @@ impl Judge {
                 if first && held && !self.killed_by_operator.contains(vm) {
                     return Err(format!("I8: {vm} is destroyed, which is to be held"));
                 }
-                let here = self.live.iter().find(|(uuid, at)| *at == vm && !self.signalled.contains(uuid));
+                let here = self.live.iter().find(|(uuid, at)| *at == vm && !self.may_be_given_up(**uuid));
                 match here {
                     Some((uuid, _)) if !was_silent && !self.killed_by_operator.contains(vm) => {
                         Err(format!("{vm} answers and is to be destroyed, while {uuid} runs on it"))
@@ -427,6 +436,11 @@ impl Judge {
         }
         Ok(())
     }
+}
+
+/// Whether a call to destroy it has come into effect: what runs there is lost already.
+fn is_ending(vm: &InstanceId, world: &World) -> bool {
+    world.cloud.borrow().vm(vm).is_some_and(|vm| vm.destroyed_at.is_some())
 }
 
 /// Whether a VM has not answered well for as long as a dispatcher waits for that.

@@ -112,6 +112,46 @@ fn a_destroyed_instance_that_no_listing_has_shown_counts_until_one_would_have() 
     assert_eq!(story.listing(61, &["i-1"])[0].0, GoneReply::Confirmed);
 }
 
+/// Found by chaos (seed 1255): a listing omitted it, the next showed it again, and it was given a container.
+#[test]
+fn a_destroyed_instance_that_is_listed_again_is_shut_down_again() {
+    let mut story = known();
+    let destroyed = View {
+        state: State::Shutdown,
+        destroy_called: Some(at(70)),
+        destroy_acknowledged: true,
+        ..story.view("i-1")
+    };
+    story.show(71, destroyed);
+    assert_eq!(story.listing(80, &["i-1"])[0].0, GoneReply::Confirmed);
+    let shown = instance("i-1", &story.typed("small"), "s");
+    let effects = story.pool.appeared(shown.clone(), at(100));
+    let [Effect::Tell(_), Effect::Spawn(_, false), Effect::Command(_, _, command)] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(*command, Event::ShutdownRequested(ShutdownReason::Drained));
+    let other = instance("i-2", &story.typed("small"), "s2");
+    assert_eq!(story.pool.appeared(other, at(100)).len(), 2);
+}
+
+/// Found by chaos (seeds 2110 and 2202): the operator had ended it, and a listing omitted it while it still ran.
+#[test]
+fn a_destroyed_instance_with_processes_is_gone_after_a_second_listing() {
+    let mut story = known();
+    let process = ProcessView { uuid: uuid(1), unconfirmed: false, killing: false, given_up: false };
+    let destroyed = View {
+        state: State::Shutdown,
+        destroy_called: Some(at(110)),
+        destroy_acknowledged: true,
+        processes: vec![process],
+        ..story.view("i-1")
+    };
+    story.show(111, destroyed);
+    let (reply, effects) = story.listing(120, &["i-1"])[0].clone();
+    assert!(reply == GoneReply::Suspected && probes_and_looks_again(&effects, 136), "{effects:?}");
+    assert_eq!(story.listing(136, &["i-1"])[0].0, GoneReply::Confirmed);
+}
+
 #[test]
 fn what_is_shut_down_and_still_listed_is_told_so() {
     let mut story = known();
