@@ -322,8 +322,8 @@ impl<'a> Check<'a> {
                     self.pool.listings.iter().filter(|began| Some(**began) > self.queue.first_poll_began);
                 let running = entry.record.state == ContainerState::Running;
                 let foreign = self.pool.workers.iter().any(|worker| !worker.view.ours);
-                let seen = !self.has_unknown_workers && !(self.is_surfacing && foreign);
-                running && ended.is_none() && seen && proofs.count() >= 3
+                let may_be_unseen = self.has_unknown_workers || (self.is_surfacing && foreign);
+                running && ended.is_none() && !may_be_unseen && proofs.count() >= 3
             }
             CancelReason::NoSuitableType(_) => entry.is_waiting() && !self.may_be_elsewhere(entry),
         };
