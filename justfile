@@ -14,7 +14,7 @@ demo *arguments:
 
 # Live through the chaos of many seeds; arguments go to dispatch-sim.
 hunt *arguments="--seeds 0..2000 --jobs 2":
-    cargo run --release -p dispatch-sim -- {{ arguments }}
+    cargo run --profile hunt -p dispatch-sim -- {{ arguments }}
 
 # Correct the formatting.
 fmt:

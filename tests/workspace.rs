@@ -142,6 +142,19 @@ fn what_talks_to_the_world_is_kept_by_its_keepers() {
     }
 }
 
+/// Each would cost a clean build half a minute, for what others of our dependencies do as well.
+#[test]
+fn what_was_left_out_for_its_build_time_stays_out() {
+    let metadata = metadata();
+    let reached = reachable(&metadata, ROOT);
+    for name in
+        ["icu_normalizer", "hyper", "aws-smithy-http-client", "aws-lc-sys", "openssl-sys", "encoding_rs_io"]
+    {
+        assert!(!reached.contains(name), "{name}: see the comments in Cargo.toml");
+    }
+    assert!(reached.contains("aws-config"), "the reader reads");
+}
+
 #[test]
 fn every_licence_goes_with_ours() {
     let metadata = metadata();

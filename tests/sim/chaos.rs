@@ -1,5 +1,5 @@
 //! Everything at once, by seed. The same 200 seeds each time, in four tests that run side by side: a hunt for
-//! others is `cargo run --release -p dispatch-sim -- --seeds A..B --jobs J`.
+//! others is `cargo run --profile hunt -p dispatch-sim -- --seeds A..B --jobs J`.
 
 use std::ops::Range;
 

@@ -315,7 +315,11 @@ impl Judge {
 
     /// I5: never more than `MaxInstances`, but for what a dead dispatcher had ordered.
     fn created(&mut self, entry: &CloudEntry, world: &World) -> Verdict {
-        if self.orphans_in_flight > 0 {
+        // Nobody can tell whose an answer is: a failure counts as the living one's, a VM as the dead one's, as long
+        // as its creates may be on their way.
+        let may_be_an_orphan = entry.vm.is_some() || self.creates_in_flight == 0;
+        let on_their_way = self.orphans_in_flight > 0 && entry.at < after(self.began, NEW);
+        if on_their_way && may_be_an_orphan {
             self.orphans_in_flight -= 1;
             self.orphans.extend(entry.vm.clone());
             return Ok(());
