@@ -251,9 +251,11 @@ impl Judge {
                 Ok(())
             }
             (Complete, Cancelled) => Err(format!("I2: {uuid} was Complete and is now Cancelled")),
-            (Running, Cancelled) => match self.live.get(uuid).filter(|vm| !is_ending(vm, world)) {
-                Some(vm) => Err(format!("I2: {uuid} was cancelled while its process lives on {vm}")),
-                None => Ok(()),
+            (Running, Cancelled) => match self.live.get(uuid) {
+                Some(vm) if !self.is_doomed(vm, world) => {
+                    Err(format!("I2: {uuid} was cancelled while its process lives on {vm}"))
+                }
+                Some(_) | None => Ok(()),
             },
             (Locked, Queued) => match self.live.get(uuid) {
                 Some(vm) => Err(format!("I1: {uuid} was unlocked while its process lives on {vm}")),
@@ -269,6 +271,12 @@ impl Judge {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What runs there is given up: the operator wants it to end, or a call to destroy it has come into effect.
+    fn is_doomed(&self, vm: &InstanceId, world: &World) -> bool {
+        let is_ending = world.cloud.borrow().vm(vm).is_some_and(|vm| vm.destroyed_at.is_some());
+        is_ending || self.killed_by_operator.contains(vm)
     }
 
     /// Nobody wants its process, or it was told to end: if that cannot be done its VM goes.
@@ -440,11 +448,6 @@ impl Judge {
         }
         Ok(())
     }
-}
-
-/// Whether a call to destroy it has come into effect: what runs there is lost already.
-fn is_ending(vm: &InstanceId, world: &World) -> bool {
-    world.cloud.borrow().vm(vm).is_some_and(|vm| vm.destroyed_at.is_some())
 }
 
 /// Whether a VM has not answered well for as long as a dispatcher waits for that.
