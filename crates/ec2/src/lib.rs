@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   CloudDriver ─► driver ─┬─ keys      which key pair         ┐
-//!                          ├─ subnets   where, and where next  │      ┌─ sign ◄─ credentials (aws-config)
+//!                          ├─ subnets   where, and where next  │      ┌─ sign ◄─ credentials (aws-config, by chain_http)
 //!                          ├─ spot      what spot VMs cost     ├─► request ─► send ─► EC2
 //!                          └─ (create, list, destroy, tag)     ┘                 │
 //!   CloudError ◄─ backoff ◄─ errors (code → kind and scope) ◄── answer ◄─────────┘
