@@ -261,6 +261,10 @@ impl Judge {
                 Some(vm) => Err(format!("I1: {uuid} was unlocked while its process lives on {vm}")),
                 None => Ok(()),
             },
+            // One that its user has given up (priority 0) may as well be Cancelled as Queued.
+            (Locked, Cancelled) if *call == CallKind::Unlock && is_unwanted_by_its_user(*uuid, world) => {
+                Ok(())
+            }
             (Locked, Cancelled) if *call == CallKind::Unlock => match self.tried.contains(uuid) {
                 true => Ok(()),
                 false => Err(format!("I3: {uuid} used up its attempts: unlocked without a start")),
@@ -362,7 +366,10 @@ impl Judge {
 /// Whether nobody wants its process: its user, or the controller.
 fn is_unwanted(uuid: ContainerUuid, world: &World) -> bool {
     let arvados = world.arvados.borrow();
-    arvados.container(uuid).is_none_or(|it| {
-        !matches!(it.state, ContainerState::Locked | ContainerState::Running) || it.priority <= 0
-    })
+    let is_open = |state| matches!(state, ContainerState::Locked | ContainerState::Running);
+    arvados.container(uuid).is_none_or(|it| !is_open(it.state) || it.priority <= 0)
+}
+
+fn is_unwanted_by_its_user(uuid: ContainerUuid, world: &World) -> bool {
+    world.arvados.borrow().container(uuid).is_none_or(|it| it.priority <= 0)
 }
