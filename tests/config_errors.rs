@@ -119,6 +119,20 @@ fn driver_ec2_needs_an_image() {
 }
 
 #[test]
+fn an_image_that_comes_with_the_call_stands_for_the_configured_one() {
+    for line in ["", "        ImageID: ami-1\n"] {
+        let text = format!(
+            "    Containers:\n      DispatchPrivateKey: {}\n      CloudVMs:\n{line}        Driver: ec2\n",
+            TestKey::new().yaml()
+        );
+        let environment = Environment { image_id: Some("ami-2".to_owned()), ..Environment::default() };
+        let loaded =
+            parse("config.yml", minimal(&TestKey::new(), &text).as_bytes(), None, &environment, &HOST);
+        assert_eq!(loaded.unwrap().settings.cloud.image_id, "ami-2");
+    }
+}
+
+#[test]
 fn a_proxy_that_is_not_used_is_told_with_driver_ec2_and_https() {
     let load = |driver: &str, endpoint: Option<&str>| {
         let more = format!(

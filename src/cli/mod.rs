@@ -72,8 +72,20 @@ impl Options {
     /// # Errors
     /// Everything that is wrong with it, one line each.
     pub fn load(&self) -> Result<Loaded, SettingsError> {
+        self.load_in(&Environment::this())
+    }
+
+    /// The same, with an image in place of the configured one, which may then be missing.
+    ///
+    /// # Errors
+    /// Everything else that is wrong with it, one line each.
+    pub fn load_with_image(&self, image: Option<&str>) -> Result<Loaded, SettingsError> {
+        self.load_in(&Environment { image_id: image.map(str::to_owned), ..Environment::this() })
+    }
+
+    fn load_in(&self, environment: &Environment) -> Result<Loaded, SettingsError> {
         let cluster_id = self.cluster_id.as_deref().filter(|id| !id.is_empty());
-        load(&self.source(), cluster_id, &Environment::this(), &Host::this())
+        load(&self.source(), cluster_id, environment, &Host::this())
     }
 }
 

@@ -1,7 +1,7 @@
 //! An instance's end: destroyed until the cloud agrees, and looked for until it is listed no more.
 //!
 //! ```text
-//!   ┌─► destroy ── any error ─────────────────────────────► again, until GONE_WITHIN is over: then it is told
+//!   ┌─► destroy ── any error ──────── told at once, the first time ► again, until GONE_WITHIN is over
 //!   │      │ done
 //!   │      ▼
 //!   │    list ── an error · still there ─────────────────► look again, the same
@@ -27,22 +27,30 @@ use super::report::Trouble;
 /// How long what was created may take to show in a listing.
 pub(super) const APPEARS_WITHIN: Duration = Duration::from_secs(60);
 /// How long a destroy is repeated, and how long what was destroyed may stay listed.
-const GONE_WITHIN: Duration = Duration::from_secs(300);
+pub(super) const GONE_WITHIN: Duration = Duration::from_secs(300);
 
 /// An instance that is to go.
 pub(super) struct Ending<'a> {
     driver: &'a dyn CloudDriver,
     id: &'a InstanceId,
+    /// Told why it takes long; once.
+    refused: Option<Box<dyn FnOnce(Trouble) + 'a>>,
     /// Until then no listing need show it; `None` = one has.
     appears_until: Option<Instant>,
     is_destroyed: bool,
 }
 
 impl<'a> Ending<'a> {
-    /// `made_unseen`: when it was made, if no listing has shown it since.
-    pub fn new(driver: &'a dyn CloudDriver, id: &'a InstanceId, made_unseen: Option<Instant>) -> Self {
+    /// `made_unseen`: when it was made, if no listing has shown it since. `refused` hears of the first destroy that
+    /// fails: whoever waits should know for what.
+    pub fn new(
+        driver: &'a dyn CloudDriver,
+        id: &'a InstanceId,
+        made_unseen: Option<Instant>,
+        refused: impl FnOnce(Trouble) + 'a,
+    ) -> Self {
         let appears_until = made_unseen.map(|made| made + APPEARS_WITHIN);
-        Self { driver, id, appears_until, is_destroyed: false }
+        Self { driver, id, appears_until, refused: Some(Box::new(refused)), is_destroyed: false }
     }
 
     /// Returns when it is gone. Also refusals are tried again, at that interval: what refuses now, an expired key
@@ -63,8 +71,13 @@ impl<'a> Ending<'a> {
 
     async fn attempt(&mut self) -> Result<(), Trouble> {
         if !self.is_destroyed {
-            let destroyed = self.driver.destroy(self.id).await;
-            destroyed.map_err(|error| advice::of_cloud(Call::Destroy, &error))?;
+            if let Err(error) = self.driver.destroy(self.id).await {
+                let trouble = advice::of_cloud(Call::Destroy, &error);
+                if let Some(refused) = self.refused.take() {
+                    refused(trouble.clone());
+                }
+                return Err(trouble);
+            }
             self.is_destroyed = true;
         }
         let listed = self.driver.list(&Tags::default()).await;

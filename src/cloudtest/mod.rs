@@ -45,8 +45,10 @@ use trial::{Interrupt, Trial};
 /// Tries the cloud. Exit 0 if all went well, 1 if not or interrupted, 2 for a configuration or an option that
 /// cannot be used.
 pub fn run(options: &Options, cloudtest: &Cloudtest) -> ExitCode {
-    let prepared = options.load().map_err(|error| error.to_string()).and_then(|loaded| {
-        prepare(&loaded.settings, cloudtest).map_err(|error| format!("cloudtest: {error:#}"))
+    let loaded = options.load_with_image(cloudtest.image_id.as_deref());
+    let prepared = loaded.map_err(|error| error.to_string()).and_then(|loaded| {
+        let plan = prepare(&loaded.settings, cloudtest);
+        plan.map(|plan| (loaded.settings, plan)).map_err(|error| format!("cloudtest: {error:#}"))
     });
     let (settings, plan) = match prepared {
         Ok(prepared) => prepared,
@@ -78,33 +80,24 @@ fn finish(report: &Report, json: bool) -> ExitCode {
     if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The settings with what the options change, and what is to be tried.
-fn prepare(settings: &Settings, options: &Cloudtest) -> Result<(Settings, Plan)> {
-    let mut settings = settings.clone();
-    if let Some(image) = &options.image_id {
-        settings.cloud.image_id.clone_from(image);
+/// What is to be tried.
+fn prepare(settings: &Settings, options: &Cloudtest) -> Result<Plan> {
+    if options.image_id.as_ref().is_some_and(String::is_empty) {
+        bail!("--image-id wants an image's id, such as ami-0123456789abcdef0");
     }
-    let needs_image = match &settings.driver {
-        DriverParameters::Ec2(_) => true,
-        DriverParameters::Loopback(_) => false,
-    };
-    if needs_image && settings.cloud.image_id.is_empty() {
-        bail!("no image to try: set Containers.CloudVMs.ImageID, or give --image-id");
-    }
-    let instance_type = choose_type(&settings, options.instance_type.as_deref())?;
+    let instance_type = choose_type(settings, options.instance_type.as_deref())?;
     let wanted = options.instance_set_id.clone().unwrap_or_else(default_set_id);
     let set = InstanceSetId::new(&wanted).context("--instance-set-id")?;
     if set == settings.instance_set_id() {
         bail!("--instance-set-id {set} is the dispatcher's own: it would take the instance over");
     }
-    let plan = Plan {
+    Ok(Plan {
         driver: settings.driver.name(),
         image: settings.cloud.image_id.clone(),
         instance_type,
         set,
         subnets: subnets(&settings.driver),
-    };
-    Ok((settings, plan))
+    })
 }
 
 /// That type, or the cheapest.

@@ -7,6 +7,7 @@ use dispatch_core::id::InstanceSetId;
 use dispatch_core::instance::InstanceType;
 use serde_json::{Value, json};
 
+use super::ending::GONE_WITHIN;
 use crate::cli;
 
 /// What is to be tried.
@@ -233,6 +234,15 @@ impl Screen {
     /// On stderr: also when a program reads the result, a person is to press Enter.
     pub fn pause(&self, instance: &str) {
         cli::complain(format!("cloudtest: press Enter to destroy instance {instance}"));
+    }
+
+    /// On stderr, as a warning while the work goes on.
+    pub fn not_destroyed_yet(&self, instance: &str, trouble: &Trouble) {
+        let Trouble { message, check } = trouble.clone().map(|it| one_line(&it));
+        let seconds = GONE_WITHIN.as_secs();
+        cli::complain(format!(
+            "cloudtest: cannot destroy instance {instance} yet, trying for {seconds} s: {message}; check: {check}"
+        ));
     }
 
     pub fn verdict(&self, report: &Report) {

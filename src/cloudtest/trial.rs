@@ -276,7 +276,8 @@ impl<'a> Trial<'a> {
 
     /// Destroys it, and waits until it is listed no more.
     async fn end(&self, id: &InstanceId, made_unseen: Option<Instant>) -> Told<()> {
-        let ending = Ending::new(&*self.subject.driver, id, made_unseen);
+        let tell = |trouble: Trouble| self.screen.not_destroyed_yet(id.as_str(), &self.clean(trouble));
+        let ending = Ending::new(&*self.subject.driver, id, made_unseen, tell);
         ending.wait(self.interval()).await?;
         Ok(((), format!("instance {id} is gone")))
     }
@@ -303,14 +304,21 @@ impl<'a> Trial<'a> {
         }
     }
 
+    fn clean(&self, trouble: Trouble) -> Trouble {
+        trouble.map(|text| self.without_secrets(text))
+    }
+
+    fn without_secrets(&self, text: String) -> String {
+        self.subject.without_secrets(&text, &self.order.secret)
+    }
+
     fn note<T>(&mut self, name: &'static str, began: Instant, told: Told<T>) -> Result<T, Stop> {
         let (found, result) = match told {
             Ok((found, detail)) => (Ok(found), Ok(detail)),
             Err(Stop::Interrupted) => return Err(Stop::Interrupted),
             Err(Stop::Failed(trouble)) => (Err(Stop::Failed(trouble.clone())), Err(trouble)),
         };
-        let clean = |text: String| self.subject.without_secrets(&text, &self.order.secret);
-        let result = result.map(clean).map_err(|trouble| trouble.map(clean));
+        let result = result.map(|detail| self.without_secrets(detail)).map_err(|trouble| self.clean(trouble));
         let step = Step { name, took: began.elapsed(), result };
         self.screen.step(&step);
         self.outcome.steps.push(step);

@@ -36,7 +36,7 @@ pub fn read(id: &str, cluster: &Section<'_>, environment: &Environment, host: &H
     let postgresql = postgresql::read(&cluster.section("PostgreSQL").section("Connection"));
     let instance_types = instance_types::read(cluster, driver.as_ref(), host);
     let engine = containers.text("RuntimeEngine");
-    let cloud = cloud_vms(&cloud, &engine);
+    let cloud = cloud_vms(&cloud, &engine, environment);
     Some(Settings {
         cluster_id: id.to_owned(),
         management_token,
@@ -125,7 +125,7 @@ fn containers_of(section: &Section<'_>, key: Option<key::PrivateKey>, engine: St
     Some(containers)
 }
 
-fn cloud_vms(section: &Section<'_>, engine: &str) -> CloudVms {
+fn cloud_vms(section: &Section<'_>, engine: &str, environment: &Environment) -> CloudVms {
     let enable = section.flag("Enable");
     if !enable {
         section.warn("Enable", "false: this dispatcher runs all the same");
@@ -151,7 +151,7 @@ fn cloud_vms(section: &Section<'_>, engine: &str) -> CloudVms {
         max_containers_per_instance: section.count("MaxRunningContainersPerInstance"),
         initial_quota_estimate: section.count("InitialQuotaEstimate"),
         supervisor_fraction: section.number("SupervisorFraction"),
-        image_id: section.text("ImageID"),
+        image_id: environment.image_id.clone().unwrap_or_else(|| section.text("ImageID")),
         instance_init_command: section.text("InstanceInitCommand"),
         runner: runner(section, engine),
         runner_directory: section.text("DeployRunnerDirectory"),

@@ -55,7 +55,9 @@ pub fn read(
         "loopback" => Some(DriverParameters::Loopback(loopback(&parameters))),
         "ec2" => {
             refuse_ecdsa(cloud, key);
-            require_image(cloud);
+            if environment.image_id.is_none() {
+                require_image(cloud);
+            }
             warn_of_proxy(cloud, environment);
             Some(DriverParameters::Ec2(Box::new(ec2(&parameters, environment))))
         }

@@ -31,7 +31,8 @@ fn memory_total(meminfo: &str) -> Option<u64> {
     kibibytes.checked_mul(1024)
 }
 
-/// The variables of the environment that matter, `--config` and `--cluster-id` aside. Empty = not set.
+/// What comes with the call and not with the file: the variables of the environment that matter (`--config` and
+/// `--cluster-id` aside; empty = not set), and one option.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     /// `ARVADOS_SERVICE_INTERNAL_URL`: which of the URLs to listen on.
@@ -44,6 +45,8 @@ pub struct Environment {
     pub api_host_insecure: Option<String>,
     /// `RUNTIME_DIRECTORY`: systemd's private directory for this service.
     pub runtime_directory: Option<std::path::PathBuf>,
+    /// The image to use in place of `ImageID`: `cloudtest --image-id`, no variable.
+    pub image_id: Option<String>,
     /// `AWS_ENDPOINT_URL_EC2`, else `AWS_ENDPOINT_URL`: another EC2 than the region's.
     pub ec2_endpoint: Option<String>,
     /// `HTTPS_PROXY` or `https_proxy`, whichever is set; never its value, which may have a password.
@@ -60,6 +63,7 @@ impl Environment {
             api_token: read("ARVADOS_API_TOKEN").map(dispatch_core::secret::Secret::new),
             api_host_insecure: read("ARVADOS_API_HOST_INSECURE"),
             runtime_directory: read("RUNTIME_DIRECTORY").map(Into::into),
+            image_id: None,
             ec2_endpoint: read("AWS_ENDPOINT_URL_EC2").or_else(|| read("AWS_ENDPOINT_URL")),
             https_proxy: ["HTTPS_PROXY", "https_proxy"].into_iter().find(|name| read(name).is_some()),
         }

@@ -1,4 +1,4 @@
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use async_trait::async_trait;
 use dispatch_core::id::ProviderType;
@@ -17,13 +17,15 @@ struct Cloud {
     fails: (u64, CloudErrorKind),
     destroyed: Cell<bool>,
     destroys: Cell<u32>,
+    /// What it was said to wait for, and when.
+    told: RefCell<Vec<(u64, Trouble)>>,
 }
 
 impl Cloud {
     fn new(appears: u64, fails: (u64, CloudErrorKind)) -> Self {
         let id = InstanceId::new("i-1").unwrap();
         let (destroyed, destroys) = (Cell::new(false), Cell::new(0));
-        Self { id, began: Instant::now(), appears, fails, destroyed, destroys }
+        Self { id, began: Instant::now(), appears, fails, destroyed, destroys, told: RefCell::default() }
     }
 
     /// The instance, if a call finds it now.
@@ -38,7 +40,8 @@ impl Cloud {
 
     /// How its end went, and after how many seconds.
     async fn end(&self, made_unseen: Option<Instant>) -> (Result<(), Trouble>, u64) {
-        let ended = Ending::new(self, &self.id, made_unseen).wait(Duration::from_secs(5)).await;
+        let tell = |trouble: Trouble| self.told.borrow_mut().push((self.began.elapsed().as_secs(), trouble));
+        let ended = Ending::new(self, &self.id, made_unseen, tell).wait(Duration::from_secs(5)).await;
         (ended, self.began.elapsed().as_secs())
     }
 }
@@ -104,6 +107,9 @@ async fn every_error_is_outlasted() {
         let cloud = Cloud::new(0, (290, kind.clone()));
         assert_eq!(cloud.end(None).await, (Ok(()), 290), "{kind:?}");
         assert!(cloud.destroyed.get());
+        let told = cloud.told.take();
+        let [(0, Trouble { message, .. })] = &told[..] else { panic!("once, and at once: {told:?}") };
+        assert_eq!(message, "no luck (Code)");
     }
 }
 

@@ -29,7 +29,7 @@ pub fn processes_below(state_directory: &Path) -> Vec<i32> {
 
 /// Ends all processes of an instance: asks, waits, then kills until none is left.
 pub(super) async fn end(lock_directory: &Path) {
-    signal(lock_directory, Signal::TERM);
+    signal(&of_instance(lock_directory), Signal::TERM);
     if !gone_within(lock_directory, POLITE, None).await {
         gone_within(lock_directory, FIRM, Some(Signal::KILL)).await;
     }
@@ -53,11 +53,15 @@ pub(super) fn tree(root: Pid) -> Vec<Pid> {
     found
 }
 
+/// Gone = not seen twice in a row: in the midst of an exec a process has no environment.
 async fn gone_within(lock_directory: &Path, time: Duration, again: Option<Signal>) -> bool {
     let waiting = async {
-        while !of_instance(lock_directory).is_empty() {
+        let mut looks_in_vain = 0;
+        while looks_in_vain < 2 {
+            let seen = of_instance(lock_directory);
+            looks_in_vain = if seen.is_empty() { looks_in_vain + 1 } else { 0 };
             if let Some(again) = again {
-                signal(lock_directory, again);
+                signal(&seen, again);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -65,10 +69,10 @@ async fn gone_within(lock_directory: &Path, time: Duration, again: Option<Signal
     tokio::time::timeout(time, waiting).await.is_ok()
 }
 
-fn signal(lock_directory: &Path, signal: Signal) {
-    for pid in of_instance(lock_directory) {
+fn signal(pids: &[Pid], signal: Signal) {
+    for pid in pids {
         // It may have ended by itself.
-        let _ = kill_process(pid, signal);
+        let _ = kill_process(*pid, signal);
     }
 }
 
@@ -164,7 +168,13 @@ mod tests {
     fn a_process_is_known_by_the_whole_of_its_variable() {
         let dir = tempfile::tempdir().unwrap();
         let spawn = |lock_directory: &Path| {
-            Killed(Command::new("/bin/sleep").arg("1000").env(MARKER, lock_directory).spawn().unwrap())
+            let child = Command::new("/bin/sleep").arg("1000").env(MARKER, lock_directory).spawn().unwrap();
+            // Its environment is empty until its exec has got that far.
+            let environment = format!("/proc/{}/environ", child.id());
+            while std::fs::read(&environment).unwrap().is_empty() {
+                std::thread::yield_now();
+            }
+            Killed(child)
         };
         let (ours, neighbour) = (spawn(&dir.path().join("vm-1")), spawn(&dir.path().join("vm-12")));
         let raw = |it: &Killed| Pid::from_raw(i32::try_from(it.0.id()).unwrap()).unwrap();

@@ -7,7 +7,7 @@
 //!        ▼
 //!     missing: nothing is placed there, probed at once, second listing 15 s later
 //!        │ a probe succeeds, or a listing shows it ─► no longer missing
-//!        ▼ absent again
+//!        ▼ absent again (and a third time while no call to destroy it was acknowledged: each repeats that call)
 //!      gone, and its processes with it
 //! ```
 
@@ -18,7 +18,7 @@ use super::{Effect, EndedProcess, EndedWhy, Fact, Pool, Slot};
 use crate::id::InstanceId;
 use crate::instance::Instance;
 use crate::time::{Timestamp, after, since};
-use crate::worker::{Event, Machine, ShutdownReason, State};
+use crate::worker::{Event, Machine, ShutdownReason, State, View};
 
 /// A second look after this long.
 const SECOND_LOOK: Duration = Duration::from_secs(15);
@@ -37,6 +37,30 @@ pub enum GoneReply {
     Confirmed,
     /// Not proven yet: tell again if the next listing lacks it too.
     Suspected,
+}
+
+/// Listings that lack an instance, one after another, without a sign of life since the first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Absence {
+    /// When the first of them began.
+    pub since: Timestamp,
+    listings: usize,
+}
+
+impl Absence {
+    fn seen_again(before: Option<Self>, began: Timestamp, last_success: Option<Timestamp>) -> Self {
+        let goes_on = |it: &Self| began > it.since && last_success.is_none_or(|at| at <= it.since);
+        match before.filter(goes_on) {
+            Some(before) => Self { listings: before.listings + 1, ..before },
+            None => Self { since: began, listings: 1 },
+        }
+    }
+}
+
+/// One in shutdown is not probed, so nothing speaks for it; only the cloud's acknowledgement speaks for its end.
+fn listings_needed(view: &View) -> usize {
+    let may_live_on = view.state == State::Shutdown && !view.destroy_acknowledged;
+    if may_live_on { LISTINGS_KEPT } else { 2 }
 }
 
 impl Pool {
@@ -107,16 +131,13 @@ impl Pool {
         if may_be_listed_yet || began <= view.last_success.unwrap_or(view.appeared) {
             return (GoneReply::Suspected, Vec::new());
         }
-        match slot.missing {
-            Some(first) if began > first && view.last_success.is_none_or(|success| success <= first) => {
-                (GoneReply::Confirmed, self.remove(id, now))
-            }
-            _ => {
-                slot.missing = Some(began);
-                let probe = self.command(id, Event::Missing);
-                (GoneReply::Suspected, vec![probe, Effect::SyncBy(after(now, SECOND_LOOK))])
-            }
+        let lacked = Absence::seen_again(slot.missing, began, view.last_success);
+        if lacked.listings >= listings_needed(view) {
+            return (GoneReply::Confirmed, self.remove(id, now));
         }
+        slot.missing = Some(lacked);
+        let news = self.command(id, Event::Missing);
+        (GoneReply::Suspected, vec![news, Effect::SyncBy(after(now, SECOND_LOOK))])
     }
 
     fn remove(&mut self, id: &InstanceId, now: Timestamp) -> Vec<Effect> {

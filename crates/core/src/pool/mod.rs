@@ -36,6 +36,7 @@ use crate::ports::{CapacityScope, CloudError};
 use crate::time::{Timestamp, since};
 use crate::worker::{self, Event, KillReason, ShutdownReason, State, View};
 use holds::Holds;
+use inventory::Absence;
 use outage::Outage;
 use pacer::Pacer;
 
@@ -181,8 +182,8 @@ struct Slot {
     instance: Arc<Instance>,
     /// Containers whose start was sent and not yet confirmed by a view, with the command's number.
     sent: BTreeMap<ContainerUuid, u64>,
-    /// A listing that began then lacked it.
-    missing: Option<Timestamp>,
+    /// Listings lack it.
+    missing: Option<Absence>,
     /// The last listing that lacked it began then.
     last_absent: Option<Timestamp>,
     /// Whether any listing has shown it.
@@ -356,7 +357,7 @@ impl Pool {
         self.change_slot(&id, |slot| {
             slot.sent.retain(|_, number| *number > applied);
             // A probe that began after the listing that lacked it: it is there.
-            slot.missing = slot.missing.filter(|lacked| view.last_success.is_none_or(|at| at <= *lacked));
+            slot.missing = slot.missing.filter(|it| view.last_success.is_none_or(|at| at <= it.since));
             slot.view = view;
         });
         let mut effects = Vec::new();

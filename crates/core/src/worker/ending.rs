@@ -121,12 +121,21 @@ impl Machine {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let due =
-            self.destroy_called.is_none_or(|called| since(listed, called) >= self.policy.timeout_shutdown);
-        if due {
+        if self.is_destroy_due(listed) {
             effects.push(Effect::Tell(Fact::RetryingDestroy));
             self.destroy(now, effects);
         }
+    }
+
+    /// Destroying what is gone is a success too: then there is nothing left to doubt.
+    pub(super) fn destroy_again_if_unacknowledged(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if !self.destroy_acknowledged && self.is_destroy_due(now) {
+            self.destroy(now, effects);
+        }
+    }
+
+    fn is_destroy_due(&self, at: Timestamp) -> bool {
+        self.destroy_called.is_none_or(|called| since(at, called) >= self.policy.timeout_shutdown)
     }
 
     /// Once per instance, and only of those that we saw booting.

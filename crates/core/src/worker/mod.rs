@@ -187,8 +187,9 @@ impl Machine {
             | Event::ProbeFinished { .. }
             | Event::KillFinished(..)
             | Event::StartJudged { .. }
-            | Event::Missing
             | Event::ConnectionBroke => self.probing = None,
+            // A listing may have omitted it, and the call may have been lost: the cloud is to say that it ends.
+            Event::Missing => self.destroy_again_if_unacknowledged(now, effects),
             // The command may have started a process: it counts until the instance is gone.
             Event::StartFinished(..) | Event::TagsSaved(_) => {}
             Event::BehaviorSet(behavior) => self.behavior = behavior,

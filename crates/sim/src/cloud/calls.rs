@@ -117,20 +117,20 @@ impl FakeCloud {
     }
 
     fn listing(&mut self, filter: &Tags, now: Timestamp) -> Vec<Instance> {
-        let Self { vms, omit_next, omitted, last_omission, chance, knobs, .. } = self;
+        let Self { vms, omit_next, omitted, chance, knobs, .. } = self;
         let mut left_out = |id: &InstanceId| {
             let scripted = omit_next.get_mut(id).filter(|times| **times > 0);
-            let in_a_row = omitted.entry(id.clone()).or_default();
+            let omissions = omitted.entry(id.clone()).or_default();
             let is_left_out = match scripted {
                 Some(times) => {
                     *times -= 1;
                     true
                 }
-                None => chance.hits(knobs.omit_rate) && *in_a_row < MOST_OMISSIONS,
+                None => chance.hits(knobs.omit_rate) && omissions.in_a_row < MOST_OMISSIONS,
             };
-            *in_a_row = if is_left_out { *in_a_row + 1 } else { 0 };
+            omissions.in_a_row = if is_left_out { omissions.in_a_row + 1 } else { 0 };
             if is_left_out {
-                *last_omission = Some(now);
+                omissions.last = Some(now);
             }
             is_left_out
         };

@@ -114,9 +114,16 @@ pub struct FakeCloud {
     hosts: Option<Rc<RefCell<FakeVms>>>,
     history: Vec<CloudEntry>,
     omit_next: BTreeMap<InstanceId, u32>,
-    /// How many listings in a row have left a VM out.
-    omitted: BTreeMap<InstanceId, u32>,
-    last_omission: Option<Timestamp>,
+    omitted: BTreeMap<InstanceId, Omissions>,
+}
+
+/// Listings that left out a VM that they should have shown.
+#[derive(Debug, Clone, Copy, Default)]
+struct Omissions {
+    /// How many of the latest, one after another.
+    in_a_row: u32,
+    /// When the last of all was.
+    last: Option<Timestamp>,
 }
 
 impl FakeCloud {
@@ -130,7 +137,6 @@ impl FakeCloud {
             history: Vec::new(),
             omit_next: BTreeMap::new(),
             omitted: BTreeMap::new(),
-            last_omission: None,
         }
     }
 
@@ -165,9 +171,11 @@ impl FakeCloud {
         (0..self.history.len()).map(within).max().unwrap_or(0)
     }
 
-    /// When a listing last left out a VM that it should have shown.
-    pub fn last_omission(&self) -> Option<Timestamp> {
-        self.last_omission
+    /// How many VMs exist at that time and were left out by a listing within so long before.
+    pub fn omitted_lately(&self, now: Timestamp, within: Duration) -> usize {
+        let exists = |id: &InstanceId| self.vms.get(id).is_some_and(|vm| vm.exists(now));
+        let lately = |it: &Omissions| it.last.is_some_and(|last| since(now, last) < within);
+        self.omitted.iter().filter(|(id, omissions)| lately(omissions) && exists(id)).count()
     }
 
     /// The next `times` listings leave that VM out.

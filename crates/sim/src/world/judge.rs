@@ -252,7 +252,7 @@ impl Judge {
             }
             (Complete, Cancelled) => Err(format!("I2: {uuid} was Complete and is now Cancelled")),
             (Running, Cancelled) => match self.live.get(uuid) {
-                Some(vm) if !self.is_doomed(vm, world) => {
+                Some(vm) if !is_ending(vm, world) => {
                     Err(format!("I2: {uuid} was cancelled while its process lives on {vm}"))
                 }
                 Some(_) | None => Ok(()),
@@ -275,12 +275,6 @@ impl Judge {
             }
             _ => Ok(()),
         }
-    }
-
-    /// What runs there is given up: the operator wants it to end, or a call to destroy it has come into effect.
-    fn is_doomed(&self, vm: &InstanceId, world: &World) -> bool {
-        let is_ending = world.cloud.borrow().vm(vm).is_some_and(|vm| vm.destroyed_at.is_some());
-        is_ending || self.killed_by_operator.contains(vm)
     }
 
     /// Nobody wants its process, or it was told to end: if that cannot be done its VM goes.
@@ -342,11 +336,12 @@ impl Judge {
         let cloud = world.cloud.borrow();
         let exists = |id: &&InstanceId| cloud.vm(id).is_some_and(|vm| vm.exists(entry.at));
         let orphans = self.orphans.iter().filter(exists).count();
-        let made_one_too_many = entry.vm.is_some() && ours > most as usize + orphans;
         // What listings conceal, nobody can count.
-        let concealed = cloud.last_omission().is_some_and(|last| since(entry.at, last) < OMISSION_MATTERS);
-        if made_one_too_many && most > 0 && !concealed {
-            return Err(format!("I5: {ours} instances exist, {most} allowed ({orphans} orphans)"));
+        let concealed = cloud.omitted_lately(entry.at, OMISSION_MATTERS);
+        if entry.vm.is_some() && most > 0 && ours > most as usize + orphans + concealed {
+            return Err(format!(
+                "I5: {ours} instances exist, {most} allowed ({orphans} orphans, {concealed} concealed)"
+            ));
         }
         Ok(())
     }
@@ -361,6 +356,11 @@ impl Judge {
             wish.saved = if same { wish.saved.or(Some(entry.at)) } else { None };
         }
     }
+}
+
+/// Whether a call to destroy it has come into effect: what runs there is lost already.
+fn is_ending(vm: &InstanceId, world: &World) -> bool {
+    world.cloud.borrow().vm(vm).is_some_and(|vm| vm.destroyed_at.is_some())
 }
 
 /// Whether nobody wants its process: its user, or the controller.

@@ -152,6 +152,28 @@ fn a_destroyed_instance_with_processes_is_gone_after_a_second_listing() {
     assert_eq!(story.listing(136, &["i-1"])[0].0, GoneReply::Confirmed);
 }
 
+/// Found by chaos (seeds 7244, 7971): the operator had ended it, the call was lost, and two listings omitted it
+/// while its process lived on.
+#[test]
+fn an_instance_whose_destroy_nobody_acknowledged_is_gone_after_a_third_listing() {
+    let mut story = known();
+    let destroyed = View {
+        state: State::Shutdown,
+        destroy_called: Some(at(110)),
+        processes: vec![process(1)],
+        ..story.view("i-1")
+    };
+    story.show(111, destroyed);
+    for (began, next) in [(120, 136), (136, 152)] {
+        let (reply, effects) = story.listing(began, &["i-1"])[0].clone();
+        assert!(
+            reply == GoneReply::Suspected && probes_and_looks_again(&effects, next),
+            "{began}: {effects:?}"
+        );
+    }
+    assert_eq!(story.listing(152, &["i-1"])[0].0, GoneReply::Confirmed);
+}
+
 #[test]
 fn what_is_shut_down_and_still_listed_is_told_so() {
     let mut story = known();

@@ -118,6 +118,20 @@ fn destroy_is_called_again_while_a_listing_still_shows_it() {
 }
 
 #[test]
+fn destroy_is_called_again_while_nobody_has_acknowledged_it_and_listings_lack_it() {
+    let mut story = Story::idle();
+    story.on(10, Event::ShutdownRequested(ShutdownReason::OverQuota));
+    story.on(11, Event::DestroyFinished(false));
+    story.on(19, Event::Missing);
+    assert_eq!(story.did(&Effect::Destroy), 1, "within TimeoutShutdown");
+    story.on(20, Event::Missing);
+    assert_eq!(story.did(&Effect::Destroy), 2);
+    story.on(21, Event::DestroyFinished(true));
+    story.on(40, Event::Missing);
+    assert_eq!(story.did(&Effect::Destroy), 2, "acknowledged");
+}
+
+#[test]
 fn from_shutdown_there_is_no_way_back() {
     let mut story = Story::idle();
     story.on(10, Event::ShutdownRequested(ShutdownReason::OverQuota));
