@@ -13,7 +13,7 @@ use crate::instance::{IdleBehavior, InstanceType};
 use crate::plan::{Action, Limits, Plan};
 use crate::policy::Policy;
 use crate::pool::{Gate, PoolSnapshot, WorkerSnapshot};
-use crate::queue::{CancelReason, Entry, Fit, QueueSnapshot};
+use crate::queue::{CancelReason, Entry, Fit, QueueSnapshot, UnlockReason};
 use crate::time::{Timestamp, after};
 use crate::worker::State;
 use crate::worker::runner::SURFACING;
@@ -118,7 +118,8 @@ impl<'a> Check<'a> {
             placed: alive.len() + ended,
             workers: pool.workers.iter().map(|worker| (&worker.view.id, worker)).collect(),
             has_unknown_workers: pool.has_unknown_workers(),
-            is_surfacing: pool.first_listing.is_none_or(|listed| now < after(listed, SURFACING)),
+            is_surfacing: pool.first_listing.is_none_or(|listed| now < after(listed, SURFACING))
+                || pool.listings.len() < 3,
             free: BTreeMap::new(),
             decided: BTreeSet::new(),
             shut_down: BTreeSet::new(),
@@ -154,9 +155,10 @@ impl<'a> Check<'a> {
                 self.is_within_ceiling(entry, action)?;
                 self.may_be_created(entry, it, action)
             }
-            Action::Unlock(uuid, _) => {
+            Action::Unlock(uuid, reason) => {
                 let entry = self.decides(*uuid, action)?;
                 self.is_in(entry, ContainerState::Locked, action)?;
+                self.is_unlocked_within_ceiling(*reason, action)?;
                 let alive = self.alive.contains(uuid) || self.may_be_elsewhere(entry);
                 require(!alive, Invariant::OneProcess, || format!("{action:?} while it may have a process"))
             }
@@ -236,6 +238,16 @@ impl<'a> Check<'a> {
         let ceiling = self.limits.ceiling as usize;
         require(ceiling == 0 || self.placed <= ceiling, Invariant::Limits, || {
             format!("{action:?} is number {} under a ceiling of {ceiling}", self.placed)
+        })
+    }
+
+    /// Beyond the ceiling no lock is given back for others' sake.
+    fn is_unlocked_within_ceiling(&self, reason: UnlockReason, action: &Action) -> Result<(), Violation> {
+        let ceiling = self.limits.ceiling as usize;
+        let within = ceiling == 0 || self.placed < ceiling;
+        let forced = matches!(reason, UnlockReason::ProcessEnded | UnlockReason::PriorityZero);
+        require(within || forced, Invariant::Limits, || {
+            format!("{action:?} with {} placed under a ceiling of {ceiling}", self.placed)
         })
     }
 

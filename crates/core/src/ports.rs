@@ -370,6 +370,20 @@ impl ExecErrorKind {
         }
     }
 
+    /// Whether there was no connection to send a command over.
+    pub fn is_before_any_command(self) -> bool {
+        match self {
+            Self::NotReady
+            | Self::Refused
+            | Self::ConnectTimeout
+            | Self::Authentication
+            | Self::SecretUnreadable
+            | Self::Verification => true,
+            // Of our own faults nobody knows when they struck.
+            Self::CommandTimeout | Self::ConnectionLost | Self::OutputTooLarge | Self::Local => false,
+        }
+    }
+
     /// Whether a connection had got as far as the verification of the host key.
     pub fn reached_verification(self) -> bool {
         match self {

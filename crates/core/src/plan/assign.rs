@@ -19,7 +19,7 @@ use super::places::Places;
 use super::{Action, Item, Round, WaitReason};
 use crate::container::ContainerState;
 use crate::id::TypeName;
-use crate::instance::InstanceType;
+use crate::instance::{InstanceType, Market};
 use crate::pool::QuotaReason;
 use crate::queue::UnlockReason;
 
@@ -30,7 +30,8 @@ pub(super) struct Assignment<'r, 'a> {
     pub(super) budget: Budget<'a>,
     placed: usize,
     supervisors: usize,
-    max_supervisors: usize,
+    /// On demand, and on the spot market: their quotas differ.
+    max_supervisors: [usize; 2],
     pub(super) position: usize,
     supervisor_position: usize,
     /// Types whose market is at quota and has someone waiting: who wants only these waits behind.
@@ -63,7 +64,7 @@ impl<'a> Round<'a> {
             }
         }
         assignment.make_room();
-        let max_supervisors = assignment.max_supervisors;
+        let [max_supervisors, _] = assignment.max_supervisors;
         self.plan.facts.max_supervisors = max_supervisors;
     }
 }
@@ -76,7 +77,8 @@ impl<'r, 'a> Assignment<'r, 'a> {
         let on_processes = line.iter().take_while(|item| round.has_process(item.position));
         Self {
             supervisors: on_processes.filter(|item| item.supervisor).count(),
-            max_supervisors: round.limits.max_supervisors(round.policy),
+            max_supervisors: [Market::OnDemand, Market::Spot]
+                .map(|market| round.limits.max_supervisors(round.pool.within_quota_of(market), round.policy)),
             places: Places::new(round),
             budget: Budget::new(round, line),
             placed: with_process,
@@ -98,9 +100,8 @@ impl<'r, 'a> Assignment<'r, 'a> {
             return Verdict::GoOn;
         }
         self.position += 1;
-        let ceiling = self.round.limits.ceiling;
-        if ceiling > 0 && self.placed >= ceiling as usize {
-            let reason = WaitReason::Ceiling { ceiling };
+        if self.is_beyond_ceiling() {
+            let reason = WaitReason::Ceiling { ceiling: self.round.limits.ceiling };
             self.wait(item, reason.clone());
             return Verdict::Stop(reason);
         }
@@ -130,15 +131,28 @@ impl<'r, 'a> Assignment<'r, 'a> {
     // ---------------------------------------------------------- supervisors
 
     pub(super) fn is_over_supervisors(&self, item: Item<'a>) -> bool {
-        item.supervisor && self.max_supervisors > 0 && self.supervisors >= self.max_supervisors
+        let most = self.max_supervisors_like(item);
+        item.supervisor && most > 0 && self.supervisors >= most
+    }
+
+    fn max_supervisors_like(&self, item: Item<'a>) -> usize {
+        self.max_supervisors[usize::from(item.entry.record.scheduling.preemptible)]
     }
 
     /// Waits, and does not block what comes after it.
     pub(super) fn hold_back_supervisor(&mut self, item: Item<'a>) {
         self.supervisor_position += 1;
-        let reason = WaitReason::OverSupervisors { max_supervisors: self.max_supervisors };
+        let reason = WaitReason::OverSupervisors { max_supervisors: self.max_supervisors_like(item) };
         self.round.wait(item, Some(self.supervisor_position), reason);
-        self.unlock(item, UnlockReason::OverSupervisors);
+        // The share follows the ceiling: what a burst of 503s took away comes back within seconds.
+        if !self.is_beyond_ceiling() {
+            self.unlock(item, UnlockReason::OverSupervisors);
+        }
+    }
+
+    fn is_beyond_ceiling(&self) -> bool {
+        let ceiling = self.round.limits.ceiling;
+        ceiling > 0 && self.placed >= ceiling as usize
     }
 
     pub(super) fn unlock(&mut self, item: Item<'a>, reason: UnlockReason) {

@@ -10,12 +10,16 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// `floor(ceiling × SupervisorFraction)`, at least 1 if both are above 0; 0 = no limit.
-    pub fn max_supervisors(&self, policy: &Policy) -> usize {
-        if self.ceiling == 0 || policy.supervisor_fraction <= 0.0 {
+    /// `floor(width × SupervisorFraction)`, at least 1 if both are above 0; 0 = no limit. The width is the ceiling, or
+    /// as many instances as fitted the account's quota when it was last hit, if those are fewer: a ceiling that the
+    /// account does not reach would let supervisors fill all there is, and none of their steps could ever run.
+    pub fn max_supervisors(&self, within_quota: Option<usize>, policy: &Policy) -> usize {
+        let ceiling = (self.ceiling > 0).then_some(self.ceiling as usize);
+        let Some(width) = ceiling.into_iter().chain(within_quota).min() else { return 0 };
+        if policy.supervisor_fraction <= 0.0 {
             return 0;
         }
-        let share = f64::from(self.ceiling) * policy.supervisor_fraction;
+        let share = width as f64 * policy.supervisor_fraction;
         (share.floor() as usize).max(1)
     }
 }
@@ -29,7 +33,20 @@ mod tests {
         let mut policy = Policy::with_defaults();
         for (ceiling, fraction, most) in [(0, 0.5, 0), (10, 0.0, 0), (1, 0.5, 1), (7, 0.5, 3), (8, 0.3, 2)] {
             policy.supervisor_fraction = fraction;
-            assert_eq!(Limits { ceiling }.max_supervisors(&policy), most, "{ceiling} × {fraction}");
+            assert_eq!(Limits { ceiling }.max_supervisors(None, &policy), most, "{ceiling} × {fraction}");
+        }
+    }
+
+    #[test]
+    fn their_share_is_of_what_the_account_can_have() {
+        let policy = Policy { supervisor_fraction: 0.5, ..Policy::with_defaults() };
+        for (ceiling, within_quota, most) in [(64, 10, 5), (0, 10, 5), (4, 10, 2), (64, 1, 1)] {
+            let limits = Limits { ceiling };
+            assert_eq!(
+                limits.max_supervisors(Some(within_quota), &policy),
+                most,
+                "{ceiling}, {within_quota}"
+            );
         }
     }
 }

@@ -95,6 +95,7 @@ fn is_same_pool(a: &Arc<PoolSnapshot>, b: &Arc<PoolSnapshot>) -> bool {
         creates_left,
         instances_left,
         near_quota_left,
+        within_quota,
         refused_types,
         first_listing,
         listings,
@@ -108,6 +109,7 @@ fn is_same_pool(a: &Arc<PoolSnapshot>, b: &Arc<PoolSnapshot>) -> bool {
         && *gates == b.gates
         && *on_trial == b.on_trial
         && *near_quota_left == b.near_quota_left
+        && *within_quota == b.within_quota
         && *refused_types == b.refused_types
         && *ended == b.ended
         && *last_failed == b.last_failed
@@ -162,6 +164,6 @@ fn is_same_view(a: &View, b: &View) -> bool {
 }
 
 fn is_same_process(a: &ProcessView, b: &ProcessView) -> bool {
-    let ProcessView { uuid, unconfirmed: _, killing, given_up: _ } = a;
+    let ProcessView { uuid, unconfirmed: _, unsent: _, killing, given_up: _ } = a;
     *uuid == b.uuid && *killing == b.killing
 }

@@ -41,7 +41,7 @@ impl Round<'_> {
         match (entry.record.state, process) {
             (S::Running, Process::None) => self.cancel_if_nowhere(entry),
             (S::Running, Process::Ended(ended)) if self.poll_is_later_than(ended) => {
-                self.act(Action::Cancel(uuid, CancelReason::ProcessExited, entry.record.standing()));
+                self.cancel(entry, CancelReason::ProcessExited);
             }
             (S::Running | S::Locked, Process::Alive) if entry.record.priority <= 0 => {
                 self.kill(uuid, &known, KillReason::PriorityZero);
@@ -68,12 +68,21 @@ impl Round<'_> {
         }
     }
 
-    /// Its process ended and it never became Running. If that was the fault of an instance that vanished,
-    /// it is placed again as it is: an unlock would cost its user an attempt.
+    /// Its process ended and it never became Running. If that was the fault of an instance that vanished, or could
+    /// not be reached, it is placed again as it is: an unlock would cost its user an attempt.
     fn place_again(&mut self, uuid: ContainerUuid, ended: &EndedProcess) {
         match ended.why {
             EndedWhy::Exited => self.act(Action::Unlock(uuid, UnlockReason::ProcessEnded)),
+            EndedWhy::NotStarted => self.act(Action::Forget(uuid, false)),
             EndedWhy::InstanceGone => self.act(Action::Forget(uuid, true)),
+        }
+    }
+
+    /// What failed is looked at again at the next poll, not sooner: a controller that refuses is not asked to again
+    /// and again.
+    fn cancel(&mut self, entry: &Entry, reason: CancelReason) {
+        if self.queue.polled_at > entry.last_failure {
+            self.act(Action::Cancel(entry.record.uuid, reason, entry.record.standing()));
         }
     }
 
@@ -82,16 +91,15 @@ impl Round<'_> {
     }
 
     /// Running, and on no worker: believed only when every worker has answered, no start of an earlier dispatcher
-    /// can be on its way, and three complete listings that began after the first poll have shown no other. A listing may omit a VM, and the next one too; after
-    /// a restart nothing else speaks for it.
+    /// can be on its way, and three complete listings that began after the first poll have shown no other. A listing
+    /// may omit a VM, and the next one too; after a restart nothing else speaks for it.
     fn cancel_if_nowhere(&mut self, entry: &Entry) {
         let first_poll = self.queue.first_poll_began;
         let proofs = self.pool.listings.iter().filter(|began| Some(**began) > first_poll).count();
         let polled_since = self.queue.polled_at > self.pool.listings.first().copied();
         let all_is_seen = !self.has_unknown_workers && !self.surfacing;
         if proofs >= LISTINGS_KEPT && polled_since && all_is_seen {
-            let standing = entry.record.standing();
-            self.act(Action::Cancel(entry.record.uuid, CancelReason::NotOnAnyWorker, standing));
+            self.cancel(entry, CancelReason::NotOnAnyWorker);
         }
     }
 
@@ -99,8 +107,7 @@ impl Round<'_> {
         if let Fit::Nowhere(why) = &entry.fit
             && !self.may_run_unseen(entry)
         {
-            let reason = CancelReason::NoSuitableType(why.to_string());
-            self.act(Action::Cancel(entry.record.uuid, reason, entry.record.standing()));
+            self.cancel(entry, CancelReason::NoSuitableType(why.to_string()));
         }
     }
 

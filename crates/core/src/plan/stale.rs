@@ -2,7 +2,7 @@
 
 use crate::container::ContainerState;
 use crate::policy::Policy;
-use crate::pool::PoolSnapshot;
+use crate::pool::{LISTINGS_KEPT, PoolSnapshot};
 use crate::queue::{Entry, QueueSnapshot};
 use crate::time::{Timestamp, after};
 use crate::worker::runner::SURFACING;
@@ -14,8 +14,8 @@ pub(super) enum Phase {
     NotStarted,
     /// Some worker's processes are not known yet: nothing is placed for a while.
     WaitingForWorkers,
-    /// A start that an earlier dispatcher had sent may be listed yet, or its VM may: what was Locked before keeps
-    /// its place in the line, and is not started elsewhere.
+    /// A start that an earlier dispatcher had sent may be listed yet, or its VM may, which a listing may omit, and the
+    /// next one too: what was Locked before keeps its place in the line, and is not started elsewhere.
     Surfacing,
     /// Everything else.
     Scheduling,
@@ -34,11 +34,15 @@ pub(super) fn phase(
     let patience_ends = after(polled.max(listed), policy.stale_lock_timeout);
     if has_unknown_workers && now < patience_ends {
         Phase::WaitingForWorkers
-    } else if now < after(listed, SURFACING) && has_a_past(queue, pool) {
+    } else if may_surface(pool, listed, now) && has_a_past(queue, pool) {
         Phase::Surfacing
     } else {
         Phase::Scheduling
     }
+}
+
+fn may_surface(pool: &PoolSnapshot, listed: Timestamp, now: Timestamp) -> bool {
+    now < after(listed, SURFACING) || pool.listings.len() < LISTINGS_KEPT
 }
 
 /// Whether an earlier dispatcher has left anything. What it left on a VM counts although the VM is not known:

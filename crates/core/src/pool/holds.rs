@@ -374,6 +374,11 @@ impl Holds {
         &self.refused_types
     }
 
+    /// As many instances of each scope as fitted its quota when it was last hit.
+    pub(super) fn within_quota(&self) -> &BTreeMap<QuotaScope, usize> {
+        &self.within_quota
+    }
+
     /// How many more instances of each scope may be created now, by what fitted its quota last time: one
     /// beyond that, and one at a time as long as the hold lasts.
     pub(super) fn near_quota_left(&self, census: &Census) -> BTreeMap<QuotaScope, usize> {

@@ -3,11 +3,12 @@
 //! ```text
 //!   absent from a listing that began after our last news of it
 //!        │ no listing has shown it yet, and it is younger than 60 s ─► proves nothing
-//!        │ destroy was acknowledged before it began, no processes ─► gone
+//!        │ destroy was acknowledged before it began, surely no processes ─► gone
 //!        ▼
 //!     missing: nothing is placed there, probed at once, second listing 15 s later
 //!        │ a probe succeeds, or a listing shows it ─► no longer missing
-//!        ▼ absent again (and a third time while no call to destroy it was acknowledged: each repeats that call)
+//!        ▼ absent again; in shutdown a third time while no call to destroy it was acknowledged (each repeats that
+//!        │ call), and for 90 s if it may have processes
 //!      gone, and its processes with it
 //! ```
 
@@ -18,12 +19,15 @@ use super::{Effect, EndedProcess, EndedWhy, Fact, Pool, Slot};
 use crate::id::InstanceId;
 use crate::instance::Instance;
 use crate::time::{Timestamp, after, since};
+use crate::worker::runner::SURFACING;
 use crate::worker::{Event, Machine, ShutdownReason, State, View};
 
 /// A second look after this long.
 const SECOND_LOOK: Duration = Duration::from_secs(15);
 /// A listing may lag behind a create this long: absence proves nothing before.
 const LISTING_LAG: Duration = Duration::from_secs(60);
+/// What is shut down may run on for so long after listings have begun to leave it out.
+const ENDING: Duration = Duration::from_secs(90);
 /// For how long it is remembered that an instance was destroyed: no ending takes longer.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 /// How many listings are remembered: so many must lack a VM that nothing else speaks for, before what should run
@@ -63,6 +67,21 @@ fn listings_needed(view: &View) -> usize {
     if may_live_on { LISTINGS_KEPT } else { 2 }
 }
 
+impl Slot {
+    /// Whether nothing can run there: it has told us so, or nothing was ever sent to it.
+    fn is_surely_empty(&self) -> bool {
+        let is_known = self.view.ours || self.view.last_success.is_some();
+        is_known && self.view.processes.is_empty() && self.sent.is_empty()
+    }
+
+    /// Clouds leave out what they shut down while it still runs: what may have a process there is not placed elsewhere
+    /// before that must be over.
+    fn may_be_ending(&self, lacked: Absence, began: Timestamp) -> bool {
+        let is_ending = self.view.state == State::Shutdown && !self.is_surely_empty();
+        is_ending && began <= after(lacked.since, ENDING)
+    }
+}
+
 impl Pool {
     /// A listing, or a create's answer, shows an instance. Known ones are no news.
     pub fn appeared(&mut self, instance: Instance, now: Timestamp) -> Vec<Effect> {
@@ -99,7 +118,7 @@ impl Pool {
         ];
         if was_destroyed {
             // A listing had left it out: it must not be taken for a new one, and used until it ends.
-            effects.push(self.command(&id, Event::ShutdownRequested(ShutdownReason::Drained)));
+            effects.push(self.command(&id, Event::ShutdownRequested(ShutdownReason::DestroyedBefore)));
         }
         effects
     }
@@ -123,16 +142,14 @@ impl Pool {
         // A destroyed instance that listings have not begun to show still ends, and counts until it has.
         let may_be_listed_yet = !slot.listed && began <= after(view.appeared, LISTING_LAG);
         let destroyed = view.destroy_acknowledged && view.destroy_called.is_some_and(|called| began > called);
-        // It may run on for a minute, and a listing may have omitted it: what had a process there is not placed
-        // elsewhere on the word of one.
-        if destroyed && !may_be_listed_yet && view.processes.is_empty() {
+        if destroyed && !may_be_listed_yet && slot.is_surely_empty() {
             return (GoneReply::Confirmed, self.remove(id, now));
         }
         if may_be_listed_yet || began <= view.last_success.unwrap_or(view.appeared) {
             return (GoneReply::Suspected, Vec::new());
         }
         let lacked = Absence::seen_again(slot.missing, began, view.last_success);
-        if lacked.listings >= listings_needed(view) {
+        if lacked.listings >= listings_needed(view) && !slot.may_be_ending(lacked, began) {
             return (GoneReply::Confirmed, self.remove(id, now));
         }
         slot.missing = Some(lacked);
@@ -179,6 +196,10 @@ impl Pool {
         let surplus = self.listings.len().saturating_sub(LISTINGS_KEPT);
         self.listings.drain(..surplus);
         self.give_up_doubtful(began);
+        if self.listings.len() < LISTINGS_KEPT {
+            // After a restart no listing alone says what there is: soon there are enough of them.
+            effects.push(Effect::SyncBy(after(began, SURFACING / 2)));
+        }
         self.recount();
         let mut still_listed = Vec::new();
         for (id, slot) in &mut self.workers {

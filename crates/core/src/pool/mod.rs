@@ -348,8 +348,9 @@ impl Pool {
             return Vec::new();
         };
         for uuid in ended {
-            let process = EndedProcess { uuid: *uuid, at: now, instance: id.clone(), why: EndedWhy::Exited };
-            self.ended.insert(*uuid, process);
+            let unsent = before.processes.iter().any(|process| process.uuid == *uuid && process.unsent);
+            let why = if unsent { EndedWhy::NotStarted } else { EndedWhy::Exited };
+            self.ended.insert(*uuid, EndedProcess { uuid: *uuid, at: now, instance: id.clone(), why });
         }
         self.pacer.schedule(&id, view.next_probe);
         let answered = view.last_success > before.last_success;

@@ -5,7 +5,7 @@
 //! ```text
 //!   Calm ── that many are silent ──► Ours ── one of them answers, or three times TimeoutProbe ──► Over
 //!    ▲                                                                                             │
-//!    └──────────────────────────── none is silent any more ────────────────────────────────────────┘
+//!    └────────────────── none is silent any more but those on hold, which are kept ───────────────┘
 //! ```
 //! In an outage workers pass their timeouts one after the other, each measured from its own last answer. So
 //! the evidence is whoever has been silent for half as long: counting only those past the timeout would find
@@ -72,7 +72,7 @@ impl Outage {
         let silent =
             living.clone().filter_map(|view| view.silence.map(|(silence, probe)| (view, silence, probe)));
         let silent: Vec<_> = silent.collect();
-        if silent.is_empty() {
+        if silent.iter().all(|(view, ..)| view.behavior == IdleBehavior::Hold) {
             if self.is_on() {
                 self.end(effects);
             }

@@ -84,7 +84,8 @@ impl Machine {
         let held = self.behavior == IdleBehavior::Hold;
         let busy = !self.processes.is_empty();
         let refused = match reason {
-            ShutdownReason::Operator(_) => false,
+            // On its way already, whatever its tags say.
+            ShutdownReason::Operator(_) | ShutdownReason::DestroyedBefore => false,
             ShutdownReason::OverQuota => held || busy || self.state == State::Unknown,
             ShutdownReason::BootTimeout | ShutdownReason::Unresponsive => held || self.silent.is_none(),
             ShutdownReason::Idle | ShutdownReason::Drained => held || busy,

@@ -76,6 +76,8 @@ pub enum ShutdownReason {
     BootTimeout,
     /// Silent for `TimeoutProbe`.
     Unresponsive,
+    /// It was destroyed and gone from the listings, and one shows it again.
+    DestroyedBefore,
     /// The operator said so, with these words.
     Operator(String),
 }
@@ -88,6 +90,7 @@ impl std::fmt::Display for ShutdownReason {
             Self::OverQuota => f.write_str("at quota, and nothing in line fits it"),
             Self::BootTimeout => f.write_str("did not become ready within TimeoutBooting"),
             Self::Unresponsive => f.write_str("did not answer for TimeoutProbe"),
+            Self::DestroyedBefore => f.write_str("was destroyed before, and is listed again"),
             Self::Operator(words) => write!(f, "via management API: {words}"),
         }
     }

@@ -3,7 +3,20 @@
 use super::Machine;
 use super::event::{BootOutcome, DrainReason, Effect, Fact};
 use crate::instance::{IdleBehavior, Instance};
-use crate::time::{Timestamp, after};
+use crate::time::{Timestamp, after, since};
+use std::time::Duration;
+
+/// For so long after an instance appeared a listing may show tags that its first one did not show yet.
+const TAGS_LAG: Duration = Duration::from_secs(120);
+
+/// How much a wish protects what runs there.
+fn care(behavior: IdleBehavior) -> u8 {
+    match behavior {
+        IdleBehavior::Run => 0,
+        IdleBehavior::Drain => 1,
+        IdleBehavior::Hold => 2,
+    }
+}
 
 impl Machine {
     /// Drained by us: not if the operator holds it.
@@ -12,6 +25,7 @@ impl Machine {
             return;
         }
         self.behavior = IdleBehavior::Drain;
+        self.is_behavior_ours = true;
         effects.push(Effect::Tell(Fact::Draining(reason)));
         if reason == DrainReason::Broken && !self.state.is_ready() {
             self.tell_boot_outcome(BootOutcome::Failure, effects);
@@ -20,6 +34,7 @@ impl Machine {
     }
 
     pub(super) fn set_behavior(&mut self, behavior: IdleBehavior, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.is_behavior_ours = true;
         if self.behavior != behavior {
             self.behavior = behavior;
             self.fruitless_starts = 0;
@@ -32,11 +47,26 @@ impl Machine {
     pub(super) fn update(&mut self, instance: Instance, now: Timestamp, effects: &mut Vec<Effect>) {
         let moved = instance.address != self.instance.address;
         self.instance = instance;
+        self.take_late_wish(now, effects);
         if moved {
             effects.push(Effect::Retarget(self.instance.clone()));
             self.probe_soon(now);
         }
         self.save_tags_if_needed(effects);
+    }
+
+    /// The tags of the first listing may have been stale: what the operator told an earlier dispatcher just before
+    /// its end shows in a later one. Taken only if it asks for more care: a hold must not be lost.
+    fn take_late_wish(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if self.is_behavior_ours || since(now, self.appeared) > TAGS_LAG {
+            return;
+        }
+        let tag = self.instance.tags.get(&self.policy.tag_keys.idle_behavior);
+        let shown = tag.and_then(IdleBehavior::from_name).unwrap_or_default();
+        if care(shown) > care(self.behavior) {
+            self.behavior = shown;
+            effects.push(Effect::Tell(Fact::BehaviorSet(shown)));
+        }
     }
 
     /// Saves type and behaviour if the cloud shows others; one call at a time.

@@ -51,7 +51,7 @@ impl Machine {
         let ended = self.processes.iter().filter(|(uuid, process)| {
             let proven = match process.phase {
                 Phase::Starting => false,
-                Phase::Doubtful { until } => began > until,
+                Phase::Doubtful { until } | Phase::Unsent { since: until } => began > until,
                 Phase::Alive => true,
             };
             proven && listing.running.binary_search(uuid).is_err()
@@ -63,7 +63,11 @@ impl Machine {
 
     /// The process is no more.
     pub(super) fn end_process(&mut self, uuid: ContainerUuid, now: Timestamp, effects: &mut Vec<Effect>) {
-        let lasted = self.processes.remove(&uuid).map_or(Duration::ZERO, |process| since(now, process.since));
+        let ended = self.processes.remove(&uuid);
+        if ended.as_ref().is_some_and(|process| process.kill.is_some()) {
+            self.excused_starts.insert(uuid);
+        }
+        let lasted = ended.map_or(Duration::ZERO, |process| since(now, process.since));
         self.last_busy = now;
         self.updated = Some(now);
         effects.push(Effect::Tell(Fact::ProcessEnded(uuid, lasted)));

@@ -54,6 +54,8 @@ pub struct Machine {
     instance_type: Option<Arc<InstanceType>>,
     state: State,
     behavior: IdleBehavior,
+    /// This process has decided it, or heard the operator say it: no tag says otherwise.
+    is_behavior_ours: bool,
     appeared: Timestamp,
     /// Whether this process created it.
     ours: bool,
@@ -78,8 +80,8 @@ pub struct Machine {
     /// Quick probes after a record became final: how many were asked for, and since when.
     burst: u32,
     fruitless_starts: u32,
-    /// Starts that failed and were counted for it: their verdict is no second failure.
-    failed_starts: BTreeSet<ContainerUuid>,
+    /// Starts that are no failure if they came to nothing: they were counted already, or told to end.
+    excused_starts: BTreeSet<ContainerUuid>,
     destroy_called: Option<Timestamp>,
     destroy_acknowledged: bool,
     /// The tags that are being saved.
@@ -103,6 +105,7 @@ impl Machine {
             instance_type,
             state: if ours { State::Booting } else { State::Unknown },
             behavior: tagged.unwrap_or_default(),
+            is_behavior_ours: ours,
             appeared: now,
             ours,
             booted: false,
@@ -122,7 +125,7 @@ impl Machine {
             urgent: Some(now),
             burst: 0,
             fruitless_starts: 0,
-            failed_starts: BTreeSet::new(),
+            excused_starts: BTreeSet::new(),
             destroy_called: None,
             destroy_acknowledged: false,
             saving_tags: None,

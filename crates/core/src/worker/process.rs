@@ -16,6 +16,12 @@ pub enum Phase {
         /// Lists begun earlier do not count: the command may still have been under way.
         until: Timestamp,
     },
+    /// Its start command was not sent, for want of a connection: nothing can have started, and a list that began
+    /// after this moment says so.
+    Unsent {
+        /// When that was known.
+        since: Timestamp,
+    },
     /// A list or the start command showed it.
     Alive,
 }
@@ -52,7 +58,9 @@ impl Process {
         let wanted = self.kill.as_ref()?.next_signal?;
         match self.phase {
             Phase::Starting => None,
-            Phase::Doubtful { until } => Some(wanted.max(after(until, JUST_AFTER))),
+            Phase::Doubtful { until } | Phase::Unsent { since: until } => {
+                Some(wanted.max(after(until, JUST_AFTER)))
+            }
             Phase::Alive => Some(wanted),
         }
     }

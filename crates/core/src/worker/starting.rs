@@ -9,6 +9,7 @@ use super::runner::START;
 use super::{Machine, State};
 use crate::id::ContainerUuid;
 use crate::instance::IdleBehavior;
+use crate::ports::ExecErrorKind;
 use crate::time::{Timestamp, after};
 
 /// A worker on which that many starts in a row came to nothing takes no more (a full disk must not burn
@@ -55,7 +56,10 @@ impl Machine {
                 effects.push(Effect::Tell(Fact::Started(uuid)));
             }
             StartOutcome::Failed(failure) => {
-                process.phase = Phase::Doubtful { until: now };
+                process.phase = match failure.kind.is_some_and(ExecErrorKind::is_before_any_command) {
+                    true => Phase::Unsent { since: now },
+                    false => Phase::Doubtful { until: now },
+                };
                 self.start_failed(uuid, failure, now, effects);
             }
             StartOutcome::Unanswered(failure) => {
@@ -76,7 +80,7 @@ impl Machine {
         effects: &mut Vec<Effect>,
     ) {
         effects.push(Effect::Tell(Fact::StartFailed(uuid, failure)));
-        self.failed_starts.insert(uuid);
+        self.excused_starts.insert(uuid);
         self.count_start(false, effects);
         self.probe_soon(now);
     }
@@ -88,8 +92,8 @@ impl Machine {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let counted_already = self.failed_starts.remove(&uuid);
-        if fruitful || !counted_already {
+        let is_excused = self.excused_starts.remove(&uuid);
+        if fruitful || !is_excused {
             self.count_start(fruitful, effects);
         }
         self.shut_down_if_due(now, effects);

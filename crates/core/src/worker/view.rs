@@ -15,6 +15,8 @@ pub struct ProcessView {
     pub uuid: ContainerUuid,
     /// Its start command has not answered, or not well.
     pub unconfirmed: bool,
+    /// Its start command was not even sent.
+    pub unsent: bool,
     /// A kill is under way.
     pub killing: bool,
     /// Its kill was given up.
@@ -80,6 +82,7 @@ impl Machine {
         let processes = self.processes.iter().map(|(uuid, process)| ProcessView {
             uuid: *uuid,
             unconfirmed: process.phase != Phase::Alive,
+            unsent: matches!(process.phase, Phase::Unsent { .. }),
             killing: process.kill.is_some(),
             given_up: process.is_given_up(),
         });

@@ -58,6 +58,52 @@ fn beyond_the_ceiling_nothing_is_touched() {
     assert_eq!(scene.reason(3), Some(WaitReason::Ceiling { ceiling: 3 }));
 }
 
+/// A burst of 503s cuts the ceiling, and with it the supervisors' share, for some seconds.
+#[test]
+fn beyond_the_ceiling_no_supervisor_gives_its_lock_back() {
+    for (ceiling, unlocks) in [(2, vec![]), (3, vec![unlock(3, UnlockReason::OverSupervisors)])] {
+        let mut scene = Scene::new();
+        scene.limits.ceiling = ceiling;
+        scene.policy = Arc::new(Policy { supervisor_fraction: 0.3, ..policy() });
+        scene.worker("w-1", "big", State::Idle);
+        for n in 1..=2 {
+            scene.add(n, Running, 1);
+            scene.runs("w-1", n);
+        }
+        scene.add_supervisor(4, Running);
+        if ceiling == 3 {
+            scene.entries.remove(&uuid(2));
+            scene.change("w-1", |view| view.processes.retain(|it| it.uuid != uuid(2)));
+        }
+        scene.runs("w-1", 4);
+        scene.add_supervisor(3, Locked);
+        assert_eq!(scene.actions(), unlocks, "{ceiling}");
+    }
+}
+
+/// Ten VMs is what the account has: with half of a ceiling of 64 supervisors would fill them all, and wait for
+/// steps that can never run.
+#[test]
+fn at_the_accounts_quota_supervisors_get_a_share_of_what_fits_it() {
+    let starts = |scope: Option<QuotaScope>, preemptible: bool| {
+        let mut scene = Scene::new();
+        scene.limits.ceiling = 64;
+        scene.pool.within_quota = scope.into_iter().map(|scope| (scope, 4)).collect();
+        for n in 1..=8 {
+            let name = format!("w-{n}");
+            scene.worker(&name, if preemptible { "small.spot" } else { "small" }, State::Idle);
+            scene.add_sized(n, Locked, 1, preemptible).record.scheduling.supervisor = true;
+        }
+        scene.policy = Arc::new(Policy { max_containers_per_instance: 1, ..Policy::clone(&scene.policy) });
+        scene.actions().iter().filter(|it| matches!(it, Action::Start(..))).count()
+    };
+    assert_eq!(starts(None, false), 8);
+    assert_eq!(starts(Some(QuotaScope::All), false), 2);
+    assert_eq!(starts(Some(QuotaScope::Market(Market::OnDemand)), false), 2);
+    assert_eq!(starts(Some(QuotaScope::Market(Market::Spot)), false), 8, "spot VMs are not theirs");
+    assert_eq!(starts(Some(QuotaScope::Market(Market::Spot)), true), 2);
+}
+
 #[test]
 fn over_quota_all_but_the_first_in_line_give_their_locks_back() {
     for gate in [QUOTA, Gate::AtQuota(QuotaReason::MaxInstances)] {

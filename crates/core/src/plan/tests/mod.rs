@@ -116,7 +116,13 @@ impl Scene {
     /// A process of that container on that worker, which becomes running.
     fn runs(&mut self, name: &str, n: u64) {
         self.change(name, |view| {
-            let process = ProcessView { uuid: uuid(n), unconfirmed: false, killing: false, given_up: false };
+            let process = ProcessView {
+                uuid: uuid(n),
+                unconfirmed: false,
+                unsent: false,
+                killing: false,
+                given_up: false,
+            };
             view.processes.push(process);
             view.processes.sort_by_key(|it| it.uuid);
             if view.state == State::Idle {

@@ -175,3 +175,29 @@ fn an_ended_process_of_an_unknown_container_is_forgotten() {
     scene.ended(7, 95, EndedWhy::Exited);
     assert_eq!(scene.actions(), [Action::Forget(uuid(7), true)]);
 }
+
+#[test]
+fn a_container_whose_start_was_not_sent_is_placed_again_without_an_unlock() {
+    let mut scene = Scene::new();
+    scene.add(1, Locked, 1);
+    scene.ended(1, 89, EndedWhy::NotStarted);
+    assert_eq!(scene.actions(), [Action::Forget(uuid(1), false)]);
+    scene.ended(1, 90, EndedWhy::NotStarted);
+    assert_eq!(scene.actions(), [], "a later poll must say that it is still Locked");
+}
+
+/// A controller that refuses is not asked again and again.
+#[test]
+fn a_cancel_that_failed_waits_for_the_next_poll() {
+    let cancels = |failed: Option<Timestamp>| {
+        let mut scene = Scene::new();
+        scene.add_sized(1, Queued, 99, false).last_failure = failed;
+        scene.add(2, Running, 1).last_failure = failed;
+        scene.ended(2, 85, EndedWhy::Exited);
+        scene.add(3, Running, 1).last_failure = failed;
+        scene.actions().iter().filter(|it| matches!(it, Action::Cancel(..))).count()
+    };
+    assert_eq!(cancels(None), 3);
+    assert_eq!(cancels(Some(at(89))), 3, "the poll began later");
+    assert_eq!(cancels(Some(at(90))), 0);
+}

@@ -77,6 +77,18 @@ fn old_locks_are_placed_without_an_unlock_when_no_start_of_the_earlier_dispatche
     );
 }
 
+/// The first listing may have omitted the VM on which it is being started, and the second one too.
+#[test]
+fn old_locks_wait_for_three_listings() {
+    for (listings, starts) in [(vec![at(1)], 0), (vec![at(1), at(61)], 0), (vec![at(1), at(31), at(62)], 1)] {
+        let mut scene = all_known(100);
+        scene.pool.listings = listings;
+        let actions = scene.actions();
+        let started = actions.iter().filter(|it| matches!(it, Action::Start(..))).count();
+        assert_eq!(started, starts, "{:?}", scene.pool.listings);
+    }
+}
+
 #[test]
 fn a_planner_without_news_notices_that_the_time_has_come() {
     let scene = all_known(62);

@@ -151,3 +151,16 @@ fn a_granted_worker_is_not_granted_again_before_it_shows_itself() {
     story.show(51, View { next_probe: Some((at(60), false)), ..story.view("i-1") });
     assert_eq!(granted(&story.pool.tick(at(60))), 1);
 }
+
+#[test]
+fn what_has_ended_is_known_as_not_started_if_its_start_was_not_sent() {
+    for (unsent, why) in [(true, EndedWhy::NotStarted), (false, EndedWhy::Exited)] {
+        let mut story = ready();
+        let process = ProcessView { unsent, unconfirmed: true, ..process(1) };
+        story.show(3, View { processes: vec![process], state: State::Running, ..story.view("i-1") });
+        let without = View { processes: vec![], state: State::Idle, ..story.view("i-1") };
+        let applied = story.pool.sequence;
+        story.pool.worker_changed(Arc::new(without), applied, &[uuid(1)], at(4));
+        assert_eq!(story.snapshot(5).ended[&uuid(1)].why, why);
+    }
+}

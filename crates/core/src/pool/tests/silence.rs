@@ -104,9 +104,12 @@ fn unknown_workers_count_and_booting_ones_of_our_own_do_not() {
     let mut story = Story::new();
     for name in ["i-0", "i-1", "i-2"] {
         story.listed(name, "small", name, 0);
+    }
+    for name in ["i-0", "i-1"] {
         story.show(2, View { behavior: IdleBehavior::Hold, ..story.view(name) });
         story.silent(name, 700);
     }
+    assert_eq!(dismissed(&story.silent("i-2", 700)), []);
     assert_eq!(outages(&story), (1, 0));
     let mut booting = Story::new();
     for name in ["i-0", "i-1", "i-2"] {
@@ -172,4 +175,29 @@ fn the_next_outage_is_one_of_its_own() {
     }
     assert_eq!(outages(&story), (2, 1));
     assert_eq!(dismissed(&story.pool.tick(at(9000 + 1799))), []);
+}
+
+/// A dead worker that the operator keeps to look at it is silent for good.
+#[test]
+fn a_silent_worker_on_hold_does_not_let_the_next_outage_destroy_the_others() {
+    let mut story = outage(4, 4);
+    story.show(790, View { behavior: IdleBehavior::Hold, ..story.view("i-3") });
+    for name in ["i-0", "i-1", "i-2"] {
+        story.in_service(name, 800);
+    }
+    assert_eq!(outages(&story), (1, 1));
+    for name in ["i-0", "i-1", "i-2"] {
+        assert_eq!(dismissed(&story.silent(name, 9000)), [], "{name}");
+    }
+    assert_eq!(outages(&story), (2, 1));
+}
+
+#[test]
+fn silence_of_workers_on_hold_alone_is_no_outage() {
+    let mut story = fleet(3);
+    for name in ["i-0", "i-1", "i-2"] {
+        story.show(2, View { behavior: IdleBehavior::Hold, ..story.view(name) });
+        story.silent(name, 700);
+    }
+    assert_eq!(outages(&story), (0, 0));
 }

@@ -28,9 +28,31 @@ fn one_that_never_answered_stays_unknown_while_it_is_being_destroyed_and_no_long
     let mut story = found();
     shut_down(&mut story, "i-old", 10);
     assert!(story.snapshot(11).has_unknown_workers());
-    story.listing(100, &["i-old"]);
-    story.listing(120, &["i-old"]);
-    assert!(!story.snapshot(130).has_unknown_workers(), "it is gone");
+    for began in [100, 130, 190] {
+        story.listing(began, &["i-old"]);
+        assert!(story.snapshot(began + 1).has_unknown_workers(), "at {began} it may still be ending");
+    }
+    story.listing(191, &["i-old"]);
+    assert!(!story.snapshot(192).has_unknown_workers(), "it is gone");
+}
+
+/// EC2 lists nothing that is shutting down: one listing without it does not say that nothing runs there any more.
+#[test]
+fn one_that_never_answered_is_not_gone_with_the_first_listing_after_an_acknowledged_destroy() {
+    let mut story = found();
+    let destroyed = View {
+        state: State::Shutdown,
+        destroy_called: Some(at(10)),
+        destroy_acknowledged: true,
+        ..story.view("i-old")
+    };
+    story.show(11, destroyed);
+    for began in [20, 40, 110] {
+        story.listing(began, &["i-old"]);
+        assert!(story.snapshot(began + 1).has_unknown_workers(), "{began}");
+    }
+    story.listing(111, &["i-old"]);
+    assert!(!story.snapshot(112).has_unknown_workers());
 }
 
 #[test]

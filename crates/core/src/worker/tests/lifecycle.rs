@@ -245,3 +245,45 @@ fn a_behaviour_tag_is_restored_and_an_unconfigured_type_drains_unless_held() {
         assert_eq!(machine.view().behavior, expected, "{type_name} {tag}");
     }
 }
+
+fn shown(story: &Story, behavior: &str) -> Instance {
+    Instance { tags: tags(behavior), ..story.machine.instance().clone() }
+}
+
+/// The first listing after a restart may have shown tags from before the operator's word.
+#[test]
+fn a_hold_that_the_tags_show_late_is_kept_and_a_run_is_no_news() {
+    for (second, late, expected) in [
+        (31, "hold", IdleBehavior::Hold),
+        (120, "drain", IdleBehavior::Drain),
+        (121, "hold", IdleBehavior::Run),
+        (31, "run", IdleBehavior::Run),
+    ] {
+        let mut story = Story::unknown();
+        story.on(second, Event::Updated(shown(&story, late)));
+        assert_eq!(story.view().behavior, expected, "{late} at {second}");
+    }
+    let mut held = Story::unknown();
+    held.on(1, Event::Updated(shown(&held, "hold")));
+    held.on(2, Event::Updated(shown(&held, "run")));
+    assert_eq!(held.view().behavior, IdleBehavior::Hold, "an older picture");
+}
+
+#[test]
+fn what_the_operator_has_told_this_process_no_tag_undoes() {
+    let mut story = Story::unknown();
+    story.on(1, Event::BehaviorSet(IdleBehavior::Run));
+    story.on(31, Event::Updated(shown(&story, "hold")));
+    assert_eq!(story.view().behavior, IdleBehavior::Run);
+    let mut ours = Story::booting();
+    ours.on(31, Event::Updated(shown(&ours, "hold")));
+    assert_eq!(ours.view().behavior, IdleBehavior::Run, "created by us a moment ago");
+}
+
+#[test]
+fn one_that_was_destroyed_before_is_destroyed_whatever_its_tags_say() {
+    let mut story = Story::unknown();
+    story.on(1, Event::BehaviorSet(IdleBehavior::Hold));
+    story.on(2, Event::ShutdownRequested(ShutdownReason::DestroyedBefore));
+    assert_eq!(story.did(&Effect::Destroy), 1);
+}

@@ -154,3 +154,48 @@ fn the_operators_word_starts_the_count_anew() {
     failed_start(&mut story, 3);
     assert_eq!(story.view().behavior, IdleBehavior::Run);
 }
+
+/// A hiccup of sshd must not cost the container an attempt: the pool is told that nothing was sent.
+#[test]
+fn a_start_that_was_not_sent_is_shown_as_that_and_a_list_ends_it() {
+    for (kind, unsent) in [
+        (Some(ExecErrorKind::Refused), true),
+        (Some(ExecErrorKind::ConnectTimeout), true),
+        (Some(ExecErrorKind::Authentication), true),
+        (Some(ExecErrorKind::Local), false),
+        (None, false),
+    ] {
+        let mut story = starting();
+        story.on(12, Event::StartFinished(uuid(1), StartOutcome::Failed(failure(kind))));
+        assert_eq!(story.view().processes[0].unsent, unsent, "{kind:?}");
+        assert!(story.view().processes[0].unconfirmed);
+        story.probe(12, 13, lists(&[]));
+        assert_eq!(story.did(&Effect::Ended(uuid(1))), 0, "{kind:?}: a list that is no later proves nothing");
+        story.probe(13, 14, lists(&[]));
+        assert_eq!(story.did(&Effect::Ended(uuid(1))), 1, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_process_that_is_listed_was_sent_whatever_the_executor_says() {
+    let mut story = starting();
+    let refused = failure(Some(ExecErrorKind::Refused));
+    story.on(12, Event::StartFinished(uuid(1), StartOutcome::Failed(refused)));
+    story.probe(13, 14, lists(&[1]));
+    assert!(!story.view().processes[0].unsent && !story.view().processes[0].unconfirmed);
+}
+
+/// Users who change their minds say nothing about the instance.
+#[test]
+fn processes_that_were_told_to_end_are_no_failed_starts() {
+    let mut story = Story::idle();
+    for n in 1..=4 {
+        let second = story.now;
+        story.on(second + 1, Event::StartRequested(uuid(n)));
+        story.on(second + 2, Event::StartFinished(uuid(n), StartOutcome::Started));
+        story.on(second + 3, Event::KillRequested(uuid(n), KillReason::PriorityZero));
+        story.on(second + 4, Event::KillFinished(uuid(n), KillOutcome::Gone));
+        judged(&mut story, n, false);
+    }
+    assert_eq!(story.view().behavior, IdleBehavior::Run);
+}
