@@ -1,6 +1,7 @@
 //! Hunts for seeds whose chaos violates an invariant, and replays one.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -64,8 +65,11 @@ fn replay(seed: u64, trace: bool, json: bool) -> ExitCode {
 /// All seeds of a stretch, their violations, and their figures.
 fn hunt(from: u64, until: u64, jobs: u8, json: bool) -> ExitCode {
     // A violation's history is long: it is shown when its seed is replayed. Its headline is printed here, because
-    // a build that aborts on panic (release) ends with the first.
-    std::panic::set_hook(Box::new(|panic| eprintln!("{}", headline(panic.payload()))));
+    // a build that aborts on panic (release) ends with the first, be it an actor's own.
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string).unwrap_or_default();
+        eprintln!("seed {}: {} ({at})", SEED.get(), headline(panic.payload()));
+    }));
     let next = Arc::new(AtomicU64::new(from));
     let (results, arriving) = channel();
     for _ in 0..jobs {
@@ -76,6 +80,7 @@ fn hunt(from: u64, until: u64, jobs: u8, json: bool) -> ExitCode {
                 if seed >= until {
                     break;
                 }
+                SEED.set(seed);
                 let result = catch_unwind(|| chaos(seed, false).0);
                 if results.send((seed, result.map_err(|panic| headline(&*panic)))).is_err() {
                     break;
@@ -87,9 +92,16 @@ fn hunt(from: u64, until: u64, jobs: u8, json: bool) -> ExitCode {
     report(until - from, arriving.into_iter(), json)
 }
 
+thread_local! {
+    /// Which seed this thread lives through.
+    static SEED: Cell<u64> = const { Cell::new(0) };
+}
+
 /// The first line of a violation, and the last but one: how to replay it.
 fn headline(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map_or("a panic without words", String::as_str);
+    let constant = panic.downcast_ref::<&str>().copied();
+    let text =
+        panic.downcast_ref::<String>().map(String::as_str).or(constant).unwrap_or("a panic without words");
     let replay = text.lines().rev().find(|line| line.starts_with("seed ")).unwrap_or_default();
     format!("{} ({replay})", text.lines().next().unwrap_or_default())
 }

@@ -12,10 +12,6 @@ use dispatch_core::time::{Timestamp, after, since};
 use super::knobs::{CloudCall, CloudFault};
 use super::{CloudEntry, CloudVm, FakeCloud, quota_group};
 
-/// Listings that leave a VM out one after another, at most, unless a story says otherwise: of a cloud that leaves
-/// it out for good, nobody can say what runs there.
-const MOST_OMISSIONS: u32 = 2;
-
 /// What came of a call's effect: the error that the caller sees, if any.
 type Effect<T> = Result<T, CloudError>;
 
@@ -66,7 +62,7 @@ impl FakeCloud {
         } else if full(self.knobs.quota_group.get(&(group.clone(), market)).copied(), count(&of_group)) {
             Some((CloudErrorKind::Capacity(CapacityScope::QuotaGroup), "VcpuLimitExceeded"))
         } else if self.knobs.refused.contains(&offering) {
-            Some((CloudErrorKind::Other, "SpotMaxPriceTooLow"))
+            Some((CloudErrorKind::Other, "InvalidParameterCombination"))
         } else if full(self.knobs.capacity.get(&offering).copied(), count(&|it| it.offering() == offering)) {
             Some((CloudErrorKind::Capacity(CapacityScope::Offering), "InsufficientInstanceCapacity"))
         } else {
@@ -121,13 +117,14 @@ impl FakeCloud {
         let mut left_out = |id: &InstanceId| {
             let scripted = omit_next.get_mut(id).filter(|times| **times > 0);
             let omissions = omitted.entry(id.clone()).or_default();
-            let is_left_out = match scripted {
+            let is_wanted = match scripted {
                 Some(times) => {
                     *times -= 1;
                     true
                 }
-                None => chance.hits(knobs.omit_rate) && omissions.in_a_row < MOST_OMISSIONS,
+                None => chance.hits(knobs.omit_rate),
             };
+            let is_left_out = is_wanted && omissions.in_a_row < knobs.most_omissions;
             omissions.in_a_row = if is_left_out { omissions.in_a_row + 1 } else { 0 };
             if is_left_out {
                 omissions.last = Some(now);
@@ -144,7 +141,8 @@ impl FakeCloud {
             let (ends, unlisted) = {
                 let Self { knobs, chance, .. } = self;
                 let ends = after(now, chance.draw(knobs.ends_after));
-                (ends, after(ends, chance.draw(knobs.unlisted_after)))
+                let unlisted = after(ends, chance.draw(knobs.unlisted_after));
+                (ends, if knobs.hides_ending { now } else { unlisted })
             };
             if let Some(vm) = self.vms.get_mut(id) {
                 vm.destroyed_at.get_or_insert(now);

@@ -111,8 +111,14 @@ pub struct CloudKnobs {
     pub unlisted_after: Span,
     /// How long listings show the tags of before a change.
     pub tags_lag: Span,
+    /// Whether listings leave out a VM from the moment that its end was asked for, as EC2's do, although it lives on
+    /// for `ends_after`.
+    pub hides_ending: bool,
     /// How likely a listing leaves out a VM that exists.
     pub omit_rate: f64,
+    /// So many listings leave a VM out one after another, at most: of a cloud that leaves it out for good, nobody can
+    /// say what runs there.
+    pub most_omissions: u32,
     /// How likely a spot VM is taken away, and when after its making.
     pub spot_taken_rate: f64,
     /// When after its making, if it is.
@@ -150,7 +156,9 @@ impl Default for CloudKnobs {
             ends_after: Span::seconds(3),
             unlisted_after: Span::seconds(2),
             tags_lag: Span::seconds(0),
+            hides_ending: false,
             omit_rate: 0.0,
+            most_omissions: 2,
             spot_taken_rate: 0.0,
             spot_taken_after: Span::seconds(600),
             quota_all: None,

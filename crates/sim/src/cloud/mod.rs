@@ -65,8 +65,13 @@ impl CloudVm {
         self.made_at < at && at < self.listed_from
     }
 
+    /// Whether listings have ceased to show it: it may live on for a while.
+    pub fn is_hidden(&self, now: Timestamp) -> bool {
+        self.unlisted_from.is_some_and(|gone| gone <= now)
+    }
+
     fn is_listed(&self, now: Timestamp) -> bool {
-        self.listed_from <= now && self.unlisted_from.is_none_or(|gone| now < gone)
+        self.listed_from <= now && !self.is_hidden(now)
     }
 
     fn shown_tags(&self, now: Timestamp) -> &Tags {

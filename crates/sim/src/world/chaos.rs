@@ -21,6 +21,8 @@ use crate::vm::knobs::Job;
 const TROUBLE: Duration = Duration::from_secs(3600);
 /// How long it may take until all is done once nothing goes wrong any more.
 const RECOVERY: Duration = Duration::from_secs(6 * 3600);
+/// The same, where limits stay as low as they are.
+const RECOVERY_WITHIN_LIMITS: Duration = Duration::from_secs(48 * 3600);
 
 /// Lives through the chaos of that seed: its figures, and its history (with the dispatcher's log, if `trace`).
 ///
@@ -33,13 +35,24 @@ pub fn chaos(seed: u64, trace: bool) -> (Summary, String) {
     knobs.step = Duration::from_millis(500);
     let spec = knobs.clone();
     simulate(knobs, async |world| {
-        draw::supervisors(world, &mut chance);
+        let supervisors = draw::supervisors(world, &mut chance);
+        // Some worlds end with the dispatcher that lived through the trouble, under the limits that it knew:
+        // a restart would mend what is stuck in its memory. Supervisors may fill a cluster of one VM for good.
+        let stays_as_it_is = supervisors == 0 && chance.hits(0.7);
         draw::network_outages(world, &mut chance);
         trouble(world, &mut chance).await;
         world.stop_faults();
-        lift_limits(world);
-        release(world, &spec).await;
-        world.drain(RECOVERY).await;
+        cure_records(world);
+        if stays_as_it_is {
+            ease_limits(world);
+            free_the_held(world).await;
+            world.drain(RECOVERY_WITHIN_LIMITS).await;
+        } else {
+            lift_limits(world);
+            restore_configuration(world, &spec).await;
+            free_the_held(world).await;
+            world.drain(RECOVERY).await;
+        }
         (world.summary(), world.history())
     })
 }
@@ -47,7 +60,7 @@ pub fn chaos(seed: u64, trace: bool) -> (Summary, String) {
 /// Something befalls the world every now and then.
 async fn trouble(world: &mut World, chance: &mut Chance) {
     let end = after(clock::epoch(), TROUBLE);
-    let kinds = draw::kinds_of_trouble(world, chance);
+    let kinds = draw::kinds_of_trouble(chance);
     while clock::now() < end {
         let pause = chance.draw(Span::between_millis(100, 120_000));
         world.run_for(pause).await;
@@ -73,7 +86,7 @@ enum Trouble {
     OperatorKills,
     ConnectionCut,
     VmTakenAway,
-    OmittedTwice,
+    Omitted,
 }
 
 impl Trouble {
@@ -92,7 +105,7 @@ impl Trouble {
         Self::OperatorKills,
         Self::ConnectionCut,
         Self::VmTakenAway,
-        Self::OmittedTwice,
+        Self::Omitted,
     ];
 }
 
@@ -126,7 +139,11 @@ async fn befall(world: &mut World, trouble: Trouble, chance: &mut Chance) {
         (Trouble::OperatorKills, _, Some(vm)) => drop(world.operator_kills(&vm).await),
         (Trouble::ConnectionCut, _, Some(vm)) => world.vms.borrow_mut().cut_connection(&vm),
         (Trouble::VmTakenAway, _, Some(vm)) => world.cloud.borrow_mut().take_away(&vm, now),
-        (Trouble::OmittedTwice, _, Some(vm)) => world.cloud.borrow_mut().omit_next(&vm, 2),
+        (Trouble::Omitted, _, Some(vm)) => {
+            let mut cloud = world.cloud.borrow_mut();
+            let times = cloud.knobs.most_omissions;
+            cloud.omit_next(&vm, times);
+        }
         // Nobody there whom it could befall.
         (_, None, _) | (_, _, None) => {}
     }
@@ -153,12 +170,12 @@ fn some_vm(world: &World, chance: &mut Chance) -> Option<InstanceId> {
     all.get(chance.below(all.len())).cloned()
 }
 
-/// Limits are lowered or raised, the greatest type comes or goes: in force from the next start on.
+/// Limits are lowered or raised, a type comes or goes: in force from the next start on.
 fn change_configuration(world: &mut World, chance: &mut Chance) {
     let most = 1 + chance.below(10) as u32;
-    let without_large = chance.hits(0.3);
     let all = draw::catalog();
-    let kept = all.types().iter().filter(|it| !without_large || it.vcpus < 8);
+    let gone = chance.hits(0.4).then(|| chance.below(all.types().len()));
+    let kept = all.types().iter().enumerate().filter(|(n, _)| Some(*n) != gone).map(|(_, it)| it);
     let catalog = Catalog::new(kept.map(|it| InstanceType::clone(it)));
     world.configure(|policy| {
         policy.max_instances = most;
@@ -166,13 +183,27 @@ fn change_configuration(world: &mut World, chance: &mut Chance) {
     });
 }
 
-/// The account may have as much as it wants, the cloud has it, and every record can be read.
-fn lift_limits(world: &mut World) {
+/// Every record can be read.
+fn cure_records(world: &mut World) {
     let mut arvados = world.arvados.borrow_mut();
     let all: Vec<_> = arvados.containers().map(|it| it.uuid).collect();
     for uuid in all {
         arvados.cure(uuid);
     }
+}
+
+/// Limits stay, but none that lets a container wait for ever.
+fn ease_limits(world: &mut World) {
+    let mut cloud = world.cloud.borrow_mut();
+    let knobs = &mut cloud.knobs;
+    knobs.refused.clear();
+    knobs.quota_all = knobs.quota_all.map(|most| most.max(1));
+    let counts = knobs.quota_market.values_mut().chain(knobs.quota_group.values_mut());
+    counts.chain(knobs.capacity.values_mut()).for_each(|most| *most = (*most).max(1));
+}
+
+/// The account may have as much as it wants, and the cloud has it.
+fn lift_limits(world: &mut World) {
     let mut cloud = world.cloud.borrow_mut();
     cloud.knobs.quota_all = None;
     cloud.knobs.quota_market.clear();
@@ -181,15 +212,19 @@ fn lift_limits(world: &mut World) {
     cloud.knobs.refused.clear();
 }
 
-/// The operator gives back what was held, and the types that went come back: all that is left can run.
-async fn release(world: &mut World, before: &super::WorldKnobs) {
+/// The types that went come back: all that is left can run.
+async fn restore_configuration(world: &mut World, before: &super::WorldKnobs) {
     world.configure(|policy| {
         policy.catalog = before.policy.catalog.clone();
         // Enough for all supervisors that run already, and their steps.
         policy.max_instances = policy.max_instances.max(20);
     });
     world.restart().await;
-    // Again and again: what stale tags said to the new dispatcher it writes back later.
+}
+
+/// The operator gives back what was held; again and again: what stale tags said to a new dispatcher it writes back
+/// later.
+async fn free_the_held(world: &mut World) {
     for _ in 0..10 {
         world.run_for(Duration::from_secs(60)).await;
         for vm in held(world) {

@@ -211,6 +211,10 @@ impl Judge {
         let vcpus: u64 = specs.iter().map(|it| it.spec.runtime_constraints.vcpus).sum();
         let reserve = world.knobs.policy.sizing.reserve_extra_ram;
         let ram: u64 = specs.iter().map(|it| (it.spec.runtime_constraints.ram + reserve) * 100 / 95).sum();
+        let most = world.knobs.policy.max_containers_per_instance as usize;
+        if most > 0 && specs.len() > most {
+            return Err(format!("I5: {} containers live on {vm}, {most} allowed", specs.len()));
+        }
         let it = &host.instance_type;
         if vcpus > it.vcpus || ram > it.ram {
             return Err(format!(
@@ -252,10 +256,8 @@ impl Judge {
             }
             (Complete, Cancelled) => Err(format!("I2: {uuid} was Complete and is now Cancelled")),
             (Running, Cancelled) => match self.live.get(uuid) {
-                Some(vm) if !is_ending(vm, world) => {
-                    Err(format!("I2: {uuid} was cancelled while its process lives on {vm}"))
-                }
-                Some(_) | None => Ok(()),
+                Some(vm) => Err(format!("I2: {uuid} was cancelled while its process lives on {vm}")),
+                None => Ok(()),
             },
             (Locked, Queued) => match self.live.get(uuid) {
                 Some(vm) => Err(format!("I1: {uuid} was unlocked while its process lives on {vm}")),
@@ -356,11 +358,6 @@ impl Judge {
             wish.saved = if same { wish.saved.or(Some(entry.at)) } else { None };
         }
     }
-}
-
-/// Whether a call to destroy it has come into effect: what runs there is lost already.
-fn is_ending(vm: &InstanceId, world: &World) -> bool {
-    world.cloud.borrow().vm(vm).is_some_and(|vm| vm.destroyed_at.is_some())
 }
 
 /// Whether nobody wants its process: its user, or the controller.

@@ -296,11 +296,13 @@ impl World {
         cloud.vms().filter(|vm| vm.exists(now) && ours(&vm.tags)).map(|vm| vm.id.clone()).collect()
     }
 
-    /// How many VMs of our set existed then, but for those that no listing showed when this dispatcher began.
+    /// How many VMs of our set existed then, but for those that no listing showed when this dispatcher began, or shows
+    /// any more.
     fn own_vms_at(&self, at: Timestamp, began: Timestamp) -> usize {
         let policy = &self.knobs.policy;
         let cloud = self.cloud.borrow();
-        let exists = |vm: &&CloudVm| vm.made_at <= at && vm.exists(at) && !vm.was_concealed_at(began);
+        let shown = |vm: &&CloudVm| !vm.was_concealed_at(began) && !vm.is_hidden(at);
+        let exists = |vm: &&CloudVm| vm.made_at <= at && vm.exists(at) && shown(vm);
         let ours = |vm: &&CloudVm| {
             vm.tags.get(&policy.tag_keys.instance_set_id) == Some(policy.instance_set_id.as_str())
         };

@@ -44,9 +44,13 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> WorldKnobs {
     knobs.faults = faults(chance);
     knobs.cloud = cloud(chance);
     knobs.vms = vms(chance);
-    if knobs.vms_may_fall_silent() {
-        // A VM that is silent and not listed is gone, as far as anybody can tell.
-        knobs.cloud.omit_rate = 0.0;
+    let attempts = pick(chance, &[2, 3, 10, 10]);
+    knobs.settings.max_dispatch_attempts = attempts;
+    knobs.policy.max_dispatch_attempts = attempts;
+    if knobs.vms_may_fall_silent() || chance.hits(0.25) {
+        knobs.network_fails = chance.hits(0.25);
+        // A VM that is silent and left out twice is gone, as far as anybody can tell.
+        knobs.cloud.most_omissions = 1;
     }
     if chance.hits(0.3) {
         knobs.runner = String::new();
@@ -70,6 +74,7 @@ fn policy(policy: &mut Policy, chance: &mut Chance) {
     policy.timeout_booting = SECONDS(pick(chance, &[180, 600]));
     policy.timeout_probe = SECONDS(pick(chance, &[120, 600]));
     policy.stale_lock_timeout = SECONDS(pick(chance, &[20, 60]));
+    policy.initial_quota_estimate = pick(chance, &[0, 0, 3, 20]);
     policy.supervisor_fraction = pick(chance, &[0.3, 0.5]);
     policy.sizing.maximum_price_factor = pick(chance, &[1.5, 5.0]);
 }
@@ -90,20 +95,21 @@ pub(super) fn submission(chance: &mut Chance) -> Submission {
     submission
 }
 
-/// A few workflows with their steps.
-pub(super) fn supervisors(world: &mut World, chance: &mut Chance) {
-    for _ in 0..chance.below(6) {
+/// A few workflows with their steps, or none; how many.
+pub(super) fn supervisors(world: &mut World, chance: &mut Chance) -> usize {
+    let count = if chance.hits(0.4) { 0 } else { 1 + chance.below(5) };
+    for _ in 0..count {
         let children = (0..1 + chance.below(4)).map(|_| job(1, 30)).collect();
         let mut supervisor = job(1, 10);
         supervisor.spec.scheduling.supervisor = true;
         let uuid = world.submit(supervisor);
         world.vms.borrow_mut().knobs.job_of.insert(uuid, supervising(children));
     }
+    count
 }
 
 pub(super) fn network_outages(world: &mut World, chance: &mut Chance) {
-    if chance.hits(0.25) && world.knobs.cloud.omit_rate == 0.0 {
-        world.knobs.network_fails = true;
+    if world.knobs.network_fails {
         let from = after(epoch(), chance.draw(Span::between_millis(60_000, 3_000_000)));
         let until = after(from, chance.draw(Span::between_millis(10_000, 1_800_000)));
         world.vms.borrow_mut().cut_network(from, until);
@@ -111,13 +117,8 @@ pub(super) fn network_outages(world: &mut World, chance: &mut Chance) {
 }
 
 /// Some of them, restarts nearly always.
-pub(super) fn kinds_of_trouble(world: &World, chance: &mut Chance) -> Vec<Trouble> {
-    let silence = world.knobs.vms_may_fall_silent();
-    let rate = |it: &Trouble| match it {
-        Trouble::Restart => 0.9,
-        Trouble::OmittedTwice if silence => 0.0,
-        _ => 0.4,
-    };
+pub(super) fn kinds_of_trouble(chance: &mut Chance) -> Vec<Trouble> {
+    let rate = |it: &Trouble| if *it == Trouble::Restart { 0.9 } else { 0.4 };
     Trouble::ALL.into_iter().filter(|it| chance.hits(rate(it))).collect()
 }
 
@@ -144,7 +145,8 @@ fn faults(chance: &mut Chance) -> Faults {
     let bursts = (0..chance.below(4)).map(|_| burst(chance)).collect();
     let slow_rate = rate(chance, 0.1);
     let slow_by = Some(Span::between_millis(1_000, 60_000));
-    Faults { rates, bursts, slow_rate, slow_by, ..Faults::default() }
+    let served_running = chance.hits(0.15).then(|| 3 + chance.below(10));
+    Faults { rates, bursts, slow_rate, slow_by, served_running, ..Faults::default() }
 }
 
 fn burst(chance: &mut Chance) -> Burst {
@@ -157,10 +159,14 @@ fn burst(chance: &mut Chance) -> Burst {
 fn cloud(chance: &mut Chance) -> CloudKnobs {
     let mut knobs = CloudKnobs::default();
     knobs.takes.insert(CloudCall::Create, up_to(chance, 500, &[2_000, 30_000]));
-    knobs.listed_after = up_to(chance, 0, &[0, 10_000]);
+    for call in [CloudCall::List, CloudCall::Destroy, CloudCall::SetTags] {
+        knobs.takes.insert(call, up_to(chance, 100, &[100, 100, 3_000, 20_000]));
+    }
+    knobs.listed_after = up_to(chance, 0, &[0, 10_000, 50_000]);
     knobs.address_after = up_to(chance, 0, &[3_000, 60_000]);
     knobs.ends_after = up_to(chance, 100, &[3_000, 60_000]);
     knobs.unlisted_after = up_to(chance, 0, &[2_000, 60_000]);
+    knobs.hides_ending = chance.hits(0.3);
     knobs.tags_lag = up_to(chance, 0, &[0, 20_000]);
     knobs.omit_rate = rate(chance, 0.03);
     knobs.spot_taken_rate = rate(chance, 0.8);
@@ -251,7 +257,7 @@ fn bad_images(chance: &mut Chance) -> BTreeSet<ProviderType> {
 
 fn jobs(chance: &mut Chance) -> JobKnobs {
     JobKnobs {
-        running_after: up_to(chance, 200, &[2_000, 30_000]),
+        running_after: up_to(chance, 200, &[2_000, 30_000, 150_000]),
         crash_before_running_rate: rate(chance, 0.1),
         crash_after_running_rate: rate(chance, 0.1),
         stale_rate: rate(chance, 1.0),

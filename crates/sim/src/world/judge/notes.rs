@@ -25,6 +25,7 @@ impl Judge {
             Note::Sent(CloudCall::VerifyHostKey) => Ok(()),
             Note::Sent(call) => {
                 self.creates_in_flight += u32::from(*call == CloudCall::Create);
+                self.within_concurrency(world)?;
                 self.within_rate(at, world)
             }
             Note::StartSent(vm, uuid) => {
@@ -72,7 +73,7 @@ impl Judge {
 
     /// Nothing is destroyed under a process while it answers, and nothing that is held.
     fn destroy_sent(&mut self, vm: &InstanceId, at: Timestamp, world: &World) -> Verdict {
-        let was_silent = was_silent(vm, at, world);
+        let was_silent = self.was_silent(vm, at, world);
         let first = self.destroyed.insert(vm.clone(), was_silent).is_none();
         let held = self.wish(vm, at, world) == Some(IdleBehavior::Hold);
         if first && held && !self.killed_by_operator.contains(vm) {
@@ -87,11 +88,32 @@ impl Judge {
         }
     }
 
+    /// Whether a VM has not answered well for as long as this dispatcher waits for that: one that has never answered
+    /// it waits for `TimeoutBooting` from its start on.
+    fn was_silent(&self, vm: &InstanceId, at: Timestamp, world: &World) -> bool {
+        let policy = &world.knobs.policy;
+        let answered = world.vms.borrow().listed(vm).filter(|listed| *listed >= self.began);
+        let (last, patience) = match answered {
+            Some(listed) => (listed, policy.timeout_probe),
+            None => (self.began, policy.timeout_booting),
+        };
+        since(at, last) >= patience.saturating_sub(PROBE)
+    }
+
     /// The operator's wish, once any dispatcher must know it.
     fn wish(&self, vm: &InstanceId, at: Timestamp, world: &World) -> Option<IdleBehavior> {
         let wish = self.wishes.get(vm)?;
         let known = after(wish.saved?, world.knobs.cloud.tags_lag.most);
         (known <= at).then_some(wish.behavior)
+    }
+
+    /// I5: no more creates at a time than `MaxConcurrentInstanceCreateOps`.
+    fn within_concurrency(&self, world: &World) -> Verdict {
+        let (most, now) = (world.knobs.policy.max_concurrent_creates, self.creates_in_flight);
+        match most > 0 && now > most {
+            true => Err(format!("I5: {now} creates are in flight, {most} allowed")),
+            false => Ok(()),
+        }
     }
 
     /// I5: no more calls in a second than `MaxCloudOpsPerSecond`.
@@ -109,11 +131,4 @@ impl Judge {
         }
         Ok(())
     }
-}
-
-/// Whether a VM has not answered well for as long as a dispatcher waits for that.
-fn was_silent(vm: &InstanceId, at: Timestamp, world: &World) -> bool {
-    let policy = &world.knobs.policy;
-    let patience = policy.timeout_probe.min(policy.timeout_booting).saturating_sub(PROBE);
-    world.vms.borrow().listed(vm).is_none_or(|listed| since(at, listed) >= patience)
 }
