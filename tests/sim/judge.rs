@@ -7,11 +7,12 @@ use dispatch_core::container::ContainerState;
 use dispatch_core::instance::IdleBehavior;
 use dispatch_core::time::after;
 use dispatch_sim::clock::now;
+use dispatch_sim::cloud::knobs::CloudCall;
 use dispatch_sim::controller::ROOT_TOKEN;
 use dispatch_sim::controller::facts::Origin;
 use dispatch_sim::controller::state::Changes;
 use dispatch_sim::samples;
-use dispatch_sim::world::{Note, World, WorldKnobs, simulate};
+use dispatch_sim::world::{Note, World, WorldKnobs, job, simulate};
 
 use crate::{minutes, seconds};
 
@@ -115,4 +116,48 @@ fn starting_on_a_held_vm_breaks_i6_and_destroying_it_i8() {
         let said = panic.downcast_ref::<String>().unwrap();
         assert!(said.contains(breach) && said.contains("--seed 97"), "{said}");
     }
+}
+
+#[test]
+fn cancelling_a_complete_container_breaks_i2() {
+    let said = verdict(|world| {
+        let uuid = world.containers()[0];
+        let mut arvados = world.arvados.borrow_mut();
+        let caller = arvados.authenticate(ROOT_TOKEN, Origin::Dispatcher).unwrap();
+        for state in [ContainerState::Complete, ContainerState::Cancelled] {
+            let change = Changes { state: Some(state), ..Changes::default() };
+            arvados.update(uuid, &change, caller, now()).unwrap();
+        }
+    });
+    assert!(said.contains("was Complete and is now Cancelled"), "{said}");
+}
+
+#[test]
+fn telling_a_wanted_process_to_end_breaks_i2_and_signal_9_is_forbidden() {
+    for (signal, words) in [(15, "I2: "), (9, "was sent signal 9")] {
+        let said = verdict(|world| {
+            let vm = world.busy_vms()[0].clone();
+            let uuid = world.vms.borrow().host(&vm).unwrap().containers().next().unwrap();
+            world.vms.borrow_mut().signal_process(&vm, uuid, 1, signal, now());
+        });
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn too_many_calls_or_creates_at_a_time_break_i5() {
+    let calls = verdict(|world| (0..11).for_each(|_| world.note(Note::Sent(CloudCall::List))));
+    assert!(calls.contains("I5: 11 calls to the cloud within a second, 10 allowed"), "{calls}");
+    let creates = verdict(|world| (0..2).for_each(|_| world.note(Note::Sent(CloudCall::Create))));
+    assert!(creates.contains("I5: 2 creates are in flight, 1 allowed"), "{creates}");
+}
+
+#[test]
+fn more_on_a_vm_than_it_has_breaks_i6() {
+    let said = verdict(|world| {
+        let vm = world.busy_vms()[0].clone();
+        let new = world.submit(job(2, 60));
+        world.vms.borrow_mut().begin_process(&vm, new, now(), now());
+    });
+    assert!(said.contains("I6: ") && said.contains("containers there need 4"), "{said}");
 }

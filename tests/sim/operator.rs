@@ -2,9 +2,11 @@
 
 use dispatch_core::container::ContainerState;
 use dispatch_core::instance::IdleBehavior;
+use dispatch_sim::chance::Span;
+use dispatch_sim::cloud::knobs::{CloudCall, CloudFault};
 use dispatch_sim::world::{WorldKnobs, simulate};
 
-use crate::minutes;
+use crate::{minutes, seconds};
 
 #[test]
 fn a_held_vm_stays_gets_nothing_and_is_still_held_after_a_restart() {
@@ -20,6 +22,46 @@ fn a_held_vm_stays_gets_nothing_and_is_still_held_after_a_restart() {
         assert!(world.operator_sets(&held, IdleBehavior::Run).await);
         world.drain(minutes(10)).await;
         assert_eq!(world.count(ContainerState::Complete), 6);
+    });
+}
+
+/// The operator said it a moment before the restart: the first listing shows older tags.
+#[test]
+fn a_hold_outlives_a_restart_although_the_first_listing_does_not_show_it() {
+    let mut knobs = WorldKnobs::new(4).with_jobs(1, 2, 5);
+    knobs.policy.timeout_idle = minutes(2);
+    knobs.cloud.tags_lag = Span::seconds(40);
+    simulate(knobs, async |world| {
+        world.run_until("it is done", minutes(10), |world| world.count(ContainerState::Complete) == 1).await;
+        let vm = world.own_vms()[0].clone();
+        assert!(world.operator_sets(&vm, IdleBehavior::Hold).await);
+        world.run_for(seconds(2)).await;
+        world.restart().await;
+        world.run_for(minutes(30)).await;
+        assert_eq!(world.own_vms(), std::slice::from_ref(&vm));
+        assert!(world.operator_sets(&vm, IdleBehavior::Run).await);
+        world.drain(minutes(30)).await;
+    });
+}
+
+/// It had been locked and started, and was not Running yet: it runs elsewhere, once, when its VM is surely gone.
+#[test]
+fn a_locked_container_of_a_vm_that_the_operator_kills_runs_elsewhere_when_its_end_is_over() {
+    let mut knobs = WorldKnobs::new(5).with_jobs(1, 2, 30).with_instances(2);
+    knobs.vms.jobs.running_after = Span::seconds(300);
+    knobs.cloud.hides_ending = true;
+    knobs.cloud.ends_after = Span::seconds(60);
+    simulate(knobs, async |world| {
+        world.run_until("a process", minutes(10), |world| !world.busy_vms().is_empty()).await;
+        assert_eq!(world.count(ContainerState::Locked), 1);
+        let vm = world.own_vms()[0].clone();
+        // The call is lost, and two listings leave the VM out.
+        world.cloud.borrow_mut().knobs.strike_next(CloudCall::Destroy, CloudFault::LostCall);
+        world.cloud.borrow_mut().omit_next(&vm, 2);
+        assert!(world.operator_kills(&vm).await);
+        world.drain(minutes(60)).await;
+        assert_eq!(world.count(ContainerState::Complete), 1);
+        assert_eq!(world.summary().processes, 2);
     });
 }
 

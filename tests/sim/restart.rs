@@ -154,3 +154,20 @@ fn a_start_whose_answer_was_lost_with_the_dispatcher_is_found_again() {
         assert_eq!(world.summary().processes, 1);
     });
 }
+
+/// It takes minutes until it is Running, and two listings after the restart do not show its VM.
+#[test]
+fn a_locked_container_is_not_started_twice_although_two_listings_omit_its_vm() {
+    let mut knobs = WorldKnobs::new(44).with_jobs(1, 2, 60).with_instances(2);
+    knobs.vms.jobs.running_after = Span::seconds(600);
+    simulate(knobs, async |world| {
+        world.run_until("a process", minutes(10), |world| !world.busy_vms().is_empty()).await;
+        let vm = world.own_vms()[0].clone();
+        world.kill_dispatcher();
+        world.cloud.borrow_mut().omit_next(&vm, 2);
+        world.start_dispatcher();
+        world.drain(minutes(60)).await;
+        assert_eq!(world.summary().processes, 1);
+        assert_eq!(world.count(ContainerState::Complete), 1);
+    });
+}

@@ -5,7 +5,7 @@ use dispatch_sim::chance::Span;
 use dispatch_sim::clock::now;
 use dispatch_sim::cloud::knobs::{CloudCall, CloudFault};
 use dispatch_sim::samples::spot_type;
-use dispatch_sim::vm::knobs::{Crash, Helper, Job};
+use dispatch_sim::vm::knobs::{Crash, Helper, Job, Ssh};
 use dispatch_sim::world::{WorldKnobs, job, simulate};
 
 use crate::{minutes, seconds};
@@ -151,5 +151,21 @@ fn a_crash_before_running_is_tried_again() {
         world.vms.borrow_mut().knobs.job_of.clear();
         world.drain(minutes(30)).await;
         assert_eq!(world.count(ContainerState::Complete), 1);
+    });
+}
+
+/// Whoever was being started there has lost nothing: no attempt is used up by a connection that failed.
+#[test]
+fn an_sshd_that_refuses_for_a_moment_costs_no_attempt() {
+    simulate(WorldKnobs::new(45).with_jobs(6, 2, 30).with_instances(1), async |world| {
+        world.run_until("one is done", minutes(10), |world| world.count(ContainerState::Complete) == 1).await;
+        let vm = world.own_vms()[0].clone();
+        world.vms.borrow_mut().behaviour(&vm).unwrap().ssh = Ssh::Refused;
+        world.vms.borrow_mut().cut_connection(&vm);
+        world.run_for(seconds(40)).await;
+        world.vms.borrow_mut().behaviour(&vm).unwrap().ssh = Ssh::Fine;
+        world.drain(minutes(60)).await;
+        assert_eq!(world.count(ContainerState::Complete), 6);
+        assert_eq!(world.summary().unlocks, 0);
     });
 }

@@ -70,7 +70,7 @@ async fn the_gauges_follow_the_day() {
     assert!(gauge("containers_longest_wait_time_seconds") >= 28.0);
     assert_eq!(gauge("instances_total{category=\"booting\",instance_type=\"small\"}"), 2.0);
     assert_eq!(gauge("containers_allocated_not_started"), 5.0);
-    pass(45).await;
+    pass(15).await;
     assert_eq!(gauge("containers_running"), 5.0);
     assert_eq!(gauge("instances_total{category=\"inuse\",instance_type=\"small\"}"), 2.0);
     assert_eq!(gauge("vcpus_total{category=\"inuse\"}"), 6.0);

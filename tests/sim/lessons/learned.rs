@@ -9,6 +9,8 @@ pub(super) const LEARNED: &[Lesson] = &[
         "while_paused_locked_ones_wait_and_no_queued_one_is_locked_against_a_create",
         "a_lock_that_would_use_the_attempts_up_is_kept",
         "unlocks_are_counted",
+        "a_container_whose_start_was_not_sent_is_placed_again_without_an_unlock",
+        "an_sshd_that_refuses_for_a_moment_costs_no_attempt",
         "a_quota_that_flaps_burns_no_attempts",
     ]),
     (2, "supervisors fill the cluster and none can start its steps", &[
@@ -16,11 +18,15 @@ pub(super) const LEARNED: &[Lesson] = &[
         "supervisors_take_their_share_and_block_nobody",
         "supervisors_that_run_count_first",
         "supervisors_that_fill_the_cluster_leave_room_for_their_steps",
+        "at_the_accounts_quota_supervisors_get_a_share_of_what_fits_it",
+        "supervisors_leave_room_for_their_steps_at_the_accounts_quota",
     ]),
     (3, "503s, retries, more 503s", &[
         "a_burst_of_503s_halves_once_and_is_followed_by_a_quiet_second",
         "a_503_halves_the_width_and_nothing_is_sent_for_a_second",
         "beyond_the_ceiling_nothing_is_touched",
+        "beyond_the_ceiling_no_supervisor_gives_its_lock_back",
+        "a_cancel_that_failed_waits_for_the_next_poll",
         "the_ceiling_follows_503s_and_comes_back",
         "bursts_of_503s_cost_time_and_nothing_else",
     ]),
@@ -77,6 +83,8 @@ pub(super) const LEARNED: &[Lesson] = &[
         "what_is_shut_down_and_still_listed_is_told_so",
         "without_good_news_every_worker_is_destroyed_in_the_end_and_again_until_it_is_gone",
         "a_destroy_that_is_lost_or_ignored_is_asked_for_again",
+        "destroy_is_called_again_while_nobody_has_acknowledged_it_and_listings_lack_it",
+        "an_instance_whose_destroy_nobody_acknowledged_is_gone_after_a_third_listing",
     ]),
     (14, "priority-0 containers never leave the queue, deleted ones loop for ever", &[
         "every_row_of_the_table",
@@ -97,6 +105,8 @@ pub(super) const LEARNED: &[Lesson] = &[
         "nothing_is_placed_where_nothing_may_be",
         "only_a_worker_in_service_that_takes_containers_starts_any",
         "a_held_vm_stays_gets_nothing_and_is_still_held_after_a_restart",
+        "a_hold_that_the_tags_show_late_is_kept_and_a_run_is_no_news",
+        "a_hold_outlives_a_restart_although_the_first_listing_does_not_show_it",
     ]),
     (18, "any failed create shuts idle VMs down", &["only_quota_makes_room"]),
     (19, "two dispatchers fight over one queue", &[
@@ -130,6 +140,9 @@ pub(super) const LEARNED: &[Lesson] = &[
         "what_was_locked_before_the_start_is_not_touched_while_any_worker_is_unknown",
         "probe_results_older_than_a_change_are_dropped",
         "one_that_never_answered_stays_unknown_while_it_is_being_destroyed_and_no_longer",
+        "one_that_never_answered_is_not_gone_with_the_first_listing_after_an_acknowledged_destroy",
+        "old_locks_wait_for_three_listings",
+        "a_locked_container_is_not_started_twice_although_two_listings_omit_its_vm",
         "after_a_restart_nobody_is_judged_before_the_last_vm_has_answered",
     ]),
     (25, "new containers' details are fetched one by one while all else waits", &[
@@ -186,6 +199,8 @@ pub(super) const LEARNED: &[Lesson] = &[
     (34, "our own network fails for longer than TimeoutProbe and every busy VM is destroyed", &[
         "if_most_are_silent_at_once_none_is_destroyed",
         "thirty_minutes_without_network_lose_nothing",
+        "a_silent_worker_on_hold_does_not_let_the_next_outage_destroy_the_others",
+        "a_second_outage_loses_nothing_either_although_a_dead_vm_is_held",
     ]),
     (35, "a bad image: create, wait, destroy, create, for ever", &[
         "three_boot_failures_ration_the_creates_of_an_offering",

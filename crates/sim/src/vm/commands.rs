@@ -138,11 +138,23 @@ impl FakeVms {
         let Some(Lock::Process { pid, .. }) = lock else {
             return Execution::at_once(succeeded(""));
         };
-        self.history.record(now, VmFact::Signalled { vm: id.clone(), container, signal });
         let longest = Duration::from_secs(1);
-        let ends_at = self.signal(pid, signal, now);
+        let ends_at = self.signal_process(id, container, pid, signal, now);
         let takes = ends_at.map_or(longest, |at| since(at, now).min(longest));
         Execution { takes, answer: Answer::WhetherEnded(pid) }
+    }
+
+    /// A process is sent a signal, by whomever; when it ends of it, if it does.
+    pub fn signal_process(
+        &mut self,
+        id: &InstanceId,
+        container: ContainerUuid,
+        pid: u64,
+        signal: u8,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        self.history.record(now, VmFact::Signalled { vm: id.clone(), container, signal });
+        self.signal(pid, signal, now)
     }
 
     pub(super) fn finish(&mut self, answer: Answer, now: Timestamp) -> Output {
