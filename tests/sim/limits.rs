@@ -161,10 +161,9 @@ fn supervisors_that_fill_the_cluster_leave_room_for_their_steps() {
 }
 
 /// Half of MaxInstances would be 32 supervisors, and the account has four VMs: steps must have room there, too.
-#[test]
-fn supervisors_leave_room_for_their_steps_at_the_accounts_quota() {
+fn supervisors_fill_four_vms(limit: impl FnOnce(&mut CloudKnobs)) {
     let mut knobs = WorldKnobs::new(12).with_instances(64);
-    knobs.cloud.quota_all = Some(4);
+    limit(&mut knobs.cloud);
     simulate(knobs, async |world| {
         world.submit(job(2, 120));
         for _ in 0..10 {
@@ -176,6 +175,19 @@ fn supervisors_leave_room_for_their_steps_at_the_accounts_quota() {
         }
         world.drain(minutes(240)).await;
         assert_eq!(world.count(ContainerState::Complete), 31);
+    });
+}
+
+#[test]
+fn supervisors_leave_room_for_their_steps_at_the_accounts_quota() {
+    supervisors_fill_four_vms(|knobs| knobs.quota_all = Some(4));
+}
+
+/// EC2's VcpuLimitExceeded, which is no quota of all, and is tried again every minute.
+#[test]
+fn supervisors_leave_room_for_their_steps_at_a_quota_groups_limit() {
+    supervisors_fill_four_vms(|knobs| {
+        knobs.quota_group.insert(("std".to_owned(), Market::OnDemand), 4);
     });
 }
 

@@ -20,6 +20,8 @@ pub(super) const LEARNED: &[Lesson] = &[
         "supervisors_that_fill_the_cluster_leave_room_for_their_steps",
         "at_the_accounts_quota_supervisors_get_a_share_of_what_fits_it",
         "supervisors_leave_room_for_their_steps_at_the_accounts_quota",
+        "supervisors_leave_room_for_their_steps_at_a_quota_groups_limit",
+        "a_refusal_for_a_quota_group_is_remembered_for_its_types_until_more_are_seen_running",
     ]),
     (3, "503s, retries, more 503s", &[
         "a_burst_of_503s_halves_once_and_is_followed_by_a_quiet_second",

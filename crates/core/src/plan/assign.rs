@@ -19,7 +19,7 @@ use super::places::Places;
 use super::{Action, Item, Round, WaitReason};
 use crate::container::ContainerState;
 use crate::id::TypeName;
-use crate::instance::{InstanceType, Market};
+use crate::instance::InstanceType;
 use crate::pool::QuotaReason;
 use crate::queue::UnlockReason;
 
@@ -30,8 +30,6 @@ pub(super) struct Assignment<'r, 'a> {
     pub(super) budget: Budget<'a>,
     placed: usize,
     supervisors: usize,
-    /// On demand, and on the spot market: their quotas differ.
-    max_supervisors: [usize; 2],
     pub(super) position: usize,
     supervisor_position: usize,
     /// Types whose market is at quota and has someone waiting: who wants only these waits behind.
@@ -64,8 +62,6 @@ impl<'a> Round<'a> {
             }
         }
         assignment.make_room();
-        let [max_supervisors, _] = assignment.max_supervisors;
-        self.plan.facts.max_supervisors = max_supervisors;
     }
 }
 
@@ -77,8 +73,6 @@ impl<'r, 'a> Assignment<'r, 'a> {
         let on_processes = line.iter().take_while(|item| round.has_process(item.position));
         Self {
             supervisors: on_processes.filter(|item| item.supervisor).count(),
-            max_supervisors: [Market::OnDemand, Market::Spot]
-                .map(|market| round.limits.max_supervisors(round.pool.within_quota_of(market), round.policy)),
             places: Places::new(round),
             budget: Budget::new(round, line),
             placed: with_process,
@@ -131,12 +125,13 @@ impl<'r, 'a> Assignment<'r, 'a> {
     // ---------------------------------------------------------- supervisors
 
     pub(super) fn is_over_supervisors(&self, item: Item<'a>) -> bool {
-        let most = self.max_supervisors_like(item);
-        item.supervisor && most > 0 && self.supervisors >= most
+        let is_over = |most| most > 0 && self.supervisors >= most;
+        item.supervisor && is_over(self.max_supervisors_like(item))
     }
 
     fn max_supervisors_like(&self, item: Item<'a>) -> usize {
-        self.max_supervisors[usize::from(item.entry.record.scheduling.preemptible)]
+        let width = self.round.pool.width_for(item.types);
+        self.round.limits.max_supervisors(width, self.round.policy)
     }
 
     /// Waits, and does not block what comes after it.

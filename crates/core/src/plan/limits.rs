@@ -11,11 +11,11 @@ pub struct Limits {
 
 impl Limits {
     /// `floor(width × SupervisorFraction)`, at least 1 if both are above 0; 0 = no limit. The width is the ceiling, or
-    /// as many instances as fitted the account's quota when it was last hit, if those are fewer: a ceiling that the
-    /// account does not reach would let supervisors fill all there is, and none of their steps could ever run.
-    pub fn max_supervisors(&self, within_quota: Option<usize>, policy: &Policy) -> usize {
+    /// as many instances as the cloud gave before it refused one more, if those are fewer: a ceiling that the account
+    /// does not reach would let supervisors fill all there is, and none of their steps could ever run.
+    pub fn max_supervisors(&self, instances: Option<usize>, policy: &Policy) -> usize {
         let ceiling = (self.ceiling > 0).then_some(self.ceiling as usize);
-        let Some(width) = ceiling.into_iter().chain(within_quota).min() else { return 0 };
+        let Some(width) = ceiling.into_iter().chain(instances).min() else { return 0 };
         if policy.supervisor_fraction <= 0.0 {
             return 0;
         }
@@ -40,13 +40,9 @@ mod tests {
     #[test]
     fn their_share_is_of_what_the_account_can_have() {
         let policy = Policy { supervisor_fraction: 0.5, ..Policy::with_defaults() };
-        for (ceiling, within_quota, most) in [(64, 10, 5), (0, 10, 5), (4, 10, 2), (64, 1, 1)] {
+        for (ceiling, instances, most) in [(64, 10, 5), (0, 10, 5), (4, 10, 2), (64, 1, 1)] {
             let limits = Limits { ceiling };
-            assert_eq!(
-                limits.max_supervisors(Some(within_quota), &policy),
-                most,
-                "{ceiling}, {within_quota}"
-            );
+            assert_eq!(limits.max_supervisors(Some(instances), &policy), most, "{ceiling}, {instances}");
         }
     }
 }

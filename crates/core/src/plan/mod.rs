@@ -97,8 +97,6 @@ pub struct PlanFacts {
     pub allocated_not_started: usize,
     /// Containers that wait because of a quota.
     pub over_quota: usize,
-    /// The most supervisors at a time; 0 = no limit.
-    pub max_supervisors: usize,
 }
 
 /// Plans one round. Empty before the first successful poll and the first complete listing.

@@ -95,7 +95,7 @@ fn is_same_pool(a: &Arc<PoolSnapshot>, b: &Arc<PoolSnapshot>) -> bool {
         creates_left,
         instances_left,
         near_quota_left,
-        within_quota,
+        widths,
         refused_types,
         first_listing,
         listings,
@@ -109,7 +109,7 @@ fn is_same_pool(a: &Arc<PoolSnapshot>, b: &Arc<PoolSnapshot>) -> bool {
         && *gates == b.gates
         && *on_trial == b.on_trial
         && *near_quota_left == b.near_quota_left
-        && *within_quota == b.within_quota
+        && *widths == b.widths
         && *refused_types == b.refused_types
         && *ended == b.ended
         && *last_failed == b.last_failed

@@ -93,6 +93,7 @@ impl Pool {
         if self.holds.depend_on_numbers() {
             let census = self.census();
             self.holds.recount(&census);
+            self.forget_outgrown_widths();
         }
     }
 
@@ -171,6 +172,7 @@ impl Pool {
         } else {
             self.creates.remove(&id);
         }
+        self.note_width(&it, error);
         let census = self.census();
         effects.extend(self.holds.failed(&it, error, &census, now).into_iter().map(Effect::Tell));
         effects

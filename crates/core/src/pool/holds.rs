@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Fact;
+use super::widths::GroupWidths;
 use crate::id::TypeName;
 use crate::instance::{InstanceType, Market, Offering};
 use crate::ports::{CapacityScope, CloudError, CloudErrorKind, QuotaScope};
@@ -127,7 +128,7 @@ fn count_in(by_market: &BTreeMap<Market, usize>, scope: &QuotaScope) -> usize {
 /// All holds on creates.
 #[derive(Debug)]
 pub(super) struct Holds {
-    groups: BTreeMap<Offering, String>,
+    pub(super) groups: BTreeMap<Offering, String>,
     rate: Option<Timestamp>,
     /// `None`: of every offering.
     other: BTreeMap<Option<Offering>, OtherHold>,
@@ -135,7 +136,9 @@ pub(super) struct Holds {
     capacity: BTreeMap<CapacityKey, Timestamp>,
     boots: BTreeMap<Offering, BootFailures>,
     /// How many instances of a scope fitted its quota when it was last hit.
-    within_quota: BTreeMap<QuotaScope, usize>,
+    pub(super) within_quota: BTreeMap<QuotaScope, usize>,
+    /// How many instances of a quota group there were when it was last hit.
+    pub(super) group_widths: GroupWidths,
     /// Types refused for quota while no instance existed, and when: the next retry serves another type.
     refused_types: BTreeMap<TypeName, Timestamp>,
 }
@@ -150,6 +153,7 @@ impl Holds {
             capacity: BTreeMap::new(),
             boots: BTreeMap::new(),
             within_quota: BTreeMap::new(),
+            group_widths: GroupWidths::new(),
             refused_types: BTreeMap::new(),
         }
     }
@@ -278,7 +282,7 @@ impl Holds {
 
     /// Whether any hold ends when instances come or go.
     pub(super) fn depend_on_numbers(&self) -> bool {
-        !self.quota.is_empty() || !self.within_quota.is_empty()
+        !self.quota.is_empty() || !self.within_quota.is_empty() || !self.group_widths.is_empty()
     }
 
     /// Instances have gone or come: quota holds whose reason is gone end.
@@ -372,11 +376,6 @@ impl Holds {
     /// Types refused for quota since an instance last existed, and when.
     pub(super) fn refused_types(&self) -> &BTreeMap<TypeName, Timestamp> {
         &self.refused_types
-    }
-
-    /// As many instances of each scope as fitted its quota when it was last hit.
-    pub(super) fn within_quota(&self) -> &BTreeMap<QuotaScope, usize> {
-        &self.within_quota
     }
 
     /// How many more instances of each scope may be created now, by what fitted its quota last time: one

@@ -17,6 +17,7 @@ mod inventory;
 mod outage;
 mod pacer;
 mod snapshot;
+mod widths;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use creates::{CreateId, CreateRefusal, PendingCreate};
 pub use holds::{Gate, PauseReason, QuotaReason};
 pub use inventory::{GoneReply, LISTINGS_KEPT};
 pub use snapshot::{EndedProcess, EndedWhy, PoolSnapshot, WorkerSnapshot};
+pub use widths::{Width, WidthScope};
 
 use crate::id::{ContainerUuid, InstanceId, ProviderType, TypeName};
 use crate::instance::{IdleBehavior, Instance, Offering};

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::Pool;
 use super::creates::{CreateId, PendingCreate};
 use super::holds::{Gate, QuotaReason};
+use super::widths::Width;
 use crate::id::{ContainerUuid, InstanceId, TypeName};
-use crate::instance::{IdleBehavior, Instance, Market};
+use crate::instance::{IdleBehavior, Instance};
 use crate::ports::QuotaScope;
 use crate::time::Timestamp;
 use crate::worker::{ProcessView, State, View};
@@ -92,8 +93,8 @@ pub struct PoolSnapshot {
     pub instances_left: Option<usize>,
     /// By scope: beyond that many more, creates wait until what fitted the quota before is seen running.
     pub near_quota_left: BTreeMap<QuotaScope, usize>,
-    /// By scope: as many instances fitted the account's quota when it was last hit.
-    pub within_quota: BTreeMap<QuotaScope, usize>,
+    /// How many instances there were when the cloud last refused one more, of types of which it has.
+    pub widths: BTreeMap<TypeName, Width>,
     /// Types refused for quota while no instance existed, and when: a retry serves another.
     pub refused_types: BTreeMap<TypeName, Timestamp>,
     /// When the first complete listing began.
@@ -123,11 +124,6 @@ impl PoolSnapshot {
         !self.gates.is_empty() && self.gates.values().all(|gate| matches!(gate, Gate::AtQuota(_)))
     }
 
-    /// As many instances of a market as fitted the account's quota when it was last hit, if it was.
-    pub fn within_quota_of(&self, market: Market) -> Option<usize> {
-        self.within_quota.iter().filter(|(scope, _)| scope.covers(market)).map(|(_, within)| *within).min()
-    }
-
     /// Whether `MaxInstances` is what stops creates.
     pub fn at_max_instances(&self) -> bool {
         self.gates.values().any(|gate| *gate == Gate::AtQuota(QuotaReason::MaxInstances))
@@ -154,7 +150,10 @@ impl Pool {
             creates_left: left(self.policy.max_concurrent_creates as usize, self.creates_in_flight()),
             instances_left: left(self.policy.max_instances as usize, census.total()),
             near_quota_left: self.holds.near_quota_left(&census),
-            within_quota: self.holds.within_quota().clone(),
+            widths: catalog
+                .iter()
+                .filter_map(|it| Some((it.name.clone(), self.holds.width_of(it)?)))
+                .collect(),
             refused_types: self.holds.refused_types().clone(),
             first_listing: self.first_listing,
             listings: self.listings.clone(),

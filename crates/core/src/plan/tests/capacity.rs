@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::instance::Market;
+use crate::pool::{Width, WidthScope};
 use crate::ports::QuotaScope;
 
 const QUOTA: Gate = Gate::AtQuota(QuotaReason::Account);
@@ -85,10 +86,13 @@ fn beyond_the_ceiling_no_supervisor_gives_its_lock_back() {
 /// steps that can never run.
 #[test]
 fn at_the_accounts_quota_supervisors_get_a_share_of_what_fits_it() {
-    let starts = |scope: Option<QuotaScope>, preemptible: bool| {
+    let starts = |limited: &[(&str, WidthScope)], preemptible: bool| {
         let mut scene = Scene::new();
         scene.limits.ceiling = 64;
-        scene.pool.within_quota = scope.into_iter().map(|scope| (scope, 4)).collect();
+        for (name, scope) in limited {
+            let width = Width { scope: scope.clone(), instances: 4 };
+            scene.pool.widths.insert(typed(&scene.policy, name).name.clone(), width);
+        }
         for n in 1..=8 {
             let name = format!("w-{n}");
             scene.worker(&name, if preemptible { "small.spot" } else { "small" }, State::Idle);
@@ -97,11 +101,15 @@ fn at_the_accounts_quota_supervisors_get_a_share_of_what_fits_it() {
         scene.policy = Arc::new(Policy { max_containers_per_instance: 1, ..Policy::clone(&scene.policy) });
         scene.actions().iter().filter(|it| matches!(it, Action::Start(..))).count()
     };
-    assert_eq!(starts(None, false), 8);
-    assert_eq!(starts(Some(QuotaScope::All), false), 2);
-    assert_eq!(starts(Some(QuotaScope::Market(Market::OnDemand)), false), 2);
-    assert_eq!(starts(Some(QuotaScope::Market(Market::Spot)), false), 8, "spot VMs are not theirs");
-    assert_eq!(starts(Some(QuotaScope::Market(Market::Spot)), true), 2);
+    let all = WidthScope::Quota(QuotaScope::All);
+    let [one, other] = ["m", "c"].map(|group| WidthScope::Group(group.to_owned(), Market::OnDemand));
+    assert_eq!(starts(&[], false), 8);
+    assert_eq!(starts(&[("small", all.clone()), ("big", all.clone())], false), 2);
+    assert_eq!(starts(&[("small", one.clone()), ("big", one.clone())], false), 2, "of one group");
+    assert_eq!(starts(&[("small", one.clone()), ("big", other)], false), 4, "of two");
+    assert_eq!(starts(&[("small", one)], false), 8, "the other type may be had yet");
+    assert_eq!(starts(&[("small.spot", all.clone()), ("big.spot", all.clone())], false), 8, "not theirs");
+    assert_eq!(starts(&[("small.spot", all.clone()), ("big.spot", all)], true), 2);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod scopes;
 mod shown;
 mod silence;
 mod unknown;
+mod widths;
 
 use std::sync::Arc;
 
