@@ -30,6 +30,8 @@ pub(super) struct Assignment<'r, 'a> {
     pub(super) budget: Budget<'a>,
     placed: usize,
     supervisors: usize,
+    /// Supervisors without a place: who of them gives its lock back is known when all places are given.
+    unplaced_supervisors: Vec<Item<'a>>,
     pub(super) position: usize,
     supervisor_position: usize,
     /// Types whose market is at quota and has someone waiting: who wants only these waits behind.
@@ -61,6 +63,7 @@ impl<'a> Round<'a> {
                 assignment.leave_behind(*item, &reason);
             }
         }
+        assignment.unlock_supervisors();
         assignment.make_room();
     }
 }
@@ -73,6 +76,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
         let on_processes = line.iter().take_while(|item| round.has_process(item.position));
         Self {
             supervisors: on_processes.filter(|item| item.supervisor).count(),
+            unplaced_supervisors: Vec::new(),
             places: Places::new(round),
             budget: Budget::new(round, line),
             placed: with_process,
@@ -122,6 +126,11 @@ impl<'r, 'a> Assignment<'r, 'a> {
         self.round.wait(item, Some(self.position), reason);
     }
 
+    pub(super) fn wait_unplaced(&mut self, item: Item<'a>, reason: WaitReason) {
+        self.unplaced_supervisors.extend(Some(item).filter(|item| item.supervisor));
+        self.wait(item, reason);
+    }
+
     // ---------------------------------------------------------- supervisors
 
     pub(super) fn is_over_supervisors(&self, item: Item<'a>) -> bool {
@@ -139,9 +148,20 @@ impl<'r, 'a> Assignment<'r, 'a> {
         self.supervisor_position += 1;
         let reason = WaitReason::OverSupervisors { max_supervisors: self.max_supervisors_like(item) };
         self.round.wait(item, Some(self.supervisor_position), reason);
-        // The share follows the ceiling: what a burst of 503s took away comes back within seconds.
-        if !self.is_beyond_ceiling() {
-            self.unlock(item, UnlockReason::OverSupervisors);
+        self.unplaced_supervisors.push(item);
+    }
+
+    /// Those over their share, also those that waited for something else while others took it: the next round would
+    /// find them over it. Nobody beyond the ceiling, which the share follows: what a burst of 503s took away comes back
+    /// within seconds.
+    fn unlock_supervisors(&mut self) {
+        if self.is_beyond_ceiling() {
+            return;
+        }
+        for item in std::mem::take(&mut self.unplaced_supervisors) {
+            if self.is_over_supervisors(item) {
+                self.unlock(item, UnlockReason::OverSupervisors);
+            }
         }
     }
 
@@ -198,15 +218,15 @@ impl<'r, 'a> Assignment<'r, 'a> {
         match self.budget.order(item.types) {
             Order::Create(it) => self.take_new(item, it),
             Order::Paused(instance_type, cause) => {
-                self.wait(item, WaitReason::Paused { instance_type, cause })
+                self.wait_unplaced(item, WaitReason::Paused { instance_type, cause });
             }
             Order::AtCapacity => {
                 let instance_types = item.types.iter().map(|it| it.name.clone()).collect();
-                self.wait(item, WaitReason::AtCapacity { instance_types });
+                self.wait_unplaced(item, WaitReason::AtCapacity { instance_types });
             }
             Order::TurnOfOthers => {
                 self.round.plan.facts.over_quota += 1;
-                self.wait(item, WaitReason::AccountQuota);
+                self.wait_unplaced(item, WaitReason::AccountQuota);
             }
             Order::AtQuota(QuotaReason::MaxInstances) => {
                 return self.at_quota(item, WaitReason::MaxInstances);

@@ -36,10 +36,11 @@ impl<'a> Assignment<'_, 'a> {
     /// The first in line keeps its lock: its next lock and unlock would be wasted.
     pub(super) fn over_quota(&mut self, item: Item<'a>, reason: WaitReason) {
         self.round.plan.facts.over_quota += 1;
-        self.wait(item, reason);
-        if !std::mem::replace(&mut self.first_over_quota, false) {
-            self.unlock(item, UnlockReason::OverQuota);
+        if std::mem::replace(&mut self.first_over_quota, false) {
+            return self.wait_unplaced(item, reason);
         }
+        self.wait(item, reason);
+        self.unlock(item, UnlockReason::OverQuota);
     }
 
     /// A container after the one that ended the placement.

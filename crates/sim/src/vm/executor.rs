@@ -15,7 +15,7 @@ use futures_util::future::{Either, select};
 use tokio::sync::Notify;
 
 use super::knobs::{CommandFault, Ssh};
-use super::{CommandKind, FakeVms};
+use super::{CommandKind, FakeVms, Listed};
 use crate::clock;
 
 /// How long connecting and the handshake may take.
@@ -192,7 +192,7 @@ impl SimExecutor {
         }
         self.travel(half).await;
         if kind == CommandKind::List && output.status == 0 {
-            self.vms.borrow_mut().listed.insert(target.id.clone(), asked);
+            self.vms.borrow_mut().note_list(&target.id, Listed { asked, answered: clock::now() });
         }
         Ok(output)
     }

@@ -43,6 +43,16 @@ use process::{Process, Step};
 /// How long a connection survives a network that lets nothing through (ServerAliveInterval).
 const KEEPALIVE: Duration = Duration::from_secs(45);
 
+/// A `--list` that a VM answered well.
+#[derive(Debug, Clone, Copy)]
+struct Listed {
+    asked: Timestamp,
+    answered: Timestamp,
+}
+
+/// How many of them are remembered of each VM.
+const LISTS_KEPT: usize = 4;
+
 /// All VMs of a world.
 #[derive(Debug)]
 pub struct FakeVms {
@@ -60,7 +70,7 @@ pub struct FakeVms {
     lines: BTreeMap<InstanceId, Vec<Weak<Line>>>,
     history: VmHistory,
     /// When the last good `--list` of a VM was asked for, whoever asked.
-    listed: BTreeMap<InstanceId, Timestamp>,
+    listed: BTreeMap<InstanceId, Vec<Listed>>,
     /// Tells the pump that there is something new to wait for.
     scheduled: Rc<Notify>,
 }
@@ -111,9 +121,17 @@ impl FakeVms {
         &self.history
     }
 
-    /// When the last `--list` of a VM was asked for that it answered well.
-    pub fn listed(&self, id: &InstanceId) -> Option<Timestamp> {
-        self.listed.get(id).copied()
+    /// When the last `--list` of a VM was asked for that it had answered well by then.
+    pub fn listed(&self, id: &InstanceId, by: Timestamp) -> Option<Timestamp> {
+        let lists = self.listed.get(id)?;
+        lists.iter().rev().find(|list| list.answered <= by).map(|list| list.asked)
+    }
+
+    fn note_list(&mut self, id: &InstanceId, list: Listed) {
+        let lists = self.listed.entry(id.clone()).or_default();
+        // Whoever looks back does not look far.
+        lists.drain(..lists.len().saturating_sub(LISTS_KEPT - 1));
+        lists.push(list);
     }
 
     /// All VMs that live, by id.

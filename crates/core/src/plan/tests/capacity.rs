@@ -21,7 +21,7 @@ fn supervisors_take_their_share_and_block_nobody() {
         scene.add_supervisor(n, Locked);
     }
     scene.add(4, Queued, 1);
-    let expected = [start(1, "w-1"), start(2, "w-1"), unlock(3, UnlockReason::OverSupervisors), lock(4)];
+    let expected = [start(1, "w-1"), start(2, "w-1"), lock(4), unlock(3, UnlockReason::OverSupervisors)];
     assert_eq!(scene.actions(), expected);
     assert_eq!(scene.reason(3), Some(WaitReason::OverSupervisors { max_supervisors: 2 }));
     assert!(scene.text(3).contains("workflow queue at position 1"), "a counter of its own");

@@ -92,7 +92,7 @@ impl Judge {
     /// it waits for `TimeoutBooting` from its start on.
     fn was_silent(&self, vm: &InstanceId, at: Timestamp, world: &World) -> bool {
         let policy = &world.knobs.policy;
-        let answered = world.vms.borrow().listed(vm).filter(|listed| *listed >= self.began);
+        let answered = world.vms.borrow().listed(vm, at).filter(|listed| *listed >= self.began);
         let (last, patience) = match answered {
             Some(listed) => (listed, policy.timeout_probe),
             None => (self.began, policy.timeout_booting),
