@@ -91,6 +91,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
     fn place(&mut self, item: Item<'a>) -> Verdict {
         if !item.in_line {
             self.note_not_in_line(item);
+            self.remember_over_quota(item);
             return Verdict::GoOn;
         }
         if self.is_over_supervisors(item) {

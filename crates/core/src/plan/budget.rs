@@ -115,8 +115,19 @@ fn refused_before_others<'a>(round: &Round<'a>, line: &[Item<'a>]) -> BTreeSet<T
         pool.gates.get(&it.name) == Some(&Gate::Open) && !in_use.contains(&it.market())
     };
     let in_line = line.iter().filter(|item| item.in_line);
-    let wanted: BTreeSet<_> =
-        in_line.flat_map(|item| item.types).filter(can_be_had).map(|it| &it.name).collect();
+    let wanted: BTreeMap<_, _> =
+        in_line.flat_map(|item| item.types).filter(can_be_had).map(|it| (&it.name, it.market())).collect();
+    // A quota of one market is none of the other's.
+    if pool.near_quota_left.contains_key(&QuotaScope::All) {
+        return waiting_for_their_turn(pool, wanted.into_keys().collect());
+    }
+    let of =
+        |market: Market| wanted.iter().filter(move |(_, it)| **it == market).map(|(name, _)| *name).collect();
+    let markets = [Market::OnDemand, Market::Spot].map(of);
+    markets.into_iter().flat_map(|wanted| waiting_for_their_turn(pool, wanted)).collect()
+}
+
+fn waiting_for_their_turn(pool: &PoolSnapshot, wanted: BTreeSet<&TypeName>) -> BTreeSet<TypeName> {
     // Never refused comes before any refusal.
     let turn = wanted.iter().map(|name| pool.refused_types.get(*name)).min().flatten();
     let waits = |name: &&TypeName| pool.refused_types.get(*name) > turn;

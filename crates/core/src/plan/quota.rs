@@ -6,7 +6,7 @@ use super::assign::{Assignment, Verdict};
 use super::{Action, Item, WaitReason};
 use crate::instance::Market;
 use crate::pool::Gate;
-use crate::queue::UnlockReason;
+use crate::queue::{OperationKind, UnlockReason};
 use crate::worker::{ShutdownReason, State};
 
 impl<'a> Assignment<'_, 'a> {
@@ -26,11 +26,23 @@ impl<'a> Assignment<'_, 'a> {
             self.over_quota_types.extend(all);
             return Verdict::Stop(reason);
         }
-        // Another of its types may merely have no capacity now: who wants that is not over quota.
+        self.note_types_at_quota(item);
+        Verdict::GoOn
+    }
+
+    /// Another of its types may merely have no capacity now: who wants that is not over quota.
+    fn note_types_at_quota(&mut self, item: Item<'a>) {
         let at_quota = item.types.iter().filter(|it| matches!(self.budget.gate(it), Gate::AtQuota(_)));
         let at_quota: Vec<_> = at_quota.map(|it| it.name.clone()).collect();
         self.over_quota_types.extend(at_quota);
-        Verdict::GoOn
+    }
+
+    /// While its lock is being given back nobody overtakes it either.
+    pub(super) fn remember_over_quota(&mut self, item: Item<'a>) {
+        let operation = item.entry.operation.as_ref().map(|operation| &operation.kind);
+        if matches!(operation, Some(OperationKind::Unlock(UnlockReason::OverQuota))) {
+            self.note_types_at_quota(item);
+        }
     }
 
     /// The first in line keeps its lock: its next lock and unlock would be wasted.
