@@ -34,6 +34,7 @@ mod subnets;
 pub use driver::{Ec2Cloud, OpenError, Options};
 pub use endpoint::{EndpointError, check_endpoint, check_region};
 pub use params::Params;
+pub use send::NO_CONNECTION;
 
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,8 @@ use crate::metrics;
 use crate::request::Request;
 use crate::sign;
 
+/// The code of a call that had no connection, or lost it. Of kind `Other` it was never sent.
+pub const NO_CONNECTION: &str = "connection";
 /// A page of a thousand instances with fifty tags each is 10 MB.
 const LONGEST_BODY: usize = 64 << 20;
 /// How long a connection may take; a call that has none was not sent.
@@ -128,12 +130,12 @@ impl Sender {
             SendRequestError::Timeout => self.too_late(),
             // By that name awc tells of a server that hangs up instead of answering.
             SendRequestError::Connect(ConnectError::Disconnected | ConnectError::H2(_)) => {
-                Failure::ours(Meaning::Unknown, "connection", text)
+                Failure::ours(Meaning::Unknown, NO_CONNECTION, text)
             }
             SendRequestError::Connect(_) | SendRequestError::Url(_) => {
-                Failure::ours(Meaning::Other, "connection", text)
+                Failure::ours(Meaning::Other, NO_CONNECTION, text)
             }
-            _ => Failure::ours(Meaning::Unknown, "connection", text),
+            _ => Failure::ours(Meaning::Unknown, NO_CONNECTION, text),
         }
     }
 }
@@ -145,7 +147,7 @@ fn unread(error: &PayloadError) -> Failure {
             let text = format!("the answer is longer than {} MiB", LONGEST_BODY >> 20);
             Failure::ours(Meaning::Unknown, "too_long", text)
         }
-        _ => Failure::ours(Meaning::Unknown, "connection", format!("the answer broke off: {error}")),
+        _ => Failure::ours(Meaning::Unknown, NO_CONNECTION, format!("the answer broke off: {error}")),
     }
 }
 
