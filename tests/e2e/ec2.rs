@@ -9,7 +9,7 @@
 //! ```
 //! moto boots nothing: [`Vms::furnish`] runs the user data of each new instance, as cloud-init would. Tests
 //! that are `ignored` are the inner ones; the others run them. Without root there is no such network, and they
-//! fail, unless [`SKIP`] says that this is known.
+//! fail, unless `DISPATCH_SKIP_ROOT_TESTS=1` says that this is known.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -25,15 +25,13 @@ use dispatch_sim::moto::{Moto, MotoOptions};
 use dispatch_sim::stub::{Reply, Stub};
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::support::network::Network;
 use crate::support::service::{command, finish};
 use crate::support::{DISPATCHER, SOON, Service, Site, until};
 
 const LONG: Duration = Duration::from_secs(120);
-/// Set to 1: what needs root is left out.
-const SKIP: &str = "DISPATCH_SKIP_ROOT_TESTS";
 const FURNISH_EVERY: Duration = Duration::from_millis(100);
 
 #[test]
@@ -46,60 +44,11 @@ fn cloudtest_tries_every_subnet_of_ec2() {
     in_a_network_of_its_own("ec2::inner_cloudtest");
 }
 
-// ---------------------------------------------------------------- the network
-
-/// A network namespace; with it go all its processes.
-struct Network(String);
-
-impl Network {
-    fn new(name: String) -> Self {
-        let network = Self(name);
-        ip(&["netns", "add", &network.0]);
-        ip(&["-n", &network.0, "link", "set", "lo", "up"]);
-        ip(&["-n", &network.0, "route", "add", "local", "10.1.0.0/16", "dev", "lo"]);
-        network
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        let pids = Command::new("ip").args(["netns", "pids", &self.0]).output();
-        let pids = pids.map(|output| output.stdout).unwrap_or_default();
-        for pid in String::from_utf8_lossy(&pids).lines().filter_map(|line| Pid::from_raw(line.parse().ok()?))
-        {
-            // It may have ended by itself.
-            let _ = kill_process(pid, Signal::KILL);
-        }
-        let _ = Command::new("ip").args(["netns", "delete", &self.0]).status();
-    }
-}
-
-#[track_caller]
-fn ip(arguments: &[&str]) {
-    let status = Command::new("ip").args(arguments).status().expect("the package iproute2 is installed");
-    assert!(status.success(), "ip {}: {status}", arguments.join(" "));
-}
-
 #[track_caller]
 fn in_a_network_of_its_own(test: &str) {
-    if !rustix::process::geteuid().is_root() {
-        let is_known = std::env::var_os(SKIP).is_some_and(|it| it == "1");
-        assert!(is_known, "{test}: a network of its own needs root; {SKIP}=1 leaves this test out");
-        return;
-    }
-    let name = test.rsplit("::").next().unwrap();
-    let network = Network::new(format!("e2e-{}-{name}", std::process::id()));
-    let itself = std::env::current_exe().unwrap();
-    let output = Command::new("ip")
-        .args(["netns", "exec", &network.0])
-        .arg(itself)
-        .args([test, "--exact", "--ignored", "--nocapture"])
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said =
-        format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && said.contains("1 passed"), "{}:\n{said}", output.status);
+    let Some(network) = Network::new(test.rsplit("::").next().unwrap()) else { return };
+    network.ip(&["route", "add", "local", "10.1.0.0/16", "dev", "lo"]);
+    network.run(test, &[]);
 }
 
 // ---------------------------------------------------------------- the VMs

@@ -4,6 +4,7 @@
 //! the test's thread, however that ends, and at the latest when dropped.
 
 use std::fs::{File, Permissions};
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -147,6 +148,9 @@ impl Postgres {
             .arg(self.path("data"));
         let output = initdb.output().unwrap();
         assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
+        // Where a test gives it another address, it is one of the test's own network.
+        let mut access = File::options().append(true).open(self.path("data/pg_hba.conf")).unwrap();
+        writeln!(access, "host all all 10.2.0.0/24 scram-sha-256").unwrap();
     }
 
     fn launch(&mut self, settings: &[&str]) {
