@@ -55,9 +55,11 @@ impl<'a> Standby<'a> {
     /// When it returns, the management API is being served.
     ///
     /// # Errors
-    /// If a part cannot be had: a port taken, an unusable key. One line.
-    pub fn listen(loaded: &'a Loaded, log: Logger) -> Result<Self> {
+    /// If a part cannot be had: a port taken, an unusable key, no region for the cloud. What can be known now must not
+    /// be found out when the other one has failed. One line.
+    pub async fn listen(loaded: &'a Loaded, log: Logger) -> Result<Self> {
         let (site, state) = Site::new(loaded, log)?;
+        drivers::check(&loaded.settings).await?;
         let server = Bound::new(&loaded.settings)?.serve(&loaded.settings, state)?;
         Ok(Self { site, server })
     }

@@ -42,6 +42,20 @@ pub async fn open(
     }
 }
 
+/// Whether the configured cloud could be opened now: a standby asks, long before it opens one. Touches no cloud.
+///
+/// # Errors
+/// If not.
+pub async fn check(settings: &Settings) -> Result<()> {
+    match &settings.driver {
+        // Its place is its dispatcher's alone.
+        DriverParameters::Loopback(_) => Ok(()),
+        DriverParameters::Ec2(parameters) => {
+            Ec2Cloud::check(parameters).await.context("cannot use driver ec2")
+        }
+    }
+}
+
 async fn open_ec2(parameters: &dispatch_ec2::Params, registry: &Registry, log: &Logger) -> Result<Opened> {
     let options = dispatch_ec2::Options {
         params: parameters.clone(),

@@ -116,7 +116,7 @@ async fn serve(loaded: &Loaded, log: Logger) -> Result<Ending> {
         notify(&[NotifyState::Ready]);
         return Ok(work(application, &mut signals, &log).await);
     };
-    let standby = Standby::listen(loaded, log.clone())?;
+    let standby = Standby::listen(loaded, log.clone()).await?;
     notify(&[NotifyState::Ready, NotifyState::Status("standby: waiting for the lock")]);
     let Some(mut held) = stand_by(&standby, &database, &mut signals, &log).await else {
         standby.stop().await;

@@ -11,9 +11,13 @@ use serde_json::Value;
 
 fn binary(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_arvados-dispatch-cloud"));
-    for variable in
-        ["ARVADOS_CONFIG", "ARVADOS_CLUSTER_ID", "ARVADOS_SERVICE_INTERNAL_URL", "ARVADOS_API_HOST"]
-    {
+    for variable in [
+        "ARVADOS_CONFIG",
+        "ARVADOS_CLUSTER_ID",
+        "ARVADOS_SERVICE_INTERNAL_URL",
+        "ARVADOS_API_HOST",
+        "AWS_ENDPOINT_URL",
+    ] {
         command.env_remove(variable);
     }
     command.args(arguments).stdin(Stdio::null());
@@ -90,6 +94,32 @@ fn strict_refuses_unknown_keys() {
     assert!(stdout(&output).contains("did you mean RequestTimeout?"), "{}", stdout(&output));
     let output = with_stdin(&["--config", "-", "config", "check", "--strict"], &text);
     assert_one_line(&output, 2, &["-:9:11: Clusters.zzzzz.API.RequestTimout", "unknown key"]);
+}
+
+#[test]
+fn strict_refuses_unknown_parameters_of_ec2_and_takes_those_of_another_driver() {
+    let site = |parameters: &str| {
+        let key = TestKey::new();
+        let cloud = format!("CloudVMs: {{ImageID: ami-1, Driver: ec2, DriverParameters: {{{parameters}}}}}");
+        let containers = format!("    Containers: {{DispatchPrivateKey: {}, {cloud}}}\n", key.yaml());
+        minimal(&key, &containers)
+    };
+    let strict = |text: &str| with_stdin(&["--config", "-", "config", "check", "--strict"], text);
+    let wrong = site("SubnetIds: subnet-1");
+    let output = with_stdin(&["--config", "-", "config", "check"], &wrong);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("did you mean SubnetID?"), "{}", stdout(&output));
+    assert_one_line(
+        &strict(&wrong),
+        2,
+        &[
+            "DriverParameters.SubnetIds",
+            "not a parameter of this driver",
+            "SecurityGroupIDs, SubnetID, AdminUsername",
+        ],
+    );
+    let others = strict(&site("Region: us-east-1, ResourceGroup: lab"));
+    assert_eq!(others.status.code(), Some(0), "{}", stderr(&others));
 }
 
 #[test]

@@ -94,6 +94,14 @@ fn wrong_values_of_cloud_vms_are_told() {
             ["DriverParameters.SecretAccessKey", "missing", "both or neither"],
         ),
         (
+            "DriverParameters: {Region: US-EAST-1}",
+            ["DriverParameters.Region", "`US-EAST-1`", "such as us-east-1"],
+        ),
+        (
+            "DriverParameters: {Region: us east}",
+            ["DriverParameters.Region", "`us east`", "such as us-east-1"],
+        ),
+        (
             "DriverParameters: {SpotPriceUpdateInterval: 5}",
             ["DriverParameters.SpotPriceUpdateInterval", "`5`", "unit"],
         ),
@@ -153,6 +161,38 @@ fn a_proxy_that_is_not_used_is_told_with_driver_ec2_and_https() {
         let warnings = silent.unwrap().warnings;
         assert!(warnings.iter().all(|it| !it.message.contains("proxy")), "{warnings:?}");
     }
+}
+
+#[test]
+fn an_endpoint_of_the_environment_that_cannot_be_called_is_told_with_driver_ec2_without_its_password() {
+    let load = |driver: &str, endpoint: &str| {
+        let more = format!(
+            "    Containers:\n      DispatchPrivateKey: {}\n      CloudVMs: {{ImageID: a, Driver: {driver}}}\n",
+            TestKey::new().yaml()
+        );
+        let environment = Environment { ec2_endpoint: Some(endpoint.to_owned()), ..Environment::default() };
+        parse("config.yml", minimal(&TestKey::new(), &more).as_bytes(), None, &environment, &HOST)
+    };
+    for (endpoint, shown) in [
+        ("127.0.0.1:5000", "`127.0.0.1:5000`"),
+        ("ftp://ec2.example.com", "`ftp://ec2.example.com`"),
+        ("http://user:hunter2@ec2.example.com", "`http://(secret)@ec2.example.com`"),
+    ] {
+        let error = load("ec2", endpoint).unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+        assert_problem(
+            load("ec2", endpoint),
+            &[
+                "config.yml:10:",
+                "Containers.CloudVMs.Driver",
+                shown,
+                "AWS_ENDPOINT_URL",
+                "https://ec2.example.com/",
+            ],
+        );
+        assert!(load("loopback", endpoint).is_ok(), "{endpoint}");
+    }
+    assert!(load("ec2", "http://127.0.0.1:5000").is_ok());
 }
 
 #[test]
@@ -336,6 +376,17 @@ fn unknown_keys_are_warnings_with_path_and_the_key_that_was_meant() {
         &["DriverParameters.Instance", "did you mean Instances?"],
     );
     assert_warning(cloud(parameters), FindingKind::Doubtful, &["DriverParameters.Region", "another driver"]);
+    let list = "AccessKeyID, SecretAccessKey, Region, SecurityGroupIDs, SubnetID, AdminUsername, EBSVolumeType, EBSPrice, \
+         IAMInstanceProfile, SpotPriceUpdateInterval, InstanceTypeQuotaGroups";
+    let parameters = "        DriverParameters: {SubnetId: subnet-1, ResourceGroup: lab, Quux: z}\n";
+    let unknown = |words: &[&str]| assert_warning(cloud(parameters), FindingKind::UnknownKey, words);
+    unknown(&["DriverParameters.SubnetId", "not a parameter of this driver", "did you mean SubnetID?", list]);
+    unknown(&["DriverParameters.Quux", "not a parameter of this driver, ignored; it knows", list]);
+    assert_warning(
+        cloud(parameters),
+        FindingKind::Doubtful,
+        &["DriverParameters.ResourceGroup", "a parameter of another driver, ignored; this one knows", list],
+    );
 }
 
 #[test]

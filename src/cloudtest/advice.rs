@@ -5,7 +5,6 @@ use dispatch_core::instance::Tags;
 use dispatch_core::ports::{CloudError, CloudErrorKind, ExecError, ExecErrorKind, Output};
 
 use super::report::{Trouble, one_line};
-use super::subject::Subject;
 
 /// Which call of the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,9 +73,19 @@ pub(super) fn of_cloud(call: Call, error: &CloudError) -> Trouble {
              --destroy-existing"
                 .to_owned()
         }
+        CloudErrorKind::Other if never_arrived(error) => {
+            "the way from this host to the cloud's API: DNS, routes, firewall (EC2 is called directly, HTTPS_PROXY or not), \
+             the system's certificate authorities, and DriverParameters.Region or AWS_ENDPOINT_URL, which say where it is"
+                .to_owned()
+        }
         CloudErrorKind::Other => call.refused().to_owned(),
     };
     Trouble::new(format!("{error} ({})", error.code), check)
+}
+
+/// The call was not sent: there was no connection.
+pub(super) fn never_arrived(error: &CloudError) -> bool {
+    error.kind == CloudErrorKind::Other && error.code == dispatch_ec2::NO_CONNECTION
 }
 
 /// No driver could be made.
@@ -99,7 +108,9 @@ pub(super) fn not_listed(filter: &Tags) -> Trouble {
     let message = format!("a listing {how} does not show the instance");
     Trouble::new(
         message,
-        "in the cloud's console whether it ended by itself (its state reason), and its tags",
+        "in the cloud's console whether it ended by itself, and its tags; a state reason such as Client.InternalError \
+         says that the key of an encrypted image or volume may not be used: the policy's kms: actions, and the key's \
+         own policy",
     )
 }
 
@@ -125,9 +136,18 @@ pub(super) fn still_listed() -> Trouble {
     Trouble::new(message, "in the cloud's console what keeps it, and destroy it there")
 }
 
+/// How the service logs in.
+#[derive(Debug, Clone)]
+pub(super) struct Login {
+    pub user: String,
+    pub port: u16,
+    /// Where the instance keeps its secret.
+    pub secret_path: String,
+}
+
 /// The instance cannot be used.
-pub(super) fn of_shell(error: &ExecError, subject: &Subject) -> Trouble {
-    let (user, port) = (subject.driver.remote_user(), subject.settings.cloud.ssh_port);
+pub(super) fn of_shell(error: &ExecError, login: &Login) -> Trouble {
+    let Login { user, port, secret_path } = login;
     let check = match error.kind {
         ExecErrorKind::NotReady => "SubnetID: the address is the instance's private one".to_owned(),
         ExecErrorKind::Refused | ExecErrorKind::ConnectTimeout => format!(
@@ -140,8 +160,7 @@ pub(super) fn of_shell(error: &ExecError, subject: &Subject) -> Trouble {
         ),
         ExecErrorKind::SecretUnreadable => format!(
             "that the image runs user data at first boot (cloud-init), and that {user} has sudo without password \
-             for {}",
-            subject.driver.secret_path()
+             for {secret_path}"
         ),
         ExecErrorKind::Verification => {
             "whether the address is that of another machine, and that the image's own start-up does not change the \

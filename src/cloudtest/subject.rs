@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -19,6 +20,7 @@ use prometheus::Registry;
 use rand::RngExt as _;
 use slog::Logger;
 
+use super::advice::Login;
 use super::report::Plan;
 use crate::app::create_defaults;
 use crate::drivers;
@@ -103,6 +105,15 @@ impl Subject {
         })
     }
 
+    /// How one logs in, for those who give advice about it.
+    pub fn login(&self) -> Login {
+        Login {
+            user: self.driver.remote_user().to_owned(),
+            port: self.settings.cloud.ssh_port,
+            secret_path: self.driver.secret_path(),
+        }
+    }
+
     /// The command that a person logs in with; a key that stands in the configuration must be put into a file.
     pub fn ssh_command(&self, address: &str) -> String {
         let (host, port) = endpoint(address, self.settings.cloud.ssh_port);
@@ -135,6 +146,8 @@ fn narrowed(settings: &Settings, subnet: Option<&str>) -> Settings {
         DriverParameters::Loopback(parameters) => parameters.state_directory = neighbour,
         DriverParameters::Ec2(parameters) => {
             parameters.subnet_ids = subnet.map(str::to_owned).into_iter().collect();
+            // Nobody looks at prices here, and the unfiltered list would ask for those of the whole account.
+            parameters.spot_price_update_interval = Duration::ZERO;
         }
     }
     settings

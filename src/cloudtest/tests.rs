@@ -1,12 +1,15 @@
 use std::time::Duration;
 
-use dispatch_core::instance::Tags;
-use dispatch_core::ports::{CloudError, CloudErrorKind, Output};
+use dispatch_core::instance::{Market, Tags};
+use dispatch_core::ports::{
+    CapacityScope, CloudError, CloudErrorKind, ExecError, ExecErrorKind, Output, QuotaScope,
+};
 use dispatch_core::time::Timestamp;
 
-use super::advice::{self, Call};
+use super::advice::{self, Call, Login};
 use super::report::{Trouble, one_line};
 use super::subject::endpoint;
+use super::trial::patience;
 
 #[test]
 fn an_address_may_carry_a_port() {
@@ -16,21 +19,121 @@ fn an_address_may_carry_a_port() {
     assert_eq!(endpoint("[fd00::7]:23", 22), ("fd00::7", 23));
 }
 
+const CALLS: [Call; 4] = [Call::List, Call::Create, Call::SetTags, Call::Destroy];
+
+fn error(kind: CloudErrorKind, code: &str) -> CloudError {
+    CloudError { kind, code: code.into(), message: "no luck".into() }
+}
+
+/// What is to be checked, by kind: for all calls, or for one of them.
 #[test]
 fn every_failure_of_the_cloud_says_what_to_check_and_names_the_clouds_code() {
+    use CloudErrorKind::{Capacity, NotFound, Other, Quota, RateLimited, Unauthorized, Unknown};
     let until = Timestamp::UNIX_EPOCH;
-    for kind in [
-        CloudErrorKind::RateLimited { until },
-        CloudErrorKind::NotFound,
-        CloudErrorKind::Unauthorized,
-        CloudErrorKind::Unknown,
-        CloudErrorKind::Other,
+    let rows: [(CloudErrorKind, &str, &[Call], &[&str]); 14] = [
+        (RateLimited { until }, "Throttling", &CALLS, &["who else calls this account's API", "in a minute"]),
+        (Quota(QuotaScope::All), "InstanceLimitExceeded", &CALLS, &["quota", "free addresses", "raised"]),
+        (Quota(QuotaScope::Market(Market::Spot)), "MaxSpot", &CALLS, &["quota for this type and market"]),
+        (Capacity(CapacityScope::Offering), "Insufficient", &CALLS, &["offers this type", "--instance-type"]),
+        (Capacity(CapacityScope::All), "Insufficient", &CALLS, &["a subnet elsewhere", "or later"]),
+        (NotFound, "InvalidInstanceID.NotFound", &CALLS, &["somebody else destroyed the instance"]),
+        (Unauthorized, "AuthFailure", &CALLS, &["AccessKeyID", "role", "clock", "the policy allows ec2:"]),
+        (Unknown, "timeout", &CALLS, &["DNS", "firewall", "AWS_ENDPOINT_URL", "--destroy-existing"]),
+        (
+            Other,
+            "connection",
+            &CALLS,
+            &["DNS", "routes", "firewall", "HTTPS_PROXY", "certificate authorities"],
+        ),
+        (Other, "SomeCode", &[Call::List], &["DriverParameters.Region", "AWS_ENDPOINT_URL"]),
+        (
+            Other,
+            "SomeCode",
+            &[Call::Create],
+            &["ImageID", "SubnetID", "SecurityGroupIDs", "IAMInstanceProfile"],
+        ),
+        (Other, "SomeCode", &[Call::SetTags], &["TagKeyPrefix", "ResourceTags"]),
+        (Other, "SomeCode", &[Call::Destroy], &["protects the instance from termination", "console"]),
+        (Unauthorized, "UnauthorizedOperation", &[Call::SetTags], &["ec2:CreateTags"]),
+    ];
+    for (kind, code, calls, words) in rows {
+        for call in calls {
+            let Trouble { message, check } = advice::of_cloud(*call, &error(kind.clone(), code));
+            assert_eq!(message, format!("no luck ({code})"));
+            for word in words {
+                assert!(check.contains(word), "{kind:?}, {call:?}: {word:?} is not in: {check}");
+            }
+        }
+    }
+}
+
+/// A new instance is not known everywhere at once, and a way that is cut may be mended; a refusal stays one.
+#[test]
+fn what_may_pass_is_waited_for_and_a_refusal_is_not() {
+    use CloudErrorKind::{Capacity, NotFound, Other, Quota, RateLimited, Unauthorized, Unknown};
+    for (kind, code, waits) in [
+        (RateLimited { until: Timestamp::UNIX_EPOCH }, "RequestLimitExceeded", true),
+        (Unknown, "timeout", true),
+        (NotFound, "InvalidInstanceID.NotFound", true),
+        (Other, "connection", true),
+        (Other, "InvalidParameterValue", false),
+        (Unauthorized, "UnauthorizedOperation", false),
+        (Quota(QuotaScope::All), "TagLimitExceeded", false),
+        (Capacity(CapacityScope::All), "Code", false),
     ] {
-        for call in [Call::List, Call::Create, Call::SetTags, Call::Destroy] {
-            let error = CloudError { kind: kind.clone(), code: "SomeCode".into(), message: "no luck".into() };
-            let trouble = advice::of_cloud(call, &error);
-            assert_eq!(trouble.message, "no luck (SomeCode)");
-            assert!(trouble.check.len() > 20, "{kind:?}: {}", trouble.check);
+        for call in [Call::List, Call::SetTags] {
+            assert_eq!(patience(call, &error(kind.clone(), code)).is_ok(), waits, "{kind:?} {code}");
+        }
+    }
+}
+
+#[test]
+fn every_failure_of_the_shell_says_what_to_check() {
+    let login = Login { user: "admin".into(), port: 2222, secret_path: "/run/the-secret".into() };
+    let rows: [(ExecErrorKind, &[&str]); 10] = [
+        (ExecErrorKind::NotReady, &["SubnetID", "private"]),
+        (ExecErrorKind::Refused, &["SecurityGroupIDs", "SSHPort 2222", "route", "sshd"]),
+        (ExecErrorKind::ConnectTimeout, &["SecurityGroupIDs", "SSHPort 2222", "system log"]),
+        (
+            ExecErrorKind::Authentication,
+            &["user admin (AdminUsername)", "DispatchPrivateKey", "DeployPublicKey"],
+        ),
+        (ExecErrorKind::SecretUnreadable, &["cloud-init", "admin has sudo", "/run/the-secret"]),
+        (ExecErrorKind::Verification, &["another machine", "the secret's file"]),
+        (ExecErrorKind::CommandTimeout, &["what the command waits for"]),
+        (ExecErrorKind::ConnectionLost, &["restarted", "memory", "cuts connections"]),
+        (ExecErrorKind::OutputTooLarge, &["32 MiB"]),
+        (ExecErrorKind::Local, &["openssh-client", "RUNTIME_DIRECTORY", "file descriptors"]),
+    ];
+    for (kind, words) in rows {
+        let Trouble { message, check } =
+            advice::of_shell(&ExecError { kind, message: "no luck".into() }, &login);
+        assert!(message.contains("no luck"), "{message}");
+        for word in words {
+            assert!(check.contains(word), "{kind:?}: {word:?} is not in: {check}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_come_or_go_is_told_with_where_to_look() {
+    let not_opened = advice::not_opened(&anyhow::anyhow!("no region").context("cannot use driver ec2"));
+    let filter = Tags([("Set".to_owned(), "set".to_owned())].into());
+    let rows: [(Trouble, &str, &[&str]); 5] = [
+        (not_opened, "cannot use driver ec2: no region", &["DriverParameters", "config check --strict"]),
+        (advice::no_address(), "has no address", &["SubnetID", "private"]),
+        (advice::still_listed(), "destroyed, and still listed", &["console", "destroy it there"]),
+        (
+            advice::not_listed(&Tags::default()),
+            "without a filter",
+            &["Client.InternalError", "kms:", "its tags"],
+        ),
+        (advice::not_listed(&filter), "filtered by the set's tag", &["ended by itself", "encrypted image"]),
+    ];
+    for (Trouble { message, check }, said, words) in rows {
+        assert!(message.contains(said), "{message}");
+        for word in words {
+            assert!(check.contains(word), "{word:?} is not in: {check}");
         }
     }
 }

@@ -214,8 +214,11 @@ impl<'a> Trial<'a> {
     async fn set_tags(&self) -> Told<()> {
         let Some(id) = &self.made else { return Ok(((), String::new())) };
         let tags = self.subject.tag_keys.for_saving(None, IdleBehavior::Drain);
-        let set = self.subject.driver.set_tags(id, &tags).await;
-        set.map_err(|error| advice::of_cloud(Call::SetTags, &error))?;
+        self.eventually(async || match self.subject.driver.set_tags(id, &tags).await {
+            Ok(()) => Ok(Look::Found(())),
+            Err(error) => patience(Call::SetTags, &error).map(Look::Wait),
+        })
+        .await?;
         let mut wanted = self.order.tags.clone();
         wanted.merge(&tags);
         self.eventually(async || self.look_for(&self.subject.filter(), &wanted).await).await?;
@@ -326,14 +329,16 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// Whether a call is worth another try.
-fn patience(call: Call, error: &CloudError) -> Result<Trouble, Stop> {
+/// Whether a call about an instance that was just made is worth another try.
+pub(super) fn patience(call: Call, error: &CloudError) -> Result<Trouble, Stop> {
     let trouble = advice::of_cloud(call, error);
     match error.kind {
         CloudErrorKind::RateLimited { .. } | CloudErrorKind::Unknown => Ok(trouble),
+        // Not every part of the cloud knows a new instance at once.
+        CloudErrorKind::NotFound => Ok(trouble),
+        CloudErrorKind::Other if advice::never_arrived(error) => Ok(trouble),
         CloudErrorKind::Quota(_)
         | CloudErrorKind::Capacity(_)
-        | CloudErrorKind::NotFound
         | CloudErrorKind::Unauthorized
         | CloudErrorKind::Other => Err(trouble.into()),
     }

@@ -16,7 +16,8 @@
 //! Three clocks must fit together. We notice a lost session within [`NOTICED_WITHIN`]. The server is asked to
 //! give us up only after that ([`session`]: 5 s + 3 × 3 s of silence), so that a dispatcher that cannot reach it
 //! any more has stopped when the next one begins. And whoever gets the lock after it has lost a session or could
-//! not have one, because the server was restarted or replaced, waits until the other has noticed that too.
+//! not have one, or from a server that has been up for less than that, because it was restarted or replaced, waits
+//! until the other has noticed that too.
 //!
 //! Never does: acting for the dispatcher (that is [`crate::run`]'s), printing a password, giving up.
 

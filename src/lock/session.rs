@@ -138,6 +138,18 @@ impl Session {
         Ok(Some(Holder { pid, application: next(), user: next(), address: next(), since: next() }))
     }
 
+    /// How long the server has been up; unknown, if it does not say so.
+    pub async fn server_age(&mut self) -> Result<Option<Duration>, LockError> {
+        let question = "SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())";
+        let age = match self.ask(question).await {
+            Ok(columns) => columns.into_iter().next().flatten().and_then(|it| it.parse::<f64>().ok()),
+            Err(LockError::Refused { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        // A clock that was set back makes a young one of it.
+        Ok(age.map(|age| Duration::try_from_secs_f64(age).unwrap_or_default()))
+    }
+
     /// Fails unless this very session holds the lock.
     pub async fn check(&mut self) -> Result<(), LockError> {
         let question =

@@ -87,11 +87,18 @@ impl Standby<'_> {
         Ok(attempt)
     }
 
-    /// The server has been restarted or replaced while we waited, or could not be reached. The process that had the lock before may still
-    /// take a hanging connection for its session, for as long as it takes to notice.
+    /// The server has been restarted or replaced while we waited, or could not be reached, or just before we began.
+    /// The process that had the lock before may still take a hanging connection for its session, for as long as it
+    /// takes to notice.
     async fn let_the_other_notice(&self, session: &mut Session) -> Result<(), LockError> {
-        let Some(lost) = self.lost else { return Ok(()) };
-        session.endures((lost + NOTICED_WITHIN).saturating_duration_since(Instant::now())).await?;
+        let since_loss = self.lost.map(|lost| lost.elapsed());
+        let since_start = session.server_age().await?;
+        let Some(since) = [since_loss, since_start].into_iter().flatten().min() else { return Ok(()) };
+        let left = NOTICED_WITHIN.saturating_sub(since);
+        if left.is_zero() {
+            return Ok(());
+        }
+        session.endures(left).await?;
         session.check().await
     }
 

@@ -59,6 +59,7 @@ pub fn read(
                 require_image(cloud);
             }
             warn_of_proxy(cloud, environment);
+            refuse_endpoint(cloud, environment);
             Some(DriverParameters::Ec2(Box::new(ec2(&parameters, environment))))
         }
         "azure" => {
@@ -96,6 +97,21 @@ fn warn_of_proxy(cloud: &Section<'_>, environment: &Environment) {
     }
 }
 
+/// A standby would learn of it only when it is needed.
+fn refuse_endpoint(cloud: &Section<'_>, environment: &Environment) {
+    let checked = environment.ec2_endpoint.as_deref().map_or(Ok(()), dispatch_ec2::check_endpoint);
+    if let Err(error) = checked {
+        cloud.fail("Driver", &format!("{error}; wanted is one such as https://ec2.example.com/"));
+    }
+}
+
+fn refuse_region(parameters: &Section<'_>, region: &str) {
+    // An empty one is the environment's to say; whether that does is seen at start.
+    if !region.is_empty() && dispatch_ec2::check_region(region).is_err() {
+        parameters.refuse("Region", "the name of a region, such as us-east-1, or nothing: the environment's");
+    }
+}
+
 fn loopback(parameters: &Section<'_>) -> Loopback {
     warn_of_others(parameters, &LOOPBACK_PARAMETERS);
     let instances = if parameters.is_set("Instances") { parameters.count("Instances") } else { 1 };
@@ -126,6 +142,7 @@ fn ec2(parameters: &Section<'_>, environment: &Environment) -> Ec2 {
         instance_type_quota_groups: parameters.section("InstanceTypeQuotaGroups").text_map(),
         endpoint: environment.ec2_endpoint.clone(),
     };
+    refuse_region(parameters, &ec2.region);
     match (ec2.access_key_id.is_empty(), ec2.secret_access_key.is_empty()) {
         (true, false) => {
             parameters.missing("AccessKeyID", "both or neither of AccessKeyID and SecretAccessKey")

@@ -1,5 +1,6 @@
 //! The active one loses its session: it stops acting at once, and exits 1.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dispatch_core::container::ContainerState;
@@ -7,7 +8,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
 
 use crate::proxy::Proxy;
-use crate::support::{SOON, Service, Site, until};
+use crate::support::containers::Record;
+use crate::support::{SOON, Service, Site, processes, until};
 use crate::{assert_no_password, calls, postgres, site};
 
 /// It has said why, as its last word.
@@ -18,11 +20,20 @@ fn assert_lost(service: &Service, error: &str) {
     assert_no_password(&[service]);
 }
 
-/// The controller is asked for nothing more, while nobody is there to ask: its containers wait at their gate.
-async fn assert_quiet(site: &Site, asked: u64) {
-    assert_eq!(calls(site).await, asked, "the controller is asked by one that has ended");
-    let records = site.records().await;
-    assert!(records.iter().all(|it| it.state == ContainerState::Running), "they go on: {records:?}");
+/// Nobody was given up on the way out, the same processes go on, and none of its own is left that could act for it.
+async fn assert_left_alone(site: &Site, runners: &BTreeMap<String, i32>) {
+    for Record { state, lock_count, started, cancels, uuid } in site.records().await {
+        let told = (state, lock_count, started, cancels);
+        assert_eq!(told, (ContainerState::Running, 1, 1, 0), "{uuid}");
+    }
+    assert_eq!(processes::runners(&site.state_directory()), *runners);
+    until("its ssh clients have ended with it", SOON, async || (ssh_clients(site) == 0).then_some(())).await;
+}
+
+/// The processes that it reaches its instances by: their sockets are below its temporary directory.
+fn ssh_clients(site: &Site) -> usize {
+    let directory = site.path("tmp").display().to_string();
+    processes::all().filter(|pid| processes::command_line(*pid).contains(&directory)).count()
 }
 
 #[actix_rt::test]
@@ -34,6 +45,8 @@ async fn a_session_that_is_cut_at_the_server_ends_the_process_at_once() {
     let mut service = site.start().await;
     site.reached(2, ContainerState::Running, SOON).await;
     site.begun(2).await;
+    let runners = processes::runners(&site.state_directory());
+    assert!(runners.len() == 2 && ssh_clients(&site) > 0, "{runners:?}");
     let superuser = postgres.superuser().await;
     let pid = postgres::holder(&superuser).await.unwrap();
     let (began, asked_before) = (Instant::now(), calls(&site).await);
@@ -45,7 +58,7 @@ async fn a_session_that_is_cut_at_the_server_ends_the_process_at_once() {
     assert!(asked - asked_before < 50, "{asked_before} calls, then {asked}");
     assert_lost(&service, "terminating connection due to administrator command");
     assert_eq!(postgres::holder(&superuser).await, None);
-    assert_quiet(&site, asked).await;
+    assert_left_alone(&site, &runners).await;
 
     // What a service manager does next.
     let mut next = site.start().await;

@@ -9,6 +9,7 @@
 //! ```
 #![allow(clippy::unwrap_used, reason = "a test whose helper fails has failed")]
 
+mod cut;
 mod loss;
 mod postgres;
 mod proxy;

@@ -4,6 +4,7 @@
 //! the test's thread, however that ends, and at the latest when dropped.
 
 use std::fs::{File, Permissions};
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -147,6 +148,9 @@ impl Postgres {
             .arg(self.path("data"));
         let output = initdb.output().unwrap();
         assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
+        // Where a test gives it another address, it is one of the test's own network.
+        let mut access = File::options().append(true).open(self.path("data/pg_hba.conf")).unwrap();
+        writeln!(access, "host all all 10.2.0.0/24 scram-sha-256").unwrap();
     }
 
     fn launch(&mut self, settings: &[&str]) {
@@ -188,10 +192,31 @@ impl Postgres {
         answers
     }
 
+    /// From now on its clients see how long it has really been up. Until then they see a day: nobody in a test waits
+    /// because it is young.
+    pub async fn show_its_age(&self) {
+        let superuser = self.superuser().await;
+        superuser.simple_query(&format!("ALTER ROLE {USER} RESET search_path")).await.unwrap();
+    }
+
+    async fn hide_its_age(&self) {
+        let superuser = self.superuser().await;
+        let statements = [
+            "CREATE SCHEMA elder".to_owned(),
+            "CREATE FUNCTION elder.pg_postmaster_start_time() RETURNS timestamptz LANGUAGE sql \
+             AS $$ SELECT clock_timestamp() - interval '1 day' $$"
+                .to_owned(),
+            format!("GRANT USAGE ON SCHEMA elder TO {USER}"),
+            format!("ALTER ROLE {USER} SET search_path = elder, pg_catalog, public"),
+        ];
+        superuser.batch_execute(&statements.join(";")).await.unwrap();
+    }
+
     async fn make_site(&self) {
         let first = self.session(SUPERUSER, "postgres", "test").await.unwrap();
         first.simple_query(&format!("CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'")).await.unwrap();
         first.simple_query(&format!("CREATE DATABASE {DATABASE} OWNER {USER}")).await.unwrap();
+        self.hide_its_age().await;
     }
 
     fn signal(&self, signal: Signal) {

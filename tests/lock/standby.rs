@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use dispatch_core::container::ContainerState;
 use serde_json::{Value, json};
+use tokio_postgres::Client;
 
 use crate::proxy::Proxy;
+use crate::support::service::{command, finish};
 use crate::support::{SOON, Service, Site, processes, until};
 use crate::{Postgres, assert_no_password, calls, postgres, site};
 
@@ -76,6 +78,15 @@ async fn while_another_kind_of_program_has_the_lock_it_is_named_and_nothing_is_t
     assert_no_password(&[&service]);
 }
 
+/// When the holder of the lock has asked what it asked last, in seconds by the server's clock, if it was that.
+async fn asked_at(superuser: &Client, words: &str) -> Option<f64> {
+    let question = format!(
+        "SELECT extract(epoch FROM query_start) FROM pg_locks JOIN pg_stat_activity USING (pid) \
+         WHERE locktype = 'advisory' AND objid = 10005 AND granted AND query LIKE '%{words}%'"
+    );
+    postgres::value(superuser, &question).await?.parse().ok()
+}
+
 #[actix_rt::test]
 async fn told_to_stop_it_ends_soon_with_success() {
     let (site, postgres) = site().await;
@@ -101,13 +112,55 @@ async fn a_database_that_is_not_there_yet_is_waited_for() {
     assert_eq!(service.get(&site, "/_health/ping").await.1["standby"], true);
     assert_eq!(calls(&site).await, 0, "the controller has not been asked");
     postgres.start_again().await;
-    let other = postgres.other_program("other").await;
-    until("it has the lock", SOON, async || postgres::holder(&other).await).await;
-    let locked = tokio::time::Instant::now();
+    let superuser = postgres.superuser().await;
+    // What it asks right after the lock.
+    let locked =
+        until("it has the lock", SOON, async || asked_at(&superuser, "pg_postmaster_start_time").await).await;
     service.logged("lock acquired", SOON).await;
+    let checked = asked_at(&superuser, "SELECT EXISTS").await.expect("it looks again before it begins");
     // Asked for every 5 s, and 10 s to notice: some 5 s are left for whoever had it before the server was away.
-    assert!(locked.elapsed() > Duration::from_secs(1), "a dispatcher that hangs may work yet");
+    assert!(checked - locked > 4.0, "a dispatcher that hangs may work yet: {} s", checked - locked);
     assert_eq!(service.lines("cannot ask for the lock").len(), 1, "once a minute");
+    assert_eq!(service.stop().await, 0);
+}
+
+/// The service manager may start a dispatcher together with its database, after the machine that both are on was
+/// restarted: then another machine's may work yet, on a connection that hangs.
+#[actix_rt::test]
+async fn one_that_starts_right_after_the_server_leaves_the_former_one_time_to_notice() {
+    let (site, mut postgres) = site().await;
+    postgres.show_its_age().await;
+    postgres.stop().await;
+    postgres.start_again().await;
+    let mut service = site.start().await;
+    service.logged("lock acquired", SOON).await;
+    let superuser = postgres.superuser().await;
+    let age = "SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())";
+    let age: f64 = postgres::value(&superuser, age).await.unwrap().parse().unwrap();
+    assert!(age > 9.9, "acquired when the server was {age} s old, and the other one may take 10 s to notice");
+    assert_eq!(service.lines("cannot ask for the lock").len(), 0);
+    assert_eq!(service.stop().await, 0);
+}
+
+/// What can be known now must not be found out when the other one has failed.
+#[actix_rt::test]
+async fn one_that_could_not_take_over_does_not_stand_by() {
+    let (mut site, postgres) = site().await;
+    let other = postgres.other_program("other").await;
+    other.simple_query("SELECT pg_advisory_lock(10005)").await.unwrap();
+    let cloud = json!({ "Driver": "ec2", "ImageID": "ami-1", "DriverParameters": { "AccessKeyID": "a", "SecretAccessKey": "b" } });
+    site.cloud().as_object_mut().unwrap().extend(cloud.as_object().unwrap().clone());
+    site.write_config();
+    // Nobody tells a region: not the file, not the environment, not a metadata service.
+    let nowhere = [("AWS_EC2_METADATA_DISABLED", "true")];
+    let ended = finish(&mut command(&site, &["run"], &nowhere), SOON).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let last = ended.stderr.lines().last().unwrap();
+    assert!(last.contains("cannot use driver ec2: no region: set DriverParameters.Region"), "{last}");
+    assert!(!ended.stderr.contains("waiting for other process to release lock"), "{}", ended.stderr);
+    let somewhere = [nowhere[0], ("AWS_REGION", "us-east-1")];
+    let mut service = Service::start(&site, &["run"], &somewhere).await;
+    service.logged("waiting for other process to release lock", SOON).await;
     assert_eq!(service.stop().await, 0);
 }
 

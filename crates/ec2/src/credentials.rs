@@ -109,7 +109,7 @@ fn causes(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -119,7 +119,7 @@ mod tests {
 
     /// Gives credentials for an hour, the `n`th time under the name `key-n`; or, from a time on, none.
     #[derive(Debug)]
-    struct Role {
+    pub(crate) struct Role {
         asked: Arc<AtomicU32>,
         until: u32,
         now: SystemTime,
@@ -140,11 +140,12 @@ mod tests {
         }
     }
 
-    fn role(until: u32) -> (Source, SystemTime, Arc<AtomicU32>) {
-        let (now, asked) = (SystemTime::UNIX_EPOCH, Arc::new(AtomicU32::new(0)));
+    /// A source that asks it, and how often it has been asked.
+    pub(crate) fn role(until: u32, now: SystemTime) -> (Source, Arc<AtomicU32>) {
+        let asked = Arc::new(AtomicU32::new(0));
         let role = Role { asked: Arc::clone(&asked), until, now };
         let provider = SharedCredentialsProvider::new(role);
-        (Source::Chain { provider, last: RefCell::new(None) }, now, asked)
+        (Source::Chain { provider, last: RefCell::new(None) }, asked)
     }
 
     async fn key(source: &Source, at: SystemTime) -> Result<String, Failure> {
@@ -153,7 +154,8 @@ mod tests {
 
     #[tokio::test]
     async fn credentials_are_kept_until_shortly_before_they_expire() {
-        let (source, now, asked) = role(u32::MAX);
+        let now = SystemTime::UNIX_EPOCH;
+        let (source, asked) = role(u32::MAX, now);
         for (minute, wanted) in [(0, "key-1"), (54, "key-1"), (56, "key-2"), (60, "key-2")] {
             let at = now + Duration::from_secs(60 * minute);
             assert_eq!(key(&source, at).await.unwrap(), wanted, "minute {minute}");
@@ -163,7 +165,8 @@ mod tests {
 
     #[tokio::test]
     async fn while_none_can_be_had_the_old_ones_serve_until_they_expire() {
-        let (source, now, _) = role(1);
+        let now = SystemTime::UNIX_EPOCH;
+        let (source, _) = role(1, now);
         let at = |minute: u64| now + Duration::from_secs(60 * minute);
         assert_eq!(key(&source, at(0)).await.unwrap(), "key-1");
         assert_eq!(key(&source, at(58)).await.unwrap(), "key-1");
@@ -174,7 +177,8 @@ mod tests {
 
     #[tokio::test]
     async fn refused_credentials_are_forgotten() {
-        let (source, now, _) = role(u32::MAX);
+        let now = SystemTime::UNIX_EPOCH;
+        let (source, _) = role(u32::MAX, now);
         key(&source, now).await.unwrap();
         source.forget();
         assert_eq!(key(&source, now).await.unwrap(), "key-2");

@@ -14,22 +14,22 @@ use slog::Logger;
 use crate::answer::instances::{self, Listed};
 use crate::answer::prices::{self, SpotPrice};
 use crate::backoff::{Backoff, Operation};
-use crate::credentials;
+use crate::credentials::{self, Source};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::errors::{Failure, Meaning};
 use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::params::Params;
 use crate::quota_group;
-use crate::request::{self, Request, RunInstances};
-use crate::send::Sender;
+use crate::request::{self, Action, Request, RunInstances};
+use crate::send::{self, Sender};
 use crate::spot::{Question, SpotPrices};
 use crate::subnets::Subnets;
 
 /// A million instances, or an endless list.
 const MOST_PAGES: usize = 1000;
 /// A listing is worth more than the prices of what it shows.
-const PRICES_WITHIN: Duration = Duration::from_secs(60);
+const PRICES_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a driver is made of.
 pub struct Options<'a> {
@@ -87,19 +87,37 @@ impl Ec2Cloud {
     /// If there is no region, no source of credentials, or no way to call.
     pub async fn open(options: Options<'_>) -> Result<Self, OpenError> {
         let Options { params, call_timeout, now, registry, log } = options;
-        let (credentials, region) = credentials::find(&params).await?;
-        let endpoint = Endpoint::new(&region, params.endpoint.as_deref())?;
+        let (credentials, endpoint) = Self::find(&params).await?;
+        let metrics = Metrics::new(registry, &params.subnet_ids)?;
         Ok(Self {
-            sender: Sender::new(endpoint, credentials, call_timeout)?,
+            sender: Sender::new(endpoint, credentials, call_timeout, metrics.errors().clone())?,
             keys: Keys::default(),
             subnets: Subnets::new(&params.subnet_ids),
             spot: SpotPrices::new(params.spot_price_update_interval),
             backoff: Backoff::default(),
-            metrics: Metrics::new(registry, &params.subnet_ids)?,
+            metrics,
             params,
             now,
             log,
         })
+    }
+
+    /// Whether [`Ec2Cloud::open`] would find what it needs now; for one that will open it later, and should not be
+    /// the first to notice then. Keeps nothing.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub async fn check(params: &Params) -> Result<(), OpenError> {
+        let (_, endpoint) = Self::find(params).await?;
+        match endpoint.url.scheme() {
+            "https" => send::tls().map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    async fn find(params: &Params) -> Result<(Source, Endpoint), OpenError> {
+        let (credentials, region) = credentials::find(params).await?;
+        Ok((credentials, Endpoint::new(&region, params.endpoint.as_deref())?))
     }
 
     async fn make(&self, order: &CreateOrder) -> Result<Instance, Failure> {
@@ -111,7 +129,7 @@ impl Ec2Cloud {
             None => None,
         };
         let attempt = |subnet| self.make_in(order, subnet, key_name.as_deref());
-        self.subnets.try_each(attempt, &self.log).await
+        self.subnets.try_each(attempt, (self.now)(), &self.log).await
     }
 
     async fn make_in(
@@ -144,7 +162,9 @@ impl Ec2Cloud {
         let answer: Result<Vec<SpotPrice>, Failure> =
             tokio::time::timeout(PRICES_WITHIN, all).await.unwrap_or_else(|_| {
                 let text = format!("DescribeSpotPriceHistory: not within {} s", PRICES_WITHIN.as_secs());
-                Err(Failure::ours(Meaning::Unknown, "timeout", text))
+                let failure = Failure::ours(Meaning::Unknown, "timeout", text);
+                self.metrics.errors().failed(Action::DescribeSpotPriceHistory, &failure);
+                Err(failure)
             });
         if let Err(failure) = &answer {
             slog::warn!(self.log, "cannot fetch spot prices"; "error" => &failure.message, "Code" => &failure.code);

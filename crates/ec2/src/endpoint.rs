@@ -25,20 +25,38 @@ pub enum EndpointError {
 impl Endpoint {
     /// That of a region, unless the environment names another.
     pub fn new(region: &str, elsewhere: Option<&str>) -> Result<Self, EndpointError> {
-        let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if region.is_empty() || !region.chars().all(is_name) {
-            return Err(EndpointError::BadRegion(region.to_owned()));
-        }
-        let text = match elsewhere {
-            Some(url) => url.to_owned(),
-            None => format!("https://ec2.{region}.{}/", domain(region)),
+        check_region(region)?;
+        let url = match elsewhere {
+            Some(text) => parse(text)?,
+            None => parse(&format!("https://ec2.{region}.{}/", domain(region)))?,
         };
-        let url = Url::parse(&text)
-            .ok()
-            .filter(is_usable)
-            .ok_or_else(|| EndpointError::BadUrl(without_user(&text)))?;
         Ok(Self { url, region: region.to_owned() })
     }
+}
+
+/// Whether that can be the name of a region: whoever reads the configuration asks, before anybody needs EC2.
+///
+/// # Errors
+/// If not.
+pub fn check_region(region: &str) -> Result<(), EndpointError> {
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    match !region.is_empty() && region.chars().all(is_name) {
+        true => Ok(()),
+        false => Err(EndpointError::BadRegion(region.to_owned())),
+    }
+}
+
+/// Whether that can be called in place of a region's endpoint.
+///
+/// # Errors
+/// If not; a password that may be in it is not shown.
+pub fn check_endpoint(text: &str) -> Result<(), EndpointError> {
+    parse(text).map(drop)
+}
+
+fn parse(text: &str) -> Result<Url, EndpointError> {
+    let url = Url::parse(text).ok().filter(is_usable);
+    url.ok_or_else(|| EndpointError::BadUrl(without_user(text)))
 }
 
 /// The domain of the region's partition: China has its own, GovCloud (us-gov-…) shares the commercial one.

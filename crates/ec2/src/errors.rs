@@ -106,6 +106,23 @@ pub(crate) fn meaning(code: &str, message: &str, status: u16) -> Meaning {
     }
 }
 
+/// Codes that say that the credentials themselves are bad: expired, revoked, or of somebody else.
+const OF_CREDENTIALS: [&str; 8] = [
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "RequestExpired",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+];
+
+/// Whether other credentials may be the cure; those that just may not do something are the right ones.
+pub(crate) fn speaks_of_credentials(code: &str) -> bool {
+    OF_CREDENTIALS.contains(&code)
+}
+
 /// What an answer without a code that we know means.
 pub(crate) fn by_status(status: u16) -> Meaning {
     match status {
@@ -264,6 +281,22 @@ mod tests {
                 .iter()
                 .any(|(other, other_wanted, _)| other == code && other_wanted == wanted);
             assert!(!again, "{code} twice");
+        }
+    }
+
+    #[test]
+    fn only_what_is_said_of_the_credentials_themselves_makes_them_forgotten() {
+        for (code, _, meaning) in TABLE.iter().filter(|(code, ..)| speaks_of_credentials(code)) {
+            assert_eq!(*meaning, Unauthorized, "{code}");
+        }
+        for code in OF_CREDENTIALS {
+            assert!(TABLE.iter().any(|(known, ..)| *known == code), "{code} is not in the table");
+        }
+        // A policy that forbids something, an opt-in, a proxy's 403.
+        for code in
+            ["UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "OptInRequired", "http_403"]
+        {
+            assert!(!speaks_of_credentials(code), "{code}");
         }
     }
 

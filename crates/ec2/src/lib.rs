@@ -24,6 +24,7 @@ mod keys;
 mod metrics;
 mod params;
 mod quota_group;
+mod repeats;
 mod request;
 mod send;
 mod sign;
@@ -31,7 +32,9 @@ mod spot;
 mod subnets;
 
 pub use driver::{Ec2Cloud, OpenError, Options};
+pub use endpoint::{EndpointError, check_endpoint, check_region};
 pub use params::Params;
+pub use send::NO_CONNECTION;
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,15 @@
-//! The driver's own series, by subnet. Calls and their errors are counted by the Cloud actor, for all drivers.
+//! The driver's own series: VMs and starts by subnet, and every failed call of EC2's API. The Cloud actor counts
+//! the port's methods and their errors, for all drivers; what a method gets over, a subnet that is full or prices
+//! that cannot be had, shows only here.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use crate::answer::instances::Listed;
+use crate::errors::Failure;
+use crate::request::Action;
 
 const PREFIX: &str = "arvados_dispatchcloud_ec2";
 
@@ -13,7 +18,21 @@ const PREFIX: &str = "arvados_dispatchcloud_ec2";
 pub(crate) struct Metrics {
     instances: IntGaugeVec,
     starts: IntCounterVec,
+    errors: Errors,
     subnets: Vec<String>,
+    /// The subnets that the gauge shows.
+    shown: RefCell<BTreeSet<String>>,
+}
+
+/// Failed calls.
+#[derive(Debug, Clone)]
+pub(crate) struct Errors(IntCounterVec);
+
+impl Errors {
+    /// A call has failed. Labels are EC2's own words: few, and bounded by [`crate::answer::error`].
+    pub fn failed(&self, action: Action, failure: &Failure) {
+        self.0.with_label_values(&[action.as_str(), failure.code.as_str()]).inc();
+    }
 }
 
 impl Metrics {
@@ -25,13 +44,18 @@ impl Metrics {
         let instances = Opts::new(format!("{PREFIX}_instances"), "Number of instances running, by subnet.");
         let starts =
             Opts::new(format!("{PREFIX}_instance_starts_total"), "Attempts to start an instance, by subnet.");
+        let errors =
+            Opts::new(format!("{PREFIX}_errors_total"), "Failed calls of EC2's API, by call and error code.");
         let metrics = Self {
             instances: IntGaugeVec::new(instances, &["subnet_id"])?,
             starts: IntCounterVec::new(starts, &["subnet_id", "success"])?,
+            errors: Errors(IntCounterVec::new(errors, &["operation", "code"])?),
             subnets: subnets.to_vec(),
+            shown: RefCell::default(),
         };
         registry.register(Box::new(metrics.instances.clone()))?;
         registry.register(Box::new(metrics.starts.clone()))?;
+        registry.register(Box::new(metrics.errors.0.clone()))?;
         metrics.start_at_zero();
         Ok(metrics)
     }
@@ -44,6 +68,11 @@ impl Metrics {
                 self.starts.with_label_values(&[subnet.as_str(), success]);
             }
         }
+    }
+
+    /// The counter of failed calls.
+    pub fn errors(&self) -> &Errors {
+        &self.errors
     }
 
     /// An attempt to make one there.
@@ -59,9 +88,67 @@ impl Metrics {
         for it in listed {
             *counts.entry(&it.subnet).or_default() += 1;
         }
-        self.instances.reset();
-        for (subnet, count) in counts {
-            self.instances.with_label_values(&[subnet]).set(count);
+        for (subnet, count) in &counts {
+            self.instances.with_label_values(&[*subnet]).set(*count);
         }
+        // Last: whoever reads meanwhile, on another thread, must not find less than there is.
+        let now = counts.into_keys().map(str::to_owned).collect();
+        for stale in self.shown.replace(now).difference(&self.shown.borrow()) {
+            // It is there: we have shown it.
+            let _ = self.instances.remove_label_values(&[stale]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::spot::tests::listed;
+
+    fn in_subnet(subnet: &str) -> Listed {
+        Listed { subnet: subnet.to_owned(), ..listed("i-1", "m5.large", "a", false) }
+    }
+
+    fn shown(registry: &Registry) -> Vec<(String, f64)> {
+        let families = registry.gather();
+        let gauges = families.iter().filter(|it| it.name() == "arvados_dispatchcloud_ec2_instances");
+        let of = |it: &prometheus::proto::Metric| {
+            (it.get_label()[0].value().to_owned(), it.get_gauge().get_value())
+        };
+        gauges.flat_map(|it| it.get_metric().iter().map(of)).collect()
+    }
+
+    #[test]
+    fn a_subnet_of_former_times_is_shown_while_something_is_in_it() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry, &["new".to_owned()]).unwrap();
+        let of = |rows: &[(&str, f64)]| rows.iter().map(|(it, n)| ((*it).to_owned(), *n)).collect::<Vec<_>>();
+        metrics.listed(&[in_subnet("old"), in_subnet("new"), in_subnet("new")]);
+        assert_eq!(shown(&registry), of(&[("", 0.0), ("new", 2.0), ("old", 1.0)]));
+        metrics.listed(&[in_subnet("new")]);
+        assert_eq!(shown(&registry), of(&[("", 0.0), ("new", 1.0)]));
+    }
+
+    #[test]
+    fn whoever_reads_while_a_listing_is_counted_finds_every_subnet() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry, &["a".to_owned(), "b".to_owned()]).unwrap();
+        let (reader, ended) = (registry.clone(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(|| {
+                let mut least = usize::MAX;
+                while !ended.load(Ordering::Relaxed) {
+                    least = least.min(shown(&reader).len());
+                }
+                least
+            });
+            for _ in 0..20_000 {
+                metrics.listed(&[in_subnet("a"), in_subnet("b")]);
+            }
+            ended.store(true, Ordering::Relaxed);
+            assert_eq!(reading.join().unwrap().clamp(0, 3), 3, "the default's, and two");
+        });
     }
 }

@@ -15,9 +15,12 @@ use crate::credentials::Source;
 use crate::driver::OpenError;
 use crate::endpoint::Endpoint;
 use crate::errors::{self, Failure, Meaning};
+use crate::metrics;
 use crate::request::Request;
 use crate::sign;
 
+/// The code of a call that had no connection, or lost it. Of kind `Other` it was never sent.
+pub const NO_CONNECTION: &str = "connection";
 /// A page of a thousand instances with fifty tags each is 10 MB.
 const LONGEST_BODY: usize = 64 << 20;
 /// How long a connection may take; a call that has none was not sent.
@@ -29,11 +32,17 @@ pub(crate) struct Sender {
     endpoint: Endpoint,
     credentials: Source,
     deadline: Duration,
+    errors: metrics::Errors,
 }
 
 impl Sender {
     /// Sends nothing yet. `deadline`: of each call, its connection and its whole answer.
-    pub fn new(endpoint: Endpoint, credentials: Source, deadline: Duration) -> Result<Self, OpenError> {
+    pub fn new(
+        endpoint: Endpoint,
+        credentials: Source,
+        deadline: Duration,
+        errors: metrics::Errors,
+    ) -> Result<Self, OpenError> {
         let connector = Connector::new().timeout(CONNECT_WITHIN).handshake_timeout(CONNECT_WITHIN);
         let connector = match endpoint.url.scheme() {
             "https" => connector.rustls_0_23(tls()?),
@@ -45,11 +54,11 @@ impl Sender {
             .disable_redirects()
             .add_default_header((header::ACCEPT_ENCODING, "identity"))
             .finish();
-        Ok(Self { http, endpoint, credentials, deadline })
+        Ok(Self { http, endpoint, credentials, deadline, errors })
     }
 
     /// The whole answer, of a good status; what is in it is the caller's to check.
-    pub async fn send(&self, request: &Request) -> Result<String, Failure> {
+    async fn send(&self, request: &Request) -> Result<String, Failure> {
         let now = sign::system_time();
         let called = async {
             let credentials = self.credentials.get(now).await?;
@@ -62,24 +71,27 @@ impl Sender {
             judge(status, body, &secrets)
         };
         called.await.map_err(|failure| {
-            if failure.meaning == Meaning::Unauthorized {
+            // Others may serve better; that we may not do something does not make us somebody else.
+            if errors::speaks_of_credentials(&failure.code) {
                 self.credentials.forget();
             }
             named(failure, request)
         })
     }
 
-    /// Reads an answer with `reader`; one that cannot be read may have come after the deed.
+    /// Reads an answer with `reader`; one that cannot be read may have come after the deed. Failures are counted.
     pub async fn call<T>(
         &self,
         request: &Request,
         reader: impl FnOnce(&str) -> Result<T, Malformed>,
     ) -> Result<T, Failure> {
-        let body = self.send(request).await?;
-        reader(&body).map_err(|error| {
-            let text = format!("an answer that is none: {error}");
-            named(Failure::ours(Meaning::Unknown, "malformed", text), request)
-        })
+        let answer = self.send(request).await.and_then(|body| {
+            reader(&body).map_err(|error| {
+                let text = format!("an answer that is none: {error}");
+                named(Failure::ours(Meaning::Unknown, "malformed", text), request)
+            })
+        });
+        answer.inspect_err(|failure| self.errors.failed(request.action, failure))
     }
 
     /// A call whose answer says nothing but that it was done.
@@ -118,12 +130,12 @@ impl Sender {
             SendRequestError::Timeout => self.too_late(),
             // By that name awc tells of a server that hangs up instead of answering.
             SendRequestError::Connect(ConnectError::Disconnected | ConnectError::H2(_)) => {
-                Failure::ours(Meaning::Unknown, "connection", text)
+                Failure::ours(Meaning::Unknown, NO_CONNECTION, text)
             }
             SendRequestError::Connect(_) | SendRequestError::Url(_) => {
-                Failure::ours(Meaning::Other, "connection", text)
+                Failure::ours(Meaning::Other, NO_CONNECTION, text)
             }
-            _ => Failure::ours(Meaning::Unknown, "connection", text),
+            _ => Failure::ours(Meaning::Unknown, NO_CONNECTION, text),
         }
     }
 }
@@ -135,7 +147,7 @@ fn unread(error: &PayloadError) -> Failure {
             let text = format!("the answer is longer than {} MiB", LONGEST_BODY >> 20);
             Failure::ours(Meaning::Unknown, "too_long", text)
         }
-        _ => Failure::ours(Meaning::Unknown, "connection", format!("the answer broke off: {error}")),
+        _ => Failure::ours(Meaning::Unknown, NO_CONNECTION, format!("the answer broke off: {error}")),
     }
 }
 

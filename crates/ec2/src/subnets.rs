@@ -4,9 +4,11 @@
 use std::cell::Cell;
 use std::future::Future;
 
+use dispatch_core::time::Timestamp;
 use slog::Logger;
 
 use crate::errors::{Failure, Meaning};
+use crate::repeats::Repeats;
 
 /// The configured subnets, and which is the next order's first.
 #[derive(Debug)]
@@ -14,6 +16,8 @@ pub(crate) struct Subnets {
     /// At least one; `None` = the account's default.
     ids: Vec<Option<String>>,
     first: Cell<usize>,
+    /// A subnet that is full is full for each order of a burst.
+    told: Repeats,
 }
 
 impl Subnets {
@@ -22,7 +26,7 @@ impl Subnets {
         if ids.is_empty() {
             ids.push(None);
         }
-        Self { ids, first: Cell::new(0) }
+        Self { ids, first: Cell::new(0), told: Repeats::default() }
     }
 
     /// Tries one after the other until one succeeds, or fails of something that another subnet would not cure.
@@ -31,6 +35,7 @@ impl Subnets {
     pub async fn try_each<'a, T, F>(
         &'a self,
         attempt: impl Fn(Option<&'a str>) -> F,
+        now: Timestamp,
         log: &Logger,
     ) -> Result<T, Failure>
     where
@@ -54,8 +59,7 @@ impl Subnets {
             }
             let goes_on = another_may_cure(&failure) && offset + 1 < self.ids.len();
             if goes_on {
-                slog::warn!(log, "no instance in this subnet, trying the next";
-                    "SubnetID" => subnet.unwrap_or_default(), "error" => &failure.message, "Code" => &failure.code);
+                self.tell(subnet.unwrap_or_default(), &failure, now, log);
             }
             told = Some(more_telling(told, failure));
             if !goes_on {
@@ -63,6 +67,13 @@ impl Subnets {
             }
         }
         Err(told.expect("there is at least one subnet"))
+    }
+
+    fn tell(&self, subnet: &str, failure: &Failure, now: Timestamp, log: &Logger) {
+        if let Some(n) = self.told.note(&format!("{subnet} {}", failure.code), now) {
+            slog::warn!(log, "no instance in this subnet, trying the next"; "SubnetID" => subnet,
+                "error" => &failure.message, "Code" => &failure.code, "Repeated" => n);
+        }
     }
 }
 
@@ -146,10 +157,57 @@ mod tests {
                             code.map_or(Ok(subnet), |code| Err(failure(code, "requested instance type")))
                         }
                     },
+                    Timestamp::UNIX_EPOCH,
                     &log,
                 )
                 .await;
         (seen.into_inner(), outcome.unwrap_or_else(|failure| failure.code))
+    }
+
+    /// Counts lines, and what they say was left out.
+    struct Lines(std::sync::mpsc::Sender<u64>);
+
+    impl slog::Drain for Lines {
+        type Ok = ();
+        type Err = slog::Never;
+
+        fn log(&self, record: &slog::Record<'_>, _: &slog::OwnedKVList) -> Result<(), slog::Never> {
+            struct Repeated<'a>(&'a std::sync::mpsc::Sender<u64>);
+            impl slog::Serializer for Repeated<'_> {
+                fn emit_u64(&mut self, key: slog::Key, value: u64) -> slog::Result {
+                    assert_eq!(key, "Repeated");
+                    self.0.send(value).unwrap();
+                    Ok(())
+                }
+                fn emit_arguments(&mut self, _: slog::Key, _: &std::fmt::Arguments<'_>) -> slog::Result {
+                    Ok(())
+                }
+            }
+            slog::KV::serialize(&record.kv(), record, &mut Repeated(&self.0)).unwrap();
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_subnet_that_fails_each_order_alike_is_told_once_and_then_once_a_minute() {
+        use slog::Drain as _;
+        let (lines, told) = std::sync::mpsc::channel();
+        let log = Logger::root(Lines(lines).fuse(), slog::o!());
+        let subnets = Subnets::new(&["a", "b"].map(str::to_owned));
+        let fail = async |code: &'static str, second: i64| {
+            let now = Timestamp::from_second(second).unwrap();
+            let attempt = |_| async { Err::<(), _>(failure(code, "")) };
+            subnets.try_each(attempt, now, &log).await.unwrap_err();
+            told.try_iter().collect::<Vec<_>>()
+        };
+        // The last one tried is the next order's first, and no other is left to be told of.
+        assert_eq!(fail("InsufficientInstanceCapacity", 0).await, [0], "in a");
+        assert_eq!(fail("InsufficientInstanceCapacity", 1).await, [0], "in b");
+        for second in 2..10 {
+            assert_eq!(fail("InsufficientInstanceCapacity", second).await, [] as [u64; 0]);
+        }
+        assert_eq!(fail("InsufficientFreeAddressesInSubnet", 10).await, [0], "of something else");
+        assert_eq!(fail("InsufficientInstanceCapacity", 61).await, [4], "in b: four orders of eight");
     }
 
     fn three() -> Subnets {

@@ -1,7 +1,8 @@
 //! What every cloud driver must do, simulated, loopback or real: one suite for all of them.
 //!
-//! create → listed → tags as ordered → tags merged → destroyed → gone; filters; what is gone may be destroyed
-//! again; two sets side by side do not touch each other. Listings may lag: each expectation has a deadline.
+//! create → listed → tags as ordered → the same order again makes no other → tags merged → destroyed → gone;
+//! filters; what is gone may be destroyed again, and not be tagged; two sets side by side do not touch each other.
+//! Listings may lag: each expectation has a deadline.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use dispatch_core::id::{InstanceId, InstanceSetId};
 use dispatch_core::instance::{Instance, InstanceType, TagKeys, Tags};
-use dispatch_core::ports::{CloudDriver, CloudError, CreateOrder};
+use dispatch_core::ports::{CloudDriver, CloudError, CloudErrorKind, CreateOrder};
 use dispatch_core::secret::Secret;
 use tokio::time::Instant;
 
@@ -100,11 +101,13 @@ impl Suite<'_> {
         self.no_leftovers().await?;
         let ours = self.create(&self.setup.set.clone()).await?;
         self.tags_come_back_as_ordered(&ours).await?;
+        self.the_same_order_makes_no_other(&ours).await?;
         let neighbour = self.create(&self.setup.other_set.clone()).await?;
         self.filters_keep_sets_apart(&ours, &neighbour).await?;
         self.tags_are_merged(&ours).await?;
         self.destroyed_is_gone(&ours).await?;
         self.gone_may_be_destroyed_again(&ours).await?;
+        self.gone_is_not_tagged(&ours).await?;
         self.neighbours_are_untouched(&neighbour).await?;
         self.destroyed_is_gone(&neighbour).await
     }
@@ -131,7 +134,7 @@ impl Suite<'_> {
         if instance.provider_type != self.setup.instance_type.provider_type {
             return Err(wrong(&step, format!("provider type is {}", instance.provider_type)));
         }
-        let made = Made { id: instance.id, set: set.clone(), tags: order.tags };
+        let made = Made { id: instance.id, set: set.clone(), tags: order.tags.clone(), order };
         self.eventually("a new instance is listed", &made, |found| found.is_some()).await?;
         self.held(&step, began);
         Ok(made)
@@ -160,6 +163,20 @@ impl Suite<'_> {
         })
         .await?;
         self.held("tags come back as ordered", began);
+        Ok(())
+    }
+
+    /// The answer to the first may have been lost on its way.
+    async fn the_same_order_makes_no_other(&mut self, made: &Made) -> Result<(), Violation> {
+        let began = Instant::now();
+        let step = "the same order twice makes one instance";
+        let again = self.driver.create(&made.order).await;
+        let again = again.map_err(|source| Violation::Failed { step: step.to_owned(), source })?;
+        self.made.insert(again.id.clone());
+        if again.id != made.id {
+            return Err(wrong(step, format!("{}, and then {}", made.id, again.id)));
+        }
+        self.held(step, began);
         Ok(())
     }
 
@@ -211,6 +228,25 @@ impl Suite<'_> {
         let step = "destroying what is gone is a success";
         let destroyed = self.driver.destroy(&made.id).await;
         destroyed.map_err(|source| Violation::Failed { step: step.to_owned(), source })?;
+        self.held(step, began);
+        Ok(())
+    }
+
+    async fn gone_is_not_tagged(&mut self, made: &Made) -> Result<(), Violation> {
+        let began = Instant::now();
+        let step = "tagging what is gone says that it is not found";
+        let mut change = Tags::default();
+        change.insert("conformance", "too late");
+        let deadline = began + self.setup.patience;
+        loop {
+            match self.driver.set_tags(&made.id, &change).await {
+                Err(error) if error.kind == CloudErrorKind::NotFound => break,
+                Err(source) => return Err(Violation::Failed { step: step.to_owned(), source }),
+                // A cloud may remember for a while what has ended, and let it be tagged.
+                Ok(()) if Instant::now() < deadline => tokio::time::sleep(self.setup.interval).await,
+                Ok(()) => return Err(wrong(step, "it is tagged".to_owned())),
+            }
+        }
         self.held(step, began);
         Ok(())
     }
@@ -280,6 +316,7 @@ struct Made {
     id: InstanceId,
     set: InstanceSetId,
     tags: Tags,
+    order: CreateOrder,
 }
 
 fn wrong(step: &str, found: String) -> Violation {
@@ -290,6 +327,10 @@ fn wrong(step: &str, found: String) -> Violation {
 mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
+
+    use async_trait::async_trait;
+    use dispatch_core::id::ProviderType;
+    use dispatch_core::ports::{HostKey, HostKeyVerdict};
 
     use super::*;
     use crate::chance::Span;
@@ -321,7 +362,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_simulated_cloud_passes() {
         let (result, cloud) = check(CloudKnobs::default()).await;
-        assert_eq!(result.unwrap().steps.len(), 10);
+        assert_eq!(result.unwrap().steps.len(), 12);
         assert_eq!(cloud.borrow().existing(clock::now()), 0);
     }
 
@@ -361,5 +402,67 @@ mod tests {
         knobs.strike_next(CloudCall::Create, CloudFault::QuotaAll);
         let violation = check(knobs).await.0.unwrap_err().to_string();
         assert!(violation.starts_with("create in set set-a"), "{violation}");
+    }
+
+    /// A cloud that makes an instance for every call, or that tags what is gone.
+    struct Flawed {
+        cloud: SimCloud,
+        forgets_orders: bool,
+        tags_the_gone: bool,
+    }
+
+    #[async_trait(?Send)]
+    impl CloudDriver for Flawed {
+        async fn create(&self, order: &CreateOrder) -> Result<Instance, CloudError> {
+            let secret = if self.forgets_orders { Secret::default() } else { order.secret.clone() };
+            self.cloud.create(&CreateOrder { secret, ..order.clone() }).await
+        }
+
+        async fn list(&self, filter: &Tags) -> Result<Vec<Instance>, CloudError> {
+            self.cloud.list(filter).await
+        }
+
+        async fn destroy(&self, id: &InstanceId) -> Result<(), CloudError> {
+            self.cloud.destroy(id).await
+        }
+
+        async fn set_tags(&self, id: &InstanceId, tags: &Tags) -> Result<(), CloudError> {
+            match self.cloud.set_tags(id, tags).await {
+                Err(error) if self.tags_the_gone && error.kind == CloudErrorKind::NotFound => Ok(()),
+                other => other,
+            }
+        }
+
+        async fn verify_host_key(
+            &self,
+            id: &InstanceId,
+            key: &HostKey,
+        ) -> Result<HostKeyVerdict, CloudError> {
+            self.cloud.verify_host_key(id, key).await
+        }
+
+        fn quota_group(&self, provider_type: &ProviderType) -> String {
+            self.cloud.quota_group(provider_type)
+        }
+
+        fn remote_user(&self) -> &str {
+            self.cloud.remote_user()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn orders_that_are_forgotten_and_tags_for_the_gone_are_found_out() {
+        for (forgets_orders, expected) in [
+            (true, "the same order twice makes one instance: i-000001, and then i-000002"),
+            (false, "tagging what is gone says that it is not found: it is tagged"),
+        ] {
+            clock::begin();
+            let world = Rc::new(RefCell::new(FakeCloud::new(1, CloudKnobs::default(), None)));
+            let cloud = Flawed { cloud: SimCloud::new(world.clone()), forgets_orders, tags_the_gone: true };
+            let violation = check_driver(&cloud, &setup()).await.unwrap_err();
+            assert_eq!(violation.to_string(), expected);
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            assert_eq!(world.borrow().existing(clock::now()), 0, "the second one is destroyed, too");
+        }
     }
 }

@@ -9,10 +9,44 @@ import logging
 import sys
 
 import boto3
+from moto.ec2.exceptions import EC2ClientError, InvalidInstanceIdError
+from moto.ec2.models import EC2Backend
 from moto.server import ThreadedMotoServer
 
 logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
 ZONES = ("us-east-1a", "us-east-1b")
+
+
+def remember_tokens():
+    """moto takes a ClientToken and makes an instance for each call; EC2 makes one for each token, and refuses a
+    token that comes with other parameters."""
+    make, made = EC2Backend.run_instances, {}
+
+    def run_instances(backend, image_id, count, user_data, groups, **others):
+        order = repr((image_id, count, user_data, groups, sorted(others.items())))
+        first = made.get(others["client_token"])
+        if first is None:
+            first = (order, make(backend, image_id, count, user_data, groups, **others))
+            made[others["client_token"]] = first
+        if first[0] != order:
+            text = "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."
+            raise EC2ClientError("IdempotentParameterMismatch", text)
+        return first[1]
+
+    EC2Backend.run_instances = run_instances
+
+
+def forget_the_ended():
+    """moto lets whatever has ended be tagged for ever; EC2 for about an hour. Here the hour is over at once."""
+    exist = EC2Backend.do_resources_exist
+
+    def do_resources_exist(backend, ids):
+        ended = [it.id for it in backend.all_instances() if it.id in ids and it.state == "terminated"]
+        if ended:
+            raise InvalidInstanceIdError(ended)
+        return exist(backend, ids)
+
+    EC2Backend.do_resources_exist = do_resources_exist
 
 
 def serve(address, port):
@@ -54,6 +88,8 @@ def answer(ec2, order):
 
 
 def main():
+    remember_tokens()
+    forget_the_ended()
     endpoint = serve(sys.argv[1], int(sys.argv[2]))
     ec2 = client_of(endpoint)
     print(json.dumps({"endpoint": endpoint, **furnish(ec2)}), flush=True)

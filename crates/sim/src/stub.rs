@@ -24,6 +24,17 @@ use tokio::sync::oneshot;
 /// The parameters of a call, and its `Authorization` under that name.
 pub type Parameters = BTreeMap<String, String>;
 
+/// A call as it came over the wire, for whoever checks its signature.
+#[derive(Debug, Clone)]
+pub struct RawCall {
+    /// The request line and the headers.
+    pub head: String,
+    /// What follows them.
+    pub body: Vec<u8>,
+    /// What was read of it.
+    pub parameters: Parameters,
+}
+
 /// What a call is answered with.
 #[derive(Debug, Clone)]
 pub enum Reply {
@@ -63,7 +74,7 @@ pub struct Stub {
     /// For `AWS_ENDPOINT_URL`.
     pub endpoint: String,
     orders: mpsc::Sender<(String, Reply)>,
-    calls: mpsc::Receiver<Parameters>,
+    calls: mpsc::Receiver<RawCall>,
     end: Option<oneshot::Sender<()>>,
     keeper: Option<JoinHandle<()>>,
 }
@@ -100,6 +111,11 @@ impl Stub {
 
     /// The calls since the last look, in order.
     pub fn calls(&self) -> Vec<Parameters> {
+        self.raw_calls().into_iter().map(|call| call.parameters).collect()
+    }
+
+    /// The same, as they came.
+    pub fn raw_calls(&self) -> Vec<RawCall> {
         self.calls.try_iter().collect()
     }
 
@@ -122,7 +138,7 @@ impl Drop for Stub {
 /// What all connections share.
 struct Desk {
     ordered: mpsc::Receiver<(String, Reply)>,
-    tell: mpsc::Sender<Parameters>,
+    tell: mpsc::Sender<RawCall>,
     behind: Option<SocketAddr>,
     replies: RefCell<BTreeMap<String, VecDeque<Reply>>>,
 }
@@ -164,7 +180,7 @@ async fn answer(mut connection: TcpStream, desk: &Desk) -> io::Result<()> {
         // Method and path of another service's call.
         None => desk.reply(head.split(" HTTP/").next().unwrap_or_default()),
     };
-    let _ = desk.tell.send(parameters);
+    let _ = desk.tell.send(RawCall { head: head.clone(), body: body.clone(), parameters });
     match (reply, desk.behind) {
         (Some(reply), _) => write_reply(&mut connection, reply).await,
         (None, Some(behind)) => forward(&mut connection, behind, &head, &body).await,
@@ -275,7 +291,12 @@ mod tests {
         let (status, body) = post(&stub.endpoint, "Action=A&X=1%2B1").await.unwrap();
         assert!(status == 503 && body.contains("<Code>RequestLimitExceeded</Code>"), "{status} {body}");
         assert_eq!(post(&stub.endpoint, "Action=A").await.unwrap(), (200, "<behind/>".to_owned()));
-        assert_eq!(stub.calls()[0]["X"], "1+1");
+        let first = &stub.raw_calls()[0];
+        assert_eq!(
+            (first.parameters["X"].as_str(), first.body.as_slice()),
+            ("1+1", &b"Action=A&X=1%2B1"[..])
+        );
+        assert!(first.head.starts_with("POST / HTTP/1.1\r\n"), "{}", first.head);
         assert_eq!(behind.actions(), ["A"]);
     }
 

@@ -1,6 +1,7 @@
 //! What the tests share: a site to run against, a dispatcher to run, eyes for processes and logs.
 
 pub mod containers;
+pub mod network;
 pub mod processes;
 pub mod service;
 pub mod site;

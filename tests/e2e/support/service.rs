@@ -29,8 +29,14 @@ pub struct Ended {
 
 /// The binary with a clean environment, its temporary files below the site.
 pub fn command(site: &Site, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(DISPATCHER);
-    command.arg("--config").arg(site.path("config.yml")).args(arguments);
+    command_by(&[], site, arguments, environment)
+}
+
+/// The same by another program, such as `ip netns exec NAME`, in whose place it is run.
+fn command_by(prefix: &[&str], site: &Site, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut words = prefix.iter().chain([&DISPATCHER]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words).arg("--config").arg(site.path("config.yml")).args(arguments);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("TMPDIR", site.path("tmp"));
     command.envs(environment.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
     command
@@ -52,9 +58,19 @@ pub fn finish(command: &mut Command, within: Duration) -> impl Future<Output = E
 impl Service {
     /// Starts it with the configuration as it was written, and waits until it serves.
     pub async fn start(site: &Site, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_by(&[], site, arguments, environment).await
+    }
+
+    /// The same by another program, such as `ip netns exec NAME`, in whose place it is run.
+    pub async fn start_by(
+        prefix: &[&str],
+        site: &Site,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let number = (1..).find(|number| !site.path(&format!("log-{number}")).exists()).unwrap();
         let log = site.path(&format!("log-{number}"));
-        let mut command = command(site, arguments, environment);
+        let mut command = command_by(prefix, site, arguments, environment);
         let child = command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
         let pid = child.id().unwrap().cast_signed();
         let mut service = Self { child, pid, log, url: String::new() };

@@ -31,6 +31,9 @@ pub(super) struct State {
     /// Who may log in: a line of `authorized_keys`, or empty for nobody.
     pub authorized_key: String,
     pub init_command: String,
+    /// By which an order is known again that is sent a second time; older states have none.
+    #[serde(default)]
+    pub secret: String,
     /// Whether the init command was run.
     pub booted: bool,
     pub lock_directory: PathBuf,

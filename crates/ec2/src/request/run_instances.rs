@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dispatch_core::instance::{InstanceType, Market, Tags};
+use dispatch_core::instance::{InstanceType, Market, Price, Tags};
 use dispatch_core::ports::CreateOrder;
 use sha2::{Digest as _, Sha256};
 
@@ -111,11 +111,24 @@ fn with_tags(request: Request, tags: &Tags) -> Request {
 fn with_market(request: Request, instance_type: &InstanceType) -> Request {
     match instance_type.market() {
         Market::OnDemand => request,
-        Market::Spot => request
-            .with("InstanceMarketOptions.MarketType", "spot")
-            .with("InstanceMarketOptions.SpotOptions.InstanceInterruptionBehavior", "terminate")
-            .with("InstanceMarketOptions.SpotOptions.MaxPrice", instance_type.price.per_hour()),
+        Market::Spot => {
+            let request = request
+                .with("InstanceMarketOptions.MarketType", "spot")
+                .with("InstanceMarketOptions.SpotOptions.InstanceInterruptionBehavior", "terminate");
+            match max_price(instance_type.price) {
+                Some(price) => request.with("InstanceMarketOptions.SpotOptions.MaxPrice", price),
+                None => request,
+            }
+        }
     }
+}
+
+/// In dollars an hour, as EC2 prints them: a product such as 0.096 × 0.8 has an end. Of a type that costs nothing
+/// in the configuration nobody has said what it may cost: EC2's own limit is the on-demand price.
+fn max_price(price: Price) -> Option<String> {
+    let text = format!("{:.6}", price.per_hour());
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    (!text.is_empty() && text != "0").then(|| text.to_owned())
 }
 
 fn user_data(init_command: &str) -> String {
@@ -161,6 +174,29 @@ mod tests {
                 InstanceType { added_scratch: bytes, ..InstanceType::clone(&samples::instance_type("a", 1)) };
             assert_eq!(scratch_gib(&it), gib, "{bytes}");
         }
+    }
+
+    #[test]
+    fn a_maximum_price_has_an_end_and_none_is_not_sent() {
+        for (price, text) in [
+            (0.096 * 0.8, Some("0.0768")),
+            (0.04, Some("0.04")),
+            (12.0, Some("12")),
+            (10.0 / 3.0, Some("3.333333")),
+            (0.0, None),
+            (1e-9, None),
+        ] {
+            assert_eq!(max_price(Price::new(price).unwrap()).as_deref(), text, "{price}");
+        }
+        let free = InstanceType {
+            price: Price::new(0.0).unwrap(),
+            ..InstanceType::clone(&samples::spot_type("spot", 1))
+        };
+        let order = samples::order(&std::sync::Arc::new(free), "set", "secret");
+        let params = Params::default();
+        let run = RunInstances { order: &order, params: &params, subnet: None, key_name: None }.request();
+        let of = |name: &str| value(&run, &format!("InstanceMarketOptions.{name}"));
+        assert_eq!((of("MarketType").as_deref(), of("SpotOptions.MaxPrice")), (Some("spot"), None));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use dispatch_sim::samples;
 use dispatch_sim::stub::{Reply, Stub};
 use prometheus::Registry;
 
-use super::{driver, log, now, params};
+use super::{driver, log, now, params, value};
 use crate::{Ec2Cloud, Options, Params};
 
 const INSTANCES: &str = include_str!("answers/instances.xml");
@@ -203,7 +203,8 @@ async fn ending_what_is_gone_is_a_success_and_tagging_it_is_not() {
 #[actix_rt::test]
 async fn a_full_subnet_is_left_for_the_next_under_another_token() {
     let two = Params { subnet_ids: ["subnet-1", "subnet-2"].map(str::to_owned).into(), ..params() };
-    let (cloud, stub) = cloud(two).await;
+    let stub = Stub::start(None).unwrap();
+    let (cloud, registry) = driver(&stub.endpoint, two).await;
     let message = "There are not enough free addresses in subnet 'subnet-1' to satisfy the requested number of instances.";
     stub.next("RunInstances", Reply::refusal(400, "InsufficientFreeAddressesInSubnet", message));
     stub.next("RunInstances", Reply::Xml(200, RUN.to_owned()));
@@ -215,6 +216,9 @@ async fn a_full_subnet_is_left_for_the_next_under_another_token() {
     assert_eq!(subnets, ["subnet-1", "subnet-2", "subnet-2"]);
     assert_ne!(calls[0]["ClientToken"], calls[1]["ClientToken"]);
     assert_eq!(calls[1]["ClientToken"], calls[2]["ClientToken"], "the same order sent twice makes one VM");
+    // The order succeeded, so nobody else counts it.
+    let failed = "ec2_errors_total{code=\"InsufficientFreeAddressesInSubnet\",operation=\"RunInstances\"}";
+    assert_eq!(value(&registry, failed), Some(1.0));
 }
 
 #[actix_rt::test]
@@ -267,12 +271,37 @@ async fn an_ecdsa_key_is_refused_before_anything_is_sent() {
 }
 
 #[actix_rt::test]
-async fn spot_prices_that_cannot_be_had_do_not_hurt_the_listing() {
-    let (cloud, stub) = cloud(params()).await;
+async fn spot_prices_that_cannot_be_had_do_not_hurt_the_listing_and_are_counted() {
+    let stub = Stub::start(None).unwrap();
+    let (cloud, registry) = driver(&stub.endpoint, params()).await;
     for _ in 0..2 {
         stub.next("DescribeInstances", Reply::Xml(200, INSTANCES.to_owned()));
         stub.next("DescribeSpotPriceHistory", Reply::refusal(403, "UnauthorizedOperation", "no"));
         assert_eq!(cloud.list(&Tags::default()).await.unwrap().len(), 2);
     }
     assert_eq!(stub.actions(), ["DescribeInstances", "DescribeSpotPriceHistory", "DescribeInstances"]);
+    let failed = "ec2_errors_total{code=\"UnauthorizedOperation\",operation=\"DescribeSpotPriceHistory\"}";
+    assert_eq!(value(&registry, failed), Some(1.0));
+}
+
+#[actix_rt::test]
+async fn a_listing_waits_ten_seconds_for_prices_and_no_longer() {
+    let stub = Stub::start(None).unwrap();
+    let (cloud, registry) = driver(&stub.endpoint, params()).await;
+    stub.next("DescribeInstances", Reply::Xml(200, INSTANCES.to_owned()));
+    stub.next("DescribeSpotPriceHistory", Reply::Silence);
+    let listing = actix_rt::spawn(async move { cloud.list(&Tags::default()).await });
+    let mut asked = Vec::new();
+    while !asked.contains(&"DescribeSpotPriceHistory".to_owned()) {
+        assert!(!listing.is_finished(), "{asked:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        asked.extend(stub.actions());
+    }
+    // Nothing but time passes now: as fast as it can.
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    assert_eq!(listing.await.unwrap().unwrap().len(), 2);
+    assert!((9..=10).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    let failed = "ec2_errors_total{code=\"timeout\",operation=\"DescribeSpotPriceHistory\"}";
+    assert_eq!(value(&registry, failed), Some(1.0));
 }

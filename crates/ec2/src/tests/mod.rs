@@ -1,11 +1,14 @@
 //! The driver as a whole: its calls as data, against moto, and against recorded troubles.
 
 mod chain;
+mod credentials;
 mod faults;
+mod https;
 mod model;
 mod moto;
 mod paging;
 mod reference;
+mod signature;
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ use dispatch_sim::stub::{Reply, Stub};
 use prometheus::Registry;
 use serde_json::{Value, json};
 
-use super::{driver, now, value};
+use super::{driver, value};
 use crate::{Ec2Cloud, Params};
 
 const PRICES: &str = include_str!("answers/prices.xml");
@@ -41,8 +41,9 @@ fn real(it: &Arc<InstanceType>) -> Arc<InstanceType> {
     Arc::new(InstanceType { provider_type, ..InstanceType::clone(it) })
 }
 
+/// Of a set and a type there is one: the same order makes the same VM.
 fn order_of(it: &Arc<InstanceType>, set: &str) -> CreateOrder {
-    let secret = format!("{set}-0123456789abcdef");
+    let secret = format!("{set}-{}-0123456789abcdef", it.name);
     CreateOrder { image: moto().site.image.clone(), ..samples::order(&real(it), set, &secret) }
 }
 
@@ -79,7 +80,7 @@ async fn the_driver_conforms() {
     };
     let report =
         check_driver(&cloud().await.0, &setup).await.unwrap_or_else(|violation| panic!("{violation}"));
-    assert_eq!(report.steps.len(), 10, "the suite skipped something: {:?}", report.steps);
+    assert_eq!(report.steps.len(), 12, "the suite skipped something: {:?}", report.steps);
 }
 
 #[actix_rt::test]
@@ -133,7 +134,7 @@ async fn another_dispatcher_adopts_what_carries_its_tags_and_sees_nothing_else()
 #[actix_rt::test]
 async fn vms_that_the_cloud_calls_terminated_are_left_out() {
     let (cloud, _) = cloud().await;
-    let (first, second) = (order("ended"), order("ended"));
+    let (first, second) = (order("ended"), order_of(&samples::instance_type("another", 1), "ended"));
     let ended = cloud.create(&first).await.unwrap();
     let stays = cloud.create(&second).await.unwrap();
     moto().call("terminate_instances", &json!({"InstanceIds": [ended.id.as_str()]})).unwrap();
@@ -151,7 +152,12 @@ async fn a_public_key_is_imported_once_and_then_found() {
     let keyed = || CreateOrder { public_key: Some(key.to_owned()), ..order("keyed") };
     let (first, _) = driver(&stub.endpoint, params(moto())).await;
     let made = first.create(&keyed()).await.unwrap();
-    let again = first.create(&keyed()).await.unwrap();
+    let again = CreateOrder {
+        public_key: Some(key.to_owned()),
+        ..order_of(&samples::instance_type("another", 1), "keyed")
+    };
+    let again = first.create(&again).await.unwrap();
+    assert_ne!(again.id, made.id);
     assert_eq!(stub.actions(), ["DescribeKeyPairs", "ImportKeyPair", "RunInstances", "RunInstances"]);
     let name = seen(&made.id)["KeyName"].as_str().unwrap().to_owned();
     assert!(name.starts_with("arvados-dispatch-keypair-") && name.matches(':').count() == 15, "{name}");
@@ -211,17 +217,23 @@ async fn spot_prices_are_asked_for_once_an_interval_while_there_are_spot_vms() {
     for _ in 0..3 {
         cloud.list(&of_set("spotty")).await.unwrap();
     }
-    assert_eq!(stub.actions().iter().filter(|it| *it == "DescribeSpotPriceHistory").count(), 1);
+    let calls = stub.calls();
+    let questions: Vec<_> = calls.iter().filter(|it| it["Action"] == "DescribeSpotPriceHistory").collect();
+    assert_eq!(questions.len(), 1);
+    // The type that is in use, from three days before `now` on.
+    assert_eq!(questions[0]["Filter.1.Value.1"], "m5.large");
+    assert_eq!(questions[0]["StartTime"], "2026-11-19T21:09:52.512Z");
     let added = InstanceType { added_scratch: 720 << 30, ..InstanceType::clone(&spot_type) };
     let history = cloud.price_history(&spot, &added);
     let history: Vec<_> = history.iter().map(|it| (it.start_time.to_string(), it.price.per_hour())).collect();
     let expected = [("2026-11-22T20:00:00Z", 0.1405), ("2026-11-22T18:00:00Z", 0.1392)];
     assert_eq!(history, expected.map(|(at, price)| (at.to_owned(), price)));
     assert!(cloud.price_history(&plain, &added).is_empty());
-    for vm in [plain, spot] {
+    for vm in [&plain, &spot] {
         cloud.destroy(&vm.id).await.unwrap();
     }
-    assert!(now() > "2026-11-22T20:00:00Z".parse().unwrap());
+    assert!(cloud.list(&of_set("spotty")).await.unwrap().is_empty());
+    assert!(cloud.price_history(&spot, &added).is_empty(), "what is gone has no prices: they are forgotten");
 }
 
 #[actix_rt::test]
