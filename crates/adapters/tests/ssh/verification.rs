@@ -5,7 +5,7 @@ use dispatch_core::ports::{ExecErrorKind, ExecutorFactory, HostKeyVerdict, Targe
 use dispatch_core::secret::Secret;
 
 use crate::sshd::Sshd;
-use crate::support::{World, run, stdout};
+use crate::support::{PATIENCE, World, run, stdout};
 
 /// What a command would leave behind if it ran.
 fn trace(world: &World) -> std::path::PathBuf {
@@ -93,7 +93,7 @@ async fn a_secret_file_that_hangs_is_unreadable_even_if_the_vm_keeps_no_deadline
     let mut options = world.options();
     options.deadlines.secret = std::time::Duration::from_millis(500);
     let executor = SshExecutors::new(options).unwrap().open(world.target(&sshd.address()));
-    let given_up = tokio::time::timeout(std::time::Duration::from_secs(10), run(&executor, "true")).await;
+    let given_up = tokio::time::timeout(PATIENCE, run(&executor, "true")).await;
     let error = given_up.expect("it is given up here").unwrap_err();
     assert_eq!(error.kind, ExecErrorKind::SecretUnreadable);
     assert!(error.message.ends_with("no answer in 0.5 s"), "{error}");
