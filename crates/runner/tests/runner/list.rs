@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::site::{
-    PATIENCE, Site, UUID, child_of, ends, kill_hard, lines, stderr, until_ended, with_stdin,
-};
+use crate::site::{PATIENCE, Site, UUID, child_of, ends, kill_hard, lines, stderr, until_ended, with_stdin};
 
 #[test]
 fn a_running_container_is_listed_and_survives_it() {
