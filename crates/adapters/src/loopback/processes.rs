@@ -136,21 +136,31 @@ fn environment(pid: Pid, patience: &Patience) -> Vec<u8> {
     }
 }
 
-/// Whether a process's environment is as long as what was read of it. An exec cuts short what is being read;
-/// in its midst there is a program already, and no environment: the kernel has not noted yet where it ends.
+/// Whether a process's environment is as long as what was read of it. An exec cuts short what is being read.
 fn is_whole(pid: Pid, length: usize) -> bool {
-    match environment_place(&std::fs::read_to_string(proc_path(pid, "stat")).unwrap_or_default()) {
-        // Zombies and threads of the kernel have no program.
-        Some((_, 0)) => std::fs::metadata(proc_path(pid, "exe")).is_err(),
-        Some((start, end)) => usize::try_from(end.saturating_sub(start)) == Ok(length),
+    match Layout::read(&std::fs::read_to_string(proc_path(pid, "stat")).unwrap_or_default()) {
+        // In the midst of an exec there is a program already, and the kernel has not noted yet where in memory
+        // it is, which it does after the environment. Zombies and threads of the kernel have none.
+        Some(Layout { end_of_code: 0, .. }) => std::fs::metadata(proc_path(pid, "exe")).is_err(),
+        Some(Layout { environment, .. }) => environment == length as u64,
         None => true,
     }
 }
 
-/// Fields 50 and 51 of a process's `stat`.
-fn environment_place(stat: &str) -> Option<(u64, u64)> {
-    let mut fields = after_name(stat).split_ascii_whitespace().skip(50 - 3);
-    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+/// What a process's `stat` says about its memory.
+struct Layout {
+    end_of_code: u64,
+    /// Its length.
+    environment: u64,
+}
+
+impl Layout {
+    fn read(stat: &str) -> Option<Self> {
+        let fields: Vec<&str> = after_name(stat).split_ascii_whitespace().collect();
+        // Numbered as in proc(5), where the state is the third.
+        let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+        Some(Self { end_of_code: field(27)?, environment: field(51)?.saturating_sub(field(50)?) })
+    }
 }
 
 /// The fields of a `stat` from the third on, the state; the name in parentheses may have some itself.
