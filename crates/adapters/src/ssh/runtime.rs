@@ -168,9 +168,16 @@ fn check_owner(parent: &Path) -> io::Result<()> {
     Err(io::Error::other("it must be a directory of ours that nobody else can write to"))
 }
 
-/// That there already is what is to be made is told of a directory that went before it was looked at.
+/// Whether an error may come of the shared directory's removal, and of its being made anew by somebody else.
 fn tells_of_a_removal(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
+    match error.kind() {
+        io::ErrorKind::NotFound => true,
+        // What is to be made was there, and gone before it was looked at.
+        io::ErrorKind::AlreadyExists => true,
+        // Our own new directory: the lock that we have is the old one's, and whoever has the new one's sweeps.
+        io::ErrorKind::WouldBlock => true,
+        _ => false,
+    }
 }
 
 /// Not found if the directory that was opened is not, or no longer, the one of that name: its lock says nothing.
