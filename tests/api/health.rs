@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use slog::{Logger, o};
 
 use crate::support::site::{Options, quick_policy, start_actors};
-use crate::support::{Site, World, eventually};
+use crate::support::{DEADLINE, Site, World, eventually};
 
 const PING: &str = "/_health/ping";
 const READY: &str = "/_health/ready";
@@ -25,28 +25,32 @@ async fn ping(site: &Site) -> Value {
 
 /// Waits until health is an error that says so.
 async fn sick(site: &Site, because: &str) {
-    let error = eventually(because, async || {
+    eventually(because, async || {
         let answer = ping(site).await;
-        (answer["health"] == "ERROR").then(|| answer["error"].as_str().unwrap().to_owned())
+        let says_so = || answer["error"].as_str().unwrap().contains(because);
+        (answer["health"] == "ERROR" && says_so()).then_some(())
     })
     .await;
-    assert!(error.contains(because), "{error}");
     let ready = site.get(READY).await;
     assert_eq!(ready.status, 503);
     assert_eq!(ready.json()["ready"], false);
     assert!(ready.json()["errors"][0].as_str().is_some());
 }
 
-async fn well(site: &Site) {
+/// Waits until it is well and ready; that answer.
+async fn well(site: &Site) -> Value {
     eventually("health", async || (ping(site).await == json!({"health": "OK"})).then_some(())).await;
-    eventually("readiness", async || (site.get(READY).await.status == 200).then_some(())).await;
+    eventually("readiness", async || {
+        let ready = site.get(READY).await;
+        (ready.status == 200).then(|| ready.json())
+    })
+    .await
 }
 
 #[actix_web::test]
 async fn a_working_dispatcher_is_well_and_ready() {
     let site = Site::start().await;
-    well(&site).await;
-    let ready = site.get(READY).await.json();
+    let ready = well(&site).await;
     let checks = ready["checks"].as_object().unwrap();
     let names: Vec<_> = checks.keys().collect();
     assert_eq!(names, ["last_poll", "last_instance_list", "lock_held", "runner_readable", "actors"]);
@@ -82,8 +86,7 @@ fn judged_by(poll: Duration, sync: Duration) -> Options {
     let mut policy = quick_policy();
     policy.poll_interval = Duration::from_secs(3600);
     policy.sync_interval = Duration::from_secs(3600);
-    let actor_answer = Duration::from_secs(5);
-    let health = HealthPolicy { poll_interval: poll, sync_interval: sync, actor_answer };
+    let health = HealthPolicy { poll_interval: poll, sync_interval: sync, actor_answer: DEADLINE };
     Options { policy, health, ..Options::default() }
 }
 
@@ -149,8 +152,12 @@ async fn actors_that_do_not_answer_are_named_and_logged_once() {
     for _ in 0..6 {
         ping(&site).await;
     }
-    let lines = site.logs.with_message("actor does not answer");
-    assert!(lines.iter().any(|line| line["Actor"] == "queue" && line["level"] == "error"));
+    let lines = eventually("the queue is named", async || {
+        let lines = site.logs.with_message("actor does not answer");
+        let named = lines.iter().any(|line| line["Actor"] == "queue" && line["level"] == "error");
+        named.then_some(lines)
+    })
+    .await;
     assert!(lines.len() <= 2 * 4, "once a thread and actor: {}", lines.len());
     drop(release);
 }

@@ -10,8 +10,8 @@ use awc::http::StatusCode;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::support::Site;
 use crate::support::site::{Options, bearer};
+use crate::support::{DEADLINE, Site};
 
 /// A directory with certificate and key.
 struct Files {
@@ -59,8 +59,9 @@ async fn ping(site: &Site, trusted: &CertificateDer<'static>) -> Result<StatusCo
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let client =
-        awc::Client::builder().connector(awc::Connector::new().rustls_0_23(Arc::new(config))).finish();
+    let connector = awc::Connector::new().rustls_0_23(Arc::new(config));
+    let connector = connector.timeout(2 * DEADLINE).handshake_timeout(2 * DEADLINE);
+    let client = awc::Client::builder().connector(connector).timeout(2 * DEADLINE).finish();
     let request = client.get(format!("{}/_health/ping", site.url)).insert_header(("authorization", bearer()));
     request.send().await.map(|response| response.status())
 }

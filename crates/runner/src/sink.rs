@@ -77,8 +77,11 @@ mod tests {
         // The end of what it copied is told by a pipe's end: nobody else holds it.
         let (told, tell) = (directory.path().join("told"), "#!/bin/sh\n(echo \"$1\"; cat) > ");
         assert!(Command::new("mkfifo").arg(&told).status().unwrap().success());
-        std::fs::write(&program, format!("{tell}{}\n", told.display())).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // Written by another process: while we have it open for writing, a child that a test beside this one
+        // forks holds it too, and then it cannot be executed.
+        let mut writer = Command::new("sh");
+        writer.args(["-c", "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\""]).arg(&program);
+        assert!(writer.arg(format!("{tell}{}\n", told.display())).status().unwrap().success());
         let output = journal(&socket, program.to_str().unwrap()).expect("there is a journal");
         Command::new("echo").arg("hello").stdout(output).status().unwrap();
         assert_eq!(std::fs::read_to_string(told).unwrap(), "--identifier=crunch-run\nhello\n");

@@ -22,7 +22,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::world::{Cloud, Controller, NoStdin, Shells};
-use super::{Logs, World, eventually};
+use super::{DEADLINE, Logs, World, eventually};
 use crate::config_support::{TestKey, load_site};
 
 /// The recorded site's management token.
@@ -52,7 +52,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let policy = quick_policy();
-        let health = HealthPolicy::new(&policy);
+        let health = HealthPolicy { actor_answer: DEADLINE, ..HealthPolicy::new(&policy) };
         Self { token: TOKEN, policy, health, tls: None, handles: None }
     }
 }
@@ -119,7 +119,10 @@ impl Site {
         let server = api::serve(listener, options.tls, state).unwrap();
         let handle = server.handle();
         actix_rt::spawn(server);
-        let client = awc::Client::builder().disable_redirects().finish();
+        // Its own 5 s, for each step, may be too little while other tests run beside this one.
+        let connector = awc::Connector::new().timeout(2 * DEADLINE);
+        let client = awc::Client::builder().connector(connector).timeout(2 * DEADLINE).disable_redirects();
+        let client = client.finish();
         Self { url, world, logs, metrics, active, runner, client, server: handle }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use russh::server::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Pid;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
@@ -148,8 +148,8 @@ impl Tree {
 impl Drop for Tree {
     fn drop(&mut self) {
         // What has detached itself is nobody's descendant any more, and lives on.
-        for pid in self.0.map(processes::tree).unwrap_or_default() {
-            let _ = kill_process(pid, Signal::KILL);
+        if let Some(root) = self.0 {
+            processes::kill_tree(root);
         }
     }
 }

@@ -109,8 +109,9 @@ impl Drop for Vm {
 fn bind(port: &mut u16) -> std::io::Result<impl FnOnce() -> std::io::Result<TcpListener> + 'static> {
     let bound = |port: u16| {
         let socket = TcpSocket::new_v4()?;
-        // Connections of the time before keep a port busy for a while.
-        socket.set_reuseaddr(port != 0)?;
+        // Connections of the time before keep a port busy for a while, unless they and we both say this;
+        // theirs is inherited from the listener that accepted them.
+        socket.set_reuseaddr(true)?;
         socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
         Ok::<_, std::io::Error>(socket)
     };

@@ -11,6 +11,7 @@
 use std::cell::Cell;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -26,6 +27,8 @@ use super::SetupError;
 /// the 108 bytes of a socket address.
 const LONGEST_CONNECTION_DIR: usize = 60;
 const PREFIX: &str = "ssh-";
+/// So often the shared directory may go while one starts.
+const TRIES: u32 = 100;
 
 /// All that lies on disk for one `SshExecutors`; removed when dropped.
 pub(super) struct Runtime {
@@ -55,16 +58,33 @@ impl Runtime {
     /// Makes the directory under `parent`, and removes those of predecessors that were killed.
     pub(super) fn new(parent: &Path, key: &Secret) -> Result<Self, SetupError> {
         check_path(parent)?;
-        let failed = |source: io::Error| SetupError::RuntimeDirectory { path: parent.to_owned(), source };
-        if !parent.is_dir() {
-            DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
+        let mut tries = 1..TRIES;
+        loop {
+            match Self::enter(parent, key) {
+                // Whoever stops, and was the last in it, has removed the shared directory meanwhile.
+                Err(error) if tells_of_a_removal(&error) && tries.next().is_some() => {}
+                result => {
+                    let failed = |source| SetupError::RuntimeDirectory { path: parent.to_owned(), source };
+                    return result.map_err(failed);
+                }
+            }
         }
-        check_owner(parent).map_err(failed)?;
+    }
+
+    fn enter(parent: &Path, key: &Secret) -> io::Result<Self> {
+        if !parent.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+        }
+        check_owner(parent)?;
         // Two that start at once must not take each other's new directory for one that was left behind.
-        let gate = File::open(parent).map_err(failed)?;
-        lock_soon(&gate).map_err(failed)?;
-        sweep(parent);
-        Self::make(parent, key).map_err(failed)
+        let gate = File::open(parent)?;
+        lock_soon(&gate)?;
+        // What was opened, whatever has its name by now.
+        sweep(&PathBuf::from(format!("/proc/self/fd/{}", gate.as_raw_fd())));
+        let made = Self::make(parent, key)?;
+        // With our directory in it nobody removes it any more.
+        check_in_place(&gate, parent)?;
+        Ok(made)
     }
 
     fn make(parent: &Path, key: &Secret) -> io::Result<Self> {
@@ -148,6 +168,27 @@ fn check_owner(parent: &Path) -> io::Result<()> {
     Err(io::Error::other("it must be a directory of ours that nobody else can write to"))
 }
 
+/// Whether an error may come of the shared directory's removal, and of its being made anew by somebody else.
+fn tells_of_a_removal(error: &io::Error) -> bool {
+    match error.kind() {
+        io::ErrorKind::NotFound => true,
+        // What is to be made was there, and gone before it was looked at.
+        io::ErrorKind::AlreadyExists => true,
+        // Our own new directory: the lock that we have is the old one's, and whoever has the new one's sweeps.
+        io::ErrorKind::WouldBlock => true,
+        _ => false,
+    }
+}
+
+/// Not found if the directory that was opened is not, or no longer, the one of that name: its lock says nothing.
+fn check_in_place(opened: &File, parent: &Path) -> io::Result<()> {
+    let (opened, named) = (opened.metadata()?, std::fs::symlink_metadata(parent)?);
+    if (opened.dev(), opened.ino()) == (named.dev(), named.ino()) {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::NotFound, "it was replaced while it was opened"))
+}
+
 /// Another dispatcher of ours that starts now holds it for milliseconds; nobody is waited for longer.
 fn lock_soon(gate: &File) -> io::Result<()> {
     for _ in 0..100 {
@@ -214,6 +255,25 @@ mod tests {
         let other = Runtime::new(parent.path(), &Secret::new("k")).unwrap();
         assert!(!dead.exists());
         assert!(living.key_file().exists() && other.key_file().exists());
+    }
+
+    #[test]
+    fn a_start_beside_an_end_finds_or_makes_the_shared_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let shared = dir.path().join("arvados-dispatch-0");
+        let start_and_end = || {
+            for _ in 0..200 {
+                let runtime = Runtime::new(&shared, &Secret::new("k")).unwrap();
+                assert!(runtime.key_file().exists());
+            }
+        };
+        std::thread::scope(|scope| {
+            let beside = [(); 3].map(|()| scope.spawn(start_and_end));
+            for thread in beside {
+                thread.join().unwrap();
+            }
+        });
+        assert!(!shared.exists(), "it went with the last one");
     }
 
     #[test]

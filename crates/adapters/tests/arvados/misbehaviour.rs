@@ -11,7 +11,7 @@ use dispatch_core::ports::{ApiError, ApiErrorKind, ArvadosApi, ListQuestion, Pag
 use dispatch_core::secret::Secret;
 use serde_json::{Value, json};
 
-use crate::server::{Canned, Server, client};
+use crate::server::{Canned, PATIENCE, Server, client};
 
 const UUID: &str = "zzzzz-dz642-000000000000001";
 
@@ -39,6 +39,9 @@ async fn raw(answer: &'static str) -> String {
         let mut request = [0; 4096];
         let _ = stream.read(&mut request).await.unwrap();
         stream.write_all(answer.as_bytes()).await.unwrap();
+        // A close before all of the request was read would be a reset, which may overtake the answer.
+        stream.shutdown().await.unwrap();
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     });
     url
 }
@@ -95,7 +98,7 @@ async fn each_call_has_a_request_id_of_its_own() {
 #[actix_rt::test]
 async fn a_body_cut_short_is_a_connection_error_and_a_cut_json_is_malformed() {
     let url = raw("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"uuid\":").await;
-    let error = client(&url, "t", Duration::from_secs(10)).lock(uuid()).await.unwrap_err();
+    let error = client(&url, "t", PATIENCE).lock(uuid()).await.unwrap_err();
     assert_eq!(error.kind, ApiErrorKind::Connection, "{error}");
     assert_eq!(lock_answered_with(Canned::json(200, "{\"uuid\":")).await.kind, ApiErrorKind::Malformed);
     assert_eq!(lock_answered_with(Canned::json(200, "")).await.kind, ApiErrorKind::Malformed);
@@ -105,10 +108,10 @@ async fn a_body_cut_short_is_a_connection_error_and_a_cut_json_is_malformed() {
 #[actix_rt::test]
 async fn what_is_no_http_is_an_error_and_no_answer_a_connection_error() {
     let url = raw("SSH-2.0-OpenSSH_9.2\r\n\r\n").await;
-    let error = client(&url, "t", Duration::from_secs(10)).lock(uuid()).await.unwrap_err();
+    let error = client(&url, "t", PATIENCE).lock(uuid()).await.unwrap_err();
     assert_eq!(error.kind, ApiErrorKind::Malformed, "{error}");
     let url = raw("").await;
-    let error = client(&url, "t", Duration::from_secs(10)).lock(uuid()).await.unwrap_err();
+    let error = client(&url, "t", PATIENCE).lock(uuid()).await.unwrap_err();
     assert_eq!((error.kind, error.status), (ApiErrorKind::Connection, None), "{error}");
 }
 
@@ -122,9 +125,11 @@ async fn a_slow_answer_is_a_timeout() {
 
 #[actix_rt::test]
 async fn nobody_listening_is_a_connection_error() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error =
-        client(&format!("http://{free}"), "t", Duration::from_secs(10)).lock(uuid()).await.unwrap_err();
+    // Bound, so that nobody else is given the port, and never listened to.
+    let bound = tokio::net::TcpSocket::new_v4().unwrap();
+    bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let free = bound.local_addr().unwrap();
+    let error = client(&format!("http://{free}"), "t", PATIENCE).lock(uuid()).await.unwrap_err();
     assert_eq!(error.kind, ApiErrorKind::Connection, "{error}");
     assert!(error.message.contains(&error.request_id));
 }
@@ -264,7 +269,7 @@ async fn the_next_page_of_ours_begins_beyond_the_last() {
 #[actix_rt::test]
 async fn a_base_url_with_a_path_is_kept() {
     let server = Server::start(Canned::json(200, r#"{"items":[]}"#));
-    let client = client(&format!("{}/below/", server.url), "t", Duration::from_secs(10));
+    let client = client(&format!("{}/below/", server.url), "t", PATIENCE);
     client.list(&ListQuestion::Available { offset: 0 }).await.unwrap();
     assert_eq!(server.seen().path, "/below/arvados/v1/containers");
 }
@@ -296,7 +301,7 @@ async fn an_unknown_certificate_is_refused_unless_the_site_wants_it_insecure() {
     let (url, handle) = self_signed_server();
     let client = |insecure| {
         let (base_url, token) = (url.parse().unwrap(), Secret::new("t"));
-        Client::new(Options { base_url, token, insecure, timeout: Duration::from_secs(10) }).unwrap()
+        Client::new(Options { base_url, token, insecure, timeout: PATIENCE }).unwrap()
     };
     let error = client(false).current_token().await.unwrap_err();
     assert_eq!(error.kind, ApiErrorKind::Connection);

@@ -10,6 +10,9 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use dispatch_adapters::arvados::{Client, Options};
 use dispatch_core::secret::Secret;
 
+/// How long an answer may take that is bound to come, however busy the machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A request as the server saw it, parameters decoded.
 #[derive(Debug)]
 pub struct Seen {
@@ -69,7 +72,7 @@ impl Server {
     }
 
     pub fn client(&self, token: &str) -> Client {
-        client(&self.url, token, Duration::from_secs(10))
+        client(&self.url, token, PATIENCE)
     }
 
     pub fn seen(&self) -> Seen {

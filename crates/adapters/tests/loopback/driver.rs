@@ -1,5 +1,6 @@
 //! What every driver promises, and what this one remembers.
 
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use dispatch_core::id::InstanceId;
 use dispatch_core::instance::{Instance, Tags};
 use dispatch_core::ports::{CloudDriver, CloudErrorKind, HostKey, HostKeyVerdict, QuotaScope};
 
-use crate::support::{World, log, order, tags};
+use crate::support::{World, log, order, stdout, tags};
 
 async fn all(cloud: &LoopbackCloud) -> Vec<Instance> {
     cloud.list(&Tags::default()).await.unwrap()
@@ -96,6 +97,19 @@ async fn what_was_saved_is_private_and_found_again() {
     assert_eq!(cloud.verify_host_key(&made.id, &other).await.unwrap(), HostKeyVerdict::Forged);
     let nobody = InstanceId::new("nobody").unwrap();
     assert_eq!(cloud.verify_host_key(&nobody, &other).await.unwrap_err().kind, CloudErrorKind::NotFound);
+}
+
+#[actix_rt::test]
+async fn connections_of_the_time_before_do_not_take_an_instances_port_from_it() {
+    let world = World::new();
+    let cloud = world.cloud(1);
+    let made = cloud.create(&order("a")).await.unwrap();
+    stdout(&world.executor(&cloud, &made, true), "true").await;
+    // Half open when the cloud has closed its side, for as long as the client keeps its own.
+    let mut client = std::net::TcpStream::connect(&made.address).unwrap();
+    client.read_exact(&mut [0]).expect("a greeting: it was accepted");
+    drop(cloud);
+    assert_eq!(all(&world.cloud(1)).await, vec![made]);
 }
 
 fn host_key(world: &World, id: &InstanceId) -> HostKey {

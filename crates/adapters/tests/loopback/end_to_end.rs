@@ -1,13 +1,15 @@
 //! The real ssh client, our executor, and the loopback cloud's servers.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use dispatch_adapters::loopback::{LoopbackCloud, Params, processes_below};
 use dispatch_core::instance::Tags;
 use dispatch_core::ports::{CloudDriver, Command, CreateOrder, ExecErrorKind};
+use futures_util::future::{Either, select};
 
-use crate::support::{World, command, eventually, is_alive, log, order, run, start_daemon, stdout};
+use crate::support::{PATIENCE, World, command, eventually, is_alive, log, order, run, start_daemon, stdout};
 
 #[actix_rt::test]
 async fn the_host_key_is_verified_by_the_driver() {
@@ -37,7 +39,7 @@ async fn the_host_key_is_verified_by_the_secret() {
     let started = std::time::Instant::now();
     let error = loop {
         let error = executor.run(command("touch it-ran")).await.unwrap_err();
-        if error.kind != ExecErrorKind::Refused || started.elapsed() > Duration::from_secs(10) {
+        if error.kind != ExecErrorKind::Refused || started.elapsed() > PATIENCE {
             break error;
         }
     };
@@ -80,14 +82,25 @@ async fn a_key_that_came_with_the_order_gets_in_and_no_other() {
     assert_eq!(error.kind, ExecErrorKind::Authentication);
 }
 
+/// An order whose instance boots when it is let go on.
+fn order_that_waits() -> CreateOrder {
+    let order = order("a");
+    let init_command = format!("until [ -e go ]; do sleep 0.05; done\n{}", order.init_command);
+    CreateOrder { init_command, ..order }
+}
+
+fn let_go_on(world: &World) {
+    std::fs::write(world.state_directory().join("vm-t1.tiny/go"), "").unwrap();
+}
+
 #[actix_rt::test]
 async fn nobody_answers_until_it_has_booted() {
     let world = World::new();
-    let params = Params { boot_delay: Duration::from_millis(500), ..world.params(1) };
-    let cloud = std::rc::Rc::new(LoopbackCloud::open(params, log()).unwrap());
-    let made = cloud.create(&order("a")).await.unwrap();
+    let cloud = world.cloud(1);
+    let made = cloud.create(&order_that_waits()).await.unwrap();
     let executor = world.executor(&cloud, &made, true);
     assert_eq!(executor.run(command("true")).await.unwrap_err().kind, ExecErrorKind::Refused);
+    let_go_on(&world);
     assert_eq!(stdout(&executor, "ls booted").await, "booted\n");
 }
 
@@ -122,12 +135,14 @@ async fn a_command_ends_with_its_connection() {
     let made = cloud.create(&order("a")).await.unwrap();
     let executor = world.executor(&cloud, &made, true);
     stdout(&executor, "true").await;
-    let impatient =
-        tokio::time::timeout(Duration::from_millis(500), executor.run(command("echo $$ >pid; sleep 30")))
-            .await;
-    assert!(impatient.is_err());
-    let text = std::fs::read_to_string(world.state_directory().join("vm-t1.tiny/pid")).unwrap();
-    let pid = text.trim().parse().unwrap();
+    let file = world.state_directory().join("vm-t1.tiny/pid");
+    let has_begun = || std::fs::read_to_string(&file).is_ok_and(|text| text.ends_with('\n'));
+    let running = executor.run(command("echo $$ >pid; sleep 600"));
+    match select(running, pin!(eventually("the command runs", has_begun))).await {
+        Either::Left((ended, _)) => panic!("it ended: {ended:?}"),
+        Either::Right(((), running)) => drop(running),
+    }
+    let pid = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
     drop(executor);
     eventually("the command is gone", || !is_alive(pid)).await;
 }
@@ -136,7 +151,12 @@ async fn a_command_ends_with_its_connection() {
 async fn a_power_cut_breaks_the_connection_and_takes_everything() {
     let world = World::new();
     let cloud = world.cloud(1);
-    let made = cloud.create(&order("a")).await.unwrap();
+    let made = cloud.create(&order_that_waits()).await.unwrap();
+    // While its server does not listen its port can be bound once more: nobody else is given it afterwards.
+    let port = tokio::net::TcpSocket::new_v4().unwrap();
+    port.set_reuseaddr(true).unwrap();
+    port.bind(made.address.parse().unwrap()).unwrap();
+    let_go_on(&world);
     let executor = world.executor(&cloud, &made, true);
     let daemon = start_daemon(&executor).await;
     let running = executor.run(command("sleep 20"));

@@ -20,6 +20,9 @@ use dispatch_core::secret::Secret;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
 
+/// How long anything may take that is bound to happen, however busy the machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 pub struct World {
     pub dir: tempfile::TempDir,
     pub private: String,
@@ -65,7 +68,7 @@ impl World {
             runtime_dir: self.dir.path().join("run"),
             ssh_program: "ssh".into(),
             verifier,
-            deadlines: Deadlines { connect: Duration::from_secs(10), ..Deadlines::default() },
+            deadlines: Deadlines { connect: PATIENCE, secret: PATIENCE, ..Deadlines::default() },
             log: log(),
         };
         let target = Target {
@@ -126,7 +129,7 @@ pub fn order(set: &str) -> CreateOrder {
 }
 
 pub fn command(shell: &str) -> Command {
-    let (stdin, deadline) = (Bytes::new(), Duration::from_secs(30));
+    let (stdin, deadline) = (Bytes::new(), 2 * PATIENCE);
     Command { shell: shell.to_owned(), privileged: true, stdin, deadline }
 }
 
@@ -136,7 +139,7 @@ pub async fn run(executor: &Rc<dyn Executor>, shell: &str) -> Output {
     loop {
         match executor.run(command(shell)).await {
             Ok(output) => return output,
-            Err(error) => assert!(started.elapsed() < Duration::from_secs(10), "{error}"),
+            Err(error) => assert!(started.elapsed() < PATIENCE, "{error}"),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -162,7 +165,7 @@ pub fn is_alive(pid: i32) -> bool {
 pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(10), "still waiting until {what}");
+        assert!(started.elapsed() < PATIENCE, "still waiting until {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -106,8 +106,10 @@ async fn a_command_that_outlives_its_timeout_costs_the_connection() {
     let executor = dispatch_core::ports::ExecutorFactory::open(&factory, world.target(&sshd.address()));
     let before = stdout(&executor, "echo $SSH_CONNECTION").await;
     // Nobody on the VM ends what has taken itself out of timeout's sight and keeps stdout open.
+    sshd.replace_command("timeout", "shift 3; exec \"$@\"");
+    let for_as_long_as_the_test = format!("while [ -e {} ]; do sleep 0.1; done", world.dir.path().display());
     let deadline = Duration::from_secs(1);
-    let error = executor.run(Command { deadline, ..command("trap '' TERM; sleep 3 & wait; sleep 3") }).await;
+    let error = executor.run(Command { deadline, ..command(for_as_long_as_the_test) }).await;
     assert_eq!(error.unwrap_err().kind, ExecErrorKind::CommandTimeout);
     eventually("the client is gone", || world.clients().is_empty()).await;
     assert_ne!(stdout(&executor, "echo $SSH_CONNECTION").await, before);

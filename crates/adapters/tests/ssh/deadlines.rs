@@ -1,12 +1,11 @@
 //! Deadlines that hold although nobody else keeps theirs: neither the ssh client, nor the VM.
 
-use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use dispatch_adapters::ssh::SshExecutors;
 use dispatch_core::ports::{ExecErrorKind, ExecutorFactory};
 
-use crate::support::{World, eventually, processes_with, run};
+use crate::support::{PATIENCE, World, eventually, processes_with, run, script};
 
 /// Its own ConnectTimeout does not help: it never gets that far.
 #[actix_rt::test]
@@ -15,17 +14,16 @@ async fn an_ssh_client_that_hangs_is_given_up() {
     let program = world.dir.path().join("hanging-ssh");
     let word = program.display().to_string();
     // Whatever it is asked: it stays, under this name.
-    std::fs::write(&program, "#!/bin/sh\n[ \"$1\" = -V ] && exec ssh -V\nread -r _ <\"$0.fifo\"\n").unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    script(&program, "[ \"$1\" = -V ] && exec ssh -V\nread -r _ <\"$0.fifo\"");
     assert!(std::process::Command::new("mkfifo").arg(format!("{word}.fifo")).status().unwrap().success());
     let mut options = world.options();
     options.ssh_program = program;
     options.deadlines.connect = Duration::from_millis(500);
     let executor = SshExecutors::new(options).unwrap().open(world.target("127.0.0.1:22"));
     let started = Instant::now();
-    let given_up = tokio::time::timeout(Duration::from_secs(10), run(&executor, "true")).await;
+    let given_up = tokio::time::timeout(PATIENCE, run(&executor, "true")).await;
     let error = given_up.expect("it is given up here").unwrap_err();
     assert_eq!(error.kind, ExecErrorKind::ConnectTimeout, "{error}");
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < PATIENCE / 2);
     eventually("the client is gone", || processes_with(&word).is_empty()).await;
 }

@@ -61,6 +61,8 @@ async fn after_a_sigkill_of_the_owner_the_client_dies_and_the_next_start_cleans_
         .env("OWNER_ADDRESS", sshd.address())
         .env("OWNER_KEY", &world.private)
         .env("OWNER_RUNTIME_DIR", world.runtime_dir())
+        // Its own files go with ours: it is killed before it could remove them.
+        .env("TMPDIR", world.dir.path())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()

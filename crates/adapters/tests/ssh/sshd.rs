@@ -1,18 +1,19 @@
 //! Debian's sshd, started as the current user on a free loopback port.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::support::{random_key, until};
+use crate::support::{PATIENCE, Reserved, random_key, script, until};
 
 const SSHD: &str = "/usr/sbin/sshd";
 
 /// A running sshd; killed with all its sessions when dropped.
 pub struct Sshd {
     dir: tempfile::TempDir,
-    ip: IpAddr,
+    /// Between a stop and the next start, too.
+    reserved: Reserved,
     pub port: u16,
     max_sessions: u32,
     child: Option<Child>,
@@ -36,9 +37,10 @@ impl Sshd {
         );
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("authorized_keys"), format!("{authorized}\n")).unwrap();
-        let port = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap().port();
+        let reserved = Reserved::on(ip);
+        let port = reserved.address.port();
         std::fs::create_dir(dir.path().join("bin")).unwrap();
-        let mut sshd = Self { dir, ip, port, max_sessions, child: None };
+        let mut sshd = Self { dir, reserved, port, max_sessions, child: None };
         // For users that are not root, and have no right to become it here.
         sshd.replace_command("sudo", "exec \"$@\"");
         sshd.change_host_key();
@@ -47,13 +49,11 @@ impl Sshd {
 
     /// From now on this is what a session's command of that name does.
     pub fn replace_command(&self, name: &str, shell: &str) {
-        let path = self.dir.path().join("bin").join(name);
-        std::fs::write(&path, format!("#!/bin/sh\n{shell}\n")).unwrap();
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        script(&self.dir.path().join("bin").join(name), shell);
     }
 
     pub fn address(&self) -> String {
-        SocketAddr::new(self.ip, self.port).to_string()
+        self.reserved.address.to_string()
     }
 
     /// Ends it and starts it again on the same port with a new host key.
@@ -82,7 +82,7 @@ impl Sshd {
              UsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nMaxStartups 100\nMaxSessions {}\n\
              LogLevel ERROR\nSetEnv PATH={}:/usr/bin:/bin\n",
             self.port,
-            self.ip,
+            self.reserved.address.ip(),
             path("host_key"),
             path("authorized_keys"),
             self.max_sessions,
@@ -98,9 +98,9 @@ impl Sshd {
             .stderr(log);
         self.child = Some(command.spawn().unwrap());
         let started = Instant::now();
-        while TcpStream::connect((self.ip, self.port)).is_err() {
+        while TcpStream::connect(self.reserved.address).is_err() {
             let log = std::fs::read_to_string(path("log")).unwrap();
-            assert!(started.elapsed() < Duration::from_secs(10), "sshd does not listen: {log}");
+            assert!(started.elapsed() < PATIENCE, "sshd does not listen: {log}");
             std::thread::yield_now();
         }
     }
@@ -117,7 +117,7 @@ impl Sshd {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        until("the port is free", || TcpStream::connect((self.ip, self.port)).is_err());
+        until("the port is free", || TcpStream::connect(self.reserved.address).is_err());
     }
 }
 

@@ -1,7 +1,10 @@
 //! Keys, targets, verifiers, and a wire that can be cut.
 
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +19,10 @@ use dispatch_core::ports::{
 use dispatch_core::secret::Secret;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
+use tokio::net::TcpSocket;
+
+/// How long anything may take that is bound to happen, however busy the machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A new ED25519 key: private and public text.
 pub fn random_key() -> (String, String) {
@@ -60,11 +67,8 @@ impl World {
             runtime_dir: self.runtime_dir(),
             ssh_program: "ssh".into(),
             verifier: self.verifier.clone(),
-            deadlines: Deadlines {
-                connect: Duration::from_secs(10),
-                secret: Duration::from_secs(10),
-                grace: Duration::from_secs(3),
-            },
+            // A test about one of them sets that one.
+            deadlines: Deadlines { connect: PATIENCE, secret: PATIENCE, grace: Duration::from_secs(30) },
             log: slog::Logger::root(slog::Discard, slog::o!()),
         }
     }
@@ -117,7 +121,7 @@ pub fn processes_with(text: &str) -> Vec<i32> {
 }
 
 pub fn command(shell: impl Into<String>) -> Command {
-    Command { shell: shell.into(), privileged: false, stdin: Bytes::new(), deadline: Duration::from_secs(30) }
+    Command { shell: shell.into(), privileged: false, stdin: Bytes::new(), deadline: 2 * PATIENCE }
 }
 
 pub async fn run(executor: &Rc<dyn Executor>, shell: &str) -> Result<Output, ExecError> {
@@ -131,11 +135,11 @@ pub async fn stdout(executor: &Rc<dyn Executor>, shell: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Waits for a condition, for at most ten seconds, without an executor of futures.
+/// Waits for a condition without an executor of futures.
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(10), "still waiting until {what}");
+        assert!(started.elapsed() < PATIENCE, "still waiting until {what}");
         std::thread::yield_now();
     }
 }
@@ -144,21 +148,53 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
 pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(10), "still waiting until {what}");
+        assert!(started.elapsed() < PATIENCE, "still waiting until {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// Forwards one port to another until it is cut.
+/// A shell script in its place.
+pub fn script(path: &Path, text: &str) {
+    // Written by another process: while a test beside this one forks, its child would hold our descriptor,
+    // and what is open for writing cannot be executed.
+    let mut writer = std::process::Command::new("sh");
+    writer.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]).arg(path).stdin(Stdio::piped());
+    let mut writer = writer.spawn().unwrap();
+    write!(writer.stdin.take().unwrap(), "#!/bin/sh\n{text}\n").unwrap();
+    assert!(writer.wait().unwrap().success());
+}
+
+/// A port where nobody listens, unless the test does: no other test or program is given it.
+pub struct Reserved {
+    pub address: SocketAddr,
+    _bound: TcpSocket,
+}
+
+impl Reserved {
+    pub fn on(ip: IpAddr) -> Self {
+        let socket = if ip.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
+        // Who says the same may bind it once more and listen: sshd does.
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind((ip, 0).into()).unwrap();
+        Self { address: socket.local_addr().unwrap(), _bound: socket }
+    }
+
+    pub fn on_loopback() -> Self {
+        Self::on(Ipv4Addr::LOCALHOST.into())
+    }
+}
+
+/// Forwards one port to another until it is cut; afterwards nobody listens there.
 pub struct Wire {
     pub address: String,
+    _port: Reserved,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Wire {
     pub async fn to(address: String) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let own = listener.local_addr().unwrap().to_string();
+        let port = Reserved::on_loopback();
+        let listener = tokio::net::TcpListener::bind(port.address).await.unwrap();
         let task = actix_rt::spawn(async move {
             let mut open = tokio::task::JoinSet::new();
             loop {
@@ -167,7 +203,7 @@ impl Wire {
                 open.spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
             }
         });
-        Self { address: own, task }
+        Self { address: port.address.to_string(), _port: port, task }
     }
 
     /// Closes the listener and every connection.

@@ -1,14 +1,19 @@
 //! No command runs on a VM that has not proven itself.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
 use dispatch_adapters::ssh::SshExecutors;
 use dispatch_core::ports::{ExecErrorKind, ExecutorFactory, HostKeyVerdict, Target};
 use dispatch_core::secret::Secret;
+use rustix::fs::OFlags;
 
 use crate::sshd::Sshd;
-use crate::support::{World, run, stdout};
+use crate::support::{PATIENCE, World, run, stdout};
 
 /// What a command would leave behind if it ran.
-fn trace(world: &World) -> std::path::PathBuf {
+fn trace(world: &World) -> PathBuf {
     world.dir.path().join("it-ran")
 }
 
@@ -81,6 +86,17 @@ async fn a_missing_secret_file_is_unreadable_and_is_tried_again() {
     assert_eq!(stdout(&executor, "echo in").await, "in\n");
 }
 
+/// When dropped, whoever still waits for a writer has one, and ends: no session has him any more.
+struct Fifo(PathBuf);
+
+impl Drop for Fifo {
+    fn drop(&mut self) {
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        // An error means that nobody waits.
+        let _ = OpenOptions::new().write(true).custom_flags(flags).open(&self.0);
+    }
+}
+
 #[actix_rt::test]
 async fn a_secret_file_that_hangs_is_unreadable_even_if_the_vm_keeps_no_deadline() {
     let world = World::new();
@@ -88,12 +104,12 @@ async fn a_secret_file_that_hangs_is_unreadable_even_if_the_vm_keeps_no_deadline
     let sshd = Sshd::start(&world.public);
     // timeout -k 1 SECONDS COMMAND…
     sshd.replace_command("timeout", "shift 3; exec \"$@\"");
-    let fifo = world.dir.path().join("secret");
-    assert!(std::process::Command::new("mkfifo").arg(fifo).status().unwrap().success());
+    let fifo = Fifo(world.dir.path().join("secret"));
+    assert!(std::process::Command::new("mkfifo").arg(&fifo.0).status().unwrap().success());
     let mut options = world.options();
     options.deadlines.secret = std::time::Duration::from_millis(500);
     let executor = SshExecutors::new(options).unwrap().open(world.target(&sshd.address()));
-    let given_up = tokio::time::timeout(std::time::Duration::from_secs(10), run(&executor, "true")).await;
+    let given_up = tokio::time::timeout(PATIENCE, run(&executor, "true")).await;
     let error = given_up.expect("it is given up here").unwrap_err();
     assert_eq!(error.kind, ExecErrorKind::SecretUnreadable);
     assert!(error.message.ends_with("no answer in 0.5 s"), "{error}");

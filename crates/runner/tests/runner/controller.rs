@@ -135,26 +135,26 @@ fn serve(
             return;
         }
         let Ok(connection) = connection else { continue };
-        connection.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let request = match tls {
-            None => serve_one(connection, &mut answer),
+        connection.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+        match tls {
+            None => serve_one(connection, requests, &mut answer),
             Some(config) => {
                 let session = rustls::ServerConnection::new(config.clone()).unwrap();
-                serve_one(rustls::StreamOwned::new(session, connection), &mut answer)
+                serve_one(rustls::StreamOwned::new(session, connection), requests, &mut answer);
             }
-        };
-        if let Some(request) = request {
-            let _ = requests.send(request);
         }
     }
 }
 
 fn serve_one(
     mut connection: impl Read + Write,
+    requests: &Sender<Request>,
     answer: &mut impl FnMut(&Request) -> (u16, Value),
-) -> Option<Request> {
-    let request = read(&mut connection)?;
+) {
+    let Some(request) = read(&mut connection) else { return };
     let (status, body) = answer(&request);
+    // Before the answer: a runner that has it may have ended before the test is told what it asked.
+    let _ = requests.send(request);
     let body = body.to_string();
     let length = body.len();
     // 0 = the answer is lost on its way.
@@ -162,7 +162,6 @@ fn serve_one(
         let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
         let _ = connection.write_all((head + &body).as_bytes()).and_then(|()| connection.flush());
     }
-    Some(request)
 }
 
 fn read(connection: impl Read) -> Option<Request> {

@@ -7,11 +7,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::controller::TOKEN;
-use crate::site::{RUNNER, Site, UUID, ends, stderr, with_stdin};
+use crate::site::{PATIENCE, RUNNER, Site, UUID, ends, stderr, with_stdin};
 
 #[test]
 fn a_second_start_of_a_running_container_is_refused_with_the_reason() {
-    let site = Site::running(&["sleep", "60"]);
+    let site = Site::running(&["sleep", "600"]);
     site.start(UUID);
     let second = site.detach(UUID);
     assert_eq!(second.status.code(), Some(1));
@@ -21,7 +21,7 @@ fn a_second_start_of_a_running_container_is_refused_with_the_reason() {
 
 #[test]
 fn the_lock_file_names_the_process_when_the_start_returns() {
-    let site = Site::running(&["sleep", "60"]);
+    let site = Site::running(&["sleep", "600"]);
     let pid = site.start(UUID);
     let text = std::fs::read(site.lock_file(UUID)).unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&text).unwrap(), json!({"UUID": UUID, "PID": pid}));
@@ -35,13 +35,13 @@ fn the_container_can_be_started_again_after_its_end() {
         let pid = site.start(UUID);
         assert_eq!(site.controller.next_update().container["state"], "Running");
         assert_eq!(site.controller.next_update().container["state"], "Complete");
-        assert!(ends(pid, Duration::from_secs(20)));
+        assert!(ends(pid, PATIENCE));
     }
 }
 
 #[test]
 fn fifty_starts_at_once_all_run() {
-    let site = Site::running(&["sleep", "60"]);
+    let site = Site::running(&["sleep", "600"]);
     let uuids: Vec<String> = (0..50).map(|n| format!("zzzzz-dz642-{n:015}")).collect();
     for output in site.detach_at_once(&uuids) {
         assert!(output.status.success(), "{output:?}");
@@ -51,7 +51,7 @@ fn fifty_starts_at_once_all_run() {
 
 #[test]
 fn of_twenty_starts_of_one_container_at_once_exactly_one_succeeds() {
-    let site = Site::running(&["sleep", "60"]);
+    let site = Site::running(&["sleep", "600"]);
     let outputs = site.detach_at_once(&vec![UUID.to_owned(); 20]);
     let successes = outputs.iter().filter(|output| output.status.success()).count();
     assert_eq!(successes, 1);
@@ -92,7 +92,7 @@ fn flags_are_taken_in_all_spellings() {
         let output = with_stdin(site.runner(&args), site.config().to_string().as_bytes());
         assert!(output.status.success(), "{flags:?} {output:?}");
         let pid = serde_json::from_slice::<Value>(&output.stdout).unwrap()["PID"].as_i64().unwrap();
-        assert!(ends(pid.try_into().unwrap(), Duration::from_secs(20)));
+        assert!(ends(pid.try_into().unwrap(), PATIENCE));
     }
 }
 
@@ -107,7 +107,7 @@ fn what_is_no_uuid_is_refused_before_anything_is_touched() {
 
 #[test]
 fn the_token_is_on_no_command_line_and_in_no_file() {
-    let site = Site::running(&["sleep", "60"]);
+    let site = Site::running(&["sleep", "600"]);
     let pid = site.start(UUID);
     for place in ["cmdline", "environ"] {
         let text = std::fs::read(format!("/proc/{pid}/{place}")).unwrap();
@@ -123,7 +123,7 @@ fn the_token_is_on_no_command_line_and_in_no_file() {
 #[test]
 fn the_starters_output_is_let_go_of() {
     // Reading to the end of both streams would last as long as the container otherwise: an ssh session too.
-    let site = Site::running(&["sleep", "60"]);
+    let site = Site::running(&["sleep", "600"]);
     let pid = site.start(UUID);
     assert!(
         !ends(pid, Duration::ZERO),
@@ -133,7 +133,7 @@ fn the_starters_output_is_let_go_of() {
 
 #[test]
 fn the_process_leads_a_group_of_its_own() {
-    let site = Site::running(&["sleep", "60"]);
+    let site = Site::running(&["sleep", "600"]);
     let pid = site.start(UUID);
     let group = rustix::process::getpgid(rustix::process::Pid::from_raw(pid)).unwrap();
     assert_eq!(group.as_raw_nonzero().get(), pid);
@@ -141,7 +141,7 @@ fn the_process_leads_a_group_of_its_own() {
 
 #[test]
 fn a_client_that_stalls_on_stdin_stops_nobody_else() {
-    let site = Site::running(&["sleep", "60"]);
+    let site = Site::running(&["sleep", "600"]);
     let args = ["--detach", "--stdin-config", "--runtime-engine=process", "zzzzz-dz642-000000000000002"];
     let mut stalled = site.runner(&args).stdin(Stdio::piped()).spawn().unwrap();
     site.start(UUID);
@@ -164,7 +164,7 @@ fn a_runner_under_a_versioned_name_starts_itself() {
 
 #[test]
 fn a_process_that_is_named_handles_the_signals_that_it_may_get() {
-    let site = Site::running(&["sleep", "60"]);
+    let site = Site::running(&["sleep", "600"]);
     let pid = site.start(UUID);
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();

@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::controller::{FakeController, TOKEN, TOKEN_UUID, well_behaved};
-use crate::site::{Site, UUID, ends};
+use crate::site::{PATIENCE, Site, UUID, ends, eventually};
 
 #[test]
 fn exit_codes_are_recorded() {
@@ -51,49 +51,48 @@ fn the_command_runs_as_its_record_says_and_gets_no_secret_of_ours() {
 #[test]
 fn sigterm_ends_the_command_with_all_its_children_and_cancels_the_container() {
     let directory = tempfile::tempdir().unwrap();
-    let record = json!({"command": ["sh", "-c", "sleep 60 & echo $! > pid; wait"], "cwd": directory.path()});
+    let record = json!({"command": ["sh", "-c", "sleep 600 & echo $! > pid; wait"], "cwd": directory.path()});
     let site = Site::new(FakeController::with_record(record));
     let pid = site.start(UUID);
     assert_eq!(site.controller.next_update().container["state"], "Running");
     let background = read_pid(&directory.path().join("pid"));
-    assert_eq!(site.kill("15", UUID).status.code(), Some(0));
+    site.kill_until_ended(UUID);
     assert_eq!(site.controller.next_update().container, json!({"state": "Cancelled"}));
-    assert!(ends(pid, Duration::from_secs(20)) && ends(background, Duration::from_secs(20)));
+    assert!(ends(pid, PATIENCE) && ends(background, PATIENCE));
 }
 
 fn read_pid(path: &std::path::Path) -> i32 {
-    (0..1_000_000)
-        .find_map(|_| {
-            std::thread::yield_now();
-            std::fs::read_to_string(path).ok()?.strip_suffix('\n')?.parse().ok()
-        })
-        .expect("the command wrote it")
+    eventually("the command writes its process id", || {
+        std::fs::read_to_string(path).ok()?.strip_suffix('\n')?.parse().ok()
+    })
 }
 
 #[test]
 fn a_command_that_ignores_sigterm_is_killed_after_a_grace() {
     let directory = tempfile::tempdir().unwrap();
     let record = json!({
-        "command": ["sh", "-c", "trap '' TERM; echo $$ > pid; while :; do sleep 60; done"],
+        "command": ["sh", "-c", "trap '' TERM; echo $$ > pid; while :; do sleep 600; done"],
         "cwd": directory.path(),
     });
     let site = Site::new(FakeController::with_record(record));
     let pid = site.start(UUID);
     let command = read_pid(&directory.path().join("pid"));
-    assert_eq!(site.kill("15", UUID).status.code(), Some(1), "it takes longer than the wait of one kill");
-    assert!(ends(command, Duration::from_secs(20)) && ends(pid, Duration::from_secs(20)));
+    let asked = Instant::now();
+    site.kill_until_ended(UUID);
+    assert!(asked.elapsed() > Duration::from_secs(1), "it takes longer than the wait of one kill");
+    assert!(ends(command, PATIENCE) && ends(pid, PATIENCE));
     assert_eq!(site.controller.updates().last(), Some(&json!({"state": "Cancelled"})));
 }
 
 #[test]
 fn what_the_command_left_in_the_background_ends_with_it() {
     let directory = tempfile::tempdir().unwrap();
-    let record = json!({"command": ["sh", "-c", "sleep 60 & echo $! > pid"], "cwd": directory.path()});
+    let record = json!({"command": ["sh", "-c", "sleep 600 & echo $! > pid"], "cwd": directory.path()});
     let site = Site::new(FakeController::with_record(record));
     let pid = site.start(UUID);
     while site.controller.next_update().container["state"] != "Complete" {}
-    assert!(ends(pid, Duration::from_secs(20)));
-    assert!(ends(read_pid(&directory.path().join("pid")), Duration::from_secs(20)));
+    assert!(ends(pid, PATIENCE));
+    assert!(ends(read_pid(&directory.path().join("pid")), PATIENCE));
     assert_eq!(site.list(), [""; 0], "nothing holds the lock");
 }
 
@@ -129,7 +128,7 @@ fn a_container_that_is_not_ours_is_not_touched() {
         let record = json!({"state": state, "locked_by_uuid": owner, "command": ["touch", "ran"], "cwd": marker.path()});
         let site = Site::new(FakeController::start(move |request| well_behaved(request, &record)));
         let pid = site.start(UUID);
-        assert!(ends(pid, Duration::from_secs(20)), "{state}");
+        assert!(ends(pid, PATIENCE), "{state}");
         assert_eq!(site.controller.updates(), [Value::Null; 0], "{state}");
         assert!(!marker.path().join("ran").exists(), "{state}");
     }
@@ -147,7 +146,7 @@ fn answers_that_fail_for_a_while_are_asked_for_again() {
         if fault == 200 { well_behaved(request, &record) } else { (fault, Value::Null) }
     }));
     let pid = site.start(UUID);
-    assert!(ends(pid, Duration::from_secs(60)));
+    assert!(ends(pid, 2 * PATIENCE));
     assert_eq!(site.controller.updates().last(), Some(&json!({"state": "Complete", "exit_code": 0})));
 }
 
@@ -162,7 +161,7 @@ fn a_start_that_the_controller_refuses_runs_nothing() {
         _ => well_behaved(request, &record),
     }));
     let pid = site.start(UUID);
-    assert!(ends(pid, Duration::from_secs(20)));
+    assert!(ends(pid, PATIENCE));
     assert_eq!(site.controller.updates().len(), 1, "refused is refused");
     assert!(!marker.path().join("ran").exists());
 }
@@ -171,8 +170,8 @@ fn a_start_that_the_controller_refuses_runs_nothing() {
 fn sigterm_before_the_start_leaves_the_record_alone() {
     let site = Site::new(FakeController::start(|_| (503, Value::Null)));
     let pid = site.start(UUID);
-    assert_eq!(site.kill("15", UUID).status.code(), Some(0));
-    assert!(ends(pid, Duration::from_secs(20)));
+    site.kill_until_ended(UUID);
+    assert!(ends(pid, PATIENCE));
     assert_eq!(site.controller.updates(), [Value::Null; 0]);
 }
 

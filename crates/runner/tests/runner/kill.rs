@@ -1,11 +1,12 @@
 //! Ending.
 
 use std::fs::File;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::site::{Site, UUID, ends, kill_hard, stderr};
+use crate::site::{PATIENCE, Site, UUID, child_of, ends, kill_hard, stderr};
 
 #[test]
 fn an_unknown_container_is_ended_already() {
@@ -14,11 +15,20 @@ fn an_unknown_container_is_ended_already() {
     assert!(!site.lock_file(UUID).exists());
 }
 
+/// Killed when dropped: a test that fails leaves nobody behind.
+struct Stranger(Child);
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
 #[test]
 fn a_dead_runner_is_ended_already_and_its_old_process_id_is_not_signalled() {
     let site = Site::running(&["true"]);
-    let mut stranger = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-    let text = format!(r#"{{"UUID":"{UUID}","PID":{}}}"#, stranger.id());
+    let mut stranger = Stranger(Command::new("sleep").arg("600").spawn().unwrap());
+    let text = format!(r#"{{"UUID":"{UUID}","PID":{}}}"#, stranger.0.id());
     std::fs::write(site.lock_file(UUID), &text).unwrap();
     assert_eq!(site.kill("15", UUID).status.code(), Some(0));
     // Not even if something holds the lock.
@@ -26,25 +36,22 @@ fn a_dead_runner_is_ended_already_and_its_old_process_id_is_not_signalled() {
     flock(&held, FlockOperation::LockExclusive).unwrap();
     assert_eq!(site.kill("15", UUID).status.code(), Some(0));
     assert_eq!(site.list(), [format!("{UUID} stale")]);
-    assert!(stranger.try_wait().unwrap().is_none(), "the stranger lives");
-    stranger.kill().unwrap();
-    stranger.wait().unwrap();
+    assert!(stranger.0.try_wait().unwrap().is_none(), "the stranger lives");
 }
 
 #[test]
 fn a_running_container_ends_on_sigterm() {
-    let site = Site::running(&["sleep", "60"]);
+    let site = Site::running(&["sleep", "600"]);
     let pid = site.start(UUID);
-    assert_eq!(site.controller.next_update().container["state"], "Running");
-    let kill = site.kill("15", UUID);
-    assert_eq!(kill.status.code(), Some(0), "{kill:?}");
+    child_of(pid);
+    site.kill_until_ended(UUID);
     assert!(ends(pid, Duration::ZERO));
     assert_eq!(site.list(), [""; 0]);
 }
 
 #[test]
 fn a_runner_that_outlives_the_signal_is_told_as_such() {
-    let site = Site::running(&["sleep", "60"]);
+    let site = Site::running(&["sleep", "600"]);
     let pid = site.start(UUID);
     // 12 = SIGUSR2, which no runner dies of.
     let kill = site.kill("12", UUID);
@@ -70,7 +77,7 @@ fn a_runner_that_was_killed_hard_leaves_a_lock_that_the_next_list_removes() {
     let site = Site::running(&["true"]);
     let pid = site.start(UUID);
     while site.controller.next_update().container["state"] != "Complete" {}
-    if !ends(pid, Duration::from_secs(20)) {
+    if !ends(pid, PATIENCE) {
         kill_hard(pid);
     }
     assert!(site.lock_file(UUID).exists());

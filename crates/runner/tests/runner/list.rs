@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::site::{Site, UUID, ends, kill_hard, lines, stderr, with_stdin};
+use crate::site::{PATIENCE, Site, UUID, child_of, ends, kill_hard, lines, stderr, until_ended, with_stdin};
 
 #[test]
 fn a_running_container_is_listed_and_survives_it() {
-    let site = Site::running(&["sleep", "60"]);
+    let site = Site::running(&["sleep", "600"]);
     let pid = site.start(UUID);
     for _ in 0..5 {
         assert_eq!(site.list(), [UUID]);
@@ -21,7 +21,7 @@ fn a_running_container_is_listed_and_survives_it() {
 
 #[test]
 fn a_dead_runner_whose_helper_holds_the_lock_is_stale() {
-    let site = Site::running(&["sleep", "60"]);
+    let site = Site::running(&["sleep", "600"]);
     let pid = site.start(UUID);
     assert_eq!(site.controller.next_update().container["state"], "Running");
     let helper = child_of(pid);
@@ -33,17 +33,6 @@ fn a_dead_runner_whose_helper_holds_the_lock_is_stale() {
     kill_hard(helper);
     assert_eq!(site.list(), [""; 0]);
     assert!(!site.lock_file(UUID).exists());
-}
-
-/// The container's command: it may not be there yet when its record is Running.
-fn child_of(pid: i32) -> i32 {
-    let path = format!("/proc/{pid}/task/{pid}/children");
-    (0..1_000_000)
-        .find_map(|_| {
-            std::thread::yield_now();
-            std::fs::read_to_string(&path).unwrap().split_whitespace().next().map(|it| it.parse().unwrap())
-        })
-        .expect("the command was started")
 }
 
 #[test]
@@ -96,14 +85,14 @@ fn other_files_are_not_taken_for_locks() {
 
 #[test]
 fn a_symlinked_lock_directory_works() {
-    let site = Site::running(&["sleep", "60"]);
+    let site = Site::running(&["sleep", "600"]);
     let link = site.path("link");
     symlink(site.path("."), &link).unwrap();
     site.start(UUID);
     let through_link = site.runner(&["--list"]).env("CRUNCH_RUN_LOCKDIR", &link).output().unwrap();
     assert_eq!(lines(&through_link.stdout), [UUID]);
-    let kill = site.runner(&["--kill", "15", UUID]).env("CRUNCH_RUN_LOCKDIR", &link).output().unwrap();
-    assert!(kill.status.success(), "{kill:?}");
+    let kill = || site.runner(&["--kill", "15", UUID]).env("CRUNCH_RUN_LOCKDIR", &link).output().unwrap();
+    until_ended(kill);
 }
 
 #[test]
@@ -121,7 +110,7 @@ fn stdin_is_not_read_without_prices() {
     let site = Site::running(&["true"]);
     // Nobody ever closes or writes this pipe.
     let mut child = site.runner(&["--list"]).stdin(Stdio::piped()).spawn().unwrap();
-    assert!(ends(child.id().cast_signed(), Duration::from_secs(20)));
+    assert!(ends(child.id().cast_signed(), PATIENCE));
     assert!(child.wait().unwrap().success());
 }
 
@@ -139,7 +128,7 @@ fn prices_replace_the_old_ones_at_once_and_leave_nothing_else() {
 
 #[test]
 fn wrong_prices_are_refused_and_the_list_is_made_all_the_same() {
-    let site = Site::running(&["sleep", "60"]);
+    let site = Site::running(&["sleep", "600"]);
     site.start(UUID);
     let output = with_stdin(site.runner(&["--list", "--stdin-prices"]), b"free beer");
     assert!(output.status.success());
@@ -150,7 +139,7 @@ fn wrong_prices_are_refused_and_the_list_is_made_all_the_same() {
 
 #[test]
 fn lists_beside_starts_never_make_one_fail() {
-    let site = Site::running(&["sleep", "60"]);
+    let site = Site::running(&["sleep", "600"]);
     for n in 0..10 {
         let lists: Vec<_> = (0..4).map(|_| site.runner(&["--list"]).spawn().unwrap()).collect();
         site.start(&format!("zzzzz-dz642-{n:015}"));

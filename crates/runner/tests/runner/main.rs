@@ -1,6 +1,7 @@
 //! The real runner, in lock directories of its own, against a controller on the loopback.
 
 #![expect(clippy::unwrap_used, reason = "what helps tests may fail as tests do")]
+#![expect(clippy::disallowed_methods, reason = "deadlines in real time: the runner is a real process")]
 
 mod controller;
 mod detach;

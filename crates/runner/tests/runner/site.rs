@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -14,6 +14,8 @@ use crate::controller::{FakeController, TOKEN};
 
 pub const RUNNER: &str = env!("CARGO_BIN_EXE_crunch-run");
 pub const UUID: &str = "zzzzz-dz642-000000000000001";
+/// How long anything may take that is bound to happen, however busy the machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Processes that are left in it are ended when it is dropped.
 pub struct Site {
@@ -107,6 +109,11 @@ impl Site {
     pub fn kill(&self, signal: &str, uuid: &str) -> Output {
         self.runner(&["--kill", signal, uuid]).output().unwrap()
     }
+
+    /// Kills as a dispatcher does, and waits until the container's process has ended.
+    pub fn kill_until_ended(&self, uuid: &str) {
+        until_ended(|| self.kill("15", uuid));
+    }
 }
 
 impl Drop for Site {
@@ -119,6 +126,39 @@ impl Drop for Site {
             }
         }
     }
+}
+
+/// Kills again and again: one kill waits for a second only, which a busy machine may not keep.
+pub fn until_ended(kill: impl Fn() -> Output) {
+    eventually("the process ends", || {
+        let kill = kill();
+        match kill.status.code() {
+            Some(0) => Some(()),
+            Some(1) if stderr(&kill).contains("is still alive") => None,
+            _ => panic!("{kill:?}"),
+        }
+    });
+}
+
+/// Waits until `condition` gives something; fails the test if it does not within the deadline.
+pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(started.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        std::thread::yield_now();
+    }
+}
+
+/// The container's command, a runner's child: it may not be there yet when its record is Running.
+pub fn child_of(runner: i32) -> i32 {
+    let path = format!("/proc/{runner}/task/{runner}/children");
+    eventually("the command was started", || {
+        let children = std::fs::read_to_string(&path).unwrap();
+        children.split_whitespace().next().map(|it| it.parse().unwrap())
+    })
 }
 
 /// Runs a command with that on its stdin.
@@ -144,7 +184,7 @@ pub fn kill_hard(pid: i32) {
     let pid = Pid::from_raw(pid).unwrap();
     let handle = pidfd_open(pid, PidfdFlags::empty()).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
-    let patience = Timespec { tv_sec: 20, tv_nsec: 0 };
+    let patience = Timespec::try_from(PATIENCE).unwrap();
     assert_eq!(poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&patience)), Ok(1), "it did not end");
 }
 
