@@ -98,6 +98,22 @@ impl Scene {
     }
 }
 
+/// Whom an action is about.
+fn about(action: &Action) -> String {
+    match action {
+        Action::Lock(uuid)
+        | Action::Unlock(uuid, _)
+        | Action::Cancel(uuid, ..)
+        | Action::Drop(uuid)
+        | Action::Look(uuid)
+        | Action::Start(uuid, _)
+        | Action::Create(_, uuid)
+        | Action::Kill(uuid, _)
+        | Action::Forget(uuid, _) => uuid.to_string(),
+        Action::ShutDown(id, _) => id.to_string(),
+    }
+}
+
 /// Done at once, and something may follow from it: a container that is free of its ended process is placed, or a
 /// supervisor that has its share takes the instance that was meant for another.
 fn is_done_at_once(action: &Action) -> bool {
@@ -233,6 +249,8 @@ const QUOTA: Gate = Gate::AtQuota(QuotaReason::Account);
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
+    /// A supervisor that gives its lock back, because a less important one took the last of their share, no longer
+    /// stands in others' way: without supervisors there is nothing left to do at all.
     #[test]
     fn what_is_in_flight_is_not_sent_again(scene in scene()) {
         let mut scene = scene;
@@ -240,7 +258,12 @@ proptest! {
         scene.do_what_is_done_at_once();
         let plan = scene.plan();
         scene.send(&plan);
-        prop_assert_eq!(scene.actions(), vec![], "after {:?}", plan.actions);
+        let again = scene.actions();
+        let is_repeated = |action: &&Action| plan.actions.iter().any(|first| about(first) == about(action));
+        prop_assert_eq!(again.iter().find(is_repeated), None, "after {:?}", plan.actions);
+        if !scene.entries.values().any(|entry| entry.record.scheduling.supervisor) {
+            prop_assert_eq!(again, vec![], "after {:?}", plan.actions);
+        }
     }
 
     /// The planner's memory changes nothing but the cost.
