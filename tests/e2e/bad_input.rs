@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::service::{command, finish};
 use crate::support::{Ended, Site};
 
-const AT_ONCE: Duration = Duration::from_secs(5);
+const AT_ONCE: Duration = Duration::from_secs(60);
 
 /// Runs it with the configuration as it was written.
 async fn run(site: &Site, environment: &[(&str, &str)]) -> Ended {

@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use crate::support::service::{command, finish};
 use crate::support::{Ended, SOON, Site, processes, until};
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(180);
 
 /// A site whose cloud is the trial's own; what it leaves is seen in that cloud's directory.
 fn site() -> Site {

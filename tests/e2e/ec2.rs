@@ -31,7 +31,7 @@ use crate::support::network::Network;
 use crate::support::service::{command, finish};
 use crate::support::{DISPATCHER, SOON, Service, Site, until};
 
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_secs(300);
 const FURNISH_EVERY: Duration = Duration::from_millis(100);
 
 #[test]

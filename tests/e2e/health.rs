@@ -20,9 +20,11 @@ fn settle(site: &mut Site, service: &Service) {
     site.write_config();
 }
 
-#[track_caller]
-fn assert_well(ended: &Ended) {
-    assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (Some(0), "OK\n", ""));
+/// A busy machine may miss a poll or two.
+async fn becomes_well(site: &Site, arguments: &[&str]) {
+    let is_well = async || Some(health(site, arguments).await).filter(|ended| ended.code == Some(0));
+    let ended = until("it is well", SOON, is_well).await;
+    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("OK\n", ""));
 }
 
 #[track_caller]
@@ -40,8 +42,8 @@ async fn health_tells_whether_the_service_works() {
     let mut service = site.start().await;
     service.logged("ready", SOON).await;
     settle(&mut site, &service);
-    assert_well(&health(&site, &[]).await);
-    assert_well(&health(&site, &["--ready"]).await);
+    becomes_well(&site, &[]).await;
+    becomes_well(&site, &["--ready"]).await;
 
     let token = std::mem::replace(&mut site.cluster()["ManagementToken"], "another".into());
     site.write_config();
@@ -112,7 +114,7 @@ async fn nothing_is_created_and_health_says_so_until_the_runner_can_be_read() {
     std::fs::copy(DISPATCHER, &aside).unwrap();
     std::fs::rename(aside, runner).unwrap();
     site.reached(1, ContainerState::Complete, 2 * SOON).await;
-    assert_well(&health(&site, &[]).await);
+    becomes_well(&site, &[]).await;
     site.assert_all_ran_once(1).await;
     assert_eq!(service.stop().await, 0);
 }

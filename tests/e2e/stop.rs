@@ -1,7 +1,5 @@
 //! Told to stop: exit 0, soon; VMs and containers go on, and the next dispatcher takes them over.
 
-use std::time::Duration;
-
 use dispatch_core::container::ContainerState;
 use rustix::process::Signal;
 use tokio::net::UnixDatagram;
@@ -42,7 +40,7 @@ async fn a_dispatcher_that_is_still_placing_stops_as_soon() {
     let mut service = site.start().await;
     service.logged("instance appeared in cloud", SOON).await;
     service.signal(Signal::INT);
-    assert_eq!(service.exit_code(Duration::from_secs(10)).await, 0);
+    assert_eq!(service.exit_code(SOON).await, 0);
     assert_eq!(service.lines("stopping")[0]["Signal"], "SIGINT");
 }
 
@@ -64,5 +62,5 @@ async fn systemd_is_told_when_it_serves_and_when_it_stops() {
     assert_eq!(service.get(&site, "/_health/ping").await.0, 200);
     service.signal(Signal::TERM);
     assert_eq!(state().await.trim(), "STOPPING=1");
-    assert_eq!(service.exit_code(Duration::from_secs(10)).await, 0);
+    assert_eq!(service.exit_code(SOON).await, 0);
 }

@@ -1,7 +1,6 @@
 //! The active one loses its session: it stops acting at once, and exits 1.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use dispatch_core::container::ContainerState;
 use rustix::process::{Pid, Signal, kill_process};
@@ -51,11 +50,11 @@ async fn a_session_that_is_cut_at_the_server_ends_the_process_at_once() {
     let pid = postgres::holder(&superuser).await.unwrap();
     let (began, asked_before) = (Instant::now(), calls(&site).await);
     superuser.simple_query(&format!("SELECT pg_terminate_backend({pid})")).await.unwrap();
-    assert_eq!(service.exit_code(Duration::from_secs(10)).await, 1);
+    assert_eq!(service.exit_code(SOON).await, 1);
     println!("ended {:?} after its session", began.elapsed());
     let asked = calls(&site).await;
-    // Fifty a second while it works.
-    assert!(asked - asked_before < 50, "{asked_before} calls, then {asked}");
+    // Fifty a second while it works: what goes on for five seconds more is seen.
+    assert!(asked - asked_before < 250, "{asked_before} calls, then {asked}");
     assert_lost(&service, "terminating connection due to administrator command");
     assert_eq!(postgres::holder(&superuser).await, None);
     assert_left_alone(&site, &runners).await;
@@ -79,7 +78,7 @@ async fn a_server_that_does_not_answer_counts_as_lost() {
     let backend = Pid::from_raw(postgres::holder(&superuser).await.unwrap()).unwrap();
     let began = Instant::now();
     kill_process(backend, Signal::STOP).unwrap();
-    let code = service.exit_code(Duration::from_secs(15)).await;
+    let code = service.exit_code(SOON).await;
     kill_process(backend, Signal::CONT).unwrap();
     assert_eq!(code, 1);
     println!("ended {:?} after the server fell silent", began.elapsed());
@@ -94,7 +93,7 @@ async fn a_session_that_lives_on_without_the_lock_counts_as_lost() {
     let mut service = site.start().await;
     service.logged("lock acquired", SOON).await;
     proxy.inject("SELECT pg_advisory_unlock_all()").await;
-    assert_eq!(service.exit_code(Duration::from_secs(10)).await, 1);
+    assert_eq!(service.exit_code(SOON).await, 1);
     assert_lost(&service, "does not hold the lock any more");
 }
 
@@ -116,6 +115,6 @@ async fn a_refused_question_is_asked_again_before_the_lock_counts_as_lost() {
     assert_eq!(service.get(&site, "/_health/ping").await.1["health"], "OK");
 
     proxy.inject("BEGIN; SELECT 1/0").await;
-    assert_eq!(service.exit_code(Duration::from_secs(10)).await, 1);
+    assert_eq!(service.exit_code(SOON).await, 1);
     assert_lost(&service, "current transaction is aborted");
 }

@@ -21,7 +21,8 @@ mod takeover;
 mod tls;
 
 use postgres::{PASSWORD, Postgres};
-use support::{Service, Site};
+use std::time::Duration;
+use support::{SOON, Service, Site, until};
 
 /// A site with a database.
 async fn site() -> (Site, Postgres) {
@@ -34,6 +35,17 @@ async fn site() -> (Site, Postgres) {
 /// How many calls the controller has been asked for, by anybody.
 async fn calls(site: &Site) -> u64 {
     site.controller.with(|arvados, _| arvados.history().calls().values().sum()).await.unwrap()
+}
+
+/// The same, when what was on its way as a dispatcher ended has arrived: no call in two of its poll intervals.
+async fn settled_calls(site: &Site) -> u64 {
+    let mut last = calls(site).await;
+    until("no call comes any more", SOON, async || {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = calls(site).await;
+        (std::mem::replace(&mut last, now) == now).then_some(now)
+    })
+    .await
 }
 
 /// The database's password is nowhere in what these have logged.

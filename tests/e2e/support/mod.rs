@@ -17,7 +17,7 @@ pub use site::Site;
 pub const DISPATCHER: &str = env!("CARGO_BIN_EXE_arvados-dispatch-cloud");
 
 /// Something that must come soon: generous, because other tests run beside us on a few cores.
-pub const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(120);
 
 /// Soon after a restart: what the killed one had locked and not started is not started, and an instance that it
 /// left not shut down, while a start of its may be under way: the 60 s that it may take on an instance, and 2 s.

@@ -125,10 +125,10 @@ impl Service {
         self.child.kill().await.unwrap();
     }
 
-    /// SIGTERM, and its exit code; it must come within ten seconds.
+    /// SIGTERM, and its exit code.
     pub async fn stop(&mut self) -> i32 {
         self.signal(Signal::TERM);
-        self.exit_code(Duration::from_secs(10)).await
+        self.exit_code(SOON).await
     }
 
     /// Waits for its end.
@@ -140,7 +140,11 @@ impl Service {
 
     /// Asks the management API: status and JSON.
     pub async fn get(&self, site: &Site, path: &str) -> (u16, Value) {
-        self.ask(awc::Client::default().get(format!("{}{path}", self.url)), &site.management_token).await
+        self.ask(
+            awc::Client::builder().timeout(SOON).finish().get(format!("{}{path}", self.url)),
+            &site.management_token,
+        )
+        .await
     }
 
     /// Tells the management API to do something: status and JSON.
@@ -150,7 +154,9 @@ impl Service {
 
     /// Asks the management API with some token: the status.
     pub async fn get_as(&self, token: &str, path: &str) -> u16 {
-        self.ask(awc::Client::default().get(format!("{}{path}", self.url)), token).await.0
+        self.ask(awc::Client::builder().timeout(SOON).finish().get(format!("{}{path}", self.url)), token)
+            .await
+            .0
     }
 
     async fn ask(&self, request: awc::ClientRequest, token: &str) -> (u16, Value) {
