@@ -203,7 +203,8 @@ impl Pool {
         self.recount();
         let mut still_listed = Vec::new();
         for (id, slot) in &mut self.workers {
-            let was_shown = slot.last_absent != Some(began) && slot.view.appeared <= began;
+            // One that began in the instant in which it appeared need not show it, and Cloud is silent about that.
+            let was_shown = slot.last_absent != Some(began) && slot.view.appeared < began;
             if !was_shown {
                 continue;
             }

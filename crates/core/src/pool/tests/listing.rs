@@ -93,6 +93,17 @@ fn a_listing_may_lag_a_minute_behind_a_create() {
     assert_eq!(story.listing(77, &["i-1"])[0].0, GoneReply::Confirmed);
 }
 
+/// Found by chaos (seed 7020): it was taken for shown, and two later listings without it, which lagged, for its end.
+#[test]
+fn a_listing_that_began_in_the_instant_of_the_creates_answer_has_not_shown_it() {
+    let mut story = Story::new();
+    story.created("i-1", "small", 100);
+    story.pool.listing_finished(at(100));
+    for began in [120, 135, 160] {
+        assert_eq!(story.listing(began, &["i-1"])[0], (GoneReply::Suspected, vec![]), "{began}");
+    }
+}
+
 /// Found by chaos (seeds 566 and 750): its place was given away while it was still ending, one instance too many.
 #[test]
 fn a_destroyed_instance_that_no_listing_has_shown_counts_until_one_would_have() {
