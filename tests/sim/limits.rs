@@ -145,16 +145,21 @@ fn a_rate_limit_is_waited_for() {
     });
 }
 
+/// Each submits two steps and waits for them.
+fn submit_ten_supervisors(world: &mut World) {
+    for _ in 0..10 {
+        let mut supervisor = job(2, 5);
+        supervisor.spec.scheduling.supervisor = true;
+        let uuid = world.submit(supervisor);
+        let behaviour = Job { children: vec![job(2, 20); 2], ..Job::default() };
+        world.vms.borrow_mut().knobs.job_of.insert(uuid, behaviour);
+    }
+}
+
 #[test]
 fn supervisors_that_fill_the_cluster_leave_room_for_their_steps() {
     simulate(WorldKnobs::new(6).with_instances(4), async |world| {
-        for _ in 0..10 {
-            let mut supervisor = job(2, 5);
-            supervisor.spec.scheduling.supervisor = true;
-            let uuid = world.submit(supervisor);
-            let behaviour = Job { children: vec![job(2, 20); 2], ..Job::default() };
-            world.vms.borrow_mut().knobs.job_of.insert(uuid, behaviour);
-        }
+        submit_ten_supervisors(world);
         world.drain(minutes(120)).await;
         assert_eq!(world.count(ContainerState::Complete), 30);
     });
@@ -166,13 +171,7 @@ fn supervisors_fill_four_vms(limit: impl FnOnce(&mut CloudKnobs)) {
     limit(&mut knobs.cloud);
     simulate(knobs, async |world| {
         world.submit(job(2, 120));
-        for _ in 0..10 {
-            let mut supervisor = job(2, 5);
-            supervisor.spec.scheduling.supervisor = true;
-            let uuid = world.submit(supervisor);
-            let behaviour = Job { children: vec![job(2, 20); 2], ..Job::default() };
-            world.vms.borrow_mut().knobs.job_of.insert(uuid, behaviour);
-        }
+        submit_ten_supervisors(world);
         world.drain(minutes(240)).await;
         assert_eq!(world.count(ContainerState::Complete), 31);
     });
