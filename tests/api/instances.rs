@@ -147,7 +147,9 @@ async fn a_killed_instance_goes_whatever_runs_on_it() {
     site.world.records.borrow_mut().clear();
     let form = [("instance_id", id.as_str()), ("reason", "disk is on fire")];
     site.post(&format!("{INSTANCES}/kill"), &form).await.assert_done();
-    eventually("instance is gone", async || instance(&site, &id).await.is_none().then_some(())).await;
+    // What ran there may live on while the instance ends: it is shown, and counts, until that must be over.
+    let is_ending = async || instance(&site, &id).await.is_some_and(|it| it["worker_state"] == "shutdown");
+    eventually("instance is being shut down", async || is_ending().await.then_some(())).await;
     let line = eventually("it is logged", async || {
         let lines = site.logs.with_message("shutting down");
         lines.into_iter().find(|line| line["Instance"] == id.as_str())

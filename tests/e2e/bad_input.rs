@@ -114,7 +114,7 @@ async fn an_endpoint_that_is_no_url_is_told_before_anything_starts() {
     });
     site.write_config();
     let environment = [("AWS_ENDPOINT_URL_EC2", "not a url"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:9/")];
-    assert_told(&run(&site, &environment).await, &["driver ec2", "`not a url`", "AWS_ENDPOINT_URL_EC2"]);
+    assert_told(&run(&site, &environment).await, &["CloudVMs.Driver", "`not a url`", "AWS_ENDPOINT_URL_EC2"]);
 }
 
 #[actix_rt::test]

@@ -57,10 +57,10 @@ async fn beyond_the_limit_is_a_quota_error() {
     let world = World::new();
     let cloud = world.cloud(1);
     let made = cloud.create(&order("a")).await.unwrap();
-    let error = cloud.create(&order("a")).await.unwrap_err();
+    let error = cloud.create(&order("b")).await.unwrap_err();
     assert_eq!(error.kind, CloudErrorKind::Quota(QuotaScope::All));
     cloud.destroy(&made.id).await.unwrap();
-    cloud.create(&order("a")).await.unwrap();
+    cloud.create(&order("b")).await.unwrap();
 }
 
 #[actix_rt::test]

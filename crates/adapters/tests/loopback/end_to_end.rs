@@ -33,7 +33,7 @@ async fn the_host_key_is_verified_by_the_secret() {
         "600\n"
     );
 
-    let with_another_secret = CreateOrder { tags: order("b").tags, ..order("a") };
+    let with_another_secret = CreateOrder { tags: order("b").tags, secret: order("b").secret, ..order("a") };
     let forged = cloud.create(&with_another_secret).await.unwrap();
     let executor = world.executor(&cloud, &forged, false);
     let started = std::time::Instant::now();
