@@ -350,7 +350,11 @@ impl<'a> Check<'a> {
         };
         let state = matches!(worker.view.state, State::Idle | State::Booting);
         let empty = worker.containers().next().is_none() && !self.free.contains_key(id);
-        let may = state && empty && worker.view.behavior != IdleBehavior::Hold && self.shut_down.insert(id);
+        let may = state
+            && empty
+            && worker.view.seen_whole
+            && worker.view.behavior != IdleBehavior::Hold
+            && self.shut_down.insert(id);
         require(may, Invariant::Hold, || format!("{action:?} of one that is {}", worker.view.state))
     }
 }

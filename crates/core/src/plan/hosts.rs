@@ -12,8 +12,8 @@ use crate::worker::State;
 pub(super) struct Host<'a> {
     pub(super) id: &'a InstanceId,
     pub(super) state: State,
-    /// Whether this process ordered it.
-    pub(super) ours: bool,
+    /// Whether its list has told of all that runs there.
+    pub(super) seen_whole: bool,
     /// Its type, if containers may be placed on it.
     pub(super) placeable: Option<&'a Arc<InstanceType>>,
     /// Containers whose dead process's lock is held there.
@@ -37,7 +37,7 @@ impl<'a> Host<'a> {
             Self {
                 id: &view.id,
                 state: view.state,
-                ours: view.ours,
+                seen_whole: view.seen_whole,
                 placeable: view.instance_type.as_ref().filter(|_| takes_containers),
                 stale: &view.stale,
                 worker,

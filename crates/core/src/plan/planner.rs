@@ -146,6 +146,7 @@ fn is_same_view(a: &View, b: &View) -> bool {
         last_busy: _,
         appeared: _,
         last_success,
+        seen_whole,
         silence: _,
         probing: _,
         next_probe: _,
@@ -156,6 +157,7 @@ fn is_same_view(a: &View, b: &View) -> bool {
     *state == b.state
         && *behavior == b.behavior
         && *ours == b.ours
+        && *seen_whole == b.seen_whole
         && last_success.is_some() == b.last_success.is_some()
         && *id == b.id
         && *instance_type == b.instance_type

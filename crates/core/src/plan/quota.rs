@@ -87,9 +87,8 @@ impl<'a> Assignment<'_, 'a> {
         for (place, worker) in self.places.workers() {
             let empty = place.containers == 0 && !place.used;
             let state = matches!(worker.state, State::Idle | State::Booting);
-            let may_be_starting_something = self.round.surfacing && !worker.ours;
-            if empty && state && !may_be_starting_something && markets.contains(&place.instance_type.market())
-            {
+            let at_quota = markets.contains(&place.instance_type.market());
+            if empty && state && worker.seen_whole && at_quota {
                 self.round.act(Action::ShutDown(worker.id.clone(), ShutdownReason::OverQuota));
             }
         }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::event::{BootOutcome, Effect, Fact, Refusal, ShutdownReason};
 use super::process::Process;
-use super::runner::SURFACING;
 use super::{Machine, State};
 use crate::instance::IdleBehavior;
 use crate::time::{Timestamp, after, since};
@@ -34,20 +33,18 @@ impl Machine {
             return None;
         }
         let signal = self.processes.values().filter_map(Process::signal_due).min();
-        let idle = (self.state == State::Idle && self.behavior == IdleBehavior::Run).then(|| {
-            after(self.last_busy, self.policy.timeout_idle).max(self.seen_whole_at().unwrap_or_default())
-        });
-        let drained =
-            self.seen_whole_at().filter(|_| self.behavior == IdleBehavior::Drain && self.is_drained());
+        // Until it was seen whole the next list may wake it, not the clock.
+        let idle = (self.seen_whole && self.state == State::Idle && self.behavior == IdleBehavior::Run)
+            .then(|| after(self.last_busy, self.policy.timeout_idle));
         let held = (self.state == State::Unknown && self.behavior == IdleBehavior::Hold).then(|| {
             let first = after(self.appeared, self.policy.timeout_booting + Duration::from_millis(1));
             self.held_unknown_told.map_or(first, |told| after(told, MINUTE))
         });
-        [signal, idle, drained, held, self.save_tags_at].into_iter().flatten().min()
+        [signal, idle, held, self.save_tags_at].into_iter().flatten().min()
     }
 
     pub(super) fn shut_down_if_due(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        if self.seen_whole_at().is_some_and(|at| now < at) {
+        if !self.seen_whole {
             return;
         }
         let reason = match (self.behavior, self.state) {
@@ -67,12 +64,6 @@ impl Machine {
         known && self.processes.values().all(Process::is_given_up)
     }
 
-    /// From when on its list tells of all that runs there: an earlier dispatcher may have sent it a start just
-    /// before its end, which is not listed yet.
-    fn seen_whole_at(&self) -> Option<Timestamp> {
-        (!self.ours).then(|| after(self.appeared, SURFACING))
-    }
-
     /// On request. Pool's own reasons yield to what the worker knows better: a process that has just been
     /// started, a hold. The operator's word does not.
     pub(super) fn shut_down_on_request(
@@ -86,9 +77,9 @@ impl Machine {
         let refused = match reason {
             // On its way already, whatever its tags say.
             ShutdownReason::Operator(_) | ShutdownReason::DestroyedBefore => false,
-            ShutdownReason::OverQuota => held || busy || self.state == State::Unknown,
+            ShutdownReason::OverQuota => held || busy || !self.seen_whole || self.state == State::Unknown,
             ShutdownReason::BootTimeout | ShutdownReason::Unresponsive => held || self.silent.is_none(),
-            ShutdownReason::Idle | ShutdownReason::Drained => held || busy,
+            ShutdownReason::Idle | ShutdownReason::Drained => held || busy || !self.seen_whole,
         };
         if refused {
             return Err(Refusal::NotTakingContainers);

@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::event::{DrainReason, Effect, Fact};
 use super::probe::Listing;
 use super::process::{Phase, Process};
+use super::runner::SURFACING;
 use super::{Machine, State};
 use crate::id::ContainerUuid;
-use crate::time::{Timestamp, since};
+use crate::time::{Timestamp, after, since};
 
 impl Machine {
     /// Takes a list in that was asked for at `began`. The caller has checked that nothing has changed since.
@@ -18,6 +19,7 @@ impl Machine {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
+        self.seen_whole |= began >= after(self.appeared, SURFACING);
         for uuid in &listing.running {
             self.take_living(*uuid, now, effects);
         }

@@ -74,6 +74,9 @@ pub struct Machine {
     last_probe_began: Option<Timestamp>,
     /// When the last successful probe began.
     last_success: Option<Timestamp>,
+    /// Its list has told of all that runs there: an earlier dispatcher may have sent it a start just before its end,
+    /// which is not listed for a while.
+    seen_whole: bool,
     /// When the probe began that showed it silent for too long.
     silent: Option<Timestamp>,
     urgent: Option<Timestamp>,
@@ -121,6 +124,7 @@ impl Machine {
             probing: None,
             last_probe_began: None,
             last_success: None,
+            seen_whole: ours,
             silent: None,
             urgent: Some(now),
             burst: 0,

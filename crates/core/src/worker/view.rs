@@ -61,6 +61,8 @@ pub struct View {
     pub appeared: Timestamp,
     /// When the last successful probe began.
     pub last_success: Option<Timestamp>,
+    /// Its list has told of all that runs there, what an earlier dispatcher had just started included.
+    pub seen_whole: bool,
     /// Set while it is silent for longer than allowed: Pool decides what becomes of it.
     /// With the moment when the failing probe began.
     pub silence: Option<(Silence, Timestamp)>,
@@ -100,6 +102,7 @@ impl Machine {
             last_busy: self.last_busy,
             appeared: self.appeared,
             last_success: self.last_success,
+            seen_whole: self.seen_whole,
             silence: self.silence(),
             probing: self.probing.is_some(),
             next_probe: self.next_probe(),

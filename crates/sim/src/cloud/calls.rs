@@ -125,10 +125,11 @@ impl FakeCloud {
                 None => chance.hits(knobs.omit_rate),
             };
             let is_left_out = is_wanted && omissions.in_a_row < knobs.most_omissions;
-            omissions.in_a_row = if is_left_out { omissions.in_a_row + 1 } else { 0 };
-            if is_left_out {
+            // The one that shows it again ends it, once its answer has come.
+            if is_left_out || omissions.in_a_row > 0 {
                 omissions.last = Some(now);
             }
+            omissions.in_a_row = if is_left_out { omissions.in_a_row + 1 } else { 0 };
             is_left_out
         };
         let listed = vms.values().filter(|vm| vm.is_listed(now) && vm.shown_tags(now).matches(filter));

@@ -127,7 +127,7 @@ pub struct FakeCloud {
 struct Omissions {
     /// How many of the latest, one after another.
     in_a_row: u32,
-    /// When the last of all was.
+    /// When the last of all was, or the listing that showed it again.
     last: Option<Timestamp>,
 }
 
@@ -176,10 +176,12 @@ impl FakeCloud {
         (0..self.history.len()).map(within).max().unwrap_or(0)
     }
 
-    /// How many VMs exist at that time and were left out by a listing within so long before.
+    /// How many VMs exist at that time and were left out by a listing that was the latest until so long before, or
+    /// is still.
     pub fn omitted_lately(&self, now: Timestamp, within: Duration) -> usize {
         let exists = |id: &InstanceId| self.vms.get(id).is_some_and(|vm| vm.exists(now));
-        let lately = |it: &Omissions| it.last.is_some_and(|last| since(now, last) < within);
+        let lately =
+            |it: &Omissions| it.in_a_row > 0 || it.last.is_some_and(|last| since(now, last) < within);
         self.omitted.iter().filter(|(id, omissions)| lately(omissions) && exists(id)).count()
     }
 

@@ -136,7 +136,14 @@ async fn a_listing_may_lag_and_leave_out() {
     driver.cloud().borrow_mut().omit_next(&id, 2);
     assert!(listed(&driver).await.is_empty());
     assert!(listed(&driver).await.is_empty());
+    // Nobody knows better for as long as no other listing has come (seed 12579).
+    let concealed = || driver.cloud().borrow().omitted_lately(clock::now(), Duration::from_secs(300));
+    pass(3000).await;
+    assert_eq!(concealed(), 1);
     assert_eq!(listed(&driver).await, [id]);
+    assert_eq!(concealed(), 1, "its answer may be on its way");
+    pass(300).await;
+    assert_eq!(concealed(), 0);
 }
 
 #[tokio::test(start_paused = true)]

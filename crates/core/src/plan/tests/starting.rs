@@ -141,14 +141,14 @@ fn an_old_lock_waits_although_no_instance_is_left_and_one_is_created_meanwhile()
 
 #[test]
 fn what_may_be_starting_something_unseen_makes_no_room() {
-    for (second, wanted) in [(62, 0), (63, 1)] {
+    for (seen_whole, wanted) in [(false, 0), (true, 1)] {
         let mut scene = Scene::new();
-        scene.now = at(second);
         scene.worker_left("w-1", "small", State::Idle);
+        scene.change("w-1", |view| view.seen_whole = seen_whole);
         scene.gates(Gate::AtQuota(QuotaReason::MaxInstances));
         scene.add_sized(1, Locked, 4, false);
         let shut_down = scene.actions().into_iter().filter(|it| matches!(it, Action::ShutDown(..))).count();
-        assert_eq!(shut_down, wanted, "{second}");
+        assert_eq!(shut_down, wanted, "{seen_whole}");
     }
 }
 

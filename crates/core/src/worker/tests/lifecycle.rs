@@ -58,16 +58,33 @@ fn an_adopted_worker_is_not_empty_before_a_start_of_the_earlier_dispatcher_would
     let hasty = Policy { timeout_idle: Duration::from_secs(10), ..policy() };
     for mut story in [drained, Story::with(hasty, false)] {
         story.probe(2, 3, boots());
-        assert_eq!((story.state(), story.machine.wakes_at()), (State::Idle, Some(at(62))));
-        story.on(61, Event::Tick);
-        assert_eq!(story.did(&Effect::Destroy), 0);
+        assert_eq!((story.state(), story.machine.wakes_at()), (State::Idle, None), "the next list tells");
+        story.probe(61, 62, lists(&[]));
+        assert_eq!(story.did(&Effect::Destroy), 0, "asked for too early");
         let mut surfacing = Story { machine: story.machine.clone(), now: 61, done: vec![] };
-        surfacing.probe(61, 62, lists(&[1]));
-        surfacing.on(62, Event::Tick);
+        surfacing.probe(62, 63, lists(&[1]));
+        surfacing.on(63, Event::Tick);
         assert_eq!((surfacing.state(), surfacing.did(&Effect::Destroy)), (State::Running, 0));
-        story.on(62, Event::Tick);
+        story.probe(62, 63, lists(&[]));
         assert_eq!(story.did(&Effect::Destroy), 1);
     }
+}
+
+/// Seed 10782: a start of before the restart was not listed yet when the connection broke, and time went by.
+#[test]
+fn an_adopted_worker_that_falls_silent_before_it_was_seen_whole_is_not_taken_for_idle() {
+    let mut story = Story::unknown();
+    story.probe(2, 3, boots());
+    story.probe(61, 91, silent());
+    story.on(200, Event::Tick);
+    for reason in [ShutdownReason::OverQuota, ShutdownReason::Idle, ShutdownReason::Drained] {
+        let refused = story.try_on(201, Event::ShutdownRequested(reason));
+        assert_eq!(refused, (vec![], Err(Refusal::NotTakingContainers)));
+    }
+    story.on(202, Event::BehaviorSet(IdleBehavior::Drain));
+    assert_eq!(story.did(&Effect::Destroy), 0);
+    story.probe(203, 204, lists(&[1]));
+    assert_eq!((story.state(), story.did(&Effect::Destroy)), (State::Running, 0));
 }
 
 #[test]
