@@ -157,15 +157,18 @@ fn a_crash_before_running_is_tried_again() {
 /// Whoever was being started there has lost nothing: no attempt is used up by a connection that failed.
 #[test]
 fn an_sshd_that_refuses_for_a_moment_costs_no_attempt() {
-    simulate(WorldKnobs::new(45).with_jobs(6, 2, 30).with_instances(1), async |world| {
+    simulate(WorldKnobs::new(45).with_jobs(1, 2, 30).with_instances(1), async |world| {
         world.run_until("one is done", minutes(10), |world| world.count(ContainerState::Complete) == 1).await;
         let vm = world.own_vms()[0].clone();
         world.vms.borrow_mut().behaviour(&vm).unwrap().ssh = Ssh::Refused;
         world.vms.borrow_mut().cut_connection(&vm);
+        // Idle and silent for a moment: the next one is sent there, and does not get through.
+        let next = world.submit(job(2, 30));
         world.run_for(seconds(40)).await;
         world.vms.borrow_mut().behaviour(&vm).unwrap().ssh = Ssh::Fine;
         world.drain(minutes(60)).await;
-        assert_eq!(world.count(ContainerState::Complete), 6);
-        assert_eq!(world.summary().unlocks, 0);
+        assert_eq!(world.count(ContainerState::Complete), 2);
+        let record = world.arvados.borrow().container(next).unwrap().clone();
+        assert_eq!((record.lock_count, world.summary().unlocks), (1, 0));
     });
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::instance::Market;
 use crate::pool::{Width, WidthScope};
 use crate::ports::QuotaScope;
+use crate::queue::{Operation, OperationKind};
 
 const QUOTA: Gate = Gate::AtQuota(QuotaReason::Account);
 const PAUSED: Gate = Gate::Paused(PauseReason::RateLimit);
@@ -57,6 +58,25 @@ fn beyond_the_ceiling_nothing_is_touched() {
         scene.actions().into_iter().filter(|it| !matches!(it, Action::Forget(..))).collect();
     assert_eq!(actions, [start(2, "w-1")], "an ended process counts, nobody is unlocked, no room is made");
     assert_eq!(scene.reason(3), Some(WaitReason::Ceiling { ceiling: 3 }));
+}
+
+/// It waited for something else when its turn came, and others took the share meanwhile.
+#[test]
+fn a_supervisor_that_waited_while_later_ones_took_the_share_gives_its_lock_back() {
+    for (later, unlocks) in [(1, vec![]), (2, vec![unlock(1, UnlockReason::OverSupervisors)])] {
+        let mut scene = Scene::new();
+        scene.limits.ceiling = 4;
+        scene.gate("big", PAUSED);
+        scene.add_sized(1, Locked, 4, false).record.scheduling.supervisor = true;
+        for n in 2..2 + later {
+            scene.worker(&format!("w-{n}"), "small", State::Idle);
+            scene.add_supervisor(n, Locked);
+        }
+        let others: Vec<_> =
+            scene.actions().into_iter().filter(|it| !matches!(it, Action::Start(..))).collect();
+        assert_eq!(others, unlocks, "{later} later ones");
+        assert!(matches!(scene.reason(1), Some(WaitReason::Paused { .. })));
+    }
 }
 
 /// A burst of 503s cuts the ceiling, and with it the supervisors' share, for some seconds.
@@ -238,6 +258,29 @@ fn a_spot_quota_stops_spot_and_nothing_else() {
     assert_eq!(actions[2..], [shut_down("w-spot")]);
 }
 
+/// Until the answer has come it is Locked still, and stands before them.
+#[test]
+fn nobody_overtakes_one_whose_lock_is_on_its_way_back() {
+    for in_flight in [false, true] {
+        let mut scene = Scene::new();
+        for name in ["small.spot", "big.spot"] {
+            scene.gate(name, QUOTA);
+        }
+        scene.worker("w-1", "big.spot", State::Idle);
+        scene.add_sized(9, Running, 1, true);
+        scene.runs("w-1", 9);
+        scene.add_sized(1, Locked, 4, true);
+        scene.add_sized(2, Locked, 2, true);
+        if in_flight {
+            let unlocking = OperationKind::Unlock(UnlockReason::OverQuota);
+            scene.entries.get_mut(&uuid(1)).unwrap().operation = Some(Operation::sent(unlocking));
+        }
+        let starts = scene.actions().into_iter().any(|it| matches!(it, Action::Start(..)));
+        assert!(!starts, "in flight: {in_flight}");
+        assert_eq!(scene.reason(2), Some(WaitReason::AccountQuota));
+    }
+}
+
 #[test]
 fn one_type_at_quota_does_not_make_another_over_quota_that_merely_lacks_capacity() {
     let mut scene = Scene::new();
@@ -345,6 +388,22 @@ fn with_spot_instances_refused_and_on_demand_ones_running_spot_retries_go_round_
     scene.pool.refused_types.insert(typed(&scene.policy, "big.spot").name.clone(), at(95));
     scene.add_sized(2, Locked, 1, true);
     assert_eq!(spot(&mut scene), [create_for("small.spot", 2)]);
+}
+
+/// A quota of one market says nothing of the other: its types were never refused.
+#[test]
+fn retries_of_one_market_do_not_wait_for_the_other_market() {
+    for (scope, created) in [
+        (QuotaScope::Market(Market::Spot), vec![create_for("big.spot", 1), create_for("big", 2)]),
+        (QuotaScope::All, vec![create_for("big", 2)]),
+    ] {
+        let mut scene = Scene::new();
+        scene.add_sized(1, Locked, 4, true);
+        scene.add_sized(2, Locked, 4, false);
+        scene.pool.near_quota_left = [(scope, 1)].into();
+        scene.pool.refused_types.insert(typed(&scene.policy, "big.spot").name.clone(), at(95));
+        assert_eq!(creates(&scene.actions()), created);
+    }
 }
 
 #[test]
