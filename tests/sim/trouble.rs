@@ -159,6 +159,7 @@ fn a_crash_before_running_is_tried_again() {
 fn an_sshd_that_refuses_for_a_moment_costs_no_attempt() {
     simulate(WorldKnobs::new(45).with_jobs(1, 2, 30).with_instances(1), async |world| {
         world.run_until("one is done", minutes(10), |world| world.count(ContainerState::Complete) == 1).await;
+        world.run_for(seconds(20)).await;
         let vm = world.own_vms()[0].clone();
         world.vms.borrow_mut().behaviour(&vm).unwrap().ssh = Ssh::Refused;
         world.vms.borrow_mut().cut_connection(&vm);
