@@ -102,7 +102,7 @@ impl Pool {
         let mut census = Census::default();
         for slot in self.workers.values() {
             let market = slot.view.instance_type.as_ref().map_or(Market::OnDemand, |it| it.market());
-            *census.ready.entry(market).or_default() += usize::from(slot.view.state.is_ready());
+            *census.there.entry(market).or_default() += usize::from(slot.is_there_to_stay());
             *census.by_market.entry(market).or_default() += 1;
             if let (State::Booting, Some(it)) = (slot.view.state, &slot.view.instance_type) {
                 *census.booting.entry(it.offering()).or_default() += 1;

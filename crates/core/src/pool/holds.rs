@@ -107,8 +107,8 @@ pub(super) struct Census {
     pub(super) pending: BTreeMap<Offering, usize>,
     /// Workers that are booting, by offering.
     pub(super) booting: BTreeMap<Offering, usize>,
-    /// Workers that are in service, by market.
-    pub(super) ready: BTreeMap<Market, usize>,
+    /// Workers that are there to stay, by market.
+    pub(super) there: BTreeMap<Market, usize>,
 }
 
 impl Census {
@@ -288,7 +288,7 @@ impl Holds {
     /// Instances have gone or come: quota holds whose reason is gone end.
     pub(super) fn recount(&mut self, census: &Census) {
         self.quota.retain(|scope, hold| hold.instances == 0 || census.of(scope) >= hold.instances);
-        self.within_quota.retain(|scope, within| count_in(&census.ready, scope) <= *within);
+        self.within_quota.retain(|scope, within| count_in(&census.there, scope) <= *within);
     }
 
     /// Forgets what has ended by time.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::{Effect, EndedProcess, EndedWhy, Fact, Pool, Slot};
 use crate::id::InstanceId;
-use crate::instance::Instance;
+use crate::instance::{IdleBehavior, Instance};
 use crate::time::{Timestamp, after, since};
 use crate::worker::runner::SURFACING;
 use crate::worker::{Event, Machine, ShutdownReason, State, View};
@@ -72,6 +72,12 @@ impl Slot {
     fn is_surely_empty(&self) -> bool {
         let is_known = self.view.ours || self.view.last_success.is_some();
         is_known && self.view.processes.is_empty() && self.sent.is_empty()
+    }
+
+    /// Whether the cloud has given it for good: it is in service, or the operator holds it, and then it stays although it
+    /// may never become ready.
+    pub(super) fn is_there_to_stay(&self) -> bool {
+        self.view.state.is_ready() || self.view.behavior == IdleBehavior::Hold
     }
 
     /// Clouds leave out what they shut down while it still runs: what may have a process there is not placed elsewhere

@@ -45,12 +45,12 @@ impl Pool {
         }
     }
 
-    /// More than that many in service: the group has become wider.
+    /// More than that many are there to stay: the group has become wider.
     pub(super) fn forget_outgrown_widths(&mut self) {
         let groups: Vec<_> =
             self.holds.group_widths.iter().map(|(group, most)| (group.clone(), *most)).collect();
         for (group, most) in groups {
-            if self.count_in(&group, |slot| slot.view.state.is_ready()) > most {
+            if self.count_in(&group, super::Slot::is_there_to_stay) > most {
                 self.holds.group_widths.remove(&group);
             }
         }

@@ -146,6 +146,21 @@ fn after_a_quota_creates_go_one_beyond_it_until_more_are_seen_running() {
     assert!(story.snapshot(402).near_quota_left.is_empty());
 }
 
+/// It is never destroyed, so it may stay for ever without becoming ready.
+#[test]
+fn an_instance_on_hold_that_never_boots_does_not_stop_creates_for_ever() {
+    let mut story = Story::new();
+    story.created("i-1", "small", 0);
+    story.in_service("i-1", 1);
+    story.refused("small", QUOTA, 2);
+    story.created("i-2", "small", 302);
+    story.listing(303, &[]);
+    assert_eq!(story.gate("small", 304), Gate::Paused(PauseReason::NearQuota));
+    story.show(305, View { behavior: IdleBehavior::Hold, ..story.view("i-2") });
+    story.listing(306, &[]);
+    assert_eq!(story.gate("small", 307), Gate::Open);
+}
+
 #[test]
 fn a_lack_of_capacity_holds_its_scope_for_a_minute() {
     let cases = [
