@@ -144,6 +144,9 @@ pub(super) const LEARNED: &[Lesson] = &[
         "one_that_never_answered_stays_unknown_while_it_is_being_destroyed_and_no_longer",
         "one_that_never_answered_is_not_gone_with_the_first_listing_after_an_acknowledged_destroy",
         "old_locks_wait_for_three_listings",
+        "an_adopted_worker_is_not_empty_before_a_start_of_the_earlier_dispatcher_would_be_listed",
+        "an_adopted_worker_that_falls_silent_before_it_was_seen_whole_is_not_taken_for_idle",
+        "what_may_be_starting_something_unseen_makes_no_room",
         "a_locked_container_is_not_started_twice_although_two_listings_omit_its_vm",
         "after_a_restart_nobody_is_judged_before_the_last_vm_has_answered",
     ]),
@@ -157,6 +160,7 @@ pub(super) const LEARNED: &[Lesson] = &[
     (26, "a quota is raised and nobody notices until some VM ends", &[
         "one_create_is_tried_after_five_minutes_and_then_after_twice_as_long_up_to_half_an_hour",
         "a_quota_that_is_raised_is_noticed_without_any_vm_ending",
+        "an_instance_on_hold_that_never_boots_does_not_stop_creates_for_ever",
     ]),
     (27, "the spot limit stops on-demand creates too", &[
         "a_spot_quota_stops_spot_and_nothing_else",
