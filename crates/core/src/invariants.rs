@@ -119,7 +119,8 @@ impl<'a> Check<'a> {
             workers: pool.workers.iter().map(|worker| (&worker.view.id, worker)).collect(),
             has_unknown_workers: pool.has_unknown_workers(),
             is_surfacing: pool.first_listing.is_none_or(|listed| now < after(listed, SURFACING))
-                || pool.listings.len() < 3,
+                || pool.listings.len() < 3
+                || !pool.workers.iter().all(|worker| worker.view.seen_whole),
             free: BTreeMap::new(),
             decided: BTreeSet::new(),
             shut_down: BTreeSet::new(),

@@ -144,6 +144,7 @@ pub(super) const LEARNED: &[Lesson] = &[
         "one_that_never_answered_stays_unknown_while_it_is_being_destroyed_and_no_longer",
         "one_that_never_answered_is_not_gone_with_the_first_listing_after_an_acknowledged_destroy",
         "old_locks_wait_for_three_listings",
+        "old_locks_wait_until_each_vm_that_was_found_has_listed_a_start_of_the_earlier_dispatcher",
         "an_adopted_worker_is_not_empty_before_a_start_of_the_earlier_dispatcher_would_be_listed",
         "an_adopted_worker_that_falls_silent_before_it_was_seen_whole_is_not_taken_for_idle",
         "what_may_be_starting_something_unseen_makes_no_room",

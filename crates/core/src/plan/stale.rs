@@ -15,7 +15,7 @@ pub(super) enum Phase {
     /// Some worker's processes are not known yet: nothing is placed for a while.
     WaitingForWorkers,
     /// A start that an earlier dispatcher had sent may be listed yet, or its VM may, which a listing may omit, and the
-    /// next one too: what was Locked before keeps its place in the line, and is not started elsewhere.
+    /// next one too, and a VM that was found may not have listed its processes since: what was Locked before keeps its place in the line, and is not started elsewhere.
     Surfacing,
     /// Everything else.
     Scheduling,
@@ -42,7 +42,8 @@ pub(super) fn phase(
 }
 
 fn may_surface(pool: &PoolSnapshot, listed: Timestamp, now: Timestamp) -> bool {
-    now < after(listed, SURFACING) || pool.listings.len() < LISTINGS_KEPT
+    let too_early = now < after(listed, SURFACING) || pool.listings.len() < LISTINGS_KEPT;
+    too_early || pool.workers.iter().any(|worker| !worker.view.seen_whole)
 }
 
 /// Whether an earlier dispatcher has left anything. What it left on a VM counts although the VM is not known:

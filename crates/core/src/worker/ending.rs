@@ -18,9 +18,7 @@ impl Machine {
             self.save_tags_at = None;
             self.save_tags_if_needed(effects);
         }
-        let held_unknown = self.state == State::Unknown
-            && self.behavior == IdleBehavior::Hold
-            && since(now, self.appeared) > self.policy.timeout_booting;
+        let held_unknown = self.is_held_unknown() && since(now, self.appeared) > self.policy.timeout_booting;
         if held_unknown && self.held_unknown_told.is_none_or(|told| since(now, told) >= MINUTE) {
             self.held_unknown_told = Some(now);
             effects.push(Effect::Tell(Fact::HeldUnknown));
@@ -36,7 +34,7 @@ impl Machine {
         // Until it was seen whole the next list may wake it, not the clock.
         let idle = (self.seen_whole && self.state == State::Idle && self.behavior == IdleBehavior::Run)
             .then(|| after(self.last_busy, self.policy.timeout_idle));
-        let held = (self.state == State::Unknown && self.behavior == IdleBehavior::Hold).then(|| {
+        let held = self.is_held_unknown().then(|| {
             let first = after(self.appeared, self.policy.timeout_booting + Duration::from_millis(1));
             self.held_unknown_told.map_or(first, |told| after(told, MINUTE))
         });
@@ -56,6 +54,12 @@ impl Machine {
             (IdleBehavior::Run | IdleBehavior::Drain, _) => return,
         };
         self.shut_down(reason, now, effects);
+    }
+
+    /// Nobody destroys it, and as long as nobody knows what runs there containers wait for it.
+    fn is_held_unknown(&self) -> bool {
+        let is_unknown = self.state == State::Unknown || !self.seen_whole;
+        is_unknown && self.behavior == IdleBehavior::Hold
     }
 
     /// It is known what runs there: nothing that could still end.

@@ -61,6 +61,9 @@ fn what_was_locked_before_the_start_is_not_touched_while_any_worker_is_unknown()
 fn all_known(second: i64) -> Scene {
     let mut scene = restarted(second);
     scene.change("w-1", |view| view.state = State::Idle);
+    for name in ["w-1", "w-2"] {
+        scene.change(name, |view| view.seen_whole = true);
+    }
     scene
 }
 
@@ -86,6 +89,27 @@ fn old_locks_wait_for_three_listings() {
         let actions = scene.actions();
         let started = actions.iter().filter(|it| matches!(it, Action::Start(..))).count();
         assert_eq!(started, starts, "{:?}", scene.pool.listings);
+    }
+}
+
+/// Seed 5333: VMs had answered at once, and were silent when the time had come.
+#[test]
+fn old_locks_wait_until_each_vm_that_was_found_has_listed_a_start_of_the_earlier_dispatcher() {
+    for state in [State::Idle, State::Running, State::Shutdown] {
+        let mut scene = all_known(10_000);
+        scene.gates(Gate::AtQuota(QuotaReason::Account));
+        scene.add(4, Locked, 8).locked_before_start = true;
+        scene.change("w-1", |view| view.behavior = IdleBehavior::Drain);
+        scene.change("w-2", |view| {
+            (view.state, view.seen_whole, view.last_success) = (state, false, Some(at(5)));
+        });
+        let actions = scene.actions();
+        let rash = actions
+            .iter()
+            .find(|it| matches!(it, Action::Start(..) | Action::Unlock(..) | Action::Cancel(..)));
+        assert_eq!(rash, None, "{state}");
+        scene.change("w-2", |view| view.seen_whole = true);
+        assert!(!scene.actions().is_empty(), "{state}");
     }
 }
 

@@ -187,13 +187,19 @@ fn a_boot_outcome_is_told_once_and_only_of_instances_of_our_own() {
 
 #[test]
 fn a_worker_on_hold_that_never_answers_is_an_error_every_minute() {
-    let mut story = Story::unknown();
-    story.on(1, Event::BehaviorSet(IdleBehavior::Hold));
-    for second in 0..=720 {
-        story.on(second, Event::Tick);
+    let silent_since_it_was_found = || {
+        let mut story = Story::unknown();
+        story.probe(0, 1, boots());
+        story
+    };
+    for mut story in [Story::unknown(), silent_since_it_was_found()] {
+        story.on(1, Event::BehaviorSet(IdleBehavior::Hold));
+        for second in 1..=720 {
+            story.on(second, Event::Tick);
+        }
+        assert_eq!(story.told(&Fact::HeldUnknown), 2);
+        assert!(story.machine.wakes_at() > Some(at(720)));
     }
-    assert_eq!(story.told(&Fact::HeldUnknown), 2);
-    assert!(story.machine.wakes_at() > Some(at(720)));
 }
 
 fn tags(behavior: &str) -> Tags {
