@@ -254,6 +254,28 @@ fn every_operation_comes_to_what_its_answers_say() {
     }
 }
 
+/// What was Queued and has ended is under no lock, as before: its state alone tells.
+#[test]
+fn a_container_that_was_queued_and_has_ended_is_not_cancelled() {
+    for ended in [Cancelled, Complete] {
+        let mut queue = with(Queued);
+        let came_to = carry_out(&mut queue, cancel_from(Queued), vec![reads(ended)]);
+        assert_eq!(came_to, (vec![Call::Read], Outcome::Refused(Refusal::RecordChanged)), "{ended}");
+        assert_eq!(state_of(&queue, 1), Some(ended));
+    }
+}
+
+#[test]
+fn no_lock_that_can_as_well_be_kept_is_given_back_with_the_last_attempt() {
+    for reason in [UnlockReason::OverQuota, UnlockReason::OverSupervisors] {
+        let mut queue = with(Locked);
+        let came_to = carry_out(&mut queue, OperationKind::Unlock(reason), vec![reads_locked(Some(9))]);
+        let kept = Outcome::Refused(Refusal::AttemptsNearlyUsed);
+        assert_eq!(came_to, (vec![Call::Read], kept), "{reason:?}");
+        assert!(queue.snapshot().get(uuid(1)).unwrap().attempts_nearly_used);
+    }
+}
+
 #[test]
 fn an_operation_without_any_answer_leaves_the_container_alone_until_a_poll_tells() {
     let mut queue = with(Queued);

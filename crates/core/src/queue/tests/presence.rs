@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::container::ContainerState::{Locked, Queued, Running};
-use crate::fixtures::{api_error, record};
+use crate::fixtures::{api_error, record, somebody_else};
 use crate::ports::ApiErrorKind;
 
 /// A poll that was cut short and does not show that container, which is still known.
@@ -95,4 +95,43 @@ fn what_a_look_has_added_is_not_overwritten_by_a_poll_that_began_before_it() {
     queue.looked(uuid(1), Ok(record(1, Running, 1)), at(11));
     queue.merge(older, at(12));
     assert_eq!(state_of(&queue, 1), Some(Running));
+}
+
+/// A poll that began while the lock was on its way, and was asked before the server had taken it.
+#[test]
+fn a_poll_that_began_during_a_change_does_not_undo_it_either() {
+    let mut queue = queue();
+    poll(&mut queue, &[record(1, Queued, 1)], 0);
+    queue.begin(uuid(1), OperationKind::Lock, at(10)).unwrap();
+    let mut older = queue.begin_poll(at(11)).unwrap();
+    ask(&mut older, &queue, &[record(1, Queued, 1)]);
+    queue.answered(uuid(1), Answer::Standing(Ok(record(1, Locked, 1).standing())), at(12));
+    queue.merge(older, at(13));
+    assert_eq!(state_of(&queue, 1), Some(Locked));
+}
+
+#[test]
+fn a_container_that_is_being_locked_is_not_dropped_by_a_poll_that_shows_it_under_another_lock() {
+    let mut queue = queue();
+    poll(&mut queue, &[record(1, Queued, 1)], 0);
+    let mut older = queue.begin_poll(at(10)).unwrap();
+    ask(&mut older, &queue, &[Record { locked_by: Some(somebody_else()), ..record(1, Locked, 1) }]);
+    queue.begin(uuid(1), OperationKind::Lock, at(11)).unwrap();
+    queue.merge(older, at(12));
+    assert_eq!(state_of(&queue, 1), Some(Queued), "the other has given it back, its lock is on its way");
+}
+
+#[test]
+fn a_container_that_is_being_changed_is_not_made_unreadable_by_an_older_poll() {
+    let mut queue = queue();
+    poll(&mut queue, &[record(1, Queued, 1)], 0);
+    let mut older = queue.begin_poll(at(10)).unwrap();
+    older.answer(poison(Some(uuid(1))), &queue).unwrap();
+    ask(&mut older, &queue, &[]);
+    queue.begin(uuid(1), OperationKind::Lock, at(11)).unwrap();
+    queue.answered(uuid(1), Answer::Standing(Ok(record(1, Locked, 1).standing())), at(12));
+    queue.merge(older, at(13));
+    let snapshot = queue.snapshot();
+    let entry = snapshot.get(uuid(1)).unwrap();
+    assert_eq!((entry.record.state, &entry.unreadable, entry.is_hands_off()), (Locked, &None, false));
 }
