@@ -32,6 +32,14 @@ fn a_create_is_counted_once_when_a_listing_shows_it_first() {
 }
 
 #[test]
+fn a_create_whose_answer_shows_no_secret_is_counted_once_too() {
+    let mut story = Story::new();
+    let create = story.create("small", "s1", 0).unwrap();
+    story.answered(create, "i-1", "small", "", 5);
+    assert_eq!(numbers(&story), (1, 0));
+}
+
+#[test]
 fn an_instance_with_another_or_no_secret_is_not_ours() {
     for secret in ["s2", ""] {
         let mut story = Story::new();

@@ -146,6 +146,17 @@ fn after_a_quota_creates_go_one_beyond_it_until_more_are_seen_running() {
     assert!(story.snapshot(402).near_quota_left.is_empty());
 }
 
+/// Refused although nothing existed: once one has come about, one beyond it may be tried.
+#[test]
+fn what_is_held_to_fit_the_quota_is_one_instance_at_least() {
+    let mut story = Story::new();
+    story.refused("small", QUOTA, 0);
+    story.created("i-1", "small", 60);
+    assert_eq!(story.gate("small", 61), Gate::Open);
+    story.created("i-2", "small", 61);
+    assert_eq!(story.gate("small", 62), Gate::Paused(PauseReason::NearQuota));
+}
+
 /// It is never destroyed, so it may stay for ever without becoming ready.
 #[test]
 fn an_instance_on_hold_that_never_boots_does_not_stop_creates_for_ever() {

@@ -71,3 +71,18 @@ fn one_of_our_own_is_known_from_the_start_to_the_end() {
     shut_down(&mut story, "i-new", 2);
     assert!(!story.snapshot(3).has_unknown_workers());
 }
+
+/// Nobody else would ever destroy it.
+#[test]
+fn an_instance_whose_type_is_not_configured_is_managed_and_drained() {
+    let mut story = Story::new();
+    let former = crate::fixtures::instance_type("former", 2, 2.0, false);
+    let effects = story.pool.appeared(instance("i-old", &former, "its own"), at(0));
+    assert!(
+        effects.iter().any(|it| matches!(it, Effect::Spawn(instance, false) if instance.id == id("i-old")))
+    );
+    let view = story.view("i-old");
+    assert_eq!((view.state, view.behavior), (State::Unknown, IdleBehavior::Drain));
+    assert!(view.next_probe.is_some());
+    assert!(!story.snapshot(1).workers[0].is_placeable());
+}
