@@ -10,6 +10,9 @@ pub(super) const STARRED: &[Rule] = &[
         "an_older_poll_never_undoes_a_newer_change_and_touches_nothing_in_flight",
         "an_older_poll_does_not_bring_back_what_was_dropped_meanwhile",
         "a_container_that_is_being_locked_is_not_dropped_by_a_poll_that_lacks_it",
+        "a_container_that_is_being_locked_is_not_dropped_by_a_poll_that_shows_it_under_another_lock",
+        "a_container_that_is_being_changed_is_not_made_unreadable_by_an_older_poll",
+        "a_poll_that_began_during_a_change_does_not_undo_it_either",
     ]),
     ("new containers' details hold nothing else up", &[
         "while_mounts_are_read_polls_go_on_in_time",
@@ -41,6 +44,7 @@ pub(super) const STARRED: &[Rule] = &[
     ("a create is counted once, whatever shows it first", &[
         "a_create_is_counted_once_when_a_listing_shows_it_first",
         "a_vm_that_is_listed_before_its_create_returns_is_counted_once",
+        "a_create_whose_answer_shows_no_secret_is_counted_once_too",
     ]),
     ("a quota is a property of an offering and limits creates only", &[
         "a_spot_quota_does_not_stop_on_demand_creates",
@@ -51,6 +55,7 @@ pub(super) const STARRED: &[Rule] = &[
     ("no container is unlocked so that it uses up its attempts", &[
         "every_operation_comes_to_what_its_answers_say",
         "a_lock_that_would_use_the_attempts_up_is_kept",
+        "no_lock_that_can_as_well_be_kept_is_given_back_with_the_last_attempt",
     ]),
     ("at quota without an instance retries go round, and each who waits is told why", &[
         "with_nothing_running_retries_go_round_so_that_one_blocks_nobody",
@@ -65,6 +70,7 @@ pub(super) const STARRED: &[Rule] = &[
     ]),
     ("creates go one beyond what fitted the quota until more are seen running", &[
         "after_a_quota_creates_go_one_beyond_it_until_more_are_seen_running",
+        "what_is_held_to_fit_the_quota_is_one_instance_at_least",
         "no_more_is_locked_or_created_than_the_limits_leave",
     ]),
     ("a Running container without a process needs two later listings (we: three)", &[
@@ -73,6 +79,7 @@ pub(super) const STARRED: &[Rule] = &[
     ("before a cancel the record is read again, its state and its lock", &[
         "every_operation_comes_to_what_its_answers_say",
         "before_a_cancel_the_record_is_read_again",
+        "a_container_that_was_queued_and_has_ended_is_not_cancelled",
     ]),
     ("a lock of before the start is not touched while any worker is unknown", &[
         "what_was_locked_before_the_start_is_not_touched_while_any_worker_is_unknown",
@@ -83,6 +90,7 @@ pub(super) const STARRED: &[Rule] = &[
     // ---------------------------------------------------------------- pool and workers
     ("an instance whose type is not configured is managed and drained", &[
         "a_behaviour_tag_is_restored_and_an_unconfigured_type_drains_unless_held",
+        "an_instance_whose_type_is_not_configured_is_managed_and_drained",
     ]),
     ("an instance absent from a listing is missing, and gone after a second one", &[
         "an_instance_that_two_listings_lack_without_a_sign_of_life_between_them_is_gone",
