@@ -420,3 +420,41 @@ async fn without_a_runner_nothing_is_created_and_its_return_is_news() {
     assert_eq!(site.nudges.count(), 1);
     assert_eq!(site.create().await, Ok(()));
 }
+
+// ------------------------------------------------------------------ errors that an operator must see
+
+/// The one line with that message.
+fn error_told(site: &Site, message: &str) -> crate::testing::Line {
+    let mut told = site.lines.take();
+    told.retain(|line| line.message == message);
+    assert_eq!(told.len(), 1, "{message}: {told:?}");
+    assert_eq!(told[0].level, slog::Level::Error);
+    told.remove(0)
+}
+
+#[actix::test]
+async fn an_outage_of_ours_is_told_as_an_error_and_nobody_is_destroyed() {
+    let site = site();
+    for (n, name) in ["a", "b", "c"].into_iter().enumerate() {
+        site.vms.run(&id(name), uuid(n));
+        site.appear(instance(name)).await;
+    }
+    pass(5).await;
+    site.vms.odd("list", 1000, crate::testing::Odd::Fails(dispatch_core::ports::ExecErrorKind::Refused));
+    pass(700).await;
+    let told = error_told(&site, "holding off destroys: most workers are unreachable");
+    assert_eq!((&*told.facts["Unreachable"], &*told.facts["Instances"]), ("3", "3"));
+    assert_eq!(site.destroys.count(), 0);
+}
+
+#[actix::test]
+async fn boot_failures_that_limit_creates_are_told_as_an_error() {
+    let site = site();
+    site.vms.still_booting.set(true);
+    for _ in 0..3 {
+        site.create().await.unwrap();
+        pass(700).await;
+    }
+    let told = error_told(&site, "boot failures: creates are limited");
+    assert_eq!((&*told.facts["ProviderType"], &*told.facts["Failures"]), ("small on-demand", "3"));
+}

@@ -255,6 +255,27 @@ async fn silence_is_shown_when_a_probe_after_the_deadline_has_failed() {
     assert_eq!(site.destroys.count(), 0, "that is for Pool to decide");
 }
 
+/// Its containers wait until it answers or the operator gives it up.
+#[actix::test]
+async fn a_worker_on_hold_that_never_answers_is_told_as_an_error_every_minute() {
+    let mut held = instance("vm");
+    held.tags.insert(&*policy().tag_keys.idle_behavior, "hold");
+    let site = site_of(held, false);
+    for kind in ["boot", "list"] {
+        site.vms.odd(kind, 1000, Odd::Fails(ExecErrorKind::Refused));
+    }
+    let errors = || {
+        let mut told = site.lines.take();
+        told.retain(|line| line.message == "instance on hold does not answer");
+        assert!(told.iter().all(|line| line.level == slog::Level::Error));
+        told.len()
+    };
+    pass(599).await;
+    assert_eq!(errors(), 0);
+    pass(150).await;
+    assert_eq!(errors(), 3);
+}
+
 #[actix::test]
 async fn a_broken_connection_is_a_reason_to_probe_and_flapping_is_not() {
     let site = in_service().await;

@@ -86,6 +86,7 @@ pub(super) const STARRED: &[Rule] = &[
         "a_lock_that_is_not_of_this_process_was_there_before_it_whichever_poll_shows_it_first",
         "one_that_never_answered_stays_unknown_while_it_is_being_destroyed_and_no_longer",
         "a_worker_on_hold_that_never_answers_is_an_error_every_minute",
+        "a_worker_on_hold_that_never_answers_is_told_as_an_error_every_minute",
     ]),
     // ---------------------------------------------------------------- pool and workers
     ("an instance whose type is not configured is managed and drained", &[
@@ -121,6 +122,7 @@ pub(super) const STARRED: &[Rule] = &[
         "half_is_not_more_than_half_and_two_are_not_three",
         "when_a_silent_one_answers_destroying_goes_on_after_one_more_chance",
         "it_lasts_three_times_timeout_probe_at_the_most",
+        "an_outage_of_ours_is_told_as_an_error_and_nobody_is_destroyed",
     ]),
     ("three starts in a row that come to nothing drain a worker", &[
         "three_failed_starts_in_a_row_drain_and_each_is_counted_once",
@@ -136,6 +138,7 @@ pub(super) const STARRED: &[Rule] = &[
         "one_success_ends_the_rationing",
         "a_pause_is_explained_by_its_cause",
         "a_bad_image_does_not_cost_for_ever",
+        "boot_failures_that_limit_creates_are_told_as_an_error",
     ]),
     ("a quota is tried again from time to time", &[
         "one_create_is_tried_after_five_minutes_and_then_after_twice_as_long_up_to_half_an_hour",
