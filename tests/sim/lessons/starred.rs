@@ -154,6 +154,7 @@ pub(super) const STARRED: &[Rule] = &[
         "the_timeout_is_inside_the_sudo",
         "a_server_that_hangs_in_key_exchange_is_given_up",
         "an_ssh_client_that_hangs_is_given_up",
+        "connecting_and_the_proof_of_identity_have_thirty_seconds_each",
         "a_secret_file_that_hangs_is_unreadable_even_if_the_vm_keeps_no_deadline",
         "a_hanging_command_is_ended_on_the_vm_and_the_connection_stays",
         "a_command_that_outlives_its_timeout_costs_the_connection",

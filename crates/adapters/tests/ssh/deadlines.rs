@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dispatch_adapters::ssh::SshExecutors;
+use dispatch_adapters::ssh::{Deadlines, SshExecutors};
 use dispatch_core::ports::{ExecErrorKind, ExecutorFactory};
 
 use crate::support::{PATIENCE, World, eventually, processes_with, run, script};
@@ -26,4 +26,10 @@ async fn an_ssh_client_that_hangs_is_given_up() {
     assert_eq!(error.kind, ExecErrorKind::ConnectTimeout, "{error}");
     assert!(started.elapsed() < PATIENCE / 2);
     eventually("the client is gone", || processes_with(&word).is_empty()).await;
+}
+
+#[test]
+fn connecting_and_the_proof_of_identity_have_thirty_seconds_each() {
+    let Deadlines { connect, secret, grace: _ } = Deadlines::default();
+    assert_eq!((connect.as_secs(), secret.as_secs()), (30, 30));
 }
