@@ -156,6 +156,7 @@ pub(super) const STARRED: &[Rule] = &[
         "an_ssh_client_that_hangs_is_given_up",
         "connecting_and_the_proof_of_identity_have_thirty_seconds_each",
         "a_secret_file_that_hangs_is_unreadable_even_if_the_vm_keeps_no_deadline",
+        "a_cloud_that_does_not_answer_about_a_host_key_is_given_up",
         "a_hanging_command_is_ended_on_the_vm_and_the_connection_stays",
         "a_command_that_outlives_its_timeout_costs_the_connection",
         "a_hung_command_does_not_end_the_probes",

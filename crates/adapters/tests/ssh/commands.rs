@@ -6,7 +6,7 @@ use bytes::Bytes;
 use dispatch_core::ports::{Command, ExecErrorKind};
 
 use crate::sshd::Sshd;
-use crate::support::{Wire, World, command, eventually, processes_with, run, stdout};
+use crate::support::{PATIENCE, Wire, World, command, eventually, processes_with, run, stdout};
 
 #[actix_rt::test]
 async fn every_exit_status_arrives_with_both_streams() {
@@ -109,8 +109,9 @@ async fn a_command_that_outlives_its_timeout_costs_the_connection() {
     sshd.replace_command("timeout", "shift 3; exec \"$@\"");
     let for_as_long_as_the_test = format!("while [ -e {} ]; do sleep 0.1; done", world.dir.path().display());
     let deadline = Duration::from_secs(1);
-    let error = executor.run(Command { deadline, ..command(for_as_long_as_the_test) }).await;
-    assert_eq!(error.unwrap_err().kind, ExecErrorKind::CommandTimeout);
+    let running = executor.run(Command { deadline, ..command(for_as_long_as_the_test) });
+    let given_up = tokio::time::timeout(PATIENCE, running).await.expect("it is given up here");
+    assert_eq!(given_up.unwrap_err().kind, ExecErrorKind::CommandTimeout);
     eventually("the client is gone", || world.clients().is_empty()).await;
     assert_ne!(stdout(&executor, "echo $SSH_CONNECTION").await, before);
 }

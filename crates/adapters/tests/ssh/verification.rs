@@ -3,9 +3,15 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
 
+use async_trait::async_trait;
 use dispatch_adapters::ssh::SshExecutors;
-use dispatch_core::ports::{ExecErrorKind, ExecutorFactory, HostKeyVerdict, Target};
+use dispatch_core::id::InstanceId;
+use dispatch_core::ports::{
+    CloudError, ExecErrorKind, ExecutorFactory, HostKey, HostKeyVerdict, HostKeyVerifier, Target,
+};
 use dispatch_core::secret::Secret;
 use rustix::fs::OFlags;
 
@@ -86,6 +92,30 @@ async fn a_missing_secret_file_is_unreadable_and_is_tried_again() {
     assert_eq!(stdout(&executor, "echo in").await, "in\n");
 }
 
+/// Never answers.
+struct Silent;
+
+#[async_trait(?Send)]
+impl HostKeyVerifier for Silent {
+    async fn verify(&self, _: &InstanceId, _: &HostKey) -> Result<HostKeyVerdict, CloudError> {
+        std::future::pending().await
+    }
+}
+
+#[actix_rt::test]
+async fn a_cloud_that_does_not_answer_about_a_host_key_is_given_up() {
+    let world = World::new();
+    let sshd = Sshd::start(&world.public);
+    let mut options = world.options();
+    options.verifier = Rc::new(Silent);
+    options.deadlines.secret = Duration::from_millis(500);
+    let executor = SshExecutors::new(options).unwrap().open(world.target(&sshd.address()));
+    let given_up = tokio::time::timeout(PATIENCE, run(&executor, "true")).await;
+    let error = given_up.expect("it is given up here").unwrap_err();
+    assert_eq!(error.kind, ExecErrorKind::Verification);
+    assert!(error.message.ends_with("the cloud does not answer"), "{error}");
+}
+
 /// When dropped, whoever still waits for a writer has one, and ends: no session has him any more.
 struct Fifo(PathBuf);
 
@@ -107,7 +137,7 @@ async fn a_secret_file_that_hangs_is_unreadable_even_if_the_vm_keeps_no_deadline
     let fifo = Fifo(world.dir.path().join("secret"));
     assert!(std::process::Command::new("mkfifo").arg(&fifo.0).status().unwrap().success());
     let mut options = world.options();
-    options.deadlines.secret = std::time::Duration::from_millis(500);
+    options.deadlines.secret = Duration::from_millis(500);
     let executor = SshExecutors::new(options).unwrap().open(world.target(&sshd.address()));
     let given_up = tokio::time::timeout(PATIENCE, run(&executor, "true")).await;
     let error = given_up.expect("it is given up here").unwrap_err();
