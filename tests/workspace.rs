@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::str::FromStr;
 
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId, Target};
 use dispatch_actors::catalogue::{ALL, CONTEXT_KEYS};
 use slog::Level;
 use spdx::{Expression, ParseMode};
@@ -215,6 +215,18 @@ fn our_own_crates_are_agpl_and_not_published() {
     for package in metadata().workspace_packages() {
         assert_eq!(package.license.as_deref(), Some("AGPL-3.0-only"), "{}", package.name);
         assert_eq!(package.publish.as_deref(), Some([].as_slice()), "{}", package.name);
+    }
+}
+
+/// The last lines of `cargo bench` are the ratios of its last benchmark.
+#[test]
+fn cargo_bench_runs_no_test_harness() {
+    for package in metadata().workspace_packages() {
+        let is_harnessed = |target: &&Target| target.is_lib() || target.is_bin();
+        let harnessed = package.targets.iter().filter(is_harnessed).count();
+        let manifest = std::fs::read_to_string(&package.manifest_path).unwrap();
+        let left_out = manifest.lines().filter(|line| *line == "bench = false").count();
+        assert_eq!(left_out, harnessed, "bench = false: {}", package.manifest_path);
     }
 }
 
