@@ -57,7 +57,9 @@ fn an_image_hash_says_how_big_the_image_is() {
     {
         assert_eq!(image_bytes(&format!("{hash}{text}")), blocks * 64 * MIB, "{text}");
     }
-    assert_eq!(image_bytes("nothex+500"), 0);
+    for malformed in ["nothex", &hash.to_uppercase(), &format!("{hash}0"), &"x".repeat(32)] {
+        assert_eq!(image_bytes(&format!("{malformed}+500")), 0, "{malformed}");
+    }
 }
 
 #[test]
