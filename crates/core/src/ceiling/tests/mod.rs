@@ -64,6 +64,17 @@ fn a_minute_of_503s_is_made_good_within_twenty_seconds() {
     assert_eq!(ceiling.limit(), 36, "nine tenths of 40");
 }
 
+/// What ran when they began is no measure any more: even what little runs now is too much.
+#[test]
+fn minutes_of_503s_whatever_was_cut_are_about_what_runs_now() {
+    let mut ceiling = Ceiling::new(64);
+    for beat in 0..150 {
+        ceiling.overloaded(ceiling.limit().min(40), at_millis(700 * beat));
+    }
+    quiet(&mut ceiling, 106..140);
+    assert!(ceiling.limit() <= 2, "{}", ceiling.limit());
+}
+
 #[test]
 fn what_was_proven_comes_back_in_full() {
     let mut ceiling = Ceiling::new(64);
