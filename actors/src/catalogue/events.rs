@@ -228,7 +228,8 @@ events! {
     UNKILLABLE = Warning "unkillable container, draining worker" ["ContainerUUID"];
     /// What is to happen with a VM was changed.
     SET_IDLE_BEHAVIOR = Info "set idle behavior" ["Address", "IdleBehavior", "Instance", "InstanceType", "Reason"];
-    /// A VM on hold has never answered: what it runs is not known, and containers may wait for that.
+    /// A VM on hold has not answered, or not since an earlier dispatcher's last starts would be listed: what it runs is
+    /// not known, and containers may wait for that.
     HELD_UNKNOWN = Error "instance on hold does not answer" [];
     /// A VM is not needed any more.
     SHUTDOWN_WORKER = Info "shutdown worker" ["State", "IdleBehavior", "IdleDuration", "Reason"];

@@ -21,7 +21,7 @@ struct Arguments {
     #[arg(long, conflicts_with = "seeds", required_unless_present = "seeds")]
     seed: Option<u64>,
     /// Print what happened, one line an event, with the dispatcher's log.
-    #[arg(long, requires = "seed")]
+    #[arg(long, requires = "seed", conflicts_with = "seeds")]
     trace: bool,
     /// Live through the chaos of all these seeds, A to before B.
     #[arg(long, value_name = "A..B", value_parser = range)]
@@ -136,4 +136,21 @@ fn report(seeds: u64, results: impl Iterator<Item = (u64, Result<Summary, String
 fn style() -> ProgressStyle {
     let template = "{elapsed_precise} {bar:40} {pos} of {len} seeds, {per_sec}, {msg}";
     ProgressStyle::with_template(template).expect("a constant template")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_would_do_nothing_are_refused() {
+        let parse = |line: &str| Arguments::try_parse_from(line.split(' ')).is_ok();
+        for taken in ["sim --seed 1 --trace", "sim --seeds 0..2 --jobs 2 --json"] {
+            assert!(parse(taken), "{taken}");
+        }
+        for refused in ["sim", "sim --trace", "sim --seeds 0..2 --trace", "sim --seeds 2..2", "sim --seeds 3"]
+        {
+            assert!(!parse(refused), "{refused}");
+        }
+    }
 }

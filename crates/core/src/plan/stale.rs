@@ -15,7 +15,8 @@ pub(super) enum Phase {
     /// Some worker's processes are not known yet: nothing is placed for a while.
     WaitingForWorkers,
     /// A start that an earlier dispatcher had sent may be listed yet, or its VM may, which a listing may omit, and the
-    /// next one too, and a VM that was found may not have listed its processes since: what was Locked before keeps its place in the line, and is not started elsewhere.
+    /// next one too, and a VM that was found may not have listed its processes since: what was Locked before keeps its
+    /// place in the line, and is not started elsewhere.
     Surfacing,
     /// Everything else.
     Scheduling,

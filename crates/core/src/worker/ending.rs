@@ -31,7 +31,7 @@ impl Machine {
             return None;
         }
         let signal = self.processes.values().filter_map(Process::signal_due).min();
-        // Until it was seen whole the next list may wake it, not the clock.
+        // Before it was seen whole its next list decides, not the clock.
         let idle = (self.seen_whole && self.state == State::Idle && self.behavior == IdleBehavior::Run)
             .then(|| after(self.last_busy, self.policy.timeout_idle));
         let held = self.is_held_unknown().then(|| {

@@ -303,7 +303,7 @@ pub enum Fact {
     Draining(DrainReason),
     /// The operator's wish was taken.
     BehaviorSet(IdleBehavior),
-    /// A hold keeps a worker that never answered.
+    /// A hold keeps a worker of which nobody knows what runs there.
     HeldUnknown,
     /// Shut down.
     ShuttingDown {
