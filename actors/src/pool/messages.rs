@@ -8,7 +8,7 @@ use dispatch_core::instance::{IdleBehavior, Instance, InstanceType};
 use dispatch_core::pool::{CreateRefusal, GoneReply, PoolSnapshot, Refusal};
 use dispatch_core::time::Timestamp;
 use dispatch_core::worker::runner::Commands;
-use dispatch_core::worker::{BootOutcome, KillReason, ShutdownReason, View};
+use dispatch_core::worker::{AttemptOutcome, BootOutcome, KillReason, ShutdownReason, StartOrder, View};
 
 /// How are the workers?
 #[derive(Debug, Message)]
@@ -50,14 +50,10 @@ pub struct ShutdownInstance {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), Refusal>")]
 pub struct StartContainer {
-    /// Which.
-    pub uuid: ContainerUuid,
+    /// Which, with what the log and the metrics say of its start.
+    pub order: StartOrder,
     /// Where.
     pub instance: InstanceId,
-    /// For the log.
-    pub priority: i64,
-    /// When it was made, by the controller's clock.
-    pub created_at: Option<Timestamp>,
 }
 
 /// End a container's processes.
@@ -76,8 +72,8 @@ pub struct KillContainer {
 pub struct ForgetProcess {
     /// Whose.
     pub uuid: ContainerUuid,
-    /// Whether its container had left the state Locked.
-    pub fruitful: bool,
+    /// What the attempt came to.
+    pub outcome: AttemptOutcome,
 }
 
 /// The container is no longer in the queue.

@@ -188,10 +188,8 @@ impl Handler<StartContainer> for Pool {
     type Result = Result<(), Refusal>;
 
     fn handle(&mut self, message: StartContainer, ctx: &mut Context<Self>) -> Self::Result {
-        let effects = self.pool.start(message.uuid, &message.instance)?;
-        self.send_start(&effects, &message);
-        self.settle(Vec::new(), ctx);
-        Ok(())
+        let started = self.pool.start(message.order, &message.instance);
+        self.answer(started, ctx)
     }
 }
 
@@ -208,7 +206,7 @@ impl Handler<ForgetProcess> for Pool {
     type Result = Result<(), Refusal>;
 
     fn handle(&mut self, message: ForgetProcess, ctx: &mut Context<Self>) -> Self::Result {
-        let forgotten = self.pool.forget(message.uuid, message.fruitful);
+        let forgotten = self.pool.forget(message.uuid, message.outcome);
         self.answer(forgotten, ctx)
     }
 }

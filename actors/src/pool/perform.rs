@@ -1,4 +1,4 @@
-//! What Pool's core wants done, done.
+//! Performs the effects that Pool's core has decided.
 
 use std::sync::Arc;
 
@@ -6,13 +6,13 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::Instance;
 use dispatch_core::pool::{CreateId, Effect};
-use dispatch_core::worker::Event;
+use dispatch_core::worker::Command;
 use dispatch_core::worker::runner::Commands;
 
-use super::{Pool, StartContainer};
+use super::Pool;
 use crate::clock;
 use crate::cloud;
-use crate::worker::{self, Worker, WorkerListeners};
+use crate::worker::{self, Worker, WorkerCommand, WorkerListeners};
 
 impl Pool {
     pub(super) fn perform(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
@@ -20,7 +20,7 @@ impl Pool {
             match effect {
                 Effect::Create(id) => self.create(id, ctx),
                 Effect::Spawn(instance, ours) => self.spawn(instance, ours, ctx),
-                Effect::Command(id, number, event) => self.command(&id, number, event),
+                Effect::Command(id, number, command) => self.command(&id, number, command),
                 Effect::Stop(id) => self.stop(&id),
                 // Lost only if Cloud is gone, and then nothing is listed any more.
                 Effect::SyncBy(at) => self.parts.sync_by.do_send(cloud::SyncBy { at }),
@@ -67,45 +67,10 @@ impl Pool {
         }
     }
 
-    /// One message type a command. They are never lost: a worker lives until it is told to stop, and its
-    /// mailbox is unbounded for `do_send`.
-    fn command(&mut self, id: &InstanceId, number: u64, event: Event) {
-        let Some(worker) = self.workers.get(id) else { return };
-        match event {
-            Event::ProbeGranted => worker.do_send(worker::Probe { number, sent: clock::now() }),
-            Event::StartRequested(uuid) => worker.do_send(worker::StartContainer::plain(number, uuid)),
-            Event::KillRequested(uuid, reason) => {
-                worker.do_send(worker::KillContainer { number, uuid, reason })
-            }
-            Event::BehaviorSet(behavior) => worker.do_send(worker::SetIdleBehavior { number, behavior }),
-            Event::ShutdownRequested(reason) => worker.do_send(worker::Shutdown { number, reason }),
-            Event::StartJudged { .. } | Event::Updated(_) | Event::StillListed(_) | Event::Missing => {
-                worker.do_send(worker::News { number, event });
-            }
-            // These are a worker's own completions: Pool never sends them.
-            Event::ProbeFinished { .. }
-            | Event::StartFinished(..)
-            | Event::KillFinished(..)
-            | Event::DestroyFinished(_)
-            | Event::TagsSaved(_)
-            | Event::ConnectionBroke
-            | Event::Tick => debug_assert!(false, "Pool sent a completion"),
-        }
-    }
-
-    /// A start carries what the log and the metrics say of it.
-    pub(super) fn send_start(&mut self, effects: &[Effect], message: &StartContainer) {
-        for effect in effects {
-            if let Effect::Command(id, number, _) = effect
-                && let Some(worker) = self.workers.get(id)
-            {
-                worker.do_send(worker::StartContainer {
-                    number: *number,
-                    uuid: message.uuid,
-                    priority: message.priority,
-                    created_at: message.created_at,
-                });
-            }
+    /// Commands are never lost: a worker lives until it is told to stop, and its mailbox is unbounded for `do_send`.
+    fn command(&mut self, id: &InstanceId, number: u64, command: Command) {
+        if let Some(worker) = self.workers.get(id) {
+            worker.do_send(WorkerCommand { number, sent: clock::now(), command });
         }
     }
 }

@@ -10,7 +10,7 @@ use dispatch_core::pool::{Gate, GoneReply, PauseReason};
 use dispatch_core::ports::{CapacityScope, CloudError, CloudErrorKind, QuotaScope};
 use dispatch_core::time::after;
 use dispatch_core::worker::runner::Commands;
-use dispatch_core::worker::{KillReason, ShutdownReason};
+use dispatch_core::worker::{AttemptOutcome, KillReason, ShutdownReason, StartOrder};
 use rand::SeedableRng as _;
 use std::time::Duration;
 
@@ -79,6 +79,10 @@ fn site_with(policy: Policy) -> Site {
     Site { pool: pool.start(), answers, creates, syncs, nudges, destroys, vms, meter, lines }
 }
 
+fn order(uuid: ContainerUuid) -> StartOrder {
+    StartOrder { uuid, priority: 1, created_at: None }
+}
+
 fn site() -> Site {
     site_with(policy())
 }
@@ -117,7 +121,7 @@ impl Site {
     }
 
     async fn start(&self, n: usize, name: &str) -> Result<(), Refusal> {
-        let start = StartContainer { uuid: uuid(n), instance: id(name), priority: 1, created_at: None };
+        let start = StartContainer { order: order(uuid(n)), instance: id(name) };
         self.pool.send(start).await.unwrap()
     }
 
@@ -265,7 +269,7 @@ async fn a_start_that_the_worker_refuses_is_taken_back_and_told() {
     let site = with_workers(&["a"]).await;
     // Pool has not seen the worker's new view when the start is asked for.
     let hold = SetIdleBehavior { id: id("a"), behavior: IdleBehavior::Hold };
-    let start = StartContainer { uuid: uuid(1), instance: id("a"), priority: 1, created_at: None };
+    let start = StartContainer { order: order(uuid(1)), instance: id("a") };
     let (held, started) = (site.pool.send(hold), site.pool.send(start));
     held.await.unwrap().unwrap();
     started.await.unwrap().unwrap();
@@ -287,7 +291,7 @@ async fn a_process_that_has_ended_is_remembered_until_it_is_forgotten() {
     assert_eq!(site.containers().await, []);
     assert!(site.view().await.snapshot.ended.contains_key(&uuid(1)));
     assert_eq!(site.nudges.count(), 1, "one change, one nudge");
-    let forget = || ForgetProcess { uuid: uuid(1), fruitful: true };
+    let forget = || ForgetProcess { uuid: uuid(1), outcome: AttemptOutcome::LeftLocked };
     site.pool.send(forget()).await.unwrap().unwrap();
     assert!(site.view().await.snapshot.ended.is_empty());
     assert_eq!(site.pool.send(forget()).await.unwrap(), Err(Refusal::NoSuchProcess));
@@ -313,7 +317,11 @@ async fn what_is_forgotten_is_not_shown_any_more_at_the_same_moment() {
     pass(1).await;
     site.vms.end(uuid(1));
     pass(11).await;
-    site.pool.send(ForgetProcess { uuid: uuid(1), fruitful: false }).await.unwrap().unwrap();
+    site.pool
+        .send(ForgetProcess { uuid: uuid(1), outcome: AttemptOutcome::StillLocked })
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(site.view().await.snapshot.last_failed.len(), 1);
     site.pool.send(ForgetContainer { uuid: uuid(1) }).await.unwrap();
     assert_eq!(site.view().await.snapshot.last_failed.len(), 0);

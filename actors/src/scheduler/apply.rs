@@ -58,12 +58,7 @@ impl Scheduler {
             Action::Look(uuid) => {
                 self.receivers.queue.send(queue::LookUpContainer { uuid }).map(|_| None).boxed_local()
             }
-            Action::Start(uuid, instance) => {
-                let record = self.last.queue.snapshot.get(uuid).map(|entry| &entry.record);
-                let priority = record.map_or(0, |record| record.priority);
-                let created_at = record.and_then(|record| record.created_at);
-                self.to_pool("start", pool::StartContainer { uuid, instance, priority, created_at })
-            }
+            Action::Start(order, instance) => self.to_pool("start", pool::StartContainer { order, instance }),
             Action::Create(instance_type, container) => {
                 let create = pool::CreateInstance { instance_type, container };
                 let answer = self.receivers.pool.send(create);
@@ -71,7 +66,7 @@ impl Scheduler {
             }
             Action::ShutDown(id, reason) => self.to_pool("shutdown", pool::ShutdownInstance { id, reason }),
             Action::Kill(uuid, reason) => self.to_pool("kill", pool::KillContainer { uuid, reason }),
-            Action::Forget(uuid, fruitful) => self.to_pool("forget", pool::ForgetProcess { uuid, fruitful }),
+            Action::Forget(uuid, outcome) => self.to_pool("forget", pool::ForgetProcess { uuid, outcome }),
         }
     }
 

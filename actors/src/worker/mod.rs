@@ -1,12 +1,11 @@
 //! Worker, one per VM: owns its state machine and its SSH executor.
 //!
 //! ```text
-//!   Pool ─► Probe, StartContainer, KillContainer, SetIdleBehavior, Shutdown, News, │
-//!           UseRunner ────────────────────────────────────────────────────────────┤
-//!   itself ─► ProbeResult, StartResult, KillResult, timer ─────────────────────────┤
-//!                                                                                 ▼
-//!                        core::worker::Machine::on(event, now) ─► effects ─► perform ─► executor, Cloud
-//!                                                 └─► WorkerChanged ─► Pool
+//!   Pool ─► WorkerCommand ─► Machine::on_command ────────────────────┬─► effects ─► perform ─► executor, Cloud
+//!                                └─ refused ─► Pool, or the log      │
+//!   own ProbeResult, StartResult, KillResult, calls' answers, timer  │
+//!            └─► Completion ─► Machine::on_completion ───────────────┘
+//!   after each: the view, if it has changed ─► WorkerChanged ─► Pool
 //! ```
 //! Never does: choosing containers; probing without being told (Pool has the rate).
 
@@ -17,7 +16,6 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -30,13 +28,10 @@ use dispatch_core::ports::{Executor, ExecutorFactory, Target};
 use dispatch_core::time::{Timestamp, since};
 use dispatch_core::worker::probe::CommandFailure;
 use dispatch_core::worker::runner::Commands;
-use dispatch_core::worker::{BootOutcome, Effect, Event, Machine, Refusal, View};
+use dispatch_core::worker::{BootOutcome, Command, Completion, Effect, Machine, Refusal, View};
 use slog::{Logger, o};
 
-pub use messages::{
-    KillContainer, KillResult, News, Probe, ProbeResult, SetIdleBehavior, Shutdown, StartContainer,
-    StartResult, Stop, UseRunner,
-};
+pub use messages::{KillResult, ProbeResult, StartResult, Stop, UseRunner, WorkerCommand};
 
 use crate::catalogue::Repeats;
 use crate::clock;
@@ -103,18 +98,9 @@ pub struct Worker {
     watching: bool,
     /// The connection is not watched before then.
     watch_from: Timestamp,
-    /// What the log and the metrics say of starts in flight.
-    starts: BTreeMap<ContainerUuid, StartFacts>,
     /// The last command that failed: told when the worker is given up for it.
     last_failure: Option<CommandFailure>,
     repeats: Repeats,
-}
-
-/// What the log and the metrics say of a start.
-struct StartFacts {
-    priority: i64,
-    created_at: Option<Timestamp>,
-    sent: Timestamp,
 }
 
 impl Worker {
@@ -138,24 +124,40 @@ impl Worker {
             timer: None,
             watching: false,
             watch_from: clock::now(),
-            starts: BTreeMap::new(),
             last_failure: None,
             repeats: Repeats::with_capacity(20),
         }
     }
 
-    /// Message → event, the machine decides, the effects are performed, the view is told.
-    fn handle_event(&mut self, event: Event, ctx: &mut Context<Self>) -> Result<(), Refusal> {
-        let (effects, answer) = self.machine.on(event, clock::now());
+    /// Performs what the machine has decided, and tells Pool the new view; a refusal is handed back.
+    fn settle(&mut self, decided: Result<Vec<Effect>, Refusal>, ctx: &mut Context<Self>) -> Option<Refusal> {
+        let (effects, refusal) = match decided {
+            Ok(effects) => (effects, None),
+            Err(refusal) => (Vec::new(), Some(refusal)),
+        };
         self.perform(effects, ctx);
         self.publish();
         self.renew_timer(ctx);
-        answer
+        refusal
     }
 
-    fn command(&mut self, number: u64, event: Event, ctx: &mut Context<Self>) -> Result<(), Refusal> {
-        self.applied = number;
-        self.handle_event(event, ctx)
+    /// An effect's end, or the timer's: the machine decides what follows.
+    fn complete(&mut self, completion: Completion, ctx: &mut Context<Self>) {
+        let effects = self.machine.on_completion(completion, clock::now());
+        self.settle(Ok(effects), ctx);
+    }
+
+    /// Lost only if Pool is gone, and then nobody starts anything any more.
+    fn refuse_start(&self, uuid: ContainerUuid, number: u64) {
+        self.pool.refused.do_send(StartRefused { uuid, instance: self.machine.id().clone(), number });
+    }
+
+    /// Probes are spread evenly over time, so they measure it for all commands.
+    fn note_mailbox_delay(&self, message: &WorkerCommand) {
+        if message.command == Command::Probe {
+            let delay = since(clock::now(), message.sent).as_secs_f64();
+            self.parts.metrics.actor_mailbox_delay_seconds.with_label_values(&["worker"]).observe(delay);
+        }
     }
 
     /// Tells Pool if there is anything to tell. Lost only if Pool is gone, and then nobody asks any more.
@@ -187,16 +189,10 @@ impl Worker {
         if let Some(at) = wanted {
             let handle = ctx.run_later(since(at, now), |act, ctx| {
                 act.timer = None;
-                act.take_answer(Event::Tick, ctx);
+                act.complete(Completion::Tick, ctx);
             });
             self.timer = Some((at, handle));
         }
-    }
-
-    /// An event that cannot be refused.
-    fn take_answer(&mut self, event: Event, ctx: &mut Context<Self>) {
-        let answer = self.handle_event(event, ctx);
-        debug_assert_eq!(answer, Ok(()), "a completion was refused");
     }
 }
 
@@ -229,65 +225,21 @@ impl Actor for Worker {
     }
 }
 
-impl Handler<StartContainer> for Worker {
+impl Handler<WorkerCommand> for Worker {
     type Result = ();
 
-    fn handle(&mut self, message: StartContainer, ctx: &mut Context<Self>) {
-        let StartContainer { number, uuid, priority, created_at } = message;
-        let before = self.starts.insert(uuid, StartFacts { priority, created_at, sent: clock::now() });
-        if self.command(number, Event::StartRequested(uuid), ctx).is_err() {
-            self.starts.remove(&uuid);
-            self.starts.extend(before.map(|facts| (uuid, facts)));
-            self.pool.refused.do_send(StartRefused { uuid, instance: self.machine.id().clone(), number });
+    fn handle(&mut self, message: WorkerCommand, ctx: &mut Context<Self>) {
+        self.note_mailbox_delay(&message);
+        let WorkerCommand { number, command, .. } = message;
+        let (action, starts) = (command.as_str(), command.starts());
+        self.applied = number;
+        let decided = self.machine.on_command(command, clock::now());
+        let refused = self.settle(decided, ctx);
+        match (refused, starts) {
+            (None, _) => {}
+            (Some(_), Some(uuid)) => self.refuse_start(uuid, number),
+            (Some(refusal), None) => self.report_refusal(action, refusal),
         }
-    }
-}
-
-impl Handler<KillContainer> for Worker {
-    type Result = ();
-
-    fn handle(&mut self, message: KillContainer, ctx: &mut Context<Self>) {
-        let KillContainer { number, uuid, reason } = message;
-        let killed = self.command(number, Event::KillRequested(uuid, reason), ctx);
-        self.note_refusal("kill", killed);
-    }
-}
-
-impl Handler<SetIdleBehavior> for Worker {
-    type Result = ();
-
-    fn handle(&mut self, message: SetIdleBehavior, ctx: &mut Context<Self>) {
-        let set = self.command(message.number, Event::BehaviorSet(message.behavior), ctx);
-        self.note_refusal("set idle behavior", set);
-    }
-}
-
-impl Handler<Shutdown> for Worker {
-    type Result = ();
-
-    fn handle(&mut self, message: Shutdown, ctx: &mut Context<Self>) {
-        let shut_down = self.command(message.number, Event::ShutdownRequested(message.reason), ctx);
-        self.note_refusal("shutdown", shut_down);
-    }
-}
-
-impl Handler<Probe> for Worker {
-    type Result = ();
-
-    fn handle(&mut self, message: Probe, ctx: &mut Context<Self>) {
-        let delay = since(clock::now(), message.sent).as_secs_f64();
-        self.parts.metrics.actor_mailbox_delay_seconds.with_label_values(&["worker"]).observe(delay);
-        let probed = self.command(message.number, Event::ProbeGranted, ctx);
-        self.note_refusal("probe", probed);
-    }
-}
-
-impl Handler<News> for Worker {
-    type Result = ();
-
-    fn handle(&mut self, message: News, ctx: &mut Context<Self>) {
-        let taken = self.command(message.number, message.event, ctx);
-        self.note_refusal("news", taken);
     }
 }
 
@@ -296,7 +248,7 @@ impl Handler<ProbeResult> for Worker {
 
     fn handle(&mut self, message: ProbeResult, ctx: &mut Context<Self>) {
         let ProbeResult { began, report } = message;
-        self.take_answer(Event::ProbeFinished { began, report }, ctx);
+        self.complete(Completion::ProbeFinished { began, report }, ctx);
     }
 }
 
@@ -304,10 +256,7 @@ impl Handler<StartResult> for Worker {
     type Result = ();
 
     fn handle(&mut self, message: StartResult, ctx: &mut Context<Self>) {
-        let uuid = message.uuid;
-        self.take_answer(Event::StartFinished(uuid, message.outcome), ctx);
-        // Told by now, unless its process was gone before the answer came.
-        self.starts.remove(&uuid);
+        self.complete(Completion::StartFinished(message.uuid, message.outcome), ctx);
     }
 }
 
@@ -315,7 +264,7 @@ impl Handler<KillResult> for Worker {
     type Result = ();
 
     fn handle(&mut self, message: KillResult, ctx: &mut Context<Self>) {
-        self.take_answer(Event::KillFinished(message.uuid, message.outcome), ctx);
+        self.complete(Completion::KillFinished(message.uuid, message.outcome), ctx);
     }
 }
 
@@ -330,9 +279,9 @@ impl Handler<UseRunner> for Worker {
 impl Handler<Stop> for Worker {
     type Result = ();
 
-    /// Its last words; then the executor closes with it.
+    /// Reports the boot outcome and ends its processes; then the executor closes with it.
     fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
-        let effects = self.machine.vanish();
+        let effects = self.machine.instance_gone();
         self.perform(effects, ctx);
         ctx.stop();
     }

@@ -1,4 +1,4 @@
-//! What the machine wants done, done.
+//! Performs the effects that the machine has decided.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use dispatch_core::instance::Instance;
 use dispatch_core::ports::{Command, ExecError, ExecErrorKind, Executor, Output};
 use dispatch_core::time::after;
 use dispatch_core::worker::probe::{CommandFailure, Probe, Wanted, success};
-use dispatch_core::worker::{Effect, Event, KillOutcome, StartOutcome};
+use dispatch_core::worker::{Completion, Effect, KillOutcome, StartOutcome};
 
 use super::messages::{KillResult, ProbeResult, StartResult};
 use super::{Worker, target};
@@ -92,26 +92,18 @@ impl Worker {
             if let Ok(Err(error)) = &answer {
                 act.report_call_failed(&catalogue::DESTROY_FAILED, error);
             }
-            act.take_answer(Event::DestroyFinished(matches!(answer, Ok(Ok(())))), ctx);
+            act.complete(Completion::DestroyFinished(matches!(answer, Ok(Ok(())))), ctx);
         }));
     }
 
     fn save_tags(&mut self, tags: dispatch_core::instance::Tags, ctx: &mut Context<Self>) {
         let id = self.machine.id().clone();
-        let sent = tags.clone();
         let answer = self.parts.set_tags.send(SetTags { id, tags }).into_actor(self);
-        ctx.spawn(answer.map(move |answer, act, ctx| {
+        ctx.spawn(answer.map(|answer, act, ctx| {
             if let Ok(Err(error)) = &answer {
                 act.report_call_failed(&catalogue::TAGS_FAILED, error);
             }
-            let saved = matches!(answer, Ok(Ok(())));
-            act.take_answer(Event::TagsSaved(saved), ctx);
-            if saved {
-                // The wish may have changed meanwhile: what stands there now are the tags that were sent.
-                let mut instance = act.machine.instance().clone();
-                instance.tags.merge(&sent);
-                act.take_answer(Event::Updated(instance), ctx);
-            }
+            act.complete(Completion::TagsSaved(matches!(answer, Ok(Ok(())))), ctx);
         }));
     }
 
@@ -133,7 +125,7 @@ impl Worker {
             act.watching = false;
             event!(act.log, catalogue::CONNECTION_LOST);
             act.watch_from = after(clock::now(), act.parts.policy.probe_interval);
-            act.take_answer(Event::ConnectionBroke, ctx);
+            act.complete(Completion::ConnectionBroke, ctx);
         }));
     }
 

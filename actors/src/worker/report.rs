@@ -1,10 +1,11 @@
 //! What happened to a worker, in the words of the catalogue.
 
-use dispatch_core::id::ContainerUuid;
+use std::time::Duration;
+
 use dispatch_core::ports::{CloudError, ExecErrorKind};
 use dispatch_core::time::since;
 use dispatch_core::worker::probe::CommandFailure;
-use dispatch_core::worker::{DrainReason, Fact, Refusal, ShutdownReason, State};
+use dispatch_core::worker::{DrainReason, Fact, Refusal, ShutdownReason, StartOrder, State};
 
 use super::Worker;
 use crate::catalogue::{self, Event};
@@ -55,7 +56,7 @@ impl Worker {
             }
             Fact::HeldUnknown => event!(self.log, catalogue::HELD_UNKNOWN),
             Fact::Starting(..)
-            | Fact::Started(..)
+            | Fact::Started { .. }
             | Fact::StartFailed(..)
             | Fact::Detected(..)
             | Fact::ProcessEnded(..)
@@ -70,13 +71,10 @@ impl Worker {
     fn report_process(&mut self, fact: Fact) {
         let log = &self.log;
         match fact {
-            Fact::Starting(uuid) => {
-                let priority = self.starts.get(&uuid).map_or(0, |start| start.priority);
-                event!(log, catalogue::STARTING, "ContainerUUID" => uuid.as_str(), "Priority" => priority);
-            }
-            Fact::Started(uuid) => self.report_started(uuid),
+            Fact::Starting(order) => event!(log, catalogue::STARTING,
+                "ContainerUUID" => order.uuid.as_str(), "Priority" => order.priority),
+            Fact::Started { order, took } => self.report_started(&order, took),
             Fact::StartFailed(uuid, failure) => {
-                self.starts.remove(&uuid);
                 event!(self.log, catalogue::START_FAILED, "ContainerUUID" => uuid.as_str(),
                     "error" => &failure.error, "stdout" => &failure.stdout, "stderr" => &failure.stderr);
                 self.last_failure = Some(failure);
@@ -109,13 +107,11 @@ impl Worker {
         }
     }
 
-    fn report_started(&mut self, uuid: ContainerUuid) {
-        let now = clock::now();
-        let Some(start) = self.starts.remove(&uuid) else { return };
-        let took = since(now, start.sent).as_secs_f64();
-        event!(self.log, catalogue::STARTED, "ContainerUUID" => uuid.as_str(), "Duration" => took);
-        if let Some(created) = start.created_at {
-            self.parts.metrics.time_to_crunch_run.observe(since(now, created));
+    fn report_started(&self, order: &StartOrder, took: Duration) {
+        event!(self.log, catalogue::STARTED,
+            "ContainerUUID" => order.uuid.as_str(), "Duration" => took.as_secs_f64());
+        if let Some(created) = order.created_at {
+            self.parts.metrics.time_to_crunch_run.observe(since(clock::now(), created));
         }
     }
 
@@ -146,7 +142,7 @@ impl Worker {
             "Hint" => CLOUDTEST);
     }
 
-    fn report_failure(&mut self, event: &Event, failure: &CommandFailure, silent_for: std::time::Duration) {
+    fn report_failure(&mut self, event: &Event, failure: &CommandFailure, silent_for: Duration) {
         if let Some(n) = self.repeats.note(event, "", clock::now()) {
             event!(self.log, *event, "Command" => &failure.command, "error" => &failure.error,
                 "stdout" => &failure.stdout, "stderr" => &failure.stderr,
@@ -204,9 +200,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn note_refusal(&self, action: &str, answer: Result<(), Refusal>) {
-        if let Err(refusal) = answer {
-            event!(self.log, catalogue::ACTION_REFUSED, "Action" => action, "Reason" => refusal.as_str());
-        }
+    pub(super) fn report_refusal(&self, action: &str, refusal: Refusal) {
+        event!(self.log, catalogue::ACTION_REFUSED, "Action" => action, "Reason" => refusal.as_str());
     }
 }

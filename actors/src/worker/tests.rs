@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 use dispatch_core::instance::IdleBehavior;
 use dispatch_core::ports::{CloudError, CloudErrorKind, ExecErrorKind};
-use dispatch_core::worker::{KillReason, ShutdownReason, State};
+use dispatch_core::worker::{KillReason, ShutdownReason, StartOrder, State};
 
 use super::*;
 use crate::testing::{
@@ -41,7 +41,7 @@ impl Handler<WorkerChanged> for Ear {
         if let Some((at, _)) = message.view.next_probe {
             self.probe = Some(ctx.run_later(since(at, clock::now()), |act, _| {
                 act.number.set(act.number.get() + 1);
-                let probe = Probe { number: act.number.get(), sent: clock::now() };
+                let probe = command(act.number.get(), Command::Probe);
                 act.worker.borrow().as_ref().unwrap().do_send(probe);
             }));
         }
@@ -55,6 +55,10 @@ impl Handler<StartRefused> for Ear {
     fn handle(&mut self, message: StartRefused, _: &mut Context<Self>) {
         self.refused.borrow_mut().push(message);
     }
+}
+
+fn command(number: u64, command: Command) -> WorkerCommand {
+    WorkerCommand { number, sent: clock::now(), command }
 }
 
 type CloudAnswers = Rc<RefCell<Vec<Result<(), CloudError>>>>;
@@ -132,20 +136,23 @@ impl Site {
         self.number.get()
     }
 
+    async fn tell(&self, what: Command) {
+        self.worker.send(command(self.next(), what)).await.unwrap();
+    }
+
     async fn start(&self, n: usize) {
         let created_at = Some(crate::testing::epoch());
-        let start = StartContainer { number: self.next(), uuid: uuid(n), priority: 7, created_at };
-        self.worker.send(start).await.unwrap();
+        self.tell(Command::Start(StartOrder { uuid: uuid(n), priority: 7, created_at })).await;
         self.breathe().await;
     }
 
     async fn kill(&self, n: usize, reason: KillReason) {
-        self.worker.send(KillContainer { number: self.next(), uuid: uuid(n), reason }).await.unwrap();
+        self.tell(Command::Kill(uuid(n), reason)).await;
         self.breathe().await;
     }
 
     async fn behave(&self, behavior: IdleBehavior) {
-        self.worker.send(SetIdleBehavior { number: self.next(), behavior }).await.unwrap();
+        self.tell(Command::SetIdleBehavior(behavior)).await;
         self.breathe().await;
     }
 
@@ -236,7 +243,7 @@ async fn a_failing_probe_is_logged_once_a_minute_and_counted() {
 async fn a_hung_command_does_not_end_the_probes() {
     let site = in_service().await;
     site.vms.odd("list", 1, Odd::Hangs);
-    site.worker.send(SetIdleBehavior { number: site.next(), behavior: IdleBehavior::Hold }).await.unwrap();
+    site.tell(Command::SetIdleBehavior(IdleBehavior::Hold)).await;
     pass(200).await;
     let lists = site.vms.take_times("list");
     // The list's 30 s and two minutes' grace, and on it goes.
@@ -432,16 +439,14 @@ async fn an_idle_worker_is_shut_down_after_timeout_idle_and_destroyed_once() {
 async fn a_destroy_is_repeated_while_the_instance_is_listed() {
     let site = in_service().await;
     site.cloud.borrow_mut().push(Err(cloud_error(CloudErrorKind::Other)));
-    let shutdown = Shutdown { number: site.next(), reason: ShutdownReason::Operator("test".into()) };
-    site.worker.send(shutdown).await.unwrap();
+    site.tell(Command::ShutDown(ShutdownReason::Operator("test".into()))).await;
     pass(5).await;
     assert_eq!(site.destroys.count(), 1);
     assert!(!site.view().destroy_acknowledged);
-    let listed = |site: &Site| News { number: site.next(), event: Event::StillListed(clock::now()) };
-    site.worker.send(listed(&site)).await.unwrap();
+    site.tell(Command::StillListed(clock::now())).await;
     pass(6).await;
     assert_eq!(site.destroys.count(), 0, "not before TimeoutShutdown");
-    site.worker.send(listed(&site)).await.unwrap();
+    site.tell(Command::StillListed(clock::now())).await;
     site.breathe().await;
     assert_eq!(site.destroys.count(), 1);
     assert!(site.view().destroy_acknowledged);
@@ -456,8 +461,7 @@ async fn a_boot_that_is_stopped_is_counted_as_aborted_once() {
     let site = booting();
     site.vms.still_booting.set(true);
     pass(1).await;
-    let shutdown = Shutdown { number: site.next(), reason: ShutdownReason::OverQuota };
-    site.worker.send(shutdown).await.unwrap();
+    site.tell(Command::ShutDown(ShutdownReason::OverQuota)).await;
     site.breathe().await;
     site.worker.send(Stop).await.unwrap();
     site.breathe().await;
@@ -508,8 +512,7 @@ async fn tags_that_could_not_be_saved_are_saved_when_the_cloud_shows_others() {
     site.behave(IdleBehavior::Hold).await;
     pass(1).await;
     assert_eq!(site.tags.count(), 1);
-    let update = News { number: site.next(), event: Event::Updated(instance("vm")) };
-    site.worker.send(update).await.unwrap();
+    site.tell(Command::InstanceUpdated(instance("vm"))).await;
     site.breathe().await;
     assert_eq!(site.tags.count(), 1);
     assert!(site.lines.messages().contains(&"saving tags failed".to_owned()));
@@ -522,8 +525,7 @@ async fn a_new_address_is_used_at_once_and_shown_in_the_log() {
     let site = site_of(homeless, true);
     pass(5).await;
     assert_eq!(site.view().state, State::Booting);
-    let update = News { number: site.next(), event: Event::Updated(instance("vm")) };
-    site.worker.send(update).await.unwrap();
+    site.tell(Command::InstanceUpdated(instance("vm"))).await;
     site.breathe().await;
     assert_eq!(site.view().state, State::Idle, "probed at once");
     assert_eq!(site.vms.targets.borrow().last().unwrap().address, "vm.example");

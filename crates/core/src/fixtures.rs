@@ -8,6 +8,7 @@ use crate::instance::{Catalog, Gpu, Instance, InstanceType, Price, Tags};
 use crate::policy::Policy;
 use crate::ports::{ApiError, ApiErrorKind};
 use crate::time::Timestamp;
+use crate::worker::StartOrder;
 
 pub(crate) const GIB: u64 = 1 << 30;
 
@@ -42,6 +43,11 @@ pub(crate) fn record(n: u64, state: ContainerState, priority: i64) -> Record {
         created_at: None,
         lock_count: None,
     }
+}
+
+/// An order to start that container, of which nothing more is known.
+pub(crate) fn order(uuid: ContainerUuid) -> StartOrder {
+    StartOrder { uuid, priority: 0, created_at: None }
 }
 
 pub(crate) fn instance_type(name: &str, vcpus: u64, price: f64, preemptible: bool) -> InstanceType {

@@ -142,8 +142,8 @@ impl<'a> Check<'a> {
                 self.is_in(entry, ContainerState::Queued, action)?;
                 self.is_placed_once(entry, action)
             }
-            Action::Start(uuid, id) => {
-                let entry = self.decides(*uuid, action)?;
+            Action::Start(order, id) => {
+                let entry = self.decides(order.uuid, action)?;
                 self.is_in(entry, ContainerState::Locked, action)?;
                 self.is_placed_once(entry, action)?;
                 self.fits_there(entry, id, action)

@@ -9,8 +9,7 @@ async fn a_vm_that_never_boots_is_given_up_with_its_last_words_and_what_to_try()
     pass(630).await;
     assert!(site.view().silence.is_some(), "longer than TimeoutBooting");
     site.lines.take();
-    let given_up = Shutdown { number: site.next(), reason: ShutdownReason::BootTimeout };
-    site.worker.send(given_up).await.unwrap();
+    site.tell(Command::ShutDown(ShutdownReason::BootTimeout)).await;
     site.breathe().await;
     let told = site.lines.take().into_iter().find(|line| line.message == "boot failed").expect("a line");
     assert_eq!(told.facts["error"], "exit status 1");
@@ -26,8 +25,7 @@ async fn one_that_was_never_reached_is_given_up_with_the_reason_of_that() {
     site.vms.odd("boot", 100, Odd::Fails(ExecErrorKind::Refused));
     pass(630).await;
     site.lines.take();
-    let given_up = Shutdown { number: site.next(), reason: ShutdownReason::BootTimeout };
-    site.worker.send(given_up).await.unwrap();
+    site.tell(Command::ShutDown(ShutdownReason::BootTimeout)).await;
     site.breathe().await;
     let told = site.lines.take().into_iter().find(|line| line.message == "boot failed").expect("a line");
     assert!(told.facts["error"].starts_with("the vm says"), "{told:?}");

@@ -13,7 +13,7 @@ use dispatch_core::policy::Policy;
 use dispatch_core::pool::{Gate, PoolSnapshot, QuotaReason, WorkerSnapshot};
 use dispatch_core::queue::QueueSnapshot;
 use dispatch_core::time::{Timestamp, after};
-use dispatch_core::worker::{Machine, ProcessView, State, View};
+use dispatch_core::worker::{Machine, ProcessView, StartOrder, State, View};
 
 use super::site::{Site, Sizes, at, instance, me};
 use super::traffic::Controller;
@@ -109,7 +109,7 @@ impl Scene {
             match action {
                 Action::Lock(uuid) => set_state(queue, uuid, ContainerState::Locked),
                 Action::Unlock(uuid, _) => set_state(queue, uuid, ContainerState::Queued),
-                Action::Start(uuid, id) => {
+                Action::Start(StartOrder { uuid, .. }, id) => {
                     set_state(queue, uuid, ContainerState::Running);
                     run_on(Arc::make_mut(&mut workers.get_mut(&id).expect("it was planned").view), uuid);
                 }

@@ -22,6 +22,7 @@ use crate::id::TypeName;
 use crate::instance::InstanceType;
 use crate::pool::QuotaReason;
 use crate::queue::UnlockReason;
+use crate::worker::StartOrder;
 
 /// The placement of a round in progress.
 pub(super) struct Assignment<'r, 'a> {
@@ -196,7 +197,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
         match (item.state, self.places.worker(id)) {
             (ContainerState::Queued, _) => self.lock(item),
             (_, Some(worker)) if ready && item.is_settled => {
-                self.round.act(Action::Start(self.round.uuid(item), worker.id.clone()));
+                self.round.act(Action::Start(StartOrder::of(&item.entry.record), worker.id.clone()));
             }
             _ => self.round.plan.facts.allocated_not_started += 1,
         }

@@ -48,7 +48,7 @@ use crate::policy::Policy;
 use crate::pool::PoolSnapshot;
 use crate::queue::{CancelReason, QueueSnapshot, UnlockReason};
 use crate::time::Timestamp;
-use crate::worker::{KillReason, ShutdownReason};
+use crate::worker::{AttemptOutcome, KillReason, ShutdownReason, StartOrder};
 
 /// A request to Queue or Pool, who check again and may refuse.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,15 +64,15 @@ pub enum Action {
     /// Queue: read the record of a process that has no entry.
     Look(ContainerUuid),
     /// Pool: start the container there.
-    Start(ContainerUuid, InstanceId),
+    Start(StartOrder, InstanceId),
     /// Pool: create an instance of that type; the container is the first that wants it.
     Create(Arc<InstanceType>, ContainerUuid),
     /// Pool: shut the instance down.
     ShutDown(InstanceId, ShutdownReason),
     /// Pool: end the container's processes.
     Kill(ContainerUuid, KillReason),
-    /// Pool: forget its ended process; true = the container had left the state Locked.
-    Forget(ContainerUuid, bool),
+    /// Pool: forget its ended process, whose attempt came to that.
+    Forget(ContainerUuid, AttemptOutcome),
 }
 
 /// What one round came to.

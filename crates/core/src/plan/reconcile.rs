@@ -9,7 +9,7 @@ use crate::container::ContainerState as S;
 use crate::id::ContainerUuid;
 use crate::pool::{EndedProcess, EndedWhy, LISTINGS_KEPT};
 use crate::queue::{CancelReason, Entry, Fit, LookOutcome, UnlockReason};
-use crate::worker::KillReason;
+use crate::worker::{AttemptOutcome, KillReason};
 
 /// What a container's processes are, to the table.
 enum Process<'p> {
@@ -49,10 +49,12 @@ impl Round<'_> {
             (S::Complete | S::Cancelled, Process::Alive) => {
                 self.kill(uuid, &known, KillReason::Final(entry.record.state));
             }
-            (S::Complete | S::Cancelled, Process::Ended(_)) => self.act(Action::Forget(uuid, true)),
+            (S::Complete | S::Cancelled, Process::Ended(_)) => {
+                self.act(Action::Forget(uuid, AttemptOutcome::LeftLocked))
+            }
             (S::Complete | S::Cancelled, Process::None) => self.act(Action::Drop(uuid)),
             (S::Queued, Process::Alive) => self.kill(uuid, &known, KillReason::Requeued),
-            (S::Queued, Process::Ended(_)) => self.act(Action::Forget(uuid, false)),
+            (S::Queued, Process::Ended(_)) => self.act(Action::Forget(uuid, AttemptOutcome::StillLocked)),
             (S::Queued, Process::None) if entry.record.priority <= 0 => self.act(Action::Drop(uuid)),
             (S::Locked, Process::Ended(ended)) if self.poll_is_later_than(ended) => {
                 self.place_again(uuid, ended)
@@ -73,8 +75,8 @@ impl Round<'_> {
     fn place_again(&mut self, uuid: ContainerUuid, ended: &EndedProcess) {
         match ended.why {
             EndedWhy::Exited => self.act(Action::Unlock(uuid, UnlockReason::ProcessEnded)),
-            EndedWhy::NotStarted => self.act(Action::Forget(uuid, false)),
-            EndedWhy::InstanceGone => self.act(Action::Forget(uuid, true)),
+            EndedWhy::NotStarted => self.act(Action::Forget(uuid, AttemptOutcome::StillLocked)),
+            EndedWhy::InstanceGone => self.act(Action::Forget(uuid, AttemptOutcome::LeftLocked)),
         }
     }
 
@@ -126,7 +128,7 @@ impl Round<'_> {
                 continue;
             }
             match (self.queue.looked.get(&uuid), known.alive) {
-                (_, 0) => self.act(Action::Forget(uuid, true)),
+                (_, 0) => self.act(Action::Forget(uuid, AttemptOutcome::LeftLocked)),
                 (Some(LookOutcome::Absent), _) => self.kill(uuid, &known, KillReason::NotInQueue),
                 (Some(LookOutcome::Foreign), _) => {}
                 (None, _) => self.act(Action::Look(uuid)),

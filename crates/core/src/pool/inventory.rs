@@ -20,7 +20,7 @@ use crate::id::InstanceId;
 use crate::instance::{IdleBehavior, Instance};
 use crate::time::{Timestamp, after, since};
 use crate::worker::runner::SURFACING;
-use crate::worker::{Event, Machine, ShutdownReason, State, View};
+use crate::worker::{Command, Machine, ShutdownReason, State, View};
 
 /// A second look after this long.
 const SECOND_LOOK: Duration = Duration::from_secs(15);
@@ -124,7 +124,7 @@ impl Pool {
         ];
         if was_destroyed {
             // A listing had left it out: it must not be taken for a new one, and used until it ends.
-            effects.push(self.command(&id, Event::ShutdownRequested(ShutdownReason::DestroyedBefore)));
+            effects.push(self.command(&id, Command::ShutDown(ShutdownReason::DestroyedBefore)));
         }
         effects
     }
@@ -137,7 +137,7 @@ impl Pool {
         slot.instance = Arc::new(instance.clone());
         slot.listed = true;
         let id = instance.id.clone();
-        vec![self.command(&id, Event::Updated(instance))]
+        vec![self.command(&id, Command::InstanceUpdated(instance))]
     }
 
     /// A listing that began then lacks a known instance.
@@ -159,7 +159,7 @@ impl Pool {
             return (GoneReply::Confirmed, self.remove(id, now));
         }
         slot.missing = Some(lacked);
-        let news = self.command(id, Event::Missing);
+        let news = self.command(id, Command::Missing);
         (GoneReply::Suspected, vec![news, Effect::SyncBy(after(now, SECOND_LOOK))])
     }
 
@@ -221,7 +221,7 @@ impl Pool {
             }
         }
         for id in still_listed {
-            effects.push(self.command(&id, Event::StillListed(began)));
+            effects.push(self.command(&id, Command::StillListed(began)));
         }
         effects
     }

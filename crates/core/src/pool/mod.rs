@@ -36,7 +36,7 @@ use crate::instance::{IdleBehavior, Instance, Offering};
 use crate::policy::Policy;
 use crate::ports::{CapacityScope, CloudError};
 use crate::time::{Timestamp, since};
-use crate::worker::{self, Event, KillReason, ShutdownReason, State, View};
+use crate::worker::{self, AttemptOutcome, Command, KillReason, ShutdownReason, StartOrder, State, View};
 use holds::Holds;
 use inventory::Absence;
 use outage::Outage;
@@ -50,7 +50,7 @@ pub enum Effect {
     /// Start a worker for an instance that has appeared; true = created by this process.
     Spawn(Instance, bool),
     /// Send this to a worker; the number comes back with its views.
-    Command(InstanceId, u64, Event),
+    Command(InstanceId, u64, Command),
     /// Stop this worker: its instance is gone.
     Stop(InstanceId),
     /// List the cloud's instances no later than then.
@@ -243,9 +243,9 @@ impl Pool {
         self.runner_readable = readable;
     }
 
-    fn command(&mut self, id: &InstanceId, event: Event) -> Effect {
+    fn command(&mut self, id: &InstanceId, command: Command) -> Effect {
         self.sequence += 1;
-        Effect::Command(id.clone(), self.sequence, event)
+        Effect::Command(id.clone(), self.sequence, command)
     }
 
     // -------------------------------------------------------------- processes
@@ -254,7 +254,8 @@ impl Pool {
     ///
     /// # Errors
     /// If the worker cannot take it, as far as we know, or the container has a process somewhere.
-    pub fn start(&mut self, uuid: ContainerUuid, id: &InstanceId) -> Result<Vec<Effect>, Refusal> {
+    pub fn start(&mut self, order: StartOrder, id: &InstanceId) -> Result<Vec<Effect>, Refusal> {
+        let uuid = order.uuid;
         let slot = self.workers.get(id).ok_or(Refusal::NoSuchInstance)?;
         if self.homes.contains_key(&uuid) || self.ended.contains_key(&uuid) {
             return Err(Refusal::AlreadyRunning);
@@ -264,7 +265,7 @@ impl Pool {
         if !takes || !self.runner_readable {
             return Err(Refusal::NotPlaceable);
         }
-        let effect = self.command(id, Event::StartRequested(uuid));
+        let effect = self.command(id, Command::Start(order));
         let number = self.sequence;
         self.change_slot(id, |slot| {
             slot.sent.insert(uuid, number);
@@ -287,22 +288,21 @@ impl Pool {
     /// If there is none.
     pub fn kill(&mut self, uuid: ContainerUuid, reason: &KillReason) -> Result<Vec<Effect>, Refusal> {
         let holders = self.homes.get(&uuid).cloned().ok_or(Refusal::NoSuchProcess)?;
-        Ok(holders.iter().map(|id| self.command(id, Event::KillRequested(uuid, reason.clone()))).collect())
+        Ok(holders.iter().map(|id| self.command(id, Command::Kill(uuid, reason.clone()))).collect())
     }
 
-    /// Forgets an ended process; `fruitful` = its container had left the state Locked.
+    /// Forgets an ended process, whose attempt came to that: its worker is told.
     ///
     /// # Errors
     /// If there is none.
-    pub fn forget(&mut self, uuid: ContainerUuid, fruitful: bool) -> Result<Vec<Effect>, Refusal> {
+    pub fn forget(&mut self, uuid: ContainerUuid, outcome: AttemptOutcome) -> Result<Vec<Effect>, Refusal> {
         let ended = self.ended.remove(&uuid).ok_or(Refusal::NoSuchProcess)?;
-        if fruitful {
-            self.last_failed.remove(&uuid);
-        } else {
-            self.last_failed.insert(uuid, ended.instance.clone());
-        }
+        match outcome {
+            AttemptOutcome::LeftLocked => self.last_failed.remove(&uuid),
+            AttemptOutcome::StillLocked => self.last_failed.insert(uuid, ended.instance.clone()),
+        };
         let there = self.workers.contains_key(&ended.instance);
-        let judged = Event::StartJudged { uuid, fruitful };
+        let judged = Command::StartJudged(uuid, outcome);
         Ok(if there { vec![self.command(&ended.instance, judged)] } else { Vec::new() })
     }
 
@@ -389,7 +389,7 @@ impl Pool {
         if !self.workers.contains_key(id) {
             return Err(Refusal::NoSuchInstance);
         }
-        Ok(vec![self.command(id, Event::BehaviorSet(behavior))])
+        Ok(vec![self.command(id, Command::SetIdleBehavior(behavior))])
     }
 
     /// Asks a worker to shut its instance down.
@@ -402,7 +402,7 @@ impl Pool {
         if !by_operator && !slot.sent.is_empty() {
             return Err(Refusal::NotPlaceable);
         }
-        Ok(vec![self.command(id, Event::ShutdownRequested(reason))])
+        Ok(vec![self.command(id, Command::ShutDown(reason))])
     }
 
     /// Nobody is silent while we cannot even ask properly: the runner that answers is the one we deploy.
@@ -422,8 +422,7 @@ impl Pool {
                 worker::Silence::Unresponsive => ShutdownReason::Unresponsive,
             };
             effects.push(Effect::Tell(Fact::Unresponsive(id.clone(), silence)));
-            let command = self.command(&id, Event::ShutdownRequested(reason));
-            effects.push(command);
+            effects.push(self.command(&id, Command::ShutDown(reason)));
         }
     }
 
@@ -433,7 +432,7 @@ impl Pool {
     pub fn tick(&mut self, now: Timestamp) -> Vec<Effect> {
         let rate = self.policy.probe_rate(self.workers.len());
         let granted = self.pacer.grant(rate, now);
-        let mut effects: Vec<_> = granted.iter().map(|id| self.command(id, Event::ProbeGranted)).collect();
+        let mut effects: Vec<_> = granted.iter().map(|id| self.command(id, Command::Probe)).collect();
         if self.outage.is_on() {
             self.judge_silence(now, &mut effects);
         }

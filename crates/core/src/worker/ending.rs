@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::event::{BootOutcome, Effect, Fact, Refusal, ShutdownReason};
+use super::command::Refusal;
+use super::effect::{BootOutcome, Effect, Fact};
 use super::process::Process;
+use super::reason::ShutdownReason;
 use super::{Machine, State};
 use crate::instance::IdleBehavior;
 use crate::time::{Timestamp, after, since};
@@ -25,7 +27,7 @@ impl Machine {
         }
     }
 
-    /// When [`super::Event::Tick`] is due next.
+    /// When [`super::Completion::Tick`] is due next.
     pub fn wakes_at(&self) -> Option<Timestamp> {
         if self.state == State::Shutdown {
             return None;
@@ -141,8 +143,8 @@ impl Machine {
         }
     }
 
-    /// The instance is gone: its last words. The processes on it have ended with it.
-    pub fn vanish(&mut self) -> Vec<Effect> {
+    /// The instance is gone: reports the boot outcome, and ends the processes that were on it.
+    pub fn instance_gone(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.tell_boot_outcome(BootOutcome::Disappeared, &mut effects);
         let ended = std::mem::take(&mut self.processes);

@@ -1,7 +1,8 @@
 //! Hold, drain, and what is saved as tags.
 
 use super::Machine;
-use super::event::{BootOutcome, DrainReason, Effect, Fact};
+use super::effect::{BootOutcome, Effect, Fact};
+use super::reason::DrainReason;
 use crate::instance::{IdleBehavior, Instance};
 use crate::time::{Timestamp, after, since};
 use std::time::Duration;
@@ -9,8 +10,8 @@ use std::time::Duration;
 /// For so long after an instance appeared a listing may show tags that its first one did not show yet.
 const TAGS_LAG: Duration = Duration::from_secs(120);
 
-/// How much a wish protects what runs there.
-fn care(behavior: IdleBehavior) -> u8 {
+/// How much a behaviour protects what runs on the instance: more is greater.
+fn protection_level(behavior: IdleBehavior) -> u8 {
     match behavior {
         IdleBehavior::Run => 0,
         IdleBehavior::Drain => 1,
@@ -56,14 +57,14 @@ impl Machine {
     }
 
     /// The tags of the first listing may have been stale: what the operator told an earlier dispatcher just before
-    /// its end shows in a later one. Taken only if it asks for more care: a hold must not be lost.
+    /// its end shows in a later one. Taken only if it protects more than the present one: a hold must not be lost.
     fn take_late_wish(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         if self.is_behavior_ours || since(now, self.appeared) > TAGS_LAG {
             return;
         }
         let tag = self.instance.tags.get(&self.policy.tag_keys.idle_behavior);
         let shown = tag.and_then(IdleBehavior::from_name).unwrap_or_default();
-        if care(shown) > care(self.behavior) {
+        if protection_level(shown) > protection_level(self.behavior) {
             self.behavior = shown;
             effects.push(Effect::Tell(Fact::BehaviorSet(shown)));
         }

@@ -1,8 +1,11 @@
 //! Kills: signal 15, again and again, then given up. Never signal 9.
 
 use super::Machine;
-use super::event::{DrainReason, Effect, Fact, KillOutcome, KillReason, Refusal};
+use super::command::Refusal;
+use super::completion::KillOutcome;
+use super::effect::{Effect, Fact};
 use super::process::Kill;
+use super::reason::{DrainReason, KillReason};
 use crate::id::ContainerUuid;
 use crate::instance::IdleBehavior;
 use crate::time::{Timestamp, after, since};

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::event::{DrainReason, Effect, Fact};
+use super::effect::{Effect, Fact};
 use super::probe::Listing;
 use super::process::{Phase, Process};
+use super::reason::DrainReason;
 use super::runner::SURFACING;
 use super::{Machine, State};
 use crate::id::ContainerUuid;
@@ -34,7 +35,7 @@ impl Machine {
         self.last_container = Some(uuid);
         match self.processes.get_mut(&uuid) {
             // The answer of its start command is still to come, and is news of its own.
-            Some(Process { phase: Phase::Starting, .. }) => {}
+            Some(Process { phase: Phase::Starting(_), .. }) => {}
             Some(process) => process.phase = Phase::Alive,
             None => {
                 self.processes.insert(uuid, Process { phase: Phase::Alive, since: now, kill: None });
@@ -52,7 +53,7 @@ impl Machine {
     ) {
         let ended = self.processes.iter().filter(|(uuid, process)| {
             let proven = match process.phase {
-                Phase::Starting => false,
+                Phase::Starting(_) => false,
                 Phase::Doubtful { until } | Phase::Unsent { since: until } => began > until,
                 Phase::Alive => true,
             };

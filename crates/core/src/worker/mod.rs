@@ -1,28 +1,38 @@
 //! One VM, as we see it: a state machine that is told what happens and says what to do.
 //!
-//! The diagram of its states is at [`State`]. [`Machine::on`] matches the state first and the event
-//! second, without wildcard arms: a new state or event does not compile until every decision is made.
+//! The diagram of its states is at [`State`]. [`Machine::on_command`] and [`Machine::on_completion`] match the
+//! state first and the input second, without wildcard arms: a new state, command or completion does not compile
+//! until every decision about it is made.
 //!
 //! ```text
-//!   event   what happens, and what the machine wants done (data)
-//!   mod     Machine: its state, and `on`
-//!   probing, list, starting, killing, keeping, ending    the decisions behind its arms
-//!   probe   a probe as a chain of commands
-//!   runner  those commands as shell text
-//!   view    what Pool and `plan` see of it
+//!   Pool ─► Command ──────► on_command ────┬─► effects: performed in order by the Worker actor
+//!                               └─ refused │            (facts for logs and metrics among them)
+//!   own effects, timer ─► Completion ─► on_completion
+//!
+//!   command      what Pool asks or tells; may be refused     completion   what effects have come to
+//!   effect       effects and facts                           state, reason
+//!   mod          Machine: its fields, and the two matches
+//!   probing, list, starting, killing, keeping, ending    the decisions behind their arms
+//!   probe        a probe as a chain of commands
+//!   runner       those commands as shell text
+//!   view         what Pool and `plan` see of it
 //! ```
 //! Never does: I/O, choosing containers, counting against limits (that is Pool and `plan`).
 
+mod command;
+mod completion;
+mod effect;
 mod ending;
-mod event;
 mod keeping;
 mod killing;
 mod list;
 pub mod probe;
 mod probing;
 mod process;
+mod reason;
 pub mod runner;
 mod starting;
+mod state;
 mod view;
 
 #[cfg(test)]
@@ -31,11 +41,12 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use event::{
-    BootOutcome, DrainReason, Effect, Event, Fact, KillOutcome, KillReason, Refusal, ShutdownReason,
-    StartOutcome, State,
-};
+pub use command::{AttemptOutcome, Command, Refusal, StartOrder};
+pub use completion::{Completion, KillOutcome, StartOutcome};
+pub use effect::{BootOutcome, Effect, Fact};
 pub use process::{Kill, Phase, Process};
+pub use reason::{DrainReason, KillReason, ShutdownReason};
+pub use state::State;
 pub use view::{ProcessView, Silence, View};
 
 use crate::id::{ContainerUuid, InstanceId, TypeName};
@@ -147,67 +158,94 @@ impl Machine {
         (machine, effects)
     }
 
-    /// Takes an event, says what to do. The answer to a request is its second part: `Err` = refused.
-    pub fn on(&mut self, event: Event, now: Timestamp) -> (Vec<Effect>, Result<(), Refusal>) {
-        let mut effects = Vec::new();
-        let answer = match self.state {
+    /// Takes a command of Pool's, and says what is to be done.
+    ///
+    /// # Errors
+    /// If the worker refuses it. Then nothing has changed.
+    pub fn on_command(&mut self, command: Command, now: Timestamp) -> Result<Vec<Effect>, Refusal> {
+        match self.state {
             State::Unknown | State::Booting | State::Idle | State::Running => {
-                self.on_living(event, now, &mut effects)
+                self.on_command_while_living(command, now)
             }
-            State::Shutdown => self.on_shutdown(event, now, &mut effects),
-        };
-        (effects, answer)
+            State::Shutdown => self.on_command_in_shutdown(command, now),
+        }
+    }
+
+    /// Takes what has come of an effect, and says what is to be done.
+    pub fn on_completion(&mut self, completion: Completion, now: Timestamp) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match self.state {
+            State::Unknown | State::Booting | State::Idle | State::Running => {
+                self.on_completion_while_living(completion, now, &mut effects);
+            }
+            State::Shutdown => self.on_completion_in_shutdown(completion),
+        }
+        effects
     }
 
     /// While it is not being destroyed; only one in service is sent containers.
-    fn on_living(&mut self, event: Event, now: Timestamp, effects: &mut Vec<Effect>) -> Result<(), Refusal> {
-        match event {
-            Event::StartRequested(_) if !self.state.is_ready() => return Err(Refusal::NotInService),
-            Event::StartRequested(uuid) => return self.start(uuid, now, effects),
-            Event::KillRequested(uuid, reason) => return self.kill(uuid, reason, now, effects),
-            Event::ProbeGranted => self.begin_probe(now, effects),
-            Event::ProbeFinished { began, report } => self.finish_probe(began, report, now, effects),
-            Event::StartFinished(uuid, outcome) => self.finish_start(uuid, outcome, now, effects),
-            Event::KillFinished(uuid, outcome) => self.finish_kill(uuid, outcome, now, effects),
-            Event::StartJudged { uuid, fruitful } => self.judge_start(uuid, fruitful, now, effects),
-            Event::BehaviorSet(behavior) => self.set_behavior(behavior, now, effects),
-            Event::ShutdownRequested(reason) => return self.shut_down_on_request(reason, now, effects),
-            Event::Updated(instance) => self.update(instance, now, effects),
-            Event::Missing | Event::ConnectionBroke => self.probe_soon(now),
-            Event::StillListed(_) | Event::DestroyFinished(_) => {}
-            Event::TagsSaved(saved) => self.tags_saved(saved, now, effects),
-            Event::Tick => self.tick(now, effects),
+    fn on_command_while_living(&mut self, command: Command, now: Timestamp) -> Result<Vec<Effect>, Refusal> {
+        let mut effects = Vec::new();
+        match command {
+            Command::Start(_) if !self.state.is_ready() => return Err(Refusal::NotInService),
+            Command::Start(order) => self.start(order, now, &mut effects)?,
+            Command::Kill(uuid, reason) => self.kill(uuid, reason, now, &mut effects)?,
+            Command::SetIdleBehavior(behavior) => self.set_behavior(behavior, now, &mut effects),
+            Command::ShutDown(reason) => self.shut_down_on_request(reason, now, &mut effects)?,
+            Command::Probe => self.begin_probe(now, &mut effects),
+            Command::StartJudged(uuid, outcome) => self.judge_start(uuid, outcome, now, &mut effects),
+            Command::InstanceUpdated(instance) => self.update(instance, now, &mut effects),
+            Command::StillListed(_) => {}
+            Command::Missing => self.probe_soon(now),
         }
-        Ok(())
+        Ok(effects)
     }
 
     /// Once destroy was asked for there is no way back: what it still runs counts until it is gone.
-    fn on_shutdown(
+    fn on_command_in_shutdown(&mut self, command: Command, now: Timestamp) -> Result<Vec<Effect>, Refusal> {
+        let mut effects = Vec::new();
+        match command {
+            Command::Start(_) | Command::Kill(..) => return Err(Refusal::ShuttingDown),
+            Command::SetIdleBehavior(behavior) => self.behavior = behavior,
+            // Already on its way: the wish is fulfilled.
+            Command::ShutDown(_) => {}
+            Command::Probe | Command::StartJudged(..) => self.probing = None,
+            Command::InstanceUpdated(instance) => self.instance = instance,
+            Command::StillListed(began) => self.destroy_again_if_due(began, now, &mut effects),
+            // A listing may have omitted it, and the call may have been lost: the cloud is to say that it ends.
+            Command::Missing => self.destroy_again_if_unacknowledged(now, &mut effects),
+        }
+        Ok(effects)
+    }
+
+    fn on_completion_while_living(
         &mut self,
-        event: Event,
+        completion: Completion,
         now: Timestamp,
         effects: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
-        match event {
-            Event::StartRequested(_) | Event::KillRequested(..) => return Err(Refusal::ShuttingDown),
-            Event::ProbeGranted
-            | Event::ProbeFinished { .. }
-            | Event::KillFinished(..)
-            | Event::StartJudged { .. }
-            | Event::ConnectionBroke => self.probing = None,
-            // A listing may have omitted it, and the call may have been lost: the cloud is to say that it ends.
-            Event::Missing => self.destroy_again_if_unacknowledged(now, effects),
-            // The command may have started a process: it counts until the instance is gone.
-            Event::StartFinished(..) | Event::TagsSaved(_) => {}
-            Event::BehaviorSet(behavior) => self.behavior = behavior,
-            // Already on its way: the wish is fulfilled.
-            Event::ShutdownRequested(_) => {}
-            Event::Updated(instance) => self.instance = instance,
-            Event::StillListed(listed) => self.destroy_again_if_due(listed, now, effects),
-            Event::DestroyFinished(acknowledged) => self.destroy_acknowledged |= acknowledged,
-            Event::Tick => {}
+    ) {
+        match completion {
+            Completion::ProbeFinished { began, report } => self.finish_probe(began, report, now, effects),
+            Completion::StartFinished(uuid, outcome) => self.finish_start(uuid, outcome, now, effects),
+            Completion::KillFinished(uuid, outcome) => self.finish_kill(uuid, outcome, now, effects),
+            Completion::DestroyFinished(_) => {}
+            Completion::TagsSaved(saved) => self.tags_saved(saved, now, effects),
+            Completion::ConnectionBroke => self.probe_soon(now),
+            Completion::Tick => self.tick(now, effects),
         }
-        Ok(())
+    }
+
+    /// What was under way when destroy was asked for comes to nothing.
+    fn on_completion_in_shutdown(&mut self, completion: Completion) {
+        match completion {
+            Completion::ProbeFinished { .. } | Completion::KillFinished(..) | Completion::ConnectionBroke => {
+                self.probing = None;
+            }
+            // The command may have started a process: it counts until the instance is gone.
+            Completion::StartFinished(..) => {}
+            Completion::DestroyFinished(acknowledged) => self.destroy_acknowledged |= acknowledged,
+            Completion::TagsSaved(_) | Completion::Tick => {}
+        }
     }
 
     /// Whose worker it is.

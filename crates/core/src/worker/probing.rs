@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::event::{BootOutcome, Effect, Fact, KillReason};
+use super::effect::{BootOutcome, Effect, Fact};
 use super::probe::{CommandFailure, Deployed, Report, Wanted};
 use super::process::Process;
+use super::reason::KillReason;
 use super::{Machine, State};
 use crate::ports::ExecErrorKind;
 use crate::time::{Timestamp, after, since};
@@ -102,7 +103,7 @@ impl Machine {
             }
             Some(Err(failure)) => {
                 let late = since(now, self.appeared) > self.policy.timeout_booting;
-                let warn = late || is_no_matter_of_patience(failure);
+                let warn = late || waiting_will_not_help(failure);
                 effects.push(Effect::Tell(Fact::BootProbeFailed { failure: failure.clone(), warn }));
                 self.last_failure = Some(failure.clone());
             }
@@ -173,8 +174,8 @@ impl Machine {
     }
 }
 
-/// Whether more than patience is needed: the VM refuses us, or is not who it should be.
-fn is_no_matter_of_patience(failure: &CommandFailure) -> bool {
+/// Whether somebody must act: the VM refuses our login, is not the one that we made, or the fault is on our side.
+fn waiting_will_not_help(failure: &CommandFailure) -> bool {
     matches!(
         failure.kind,
         Some(ExecErrorKind::Authentication | ExecErrorKind::Verification | ExecErrorKind::Local)

@@ -1,6 +1,7 @@
 //! A crunch-run process on a worker, as far as we know.
 
-use super::event::KillReason;
+use super::command::StartOrder;
+use super::reason::KillReason;
 use crate::time::{Timestamp, after};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ const JUST_AFTER: Duration = Duration::from_millis(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Its start command is in flight: no list ends it.
-    Starting,
+    Starting(StartOrder),
     /// Its start command failed or got no answer: a list that began after this moment tells.
     Doubtful {
         /// Lists begun earlier do not count: the command may still have been under way.
@@ -57,7 +58,7 @@ impl Process {
     pub(super) fn signal_due(&self) -> Option<Timestamp> {
         let wanted = self.kill.as_ref()?.next_signal?;
         match self.phase {
-            Phase::Starting => None,
+            Phase::Starting(_) => None,
             Phase::Doubtful { until } | Phase::Unsent { since: until } => {
                 Some(wanted.max(after(until, JUST_AFTER)))
             }

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use super::event::{DrainReason, Effect, Fact, Refusal, StartOutcome};
+use super::command::{AttemptOutcome, Refusal, StartOrder};
+use super::completion::StartOutcome;
+use super::effect::{Effect, Fact};
 use super::probe::CommandFailure;
 use super::process::{Phase, Process};
+use super::reason::DrainReason;
 use super::runner::START;
 use super::{Machine, State};
 use crate::id::ContainerUuid;
 use crate::instance::IdleBehavior;
 use crate::ports::ExecErrorKind;
-use crate::time::{Timestamp, after};
+use crate::time::{Timestamp, after, since};
 
 /// A worker on which that many starts in a row came to nothing takes no more (a full disk must not burn
 /// the attempts of a whole queue).
@@ -21,21 +24,22 @@ const START_GRACE: Duration = Duration::from_secs(2);
 impl Machine {
     pub(super) fn start(
         &mut self,
-        uuid: ContainerUuid,
+        order: StartOrder,
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
+        let uuid = order.uuid;
         if self.behavior != IdleBehavior::Run {
             return Err(Refusal::NotTakingContainers);
         }
         if self.processes.contains_key(&uuid) || self.stale.contains_key(&uuid) {
             return Err(Refusal::AlreadyHere);
         }
-        self.processes.insert(uuid, Process { phase: Phase::Starting, since: now, kill: None });
+        self.processes.insert(uuid, Process { phase: Phase::Starting(order), since: now, kill: None });
         self.last_container = Some(uuid);
         self.last_busy = now;
         self.state = State::Running;
-        effects.push(Effect::Tell(Fact::Starting(uuid)));
+        effects.push(Effect::Tell(Fact::Starting(order)));
         effects.push(Effect::Start(uuid));
         Ok(())
     }
@@ -52,8 +56,11 @@ impl Machine {
         let Some(process) = self.processes.get_mut(&uuid) else { return };
         match outcome {
             StartOutcome::Started => {
+                if let Phase::Starting(order) = process.phase {
+                    let took = since(now, process.since);
+                    effects.push(Effect::Tell(Fact::Started { order, took }));
+                }
                 process.phase = Phase::Alive;
-                effects.push(Effect::Tell(Fact::Started(uuid)));
             }
             StartOutcome::Failed(failure) => {
                 process.phase = match failure.kind.is_some_and(ExecErrorKind::is_before_any_command) {
@@ -81,26 +88,31 @@ impl Machine {
     ) {
         effects.push(Effect::Tell(Fact::StartFailed(uuid, failure)));
         self.excused_starts.insert(uuid);
-        self.count_start(false, effects);
+        self.count_start(AttemptOutcome::StillLocked, effects);
         self.probe_soon(now);
     }
 
     pub(super) fn judge_start(
         &mut self,
         uuid: ContainerUuid,
-        fruitful: bool,
+        outcome: AttemptOutcome,
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
         let is_excused = self.excused_starts.remove(&uuid);
-        if fruitful || !is_excused {
-            self.count_start(fruitful, effects);
+        match outcome {
+            AttemptOutcome::LeftLocked => self.count_start(outcome, effects),
+            AttemptOutcome::StillLocked if is_excused => {}
+            AttemptOutcome::StillLocked => self.count_start(outcome, effects),
         }
         self.shut_down_if_due(now, effects);
     }
 
-    fn count_start(&mut self, fruitful: bool, effects: &mut Vec<Effect>) {
-        self.fruitless_starts = if fruitful { 0 } else { self.fruitless_starts + 1 };
+    fn count_start(&mut self, outcome: AttemptOutcome, effects: &mut Vec<Effect>) {
+        self.fruitless_starts = match outcome {
+            AttemptOutcome::LeftLocked => 0,
+            AttemptOutcome::StillLocked => self.fruitless_starts + 1,
+        };
         if self.fruitless_starts >= FRUITLESS_STARTS {
             self.drain(DrainReason::StartsFail, effects);
         }

@@ -13,7 +13,7 @@ mod starting;
 use super::*;
 use crate::container::ContainerState::{self, Cancelled, Complete, Locked, Queued, Running};
 use crate::container::MountNeeds;
-use crate::fixtures::{at, id, instance, me, policy, record, typed, uuid};
+use crate::fixtures::{at, id, instance, me, order, policy, record, typed, uuid};
 use crate::instance::IdleBehavior;
 use crate::invariants::check_plan;
 use crate::pool::{
@@ -162,8 +162,9 @@ impl Scene {
         plan
     }
 
+    /// Starts by container and worker alone: what their orders say of the record is tested by itself.
     fn actions(&self) -> Vec<Action> {
-        self.plan().actions
+        self.plan().actions.into_iter().map(without_record).collect()
     }
 
     fn reason(&self, n: u64) -> Option<WaitReason> {
@@ -176,7 +177,14 @@ impl Scene {
 }
 
 fn start(n: u64, name: &str) -> Action {
-    Action::Start(uuid(n), id(name))
+    Action::Start(order(uuid(n)), id(name))
+}
+
+fn without_record(action: Action) -> Action {
+    match action {
+        Action::Start(start, id) => Action::Start(order(start.uuid), id),
+        other => other,
+    }
 }
 
 fn lock(n: u64) -> Action {

@@ -215,3 +215,12 @@ fn spot_and_on_demand_do_not_mix() {
     scene.add_sized(1, Locked, 1, true);
     assert_eq!(creates(&scene.actions()), [create_for("small.spot", 1)]);
 }
+
+#[test]
+fn a_start_carries_what_its_log_line_and_its_metric_say_of_the_record() {
+    let mut scene = Scene::new();
+    scene.worker("w-1", "small", State::Idle);
+    scene.add(1, Locked, 5).record.created_at = Some(at(3));
+    let order = StartOrder { uuid: uuid(1), priority: 5, created_at: Some(at(3)) };
+    assert_eq!(scene.plan().actions, [Action::Start(order, id("w-1"))]);
+}

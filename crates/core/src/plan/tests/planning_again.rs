@@ -29,9 +29,9 @@ impl Scene {
                 Action::Look(uuid) => {
                     self.queue.looked.insert(uuid, LookOutcome::Foreign);
                 }
-                Action::Start(uuid, id) => {
+                Action::Start(order, id) => {
                     let worker = self.pool.workers.iter_mut().find(|it| it.view.id == id).unwrap();
-                    worker.sent.push(uuid);
+                    worker.sent.push(order.uuid);
                     worker.sent.sort();
                 }
                 Action::Create(it, _) => self.create(&it),
@@ -106,7 +106,7 @@ fn about(action: &Action) -> String {
         | Action::Cancel(uuid, ..)
         | Action::Drop(uuid)
         | Action::Look(uuid)
-        | Action::Start(uuid, _)
+        | Action::Start(StartOrder { uuid, .. }, _)
         | Action::Create(_, uuid)
         | Action::Kill(uuid, _)
         | Action::Forget(uuid, _) => uuid.to_string(),

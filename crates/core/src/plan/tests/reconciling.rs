@@ -36,7 +36,7 @@ fn every_row_of_the_table() {
     let standing = |state| record(1, state, 1).standing();
     let cancel = |reason| vec![Action::Cancel(uuid(1), reason, standing(Running))];
     let kill = |reason| vec![Action::Kill(uuid(1), reason)];
-    let forget = |fruitful| vec![Action::Forget(uuid(1), fruitful)];
+    let forget = |outcome| vec![Action::Forget(uuid(1), outcome)];
     let dropped = || vec![Action::Drop(uuid(1))];
     let cases = [
         (Running, 1, None, cancel(CancelReason::NotOnAnyWorker)),
@@ -48,13 +48,13 @@ fn every_row_of_the_table() {
         (Locked, 1, Alive, vec![]),
         (Complete, 1, Alive, kill(KillReason::Final(Complete))),
         (Cancelled, 0, Alive, kill(KillReason::Final(Cancelled))),
-        (Complete, 1, EndedAfter, forget(true)),
-        (Cancelled, 0, EndedBefore, forget(true)),
+        (Complete, 1, EndedAfter, forget(AttemptOutcome::LeftLocked)),
+        (Cancelled, 0, EndedBefore, forget(AttemptOutcome::LeftLocked)),
         (Complete, 1, None, dropped()),
         (Cancelled, 0, None, dropped()),
         (Queued, 1, Alive, kill(KillReason::Requeued)),
         (Queued, 0, Alive, kill(KillReason::Requeued)),
-        (Queued, 1, EndedAfter, forget(false)),
+        (Queued, 1, EndedAfter, forget(AttemptOutcome::StillLocked)),
         (Queued, 0, None, dropped()),
         (Queued, 1, None, vec![]),
         (Locked, 1, EndedBefore, vec![unlock(1, UnlockReason::ProcessEnded)]),
@@ -73,7 +73,7 @@ fn a_container_whose_instance_vanished_is_placed_again_without_an_unlock() {
     let mut scene = Scene::new();
     scene.add(1, Locked, 1);
     scene.ended(1, 89, EndedWhy::InstanceGone);
-    assert_eq!(scene.actions(), [Action::Forget(uuid(1), true)]);
+    assert_eq!(scene.actions(), [Action::Forget(uuid(1), AttemptOutcome::LeftLocked)]);
     scene.ended(1, 90, EndedWhy::InstanceGone);
     assert_eq!(scene.actions(), [], "a later poll must say that it is still Locked");
     scene.add(1, Running, 1);
@@ -173,7 +173,7 @@ fn a_process_of_an_unknown_container_is_looked_up_before_anything_is_done_to_it(
 fn an_ended_process_of_an_unknown_container_is_forgotten() {
     let mut scene = Scene::new();
     scene.ended(7, 95, EndedWhy::Exited);
-    assert_eq!(scene.actions(), [Action::Forget(uuid(7), true)]);
+    assert_eq!(scene.actions(), [Action::Forget(uuid(7), AttemptOutcome::LeftLocked)]);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_container_whose_start_was_not_sent_is_placed_again_without_an_unlock() {
     let mut scene = Scene::new();
     scene.add(1, Locked, 1);
     scene.ended(1, 89, EndedWhy::NotStarted);
-    assert_eq!(scene.actions(), [Action::Forget(uuid(1), false)]);
+    assert_eq!(scene.actions(), [Action::Forget(uuid(1), AttemptOutcome::StillLocked)]);
     scene.ended(1, 90, EndedWhy::NotStarted);
     assert_eq!(scene.actions(), [], "a later poll must say that it is still Locked");
 }

@@ -11,7 +11,7 @@ fn known() -> Story {
 }
 
 fn probes_and_looks_again(effects: &[Effect], by: i64) -> bool {
-    effects.iter().any(|it| matches!(it, Effect::Command(_, _, Event::Missing)))
+    effects.iter().any(|it| matches!(it, Effect::Command(_, _, Command::Missing)))
         && effects.contains(&Effect::SyncBy(at(by)))
 }
 
@@ -60,7 +60,7 @@ fn a_listing_that_shows_it_again_clears_it() {
 fn a_start_is_refused_while_it_is_missing() {
     let mut story = known();
     story.listing(200, &["i-1"]);
-    assert_eq!(story.pool.start(uuid(1), &id("i-1")), Err(Refusal::NotPlaceable));
+    assert_eq!(story.pool.start(order(uuid(1)), &id("i-1")), Err(Refusal::NotPlaceable));
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_destroyed_instance_that_is_listed_again_is_shut_down_again() {
     let [Effect::Tell(_), Effect::Spawn(_, false), Effect::Command(_, _, command)] = &effects[..] else {
         panic!("{effects:?}");
     };
-    assert_eq!(*command, Event::ShutdownRequested(ShutdownReason::DestroyedBefore));
+    assert_eq!(*command, Command::ShutDown(ShutdownReason::DestroyedBefore));
     let other = instance("i-2", &story.typed("small"), "s2");
     assert_eq!(story.pool.appeared(other, at(100)).len(), 2);
 }
@@ -188,7 +188,7 @@ fn what_is_shut_down_and_still_listed_is_told_so() {
     let mut story = known();
     story.show(110, View { state: State::Shutdown, ..story.view("i-1") });
     let is_told = |effects: &[Effect], wanted: i64| {
-        let told = |it: &Effect| matches!(it, Effect::Command(_, _, Event::StillListed(began)) if *began == at(wanted));
+        let told = |it: &Effect| matches!(it, Effect::Command(_, _, Command::StillListed(began)) if *began == at(wanted));
         effects.iter().any(told)
     };
     assert!(is_told(&story.pool.listing_finished(at(120)), 120));
@@ -214,7 +214,7 @@ fn after_a_start_three_listings_come_soon_whatever_the_interval() {
 fn its_processes_end_with_it() {
     let mut story = known();
     story.show(110, View { state: State::Running, processes: vec![process(1)], ..story.view("i-1") });
-    story.pool.start(uuid(2), &id("i-1")).unwrap();
+    story.pool.start(order(uuid(2)), &id("i-1")).unwrap();
     story.listing(200, &["i-1"]);
     story.listing(216, &["i-1"]);
     let ended = story.snapshot(218).ended;

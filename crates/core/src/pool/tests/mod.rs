@@ -14,7 +14,7 @@ mod widths;
 use std::sync::Arc;
 
 use super::*;
-use crate::fixtures::{at, id, instance, policy, typed, uuid};
+use crate::fixtures::{at, id, instance, order, policy, typed, uuid};
 use crate::instance::InstanceType;
 use crate::ports::{CapacityScope, CloudErrorKind, QuotaScope};
 use crate::secret::Secret;
@@ -147,7 +147,7 @@ fn process(n: u64) -> ProcessView {
 /// Whom these effects ask to shut down, and why.
 fn dismissed(effects: &[Effect]) -> Vec<(InstanceId, ShutdownReason)> {
     let asked = |effect: &Effect| match effect {
-        Effect::Command(id, _, Event::ShutdownRequested(reason)) => Some((id.clone(), reason.clone())),
+        Effect::Command(id, _, Command::ShutDown(reason)) => Some((id.clone(), reason.clone())),
         _ => None,
     };
     effects.iter().filter_map(asked).collect()

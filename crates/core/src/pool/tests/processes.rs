@@ -18,11 +18,11 @@ fn containers(story: &Story, n: usize) -> Vec<ContainerUuid> {
 #[test]
 fn a_container_counts_from_the_moment_its_start_is_sent_and_is_started_nowhere_else() {
     let mut story = ready();
-    let effects = story.pool.start(uuid(1), &id("i-1")).unwrap();
-    assert!(matches!(&effects[..], [Effect::Command(to, _, Event::StartRequested(_))] if *to == id("i-1")));
+    let effects = story.pool.start(order(uuid(1)), &id("i-1")).unwrap();
+    assert!(matches!(&effects[..], [Effect::Command(to, _, Command::Start(_))] if *to == id("i-1")));
     assert_eq!(containers(&story, 0), [uuid(1)]);
     for name in ["i-1", "i-2"] {
-        assert_eq!(story.pool.start(uuid(1), &id(name)), Err(Refusal::AlreadyRunning));
+        assert_eq!(story.pool.start(order(uuid(1)), &id(name)), Err(Refusal::AlreadyRunning));
     }
 }
 
@@ -30,7 +30,7 @@ fn a_container_counts_from_the_moment_its_start_is_sent_and_is_started_nowhere_e
 fn a_view_from_before_the_start_does_not_undo_it() {
     let mut story = ready();
     let before = story.pool.sequence;
-    story.pool.start(uuid(1), &id("i-1")).unwrap();
+    story.pool.start(order(uuid(1)), &id("i-1")).unwrap();
     story.pool.worker_changed(Arc::new(story.view("i-1")), before, &[], at(2));
     assert_eq!(containers(&story, 0), [uuid(1)]);
     let seen = View { processes: vec![process(1)], state: State::Running, ..story.view("i-1") };
@@ -43,19 +43,19 @@ fn a_view_from_before_the_start_does_not_undo_it() {
 #[test]
 fn a_refused_start_no_longer_counts_and_an_older_refusal_does_not_undo_a_newer_start() {
     let mut story = ready();
-    story.pool.start(uuid(1), &id("i-1")).unwrap();
+    story.pool.start(order(uuid(1)), &id("i-1")).unwrap();
     let number = story.pool.sequence;
     story.pool.start_refused(uuid(1), &id("i-1"), number - 1);
     assert_eq!(containers(&story, 0), [uuid(1)]);
     story.pool.start_refused(uuid(1), &id("i-1"), number);
     assert!(containers(&story, 0).is_empty());
-    assert!(story.pool.start(uuid(1), &id("i-2")).is_ok());
+    assert!(story.pool.start(order(uuid(1)), &id("i-2")).is_ok());
 }
 
 #[test]
 fn only_workers_in_service_that_take_containers_are_sent_any() {
     let mut story = ready();
-    assert_eq!(story.pool.start(uuid(1), &id("i-9")), Err(Refusal::NoSuchInstance));
+    assert_eq!(story.pool.start(order(uuid(1)), &id("i-9")), Err(Refusal::NoSuchInstance));
     for (state, behavior) in [
         (State::Unknown, IdleBehavior::Run),
         (State::Booting, IdleBehavior::Run),
@@ -64,7 +64,11 @@ fn only_workers_in_service_that_take_containers_are_sent_any() {
         (State::Running, IdleBehavior::Drain),
     ] {
         story.show(2, View { state, behavior, ..story.view("i-1") });
-        assert_eq!(story.pool.start(uuid(1), &id("i-1")), Err(Refusal::NotPlaceable), "{state} {behavior}");
+        assert_eq!(
+            story.pool.start(order(uuid(1)), &id("i-1")),
+            Err(Refusal::NotPlaceable),
+            "{state} {behavior}"
+        );
     }
 }
 
@@ -75,24 +79,24 @@ fn an_ended_process_is_remembered_until_forgotten_and_bars_a_new_start() {
     let without = View { processes: vec![], ..story.view("i-1") };
     story.pool.worker_changed(Arc::new(without), 99, &[uuid(1)], at(7));
     assert_eq!(story.snapshot(8).ended[&uuid(1)].at, at(7));
-    assert_eq!(story.pool.start(uuid(1), &id("i-2")), Err(Refusal::AlreadyRunning));
-    let effects = story.pool.forget(uuid(1), false).unwrap();
-    let judged = Event::StartJudged { uuid: uuid(1), fruitful: false };
-    assert!(matches!(&effects[..], [Effect::Command(_, _, event)] if *event == judged));
+    assert_eq!(story.pool.start(order(uuid(1)), &id("i-2")), Err(Refusal::AlreadyRunning));
+    let effects = story.pool.forget(uuid(1), AttemptOutcome::StillLocked).unwrap();
+    let judged = Command::StartJudged(uuid(1), AttemptOutcome::StillLocked);
+    assert!(matches!(&effects[..], [Effect::Command(_, _, command)] if *command == judged));
     assert_eq!(story.snapshot(8).last_failed[&uuid(1)], id("i-1"));
-    assert!(story.pool.start(uuid(1), &id("i-2")).is_ok());
-    assert_eq!(story.pool.forget(uuid(1), true), Err(Refusal::NoSuchProcess));
+    assert!(story.pool.start(order(uuid(1)), &id("i-2")).is_ok());
+    assert_eq!(story.pool.forget(uuid(1), AttemptOutcome::LeftLocked), Err(Refusal::NoSuchProcess));
 }
 
 #[test]
 fn what_was_remembered_of_failed_attempts_goes_with_success_or_the_container() {
-    for fruitful in [true, false] {
+    for (last, is_forgotten) in [(AttemptOutcome::LeftLocked, true), (AttemptOutcome::StillLocked, false)] {
         let mut story = ready();
-        for (n, came_to_something) in [(0, false), (1, fruitful)] {
+        for (n, outcome) in [(0, AttemptOutcome::StillLocked), (1, last)] {
             story.pool.worker_changed(Arc::new(story.view("i-1")), 99, &[uuid(1)], at(n));
-            story.pool.forget(uuid(1), came_to_something).unwrap();
+            story.pool.forget(uuid(1), outcome).unwrap();
         }
-        assert_eq!(story.snapshot(8).last_failed.is_empty(), fruitful);
+        assert_eq!(story.snapshot(8).last_failed.is_empty(), is_forgotten);
         story.pool.forget_container(uuid(1));
         assert!(story.snapshot(8).last_failed.is_empty());
     }
@@ -102,12 +106,10 @@ fn what_was_remembered_of_failed_attempts_goes_with_success_or_the_container() {
 fn a_kill_goes_to_every_worker_that_has_the_process() {
     let mut story = ready();
     story.show(2, View { processes: vec![process(1)], ..story.view("i-2") });
-    story.pool.start(uuid(2), &id("i-1")).unwrap();
+    story.pool.start(order(uuid(2)), &id("i-1")).unwrap();
     for (n, home) in [(1, "i-2"), (2, "i-1")] {
         let effects = story.pool.kill(uuid(n), &KillReason::PriorityZero).unwrap();
-        assert!(
-            matches!(&effects[..], [Effect::Command(to, _, Event::KillRequested(..))] if *to == id(home))
-        );
+        assert!(matches!(&effects[..], [Effect::Command(to, _, Command::Kill(..))] if *to == id(home)));
     }
     assert_eq!(story.pool.kill(uuid(3), &KillReason::PriorityZero), Err(Refusal::NoSuchProcess));
 }
@@ -115,7 +117,7 @@ fn a_kill_goes_to_every_worker_that_has_the_process() {
 #[test]
 fn a_worker_that_was_just_sent_a_container_is_not_shut_down_for_quota() {
     let mut story = ready();
-    story.pool.start(uuid(1), &id("i-1")).unwrap();
+    story.pool.start(order(uuid(1)), &id("i-1")).unwrap();
     assert_eq!(story.pool.shut_down(&id("i-1"), ShutdownReason::OverQuota), Err(Refusal::NotPlaceable));
     assert!(story.pool.shut_down(&id("i-1"), ShutdownReason::Operator("now".into())).is_ok());
     assert!(story.pool.shut_down(&id("i-2"), ShutdownReason::OverQuota).is_ok());
@@ -134,7 +136,7 @@ fn probes_are_granted_within_the_rate_and_the_next_moment_is_never_one_that_loop
         assert!(wakes < 50, "woken again and again at {now}");
         let effects = story.pool.tick(now);
         granted.extend(
-            effects.iter().filter(|it| matches!(it, Effect::Command(_, _, Event::ProbeGranted))).map(|_| now),
+            effects.iter().filter(|it| matches!(it, Effect::Command(_, _, Command::Probe))).map(|_| now),
         );
     }
     assert_eq!(granted.len(), 10);

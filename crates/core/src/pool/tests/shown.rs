@@ -11,7 +11,9 @@ fn an_address_that_comes_later_and_a_changed_price_are_shown() {
     let later = Instance { address: "127.0.0.1:2022".to_owned(), ..early };
     let effects = story.pool.changed(later.clone(), at(5));
     assert_eq!(*story.snapshot(6).workers[0].instance, later);
-    assert!(matches!(&effects[..], [Effect::Command(_, _, Event::Updated(told))] if *told == later));
+    assert!(
+        matches!(&effects[..], [Effect::Command(_, _, Command::InstanceUpdated(told))] if *told == later)
+    );
 }
 
 #[test]

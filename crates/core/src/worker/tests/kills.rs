@@ -4,11 +4,11 @@ use super::*;
 use crate::container::ContainerState::Complete;
 
 fn kill(story: &mut Story, second: i64) -> Vec<Effect> {
-    story.on(second, Event::KillRequested(uuid(1), KillReason::PriorityZero))
+    story.on(second, Command::Kill(uuid(1), KillReason::PriorityZero))
 }
 
-fn failed() -> Event {
-    Event::KillFinished(uuid(1), KillOutcome::Failed(failure(None)))
+fn failed() -> Completion {
+    Completion::KillFinished(uuid(1), KillOutcome::Failed(failure(None)))
 }
 
 #[test]
@@ -18,9 +18,9 @@ fn a_signal_is_sent_at_once_and_again_until_the_process_is_gone() {
     assert_eq!(story.machine.wakes_at(), None, "one is in flight");
     story.on(11, failed());
     assert_eq!(story.machine.wakes_at(), Some(at(16)));
-    assert!(story.on(15, Event::Tick).is_empty());
-    assert!(story.on(16, Event::Tick).contains(&Effect::Kill(uuid(1))));
-    story.on(17, Event::KillFinished(uuid(1), KillOutcome::Gone));
+    assert!(story.on(15, Completion::Tick).is_empty());
+    assert!(story.on(16, Completion::Tick).contains(&Effect::Kill(uuid(1))));
+    story.on(17, Completion::KillFinished(uuid(1), KillOutcome::Gone));
     assert_eq!(story.did(&Effect::Ended(uuid(1))), 1);
     assert_eq!(story.state(), State::Idle);
     assert_eq!(story.told(&Fact::Killing(uuid(1), KillReason::PriorityZero)), 1);
@@ -37,7 +37,7 @@ fn asking_twice_sends_one_signal() {
 #[test]
 fn a_container_without_a_process_here_is_not_killed() {
     let mut story = Story::running(&[2]);
-    let (_, answer) = story.try_on(10, Event::KillRequested(uuid(1), KillReason::NotInQueue));
+    let (_, answer) = story.try_on(10, Command::Kill(uuid(1), KillReason::NotInQueue));
     assert_eq!(answer, Err(Refusal::NoSuchProcess));
 }
 
@@ -51,7 +51,7 @@ fn never_dies(story: &mut Story) -> usize {
         let second = story.now + 1;
         story.on(second, failed());
         let next = story.machine.wakes_at().expect("it goes on");
-        story.on(crate::time::since(next, at(0)).as_secs() as i64, Event::Tick);
+        story.on(crate::time::since(next, at(0)).as_secs() as i64, Completion::Tick);
     }
     story.did(&Effect::Kill(uuid(1)))
 }
@@ -78,7 +78,7 @@ fn a_given_up_process_does_not_end_a_worker_that_runs_another() {
 #[test]
 fn on_hold_a_given_up_process_changes_nothing() {
     let mut story = Story::running(&[1]);
-    story.on(5, Event::BehaviorSet(IdleBehavior::Hold));
+    story.on(5, Command::SetIdleBehavior(IdleBehavior::Hold));
     never_dies(&mut story);
     assert_eq!(story.told(&Fact::GivenUp(uuid(1), false)), 1);
     assert_eq!((story.view().behavior, story.state()), (IdleBehavior::Hold, State::Running));
@@ -87,37 +87,37 @@ fn on_hold_a_given_up_process_changes_nothing() {
 #[test]
 fn a_process_of_a_complete_container_is_given_a_moment_to_end_by_itself() {
     let mut story = Story::running(&[1]);
-    let effects = story.on(10, Event::KillRequested(uuid(1), KillReason::Final(Complete)));
+    let effects = story.on(10, Command::Kill(uuid(1), KillReason::Final(Complete)));
     assert!(!effects.contains(&Effect::Kill(uuid(1))));
     assert_eq!(story.wish(), Some((10, true)));
     assert_eq!(story.machine.wakes_at(), Some(at(15)));
-    assert!(story.on(15, Event::Tick).contains(&Effect::Kill(uuid(1))));
+    assert!(story.on(15, Completion::Tick).contains(&Effect::Kill(uuid(1))));
 }
 
 #[test]
 fn a_process_that_is_being_started_is_signalled_after_that() {
     let mut story = Story::idle();
-    story.on(8, Event::StartRequested(uuid(1)));
+    story.on(8, start(1));
     assert!(kill(&mut story, 10).is_empty());
     assert_eq!(story.machine.wakes_at(), None);
-    story.on(12, Event::StartFinished(uuid(1), StartOutcome::Started));
-    assert!(story.on(12, Event::Tick).contains(&Effect::Kill(uuid(1))));
+    story.on(12, Completion::StartFinished(uuid(1), StartOutcome::Started));
+    assert!(story.on(12, Completion::Tick).contains(&Effect::Kill(uuid(1))));
 }
 
 #[test]
 fn a_start_without_an_answer_may_be_under_way_so_no_signal_calls_it_gone() {
     let mut story = Story::idle();
-    story.on(8, Event::StartRequested(uuid(1)));
-    story.on(9, Event::StartFinished(uuid(1), StartOutcome::Unanswered(failure(None))));
+    story.on(8, start(1));
+    story.on(9, Completion::StartFinished(uuid(1), StartOutcome::Unanswered(failure(None))));
     assert!(kill(&mut story, 10).is_empty());
-    assert!(story.on(70, Event::Tick).is_empty());
-    assert!(story.on(72, Event::Tick).contains(&Effect::Kill(uuid(1))), "sixty seconds and two later");
+    assert!(story.on(70, Completion::Tick).is_empty());
+    assert!(story.on(72, Completion::Tick).contains(&Effect::Kill(uuid(1))), "sixty seconds and two later");
     let mut listed = Story::idle();
-    listed.on(8, Event::StartRequested(uuid(1)));
-    listed.on(9, Event::StartFinished(uuid(1), StartOutcome::Unanswered(failure(None))));
+    listed.on(8, start(1));
+    listed.on(9, Completion::StartFinished(uuid(1), StartOutcome::Unanswered(failure(None))));
     kill(&mut listed, 10);
     listed.probe(11, 12, lists(&[1]));
-    assert!(listed.on(12, Event::Tick).contains(&Effect::Kill(uuid(1))), "a list has shown it");
+    assert!(listed.on(12, Completion::Tick).contains(&Effect::Kill(uuid(1))), "a list has shown it");
 }
 
 #[test]
@@ -126,19 +126,19 @@ fn the_time_to_give_up_runs_from_the_first_signal() {
     policy.timeout_term = std::time::Duration::from_secs(3);
     let mut story = Story::with(policy, true);
     story.probe(0, 1, boots());
-    story.on(8, Event::StartRequested(uuid(1)));
+    story.on(8, start(1));
     kill(&mut story, 10);
-    story.on(40, Event::StartFinished(uuid(1), StartOutcome::Started));
-    assert!(story.on(40, Event::Tick).contains(&Effect::Kill(uuid(1))), "it has had no signal yet");
+    story.on(40, Completion::StartFinished(uuid(1), StartOutcome::Started));
+    assert!(story.on(40, Completion::Tick).contains(&Effect::Kill(uuid(1))), "it has had no signal yet");
 }
 
 #[test]
 fn in_shutdown_nothing_is_killed_and_its_processes_count_until_it_is_gone() {
     let mut story = Story::running(&[1]);
-    story.on(10, Event::ShutdownRequested(ShutdownReason::Operator("enough".into())));
-    let (_, answer) = story.try_on(11, Event::KillRequested(uuid(1), KillReason::PriorityZero));
+    story.on(10, Command::ShutDown(ShutdownReason::Operator("enough".into())));
+    let (_, answer) = story.try_on(11, Command::Kill(uuid(1), KillReason::PriorityZero));
     assert_eq!(answer, Err(Refusal::ShuttingDown));
-    story.on(12, Event::ProbeFinished { began: at(11), report: lists(&[]) });
+    story.on(12, Completion::ProbeFinished { began: at(11), report: lists(&[]) });
     assert_eq!(story.view().processes.len(), 1);
-    assert!(story.machine.vanish().contains(&Effect::Ended(uuid(1))));
+    assert!(story.machine.instance_gone().contains(&Effect::Ended(uuid(1))));
 }

@@ -8,7 +8,7 @@ fn last_words(report: Report) -> Option<CommandFailure> {
     for second in (0..=700).step_by(100) {
         story.probe(second, second + 1, report.clone());
     }
-    let effects = story.on(710, Event::ShutdownRequested(ShutdownReason::BootTimeout));
+    let effects = story.on(710, Command::ShutDown(ShutdownReason::BootTimeout));
     effects.into_iter().find_map(|effect| match effect {
         Effect::Tell(Fact::BootFailed(words)) => words,
         _ => None,

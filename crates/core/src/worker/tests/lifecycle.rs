@@ -10,8 +10,8 @@ fn an_idle_worker_is_shut_down_after_timeout_idle_since_it_was_last_busy() {
     let mut story = Story::running(&[1]);
     story.probe(100, 101, lists(&[]));
     assert_eq!(story.machine.wakes_at(), Some(at(161)));
-    assert!(story.on(160, Event::Tick).is_empty());
-    let effects = story.on(161, Event::Tick);
+    assert!(story.on(160, Completion::Tick).is_empty());
+    let effects = story.on(161, Completion::Tick);
     assert!(effects.contains(&Effect::Destroy));
     let reason = Fact::ShuttingDown { reason: ShutdownReason::Idle, from: State::Idle };
     assert_eq!(story.told(&reason), 1);
@@ -20,16 +20,16 @@ fn an_idle_worker_is_shut_down_after_timeout_idle_since_it_was_last_busy() {
 #[test]
 fn neither_busy_nor_held_nor_booting_nor_unknown_workers_are_idle() {
     let mut held = Story::idle();
-    held.on(2, Event::BehaviorSet(IdleBehavior::Hold));
+    held.on(2, Command::SetIdleBehavior(IdleBehavior::Hold));
     for mut story in [Story::running(&[1]), held, Story::booting(), Story::unknown()] {
-        story.on(100_000, Event::Tick);
+        story.on(100_000, Completion::Tick);
         assert_eq!(story.did(&Effect::Destroy), 0, "{}", story.state());
     }
 }
 
 #[test]
 fn a_draining_worker_is_shut_down_when_it_is_empty() {
-    let drain = Event::BehaviorSet(IdleBehavior::Drain);
+    let drain = Command::SetIdleBehavior(IdleBehavior::Drain);
     for (mut story, at_once) in [
         (Story::idle(), true),
         (Story::booting(), true),
@@ -54,7 +54,7 @@ fn a_draining_worker_is_shut_down_when_it_is_empty() {
 #[test]
 fn an_adopted_worker_is_not_empty_before_a_start_of_the_earlier_dispatcher_would_be_listed() {
     let mut drained = Story::unknown();
-    drained.on(1, Event::BehaviorSet(IdleBehavior::Drain));
+    drained.on(1, Command::SetIdleBehavior(IdleBehavior::Drain));
     let hasty = Policy { timeout_idle: Duration::from_secs(10), ..policy() };
     for mut story in [drained, Story::with(hasty, false)] {
         story.probe(2, 3, boots());
@@ -63,7 +63,7 @@ fn an_adopted_worker_is_not_empty_before_a_start_of_the_earlier_dispatcher_would
         assert_eq!(story.did(&Effect::Destroy), 0, "asked for too early");
         let mut surfacing = Story { machine: story.machine.clone(), now: 61, done: vec![] };
         surfacing.probe(62, 63, lists(&[1]));
-        surfacing.on(63, Event::Tick);
+        surfacing.on(63, Completion::Tick);
         assert_eq!((surfacing.state(), surfacing.did(&Effect::Destroy)), (State::Running, 0));
         story.probe(62, 63, lists(&[]));
         assert_eq!(story.did(&Effect::Destroy), 1);
@@ -76,12 +76,12 @@ fn an_adopted_worker_that_falls_silent_before_it_was_seen_whole_is_not_taken_for
     let mut story = Story::unknown();
     story.probe(2, 3, boots());
     story.probe(61, 91, silent());
-    story.on(200, Event::Tick);
+    story.on(200, Completion::Tick);
     for reason in [ShutdownReason::OverQuota, ShutdownReason::Idle, ShutdownReason::Drained] {
-        let refused = story.try_on(201, Event::ShutdownRequested(reason));
+        let refused = story.try_on(201, Command::ShutDown(reason));
         assert_eq!(refused, (vec![], Err(Refusal::NotTakingContainers)));
     }
-    story.on(202, Event::BehaviorSet(IdleBehavior::Drain));
+    story.on(202, Command::SetIdleBehavior(IdleBehavior::Drain));
     assert_eq!(story.did(&Effect::Destroy), 0);
     story.probe(203, 204, lists(&[1]));
     assert_eq!((story.state(), story.did(&Effect::Destroy)), (State::Running, 0));
@@ -96,20 +96,20 @@ fn a_hold_is_respected_by_everybody_but_the_operator() {
         ShutdownReason::Idle,
     ] {
         let mut story = Story::idle();
-        story.on(2, Event::BehaviorSet(IdleBehavior::Hold));
+        story.on(2, Command::SetIdleBehavior(IdleBehavior::Hold));
         story.probe(700, 701, silent());
-        let (effects, answer) = story.try_on(702, Event::ShutdownRequested(reason));
+        let (effects, answer) = story.try_on(702, Command::ShutDown(reason));
         assert_eq!((effects, answer), (vec![], Err(Refusal::NotTakingContainers)));
     }
     let mut story = Story::idle();
-    story.on(2, Event::BehaviorSet(IdleBehavior::Hold));
-    story.on(3, Event::ShutdownRequested(ShutdownReason::Operator("bye".into())));
+    story.on(2, Command::SetIdleBehavior(IdleBehavior::Hold));
+    story.on(3, Command::ShutDown(ShutdownReason::Operator("bye".into())));
     assert_eq!((story.state(), story.did(&Effect::Destroy)), (State::Shutdown, 1));
 }
 
 #[test]
 fn making_room_yields_to_what_the_worker_knows_better() {
-    let over_quota = || Event::ShutdownRequested(ShutdownReason::OverQuota);
+    let over_quota = || Command::ShutDown(ShutdownReason::OverQuota);
     for (mut story, expected) in [
         (Story::running(&[1]), false),
         (Story::unknown(), false),
@@ -124,12 +124,12 @@ fn making_room_yields_to_what_the_worker_knows_better() {
 #[test]
 fn destroy_is_called_again_while_a_listing_still_shows_it() {
     let mut story = Story::idle();
-    story.on(10, Event::ShutdownRequested(ShutdownReason::OverQuota));
-    story.on(19, Event::StillListed(at(19)));
+    story.on(10, Command::ShutDown(ShutdownReason::OverQuota));
+    story.on(19, Command::StillListed(at(19)));
     assert_eq!(story.did(&Effect::Destroy), 1, "within TimeoutShutdown");
-    story.on(70, Event::StillListed(at(20)));
-    story.on(130, Event::DestroyFinished(true));
-    story.on(131, Event::StillListed(at(131)));
+    story.on(70, Command::StillListed(at(20)));
+    story.on(130, Completion::DestroyFinished(true));
+    story.on(131, Command::StillListed(at(131)));
     assert_eq!(story.did(&Effect::Destroy), 3, "acknowledged or not");
     assert!(story.view().destroy_acknowledged);
 }
@@ -137,31 +137,32 @@ fn destroy_is_called_again_while_a_listing_still_shows_it() {
 #[test]
 fn destroy_is_called_again_while_nobody_has_acknowledged_it_and_listings_lack_it() {
     let mut story = Story::idle();
-    story.on(10, Event::ShutdownRequested(ShutdownReason::OverQuota));
-    story.on(11, Event::DestroyFinished(false));
-    story.on(19, Event::Missing);
+    story.on(10, Command::ShutDown(ShutdownReason::OverQuota));
+    story.on(11, Completion::DestroyFinished(false));
+    story.on(19, Command::Missing);
     assert_eq!(story.did(&Effect::Destroy), 1, "within TimeoutShutdown");
-    story.on(20, Event::Missing);
+    story.on(20, Command::Missing);
     assert_eq!(story.did(&Effect::Destroy), 2);
-    story.on(21, Event::DestroyFinished(true));
-    story.on(40, Event::Missing);
+    story.on(21, Completion::DestroyFinished(true));
+    story.on(40, Command::Missing);
     assert_eq!(story.did(&Effect::Destroy), 2, "acknowledged");
 }
 
 #[test]
 fn from_shutdown_there_is_no_way_back() {
     let mut story = Story::idle();
-    story.on(10, Event::ShutdownRequested(ShutdownReason::OverQuota));
-    for event in [
-        Event::ProbeGranted,
-        Event::ProbeFinished { began: at(9), report: boots() },
-        Event::BehaviorSet(IdleBehavior::Run),
-        Event::Tick,
-        Event::Missing,
-        Event::TagsSaved(true),
-        Event::ConnectionBroke,
-    ] {
-        assert!(story.on(11, event).is_empty());
+    story.on(10, Command::ShutDown(ShutdownReason::OverQuota));
+    let inputs: [Input; 7] = [
+        Command::Probe.into(),
+        Completion::ProbeFinished { began: at(9), report: boots() }.into(),
+        Command::SetIdleBehavior(IdleBehavior::Run).into(),
+        Completion::Tick.into(),
+        Command::Missing.into(),
+        Completion::TagsSaved(true).into(),
+        Completion::ConnectionBroke.into(),
+    ];
+    for input in inputs {
+        assert!(story.on(11, input).is_empty());
         assert_eq!((story.state(), story.wish()), (State::Shutdown, None));
     }
     assert_eq!(story.machine.wakes_at(), None);
@@ -173,12 +174,12 @@ fn a_boot_outcome_is_told_once_and_only_of_instances_of_our_own() {
         story.done.iter().filter(|effect| matches!(effect, Effect::Tell(Fact::BootOutcome(_)))).count()
     };
     let mut ours = Story::idle();
-    ours.on(10, Event::ShutdownRequested(ShutdownReason::OverQuota));
+    ours.on(10, Command::ShutDown(ShutdownReason::OverQuota));
     assert_eq!(outcomes(&ours), 1);
     let mut aborted = Story::booting();
-    aborted.on(10, Event::ShutdownRequested(ShutdownReason::OverQuota));
+    aborted.on(10, Command::ShutDown(ShutdownReason::OverQuota));
     assert_eq!(aborted.told(&Fact::BootOutcome(BootOutcome::Aborted)), 1);
-    let vanished = Story::booting().machine.vanish();
+    let vanished = Story::booting().machine.instance_gone();
     assert!(vanished.contains(&Effect::Tell(Fact::BootOutcome(BootOutcome::Disappeared))));
     let mut found = Story::unknown();
     found.probe(0, 1, boots());
@@ -193,9 +194,9 @@ fn a_worker_on_hold_that_never_answers_is_an_error_every_minute() {
         story
     };
     for mut story in [Story::unknown(), silent_since_it_was_found()] {
-        story.on(1, Event::BehaviorSet(IdleBehavior::Hold));
+        story.on(1, Command::SetIdleBehavior(IdleBehavior::Hold));
         for second in 1..=720 {
-            story.on(second, Event::Tick);
+            story.on(second, Completion::Tick);
         }
         assert_eq!(story.told(&Fact::HeldUnknown), 2);
         assert!(story.machine.wakes_at() > Some(at(720)));
@@ -213,30 +214,32 @@ fn tags(behavior: &str) -> Tags {
 fn tags_are_saved_when_they_differ_and_one_call_at_a_time() {
     let mut story = Story::idle();
     assert!(!story.done.iter().any(|it| matches!(it, Effect::SaveTags(_))), "they are as they should be");
-    assert!(story.on(2, Event::BehaviorSet(IdleBehavior::Hold)).contains(&Effect::SaveTags(tags("hold"))));
-    story.on(3, Event::BehaviorSet(IdleBehavior::Run));
-    story.on(3, Event::BehaviorSet(IdleBehavior::Hold));
+    assert!(
+        story.on(2, Command::SetIdleBehavior(IdleBehavior::Hold)).contains(&Effect::SaveTags(tags("hold")))
+    );
+    story.on(3, Command::SetIdleBehavior(IdleBehavior::Run));
+    story.on(3, Command::SetIdleBehavior(IdleBehavior::Hold));
     assert_eq!(story.did(&Effect::SaveTags(tags("hold"))), 1);
-    assert!(story.on(4, Event::TagsSaved(true)).is_empty());
+    assert!(story.on(4, Completion::TagsSaved(true)).is_empty());
 }
 
 #[test]
 fn a_wish_that_changed_while_tags_were_saved_is_saved_too() {
     let mut story = Story::running(&[1]);
-    story.on(4, Event::BehaviorSet(IdleBehavior::Drain));
-    story.on(5, Event::BehaviorSet(IdleBehavior::Hold));
-    let effects = story.on(6, Event::TagsSaved(true));
+    story.on(4, Command::SetIdleBehavior(IdleBehavior::Drain));
+    story.on(5, Command::SetIdleBehavior(IdleBehavior::Hold));
+    let effects = story.on(6, Completion::TagsSaved(true));
     assert_eq!(effects, [Effect::SaveTags(tags("hold"))], "a restart would drain what is to be held");
 }
 
 #[test]
 fn tags_that_could_not_be_saved_are_tried_again() {
     let mut story = Story::running(&[1]);
-    story.on(4, Event::BehaviorSet(IdleBehavior::Hold));
-    story.on(5, Event::TagsSaved(false));
+    story.on(4, Command::SetIdleBehavior(IdleBehavior::Hold));
+    story.on(5, Completion::TagsSaved(false));
     assert_eq!(story.machine.wakes_at(), Some(at(65)));
-    assert!(story.on(64, Event::Tick).is_empty());
-    assert_eq!(story.on(65, Event::Tick), [Effect::SaveTags(tags("hold"))]);
+    assert!(story.on(64, Completion::Tick).is_empty());
+    assert_eq!(story.on(65, Completion::Tick), [Effect::SaveTags(tags("hold"))]);
 }
 
 #[test]
@@ -245,7 +248,7 @@ fn a_listing_that_shows_other_tags_is_corrected_and_another_address_followed() {
     let mut shown = story.machine.instance().clone();
     shown.tags.insert("ArvadosIdleBehavior", "drain");
     shown.address = "127.0.0.2:22".to_owned();
-    let effects = story.on(10, Event::Updated(shown.clone()));
+    let effects = story.on(10, Command::InstanceUpdated(shown.clone()));
     assert_eq!(effects, [Effect::Retarget(shown), Effect::SaveTags(tags("run"))]);
     assert_eq!(story.wish(), Some((10, true)));
 }
@@ -283,30 +286,30 @@ fn a_hold_that_the_tags_show_late_is_kept_and_a_run_is_no_news() {
         (31, "run", IdleBehavior::Run),
     ] {
         let mut story = Story::unknown();
-        story.on(second, Event::Updated(shown(&story, late)));
+        story.on(second, Command::InstanceUpdated(shown(&story, late)));
         assert_eq!(story.view().behavior, expected, "{late} at {second}");
     }
     let mut held = Story::unknown();
-    held.on(1, Event::Updated(shown(&held, "hold")));
-    held.on(2, Event::Updated(shown(&held, "run")));
+    held.on(1, Command::InstanceUpdated(shown(&held, "hold")));
+    held.on(2, Command::InstanceUpdated(shown(&held, "run")));
     assert_eq!(held.view().behavior, IdleBehavior::Hold, "an older picture");
 }
 
 #[test]
 fn what_the_operator_has_told_this_process_no_tag_undoes() {
     let mut story = Story::unknown();
-    story.on(1, Event::BehaviorSet(IdleBehavior::Run));
-    story.on(31, Event::Updated(shown(&story, "hold")));
+    story.on(1, Command::SetIdleBehavior(IdleBehavior::Run));
+    story.on(31, Command::InstanceUpdated(shown(&story, "hold")));
     assert_eq!(story.view().behavior, IdleBehavior::Run);
     let mut ours = Story::booting();
-    ours.on(31, Event::Updated(shown(&ours, "hold")));
+    ours.on(31, Command::InstanceUpdated(shown(&ours, "hold")));
     assert_eq!(ours.view().behavior, IdleBehavior::Run, "created by us a moment ago");
 }
 
 #[test]
 fn one_that_was_destroyed_before_is_destroyed_whatever_its_tags_say() {
     let mut story = Story::unknown();
-    story.on(1, Event::BehaviorSet(IdleBehavior::Hold));
-    story.on(2, Event::ShutdownRequested(ShutdownReason::DestroyedBefore));
+    story.on(1, Command::SetIdleBehavior(IdleBehavior::Hold));
+    story.on(2, Command::ShutDown(ShutdownReason::DestroyedBefore));
     assert_eq!(story.did(&Effect::Destroy), 1);
 }

@@ -1,4 +1,4 @@
-//! The worker machine without a VM: stories told by events, in seconds.
+//! The worker machine without a VM: stories told by commands and completions, in seconds.
 
 mod kills;
 mod last_words;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::probe::{BootOutput, CommandFailure, Listing, Report};
 use super::*;
-use crate::fixtures::{at, instance, policy, typed, uuid};
+use crate::fixtures::{at, instance, order, policy, typed, uuid};
 use crate::ports::ExecErrorKind;
 
 fn failure(kind: Option<ExecErrorKind>) -> CommandFailure {
@@ -61,6 +61,29 @@ fn silent() -> Report {
     Report { list: Some(Err(failure(Some(ExecErrorKind::ConnectTimeout)))), ..Report::default() }
 }
 
+fn start(n: u64) -> Command {
+    Command::Start(order(uuid(n)))
+}
+
+/// What a machine is told: by Pool, or by its own effects.
+#[derive(Debug, Clone)]
+enum Input {
+    Command(Command),
+    Completion(Completion),
+}
+
+impl From<Command> for Input {
+    fn from(command: Command) -> Self {
+        Self::Command(command)
+    }
+}
+
+impl From<Completion> for Input {
+    fn from(completion: Completion) -> Self {
+        Self::Completion(completion)
+    }
+}
+
 /// A machine and its clock.
 struct Story {
     machine: Machine,
@@ -94,29 +117,36 @@ impl Story {
     fn running(containers: &[u64]) -> Self {
         let mut story = Self::idle();
         for n in containers {
-            story.on(2, Event::StartRequested(uuid(*n)));
-            story.on(3, Event::StartFinished(uuid(*n), StartOutcome::Started));
+            story.on(2, start(*n));
+            story.on(3, Completion::StartFinished(uuid(*n), StartOutcome::Started));
         }
         story.done.clear();
         story
     }
 
     /// What the machine does at that second.
-    fn on(&mut self, second: i64, event: Event) -> Vec<Effect> {
-        self.try_on(second, event).0
+    fn on(&mut self, second: i64, input: impl Into<Input>) -> Vec<Effect> {
+        self.try_on(second, input).0
     }
 
-    fn try_on(&mut self, second: i64, event: Event) -> (Vec<Effect>, Result<(), Refusal>) {
+    fn try_on(&mut self, second: i64, input: impl Into<Input>) -> (Vec<Effect>, Result<(), Refusal>) {
         self.now = second;
-        let (effects, answer) = self.machine.on(event, at(second));
+        let decided = match input.into() {
+            Input::Command(command) => self.machine.on_command(command, at(second)),
+            Input::Completion(completion) => Ok(self.machine.on_completion(completion, at(second))),
+        };
+        let (effects, answer) = match decided {
+            Ok(effects) => (effects, Ok(())),
+            Err(refusal) => (Vec::new(), Err(refusal)),
+        };
         self.done.extend(effects.iter().cloned());
         (effects, answer)
     }
 
     /// A whole probe that began and ended then.
     fn probe(&mut self, began: i64, ended: i64, report: Report) -> Vec<Effect> {
-        self.on(began, Event::ProbeGranted);
-        self.on(ended, Event::ProbeFinished { began: at(began), report })
+        self.on(began, Command::Probe);
+        self.on(ended, Completion::ProbeFinished { began: at(began), report })
     }
 
     /// A probe of now, ended a second later.

@@ -19,13 +19,13 @@ fn a_passed_boot_probe_alone_is_not_enough() {
     let report = Report { boot: boots().boot, ..silent() };
     story.probe(0, 1, report);
     assert_eq!(story.state(), State::Booting);
-    let asked = story.on(10, Event::ProbeGranted);
+    let asked = story.on(10, Command::Probe);
     assert!(matches!(&asked[..], [Effect::Probe(wanted)] if !wanted.boot), "it is not asked twice");
 }
 
 #[test]
 fn what_a_probe_has_to_find_out() {
-    let wanted = |story: &mut Story| match &story.on(100, Event::ProbeGranted)[..] {
+    let wanted = |story: &mut Story| match &story.on(100, Command::Probe)[..] {
         [Effect::Probe(wanted)] => (wanted.boot, wanted.list_anyway, wanted.deploy),
         other => panic!("{other:?}"),
     };
@@ -40,9 +40,9 @@ fn what_a_probe_has_to_find_out() {
 #[test]
 fn one_probe_at_a_time() {
     let mut story = Story::idle();
-    assert_eq!(story.on(11, Event::ProbeGranted).len(), 1);
+    assert_eq!(story.on(11, Command::Probe).len(), 1);
     assert_eq!(story.wish(), None);
-    assert!(story.on(12, Event::ProbeGranted).is_empty());
+    assert!(story.on(12, Command::Probe).is_empty());
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_booting_worker_has_the_boot_timeout_and_no_other() {
 fn a_shutdown_for_silence_tells_the_last_failure_and_counts_as_a_failed_boot() {
     let mut story = Story::booting();
     story.probe(601, 602, boot_fails());
-    let (effects, answer) = story.try_on(603, Event::ShutdownRequested(ShutdownReason::BootTimeout));
+    let (effects, answer) = story.try_on(603, Command::ShutDown(ShutdownReason::BootTimeout));
     assert_eq!(answer, Ok(()));
     assert!(effects.contains(&Effect::Tell(Fact::BootFailed(Some(failure(None))))));
     assert!(effects.contains(&Effect::Tell(Fact::BootOutcome(BootOutcome::Failure))));
@@ -109,17 +109,17 @@ fn a_worker_that_answers_again_refuses_to_be_shut_down_for_silence() {
     let mut story = Story::running(&[1]);
     story.probe(700, 701, silent());
     story.probe(702, 703, lists(&[1]));
-    let (effects, answer) = story.try_on(704, Event::ShutdownRequested(ShutdownReason::Unresponsive));
+    let (effects, answer) = story.try_on(704, Command::ShutDown(ShutdownReason::Unresponsive));
     assert_eq!((effects, answer), (vec![], Err(Refusal::NotTakingContainers)));
 }
 
 #[test]
 fn probe_results_older_than_a_change_are_dropped() {
     let mut story = Story::idle();
-    story.on(10, Event::ProbeGranted);
-    story.on(11, Event::StartRequested(uuid(1)));
-    story.on(12, Event::StartFinished(uuid(1), StartOutcome::Started));
-    story.on(13, Event::ProbeFinished { began: at(10), report: lists(&[]) });
+    story.on(10, Command::Probe);
+    story.on(11, start(1));
+    story.on(12, Completion::StartFinished(uuid(1), StartOutcome::Started));
+    story.on(13, Completion::ProbeFinished { began: at(10), report: lists(&[]) });
     assert_eq!(story.view().processes.len(), 1, "the list was older than the process");
     assert_eq!(story.wish(), Some((13, true)), "asked again at once");
     story.probe(14, 15, lists(&[]));
@@ -129,20 +129,20 @@ fn probe_results_older_than_a_change_are_dropped() {
 #[test]
 fn a_list_that_began_in_the_same_instant_as_a_change_is_dropped_too() {
     let mut story = Story::idle();
-    story.on(10, Event::StartRequested(uuid(1)));
-    story.on(12, Event::ProbeGranted);
-    story.on(12, Event::StartFinished(uuid(1), StartOutcome::Started));
-    story.on(12, Event::ProbeFinished { began: at(12), report: lists(&[]) });
+    story.on(10, start(1));
+    story.on(12, Command::Probe);
+    story.on(12, Completion::StartFinished(uuid(1), StartOutcome::Started));
+    story.on(12, Completion::ProbeFinished { began: at(12), report: lists(&[]) });
     assert_eq!(story.view().processes.len(), 1);
 }
 
 #[test]
 fn an_older_list_does_not_bring_a_killed_process_back() {
     let mut story = Story::running(&[1]);
-    story.on(10, Event::KillRequested(uuid(1), KillReason::PriorityZero));
-    story.on(11, Event::ProbeGranted);
-    story.on(12, Event::KillFinished(uuid(1), KillOutcome::Gone));
-    story.on(13, Event::ProbeFinished { began: at(11), report: lists(&[1]) });
+    story.on(10, Command::Kill(uuid(1), KillReason::PriorityZero));
+    story.on(11, Command::Probe);
+    story.on(12, Completion::KillFinished(uuid(1), KillOutcome::Gone));
+    story.on(13, Completion::ProbeFinished { began: at(11), report: lists(&[1]) });
     assert!(story.view().processes.is_empty());
 }
 
@@ -163,7 +163,7 @@ fn a_stale_lock_is_no_process_starts_nothing_and_drains_in_the_end() {
     story.probe(10, 11, stale(1));
     assert_eq!(story.did(&Effect::Ended(uuid(1))), 1);
     assert_eq!(story.told(&Fact::StaleRunLock(uuid(1))), 1);
-    let (_, again) = story.try_on(12, Event::StartRequested(uuid(1)));
+    let (_, again) = story.try_on(12, start(1));
     assert_eq!(again, Err(Refusal::AlreadyHere), "its lock is still held there");
     story.probe(15, 16, stale(1));
     assert_eq!(story.view().behavior, IdleBehavior::Run, "five seconds are tolerated");
@@ -179,7 +179,7 @@ fn a_stale_lock_that_goes_away_is_forgotten() {
     story.probe(13, 14, lists(&[]));
     story.probe(20, 21, stale(1));
     assert_eq!(story.view().behavior, IdleBehavior::Run);
-    assert!(story.try_on(22, Event::StartRequested(uuid(2))).1.is_ok(), "others are welcome");
+    assert!(story.try_on(22, start(2)).1.is_ok(), "others are welcome");
 }
 
 #[test]
@@ -208,28 +208,28 @@ fn a_broken_new_worker_is_a_failed_boot_and_is_not_used() {
 #[test]
 fn a_broken_worker_on_hold_stays_on_hold() {
     let mut story = Story::idle();
-    story.on(2, Event::BehaviorSet(IdleBehavior::Hold));
+    story.on(2, Command::SetIdleBehavior(IdleBehavior::Hold));
     story.probe(10, 11, broken());
     assert_eq!((story.view().behavior, story.state()), (IdleBehavior::Hold, State::Idle));
 }
 
 #[test]
 fn a_probe_is_made_at_once_when_there_is_reason_to() {
-    let reasons: [(&str, Vec<Event>); 4] = [
-        ("the connection broke", vec![Event::ConnectionBroke]),
-        ("a listing lacks it", vec![Event::Missing]),
+    let reasons: [(&str, Vec<Input>); 4] = [
+        ("the connection broke", vec![Completion::ConnectionBroke.into()]),
+        ("a listing lacks it", vec![Command::Missing.into()]),
         (
             "a start failed",
             vec![
-                Event::StartRequested(uuid(5)),
-                Event::StartFinished(uuid(5), StartOutcome::Failed(failure(None))),
+                start(5).into(),
+                Completion::StartFinished(uuid(5), StartOutcome::Failed(failure(None))).into(),
             ],
         ),
         (
             "a kill failed",
             vec![
-                Event::KillRequested(uuid(1), KillReason::PriorityZero),
-                Event::KillFinished(uuid(1), KillOutcome::Failed(failure(None))),
+                Command::Kill(uuid(1), KillReason::PriorityZero).into(),
+                Completion::KillFinished(uuid(1), KillOutcome::Failed(failure(None))).into(),
             ],
         ),
     ];
@@ -250,12 +250,12 @@ fn after_a_final_record_probes_follow_each_other_less_and_less_often() {
     for state in [Complete, Cancelled] {
         let mut machine = Story::running(&[1]).machine;
         let millis = |n: i64| crate::time::after(at(100), std::time::Duration::from_millis(n as u64));
-        let _ = machine.on(Event::KillRequested(uuid(1), KillReason::Final(state)), millis(0));
+        machine.on_command(Command::Kill(uuid(1), KillReason::Final(state)), millis(0)).unwrap();
         let mut seen = Vec::new();
         while let Some((when, true)) = machine.view().next_probe {
             seen.push(crate::time::since(when, at(100)).as_millis());
-            let _ = machine.on(Event::ProbeGranted, when);
-            let _ = machine.on(Event::ProbeFinished { began: when, report: lists(&[1]) }, when);
+            machine.on_command(Command::Probe, when).unwrap();
+            machine.on_completion(Completion::ProbeFinished { began: when, report: lists(&[1]) }, when);
         }
         assert_eq!(seen, [0, 500, 1500, 3500, 7500], "{state}");
     }
@@ -265,7 +265,7 @@ fn after_a_final_record_probes_follow_each_other_less_and_less_often() {
 fn a_reason_counts_although_the_worker_is_overdue_for_its_turn() {
     let mut story = Story::running(&[1]);
     assert_eq!(story.wish(), Some((10, false)));
-    story.on(100, Event::ConnectionBroke);
+    story.on(100, Completion::ConnectionBroke);
     assert_eq!(story.wish(), Some((100, true)), "else it would wait behind everybody else");
 }
 
@@ -274,6 +274,6 @@ fn a_vanished_runner_is_deployed_again() {
     let mut story = Story::idle();
     story.probe(10, 11, Report { deployed: Some(Ok(probe::Deployed::Installed)), ..lists(&[]) });
     story.probe(20, 21, Report { list: Some(Err(failure(None))), ..Report::default() });
-    let asked = story.on(30, Event::ProbeGranted);
+    let asked = story.on(30, Command::Probe);
     assert!(matches!(&asked[..], [Effect::Probe(wanted)] if wanted.deploy));
 }

@@ -10,33 +10,43 @@ fn container() -> impl Strategy<Value = ContainerUuid> {
     (1..4u64).prop_map(uuid)
 }
 
-/// Events that bring no good news; a probe's result is that of the probe under way.
-fn bad_news() -> impl Strategy<Value = Event> {
+fn outcome() -> impl Strategy<Value = AttemptOutcome> {
+    let of = |left| if left { AttemptOutcome::LeftLocked } else { AttemptOutcome::StillLocked };
+    any::<bool>().prop_map(of)
+}
+
+fn input(input: impl Into<Input>) -> Just<Input> {
+    Just(input.into())
+}
+
+/// Inputs that bring no good news; a probe's result is that of the probe under way.
+fn bad_news() -> impl Strategy<Value = Input> {
     let unlucky = prop_oneof![
         Just(StartOutcome::Failed(failure(None))),
         Just(StartOutcome::Unanswered(failure(None))),
         Just(StartOutcome::Started),
     ];
     prop_oneof![
-        Just(Event::ProbeGranted),
+        input(Command::Probe),
         prop_oneof![Just(silent()), Just(boot_fails()), Just(boot_fails_but_lists(&[]))]
-            .prop_map(|report| Event::ProbeFinished { began: at(0), report }),
-        container().prop_map(Event::StartRequested),
-        (container(), unlucky).prop_map(|(uuid, outcome)| Event::StartFinished(uuid, outcome)),
-        container().prop_map(|uuid| Event::KillRequested(uuid, KillReason::PriorityZero)),
-        container().prop_map(|uuid| Event::KillFinished(uuid, KillOutcome::Failed(failure(None)))),
-        (container(), any::<bool>()).prop_map(|(uuid, fruitful)| Event::StartJudged { uuid, fruitful }),
-        Just(Event::BehaviorSet(IdleBehavior::Run)),
-        Just(Event::BehaviorSet(IdleBehavior::Drain)),
-        any::<bool>().prop_map(Event::TagsSaved),
-        Just(Event::DestroyFinished(false)),
-        Just(Event::ConnectionBroke),
-        Just(Event::Missing),
-        Just(Event::Tick),
+            .prop_map(|report| Completion::ProbeFinished { began: at(0), report }.into()),
+        container().prop_map(|uuid| Command::Start(order(uuid)).into()),
+        (container(), unlucky).prop_map(|(uuid, outcome)| Completion::StartFinished(uuid, outcome).into()),
+        container().prop_map(|uuid| Command::Kill(uuid, KillReason::PriorityZero).into()),
+        container()
+            .prop_map(|uuid| Completion::KillFinished(uuid, KillOutcome::Failed(failure(None))).into()),
+        (container(), outcome()).prop_map(|(uuid, outcome)| Command::StartJudged(uuid, outcome).into()),
+        input(Command::SetIdleBehavior(IdleBehavior::Run)),
+        input(Command::SetIdleBehavior(IdleBehavior::Drain)),
+        any::<bool>().prop_map(|saved| Completion::TagsSaved(saved).into()),
+        input(Completion::DestroyFinished(false)),
+        input(Completion::ConnectionBroke),
+        input(Command::Missing),
+        input(Completion::Tick),
     ]
 }
 
-fn anything() -> impl Strategy<Value = Event> {
+fn anything() -> impl Strategy<Value = Input> {
     let good = prop_oneof![
         Just(boots()),
         Just(broken()),
@@ -45,15 +55,15 @@ fn anything() -> impl Strategy<Value = Event> {
     ];
     prop_oneof![
         3 => bad_news(),
-        2 => good.prop_map(|report| Event::ProbeFinished { began: at(0), report }),
-        1 => container().prop_map(|uuid| Event::KillFinished(uuid, KillOutcome::Gone)),
-        1 => Just(Event::BehaviorSet(IdleBehavior::Hold)),
-        1 => Just(Event::ShutdownRequested(ShutdownReason::OverQuota)),
-        1 => Just(Event::ShutdownRequested(ShutdownReason::Unresponsive)),
+        2 => good.prop_map(|report| Completion::ProbeFinished { began: at(0), report }.into()),
+        1 => container().prop_map(|uuid| Completion::KillFinished(uuid, KillOutcome::Gone).into()),
+        1 => input(Command::SetIdleBehavior(IdleBehavior::Hold)),
+        1 => input(Command::ShutDown(ShutdownReason::OverQuota)),
+        1 => input(Command::ShutDown(ShutdownReason::Unresponsive)),
     ]
 }
 
-/// Events with the seconds between them; a finished probe is the one that was begun, or none.
+/// Inputs with the seconds between them; a finished probe is the one that was begun, or none.
 struct World {
     story: Story,
     probing: Option<i64>,
@@ -70,18 +80,20 @@ impl World {
         Self { story, probing: None }
     }
 
-    /// Says what it did, or nothing if the event cannot happen now.
-    fn step(&mut self, pause: i64, event: Event) -> Vec<Effect> {
+    /// Says what it did, or nothing if the input cannot come now.
+    fn step(&mut self, pause: i64, input: impl Into<Input>) -> Vec<Effect> {
         let second = self.story.now + pause;
-        let event = match event {
-            Event::ProbeFinished { report, .. } => match self.probing.take() {
-                Some(began) => Event::ProbeFinished { began: at(began), report },
+        let input = match input.into() {
+            Input::Completion(Completion::ProbeFinished { report, .. }) => match self.probing.take() {
+                Some(began) => Completion::ProbeFinished { began: at(began), report }.into(),
                 None => return Vec::new(),
             },
-            Event::StartFinished(uuid, _) if !self.is_starting(uuid) => return Vec::new(),
+            Input::Completion(Completion::StartFinished(uuid, _)) if !self.is_starting(uuid) => {
+                return Vec::new();
+            }
             other => other,
         };
-        let effects = self.story.on(second, event);
+        let effects = self.story.on(second, input);
         if effects.iter().any(|it| matches!(it, Effect::Probe(_))) {
             self.probing = Some(second);
         }
@@ -90,24 +102,24 @@ impl World {
 
     fn is_starting(&self, uuid: ContainerUuid) -> bool {
         let process = self.story.machine.processes.get(&uuid);
-        process.is_some_and(|process| process.phase == Phase::Starting)
+        process.is_some_and(|process| matches!(process.phase, Phase::Starting(_)))
     }
 
     /// A minute without good news, as Pool goes about it.
     fn bad_minute(&mut self) {
         for _ in 0..6 {
             for uuid in (1..4).map(uuid).filter(|uuid| self.is_starting(*uuid)).collect::<Vec<_>>() {
-                self.step(0, Event::StartFinished(uuid, StartOutcome::Unanswered(failure(None))));
+                self.step(0, Completion::StartFinished(uuid, StartOutcome::Unanswered(failure(None))));
             }
-            self.step(0, Event::Tick);
-            self.step(0, Event::ProbeGranted);
-            self.step(10, Event::ProbeFinished { began: at(0), report: silent() });
+            self.step(0, Completion::Tick);
+            self.step(0, Command::Probe);
+            self.step(10, Completion::ProbeFinished { began: at(0), report: silent() });
             if let Some((silence, _)) = self.story.view().silence {
                 let reason = match silence {
                     Silence::NeverReady => ShutdownReason::BootTimeout,
                     Silence::Unresponsive => ShutdownReason::Unresponsive,
                 };
-                self.step(0, Event::ShutdownRequested(reason));
+                self.step(0, Command::ShutDown(reason));
             }
         }
     }
@@ -117,11 +129,11 @@ proptest! {
     #[test]
     fn without_good_news_every_worker_is_destroyed_in_the_end_and_again_until_it_is_gone(
         kind in 0..4u8,
-        events in proptest::collection::vec((0..60i64, bad_news()), 0..60),
+        inputs in proptest::collection::vec((0..60i64, bad_news()), 0..60),
     ) {
         let mut world = World::new(kind);
-        for (pause, event) in events {
-            world.step(pause, event);
+        for (pause, input) in inputs {
+            world.step(pause, input);
         }
         for _ in 0..14 {
             world.bad_minute();
@@ -131,7 +143,7 @@ proptest! {
         prop_assert!(before >= 1);
         for _ in 0..5 {
             let listed = at(world.story.now + 60);
-            world.step(60, Event::StillListed(listed));
+            world.step(60, Command::StillListed(listed));
         }
         prop_assert_eq!(world.story.did(&Effect::Destroy), before + 5);
     }
@@ -139,13 +151,13 @@ proptest! {
     #[test]
     fn nothing_is_started_on_hold_or_drain_twice_or_in_shutdown_and_holds_are_kept(
         kind in 0..4u8,
-        events in proptest::collection::vec((0..30i64, anything()), 0..120),
+        inputs in proptest::collection::vec((0..30i64, anything()), 0..120),
     ) {
         let mut world = World::new(kind);
         let mut counted: BTreeSet<_> = world.story.machine.processes.keys().copied().collect();
-        for (pause, event) in events {
+        for (pause, input) in inputs {
             let before = world.story.view();
-            let effects = world.step(pause, event.clone());
+            let effects = world.step(pause, input.clone());
             for effect in &effects {
                 match effect {
                     Effect::Start(uuid) => {
@@ -180,21 +192,21 @@ proptest! {
     #[test]
     fn whoever_ticks_when_told_to_is_not_told_the_same_moment_for_ever(
         kind in 0..4u8,
-        events in proptest::collection::vec((0..30i64, anything()), 0..60),
+        inputs in proptest::collection::vec((0..30i64, anything()), 0..60),
     ) {
         let mut world = World::new(kind);
-        for (pause, event) in events {
-            world.step(pause, event);
+        for (pause, input) in inputs {
+            world.step(pause, input);
         }
         let mut moments = Vec::new();
         while let Some(when) = world.story.machine.wakes_at().filter(|_| moments.len() < 1000) {
             let now = when.max(at(world.story.now));
             prop_assert!(!moments.ends_with(&[now, now, now]), "woken again and again at {now}");
             moments.push(now);
-            let (effects, _) = world.story.machine.on(Event::Tick, now);
+            let effects = world.story.machine.on_completion(Completion::Tick, now);
             world.story.now = world.story.now.max(crate::time::since(now, at(0)).as_secs() as i64);
             if effects.iter().any(|it| matches!(it, Effect::SaveTags(_))) {
-                let _ = world.story.machine.on(Event::TagsSaved(true), now);
+                let _ = world.story.machine.on_completion(Completion::TagsSaved(true), now);
             }
         }
     }

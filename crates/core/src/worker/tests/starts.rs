@@ -4,18 +4,18 @@ use super::*;
 
 fn starting() -> Story {
     let mut story = Story::idle();
-    story.on(10, Event::StartRequested(uuid(1)));
+    story.on(10, start(1));
     story
 }
 
 #[test]
 fn only_a_worker_in_service_that_takes_containers_starts_any() {
     let mut shutdown = Story::idle();
-    shutdown.on(2, Event::ShutdownRequested(ShutdownReason::OverQuota));
+    shutdown.on(2, Command::ShutDown(ShutdownReason::OverQuota));
     let mut held = Story::idle();
-    held.on(2, Event::BehaviorSet(IdleBehavior::Hold));
+    held.on(2, Command::SetIdleBehavior(IdleBehavior::Hold));
     let mut draining = Story::running(&[9]);
-    draining.on(4, Event::BehaviorSet(IdleBehavior::Drain));
+    draining.on(4, Command::SetIdleBehavior(IdleBehavior::Drain));
     let cases = [
         (Story::unknown(), Err(Refusal::NotInService)),
         (Story::booting(), Err(Refusal::NotInService)),
@@ -27,7 +27,7 @@ fn only_a_worker_in_service_that_takes_containers_starts_any() {
     ];
     for (mut story, expected) in cases {
         let state = story.state();
-        let (effects, answer) = story.try_on(10, Event::StartRequested(uuid(1)));
+        let (effects, answer) = story.try_on(10, start(1));
         assert_eq!(answer, expected, "{state}");
         assert_eq!(effects.contains(&Effect::Start(uuid(1))), expected.is_ok(), "{state}");
     }
@@ -38,8 +38,8 @@ fn a_container_counts_from_the_moment_its_start_was_accepted_and_is_not_started_
     let mut story = starting();
     assert_eq!(story.state(), State::Running);
     assert!(story.view().processes[0].unconfirmed);
-    assert_eq!(story.try_on(11, Event::StartRequested(uuid(1))).1, Err(Refusal::AlreadyHere));
-    story.on(12, Event::StartFinished(uuid(1), StartOutcome::Started));
+    assert_eq!(story.try_on(11, start(1)).1, Err(Refusal::AlreadyHere));
+    story.on(12, Completion::StartFinished(uuid(1), StartOutcome::Started));
     assert!(!story.view().processes[0].unconfirmed);
 }
 
@@ -56,7 +56,7 @@ fn no_list_ends_a_process_whose_start_is_in_flight() {
 fn a_failed_start_is_no_proof_and_the_next_list_tells() {
     for (listed, ended) in [(vec![], 1), (vec![1], 0)] {
         let mut story = starting();
-        story.on(12, Event::StartFinished(uuid(1), StartOutcome::Failed(failure(None))));
+        story.on(12, Completion::StartFinished(uuid(1), StartOutcome::Failed(failure(None))));
         assert_eq!(story.view().processes.len(), 1, "it still counts");
         story.probe(13, 14, lists(&listed));
         assert_eq!(story.did(&Effect::Ended(uuid(1))), ended);
@@ -66,9 +66,9 @@ fn a_failed_start_is_no_proof_and_the_next_list_tells() {
 #[test]
 fn a_list_begun_before_a_start_failed_proves_nothing() {
     let mut story = starting();
-    story.on(11, Event::ProbeGranted);
-    story.on(12, Event::StartFinished(uuid(1), StartOutcome::Failed(failure(None))));
-    story.on(13, Event::ProbeFinished { began: at(11), report: lists(&[]) });
+    story.on(11, Command::Probe);
+    story.on(12, Completion::StartFinished(uuid(1), StartOutcome::Failed(failure(None))));
+    story.on(13, Completion::ProbeFinished { began: at(11), report: lists(&[]) });
     assert_eq!(story.did(&Effect::Ended(uuid(1))), 0);
 }
 
@@ -76,7 +76,7 @@ fn a_list_begun_before_a_start_failed_proves_nothing() {
 fn an_unanswered_start_is_ended_only_by_a_list_a_deadline_and_two_seconds_after_we_gave_up() {
     let mut story = starting();
     let unanswered = StartOutcome::Unanswered(failure(Some(ExecErrorKind::ConnectionLost)));
-    story.on(12, Event::StartFinished(uuid(1), unanswered));
+    story.on(12, Completion::StartFinished(uuid(1), unanswered));
     for second in [13, 40, 74] {
         story.probe(second, second, lists(&[]));
         assert_eq!(story.did(&Effect::Ended(uuid(1))), 0, "at {second} the command may still be under way");
@@ -88,7 +88,7 @@ fn an_unanswered_start_is_ended_only_by_a_list_a_deadline_and_two_seconds_after_
 #[test]
 fn an_unanswered_start_that_a_list_shows_is_a_process() {
     let mut story = starting();
-    story.on(12, Event::StartFinished(uuid(1), StartOutcome::Unanswered(failure(None))));
+    story.on(12, Completion::StartFinished(uuid(1), StartOutcome::Unanswered(failure(None))));
     story.probe(13, 14, lists(&[1]));
     assert!(!story.view().processes[0].unconfirmed);
     story.probe(20, 21, lists(&[]));
@@ -97,13 +97,13 @@ fn an_unanswered_start_that_a_list_shows_is_a_process() {
 
 fn failed_start(story: &mut Story, n: u64) {
     let second = story.now;
-    story.on(second + 1, Event::StartRequested(uuid(n)));
-    story.on(second + 2, Event::StartFinished(uuid(n), StartOutcome::Failed(failure(None))));
+    story.on(second + 1, start(n));
+    story.on(second + 2, Completion::StartFinished(uuid(n), StartOutcome::Failed(failure(None))));
     story.probe(second + 3, second + 4, lists(&[]));
 }
 
-fn judged(story: &mut Story, n: u64, fruitful: bool) {
-    story.on(story.now, Event::StartJudged { uuid: uuid(n), fruitful });
+fn judged(story: &mut Story, n: u64, outcome: AttemptOutcome) {
+    story.on(story.now, Command::StartJudged(uuid(n), outcome));
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn three_failed_starts_in_a_row_drain_and_each_is_counted_once() {
     let mut story = Story::idle();
     for n in 1..=2 {
         failed_start(&mut story, n);
-        judged(&mut story, n, false);
+        judged(&mut story, n, AttemptOutcome::StillLocked);
     }
     assert_eq!(story.view().behavior, IdleBehavior::Run, "two are not three");
     failed_start(&mut story, 3);
@@ -125,10 +125,10 @@ fn starts_that_end_with_the_record_still_locked_count_as_well() {
     for n in 1..=3 {
         assert_eq!(story.view().behavior, IdleBehavior::Run);
         let second = story.now;
-        story.on(second + 1, Event::StartRequested(uuid(n)));
-        story.on(second + 2, Event::StartFinished(uuid(n), StartOutcome::Started));
+        story.on(second + 1, start(n));
+        story.on(second + 2, Completion::StartFinished(uuid(n), StartOutcome::Started));
         story.probe(second + 3, second + 4, lists(&[]));
-        judged(&mut story, n, false);
+        judged(&mut story, n, AttemptOutcome::StillLocked);
     }
     assert_eq!((story.view().behavior, story.state()), (IdleBehavior::Drain, State::Shutdown));
 }
@@ -138,7 +138,8 @@ fn a_fruitful_start_makes_good() {
     let mut story = Story::idle();
     for n in 1..=6 {
         failed_start(&mut story, n);
-        judged(&mut story, n, n % 2 == 0);
+        let outcome = if n % 2 == 0 { AttemptOutcome::LeftLocked } else { AttemptOutcome::StillLocked };
+        judged(&mut story, n, outcome);
     }
     assert_eq!(story.view().behavior, IdleBehavior::Run);
 }
@@ -149,8 +150,8 @@ fn the_operators_word_starts_the_count_anew() {
     for n in 1..=2 {
         failed_start(&mut story, n);
     }
-    story.on(story.now, Event::BehaviorSet(IdleBehavior::Hold));
-    story.on(story.now, Event::BehaviorSet(IdleBehavior::Run));
+    story.on(story.now, Command::SetIdleBehavior(IdleBehavior::Hold));
+    story.on(story.now, Command::SetIdleBehavior(IdleBehavior::Run));
     failed_start(&mut story, 3);
     assert_eq!(story.view().behavior, IdleBehavior::Run);
 }
@@ -166,7 +167,7 @@ fn a_start_that_was_not_sent_is_shown_as_that_and_a_list_ends_it() {
         (None, false),
     ] {
         let mut story = starting();
-        story.on(12, Event::StartFinished(uuid(1), StartOutcome::Failed(failure(kind))));
+        story.on(12, Completion::StartFinished(uuid(1), StartOutcome::Failed(failure(kind))));
         assert_eq!(story.view().processes[0].unsent, unsent, "{kind:?}");
         assert!(story.view().processes[0].unconfirmed);
         story.probe(12, 13, lists(&[]));
@@ -180,7 +181,7 @@ fn a_start_that_was_not_sent_is_shown_as_that_and_a_list_ends_it() {
 fn a_process_that_is_listed_was_sent_whatever_the_executor_says() {
     let mut story = starting();
     let refused = failure(Some(ExecErrorKind::Refused));
-    story.on(12, Event::StartFinished(uuid(1), StartOutcome::Failed(refused)));
+    story.on(12, Completion::StartFinished(uuid(1), StartOutcome::Failed(refused)));
     story.probe(13, 14, lists(&[1]));
     assert!(!story.view().processes[0].unsent && !story.view().processes[0].unconfirmed);
 }
@@ -191,11 +192,21 @@ fn processes_that_were_told_to_end_are_no_failed_starts() {
     let mut story = Story::idle();
     for n in 1..=4 {
         let second = story.now;
-        story.on(second + 1, Event::StartRequested(uuid(n)));
-        story.on(second + 2, Event::StartFinished(uuid(n), StartOutcome::Started));
-        story.on(second + 3, Event::KillRequested(uuid(n), KillReason::PriorityZero));
-        story.on(second + 4, Event::KillFinished(uuid(n), KillOutcome::Gone));
-        judged(&mut story, n, false);
+        story.on(second + 1, start(n));
+        story.on(second + 2, Completion::StartFinished(uuid(n), StartOutcome::Started));
+        story.on(second + 3, Command::Kill(uuid(n), KillReason::PriorityZero));
+        story.on(second + 4, Completion::KillFinished(uuid(n), KillOutcome::Gone));
+        judged(&mut story, n, AttemptOutcome::StillLocked);
     }
     assert_eq!(story.view().behavior, IdleBehavior::Run);
+}
+
+#[test]
+fn a_start_is_told_with_its_order_and_how_long_it_took() {
+    let mut story = Story::idle();
+    let order = StartOrder { uuid: uuid(1), priority: 5, created_at: Some(at(-60)) };
+    story.on(10, Command::Start(order));
+    assert_eq!(story.told(&Fact::Starting(order)), 1);
+    story.on(13, Completion::StartFinished(uuid(1), StartOutcome::Started));
+    assert_eq!(story.told(&Fact::Started { order, took: std::time::Duration::from_secs(3) }), 1);
 }

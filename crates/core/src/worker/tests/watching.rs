@@ -5,7 +5,7 @@ use crate::container::ContainerState::{Cancelled, Complete};
 
 fn killed(reason: KillReason) -> Story {
     let mut story = Story::running(&[1]);
-    story.on(100, Event::KillRequested(uuid(1), reason));
+    story.on(100, Command::Kill(uuid(1), reason));
     story
 }
 
@@ -31,10 +31,10 @@ fn a_process_that_is_killed_for_another_reason_is_asked_for_in_its_turn() {
 #[test]
 fn a_process_that_was_given_up_is_asked_for_in_its_turn() {
     let mut story = Story::running(&[1, 2]);
-    story.on(100, Event::KillRequested(uuid(1), KillReason::Final(Cancelled)));
+    story.on(100, Command::Kill(uuid(1), KillReason::Final(Cancelled)));
     for second in (100..=220).step_by(5) {
-        story.on(second, Event::KillFinished(uuid(1), KillOutcome::Failed(failure(None))));
-        story.on(second + 5, Event::Tick);
+        story.on(second, Completion::KillFinished(uuid(1), KillOutcome::Failed(failure(None))));
+        story.on(second + 5, Completion::Tick);
     }
     assert!(story.view().processes[0].given_up);
     story.probe(300, 300, lists(&[1, 2]));
@@ -56,14 +56,14 @@ fn a_process_that_appears_on_an_idle_worker_makes_it_busy_and_keeps_it() {
     let mut story = Story::idle();
     story.probe(20, 20, lists(&[7]));
     assert_eq!(story.state(), State::Running);
-    story.on(1000, Event::Tick);
+    story.on(1000, Completion::Tick);
     assert_eq!(story.did(&Effect::Destroy), 0, "idle for far too long, if it were idle");
     assert_eq!(
-        story.try_on(1001, Event::ShutdownRequested(ShutdownReason::OverQuota)).1,
+        story.try_on(1001, Command::ShutDown(ShutdownReason::OverQuota)).1,
         Err(Refusal::NotTakingContainers)
     );
     story.probe(1010, 1010, lists(&[]));
     assert_eq!(story.state(), State::Idle);
-    story.on(1070, Event::Tick);
+    story.on(1070, Completion::Tick);
     assert_eq!(story.did(&Effect::Destroy), 1);
 }

@@ -1,0 +1,116 @@
+//! What Pool asks of a worker, or tells it. A worker may refuse a command, with a reason.
+
+use super::reason::{KillReason, ShutdownReason};
+use crate::container::Record;
+use crate::id::ContainerUuid;
+use crate::instance::{IdleBehavior, Instance};
+use crate::time::Timestamp;
+
+/// A container that is to be started, with what the log and the metrics say of its start. Made by the plan,
+/// carried by Pool to the worker as one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StartOrder {
+    /// Which container.
+    pub uuid: ContainerUuid,
+    /// Its priority, for the log.
+    pub priority: i64,
+    /// When it was made, by the controller's clock: for the time from queue to process.
+    pub created_at: Option<Timestamp>,
+}
+
+impl StartOrder {
+    /// The order to start the container of that record.
+    pub fn of(record: &Record) -> Self {
+        Self { uuid: record.uuid, priority: record.priority, created_at: record.created_at }
+    }
+}
+
+/// What the last attempt to run a container on a worker came to. Attempts that come to nothing count against
+/// the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AttemptOutcome {
+    /// The container's record had left the state Locked, or the attempt's end was no fault of the worker.
+    LeftLocked,
+    /// The record was still Locked when the process had ended.
+    StillLocked,
+}
+
+/// What Pool wants of a worker. An input of [`super::Machine::on_command`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Start a container.
+    Start(StartOrder),
+    /// End the process of a container.
+    Kill(ContainerUuid, KillReason),
+    /// Do what the operator wants.
+    SetIdleBehavior(IdleBehavior),
+    /// Have the instance destroyed.
+    ShutDown(ShutdownReason),
+    /// Probe now: there is a place for it in the rate.
+    Probe,
+    /// The last attempt of this container on this worker has been judged.
+    StartJudged(ContainerUuid, AttemptOutcome),
+    /// The cloud shows the instance with this address and these tags.
+    InstanceUpdated(Instance),
+    /// A listing that began then still shows the instance.
+    StillListed(Timestamp),
+    /// A listing lacks the instance: is it there?
+    Missing,
+}
+
+impl Command {
+    /// For the log.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Start(_) => "start",
+            Self::Kill(..) => "kill",
+            Self::SetIdleBehavior(_) => "set idle behavior",
+            Self::ShutDown(_) => "shutdown",
+            Self::Probe => "probe",
+            Self::StartJudged(..) | Self::InstanceUpdated(_) | Self::StillListed(_) | Self::Missing => "news",
+        }
+    }
+
+    /// The container that it would start: Pool is told if that is refused.
+    pub fn starts(&self) -> Option<ContainerUuid> {
+        match self {
+            Self::Start(order) => Some(order.uuid),
+            Self::Kill(..)
+            | Self::SetIdleBehavior(_)
+            | Self::ShutDown(_)
+            | Self::Probe
+            | Self::StartJudged(..)
+            | Self::InstanceUpdated(_)
+            | Self::StillListed(_)
+            | Self::Missing => None,
+        }
+    }
+}
+
+/// Why a worker does not do what it was asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Refusal {
+    /// It is not in service.
+    NotInService,
+    /// It is on hold or draining.
+    NotTakingContainers,
+    /// It is being destroyed.
+    ShuttingDown,
+    /// The container has a process, or a stale lock, here already.
+    AlreadyHere,
+    /// It has no such process.
+    NoSuchProcess,
+}
+
+impl Refusal {
+    /// For metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotInService => "worker is not in service",
+            Self::NotTakingContainers => "worker is on hold or draining",
+            Self::ShuttingDown => "worker is shutting down",
+            Self::AlreadyHere => "container has a process or a stale lock on this worker",
+            Self::NoSuchProcess => "no such process on this worker",
+        }
+    }
+}

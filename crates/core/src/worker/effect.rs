@@ -1,0 +1,142 @@
+//! What the machine decides: effects that its actor performs, and facts for logs and metrics.
+
+use super::command::StartOrder;
+use super::probe::{CommandFailure, Wanted};
+use super::reason::{DrainReason, KillReason, ShutdownReason};
+use super::state::State;
+use crate::id::ContainerUuid;
+use crate::instance::{IdleBehavior, Instance, Tags};
+use crate::time::Timestamp;
+
+/// What is to be done for a worker: the machine's output, performed in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Run a probe.
+    Probe(Wanted),
+    /// Run the start command of this container.
+    Start(ContainerUuid),
+    /// Run a kill command.
+    Kill(ContainerUuid),
+    /// Ask the cloud to destroy the instance.
+    Destroy,
+    /// Save these tags.
+    SaveTags(Tags),
+    /// Tell the executor where the instance is now.
+    Retarget(Instance),
+    /// Tell Pool that a process has ended.
+    Ended(ContainerUuid),
+    /// Tell the operator.
+    Tell(Fact),
+}
+
+/// What happened, for logs and metrics.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// The boot probe passed.
+    BootProbeSucceeded(super::probe::BootOutput),
+    /// The boot probe did not pass; `warn`: past its deadline or a fault of login or verification.
+    BootProbeFailed {
+        /// How.
+        failure: CommandFailure,
+        /// Whether that is more than a VM that is still booting.
+        warn: bool,
+    },
+    /// It could not become ready in time: the last failure.
+    BootFailed(Option<CommandFailure>),
+    /// The runner was copied.
+    RunnerInstalled,
+    /// The runner could not be compared or copied.
+    RunnerFailed(CommandFailure),
+    /// In service from now on.
+    InService {
+        /// When the probe began.
+        probe_start: Timestamp,
+        /// How many processes it has.
+        running: usize,
+        /// Since when a connection reaches it.
+        since_ssh: std::time::Duration,
+    },
+    /// A first connection reached the verification, that long after it appeared.
+    FirstSsh(std::time::Duration),
+    /// A probe succeeded.
+    ProbeSucceeded(std::time::Duration),
+    /// A probe of a worker in service failed.
+    ProbeFailed {
+        /// How.
+        failure: CommandFailure,
+        /// How long it took.
+        duration: std::time::Duration,
+        /// Since the last success.
+        silent_for: std::time::Duration,
+    },
+    /// A start command is sent.
+    Starting(StartOrder),
+    /// A process was started.
+    Started {
+        /// As it was ordered.
+        order: StartOrder,
+        /// How long after the order was accepted.
+        took: std::time::Duration,
+    },
+    /// A start command failed.
+    StartFailed(ContainerUuid, CommandFailure),
+    /// A process was found that we had not started.
+    Detected(ContainerUuid),
+    /// A process ended, that long after it was started or found.
+    ProcessEnded(ContainerUuid, std::time::Duration),
+    /// A dead process's lock is held by a helper.
+    StaleRunLock(ContainerUuid),
+    /// A kill begins.
+    Killing(ContainerUuid, KillReason),
+    /// A signal is sent.
+    Signalling(ContainerUuid),
+    /// A signal did not end it.
+    KillFailed(ContainerUuid, CommandFailure),
+    /// It did not end within `TimeoutTERM`; true = the worker is drained for it.
+    GivenUp(ContainerUuid, bool),
+    /// Drained by us.
+    Draining(DrainReason),
+    /// The operator's wish was taken.
+    BehaviorSet(IdleBehavior),
+    /// A hold keeps a worker of which nobody knows what runs there.
+    HeldUnknown,
+    /// Shut down.
+    ShuttingDown {
+        /// Why.
+        reason: ShutdownReason,
+        /// From which state.
+        from: State,
+    },
+    /// Destroyed once more.
+    RetryingDestroy,
+    /// How booting ended, once per instance.
+    BootOutcome(BootOutcome),
+}
+
+/// How booting ended: the label of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BootOutcome {
+    /// In service.
+    Success,
+    /// Timed out, or broken.
+    Failure,
+    /// Shut down by us first.
+    Aborted,
+    /// Vanished from the cloud.
+    Disappeared,
+}
+
+impl BootOutcome {
+    /// All of them, for metrics.
+    pub const ALL: [Self; 4] = [Self::Success, Self::Failure, Self::Aborted, Self::Disappeared];
+
+    /// The label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Aborted => "aborted",
+            Self::Disappeared => "disappeared",
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Why a worker is shut down or drained, and why a process is killed.
+
+/// Why a worker is shut down.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ShutdownReason {
+    /// Without a process for `TimeoutIdle`.
+    Idle,
+    /// Draining, and empty.
+    Drained,
+    /// At quota, and others need the place.
+    OverQuota,
+    /// Never became ready within `TimeoutBooting`.
+    BootTimeout,
+    /// Silent for `TimeoutProbe`.
+    Unresponsive,
+    /// It was destroyed and gone from the listings, and one shows it again.
+    DestroyedBefore,
+    /// The operator said so, with these words.
+    Operator(String),
+}
+
+impl std::fmt::Display for ShutdownReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Idle => f.write_str("node idle"),
+            Self::Drained => f.write_str("node drained"),
+            Self::OverQuota => f.write_str("at quota, and nothing in line fits it"),
+            Self::BootTimeout => f.write_str("did not become ready within TimeoutBooting"),
+            Self::Unresponsive => f.write_str("did not answer for TimeoutProbe"),
+            Self::DestroyedBefore => f.write_str("was destroyed before, and is listed again"),
+            Self::Operator(words) => write!(f, "via management API: {words}"),
+        }
+    }
+}
+
+/// Why a worker was set to drain by us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DrainReason {
+    /// It says so itself.
+    Broken,
+    /// A dead process's lock has been held for longer than `TimeoutStaleRunLock`.
+    StaleRunLock,
+    /// A process did not end within `TimeoutTERM`.
+    Unkillable,
+    /// Three starts in a row came to nothing.
+    StartsFail,
+    /// Its type is not configured any more.
+    TypeNotConfigured,
+}
+
+impl DrainReason {
+    /// For logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Broken => "probe reported broken instance",
+            Self::StaleRunLock => "stale run lock",
+            Self::Unkillable => "unkillable container",
+            Self::StartsFail => "starts fail on this instance",
+            Self::TypeNotConfigured => "its instance type is not configured",
+        }
+    }
+}
+
+/// Why a process is killed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KillReason {
+    /// The user does not want it any more.
+    PriorityZero,
+    /// The record is final.
+    Final(crate::container::ContainerState),
+    /// The record is Queued: the process is of an earlier attempt.
+    Requeued,
+    /// The controller does not know the container.
+    NotInQueue,
+    /// The operator said so, with these words.
+    Operator(String),
+}
+
+impl std::fmt::Display for KillReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::PriorityZero => f.write_str("priority=0"),
+            Self::Final(state) => write!(f, "state={state}"),
+            Self::Requeued => f.write_str("state=Queued"),
+            Self::NotInQueue => f.write_str("not in queue"),
+            Self::Operator(words) => write!(f, "via management API: {words}"),
+        }
+    }
+}
