@@ -7,19 +7,21 @@
 //!   Scheduler ── Lock, Unlock, Cancel ───┘
 //!      │ ▲                                                        CloudDriver
 //!      │ └────────── PoolChanged ────── Pool ◄─ InstanceAppeared ─┐   │
-//!      └── Create, Start, Kill, … ───────▲ │ ── CreateInstance ─► Cloud
+//!      └── Create, Start, Kill, … ───────▲ │ ─── OrderInstance ─► Cloud
 //!                                        │ │                      ▲
 //!                          WorkerChanged │ │ Start, Kill, Probe   │ DestroyInstance, SetTags
 //!                                        │ ▼                      │
 //!                                       Worker (one per VM) ──────┘
 //!                                        └────────────────────────── Executor
 //! ```
-//! All on one arbiter: a message costs half a microsecond, and no state is shared. A handler is three
-//! lines: message → event, the core decides, perform the effects. If it grows an `if`, that belongs in core.
+//! All on one arbiter: a message costs half a microsecond, and no state is shared. A handler is three lines:
+//! take the message, let the core decide, perform the effects. If it grows an `if`, that belongs in core.
+//! What actors say to each other is in [`messages`]; no actor knows another, only [`system`] knows all five.
 
 pub mod catalogue;
 pub mod clock;
 pub mod cloud;
+pub mod messages;
 pub mod metrics;
 pub mod pool;
 pub mod queue;

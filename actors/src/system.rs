@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Addr, AsyncContext, Context, Message};
+use actix::{Actor, Addr, AsyncContext, Context};
 use dispatch_core::instance::{InstanceType, Offering};
 use dispatch_core::policy::Policy;
 use dispatch_core::ports::{ArvadosApi, CloudDriver, ExecutorFactory, HostKeyVerifier};
@@ -15,16 +15,15 @@ use slog::{Logger, o};
 use tokio::time::Instant;
 
 use crate::cloud::{Cloud, CloudListeners, CreateDefaults, DriverVerifier};
+use crate::messages::pool::GetPool;
+use crate::messages::queue::GetQueue;
+use crate::messages::worker::SpawnWorker;
+use crate::messages::{Ping, Quiesce};
 use crate::metrics::Metrics;
-use crate::pool::{GetPool, Pool, PoolParts};
-use crate::queue::{GetQueue, Queue};
-use crate::scheduler::{self, Receivers, Scheduler};
-use crate::worker::{StartConfig, WorkerParts};
-
-/// Are you alive? Measures how long a message lies in a mailbox, too.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "()")]
-pub struct Ping;
+use crate::pool::{Pool, PoolParts};
+use crate::queue::Queue;
+use crate::scheduler::{PoolReceivers, QueueReceivers, Receivers, Scheduler};
+use crate::worker::{StartConfig, Worker, WorkerParts};
 
 /// Makes executors, once it is known whom they ask about host keys.
 pub type MakeExecutors = Box<dyn FnOnce(Rc<dyn HostKeyVerifier>) -> Rc<dyn ExecutorFactory>>;
@@ -112,18 +111,17 @@ fn new_scheduler(parts: &Parts, handles: &Handles) -> Scheduler {
         ("scheduler", handles.scheduler.clone().recipient()),
         ("cloud", handles.cloud.clone().recipient()),
     ];
-    let receivers = Receivers { queue: handles.queue.clone(), pool: handles.pool.clone() };
+    let receivers =
+        Receivers { queue: QueueReceivers::of(&handles.queue), pool: PoolReceivers::of(&handles.pool) };
     let log = parts.log.new(o!());
     Scheduler::new(Arc::clone(&parts.policy), receivers, pings, Rc::clone(&parts.metrics), log)
 }
 
 fn new_pool(parts: Parts, handles: &Handles) -> Pool {
     let verifier = Rc::new(DriverVerifier(handles.cloud.clone().recipient()));
-    let executors = (parts.executors)(verifier);
     let worker = WorkerParts {
         policy: Arc::clone(&parts.policy),
-        commands: parts.commands,
-        executors,
+        executors: (parts.executors)(verifier),
         start_config: parts.start_config,
         remote_user: parts.driver.remote_user().to_owned(),
         secret_path: parts.driver.secret_path(),
@@ -138,11 +136,17 @@ fn new_pool(parts: Parts, handles: &Handles) -> Pool {
         create: handles.cloud.clone().recipient(),
         sync_by: handles.cloud.clone().recipient(),
         scheduler: handles.scheduler.clone().recipient(),
-        worker,
+        spawn: spawn_workers(worker),
+        commands: parts.commands,
         random: parts.random,
         metrics: parts.metrics,
         log: parts.log.new(o!()),
     })
+}
+
+/// How Pool starts workers without knowing what they are made of.
+pub(crate) fn spawn_workers(parts: WorkerParts) -> SpawnWorker {
+    Box::new(move |new| Worker::handles(&Worker::new(new, parts.clone()).start()))
 }
 
 fn quota_groups(driver: &dyn CloudDriver, types: &[Arc<InstanceType>]) -> BTreeMap<Offering, String> {
@@ -165,8 +169,8 @@ impl Handles {
     /// Stops planning and lets calls in flight end, for that long at most. VMs and containers go on.
     pub async fn quiesce(&self, within: Duration) {
         let deadline = Instant::now() + within;
-        let _ = self.scheduler.send(scheduler::Quiesce).await;
-        let _ = self.queue.send(crate::queue::Quiesce).await;
+        let _ = self.scheduler.send(Quiesce).await;
+        let _ = self.queue.send(Quiesce).await;
         while Instant::now() < deadline && self.in_flight().await > 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

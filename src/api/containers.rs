@@ -1,9 +1,9 @@
 //! The containers' routes.
 
 use actix_web::{HttpResponse, web};
-use dispatch_actors::pool::{GetPool, KillContainer, PoolView};
-use dispatch_actors::queue::{GetQueue, QueueView};
-use dispatch_actors::scheduler::{GetPlan, PlanView};
+use dispatch_actors::messages::pool::{GetPool, KillContainer, PoolView};
+use dispatch_actors::messages::queue::{GetQueue, QueueView};
+use dispatch_actors::messages::scheduler::{GetPlan, PlanView};
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::worker::KillReason;
 use serde_json::json;

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use dispatch_actors::catalogue::{ACTOR_SILENT, Repeats};
-use dispatch_actors::pool::GetPool;
-use dispatch_actors::queue::GetQueue;
+use dispatch_actors::messages::pool::GetPool;
+use dispatch_actors::messages::queue::GetQueue;
 use dispatch_actors::{clock, event};
 use dispatch_core::time::{Timestamp, since};
 use serde::Serialize;

@@ -2,7 +2,7 @@
 
 use actix::MailboxError;
 use actix_web::{HttpResponse, web};
-use dispatch_actors::pool::{GetPool, PoolView, SetIdleBehavior, ShutdownInstance};
+use dispatch_actors::messages::pool::{GetPool, PoolView, SetIdleBehavior, ShutdownInstance};
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::IdleBehavior;
 use dispatch_core::pool;

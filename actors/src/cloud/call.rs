@@ -12,8 +12,9 @@ use dispatch_core::ports::{
 };
 use dispatch_core::time::{after, since};
 
-use super::{Cloud, VerifyHostKey};
+use super::Cloud;
 use crate::clock;
+use crate::messages::cloud::VerifyHostKey;
 
 /// Drivers have deadlines of their own; this one only keeps a driver that forgot from stopping everything.
 const DEADLINE: Duration = Duration::from_secs(300);

@@ -1,14 +1,13 @@
 //! Cloud: owns the driver, its rate limit and the clocks of its calls.
 //!
 //! ```text
-//!   CreateInstance, DestroyInstance, SetTags, listings ─► slots (MaxCloudOpsPerSecond) ─► driver
+//!   OrderInstance, DestroyInstance, SetTags, listings ─► slots (MaxCloudOpsPerSecond) ─► driver
 //!   a listing ─► what appeared, changed, is absent ─► Pool, then ListingFinished
 //! ```
 //! Every call to the driver is made here, so that pacing, default tags, the filter by instance set and the
 //! counting of calls are in one place. Never does: deciding what an absent instance means (that is Pool).
 
 mod call;
-mod messages;
 mod sync;
 
 #[cfg(test)]
@@ -29,13 +28,13 @@ use dispatch_core::worker::runner::quote;
 use slog::Logger;
 
 pub use call::DriverVerifier;
-pub use messages::{CreateInstance, DestroyInstance, SetTags, Sync, SyncBy, VerifyHostKey};
 
 use crate::catalogue::Repeats;
 use crate::clock;
+use crate::messages::Ping;
+use crate::messages::cloud::{DestroyInstance, OrderInstance, SetTags, Sync, SyncBy, VerifyHostKey};
+use crate::messages::pool::{InstanceAppeared, InstanceChanged, InstanceGone, ListingFinished};
 use crate::metrics::Metrics;
-use crate::pool::{InstanceAppeared, InstanceChanged, InstanceGone, ListingFinished};
-use crate::system::Ping;
 
 /// What every create has in common.
 #[derive(Debug, Clone, Default)]
@@ -141,8 +140,8 @@ impl Cloud {
         }
     }
 
-    fn order(&self, message: CreateInstance) -> CreateOrder {
-        let CreateInstance { instance_type, secret } = message;
+    fn order(&self, message: OrderInstance) -> CreateOrder {
+        let OrderInstance { instance_type, secret } = message;
         let Policy { tag_keys, instance_set_id, .. } = &*self.policy;
         let tags = tag_keys.for_new(instance_set_id, &instance_type.name, &secret);
         self.defaults.order(tags, instance_type, secret, &self.driver.secret_path())
@@ -164,10 +163,10 @@ impl Actor for Cloud {
     }
 }
 
-impl Handler<CreateInstance> for Cloud {
+impl Handler<OrderInstance> for Cloud {
     type Result = ResponseActFuture<Self, Result<Instance, CloudError>>;
 
-    fn handle(&mut self, message: CreateInstance, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, message: OrderInstance, _: &mut Context<Self>) -> Self::Result {
         let order = self.order(message);
         self.call(
             "Create",

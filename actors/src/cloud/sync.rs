@@ -13,7 +13,7 @@ use super::Cloud;
 use crate::catalogue;
 use crate::clock;
 use crate::event;
-use crate::pool::{InstanceAppeared, InstanceChanged, InstanceGone, ListingFinished};
+use crate::messages::pool::{InstanceAppeared, InstanceChanged, InstanceGone, ListingFinished};
 
 impl Cloud {
     /// Lists now, unless a listing is under way or the cloud has asked for patience.

@@ -107,9 +107,9 @@ fn site(instances: impl IntoIterator<Item = Instance>) -> Site {
     site_with(FakeCloud::with(instances), policy(), CreateDefaults::default())
 }
 
-fn create() -> CreateInstance {
+fn create() -> OrderInstance {
     let instance_type = Arc::clone(&policy().catalog.types()[0]);
-    CreateInstance { instance_type, secret: Secret::new("s3cr3t") }
+    OrderInstance { instance_type, secret: Secret::new("s3cr3t") }
 }
 
 // ------------------------------------------------------------------ slots

@@ -7,7 +7,6 @@
 //! ```
 //! The only sender of commands to workers. Never does: choosing what to create or start.
 
-mod messages;
 mod perform;
 mod report;
 
@@ -18,45 +17,47 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle};
+use actix::{Actor, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle};
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::{IdleBehavior, Offering};
 use dispatch_core::policy::Policy;
 use dispatch_core::pool::{self as core, CreateRefusal, Effect, PoolSnapshot, Refusal};
 use dispatch_core::secret::Secret;
 use dispatch_core::time::{Timestamp, since};
+use dispatch_core::worker::runner::Commands;
 use dispatch_core::worker::{BootOutcome, ProcessView, State, View};
 use rand::Rng;
 use slog::Logger;
 
-pub use messages::{
-    CreateInstance, ForgetContainer, ForgetProcess, GetPool, InstanceAppeared, InstanceChanged, InstanceGone,
+use crate::catalogue::Repeats;
+use crate::clock;
+use crate::messages::Ping;
+use crate::messages::cloud::{OrderInstance, SyncBy};
+use crate::messages::pool::{
+    CreateInstance, ForgetAttempts, ForgetProcess, GetPool, InstanceAppeared, InstanceChanged, InstanceGone,
     KillContainer, ListingFinished, PoolView, RunnerChanged, SetIdleBehavior, ShutdownInstance,
     StartContainer, StartRefused, WorkerChanged,
 };
-
-use crate::catalogue::Repeats;
-use crate::clock;
-use crate::cloud;
+use crate::messages::scheduler::PoolChanged;
+use crate::messages::worker::{SpawnWorker, WorkerHandles};
 use crate::metrics::Metrics;
-use crate::scheduler::PoolChanged;
-use crate::system::Ping;
-use crate::worker::{Worker, WorkerParts};
 
-/// Whom Pool asks and tells, and what its workers are made of.
+/// Whom Pool asks and tells, and how it gets its workers.
 pub struct PoolParts {
     /// The site's wishes.
     pub policy: Arc<Policy>,
     /// The driver's quota groups.
     pub quota_groups: BTreeMap<Offering, String>,
     /// Orders.
-    pub create: Recipient<cloud::CreateInstance>,
+    pub create: Recipient<OrderInstance>,
     /// Listings out of turn.
-    pub sync_by: Recipient<cloud::SyncBy>,
+    pub sync_by: Recipient<SyncBy>,
     /// Nudges.
     pub scheduler: Recipient<PoolChanged>,
-    /// What workers have in common.
-    pub worker: WorkerParts,
+    /// Starts the workers.
+    pub spawn: SpawnWorker,
+    /// The runner's commands, until another is announced.
+    pub commands: Arc<Commands>,
     /// Secrets of new instances come from here.
     pub random: Box<dyn Rng>,
     /// Counters.
@@ -69,7 +70,7 @@ pub struct PoolParts {
 pub struct Pool {
     pool: core::Pool,
     parts: PoolParts,
-    workers: BTreeMap<InstanceId, Addr<Worker>>,
+    workers: BTreeMap<InstanceId, WorkerHandles>,
     /// What of each worker a plan depends on, as it was last.
     aspects: BTreeMap<InstanceId, Aspect>,
     timer: Option<(Timestamp, SpawnHandle)>,
@@ -211,10 +212,10 @@ impl Handler<ForgetProcess> for Pool {
     }
 }
 
-impl Handler<ForgetContainer> for Pool {
+impl Handler<ForgetAttempts> for Pool {
     type Result = ();
 
-    fn handle(&mut self, message: ForgetContainer, _: &mut Context<Self>) {
+    fn handle(&mut self, message: ForgetAttempts, _: &mut Context<Self>) {
         self.pool.forget_container(message.uuid);
         self.snapshot = None;
     }

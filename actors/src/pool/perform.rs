@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::Instance;
 use dispatch_core::pool::{CreateId, Effect};
@@ -11,8 +11,8 @@ use dispatch_core::worker::runner::Commands;
 
 use super::Pool;
 use crate::clock;
-use crate::cloud;
-use crate::worker::{self, Worker, WorkerCommand, WorkerListeners};
+use crate::messages::cloud::{OrderInstance, SyncBy};
+use crate::messages::worker::{NewWorker, Stop, UseRunner, WorkerCommand, WorkerListeners};
 
 impl Pool {
     pub(super) fn perform(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
@@ -23,7 +23,7 @@ impl Pool {
                 Effect::Command(id, number, command) => self.command(&id, number, command),
                 Effect::Stop(id) => self.stop(&id),
                 // Lost only if Cloud is gone, and then nothing is listed any more.
-                Effect::SyncBy(at) => self.parts.sync_by.do_send(cloud::SyncBy { at }),
+                Effect::SyncBy(at) => self.parts.sync_by.do_send(SyncBy { at }),
                 Effect::Tell(fact) => self.report(fact),
             }
         }
@@ -31,10 +31,8 @@ impl Pool {
 
     fn create(&mut self, id: CreateId, ctx: &mut Context<Self>) {
         let Some(create) = self.pool.pending(id) else { return };
-        let order = cloud::CreateInstance {
-            instance_type: create.instance_type.clone(),
-            secret: create.secret.clone(),
-        };
+        let order =
+            OrderInstance { instance_type: create.instance_type.clone(), secret: create.secret.clone() };
         let answer = self.parts.create.send(order).into_actor(self);
         ctx.spawn(answer.map(move |answer, act, ctx| {
             // A mailbox error means that Cloud is gone: the create stays pending, as its outcome is unknown.
@@ -47,30 +45,32 @@ impl Pool {
 
     fn spawn(&mut self, instance: Instance, ours: bool, ctx: &mut Context<Self>) {
         let id = instance.id.clone();
-        let me = WorkerListeners { changed: ctx.address().recipient(), refused: ctx.address().recipient() };
-        let worker = Worker::new(instance, ours, self.parts.worker.clone(), me);
-        self.workers.insert(id, worker.start());
+        let me = ctx.address();
+        let listeners = WorkerListeners { changed: me.clone().recipient(), refused: me.recipient() };
+        let commands = Arc::clone(&self.parts.commands);
+        let worker = (self.parts.spawn)(NewWorker { instance, ours, commands, listeners });
+        self.workers.insert(id, worker);
     }
 
     /// New workers are made with it, and those there are told.
     pub(super) fn use_runner(&mut self, commands: &Arc<Commands>) {
-        self.parts.worker.commands = Arc::clone(commands);
+        self.parts.commands = Arc::clone(commands);
         for worker in self.workers.values() {
-            worker.do_send(worker::UseRunner { commands: Arc::clone(commands) });
+            worker.use_runner.do_send(UseRunner { commands: Arc::clone(commands) });
         }
     }
 
     fn stop(&mut self, id: &InstanceId) {
         self.aspects.remove(id);
         if let Some(worker) = self.workers.remove(id) {
-            worker.do_send(worker::Stop);
+            worker.stop.do_send(Stop);
         }
     }
 
     /// Commands are never lost: a worker lives until it is told to stop, and its mailbox is unbounded for `do_send`.
     fn command(&mut self, id: &InstanceId, number: u64, command: Command) {
         if let Some(worker) = self.workers.get(id) {
-            worker.do_send(WorkerCommand { number, sent: clock::now(), command });
+            worker.command.do_send(WorkerCommand { number, sent: clock::now(), command });
         }
     }
 }

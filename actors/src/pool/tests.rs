@@ -15,11 +15,13 @@ use rand::SeedableRng as _;
 use std::time::Duration;
 
 use super::*;
-use crate::cloud::{DestroyInstance, SetTags};
+use crate::messages::cloud::{DestroyInstance, SetTags};
+use crate::system::spawn_workers;
 use crate::testing::{
     Executors, FakeVms, Lines, Meter, NoSecrets, Stub, cloud_error, elapsed, id, instance, pass, pass_millis,
     pause, policy, seconds, shared, tagged, uuid,
 };
+use crate::worker::WorkerParts;
 
 type Answers = Rc<RefCell<VecDeque<Result<Instance, CloudError>>>>;
 
@@ -27,8 +29,8 @@ struct Site {
     pool: Addr<Pool>,
     /// What creates come to; when there is none, an instance of that secret.
     answers: Answers,
-    creates: Stub<cloud::CreateInstance>,
-    syncs: Stub<cloud::SyncBy>,
+    creates: Stub<OrderInstance>,
+    syncs: Stub<SyncBy>,
     nudges: Stub<PoolChanged>,
     destroys: Stub<DestroyInstance>,
     vms: Rc<FakeVms>,
@@ -41,7 +43,7 @@ fn site_with(policy: Policy) -> Site {
     let (log, lines) = Lines::new();
     let (meter, vms, answers) = (Meter::new(), Rc::new(FakeVms::default()), Answers::default());
     let scripted = Rc::clone(&answers);
-    let creates = Stub::new(move |order: &cloud::CreateInstance| {
+    let creates = Stub::new(move |order: &OrderInstance| {
         let made = Ok(with_secret(&order.secret));
         let answer = scripted.borrow_mut().pop_front().unwrap_or(made);
         async move {
@@ -54,7 +56,6 @@ fn site_with(policy: Policy) -> Site {
     let tags = Stub::<SetTags>::new(|_| async { Ok(()) });
     let policy = shared(policy);
     let worker = WorkerParts {
-        commands: Arc::new(Commands::new(policy.runner.clone(), None)),
         policy: Arc::clone(&policy),
         executors: Rc::new(Executors(Rc::clone(&vms))),
         start_config: Rc::new(NoSecrets),
@@ -67,11 +68,12 @@ fn site_with(policy: Policy) -> Site {
     };
     let pool = Pool::new(PoolParts {
         quota_groups: BTreeMap::new(),
+        commands: Arc::new(Commands::new(policy.runner.clone(), None)),
         policy,
         create: creates.recipient.clone(),
         sync_by: syncs.recipient.clone(),
         scheduler: nudges.recipient.clone(),
-        worker,
+        spawn: spawn_workers(worker),
         random: Box::new(rand_chacha::ChaCha8Rng::seed_from_u64(1)),
         metrics: Rc::clone(&meter.metrics),
         log,
@@ -323,7 +325,7 @@ async fn what_is_forgotten_is_not_shown_any_more_at_the_same_moment() {
         .unwrap()
         .unwrap();
     assert_eq!(site.view().await.snapshot.last_failed.len(), 1);
-    site.pool.send(ForgetContainer { uuid: uuid(1) }).await.unwrap();
+    site.pool.send(ForgetAttempts { uuid: uuid(1) }).await.unwrap();
     assert_eq!(site.view().await.snapshot.last_failed.len(), 0);
 }
 

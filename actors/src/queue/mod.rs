@@ -2,13 +2,12 @@
 //!
 //! ```text
 //!   timer ─► poll ─► page by page ─► merge ─► mounts of new containers, 50 at a time
-//!   Lock, Unlock, Cancel, LookUp ─► calls, one chain a container
+//!   Lock, Unlock, Cancel, ReadOrphanRecord ─► calls, one chain a container
 //!                 all calls: at most `Limiter` allows at a time; the rest waits in line here
 //! ```
 //! Never does: deciding what to lock or cancel; retrying. A failed call waits for the next poll.
 
 mod calls;
-mod messages;
 mod poll;
 mod report;
 
@@ -28,16 +27,14 @@ use dispatch_core::queue::{self as core, OperationKind, QueueSnapshot, Refusal};
 use dispatch_core::time::Timestamp;
 use slog::Logger;
 
-pub use messages::{
-    CancelContainer, ForgetContainer, GetQueue, LockContainer, LookUpContainer, QueueView, Quiesce,
-    UnlockContainer,
-};
-
 use crate::catalogue::Repeats;
 use crate::clock;
+use crate::messages::queue::{
+    CancelContainer, ForgetContainer, GetQueue, LockContainer, QueueView, ReadOrphanRecord, UnlockContainer,
+};
+use crate::messages::scheduler::QueueChanged;
+use crate::messages::{Ping, Quiesce};
 use crate::metrics::Metrics;
-use crate::scheduler::QueueChanged;
-use crate::system::Ping;
 
 /// A call that waits for its turn.
 type Waiting = Box<dyn FnOnce(&mut Queue, &mut Context<Queue>)>;
@@ -182,10 +179,10 @@ impl Handler<ForgetContainer> for Queue {
     }
 }
 
-impl Handler<LookUpContainer> for Queue {
+impl Handler<ReadOrphanRecord> for Queue {
     type Result = ();
 
-    fn handle(&mut self, message: LookUpContainer, ctx: &mut Context<Self>) {
+    fn handle(&mut self, message: ReadOrphanRecord, ctx: &mut Context<Self>) {
         let tried = self.unanswered_looks.contains(&message.uuid);
         if !self.quiescent && !tried && self.queue.begin_look(message.uuid) {
             self.look_up(message.uuid, ctx);

@@ -346,7 +346,7 @@ async fn a_poll_that_began_before_a_lock_does_not_undo_it() {
 async fn a_look_finds_the_record_of_a_process() {
     let site = polled([]).await;
     site.api.put([record(5, Complete)]);
-    site.queue.send(LookUpContainer { uuid: uuid(5) }).await.unwrap();
+    site.queue.send(ReadOrphanRecord { uuid: uuid(5) }).await.unwrap();
     pass_millis(10).await;
     assert_eq!(site.state(5).await, Some(Complete));
     assert!(site.nudges.count() >= 1);
@@ -357,13 +357,13 @@ async fn a_look_that_fails_is_no_news_and_is_not_repeated_before_the_next_poll()
     let site = polled([]).await;
     site.api.fail("get", 1, Connection);
     for _ in 0..5 {
-        site.queue.send(LookUpContainer { uuid: uuid(5) }).await.unwrap();
+        site.queue.send(ReadOrphanRecord { uuid: uuid(5) }).await.unwrap();
         pass(1).await;
     }
     assert_eq!(site.api.take_names(), ["get"]);
     assert_eq!(site.nudges.count(), 0);
     pass(5).await;
-    site.queue.send(LookUpContainer { uuid: uuid(5) }).await.unwrap();
+    site.queue.send(ReadOrphanRecord { uuid: uuid(5) }).await.unwrap();
     pass_millis(10).await;
     assert!(site.view().await.snapshot.looked.contains_key(&uuid(5)), "the controller does not know it");
 }

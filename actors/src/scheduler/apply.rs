@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use actix::{Addr, MailboxError};
+use actix::{MailboxError, Recipient};
 use dispatch_core::plan::Action;
 use futures_util::future::{self, FutureExt, LocalBoxFuture};
 
@@ -11,25 +11,12 @@ use super::Scheduler;
 use crate::catalogue;
 use crate::clock;
 use crate::event;
-use crate::pool::{self, Pool, PoolView};
-use crate::queue::{self, Queue, QueueView};
-
-/// Who is asked, and who acts.
-#[derive(Clone)]
-pub struct Receivers {
-    /// The containers.
-    pub queue: Addr<Queue>,
-    /// The workers.
-    pub pool: Addr<Pool>,
-}
-
-impl Receivers {
-    /// Both snapshots, asked for at the same moment.
-    pub(super) fn ask(&self) -> impl Future<Output = Result<(QueueView, PoolView), MailboxError>> + use<> {
-        let (queue, pool) = (self.queue.send(queue::GetQueue), self.pool.send(pool::GetPool));
-        async move { future::try_join(queue, pool).await }
-    }
-}
+use crate::messages::pool::{
+    CreateInstance, ForgetAttempts, ForgetProcess, KillContainer, ShutdownInstance, StartContainer,
+};
+use crate::messages::queue::{
+    CancelContainer, ForgetContainer, LockContainer, ReadOrphanRecord, UnlockContainer,
+};
 
 /// An action that was refused: which, and why.
 pub(super) type Refused = (&'static str, &'static str);
@@ -44,54 +31,38 @@ impl Scheduler {
     }
 
     fn send(&mut self, action: &Action) -> Answer {
+        let (queue, pool) = (&self.receivers.queue, &self.receivers.pool);
         match action.clone() {
-            Action::Lock(uuid) => self.to_queue("lock", queue::LockContainer { uuid }),
-            Action::Unlock(uuid, reason) => self.to_queue("unlock", queue::UnlockContainer { uuid, reason }),
+            Action::Lock(uuid) => to_queue("lock", &queue.lock, LockContainer { uuid }),
+            Action::Unlock(uuid, reason) => {
+                to_queue("unlock", &queue.unlock, UnlockContainer { uuid, reason })
+            }
             Action::Cancel(uuid, reason, expected) => {
-                self.to_queue("cancel", queue::CancelContainer { uuid, reason, expected })
+                to_queue("cancel", &queue.cancel, CancelContainer { uuid, reason, expected })
             }
             Action::Drop(uuid) => {
-                let pool = self.receivers.pool.send(pool::ForgetContainer { uuid });
-                let queue = self.receivers.queue.send(queue::ForgetContainer { uuid });
+                let pool = pool.forget_attempts.send(ForgetAttempts { uuid });
+                let queue = queue.forget.send(ForgetContainer { uuid });
                 future::join(pool, queue).map(|_| None).boxed_local()
             }
             Action::Look(uuid) => {
-                self.receivers.queue.send(queue::LookUpContainer { uuid }).map(|_| None).boxed_local()
+                queue.read_orphan.send(ReadOrphanRecord { uuid }).map(|_| None).boxed_local()
             }
-            Action::Start(order, instance) => self.to_pool("start", pool::StartContainer { order, instance }),
+            Action::Start(order, instance) => {
+                to_pool("start", &pool.start, StartContainer { order, instance })
+            }
             Action::Create(instance_type, container) => {
-                let create = pool::CreateInstance { instance_type, container };
-                let answer = self.receivers.pool.send(create);
-                answer.map(|answer| refusal("create", answer, |it| it.as_str())).boxed_local()
+                let create = CreateInstance { instance_type, container };
+                send("create", &pool.create, create, |it| it.as_str())
             }
-            Action::ShutDown(id, reason) => self.to_pool("shutdown", pool::ShutdownInstance { id, reason }),
-            Action::Kill(uuid, reason) => self.to_pool("kill", pool::KillContainer { uuid, reason }),
-            Action::Forget(uuid, outcome) => self.to_pool("forget", pool::ForgetProcess { uuid, outcome }),
+            Action::ShutDown(id, reason) => {
+                to_pool("shutdown", &pool.shut_down, ShutdownInstance { id, reason })
+            }
+            Action::Kill(uuid, reason) => to_pool("kill", &pool.kill, KillContainer { uuid, reason }),
+            Action::Forget(uuid, outcome) => {
+                to_pool("forget", &pool.forget_process, ForgetProcess { uuid, outcome })
+            }
         }
-    }
-
-    fn to_queue<M>(&self, name: &'static str, message: M) -> Answer
-    where
-        M: actix::Message<Result = Result<(), dispatch_core::queue::Refusal>> + Send + 'static,
-        Queue: actix::Handler<M>,
-    {
-        self.receivers
-            .queue
-            .send(message)
-            .map(move |answer| refusal(name, answer, |it| it.as_str()))
-            .boxed_local()
-    }
-
-    fn to_pool<M>(&self, name: &'static str, message: M) -> Answer
-    where
-        M: actix::Message<Result = Result<(), dispatch_core::pool::Refusal>> + Send + 'static,
-        Pool: actix::Handler<M>,
-    {
-        self.receivers
-            .pool
-            .send(message)
-            .map(move |answer| refusal(name, answer, |it| it.as_str()))
-            .boxed_local()
     }
 
     /// The same refusal every round is told once a minute.
@@ -104,6 +75,34 @@ impl Scheduler {
             }
         }
     }
+}
+
+fn to_queue<M>(name: &'static str, queue: &Recipient<M>, message: M) -> Answer
+where
+    M: actix::Message<Result = Result<(), dispatch_core::queue::Refusal>> + Send + 'static,
+{
+    send(name, queue, message, |it| it.as_str())
+}
+
+fn to_pool<M>(name: &'static str, pool: &Recipient<M>, message: M) -> Answer
+where
+    M: actix::Message<Result = Result<(), dispatch_core::pool::Refusal>> + Send + 'static,
+{
+    send(name, pool, message, |it| it.as_str())
+}
+
+/// Sends a request that may be refused.
+fn send<M, E>(
+    name: &'static str,
+    recipient: &Recipient<M>,
+    message: M,
+    why: impl Fn(E) -> &'static str + 'static,
+) -> Answer
+where
+    M: actix::Message<Result = Result<(), E>> + Send + 'static,
+    E: Send + 'static,
+{
+    recipient.send(message).map(move |answer| refusal(name, answer, why)).boxed_local()
 }
 
 fn refusal<E>(

@@ -9,7 +9,7 @@
 
 mod apply;
 mod gauges;
-mod messages;
+mod receivers;
 
 #[cfg(test)]
 mod tests;
@@ -27,16 +27,16 @@ use dispatch_core::plan::{Limits, Planner};
 use dispatch_core::policy::Policy;
 use slog::Logger;
 
-pub use apply::Receivers;
-pub use messages::{GetPlan, PlanView, PoolChanged, QueueChanged, Quiesce};
+pub use receivers::{PoolReceivers, QueueReceivers, Receivers};
 
 use crate::catalogue;
 use crate::clock;
 use crate::event;
+use crate::messages::pool::PoolView;
+use crate::messages::queue::QueueView;
+use crate::messages::scheduler::{GetPlan, PlanView, PoolChanged, QueueChanged};
+use crate::messages::{Ping, Quiesce};
 use crate::metrics::Metrics;
-use crate::pool::PoolView;
-use crate::queue::QueueView;
-use crate::system::Ping;
 
 /// Nudges within this time share a round.
 const COALESCE: Duration = Duration::from_millis(10);

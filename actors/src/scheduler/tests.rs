@@ -7,7 +7,7 @@ use dispatch_core::instance::IdleBehavior;
 use dispatch_core::ports::ApiErrorKind;
 
 use super::*;
-use crate::pool::SetIdleBehavior;
+use crate::messages::pool::SetIdleBehavior;
 use crate::testing::{World, elapsed, id, instance, pass, pass_millis, policy, queued, uuid};
 
 /// Five containers, all ended by now; nothing is left to do.

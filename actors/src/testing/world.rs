@@ -14,9 +14,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Executors, FakeApi, FakeCloud, FakeVms, Lines, Meter, NoSecrets, pass, pause, shared};
 use crate::cloud::CreateDefaults;
-use crate::pool::GetPool;
-use crate::queue::GetQueue;
-use crate::scheduler::{GetPlan, PlanView};
+use crate::messages::pool::GetPool;
+use crate::messages::queue::GetQueue;
+use crate::messages::scheduler::{GetPlan, PlanView};
 use crate::system::{self, Handles, Parts};
 
 /// How long a container runs here.

@@ -3,13 +3,12 @@
 //! ```text
 //!   Pool ─► WorkerCommand ─► Machine::on_command ────────────────────┬─► effects ─► perform ─► executor, Cloud
 //!                                └─ refused ─► Pool, or the log      │
-//!   own ProbeResult, StartResult, KillResult, calls' answers, timer  │
+//!   own WorkerCompletion, calls' answers, timer                      │
 //!            └─► Completion ─► Machine::on_completion ───────────────┘
 //!   after each: the view, if it has changed ─► WorkerChanged ─► Pool
 //! ```
 //! Never does: choosing containers; probing without being told (Pool has the rate).
 
-mod messages;
 mod perform;
 mod report;
 
@@ -19,7 +18,7 @@ mod tests;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Recipient, SpawnHandle};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Recipient, SpawnHandle};
 use bytes::Bytes;
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::{Instance, InstanceType};
@@ -31,13 +30,14 @@ use dispatch_core::worker::runner::Commands;
 use dispatch_core::worker::{BootOutcome, Command, Completion, Effect, Machine, Refusal, View};
 use slog::{Logger, o};
 
-pub use messages::{KillResult, ProbeResult, StartResult, Stop, UseRunner, WorkerCommand};
-
 use crate::catalogue::Repeats;
 use crate::clock;
-use crate::cloud::{DestroyInstance, SetTags};
+use crate::messages::cloud::{DestroyInstance, SetTags};
+use crate::messages::pool::{StartRefused, WorkerChanged};
+use crate::messages::worker::{
+    NewWorker, Stop, UseRunner, WorkerCommand, WorkerCompletion, WorkerHandles, WorkerListeners,
+};
 use crate::metrics::Metrics;
-use crate::pool::{StartRefused, WorkerChanged};
 
 /// Makes what a start command reads: the environment of the process, and its share of the configuration.
 pub trait StartConfig {
@@ -50,8 +50,6 @@ pub trait StartConfig {
 pub struct WorkerParts {
     /// The site's wishes.
     pub policy: Arc<Policy>,
-    /// The runner's commands.
-    pub commands: Arc<Commands>,
     /// Makes shells on VMs.
     pub executors: Rc<dyn ExecutorFactory>,
     /// Makes the stdin of start commands.
@@ -70,20 +68,12 @@ pub struct WorkerParts {
     pub log: Logger,
 }
 
-/// Whom a worker tells: Pool.
-#[derive(Clone)]
-pub struct WorkerListeners {
-    /// Its view has changed.
-    pub changed: Recipient<WorkerChanged>,
-    /// It did not take a start.
-    pub refused: Recipient<StartRefused>,
-}
-
 /// The actor.
 pub struct Worker {
     machine: Machine,
     first_effects: Vec<Effect>,
     parts: WorkerParts,
+    commands: Arc<Commands>,
     pool: WorkerListeners,
     executor: Rc<dyn Executor>,
     log: Logger,
@@ -104,8 +94,9 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker for an instance that has just appeared; `ours`: created by this process.
-    pub fn new(instance: Instance, ours: bool, parts: WorkerParts, pool: WorkerListeners) -> Self {
+    /// A worker for an instance that has just appeared.
+    pub fn new(new: NewWorker, parts: WorkerParts) -> Self {
+        let NewWorker { instance, ours, commands, listeners: pool } = new;
         let executor = parts.executors.open(target(&instance, &parts));
         let (machine, first_effects) = Machine::new(instance, ours, Arc::clone(&parts.policy), clock::now());
         let log = child_logger(&machine, &parts.log);
@@ -113,6 +104,7 @@ impl Worker {
             machine,
             first_effects,
             parts,
+            commands,
             pool,
             executor,
             log,
@@ -126,6 +118,15 @@ impl Worker {
             watch_from: clock::now(),
             last_failure: None,
             repeats: Repeats::with_capacity(20),
+        }
+    }
+
+    /// How Pool reaches a worker that runs.
+    pub fn handles(worker: &Addr<Self>) -> WorkerHandles {
+        WorkerHandles {
+            command: worker.clone().recipient(),
+            use_runner: worker.clone().recipient(),
+            stop: worker.clone().recipient(),
         }
     }
 
@@ -243,28 +244,11 @@ impl Handler<WorkerCommand> for Worker {
     }
 }
 
-impl Handler<ProbeResult> for Worker {
+impl Handler<WorkerCompletion> for Worker {
     type Result = ();
 
-    fn handle(&mut self, message: ProbeResult, ctx: &mut Context<Self>) {
-        let ProbeResult { began, report } = message;
-        self.complete(Completion::ProbeFinished { began, report }, ctx);
-    }
-}
-
-impl Handler<StartResult> for Worker {
-    type Result = ();
-
-    fn handle(&mut self, message: StartResult, ctx: &mut Context<Self>) {
-        self.complete(Completion::StartFinished(message.uuid, message.outcome), ctx);
-    }
-}
-
-impl Handler<KillResult> for Worker {
-    type Result = ();
-
-    fn handle(&mut self, message: KillResult, ctx: &mut Context<Self>) {
-        self.complete(Completion::KillFinished(message.uuid, message.outcome), ctx);
+    fn handle(&mut self, message: WorkerCompletion, ctx: &mut Context<Self>) {
+        self.complete(message.completion, ctx);
     }
 }
 
@@ -272,7 +256,7 @@ impl Handler<UseRunner> for Worker {
     type Result = ();
 
     fn handle(&mut self, message: UseRunner, _: &mut Context<Self>) {
-        self.parts.commands = message.commands;
+        self.commands = message.commands;
     }
 }
 

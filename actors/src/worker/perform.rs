@@ -12,12 +12,12 @@ use dispatch_core::time::after;
 use dispatch_core::worker::probe::{CommandFailure, Probe, Wanted, success};
 use dispatch_core::worker::{Completion, Effect, KillOutcome, StartOutcome};
 
-use super::messages::{KillResult, ProbeResult, StartResult};
 use super::{Worker, target};
 use crate::catalogue;
 use crate::clock;
-use crate::cloud::{DestroyInstance, SetTags};
 use crate::event;
+use crate::messages::cloud::{DestroyInstance, SetTags};
+use crate::messages::worker::WorkerCompletion;
 
 /// Executors have deadlines of their own, for connections too; this much beyond a command's is a fault.
 const GRACE: Duration = Duration::from_secs(120);
@@ -40,7 +40,7 @@ impl Worker {
 
     fn probe(&mut self, wanted: Wanted, ctx: &mut Context<Self>) {
         let began = clock::now();
-        let probe = Probe::new(wanted, &self.parts.policy.cluster_id, Arc::clone(&self.parts.commands));
+        let probe = Probe::new(wanted, &self.parts.policy.cluster_id, Arc::clone(&self.commands));
         let executor = Rc::clone(&self.executor);
         let me = ctx.address();
         self.spawn(ctx, async move {
@@ -48,7 +48,8 @@ impl Worker {
             while let Some(command) = probe.command() {
                 probe.answer(answer_of(&*executor, command).await);
             }
-            me.do_send(ProbeResult { began, report: probe.into_report() });
+            let completion = Completion::ProbeFinished { began, report: probe.into_report() };
+            me.do_send(WorkerCompletion { completion });
         });
         self.watch_connection(ctx);
     }
@@ -57,11 +58,12 @@ impl Worker {
         let Some(instance_type) = self.machine.instance_type() else {
             // Without an answer the container would count as starting here for ever.
             let failure = not_sent("its instance type is not configured");
-            return ctx.notify(StartResult { uuid, outcome: StartOutcome::Failed(failure) });
+            let completion = Completion::StartFinished(uuid, StartOutcome::Failed(failure));
+            return ctx.notify(WorkerCompletion { completion });
         };
         let address = &self.machine.instance().address;
         let stdin = self.parts.start_config.stdin(uuid, instance_type, address);
-        let command = self.parts.commands.start(uuid, stdin);
+        let command = self.commands.start(uuid, stdin);
         let (executor, me) = (Rc::clone(&self.executor), ctx.address());
         self.spawn(ctx, async move {
             let outcome = match run(&*executor, command).await {
@@ -69,19 +71,19 @@ impl Worker {
                 Err(failure) if may_be_under_way(failure.kind) => StartOutcome::Unanswered(failure),
                 Err(failure) => StartOutcome::Failed(failure),
             };
-            me.do_send(StartResult { uuid, outcome });
+            me.do_send(WorkerCompletion { completion: Completion::StartFinished(uuid, outcome) });
         });
     }
 
     fn kill_container(&mut self, uuid: ContainerUuid, ctx: &mut Context<Self>) {
-        let command = self.parts.commands.kill(uuid);
+        let command = self.commands.kill(uuid);
         let (executor, me) = (Rc::clone(&self.executor), ctx.address());
         self.spawn(ctx, async move {
             let outcome = match run(&*executor, command).await {
                 Ok(_) => KillOutcome::Gone,
                 Err(failure) => KillOutcome::Failed(failure),
             };
-            me.do_send(KillResult { uuid, outcome });
+            me.do_send(WorkerCompletion { completion: Completion::KillFinished(uuid, outcome) });
         });
     }
 

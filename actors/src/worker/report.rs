@@ -22,7 +22,7 @@ impl Worker {
             Fact::BootProbeFailed { failure, warn } => self.report_boot_probe_failed(&failure, warn),
             Fact::BootFailed(failure) => self.report_boot_failed(failure.as_ref()),
             Fact::RunnerInstalled => {
-                let (path, hash) = self.parts.commands.deployed().unwrap_or_default();
+                let (path, hash) = self.commands.deployed().unwrap_or_default();
                 event!(self.log, catalogue::INSTALLING_RUNNER, "Path" => path, "Hash" => hash);
             }
             Fact::RunnerFailed(failure) => self.report_runner_failed(&failure),
@@ -166,7 +166,7 @@ impl Worker {
     }
 
     fn report_runner_failed(&mut self, failure: &CommandFailure) {
-        let (path, _) = self.parts.commands.deployed().unwrap_or_default();
+        let (path, _) = self.commands.deployed().unwrap_or_default();
         if let Some(n) = self.repeats.note(&catalogue::INSTALL_FAILED, "", clock::now()) {
             event!(self.log, catalogue::INSTALL_FAILED, "Path" => path, "error" => &failure.error,
                 "stderr" => &failure.stderr, "Repeated" => n);

@@ -91,8 +91,8 @@ fn site_of(instance: Instance, ours: bool) -> Site {
         }
     });
     let policy = shared(policy());
+    let commands = Arc::new(Commands::new(policy.runner.clone(), None));
     let parts = WorkerParts {
-        commands: Arc::new(Commands::new(policy.runner.clone(), None)),
         policy,
         executors: Rc::new(Executors(Rc::clone(&vms))),
         start_config: Rc::new(NoSecrets),
@@ -107,8 +107,9 @@ fn site_of(instance: Instance, ours: bool) -> Site {
     let (slot, number) = (Rc::clone(&ear.worker), Rc::clone(&ear.number));
     let (told, refused) = (Rc::clone(&ear.told), Rc::clone(&ear.refused));
     let ear = ear.start();
-    let me = WorkerListeners { changed: ear.clone().recipient(), refused: ear.recipient() };
-    let worker = Worker::new(instance, ours, parts, me).start();
+    let listeners = WorkerListeners { changed: ear.clone().recipient(), refused: ear.recipient() };
+    let new = NewWorker { instance, ours, commands, listeners };
+    let worker = Worker::new(new, parts).start();
     slot.replace(Some(worker.clone()));
     Site { vms, worker, number, told, refused, destroys, tags, cloud, meter, lines }
 }

@@ -23,8 +23,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dispatch_actors::pool::{SetIdleBehavior, ShutdownInstance};
-use dispatch_actors::queue::QueueView;
+use dispatch_actors::messages::pool::{SetIdleBehavior, ShutdownInstance};
+use dispatch_actors::messages::queue::QueueView;
 use dispatch_actors::system::Handles;
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::{ContainerUuid, InstanceId};
@@ -161,7 +161,7 @@ impl World {
 
     /// What the dispatcher's queue shows.
     pub async fn queue(&self) -> QueueView {
-        let answer = self.handles().queue.send(dispatch_actors::queue::GetQueue).await;
+        let answer = self.handles().queue.send(dispatch_actors::messages::queue::GetQueue).await;
         answer.expect("the queue lives as long as its incarnation")
     }
 

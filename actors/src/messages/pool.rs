@@ -1,4 +1,4 @@
-//! What Pool is asked and told.
+//! What Pool is asked and told: by Scheduler and the API, by Cloud, by Workers.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use dispatch_core::time::Timestamp;
 use dispatch_core::worker::runner::Commands;
 use dispatch_core::worker::{AttemptOutcome, BootOutcome, KillReason, ShutdownReason, StartOrder, View};
 
-/// How are the workers?
+/// Which workers are there, and how do they stand?
 #[derive(Debug, Message)]
 #[rtype(result = "PoolView")]
 pub struct GetPool;
@@ -76,10 +76,10 @@ pub struct ForgetProcess {
     pub outcome: AttemptOutcome,
 }
 
-/// The container is no longer in the queue.
+/// The container is no longer in the queue: forget what its attempts came to.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct ForgetContainer {
+pub struct ForgetAttempts {
     /// Which.
     pub uuid: ContainerUuid,
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use actix::Message;
 use dispatch_core::plan::Plan;
 
-use crate::pool::PoolView;
-use crate::queue::QueueView;
+use super::pool::PoolView;
+use super::queue::QueueView;
 
 /// A nudge without data: the queue has changed, look again.
 #[derive(Debug, Clone, Copy, Message)]
@@ -35,8 +35,3 @@ pub struct PlanView {
     /// The most containers at a time then; 0 = no limit.
     pub ceiling: u32,
 }
-
-/// Plan no more: we are stopping.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Quiesce;

@@ -1,4 +1,4 @@
-//! What Cloud is asked.
+//! What Cloud is asked: by Pool, by Workers, and by executors about host keys.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use dispatch_core::time::Timestamp;
 /// Order one instance.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Instance, CloudError>")]
-pub struct CreateInstance {
+pub struct OrderInstance {
     /// Of which type.
     pub instance_type: Arc<InstanceType>,
     /// The secret that it is to prove itself with.

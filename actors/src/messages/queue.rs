@@ -1,4 +1,4 @@
-//! What Queue is asked and told.
+//! What Queue is asked and told: by Scheduler, and by the API.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use dispatch_core::id::ContainerUuid;
 use dispatch_core::queue::{CancelReason, QueueSnapshot, Refusal, UnlockReason};
 use dispatch_core::time::Timestamp;
 
-/// How are the containers?
+/// Which containers are there, and how do they stand?
 #[derive(Debug, Message)]
 #[rtype(result = "QueueView")]
 pub struct GetQueue;
@@ -64,15 +64,10 @@ pub struct ForgetContainer {
     pub uuid: ContainerUuid,
 }
 
-/// A process shows that this container concerns us, and it is not in the queue: read its record.
+/// A process shows that this container concerns us although it is not in the queue: read its record.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct LookUpContainer {
+pub struct ReadOrphanRecord {
     /// Which.
     pub uuid: ContainerUuid,
 }
-
-/// Begin no more operations or polls: we are stopping.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Quiesce;

@@ -1,0 +1,33 @@
+//! What actors say to each other: the ground floor, on which every actor stands and nothing else is built.
+//!
+//! ```text
+//!                       system   makes all five, and gives each the recipients it needs
+//!     ┌─────────┬─────────┼──────────┬──────────┐
+//!   queue     pool     worker    scheduler    cloud      know messages, and nothing of each other
+//!     └─────────┴─────────┼──────────┴──────────┘
+//!                      messages   one file for the actor that *receives* them, with the types of the answers
+//! ```
+//! An actor holds [`actix::Recipient`]s of the messages that it sends, never another actor's address: so a test
+//! gives it a stub, and a change in one actor cannot break another but by a message. A test beside this file reads
+//! the sources and holds these walls.
+
+pub mod cloud;
+pub mod pool;
+pub mod queue;
+pub mod scheduler;
+pub mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use actix::Message;
+
+/// Are you alive? Measures how long a message lies in a mailbox, too.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Ping;
+
+/// To Queue and Scheduler: the process is about to end, begin nothing more.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Quiesce;
