@@ -212,7 +212,7 @@ impl<'a> Check<'a> {
     /// One decision a container and plan, and none about what is being changed.
     fn decides(&mut self, uuid: ContainerUuid, action: &Action) -> Result<&'a Entry, Violation> {
         let entry = self.known(uuid, action)?;
-        require(!entry.is_hands_off(), Invariant::Names, || format!("{action:?}: hands off"))?;
+        require(!entry.is_undecidable(), Invariant::Names, || format!("{action:?}: hands off"))?;
         require(self.decided.insert(uuid), Invariant::OneProcess, || format!("{action:?}: decided twice"))?;
         Ok(entry)
     }

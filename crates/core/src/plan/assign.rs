@@ -175,7 +175,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
     pub(super) fn unlock(&mut self, item: Item<'a>, reason: UnlockReason) {
         let can_be = item.state == ContainerState::Locked
             && !item.entry.attempts_nearly_used
-            && !item.entry.is_hands_off()
+            && !item.entry.is_undecidable()
             && !self.round.may_run_unseen(item.entry);
         if can_be && !self.round.has_process(item.position) {
             self.round.act(Action::Unlock(self.round.uuid(item), reason));

@@ -28,7 +28,7 @@ impl Round<'_> {
     }
 
     fn reconcile_entry(&mut self, position: usize, entry: &Entry) {
-        if entry.is_hands_off() {
+        if entry.is_undecidable() {
             return;
         }
         let uuid = entry.record.uuid;

@@ -114,7 +114,7 @@ impl Entry {
     }
 
     /// Whether nothing may be decided about it now: it is being changed, or we do not know how it stands.
-    pub fn is_hands_off(&self) -> bool {
+    pub fn is_undecidable(&self) -> bool {
         self.operation.is_some() || self.uncertain || self.unreadable.is_some()
     }
 
