@@ -86,10 +86,10 @@ fn poison_keeps_the_last_good_picture_and_keeps_hands_off_until_it_can_be_read()
     ask(&mut sick, &queue, &[]);
     queue.merge(sick, at(1));
     assert_eq!(state_of(&queue, 1), Some(Running));
-    assert!(queue.snapshot().get(uuid(1)).unwrap().is_hands_off());
+    assert!(queue.snapshot().get(uuid(1)).unwrap().is_undecidable());
     assert!(queue.snapshot().unreadable.contains_key(&uuid(1)));
     poll(&mut queue, &[record(1, Running, 5)], 2);
-    assert!(!queue.snapshot().get(uuid(1)).unwrap().is_hands_off());
+    assert!(!queue.snapshot().get(uuid(1)).unwrap().is_undecidable());
     assert!(queue.snapshot().unreadable.is_empty());
 }
 
@@ -114,7 +114,7 @@ fn unreadable_mounts_hurt_only_their_container_and_are_asked_for_again_after_the
     assert_eq!(queue.unsized_containers(), [uuid(1), uuid(2)]);
     let answers = [(uuid(1), Err("mounts: null".to_owned())), (uuid(2), Ok(MountNeeds::default()))];
     queue.take_mounts(&answers.into(), &policy());
-    assert!(queue.snapshot().get(uuid(1)).unwrap().is_hands_off());
+    assert!(queue.snapshot().get(uuid(1)).unwrap().is_undecidable());
     assert!(!queue.snapshot().get(uuid(2)).unwrap().types().is_empty());
     assert!(queue.unsized_containers().is_empty());
     let facts = poll(&mut queue, &records, 1);
@@ -132,7 +132,7 @@ fn unreadable_mounts_do_not_keep_a_container_that_has_ended() {
     queue.merge(second, at(1));
     assert!(queue.unsized_containers().is_empty());
     queue.take_mounts(&[(uuid(1), Err("mounts: null".to_owned()))].into(), &policy());
-    assert!(!queue.snapshot().get(uuid(1)).unwrap().is_hands_off());
+    assert!(!queue.snapshot().get(uuid(1)).unwrap().is_undecidable());
 }
 
 #[test]

@@ -282,10 +282,10 @@ fn an_operation_without_any_answer_leaves_the_container_alone_until_a_poll_tells
     let answers = vec![fails(ApiErrorKind::Timeout), unreadable(ApiErrorKind::Connection)];
     let (_, outcome) = carry_out(&mut queue, OperationKind::Lock, answers);
     assert_eq!(outcome, Outcome::Uncertain(error(ApiErrorKind::Connection)));
-    assert!(queue.snapshot().get(uuid(1)).unwrap().is_hands_off());
+    assert!(queue.snapshot().get(uuid(1)).unwrap().is_undecidable());
     assert_eq!(queue.begin(uuid(1), OperationKind::Lock, at(60)), Err(Refusal::Uncertain));
     poll(&mut queue, &[record(1, Locked, 1)], 61);
-    assert!(!queue.snapshot().get(uuid(1)).unwrap().is_hands_off());
+    assert!(!queue.snapshot().get(uuid(1)).unwrap().is_undecidable());
     assert_eq!(state_of(&queue, 1), Some(Locked));
 }
 

@@ -143,6 +143,6 @@ fn poison_without_a_name_neither_loops_nor_proves_anybody_deleted() {
     assert_eq!(asked[1..], [available(0), known(1..=2), known(2..=2)]);
     assert!(poll.deleted.is_empty());
     queue.merge(poll, at(1));
-    assert!(queue.snapshot().get(uuid(2)).unwrap().is_hands_off(), "its picture is not good any more");
-    assert!(!queue.snapshot().get(uuid(1)).unwrap().is_hands_off());
+    assert!(queue.snapshot().get(uuid(2)).unwrap().is_undecidable(), "its picture is not good any more");
+    assert!(!queue.snapshot().get(uuid(1)).unwrap().is_undecidable());
 }

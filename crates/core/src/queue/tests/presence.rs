@@ -133,5 +133,5 @@ fn a_container_that_is_being_changed_is_not_made_unreadable_by_an_older_poll() {
     queue.merge(older, at(13));
     let snapshot = queue.snapshot();
     let entry = snapshot.get(uuid(1)).unwrap();
-    assert_eq!((entry.record.state, &entry.unreadable, entry.is_hands_off()), (Locked, &None, false));
+    assert_eq!((entry.record.state, &entry.unreadable, entry.is_undecidable()), (Locked, &None, false));
 }
