@@ -1,6 +1,9 @@
 //! What happened to the queue, in the words of the catalogue.
 
+use dispatch_core::container::ContainerState;
+use dispatch_core::id::ContainerUuid;
 use dispatch_core::ports::{ApiError, ApiErrorKind};
+use dispatch_core::queue::exchange::Fact;
 use dispatch_core::queue::{
     CancelReason, DropReason, Entry, Finished, OperationKind, Outcome, QueueFact, UnlockReason,
 };
@@ -12,42 +15,58 @@ use crate::clock;
 use crate::event;
 
 impl Queue {
-    pub(super) fn report(&mut self, facts: impl IntoIterator<Item = QueueFact>) {
-        for fact in facts {
-            match fact {
-                QueueFact::Added(entry) => self.report_added(&entry),
-                QueueFact::StateChanged { .. } => {}
-                QueueFact::Dropped { uuid, state, reason } => {
-                    let uuid = uuid.as_str();
-                    match reason {
-                        DropReason::Deleted => {
-                            event!(self.log, catalogue::CONTAINER_NOT_FOUND, "ContainerUUID" => uuid, "State" => %state)
-                        }
-                        DropReason::Forgotten if state.is_final() => {
-                            event!(self.log, catalogue::CONTAINER_FINISHED, "ContainerUUID" => uuid, "State" => %state)
-                        }
-                        DropReason::Forgotten => {
-                            event!(self.log, catalogue::CONTAINER_ON_HOLD, "ContainerUUID" => uuid, "State" => %state)
-                        }
-                        DropReason::Foreign | DropReason::BeyondHorizon => {
-                            let why = if reason == DropReason::Foreign {
-                                "another owner"
-                            } else {
-                                "beyond horizon"
-                            };
-                            event!(self.log, catalogue::CONTAINER_DROPPED,
-                                "ContainerUUID" => uuid, "State" => %state, "Reason" => why)
-                        }
-                    }
+    pub(super) fn report(&mut self, fact: Fact) {
+        match fact {
+            Fact::Queue(fact) => self.report_container(fact),
+            Fact::Operation(finished) => self.report_operation(&finished),
+            Fact::Overloaded { limit } => self.report_overloaded(limit),
+            Fact::PollFailed { began, error, kind } => self.report_poll_failed(began, &error, kind),
+            Fact::PollRecovered { lasted, kinds } => {
+                for kind in kinds {
+                    self.repeats.clear(&catalogue::UPDATE_FAILED, kind);
                 }
-                QueueFact::Unreadable { uuid, reason } => {
-                    let subject = uuid.map_or_else(|| "unknown".to_owned(), |uuid| uuid.to_string());
-                    if let Some(n) = self.repeats.note(&catalogue::UNDECODABLE, &subject, clock::now()) {
-                        event!(self.log, catalogue::UNDECODABLE,
-                            "ContainerUUID" => &subject, "error" => &reason, "Repeated" => n);
-                    }
+                event!(self.log, catalogue::UPDATE_RECOVERED, "Duration" => lasted.as_secs_f64());
+            }
+        }
+    }
+
+    fn report_container(&mut self, fact: QueueFact) {
+        match fact {
+            QueueFact::Added(entry) => self.report_added(&entry),
+            QueueFact::StateChanged { .. } => {}
+            QueueFact::Dropped { uuid, state, reason } => self.report_dropped(uuid, state, reason),
+            QueueFact::Unreadable { uuid, reason } => {
+                let subject = uuid.map_or_else(|| "unknown".to_owned(), |uuid| uuid.to_string());
+                if let Some(n) = self.repeats.note(&catalogue::UNDECODABLE, &subject, clock::now()) {
+                    event!(self.log, catalogue::UNDECODABLE,
+                        "ContainerUUID" => &subject, "error" => &reason, "Repeated" => n);
                 }
             }
+        }
+    }
+
+    fn report_dropped(&self, uuid: ContainerUuid, state: ContainerState, reason: DropReason) {
+        let uuid = uuid.as_str();
+        match reason {
+            DropReason::Deleted => {
+                event!(self.log, catalogue::CONTAINER_NOT_FOUND, "ContainerUUID" => uuid, "State" => %state)
+            }
+            DropReason::Forgotten if state.is_final() => {
+                event!(self.log, catalogue::CONTAINER_FINISHED, "ContainerUUID" => uuid, "State" => %state)
+            }
+            DropReason::Forgotten => {
+                event!(self.log, catalogue::CONTAINER_ON_HOLD, "ContainerUUID" => uuid, "State" => %state)
+            }
+            DropReason::Foreign => event!(self.log, catalogue::CONTAINER_DROPPED,
+                "ContainerUUID" => uuid, "State" => %state, "Reason" => "another owner"),
+            DropReason::BeyondHorizon => event!(self.log, catalogue::CONTAINER_DROPPED,
+                "ContainerUUID" => uuid, "State" => %state, "Reason" => "beyond horizon"),
+        }
+    }
+
+    fn report_overloaded(&mut self, limit: u32) {
+        if let Some(n) = self.repeats.note(&catalogue::OVERLOADED, "", clock::now()) {
+            event!(self.log, catalogue::OVERLOADED, "Limit" => limit, "Repeated" => n);
         }
     }
 
@@ -60,7 +79,7 @@ impl Queue {
             "InstanceTypes" => types.join(","));
     }
 
-    pub(super) fn report_operation(&mut self, finished: &Finished) {
+    fn report_operation(&mut self, finished: &Finished) {
         let uuid = finished.uuid.as_str().to_owned();
         match (&finished.kind, &finished.outcome) {
             (OperationKind::Lock, Outcome::Done(_)) => {
@@ -108,23 +127,11 @@ impl Queue {
         }
     }
 
-    pub(super) fn report_poll_failed(&mut self, began: Timestamp, error: &str, kind: &'static str) {
-        self.failing_since.get_or_insert(began);
-        self.failing_kinds.insert(kind);
+    fn report_poll_failed(&mut self, began: Timestamp, error: &str, kind: &'static str) {
         if let Some(n) = self.repeats.note(&catalogue::UPDATE_FAILED, kind, clock::now()) {
             let took = since(clock::now(), began).as_secs_f64();
             event!(self.log, catalogue::UPDATE_FAILED, "error" => error, "Kind" => kind,
                 "Duration" => took, "Repeated" => n);
-        }
-    }
-
-    pub(super) fn report_poll_recovered(&mut self) {
-        if let Some(began) = self.failing_since.take() {
-            for kind in std::mem::take(&mut self.failing_kinds) {
-                self.repeats.clear(&catalogue::UPDATE_FAILED, kind);
-            }
-            let lasted = since(clock::now(), began).as_secs_f64();
-            event!(self.log, catalogue::UPDATE_RECOVERED, "Duration" => lasted);
         }
     }
 }

@@ -24,7 +24,6 @@ mod fixtures;
 pub mod id;
 pub mod instance;
 pub mod invariants;
-pub mod limiter;
 mod pairs;
 pub mod plan;
 pub mod policy;

@@ -1,9 +1,10 @@
 //! The queue: the controller's containers of interest, and what we are changing about them.
 //!
 //! ```text
-//!   poll ──► Poll (four questions) ──► Queue::merge ─┐        the local-change rule lives in merge
-//!   lock, unlock, cancel, look ──► Queue::begin ─────┼──► entries ──► snapshot
-//!   answers ──► Queue::answered ─────────────────────┘
+//!   exchange    what is called when, and whom its answer concerns
+//!      poll ──► Poll (four questions) ──► Queue::merge ─┐        the local-change rule lives in merge
+//!      lock, unlock, cancel, look ──► Queue::begin ─────┼──► entries ──► snapshot
+//!      answers ──► Queue::answered ─────────────────────┘
 //! ```
 //! **The local-change rule.** Every operation stamps its container when its first call is sent and again
 //! when its last answer is in. A poll notes the stamp at which it began. It never overwrites nor drops
@@ -12,6 +13,8 @@
 //! Never does: I/O, deciding what should be locked or cancelled (that is `plan`).
 
 mod entry;
+pub mod exchange;
+mod limiter;
 mod merge;
 mod operation;
 mod poll;

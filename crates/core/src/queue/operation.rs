@@ -46,8 +46,8 @@ impl UnlockReason {
         }
     }
 
-    /// Whether it can as well stay locked: then it is not unlocked when few attempts are left.
-    fn is_a_courtesy(self) -> bool {
+    /// Whether the container may as well stay locked: then it is not unlocked when few attempts are left.
+    fn is_optional(self) -> bool {
         matches!(self, Self::OverQuota | Self::OverSupervisors)
     }
 }
@@ -254,6 +254,11 @@ impl Queue {
         !needless && self.looking.insert(uuid)
     }
 
+    /// Whether the last look at that container failed: it is not repeated before the next poll.
+    pub fn has_look_failed(&self, uuid: ContainerUuid) -> bool {
+        self.look_failed.contains(&uuid)
+    }
+
     /// Takes the record that a look asked for. Unlike the answer of a lock, it may add an entry: it is a
     /// read of its own, made because a process shows that the container concerns us.
     pub fn looked(
@@ -334,7 +339,7 @@ fn failure_of(operation: &Operation, answer: &Answer) -> Option<ApiError> {
 fn first_call(kind: &OperationKind) -> Call {
     match kind {
         OperationKind::Lock => Call::Lock,
-        OperationKind::Unlock(reason) if reason.is_a_courtesy() => Call::Read,
+        OperationKind::Unlock(reason) if reason.is_optional() => Call::Read,
         OperationKind::Unlock(_) => Call::Unlock,
         OperationKind::Cancel { .. } => Call::Read,
     }

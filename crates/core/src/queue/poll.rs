@@ -1,4 +1,4 @@
-//! A poll as a chain of questions (page 1): pure, so that paging is tested without a server.
+//! A poll as a chain of questions: pure, so that paging is tested without a server.
 //!
 //! ```text
 //!   Mine (by uuid, until an empty page) ─► Available (by offset, until an empty page or 100 seen)

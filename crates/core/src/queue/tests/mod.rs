@@ -1,5 +1,6 @@
 //! The queue without a server: polls, merges, operations, looks.
 
+mod exchange;
 mod merging;
 mod operations;
 mod polling;

@@ -16,7 +16,7 @@ const START: u32 = 8;
 const MOST: u32 = 16;
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Owned and asked by the Queue actor. All operations cost O(1).
+/// Asked by the line of calls. All operations cost O(1).
 #[derive(Debug, Clone)]
 pub struct Limiter {
     width: u32,
@@ -62,11 +62,6 @@ impl Limiter {
     /// How many calls may be in flight.
     pub fn width(&self) -> u32 {
         self.width
-    }
-
-    /// How many calls are in flight.
-    pub fn in_flight(&self) -> u32 {
-        self.in_flight
     }
 }
 

@@ -1,0 +1,318 @@
+//! The exchange with the controller: which calls are made, in which order, and what their answers mean to the queue.
+//!
+//! ```text
+//!   poll is due ─► page by page ─► merge ─► mounts of new containers ─► the next poll is due        polls, mounts
+//!   lock, unlock, cancel ─► one chain of calls a container ─► finished
+//!   read_orphan ─► the record of a process without an entry
+//!        every call ─► the line ─► as many at a time as the limiter allows ─► Effect::Call          calls
+//! ```
+//! On failure: a poll that fails changes nothing, and the next comes in its time. A container whose record cannot
+//! be decoded hurts only itself. Nothing is retried here: what failed waits for the next poll. After a 503 nothing
+//! is sent for a second, and fewer calls at a time from then on.
+//!
+//! Owned by the Queue actor, which makes the calls and hands their answers back. Never does: I/O, deciding what
+//! should be locked or cancelled (that is `plan`).
+
+mod calls;
+mod mounts;
+mod operations;
+mod polls;
+mod state;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use calls::{CallNumber, Reply, Request};
+pub use state::ExchangeState;
+
+use super::{Answer, Finished, OperationKind, Poll, Queue, QueueFact, QueueSnapshot, Refusal};
+use crate::container::Record;
+use crate::id::{ContainerUuid, TokenUuid};
+use crate::policy::Policy;
+use crate::ports::{ApiError, Page};
+use crate::time::Timestamp;
+use calls::{Calls, Purpose};
+use polls::Polls;
+
+/// What is to be done, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Make this call, and hand its answer to [`Exchange::answered`].
+    Call(CallNumber, Request),
+    /// Ask [`Exchange::resume`] after this long, and no longer when that was last asked for.
+    ResumeIn(Duration),
+    /// Ask [`Exchange::poll_is_due`] after this long.
+    PollIn(Duration),
+    /// The queue has changed: the scheduler should look again.
+    Changed,
+    /// Tell the operator.
+    Tell(Fact),
+}
+
+/// What happened, for logs and metrics.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// To a container.
+    Queue(QueueFact),
+    /// An operation has ended.
+    Operation(Finished),
+    /// The controller answered 503.
+    Overloaded {
+        /// How many calls may be in flight from now on.
+        limit: u32,
+    },
+    /// A poll, or the reading of mounts after one, has failed.
+    PollFailed {
+        /// When it began.
+        began: Timestamp,
+        /// How it failed.
+        error: String,
+        /// The same as a label.
+        kind: &'static str,
+    },
+    /// A poll has succeeded after some had failed.
+    PollRecovered {
+        /// How long they had failed.
+        lasted: Duration,
+        /// The kinds of failure meanwhile.
+        kinds: BTreeSet<&'static str>,
+    },
+}
+
+/// The exchange with the controller, and the queue that it keeps. Owned by the Queue actor.
+#[derive(Debug)]
+pub struct Exchange {
+    queue: Queue,
+    policy: Arc<Policy>,
+    calls: Calls,
+    polls: Polls,
+    fetching_mounts: bool,
+    /// Rebuilt when asked for after a change.
+    snapshot: Option<Arc<QueueSnapshot>>,
+    quiescent: bool,
+}
+
+impl Exchange {
+    /// Before the first poll.
+    pub fn new(policy: Arc<Policy>) -> Self {
+        Self {
+            queue: Queue::new(policy.max_dispatch_attempts),
+            policy,
+            calls: Calls::default(),
+            polls: Polls::default(),
+            fetching_mounts: false,
+            snapshot: None,
+            quiescent: false,
+        }
+    }
+
+    // -------------------------------------------------------------- what is asked of it
+
+    /// Begins an operation on a container: its first call.
+    ///
+    /// # Errors
+    /// The reason of the refusal; nothing was changed.
+    pub fn begin(
+        &mut self,
+        uuid: ContainerUuid,
+        kind: OperationKind,
+        now: Timestamp,
+    ) -> Result<Vec<Effect>, Refusal> {
+        if self.quiescent {
+            return Err(Refusal::Busy);
+        }
+        let call = self.queue.begin(uuid, kind, now)?;
+        self.snapshot = None;
+        let mut effects = Vec::new();
+        self.go_on(uuid, call, now, &mut effects);
+        Ok(effects)
+    }
+
+    /// Reads the record of a process without an entry, unless that is known, under way, or has failed since the
+    /// last poll.
+    pub fn read_orphan(&mut self, uuid: ContainerUuid, now: Timestamp) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if !self.quiescent && self.queue.begin_look(uuid) {
+            self.call(Request::Read(uuid), Purpose::Orphan(uuid), now, &mut effects);
+        }
+        effects
+    }
+
+    /// Drops a container that is final, or on hold.
+    pub fn forget(&mut self, uuid: ContainerUuid) -> Vec<Effect> {
+        self.snapshot = None;
+        self.queue.forget(uuid).map(Fact::Queue).map(Effect::Tell).into_iter().collect()
+    }
+
+    /// Begins nothing more: no operation, no poll, no further call of a chain. What was begun is read again at the
+    /// next start.
+    pub fn quiesce(&mut self) {
+        self.quiescent = true;
+        self.calls.forget_waiting();
+    }
+
+    /// The containers at this moment, shared until they change.
+    pub fn snapshot(&mut self) -> Arc<QueueSnapshot> {
+        let queue = &self.queue;
+        Arc::clone(self.snapshot.get_or_insert_with(|| Arc::new(queue.snapshot())))
+    }
+
+    /// When the controller last answered 503.
+    pub fn last_overload(&self) -> Option<Timestamp> {
+        self.calls.last_overload()
+    }
+
+    /// When the last poll succeeded, at its end.
+    pub fn last_success(&self) -> Option<Timestamp> {
+        self.polls.last_success
+    }
+
+    /// How many calls are waiting or in flight.
+    pub fn unfinished_calls(&self) -> usize {
+        self.calls.unfinished()
+    }
+
+    // -------------------------------------------------------------- time and answers
+
+    /// A poll is due: begins it, if none is under way. Asks who we are first, if that is not known.
+    pub fn poll_is_due(&mut self, now: Timestamp) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.poll(now, &mut effects);
+        effects
+    }
+
+    /// The quiet second is over.
+    pub fn resume(&mut self, now: Timestamp) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.calls.send(now, &mut effects);
+        effects
+    }
+
+    /// Takes the answer of a call.
+    pub fn answered(&mut self, number: CallNumber, reply: Reply, now: Timestamp) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if let Some(purpose) = self.calls.finish(number, reply.error(), now, &mut effects) {
+            self.take(purpose, reply, now, &mut effects);
+            self.calls.send(now, &mut effects);
+        }
+        effects
+    }
+
+    fn take(&mut self, purpose: Purpose, reply: Reply, now: Timestamp, effects: &mut Vec<Effect>) {
+        match (purpose, reply) {
+            (Purpose::Me { poll_began }, Reply::Token(me)) => self.take_me(poll_began, me, now, effects),
+            (Purpose::Page(poll), Reply::Page(page)) => self.take_page(poll, page, now, effects),
+            (Purpose::Mounts(asked), Reply::Mounts(page)) => self.mounts_answered(asked, page, now, effects),
+            (Purpose::SingleMounts(uuid, rest), Reply::Mounts(page)) => {
+                self.single_mounts_answered(uuid, rest, page, now, effects);
+            }
+            (Purpose::Operation(uuid), Reply::Record(record)) => {
+                self.operation_answered(uuid, Answer::Record(record), now, effects);
+            }
+            (Purpose::Operation(uuid), Reply::Standing(standing)) => {
+                self.operation_answered(uuid, Answer::Standing(standing), now, effects);
+            }
+            (Purpose::Orphan(uuid), Reply::Record(record)) => self.orphan_read(uuid, record, now, effects),
+            (
+                Purpose::Me { .. }
+                | Purpose::Page(_)
+                | Purpose::Mounts(_)
+                | Purpose::SingleMounts(..)
+                | Purpose::Operation(_)
+                | Purpose::Orphan(_),
+                reply,
+            ) => debug_assert!(false, "an answer to another question: {reply:?}"),
+        }
+    }
+
+    /// Once told to stop, no chain of calls goes on.
+    fn call(&mut self, request: Request, purpose: Purpose, now: Timestamp, effects: &mut Vec<Effect>) {
+        if !self.quiescent {
+            self.calls.submit(request, purpose, now, effects);
+        }
+    }
+
+    /// The old snapshot is worthless, and the scheduler should look again.
+    fn changed(&mut self, effects: &mut Vec<Effect>) {
+        self.snapshot = None;
+        effects.push(Effect::Changed);
+    }
+
+    // -------------------------------------------------------------- polls
+
+    fn poll(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if self.quiescent || !self.polls.begin(now) {
+            return;
+        }
+        match self.queue.begin_poll(now) {
+            Some(poll) => self.ask(Box::new(poll), now, effects),
+            None => self.call(Request::CurrentToken, Purpose::Me { poll_began: now }, now, effects),
+        }
+    }
+
+    fn take_me(
+        &mut self,
+        poll_began: Timestamp,
+        me: Result<TokenUuid, ApiError>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        match me {
+            Ok(me) => {
+                self.queue.set_me(me);
+                self.snapshot = None;
+                self.polls.restart();
+                self.poll(now, effects);
+            }
+            Err(error) => self.poll_failed(poll_began, error.to_string(), error.kind.as_str(), now, effects),
+        }
+    }
+
+    fn ask(&mut self, poll: Box<Poll>, now: Timestamp, effects: &mut Vec<Effect>) {
+        match poll.question() {
+            Some(question) => self.call(Request::List(question), Purpose::Page(poll), now, effects),
+            None => self.finish_poll(*poll, now, effects),
+        }
+    }
+
+    fn take_page(
+        &mut self,
+        mut poll: Box<Poll>,
+        page: Result<Page<Record>, ApiError>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let began = poll.began();
+        match page {
+            Err(error) => self.poll_failed(began, error.to_string(), error.kind.as_str(), now, effects),
+            Ok(page) => match poll.answer(page, &self.queue) {
+                Ok(()) => self.ask(poll, now, effects),
+                Err(error) => self.poll_failed(began, error.to_string(), "malformed", now, effects),
+            },
+        }
+    }
+
+    fn finish_poll(&mut self, poll: Poll, now: Timestamp, effects: &mut Vec<Effect>) {
+        let began = poll.began();
+        let facts = self.queue.merge(poll, now);
+        self.polls.succeeded(now);
+        effects.extend(facts.into_iter().map(Fact::Queue).map(Effect::Tell));
+        self.polls.tell_recovered(now, effects);
+        self.changed(effects);
+        self.fetch_mounts(now, effects);
+        self.polls.end(began, self.policy.poll_interval, now, effects);
+    }
+
+    fn poll_failed(
+        &mut self,
+        began: Timestamp,
+        error: String,
+        kind: &'static str,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.polls.failed(began, error, kind, effects);
+        self.polls.end(began, self.policy.poll_interval, now, effects);
+    }
+}

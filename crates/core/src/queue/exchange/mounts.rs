@@ -1,0 +1,122 @@
+//! The mounts of containers that are not sized yet, 50 in one call; while that goes on, everything else does too.
+//!
+//! ```text
+//!   50 at once ─ answered ─► sized ─► the next 50
+//!        └ fails, maybe because of one of them ─► one by one ─ fails ─► that one is unreadable until the next poll
+//!        └ fails for another reason ─► all are asked for again after the next poll
+//! ```
+
+use std::collections::BTreeMap;
+
+use super::calls::{Purpose, Request};
+use super::{Effect, Exchange, Fact};
+use crate::container::MountNeeds;
+use crate::id::ContainerUuid;
+use crate::ports::{ApiError, ApiErrorKind, Page};
+use crate::time::Timestamp;
+
+type MountsPage = Page<(ContainerUuid, MountNeeds)>;
+
+impl Exchange {
+    pub(super) fn fetch_mounts(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let uuids = self.queue.unsized_containers();
+        if self.fetching_mounts || uuids.is_empty() {
+            return;
+        }
+        self.fetching_mounts = true;
+        self.call(Request::Mounts(uuids.clone()), Purpose::Mounts(uuids), now, effects);
+    }
+
+    pub(super) fn mounts_answered(
+        &mut self,
+        asked: Vec<ContainerUuid>,
+        answer: Result<MountsPage, ApiError>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        match answer {
+            Ok(page) => {
+                self.take_mounts(&asked, page, effects);
+                self.mounts_fetched(now, effects);
+            }
+            // One record spoils the answer: asked one by one, it hurts only itself.
+            Err(error) if may_be_poison(error.kind) => self.fetch_mounts_singly(asked, now, effects),
+            Err(error) => self.mounts_failed(&error, now, effects),
+        }
+    }
+
+    /// One after the other: a controller in trouble is not asked fifty things at once.
+    fn fetch_mounts_singly(
+        &mut self,
+        mut rest: Vec<ContainerUuid>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        match rest.pop() {
+            None => self.mounts_fetched(now, effects),
+            Some(uuid) => {
+                let purpose = Purpose::SingleMounts(uuid, rest);
+                self.call(Request::Mounts(vec![uuid]), purpose, now, effects);
+            }
+        }
+    }
+
+    pub(super) fn single_mounts_answered(
+        &mut self,
+        uuid: ContainerUuid,
+        rest: Vec<ContainerUuid>,
+        answer: Result<MountsPage, ApiError>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        match answer {
+            Ok(page) => self.take_mounts(&[uuid], page, effects),
+            Err(error) if may_be_poison(error.kind) => {
+                self.take_answers(&BTreeMap::from([(uuid, Err(error.to_string()))]), effects);
+            }
+            Err(error) => return self.mounts_failed(&error, now, effects),
+        }
+        self.fetch_mounts_singly(rest, now, effects);
+    }
+
+    /// A container that was asked for and is neither shown nor explained is left alone until the next poll, which
+    /// tells what became of it. So each answer settles all that it was asked for, and nothing waits behind it.
+    fn take_mounts(&mut self, asked: &[ContainerUuid], page: MountsPage, effects: &mut Vec<Effect>) {
+        let silent = asked.iter().map(|uuid| (*uuid, Err("the answer about its mounts lacks it".to_owned())));
+        let mut answers: BTreeMap<_, _> = silent.collect();
+        let good = page.items.into_iter().map(|(uuid, needs)| (uuid, Ok(needs)));
+        let poison = page.undecodable.into_iter().filter_map(|it| Some((it.uuid?, Err(it.reason))));
+        answers.extend(good.chain(poison).filter(|(uuid, _)| asked.contains(uuid)));
+        self.take_answers(&answers, effects);
+    }
+
+    fn take_answers(
+        &mut self,
+        answers: &BTreeMap<ContainerUuid, Result<MountNeeds, String>>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let facts = self.queue.take_mounts(answers, &self.policy);
+        effects.extend(facts.into_iter().map(Fact::Queue).map(Effect::Tell));
+        self.changed(effects);
+    }
+
+    /// All that was asked for is settled: there may be more.
+    fn mounts_fetched(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.fetching_mounts = false;
+        self.fetch_mounts(now, effects);
+    }
+
+    /// None of the records made the call fail: asked again after the next poll.
+    fn mounts_failed(&mut self, error: &ApiError, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.fetching_mounts = false;
+        self.polls.failed(now, error.to_string(), error.kind.as_str(), effects);
+    }
+}
+
+/// Whether a call may have failed because of one of the records that it asked for.
+fn may_be_poison(kind: ApiErrorKind) -> bool {
+    matches!(
+        kind,
+        ApiErrorKind::Malformed | ApiErrorKind::Refused | ApiErrorKind::NotFound | ApiErrorKind::Server
+    )
+}

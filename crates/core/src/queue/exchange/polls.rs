@@ -1,0 +1,81 @@
+//! When polls are made, and since when they fail.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Effect, Fact};
+use crate::time::{Timestamp, after, since};
+
+/// So long at least until the next poll.
+const LEAST_REST: Duration = Duration::from_millis(1);
+
+/// The clock of polls. A poll that fails changes nothing: the last good picture stays.
+#[derive(Debug, Default)]
+pub(super) struct Polls {
+    /// The one under way began then.
+    pub(super) under_way: Option<Timestamp>,
+    /// The next is due then.
+    pub(super) next: Option<Timestamp>,
+    /// The last that succeeded ended then.
+    pub(super) last_success: Option<Timestamp>,
+    /// The first of those that have failed since began then.
+    pub(super) failing_since: Option<Timestamp>,
+    /// The kinds of failure that were told since then.
+    failing_kinds: BTreeSet<&'static str>,
+}
+
+impl Polls {
+    /// Whether a poll may begin; if so it has.
+    pub(super) fn begin(&mut self, now: Timestamp) -> bool {
+        if self.under_way.is_some() {
+            return false;
+        }
+        self.under_way = Some(now);
+        self.next = None;
+        true
+    }
+
+    /// It came to nothing, and is begun anew at once.
+    pub(super) fn restart(&mut self) {
+        self.under_way = None;
+    }
+
+    /// One has ended that began then: the next is an interval after that, but never sooner than this one took.
+    pub(super) fn end(
+        &mut self,
+        began: Timestamp,
+        interval: Duration,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.under_way = None;
+        let took = since(now, began);
+        let rest = interval.saturating_sub(took).max(took).max(LEAST_REST);
+        self.next = Some(after(now, rest));
+        effects.push(Effect::PollIn(rest));
+    }
+
+    pub(super) fn failed(
+        &mut self,
+        began: Timestamp,
+        error: String,
+        kind: &'static str,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.failing_since.get_or_insert(began);
+        self.failing_kinds.insert(kind);
+        effects.push(Effect::Tell(Fact::PollFailed { began, error, kind }));
+    }
+
+    pub(super) fn succeeded(&mut self, now: Timestamp) {
+        self.last_success = Some(now);
+    }
+
+    /// After a success: tells how long polls had failed, if they had.
+    pub(super) fn tell_recovered(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if let Some(began) = self.failing_since.take() {
+            let kinds = std::mem::take(&mut self.failing_kinds);
+            effects.push(Effect::Tell(Fact::PollRecovered { lasted: since(now, began), kinds }));
+        }
+    }
+}
