@@ -1,4 +1,4 @@
-//! A shell on a fake VM behind the dispatcher's port, in virtual time.
+//! A shell on a simulated VM behind the dispatcher's port, in virtual time.
 
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
@@ -21,7 +21,7 @@ use crate::clock;
 /// How long connecting and the handshake may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 
-/// One connection, as both ends see it.
+/// One connection, as the dispatcher and the VM share it.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     open: Cell<bool>,
@@ -29,7 +29,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// The connection breaks, if it is open.
+    /// Breaks the connection, if it is open.
     pub(super) fn break_off(&self) {
         if self.open.replace(false) {
             self.broken.notify_waiters();
@@ -88,7 +88,7 @@ impl Executor for SimExecutor {
         }
         let performed = tokio::time::timeout(command.deadline, self.perform_or_lose(&target, &command)).await;
         performed.unwrap_or_else(|_| {
-            // Whatever hangs there keeps a session slot: the whole connection goes.
+            // The hanging command keeps one of the server's sessions, so the whole connection is closed.
             self.line.open.set(false);
             Err(error(&target, ExecErrorKind::CommandTimeout, "the command did not end within its deadline"))
         })
@@ -158,7 +158,7 @@ impl SimExecutor {
         }
     }
 
-    /// The command, unless the connection breaks under it.
+    /// Performs the command, unless the connection breaks meanwhile.
     async fn perform_or_lose(&self, target: &Target, command: &Command) -> Result<Output, ExecError> {
         let broken = pin!(self.line.broken.notified());
         let performed = pin!(self.perform(target, command));
@@ -197,7 +197,7 @@ impl SimExecutor {
         Ok(output)
     }
 
-    /// Half of a round trip; for ever, while the network lets nothing through.
+    /// Waits for half of a round trip, or for ever while the network lets nothing through.
     async fn travel(&self, takes: Duration) {
         tokio::time::sleep(takes).await;
         if !self.vms.borrow().network_is_up(clock::now()) {
@@ -217,7 +217,7 @@ impl SimExecutor {
 }
 
 impl FakeVms {
-    /// Gets as far as the host key, or says why not.
+    /// Connects as far as the host key, or says why that is not possible.
     fn reach(&mut self, target: &Target, now: Timestamp) -> Result<HostKey, ExecErrorKind> {
         self.advance(now);
         let host = self.hosts.get(&target.id).filter(|_| self.network_is_up(now));
@@ -235,7 +235,7 @@ impl FakeVms {
         }
     }
 
-    /// Never "empty equals empty".
+    /// Compares the secrets. An empty secret is never accepted, not even if both are empty.
     fn compare_secret(&self, target: &Target, now: Timestamp) -> Result<(), ExecErrorKind> {
         let expected =
             target.secret.as_ref().filter(|it| !it.is_empty()).ok_or(ExecErrorKind::Verification)?;

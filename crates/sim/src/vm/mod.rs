@@ -7,8 +7,8 @@
 //!                                    ↑ pump, advance         └──→ FakeArvados
 //! ```
 //!
-//! Nothing here runs by itself. What is going to happen stands in a queue of events; [`FakeVms::advance`]
-//! lets everything happen that is due, [`pump`] calls it on time, and every command does first of all.
+//! Nothing here runs by itself. What will happen is in a queue of events. [`FakeVms::advance`] lets
+//! everything happen that is due; [`pump`] calls it on time, and every command calls it first.
 
 mod commands;
 pub mod executor;
@@ -40,7 +40,8 @@ use host::secret_in;
 use knobs::{Behaviour, CommandFault, Ssh, VmKnobs};
 use process::{Process, Step};
 
-/// How long a connection survives a network that lets nothing through (ServerAliveInterval).
+/// How long a connection survives a network that lets nothing through (`ServerAliveInterval` times its
+/// count).
 const KEEPALIVE: Duration = Duration::from_secs(45);
 
 /// A `--list` that a VM answered well.
@@ -50,7 +51,7 @@ struct Listed {
     answered: Timestamp,
 }
 
-/// How many of them are remembered of each VM.
+/// How many such answers are kept for each VM.
 const LISTS_KEPT: usize = 4;
 
 /// All VMs of a world.
@@ -69,13 +70,13 @@ pub struct FakeVms {
     script: VecDeque<(CommandKind, CommandFault)>,
     lines: BTreeMap<InstanceId, Vec<Weak<Line>>>,
     history: VmHistory,
-    /// When the last good `--list` of a VM was asked for, whoever asked.
+    /// The latest good answers to `--list` of each VM, whichever dispatcher asked.
     listed: BTreeMap<InstanceId, Vec<Listed>>,
-    /// Tells the pump that there is something new to wait for.
+    /// Wakes the pump, because there is a new event to wait for.
     scheduled: Rc<Notify>,
 }
 
-/// What is going to happen.
+/// What will happen.
 #[derive(Debug)]
 enum Event {
     HostEnds(InstanceId),
@@ -84,7 +85,7 @@ enum Event {
     Turn(InstanceId, Turn),
 }
 
-/// How a VM changes in the course of its life.
+/// How a VM changes after its boot.
 #[derive(Debug, Clone, Copy)]
 enum Turn {
     Ssh(Ssh),
@@ -94,7 +95,7 @@ enum Turn {
 }
 
 impl FakeVms {
-    /// No VMs yet; their processes report to that controller.
+    /// No VMs yet. Their processes report to that controller.
     pub fn new(seed: u64, knobs: VmKnobs, arvados: Rc<RefCell<FakeArvados>>) -> Self {
         Self {
             knobs,
@@ -116,12 +117,12 @@ impl FakeVms {
 
     // ------------------------------------------------------------ looking in, and interfering
 
-    /// What happened so far.
+    /// The history so far.
     pub fn history(&self) -> &VmHistory {
         &self.history
     }
 
-    /// When the last `--list` of a VM was asked for that it had answered well by then.
+    /// When the latest `--list` was asked for that the VM had answered well by that time.
     pub fn listed(&self, id: &InstanceId, by: Timestamp) -> Option<Timestamp> {
         let lists = self.listed.get(id)?;
         lists.iter().rev().find(|list| list.answered <= by).map(|list| list.asked)
@@ -129,22 +130,22 @@ impl FakeVms {
 
     fn note_list(&mut self, id: &InstanceId, list: Listed) {
         let lists = self.listed.entry(id.clone()).or_default();
-        // Whoever looks back does not look far.
+        // Only the latest answers matter to the judge.
         lists.drain(..lists.len().saturating_sub(LISTS_KEPT - 1));
         lists.push(list);
     }
 
-    /// All VMs that live, by id.
+    /// All VMs that exist, by id.
     pub fn hosts(&self) -> impl Iterator<Item = &Host> {
         self.hosts.values()
     }
 
-    /// One VM, if it lives.
+    /// One VM, if it exists.
     pub fn host(&self, id: &InstanceId) -> Option<&Host> {
         self.hosts.get(id)
     }
 
-    /// One VM's behaviour, to change it.
+    /// One VM's behaviour, for tests to change.
     pub fn behaviour(&mut self, id: &InstanceId) -> Option<&mut Behaviour> {
         self.hosts.get_mut(id).map(|host| &mut host.behaviour)
     }
@@ -154,7 +155,7 @@ impl FakeVms {
         self.script.push_back((kind, fault));
     }
 
-    /// Between these times nothing gets through to any VM: our own network's fault.
+    /// Between these times nothing gets through to any VM, because the dispatcher's own network fails.
     pub fn cut_network(&mut self, from: Timestamp, until: Timestamp) {
         self.outages.push((from, until));
         let noticed = after(from, KEEPALIVE);
@@ -170,8 +171,8 @@ impl FakeVms {
         }
     }
 
-    /// From now on nothing new goes wrong and every sshd is as it should be; what is broken, full, stale or
-    /// dead stays so.
+    /// Stops all faults: from now on nothing new goes wrong, and every sshd works. What is broken, full,
+    /// stale or dead stays so.
     pub fn stop_faults(&mut self, now: Timestamp) {
         self.knobs.stop_faults();
         self.script.clear();
@@ -186,7 +187,7 @@ impl FakeVms {
 
     // ------------------------------------------------------------ life and death
 
-    /// A VM comes to life. The secret is what its init command writes.
+    /// Makes a VM. Its secret is what its init command writes.
     pub fn make(&mut self, id: InstanceId, instance_type: Arc<InstanceType>, init: &str, now: Timestamp) {
         let behaviour = self.draw_behaviour(&instance_type, now);
         if self.chance.hits(self.knobs.dies_rate) {
@@ -207,7 +208,7 @@ impl FakeVms {
         self.schedule_turns(&id, now);
     }
 
-    /// A VM ends, whoever ended it: its processes with it. Does nothing if it is gone already.
+    /// Ends a VM and the processes on it. Does nothing if it has ended already.
     pub fn end(&mut self, id: &InstanceId, now: Timestamp) {
         if !self.hosts.contains_key(id) {
             return;
@@ -219,12 +220,12 @@ impl FakeVms {
         self.history.record(now, VmFact::Gone { vm: id.clone() });
     }
 
-    /// A VM will end then, whoever ends it: as [`FakeVms::end`].
+    /// Ends a VM at that time, as [`FakeVms::end`] does.
     pub fn end_at(&mut self, id: InstanceId, at: Timestamp) {
         self.schedule(at, Event::HostEnds(id));
     }
 
-    /// What will go wrong with a new VM in the course of its life.
+    /// Draws and schedules what will go wrong with a new VM.
     fn schedule_turns(&mut self, id: &InstanceId, now: Timestamp) {
         for (turn, rate) in
             [(Turn::Broken, self.knobs.breaks_rate), (Turn::DiskFull, self.knobs.disk_fills_rate)]
@@ -278,12 +279,12 @@ impl FakeVms {
 
     // ------------------------------------------------------------ time
 
-    /// When the next thing is going to happen.
+    /// When the next event is due.
     pub fn next_event_at(&self) -> Option<Timestamp> {
         self.events.keys().next().map(|(at, _)| *at)
     }
 
-    /// Lets everything happen that is due, in the order of time.
+    /// Lets everything happen that is due, in order of time.
     pub fn advance(&mut self, now: Timestamp) {
         while let Some(entry) = self.events.first_entry().filter(|entry| entry.key().0 <= now) {
             let ((at, _), event) = entry.remove_entry();
@@ -316,7 +317,7 @@ impl FakeVms {
     }
 }
 
-/// Lets things happen on time, for ever: spawn it once for each world.
+/// Lets events happen on time, for ever. Spawn it once for each world.
 pub async fn pump(vms: Rc<RefCell<FakeVms>>) {
     let scheduled = vms.borrow().scheduled.clone();
     loop {
@@ -324,7 +325,7 @@ pub async fn pump(vms: Rc<RefCell<FakeVms>>) {
         match next {
             Some(at) => {
                 let left = since(at, clock::now());
-                // Woken early = there may be something to wait for that comes sooner.
+                // If it is woken early, there may be an event to wait for that comes sooner.
                 let _ = tokio::time::timeout(left, scheduled.notified()).await;
             }
             None => scheduled.notified().await,

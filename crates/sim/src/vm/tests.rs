@@ -1,4 +1,4 @@
-//! VMs and their processes, as a dispatcher meets them over SSH.
+//! Tests of VMs and their processes, as a dispatcher uses them over SSH.
 
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::ContainerUuid;
@@ -18,7 +18,7 @@ use crate::controller::state::ContainerSpec;
 use crate::controller::{ROOT_TOKEN, Settings, Submission};
 use crate::samples;
 
-/// A controller, and VMs that are made by hand.
+/// A controller, and VMs that the tests make themselves.
 struct World {
     vms: Rc<RefCell<FakeVms>>,
     api: SimApi,
@@ -34,7 +34,7 @@ impl World {
         Self { vms: Rc::new(RefCell::new(FakeVms::new(1, knobs, arvados))), api }
     }
 
-    /// A VM, and a shell on it.
+    /// Makes a VM, and opens a shell on it.
     fn vm(&self, name: &str) -> (InstanceId, Rc<dyn Executor>) {
         let id = InstanceId::new(name).unwrap();
         let init = samples::order(&samples::instance_type("small", 2), "set", SECRET).init_command;
@@ -46,7 +46,7 @@ impl World {
         SimExecutorFactory::new(self.vms.clone()).open(target.clone())
     }
 
-    /// A VM that has booted, and a shell on it.
+    /// Makes a VM that has booted, and opens a shell on it.
     async fn booted_vm(&self, name: &str) -> (InstanceId, Rc<dyn Executor>) {
         let vm = self.vm(name);
         self.pass(60).await;
@@ -58,7 +58,7 @@ impl World {
         self.vms.borrow_mut().advance(clock::now());
     }
 
-    /// A container that is locked by us.
+    /// A container that is locked by our token.
     async fn locked(&self, spec: ContainerSpec) -> ContainerUuid {
         let uuid = self.api.arvados().borrow_mut().submit(Submission::of(spec), clock::now());
         self.api.lock(uuid).await.unwrap();
@@ -527,7 +527,7 @@ async fn when_faults_stop_nothing_new_goes_wrong() {
 
 // ---------------------------------------------------------------- the whole world
 
-/// A dispatcher of a few lines: one container, one VM, nothing goes wrong.
+/// A dispatcher of a few lines: it runs one container on one VM, and nothing goes wrong.
 async fn one_container_from_submission_to_the_vms_end(seed: u64) -> String {
     clock::begin();
     let arvados = Rc::new(RefCell::new(FakeArvados::new(seed, Settings::default())));
