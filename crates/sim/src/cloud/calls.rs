@@ -1,5 +1,5 @@
 //! The driver's calls. Each takes effect at one instant: it changes the account, and returns what the caller
-//! is told.
+//! is result_for_caller.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl FakeCloud {
             _ => self.create_if_allowed(order, now),
         };
         let made = result.as_ref().ok().cloned();
-        let result = told(fault, result, now);
+        let result = result_for_caller(fault, result, now);
         self.note(CloudCall::Create, made, &result, fault, now);
         result.map(|id| self.vms[&id].shown(now))
     }
@@ -152,7 +152,7 @@ impl FakeCloud {
             }
             self.end_vm(id, ends, unlisted);
         }
-        let result = told(fault, Ok(()), now);
+        let result = result_for_caller(fault, Ok(()), now);
         self.note(CloudCall::Destroy, Some(id.clone()), &result, fault, now);
         result
     }
@@ -183,7 +183,7 @@ impl FakeCloud {
                 }
             }
         }
-        let result = told(fault, result, now);
+        let result = result_for_caller(fault, result, now);
         self.note(CloudCall::SetTags, Some(id.clone()), &result, fault, now);
         result
     }
@@ -200,7 +200,7 @@ impl FakeCloud {
             HostKeyVerdict::Genuine if key.base64 != id.as_str() => HostKeyVerdict::Forged,
             verdict => verdict,
         };
-        let result = told(fault, Ok(verdict), now);
+        let result = result_for_caller(fault, Ok(verdict), now);
         self.note(CloudCall::VerifyHostKey, Some(id.clone()), &result, fault, now);
         result
     }
@@ -212,7 +212,7 @@ impl FakeCloud {
         limited.or_else(|| self.knobs.fault(call, now, &mut self.chance))
     }
 
-    /// How long a caller that has exceeded the rate is told to wait.
+    /// How long a caller that has exceeded the rate is result_for_caller to wait.
     fn rate_limit(&self, call: CloudCall, now: Timestamp) -> Option<Duration> {
         let limit = self.knobs.rate_limits.get(&call)?;
         let recent = self.history.iter().rev().take_while(|entry| since(now, entry.at) < limit.within);
@@ -236,8 +236,8 @@ impl FakeCloud {
     }
 }
 
-/// What the caller is told of a call that was executed, or was silently not executed.
-fn told<T>(fault: Option<CloudFault>, result: Effect<T>, now: Timestamp) -> Effect<T> {
+/// What the caller is result_for_caller of a call that was executed, or was silently not executed.
+fn result_for_caller<T>(fault: Option<CloudFault>, result: Effect<T>, now: Timestamp) -> Effect<T> {
     match fault.and_then(|fault| fault.error(now).map(|_| fault)) {
         Some(fault) => Err(refusal(fault, now)),
         None => result,

@@ -126,7 +126,7 @@ async fn calls_beyond_the_rate_are_told_when_to_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listing_may_lag_and_leave_out() {
+async fn a_listing_may_lag_and_omit_a_vm() {
     let knobs = CloudKnobs { listed_after: Span::seconds(30), ..CloudKnobs::default() };
     let driver = driver(knobs);
     let id = create(&driver, "s").await.unwrap().id;

@@ -220,14 +220,14 @@ impl FakeVms {
     fn report(&mut self, pid: u64, asked: Value, now: Timestamp) -> Reported {
         let Some(process) = self.processes.get(&pid) else { return Reported::Rejected };
         let mut arvados = self.arvados.borrow_mut();
-        let fate = arvados.admit(CallKind::Update, now);
-        if fate.fault.is_some_and(|fault| !fault.executes()) {
+        let outcome = arvados.admit(CallKind::Update, now);
+        if outcome.fault.is_some_and(|fault| !fault.executes()) {
             return Reported::NoAnswer;
         }
         let changes = Changes::from_json(&asked).expect("crunch-run sends known attributes");
         let caller = arvados.process_with(process.token);
         let result = arvados.update(process.container, &changes, caller, now).map(drop);
-        match (fate.fault, result) {
+        match (outcome.fault, result) {
             (Some(_), _) => Reported::NoAnswer,
             (None, Ok(())) => Reported::Done,
             (None, Err(_)) => Reported::Rejected,

@@ -100,7 +100,7 @@ fn last_uuid(words: &[String]) -> Option<ContainerUuid> {
 }
 
 /// Reads exactly `--kill SIGNAL UUID`. A kill without a signal once went unnoticed, and never worked
-/// (docs/lessons.md).
+/// (docs/lessons.md, "Lesson 28").
 fn read_kill(words: &[String], runner: String) -> Option<Asked> {
     let flag = words.iter().position(|word| word == "--kill")?;
     let [signal, container] = words.get(flag + 1..)? else { return None };

@@ -116,7 +116,7 @@ async fn list(shell: &Rc<dyn Executor>) -> String {
 // ---------------------------------------------------------------- booting and connecting
 
 #[tokio::test(start_paused = true)]
-async fn a_vm_refuses_hides_its_secret_starts_and_is_ready_in_this_order() {
+async fn a_booting_vm_refuses_connections_then_lacks_its_secret_then_starts_then_is_ready() {
     let world = World::new(VmKnobs::default());
     let (_, shell) = world.vm("a");
     let probe = "systemctl is-system-running";
@@ -214,7 +214,7 @@ async fn a_runner_is_deployed_under_the_name_of_its_md5() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_understood_is_noted() {
+async fn a_command_that_is_not_understood_is_recorded() {
     let world = World::new(VmKnobs::default());
     let (_, shell) = world.booted_vm("a").await;
     assert_eq!(run(&shell, "rm -rf /").await.unwrap().0, 127);
@@ -367,7 +367,7 @@ async fn a_helper_may_keep_its_lock_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_is_patient_with_the_controller() {
+async fn a_process_repeats_a_call_that_is_not_answered() {
     let world = World::new(VmKnobs::default());
     let (_, shell) = world.booted_vm("a").await;
     let uuid = world.locked(ContainerSpec::default()).await;
@@ -412,7 +412,7 @@ async fn a_supervisor_waits_for_its_children() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn broken_and_a_full_disk_show() {
+async fn a_broken_vm_and_a_full_disk_are_reported() {
     let world = World::new(VmKnobs { broken_rate: 1.0, full_disk_rate: 1.0, ..VmKnobs::default() });
     let (_, shell) = world.booted_vm("a").await;
     let uuid = world.locked(ContainerSpec::default()).await;
