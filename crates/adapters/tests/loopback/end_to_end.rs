@@ -1,4 +1,4 @@
-//! The real ssh client, our executor, and the loopback cloud's servers.
+//! Tests with the real ssh client, our executor, and the loopback cloud's servers.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -82,7 +82,7 @@ async fn a_key_that_came_with_the_order_gets_in_and_no_other() {
     assert_eq!(error.kind, ExecErrorKind::Authentication);
 }
 
-/// An order whose instance boots when it is let go on.
+/// An order whose instance finishes its boot when `let_go_on` is called.
 fn order_that_waits() -> CreateOrder {
     let order = order("a");
     let init_command = format!("until [ -e go ]; do sleep 0.05; done\n{}", order.init_command);
@@ -94,7 +94,7 @@ fn let_go_on(world: &World) {
 }
 
 #[actix_rt::test]
-async fn nobody_answers_until_it_has_booted() {
+async fn connections_are_refused_until_the_instance_has_booted() {
     let world = World::new();
     let cloud = world.cloud(1);
     let made = cloud.create(&order_that_waits()).await.unwrap();
@@ -148,11 +148,12 @@ async fn a_command_ends_with_its_connection() {
 }
 
 #[actix_rt::test]
-async fn a_power_cut_breaks_the_connection_and_takes_everything() {
+async fn a_power_cut_breaks_the_connection_and_ends_the_instance() {
     let world = World::new();
     let cloud = world.cloud(1);
     let made = cloud.create(&order_that_waits()).await.unwrap();
-    // While its server does not listen its port can be bound once more: nobody else is given it afterwards.
+    // While its server does not listen, its port can be bound once more. Then no other program gets it
+    // afterwards.
     let port = tokio::net::TcpSocket::new_v4().unwrap();
     port.set_reuseaddr(true).unwrap();
     port.bind(made.address.parse().unwrap()).unwrap();
