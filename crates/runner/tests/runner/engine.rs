@@ -1,4 +1,4 @@
-//! Engine `process`: what the controller is told.
+//! Tests of the engine `process`: what the controller is told.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
@@ -135,11 +135,11 @@ fn a_container_that_is_not_ours_is_not_touched() {
 }
 
 #[test]
-fn answers_that_fail_for_a_while_are_asked_for_again() {
+fn calls_that_fail_for_a_while_are_repeated() {
     let record = json!({"state": "Locked", "locked_by_uuid": TOKEN_UUID, "command": ["true"]});
     let mut faults = [401, 500, 503, 0].iter().cycle();
     let mut failed_last = false;
-    // Every other request fails, in turns, a lost answer among them.
+    // Every other request fails, each time in another way. A lost answer is one of the ways.
     let site = Site::new(FakeController::start(move |request| {
         failed_last = !failed_last;
         let fault = if failed_last { *faults.next().unwrap() } else { 200 };
