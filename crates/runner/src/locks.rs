@@ -177,10 +177,10 @@ impl Owner {
             Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        Ok(self.has_open(lock_file)?.then_some(handle))
+        Ok(self.has_file_open(lock_file)?.then_some(handle))
     }
 
-    fn has_open(&self, lock_file: &File) -> io::Result<bool> {
+    fn has_file_open(&self, lock_file: &File) -> io::Result<bool> {
         let wanted = lock_file.metadata()?;
         let descriptors = match std::fs::read_dir(format!("/proc/{}/fd", self.pid)) {
             Ok(descriptors) => descriptors,
@@ -224,7 +224,7 @@ mod tests {
         assert!(us.process(&lock_file).unwrap().is_some(), "we have it open");
         let elsewhere = File::create(directory.path().join("other")).unwrap();
         let parent = Owner { uuid: "u".to_owned(), pid: std::os::unix::process::parent_id().cast_signed() };
-        assert!(parent.process(&elsewhere).unwrap().is_none(), "our parent has not");
+        assert!(parent.process(&elsewhere).unwrap().is_none(), "our parent does not have it open");
     }
 
     #[test]

@@ -91,10 +91,10 @@ mod tests {
     #[test]
     fn systemd_cat_without_a_journal_is_not_used() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(journal(&directory.path().join("socket"), "cat").is_none(), "no socket");
+        assert!(journal(&directory.path().join("socket"), "cat").is_none(), "there is no socket");
         let abandoned = directory.path().join("abandoned");
         drop(UnixListener::bind(&abandoned).unwrap());
-        assert!(journal(&abandoned, "cat").is_none(), "nobody listens");
+        assert!(journal(&abandoned, "cat").is_none(), "no process listens");
     }
 
     #[test]

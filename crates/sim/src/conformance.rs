@@ -262,7 +262,7 @@ impl Suite<'_> {
         Ok(())
     }
 
-    // ------------------------------------------------------------ tools
+    // ------------------------------------------------------------ helpers
 
     fn of_set(&self, set: &InstanceSetId) -> Tags {
         let mut filter = Tags::default();
@@ -406,7 +406,7 @@ mod tests {
         assert!(violation.starts_with("create in set set-a"), "{violation}");
     }
 
-    /// A cloud that makes a new instance for every create, and one that accepts tags for what is gone.
+    /// A cloud that makes a new instance for every create, or that accepts tags for gone instances.
     struct Flawed {
         cloud: SimCloud,
         forgets_orders: bool,
@@ -472,7 +472,7 @@ mod tests {
             let violation = check_driver(&cloud, &setup()).await.unwrap_err();
             assert_eq!(violation.to_string(), expected);
             tokio::time::sleep(Duration::from_secs(10)).await;
-            assert_eq!(world.borrow().existing(clock::now()), 0, "the second one is destroyed, too");
+            assert_eq!(world.borrow().existing(clock::now()), 0, "the second instance is destroyed, too");
         }
     }
 }

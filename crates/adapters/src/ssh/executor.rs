@@ -4,7 +4,7 @@
 //! ```text
 //!            run                     logged in and verified
 //!   Closed ───────→ Connecting ─────────────────────────────→ Open ──┐
-//!     ↑                │ failed, or nobody waits any more      │     │ run
+//!     ↑                │ failed, or no command is waiting      │     │ run
 //!     ├────────────────┘                                       │ ←───┘
 //!     └────────────────────────────────────────────────────────┘
 //!        broken · retargeted · a command was given up (it keeps one of the server's sessions)

@@ -275,7 +275,7 @@ mod tests {
                 thread.join().unwrap();
             }
         });
-        assert!(!shared.exists(), "it went with the last one");
+        assert!(!shared.exists(), "the last dispatcher has removed it");
     }
 
     #[test]

@@ -114,13 +114,13 @@ async fn a_detached_process_outlives_connection_and_cloud_and_ends_with_its_inst
     let others = start_daemon(&world.executor(&cloud, &other, true)).await;
     assert!(is_alive(daemon));
     drop(cloud);
-    assert!(is_alive(daemon), "as when the dispatcher is killed");
+    assert!(is_alive(daemon), "it outlives the cloud, as when the dispatcher is killed");
 
     let cloud = world.cloud(2);
     let listed = cloud.list(&made.tags).await.unwrap().remove(0);
     assert_eq!(listed, made);
     let seen = stdout(&world.executor(&cloud, &listed, true), "cat pid").await;
-    assert_eq!(seen.trim(), daemon.to_string(), "not booted again");
+    assert_eq!(seen.trim(), daemon.to_string(), "the instance was not booted again");
     assert!(processes_below(&world.state_directory()).contains(&daemon));
     cloud.destroy(&made.id).await.unwrap();
     assert!(!is_alive(daemon) && is_alive(others));
@@ -197,5 +197,5 @@ async fn twenty_instances_with_commands_side_by_side() {
     let mut names = futures_util::future::join_all(outputs).await;
     names.sort();
     names.dedup();
-    assert_eq!(names.len(), 20, "each in a directory of its own");
+    assert_eq!(names.len(), 20, "each instance has a directory of its own");
 }

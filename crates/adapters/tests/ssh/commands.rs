@@ -22,7 +22,7 @@ async fn every_exit_status_arrives_with_both_streams() {
     let output = run(&executor, "/nonexistent").await.unwrap();
     assert_eq!(output.status, 127);
     assert!(String::from_utf8(output.stderr).unwrap().contains("not found"));
-    assert_eq!(world.clients().len(), 1, "all over one connection");
+    assert_eq!(world.clients().len(), 1, "all commands share one connection");
 }
 
 #[actix_rt::test]
@@ -60,7 +60,7 @@ async fn three_megabytes_of_stdin_arrive() {
     assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), "3000000");
     let output = executor.run(Command { stdin, ..command("exit 3") }).await.unwrap();
     assert_eq!(output.status, 3, "a command need not read its stdin");
-    assert_eq!(stdout(&executor, "cat").await, "", "no stdin is an empty one");
+    assert_eq!(stdout(&executor, "cat").await, "", "a command without stdin reads an empty one");
 }
 
 #[actix_rt::test]
@@ -135,7 +135,7 @@ async fn a_connection_cut_in_the_middle_of_a_command_is_lost_and_then_reopened()
     assert_eq!(run(&executor, "true").await.unwrap_err().kind, ExecErrorKind::Refused);
     executor.retarget(world.target(&sshd.address()));
     assert_eq!(stdout(&executor, "echo again").await, "again\n");
-    assert_eq!(world.verifier.asked.borrow().len(), 1, "the key is the same: not verified again");
+    assert_eq!(world.verifier.asked.borrow().len(), 1, "the key is the same, so it is not verified again");
 }
 
 #[actix_rt::test]

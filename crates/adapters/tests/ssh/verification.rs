@@ -158,7 +158,7 @@ async fn a_changed_host_key_is_verified_anew_and_an_unchanged_one_is_not() {
     assert_eq!(world.verifier.asked.borrow().len(), 2);
     executor.retarget(world.target(&sshd.address()));
     assert_eq!(stdout(&executor, "echo again").await, "again\n");
-    assert_eq!(world.verifier.asked.borrow().len(), 2, "known by name of the VM, not by its address");
+    assert_eq!(world.verifier.asked.borrow().len(), 2, "a key is known by the VM, not by its address");
 }
 
 #[actix_rt::test]

@@ -77,7 +77,7 @@ fn a_configuration_that_cannot_be_decoded_fails_the_start() {
         assert!(stderr(&output).contains("ended before it was ready"), "{output:?}");
         assert!(output.stdout.is_empty());
     }
-    assert_eq!(site.list(), [""; 0], "nothing runs");
+    assert_eq!(site.list(), [""; 0], "no process runs");
 }
 
 #[test]

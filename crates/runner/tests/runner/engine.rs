@@ -42,7 +42,7 @@ fn the_command_runs_as_its_record_says_and_gets_no_secret_of_ours() {
     assert!(!environment.contains(TOKEN) && !environment.contains("ARVADOS"), "{environment}");
     assert!(
         environment.contains("CRUNCH_RUN_LOCKDIR="),
-        "a loopback instance finds it by this: {environment}"
+        "the loopback cloud finds the process by this variable: {environment}"
     );
     let argument = std::fs::read_to_string(directory.path().join("argument")).unwrap();
     assert_eq!(argument, "a 'b' \"$HOME\" ü\n");
@@ -162,7 +162,7 @@ fn a_start_that_the_controller_refuses_runs_nothing() {
     }));
     let pid = site.start(UUID);
     assert!(ends(pid, PATIENCE));
-    assert_eq!(site.controller.updates().len(), 1, "refused is refused");
+    assert_eq!(site.controller.updates().len(), 1, "a refused call is not repeated");
     assert!(!marker.path().join("ran").exists());
 }
 
@@ -206,5 +206,5 @@ fn over_https_an_unknown_certificate_is_refused_otherwise() {
     let refused = lines.find(|line| line.as_ref().unwrap().contains("certificate"));
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(refused.is_some(), "it says why it goes on trying");
+    assert!(refused.is_some(), "the log says why the call is repeated");
 }

@@ -16,9 +16,9 @@ fn a_kill_of_an_unknown_container_succeeds() {
 }
 
 /// A process that is not ours. It is killed when dropped, so that a failing test leaves no process behind.
-struct Stranger(Child);
+struct OtherProcess(Child);
 
-impl Drop for Stranger {
+impl Drop for OtherProcess {
     fn drop(&mut self) {
         let _ = self.0.kill().and_then(|()| self.0.wait());
     }
@@ -27,8 +27,8 @@ impl Drop for Stranger {
 #[test]
 fn a_kill_of_a_dead_runner_succeeds_and_its_old_process_id_is_not_signalled() {
     let site = Site::running(&["true"]);
-    let mut stranger = Stranger(Command::new("sleep").arg("600").spawn().unwrap());
-    let text = format!(r#"{{"UUID":"{UUID}","PID":{}}}"#, stranger.0.id());
+    let mut other = OtherProcess(Command::new("sleep").arg("600").spawn().unwrap());
+    let text = format!(r#"{{"UUID":"{UUID}","PID":{}}}"#, other.0.id());
     std::fs::write(site.lock_file(UUID), &text).unwrap();
     assert_eq!(site.kill("15", UUID).status.code(), Some(0));
     // It is not signalled even if something holds the lock.
@@ -36,7 +36,7 @@ fn a_kill_of_a_dead_runner_succeeds_and_its_old_process_id_is_not_signalled() {
     flock(&held, FlockOperation::LockExclusive).unwrap();
     assert_eq!(site.kill("15", UUID).status.code(), Some(0));
     assert_eq!(site.list(), [format!("{UUID} stale")]);
-    assert!(stranger.0.try_wait().unwrap().is_none(), "the stranger lives");
+    assert!(other.0.try_wait().unwrap().is_none(), "the other process lives");
 }
 
 #[test]

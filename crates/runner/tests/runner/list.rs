@@ -28,7 +28,7 @@ fn a_dead_runner_whose_helper_holds_the_lock_is_stale() {
     kill_hard(pid);
     assert_eq!(site.list(), [format!("{UUID} stale")]);
     let again = site.detach(UUID);
-    assert_eq!(again.status.code(), Some(1), "nothing is started beside it");
+    assert_eq!(again.status.code(), Some(1), "no process is started beside the helper");
     assert_eq!(site.kill("15", UUID).status.code(), Some(0), "the runner itself has ended");
     kill_hard(helper);
     assert_eq!(site.list(), [""; 0]);

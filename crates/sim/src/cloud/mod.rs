@@ -145,7 +145,7 @@ impl FakeCloud {
         }
     }
 
-    // ------------------------------------------------------------ looking in, and interfering
+    // ------------------------------------------------------------ queries, and changes from outside
 
     /// All VMs ever made, by id.
     pub fn vms(&self) -> impl Iterator<Item = &CloudVm> {

@@ -89,7 +89,7 @@ impl FakeArvados {
         }
     }
 
-    // ------------------------------------------------------------ looking in from outside
+    // ------------------------------------------------------------ queries
 
     /// The history so far.
     pub fn history(&self) -> &History {

@@ -164,7 +164,7 @@ impl ArvadosApi for SimApi {
         let (mut page, fault) =
             self.call(CallKind::List, |arvados, _, _| Ok(page_of(arvados, &query, record_of))).await?;
         if let (Some(_), Some(first)) = (fault, page.items.first_mut()) {
-            first.uuid = nobody(first.uuid);
+            first.uuid = unknown_uuid(first.uuid);
         }
         Ok(page)
     }
@@ -174,7 +174,7 @@ impl ArvadosApi for SimApi {
         let (mut page, fault) =
             self.call(CallKind::List, |arvados, _, _| Ok(page_of(arvados, &query, mounts_of))).await?;
         if let (Some(_), Some(first)) = (fault, page.items.first_mut()) {
-            first.0 = nobody(first.0);
+            first.0 = unknown_uuid(first.0);
         }
         Ok(page)
     }
@@ -270,7 +270,7 @@ fn failure(failed: Failure, call: CallKind, request_id: String) -> ApiError {
 }
 
 /// A uuid that no container has.
-fn nobody(instead_of: ContainerUuid) -> ContainerUuid {
+fn unknown_uuid(instead_of: ContainerUuid) -> ContainerUuid {
     format!("{}-dz642-nobodyasked4it0", instead_of.cluster()).parse().expect("built from valid parts")
 }
 

@@ -235,7 +235,7 @@ fn running_containers_are_counted() {
     assert!(site.arvados.all_final());
 }
 
-// ---------------------------------------------------------------- whatever is called, in whatever order
+// ---------------------------------------------------------------- any calls in any order
 
 /// One call by any caller, on one of a few containers.
 #[derive(Debug, Clone)]

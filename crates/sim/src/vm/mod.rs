@@ -115,7 +115,7 @@ impl FakeVms {
         }
     }
 
-    // ------------------------------------------------------------ looking in, and interfering
+    // ------------------------------------------------------------ queries, and changes from outside
 
     /// The history so far.
     pub fn history(&self) -> &VmHistory {
@@ -185,7 +185,7 @@ impl FakeVms {
         }
     }
 
-    // ------------------------------------------------------------ life and death
+    // ------------------------------------------------------------ how VMs begin and end
 
     /// Makes a VM. Its secret is what its init command writes.
     pub fn make(&mut self, id: InstanceId, instance_type: Arc<InstanceType>, init: &str, now: Timestamp) {

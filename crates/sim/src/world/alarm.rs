@@ -1,4 +1,4 @@
-//! Remembers panics: an actor that panics disappears, and its task does not report the panic to anybody.
+//! Remembers panics: an actor that panics disappears, and its task does not report the panic.
 
 use std::cell::RefCell;
 use std::sync::Once;

@@ -139,8 +139,8 @@ impl Judge {
         // At the very moment when a VM ends, its end and the end of its processes may be recorded in either
         // order.
         let gone = |id: &&InstanceId| cloud.vm(id).and_then(|vm| vm.ends_at).is_some_and(|end| end < now);
-        let ghost = live.values().find(gone);
-        ghost.map_or(Ok(()), |id| Err(format!("processes live on {id}, which does not exist")))
+        let on_gone_vm = live.values().find(gone);
+        on_gone_vm.map_or(Ok(()), |id| Err(format!("processes live on {id}, which does not exist")))
     }
 
     /// What happened since the last look. Of what happened at the same time, VM facts come first, so that the

@@ -261,7 +261,7 @@ impl World {
         );
     }
 
-    // ------------------------------------------------------------ looking
+    // ------------------------------------------------------------ queries
 
     /// Whether every container is final, deleted, or unwanted and not locked.
     pub fn settled(&self) -> bool {
@@ -350,7 +350,7 @@ impl World {
         Summary::of(self)
     }
 
-    // ------------------------------------------------------------ interfering
+    // ------------------------------------------------------------ changes from outside
 
     /// A user submits a container request.
     pub fn submit(&mut self, submission: Submission) -> ContainerUuid {
