@@ -5,8 +5,8 @@
 //!   LoopbackCloud ── Message ──→ cloud     owns all instances
 //!   Faults ──────── Message ──→   ├─ vm      one instance: boots, then serves SSH on a port of its own
 //!                        │        │    └─ server ── command    a process for each session
-//!                        │        ├─ state   its memory on disk: what is found at start is opened again
-//!                        │        └─ processes    who belongs to an instance, to end them with it
+//!                        │        ├─ state   its saved state: instances that are found at start run again
+//!                        │        └─ processes    finds the processes of an instance, to end them with it
 //! ```
 //! Commands run as the current user by `sh -c` in the instance's private directory; a `sudo` before them is
 //! left out. A detached runner outlives its connection, this driver and this process, as on a real VM, and

@@ -3,9 +3,9 @@
 //! ```text
 //!   STATE_DIRECTORY/
 //!     vm-ID/  0700       an instance; commands run here
-//!       state.json 0600  what is below, replaced as a whole
+//!       state.json 0600  the `State` below; the file is replaced as a whole
 //!       lock/            its runners' lock directory
-//!     .new-*  .ended-*   on the way in and out; removed at start
+//!     .new-*  .ended-*   half made or half removed; removed at start
 //! ```
 
 use std::collections::BTreeMap;

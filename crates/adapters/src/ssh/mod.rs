@@ -1,14 +1,14 @@
 //! A shell on each VM, over the system's ssh client: [`SshExecutors`] behind `ports::ExecutorFactory`.
 //!
 //! ```text
-//!   SshExecutors ── runtime      private directory: key, one directory a connection
+//!   SshExecutors ── runtime      private directory: key, a directory for each connection
 //!        │ open
-//!   SshExecutor ─── executor     one a VM: shares, notices, reopens
+//!   SshExecutor ─── executor     one for each VM: shares a connection, notices breaks, reconnects
 //!        │ run
-//!   Connection ──── connection   one login: deadlines, limits, what an end means
+//!   Connection ──── connection   one login: deadlines, limits, the meaning of an end
 //!     ├─ Master     master       the ssh process that holds it
 //!     ├─ Session    session      one command's streams and exit status
-//!     └─ verify                  before any command: the driver's word, or the secret
+//!     └─ verify                  before any command: the driver's answer, or the secret
 //!   key · endpoint · config · shell · failure      pure: texts in and out
 //! ```
 //!

@@ -3,7 +3,7 @@
 //! ```text
 //!   RUNTIME_DIR/                     shared with other dispatchers; flocked while one of them starts
 //!     ssh-XXXXXX/  0700              one for each `SshExecutors`
-//!       lock                         flocked while we live: not flocked = left behind by a killed one
+//!       lock                         flocked while its dispatcher lives; otherwise the directory is abandoned
 //!       key        0600
 //!       7/         0700              one for each connection: config known_hosts log master
 //! ```

@@ -23,12 +23,12 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// One connection, as the dispatcher and the VM share it.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct Connection {
     open: Cell<bool>,
     broken: Notify,
 }
 
-impl Line {
+impl Connection {
     /// Breaks the connection, if it is open.
     pub(super) fn break_off(&self) {
         if self.open.replace(false) {
@@ -61,7 +61,7 @@ impl ExecutorFactory for SimExecutorFactory {
             vms: self.vms.clone(),
             verifier: self.verifier.clone(),
             target: RefCell::new(target),
-            line: Rc::default(),
+            connection: Rc::default(),
         };
         executor.register();
         Rc::new(executor)
@@ -73,7 +73,7 @@ pub struct SimExecutor {
     vms: Rc<RefCell<FakeVms>>,
     verifier: Option<Rc<dyn HostKeyVerifier>>,
     target: RefCell<Target>,
-    line: Rc<Line>,
+    connection: Rc<Connection>,
 }
 
 #[async_trait(?Send)]
@@ -83,13 +83,13 @@ impl Executor for SimExecutor {
         if target.address.is_empty() {
             return Err(error(&target, ExecErrorKind::NotReady, "no address yet"));
         }
-        if !self.line.open.get() {
+        if !self.connection.open.get() {
             self.connect(&target).await?;
         }
         let performed = tokio::time::timeout(command.deadline, self.perform_or_lose(&target, &command)).await;
         performed.unwrap_or_else(|_| {
             // The hanging command keeps one of the server's sessions, so the whole connection is closed.
-            self.line.open.set(false);
+            self.connection.open.set(false);
             Err(error(&target, ExecErrorKind::CommandTimeout, "the command did not end within its deadline"))
         })
     }
@@ -98,7 +98,7 @@ impl Executor for SimExecutor {
         let before = self.target.replace(target);
         let now = self.target.borrow().clone();
         if (&before.address, &before.secret) != (&now.address, &now.secret) {
-            self.line.open.set(false);
+            self.connection.open.set(false);
         }
         if before.id != now.id {
             self.register();
@@ -106,7 +106,7 @@ impl Executor for SimExecutor {
     }
 
     async fn broken(&self) {
-        self.line.broken.notified().await;
+        self.connection.broken.notified().await;
     }
 }
 
@@ -114,9 +114,9 @@ impl SimExecutor {
     fn register(&self) {
         let id = self.target.borrow().id.clone();
         let mut vms = self.vms.borrow_mut();
-        let lines = vms.lines.entry(id).or_default();
-        lines.retain(|line| line.strong_count() > 0);
-        lines.push(Rc::downgrade(&self.line));
+        let connections = vms.connections.entry(id).or_default();
+        connections.retain(|connection| connection.strong_count() > 0);
+        connections.push(Rc::downgrade(&self.connection));
     }
 
     async fn connect(&self, target: &Target) -> Result<(), ExecError> {
@@ -136,7 +136,7 @@ impl SimExecutor {
             Err(kind) => return Err(error(target, kind, "cannot connect")),
         };
         self.verify(target, &key).await?;
-        self.line.open.set(true);
+        self.connection.open.set(true);
         Ok(())
     }
 
@@ -160,7 +160,7 @@ impl SimExecutor {
 
     /// Performs the command, unless the connection breaks meanwhile.
     async fn perform_or_lose(&self, target: &Target, command: &Command) -> Result<Output, ExecError> {
-        let broken = pin!(self.line.broken.notified());
+        let broken = pin!(self.connection.broken.notified());
         let performed = pin!(self.perform(target, command));
         match select(performed, broken).await {
             Either::Left((result, _)) => result,
@@ -211,7 +211,7 @@ impl SimExecutor {
     }
 
     fn cut(&self, target: &Target) -> Result<Output, ExecError> {
-        self.line.break_off();
+        self.connection.break_off();
         Err(lost(target))
     }
 }

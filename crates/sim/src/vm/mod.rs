@@ -3,7 +3,7 @@
 //! ```text
 //!   SimExecutor ── run ──→ shell: what is asked? ──→ FakeVms::execute ──→ host: disk, locks
 //!        ↑ breaks                                        │
-//!        └───────────── lines ←── FakeVms ── events ──→ process: Running, Complete, crash, SIGTERM
+//!        └─────── connections ←── FakeVms ── events ──→ process: Running, Complete, crash, SIGTERM
 //!                                    ↑ pump, advance         └──→ FakeArvados
 //! ```
 //!
@@ -32,7 +32,7 @@ use tokio::sync::Notify;
 use crate::chance::Chance;
 use crate::clock;
 use crate::controller::FakeArvados;
-use executor::Line;
+use executor::Connection;
 pub use executor::{SimExecutor, SimExecutorFactory};
 use facts::{CommandKind, VmFact, VmHistory};
 pub use host::Host;
@@ -68,7 +68,7 @@ pub struct FakeVms {
     next_event: u64,
     outages: Vec<(Timestamp, Timestamp)>,
     script: VecDeque<(CommandKind, CommandFault)>,
-    lines: BTreeMap<InstanceId, Vec<Weak<Line>>>,
+    connections: BTreeMap<InstanceId, Vec<Weak<Connection>>>,
     history: VmHistory,
     /// The latest good answers to `--list` of each VM, whichever dispatcher asked.
     listed: BTreeMap<InstanceId, Vec<Listed>>,
@@ -82,12 +82,12 @@ enum Event {
     HostEnds(InstanceId),
     Process(u64, Step),
     ConnectionsBreak,
-    Turn(InstanceId, Turn),
+    Degrade(InstanceId, Degradation),
 }
 
 /// How a VM changes after its boot.
 #[derive(Debug, Clone, Copy)]
-enum Turn {
+enum Degradation {
     Ssh(Ssh),
     Broken,
     DiskFull,
@@ -108,7 +108,7 @@ impl FakeVms {
             next_event: 0,
             outages: Vec::new(),
             script: VecDeque::new(),
-            lines: BTreeMap::new(),
+            connections: BTreeMap::new(),
             history: VmHistory::default(),
             listed: BTreeMap::new(),
             scheduled: Rc::new(Notify::new()),
@@ -166,8 +166,8 @@ impl FakeVms {
 
     /// Breaks the connection to one VM.
     pub fn cut_connection(&mut self, id: &InstanceId) {
-        for line in self.lines.get(id).into_iter().flatten().filter_map(Weak::upgrade) {
-            line.break_off();
+        for connection in self.connections.get(id).into_iter().flatten().filter_map(Weak::upgrade) {
+            connection.break_off();
         }
     }
 
@@ -176,7 +176,7 @@ impl FakeVms {
     pub fn stop_faults(&mut self, now: Timestamp) {
         self.knobs.stop_faults();
         self.script.clear();
-        self.events.retain(|_, event| !matches!(event, Event::Turn(..)));
+        self.events.retain(|_, event| !matches!(event, Event::Degrade(..)));
         for (_, until) in &mut self.outages {
             *until = (*until).min(now);
         }
@@ -192,7 +192,7 @@ impl FakeVms {
         let behaviour = self.draw_behaviour(&instance_type, now);
         if self.chance.hits(self.knobs.dies_rate) {
             let lives = self.chance.draw(self.knobs.dies_after);
-            self.schedule(after(now, lives), Event::Turn(id.clone(), Turn::Dies));
+            self.schedule(after(now, lives), Event::Degrade(id.clone(), Degradation::Dies));
         }
         self.history.record(now, VmFact::Made { vm: id.clone() });
         let host = Host {
@@ -205,7 +205,7 @@ impl FakeVms {
             locks: BTreeMap::new(),
         };
         self.hosts.insert(id.clone(), host);
-        self.schedule_turns(&id, now);
+        self.schedule_degradations(&id, now);
     }
 
     /// Ends a VM and the processes on it. Does nothing if it has ended already.
@@ -216,7 +216,7 @@ impl FakeVms {
         self.end_processes_on(id, now);
         self.hosts.remove(id);
         self.cut_connection(id);
-        self.lines.remove(id);
+        self.connections.remove(id);
         self.history.record(now, VmFact::Gone { vm: id.clone() });
     }
 
@@ -226,13 +226,14 @@ impl FakeVms {
     }
 
     /// Draws and schedules what will go wrong with a new VM.
-    fn schedule_turns(&mut self, id: &InstanceId, now: Timestamp) {
-        for (turn, rate) in
-            [(Turn::Broken, self.knobs.breaks_rate), (Turn::DiskFull, self.knobs.disk_fills_rate)]
-        {
+    fn schedule_degradations(&mut self, id: &InstanceId, now: Timestamp) {
+        for (change, rate) in [
+            (Degradation::Broken, self.knobs.breaks_rate),
+            (Degradation::DiskFull, self.knobs.disk_fills_rate),
+        ] {
             if self.chance.hits(rate) {
                 let at = after(now, self.chance.draw(self.knobs.turns_after));
-                self.schedule(at, Event::Turn(id.clone(), turn));
+                self.schedule(at, Event::Degrade(id.clone(), change));
             }
         }
         let Self { knobs, chance, .. } = self;
@@ -241,19 +242,19 @@ impl FakeVms {
         };
         let from = after(now, chance.draw(knobs.turns_after));
         let until = knobs.ssh_bad_for.map(|span| after(from, chance.draw(span)));
-        self.schedule(from, Event::Turn(id.clone(), Turn::Ssh(ssh)));
+        self.schedule(from, Event::Degrade(id.clone(), Degradation::Ssh(ssh)));
         if let Some(until) = until {
-            self.schedule(until, Event::Turn(id.clone(), Turn::Ssh(Ssh::Fine)));
+            self.schedule(until, Event::Degrade(id.clone(), Degradation::Ssh(Ssh::Fine)));
         }
     }
 
-    fn turn(&mut self, id: &InstanceId, turn: Turn, now: Timestamp) {
+    fn degrade(&mut self, id: &InstanceId, change: Degradation, now: Timestamp) {
         let Some(host) = self.hosts.get_mut(id) else { return };
-        match turn {
-            Turn::Broken => host.behaviour.broken = true,
-            Turn::DiskFull => host.behaviour.full_disk = true,
-            Turn::Dies => self.end(id, now),
-            Turn::Ssh(ssh) => {
+        match change {
+            Degradation::Broken => host.behaviour.broken = true,
+            Degradation::DiskFull => host.behaviour.full_disk = true,
+            Degradation::Dies => self.end(id, now),
+            Degradation::Ssh(ssh) => {
                 host.behaviour.ssh = ssh;
                 self.cut_connection(id);
             }
@@ -292,7 +293,7 @@ impl FakeVms {
                 Event::HostEnds(id) => self.end(&id, at),
                 Event::Process(pid, step) => self.step(pid, step, at),
                 Event::ConnectionsBreak => self.break_connections(at),
-                Event::Turn(id, turn) => self.turn(&id, turn, at),
+                Event::Degrade(id, change) => self.degrade(&id, change, at),
             }
         }
     }
@@ -307,8 +308,8 @@ impl FakeVms {
         if self.network_is_up(now) {
             return;
         }
-        for line in self.lines.values().flatten().filter_map(Weak::upgrade) {
-            line.break_off();
+        for connection in self.connections.values().flatten().filter_map(Weak::upgrade) {
+            connection.break_off();
         }
     }
 
