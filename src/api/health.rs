@@ -106,7 +106,7 @@ impl Checks {
             handles.pool.send(GetPool).timeout(within),
         );
         let polled = queue.ok().and_then(|view| view.last_success);
-        let listed = pool.ok().and_then(|view| view.snapshot.listings.last().copied());
+        let listed = pool.ok().and_then(|view| view.snapshot.fleet.listings.last().copied());
         let error = state.runner.borrow().clone().err().unwrap_or_default();
         let policy = &state.health;
         Self {

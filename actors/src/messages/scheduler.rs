@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix::Message;
-use dispatch_core::plan::Plan;
+use dispatch_core::plan::{Plan, PlanInput};
 
 use super::pool::PoolView;
 use super::queue::QueueView;
@@ -28,9 +28,11 @@ pub struct GetPlan;
 pub struct PlanView {
     /// The plan.
     pub plan: Arc<Plan>,
-    /// The queue that it was made from.
+    /// What it was made from; `None` before the first round.
+    pub input: Option<PlanInput>,
+    /// The queue at that moment.
     pub queue: QueueView,
-    /// The pool that it was made from.
+    /// The pool at that moment.
     pub pool: PoolView,
     /// The most containers at a time then; 0 = no limit.
     pub ceiling: u32,

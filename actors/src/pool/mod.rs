@@ -18,14 +18,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{Actor, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle};
-use dispatch_core::id::{ContainerUuid, InstanceId};
-use dispatch_core::instance::{IdleBehavior, Offering};
+use dispatch_core::id::InstanceId;
+use dispatch_core::instance::Offering;
 use dispatch_core::policy::Policy;
 use dispatch_core::pool::{self as core, CreateRefusal, Effect, PoolSnapshot, Refusal};
 use dispatch_core::secret::Secret;
 use dispatch_core::time::{Timestamp, since};
 use dispatch_core::worker::runner::Commands;
-use dispatch_core::worker::{BootOutcome, ProcessView, State, View};
+use dispatch_core::worker::{BootOutcome, View};
 use rand::Rng;
 use slog::Logger;
 
@@ -71,12 +71,11 @@ pub struct Pool {
     pool: core::Pool,
     parts: PoolParts,
     workers: BTreeMap<InstanceId, WorkerHandles>,
-    /// What of each worker a plan depends on, as it was last.
-    aspects: BTreeMap<InstanceId, Aspect>,
     timer: Option<(Timestamp, SpawnHandle)>,
     /// When the next hold on creates ends.
     hold_end: Option<Timestamp>,
-    snapshot: Option<(Timestamp, Arc<PoolSnapshot>)>,
+    /// Rebuilt when asked after a change.
+    snapshot: Option<Arc<PoolSnapshot>>,
     repeats: Repeats,
 }
 
@@ -88,7 +87,6 @@ impl Pool {
             pool,
             parts,
             workers: BTreeMap::new(),
-            aspects: BTreeMap::new(),
             timer: None,
             hold_end: None,
             snapshot: None,
@@ -96,18 +94,31 @@ impl Pool {
         }
     }
 
-    /// Performs, renews the timer, and lets the scheduler look again.
+    /// Carries the effects out, and lets the scheduler look again.
     fn settle(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
-        self.settle_quietly(effects, ctx);
-        // Lost only if the scheduler is gone, and then nobody plans any more.
-        self.parts.scheduler.do_send(PoolChanged);
+        self.carry_out(effects, ctx);
+        self.nudge();
     }
 
-    /// Without a nudge: no plan depends on what has changed.
-    fn settle_quietly(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+    /// Nudges the scheduler only if a plan reads something else now: a probe that found nothing new is most of what
+    /// a large pool has to tell.
+    fn settle_worker(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+        let is_news = effects.contains(&Effect::FleetChanged);
+        self.carry_out(effects, ctx);
+        if is_news {
+            self.nudge();
+        }
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
         self.perform(effects, ctx);
         self.renew_timer(ctx);
         self.snapshot = None;
+    }
+
+    fn nudge(&self) {
+        // Lost only if the scheduler is gone, and then nobody plans any more.
+        self.parts.scheduler.do_send(PoolChanged);
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
@@ -118,7 +129,7 @@ impl Pool {
         // A grant of probes is no news; the end of a hold is.
         if self.hold_end.take().is_some_and(|end| end <= now) {
             self.snapshot = None;
-            self.parts.scheduler.do_send(PoolChanged);
+            self.nudge();
         }
         self.renew_timer(ctx);
     }
@@ -159,13 +170,9 @@ impl Actor for Pool {
 impl Handler<GetPool> for Pool {
     type Result = MessageResult<GetPool>;
 
-    /// Gates depend on time: a snapshot is kept for the present moment only.
     fn handle(&mut self, _: GetPool, _: &mut Context<Self>) -> Self::Result {
-        let now = clock::now();
-        let fresh =
-            self.snapshot.as_ref().filter(|(at, _)| *at == now).map(|(_, snapshot)| Arc::clone(snapshot));
-        let snapshot = fresh.unwrap_or_else(|| Arc::new(self.pool.snapshot(now)));
-        self.snapshot = Some((now, Arc::clone(&snapshot)));
+        let (pool, now) = (&self.pool, clock::now());
+        let snapshot = Arc::clone(self.snapshot.get_or_insert_with(|| Arc::new(pool.snapshot())));
         let starting = snapshot.workers.iter().map(|worker| {
             worker.sent.len() + worker.view.processes.iter().filter(|process| process.unconfirmed).count()
         });
@@ -293,15 +300,9 @@ impl Handler<WorkerChanged> for Pool {
 
     fn handle(&mut self, message: WorkerChanged, ctx: &mut Context<Self>) {
         let WorkerChanged { view, applied, ended, boot } = message;
-        let is_news = self.note_aspect(&view) || !ended.is_empty() || boot.is_some();
         let mut effects = self.note_boot(&view, boot);
         effects.extend(self.pool.worker_changed(view, applied, &ended, clock::now()));
-        // A probe that found nothing new is most of what a large pool has to tell.
-        if is_news || !effects.is_empty() {
-            self.settle(effects, ctx)
-        } else {
-            self.settle_quietly(effects, ctx)
-        }
+        self.settle_worker(effects, ctx);
     }
 }
 
@@ -320,34 +321,7 @@ impl Handler<Ping> for Pool {
     fn handle(&mut self, _: Ping, _: &mut Context<Self>) {}
 }
 
-/// What of a worker's view a plan depends on.
-#[derive(PartialEq)]
-struct Aspect {
-    state: State,
-    behavior: IdleBehavior,
-    processes: Vec<ProcessView>,
-    stale: Vec<ContainerUuid>,
-}
-
 impl Pool {
-    /// Whether the view shows something else than the last did, to a plan.
-    fn note_aspect(&mut self, view: &View) -> bool {
-        let aspect = Aspect {
-            state: view.state,
-            behavior: view.behavior,
-            processes: view.processes.clone(),
-            stale: view.stale.clone(),
-        };
-        if self.aspects.get(&view.id) == Some(&aspect) {
-            return false;
-        }
-        // A view that comes after its worker's end is nobody's.
-        if self.workers.contains_key(&view.id) {
-            self.aspects.insert(view.id.clone(), aspect);
-        }
-        true
-    }
-
     fn note_boot(&mut self, view: &View, boot: Option<BootOutcome>) -> Vec<Effect> {
         match boot {
             Some(BootOutcome::Success) => self.pool.booted(&view.id, true, clock::now()),

@@ -24,6 +24,8 @@ impl Pool {
                 Effect::Stop(id) => self.stop(&id),
                 // Lost only if Cloud is gone, and then nothing is listed any more.
                 Effect::SyncBy(at) => self.parts.sync_by.do_send(SyncBy { at }),
+                // The handler nudges the scheduler when everything is performed.
+                Effect::FleetChanged => {}
                 Effect::Tell(fact) => self.report(fact),
             }
         }
@@ -61,7 +63,6 @@ impl Pool {
     }
 
     fn stop(&mut self, id: &InstanceId) {
-        self.aspects.remove(id);
         if let Some(worker) = self.workers.remove(id) {
             worker.stop.do_send(Stop);
         }

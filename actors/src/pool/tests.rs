@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use actix::{Actor, Addr};
+use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::{IdleBehavior, Instance};
+use dispatch_core::policy::PlanRules;
 use dispatch_core::pool::{Gate, GoneReply, PauseReason};
 use dispatch_core::ports::{CapacityScope, CloudError, CloudErrorKind, QuotaScope};
 use dispatch_core::time::after;
@@ -128,7 +130,9 @@ impl Site {
     }
 
     async fn gate(&self) -> Gate {
-        *self.view().await.snapshot.gates.values().next().unwrap()
+        let fleet = Arc::clone(&self.view().await.snapshot.fleet);
+        let supply = fleet.supply(&PlanRules::from(&policy()), &fleet.census(), clock::now());
+        *supply.gates.values().next().unwrap()
     }
 
     async fn containers(&self) -> Vec<ContainerUuid> {
@@ -291,11 +295,11 @@ async fn a_process_that_has_ended_is_remembered_until_it_is_forgotten() {
     site.nudges.take();
     pass(11).await;
     assert_eq!(site.containers().await, []);
-    assert!(site.view().await.snapshot.ended.contains_key(&uuid(1)));
+    assert!(site.view().await.snapshot.fleet.ended.contains_key(&uuid(1)));
     assert_eq!(site.nudges.count(), 1, "one change, one nudge");
     let forget = || ForgetProcess { uuid: uuid(1), outcome: AttemptOutcome::LeftLocked };
     site.pool.send(forget()).await.unwrap().unwrap();
-    assert!(site.view().await.snapshot.ended.is_empty());
+    assert!(site.view().await.snapshot.fleet.ended.is_empty());
     assert_eq!(site.pool.send(forget()).await.unwrap(), Err(Refusal::NoSuchProcess));
 }
 
@@ -324,9 +328,9 @@ async fn what_is_forgotten_is_not_shown_any_more_at_the_same_moment() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(site.view().await.snapshot.last_failed.len(), 1);
+    assert_eq!(site.view().await.snapshot.fleet.last_failed.len(), 1);
     site.pool.send(ForgetAttempts { uuid: uuid(1) }).await.unwrap();
-    assert_eq!(site.view().await.snapshot.last_failed.len(), 0);
+    assert_eq!(site.view().await.snapshot.fleet.last_failed.len(), 0);
 }
 
 // ------------------------------------------------------------------ probes
@@ -363,6 +367,12 @@ async fn probes_that_find_nothing_new_are_no_news_and_are_shown_all_the_same() {
     site.appear(tagged(instance("a"), IdleBehavior::Hold)).await;
     pass(15).await;
     site.nudges.take();
+    pass(60).await;
+    assert_eq!(
+        site.nudges.take().len(),
+        1,
+        "a late list has told of all that an earlier dispatcher may have started"
+    );
     let before = site.view().await.snapshot.workers[0].view.last_success;
     pass(100).await;
     assert_eq!(site.nudges.count(), 0);
@@ -372,15 +382,15 @@ async fn probes_that_find_nothing_new_are_no_news_and_are_shown_all_the_same() {
 // ------------------------------------------------------------------ instances
 
 #[actix::test]
-async fn a_snapshot_is_kept_for_its_moment_and_no_longer_than_it_is_true() {
+async fn a_snapshot_is_kept_until_something_changes_and_no_longer() {
     let site = with_workers(&["a"]).await;
     let (one, two) = (site.view().await.snapshot, site.view().await.snapshot);
     assert!(Arc::ptr_eq(&one, &two));
     site.start(1, "a").await.unwrap();
     let three = site.view().await.snapshot;
     assert!(!Arc::ptr_eq(&two, &three));
-    pass_millis(50).await;
-    assert!(!Arc::ptr_eq(&three, &site.view().await.snapshot));
+    pass(11).await;
+    assert!(!Arc::ptr_eq(&three, &site.view().await.snapshot), "the worker was probed");
 }
 
 #[actix::test]
@@ -414,7 +424,7 @@ async fn an_instance_that_vanishes_takes_its_processes_with_it_after_a_second_li
     assert!(site.view().await.snapshot.workers[0].missing);
     pass(15).await;
     assert_eq!(site.pool.send(gone()).await.unwrap(), GoneReply::Confirmed);
-    assert!(site.view().await.snapshot.ended.contains_key(&uuid(1)));
+    assert!(site.view().await.snapshot.fleet.ended.contains_key(&uuid(1)));
     assert_eq!(site.meter.value("instances_disappeared{state=\"running\"}"), Some(1.0));
 }
 

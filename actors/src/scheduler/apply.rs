@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use actix::{MailboxError, Recipient};
-use dispatch_core::plan::Action;
+use dispatch_core::plan::{Action, PoolAction, QueueAction};
 use futures_util::future::{self, FutureExt, LocalBoxFuture};
 
 use super::Scheduler;
@@ -30,36 +30,51 @@ impl Scheduler {
         async move { future::join_all(answers).await.into_iter().flatten().collect() }
     }
 
-    fn send(&mut self, action: &Action) -> Answer {
-        let (queue, pool) = (&self.receivers.queue, &self.receivers.pool);
+    fn send(&self, action: &Action) -> Answer {
         match action.clone() {
-            Action::Lock(uuid) => to_queue("lock", &queue.lock, LockContainer { uuid }),
-            Action::Unlock(uuid, reason) => {
+            Action::Queue(action) => self.send_to_queue(action),
+            Action::Pool(action) => self.send_to_pool(action),
+        }
+    }
+
+    fn send_to_queue(&self, action: QueueAction) -> Answer {
+        let (queue, pool) = (&self.receivers.queue, &self.receivers.pool);
+        match action {
+            QueueAction::LockContainer(uuid) => to_queue("lock", &queue.lock, LockContainer { uuid }),
+            QueueAction::UnlockContainer(uuid, reason) => {
                 to_queue("unlock", &queue.unlock, UnlockContainer { uuid, reason })
             }
-            Action::Cancel(uuid, reason, expected) => {
+            QueueAction::CancelContainer(uuid, reason, expected) => {
                 to_queue("cancel", &queue.cancel, CancelContainer { uuid, reason, expected })
             }
-            Action::Drop(uuid) => {
-                let pool = pool.forget_attempts.send(ForgetAttempts { uuid });
-                let queue = queue.forget.send(ForgetContainer { uuid });
-                future::join(pool, queue).map(|_| None).boxed_local()
+            QueueAction::ForgetContainer(uuid) => {
+                let attempts = pool.forget_attempts.send(ForgetAttempts { uuid });
+                let container = queue.forget.send(ForgetContainer { uuid });
+                future::join(attempts, container).map(|_| None).boxed_local()
             }
-            Action::Look(uuid) => {
+            QueueAction::ReadOrphanRecord(uuid) => {
                 queue.read_orphan.send(ReadOrphanRecord { uuid }).map(|_| None).boxed_local()
             }
-            Action::Start(order, instance) => {
+        }
+    }
+
+    fn send_to_pool(&self, action: PoolAction) -> Answer {
+        let pool = &self.receivers.pool;
+        match action {
+            PoolAction::StartContainer(order, instance) => {
                 to_pool("start", &pool.start, StartContainer { order, instance })
             }
-            Action::Create(instance_type, container) => {
+            PoolAction::CreateInstance(instance_type, container) => {
                 let create = CreateInstance { instance_type, container };
                 send("create", &pool.create, create, |it| it.as_str())
             }
-            Action::ShutDown(id, reason) => {
+            PoolAction::ShutdownInstance(id, reason) => {
                 to_pool("shutdown", &pool.shut_down, ShutdownInstance { id, reason })
             }
-            Action::Kill(uuid, reason) => to_pool("kill", &pool.kill, KillContainer { uuid, reason }),
-            Action::Forget(uuid, outcome) => {
+            PoolAction::KillContainer(uuid, reason) => {
+                to_pool("kill", &pool.kill, KillContainer { uuid, reason })
+            }
+            PoolAction::ForgetProcess(uuid, outcome) => {
                 to_pool("forget", &pool.forget_process, ForgetProcess { uuid, outcome })
             }
         }

@@ -29,13 +29,13 @@ impl Scheduler {
                 .sum(),
             containers_allocated_not_started: plan.facts.allocated_not_started as u64,
             containers_not_allocated_over_quota: plan.facts.over_quota as u64,
-            at_quota: pool.snapshot.at_quota(),
+            at_quota: plan.supply.at_quota(),
             last_503: queue.last_overload,
             max_concurrent_containers: u64::from(self.last.ceiling),
             probe_age_max: Duration::from_secs_f64(oldest),
             probe_age_median: Duration::from_secs_f64(median),
             last_poll_success: queue.last_success,
-            last_sync_success: pool.snapshot.listings.last().copied(),
+            last_sync_success: pool.snapshot.fleet.listings.last().copied(),
             active: !self.quiescent,
             ..GaugeFacts::default()
         };

@@ -23,8 +23,8 @@ use actix::{
 };
 use dispatch_core::ceiling::Ceiling;
 use dispatch_core::invariants;
-use dispatch_core::plan::{Limits, Planner};
-use dispatch_core::policy::Policy;
+use dispatch_core::plan::{Limits, PlanInput, Planner};
+use dispatch_core::policy::{PlanRules, Policy};
 use slog::Logger;
 
 pub use receivers::{PoolReceivers, QueueReceivers, Receivers};
@@ -44,7 +44,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// The actor.
 pub struct Scheduler {
-    policy: Arc<Policy>,
+    rules: Arc<PlanRules>,
     receivers: Receivers,
     ceiling: Ceiling,
     planner: Planner,
@@ -76,8 +76,8 @@ impl Scheduler {
             policy.max_instances
         };
         Self {
-            planner: Planner::new(Arc::clone(&policy)),
-            policy,
+            planner: Planner::default(),
+            rules: Arc::new(PlanRules::from(&*policy)),
             receivers,
             ceiling: Ceiling::new(start),
             last: PlanView { ceiling: start, ..PlanView::default() },
@@ -119,19 +119,21 @@ impl Scheduler {
         let timer = self.metrics.scheduling_round_seconds.start_timer();
         self.follow_overload(&queue);
         let limits = Limits { ceiling: self.ceiling.limit() };
-        let plan = self.planner.plan(&queue.snapshot, &pool.snapshot, &limits, began);
+        let input = PlanInput {
+            rules: Arc::clone(&self.rules),
+            queue: Arc::clone(&queue.snapshot),
+            fleet: Arc::clone(&pool.snapshot.fleet),
+            limits,
+        };
+        let plan = self.planner.plan(&input, began);
         timer.observe_duration();
-        debug_assert_eq!(
-            invariants::check_plan(&queue.snapshot, &pool.snapshot, &limits, &self.policy, &plan, began),
-            Ok(()),
-            "the plan breaks a rule"
-        );
+        debug_assert_eq!(invariants::check_plan(&input, &plan, began), Ok(()), "the plan breaks a rule");
         if !plan.actions.is_empty() {
             event!(self.log, catalogue::SCHEDULED, "Containers" => queue.snapshot.entries.len(),
                 "Processes" => plan.facts.with_process, "maxContainers" => limits.ceiling,
                 "Actions" => plan.actions.len());
         }
-        self.last = PlanView { plan, queue, pool, ceiling: limits.ceiling };
+        self.last = PlanView { plan, input: Some(input), queue, pool, ceiling: limits.ceiling };
         self.tell_ready();
         let answers = self.apply().into_actor(self);
         ctx.spawn(answers.map(|refusals, act, ctx| {
@@ -154,8 +156,8 @@ impl Scheduler {
     }
 
     fn tell_ready(&mut self) {
-        let asked =
-            self.last.queue.snapshot.polled_at.is_some() && self.last.pool.snapshot.first_listing.is_some();
+        let asked = self.last.queue.snapshot.polled_at.is_some()
+            && self.last.pool.snapshot.fleet.first_listing.is_some();
         if asked && !std::mem::replace(&mut self.ready_told, true) {
             let took = dispatch_core::time::since(clock::now(), self.started).as_secs_f64();
             event!(self.log, catalogue::READY, "Duration" => took);

@@ -27,7 +27,7 @@ async fn five_containers_run_on_two_instances_and_all_is_gone_in_the_end() {
     assert_eq!(world.cloud.orders.borrow().len(), 2);
     assert!(world.cloud.instances.borrow().is_empty(), "no instance outlives its use");
     let pool = world.pool().await;
-    assert!(pool.workers.is_empty() && pool.pending.is_empty() && pool.ended.is_empty());
+    assert!(pool.workers.is_empty() && pool.pending.is_empty() && pool.fleet.ended.is_empty());
     let names = world.api.take_names();
     let count = |name: &str| names.iter().filter(|it| **it == name).count();
     assert_eq!((count("lock"), count("unlock"), count("cancel")), (5, 0, 0), "no attempt was wasted");

@@ -1,4 +1,4 @@
-//! The world behind the ports. No adapter knows an actor, or another adapter.
+//! The adapters: the outside world behind the core's ports. No adapter knows an actor, or another adapter.
 //!
 //! ```text
 //!   ArvadosApi    ← arvados    the controller, over awc

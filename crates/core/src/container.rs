@@ -7,13 +7,13 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::id::{ContainerUuid, TokenUuid};
 use crate::time::Timestamp;
 
 /// Where a container stands, by the controller's record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ContainerState {
     /// Waits for a dispatcher to lock it.
     Queued,
@@ -59,7 +59,7 @@ impl fmt::Display for ContainerState {
 }
 
 /// What a container asks of a GPU. `device_count` 0 = none asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct GpuRequest {
     /// `""`, `cuda` or `rocm`; anything else is an error of the container.
     pub stack: String,
@@ -74,7 +74,7 @@ pub struct GpuRequest {
 }
 
 /// What a container asks for. Sizes are bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RuntimeConstraints {
     /// Whether it may call the API (supervisors do).
     #[serde(rename = "API")]
@@ -92,7 +92,7 @@ pub struct RuntimeConstraints {
 }
 
 /// How a container wants to be scheduled.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SchedulingParameters {
     /// Partition names; known for showing only.
     pub partitions: Vec<String>,
@@ -105,7 +105,7 @@ pub struct SchedulingParameters {
 }
 
 /// The polled columns of one container.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Its identifier.
     pub uuid: ContainerUuid,
@@ -128,14 +128,14 @@ pub struct Record {
 }
 
 /// What sizing needs of a container's mounts, and nothing else of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MountNeeds {
     /// Σ capacity of the mounts of kind `tmp`, in bytes.
     pub tmp_bytes: u64,
 }
 
 /// The five fields that a lock, an unlock or a cancel answers with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// Where the container stands now.
     pub state: ContainerState,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::container::{GpuRequest, MountNeeds, Record};
 use crate::instance::{Catalog, Gpu, InstanceType};
@@ -12,7 +12,7 @@ use crate::policy::Sizing;
 const MIB: u64 = 1 << 20;
 
 /// Resources, wanted or there. Sizes are bytes. Serialises as the management API shows them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Resources {
     /// CPUs. A wish for 0 is a share of one CPU that all such containers have in common.
     #[serde(rename = "VCPUs")]

@@ -177,6 +177,13 @@ name_type!(
     "an instance set id (1 to 512 bytes without control characters)"
 );
 
+impl TypeName {
+    /// The name of a type that has been read without its key, until the key is known.
+    pub(crate) fn unnamed() -> Self {
+        Self("unnamed".into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

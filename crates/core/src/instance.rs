@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::id::{InstanceId, InstanceSetId, ProviderType, TypeName};
+use crate::preference::CatalogOrder;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
 /// Money an hour, in the site's currency: finite and not negative.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(try_from = "f64")]
 pub struct Price(f64);
 
 impl Price {
@@ -28,6 +29,15 @@ impl Price {
     /// The amount an hour.
     pub fn per_hour(self) -> f64 {
         self.0
+    }
+}
+
+impl TryFrom<f64> for Price {
+    type Error = String;
+
+    fn try_from(per_hour: f64) -> Result<Self, String> {
+        Self::new(per_hour)
+            .ok_or_else(|| format!("the price {per_hour} is not a finite number of at least 0"))
     }
 }
 
@@ -49,7 +59,7 @@ impl Ord for Price {
 }
 
 /// The GPUs of an instance type. Field names on the wire are the site configuration's.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Gpu {
     /// `""`, `cuda` or `rocm`.
@@ -66,11 +76,11 @@ pub struct Gpu {
 }
 
 /// An entry of `InstanceTypes`. Sizes are bytes. Serialises as the site configuration has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct InstanceType {
     /// Its key in the configuration.
-    #[serde(skip)]
+    #[serde(skip, default = "TypeName::unnamed")]
     pub name: TypeName,
     /// The cloud's name for it.
     pub provider_type: ProviderType,
@@ -108,31 +118,10 @@ impl InstanceType {
     pub fn offering(&self) -> Offering {
         Offering { provider_type: self.provider_type.clone(), market: self.market() }
     }
-
-    /// Which is taken first when several fit (page 2.2).
-    pub fn preference(&self) -> Preference<'_> {
-        Preference {
-            price: self.price,
-            ram: std::cmp::Reverse(self.ram),
-            vcpus: std::cmp::Reverse(self.vcpus),
-            scratch: std::cmp::Reverse(self.scratch()),
-            name: &self.name,
-        }
-    }
-}
-
-/// The order in which types that fit are tried: the order of the fields is the policy.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Preference<'a> {
-    price: Price,
-    ram: std::cmp::Reverse<u64>,
-    vcpus: std::cmp::Reverse<u64>,
-    scratch: std::cmp::Reverse<u64>,
-    name: &'a TypeName,
 }
 
 /// Where VMs are bought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Market {
     /// Stays until we end it.
@@ -151,7 +140,7 @@ impl fmt::Display for Market {
 }
 
 /// What a cloud sells and can run out of: a VM type on a market.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Offering {
     /// The cloud's name of the type.
     pub provider_type: ProviderType,
@@ -166,7 +155,7 @@ impl fmt::Display for Offering {
 }
 
 /// What the operator wants of an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IdleBehavior {
     /// Use it, and shut it down when it has been idle for long enough.
@@ -326,7 +315,7 @@ impl Catalog {
     /// Sorts the types by preference.
     pub fn new(types: impl IntoIterator<Item = InstanceType>) -> Self {
         let mut by_preference: Vec<_> = types.into_iter().map(Arc::new).collect();
-        by_preference.sort_by(|a, b| a.preference().cmp(&b.preference()));
+        by_preference.sort_by(|a, b| CatalogOrder::of(a).cmp(&CatalogOrder::of(b)));
         Self { by_preference }
     }
 
@@ -343,6 +332,20 @@ impl Catalog {
     /// Whether no type is configured.
     pub fn is_empty(&self) -> bool {
         self.by_preference.is_empty()
+    }
+}
+
+impl Serialize for Catalog {
+    /// By name, as the site's configuration has them.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.by_preference.iter().map(|it| (&it.name, it)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Catalog {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let by_name = BTreeMap::<TypeName, InstanceType>::deserialize(deserializer)?;
+        Ok(Self::new(by_name.into_iter().map(|(name, it)| InstanceType { name, ..it })))
     }
 }
 

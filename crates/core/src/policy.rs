@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::InstanceSetId;
 use crate::instance::{Catalog, TagKeys};
 
-/// What the site wants. Keys are those of page 3; `0` = unlimited where a field says so.
+/// What the site wants, one field a configuration key (config/default.yml); `0` = unlimited where a field says so.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// The five characters that uuids of this cluster begin with.
@@ -60,8 +62,41 @@ pub struct Policy {
     pub tag_keys: TagKeys,
 }
 
-/// How needs are computed from records (page 2.2).
-#[derive(Debug, Clone)]
+/// What a planning round reads of the policy: enough to plan the same round under another configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanRules {
+    /// [`Policy::catalog`].
+    pub catalog: Catalog,
+    /// [`Policy::sizing`].
+    pub sizing: Sizing,
+    /// [`Policy::max_concurrent_creates`].
+    pub max_concurrent_creates: u32,
+    /// [`Policy::max_instances`].
+    pub max_instances: u32,
+    /// [`Policy::max_containers_per_instance`].
+    pub max_containers_per_instance: u32,
+    /// [`Policy::supervisor_fraction`].
+    pub supervisor_fraction: f64,
+    /// [`Policy::stale_lock_timeout`].
+    pub stale_lock_timeout: Duration,
+}
+
+impl From<&Policy> for PlanRules {
+    fn from(policy: &Policy) -> Self {
+        Self {
+            catalog: policy.catalog.clone(),
+            sizing: policy.sizing.clone(),
+            max_concurrent_creates: policy.max_concurrent_creates,
+            max_instances: policy.max_instances,
+            max_containers_per_instance: policy.max_containers_per_instance,
+            supervisor_fraction: policy.supervisor_fraction,
+            stale_lock_timeout: policy.stale_lock_timeout,
+        }
+    }
+}
+
+/// How needs are computed from records (docs/behaviour.md, "Which instance types fit").
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sizing {
     /// Bytes added to each container's memory.
     pub reserve_extra_ram: u64,
@@ -71,7 +106,7 @@ pub struct Sizing {
     pub maximum_price_factor: f64,
 }
 
-/// How processes are run on instances (page 2.6).
+/// How processes are run on instances (docs/behaviour.md, "Commands on instances").
 #[derive(Debug, Clone)]
 pub struct Runner {
     /// Shell text; used if nothing is deployed.
@@ -98,7 +133,7 @@ impl Policy {
         }
     }
 
-    /// The page's defaults with no types: the base that tests and the demo vary.
+    /// The configuration's defaults with no types: the base that tests and the demo vary.
     pub fn with_defaults() -> Self {
         let minutes = |n: u64| Duration::from_secs(60 * n);
         let seconds = Duration::from_secs;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::container::{MountNeeds, Record, Standing};
 use crate::id::{ContainerUuid, InstanceId, ProviderType, TokenUuid};
@@ -19,7 +20,7 @@ use crate::time::Timestamp;
 
 // ---------------------------------------------------------------- the controller
 
-/// One question of a poll: one HTTP call, one page (page 1 of the specification).
+/// One question of a poll: one HTTP call, one page (docs/behaviour.md, "The controller's API").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListQuestion {
     /// Containers locked by `me`, in order of uuid, beyond `after`.
@@ -72,7 +73,7 @@ impl<T> Page<T> {
 }
 
 /// Why a call to the controller failed, as far as policy must know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ApiErrorKind {
     /// 401: a bad token, or a database outage. Never a reason to drop anything.
     Unauthorized,
@@ -112,7 +113,7 @@ impl ApiErrorKind {
 }
 
 /// A failed call to the controller.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{message}")]
 pub struct ApiError {
     /// What policy needs.
@@ -164,7 +165,7 @@ pub struct CreateOrder {
 }
 
 /// How far a quota reaches.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum QuotaScope {
     /// Only what is bought on that market.
     Market(Market),
@@ -183,7 +184,7 @@ impl QuotaScope {
 }
 
 /// How far a lack of capacity reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CapacityScope {
     /// That provider type on that market.
     Offering,

@@ -17,6 +17,12 @@ pub fn after(at: Timestamp, by: Duration) -> Timestamp {
     jiff::SignedDuration::try_from(by).ok().and_then(|by| at.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
 }
 
+/// Moves a moment by that much, and stops at the ends of representable time.
+pub(crate) fn shift(at: &mut Timestamp, by: jiff::SignedDuration) {
+    let end = if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX };
+    *at = at.checked_add(by).unwrap_or(end);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

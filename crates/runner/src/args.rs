@@ -1,7 +1,7 @@
-//! The command line, as a dispatcher of either make writes it: `-f=v`, `--f=v`, `--f v`.
+//! Reads the command line, in all spellings that dispatchers use: `-f=v`, `--f=v`, `--f v`.
 //!
-//! What is not known here is left where it stands: it may be meant for the real crunch-run, and the
-//! site's `CrunchRunArgumentsList` is not ours to judge. The uuid is the last argument.
+//! Unknown arguments are left in place: they may be meant for the real crunch-run, and the site's
+//! `CrunchRunArgumentsList` is not checked here. The uuid is the last argument.
 
 use std::ffi::OsString;
 
@@ -10,46 +10,46 @@ use rustix::process::Signal;
 
 use crate::RunnerError;
 
-/// What is asked for.
+/// What the runner is asked to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// Start the container's process in the background.
     Detach,
-    /// Run the container here: what a detached process itself does.
+    /// Run the container in this process, as a detached process does.
     Run,
-    /// Tell what runs.
+    /// Print which containers have a process here.
     List {
         /// Whether stdin is a price history.
         stdin_prices: bool,
     },
-    /// Signal a container's process.
+    /// Send a signal to a container's process.
     Kill {
-        /// Which signal.
+        /// The signal.
         signal: Signal,
-        /// Which container.
+        /// The container.
         uuid: ContainerUuid,
     },
 }
 
-/// A command line that was understood.
+/// A command line that was read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Invocation {
-    /// What is asked for.
+    /// What the runner is asked to do.
     pub mode: Mode,
-    /// `--runtime-engine`; crunch-run's own default is docker.
+    /// The value of `--runtime-engine`; without the flag it is docker, as for crunch-run.
     pub engine: String,
     /// Whether stdin carries the configuration.
     pub stdin_config: bool,
-    /// Whether we are the detached process: `--detach` starts itself with this flag.
+    /// Whether this is the detached process: `--detach` starts it with this flag.
     pub detached: bool,
-    /// The last argument, if it has no dash.
+    /// The last argument, if it does not begin with a dash.
     pub last: Option<String>,
 }
 
 /// The flag that `--detach` gives to the process that it starts.
 pub(crate) const DETACHED: &str = "--detached";
 
-/// One argument taken apart.
+/// One argument, split into name and value.
 #[derive(Debug, Clone, Copy)]
 struct Flag<'a> {
     name: &'a str,
@@ -57,7 +57,7 @@ struct Flag<'a> {
 }
 
 impl<'a> Flag<'a> {
-    /// `-name`, `--name`, either with `=value`.
+    /// Reads `-name` or `--name`, with or without `=value`.
     fn parse(argument: &'a str) -> Option<Self> {
         let body = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-'))?;
         let (name, value) = match body.split_once('=') {
@@ -78,7 +78,7 @@ impl<'a> Flag<'a> {
         }
     }
 
-    /// A flag with a value: after `=`, or the next argument.
+    /// A flag with a value, which comes after `=` or is the next argument.
     fn argument(&self, rest: &mut impl Iterator<Item = &'a str>) -> Result<&'a str, RunnerError> {
         self.value
             .or_else(|| rest.next())
@@ -90,7 +90,7 @@ impl Invocation {
     /// Reads the arguments.
     ///
     /// # Errors
-    /// If a flag of ours has a wrong value, or no container is named where one is needed.
+    /// If a known flag has a wrong value, or no container is named where one is needed.
     pub fn parse(args: &[OsString]) -> Result<Self, RunnerError> {
         let texts: Vec<&str> = args.iter().filter_map(|argument| argument.to_str()).collect();
         let mut flags = Flags::default();
@@ -125,7 +125,7 @@ fn signal(text: &str) -> Result<Signal, RunnerError> {
         .ok_or_else(|| RunnerError::Usage(format!("--kill takes the number of a signal, not `{text}`")))
 }
 
-/// The flags that we know.
+/// The known flags.
 #[derive(Debug, Default)]
 struct Flags {
     detach: bool,
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_flags_do_not_disturb() {
+    fn unknown_flags_are_ignored() {
         let args =
             ["--detach", "--cgroup-parent-subsystem=memory", "-enable-network=always", "--memory", "1", UUID];
         let invocation = parse(&args).unwrap();
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_with_what_was_wanted() {
+    fn a_wrong_command_line_is_refused_with_what_was_expected() {
         for args in
             [["--kill", "fifteen", UUID].as_slice(), &["--kill", "0", UUID], &["--kill"], &["--kill", "15"]]
         {

@@ -1,4 +1,4 @@
-//! `--detach`: starts ourselves once more, in the background, and waits until that process is really going.
+//! `--detach`: starts this program once more in the background, and waits until that process is ready.
 //!
 //! ```text
 //!   parent                                   child (`--detached`)
@@ -9,8 +9,9 @@
 //!                                            names itself in UUID.lock
 //!   prints the line, returns 0 ◀──stdout──── {"UUID","PID"}, then stdout becomes the log
 //! ```
-//! The child names itself: so a parent that is killed half-way leaves either nothing or a listed process.
-//! Stdin is read before anything is locked: a client that stalls must not stop every `--list`.
+//! The child itself writes its id into the lock file. So if the parent is killed half-way, there is either no
+//! process, or one that the list shows. Stdin is read before anything is locked, so that a client that stalls
+//! does not block every `--list`.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -36,7 +37,7 @@ pub(crate) fn run(
     if invocation.stdin_config {
         io::stdin().lock().read_to_end(&mut config).map_err(RunnerError::io("read stdin"))?;
     }
-    // Only for as long as the lock is tried: the start itself may take its time.
+    // The directory's lock is held only while this lock is taken, because the start itself may take long.
     let lock_file = directory.take(&uuid, &directory.lock_all()?)?;
     let sink = sink::open(directory, &uuid)?;
     let mut child =
@@ -56,7 +57,7 @@ fn spawn(args: &[OsString], lock_file: &File, log: Stdio) -> io::Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("crunch-run").arg(DETACHED).args(args.iter().filter(|argument| !asks_to_detach(argument)));
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
-    // From here on every process that we start inherits the lock; there is exactly one.
+    // From here on the process that we start inherits the lock. There is exactly one.
     fcntl_setfd(lock_file, FdFlags::empty())?;
     command.spawn()
 }
@@ -68,11 +69,12 @@ fn asks_to_detach(argument: &OsString) -> bool {
     })
 }
 
-/// Hands the configuration over; the line that the child says when it goes, or none if it has ended.
+/// Sends the configuration to the child. Returns the line that the child prints when it is ready; `None` if the
+/// child has ended before.
 fn handshake(child: &mut Child, config: &[u8]) -> io::Result<Option<String>> {
     let mut stdin = child.stdin.take().expect("piped");
     match stdin.write_all(config) {
-        // It has ended; the missing line tells.
+        // The child has ended. The missing line shows that.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
         _ => drop(stdin),
     }

@@ -1,4 +1,4 @@
-//! What can go wrong before a container's process is on its way; texts are read in a dispatcher's log.
+//! The errors of the runner. Their texts are read in the dispatcher's log.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,31 +17,32 @@ pub enum RunnerError {
     /// A system call failed.
     #[error("cannot {what}: {source}")]
     Io {
-        /// What was attempted, and on what.
+        /// What was attempted, and with which file.
         what: String,
-        /// The system's reason.
+        /// The system's error.
         source: io::Error,
     },
     /// Some process holds the container's lock.
     #[error("container {uuid} is running already: {path} is locked by another process")]
     AlreadyRunning {
-        /// Which container.
+        /// The container.
         uuid: String,
         /// Its lock file.
         path: PathBuf,
     },
-    /// The runner's own process ended before it had begun.
+    /// The detached process ended before it was ready.
     #[error("the runner's process ended before it was ready ({status}); its output went to {sink}")]
     NotReady {
         /// How it ended.
         status: String,
-        /// Where to read why.
+        /// Where its output is.
         sink: String,
     },
-    /// The configuration on stdin cannot be decoded. The text has no content of it: it carries tokens.
+    /// The configuration on stdin cannot be decoded. The text contains nothing of the configuration, because
+    /// it contains tokens.
     #[error("cannot decode the configuration on stdin: {0}")]
     Config(String),
-    /// The lock file does not say whose process it is.
+    /// The lock file does not name a process.
     #[error("{path} is locked, but does not tell by which process: {reason}")]
     BadLockFile {
         /// The lock file.
@@ -52,32 +53,32 @@ pub enum RunnerError {
     /// The process outlived the signal.
     #[error("sent signal {signal} to process {pid} of container {uuid}, but it is still alive")]
     StillAlive {
-        /// Signal number.
+        /// The signal's number.
         signal: i32,
-        /// Process id.
+        /// The process id.
         pid: i32,
-        /// Which container.
+        /// The container.
         uuid: String,
     },
     /// The price history on stdin cannot be stored.
     #[error("cannot store the prices from stdin: {0}")]
     Prices(String),
-    /// There is no crunch-run but ourselves.
+    /// There is no other crunch-run in the path than this program.
     #[error("runtime engine other than `process` needs the real crunch-run, and there is none in PATH ({0})")]
     NoRealRunner(String),
-    /// The controller refused, or did not answer for long.
+    /// The controller refused a call, or did not answer for a long time.
     #[error("{0}")]
     Controller(String),
 }
 
 impl RunnerError {
-    /// An I/O error with what was attempted.
+    /// Adds to an I/O error what was attempted.
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
     }
 
-    /// The exit code of a runner that fails so.
+    /// The exit code of the runner after this error.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Uuid(_) => 2,

@@ -1,4 +1,5 @@
-//! `--kill SIG UUID`: one signal, and at most a second's wait. Trying again is the dispatcher's business.
+//! `--kill SIG UUID`: sends one signal, and waits at most a second. The dispatcher decides whether to try
+//! again.
 
 use std::os::fd::OwnedFd;
 
@@ -10,9 +11,9 @@ use rustix::process::{Signal, pidfd_send_signal};
 use crate::locks::{LockDir, LockState, Owner};
 use crate::{RunnerError, say};
 
-const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const LONGEST_WAIT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
-/// Succeeds if there is no process, or none any more.
+/// Succeeds if the container has no process, or if its process has ended after the signal.
 pub(crate) fn run(directory: &LockDir, signal: Signal, uuid: &ContainerUuid) -> Result<(), RunnerError> {
     let path = directory.lock_file(uuid);
     let bad = |reason: String| RunnerError::BadLockFile { path: path.clone(), reason };
@@ -43,7 +44,7 @@ fn end(process: &OwnedFd, signal: Signal, owner: &Owner) -> Result<(), RunnerErr
     }
     // A process descriptor becomes readable when the process ends.
     let mut ended = [PollFd::new(process, PollFlags::IN)];
-    match poll(&mut ended, Some(&PATIENCE)) {
+    match poll(&mut ended, Some(&LONGEST_WAIT)) {
         Ok(1..) => Ok(()),
         Ok(0) | Err(_) => {
             Err(RunnerError::StillAlive { signal: signal.as_raw(), pid: owner.pid, uuid: owner.uuid.clone() })

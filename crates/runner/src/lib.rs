@@ -17,8 +17,8 @@
 //!  other engines   exec the crunch-run of PATH, before anything is read or locked
 //! ```
 //!
-//! The flock belongs to the open file, so it lasts until the runner *and* everything that it started are
-//! gone: that a dead runner's helper still works on the container is what `stale` tells.
+//! The flock belongs to the open file, so it lasts until the runner *and* everything that it has started are
+//! gone. `stale` means that the runner is dead, but a helper of it still holds the lock.
 
 mod args;
 mod detach;
@@ -40,16 +40,17 @@ use args::{Invocation, Mode};
 pub use error::RunnerError;
 use locks::LockDir;
 
-/// Whether a program of that name (`argv[0]`) is to behave as `crunch-run`: `crunch-run~MD5` is one too.
+/// Whether a program of that name (`argv[0]`) must behave as `crunch-run`. This includes `crunch-run~MD5`.
 pub fn is_personality(argv0: &OsStr) -> bool {
     let name = Path::new(argv0).file_name().unwrap_or_default();
     name.as_encoded_bytes().starts_with(b"crunch-run")
 }
 
-/// Runs as `crunch-run` with these arguments, `argv[0]` and a subcommand's name left out.
+/// Runs as `crunch-run` with these arguments, without `argv[0]` and the name of a subcommand.
 ///
-/// To be called before any thread is started: descriptors are handed to a child. The exit code is 0 for
-/// success, 1 for failure, 2 for arguments that cannot be understood; never panics on a closed stderr.
+/// It must be called before any thread is started, because descriptors are handed to a child. The exit code
+/// is 0 for success, 1 for failure, and 2 for arguments that cannot be read. It does not panic if stderr is
+/// closed.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     match run(&args) {
@@ -74,7 +75,7 @@ fn run(args: &[OsString]) -> Result<ExitCode, RunnerError> {
     }
 }
 
-/// One line on stderr; a stderr that nobody reads is no reason to fail.
+/// Prints one line to stderr. It is no error if stderr is closed.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "crunch-run: {text}");
 }

@@ -1,4 +1,5 @@
-//! `--list`: which containers have a process here, which only a helper, and whether the VM is broken.
+//! `--list`: prints which containers have a process here, which have only a helper, and whether the VM is
+//! broken.
 
 use std::io::Write;
 
@@ -8,9 +9,9 @@ use rustix::process::{Signal, pidfd_send_signal};
 use crate::locks::{LockDir, LockState, WholeDirectory};
 use crate::{RunnerError, prices, say};
 
-/// Prints a line a process. Reads stdin only if it carries prices.
+/// Prints one line for each process. Reads stdin only if prices come on it.
 pub(crate) fn run(directory: &LockDir, stdin_prices: bool) -> Result<(), RunnerError> {
-    // Prices that cannot be stored must not make the VM look dead.
+    // If prices cannot be stored, the list is printed all the same, so that the VM does not look dead.
     if stdin_prices && let Err(error) = prices::store(directory, std::io::stdin().lock()) {
         say(&error.to_string());
     }
@@ -25,7 +26,8 @@ fn lines(directory: &LockDir) -> Result<String, RunnerError> {
         match line(directory, &uuid, &whole) {
             Ok(Some(line)) => lines.extend([line.as_str(), "\n"]),
             Ok(None) => {}
-            // One file that cannot be read must not hide the others; somebody made it, so count it as running.
+            // A file that cannot be read must not hide the others. It shows that a start was made, so the
+            // container counts as running.
             Err(error) => {
                 say(&error.to_string());
                 lines.extend([uuid.as_str(), "\n"]);
@@ -45,7 +47,8 @@ fn line(
 ) -> Result<Option<String>, RunnerError> {
     let path = directory.lock_file(uuid);
     let failed = |error| RunnerError::io(format!("examine {}", path.display()))(error);
-    // Empty: somebody is starting it, by whatever order he locks and writes. Skipped first of all.
+    // An empty file means that a process is being started. This is checked first, because other starters may
+    // lock and write in another order.
     if std::fs::metadata(&path).is_ok_and(|file| file.len() == 0) {
         return Ok(None);
     }

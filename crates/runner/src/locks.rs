@@ -1,7 +1,8 @@
-//! The lock directory: one file a container, flocked as long as anything of its process lives.
+//! The lock directory: one file for each container. It is flocked as long as any process of the container
+//! lives.
 //!
-//! Whoever tries a lock holds the directory's lock while he does: otherwise the trial of a `--list` could
-//! make a `--detach` of the same moment fail, or remove a file that has just been taken.
+//! Whoever tries a lock must hold the directory's lock meanwhile. Otherwise the trial by a `--list` could
+//! make a simultaneous `--detach` fail, or a file could be removed that has just been locked.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -20,37 +21,37 @@ use crate::RunnerError;
 const PREFIX: &str = "crunch-run-";
 const SUFFIX: &str = ".lock";
 
-/// The variable that overrides the lock directory: for tests, and for the loopback cloud's instances.
+/// The variable that overrides the lock directory, for tests and for the loopback cloud's instances.
 pub(crate) const LOCK_DIRECTORY: &str = "CRUNCH_RUN_LOCKDIR";
 
-/// What a lock file says: whose process it is.
+/// The content of a lock file: the container and its process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Owner {
-    /// Which container.
+    /// The container.
     #[serde(rename = "UUID")]
     pub uuid: String,
-    /// Process id of its runner.
+    /// The process id of its runner.
     #[serde(rename = "PID")]
     pub pid: i32,
 }
 
-/// How a container's lock file stands.
+/// The state of a container's lock file.
 #[derive(Debug)]
 pub(crate) enum LockState {
-    /// There is none.
+    /// There is no lock file.
     Absent,
-    /// Nobody holds it: left over by a process that has ended.
+    /// It is not locked: its process has ended.
     Free,
-    /// Held, and still empty: the process is being started.
+    /// It is locked and still empty: the process is being started.
     Starting,
-    /// Held, and names the runner.
+    /// It is locked and names the runner.
     Held {
-        /// Whose process it is.
+        /// The runner.
         owner: Owner,
         /// The lock file.
         file: File,
     },
-    /// Held, and names nobody.
+    /// It is locked but names no process, for this reason.
     Unreadable(String),
 }
 
@@ -58,7 +59,7 @@ pub(crate) enum LockState {
 #[derive(Debug, Clone)]
 pub(crate) struct LockDir(PathBuf);
 
-/// While it lives, no other runner tries, takes or removes a lock.
+/// The lock of the whole directory. While it is held, no other runner tries, takes or removes a lock.
 #[derive(Debug)]
 pub(crate) struct WholeDirectory(
     #[expect(dead_code, reason = "its flock is released when it is closed")] File,
@@ -71,7 +72,7 @@ impl LockDir {
         Self(directory.map_or_else(|| PathBuf::from("/var/lock"), PathBuf::from))
     }
 
-    /// A file of that name in it.
+    /// The path of a file in this directory.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -90,7 +91,7 @@ impl LockDir {
         Ok(WholeDirectory(file))
     }
 
-    /// Takes a container's lock. The file is empty then: nobody is named yet.
+    /// Takes a container's lock. The file is empty then, because no process is named yet.
     pub fn take(&self, uuid: &ContainerUuid, _whole: &WholeDirectory) -> Result<File, RunnerError> {
         let path = self.lock_file(uuid);
         let failed = |error| RunnerError::io(format!("take {}", path.display()))(error);
@@ -105,7 +106,8 @@ impl LockDir {
         Ok(file)
     }
 
-    /// Names the runner in a lock file that this process holds: one write, so that readers see all or nothing.
+    /// Writes the runner into a lock file that this process holds. It is one write, so that readers see all
+    /// of it or nothing.
     pub fn name_owner(&self, owner: &Owner, uuid: &ContainerUuid) -> Result<(), RunnerError> {
         let path = self.lock_file(uuid);
         let text = serde_json::to_vec(owner).expect("two plain fields");
@@ -120,7 +122,7 @@ impl LockDir {
         let mut found = Vec::new();
         for entry in self.0.read_dir().map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
-            // `crunch-run-all.lock` fits the pattern too, but `all` is no uuid.
+            // `crunch-run-all.lock` matches the pattern, too, but `all` is no uuid.
             let uuid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
             found.extend(uuid.and_then(|uuid| uuid.parse::<ContainerUuid>().ok()));
         }
@@ -128,7 +130,7 @@ impl LockDir {
         Ok(found)
     }
 
-    /// How a container's lock stands.
+    /// The state of a container's lock file.
     pub fn state(&self, uuid: &ContainerUuid, _whole: &WholeDirectory) -> Result<LockState, RunnerError> {
         let path = self.lock_file(uuid);
         let failed = |error| RunnerError::io(format!("read {}", path.display()))(error);
@@ -154,7 +156,7 @@ impl LockDir {
         })
     }
 
-    /// Removes a lock file that nobody holds.
+    /// Removes a lock file that is not locked.
     pub fn remove(&self, uuid: &ContainerUuid, _whole: &WholeDirectory) -> Result<(), RunnerError> {
         let path = self.lock_file(uuid);
         std::fs::remove_file(&path).map_err(RunnerError::io(format!("remove {}", path.display())))
@@ -162,11 +164,12 @@ impl LockDir {
 }
 
 impl Owner {
-    /// A handle on the runner, if it lives: the process of that id that has this lock file open.
+    /// A handle on the runner, if it lives: the process with that id that has this lock file open.
     ///
-    /// The id alone proves nothing: it may have been given to a stranger, whom a signal would kill.
+    /// The id alone proves nothing: it may belong to another process by now, and a signal would kill that
+    /// one.
     pub fn process(&self, lock_file: &File) -> io::Result<Option<OwnedFd>> {
-        // 0 and negative numbers mean groups to the system.
+        // For the system, 0 and negative numbers mean process groups.
         let positive = Some(self.pid).filter(|pid| *pid > 0);
         let Some(pid) = positive.and_then(Pid::from_raw) else { return Ok(None) };
         let handle = match pidfd_open(pid, PidfdFlags::empty()) {
@@ -174,14 +177,15 @@ impl Owner {
             Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        Ok(self.has_open(lock_file)?.then_some(handle))
+        Ok(self.has_file_open(lock_file)?.then_some(handle))
     }
 
-    fn has_open(&self, lock_file: &File) -> io::Result<bool> {
+    fn has_file_open(&self, lock_file: &File) -> io::Result<bool> {
         let wanted = lock_file.metadata()?;
         let descriptors = match std::fs::read_dir(format!("/proc/{}/fd", self.pid)) {
             Ok(descriptors) => descriptors,
-            // Another user's process: its signals are all that we can go by.
+            // This is another user's process, so its open files cannot be read. Whether it handles signals is
+            // the only other evidence.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(true),
             Err(_) => return Ok(false),
         };
@@ -192,7 +196,7 @@ impl Owner {
     }
 }
 
-/// Never through a symlink: others may write to `/var/lock`.
+/// A symlink is never followed, because other users may write to `/var/lock`.
 fn options() -> OpenOptions {
     let mut options = File::options();
     options.mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
@@ -213,18 +217,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stranger_with_the_recorded_process_id_is_not_the_runner() {
+    fn another_process_with_the_recorded_id_is_not_the_runner() {
         let directory = tempfile::tempdir().unwrap();
         let lock_file = File::create(directory.path().join("lock")).unwrap();
         let us = Owner { uuid: "u".to_owned(), pid: std::process::id().cast_signed() };
         assert!(us.process(&lock_file).unwrap().is_some(), "we have it open");
         let elsewhere = File::create(directory.path().join("other")).unwrap();
         let parent = Owner { uuid: "u".to_owned(), pid: std::os::unix::process::parent_id().cast_signed() };
-        assert!(parent.process(&elsewhere).unwrap().is_none(), "our parent has not");
+        assert!(parent.process(&elsewhere).unwrap().is_none(), "our parent does not have it open");
     }
 
     #[test]
-    fn impossible_process_ids_are_nobody() {
+    fn impossible_process_ids_name_no_process() {
         let lock_file = tempfile::tempfile().unwrap();
         for pid in [0, -1, i32::MIN, i32::MAX] {
             let owner = Owner { uuid: "u".to_owned(), pid };

@@ -1,4 +1,4 @@
-//! `--stdin-prices`: what the instance costs, kept for runners present and future.
+//! `--stdin-prices`: stores what the instance costs, for present and later runners.
 
 use std::io::{Read, Write};
 
@@ -7,10 +7,10 @@ use serde::Deserialize;
 use crate::RunnerError;
 use crate::locks::LockDir;
 
-/// The file that runners read prices from.
+/// The file from which runners read the prices.
 const FILE: &str = "crunch-run-prices.json";
 
-/// Checked, not kept: the text is stored as it came.
+/// One price, which is only checked. The text is stored as it came.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct PricePoint {
@@ -20,7 +20,8 @@ struct PricePoint {
     price: f64,
 }
 
-/// Stores the prices: written aside and renamed, so that a runner reads the old or the new ones.
+/// Stores the prices. They are written to another file, which is renamed, so that a runner reads either the
+/// old or the new ones.
 pub(crate) fn store(directory: &LockDir, mut stdin: impl Read) -> Result<(), RunnerError> {
     let failed = |error: &dyn std::fmt::Display| RunnerError::Prices(error.to_string());
     let mut text = Vec::new();

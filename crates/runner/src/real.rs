@@ -1,4 +1,5 @@
-//! Engines other than `process` are the real crunch-run's: it gets our arguments and our stdin, untouched.
+//! Engines other than `process` belong to the real crunch-run, which gets our arguments and our stdin
+//! unchanged.
 
 use std::ffi::OsString;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -8,7 +9,7 @@ use std::process::Command;
 
 use crate::RunnerError;
 
-/// Becomes the crunch-run of `PATH`; returns only if that fails.
+/// Executes the crunch-run of `PATH`. It returns only if that fails.
 pub(crate) fn exec(args: &[OsString]) -> RunnerError {
     let path = std::env::var_os("PATH").unwrap_or_default();
     match find(&path) {
@@ -20,8 +21,8 @@ pub(crate) fn exec(args: &[OsString]) -> RunnerError {
     }
 }
 
-/// The first executable crunch-run that is not ourselves: we may be installed under that name, and would
-/// execute ourselves for ever.
+/// The first executable crunch-run in the path that is not this program. This program may be installed under
+/// that name, and would then execute itself for ever.
 fn find(path: &OsString) -> Option<PathBuf> {
     let ourselves = std::fs::metadata("/proc/self/exe").ok()?;
     std::env::split_paths(path).map(|directory| directory.join("crunch-run")).find(|candidate| {

@@ -1,4 +1,4 @@
-//! Where a detached process writes to: the journal, or a file beside the locks.
+//! Where a detached process writes its output: to the journal, or to a file beside the locks.
 
 use std::fs::File;
 use std::io;
@@ -13,23 +13,23 @@ use dispatch_core::id::ContainerUuid;
 use crate::RunnerError;
 use crate::locks::LockDir;
 
-/// What systemd-cat talks to.
+/// The socket to which systemd-cat connects.
 const JOURNAL_SOCKET: &str = "/run/systemd/journal/stdout";
 
-/// An opened place for output, and how people find it.
+/// An open output, and its name for people.
 pub(crate) struct Sink {
-    /// To be the process's stderr.
+    /// It becomes the process's stderr.
     pub output: Stdio,
-    /// For messages.
+    /// The name for messages.
     pub name: String,
 }
 
-/// The journal if there is one, else a file.
+/// The journal if there is one, and otherwise a file.
 pub(crate) fn open(directory: &LockDir, uuid: &ContainerUuid) -> Result<Sink, RunnerError> {
     match journal(Path::new(JOURNAL_SOCKET), "systemd-cat") {
         Some(output) => Ok(Sink { output, name: "the journal (journalctl -t crunch-run)".to_owned() }),
         None => {
-            // Not `.lock`: a list must not take it for a lock.
+            // The name does not end in `.lock`, so that a list does not take it for a lock.
             let path = directory.file(&format!("crunch-run-{uuid}.log"));
             let file = private_file(&path).map_err(RunnerError::io(format!("create {}", path.display())))?;
             Ok(Sink { output: file.into(), name: path.display().to_string() })
@@ -37,10 +37,10 @@ pub(crate) fn open(directory: &LockDir, uuid: &ContainerUuid) -> Result<Sink, Ru
     }
 }
 
-/// A pipe to `systemd-cat`, which copies what it reads to the journal until all writers have gone.
+/// A pipe to `systemd-cat`, which copies what it reads to the journal until all writers have closed it.
 fn journal(socket: &Path, program: &str) -> Option<Stdio> {
-    // The program may be installed where no systemd runs: without the socket it ends at once, and whoever
-    // writes to it would be killed by SIGPIPE.
+    // The program may be installed although systemd does not run. Without the socket it ends at once, and a
+    // process that writes to it would be killed by SIGPIPE.
     UnixStream::connect(socket).ok()?;
     let mut cat = Command::new(program)
         .arg("--identifier=crunch-run")
@@ -53,7 +53,7 @@ fn journal(socket: &Path, program: &str) -> Option<Stdio> {
     cat.stdin.take().map(Stdio::from)
 }
 
-/// A new file that only we can read: the output of a job is nobody else's business.
+/// A new file that only we can read, because other users must not see a container's output.
 fn private_file(path: &PathBuf) -> io::Result<File> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -74,11 +74,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (socket, program) = (directory.path().join("socket"), directory.path().join("systemd-cat"));
         let _journal = UnixListener::bind(&socket).unwrap();
-        // The end of what it copied is told by a pipe's end: nobody else holds it.
+        // The script copies to a pipe. Its end is known when the pipe is closed, because no other process
+        // holds the pipe.
         let (told, tell) = (directory.path().join("told"), "#!/bin/sh\n(echo \"$1\"; cat) > ");
         assert!(Command::new("mkfifo").arg(&told).status().unwrap().success());
-        // Written by another process: while we have it open for writing, a child that a test beside this one
-        // forks holds it too, and then it cannot be executed.
+        // Another process writes the script. If we wrote it, a child that a test beside this one forks could
+        // hold our descriptor, and a file that is open for writing cannot be executed.
         let mut writer = Command::new("sh");
         writer.args(["-c", "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\""]).arg(&program);
         assert!(writer.arg(format!("{tell}{}\n", told.display())).status().unwrap().success());
@@ -90,10 +91,10 @@ mod tests {
     #[test]
     fn systemd_cat_without_a_journal_is_not_used() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(journal(&directory.path().join("socket"), "cat").is_none(), "no socket");
+        assert!(journal(&directory.path().join("socket"), "cat").is_none(), "there is no socket");
         let abandoned = directory.path().join("abandoned");
         drop(UnixListener::bind(&abandoned).unwrap());
-        assert!(journal(&abandoned, "cat").is_none(), "nobody listens");
+        assert!(journal(&abandoned, "cat").is_none(), "no process listens");
     }
 
     #[test]

@@ -1,31 +1,31 @@
-//! Chance, seeded: the only source of randomness in the simulated world.
+//! Seeded chance: the only source of randomness in the simulated world.
 
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// A stretch of durations to draw from, both ends included, in whole milliseconds.
+/// A range of durations to draw from, both ends included, in whole milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// The shortest.
+    /// The shortest duration.
     pub least: Duration,
-    /// The longest.
+    /// The longest duration.
     pub most: Duration,
 }
 
 impl Span {
-    /// Always the same.
+    /// Only this duration.
     pub const fn exactly(duration: Duration) -> Self {
         Self { least: duration, most: duration }
     }
 
-    /// Always that many milliseconds.
+    /// Only that many milliseconds.
     pub const fn millis(millis: u64) -> Self {
         Self::exactly(Duration::from_millis(millis))
     }
 
-    /// Always that many seconds.
+    /// Only that many seconds.
     pub const fn seconds(seconds: u64) -> Self {
         Self::exactly(Duration::from_secs(seconds))
     }
@@ -36,21 +36,21 @@ impl Span {
     }
 }
 
-/// A seeded generator with the questions that the fakes ask.
+/// A seeded generator that answers the questions of the simulated parts.
 #[derive(Debug)]
 pub struct Chance(ChaCha8Rng);
 
 impl Chance {
-    /// The generator of that seed. `stream` keeps the parts of a world independent of each other, so that
-    /// a further call to the cloud does not change what the controller does.
+    /// The generator of that seed. `stream` keeps the parts of a world independent of each other, so that one
+    /// more call to the cloud does not change what the controller does.
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
         generator.set_stream(stream);
         Self(generator)
     }
 
-    /// Whether something of that probability happens. Nothing is drawn for 0 and below, or 1 and above: knobs
-    /// that are not used do not change a history.
+    /// Whether something of that probability happens. Nothing is drawn for 0 and below, or for 1 and above,
+    /// so that settings that are not used do not change a history.
     pub fn hits(&mut self, probability: f64) -> bool {
         if probability <= 0.0 {
             false
@@ -61,13 +61,13 @@ impl Chance {
         }
     }
 
-    /// A duration of that span, in whole milliseconds.
+    /// A duration from that range, in whole milliseconds.
     pub fn draw(&mut self, span: Span) -> Duration {
         let (least, most) = (span.least.as_millis() as u64, span.most.as_millis() as u64);
         if least >= most { span.least } else { Duration::from_millis(self.0.random_range(least..=most)) }
     }
 
-    /// A number below `bound`; 0 if there is none.
+    /// A number below `bound`; 0 if there is no such number.
     pub fn below(&mut self, bound: usize) -> usize {
         if bound < 2 { 0 } else { self.0.random_range(0..bound) }
     }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn certainties_draw_nothing() {
+    fn probabilities_of_zero_and_one_draw_nothing() {
         let (mut a, mut b) = (Chance::new(7, 0), Chance::new(7, 0));
         assert!(!a.hits(0.0) && a.hits(1.0));
         assert_eq!(a.draw(Span::seconds(3)), Duration::from_secs(3));
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_kept() {
+    fn a_drawn_duration_is_within_its_span() {
         let mut chance = Chance::new(1, 1);
         for _ in 0..100 {
             let drawn = chance.draw(Span::between_millis(5, 9));

@@ -1,4 +1,4 @@
-//! The one place where this crate asks what time it is.
+//! The only place where this crate asks for the time.
 //!
 //! The simulated world begins on 2026-01-01T00:00:00Z at the moment [`begin`] is called and goes on as tokio's
 //! clock does, paused or not. It is the dispatcher's own clock: both see the same time.
@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use dispatch_core::time::Timestamp;
 
-/// 2026-01-01T00:00:00Z: when every simulated world begins.
+/// 2026-01-01T00:00:00Z, the time at which every simulated world begins.
 pub const EPOCH_SECOND: i64 = 1_767_225_600;
 
-/// When every simulated world begins.
+/// The time at which every simulated world begins.
 pub fn epoch() -> Timestamp {
     Timestamp::from_second(EPOCH_SECOND).expect("a constant within range")
 }
 
-/// Sets this thread's clock to the epoch. Each run calls it once, first of all: a paused runtime starts at
-/// whatever the machine's clock says, and histories must not depend on that.
+/// Sets this thread's clock to the epoch. Each run must call it before anything else: a paused runtime starts
+/// at the machine's own time, and histories must not depend on that.
 pub fn begin() {
     dispatch_actors::clock::anchor(epoch());
 }
 
-/// What time it is in this thread's world.
+/// The present time in this thread's world.
 pub fn now() -> Timestamp {
     dispatch_actors::clock::now()
 }

@@ -1,8 +1,9 @@
-//! What every cloud driver must do, simulated, loopback or real: one suite for all of them.
+//! One test suite for every cloud driver: simulated, loopback or real.
 //!
-//! create → listed → tags as ordered → the same order again makes no other → tags merged → destroyed → gone;
-//! filters; what is gone may be destroyed again, and not be tagged; two sets side by side do not touch each other.
-//! Listings may lag: each expectation has a deadline.
+//! It creates a VM, finds it in a listing, and reads its tags back; sends the same order again, which must
+//! make no other VM; merges tags; destroys the VM, and waits until it is gone. It also checks filters, that a
+//! VM that is gone may be destroyed again but not tagged, and that two instance sets side by side do not
+//! touch each other. Listings may lag: each expectation has a deadline.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,76 +15,77 @@ use dispatch_core::ports::{CloudDriver, CloudError, CloudErrorKind, CreateOrder}
 use dispatch_core::secret::Secret;
 use tokio::time::Instant;
 
-/// What the suite needs to know.
+/// What the suite needs to know about the cloud.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// What to order. Two VMs of it must be possible at a time.
+    /// The type to order. Two VMs of it must be possible at a time.
     pub instance_type: Arc<InstanceType>,
     /// The image to order.
     pub image: String,
-    /// The set under test.
+    /// The instance set under test.
     pub set: InstanceSetId,
-    /// A neighbour, whose VM must not be touched.
+    /// Another instance set, whose VM must not be touched.
     pub other_set: InstanceSetId,
     /// The names of the tags.
     pub tag_keys: TagKeys,
-    /// Shell text run on first boot.
+    /// Shell text that the VM runs on first boot.
     pub init_command: String,
-    /// Part of the instances' secrets, new for each run: drivers derive idempotency tokens from these.
+    /// Part of the instances' secrets. It must be new for each run, because drivers derive idempotency tokens
+    /// from the secrets.
     pub nonce: String,
     /// How long a listing may take to show a change.
     pub patience: Duration,
-    /// How long to wait between two looks.
+    /// How long to wait between two listings.
     pub interval: Duration,
 }
 
-/// What was tried, for people: one line a step, with its duration.
+/// What was tried, for people to read: one line a step, with its duration.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
-    /// The steps that held.
+    /// The steps that passed.
     pub steps: Vec<(String, Duration)>,
 }
 
-/// What a driver does that it must not, or the other way round.
+/// How a driver has failed the suite.
 #[derive(Debug, thiserror::Error)]
 pub enum Violation {
-    /// A call failed that must not.
+    /// A call failed that must succeed.
     #[error("{step}: {source}")]
     Failed {
-        /// What was tried.
+        /// The step.
         step: String,
-        /// How it failed.
+        /// The call's error.
         source: CloudError,
     },
-    /// Something that must be so was not so in time.
+    /// Something that must become true did not become true in time.
     #[error("{step}: not within {patience:?}; last seen: {seen}")]
     NotInTime {
-        /// What was expected.
+        /// The step.
         step: String,
-        /// How long was waited.
+        /// How long the suite waited.
         patience: Duration,
         /// What the last listing showed.
         seen: String,
     },
-    /// Something that must never be so was so.
+    /// Something that must never be true was true.
     #[error("{step}: {found}")]
     Wrong {
-        /// What was looked at.
+        /// The step.
         step: String,
         /// What was found.
         found: String,
     },
 }
 
-/// Tries the driver; whatever it made is destroyed again, also after a failure.
+/// Runs the suite. Whatever it made is destroyed again, also after a failure.
 ///
 /// # Errors
-/// What did not hold first.
+/// The first expectation that did not hold.
 pub async fn check_driver(driver: &dyn CloudDriver, setup: &Setup) -> Result<Report, Violation> {
     let mut suite = Suite { driver, setup, report: Report::default(), made: BTreeSet::new() };
     let result = suite.run().await;
     for id in std::mem::take(&mut suite.made) {
-        // After a failure the first one is the news; a VM that cannot be destroyed fails the suite below.
+        // After a failure the first error is reported. A VM that cannot be destroyed fails the suite below.
         let _ = driver.destroy(&id).await;
     }
     result.map(|()| suite.report)
@@ -166,7 +168,7 @@ impl Suite<'_> {
         Ok(())
     }
 
-    /// The answer to the first may have been lost on its way.
+    /// The answer to the first order may have been lost on its way.
     async fn the_same_order_makes_no_other(&mut self, made: &Made) -> Result<(), Violation> {
         let began = Instant::now();
         let step = "the same order twice makes one instance";
@@ -242,7 +244,7 @@ impl Suite<'_> {
             match self.driver.set_tags(&made.id, &change).await {
                 Err(error) if error.kind == CloudErrorKind::NotFound => break,
                 Err(source) => return Err(Violation::Failed { step: step.to_owned(), source }),
-                // A cloud may remember for a while what has ended, and let it be tagged.
+                // A cloud may remember for a while what has ended, and accept tags for it.
                 Ok(()) if Instant::now() < deadline => tokio::time::sleep(self.setup.interval).await,
                 Ok(()) => return Err(wrong(step, "it is tagged".to_owned())),
             }
@@ -260,7 +262,7 @@ impl Suite<'_> {
         Ok(())
     }
 
-    // ------------------------------------------------------------ tools
+    // ------------------------------------------------------------ helpers
 
     fn of_set(&self, set: &InstanceSetId) -> Tags {
         let mut filter = Tags::default();
@@ -273,7 +275,7 @@ impl Suite<'_> {
         listed.map_err(|source| Violation::Failed { step: step.to_owned(), source })
     }
 
-    /// Looks again and again until what the set's listing shows of that VM is as it must be.
+    /// Lists again and again until what a listing shows of that VM is as expected.
     async fn eventually(
         &self,
         step: &str,
@@ -383,7 +385,7 @@ mod tests {
         knobs.strike_next(CloudCall::Destroy, CloudFault::IgnoredSilently);
         let (result, cloud) = check(knobs).await;
         assert!(matches!(result, Err(Violation::NotInTime { .. })), "{result:?}");
-        // The suite cleans up after itself all the same.
+        // The suite has destroyed what it made all the same.
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert_eq!(cloud.borrow().existing(clock::now()), 0);
     }
@@ -404,11 +406,11 @@ mod tests {
         assert!(violation.starts_with("create in set set-a"), "{violation}");
     }
 
-    /// A cloud that makes an instance for every call, or that tags what is gone.
+    /// A cloud that makes a new instance for every create, or that accepts tags for gone instances.
     struct Flawed {
         cloud: SimCloud,
         forgets_orders: bool,
-        tags_the_gone: bool,
+        accepts_tags_for_gone_instances: bool,
     }
 
     #[async_trait(?Send)]
@@ -428,7 +430,11 @@ mod tests {
 
         async fn set_tags(&self, id: &InstanceId, tags: &Tags) -> Result<(), CloudError> {
             match self.cloud.set_tags(id, tags).await {
-                Err(error) if self.tags_the_gone && error.kind == CloudErrorKind::NotFound => Ok(()),
+                Err(error)
+                    if self.accepts_tags_for_gone_instances && error.kind == CloudErrorKind::NotFound =>
+                {
+                    Ok(())
+                }
                 other => other,
             }
         }
@@ -451,18 +457,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn orders_that_are_forgotten_and_tags_for_the_gone_are_found_out() {
+    async fn instances_made_twice_and_tags_on_a_gone_instance_are_found_out() {
         for (forgets_orders, expected) in [
             (true, "the same order twice makes one instance: i-000001, and then i-000002"),
             (false, "tagging what is gone says that it is not found: it is tagged"),
         ] {
             clock::begin();
             let world = Rc::new(RefCell::new(FakeCloud::new(1, CloudKnobs::default(), None)));
-            let cloud = Flawed { cloud: SimCloud::new(world.clone()), forgets_orders, tags_the_gone: true };
+            let cloud = Flawed {
+                cloud: SimCloud::new(world.clone()),
+                forgets_orders,
+                accepts_tags_for_gone_instances: true,
+            };
             let violation = check_driver(&cloud, &setup()).await.unwrap_err();
             assert_eq!(violation.to_string(), expected);
             tokio::time::sleep(Duration::from_secs(10)).await;
-            assert_eq!(world.borrow().existing(clock::now()), 0, "the second one is destroyed, too");
+            assert_eq!(world.borrow().existing(clock::now()), 0, "the second instance is destroyed, too");
         }
     }
 }

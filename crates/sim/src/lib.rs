@@ -1,8 +1,9 @@
-//! The simulated world: a controller, a cloud and VMs that lie, lag, repeat, hang and vanish.
+//! The simulated world: a controller, a cloud and VMs that answer wrongly, late, twice or not at all, and
+//! disappear.
 //!
-//! Each of the three is first a plain state machine — single-threaded, without I/O, time and chance given
-//! from outside — and only then something that answers a port or a socket. The same seed and the same calls
-//! at the same times give the same history.
+//! Each of the three is first a plain state machine: single-threaded, without I/O, with time and chance given
+//! from outside. Around it is what answers a port or a socket. The same seed and the same calls at the same
+//! times give the same history.
 //!
 //! ```text
 //!   dispatcher ── ports::ArvadosApi ──────→ controller::port ─┐
@@ -13,8 +14,9 @@
 //!   dispatcher ── ports::CloudDriver ─────→ cloud::SimCloud ─→ cloud::FakeCloud
 //! ```
 //!
-//! [`world`] puts the real actors between them, lives through what befalls them, and judges.
-//! Every fake keeps a history of facts with their times; nothing here judges them: the invariants do.
+//! [`world`] puts the real actors between the three, runs them through faults, and judges what they do. The
+//! simulated parts keep a history of facts with their times, but do not judge them: that is the task of the
+//! invariants (docs/design.md, "Invariants").
 
 pub mod chance;
 pub mod clock;

@@ -1,4 +1,4 @@
-//! Hunts for seeds whose chaos violates an invariant, and replays one.
+//! Hunts for seeds whose chaos violates an invariant, and replays one seed.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The history of one seed; that of a violation comes with the panic.
+/// Replays one seed. The history of a violation is part of the panic.
 fn replay(seed: u64, trace: bool, json: bool) -> ExitCode {
     let (summary, history) = chaos(seed, trace);
     if trace {
@@ -62,10 +62,11 @@ fn replay(seed: u64, trace: bool, json: bool) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// All seeds of a stretch, their violations, and their figures.
+/// Runs all seeds of a range and reports their violations and figures.
 fn hunt(from: u64, until: u64, jobs: u8, json: bool) -> ExitCode {
-    // A violation's history is long: it is shown when its seed is replayed. Its headline is printed here, because
-    // a build that aborts on panic (release) ends with the first, be it an actor's own.
+    // The history of a violation is long; it is shown when its seed is replayed. The headline is printed
+    // here, because a release build aborts on a panic and so ends with the first one, even if an actor panics
+    // by itself.
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string).unwrap_or_default();
         eprintln!("seed {}: {} ({at})", SEED.get(), headline(panic.payload()));
@@ -93,11 +94,11 @@ fn hunt(from: u64, until: u64, jobs: u8, json: bool) -> ExitCode {
 }
 
 thread_local! {
-    /// Which seed this thread lives through.
+    /// The seed that this thread runs.
     static SEED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The first line of a violation, and the last but one: how to replay it.
+/// The first line of a violation, and the line that says how to replay it.
 fn headline(panic: &(dyn Any + Send)) -> String {
     let constant = panic.downcast_ref::<&str>().copied();
     let text =
@@ -108,7 +109,7 @@ fn headline(panic: &(dyn Any + Send)) -> String {
 
 fn report(seeds: u64, results: impl Iterator<Item = (u64, Result<Summary, String>)>, json: bool) -> ExitCode {
     let began = tokio::time::Instant::now();
-    // Quiet in a pipe.
+    // The progress bar prints nothing if stderr is not a terminal.
     let progress = ProgressBar::new(seeds);
     progress.set_style(style());
     let (mut all, mut violations) = (Summary::default(), Vec::new());

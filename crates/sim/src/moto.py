@@ -37,7 +37,7 @@ def remember_tokens():
 
 
 def forget_the_ended():
-    """moto lets whatever has ended be tagged for ever; EC2 for about an hour. Here the hour is over at once."""
+    """moto accepts tags for ended instances for ever; EC2 does so for about an hour. Here it is refused at once."""
     exist = EC2Backend.do_resources_exist
 
     def do_resources_exist(backend, ids):

@@ -1,11 +1,12 @@
-//! An EC2 for tests: moto (PyPI) in a process of its own, on a port of its own, and Amazon's own client beside it
-//! to look at what is there.
+//! An EC2 emulator for tests: moto (PyPI) in a process and on a port of its own. Amazon's own client, boto3,
+//! runs beside it, so that tests can look at the emulator's state.
 //!
 //! ```text
 //!   driver under test ─── HTTP ───► moto ◄─── boto3 ◄── one line of JSON a question ── Moto::call()
 //! ```
-//! It ends with [`Moto`], and when this process ends, however that comes about: its standard input is a pipe
-//! of ours. Where it is installed: `DISPATCH_MOTO_VENV`, else `target/moto-venv`, where `scripts/test` puts it.
+//! The process ends when [`Moto`] is dropped, and when this process ends for whatever reason, because its
+//! standard input is a pipe of ours. It is installed in `DISPATCH_MOTO_VENV`, or else in `target/moto-venv`,
+//! where `scripts/test` puts it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
@@ -24,12 +25,12 @@ const DEFAULT_VENV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/mo
 #[error("{0}")]
 pub struct MotoError(String);
 
-/// Where and how it is started.
+/// Where and how the emulator is started.
 #[derive(Debug, Clone)]
 pub struct MotoOptions {
-    /// Put before its command line, such as `ip netns exec NAME`.
+    /// Words that are put before its command line, such as `ip netns exec NAME`.
     pub prefix: Vec<String>,
-    /// Where it listens; the port is the system's choice.
+    /// The address where it listens. The system chooses the port.
     pub address: String,
 }
 
@@ -39,10 +40,10 @@ impl Default for MotoOptions {
     }
 }
 
-/// What is there from the start.
+/// What the emulated account contains from the start.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Site {
-    /// For `AWS_ENDPOINT_URL`; any region, any credentials.
+    /// The URL for `AWS_ENDPOINT_URL`. Any region and any credentials are accepted.
     pub endpoint: String,
     /// An image that can be ordered.
     pub image: String,
@@ -52,22 +53,22 @@ pub struct Site {
     pub security_group: String,
 }
 
-/// A question, and where its answer goes.
+/// A question, and the channel for its answer.
 type Call = (String, mpsc::Sender<Result<String, String>>);
 
-/// A running emulator. May be shared by threads.
+/// A running emulator. Threads may share it.
 pub struct Moto {
-    /// What is there.
+    /// What the emulated account contains.
     pub site: Site,
-    /// `None` only while it ends.
+    /// `None` only while the emulator ends.
     calls: Option<mpsc::Sender<Call>>,
-    keeper: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
-/// The Python that has moto and botocore.
+/// The Python interpreter that has moto and botocore.
 ///
 /// # Errors
-/// If there is none; says how to get it.
+/// If there is none. The error says how to get it.
 pub fn python() -> Result<PathBuf, MotoError> {
     let venv = std::env::var_os("DISPATCH_MOTO_VENV").map_or_else(|| DEFAULT_VENV.into(), PathBuf::from);
     let python = venv.join("bin/python");
@@ -80,7 +81,7 @@ pub fn python() -> Result<PathBuf, MotoError> {
 }
 
 impl Moto {
-    /// One for the whole process, for tests that keep to instance sets of their own.
+    /// The emulator of the whole process, for tests that each use instance sets of their own.
     ///
     /// # Errors
     /// If it cannot be started.
@@ -90,7 +91,7 @@ impl Moto {
         shared.as_ref().map_err(|error| MotoError(error.0.clone()))
     }
 
-    /// One of its own. Takes some seconds.
+    /// Starts an emulator. This takes some seconds.
     ///
     /// # Errors
     /// If it cannot be started.
@@ -100,19 +101,19 @@ impl Moto {
         let site =
             serde_json::from_str(&site).map_err(|error| MotoError(format!("moto said {site:?}: {error}")))?;
         let (calls, questions) = mpsc::channel::<Call>();
-        let keeper = std::thread::spawn(move || {
+        let thread = std::thread::spawn(move || {
             for (question, reply) in questions {
-                // Whoever asked may have given up.
+                // The caller may have stopped waiting.
                 let _ = reply.send(pipes.ask(&question).map_err(|error| error.0));
             }
         });
-        Ok(Self { site, calls: Some(calls), keeper: Some(keeper) })
+        Ok(Self { site, calls: Some(calls), thread: Some(thread) })
     }
 
-    /// Calls it by boto3: `call("describe_instances", json!({}))`.
+    /// Calls boto3: `call("describe_instances", json!({}))`.
     ///
     /// # Errors
-    /// What boto3 said.
+    /// The error that boto3 reported.
     pub fn call(&self, call: &str, arguments: &Value) -> Result<Value, MotoError> {
         let gone = || MotoError(format!("{call}: moto has ended"));
         let (reply, answer) = mpsc::channel();
@@ -131,9 +132,10 @@ impl Moto {
 impl Drop for Moto {
     fn drop(&mut self) {
         self.calls = None;
-        if let Some(keeper) = self.keeper.take() {
-            // It ends the process; if it panicked, its pipes are closed and that ends it too.
-            let _ = keeper.join();
+        if let Some(thread) = self.thread.take() {
+            // This ends the process. If the thread panicked, its pipes are closed, which ends the process
+            // too.
+            let _ = thread.join();
         }
     }
 }
@@ -180,7 +182,7 @@ impl Pipes {
 
 impl Drop for Pipes {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

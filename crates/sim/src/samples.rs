@@ -1,4 +1,4 @@
-//! Small things that tests of the simulated world, here and elsewhere, need all the time.
+//! Sample types, orders and commands for tests of the simulated world, in this crate and elsewhere.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use dispatch_core::instance::{Gpu, InstanceType, Price, TagKeys};
 use dispatch_core::ports::{Command, CreateOrder};
 use dispatch_core::secret::Secret;
 
-/// An on-demand type with that many CPUs: 4 GiB and 50 GB a CPU, 0.1 an hour a CPU; the provider's name is
-/// `std.` and that name.
+/// An on-demand type with that many CPUs, and for each CPU 4 GiB of RAM, 50 GB of scratch space and a price
+/// of 0.1 an hour. The provider's name for it is `std.` and `name`.
 pub fn instance_type(name: &str, vcpus: u64) -> Arc<InstanceType> {
     Arc::new(InstanceType {
         name: TypeName::new(name).expect("a sample's name is valid"),
@@ -25,14 +25,14 @@ pub fn instance_type(name: &str, vcpus: u64) -> Arc<InstanceType> {
     })
 }
 
-/// The same on the spot market, at a third of the price.
+/// The same type on the spot market, at a third of the price.
 pub fn spot_type(name: &str, vcpus: u64) -> Arc<InstanceType> {
     let on_demand = InstanceType::clone(&instance_type(name, vcpus));
     let price = Price::new(on_demand.price.per_hour() / 3.0).expect("a sample's price is finite");
     Arc::new(InstanceType { preemptible: true, price, ..on_demand })
 }
 
-/// An order as a dispatcher of that set sends it, with that secret.
+/// An order as a dispatcher of that instance set sends it, with that secret.
 pub fn order(instance_type: &Arc<InstanceType>, set: &str, secret: &str) -> CreateOrder {
     let set = InstanceSetId::new(set).expect("a sample's set is valid");
     let secret = Secret::new(secret);

@@ -1,13 +1,13 @@
-//! A cloud's front door with troubles of its own, for tests: answers the calls it is told to answer, hands all
-//! others to the service behind it, and remembers every one.
+//! A test server in front of a cloud. It answers calls as the test orders, forwards all other calls to the
+//! service behind it, and remembers every call.
 //!
 //! ```text
 //!   driver ── HTTP ──► Stub ──┬─ `next(action, reply)` was said: that reply, once
 //!                             ├─ a service behind it: its answer (moto)
 //!                             └─ else: 500
 //! ```
-//! Knows as much of HTTP as it needs: a POST with a length, whose form has an `Action` (else the action is method
-//! and path: `GET /x`); one call a connection.
+//! It understands as much HTTP as the tests need: a POST with a length, whose form has an `Action`. For other
+//! calls the action is method and path: `GET /x`. Each connection carries one call.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -21,43 +21,44 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// The parameters of a call, and its `Authorization` under that name.
+/// The parameters of a call, and its `Authorization` header under that name.
 pub type Parameters = BTreeMap<String, String>;
 
-/// A call as it came over the wire, for whoever checks its signature.
+/// A call as it came over the wire, for tests that check its signature.
 #[derive(Debug, Clone)]
 pub struct RawCall {
     /// The request line and the headers.
     pub head: String,
-    /// What follows them.
+    /// The bytes after the headers.
     pub body: Vec<u8>,
-    /// What was read of it.
+    /// The parameters that were read from it.
     pub parameters: Parameters,
 }
 
-/// What a call is answered with.
+/// The answer to a call.
 #[derive(Debug, Clone)]
 pub enum Reply {
     /// A whole answer: status and XML.
     Xml(u16, String),
-    /// These bytes and the end of the connection.
+    /// These bytes, and then the end of the connection.
     Raw(String),
     /// A whole answer of another kind: status, content type, body.
     Other(u16, &'static str, String),
-    /// A good status, the announced length of the whole, half of it, and the end of the connection.
+    /// A good status and the announced length of the whole body, then only half of the body and the end of
+    /// the connection.
     Cut(String),
-    /// A good status, half of the body as one chunk, and the end of the connection without a last chunk.
+    /// A good status and half of the body as one chunk, then the end of the connection without a last chunk.
     Truncated(String),
-    /// Nothing, and the connection stays open.
+    /// No answer, while the connection stays open.
     Silence,
     /// A good status and chunks without end.
     Endless,
-    /// The end of the connection before a status.
+    /// The end of the connection before any status.
     HangUp,
 }
 
 impl Reply {
-    /// A refusal as EC2 writes it.
+    /// A refusal in the format of EC2.
     pub fn refusal(status: u16, code: &str, message: &str) -> Self {
         let error = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
         let id = "ea966190-f9aa-478e-9ede-example00001";
@@ -69,21 +70,21 @@ impl Reply {
     }
 }
 
-/// The front door. Closes when dropped.
+/// The test server. It closes when it is dropped.
 pub struct Stub {
-    /// For `AWS_ENDPOINT_URL`.
+    /// The URL for `AWS_ENDPOINT_URL`.
     pub endpoint: String,
     orders: mpsc::Sender<(String, Reply)>,
     calls: mpsc::Receiver<RawCall>,
     end: Option<oneshot::Sender<()>>,
-    keeper: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Stub {
-    /// Opens it on a port of its own, in front of the service at that URL, if any.
+    /// Opens the server on a port of its own, in front of the service at that URL, if there is one.
     ///
     /// # Errors
-    /// If the system does not let it listen, or the URL is none of plain HTTP.
+    /// If the system does not let it listen, or the URL is not a plain HTTP one.
     pub fn start(behind: Option<&str>) -> io::Result<Self> {
         let behind = behind.map(address_of).transpose()?;
         let listener = net::TcpListener::bind("127.0.0.1:0")?;
@@ -92,34 +93,34 @@ impl Stub {
         let (orders, ordered) = mpsc::channel();
         let (tell, calls) = mpsc::channel();
         let (end, ended) = oneshot::channel();
-        let desk = Desk { ordered, tell, behind, replies: RefCell::default() };
+        let shared = SharedState { ordered, tell, behind, replies: RefCell::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let keeper = std::thread::spawn(move || {
+        let thread = std::thread::spawn(move || {
             let local = tokio::task::LocalSet::new();
-            local.spawn_local(serve(listener, Rc::new(desk)));
-            // Ends with the handle, whether it said so or was dropped.
+            local.spawn_local(serve(listener, Rc::new(shared)));
+            // The server ends when the handle sends the end or is dropped.
             let _ = local.block_on(&runtime, ended);
         });
-        Ok(Self { endpoint, orders, calls, end: Some(end), keeper: Some(keeper) })
+        Ok(Self { endpoint, orders, calls, end: Some(end), thread: Some(thread) })
     }
 
-    /// The next call of that action that has no reply yet gets this one.
+    /// Orders this reply for the next call of that action for which no reply is ordered yet.
     pub fn next(&self, action: &str, reply: Reply) {
-        // Fails only if the server has ended; then no call succeeds either.
+        // Sending fails only if the server has ended. Then no call succeeds either.
         let _ = self.orders.send((action.to_owned(), reply));
     }
 
-    /// The calls since the last look, in order.
+    /// The calls since the last call of this function, in order.
     pub fn calls(&self) -> Vec<Parameters> {
         self.raw_calls().into_iter().map(|call| call.parameters).collect()
     }
 
-    /// The same, as they came.
+    /// The same calls, as they came over the wire.
     pub fn raw_calls(&self) -> Vec<RawCall> {
         self.calls.try_iter().collect()
     }
 
-    /// The actions of the calls since the last look, in order.
+    /// The actions of the calls since the last call of this function, in order.
     pub fn actions(&self) -> Vec<String> {
         self.calls().into_iter().filter_map(|mut call| call.remove("Action")).collect()
     }
@@ -128,23 +129,23 @@ impl Stub {
 impl Drop for Stub {
     fn drop(&mut self) {
         self.end = None;
-        if let Some(keeper) = self.keeper.take() {
-            // A panic in there has failed the test already.
-            let _ = keeper.join();
+        if let Some(thread) = self.thread.take() {
+            // A panic in that thread has failed the test already.
+            let _ = thread.join();
         }
     }
 }
 
 /// What all connections share.
-struct Desk {
+struct SharedState {
     ordered: mpsc::Receiver<(String, Reply)>,
     tell: mpsc::Sender<RawCall>,
     behind: Option<SocketAddr>,
     replies: RefCell<BTreeMap<String, VecDeque<Reply>>>,
 }
 
-impl Desk {
-    /// What was ordered for this call; every order given before the call was sent counts.
+impl SharedState {
+    /// The reply that was ordered for this call. Every order given before the call was sent counts.
     fn reply(&self, action: &str) -> Option<Reply> {
         let mut replies = self.replies.borrow_mut();
         for (action, reply) in self.ordered.try_iter() {
@@ -159,29 +160,29 @@ fn address_of(url: &str) -> io::Result<SocketAddr> {
     address.and_then(Result::ok).ok_or_else(|| io::Error::other(format!("{url} is not http://ADDRESS:PORT")))
 }
 
-async fn serve(listener: net::TcpListener, desk: Rc<Desk>) {
+async fn serve(listener: net::TcpListener, shared: Rc<SharedState>) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     while let Ok((connection, _)) = listener.accept().await {
-        let desk = Rc::clone(&desk);
+        let shared = Rc::clone(&shared);
         tokio::task::spawn_local(async move {
-            // A client that goes away is its own concern.
-            let _ = answer(connection, &desk).await;
+            // A client that closes its connection is no error of the server.
+            let _ = answer(connection, &shared).await;
         });
     }
 }
 
-async fn answer(mut connection: TcpStream, desk: &Desk) -> io::Result<()> {
+async fn answer(mut connection: TcpStream, shared: &SharedState) -> io::Result<()> {
     let (head, body) = read_call(&mut connection).await?;
     let mut parameters: Parameters = form_urlencoded::parse(&body).into_owned().collect();
     let authorization = header(&head, "authorization").unwrap_or_default();
     parameters.insert("Authorization".to_owned(), authorization.to_owned());
     let reply = match parameters.get("Action") {
-        Some(action) => desk.reply(action),
-        // Method and path of another service's call.
-        None => desk.reply(head.split(" HTTP/").next().unwrap_or_default()),
+        Some(action) => shared.reply(action),
+        // Another service's call is known by its method and path.
+        None => shared.reply(head.split(" HTTP/").next().unwrap_or_default()),
     };
-    let _ = desk.tell.send(RawCall { head: head.clone(), body: body.clone(), parameters });
-    match (reply, desk.behind) {
+    let _ = shared.tell.send(RawCall { head: head.clone(), body: body.clone(), parameters });
+    match (reply, shared.behind) {
         (Some(reply), _) => write_reply(&mut connection, reply).await,
         (None, Some(behind)) => forward(&mut connection, behind, &head, &body).await,
         (None, None) => {
@@ -220,7 +221,7 @@ fn header<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
     headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
 }
 
-/// The same call to the service behind, and its answer back.
+/// Sends the same call to the service behind, and its answer back to the client.
 async fn forward(client: &mut TcpStream, behind: SocketAddr, head: &str, body: &[u8]) -> io::Result<()> {
     let mut service = TcpStream::connect(behind).await?;
     let kept = head.lines().filter(|line| !line.to_ascii_lowercase().starts_with("connection:"));
@@ -301,11 +302,11 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn it_hangs_up_and_breaks_off() {
+    async fn the_stub_can_end_a_connection_before_or_within_an_answer() {
         let stub = Stub::start(None).unwrap();
         stub.next("A", Reply::HangUp);
         post(&stub.endpoint, "Action=A").await.unwrap_err();
-        // awc takes a missing last chunk for the end: those who read XML must not.
+        // awc takes a missing last chunk for the end of the body. Code that reads XML must not rely on that.
         stub.next("A", Reply::Truncated("<a></a>".to_owned()));
         assert_ne!(post(&stub.endpoint, "Action=A").await, Ok((200, "<a></a>".to_owned())));
     }

@@ -21,7 +21,8 @@ pub struct Containers {
 impl Containers {
     /// What was planned last, and how queue and pool stand now.
     pub fn new(plan: Arc<Plan>, queue: Arc<QueueSnapshot>, pool: Arc<PoolSnapshot>) -> Self {
-        Self { plan, queue, places: Places::new(pool) }
+        let places = Places::new(pool, Arc::clone(&plan.supply));
+        Self { plan, queue, places }
     }
 
     /// In scheduling order; then what the last plan has not seen, then what could never be read.

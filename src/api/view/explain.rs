@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::plan::Waiting;
-use dispatch_core::pool::{Gate, PauseReason, PoolSnapshot, QuotaReason};
+use dispatch_core::pool::{Gate, PauseReason, PoolSnapshot, QuotaReason, Supply};
 use dispatch_core::queue::{Call, CancelReason, Entry, Operation, OperationKind};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -46,20 +46,21 @@ pub struct Explanation<'a> {
 #[derive(Debug)]
 pub struct Places {
     pool: Arc<PoolSnapshot>,
+    supply: Arc<Supply>,
     /// The instances that have a process, by container.
     holders: BTreeMap<ContainerUuid, Vec<InstanceId>>,
 }
 
 impl Places {
     /// O(processes × log).
-    pub fn new(pool: Arc<PoolSnapshot>) -> Self {
+    pub fn new(pool: Arc<PoolSnapshot>, supply: Arc<Supply>) -> Self {
         let mut holders = BTreeMap::<_, Vec<_>>::new();
         for worker in &pool.workers {
             for uuid in worker.containers() {
                 holders.entry(uuid).or_default().push(worker.view.id.clone());
             }
         }
-        Self { pool, holders }
+        Self { pool, supply, holders }
     }
 
     fn holders(&self, uuid: ContainerUuid) -> &[InstanceId] {
@@ -67,12 +68,12 @@ impl Places {
     }
 
     fn last_failed(&self, uuid: ContainerUuid) -> &str {
-        self.pool.last_failed.get(&uuid).map_or("", InstanceId::as_str)
+        self.pool.fleet.last_failed.get(&uuid).map_or("", InstanceId::as_str)
     }
 
     /// Whether instances of the entry's types may be created now.
     fn creates<'a>(&self, entry: &'a Entry) -> BTreeMap<&'a str, Value> {
-        let gate_of = |name| self.pool.gates.get(name).map(gate);
+        let gate_of = |name| self.supply.gates.get(name).map(gate);
         entry.types().iter().filter_map(|it| Some((it.name.as_str(), gate_of(&it.name)?))).collect()
     }
 }

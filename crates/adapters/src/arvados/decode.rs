@@ -1,4 +1,5 @@
-//! From the controller's JSON to the core's records. One bad record hurts only itself.
+//! Converts the controller's JSON to the core's records. A record that cannot be decoded does not affect the
+//! others.
 
 use dispatch_core::container::{
     ContainerState, GpuRequest, MountNeeds, Record, RuntimeConstraints, SchedulingParameters, Standing,
@@ -9,14 +10,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::json::{Place, Trouble};
+use super::json::{DecodeError, Place};
 
-/// What decodes one item of a list.
-pub(super) type Decoder<T> = fn(&Place<'_>) -> Result<T, Trouble>;
+/// A function that decodes one item of a list.
+pub(super) type Decoder<T> = fn(&Place<'_>) -> Result<T, DecodeError>;
 
 #[derive(Deserialize)]
 struct List<'a> {
-    /// Raw, so that a number that does not fit anywhere does not take its neighbours with it.
+    /// Raw text: a number that fits no type then spoils its own item only.
     #[serde(borrow)]
     items: Vec<&'a RawValue>,
 }
@@ -26,39 +27,39 @@ struct JustUuid {
     uuid: String,
 }
 
-/// A list's items, each on its own.
-pub(super) fn page<T>(body: &str, decoder: Decoder<T>) -> Result<Page<T>, Trouble> {
+/// Decodes the items of a list, each by itself.
+pub(super) fn page<T>(body: &str, decoder: Decoder<T>) -> Result<Page<T>, DecodeError> {
     let list: List<'_> =
         serde_json::from_str(body).map_err(|error| format!("not a list of items: {error}"))?;
     let mut page = Page { items: Vec::with_capacity(list.items.len()), undecodable: Vec::new() };
     for raw in list.items {
         match one(raw.get(), decoder) {
             Ok(item) => page.items.push(item),
-            Err(reason) => page.undecodable.push(Undecodable { uuid: uuid_at_least(raw.get()), reason }),
+            Err(reason) => page.undecodable.push(Undecodable { uuid: uuid_if_readable(raw.get()), reason }),
         }
     }
     Ok(page)
 }
 
-/// One object.
-pub(super) fn one<T>(text: &str, decoder: Decoder<T>) -> Result<T, Trouble> {
+/// Decodes one object.
+pub(super) fn one<T>(text: &str, decoder: Decoder<T>) -> Result<T, DecodeError> {
     let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let place = Place::root(&value);
     if value.is_object() { decoder(&place) } else { Err(place.unexpected("an object")) }
 }
 
-fn uuid_at_least(text: &str) -> Option<ContainerUuid> {
+fn uuid_if_readable(text: &str) -> Option<ContainerUuid> {
     serde_json::from_str::<JustUuid>(text).ok()?.uuid.parse().ok()
 }
 
-/// The uuid of the token that asked.
-pub(super) fn token(place: &Place<'_>) -> Result<TokenUuid, Trouble> {
+/// The uuid of the token that the request was made with.
+pub(super) fn token(place: &Place<'_>) -> Result<TokenUuid, DecodeError> {
     let uuid = place.field("uuid");
     uuid.parsed()?.ok_or_else(|| uuid.unexpected("a token uuid"))
 }
 
-/// The polled columns.
-pub(super) fn record(place: &Place<'_>) -> Result<Record, Trouble> {
+/// Decodes the columns that polls select.
+pub(super) fn record(place: &Place<'_>) -> Result<Record, DecodeError> {
     let (uuid, standing) = standing(place)?;
     Ok(Record {
         uuid,
@@ -73,16 +74,16 @@ pub(super) fn record(place: &Place<'_>) -> Result<Record, Trouble> {
     })
 }
 
-/// Asked for with a single record only: absent from lists.
-fn lock_count(place: &Place<'_>) -> Result<Option<u32>, Trouble> {
+/// The server sends it only with a single record, never with a list.
+fn lock_count(place: &Place<'_>) -> Result<Option<u32>, DecodeError> {
     if place.is_null() {
         return Ok(None);
     }
     Ok(Some(u32::try_from(place.size()?).unwrap_or(u32::MAX)))
 }
 
-/// What an update answers with, and whose it is.
-pub(super) fn standing(place: &Place<'_>) -> Result<(ContainerUuid, Standing), Trouble> {
+/// Decodes the answer to an update, and the uuid of the container that the answer is about.
+pub(super) fn standing(place: &Place<'_>) -> Result<(ContainerUuid, Standing), DecodeError> {
     let state = place.field("state");
     let name = state.text()?;
     let state = ContainerState::from_name(&name).ok_or_else(|| state.unexpected("a state of a container"))?;
@@ -91,8 +92,8 @@ pub(super) fn standing(place: &Place<'_>) -> Result<(ContainerUuid, Standing), T
     Ok((container(place)?, Standing { state, priority, locked_by }))
 }
 
-/// A container's mounts, of which only the size of its scratch space is kept.
-pub(super) fn mounts(place: &Place<'_>) -> Result<(ContainerUuid, MountNeeds), Trouble> {
+/// Decodes a container's mounts, and keeps only the size of its scratch space.
+pub(super) fn mounts(place: &Place<'_>) -> Result<(ContainerUuid, MountNeeds), DecodeError> {
     let mut tmp_bytes = 0_u64;
     for mount in place.field("mounts").fields()? {
         let mount = mount.object()?;
@@ -103,12 +104,12 @@ pub(super) fn mounts(place: &Place<'_>) -> Result<(ContainerUuid, MountNeeds), T
     Ok((container(place)?, MountNeeds { tmp_bytes }))
 }
 
-fn container(place: &Place<'_>) -> Result<ContainerUuid, Trouble> {
+fn container(place: &Place<'_>) -> Result<ContainerUuid, DecodeError> {
     let uuid = place.field("uuid");
     uuid.parsed()?.ok_or_else(|| uuid.unexpected("a container uuid"))
 }
 
-fn runtime_constraints(place: &Place<'_>) -> Result<RuntimeConstraints, Trouble> {
+fn runtime_constraints(place: &Place<'_>) -> Result<RuntimeConstraints, DecodeError> {
     let gpu = place.field("gpu").object()?;
     Ok(RuntimeConstraints {
         api: place.field("API").truth()?,
@@ -126,7 +127,7 @@ fn runtime_constraints(place: &Place<'_>) -> Result<RuntimeConstraints, Trouble>
     })
 }
 
-fn scheduling(place: &Place<'_>) -> Result<SchedulingParameters, Trouble> {
+fn scheduling(place: &Place<'_>) -> Result<SchedulingParameters, DecodeError> {
     Ok(SchedulingParameters {
         partitions: place.field("partitions").texts()?,
         preemptible: place.field("preemptible").truth()?,

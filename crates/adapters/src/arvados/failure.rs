@@ -1,14 +1,14 @@
-//! What a failed call is, for policy and for people.
+//! What a failed call means: its kind, by which the core decides, and a text for people.
 
 use awc::error::{ConnectError, PayloadError, SendRequestError};
 use dispatch_core::ports::ApiErrorKind;
 use dispatch_core::secret::Secret;
 use serde::Deserialize;
 
-/// The most of a server's words that is repeated.
+/// How much of the server's own error text is repeated, in characters.
 const LONGEST_TEXT: usize = 300;
 
-/// By status alone: error texts are for people.
+/// The kind follows from the status alone: error texts are for people.
 pub(super) fn kind_of_status(status: u16) -> ApiErrorKind {
     match status {
         401 => ApiErrorKind::Unauthorized,
@@ -17,7 +17,7 @@ pub(super) fn kind_of_status(status: u16) -> ApiErrorKind {
         503 => ApiErrorKind::Overloaded,
         400..=499 => ApiErrorKind::Refused,
         500..=599 => ApiErrorKind::Server,
-        // A redirect, or something that HTTP does not know: not our controller.
+        // A redirect, or a status that HTTP does not define, does not come from our controller.
         _ => ApiErrorKind::Malformed,
     }
 }
@@ -42,18 +42,18 @@ struct Errors {
     errors: Vec<String>,
 }
 
-/// The server's own words, if its answer has any; without our token, should it repeat that.
+/// The server's own error text, if its answer contains one. If it repeats our token, the token is removed.
 pub(super) fn server_text(body: &str, token: &Secret) -> String {
     let Ok(Errors { errors }) = serde_json::from_str(body) else { return String::new() };
     let text = without(&errors.join("; "), token);
     text.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect()
 }
 
-/// Takes the token out of a text, and the secret part of a v2 token.
+/// Removes the token from a text, and the secret part of a v2 token.
 pub(super) fn without(text: &str, token: &Secret) -> String {
     let whole = token.expose();
     let secret = whole.rsplit('/').next().unwrap_or(whole);
-    // What is that short occurs by chance, and is nobody's token.
+    // A shorter text may occur in the message by chance, and is no real token.
     if secret.len() < 4 {
         text.to_owned()
     } else {
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_is_a_kind() {
+    fn each_status_has_its_kind() {
         for (status, kind) in [
             (301, ApiErrorKind::Malformed),
             (400, ApiErrorKind::Refused),

@@ -1,12 +1,12 @@
-//! A look into a JSON value that knows where it is, and takes null for nothing.
+//! Reads a JSON value, remembers the path to it, and accepts null as an empty value.
 //!
-//! Almost any field of a container may be null; what is there must be of the right kind, and if it is not,
-//! the error says where: `runtime_constraints.ram: expected a whole number, found "many"`.
+//! Almost any field of a container may be null. Any other value must be of the right kind. If it is not, the
+//! error names its path: `runtime_constraints.ram: expected a whole number, found "many"`.
 
 use serde_json::Value;
 
-/// Where in the JSON, and what is wrong there.
-pub(super) type Trouble = String;
+/// The path in the JSON, and what is wrong there.
+pub(super) type DecodeError = String;
 
 /// A place in a JSON text.
 #[derive(Clone)]
@@ -20,7 +20,7 @@ impl<'a> Place<'a> {
         Self { value, path: String::new() }
     }
 
-    /// The field of that name; null if there is none, or no object here.
+    /// The field of that name. It is null if there is no such field, or if this is not an object.
     pub(super) fn field(&self, name: &str) -> Self {
         let dot = if self.path.is_empty() { "" } else { "." };
         Self {
@@ -29,8 +29,8 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The fields of an object; none of null.
-    pub(super) fn fields(&self) -> Result<Vec<Self>, Trouble> {
+    /// The fields of an object; null has none.
+    pub(super) fn fields(&self) -> Result<Vec<Self>, DecodeError> {
         match self.value {
             Value::Null => Ok(Vec::new()),
             Value::Object(map) => Ok(map.keys().map(|name| self.field(name)).collect()),
@@ -39,7 +39,7 @@ impl<'a> Place<'a> {
     }
 
     /// Checks that this is an object or null.
-    pub(super) fn object(self) -> Result<Self, Trouble> {
+    pub(super) fn object(self) -> Result<Self, DecodeError> {
         if self.value.is_object() || self.value.is_null() {
             Ok(self)
         } else {
@@ -47,8 +47,8 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// A text; null is empty.
-    pub(super) fn text(&self) -> Result<String, Trouble> {
+    /// A text; null is the empty text.
+    pub(super) fn text(&self) -> Result<String, DecodeError> {
         match self.value {
             Value::Null => Ok(String::new()),
             Value::String(text) => Ok(text.clone()),
@@ -56,8 +56,8 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Texts; null is none, and none is left out for being null.
-    pub(super) fn texts(&self) -> Result<Vec<String>, Trouble> {
+    /// A list of texts; null is the empty list, and an item that is null becomes an empty text.
+    pub(super) fn texts(&self) -> Result<Vec<String>, DecodeError> {
         let items = match self.value {
             Value::Null => return Ok(Vec::new()),
             Value::Array(items) => items,
@@ -68,7 +68,7 @@ impl<'a> Place<'a> {
     }
 
     /// True or false; null is false.
-    pub(super) fn truth(&self) -> Result<bool, Trouble> {
+    pub(super) fn truth(&self) -> Result<bool, DecodeError> {
         match self.value {
             Value::Null => Ok(false),
             Value::Bool(truth) => Ok(*truth),
@@ -76,8 +76,8 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// A whole number with sign, exact; null is 0.
-    pub(super) fn integer(&self) -> Result<i64, Trouble> {
+    /// A signed whole number, exact; null is 0.
+    pub(super) fn integer(&self) -> Result<i64, DecodeError> {
         match self.value {
             Value::Null => Ok(0),
             value => value.as_i64().ok_or_else(|| self.unexpected("a whole number of 64 bits")),
@@ -85,20 +85,22 @@ impl<'a> Place<'a> {
     }
 
     /// A size or count; null is 0.
-    pub(super) fn size(&self) -> Result<u64, Trouble> {
+    pub(super) fn size(&self) -> Result<u64, DecodeError> {
         match self.value {
             Value::Null => Ok(0),
             value => value.as_u64().ok_or_else(|| self.unexpected("a whole number, not negative")),
         }
     }
 
-    /// Whether there is nothing here.
+    /// Whether this is null.
     pub(super) fn is_null(&self) -> bool {
         self.value.is_null()
     }
 
-    /// Something that is read from a text; `None` if that is null or empty.
-    pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&self) -> Result<Option<T>, Trouble> {
+    /// A value that is parsed from a text; `None` if the text is null or empty.
+    pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &self,
+    ) -> Result<Option<T>, DecodeError> {
         let text = self.text()?;
         if text.is_empty() {
             return Ok(None);
@@ -106,8 +108,8 @@ impl<'a> Place<'a> {
         text.parse().map(Some).map_err(|error| format!("{}: {error}", self.path))
     }
 
-    /// What is said of a value that must be there, and is not, or is of another kind.
-    pub(super) fn unexpected(&self, wanted: &str) -> Trouble {
+    /// The error text for a value that is missing, or is of another kind than expected.
+    pub(super) fn unexpected(&self, wanted: &str) -> DecodeError {
         let path = if self.path.is_empty() { "(the whole)" } else { &self.path };
         let found: String = self.value.to_string().chars().take(60).collect();
         format!("{path}: expected {wanted}, found {found}")

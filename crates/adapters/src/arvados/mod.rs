@@ -6,8 +6,8 @@
 //!   records  ←── decode ←── json ←── body  (2xx) ────────────┤
 //!   ApiError ←── failure ←── status, or how it broke ────────┘
 //! ```
-//! One method is one HTTP call, within one deadline, never repeated here: whether to ask again is the core's
-//! decision. What the server says beyond its status is for people only.
+//! One method is one HTTP call within one deadline. Calls are never repeated here: whether to ask again is
+//! decided in the core. Only the status of an answer is evaluated; the server's text is for people.
 
 mod decode;
 mod failure;
@@ -28,42 +28,42 @@ use url::Url;
 
 use request::Request;
 
-/// A page of a thousand records is a few megabytes; more than this is not an answer.
+/// A page of a thousand records has a few megabytes. A longer body is an error.
 const LONGEST_BODY: usize = 64 << 20;
 
 /// What a [`Client`] is made from.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `http://` or `https://`, host, port.
+    /// The scheme (`http://` or `https://`), the host and the port.
     pub base_url: Url,
-    /// Sent with each call, shown nowhere.
+    /// The token is sent with each call, and never shown.
     pub token: Secret,
-    /// Whether any certificate will do.
+    /// Whether any certificate is accepted.
     pub insecure: bool,
-    /// From the first byte sent to the last received, of each call.
+    /// The deadline of each call, from the first byte sent to the last byte received.
     pub timeout: Duration,
 }
 
-/// Why no client can be made.
+/// Why a client cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Neither http nor https, or without a host.
+    /// The URL is neither http nor https, or has no host.
     #[error("`{0}` is not an http or https URL")]
     BadUrl(String),
-    /// No certificate authorities on this system.
+    /// This system has no certificate authorities.
     #[error("no certificate authorities found: {0} (is the package ca-certificates installed?)")]
     NoAuthorities(String),
-    /// A token that cannot be sent.
+    /// The token contains characters that cannot be sent.
     #[error("token has characters that a header cannot carry")]
     BadToken,
 }
 
-/// The controller, over awc. Not Send: made and used on the arbiter.
+/// The controller, through awc. The client is not `Send`: it must be made and used on the arbiter.
 pub struct Client {
     http: awc::Client,
-    /// Scheme, host and port.
+    /// The scheme, the host and the port.
     origin: String,
-    /// Path of the base URL, without a slash at its end.
+    /// The path of the base URL, without a slash at its end.
     prefix: String,
     token: Secret,
     timeout: Duration,
@@ -76,10 +76,10 @@ struct Answer {
     request_id: String,
 }
 
-/// A plain HTTP client with our TLS, for those who ask a service of the site that is not the controller.
+/// A plain HTTP client with our TLS settings, for calls to other services of the site.
 ///
 /// # Errors
-/// If there are no certificate authorities.
+/// If this system has no certificate authorities.
 pub fn http_client(insecure: bool, timeout: Duration) -> Result<awc::Client, ClientError> {
     let connector = Connector::new().timeout(timeout).handshake_timeout(timeout);
     let connector = connector.rustls_0_23(tls::config(insecure)?);
@@ -87,10 +87,10 @@ pub fn http_client(insecure: bool, timeout: Duration) -> Result<awc::Client, Cli
 }
 
 impl Client {
-    /// Prepares connections; makes none yet.
+    /// Prepares the client. It connects when it is first used.
     ///
     /// # Errors
-    /// If the URL is not http(s), the token cannot be sent, or there are no certificate authorities.
+    /// If the URL is not http(s), the token cannot be sent, or this system has no certificate authorities.
     pub fn new(options: Options) -> Result<Self, ClientError> {
         let url = &options.base_url;
         let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
@@ -120,7 +120,7 @@ impl Client {
         })
     }
 
-    /// One HTTP call within the deadline; an answer with another status than 2xx is an error.
+    /// Makes one HTTP call within the deadline. A status other than 2xx is an error.
     async fn call(&self, request: &Request) -> Result<Answer, ApiError> {
         let request_id = new_request_id();
         let exchange = tokio::time::timeout(self.timeout, self.exchange(request, &request_id));
@@ -139,7 +139,7 @@ impl Client {
         let encoded = request.encode(&self.prefix);
         let url = format!("{}{}", self.origin, encoded.path_and_query);
         let mut http = self.http.request(encoded.method, url).insert_header(("X-Request-Id", request_id));
-        if encoded.is_disguised_get {
+        if encoded.is_get_sent_as_post {
             http = http.insert_header(("X-Http-Method-Override", "GET"));
         }
         let sending = match encoded.form {
@@ -161,9 +161,9 @@ impl Client {
                     "the connection broke within the answer",
                 ))
             }
-            // What is not UTF-8 can only be part of a text; it must not take its neighbours with it.
+            // Bytes that are not UTF-8 can only be part of a text. They must not make the rest undecodable.
             Ok(body) => Ok((status, String::from_utf8_lossy(&body).into_owned())),
-            // The status of an error says enough; a good one without its body says nothing.
+            // The status of an error says enough without a body. A good status without its body is an error.
             Err(_) if !response.status().is_success() => Ok((status, String::new())),
             Err(error) => {
                 let kind = failure::kind_of_body(&error);
@@ -172,7 +172,7 @@ impl Client {
         }
     }
 
-    /// `METHOD PATH: status: text (request id)`, whatever of it there is.
+    /// The error text `METHOD PATH: status: text (request id)`, as far as these parts are known.
     fn error(
         &self,
         request: &Request,
@@ -189,23 +189,23 @@ impl Client {
         ApiError { kind, status, message, request_id: request_id.to_owned() }
     }
 
-    /// A good status with something else in it than was asked for.
-    fn malformed(&self, request: &Request, answer: &Answer, trouble: &str) -> ApiError {
-        self.error(request, &answer.request_id, ApiErrorKind::Malformed, Some(answer.status), trouble)
+    /// The error for an answer that has a good status but not the expected content.
+    fn malformed(&self, request: &Request, answer: &Answer, problem: &str) -> ApiError {
+        self.error(request, &answer.request_id, ApiErrorKind::Malformed, Some(answer.status), problem)
     }
 
     async fn page<T>(&self, request: Request, decoder: decode::Decoder<T>) -> Result<Page<T>, ApiError> {
         let answer = self.call(&request).await?;
-        decode::page(&answer.body, decoder).map_err(|trouble| self.malformed(&request, &answer, &trouble))
+        decode::page(&answer.body, decoder).map_err(|problem| self.malformed(&request, &answer, &problem))
     }
 
     async fn one<T>(&self, request: &Request, decoder: decode::Decoder<T>) -> Result<(T, Answer), ApiError> {
         let answer = self.call(request).await?;
         let decoded = decode::one(&answer.body, decoder);
-        decoded.map_err(|trouble| self.malformed(request, &answer, &trouble)).map(|it| (it, answer))
+        decoded.map_err(|problem| self.malformed(request, &answer, &problem)).map(|it| (it, answer))
     }
 
-    /// An update's answer, which must be about the container that was asked for.
+    /// The answer to an update. It must be about the container that was asked for.
     async fn standing(&self, uuid: ContainerUuid, request: &Request) -> Result<Standing, ApiError> {
         let ((theirs, standing), answer) = self.one(request, decode::standing).await?;
         self.check_uuid(uuid, theirs, request, &answer)?;
@@ -260,7 +260,7 @@ impl ArvadosApi for Client {
     }
 }
 
-/// Whether less came than was announced: awc takes a closed connection for the end of the body.
+/// Whether the body is shorter than announced: awc takes a closed connection for the end of the body.
 fn is_cut<S>(response: &awc::ClientResponse<S>, length: usize) -> bool {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let announced = header(header::CONTENT_LENGTH).and_then(|text| text.parse().ok());

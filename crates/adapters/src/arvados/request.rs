@@ -1,4 +1,4 @@
-//! The calls as data: method, path, parameters. Nothing is sent here.
+//! The calls as data: method, path and parameters. Nothing is sent here.
 
 use awc::http::Method;
 use dispatch_core::container::ContainerState;
@@ -6,7 +6,7 @@ use dispatch_core::id::ContainerUuid;
 use dispatch_core::ports::ListQuestion;
 use serde_json::{Value, json};
 
-/// A GET whose parameters are this long is sent as a POST that says so.
+/// A GET whose parameters are longer than this is sent as a POST with `X-Http-Method-Override`.
 const LONGEST_QUERY: usize = 1000;
 const PAGE: &str = "1000";
 const COLUMNS: [&str; 8] = [
@@ -24,19 +24,19 @@ const COLUMNS: [&str; 8] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Request {
     pub method: Method,
-    /// Below `/arvados/v1/`.
+    /// The path below `/arvados/v1/`.
     pub path: String,
     pub parameters: Vec<(&'static str, String)>,
 }
 
-/// A call as it goes over the wire.
+/// A call in the form in which it is sent.
 pub(super) struct Encoded {
     pub method: Method,
     pub path_and_query: String,
     /// `None` = no body.
     pub form: Option<String>,
-    /// Whether this is a GET in a POST's clothes.
-    pub is_disguised_get: bool,
+    /// Whether this is a GET that is sent as a POST.
+    pub is_get_sent_as_post: bool,
 }
 
 impl Request {
@@ -80,7 +80,8 @@ impl Request {
     }
 
     pub(super) fn get(uuid: ContainerUuid) -> Self {
-        // How often it has been locked: read before an unlock that is only a courtesy, never polled.
+        // Only a single record has the number of locks. It is read before an optional unlock, and never
+        // polled.
         let columns: Vec<_> = COLUMNS.into_iter().chain(["lock_count"]).collect();
         Self::new(Method::GET, format!("containers/{uuid}")).with("select", json!(columns))
     }
@@ -104,21 +105,27 @@ impl Request {
             .with("select", json!(["uuid", "state", "priority", "locked_by_uuid"]))
     }
 
-    /// How it is sent; `prefix` is the path of the base URL, without a slash at its end.
+    /// The call in the form in which it is sent. `prefix` is the path of the base URL, without a slash at its
+    /// end.
     pub(super) fn encode(&self, prefix: &str) -> Encoded {
         let path = format!("{prefix}/arvados/v1/{}", self.path);
         let parameters =
             form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.parameters).finish();
         if self.method != Method::GET {
             let method = self.method.clone();
-            return Encoded { method, path_and_query: path, form: Some(parameters), is_disguised_get: false };
+            return Encoded {
+                method,
+                path_and_query: path,
+                form: Some(parameters),
+                is_get_sent_as_post: false,
+            };
         }
         if parameters.len() >= LONGEST_QUERY {
             let form = Some(parameters);
-            return Encoded { method: Method::POST, path_and_query: path, form, is_disguised_get: true };
+            return Encoded { method: Method::POST, path_and_query: path, form, is_get_sent_as_post: true };
         }
         let query = if parameters.is_empty() { String::new() } else { format!("?{parameters}") };
         let path_and_query = format!("{path}{query}");
-        Encoded { method: Method::GET, path_and_query, form: None, is_disguised_get: false }
+        Encoded { method: Method::GET, path_and_query, form: None, is_get_sent_as_post: false }
     }
 }

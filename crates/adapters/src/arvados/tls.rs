@@ -1,4 +1,5 @@
-//! Whom we believe to be the controller: the system's authorities, or, if the site says so, anybody.
+//! Which certificates of the controller are accepted: those of the system's authorities or, if the site says
+//! so, any.
 
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ fn authorities(provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifie
     )
 }
 
-/// `TLS.Insecure`: any certificate will do, if the server has its key.
+/// `TLS.Insecure`: any certificate is accepted, if the server has the key that belongs to it.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

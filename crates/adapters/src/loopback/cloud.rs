@@ -1,4 +1,4 @@
-//! The cloud: a thread that owns all instances and is asked by message.
+//! The cloud: a thread that owns all instances and receives messages.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,25 +18,25 @@ use super::{LoopbackError, Params, current_user, processes};
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, CloudError>>;
 
-/// What the cloud can be asked, and what its own tasks tell it.
+/// What the cloud can be asked, and what its own tasks report to it.
 pub(super) enum Message {
     Create(CreateOrder, Reply<Instance>),
     List(Tags, Reply<Vec<Instance>>),
     Destroy(InstanceId, Reply<()>),
     SetTags(InstanceId, Tags, Reply<()>),
     Verify(InstanceId, HostKey, Reply<HostKeyVerdict>),
-    /// A fault: processes die at once, the server closes, the instance is gone.
+    /// A fault: all processes of the instance die at once, its server closes, and the instance is gone.
     Kill(InstanceId, Reply<()>),
-    /// A fault: new commands hang.
+    /// A fault: new commands hang, or no longer hang.
     Hang(InstanceId, bool, Reply<()>),
-    /// A fault: the runner's `--list` says `broken`.
+    /// A fault: the runner's list says `broken`.
     ReportBroken(InstanceId, Reply<()>),
     Booted(String),
     Ended(String, Reply<()>),
     Stop,
 }
 
-/// All there is of the cloud, on its thread.
+/// The state of the cloud. It is only used on the cloud's thread.
 pub(super) struct Cloud {
     params: Params,
     path: std::ffi::OsString,
@@ -46,7 +46,7 @@ pub(super) struct Cloud {
 }
 
 impl Cloud {
-    /// Opens every instance that was saved.
+    /// Starts every instance that was saved.
     pub(super) fn open(
         params: Params,
         own: mpsc::UnboundedSender<Message>,
@@ -63,10 +63,10 @@ impl Cloud {
         Ok(cloud)
     }
 
-    /// Answers until told to stop.
+    /// Answers messages until it receives [`Message::Stop`].
     pub(super) async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
         while let Some(message) = messages.recv().await {
-            // Whoever asked may be gone: an answer that nobody takes is no error.
+            // The caller may be gone: an answer that nobody receives is no error.
             match message {
                 Message::Create(order, reply) => drop(reply.send(self.create(&order))),
                 Message::List(filter, reply) => drop(reply.send(Ok(self.list(&filter)))),
@@ -83,7 +83,7 @@ impl Cloud {
         }
     }
 
-    /// An order sent twice makes one instance: the secret is what it is known by.
+    /// An order that is sent twice makes one instance, because an order is known by its secret.
     fn create(&mut self, order: &CreateOrder) -> Result<Instance, CloudError> {
         if let Some(vm) = self.of_order(order) {
             return Ok(vm.instance());
@@ -107,8 +107,9 @@ impl Cloud {
         self.vms.values().find(|vm| !secret.is_empty() && vm.state.secret == secret && !vm.ending)
     }
 
-    /// With a single instance the id is the provider type, as other dispatchers' loopback drivers have it. Its
-    /// directory is a new one, so that no `crunch-run-broken` of its predecessor is in it.
+    /// If only one instance is allowed, its id is the provider type, as in other dispatchers' loopback
+    /// drivers. Its directory is a new one, so that it does not contain its predecessor's
+    /// `crunch-run-broken`.
     fn new_state(&self, order: &CreateOrder) -> Result<State, LoopbackError> {
         let provider_type = order.instance_type.provider_type.as_str();
         let id = match self.params.instances {
@@ -141,7 +142,7 @@ impl Cloud {
             path: self.path.clone(),
         };
         let (own, id) = (self.own.clone(), state.id.clone());
-        // The cloud may have stopped meanwhile: then the next one boots it.
+        // If the cloud has stopped meanwhile, the next one boots the instance.
         let booted = move || drop(own.send(Message::Booted(id)));
         let id = state.id.clone();
         let vm = Vm::start(state, &self.params.state_directory, self.params.boot_delay, environment, booted)?;
@@ -191,11 +192,13 @@ impl Cloud {
         std::fs::write(flag, "").map_err(failed)
     }
 
-    /// Takes time, in a task of its own; the instance stays listed until its processes are gone.
+    /// Ends an instance. This takes time, so it is done in a task. The instance stays listed until its
+    /// processes are gone.
     fn end(&mut self, id: &str, at_once: bool, reply: Reply<()>) {
         let Some(vm) = self.vms.get_mut(id) else { return drop(reply.send(Ok(()))) };
         if vm.ending && !at_once {
-            // On its way already. A second hunt could meet the processes of a successor.
+            // The instance is being ended already. A second search could find processes of a successor with
+            // the same id.
             return drop(reply.send(Ok(())));
         }
         vm.ending = true;
@@ -213,7 +216,8 @@ impl Cloud {
     }
 
     fn ended(&mut self, id: &str) -> Result<(), CloudError> {
-        // Destroyed twice at once: the second finds nothing to do, or a successor of the same name.
+        // If it was destroyed twice at the same time, the second call finds no instance, or a successor with
+        // the same id.
         if !self.vms.get(id).is_some_and(|vm| vm.ending) {
             return Ok(());
         }

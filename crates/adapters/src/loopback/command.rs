@@ -1,4 +1,4 @@
-//! One command of one SSH session: a child process, its streams, its end.
+//! One command of one SSH session: a child process, its streams and its end.
 
 use std::path::PathBuf;
 use std::pin::pin;
@@ -15,22 +15,23 @@ use tokio::sync::watch;
 
 use super::processes::{self, MARKER};
 
-/// What is still in a pipe when a command ends is little; who holds the pipe open after that is a daemon.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long output is read after a command has ended. Little is left in a pipe then; a process that keeps the
+/// pipe open for longer is a daemon.
+const OUTPUT_AFTER_END: Duration = Duration::from_secs(2);
 
-/// Where and as whom the commands of an instance run.
+/// Where the commands of an instance run, and with which variables.
 #[derive(Clone)]
 pub(super) struct Environment {
     pub directory: PathBuf,
     pub lock_directory: PathBuf,
     pub user: String,
-    /// The PATH that we were started with.
+    /// The `PATH` that this process was started with.
     pub path: std::ffi::OsString,
 }
 
 impl Environment {
-    /// `sh -c TEXT` in the instance's directory, in a process group of its own. The current user is as good
-    /// as root on a machine that is its own, so that a `sudo` is left out.
+    /// `sh -c TEXT` in the instance's directory, in a process group of its own. The current user has all
+    /// rights on the instance, so a leading `sudo` is left out.
     pub(super) fn command(&self, text: &str) -> Command {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(text.strip_prefix("sudo ").unwrap_or(text));
@@ -42,7 +43,7 @@ impl Environment {
     }
 }
 
-/// Runs a command for a session; ends it when the session or the connection ends.
+/// Runs a command for a session, and ends it when the session or the connection ends.
 pub(super) async fn serve(
     channel: Channel<Msg>,
     text: String,
@@ -51,11 +52,11 @@ pub(super) async fn serve(
     mut connection: watch::Receiver<()>,
 ) {
     if hangs {
-        // The fault that was asked for: nothing happens, until somebody loses patience.
+        // The fault that a test has asked for: nothing happens until the client closes the connection.
         let _ = connection.changed().await;
         return;
     }
-    // The sender is dropped with the connection's handler.
+    // The sender is dropped together with the connection's handler.
     let disconnected = pin!(connection.changed());
     select(disconnected, pin!(converse(channel, &text, &environment))).await;
 }
@@ -72,7 +73,7 @@ async fn converse(channel: Channel<Msg>, text: &str, environment: &Environment) 
             Some(126)
         }
     };
-    // Without a status the client has closed the session; failures mean the same.
+    // Without a status the client has closed the session. A failure to send means the same.
     if let Some(status) = status {
         let _ = output.exit_status(status).await;
         let _ = output.eof().await;
@@ -80,14 +81,14 @@ async fn converse(channel: Channel<Msg>, text: &str, environment: &Environment) 
     let _ = output.close().await;
 }
 
-/// Status of the command; `None` if the client closed the session, and the command was killed.
+/// The exit status of the command; `None` if the client closed the session and the command was killed.
 async fn run(mut child: Child, input: &mut ChannelReadHalf, output: &ChannelWriteHalf<Msg>) -> Option<u32> {
     let mut tree = Tree::of(&child);
     let stdin = child.stdin.take();
     let out = pump(child.stdout.take(), output.make_writer());
     let err = pump(child.stderr.take(), output.make_writer_ext(Some(1)));
     let finished = finish(&mut child, async { futures_util::join!(out, err) });
-    // A status that is there goes before a session that was closed.
+    // If the command has ended and the session was closed at the same time, the status counts.
     let Either::Left((status, _)) = select(pin!(finished), pin!(feed(input, stdin))).await else {
         return None;
     };
@@ -95,18 +96,18 @@ async fn run(mut child: Child, input: &mut ChannelReadHalf, output: &ChannelWrit
     Some(status.map_or(255, code))
 }
 
-/// The command's end, and what its streams still hold then, for a while.
+/// Waits for the command's end, and for a while for what is left in its streams.
 async fn finish(child: &mut Child, pumps: impl Future<Output = ((), ())>) -> std::io::Result<ExitStatus> {
     match select(pin!(child.wait()), pin!(pumps)).await {
         Either::Left((status, pumps)) => {
-            let _ = tokio::time::timeout(LAST_WORDS, pumps).await;
+            let _ = tokio::time::timeout(OUTPUT_AFTER_END, pumps).await;
             status
         }
         Either::Right((_, ended)) => ended.await,
     }
 }
 
-/// Passes on what the client sends, until it closes the session.
+/// Passes on the client's input until the client closes the session.
 async fn feed(input: &mut ChannelReadHalf, mut stdin: Option<ChildStdin>) {
     loop {
         match input.wait().await {
@@ -114,7 +115,7 @@ async fn feed(input: &mut ChannelReadHalf, mut stdin: Option<ChildStdin>) {
                 if let Some(pipe) = &mut stdin
                     && pipe.write_all(&data).await.is_err()
                 {
-                    // The command does not want more; what comes is taken and forgotten.
+                    // The command does not read more. The rest of the input is read and dropped.
                     stdin = None;
                 }
             }
@@ -127,12 +128,12 @@ async fn feed(input: &mut ChannelReadHalf, mut stdin: Option<ChildStdin>) {
 
 async fn pump(from: Option<impl AsyncRead + Unpin>, mut to: impl AsyncWrite + Unpin) {
     if let Some(mut from) = from {
-        // A failure is the end of the session, which others notice.
+        // A failure means that the session has ended; other code notices that.
         let _ = tokio::io::copy(&mut from, &mut to).await;
     }
 }
 
-/// The processes of a command; killed when dropped, unless the command has ended by itself.
+/// The processes of a command. They are killed when this is dropped, unless the command has ended by itself.
 struct Tree(Option<Pid>);
 
 impl Tree {
@@ -147,7 +148,7 @@ impl Tree {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        // What has detached itself is nobody's descendant any more, and lives on.
+        // A process that has detached itself is no longer a descendant of the command, and lives on.
         if let Some(root) = self.0 {
             processes::kill_tree(root);
         }

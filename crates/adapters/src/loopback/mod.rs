@@ -5,8 +5,8 @@
 //!   LoopbackCloud ── Message ──→ cloud     owns all instances
 //!   Faults ──────── Message ──→   ├─ vm      one instance: boots, then serves SSH on a port of its own
 //!                        │        │    └─ server ── command    a process for each session
-//!                        │        ├─ state   its memory on disk: what is found at start is opened again
-//!                        │        └─ processes    who belongs to an instance, to end them with it
+//!                        │        ├─ state   its saved state: instances that are found at start run again
+//!                        │        └─ processes    finds the processes of an instance, to end them with it
 //! ```
 //! Commands run as the current user by `sh -c` in the instance's private directory; a `sudo` before them is
 //! left out. A detached runner outlives its connection, this driver and this process, as on a real VM, and
@@ -33,50 +33,50 @@ use tokio::sync::{mpsc, oneshot};
 use cloud::{Cloud, Message, Reply};
 pub use processes::processes_below;
 
-/// Where, in an instance's directory, its init command is to put its secret. The init command and every
-/// other command run in that directory.
+/// The file, in an instance's directory, to which its init command must write its secret. The init command
+/// and all other commands run in that directory.
 pub const SECRET_FILE: &str = "arvados-instance-secret";
 
 /// What a [`LoopbackCloud`] is made from.
 #[derive(Debug, Clone)]
 pub struct Params {
-    /// How many there may be; one more is a quota error.
+    /// How many instances there may be. A create beyond that is a quota error.
     pub instances: usize,
-    /// From the create to the init command; connections are refused until then.
+    /// The time from the create to the init command. Connections are refused until then.
     pub boot_delay: Duration,
-    /// The cloud's memory; made (0700) if missing. Absolute.
+    /// The directory for the cloud's state. It is made (0700) if it is missing. The path must be absolute.
     pub state_directory: PathBuf,
-    /// Who may log in where a create does not bring a key: a line of `authorized_keys`.
+    /// The key that may log in to instances whose order has no key: a line of `authorized_keys`.
     pub authorized_key: Option<String>,
 }
 
 /// Why there is no loopback cloud.
 #[derive(Debug, thiserror::Error)]
 pub enum LoopbackError {
-    /// Cannot be made, read or written.
+    /// The directory cannot be made, read or written.
     #[error("cannot use {}: {source}", path.display())]
     State {
-        /// Which directory.
+        /// The directory.
         path: PathBuf,
-        /// What failed.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A path that processes could not be found by.
+    /// The path is not absolute, so that processes could not be found by it.
     #[error("state directory {} is not an absolute path", .0.display())]
     NotAbsolute(PathBuf),
-    /// No port is free, or none may be taken.
+    /// No port is free, or none may be used.
     #[error("cannot take a port on 127.0.0.1: {0}")]
     Port(#[source] io::Error),
-    /// A saved host key, or the key that is to be let in.
+    /// A saved host key, or the authorized key, cannot be used.
     #[error("cannot use ssh key: {0}")]
     Key(String),
-    /// No thread.
+    /// The thread cannot be started.
     #[error("cannot start the loopback cloud: {0}")]
     Thread(#[source] io::Error),
 }
 
-/// A cloud of SSH servers in this process. When dropped, the servers close; what was saved, and detached
-/// processes, stay for the next one.
+/// A cloud of SSH servers in this process. When it is dropped, the servers close. What was saved stays for
+/// the next one, and so do detached processes.
 pub struct LoopbackCloud {
     messages: mpsc::UnboundedSender<Message>,
     thread: Option<JoinHandle<()>>,
@@ -84,10 +84,11 @@ pub struct LoopbackCloud {
 }
 
 impl LoopbackCloud {
-    /// Opens every instance found in the state directory, on the port and with the host key that it had.
+    /// Starts every instance that the state directory contains, on the port and with the host key that it
+    /// had.
     ///
     /// # Errors
-    /// If the directory or what is in it cannot be used.
+    /// If the directory or its content cannot be used.
     pub fn open(params: Params, log: slog::Logger) -> Result<Self, LoopbackError> {
         if !params.state_directory.is_absolute() {
             return Err(LoopbackError::NotAbsolute(params.state_directory));
@@ -99,7 +100,8 @@ impl LoopbackCloud {
         let (messages, inbox) = mpsc::unbounded_channel();
         let (opened, wait) = std::sync::mpsc::channel();
         let own = messages.clone();
-        // A thread of its own: key exchanges and streams of megabytes must not hold up the arbiter.
+        // The cloud has a thread of its own, so that key exchanges and long streams do not hold up the
+        // arbiter.
         let body = move || serve(params, own, inbox, &opened, log);
         let thread = std::thread::Builder::new().name("loopback-cloud".to_owned()).spawn(body);
         let thread = thread.map_err(LoopbackError::Thread)?;
@@ -107,7 +109,7 @@ impl LoopbackCloud {
         Ok(Self { messages, thread: Some(thread), user: current_user() })
     }
 
-    /// A handle that makes instances misbehave, for tests and the demo.
+    /// A handle that injects faults into instances, for tests and the demo.
     pub fn faults(&self) -> Faults {
         Faults { messages: self.messages.clone() }
     }
@@ -115,10 +117,10 @@ impl LoopbackCloud {
 
 impl Drop for LoopbackCloud {
     fn drop(&mut self) {
-        // Already stopped, if nobody takes it.
+        // If sending fails, the thread has stopped already.
         let _ = self.messages.send(Message::Stop);
         if let Some(thread) = self.thread.take() {
-            // Its ports are free afterwards.
+            // The ports are free after this.
             let _ = thread.join();
         }
     }
@@ -195,14 +197,14 @@ impl CloudDriver for LoopbackCloud {
     }
 }
 
-/// Makes instances misbehave.
+/// Injects faults into instances.
 #[derive(Clone)]
 pub struct Faults {
     messages: mpsc::UnboundedSender<Message>,
 }
 
 impl Faults {
-    /// A power cut: its processes die, its server closes, it is gone from the listing.
+    /// A power cut: the instance's processes die, its server closes, and listings no longer show it.
     ///
     /// # Errors
     /// If the cloud has stopped, or the instance's directory cannot be removed.
@@ -210,7 +212,7 @@ impl Faults {
         ask(&self.messages, |reply| Message::Kill(id.clone(), reply)).await
     }
 
-    /// From now on commands are accepted and do nothing, or no longer.
+    /// From now on commands are accepted and do nothing; with `hang` = false, commands run again.
     ///
     /// # Errors
     /// If there is no such instance.
@@ -218,7 +220,7 @@ impl Faults {
         ask(&self.messages, |reply| Message::Hang(id.clone(), hang, reply)).await
     }
 
-    /// Its runner says `broken` when it is asked for its processes.
+    /// From now on the instance's runner says `broken` in its list.
     ///
     /// # Errors
     /// If there is no such instance.
@@ -227,7 +229,7 @@ impl Faults {
     }
 }
 
-/// The name of the user that we run as; its number, if it has no name.
+/// The name of the user that this process runs as, or its number if it has no name.
 fn current_user() -> String {
     let uid = rustix::process::geteuid().as_raw().to_string();
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();

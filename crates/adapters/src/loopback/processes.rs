@@ -1,7 +1,9 @@
-//! The processes of an instance: found by the lock directory in their environment, and by the lock files.
+//! Finds and ends the processes of an instance, by the lock directory in their environment and by the lock
+//! files.
 //!
-//! Every command is started with `CRUNCH_RUN_LOCKDIR` of its instance, and what it starts inherits that,
-//! detached runners included. No pid is remembered: the kernel gives it to others.
+//! Every command is started with its instance's `CRUNCH_RUN_LOCKDIR`. The processes that it starts inherit
+//! the variable, detached runners too. Process ids are never remembered, because the kernel gives them to
+//! other processes.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,20 +12,21 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
-/// The variable by which the processes of an instance are known.
+/// The variable by which the processes of an instance are found.
 pub(super) const MARKER: &str = "CRUNCH_RUN_LOCKDIR";
 
-/// Time for a runner to end its container and to report that.
-const POLITE: Duration = Duration::from_secs(7);
-const FIRM: Duration = Duration::from_secs(5);
-/// So often in a row nothing is to be seen before nothing is there.
-const LOOKS_IN_VAIN: u32 = 3;
+/// How long processes may take to end after SIGTERM: a runner must end its container and report that.
+const TERM_WAIT: Duration = Duration::from_secs(7);
+/// How long to wait for processes to disappear after SIGKILL.
+const KILL_WAIT: Duration = Duration::from_secs(5);
+/// No process is left once this many searches in a row have found none.
+const EMPTY_SEARCHES: u32 = 3;
 
-/// What the kernel does with a process is done in a millisecond, if the machine has time for it; unless it
-/// hangs in there.
-const LONGEST_MOMENT: Duration = Duration::from_secs(1);
+/// How long to wait for the kernel to finish a change to a process. This usually takes a millisecond, but
+/// takes longer on a busy machine, and never ends for a process that hangs in the kernel.
+const KERNEL_WAIT: Duration = Duration::from_secs(1);
 
-/// All processes of instances below a state directory: none should be left when all are destroyed.
+/// All processes of instances below a state directory. None should be left when all instances are destroyed.
 pub fn processes_below(state_directory: &Path) -> Vec<i32> {
     let prefix = format!("{MARKER}={}/", state_directory.display());
     marked(|entry| entry.starts_with(prefix.as_bytes()))
@@ -32,47 +35,49 @@ pub fn processes_below(state_directory: &Path) -> Vec<i32> {
         .collect()
 }
 
-/// Ends all processes of an instance: asks, and asks who comes later, then kills until none is left.
+/// Ends all processes of an instance: sends SIGTERM, also to processes that start meanwhile, and then SIGKILL
+/// until none is left.
 pub(super) async fn end(lock_directory: &Path) {
-    if !gone_within(lock_directory, POLITE, Signal::TERM).await {
-        gone_within(lock_directory, FIRM, Signal::KILL).await;
+    if !gone_within(lock_directory, TERM_WAIT, Signal::TERM).await {
+        gone_within(lock_directory, KILL_WAIT, Signal::KILL).await;
     }
 }
 
 /// Kills all processes of an instance, as a power cut does.
 pub(super) async fn kill(lock_directory: &Path) {
-    gone_within(lock_directory, FIRM, Signal::KILL).await;
+    gone_within(lock_directory, KILL_WAIT, Signal::KILL).await;
 }
 
-/// Kills a process and all its descendants. A process group would not do: `timeout` makes its own.
+/// Kills a process and all its descendants. Killing the process group is not enough, because `timeout` makes
+/// one of its own.
 pub(super) fn kill_tree(root: Pid) {
     let mut found = vec![root];
     let mut next = 0;
     while let Some(pid) = found.get(next).copied() {
         next += 1;
-        // Else it could start another one after we have looked.
+        // The process is stopped first, so that it cannot start another one after its children were listed.
         stop(pid);
         found.extend(children(pid));
     }
     signal(&found, Signal::KILL);
 }
 
-/// Stops a process and waits until it has: a fork that has begun is finished first.
+/// Stops a process and waits until it has stopped. A fork that has begun is finished first.
 fn stop(pid: Pid) {
     let _ = kill_process(pid, Signal::STOP);
-    let patience = Patience::new(LONGEST_MOMENT);
-    while !has_stopped(pid) && patience.goes_on() {}
+    let deadline = KernelDeadline::new(KERNEL_WAIT);
+    while !has_stopped(pid) && deadline.has_time_left() {}
 }
 
-/// Whether none of its threads runs or will run. Gone, which has no threads, is as good.
+/// Whether none of its threads runs or will run. A process that is gone has no threads, and so counts as stopped.
 fn has_stopped(pid: Pid) -> bool {
     threads(pid).all(|thread| {
         let stat = std::fs::read_to_string(thread.join("stat")).unwrap_or_default();
-        after_name(&stat).chars().next().is_none_or(|state| "TtZX".contains(state))
+        fields_after_name(&stat).chars().next().is_none_or(|state| "TtZX".contains(state))
     })
 }
 
-/// Its children; each belongs to the thread that forked it.
+/// The children of a process. Each child belongs to the thread that forked it.
 fn children(pid: Pid) -> Vec<Pid> {
     let mut found = Vec::new();
     for thread in threads(pid) {
@@ -86,13 +91,14 @@ fn threads(pid: Pid) -> impl Iterator<Item = PathBuf> {
     std::fs::read_dir(proc_path(pid, "task")).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
-/// Gone = not seen several times in a row: what is just being forked is in no list.
+/// Whether all processes are gone within that time. Several searches must find none, because a process that
+/// is just being forked is in no list.
 async fn gone_within(lock_directory: &Path, time: Duration, request: Signal) -> bool {
     let waiting = async {
-        let mut looks_in_vain = 0;
-        while looks_in_vain < LOOKS_IN_VAIN {
+        let mut empty_searches = 0;
+        while empty_searches < EMPTY_SEARCHES {
             let seen = of_instance(lock_directory);
-            looks_in_vain = if seen.is_empty() { looks_in_vain + 1 } else { 0 };
+            empty_searches = if seen.is_empty() { empty_searches + 1 } else { 0 };
             signal(&seen, request);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -102,7 +108,7 @@ async fn gone_within(lock_directory: &Path, time: Duration, request: Signal) -> 
 
 fn signal(pids: &[Pid], signal: Signal) {
     for pid in pids {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = kill_process(*pid, signal);
     }
 }
@@ -114,33 +120,33 @@ fn of_instance(lock_directory: &Path) -> Vec<Pid> {
     pids
 }
 
-/// Processes with such an entry in their environment; never ourselves.
+/// The processes that have such an entry in their environment, without this process.
 fn marked(is_marker: impl Fn(&[u8]) -> bool) -> Vec<Pid> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
-    let patience = Patience::new(LONGEST_MOMENT);
+    let deadline = KernelDeadline::new(KERNEL_WAIT);
     let is_ours = |pid: &Pid| {
         *pid != rustix::process::getpid()
-            && environment(*pid, &patience).split(|byte| *byte == 0).any(&is_marker)
+            && environment(*pid, &deadline).split(|byte| *byte == 0).any(&is_marker)
     };
     pids.filter(is_ours).collect()
 }
 
-/// A process's environment; empty if it has none, or if it is not ours to read.
-fn environment(pid: Pid, patience: &Patience) -> Vec<u8> {
+/// A process's environment. It is empty if the process has none, or if we may not read it.
+fn environment(pid: Pid, deadline: &KernelDeadline) -> Vec<u8> {
     loop {
         let Ok(bytes) = std::fs::read(proc_path(pid, "environ")) else { return Vec::new() };
-        if is_whole(pid, bytes.len()) || !patience.goes_on() {
+        if is_whole(pid, bytes.len()) || !deadline.has_time_left() {
             return bytes;
         }
     }
 }
 
-/// Whether a process's environment is as long as what was read of it. An exec cuts short what is being read.
+/// Whether all of a process's environment was read. An exec during the reading cuts it short.
 fn is_whole(pid: Pid, length: usize) -> bool {
     match Layout::read(&std::fs::read_to_string(proc_path(pid, "stat")).unwrap_or_default()) {
-        // In the midst of an exec there is a program already, and the kernel has not noted yet where in memory
-        // it is, which it does after the environment. Zombies and threads of the kernel have none.
+        // During an exec the process has a program already, but the kernel notes the position of its code in
+        // memory only after that of its environment. Zombies and kernel threads have no program.
         Some(Layout { end_of_code: 0, .. }) => std::fs::metadata(proc_path(pid, "exe")).is_err(),
         Some(Layout { environment, .. }) => environment == length as u64,
         None => true,
@@ -150,21 +156,22 @@ fn is_whole(pid: Pid, length: usize) -> bool {
 /// What a process's `stat` says about its memory.
 struct Layout {
     end_of_code: u64,
-    /// Its length.
+    /// The length of its environment.
     environment: u64,
 }
 
 impl Layout {
     fn read(stat: &str) -> Option<Self> {
-        let fields: Vec<&str> = after_name(stat).split_ascii_whitespace().collect();
-        // Numbered as in proc(5), where the state is the third.
+        let fields: Vec<&str> = fields_after_name(stat).split_ascii_whitespace().collect();
+        // Fields are numbered as in proc(5), where the state is field 3.
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
         Some(Self { end_of_code: field(27)?, environment: field(51)?.saturating_sub(field(50)?) })
     }
 }
 
-/// The fields of a `stat` from the third on, the state; the name in parentheses may have some itself.
-fn after_name(stat: &str) -> &str {
+/// The fields of a `stat` from field 3 (the state) on. The name in parentheses before it may itself contain
+/// spaces and parentheses.
+fn fields_after_name(stat: &str) -> &str {
     stat.rsplit_once(") ").map_or("", |(_, fields)| fields)
 }
 
@@ -178,8 +185,8 @@ struct LockFile {
     pid: i32,
 }
 
-/// Processes that hold a lock file which names them. One that does not hold it is a process of the past, or
-/// a stranger that was given its id.
+/// The processes that hold a lock file which names them. If a named process does not hold the file, the
+/// runner has ended, or its id now belongs to another process.
 fn lock_holders(lock_directory: &Path) -> impl Iterator<Item = Pid> {
     let entries = std::fs::read_dir(lock_directory).into_iter().flatten().flatten();
     entries.filter_map(|entry| {
@@ -193,7 +200,7 @@ fn lock_holders(lock_directory: &Path) -> impl Iterator<Item = Pid> {
     })
 }
 
-/// Whether a process has that very file open; a runner has its lock file open for as long as it lives.
+/// Whether a process has that very file open. A runner keeps its lock file open for as long as it lives.
 fn has_open(pid: Pid, file: &Path) -> bool {
     let identity = |path: &Path| std::fs::metadata(path).map(|it| (it.dev(), it.ino())).ok();
     let Some(wanted) = identity(file) else { return false };
@@ -204,20 +211,20 @@ fn has_open(pid: Pid, file: &Path) -> bool {
         .any(|it| identity(&it.path()) == Some(wanted))
 }
 
-/// How long something that the kernel is about to do is waited for, by looking again and again.
-struct Patience {
+/// A deadline for a change that the kernel is about to make; the caller checks again and again.
+struct KernelDeadline {
     started: Instant,
     longest: Duration,
 }
 
-impl Patience {
+impl KernelDeadline {
     #[expect(clippy::disallowed_methods, reason = "the kernel's time, not ours: nothing of it can be paused")]
     fn new(longest: Duration) -> Self {
         Self { started: Instant::now(), longest }
     }
 
-    /// Lets others run; whether there is time left.
-    fn goes_on(&self) -> bool {
+    /// Lets other threads run. Returns whether there is time left.
+    fn has_time_left(&self) -> bool {
         std::thread::yield_now();
         self.started.elapsed() < self.longest
     }
@@ -248,13 +255,13 @@ mod tests {
     }
 
     fn until(what: &str, condition: impl Fn() -> bool) {
-        let patience = Patience::new(Duration::from_secs(60));
+        let deadline = KernelDeadline::new(Duration::from_secs(60));
         while !condition() {
-            assert!(patience.goes_on(), "still waiting until {what}");
+            assert!(deadline.has_time_left(), "still waiting until {what}");
         }
     }
 
-    /// A process without our variable that holds a lock file, and what the file says of it.
+    /// A process without our variable that holds a lock file, with the content of the file.
     fn holder(file: &Path) -> Killed {
         std::fs::write(file, "").unwrap();
         let mut command = Command::new("/usr/bin/flock");
@@ -269,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_file_that_is_held_names_a_process_and_one_that_is_not_names_nobody() {
+    fn only_a_lock_file_that_is_held_names_a_process() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("crunch-run-x.lock");
         let holder = holder(&file);
@@ -284,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_who_was_given_the_id_in_a_lock_file_is_not_its_holder() {
+    fn a_process_that_only_has_the_id_in_a_lock_file_is_not_its_holder() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("crunch-run-x.lock");
         let _helper = holder(&file);
@@ -294,9 +301,9 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_seen_in_the_midst_of_an_exec_too() {
+    fn a_process_is_found_during_an_exec() {
         let dir = tempfile::tempdir().unwrap();
-        // Executes itself again and again.
+        // The process executes itself again and again.
         let again = "[ $1 = 0 ] || exec /bin/sh -c \"$0\" \"$0\" $(($1 - 1)); exec sleep 1000";
         let mut shell = Command::new("/bin/sh");
         let shell = shell.args(["-c", again, again, "500"]).env(MARKER, dir.path()).spawn().unwrap();
@@ -319,7 +326,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for number in 0..10 {
             let marker = dir.path().join(number.to_string());
-            // Forks until it is killed, if that is soon.
+            // The process forks until it is killed, or has forked 500 times.
             let text = "i=0; while [ $i -lt 500 ]; do (sleep 1000; :) & i=$((i+1)); done; wait";
             let root = Command::new("/bin/sh").args(["-c", text]).env(MARKER, &marker).spawn().unwrap();
             let root = Killed(root);

@@ -1,11 +1,11 @@
-//! What the cloud remembers of an instance, on disk.
+//! The saved state of an instance, on disk.
 //!
 //! ```text
 //!   STATE_DIRECTORY/
 //!     vm-ID/  0700       an instance; commands run here
-//!       state.json 0600  what is below, replaced as a whole
+//!       state.json 0600  the `State` below; the file is replaced as a whole
 //!       lock/            its runners' lock directory
-//!     .new-*  .ended-*   on the way in and out; removed at start
+//!     .new-*  .ended-*   half made or half removed; removed at start
 //! ```
 
 use std::collections::BTreeMap;
@@ -19,19 +19,19 @@ use serde::{Deserialize, Serialize};
 const STATE: &str = "state.json";
 const VM: &str = "vm-";
 
-/// An instance as it is saved. Holds secrets: never printed, saved 0600.
+/// An instance as it is saved. It holds secrets: it is never printed, and its file has mode 0600.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct State {
     pub id: String,
     pub provider_type: String,
     pub tags: BTreeMap<String, String>,
     pub port: u16,
-    /// Private key, OpenSSH PEM.
+    /// The private key, as OpenSSH PEM.
     pub host_key: String,
-    /// Who may log in: a line of `authorized_keys`, or empty for nobody.
+    /// The key that may log in: a line of `authorized_keys`, or empty for no key.
     pub authorized_key: String,
     pub init_command: String,
-    /// By which an order is known again that is sent a second time; older states have none.
+    /// The secret of the order, by which an order that is sent again is recognised. Older states have none.
     #[serde(default)]
     pub secret: String,
     /// Whether the init command was run.
@@ -39,7 +39,7 @@ pub(super) struct State {
     pub lock_directory: PathBuf,
 }
 
-/// Where an instance lives. Ids that are no file names are spelled in hexadecimal.
+/// The directory of an instance. An id that cannot be a file name is written in hexadecimal.
 pub(super) fn directory(parent: &Path, id: &str) -> PathBuf {
     let plain = id.len() < 100 && id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     parent.join(if plain { format!("{VM}{id}") } else { format!("{VM}hex.{}", hex::encode(id)) })
@@ -50,7 +50,7 @@ impl State {
         directory(parent, &self.id)
     }
 
-    /// Makes the directory with all that is in it, visible only when complete.
+    /// Makes the directory with its content. It becomes visible only when it is complete.
     pub(super) fn create(&self, parent: &Path) -> io::Result<()> {
         let new = tempfile::Builder::new()
             .prefix(".new-")
@@ -67,7 +67,7 @@ impl State {
     }
 
     fn write(&self, dir: &Path) -> io::Result<()> {
-        // A temporary file is 0600 from its first moment.
+        // A temporary file has mode 0600 from the beginning.
         let mut file = tempfile::NamedTempFile::new_in(dir)?;
         serde_json::to_writer_pretty(&mut file, self)?;
         file.flush()?;
@@ -75,7 +75,7 @@ impl State {
         Ok(())
     }
 
-    /// Takes the directory away, at once for whoever looks.
+    /// Removes the directory. It disappears at once for all readers.
     pub(super) fn remove(&self, parent: &Path) -> io::Result<()> {
         let gone = tempfile::Builder::new().prefix(".ended-").tempdir_in(parent)?;
         match std::fs::rename(self.directory(parent), gone.path().join("vm")) {
@@ -85,7 +85,8 @@ impl State {
     }
 }
 
-/// Makes the directory if need be, finds what was saved, and removes what was on its way when we ended.
+/// Makes the directory if it is missing, reads the saved instances, and removes directories that were half
+/// made or half removed.
 pub(super) fn load_all(parent: &Path) -> io::Result<Vec<State>> {
     if !parent.is_dir() {
         DirBuilder::new().recursive(true).mode(0o700).create(parent)?;

@@ -1,4 +1,4 @@
-//! One instance while it lives: boots, serves, remembers.
+//! One instance while it lives: it boots, serves, and saves its state.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -17,10 +17,10 @@ use super::command::Environment;
 use super::server::{Host, listen};
 use super::state::State;
 
-/// An init command that hangs must not keep the instance from being seen.
+/// How long an init command may take. One that hangs must not keep the instance from booting.
 const LONGEST_INIT: Duration = Duration::from_secs(60);
 
-/// An instance: what is saved of it, and the task that serves.
+/// An instance: its saved state, and the task that serves it.
 pub(super) struct Vm {
     pub state: State,
     pub ending: bool,
@@ -29,7 +29,7 @@ pub(super) struct Vm {
 }
 
 impl Vm {
-    /// Takes a port, or the one it had, and starts to boot; `booted` is called when that is done.
+    /// Takes a port, if possible the one that it had, and begins to boot. Calls `booted` when it has booted.
     pub(super) fn start(
         mut state: State,
         parent: &Path,
@@ -56,7 +56,7 @@ impl Vm {
                 initialise(&host.environment, &init).await;
                 booted();
             }
-            // The backlog of a real server; a port that was bound can be listened to.
+            // The backlog is that of a real server. Listening cannot fail on a port that was bound.
             if let Ok(listener) = socket() {
                 listen(listener, host).await;
             }
@@ -64,7 +64,8 @@ impl Vm {
         Ok(Self { state, ending: false, hang, task })
     }
 
-    /// As a listing shows it. The address is known from the start; nobody answers there until it has booted.
+    /// The instance as a listing shows it. The address is known from the start; connections are refused until
+    /// it has booted.
     pub(super) fn instance(&self) -> Instance {
         Instance {
             id: InstanceId::new(&self.state.id).expect("made from an id or a provider type"),
@@ -103,14 +104,15 @@ impl Drop for Vm {
     }
 }
 
-/// Takes the port that it had, or else another one, as a VM that is started again may have.
+/// Takes the port that it had, or another one if that is taken, as a restarted VM may have another address.
 ///
-/// Bound and not listened to yet: connections are refused until it has booted, and nobody takes the port.
+/// The port is bound, but nothing listens yet: connections are refused until the instance has booted, and no
+/// other program gets the port.
 fn bind(port: &mut u16) -> std::io::Result<impl FnOnce() -> std::io::Result<TcpListener> + 'static> {
     let bound = |port: u16| {
         let socket = TcpSocket::new_v4()?;
-        // Connections of the time before keep a port busy for a while, unless they and we both say this;
-        // theirs is inherited from the listener that accepted them.
+        // Old connections keep a port busy for a while, unless they and this socket both set this option. The
+        // old ones have it from the listener that accepted them.
         socket.set_reuseaddr(true)?;
         socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
         Ok::<_, std::io::Error>(socket)
@@ -124,6 +126,6 @@ async fn initialise(environment: &Environment, init: &str) {
     let mut command = environment.command(init);
     command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
     command.stderr(std::process::Stdio::null()).kill_on_drop(true);
-    // As on a real VM, a failing init command shows in what does not work afterwards.
+    // As on a real VM, an init command that fails shows only in what does not work afterwards.
     let _ = tokio::time::timeout(LONGEST_INIT, command.status()).await;
 }

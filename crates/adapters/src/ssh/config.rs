@@ -1,4 +1,4 @@
-//! The configuration file of one connection's ssh client, and the one line of its `known_hosts`.
+//! Writes the configuration file of one connection's ssh client, and the one line of its `known_hosts`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use dispatch_core::ports::HostKey;
 
 use super::endpoint::Endpoint;
 
-/// The name under which the client knows the VM, whatever its address is today.
+/// The name under which the client knows the VM, whatever the VM's present address is.
 pub(super) const ALIAS: &str = "vm";
 
-/// What varies from one connection to the next.
+/// The settings that differ from one connection to another.
 pub(super) struct ClientConfig<'a> {
     pub endpoint: &'a Endpoint,
     pub user: &'a str,
@@ -20,9 +20,9 @@ pub(super) struct ClientConfig<'a> {
 }
 
 impl ClientConfig<'_> {
-    /// The text of the file. Nothing of the user's or the system's own configuration is read beside it.
+    /// The text of the file. The client reads no other configuration, neither the user's nor the system's.
     pub(super) fn text(&self) -> String {
-        // HostName is expanded: the zone of a link-local address is set off by a literal percent sign.
+        // The client expands percent signs in HostName, and the zone of a link-local address begins with one.
         let host = self.endpoint.host.replace('%', "%%");
         let seconds = self.connect_timeout.as_secs().max(1);
         format!(
@@ -43,7 +43,7 @@ impl ClientConfig<'_> {
     }
 }
 
-/// The first key exchange costs a tenth of the CPU time of OpenSSH 9's default.
+/// This key exchange costs a tenth of the CPU time of OpenSSH 9's default.
 const FIXED: &str = "\
 KexAlgorithms ^curve25519-sha256
 StrictHostKeyChecking accept-new
@@ -68,12 +68,13 @@ Compression no
 LogLevel INFO
 ";
 
-/// The file's line for a key that was verified.
+/// The line of `known_hosts` for a key that was verified.
 pub(super) fn known_hosts_line(key: &HostKey) -> String {
     format!("{ALIAS} {} {}\n", key.algorithm, key.base64)
 }
 
-/// The key that the server showed: the last line, because one of another algorithm than the known one is added.
+/// The key that the server showed. It is in the last line, because the client adds a key of another algorithm
+/// than the known one's.
 pub(super) fn shown_host_key(known_hosts: &str) -> Option<HostKey> {
     let line = known_hosts.lines().rfind(|line| !line.trim().is_empty())?;
     let mut words = line.split_ascii_whitespace().skip(1);

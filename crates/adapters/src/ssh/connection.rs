@@ -1,4 +1,4 @@
-//! One verified connection: from an address to something that runs commands.
+//! One verified connection: it is opened to an address, and then runs commands.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -12,44 +12,45 @@ use tokio::time::{Instant, timeout};
 use super::Settings;
 use super::config::{ClientConfig, known_hosts_line, shown_host_key};
 use super::endpoint::Endpoint;
-use super::failure::{ConnectFailure, error, last_words};
+use super::failure::{ConnectFailure, error, last_line};
 use super::master::Master;
 use super::runtime::Runtime;
 use super::session::{Ended, Failure, execute};
 use super::shell::{remote_seconds, wrap};
 use super::verify::verify;
 
-/// A server allows ten sessions on a connection; two are left for commands that we gave up.
+/// A server allows ten sessions on a connection. Two are left for commands that were given up.
 const SESSIONS: usize = 8;
-/// The most that a command may write to one of its streams.
+/// The most bytes that a command may write to one of its streams.
 const LONGEST_STREAM: usize = 32 << 20;
 
-/// The client is on this machine: what takes longer is not an answer.
+/// How long the local ssh client may take to answer. It is on this machine, so a slower answer counts as
+/// none.
 const ANSWER_OF_CLIENT: Duration = Duration::from_secs(5);
 
-/// Why a command has no exit status, and what that means for the connection.
+/// Why a command has no exit status, and what that means for its connection.
 pub(super) struct RunFailure {
     pub error: ExecError,
     pub aftermath: Aftermath,
 }
 
-/// What a failed command leaves of its connection.
+/// The state of a connection after a command on it has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Aftermath {
-    /// All of it.
+    /// The connection can be used as before.
     Intact,
-    /// One of the server's sessions may be taken for as long as it lives.
+    /// One of the server's sessions may be taken until the connection ends.
     SessionTaken,
-    /// Nothing.
+    /// The connection is broken.
     Lost,
 }
 
-/// An open connection to a VM that has proven itself. Closed when dropped.
+/// An open connection to a VM that has proven itself. It is closed when this is dropped.
 pub(super) struct Connection {
     session: Session,
     master: Master,
     slots: Semaphore,
-    /// How many slots there are, taken ones included.
+    /// How many slots there are; taken ones are included.
     sessions: Cell<usize>,
     user: String,
     host_key: HostKey,
@@ -57,7 +58,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects, logs in and verifies; `known` is the key that was verified before.
+    /// Connects, logs in and verifies the VM. `known` is the key that was verified earlier.
     pub(super) async fn open(
         settings: &Settings,
         runtime: &Rc<Runtime>,
@@ -88,7 +89,7 @@ impl Connection {
         let session = Session::resume_mux(socket, Some(master.dir().file("log").into_boxed_path()));
         let check = timeout(ANSWER_OF_CLIENT, session.check()).await;
         if !matches!(check, Ok(Ok(()))) {
-            return Err(local(format!("ssh client does not answer: {}", last_words(&master.log()))));
+            return Err(local(format!("ssh client does not answer: {}", last_line(&master.log()))));
         }
         let host_key = shown_host_key(&master.dir().read("known_hosts"))
             .ok_or_else(|| local("ssh client did not note the host key".to_owned()))?;
@@ -111,7 +112,7 @@ impl Connection {
         &self.master
     }
 
-    /// Notes that the master has ended.
+    /// Remembers that the master has ended.
     pub(super) fn mark_ended(&self) {
         self.ended.set(true);
     }
@@ -120,13 +121,14 @@ impl Connection {
         self.ended.get()
     }
 
-    /// Runs a command within its deadline and `grace`, by which the VM's own timeout is the first to act.
+    /// Runs a command within its deadline and `grace`. During the grace time, the VM's own timeout acts
+    /// first.
     pub(super) async fn run(&self, command: &Command, grace: Duration) -> Result<Output, RunFailure> {
         let started = Instant::now();
         let sent = wrap(command, &self.user);
         let running = self.in_session(&sent, command);
         match timeout(command.deadline.saturating_add(grace), running).await {
-            Ok(Ok(ended)) => self.judge(ended, command, started.elapsed().as_secs()).await,
+            Ok(Ok(ended)) => self.interpret(ended, command, started.elapsed().as_secs()).await,
             Ok(Err(Failure::TooMuch)) => {
                 let error = error(ExecErrorKind::OutputTooLarge, "command wrote more than 32 MiB");
                 Err(RunFailure { error, aftermath: Aftermath::SessionTaken })
@@ -136,30 +138,32 @@ impl Connection {
         }
     }
 
-    /// Waits for a session and runs in it. A server that allows fewer than we thought refuses to open one: then
-    /// nothing was run, we think less of it from now on, and wait for one of those that are open.
+    /// Waits for a free session and runs the command in it. A server that allows fewer sessions than we
+    /// assumed refuses to open one. Then nothing was run; the assumed number is reduced, and the command
+    /// waits for one of the open sessions.
     async fn in_session(&self, sent: &str, command: &Command) -> Result<Ended, Failure> {
-        let mut patience = 20;
+        let mut retries_left = 20;
         loop {
             let slot = self.slots.acquire().await.expect("it is never closed");
             let result = execute(&self.session, sent, &command.stdin, LONGEST_STREAM).await;
             let refused = matches!(result, Err(Failure::NotStarted(_))) && self.is_alive().await;
-            if !refused || patience == 0 {
+            if !refused || retries_left == 0 {
                 return result;
             }
             if self.sessions.get() > 1 {
                 self.sessions.set(self.sessions.get() - 1);
                 slot.forget();
             } else {
-                // The server closes the last session a moment after we heard of its end.
-                patience -= 1;
+                // The server closes its last session a moment after we have received the command's end.
+                retries_left -= 1;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }
 
-    /// What an end means: the VM's own timeout shows as 124, 137, or death by signal after the deadline.
-    async fn judge(&self, ended: Ended, command: &Command, seconds: u64) -> Result<Output, RunFailure> {
+    /// Interprets a command's end. The VM's own timeout shows as 124, as 137, or as a death by signal after
+    /// the deadline.
+    async fn interpret(&self, ended: Ended, command: &Command, seconds: u64) -> Result<Output, RunFailure> {
         let over_time = seconds >= remote_seconds(command.deadline);
         let output = |status, ended: Ended| Output { status, stdout: ended.stdout, stderr: ended.stderr };
         match ended.status {
@@ -167,7 +171,7 @@ impl Connection {
             Some(status) => Ok(output(status, ended)),
             None if !self.is_alive().await => Err(self.lost("no exit status")),
             None if over_time => Err(timed_out(command, Aftermath::Intact)),
-            // Killed by a signal: what the ssh client itself would exit with.
+            // The command was killed by a signal. The ssh client itself would exit with 255.
             None => Ok(output(255, ended)),
         }
     }
@@ -178,12 +182,12 @@ impl Connection {
     }
 
     fn lost(&self, why: &str) -> RunFailure {
-        let text = format!("connection lost: {why} (ssh: {})", last_words(&self.master.log()));
+        let text = format!("connection lost: {why} (ssh: {})", last_line(&self.master.log()));
         RunFailure { error: error(ExecErrorKind::ConnectionLost, text), aftermath: Aftermath::Lost }
     }
 }
 
-/// One ssh client, one try.
+/// Starts one ssh client and waits for its login. There is no second attempt.
 async fn dial(
     settings: &Settings,
     runtime: &Rc<Runtime>,
@@ -215,7 +219,7 @@ async fn dial(
     })
 }
 
-/// Twice another key within a second: somebody plays with us, or two VMs share an address.
+/// The host key changed twice within a second: this may be an attack, or two VMs may share an address.
 fn give_up(failure: ConnectFailure, target: &Target) -> ExecError {
     match failure {
         ConnectFailure::Failed(failure) => failure,
@@ -226,7 +230,7 @@ fn give_up(failure: ConnectFailure, target: &Target) -> ExecError {
     }
 }
 
-/// The name becomes a quoted word of the client's configuration.
+/// The name becomes a quoted word of the client's configuration, so it must be harmless there.
 fn check_user(user: &str) -> Result<(), ExecError> {
     let bad =
         user.is_empty() || user.chars().any(|c| c.is_control() || c.is_whitespace() || "\"'\\%$".contains(c));

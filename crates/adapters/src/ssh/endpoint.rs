@@ -1,13 +1,13 @@
-//! Where a VM listens: an address of the cloud's listing, made safe for a line of a configuration file.
+//! Where a VM listens: an address from the cloud's listing, made safe for a line of a configuration file.
 
 use dispatch_core::ports::{ExecError, ExecErrorKind};
 
 use super::failure::error;
 
-/// A host and a port that can be written into the client's configuration as they are.
+/// A host and a port that can be written into the client's configuration without quoting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Endpoint {
-    /// Name, IPv4 or IPv6 address without brackets.
+    /// A name, an IPv4 address, or an IPv6 address without brackets.
     pub host: String,
     pub port: u16,
 }
@@ -15,7 +15,8 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// Reads `host`, `host:port`, `v6`, `[v6]` or `[v6]:port`.
     ///
-    /// The cloud's answer is not trusted: a host with a space or a line feed would be configuration.
+    /// The cloud's answer is not trusted: a host that contains a space or a line feed could add
+    /// configuration.
     pub(super) fn parse(address: &str, default_port: u16) -> Result<Self, ExecError> {
         if address.is_empty() {
             return Err(error(ExecErrorKind::NotReady, "instance has no address yet"));
@@ -33,7 +34,7 @@ impl Endpoint {
     }
 }
 
-/// More than one colon without brackets is an IPv6 address without a port.
+/// An address with more than one colon and without brackets is an IPv6 address without a port.
 fn split(address: &str) -> (&str, Option<&str>) {
     if let Some((host, rest)) = address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         return (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':').unwrap_or("")) });

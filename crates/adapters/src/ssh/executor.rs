@@ -1,14 +1,15 @@
-//! One VM's executor: opens connections on demand, shares one among all commands, notices when it breaks.
+//! One VM's executor: it opens a connection on demand, shares it among all commands, and notices when it
+//! breaks.
 //!
 //! ```text
 //!            run                     logged in and verified
 //!   Closed ───────→ Connecting ─────────────────────────────→ Open ──┐
-//!     ↑                │ failed, or nobody waits any more      │     │ run
+//!     ↑                │ failed, or no command is waiting      │     │ run
 //!     ├────────────────┘                                       │ ←───┘
 //!     └────────────────────────────────────────────────────────┘
 //!        broken · retargeted · a command was given up (it keeps one of the server's sessions)
 //! ```
-//! A connection that is no longer current lives until its last command has ended.
+//! A connection that is no longer current stays open until its last command has ended.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -27,12 +28,13 @@ type Attempt = LocalBoxFuture<'static, Result<Rc<Connection>, ExecError>>;
 
 enum Link {
     Closed,
-    /// Weak: dropped, and its client ended, when the last command that waits for it is.
+    /// The reference is weak: when the last command that waits for the attempt is dropped, so are the attempt
+    /// and its client.
     Connecting(WeakShared<Attempt>),
     Open(Rc<Connection>),
 }
 
-/// A shell on one VM over the system's ssh client.
+/// A shell on one VM through the system's ssh client.
 pub(super) struct SshExecutor {
     inner: Rc<Inner>,
 }
@@ -42,7 +44,8 @@ struct Inner {
     runtime: Rc<Runtime>,
     target: RefCell<Target>,
     link: RefCell<Link>,
-    /// Counts targets: an attempt that was begun for another one does not become current.
+    /// Counts targets. An attempt that was begun for an earlier target does not become the current
+    /// connection.
     generation: Cell<u64>,
     verified: RefCell<Option<HostKey>>,
     breaks: watch::Sender<u64>,
@@ -74,7 +77,7 @@ impl Executor for SshExecutor {
             match failure.aftermath {
                 Aftermath::Intact => {}
                 Aftermath::SessionTaken => self.inner.retire(&connection),
-                Aftermath::Lost => self.inner.lose(&connection),
+                Aftermath::Lost => self.inner.mark_broken(&connection),
             }
             failure.error
         })
@@ -92,13 +95,13 @@ impl Executor for SshExecutor {
     }
 
     async fn broken(&self) {
-        // The sender is ours, so that the only end is a change.
+        // The sender lives in `inner`, so `changed` returns only because of a change.
         let _ = self.inner.breaks.subscribe().changed().await;
     }
 }
 
 impl Inner {
-    /// The current connection; one attempt at a time, shared by all who wait.
+    /// The current connection. There is one attempt at a time, shared by all commands that wait.
     async fn connected(inner: &Rc<Self>) -> Result<Rc<Connection>, ExecError> {
         let current = match &*inner.link.borrow() {
             Link::Open(connection) if !connection.is_ended() => return Ok(Rc::clone(connection)),
@@ -130,7 +133,7 @@ impl Inner {
                     inner.verified.replace(Some(connection.host_key().clone()));
                     inner.link.replace(Link::Open(Rc::clone(&connection)));
                 }
-                watch_over(&inner, &connection);
+                watch_client(&inner, &connection);
                 Ok(connection)
             }
             Err(failure) => {
@@ -142,7 +145,7 @@ impl Inner {
         }
     }
 
-    /// No new command uses that connection; those that run on it go on.
+    /// Lets no new command use that connection. Commands that run on it go on.
     fn retire(&self, connection: &Rc<Connection>) {
         if self.is_current(connection) {
             self.link.replace(Link::Closed);
@@ -153,8 +156,8 @@ impl Inner {
         matches!(&*self.link.borrow(), Link::Open(open) if Rc::ptr_eq(open, connection))
     }
 
-    /// That connection has broken: retires it, and tells whoever waits for that, once.
-    fn lose(&self, connection: &Rc<Connection>) {
+    /// Retires a connection that has broken, and tells all who wait for a break, once.
+    fn mark_broken(&self, connection: &Rc<Connection>) {
         if self.is_current(connection) {
             self.link.replace(Link::Closed);
             self.breaks.send_modify(|count| *count += 1);
@@ -162,24 +165,25 @@ impl Inner {
     }
 }
 
-/// Waits for the client's end; itself ends with the connection, which it does not hold.
-fn watch_over(inner: &Rc<Inner>, connection: &Rc<Connection>) {
+/// Waits for the end of the ssh client. The task holds only a weak reference to the connection, and ends with
+/// it.
+fn watch_client(inner: &Rc<Inner>, connection: &Rc<Connection>) {
     let ended = connection.master().ended();
     let (inner, connection) = (Rc::downgrade(inner), Rc::downgrade(connection));
     actix_rt::spawn(async move {
         ended.await;
-        tell_break(&inner, &connection);
+        report_break(&inner, &connection);
     });
 }
 
-fn tell_break(inner: &Weak<Inner>, connection: &Weak<Connection>) {
-    // Either gone: it was closed by us.
+fn report_break(inner: &Weak<Inner>, connection: &Weak<Connection>) {
+    // If one of them is gone, we have closed the connection ourselves.
     let (Some(inner), Some(connection)) = (inner.upgrade(), connection.upgrade()) else { return };
     connection.mark_ended();
-    inner.lose(&connection);
+    inner.mark_broken(&connection);
 }
 
-/// Retires the connection of a command whose caller stopped waiting for it.
+/// When dropped, retires the connection of a command whose caller stopped waiting.
 struct GivenUp<'a> {
     inner: &'a Inner,
     connection: &'a Rc<Connection>,

@@ -1,7 +1,7 @@
-//! What an ssh client's last words mean.
+//! Interprets the last line of an ssh client's log.
 //!
-//! The client exits with 255 whatever went wrong, so that its log is all there is. Only what is known for
-//! certain gets a kind of its own; the rest counts as "nobody useful listens there".
+//! The client exits with 255 whatever went wrong, so its log is the only evidence. Only errors that are known
+//! for certain get a kind of their own; all others count as [`ExecErrorKind::Refused`].
 
 use dispatch_core::ports::{ExecError, ExecErrorKind};
 
@@ -13,9 +13,9 @@ pub(super) fn error(kind: ExecErrorKind, message: impl Into<String>) -> ExecErro
 /// Why a connection could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ConnectFailure {
-    /// The host key is not the one we knew: the VM has a new one, or is another.
+    /// The host key is not the known one: the VM has a new key, or it is another VM.
     KeyChanged,
-    /// Anything else.
+    /// Any other failure.
     Failed(ExecError),
 }
 
@@ -36,18 +36,18 @@ const KINDS: [(&str, ExecErrorKind); 14] = [
     ("connection refused", ExecErrorKind::Refused),
 ];
 
-/// Reads the client's log after it has ended.
+/// Interprets the client's log after the client has ended.
 pub(super) fn classify(log: &str, endpoint: &str) -> ConnectFailure {
     let lower = log.to_lowercase();
     if lower.contains("host key verification failed") {
         return ConnectFailure::KeyChanged;
     }
     let kind = KINDS.iter().find(|(text, _)| lower.contains(text)).map_or(ExecErrorKind::Refused, |it| it.1);
-    ConnectFailure::Failed(error(kind, format!("cannot connect to {endpoint}: {}", last_words(log))))
+    ConnectFailure::Failed(error(kind, format!("cannot connect to {endpoint}: {}", last_line(log))))
 }
 
-/// The last line of a log that says something, at most 300 characters of it.
-pub(super) fn last_words(log: &str) -> String {
+/// The last line of a log that is not empty, at most 300 characters of it.
+pub(super) fn last_line(log: &str) -> String {
     let line = log.lines().map(str::trim).rfind(|line| !line.is_empty());
     line.unwrap_or("ssh client ended without a word").chars().filter(|c| !c.is_control()).take(300).collect()
 }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn last_words_become_kinds() {
+    fn the_last_line_of_the_log_gives_the_kind() {
         for (log, kind) in [
             ("ssh: connect to host ::1 port 1: Connection refused\r\n", ExecErrorKind::Refused),
             ("ssh: connect to host x port 22: No route to host", ExecErrorKind::Refused),

@@ -1,36 +1,36 @@
-//! The private key we log in with: checked once, so that a wrong one is a clear line at start
-//! and not an authentication failure on every VM.
+//! Checks the private key that we log in with. It is checked once, so that a wrong key gives one clear line
+//! at start, and not an authentication failure on every VM.
 
 use dispatch_core::secret::Secret;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey, decode_secret_key};
 
-/// Why a text is not a private key that we can use. One line, without any of the text.
+/// Why a text is not a private key that we can use. The error is one line and contains nothing of the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// There is nothing in it.
+    /// The text is empty.
     #[error("private key is empty")]
     Empty,
-    /// It starts like a public key.
+    /// The text begins like a public key.
     #[error("this is a public key, a private key is wanted")]
     Public,
-    /// Nobody is there to type the passphrase.
+    /// The key needs a passphrase, and there is no user who could type it.
     #[error("private key is encrypted with a passphrase: remove it with `ssh-keygen -p`")]
     Encrypted,
-    /// No PEM block that we know.
+    /// The text contains no PEM block of a known kind.
     #[error(
         "not a private key: no `-----BEGIN … PRIVATE KEY-----` line of a known kind (OpenSSH, PKCS#1, PKCS#8, SEC1)"
     )]
     NotPem,
-    /// A PEM block with something else in it.
+    /// The PEM block does not contain what it should.
     #[error("private key cannot be decoded: {0}")]
     Damaged(String),
-    /// A kind of key that ssh servers of today do not take.
+    /// The key is of a kind that today's ssh servers do not accept.
     #[error("private keys of kind {0} are not supported: use RSA, ECDSA or ED25519")]
     Unsupported(String),
 }
 
-/// What may be shown of a private key.
+/// The part of a private key that may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicKeyInfo {
     /// The public key as a line of `authorized_keys`, without a comment.
@@ -40,7 +40,7 @@ pub struct PublicKeyInfo {
 /// Checks a private key (RSA, ECDSA or ED25519; OpenSSH, PKCS#1, PKCS#8 or SEC1; not encrypted).
 ///
 /// # Errors
-/// If it is none, encrypted, damaged or of another kind.
+/// If the text is no private key, or the key is encrypted, damaged or of another kind.
 pub fn check_private_key(pem: &str) -> Result<PublicKeyInfo, KeyError> {
     let mut public = parse(pem)?.public_key().clone();
     public.set_comment("");
@@ -48,14 +48,15 @@ pub fn check_private_key(pem: &str) -> Result<PublicKeyInfo, KeyError> {
     Ok(PublicKeyInfo { openssh_public })
 }
 
-/// The same key in the one format that every version of the ssh client reads.
+/// Converts the key to the one format that every version of the ssh client reads.
 pub(super) fn to_openssh(pem: &str) -> Result<Secret, KeyError> {
     let text =
         parse(pem)?.to_openssh(LineEnding::LF).map_err(|error| KeyError::Damaged(error.to_string()))?;
     Ok(Secret::new(text.as_str()))
 }
 
-/// Decodes it, forgiving what configuration files do to keys: indentation, CRLF, a missing last line feed.
+/// Decodes the key. It accepts what configuration files do to keys: indentation, CRLF, and a missing line
+/// feed at the end.
 fn parse(pem: &str) -> Result<PrivateKey, KeyError> {
     let pem: String = pem.trim().lines().map(|line| format!("{}\n", line.trim())).collect();
     if pem.is_empty() {

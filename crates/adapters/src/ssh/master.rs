@@ -5,11 +5,11 @@
 //!     │                           │
 //!     └── exits: its log says why └── dropped: killed at once
 //! ```
-//! The openssh crate can start a master itself, but that one lives on when we are killed. Ours dies with
-//! us (PR_SET_PDEATHSIG) and with whoever drops it.
+//! The openssh crate can start a master itself, but such a master lives on when this process is killed. Ours
+//! ends with this process (PR_SET_PDEATHSIG), and when it is dropped.
 //!
-//! **The death signal is sent when the *thread* that started the child ends**, so executors belong on the
-//! main thread, where the arbiter runs, and not on a thread that comes and goes.
+//! **The death signal is sent when the *thread* that started the child ends.** So executors must be used on
+//! the main thread, where the arbiter runs, and not on a thread that ends earlier.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -28,14 +28,14 @@ use super::config::{ALIAS, ClientConfig};
 use super::failure::{ConnectFailure, classify, error};
 use super::runtime::ConnectionDir;
 
-/// A connected ssh master; killed when dropped, and its directory removed.
+/// A connected ssh master. When it is dropped, it is killed and its directory is removed.
 pub(super) struct Master {
     child: Rc<RefCell<Child>>,
     dir: ConnectionDir,
 }
 
 impl Master {
-    /// Starts a client and waits until it is connected and logged in. Dropping the future ends it.
+    /// Starts a client and waits until it has logged in. Dropping the future ends the client.
     pub(super) async fn start(
         program: &Path,
         dir: ConnectionDir,
@@ -51,7 +51,7 @@ impl Master {
         Ok(master)
     }
 
-    /// The socket appears when the login is done; nothing else tells.
+    /// The client's socket appears when the login is done. There is no other sign of it.
     async fn connected(&self, endpoint: &str) -> Result<(), ConnectFailure> {
         let socket = self.dir.file("master");
         let mut pause = Duration::from_millis(2);
@@ -70,7 +70,7 @@ impl Master {
     pub(super) fn ended(&self) -> impl Future<Output = ()> + use<> {
         let child = Rc::clone(&self.child);
         async move {
-            // Whatever the outcome: there is no connection any more.
+            // Whatever the result, there is no connection any more.
             let _ = poll_fn(|context| pin!(child.borrow_mut().wait()).poll(context)).await;
         }
     }
@@ -79,7 +79,7 @@ impl Master {
         &self.dir
     }
 
-    /// What the client said so far.
+    /// The client's log so far.
     pub(super) fn log(&self) -> String {
         self.dir.read("log")
     }
@@ -87,7 +87,7 @@ impl Master {
 
 impl Drop for Master {
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that the client has ended already.
         let _ = self.child.borrow_mut().start_kill();
     }
 }
@@ -100,12 +100,12 @@ fn spawn(program: &Path, dir: &ConnectionDir, config: &ClientConfig<'_>) -> io::
     command.arg("-E").arg(dir.file("log"));
     command.arg("-F").arg(dir.file("config"));
     command.arg(ALIAS);
-    // Nothing and nobody may be asked for anything.
+    // The client must not ask any program or person for a password.
     for name in ["SSH_AUTH_SOCK", "SSH_ASKPASS", "SSH_ASKPASS_REQUIRE", "DISPLAY"] {
         command.env_remove(name);
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    // A Ctrl-C at our terminal is for us alone.
+    // A Ctrl-C at our terminal must reach this process only.
     command.process_group(0);
     die_with_parent(&mut command);
     command.spawn()
@@ -116,7 +116,7 @@ fn die_with_parent(command: &mut Command) {
     let parent = rustix::process::getpid();
     let in_child = move || {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-        // Killed between fork and prctl: nobody would send the signal any more.
+        // If the parent was killed between fork and prctl, no death signal would ever come.
         if rustix::process::getppid() == Some(parent) {
             Ok(())
         } else {

@@ -1,20 +1,20 @@
 //! A shell on each VM, over the system's ssh client: [`SshExecutors`] behind `ports::ExecutorFactory`.
 //!
 //! ```text
-//!   SshExecutors ── runtime      private directory: key, one directory a connection
+//!   SshExecutors ── runtime      private directory: key, a directory for each connection
 //!        │ open
-//!   SshExecutor ─── executor     one a VM: shares, notices, reopens
+//!   SshExecutor ─── executor     one for each VM: shares a connection, notices breaks, reconnects
 //!        │ run
-//!   Connection ──── connection   one login: deadlines, limits, what an end means
+//!   Connection ──── connection   one login: deadlines, limits, the meaning of an end
 //!     ├─ Master     master       the ssh process that holds it
 //!     ├─ Session    session      one command's streams and exit status
-//!     └─ verify                  before any command: the driver's word, or the secret
+//!     └─ verify                  before any command: the driver's answer, or the secret
 //!   key · endpoint · config · shell · failure      pure: texts in and out
 //! ```
 //!
-//! Each connection is one `ssh -M` process of ours (1.3 MB), which the openssh crate speaks the multiplexing
-//! protocol to. It ends when the executor is dropped, and when we are killed. Nothing of the user's own ssh
-//! configuration is read. **Use it on the main thread** (see `master`).
+//! Each connection is one `ssh -M` process of ours (1.3 MB). The openssh crate speaks the multiplexing
+//! protocol to it. The process ends when the executor is dropped, and when this process is killed. The user's
+//! own ssh configuration is not read. **Use it on the main thread** (see `master`).
 
 mod config;
 mod connection;
@@ -41,14 +41,14 @@ use executor::SshExecutor;
 pub use key::{KeyError, PublicKeyInfo, check_private_key};
 use runtime::Runtime;
 
-/// How long things may take that are not the command itself.
+/// How long everything besides the command itself may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
-    /// From dialling to the end of the login.
+    /// From the start of the connection to the end of the login.
     pub connect: Duration,
-    /// Reading the secret, or the driver's answer.
+    /// How long it may take to read the secret, or to get the driver's answer.
     pub secret: Duration,
-    /// Beyond a command's own deadline, so that the VM's timeout acts first and the connection stays.
+    /// Time beyond a command's own deadline, so that the VM's timeout acts first and the connection stays.
     pub grace: Duration,
 }
 
@@ -66,11 +66,13 @@ impl Default for Deadlines {
 /// What an [`SshExecutors`] is made from.
 #[derive(Clone)]
 pub struct Options {
-    /// The key we log in with, as PEM; it reaches the client as a 0600 file in the runtime directory.
+    /// The private key that we log in with, as PEM. It is given to the client as a 0600 file in the runtime
+    /// directory.
     pub private_key: Secret,
-    /// The port of addresses that carry none.
+    /// The port for addresses without one.
     pub default_port: u16,
-    /// Where our private directory is made; made itself (0700) if missing. At most 41 characters.
+    /// The directory in which our private directory is made. It is made itself (0700) if missing. At most 41
+    /// characters.
     pub runtime_dir: PathBuf,
     /// The ssh client, usually `ssh`.
     pub ssh_program: PathBuf,
@@ -78,52 +80,52 @@ pub struct Options {
     pub verifier: Rc<dyn HostKeyVerifier>,
     /// See [`Deadlines`].
     pub deadlines: Deadlines,
-    /// Where to log.
+    /// The logger.
     pub log: slog::Logger,
 }
 
-/// Why no executor can be made here. One line each.
+/// Why no executor can be made on this machine. Each error is one line.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// Not installed, or not executable.
+    /// The ssh client is not installed, or is not executable.
     #[error("cannot run {}: {source} (is the package openssh-client installed?)", program.display())]
     NoClient {
-        /// What was to be run.
+        /// The program.
         program: PathBuf,
-        /// Why it could not.
+        /// Why it could not be run.
         source: io::Error,
     },
-    /// Runs, but does not like to say its version.
+    /// The program runs, but `-V` fails.
     #[error("{} is not an OpenSSH client: `-V` ended with {status}", program.display())]
     StrangeClient {
-        /// What was run.
+        /// The program.
         program: PathBuf,
         /// How it ended.
         status: std::process::ExitStatus,
     },
-    /// Cannot be made or written to.
+    /// The directory cannot be made, or cannot be written to.
     #[error("cannot use ssh runtime directory {}: {source}", path.display())]
     RuntimeDirectory {
-        /// The directory that was given.
+        /// The given directory.
         path: PathBuf,
-        /// What failed.
+        /// The system's error.
         source: io::Error,
     },
-    /// Sockets have short names.
+    /// The path is too long for the name of a socket.
     #[error("ssh runtime directory {} is too long: at most {longest} characters", path.display())]
     RuntimeDirectoryTooLong {
-        /// The directory that was given.
+        /// The given directory.
         path: PathBuf,
-        /// What would fit.
+        /// The longest path that fits.
         longest: usize,
     },
-    /// The client's configuration cannot hold it.
+    /// The path cannot be written into the client's configuration.
     #[error("ssh runtime directory {path:?} has a quote, backslash, %, $ or control character in it")]
     RuntimeDirectoryName {
-        /// The directory that was given.
+        /// The given directory.
         path: PathBuf,
     },
-    /// Not a key that we can use.
+    /// The private key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
 }
@@ -137,13 +139,13 @@ struct Settings {
     log: slog::Logger,
 }
 
-/// Makes executors. Its private directory goes when it and the last executor are dropped.
+/// Makes executors. Its private directory is removed when it and the last executor are dropped.
 pub struct SshExecutors {
     settings: Rc<Settings>,
     runtime: Rc<Runtime>,
 }
 
-/// Everything that can fail is done; executors only need to know whom to ask about host keys.
+/// Everything that can fail has been done. To make executors, only the remaining options are needed.
 pub struct Prepared {
     ssh_program: PathBuf,
     runtime: Runtime,
@@ -153,14 +155,14 @@ impl Prepared {
     /// Checks the client and the key, and makes the private directory.
     ///
     /// # Errors
-    /// If there is no ssh client, the key is not usable, or the directory cannot be made.
+    /// If there is no ssh client, the key cannot be used, or the directory cannot be made.
     pub fn new(private_key: &Secret, ssh_program: PathBuf, runtime_dir: &Path) -> Result<Self, SetupError> {
         check_client(&ssh_program)?;
         let key = key::to_openssh(private_key.expose())?;
         Ok(Self { ssh_program, runtime: Runtime::new(runtime_dir, &key)? })
     }
 
-    /// Makes executors; see [`Options`] for what these are.
+    /// Makes executors; the parameters are explained at [`Options`].
     pub fn into_executors(
         self,
         verifier: Rc<dyn HostKeyVerifier>,
@@ -177,7 +179,7 @@ impl SshExecutors {
     /// [`Prepared::new`] and [`Prepared::into_executors`] in one.
     ///
     /// # Errors
-    /// If there is no ssh client, the key is not usable, or the directory cannot be made.
+    /// If there is no ssh client, the key cannot be used, or the directory cannot be made.
     pub fn new(options: Options) -> Result<Self, SetupError> {
         let prepared = Prepared::new(&options.private_key, options.ssh_program, &options.runtime_dir)?;
         Ok(prepared.into_executors(options.verifier, options.default_port, options.deadlines, options.log))

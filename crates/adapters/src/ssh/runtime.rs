@@ -1,9 +1,9 @@
-//! The private directory: the key, and a directory for each connection.
+//! Owns the private directory: the key, and a directory for each connection.
 //!
 //! ```text
 //!   RUNTIME_DIR/                     shared with other dispatchers; flocked while one of them starts
 //!     ssh-XXXXXX/  0700              one for each `SshExecutors`
-//!       lock                         flocked while we live: not flocked = left behind by a killed one
+//!       lock                         flocked while its dispatcher lives; otherwise the directory is abandoned
 //!       key        0600
 //!       7/         0700              one for each connection: config known_hosts log master
 //! ```
@@ -23,46 +23,47 @@ use tempfile::TempDir;
 
 use super::SetupError;
 
-/// The control socket's name is made beside the final one, with 17 characters more, and must fit into
-/// the 108 bytes of a socket address.
+/// The control socket is first made under a name with 17 more characters, beside its final name. That name
+/// must fit into the 108 bytes of a socket address.
 const LONGEST_CONNECTION_DIR: usize = 60;
 const PREFIX: &str = "ssh-";
-/// So often the shared directory may go while one starts.
+/// How often a start tries again because the shared directory was removed meanwhile.
 const TRIES: u32 = 100;
 
-/// All that lies on disk for one `SshExecutors`; removed when dropped.
+/// Everything on disk for one `SshExecutors`. It is removed when dropped.
 pub(super) struct Runtime {
     dir: TempDir,
     key_file: PathBuf,
     next: Cell<u64>,
-    /// Held open for its lock.
+    /// The file is kept open for its lock.
     _lock: File,
-    /// After `dir`, as the last: fields are dropped in this order.
+    /// This must be the last field after `dir`, because fields are dropped in their order.
     _parent: Parent,
 }
 
-/// The shared directory goes with the last dispatcher in it, if it is one of ours by its name.
+/// Removes the shared directory with the last dispatcher that uses it, if its name shows that it is ours.
 struct Parent(PathBuf);
 
 impl Drop for Parent {
     fn drop(&mut self) {
         let name = self.0.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.starts_with("arvados-dispatch-") {
-            // Fails while somebody else is in it, as it should.
+            // This fails while another dispatcher uses the directory, as it should.
             let _ = std::fs::remove_dir(&self.0);
         }
     }
 }
 
 impl Runtime {
-    /// Makes the directory under `parent`, and removes those of predecessors that were killed.
+    /// Makes the directory under `parent`, and removes those of dispatchers that were killed.
     pub(super) fn new(parent: &Path, key: &Secret) -> Result<Self, SetupError> {
         check_path(parent)?;
         let mut tries = 1..TRIES;
         loop {
             match Self::enter(parent, key) {
-                // Whoever stops, and was the last in it, has removed the shared directory meanwhile.
-                Err(error) if tells_of_a_removal(&error) && tries.next().is_some() => {}
+                // A dispatcher that stopped, and was the last user, has removed the shared directory
+                // meanwhile.
+                Err(error) if may_come_from_a_removal(&error) && tries.next().is_some() => {}
                 result => {
                     let failed = |source| SetupError::RuntimeDirectory { path: parent.to_owned(), source };
                     return result.map_err(failed);
@@ -76,14 +77,14 @@ impl Runtime {
             DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
         }
         check_owner(parent)?;
-        // Two that start at once must not take each other's new directory for one that was left behind.
-        let gate = File::open(parent)?;
-        lock_soon(&gate)?;
-        // What was opened, whatever has its name by now.
-        sweep(&PathBuf::from(format!("/proc/self/fd/{}", gate.as_raw_fd())));
+        // A dispatcher that starts at the same time must not take our new directory for an abandoned one.
+        let parent_lock = File::open(parent)?;
+        lock_within_deadline(&parent_lock)?;
+        // This is the directory that was opened, even if another one has its name by now.
+        sweep(&PathBuf::from(format!("/proc/self/fd/{}", parent_lock.as_raw_fd())));
         let made = Self::make(parent, key)?;
-        // With our directory in it nobody removes it any more.
-        check_in_place(&gate, parent)?;
+        // Once our directory is in it, no other dispatcher removes it.
+        check_in_place(&parent_lock, parent)?;
         Ok(made)
     }
 
@@ -102,7 +103,7 @@ impl Runtime {
         &self.key_file
     }
 
-    /// A fresh directory for one connection.
+    /// Makes a new directory for one connection.
     pub(super) fn connection_dir(self: &Rc<Self>) -> io::Result<ConnectionDir> {
         let number = self.next.replace(self.next.get() + 1);
         let path = self.dir.path().join(number.to_string());
@@ -111,7 +112,7 @@ impl Runtime {
     }
 }
 
-/// A connection's directory; removed when dropped.
+/// A connection's directory. It is removed when dropped.
 pub(super) struct ConnectionDir {
     path: PathBuf,
     /// Keeps the key file in place for as long as any client may read it.
@@ -127,7 +128,7 @@ impl ConnectionDir {
         create_private(&self.file(name))?.write_all(text.as_bytes())
     }
 
-    /// A file's text, at most its last 64 KiB; empty if there is none.
+    /// The text of a file, at most its last 64 KiB; empty if there is no such file.
     pub(super) fn read(&self, name: &str) -> String {
         let bytes = std::fs::read(self.file(name)).unwrap_or_default();
         String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(64 << 10)..]).into_owned()
@@ -136,7 +137,7 @@ impl ConnectionDir {
 
 impl Drop for ConnectionDir {
     fn drop(&mut self) {
-        // What cannot be removed now is removed with the runtime directory, or by the next start's sweep.
+        // What cannot be removed now is removed together with the runtime directory, or by the next start.
         let _ = std::fs::remove_dir_all(&self.path);
     }
 }
@@ -145,7 +146,7 @@ fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Refuses what the client's configuration file or its socket cannot hold.
+/// Refuses a path that the client's configuration file or its socket cannot hold.
 fn check_path(parent: &Path) -> Result<(), SetupError> {
     let longest = LONGEST_CONNECTION_DIR - "/ssh-XXXXXX/9999999".len();
     let text = parent.to_str().unwrap_or("\n");
@@ -158,7 +159,7 @@ fn check_path(parent: &Path) -> Result<(), SetupError> {
     Ok(())
 }
 
-/// Others must not be able to put anything there, or to hold its lock.
+/// No other user may be able to put files there, or to hold its lock.
 fn check_owner(parent: &Path) -> io::Result<()> {
     let metadata = std::fs::symlink_metadata(parent)?;
     let ours = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw();
@@ -168,19 +169,20 @@ fn check_owner(parent: &Path) -> io::Result<()> {
     Err(io::Error::other("it must be a directory of ours that nobody else can write to"))
 }
 
-/// Whether an error may come of the shared directory's removal, and of its being made anew by somebody else.
-fn tells_of_a_removal(error: &io::Error) -> bool {
+/// Whether the error may come from a shared directory that another dispatcher has removed or made again.
+fn may_come_from_a_removal(error: &io::Error) -> bool {
     match error.kind() {
         io::ErrorKind::NotFound => true,
-        // What is to be made was there, and gone before it was looked at.
+        // The directory to be made existed, and was removed before it was looked at.
         io::ErrorKind::AlreadyExists => true,
-        // Our own new directory: the lock that we have is the old one's, and whoever has the new one's sweeps.
+        // The lock file of our new directory is locked: we hold the lock of a removed shared directory, and
+        // the dispatcher that holds the new one's lock is removing abandoned directories.
         io::ErrorKind::WouldBlock => true,
         _ => false,
     }
 }
 
-/// Not found if the directory that was opened is not, or no longer, the one of that name: its lock says nothing.
+/// Fails with `NotFound` if the opened directory no longer has that name. Its lock then protects nothing.
 fn check_in_place(opened: &File, parent: &Path) -> io::Result<()> {
     let (opened, named) = (opened.metadata()?, std::fs::symlink_metadata(parent)?);
     if (opened.dev(), opened.ino()) == (named.dev(), named.ino()) {
@@ -189,10 +191,10 @@ fn check_in_place(opened: &File, parent: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::NotFound, "it was replaced while it was opened"))
 }
 
-/// Another dispatcher of ours that starts now holds it for milliseconds; nobody is waited for longer.
-fn lock_soon(gate: &File) -> io::Result<()> {
+/// Takes the lock, and waits at most 5 s. Another dispatcher that starts holds it for milliseconds only.
+fn lock_within_deadline(parent_lock: &File) -> io::Result<()> {
     for _ in 0..100 {
-        match flock(gate, FlockOperation::NonBlockingLockExclusive) {
+        match flock(parent_lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(()),
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 #[expect(
@@ -207,7 +209,7 @@ fn lock_soon(gate: &File) -> io::Result<()> {
     Err(io::Error::other("another process holds its lock for more than 5 s"))
 }
 
-/// Removes the directories of predecessors that could not do it themselves.
+/// Removes the directories of dispatchers that were killed and could not remove them.
 fn sweep(parent: &Path) {
     let Ok(entries) = std::fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
@@ -245,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_one_left_behind_is_removed_and_what_a_living_one_has_is_not() {
+    fn directories_of_killed_dispatchers_are_removed_and_those_of_living_ones_kept() {
         let parent = tempfile::tempdir().unwrap();
         let living = Runtime::new(parent.path(), &Secret::new("k")).unwrap();
         let dead = parent.path().join("ssh-dead");
@@ -258,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_beside_an_end_finds_or_makes_the_shared_directory() {
+    fn a_start_during_another_ones_end_finds_or_makes_the_shared_directory() {
         let dir = tempfile::tempdir().unwrap();
         let shared = dir.path().join("arvados-dispatch-0");
         let start_and_end = || {
@@ -273,7 +275,7 @@ mod tests {
                 thread.join().unwrap();
             }
         });
-        assert!(!shared.exists(), "it went with the last one");
+        assert!(!shared.exists(), "the last dispatcher has removed it");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One command over an open connection: streams in, streams out, exit status.
+//! Runs one command over an open connection: its streams and its exit status.
 
 use bytes::Bytes;
 use openssh::{Error, Session, Stdio};
@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 /// How a command ended.
 pub(super) struct Ended {
-    /// `None` = killed by a signal, or the connection was lost.
+    /// `None` = the command was killed by a signal, or the connection was lost.
     pub status: Option<i32>,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
@@ -15,15 +15,15 @@ pub(super) struct Ended {
 /// Why nothing is known about a command's end.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// One of its streams was longer than allowed.
+    /// The command wrote more to one of its streams than is allowed.
     TooMuch,
-    /// No session was opened, and nothing was run.
+    /// No session was opened, so nothing was run.
     NotStarted(String),
-    /// The master did not do its part.
+    /// The connection to the master failed.
     Lost(String),
 }
 
-/// Runs a command to its end; each of its streams may have at most `limit` bytes.
+/// Runs a command to its end. Each of its streams may have at most `limit` bytes.
 pub(super) async fn execute(
     session: &Session,
     command: &str,
@@ -39,18 +39,18 @@ pub(super) async fn execute(
 
     let feed = async {
         if let Some(mut pipe) = to_child {
-            // A command need not read what it is given.
+            // A command need not read its input.
             let _ = pipe.write_all(stdin).await;
         }
         Ok(())
     };
     let ((), stdout, stderr) = futures_util::try_join!(feed, read(out, limit), read(err, limit))?;
-    // Only now: to hear the exit status ends the session, and with it what the streams still hold.
+    // The status is read last: reading it ends the session, and drops what is still in the streams.
     let status = status(child.wait().await)?;
     Ok(Ended { status, stdout, stderr })
 }
 
-/// The crate makes an error without streams of 127, so we read the streams ourselves.
+/// Status 127 is an error without streams in the openssh crate, so we read the streams ourselves.
 fn status(waited: Result<std::process::ExitStatus, Error>) -> Result<Option<i32>, Failure> {
     match waited {
         Ok(status) => Ok(status.code()),

@@ -1,22 +1,22 @@
-//! Shell text: quoting, and the deadline that is enforced on the VM itself.
+//! Shell text: quoting, and the deadline that the VM itself enforces.
 
 use std::time::Duration;
 
 use dispatch_core::ports::Command;
 
-/// One word for a POSIX shell, whatever is in it.
+/// Quotes any text as one word for a POSIX shell.
 pub(super) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// The deadline as the VM is told it: whole seconds, at least one.
+/// The deadline in the form in which the VM gets it: whole seconds, at least one.
 pub(super) fn remote_seconds(deadline: Duration) -> u64 {
     deadline.as_secs().max(1)
 }
 
-/// The command as it is sent: under a `timeout` of the VM's own, so that what we stopped waiting for ends
-/// there too and does not keep one of the server's sessions. The timeout is inside the sudo: outside it
-/// could not signal root's process.
+/// The command as it is sent. It runs under a `timeout` on the VM, so that a command that we have given up
+/// ends there too and does not keep one of the server's sessions. The timeout is inside the sudo, because
+/// outside it could not signal root's process.
 pub(super) fn wrap(command: &Command, user: &str) -> String {
     let sudo = if command.privileged && user != "root" { "sudo " } else { "" };
     let seconds = remote_seconds(command.deadline);

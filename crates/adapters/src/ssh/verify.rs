@@ -1,4 +1,5 @@
-//! Is it our VM? Asked before any command runs on a connection whose host key was not verified before.
+//! Proves that a VM is ours. This is done before any command runs on a connection whose host key is not
+//! verified yet.
 //!
 //! ```text
 //!   driver: genuine ─────────────────────────────→ ok
@@ -20,10 +21,10 @@ use super::failure::error;
 use super::session::{Ended, execute};
 use super::shell::{quote, wrap};
 
-/// No secret is longer than that.
+/// The longest secret that is read.
 const LONGEST_SECRET: usize = 4096;
 
-/// Succeeds if the key, or the VM behind it, is proven to be the target's.
+/// Succeeds if the host key, or the secret on the VM, proves that the VM is the target.
 pub(super) async fn verify(
     settings: &Settings,
     target: &Target,
@@ -34,7 +35,7 @@ pub(super) async fn verify(
         HostKeyVerdict::Genuine => Ok(()),
         HostKeyVerdict::Forged => Err(refused(target, "its host key is not the one that the cloud knows")),
         HostKeyVerdict::NotSupported => {
-            // An empty secret proves nothing: an empty or missing file would be equal to it.
+            // An empty secret proves nothing, because an empty or missing file would be equal to it.
             let ours = target.secret.as_ref().filter(|secret| !secret.expose().trim().is_empty());
             let ours = ours.ok_or_else(|| refused(target, "it has no secret to prove itself with"))?;
             let theirs = read_secret(settings.deadlines.secret, target, session).await?;
@@ -69,7 +70,7 @@ async fn read_secret(deadline: Duration, target: &Target, session: &Session) -> 
         Ok(Ok(Ended { status: Some(0), stdout, .. })) => Ok(stdout),
         Ok(Ok(Ended { stderr, status, .. })) => unreadable(match status {
             Some(status) => {
-                format!("status {status}: {}", super::failure::last_words(&String::from_utf8_lossy(&stderr)))
+                format!("status {status}: {}", super::failure::last_line(&String::from_utf8_lossy(&stderr)))
             }
             None => "the connection was lost".to_owned(),
         }),
@@ -78,7 +79,7 @@ async fn read_secret(deadline: Duration, target: &Target, session: &Session) -> 
     }
 }
 
-/// Compares in a time that tells nothing about where they differ.
+/// Compares the secrets in a time that does not depend on where they differ.
 fn is_same(ours: &Secret, theirs: &[u8]) -> bool {
     ours.expose().trim().as_bytes().ct_eq(theirs.trim_ascii()).into()
 }

@@ -1,4 +1,4 @@
-//! Answers that are late, broken, hostile, or strange but right.
+//! Tests of answers that are late, broken, hostile, or unusual but valid.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -29,7 +29,7 @@ async fn page_of(body: impl ToString) -> Page<Record> {
     server.client("t0ken").list(&ListQuestion::Available { offset: 0 }).await.unwrap()
 }
 
-/// A server that sends these bytes to whoever connects, and closes.
+/// The URL of a server that sends these bytes to every client and closes the connection.
 async fn raw(answer: &'static str) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -39,7 +39,7 @@ async fn raw(answer: &'static str) -> String {
         let mut request = [0; 4096];
         let _ = stream.read(&mut request).await.unwrap();
         stream.write_all(answer.as_bytes()).await.unwrap();
-        // A close before all of the request was read would be a reset, which may overtake the answer.
+        // Closing before the whole request is read would cause a reset, which may overtake the answer.
         stream.shutdown().await.unwrap();
         let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     });
@@ -106,7 +106,7 @@ async fn a_body_cut_short_is_a_connection_error_and_a_cut_json_is_malformed() {
 }
 
 #[actix_rt::test]
-async fn what_is_no_http_is_an_error_and_no_answer_a_connection_error() {
+async fn an_answer_that_is_not_http_is_malformed_and_no_answer_is_a_connection_error() {
     let url = raw("SSH-2.0-OpenSSH_9.2\r\n\r\n").await;
     let error = client(&url, "t", PATIENCE).lock(uuid()).await.unwrap_err();
     assert_eq!(error.kind, ApiErrorKind::Malformed, "{error}");
@@ -124,8 +124,8 @@ async fn a_slow_answer_is_a_timeout() {
 }
 
 #[actix_rt::test]
-async fn nobody_listening_is_a_connection_error() {
-    // Bound, so that nobody else is given the port, and never listened to.
+async fn a_port_where_nothing_listens_is_a_connection_error() {
+    // The port is bound, so that no other program gets it, but nothing listens there.
     let bound = tokio::net::TcpSocket::new_v4().unwrap();
     bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let free = bound.local_addr().unwrap();
@@ -135,7 +135,7 @@ async fn nobody_listening_is_a_connection_error() {
 }
 
 #[actix_rt::test]
-async fn nulls_everywhere_are_emptiness() {
+async fn null_in_any_field_is_an_empty_value() {
     let body = json!({"items": [{
         "uuid": UUID, "state": "Queued", "priority": null, "locked_by_uuid": null, "container_image": null,
         "created_at": null, "scheduling_parameters": null,
@@ -184,7 +184,7 @@ async fn a_poisoned_record_hurts_only_itself_and_says_where() {
     ];
     let items: Vec<_> = poisons.iter().map(|(text, _)| text.as_str()).chain(["7", "{}"]).collect();
     let page = page_of(format!(r#"{{"items":[{},{good}]}}"#, items.join(","))).await;
-    assert_eq!(page.items.len(), 1, "the good one at the end");
+    assert_eq!(page.items.len(), 1, "only the last item can be decoded");
     assert_eq!(page.len(), poisons.len() + 3);
     for (found, (text, wanted)) in page.undecodable.iter().zip(&poisons) {
         assert_eq!(found.uuid, Some(uuid()), "{text}");
@@ -220,7 +220,7 @@ async fn an_answer_about_another_container_is_malformed() {
 }
 
 #[actix_rt::test]
-async fn mounts_that_make_no_sense_hurt_only_their_container() {
+async fn mounts_that_cannot_be_decoded_affect_only_their_container() {
     let item = |mounts: Value| json!({"uuid": UUID, "mounts": mounts});
     let huge = u64::MAX;
     let body = json!({"items": [
@@ -257,7 +257,7 @@ async fn a_compressed_answer_is_understood() {
 }
 
 #[actix_rt::test]
-async fn the_next_page_of_ours_begins_beyond_the_last() {
+async fn the_next_page_of_our_containers_begins_after_the_last_uuid() {
     let server = Server::start(Canned::json(200, r#"{"items":[]}"#));
     let me = "zzzzz-gj3su-000000000000000".parse().unwrap();
     let page = server.client("t").list(&ListQuestion::Mine { me, after: Some(uuid()) }).await.unwrap();
@@ -274,7 +274,7 @@ async fn a_base_url_with_a_path_is_kept() {
     assert_eq!(server.seen().path, "/below/arvados/v1/containers");
 }
 
-/// The URL of an https server with a certificate that nobody vouches for.
+/// The URL of an https server with a certificate that no authority has signed.
 fn self_signed_server() -> (String, actix_web::dev::ServerHandle) {
     let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();

@@ -1,4 +1,4 @@
-//! An HTTP server on port 0 that gives one answer to everything, and tells what it was asked.
+//! An HTTP server on a free port that gives the same answer to every request, and reports each request.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc;
@@ -10,10 +10,10 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use dispatch_adapters::arvados::{Client, Options};
 use dispatch_core::secret::Secret;
 
-/// How long an answer may take that is bound to come, however busy the machine.
+/// How long the tests wait for an answer that must come, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A request as the server saw it, parameters decoded.
+/// A request as the server received it, with decoded parameters.
 #[derive(Debug)]
 pub struct Seen {
     pub method: String,
@@ -23,7 +23,7 @@ pub struct Seen {
     pub form: BTreeMap<String, String>,
 }
 
-/// What it answers.
+/// The answer.
 #[derive(Clone)]
 pub struct Canned {
     pub status: u16,
@@ -46,7 +46,7 @@ impl Canned {
     }
 }
 
-/// Stopped when dropped.
+/// The server. It stops when it is dropped.
 pub struct Server {
     pub url: String,
     handle: ServerHandle,

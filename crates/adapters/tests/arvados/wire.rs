@@ -1,4 +1,4 @@
-//! Every recorded exchange: we ask the same, and understand the answer.
+//! For every recorded exchange, our client sends the same request and understands the answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::server::{Canned, Seen, Server};
 
 const ME: &str = "zzzzz-gj3su-000000000000000";
 
-/// What we do that comes nearest to a recorded exchange.
+/// The call of our client that comes nearest to a recorded exchange.
 enum Call {
     Token,
     List(ListQuestion),
@@ -23,7 +23,8 @@ enum Call {
     Cancel(Option<&'static str>),
 }
 
-/// Which call an exchange belongs to; `false` = others make that request, we only read such answers.
+/// The call that belongs to an exchange. `false` = only other programs send that request, and we only read
+/// such answers.
 fn call_for(name: &str) -> (Call, bool) {
     let me: TokenUuid = ME.parse().unwrap();
     let known = |ends: &[&str]| {
@@ -52,7 +53,7 @@ fn call_for(name: &str) -> (Call, bool) {
     }
 }
 
-/// What the call gave, as comparable text.
+/// Makes the call and returns its result as JSON that can be compared.
 async fn perform(
     api: &dyn ArvadosApi,
     call: &Call,
@@ -80,7 +81,7 @@ async fn perform(
     result.map_err(|error| error.kind)
 }
 
-/// What it should give, read from the recording by other means.
+/// The expected result, read from the recording without our decoder.
 fn wanted(exchange: &Value, call: &Call) -> Result<Value, ApiErrorKind> {
     let body = &exchange["response"]["body"];
     match exchange["response"]["status"].as_u64().unwrap() {
@@ -112,7 +113,8 @@ fn wanted(exchange: &Value, call: &Call) -> Result<Value, ApiErrorKind> {
 
 fn assert_same_request(name: &str, seen: &Seen, recorded: &Value) {
     if name.starts_with("08") {
-        // Recorded to show a list as a POST; ours becomes one only when it is too long for a GET.
+        // This was recorded to show a list that is sent as a POST. Ours is sent so only if it is too long for
+        // a GET.
         return assert_same_parameters(name, &seen.query, &recorded["form"], "GET");
     }
     assert_eq!(
@@ -137,7 +139,8 @@ fn assert_same_parameters(name: &str, seen: &BTreeMap<String, String>, recorded:
     };
     let ours = columns(seen.remove("select"));
     let theirs = columns(recorded.remove("select").map(|it| it.as_str().unwrap().to_owned()));
-    // An update's answer is what we need to know then; a list's columns are what the reference polls.
+    // The answer to an update must have what we need to know then. A list must have the columns that the
+    // reference polls.
     if method != "PUT" {
         let more: Vec<_> = ours.difference(&theirs).collect();
         assert!(
@@ -182,7 +185,7 @@ async fn every_recorded_exchange_is_asked_for_and_understood() {
 }
 
 #[actix_rt::test]
-async fn a_list_that_is_too_long_for_a_query_is_a_post_that_says_so() {
+async fn a_list_that_is_too_long_for_a_query_is_sent_as_a_post_with_an_override() {
     let server = Server::start(Canned::json(200, r#"{"items":[]}"#));
     let uuids =
         (0..50).map(|number| format!("zzzzz-dz642-{number:015}").parse().unwrap()).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! What every driver promises, and what this one remembers.
+//! Tests of the driver: what every driver must do, and what this one saves.
 
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -53,7 +53,7 @@ async fn two_sets_side_by_side_are_told_apart_by_their_tags() {
 }
 
 #[actix_rt::test]
-async fn beyond_the_limit_is_a_quota_error() {
+async fn a_create_beyond_the_limit_is_a_quota_error() {
     let world = World::new();
     let cloud = world.cloud(1);
     let made = cloud.create(&order("a")).await.unwrap();
@@ -64,7 +64,7 @@ async fn beyond_the_limit_is_a_quota_error() {
 }
 
 #[actix_rt::test]
-async fn a_single_instance_is_called_by_its_type_and_comes_back_unbroken() {
+async fn a_single_instance_has_its_type_as_id_and_is_not_broken_when_made_again() {
     let world = World::new();
     let cloud = world.cloud(1);
     let made = cloud.create(&order("a")).await.unwrap();
@@ -100,12 +100,12 @@ async fn what_was_saved_is_private_and_found_again() {
 }
 
 #[actix_rt::test]
-async fn connections_of_the_time_before_do_not_take_an_instances_port_from_it() {
+async fn old_connections_do_not_keep_an_instance_from_its_port() {
     let world = World::new();
     let cloud = world.cloud(1);
     let made = cloud.create(&order("a")).await.unwrap();
     stdout(&world.executor(&cloud, &made, true), "true").await;
-    // Half open when the cloud has closed its side, for as long as the client keeps its own.
+    // The connection is half open after the cloud has closed its side, until the client closes its own.
     let mut client = std::net::TcpStream::connect(&made.address).unwrap();
     client.read_exact(&mut [0]).expect("a greeting: it was accepted");
     drop(cloud);
@@ -122,7 +122,7 @@ fn host_key(world: &World, id: &InstanceId) -> HostKey {
 }
 
 #[actix_rt::test]
-async fn half_made_and_half_removed_instances_are_swept_and_strangers_are_not() {
+async fn half_made_and_half_removed_instances_are_removed_and_other_files_are_kept() {
     let world = World::new();
     let directory = world.state_directory();
     for name in [".new-x", ".ended-x", "precious"] {

@@ -1,4 +1,4 @@
-//! The real ssh client, our executor, and the loopback cloud's servers.
+//! Tests with the real ssh client, our executor, and the loopback cloud's servers.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -82,7 +82,7 @@ async fn a_key_that_came_with_the_order_gets_in_and_no_other() {
     assert_eq!(error.kind, ExecErrorKind::Authentication);
 }
 
-/// An order whose instance boots when it is let go on.
+/// An order whose instance finishes its boot when `let_go_on` is called.
 fn order_that_waits() -> CreateOrder {
     let order = order("a");
     let init_command = format!("until [ -e go ]; do sleep 0.05; done\n{}", order.init_command);
@@ -94,7 +94,7 @@ fn let_go_on(world: &World) {
 }
 
 #[actix_rt::test]
-async fn nobody_answers_until_it_has_booted() {
+async fn connections_are_refused_until_the_instance_has_booted() {
     let world = World::new();
     let cloud = world.cloud(1);
     let made = cloud.create(&order_that_waits()).await.unwrap();
@@ -114,13 +114,13 @@ async fn a_detached_process_outlives_connection_and_cloud_and_ends_with_its_inst
     let others = start_daemon(&world.executor(&cloud, &other, true)).await;
     assert!(is_alive(daemon));
     drop(cloud);
-    assert!(is_alive(daemon), "as when the dispatcher is killed");
+    assert!(is_alive(daemon), "it outlives the cloud, as when the dispatcher is killed");
 
     let cloud = world.cloud(2);
     let listed = cloud.list(&made.tags).await.unwrap().remove(0);
     assert_eq!(listed, made);
     let seen = stdout(&world.executor(&cloud, &listed, true), "cat pid").await;
-    assert_eq!(seen.trim(), daemon.to_string(), "not booted again");
+    assert_eq!(seen.trim(), daemon.to_string(), "the instance was not booted again");
     assert!(processes_below(&world.state_directory()).contains(&daemon));
     cloud.destroy(&made.id).await.unwrap();
     assert!(!is_alive(daemon) && is_alive(others));
@@ -148,11 +148,12 @@ async fn a_command_ends_with_its_connection() {
 }
 
 #[actix_rt::test]
-async fn a_power_cut_breaks_the_connection_and_takes_everything() {
+async fn a_power_cut_breaks_the_connection_and_ends_the_instance() {
     let world = World::new();
     let cloud = world.cloud(1);
     let made = cloud.create(&order_that_waits()).await.unwrap();
-    // While its server does not listen its port can be bound once more: nobody else is given it afterwards.
+    // While its server does not listen, its port can be bound once more. Then no other program gets it
+    // afterwards.
     let port = tokio::net::TcpSocket::new_v4().unwrap();
     port.set_reuseaddr(true).unwrap();
     port.bind(made.address.parse().unwrap()).unwrap();
@@ -196,5 +197,5 @@ async fn twenty_instances_with_commands_side_by_side() {
     let mut names = futures_util::future::join_all(outputs).await;
     names.sort();
     names.dedup();
-    assert_eq!(names.len(), 20, "each in a directory of its own");
+    assert_eq!(names.len(), 20, "each instance has a directory of its own");
 }

@@ -1,4 +1,4 @@
-//! The loopback cloud: as a driver, as a host of processes, and with the real executor.
+//! Tests of the loopback cloud: as a driver, as a host of processes, and with the real executor.
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests; real time, because ssh is real")]
 
 mod driver;

@@ -1,4 +1,4 @@
-//! A cloud in a temporary directory, orders, and executors for what it makes.
+//! A cloud in a temporary directory, orders, and executors for its instances.
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use dispatch_core::secret::Secret;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
 
-/// How long anything may take that is bound to happen, however busy the machine.
+/// How long the tests wait for anything that must happen, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct World {
@@ -54,7 +54,8 @@ impl World {
         Rc::new(LoopbackCloud::open(self.params(instances), log()).unwrap())
     }
 
-    /// An executor for that instance; `by_driver` = the driver is asked about host keys, else the secret is read.
+    /// An executor for that instance. With `by_driver` the driver is asked about host keys; otherwise the
+    /// secret is read.
     pub fn executor(
         &self,
         cloud: &Rc<LoopbackCloud>,
@@ -105,7 +106,7 @@ pub fn tags(pairs: &[(&str, &str)]) -> Tags {
     Tags(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
 }
 
-/// An order as the dispatcher makes it, the secret in its init command included.
+/// An order as the dispatcher makes it, with the secret in its init command.
 pub fn order(set: &str) -> CreateOrder {
     let secret = format!("secret of {set}");
     CreateOrder {
@@ -133,7 +134,7 @@ pub fn command(shell: &str) -> Command {
     Command { shell: shell.to_owned(), privileged: true, stdin, deadline }
 }
 
-/// Tries again while the instance boots.
+/// Runs a command, and tries again while the instance boots.
 pub async fn run(executor: &Rc<dyn Executor>, shell: &str) -> Output {
     let started = Instant::now();
     loop {
@@ -151,7 +152,7 @@ pub async fn stdout(executor: &Rc<dyn Executor>, shell: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Starts something that outlives its connection, and says its pid.
+/// Starts a process that outlives its connection, and returns its pid.
 pub async fn start_daemon(executor: &Rc<dyn Executor>) -> i32 {
     let shell = "setsid sh -c 'trap \"\" TERM; echo $$ >pid; while :; do sleep 1; done' >/dev/null 2>&1 </dev/null &\n\
                  while ! [ -s pid ]; do sleep 0.01; done; cat pid";

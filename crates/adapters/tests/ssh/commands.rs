@@ -1,4 +1,4 @@
-//! What goes over an open connection, and how it ends.
+//! Tests of commands on an open connection: what is transferred, and how commands end.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn every_exit_status_arrives_with_both_streams() {
     let output = run(&executor, "/nonexistent").await.unwrap();
     assert_eq!(output.status, 127);
     assert!(String::from_utf8(output.stderr).unwrap().contains("not found"));
-    assert_eq!(world.clients().len(), 1, "all over one connection");
+    assert_eq!(world.clients().len(), 1, "all commands share one connection");
 }
 
 #[actix_rt::test]
@@ -30,7 +30,7 @@ async fn a_command_killed_by_a_signal_ends_without_ending_the_connection() {
     let world = World::new();
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
-    // The shell itself, then the timeout above it; neither leaves an exit status of its own.
+    // First the shell itself is killed, then the timeout above it. Neither leaves an exit status of its own.
     for victim in ["$$", "$PPID"] {
         let output = run(&executor, &format!("kill -9 {victim}")).await.unwrap();
         assert_eq!(output.status, 255, "{victim}");
@@ -40,7 +40,7 @@ async fn a_command_killed_by_a_signal_ends_without_ending_the_connection() {
 }
 
 #[actix_rt::test]
-async fn unicode_quotes_and_expansions_are_the_shells_alone() {
+async fn the_shell_receives_unicode_quotes_and_expansions_unchanged() {
     let world = World::new();
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
@@ -60,7 +60,7 @@ async fn three_megabytes_of_stdin_arrive() {
     assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), "3000000");
     let output = executor.run(Command { stdin, ..command("exit 3") }).await.unwrap();
     assert_eq!(output.status, 3, "a command need not read its stdin");
-    assert_eq!(stdout(&executor, "cat").await, "", "no stdin is an empty one");
+    assert_eq!(stdout(&executor, "cat").await, "", "a command without stdin reads an empty one");
 }
 
 #[actix_rt::test]
@@ -68,7 +68,8 @@ async fn twenty_megabytes_of_stdout_arrive_and_more_than_32_mib_are_refused() {
     let world = World::new();
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
-    // More than once: the exit status overtakes the streams' last megabytes only now and then.
+    // This is done several times, because the exit status only sometimes overtakes the last megabytes of the
+    // streams.
     for _ in 0..5 {
         let output = run(&executor, "head -c 20000000 /dev/zero").await.unwrap();
         assert_eq!(output.stdout.len(), 20_000_000);
@@ -105,7 +106,7 @@ async fn a_command_that_outlives_its_timeout_costs_the_connection() {
     let factory = dispatch_adapters::ssh::SshExecutors::new(options).unwrap();
     let executor = dispatch_core::ports::ExecutorFactory::open(&factory, world.target(&sshd.address()));
     let before = stdout(&executor, "echo $SSH_CONNECTION").await;
-    // Nobody on the VM ends what has taken itself out of timeout's sight and keeps stdout open.
+    // Nothing on the VM ends this command: it has left timeout's process group and keeps stdout open.
     sshd.replace_command("timeout", "shift 3; exec \"$@\"");
     let for_as_long_as_the_test = format!("while [ -e {} ]; do sleep 0.1; done", world.dir.path().display());
     let deadline = Duration::from_secs(1);
@@ -134,7 +135,7 @@ async fn a_connection_cut_in_the_middle_of_a_command_is_lost_and_then_reopened()
     assert_eq!(run(&executor, "true").await.unwrap_err().kind, ExecErrorKind::Refused);
     executor.retarget(world.target(&sshd.address()));
     assert_eq!(stdout(&executor, "echo again").await, "again\n");
-    assert_eq!(world.verifier.asked.borrow().len(), 1, "the key is the same: not verified again");
+    assert_eq!(world.verifier.asked.borrow().len(), 1, "the key is the same, so it is not verified again");
 }
 
 #[actix_rt::test]
@@ -153,7 +154,7 @@ async fn many_commands_at_once_stay_within_the_servers_ten_sessions() {
 }
 
 #[actix_rt::test]
-async fn a_server_with_fewer_sessions_than_that_is_lived_with() {
+async fn a_server_that_allows_fewer_sessions_still_runs_all_commands() {
     let world = World::new();
     for allowed in [1, 2] {
         let sshd = Sshd::start_with(std::net::Ipv4Addr::LOCALHOST.into(), &world.public, allowed);

@@ -1,4 +1,4 @@
-//! From an address to an open connection, or not.
+//! Tests of opening a connection to an address, and of the ways in which that fails.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,7 @@ async fn an_ipv6_address_works_with_and_without_a_port() {
 }
 
 #[actix_rt::test]
-async fn nobody_listening_is_refused() {
+async fn an_address_where_nothing_listens_is_refused() {
     let world = World::new();
     let nobody = Reserved::on_loopback();
     let executor = world.open(&nobody.address.to_string());
@@ -96,7 +96,7 @@ async fn a_server_that_talks_nonsense_is_refused() {
     actix_rt::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
-        // A close before the client's words are read would be a reset, which may overtake ours.
+        // Closing before the client's first line is read would cause a reset, which may overtake our answer.
         stream.shutdown().await.unwrap();
         let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     });
@@ -144,7 +144,7 @@ async fn the_private_key_may_be_of_any_supported_kind() {
 }
 
 #[actix_rt::test]
-async fn an_empty_key_is_not_an_option() {
+async fn an_empty_key_is_refused() {
     let world = World::new();
     let options = Options { private_key: Secret::default(), ..world.options() };
     let error = SshExecutors::new(options).err().unwrap();

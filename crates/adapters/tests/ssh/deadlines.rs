@@ -1,4 +1,4 @@
-//! Deadlines that hold although nobody else keeps theirs: neither the ssh client, nor the VM.
+//! Tests of deadlines that hold even if neither the ssh client nor the VM keeps its own.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +7,13 @@ use dispatch_core::ports::{ExecErrorKind, ExecutorFactory};
 
 use crate::support::{PATIENCE, World, eventually, processes_with, run, script};
 
-/// Its own ConnectTimeout does not help: it never gets that far.
+/// The client's own ConnectTimeout does not help, because this client never begins to connect.
 #[actix_rt::test]
 async fn an_ssh_client_that_hangs_is_given_up() {
     let world = World::new();
     let program = world.dir.path().join("hanging-ssh");
     let word = program.display().to_string();
-    // Whatever it is asked: it stays, under this name.
+    // Whatever the arguments, the program stays, under this name.
     script(&program, "[ \"$1\" = -V ] && exec ssh -V\nread -r _ <\"$0.fifo\"");
     assert!(std::process::Command::new("mkfifo").arg(format!("{word}.fifo")).status().unwrap().success());
     let mut options = world.options();

@@ -1,4 +1,4 @@
-//! Nothing is left behind, however it ends.
+//! Tests that nothing is left behind, however an executor ends.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -34,7 +34,7 @@ async fn the_key_is_in_a_private_file_and_on_no_command_line() {
     }
 }
 
-/// Runs in a process of its own, for the test below to kill: connects, says so, waits for its end.
+/// Runs in a process of its own, which the test below kills: it connects, reports that, and waits.
 #[test]
 #[ignore = "helper of the test below, which runs it in a process of its own"]
 fn owner_of_an_executor() {
@@ -61,7 +61,7 @@ async fn after_a_sigkill_of_the_owner_the_client_dies_and_the_next_start_cleans_
         .env("OWNER_ADDRESS", sshd.address())
         .env("OWNER_KEY", &world.private)
         .env("OWNER_RUNTIME_DIR", world.runtime_dir())
-        // Its own files go with ours: it is killed before it could remove them.
+        // Its temporary files are in our directory, because it is killed before it can remove them.
         .env("TMPDIR", world.dir.path())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -1,4 +1,4 @@
-//! The executor against Debian's sshd and against servers that do not behave.
+//! Tests of the executor against Debian's sshd, and against servers that misbehave.
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests; real time, because ssh is real")]
 
 mod commands;

@@ -1,4 +1,4 @@
-//! What is wrong is said at start, in one line.
+//! Tests that errors of the setup are reported at start, in one line.
 
 use dispatch_adapters::ssh::{KeyError, Options, SetupError, SshExecutors, check_private_key};
 
@@ -45,7 +45,7 @@ fn keys_of_every_kind_and_format_are_accepted() {
     ] {
         let key = check_private_key(pem).unwrap();
         assert!(key.openssh_public.starts_with(kind), "{key:?}");
-        // As configuration files may have it.
+        // Configuration files may contain the key in this form.
         let indented = format!("\n{}", pem.trim().replace('\n', "\r\n    "));
         assert_eq!(check_private_key(&indented).unwrap(), key);
     }
@@ -53,7 +53,7 @@ fn keys_of_every_kind_and_format_are_accepted() {
 }
 
 #[test]
-fn everything_else_is_refused_with_its_reason() {
+fn every_other_text_is_refused_with_its_reason() {
     let world = World::new();
     let encrypted = openssl(&["genpkey", "-algorithm", "ED25519", "-aes256", "-pass", "pass:x"]);
     let old_encrypted = openssl(&["genrsa", "-traditional", "-aes128", "-passout", "pass:x", "2048"]);

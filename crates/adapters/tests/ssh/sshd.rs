@@ -9,10 +9,10 @@ use crate::support::{PATIENCE, Reserved, random_key, script, until};
 
 const SSHD: &str = "/usr/sbin/sshd";
 
-/// A running sshd; killed with all its sessions when dropped.
+/// A running sshd. When it is dropped, it is killed with all its sessions.
 pub struct Sshd {
     dir: tempfile::TempDir,
-    /// Between a stop and the next start, too.
+    /// The port stays reserved between a stop and the next start.
     reserved: Reserved,
     pub port: u16,
     max_sessions: u32,
@@ -20,7 +20,7 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// On 127.0.0.1, letting in that public key.
+    /// Starts sshd on 127.0.0.1; the key with that public part may log in.
     pub fn start(authorized: &str) -> Self {
         Self::start_on(Ipv4Addr::LOCALHOST.into(), authorized)
     }
@@ -29,7 +29,7 @@ impl Sshd {
         Self::start_with(ip, authorized, 10)
     }
 
-    /// One that allows so many sessions on a connection.
+    /// Starts an sshd that allows that many sessions on a connection.
     pub fn start_with(ip: IpAddr, authorized: &str, max_sessions: u32) -> Self {
         assert!(
             Path::new(SSHD).exists(),
@@ -41,13 +41,13 @@ impl Sshd {
         let port = reserved.address.port();
         std::fs::create_dir(dir.path().join("bin")).unwrap();
         let mut sshd = Self { dir, reserved, port, max_sessions, child: None };
-        // For users that are not root, and have no right to become it here.
+        // A test user who is not root may not be allowed to use sudo here.
         sshd.replace_command("sudo", "exec \"$@\"");
         sshd.change_host_key();
         sshd
     }
 
-    /// From now on this is what a session's command of that name does.
+    /// Replaces the command of that name in all sessions from now on.
     pub fn replace_command(&self, name: &str, shell: &str) {
         script(&self.dir.path().join("bin").join(name), shell);
     }
@@ -56,7 +56,7 @@ impl Sshd {
         self.reserved.address.to_string()
     }
 
-    /// Ends it and starts it again on the same port with a new host key.
+    /// Stops sshd and starts it again on the same port with a new host key.
     pub fn change_host_key(&mut self) {
         self.stop();
         let (private, public) = random_key();
@@ -66,14 +66,14 @@ impl Sshd {
         self.run();
     }
 
-    /// The host key's `known_hosts` text, without a name.
+    /// The host key as text of `known_hosts`, without a name.
     pub fn host_key(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("host_key.pub")).unwrap().trim().to_owned()
     }
 
     fn run(&mut self) {
         if rustix::process::geteuid().is_root() {
-            // Where Debian's init script makes it; sshd as root insists on it.
+            // Debian's init script makes this directory, and sshd requires it when it runs as root.
             let _ = std::fs::create_dir_all("/run/sshd");
         }
         let path = |name: &str| self.dir.path().join(name).display().to_string();
@@ -105,7 +105,7 @@ impl Sshd {
         }
     }
 
-    /// Ends the server and every session of it.
+    /// Stops the server and all its sessions.
     pub fn stop(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         let pid = child.id();

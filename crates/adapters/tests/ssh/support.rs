@@ -1,4 +1,4 @@
-//! Keys, targets, verifiers, and a wire that can be cut.
+//! Keys, targets, verifiers, and a TCP connection that can be cut.
 
 use std::cell::{Cell, RefCell};
 use std::io::Write;
@@ -21,17 +21,17 @@ use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
 use tokio::net::TcpSocket;
 
-/// How long anything may take that is bound to happen, however busy the machine.
+/// How long the tests wait for anything that must happen, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A new ED25519 key: private and public text.
+/// A new ED25519 key: its private and its public text.
 pub fn random_key() -> (String, String) {
     let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
     let private = key.to_openssh(LineEnding::LF).unwrap().to_string();
     (private, key.public_key().to_openssh().unwrap())
 }
 
-/// Answers always the same, and remembers what it was asked.
+/// Always gives the same answer, and remembers which keys it was asked about.
 pub struct Verifier {
     pub verdict: Cell<HostKeyVerdict>,
     pub asked: RefCell<Vec<HostKey>>,
@@ -45,7 +45,7 @@ impl HostKeyVerifier for Verifier {
     }
 }
 
-/// A factory of its own for each test, in a directory of its own.
+/// A factory with a directory of its own, for one test.
 pub struct World {
     pub dir: tempfile::TempDir,
     pub private: String,
@@ -67,7 +67,7 @@ impl World {
             runtime_dir: self.runtime_dir(),
             ssh_program: "ssh".into(),
             verifier: self.verifier.clone(),
-            // A test about one of them sets that one.
+            // A test about one of these deadlines sets that one.
             deadlines: Deadlines { connect: PATIENCE, secret: PATIENCE, grace: Duration::from_secs(30) },
             log: slog::Logger::root(slog::Discard, slog::o!()),
         }
@@ -91,12 +91,12 @@ impl World {
         }
     }
 
-    /// Ids of the ssh clients that run for this world.
+    /// The process ids of the ssh clients of this world.
     pub fn clients(&self) -> Vec<i32> {
         processes_with(&format!("{}/", self.runtime_dir().display()))
     }
 
-    /// Names of what lies in the runtime directory.
+    /// The names of the files in the runtime directory.
     pub fn leftovers(&self) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.runtime_dir()) else { return Vec::new() };
         entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect()
@@ -108,7 +108,7 @@ pub fn current_user() -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// Ids of the processes with that text in their command line, zombies left out.
+/// The ids of processes that have that text in their command line, without zombies.
 pub fn processes_with(text: &str) -> Vec<i32> {
     let ids =
         std::fs::read_dir("/proc").unwrap().filter_map(|it| it.unwrap().file_name().to_str()?.parse().ok());
@@ -130,12 +130,12 @@ pub async fn run(executor: &Rc<dyn Executor>, shell: &str) -> Result<Output, Exe
 
 pub async fn stdout(executor: &Rc<dyn Executor>, shell: &str) -> String {
     let output = run(executor, shell).await.unwrap();
-    // The user's own shell may have said something to stderr before the command began.
+    // The user's own shell may have written to stderr before the command began.
     assert_eq!(output.status, 0, "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Waits for a condition without an executor of futures.
+/// Waits for a condition in a thread that runs no futures.
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
@@ -144,7 +144,7 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// The same, while futures go on.
+/// Waits for a condition while futures go on.
 pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
@@ -153,10 +153,10 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// A shell script in its place.
+/// Writes a shell script to that path.
 pub fn script(path: &Path, text: &str) {
-    // Written by another process: while a test beside this one forks, its child would hold our descriptor,
-    // and what is open for writing cannot be executed.
+    // Another process writes the file. If we wrote it, a child that a test beside this one forks could hold
+    // our descriptor, and a file that is open for writing cannot be executed.
     let mut writer = std::process::Command::new("sh");
     writer.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]).arg(path).stdin(Stdio::piped());
     let mut writer = writer.spawn().unwrap();
@@ -164,7 +164,7 @@ pub fn script(path: &Path, text: &str) {
     assert!(writer.wait().unwrap().success());
 }
 
-/// A port where nobody listens, unless the test does: no other test or program is given it.
+/// A port where nothing listens unless the test does. No other test or program gets it.
 pub struct Reserved {
     pub address: SocketAddr,
     _bound: TcpSocket,
@@ -173,7 +173,7 @@ pub struct Reserved {
 impl Reserved {
     pub fn on(ip: IpAddr) -> Self {
         let socket = if ip.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
-        // Who says the same may bind it once more and listen: sshd does.
+        // A socket with the same option may bind the port once more and listen. sshd does so.
         socket.set_reuseaddr(true).unwrap();
         socket.bind((ip, 0).into()).unwrap();
         Self { address: socket.local_addr().unwrap(), _bound: socket }
@@ -184,7 +184,7 @@ impl Reserved {
     }
 }
 
-/// Forwards one port to another until it is cut; afterwards nobody listens there.
+/// Forwards one port to another until it is cut. Afterwards nothing listens there.
 pub struct Wire {
     pub address: String,
     _port: Reserved,

@@ -1,4 +1,4 @@
-//! No command runs on a VM that has not proven itself.
+//! Tests that no command runs on a VM that has not proven itself.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -18,7 +18,7 @@ use rustix::fs::OFlags;
 use crate::sshd::Sshd;
 use crate::support::{PATIENCE, World, run, stdout};
 
-/// What a command would leave behind if it ran.
+/// The file that a command would leave behind if it ran.
 fn trace(world: &World) -> PathBuf {
     world.dir.path().join("it-ran")
 }
@@ -116,13 +116,14 @@ async fn a_cloud_that_does_not_answer_about_a_host_key_is_given_up() {
     assert!(error.message.ends_with("the cloud does not answer"), "{error}");
 }
 
-/// When dropped, whoever still waits for a writer has one, and ends: no session has him any more.
+/// When dropped, opens the fifo for writing: a process that still waits for a writer then ends, although no
+/// session can end it any more.
 struct Fifo(PathBuf);
 
 impl Drop for Fifo {
     fn drop(&mut self) {
         let flags = OFlags::NONBLOCK.bits().cast_signed();
-        // An error means that nobody waits.
+        // An error means that no process waits.
         let _ = OpenOptions::new().write(true).custom_flags(flags).open(&self.0);
     }
 }
@@ -132,7 +133,7 @@ async fn a_secret_file_that_hangs_is_unreadable_even_if_the_vm_keeps_no_deadline
     let world = World::new();
     world.verifier.verdict.set(HostKeyVerdict::NotSupported);
     let sshd = Sshd::start(&world.public);
-    // timeout -k 1 SECONDS COMMAND…
+    // The arguments are: timeout -k 1 SECONDS COMMAND…
     sshd.replace_command("timeout", "shift 3; exec \"$@\"");
     let fifo = Fifo(world.dir.path().join("secret"));
     assert!(std::process::Command::new("mkfifo").arg(&fifo.0).status().unwrap().success());
@@ -157,7 +158,7 @@ async fn a_changed_host_key_is_verified_anew_and_an_unchanged_one_is_not() {
     assert_eq!(world.verifier.asked.borrow().len(), 2);
     executor.retarget(world.target(&sshd.address()));
     assert_eq!(stdout(&executor, "echo again").await, "again\n");
-    assert_eq!(world.verifier.asked.borrow().len(), 2, "known by name of the VM, not by its address");
+    assert_eq!(world.verifier.asked.borrow().len(), 2, "a key is known by the VM, not by its address");
 }
 
 #[actix_rt::test]

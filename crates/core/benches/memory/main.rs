@@ -8,7 +8,7 @@ mod world;
 use std::alloc::System;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use world::{Controller, Scene, Site, Sizes, at, machines, pool};
+use world::{Controller, Scene, Site, Sizes, machines, pool};
 
 #[global_allocator]
 static COUNTING: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -22,7 +22,7 @@ fn main() {
     let queue = measured("queue entry", || controller.queue());
     measured("queue entry in a snapshot", || queue.snapshot());
     let pool = measured("worker in the pool", || pool(&mut site, MANY));
-    measured("worker in a snapshot", || pool.snapshot(at(10)));
+    measured("worker in a snapshot", || pool.snapshot());
     measured("worker's own machine", || machines(&mut site, MANY));
     let scene = Scene::settled(MANY, MANY / 100, Sizes::Mixed);
     measured("container in a plan", || scene.plan());

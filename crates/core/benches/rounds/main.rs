@@ -98,7 +98,7 @@ fn round(
 
 /// Rounds from two pairs of snapshots in turn: equal in everything that matters, and sharing no worker's view.
 fn steady(bencher: &mut Bencher<'_, CpuTime>, scenes: [&Scene; 2]) {
-    let mut planner = Planner::new(Arc::clone(&scenes[0].policy));
+    let mut planner = Planner::default();
     let first = scenes[1].plan_with(&mut planner);
     assert!(Arc::ptr_eq(&first, &scenes[0].plan_with(&mut planner)), "no news");
     let mut turn = 0;
@@ -148,7 +148,7 @@ fn snapshots(criterion: &mut Criterion<CpuTime>) {
         let id = BenchmarkId::from_parameter(workers);
         let pool = pool(&mut Site::new(), workers);
         criterion.benchmark_group(POOL_SNAPSHOT).bench_function(id, |bencher| {
-            bencher.iter(|| black_box(pool.snapshot(at(10))));
+            bencher.iter(|| black_box(pool.snapshot()));
         });
     }
 }

@@ -8,9 +8,9 @@ use dispatch_core::container::ContainerState;
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::InstanceType;
 use dispatch_core::invariants::check_plan;
-use dispatch_core::plan::{self, Action, Limits, Plan, Planner};
-use dispatch_core::policy::Policy;
-use dispatch_core::pool::{Gate, PoolSnapshot, QuotaReason, WorkerSnapshot};
+use dispatch_core::plan::{self, Action, Limits, Plan, PlanInput, Planner, PoolAction, QueueAction};
+use dispatch_core::policy::{PlanRules, Policy};
+use dispatch_core::pool::{Fleet, Host};
 use dispatch_core::queue::QueueSnapshot;
 use dispatch_core::time::{Timestamp, after};
 use dispatch_core::worker::{Machine, ProcessView, StartOrder, State, View};
@@ -21,10 +21,9 @@ use super::traffic::Controller;
 /// What one round is planned from.
 #[derive(Clone)]
 pub struct Scene {
-    pub policy: Arc<Policy>,
-    pub queue: Arc<QueueSnapshot>,
-    pub pool: Arc<PoolSnapshot>,
-    pub limits: Limits,
+    pub input: PlanInput,
+    policy: Arc<Policy>,
+    workers: Vec<View>,
     next_instance: usize,
 }
 
@@ -36,23 +35,29 @@ impl Scene {
         let policy = Arc::clone(&site.policy);
         let queue = Controller::new(&mut site, containers, sizes).queue();
         let queue = QueueSnapshot { polled_at: Some(at(1_000_000)), ..queue.snapshot() };
-        let pool = PoolSnapshot {
-            workers: (0..workers).map(|n| idle_worker(n, &site.draw_type(), &policy)).collect(),
-            gates: policy.catalog.types().iter().map(|it| (it.name.clone(), Gate::Open)).collect(),
+        let fleet = Fleet {
             first_listing: Some(at(1)),
             listings: vec![at(999_940), at(999_999)],
             runner_readable: true,
-            ..PoolSnapshot::default()
+            ..Fleet::default()
         };
-        let (queue, pool) = (Arc::new(queue), Arc::new(pool));
-        Self { policy, queue, pool, limits: Limits::default(), next_instance: workers }
+        let input = PlanInput {
+            rules: Arc::new(PlanRules::from(&*policy)),
+            queue: Arc::new(queue),
+            fleet: Arc::new(fleet),
+            limits: Limits::default(),
+        };
+        let views = (0..workers).map(|n| idle_worker(n, &site.draw_type(), &policy)).collect();
+        let mut scene = Self { input, policy, workers: views, next_instance: workers };
+        scene.show_workers();
+        scene
     }
 
     /// The same cluster later: `MaxInstances` is the number of workers it began with, and rounds were
     /// planned and carried out until one had nothing to do. What has a place runs, the rest waits.
     pub fn settled(containers: usize, workers: usize, sizes: Sizes) -> Self {
         let mut scene = Self::burst(containers, workers, sizes);
-        scene.set_instances_left(0);
+        Arc::make_mut(&mut scene.input.rules).max_instances = u32::try_from(workers).expect("not that many");
         for _ in 0..100 {
             let plan = scene.plan();
             scene.check(&plan);
@@ -66,68 +71,65 @@ impl Scene {
 
     /// One round, planned from nothing.
     pub fn plan(&self) -> Plan {
-        plan::plan(&self.queue, &self.pool, &self.limits, &self.policy, now())
+        plan::plan(&self.input, now())
     }
 
     /// One round of a planner that has planned before.
     pub fn plan_with(&self, planner: &mut Planner) -> Arc<Plan> {
-        planner.plan(&self.queue, &self.pool, &self.limits, now())
+        planner.plan(&self.input, now())
     }
 
-    /// The same a moment later: every worker was probed once more, and both snapshots were taken anew.
+    /// The same a moment later: every worker was probed once more, and both snapshots were taken anew. What a plan
+    /// reads of a worker is made anew only if it has changed, as the pool does it.
     pub fn probed(&self) -> Self {
-        let probed = |worker: &WorkerSnapshot| {
-            let view =
-                View { last_success: Some(now()), next_probe: Some((now(), true)), ..(*worker.view).clone() };
-            WorkerSnapshot { view: Arc::new(view), ..worker.clone() }
-        };
-        let pool =
-            PoolSnapshot { workers: self.pool.workers.iter().map(probed).collect(), ..(*self.pool).clone() };
-        Self { queue: Arc::new((*self.queue).clone()), pool: Arc::new(pool), ..self.clone() }
+        let mut probed = self.clone();
+        for view in &mut probed.workers {
+            (view.last_success, view.next_probe) = (Some(now()), Some((now(), true)));
+        }
+        let input = &mut probed.input;
+        (input.queue, input.fleet) = (Arc::new((*input.queue).clone()), Arc::new((*input.fleet).clone()));
+        probed
     }
 
     /// Panics if that plan breaks a rule.
     pub fn check(&self, plan: &Plan) {
-        let checked = check_plan(&self.queue, &self.pool, &self.limits, &self.policy, plan, now());
-        checked.expect("no plan breaks a rule");
+        check_plan(&self.input, plan, now()).expect("no plan breaks a rule");
     }
 
-    fn set_instances_left(&mut self, left: usize) {
-        let gate = if left == 0 { Gate::AtQuota(QuotaReason::MaxInstances) } else { Gate::Open };
-        let pool = Arc::make_mut(&mut self.pool);
-        pool.instances_left = Some(left);
-        pool.gates.values_mut().for_each(|it| *it = gate);
+    fn show_workers(&mut self) {
+        let hosts = self.workers.iter().map(|view| Arc::new(Host::new(view, [], false)));
+        Arc::make_mut(&mut self.input.fleet).hosts = hosts.collect();
     }
 
     fn carry_out(&mut self, actions: Vec<Action>) {
-        let queue = Arc::make_mut(&mut self.queue);
-        let pool = Arc::make_mut(&mut self.pool);
-        let mut left = pool.instances_left.unwrap_or_default();
-        let mut workers: BTreeMap<InstanceId, WorkerSnapshot> =
-            std::mem::take(&mut pool.workers).into_iter().map(|it| (it.view.id.clone(), it)).collect();
+        let queue = Arc::make_mut(&mut self.input.queue);
+        let mut workers: BTreeMap<InstanceId, View> =
+            std::mem::take(&mut self.workers).into_iter().map(|view| (view.id.clone(), view)).collect();
         for action in actions {
             match action {
-                Action::Lock(uuid) => set_state(queue, uuid, ContainerState::Locked),
-                Action::Unlock(uuid, _) => set_state(queue, uuid, ContainerState::Queued),
-                Action::Start(StartOrder { uuid, .. }, id) => {
-                    set_state(queue, uuid, ContainerState::Running);
-                    run_on(Arc::make_mut(&mut workers.get_mut(&id).expect("it was planned").view), uuid);
+                Action::Queue(QueueAction::LockContainer(uuid)) => {
+                    set_state(queue, uuid, ContainerState::Locked);
                 }
-                Action::Create(it, _) => {
+                Action::Queue(QueueAction::UnlockContainer(uuid, _)) => {
+                    set_state(queue, uuid, ContainerState::Queued);
+                }
+                Action::Pool(PoolAction::StartContainer(order, id)) => {
+                    set_state(queue, order.uuid, ContainerState::Running);
+                    run_on(workers.get_mut(&id).expect("it was planned"), order.uuid);
+                }
+                Action::Pool(PoolAction::CreateInstance(it, _)) => {
                     let worker = idle_worker(self.next_instance, &it, &self.policy);
-                    workers.insert(worker.view.id.clone(), worker);
+                    workers.insert(worker.id.clone(), worker);
                     self.next_instance += 1;
-                    left -= 1;
                 }
-                Action::ShutDown(id, _) => {
+                Action::Pool(PoolAction::ShutdownInstance(id, _)) => {
                     workers.remove(&id);
-                    left += 1;
                 }
                 other => panic!("nothing has gone wrong, and yet: {other:?}"),
             }
         }
-        pool.workers = workers.into_values().collect();
-        self.set_instances_left(left);
+        self.workers = workers.into_values().collect();
+        self.show_workers();
     }
 }
 
@@ -149,9 +151,7 @@ fn run_on(view: &mut View, uuid: ContainerUuid) {
     view.processes.insert(position, process);
 }
 
-fn idle_worker(n: usize, it: &InstanceType, policy: &Arc<Policy>) -> WorkerSnapshot {
-    let instance = instance(n, it);
-    let (machine, _) = Machine::new(instance.clone(), true, Arc::clone(policy), at(0));
-    let view = View { state: State::Idle, last_success: Some(at(1_000_000)), ..machine.view() };
-    WorkerSnapshot { view: Arc::new(view), sent: Vec::new(), missing: false, instance: Arc::new(instance) }
+fn idle_worker(n: usize, it: &InstanceType, policy: &Arc<Policy>) -> View {
+    let (machine, _) = Machine::new(instance(n, it), true, Arc::clone(policy), at(0));
+    View { state: State::Idle, last_success: Some(at(1_000_000)), ..machine.view() }
 }

@@ -16,13 +16,12 @@ use std::sync::Arc;
 use super::bins::PlaceId;
 use super::budget::{Budget, Order};
 use super::places::Places;
-use super::{Action, Item, Round, WaitReason};
+use super::{Item, PoolAction, QueueAction, Round, WaitReason};
 use crate::container::ContainerState;
 use crate::id::TypeName;
 use crate::instance::InstanceType;
 use crate::pool::QuotaReason;
 use crate::queue::UnlockReason;
-use crate::worker::StartOrder;
 
 /// The placement of a round in progress.
 pub(super) struct Assignment<'r, 'a> {
@@ -40,10 +39,10 @@ pub(super) struct Assignment<'r, 'a> {
     pub(super) first_over_quota: bool,
 }
 
-/// How a container fared.
-pub(super) enum Verdict {
+/// Whether the containers after one are placed too.
+pub(super) enum Placement {
     GoOn,
-    /// Nobody after it is placed, for this reason.
+    /// None after it is placed, for this reason.
     Stop(WaitReason),
 }
 
@@ -54,7 +53,7 @@ impl<'a> Round<'a> {
         let mut rest = line.iter();
         let mut stop = None;
         for item in rest.by_ref() {
-            if let Verdict::Stop(reason) = assignment.place(*item) {
+            if let Placement::Stop(reason) = assignment.place(*item) {
                 stop = Some(reason);
                 break;
             }
@@ -89,31 +88,31 @@ impl<'r, 'a> Assignment<'r, 'a> {
         }
     }
 
-    fn place(&mut self, item: Item<'a>) -> Verdict {
+    fn place(&mut self, item: Item<'a>) -> Placement {
         if !item.in_line {
             self.note_not_in_line(item);
             self.remember_over_quota(item);
-            return Verdict::GoOn;
+            return Placement::GoOn;
         }
         if self.is_over_supervisors(item) {
             self.hold_back_supervisor(item);
-            return Verdict::GoOn;
+            return Placement::GoOn;
         }
         self.position += 1;
         if self.is_beyond_ceiling() {
             let reason = WaitReason::Ceiling { ceiling: self.round.limits.ceiling };
             self.wait(item, reason.clone());
-            return Verdict::Stop(reason);
+            return Placement::Stop(reason);
         }
         if self.is_behind_quota(item) {
             self.over_quota(item, WaitReason::AccountQuota);
-            return Verdict::GoOn;
+            return Placement::GoOn;
         }
         match self.places.best(self.round.uuid(item), &item.needs, item.types) {
             Some(place) => self.take(item, place),
             None => return self.place_on_new(item),
         }
-        Verdict::GoOn
+        Placement::GoOn
     }
 
     pub(super) fn note_not_in_line(&mut self, item: Item<'a>) {
@@ -141,8 +140,8 @@ impl<'r, 'a> Assignment<'r, 'a> {
     }
 
     fn max_supervisors_like(&self, item: Item<'a>) -> usize {
-        let width = self.round.pool.width_for(item.types);
-        self.round.limits.max_supervisors(width, self.round.policy)
+        let observed = self.round.supply.observed_capacity_for(item.types);
+        self.round.limits.max_supervisors(observed, self.round.rules)
     }
 
     /// Waits, and does not block what comes after it.
@@ -178,7 +177,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
             && !item.entry.is_undecidable()
             && !self.round.may_run_unseen(item.entry);
         if can_be && !self.round.has_process(item.position) {
-            self.round.act(Action::Unlock(self.round.uuid(item), reason));
+            self.round.ask_queue(QueueAction::UnlockContainer(self.round.uuid(item), reason));
         }
     }
 
@@ -197,7 +196,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
         match (item.state, self.places.worker(id)) {
             (ContainerState::Queued, _) => self.lock(item),
             (_, Some(worker)) if ready && item.is_settled => {
-                self.round.act(Action::Start(StartOrder::of(&item.entry.record), worker.id.clone()));
+                self.round.start(item, &worker.id);
             }
             _ => self.round.plan.facts.allocated_not_started += 1,
         }
@@ -210,13 +209,13 @@ impl<'r, 'a> Assignment<'r, 'a> {
 
     fn lock(&mut self, item: Item<'a>) {
         if item.is_settled {
-            self.round.act(Action::Lock(self.round.uuid(item)));
+            self.round.ask_queue(QueueAction::LockContainer(self.round.uuid(item)));
         }
     }
 
     // ---------------------------------------------------------- instances to be
 
-    fn place_on_new(&mut self, item: Item<'a>) -> Verdict {
+    fn place_on_new(&mut self, item: Item<'a>) -> Placement {
         match self.budget.order(item.types) {
             Order::Create(it) => self.take_new(item, it),
             Order::Paused(instance_type, cause) => {
@@ -226,7 +225,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
                 let instance_types = item.types.iter().map(|it| it.name.clone()).collect();
                 self.wait_unplaced(item, WaitReason::AtCapacity { instance_types });
             }
-            Order::TurnOfOthers => {
+            Order::RetryReservedForOtherType => {
                 self.round.plan.facts.over_quota += 1;
                 self.wait_unplaced(item, WaitReason::AccountQuota);
             }
@@ -235,7 +234,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
             }
             Order::AtQuota(QuotaReason::Account) => return self.at_quota(item, WaitReason::AccountQuota),
         }
-        Verdict::GoOn
+        Placement::GoOn
     }
 
     fn take_new(&mut self, item: Item<'a>, it: Arc<InstanceType>) {
@@ -246,7 +245,9 @@ impl<'r, 'a> Assignment<'r, 'a> {
         self.wait(item, WaitReason::Booting { instance_type: it.name.clone() });
         match item.state {
             ContainerState::Queued => self.lock(item),
-            _ if item.may_be_created_for => self.round.act(Action::Create(it, self.round.uuid(item))),
+            _ if item.may_be_created_for => {
+                self.round.ask_pool(PoolAction::CreateInstance(it, self.round.uuid(item)));
+            }
             _ => {}
         }
     }

@@ -3,18 +3,20 @@
 //! ```text
 //!   type ─► rank (ready, containers on it) ─► class (VCPUs, GPUs left) ─► shelf: the first with the room
 //! ```
+//! Which of two places is better is said in [`crate::preference`].
+//!
 //! A search costs O(types × ranks × classes × log places). Ranks and classes are bounded by the size of
 //! the types (there are at most as many containers on an instance as it has VCPUs, those that want none
 //! aside), not by the number of instances; taking a place costs O(log places).
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::shelf::{Room, Shelf, Shelves};
 use crate::fit::{Free, Resources};
 use crate::id::TypeName;
-use crate::instance::{InstanceType, Price};
+use crate::instance::InstanceType;
+use crate::preference::{PlacePreference, PlaceRank, TypePreference};
 
 /// A place, by number: real workers first, in the order of their ids.
 pub(super) type PlaceId = u32;
@@ -33,27 +35,9 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn rank(&self) -> Rank {
-        Rank { not_ready: !self.ready, containers: Reverse(self.containers) }
+    fn rank(&self) -> PlaceRank {
+        PlaceRank::new(self.ready, self.containers)
     }
-}
-
-/// Which place is better: the order of the fields is the policy.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Score {
-    rank: Rank,
-    price: Price,
-    vcpus: Reverse<u64>,
-    ram: Reverse<u64>,
-    scratch: Reverse<u64>,
-    id: PlaceId,
-}
-
-/// The part of a score in which places of one type differ, but for their numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Rank {
-    not_ready: bool,
-    containers: Reverse<usize>,
 }
 
 /// What is left free, RAM and scratch aside: few different values, whatever the containers.
@@ -61,7 +45,7 @@ type Class = Free;
 
 /// All places of a type.
 #[derive(Default)]
-struct Stock(BTreeMap<Rank, BTreeMap<Class, Shelf>>);
+struct Stock(BTreeMap<PlaceRank, BTreeMap<Class, Shelf>>);
 
 /// The free capacity of a round.
 pub(super) struct Bins {
@@ -135,26 +119,19 @@ impl Bins {
         types: &[Arc<InstanceType>],
         avoided: &[PlaceId],
     ) -> Option<PlaceId> {
-        let mut best: Option<Score> = None;
+        let mut best: Option<PlacePreference> = None;
         for it in types {
             let Some(stock) = self.stock(it) else { continue };
-            let at_most = best.as_ref().map(|score| score.rank);
-            let Some((rank, id)) = self.best_of(&self.stocks[stock], need, avoided, at_most) else {
-                continue;
-            };
-            let score = Score {
+            let at_most = best.map(|best| best.rank);
+            let found = self.best_of(&self.stocks[stock], need, avoided, at_most);
+            let found = found.map(|(rank, number)| PlacePreference {
                 rank,
-                price: it.price,
-                vcpus: Reverse(it.vcpus),
-                ram: Reverse(it.ram),
-                scratch: Reverse(it.scratch()),
-                id,
-            };
-            if best.as_ref().is_none_or(|other| score < *other) {
-                best = Some(score);
-            }
+                instance_type: TypePreference::of(it),
+                number,
+            });
+            best = best.into_iter().chain(found).min();
         }
-        best.map(|score| score.id)
+        best.map(|best| best.number)
     }
 
     /// The best place of a type, and not of a worse rank than `at_most`.
@@ -163,8 +140,8 @@ impl Bins {
         stock: &Stock,
         need: &Resources,
         avoided: &[PlaceId],
-        at_most: Option<Rank>,
-    ) -> Option<(Rank, PlaceId)> {
+        at_most: Option<PlaceRank>,
+    ) -> Option<(PlaceRank, PlaceId)> {
         let room = Room::of(need);
         let wanted = |id| !avoided.contains(&id);
         let ranks = stock.0.iter().take_while(|(rank, _)| at_most.is_none_or(|most| **rank <= most));

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use super::{Item, Round};
 use crate::id::TypeName;
 use crate::instance::{InstanceType, Market};
-use crate::pool::{Gate, PauseReason, PoolSnapshot, QuotaReason};
+use crate::pool::{Gate, PauseReason, QuotaReason, Supply};
 use crate::ports::QuotaScope;
+use crate::time::Timestamp;
 
 /// What Pool's gates allow, less what this round has planned already.
 pub(super) struct Budget<'a> {
-    pool: &'a PoolSnapshot,
+    supply: &'a Supply,
     creates: Option<usize>,
     instances: Option<usize>,
     near_quota: BTreeMap<QuotaScope, usize>,
@@ -27,18 +28,18 @@ pub(super) enum Order {
     Paused(TypeName, PauseReason),
     AtQuota(QuotaReason),
     AtCapacity,
-    /// The one retry that a quota allows serves others this time.
-    TurnOfOthers,
+    /// The one retry that a quota allows serves a type that others want this time.
+    RetryReservedForOtherType,
 }
 
 impl<'a> Budget<'a> {
     pub(super) fn new(round: &Round<'a>, line: &[Item<'a>]) -> Self {
-        let pool = round.pool;
+        let supply = round.supply;
         Self {
-            pool,
-            creates: pool.creates_left,
-            instances: pool.instances_left,
-            near_quota: pool.near_quota_left.clone(),
+            supply,
+            creates: supply.creates_left,
+            instances: supply.instances_left,
+            near_quota: supply.near_quota_left.clone(),
             tried: BTreeSet::new(),
             not_their_turn: refused_before_others(round, line),
         }
@@ -61,14 +62,15 @@ impl<'a> Budget<'a> {
         match (paused, quota) {
             (Some((name, cause)), _) => Order::Paused(name, cause),
             (None, Some(reason)) => Order::AtQuota(reason),
-            (None, None) if others => Order::TurnOfOthers,
+            (None, None) if others => Order::RetryReservedForOtherType,
             (None, None) => Order::AtCapacity,
         }
     }
 
     /// Pool's gate, and what this round has used up already.
     pub(super) fn gate(&self, it: &InstanceType) -> Gate {
-        let gate = self.pool.gates.get(&it.name).copied().unwrap_or(Gate::Paused(PauseReason::CreateFailed));
+        let gate =
+            self.supply.gates.get(&it.name).copied().unwrap_or(Gate::Paused(PauseReason::CreateFailed));
         if gate != Gate::Open {
             return gate;
         }
@@ -82,7 +84,7 @@ impl<'a> Budget<'a> {
         for (_, left) in self.near_quota.iter_mut().filter(|(scope, _)| scope.covers(it.market())) {
             *left = left.saturating_sub(1);
         }
-        if self.pool.on_trial.contains(&it.name) {
+        if self.supply.on_trial.contains(&it.name) {
             self.tried.insert(it.name.clone());
         }
     }
@@ -104,36 +106,40 @@ impl<'a> Budget<'a> {
 /// At quota with nothing running, one create is tried from time to time. It goes round: a type that was
 /// refused waits until the others that are wanted were refused later.
 fn refused_before_others<'a>(round: &Round<'a>, line: &[Item<'a>]) -> BTreeSet<TypeName> {
-    let pool = round.pool;
-    if pool.refused_types.is_empty() {
+    let (fleet, supply) = (round.fleet, round.supply);
+    let refused = fleet.holds.refused_types();
+    if refused.is_empty() {
         return BTreeSet::new();
     }
-    let on_workers = pool.workers.iter().filter_map(|worker| worker.view.instance_type.as_ref());
-    let pending = pool.pending.iter().map(|(_, create)| &create.instance_type);
+    let on_workers = fleet.hosts.iter().filter_map(|host| host.instance_type());
+    let pending = fleet.creates.iter().filter_map(|create| create.instance_type());
     let in_use: BTreeSet<Market> = on_workers.chain(pending).map(|it| it.market()).collect();
     let can_be_had = |it: &&Arc<InstanceType>| {
-        pool.gates.get(&it.name) == Some(&Gate::Open) && !in_use.contains(&it.market())
+        supply.gates.get(&it.name) == Some(&Gate::Open) && !in_use.contains(&it.market())
     };
     let in_line = line.iter().filter(|item| item.in_line);
     let wanted: BTreeMap<_, _> =
         in_line.flat_map(|item| item.types).filter(can_be_had).map(|it| (&it.name, it.market())).collect();
     // A quota of one market is none of the other's.
-    if pool.near_quota_left.contains_key(&QuotaScope::All) {
-        return waiting_for_their_turn(pool, wanted.into_keys().collect());
+    if supply.near_quota_left.contains_key(&QuotaScope::All) {
+        return waiting_for_their_turn(refused, wanted.into_keys().collect());
     }
     let of =
         |market: Market| wanted.iter().filter(move |(_, it)| **it == market).map(|(name, _)| *name).collect();
     let markets = [Market::OnDemand, Market::Spot].map(of);
-    markets.into_iter().flat_map(|wanted| waiting_for_their_turn(pool, wanted)).collect()
+    markets.into_iter().flat_map(|wanted| waiting_for_their_turn(refused, wanted)).collect()
 }
 
-fn waiting_for_their_turn(pool: &PoolSnapshot, wanted: BTreeSet<&TypeName>) -> BTreeSet<TypeName> {
+fn waiting_for_their_turn(
+    refused: &BTreeMap<TypeName, Timestamp>,
+    wanted: BTreeSet<&TypeName>,
+) -> BTreeSet<TypeName> {
     // Never refused comes before any refusal.
-    let turn = wanted.iter().map(|name| pool.refused_types.get(*name)).min().flatten();
-    let waits = |name: &&TypeName| pool.refused_types.get(*name) > turn;
+    let turn = wanted.iter().map(|name| refused.get(*name)).min().flatten();
+    let waits = |name: &&TypeName| refused.get(*name) > turn;
     let mut waiting: BTreeSet<_> = wanted.iter().copied().filter(waits).cloned().collect();
     // Of those refused at the same time, one.
-    let of_turn = wanted.iter().filter(|name| turn.is_some() && pool.refused_types.get(**name) == turn);
+    let of_turn = wanted.iter().filter(|name| turn.is_some() && refused.get(**name) == turn);
     waiting.extend(of_turn.skip(1).map(|name| (*name).clone()));
     waiting
 }

@@ -1,9 +1,9 @@
 //! One scheduling round: snapshot in, actions and reasons out. Pure and deterministic.
 //!
 //! ```text
-//!   queue ─┐                ┌─ reconcile  containers that have, or had, a process
-//!   pool ──┼─► stale ───────┤              (stale: what must not be decided after a restart yet)
-//!   limits ┘                └─ assign     the others, in order, onto free capacity (bins) or creates
+//!                            ┌─ reconcile  containers that have, or had, a process
+//!   PlanInput ─► startup ────┤              (startup: what must not be decided after a restart yet)
+//!                            └─ assign     the others, in order, onto free capacity (bins) or creates
 //! ```
 //! Planning twice without news plans the same, and what is in flight is part of the snapshots, so a second
 //! round sends nothing new. The scheduler takes no hints: one code path for start-up, change and recovery.
@@ -12,10 +12,11 @@
 //! number of workers but for a logarithm (`bins`). A round without news costs one comparison a container and
 //! worker ([`Planner`]). `cargo bench -p dispatch-core` measures both.
 
+mod action;
 mod assign;
 mod bins;
 mod budget;
-mod hosts;
+mod input;
 mod limits;
 mod line;
 mod places;
@@ -26,7 +27,7 @@ mod reason;
 mod reconcile;
 mod round;
 mod shelf;
-mod stale;
+mod startup;
 
 #[cfg(test)]
 mod tests;
@@ -34,49 +35,24 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::Serialize;
+
+pub use action::{Action, PoolAction, QueueAction};
+pub use input::{PlanInput, dated_from};
 pub use limits::Limits;
 pub use planner::Planner;
 pub use reason::{WaitReason, Waiting};
 
+use input::{Clocked, Summary};
 use round::{Item, Round};
-use stale::Phase;
+use startup::StartupPhase;
 
-use crate::container::Standing;
-use crate::id::{ContainerUuid, InstanceId};
-use crate::instance::InstanceType;
-use crate::policy::Policy;
-use crate::pool::PoolSnapshot;
-use crate::queue::{CancelReason, QueueSnapshot, UnlockReason};
+use crate::id::ContainerUuid;
+use crate::pool::Supply;
 use crate::time::Timestamp;
-use crate::worker::{AttemptOutcome, KillReason, ShutdownReason, StartOrder};
-
-/// A request to Queue or Pool, who check again and may refuse.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Action {
-    /// Queue: Queued → Locked.
-    Lock(ContainerUuid),
-    /// Queue: Locked → Queued.
-    Unlock(ContainerUuid, UnlockReason),
-    /// Queue: → Cancelled, if the record still stands like that.
-    Cancel(ContainerUuid, CancelReason, Standing),
-    /// Queue: drop a container that is final or on hold.
-    Drop(ContainerUuid),
-    /// Queue: read the record of a process that has no entry.
-    Look(ContainerUuid),
-    /// Pool: start the container there.
-    Start(StartOrder, InstanceId),
-    /// Pool: create an instance of that type; the container is the first that wants it.
-    Create(Arc<InstanceType>, ContainerUuid),
-    /// Pool: shut the instance down.
-    ShutDown(InstanceId, ShutdownReason),
-    /// Pool: end the container's processes.
-    Kill(ContainerUuid, KillReason),
-    /// Pool: forget its ended process, whose attempt came to that.
-    Forget(ContainerUuid, AttemptOutcome),
-}
 
 /// What one round came to.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Plan {
     /// What is to be done, in the order of the line.
     pub actions: Vec<Action>,
@@ -86,10 +62,12 @@ pub struct Plan {
     pub waiting: BTreeMap<ContainerUuid, Waiting>,
     /// Numbers for the operator.
     pub facts: PlanFacts,
+    /// What could be created when it was planned.
+    pub supply: Arc<Supply>,
 }
 
 /// Numbers of a round, for metrics.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct PlanFacts {
     /// Containers with a process, starting and ended ones included.
     pub with_process: usize,
@@ -100,46 +78,23 @@ pub struct PlanFacts {
 }
 
 /// Plans one round. Empty before the first successful poll and the first complete listing.
-pub fn plan(
-    queue: &QueueSnapshot,
-    pool: &PoolSnapshot,
-    limits: &Limits,
-    policy: &Policy,
-    now: Timestamp,
-) -> Plan {
-    let inputs = Inputs { queue, pool, limits, policy, has_unknown_workers: pool.has_unknown_workers() };
-    plan_in(inputs.phase(now), inputs)
+pub fn plan(input: &PlanInput, now: Timestamp) -> Plan {
+    let summary = input.summary();
+    let clocked = input.clocked(&summary, now);
+    plan_clocked(input, &summary, &clocked)
 }
 
-/// What a round is made from.
-#[derive(Clone, Copy)]
-struct Inputs<'a> {
-    queue: &'a QueueSnapshot,
-    pool: &'a PoolSnapshot,
-    limits: &'a Limits,
-    policy: &'a Policy,
-    /// Follows from the pool, at the cost of a look at each worker.
-    has_unknown_workers: bool,
-}
-
-impl Inputs<'_> {
-    fn phase(&self, now: Timestamp) -> Phase {
-        stale::phase(self.queue, self.pool, self.has_unknown_workers, self.policy, now)
-    }
-}
-
-/// The phase is all that depends on the time.
-fn plan_in(phase: Phase, inputs: Inputs<'_>) -> Plan {
-    let mut round = Round::new(inputs, phase != Phase::Scheduling);
+fn plan_clocked(input: &PlanInput, summary: &Summary, clocked: &Clocked) -> Plan {
+    let mut round = Round::new(input, summary, clocked);
     let line = round.line();
     round.plan.order = line.iter().map(|item| round.uuid(*item)).collect();
-    match phase {
-        Phase::NotStarted => round.all_wait(&line, &WaitReason::StartingUp),
-        Phase::WaitingForWorkers => {
+    match clocked.phase {
+        StartupPhase::NotStarted => round.all_wait(&line, &WaitReason::StartingUp),
+        StartupPhase::WaitingForWorkers => {
             round.reconcile();
             round.all_wait(&line, &WaitReason::StartingUp);
         }
-        Phase::Surfacing | Phase::Scheduling => {
+        StartupPhase::AdoptingStarts | StartupPhase::Scheduling => {
             round.reconcile();
             round.assign(&line);
         }

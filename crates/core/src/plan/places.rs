@@ -5,20 +5,19 @@ use std::sync::Arc;
 
 use super::Round;
 use super::bins::{Bins, Place, PlaceId};
-use super::hosts::Host;
 use crate::fit::{Free, Resources};
 use crate::id::{ContainerUuid, InstanceId};
 use crate::instance::InstanceType;
-use crate::pool::PoolSnapshot;
+use crate::pool::{Fleet, Host};
 use crate::queue::Fit;
 
 /// Free capacity, and who it belongs to.
 pub(super) struct Places<'a> {
-    pool: &'a PoolSnapshot,
+    fleet: &'a Fleet,
     bins: Bins,
     /// The workers among the places, in the order of ids: so are the numbers of places, whatever the order
     /// of the snapshot.
-    workers: Vec<Host<'a>>,
+    workers: Vec<&'a Host>,
     /// Places where a container's dead process still holds its lock.
     stale: BTreeMap<ContainerUuid, BTreeSet<PlaceId>>,
 }
@@ -26,15 +25,15 @@ pub(super) struct Places<'a> {
 impl<'a> Places<'a> {
     /// O(workers × log + processes).
     pub(super) fn new(round: &Round<'a>) -> Self {
-        let pool = round.pool;
+        let fleet = round.fleet;
         let mut places = Self {
-            pool,
-            bins: Bins::new(round.policy.max_containers_per_instance as usize),
-            workers: Vec::with_capacity(pool.workers.len()),
+            fleet,
+            bins: Bins::new(round.rules.max_containers_per_instance as usize),
+            workers: Vec::with_capacity(fleet.hosts.len()),
             stale: BTreeMap::new(),
         };
         let mut by_id: Vec<_> = (0..round.hosts.len()).collect();
-        by_id.sort_by_key(|position| round.hosts[*position].id);
+        by_id.sort_by_key(|position| &round.hosts[*position].id);
         let mut found = Vec::with_capacity(by_id.len());
         for position in by_id {
             let host = round.hosts[position];
@@ -44,12 +43,12 @@ impl<'a> Places<'a> {
         }
         places.bins.add_all(found);
         for (id, host) in (0..).zip(&places.workers) {
-            for uuid in host.stale {
+            for uuid in &host.stale {
                 places.stale.entry(*uuid).or_default().insert(id);
             }
         }
-        for (_, create) in &pool.pending {
-            places.add_new(&create.instance_type);
+        for it in fleet.creates.iter().filter_map(|create| create.instance_type()) {
+            places.add_new(it);
         }
         places
     }
@@ -69,12 +68,12 @@ impl<'a> Places<'a> {
     }
 
     /// The worker there, if it is not one to be.
-    pub(super) fn worker(&self, id: PlaceId) -> Option<Host<'a>> {
+    pub(super) fn worker(&self, id: PlaceId) -> Option<&'a Host> {
         self.workers.get(id as usize).copied()
     }
 
     /// All places that are workers.
-    pub(super) fn workers(&self) -> impl Iterator<Item = (&Place, Host<'a>)> + '_ {
+    pub(super) fn workers(&self) -> impl Iterator<Item = (&Place, &'a Host)> + '_ {
         (0..).zip(&self.workers).map(|(id, worker)| (self.bins.place(id), *worker))
     }
 
@@ -88,7 +87,7 @@ impl<'a> Places<'a> {
         let stale = self.stale.get(&uuid).into_iter().flatten();
         let mut avoided: Vec<_> = stale.copied().collect();
         let unusable = avoided.len();
-        let failed_on = self.pool.last_failed.get(&uuid);
+        let failed_on = self.fleet.last_failed.get(&uuid);
         avoided.extend(failed_on.and_then(|id| self.place_of_worker(id)));
         match self.bins.best(needs, types, &avoided) {
             None if avoided.len() > unusable => self.bins.best(needs, types, &avoided[..unusable]),
@@ -103,8 +102,10 @@ impl<'a> Places<'a> {
 }
 
 /// What is free on a worker; `None` if nothing may be placed on it.
-fn place_of(host: Host<'_>, round: &Round<'_>, position: usize) -> Option<Place> {
-    let instance_type = host.placeable?;
+fn place_of(host: &Host, round: &Round<'_>, position: usize) -> Option<Place> {
+    // What cannot be deployed cannot be started either.
+    let takes_containers = host.is_placeable() && round.fleet.runner_readable;
+    let instance_type = host.instance_type().filter(|_| takes_containers)?;
     let mut free = Free::all_of(instance_type);
     let running = round.processes.on_worker(position);
     for entry in running {

@@ -5,11 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::hosts::{Found, Host};
 use crate::id::ContainerUuid;
-use crate::pool::EndedProcess;
-use crate::pool::PoolSnapshot;
+use crate::pool::{EndedProcess, Fleet, Host};
 use crate::queue::{Entry, QueueSnapshot};
+use crate::worker::State;
 
 /// What is known of a container's processes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,8 +49,8 @@ impl<'a> ProcessTable<'a> {
     pub(super) fn new(
         queue: &'a QueueSnapshot,
         uuids: &[ContainerUuid],
-        pool: &'a PoolSnapshot,
-        hosts: &[Host<'a>],
+        fleet: &'a Fleet,
+        hosts: &[&Host],
     ) -> Self {
         let (mut found, begins) = all_found(hosts);
         found.sort_unstable_by_key(|(_, it)| it.uuid);
@@ -69,7 +68,7 @@ impl<'a> ProcessTable<'a> {
             table.hosted[*number] = position.map(|at| &*queue.entries[at]);
             table.slot(it.uuid, position).add(it.can_be_killed);
         }
-        for (uuid, ended) in &pool.ended {
+        for (uuid, ended) in &fleet.ended {
             table.slot(*uuid, uuids.binary_search(uuid).ok()).ended = Some(ended);
         }
         let with_process = table.of_entries.iter().filter(|it| it.is_any()).count();
@@ -105,14 +104,22 @@ impl<'a> ProcessTable<'a> {
     }
 }
 
-/// All processes, numbered worker by worker, and where each worker's begin.
-fn all_found(hosts: &[Host<'_>]) -> (Vec<(usize, Found)>, Vec<usize>) {
+/// A process on a worker.
+struct Found {
+    uuid: ContainerUuid,
+    can_be_killed: bool,
+}
+
+/// All processes, numbered worker by worker, and where each worker's begin. Those on a worker in shutdown count as
+/// alive until the instance is gone.
+fn all_found(hosts: &[&Host]) -> (Vec<(usize, Found)>, Vec<usize>) {
     let mut found = Vec::new();
     let mut begins = Vec::with_capacity(hosts.len() + 1);
     for host in hosts {
         begins.push(found.len());
-        for process in host.processes() {
-            found.push((found.len(), process));
+        for process in &host.processes {
+            let can_be_killed = !process.killing && host.state != State::Shutdown;
+            found.push((found.len(), Found { uuid: process.uuid, can_be_killed }));
         }
     }
     begins.push(found.len());

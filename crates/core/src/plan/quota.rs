@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::assign::{Assignment, Verdict};
-use super::{Action, Item, WaitReason};
+use super::assign::{Assignment, Placement};
+use super::{Item, PoolAction, WaitReason};
 use crate::instance::Market;
 use crate::pool::Gate;
 use crate::queue::{OperationKind, UnlockReason};
@@ -18,16 +18,16 @@ impl<'a> Assignment<'_, 'a> {
 
     /// If all types are at quota the round's placement ends here; if only a market is, who wants only that
     /// waits, and others go on.
-    pub(super) fn at_quota(&mut self, item: Item<'a>, reason: WaitReason) -> Verdict {
+    pub(super) fn at_quota(&mut self, item: Item<'a>, reason: WaitReason) -> Placement {
         self.over_quota(item, reason.clone());
-        let everything = reason == WaitReason::MaxInstances || self.round.pool.at_quota();
+        let everything = reason == WaitReason::MaxInstances || self.round.supply.at_quota();
         if everything {
-            let all = self.round.policy.catalog.types().iter().map(|it| it.name.clone());
+            let all = self.round.rules.catalog.types().iter().map(|it| it.name.clone());
             self.over_quota_types.extend(all);
-            return Verdict::Stop(reason);
+            return Placement::Stop(reason);
         }
         self.note_types_at_quota(item);
-        Verdict::GoOn
+        Placement::GoOn
     }
 
     /// Another of its types may merely have no capacity now: who wants that is not over quota.
@@ -77,20 +77,24 @@ impl<'a> Assignment<'_, 'a> {
     /// Over quota, idle and booting instances with nothing placed on them make room. Never because of
     /// any other error, never what is on hold, never what may be running something unseen.
     pub(super) fn make_room(&mut self) {
-        let markets: BTreeSet<Market> = (self.round.policy.catalog.types().iter())
+        let markets: BTreeSet<Market> = (self.round.rules.catalog.types().iter())
             .filter(|it| self.over_quota_types.contains(&it.name))
             .map(|it| it.market())
             .collect();
         if markets.is_empty() {
             return;
         }
+        let mut to_shut_down = Vec::new();
         for (place, worker) in self.places.workers() {
             let empty = place.containers == 0 && !place.used;
             let state = matches!(worker.state, State::Idle | State::Booting);
             let at_quota = markets.contains(&place.instance_type.market());
-            if empty && state && worker.seen_whole && at_quota {
-                self.round.act(Action::ShutDown(worker.id.clone(), ShutdownReason::OverQuota));
+            if empty && state && worker.processes_known && at_quota {
+                to_shut_down.push(worker.id.clone());
             }
+        }
+        for id in to_shut_down {
+            self.round.ask_pool(PoolAction::ShutdownInstance(id, ShutdownReason::OverQuota));
         }
     }
 }

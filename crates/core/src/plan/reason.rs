@@ -67,7 +67,7 @@ pub enum WaitReason {
 }
 
 /// Where a container stands in the line, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Waiting {
     /// From 1; supervisors over their share have a line of their own. `None`: not in a line.
     pub position: Option<usize>,
@@ -76,7 +76,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// The text that its user sees (page 2.3), exactly; empty if there is nothing to say.
+    /// The text that its user sees (docs/behaviour.md, "What users read"), exactly; empty if there is nothing to say.
     pub fn text(&self) -> String {
         let n = self.position.unwrap_or(1);
         match &self.reason {

@@ -1,10 +1,11 @@
-//! Containers that have, or had, a process: the table of page 2.3, one arm a row.
+//! Containers that have, or had, a process: one arm a row of the table in
+//! (docs/behaviour.md, "Containers that have, or had, a process").
 //!
 //! Absence of evidence is not evidence: while any worker is unknown nothing is concluded from a missing
 //! process, and an ended one is acted upon only with a poll that began after its end.
 
 use super::processes::Processes;
-use super::{Action, Round};
+use super::{PoolAction, QueueAction, Round};
 use crate::container::ContainerState as S;
 use crate::id::ContainerUuid;
 use crate::pool::{EndedProcess, EndedWhy, LISTINGS_KEPT};
@@ -50,18 +51,22 @@ impl Round<'_> {
                 self.kill(uuid, &known, KillReason::Final(entry.record.state));
             }
             (S::Complete | S::Cancelled, Process::Ended(_)) => {
-                self.act(Action::Forget(uuid, AttemptOutcome::LeftLocked))
+                self.ask_pool(PoolAction::ForgetProcess(uuid, AttemptOutcome::LeftLocked))
             }
-            (S::Complete | S::Cancelled, Process::None) => self.act(Action::Drop(uuid)),
+            (S::Complete | S::Cancelled, Process::None) => self.ask_queue(QueueAction::ForgetContainer(uuid)),
             (S::Queued, Process::Alive) => self.kill(uuid, &known, KillReason::Requeued),
-            (S::Queued, Process::Ended(_)) => self.act(Action::Forget(uuid, AttemptOutcome::StillLocked)),
-            (S::Queued, Process::None) if entry.record.priority <= 0 => self.act(Action::Drop(uuid)),
+            (S::Queued, Process::Ended(_)) => {
+                self.ask_pool(PoolAction::ForgetProcess(uuid, AttemptOutcome::StillLocked))
+            }
+            (S::Queued, Process::None) if entry.record.priority <= 0 => {
+                self.ask_queue(QueueAction::ForgetContainer(uuid))
+            }
             (S::Locked, Process::Ended(ended)) if self.poll_is_later_than(ended) => {
                 self.place_again(uuid, ended)
             }
             (S::Locked, Process::None) if entry.record.priority <= 0 => {
                 if !self.may_run_unseen(entry) {
-                    self.act(Action::Unlock(uuid, UnlockReason::PriorityZero));
+                    self.ask_queue(QueueAction::UnlockContainer(uuid, UnlockReason::PriorityZero));
                 }
             }
             (S::Queued | S::Locked, Process::None) => self.cancel_if_unsuitable(entry),
@@ -74,9 +79,15 @@ impl Round<'_> {
     /// not be reached, it is placed again as it is: an unlock would cost its user an attempt.
     fn place_again(&mut self, uuid: ContainerUuid, ended: &EndedProcess) {
         match ended.why {
-            EndedWhy::Exited => self.act(Action::Unlock(uuid, UnlockReason::ProcessEnded)),
-            EndedWhy::NotStarted => self.act(Action::Forget(uuid, AttemptOutcome::StillLocked)),
-            EndedWhy::InstanceGone => self.act(Action::Forget(uuid, AttemptOutcome::LeftLocked)),
+            EndedWhy::Exited => {
+                self.ask_queue(QueueAction::UnlockContainer(uuid, UnlockReason::ProcessEnded))
+            }
+            EndedWhy::NotStarted => {
+                self.ask_pool(PoolAction::ForgetProcess(uuid, AttemptOutcome::StillLocked))
+            }
+            EndedWhy::InstanceGone => {
+                self.ask_pool(PoolAction::ForgetProcess(uuid, AttemptOutcome::LeftLocked))
+            }
         }
     }
 
@@ -84,7 +95,7 @@ impl Round<'_> {
     /// and again.
     fn cancel(&mut self, entry: &Entry, reason: CancelReason) {
         if self.queue.polled_at > entry.last_failure {
-            self.act(Action::Cancel(entry.record.uuid, reason, entry.record.standing()));
+            self.ask_queue(QueueAction::CancelContainer(entry.record.uuid, reason, entry.record.standing()));
         }
     }
 
@@ -97,9 +108,9 @@ impl Round<'_> {
     /// may omit a VM, and the next one too; after a restart nothing else speaks for it.
     fn cancel_if_nowhere(&mut self, entry: &Entry) {
         let first_poll = self.queue.first_poll_began;
-        let proofs = self.pool.listings.iter().filter(|began| Some(**began) > first_poll).count();
-        let polled_since = self.queue.polled_at > self.pool.listings.first().copied();
-        let all_is_seen = !self.has_unknown_workers && !self.surfacing;
+        let proofs = self.fleet.listings.iter().filter(|began| Some(**began) > first_poll).count();
+        let polled_since = self.queue.polled_at > self.fleet.listings.first().copied();
+        let all_is_seen = !self.has_unknown_workers && !self.adopting_starts;
         if proofs >= LISTINGS_KEPT && polled_since && all_is_seen {
             self.cancel(entry, CancelReason::NotOnAnyWorker);
         }
@@ -115,7 +126,7 @@ impl Round<'_> {
 
     fn kill(&mut self, uuid: ContainerUuid, known: &Processes<'_>, reason: KillReason) {
         if known.can_be_killed > 0 {
-            self.act(Action::Kill(uuid, reason));
+            self.ask_pool(PoolAction::KillContainer(uuid, reason));
         }
     }
 
@@ -128,10 +139,10 @@ impl Round<'_> {
                 continue;
             }
             match (self.queue.looked.get(&uuid), known.alive) {
-                (_, 0) => self.act(Action::Forget(uuid, AttemptOutcome::LeftLocked)),
+                (_, 0) => self.ask_pool(PoolAction::ForgetProcess(uuid, AttemptOutcome::LeftLocked)),
                 (Some(LookOutcome::Absent), _) => self.kill(uuid, &known, KillReason::NotInQueue),
                 (Some(LookOutcome::Foreign), _) => {}
-                (None, _) => self.act(Action::Look(uuid)),
+                (None, _) => self.ask_queue(QueueAction::ReadOrphanRecord(uuid)),
             }
         }
     }

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use super::hosts::Host;
+use super::input::{Clocked, PlanInput, Summary};
 use super::processes::ProcessTable;
-use super::{Action, Inputs, Limits, Plan, WaitReason, Waiting};
+use super::startup::StartupPhase;
+use super::{Action, Limits, Plan, PoolAction, QueueAction, WaitReason, Waiting};
 use crate::container::ContainerState;
 use crate::fit::Resources;
-use crate::id::ContainerUuid;
+use crate::id::{ContainerUuid, InstanceId};
 use crate::instance::InstanceType;
-use crate::policy::Policy;
-use crate::pool::PoolSnapshot;
+use crate::policy::PlanRules;
+use crate::pool::{Fleet, Host, Supply};
 use crate::queue::{Entry, QueueSnapshot};
+use crate::worker::StartOrder;
 
 /// A container of the round. The line is walked in another order than that in which entries lie in
 /// memory: what is asked of each is copied here, while they are read one after another.
@@ -35,15 +37,16 @@ pub(super) struct Item<'a> {
 /// One round in progress.
 pub(super) struct Round<'a> {
     pub(super) queue: &'a QueueSnapshot,
-    pub(super) pool: &'a PoolSnapshot,
+    pub(super) fleet: &'a Fleet,
     pub(super) limits: &'a Limits,
-    pub(super) policy: &'a Policy,
+    pub(super) rules: &'a PlanRules,
+    pub(super) supply: &'a Supply,
     /// By position of the worker.
-    pub(super) hosts: Vec<Host<'a>>,
+    pub(super) hosts: Vec<&'a Host>,
     pub(super) processes: ProcessTable<'a>,
     pub(super) has_unknown_workers: bool,
     /// Starts of an earlier dispatcher may not be listed yet.
-    pub(super) surfacing: bool,
+    pub(super) adopting_starts: bool,
     pub(super) plan: Plan,
     /// By position of the entry.
     uuids: Vec<ContainerUuid>,
@@ -52,22 +55,23 @@ pub(super) struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    pub(super) fn new(inputs: Inputs<'a>, surfacing: bool) -> Self {
-        let Inputs { queue, pool, limits, policy, has_unknown_workers } = inputs;
+    pub(super) fn new(input: &'a PlanInput, summary: &Summary, clocked: &'a Clocked) -> Self {
+        let (queue, fleet) = (&*input.queue, &*input.fleet);
         let uuids: Vec<_> = queue.entries.iter().map(|entry| entry.record.uuid).collect();
-        let hosts = Host::all(pool);
+        let hosts: Vec<_> = fleet.hosts.iter().map(|host| &**host).collect();
         Self {
-            processes: ProcessTable::new(queue, &uuids, pool, &hosts),
+            processes: ProcessTable::new(queue, &uuids, fleet, &hosts),
             hosts,
             uuids,
-            has_unknown_workers,
-            surfacing,
-            plan: Plan::default(),
+            has_unknown_workers: summary.has_unknown_workers,
+            adopting_starts: clocked.phase != StartupPhase::Scheduling,
+            plan: Plan { supply: Arc::clone(&clocked.supply), ..Plan::default() },
+            supply: &clocked.supply,
             waiting: vec![None; queue.entries.len()],
             queue,
-            pool,
-            limits,
-            policy,
+            fleet,
+            limits: &input.limits,
+            rules: &input.rules,
         }
     }
 
@@ -94,8 +98,17 @@ impl<'a> Round<'a> {
         self.processes.of(position).is_any()
     }
 
-    pub(super) fn act(&mut self, action: Action) {
-        self.plan.actions.push(action);
+    pub(super) fn ask_queue(&mut self, action: QueueAction) {
+        self.plan.actions.push(Action::Queue(action));
+    }
+
+    pub(super) fn ask_pool(&mut self, action: PoolAction) {
+        self.plan.actions.push(Action::Pool(action));
+    }
+
+    pub(super) fn start(&mut self, item: Item<'a>, id: &InstanceId) {
+        let order = StartOrder::of(&item.entry.record);
+        self.ask_pool(PoolAction::StartContainer(order, id.clone()));
     }
 
     pub(super) fn wait(&mut self, item: Item<'a>, position: Option<usize>, reason: WaitReason) {

@@ -4,14 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::holds::{Census, Gate, QuotaReason};
+use super::census::Census;
+use super::holds::{Gate, QuotaReason};
+use super::supply::CreateLimits;
 use super::{Effect, Fact, PauseReason, Pool};
 use crate::id::ContainerUuid;
-use crate::instance::{Instance, InstanceType, Market};
+use crate::instance::{Instance, InstanceType};
 use crate::ports::{CloudError, CloudErrorKind};
 use crate::secret::Secret;
 use crate::time::{Timestamp, after};
-use crate::worker::State;
 
 /// A create whose outcome is unknown is given up by a listing that began this long after its failure.
 const LISTING_LAG: Duration = Duration::from_secs(60);
@@ -63,23 +64,13 @@ impl CreateRefusal {
 impl Pool {
     /// Whether an instance of that type may be created now, all limits considered.
     pub fn gate(&self, it: &InstanceType, now: Timestamp) -> Gate {
-        self.gate_by(it, &self.census(), now)
-    }
-
-    pub(super) fn gate_by(&self, it: &InstanceType, census: &Census, now: Timestamp) -> Gate {
-        let most = self.policy.max_instances as usize;
-        if most > 0 && census.total() >= most {
-            return Gate::AtQuota(QuotaReason::MaxInstances);
-        }
-        if !self.runner_readable {
-            return Gate::Paused(PauseReason::RunnerUnreadable);
-        }
-        let gate = self.holds.gate(it, census, now);
-        let slots = self.policy.max_concurrent_creates as usize;
-        if gate == Gate::Open && slots > 0 && self.creates_in_flight() >= slots {
-            return Gate::Paused(PauseReason::CreatesInFlight);
-        }
-        gate
+        let limits = CreateLimits {
+            max_instances: self.policy.max_instances,
+            max_concurrent_creates: self.policy.max_concurrent_creates,
+            creates_in_flight: self.creates_in_flight(),
+            runner_readable: self.runner_readable,
+        };
+        limits.gate(it, &self.holds, &self.census(), now)
     }
 
     /// Creates whose call has not answered.
@@ -93,26 +84,14 @@ impl Pool {
         if self.holds.depend_on_numbers() {
             let census = self.census();
             self.holds.recount(&census);
-            self.forget_outgrown_widths();
+            self.forget_outgrown_capacities();
         }
     }
 
     /// Counts workers in any state and pending creates. O(workers).
     pub(super) fn census(&self) -> Census {
-        let mut census = Census::default();
-        for slot in self.workers.values() {
-            let market = slot.view.instance_type.as_ref().map_or(Market::OnDemand, |it| it.market());
-            *census.there.entry(market).or_default() += usize::from(slot.is_there_to_stay());
-            *census.by_market.entry(market).or_default() += 1;
-            if let (State::Booting, Some(it)) = (slot.view.state, &slot.view.instance_type) {
-                *census.booting.entry(it.offering()).or_default() += 1;
-            }
-        }
-        for create in self.creates.values() {
-            *census.by_market.entry(create.instance_type.market()).or_default() += 1;
-            *census.pending.entry(create.instance_type.offering()).or_default() += 1;
-        }
-        census
+        let hosts = self.workers.values().map(|slot| &*slot.host);
+        Census::count(hosts, self.creates.values().map(|create| &*create.instance_type))
     }
 
     /// Sends a create; `secret` is fresh from the system's random source.
@@ -172,7 +151,7 @@ impl Pool {
         } else {
             self.creates.remove(&id);
         }
-        self.note_width(&it, error);
+        self.observe_capacity(&it, error);
         let census = self.census();
         effects.extend(self.holds.failed(&it, error, &census, now).into_iter().map(Effect::Tell));
         effects

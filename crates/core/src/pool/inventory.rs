@@ -15,11 +15,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Effect, EndedProcess, EndedWhy, Fact, Pool, Slot};
+use super::{Effect, EndedProcess, EndedWhy, Fact, Host, Pool, Slot};
 use crate::id::InstanceId;
-use crate::instance::{IdleBehavior, Instance};
+use crate::instance::Instance;
 use crate::time::{Timestamp, after, since};
-use crate::worker::runner::SURFACING;
+use crate::worker::runner::INHERITED_START_WINDOW;
 use crate::worker::{Command, Machine, ShutdownReason, State, View};
 
 /// A second look after this long.
@@ -74,12 +74,6 @@ impl Slot {
         is_known && self.view.processes.is_empty() && self.sent.is_empty()
     }
 
-    /// Whether the cloud has given it for good: it is in service, or the operator holds it, and then it stays although it
-    /// may never become ready.
-    pub(super) fn is_there_to_stay(&self) -> bool {
-        self.view.state.is_ready() || self.view.behavior == IdleBehavior::Hold
-    }
-
     /// Clouds leave out what they shut down while it still runs: what may have a process there is not placed elsewhere
     /// before that must be over.
     fn may_be_ending(&self, lacked: Absence, began: Timestamp) -> bool {
@@ -106,6 +100,7 @@ impl Pool {
         let view = Arc::new(machine.view());
         self.pacer.schedule(&instance.id, view.next_probe);
         let slot = Slot {
+            host: Arc::new(Host::new(&view, [], false)),
             view,
             instance: Arc::new(instance.clone()),
             sent: Default::default(),
@@ -159,6 +154,7 @@ impl Pool {
             return (GoneReply::Confirmed, self.remove(id, now));
         }
         slot.missing = Some(lacked);
+        slot.renew_host();
         let news = self.command(id, Command::Missing);
         (GoneReply::Suspected, vec![news, Effect::SyncBy(after(now, SECOND_LOOK))])
     }
@@ -204,7 +200,7 @@ impl Pool {
         self.give_up_doubtful(began);
         if self.listings.len() < LISTINGS_KEPT {
             // After a restart no listing alone says what there is: soon there are enough of them.
-            effects.push(Effect::SyncBy(after(began, SURFACING / 2)));
+            effects.push(Effect::SyncBy(after(began, INHERITED_START_WINDOW / 2)));
         }
         self.recount();
         let mut still_listed = Vec::new();
@@ -216,6 +212,7 @@ impl Pool {
             }
             slot.missing = None;
             slot.listed = true;
+            slot.renew_host();
             if slot.view.state == State::Shutdown {
                 still_listed.push(id.clone());
             }

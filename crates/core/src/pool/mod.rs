@@ -11,13 +11,16 @@
 //!
 //! Never does: I/O, choosing what to create or start (that is `plan`), talking to a VM.
 
+mod census;
 mod creates;
+mod fleet;
 mod holds;
 mod inventory;
+mod observed_capacity;
 mod outage;
 mod pacer;
 mod snapshot;
-mod widths;
+mod supply;
 
 #[cfg(test)]
 mod tests;
@@ -25,11 +28,14 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use census::Census;
 pub use creates::{CreateId, CreateRefusal, PendingCreate};
-pub use holds::{Gate, PauseReason, QuotaReason};
+pub use fleet::{CreateInFlight, Fleet, Host, HostProcess};
+pub use holds::{Gate, Holds, PauseReason, QuotaReason};
 pub use inventory::{GoneReply, LISTINGS_KEPT};
+pub use observed_capacity::{ObservedCapacity, ObservedScope};
 pub use snapshot::{EndedProcess, EndedWhy, PoolSnapshot, WorkerSnapshot};
-pub use widths::{Width, WidthScope};
+pub use supply::Supply;
 
 use crate::id::{ContainerUuid, InstanceId, ProviderType, TypeName};
 use crate::instance::{IdleBehavior, Instance, Offering};
@@ -37,7 +43,6 @@ use crate::policy::Policy;
 use crate::ports::{CapacityScope, CloudError};
 use crate::time::{Timestamp, since};
 use crate::worker::{self, AttemptOutcome, Command, KillReason, ShutdownReason, StartOrder, State, View};
-use holds::Holds;
 use inventory::Absence;
 use outage::Outage;
 use pacer::Pacer;
@@ -55,6 +60,8 @@ pub enum Effect {
     Stop(InstanceId),
     /// List the cloud's instances no later than then.
     SyncBy(Timestamp),
+    /// Let the scheduler look again: a plan reads something else of the fleet now.
+    FleetChanged,
     /// Tell the operator.
     Tell(Fact),
 }
@@ -181,6 +188,8 @@ impl Refusal {
 #[derive(Debug)]
 struct Slot {
     view: Arc<View>,
+    /// What a plan reads of it; follows from the other fields.
+    host: Arc<Host>,
     instance: Arc<Instance>,
     /// Containers whose start was sent and not yet confirmed by a view, with the command's number.
     sent: BTreeMap<ContainerUuid, u64>,
@@ -312,10 +321,12 @@ impl Pool {
     }
 
     /// Changes what a slot shows, and keeps the index of containers in step. O(processes on it × log).
-    fn change_slot(&mut self, id: &InstanceId, change: impl FnOnce(&mut Slot)) {
-        let Some(slot) = self.workers.get_mut(id) else { return };
+    /// True = a plan reads something else of it now.
+    fn change_slot(&mut self, id: &InstanceId, change: impl FnOnce(&mut Slot)) -> bool {
+        let Some(slot) = self.workers.get_mut(id) else { return false };
         let before = slot.containers();
         change(slot);
+        let is_news = slot.renew_host();
         let now = slot.containers();
         for gone in before.difference(&now) {
             self.leaves(*gone, id);
@@ -323,6 +334,7 @@ impl Pool {
         for come in now.difference(&before) {
             self.homes.entry(*come).or_default().insert(id.clone());
         }
+        is_news
     }
 
     fn leaves(&mut self, uuid: ContainerUuid, id: &InstanceId) {
@@ -357,13 +369,16 @@ impl Pool {
         self.pacer.schedule(&id, view.next_probe);
         let answered = view.last_success > before.last_success;
         let silent = view.silence.is_some();
-        self.change_slot(&id, |slot| {
+        let is_news = self.change_slot(&id, |slot| {
             slot.sent.retain(|_, number| *number > applied);
             // A probe that began after the listing that lacked it: it is there.
             slot.missing = slot.missing.filter(|it| view.last_success.is_none_or(|at| at <= it.since));
             slot.view = view;
         });
         let mut effects = Vec::new();
+        if is_news || !ended.is_empty() {
+            effects.push(Effect::FleetChanged);
+        }
         if answered && before.silence.is_some() {
             self.outage.answered(now, &mut effects);
         }
@@ -378,7 +393,8 @@ impl Pool {
         let Some(it) = self.workers.get(id).and_then(|slot| slot.view.instance_type.clone()) else {
             return Vec::new();
         };
-        self.holds.booted(&it.offering(), success, now).into_iter().map(Effect::Tell).collect()
+        let told = self.holds.booted(&it.offering(), success, now).map(Effect::Tell);
+        told.into_iter().chain([Effect::FleetChanged]).collect()
     }
 
     /// Sets the operator's wish.
@@ -464,6 +480,17 @@ impl Pool {
 }
 
 impl Slot {
+    /// Makes what a plan reads anew if it has changed; true = it has. What has not is shared with earlier
+    /// snapshots, and compared with them by its address.
+    fn renew_host(&mut self) -> bool {
+        let host = Host::new(&self.view, self.sent.keys().copied(), self.missing.is_some());
+        let is_news = host != *self.host;
+        if is_news {
+            self.host = Arc::new(host);
+        }
+        is_news
+    }
+
     /// The containers that count as processes on it.
     fn containers(&self) -> BTreeSet<ContainerUuid> {
         let viewed = self.view.processes.iter().map(|process| process.uuid);

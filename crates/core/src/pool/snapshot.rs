@@ -1,20 +1,19 @@
-//! What `plan` and the management API see of the pool.
+//! What the management API and metrics see of the pool, with what `plan` reads of it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::Pool;
 use super::creates::{CreateId, PendingCreate};
-use super::holds::{Gate, QuotaReason};
-use super::widths::Width;
-use crate::id::{ContainerUuid, InstanceId, TypeName};
-use crate::instance::{IdleBehavior, Instance};
-use crate::ports::QuotaScope;
+use super::fleet::{CreateInFlight, Fleet};
+use crate::id::{ContainerUuid, InstanceId};
+use crate::instance::Instance;
 use crate::time::Timestamp;
-use crate::worker::{ProcessView, State, View};
+use crate::worker::{ProcessView, View};
 
 /// Why a process is no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndedWhy {
     /// It ended on a living worker.
     Exited,
@@ -25,7 +24,7 @@ pub enum EndedWhy {
 }
 
 /// A process that has ended and is not forgotten yet.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedProcess {
     /// Whose.
     pub uuid: ContainerUuid,
@@ -37,7 +36,7 @@ pub struct EndedProcess {
     pub why: EndedWhy,
 }
 
-/// A worker, as `plan` sees it.
+/// A worker, as others see it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkerSnapshot {
     /// Its last view.
@@ -62,99 +61,38 @@ impl WorkerSnapshot {
         let position = self.view.processes.binary_search_by_key(&uuid, |it| it.uuid).ok()?;
         Some(&self.view.processes[position])
     }
-
-    /// **The** predicate: whether containers may be placed on it, or reserved for it, at all.
-    pub fn is_placeable(&self) -> bool {
-        self.view.state != State::Shutdown
-            && self.view.behavior == IdleBehavior::Run
-            && self.view.instance_type.is_some()
-            && !self.missing
-    }
 }
 
 /// The pool at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct PoolSnapshot {
+    /// What a planning round reads.
+    pub fleet: Arc<Fleet>,
     /// All workers, by id.
     pub workers: Vec<WorkerSnapshot>,
     /// Creates in flight, oldest first.
     pub pending: Vec<(CreateId, PendingCreate)>,
-    /// Processes that have ended and are not forgotten yet.
-    pub ended: BTreeMap<ContainerUuid, EndedProcess>,
-    /// The worker of a container's last attempt that came to nothing.
-    pub last_failed: BTreeMap<ContainerUuid, InstanceId>,
-    /// Whether instances of each configured type may be created.
-    pub gates: BTreeMap<TypeName, Gate>,
-    /// Types of which at most one may be on its way.
-    pub on_trial: BTreeSet<TypeName>,
-    /// How many creates may be sent now; `None` = no limit.
-    pub creates_left: Option<usize>,
-    /// How many instances may still be added; `None` = no limit.
-    pub instances_left: Option<usize>,
-    /// By scope: beyond that many more, creates wait until what fitted the quota before is seen running.
-    pub near_quota_left: BTreeMap<QuotaScope, usize>,
-    /// How many instances there were when the cloud last refused one more, of types of which it has.
-    pub widths: BTreeMap<TypeName, Width>,
-    /// Types refused for quota while no instance existed, and when: a retry serves another.
-    pub refused_types: BTreeMap<TypeName, Timestamp>,
-    /// When the first complete listing began.
-    pub first_listing: Option<Timestamp>,
-    /// When the last [`LISTINGS_KEPT`](super::LISTINGS_KEPT) complete listings began, latest last.
-    pub listings: Vec<Timestamp>,
-    /// Whether the runner to deploy can be read.
-    pub runner_readable: bool,
-}
-
-impl PoolSnapshot {
-    /// Whether any worker's processes are not known yet. One that never answered does not become known by
-    /// being destroyed: its processes may live until it is gone.
-    pub fn has_unknown_workers(&self) -> bool {
-        self.workers.iter().any(|worker| {
-            let View { state, ours, last_success, .. } = &*worker.view;
-            match state {
-                State::Unknown => true,
-                State::Shutdown => !ours && last_success.is_none(),
-                State::Booting | State::Idle | State::Running => false,
-            }
-        })
-    }
-
-    /// Whether no instance of any type may be created for quota: the gauge `at_quota`.
-    pub fn at_quota(&self) -> bool {
-        !self.gates.is_empty() && self.gates.values().all(|gate| matches!(gate, Gate::AtQuota(_)))
-    }
-
-    /// Whether `MaxInstances` is what stops creates.
-    pub fn at_max_instances(&self) -> bool {
-        self.gates.values().any(|gate| *gate == Gate::AtQuota(QuotaReason::MaxInstances))
-    }
 }
 
 impl Pool {
-    /// The present state. O(workers + ended + types).
-    pub fn snapshot(&self, now: Timestamp) -> PoolSnapshot {
-        let census = self.census();
-        let left = |most: usize, used: usize| (most > 0).then(|| most.saturating_sub(used));
-        let catalog = self.policy.catalog.types();
+    /// The present state. O(workers + ended).
+    pub fn snapshot(&self) -> PoolSnapshot {
         PoolSnapshot {
+            fleet: Arc::new(self.fleet()),
             workers: self.workers.values().map(|slot| slot.snapshot()).collect(),
             pending: self.creates.iter().map(|(id, create)| (*id, create.clone())).collect(),
+        }
+    }
+
+    fn fleet(&self) -> Fleet {
+        let in_flight =
+            |create: &PendingCreate| CreateInFlight::new(&create.instance_type, create.doubtful.is_some());
+        Fleet {
+            hosts: self.workers.values().map(|slot| Arc::clone(&slot.host)).collect(),
+            creates: self.creates.values().map(in_flight).collect(),
             ended: self.ended.clone(),
             last_failed: self.last_failed.clone(),
-            gates: catalog.iter().map(|it| (it.name.clone(), self.gate_by(it, &census, now))).collect(),
-            on_trial: catalog
-                .iter()
-                .filter(|it| self.holds.is_on_trial(it))
-                .map(|it| it.name.clone())
-                .collect(),
-            creates_left: left(self.policy.max_concurrent_creates as usize, self.creates_in_flight()),
-            instances_left: left(self.policy.max_instances as usize, census.total()),
-            near_quota_left: self.holds.near_quota_left(&census),
-            widths: catalog
-                .iter()
-                .filter_map(|it| Some((it.name.clone(), self.holds.width_of(it)?)))
-                .collect(),
-            refused_types: self.holds.refused_types().clone(),
+            holds: self.holds.clone(),
             first_listing: self.first_listing,
             listings: self.listings.clone(),
             runner_readable: self.runner_readable,

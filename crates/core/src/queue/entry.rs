@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
 use super::operation::Operation;
 use crate::container::{ContainerState, MountNeeds, Record};
 use crate::fit::{self, Resources, Unsuitable};
-use crate::instance::InstanceType;
-use crate::policy::Policy;
-use crate::time::Timestamp;
+use crate::instance::{Catalog, InstanceType};
+use crate::policy::{Policy, Sizing};
+use crate::time::{Timestamp, shift};
 
 /// Whether and where a container can run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Fit {
     /// Its mounts have not been read yet.
+    #[default]
     Unsized,
     /// These types, the most preferred first; never empty.
     Types(Arc<[Arc<InstanceType>]>),
@@ -36,13 +40,17 @@ impl TypeLists {
 }
 
 /// One container of interest: the controller's record and what we know beside it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The last good picture of the record.
     pub record: Record,
-    /// What it needs of an instance; zero while unsized.
+    /// What sizing needs of its mounts, once they were read.
+    pub mounts: Option<MountNeeds>,
+    /// What it needs of an instance; zero while unsized. Follows from record, mounts and configuration.
+    #[serde(skip)]
     pub needs: Resources,
-    /// Whether and where it can run.
+    /// Whether and where it can run. Follows from record, needs and configuration.
+    #[serde(skip)]
     pub fit: Fit,
     /// When a poll of this process first showed it.
     pub first_seen: Timestamp,
@@ -70,6 +78,7 @@ impl Entry {
         Self {
             locked_before_start: record.state == ContainerState::Locked,
             record,
+            mounts: None,
             needs: Resources::default(),
             fit: Fit::Unsized,
             first_seen,
@@ -86,17 +95,33 @@ impl Entry {
     /// An entry as a poll would make it, sized: for tests and benchmarks of whoever reads snapshots.
     pub fn sized(record: Record, mounts: MountNeeds, policy: &Policy, first_seen: Timestamp) -> Self {
         let mut entry = Self { locked_before_start: false, ..Self::new(record, first_seen) };
-        entry.size(mounts, policy, &mut TypeLists::default());
+        entry.size(mounts, &policy.catalog, &policy.sizing, &mut TypeLists::default());
         entry
     }
 
     /// Computes needs and eligible types.
-    pub(super) fn size(&mut self, mounts: MountNeeds, policy: &Policy, lists: &mut TypeLists) {
-        self.needs = fit::needs(&self.record, mounts, &policy.sizing);
-        self.fit = match fit::eligible_types(&policy.catalog, &self.needs, &self.record, &policy.sizing) {
+    pub(super) fn size(
+        &mut self,
+        mounts: MountNeeds,
+        catalog: &Catalog,
+        sizing: &Sizing,
+        lists: &mut TypeLists,
+    ) {
+        self.mounts = Some(mounts);
+        self.needs = fit::needs(&self.record, mounts, sizing);
+        self.fit = match fit::eligible_types(catalog, &self.needs, &self.record, sizing) {
             Ok(types) => Fit::Types(lists.shared(types)),
             Err(why) => Fit::Nowhere(why),
         };
+    }
+
+    /// The same, sized under that configuration, if it was sized at all.
+    fn under(&self, catalog: &Catalog, sizing: &Sizing, lists: &mut TypeLists) -> Self {
+        let mut entry = self.clone();
+        if let Some(mounts) = self.mounts {
+            entry.size(mounts, catalog, sizing, lists);
+        }
+        entry
     }
 
     /// Whether its mounts are to be read. Those of a container that has ended are nobody's business, and
@@ -122,5 +147,24 @@ impl Entry {
     pub fn is_waiting(&self) -> bool {
         matches!(self.record.state, ContainerState::Queued | ContainerState::Locked)
             && self.record.priority > 0
+    }
+}
+
+impl super::QueueSnapshot {
+    /// The same queue, its containers sized under that configuration.
+    #[must_use]
+    pub(crate) fn under(&self, catalog: &Catalog, sizing: &Sizing) -> Self {
+        let mut lists = TypeLists::default();
+        let entries = self.entries.iter().map(|entry| Arc::new(entry.under(catalog, sizing, &mut lists)));
+        Self { entries: entries.collect(), ..self.clone() }
+    }
+
+    /// Moves every moment by that much.
+    pub(crate) fn shift(&mut self, by: SignedDuration) {
+        self.first_poll_began.iter_mut().chain(&mut self.polled_at).for_each(|at| shift(at, by));
+        for entry in self.entries.iter_mut().map(Arc::make_mut) {
+            shift(&mut entry.first_seen, by);
+            entry.last_failure.iter_mut().chain(&mut entry.record.created_at).for_each(|at| shift(at, by));
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::entry::Entry;
 use super::{DropReason, Fit, Poll, Queue, QueueFact};
 use crate::container::{ContainerState, MountNeeds, Record};
+use crate::fit::Resources;
 use crate::id::ContainerUuid;
 use crate::policy::Policy;
 use crate::time::Timestamp;
@@ -122,7 +123,7 @@ impl Queue {
             let Some(entry) = entry.filter(|entry| entry.wants_sizing()) else { continue };
             match answer {
                 Ok(needs) => {
-                    entry.size(*needs, policy, &mut self.type_lists);
+                    entry.size(*needs, &policy.catalog, &policy.sizing, &mut self.type_lists);
                     facts.push(QueueFact::Added(Arc::clone(&self.entries[uuid])));
                 }
                 Err(reason) => {
@@ -149,7 +150,7 @@ impl Entry {
             && self.record.container_image == record.container_image
             && self.record.scheduling.preemptible == record.scheduling.preemptible;
         if !same_size {
-            self.fit = Fit::Unsized;
+            (self.mounts, self.needs, self.fit) = (None, Resources::default(), Fit::Unsized);
         }
         self.record = record;
         self.uncertain = false;

@@ -25,6 +25,8 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use entry::TypeLists;
 pub use entry::{Entry, Fit};
 pub use operation::{
@@ -101,8 +103,8 @@ pub struct Queue {
     polled_at: Option<Timestamp>,
 }
 
-/// What `plan` and the management API see of the queue. Cheap to clone.
-#[derive(Debug, Clone, Default)]
+/// What `plan` and the management API see of the queue: raw facts, no secrets. Cheap to clone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueSnapshot {
     /// All entries, in order of uuid.
     pub entries: Vec<Arc<Entry>>,

@@ -15,10 +15,11 @@ use crate::container::{ContainerState, Record, Standing};
 use crate::id::{ContainerUuid, TokenUuid};
 use crate::ports::{ApiError, ApiErrorKind};
 use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Why we give a lock back. Each unlock uses up one of the user's dispatch attempts, so each is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum UnlockReason {
     /// At quota, and others come first.
     OverQuota,
@@ -52,7 +53,7 @@ impl UnlockReason {
 }
 
 /// Why we set a container to Cancelled.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CancelReason {
     /// Running, and its process ended before a poll that still says so.
     ProcessExited,
@@ -63,7 +64,7 @@ pub enum CancelReason {
 }
 
 /// What an operation is to achieve.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OperationKind {
     /// Queued → Locked.
     Lock,
@@ -79,7 +80,7 @@ pub enum OperationKind {
 }
 
 /// One call to the controller about one container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
     /// GET the record.
     Read,
@@ -101,7 +102,7 @@ pub enum Answer {
 }
 
 /// An operation in flight.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
     /// What it is to achieve.
     pub kind: OperationKind,
@@ -190,7 +191,7 @@ pub enum Step {
 }
 
 /// What a look at the record of a process without an entry came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LookOutcome {
     /// The controller does not know it: its process may go.
     Absent,

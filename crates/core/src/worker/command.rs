@@ -1,5 +1,7 @@
 //! What Pool asks of a worker, or tells it. A worker may refuse a command, with a reason.
 
+use serde::Serialize;
+
 use super::reason::{KillReason, ShutdownReason};
 use crate::container::Record;
 use crate::id::ContainerUuid;
@@ -8,7 +10,7 @@ use crate::time::Timestamp;
 
 /// A container that is to be started, with what the log and the metrics say of its start. Made by the plan,
 /// carried by Pool to the worker as one value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct StartOrder {
     /// Which container.
     pub uuid: ContainerUuid,
@@ -27,7 +29,7 @@ impl StartOrder {
 
 /// What the last attempt to run a container on a worker came to. Attempts that come to nothing count against
 /// the worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum AttemptOutcome {
     /// The container's record had left the state Locked, or the attempt's end was no fault of the worker.
     LeftLocked,

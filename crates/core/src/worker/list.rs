@@ -6,7 +6,7 @@ use super::effect::{Effect, Fact};
 use super::probe::Listing;
 use super::process::{Phase, Process};
 use super::reason::DrainReason;
-use super::runner::SURFACING;
+use super::runner::INHERITED_START_WINDOW;
 use super::{Machine, State};
 use crate::id::ContainerUuid;
 use crate::time::{Timestamp, after, since};
@@ -20,7 +20,7 @@ impl Machine {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        self.seen_whole |= began >= after(self.appeared, SURFACING);
+        self.seen_whole |= began >= after(self.appeared, INHERITED_START_WINDOW);
         for uuid in &listing.running {
             self.take_living(*uuid, now, effects);
         }

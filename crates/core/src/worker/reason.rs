@@ -1,7 +1,9 @@
 //! Why a worker is shut down or drained, and why a process is killed.
 
+use serde::Serialize;
+
 /// Why a worker is shut down.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum ShutdownReason {
     /// Without a process for `TimeoutIdle`.
     Idle,
@@ -62,7 +64,7 @@ impl DrainReason {
 }
 
 /// Why a process is killed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum KillReason {
     /// The user does not want it any more.
     PriorityZero,

@@ -20,7 +20,7 @@ const COPY: Duration = Duration::from_secs(300);
 pub const START: Duration = Duration::from_secs(60);
 /// How long after the death of a dispatcher a start that it had sent may still be without a process that is
 /// listed: the command's deadline on the VM, and a moment.
-pub const SURFACING: Duration = START.saturating_add(Duration::from_secs(2));
+pub const INHERITED_START_WINDOW: Duration = START.saturating_add(Duration::from_secs(2));
 
 /// The runner binary that is deployed: its content and the MD5 that names it.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Where a worker stands.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Where a worker stands.
 ///
@@ -16,7 +16,7 @@ use serde::Serialize;
 ///                               Running ──────┘
 ///   any of them ── destroy asked for ──► Shutdown ── no longer listed ──► gone
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Found in the cloud, not created by this process, no successful probe yet.

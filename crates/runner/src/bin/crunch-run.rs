@@ -1,4 +1,4 @@
-//! The runner as a program of its own; the dispatcher's binary has the same personality built in.
+//! The runner as a program of its own. The dispatcher's binary contains the same code.
 
 use std::process::ExitCode;
 

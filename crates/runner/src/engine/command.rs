@@ -1,4 +1,4 @@
-//! The container's command as a child in a process group of its own, and its end.
+//! Runs the container's command as a child in a process group of its own, until it ends.
 
 use crate::locks::LOCK_DIRECTORY;
 use std::collections::BTreeMap;
@@ -14,30 +14,31 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::Signal;
 
-/// How long a command may take to end after SIGTERM. Well below the dispatcher's `TimeoutTERM`.
+/// How long a command may take to end after SIGTERM. This is much shorter than the dispatcher's
+/// `TimeoutTERM`.
 const GRACE: Duration = Duration::from_secs(5);
-/// What a command finds programs by, unless its record says otherwise.
+/// The command's `PATH`, unless its record sets another.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What is to be run, from the container's record.
+/// What is to be run, according to the container's record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Job {
-    /// The program and its arguments; never interpreted by a shell.
+    /// The program and its arguments. They are never interpreted by a shell.
     pub command: Vec<String>,
-    /// Its whole environment, `PATH` aside: nothing of ours is handed down.
+    /// The command's whole environment, except for `PATH`. It inherits nothing of ours.
     pub environment: BTreeMap<String, String>,
-    /// Where it runs; empty or `.` = where we are.
+    /// Its working directory; empty or `.` = our own.
     pub cwd: String,
 }
 
-/// How it ended.
+/// How the command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// By itself; 128 + n if by signal n.
+    /// It ended by itself; the number is 128 + n if it was killed by signal n.
     Exited(i32),
-    /// Because we were told to end it.
+    /// It was ended because we received SIGTERM.
     Cancelled,
-    /// It never began, for that reason.
+    /// It could not be started, for that reason.
     NotStarted(String),
 }
 
@@ -52,7 +53,7 @@ impl fmt::Display for Ended {
 }
 
 impl Job {
-    /// Reads the record's fields; null and what is not text counts as absent.
+    /// Reads the record's fields. Null and values that are not text count as missing.
     pub fn from_record(record: &Value) -> Self {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         Self {
@@ -71,12 +72,13 @@ impl Job {
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).process_group(0);
         command.env_clear().env("PATH", DEFAULT_PATH).envs(&self.environment);
-        // What belongs to an instance of the loopback cloud is found by this, and ended with it.
+        // The loopback cloud finds the processes of an instance by this variable, and ends them with the
+        // instance.
         if let Some(directory) = std::env::var_os(LOCK_DIRECTORY) {
             command.env(LOCK_DIRECTORY, directory);
         }
         if !matches!(self.cwd.as_str(), "" | ".") {
-            // Else the error of a missing directory reads like that of a missing program.
+            // Without this check, a missing directory would be reported like a missing program.
             if !Path::new(&self.cwd).is_dir() {
                 return Err(format!("the working directory `{}` does not exist here", self.cwd));
             }
@@ -86,14 +88,14 @@ impl Job {
     }
 }
 
-/// Runs the command until it ends, or until SIGTERM comes and it has been ended.
+/// Runs the command until it ends. On SIGTERM, ends it.
 pub(super) async fn run(job: &Job, terminate: &mut Signal) -> Ended {
     let mut child = match job.spawn() {
         Ok(child) => child,
         Err(error) => return Ended::NotStarted(error),
     };
     let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("it was not waited for yet");
-    // The command's own end is looked at first: what has ended by itself was not cancelled.
+    // The command's own end is checked first: a command that has ended by itself was not cancelled.
     let exited = match select(Box::pin(child.wait()), Box::pin(terminate.recv())).await {
         Either::Left((status, _)) => Some(status),
         Either::Right(_) => None,
@@ -106,7 +108,8 @@ pub(super) async fn run(job: &Job, terminate: &mut Signal) -> Ended {
             Ended::Cancelled
         }
     };
-    // As with a container: what the command left in the background ends with it. Nobody there is no error.
+    // What the command left in the background ends with it, as in a real container. It is no error if nothing
+    // is left.
     let _ = kill_process_group(group, rustix::process::Signal::KILL);
     ended
 }

@@ -1,4 +1,5 @@
-//! What comes on stdin, as far as this engine needs it. It carries tokens: it is never printed.
+//! The configuration that comes on stdin, as far as this engine needs it. It contains tokens, so it is never
+//! printed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +9,7 @@ use serde::Deserialize;
 
 use crate::RunnerError;
 
-/// Whom to talk to, and as whom.
+/// The controller's address, and the token.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct Config {
@@ -38,14 +39,14 @@ struct Service {
 impl Config {
     /// Reads the JSON of a start command.
     pub fn decode(text: &[u8]) -> Result<Self, RunnerError> {
-        // The library's own text quotes what it found, which may be a token.
+        // The library's own error text quotes what it found, which may be a token.
         serde_json::from_slice(text).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             RunnerError::Config(format!("{:?} error at line {line} column {column}", error.classify()))
         })
     }
 
-    /// Started by hand: the variables are in our own environment.
+    /// The configuration of a runner that was started by hand: its own environment variables.
     pub fn from_environment() -> Self {
         let text = |os: std::ffi::OsString| os.into_string().ok();
         let env = std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
@@ -66,18 +67,18 @@ impl Config {
         }
     }
 
-    /// What to authenticate with.
+    /// The token for all calls.
     pub fn token(&self) -> Result<Secret, RunnerError> {
         let missing = || RunnerError::Config("it has no ARVADOS_API_TOKEN".to_owned());
         self.variable("ARVADOS_API_TOKEN").map(Secret::new).ok_or_else(missing)
     }
 
-    /// Whether any certificate will do.
+    /// Whether any certificate is accepted.
     pub fn insecure(&self) -> bool {
         matches!(self.variable("ARVADOS_API_HOST_INSECURE"), Some("1" | "t" | "true" | "yes"))
     }
 
-    /// Where the controller is told to find us.
+    /// The address that is reported to the controller.
     pub fn gateway_address(&self) -> Option<&str> {
         self.variable("GatewayAddress")
     }
@@ -99,7 +100,7 @@ mod tests {
         let recorded: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         for start in recorded.as_array().unwrap() {
             let mut stdin = start["stdin"].clone();
-            // The recording has the configuration only once.
+            // The recording contains the configuration only once.
             stdin["Cluster"] = recorded[0]["stdin"]["Cluster"].clone();
             let config = Config::decode(stdin.to_string().as_bytes()).unwrap();
             let env = &stdin["Env"];

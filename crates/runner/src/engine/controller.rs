@@ -1,4 +1,4 @@
-//! The three calls that a runner makes, and their repetition while they fail for reasons that pass.
+//! The three calls that a runner makes. A call that fails for a temporary reason is repeated.
 
 use std::time::Duration;
 
@@ -12,30 +12,32 @@ use super::config::Config;
 use super::tls;
 use crate::{RunnerError, say};
 
-/// One call's deadline.
+/// The deadline of one call.
 const CALL: Duration = Duration::from_secs(60);
-/// The first pause before a call is repeated; doubled up to the longest.
+/// The pause before a call is repeated for the first time. Each pause is twice as long as the one before, up
+/// to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
-/// An answer larger than this is none.
+/// An answer that is longer than this is an error.
 const LARGEST_ANSWER: usize = 16 << 20;
 
-/// A call to the controller. All of them may be repeated: the same state twice is no error there.
+/// A call to the controller. All of them may be repeated: setting the same state twice is no error there.
 #[derive(Debug)]
 pub(super) enum Call<'a> {
-    /// Whose token is this?
+    /// Asks whose token it is.
     CurrentToken,
-    /// What is to be run?
+    /// Asks for the container's record.
     Container(&'a ContainerUuid),
-    /// Change the record.
+    /// Changes the record.
     Update(&'a ContainerUuid, Value),
 }
 
 /// How a call failed.
 #[derive(Debug)]
 struct Failure {
-    /// It may succeed if tried again: no answer, 5xx, or 401 (which a database outage causes too).
-    passes: bool,
+    /// Whether the call may succeed if it is repeated: after no answer, 5xx, or 401 (which a database outage
+    /// causes, too).
+    is_temporary: bool,
     text: String,
 }
 
@@ -47,10 +49,10 @@ pub(super) struct Controller {
 }
 
 impl Controller {
-    /// Prepares the client; connects when first used.
+    /// Prepares the client. It connects when it is first used.
     pub fn new(config: &Config) -> Result<Self, RunnerError> {
         let base = config.controller()?;
-        // A redirect would carry the token elsewhere.
+        // A redirect would send the token to another server.
         let builder = awc::Client::builder().timeout(CALL).disable_redirects();
         let client = if base.starts_with("https:") {
             let tls = tls::client_config(config.insecure())?;
@@ -61,14 +63,18 @@ impl Controller {
         Ok(Self { client, base, token: config.token()? })
     }
 
-    /// The answer to a call, which is repeated for that long while it fails for reasons that pass.
-    pub async fn persist(&self, patience: Duration, call: Call<'_>) -> Result<Value, RunnerError> {
-        let give_up = Instant::now() + patience;
+    /// The answer to a call. While it fails for temporary reasons, it is repeated for up to that long.
+    pub async fn call_with_retries(
+        &self,
+        retry_time: Duration,
+        call: Call<'_>,
+    ) -> Result<Value, RunnerError> {
+        let give_up = Instant::now() + retry_time;
         let mut pause = FIRST_PAUSE;
         loop {
             match self.perform(&call).await {
                 Ok(answer) => return Ok(answer),
-                Err(failure) if !failure.passes || Instant::now() + pause >= give_up => {
+                Err(failure) if !failure.is_temporary || Instant::now() + pause >= give_up => {
                     return Err(RunnerError::Controller(failure.text));
                 }
                 Err(failure) => say(&format!("{}; trying again in {pause:?}", failure.text)),
@@ -84,9 +90,9 @@ impl Controller {
             Call::Container(uuid) | Call::Update(uuid, _) => format!("/arvados/v1/containers/{uuid}"),
         };
         let url = format!("{}{path}", self.base);
-        let failed = |passes, reason: &dyn std::fmt::Display| {
+        let failed = |is_temporary, reason: &dyn std::fmt::Display| {
             let verb = if matches!(call, Call::Update(..)) { "PUT" } else { "GET" };
-            Failure { passes, text: format!("{verb} {url}: {reason}") }
+            Failure { is_temporary, text: format!("{verb} {url}: {reason}") }
         };
         let sent = match call {
             Call::CurrentToken => self.client.get(&url).bearer_auth(self.token.expose()).send(),
@@ -107,8 +113,8 @@ impl Controller {
         let body = response.body().limit(LARGEST_ANSWER).await.map_err(|error| failed(true, &error))?;
         if !status.is_success() {
             let text = String::from_utf8_lossy(&body[..body.len().min(500)]).into_owned();
-            let passes = status.is_server_error() || status == StatusCode::UNAUTHORIZED;
-            return Err(failed(passes, &format_args!("{status} {text}")));
+            let is_temporary = status.is_server_error() || status == StatusCode::UNAUTHORIZED;
+            return Err(failed(is_temporary, &format_args!("{status} {text}")));
         }
         serde_json::from_slice(&body).map_err(|error| failed(true, &error))
     }

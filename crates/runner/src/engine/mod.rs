@@ -9,8 +9,8 @@
 //!         ├────── SIGTERM ──────▶ TERM, then KILL to its process group; PUT Cancelled
 //!         └────── cannot start ─▶ PUT Cancelled, runtime_status.error
 //! ```
-//! One thread; calls to the controller are repeated here while they fail for reasons that pass, because
-//! nobody else can tell how the command ended. (The dispatcher never repeats: its next poll does.)
+//! The engine uses one thread. Calls that fail for temporary reasons are repeated here, because only this
+//! process knows how the command ended. (The dispatcher never repeats a call: its next poll does the same.)
 
 mod command;
 mod config;
@@ -33,21 +33,22 @@ use command::Ended;
 use config::Config;
 use controller::{Call, Controller};
 
-/// `--runtime-engine` of this engine.
+/// The value of `--runtime-engine` for this engine.
 pub(crate) const NAME: &str = "process";
 
-/// How long a start waits for a controller that does not answer; the dispatcher sees us all the while.
-const START_PATIENCE: Duration = Duration::from_secs(5 * 60);
-/// How long an ended container's result is offered to a controller that does not answer.
-const REPORT_PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// How long a start waits for a controller that does not answer. Meanwhile the dispatcher sees our process.
+const START_RETRY_TIME: Duration = Duration::from_secs(5 * 60);
+/// How long the result of an ended container is sent again to a controller that does not answer.
+const REPORT_RETRY_TIME: Duration = Duration::from_secs(15 * 60);
 
-/// Runs the container to its end: in the foreground, or as the detached process.
+/// Runs the container to its end, in the foreground or as the detached process.
 pub(crate) fn run(invocation: &Invocation) -> Result<ExitCode, RunnerError> {
     let uuid = invocation.uuid()?;
     let config = read_config(invocation.stdin_config)?;
     let runtime = actix_rt::Runtime::new().map_err(RunnerError::io("start the runtime"))?;
     runtime.block_on(async {
-        // Before the lock file names us: a list proves us alive by SIGUSR2, which kills the unprepared.
+        // This comes before the lock file names this process: a list checks a named process with SIGUSR2,
+        // which kills a process that does not handle it.
         let mut signals = Signals::install()?;
         if invocation.detached {
             announce(&LockDir::from_environment(), &uuid)?;
@@ -61,9 +62,10 @@ pub(crate) fn run(invocation: &Invocation) -> Result<ExitCode, RunnerError> {
 
 /// The signals that a runner handles.
 struct Signals {
-    /// End the container.
+    /// SIGTERM: end the container.
     terminate: Signal,
-    /// Read the prices again. This engine reports no cost, so being alive is all there is to answer.
+    /// SIGUSR2: read the prices again. This engine reports no cost, so the signal only shows that the process
+    /// is alive.
     _prices: Signal,
 }
 
@@ -86,12 +88,12 @@ fn read_config(from_stdin: bool) -> Result<Config, RunnerError> {
     Config::decode(&text)
 }
 
-/// Names us in the lock file, tells whoever started us, and lets go of the pipe to him.
+/// Writes this process into the lock file, tells the parent process, and closes the pipe to it.
 fn announce(directory: &LockDir, uuid: &ContainerUuid) -> Result<(), RunnerError> {
     let owner = Owner { uuid: uuid.to_string(), pid: std::process::id().cast_signed() };
     directory.name_owner(&owner, uuid)?;
     let line = serde_json::to_string(&owner).expect("two plain fields");
-    // If he is gone already: the lock file tells, and that is what counts.
+    // The parent may be gone. That does no harm, because the lock file has the same information.
     let mut stdout = io::stdout().lock();
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
     rustix::stdio::dup2_stdout(io::stderr())
@@ -114,18 +116,18 @@ async fn run_container(
     say(&format!("container {uuid}: running"));
     let ended = command::run(&job, terminate).await;
     say(&format!("container {uuid}: {ended}"));
-    controller.persist(REPORT_PATIENCE, Call::Update(uuid, result_of(&ended))).await?;
+    controller.call_with_retries(REPORT_RETRY_TIME, Call::Update(uuid, result_of(&ended))).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Sets Running, if the container is ours to run.
+/// Sets the container Running, if it is locked by our token.
 async fn start(
     controller: &Controller,
     uuid: &ContainerUuid,
     config: &Config,
 ) -> Result<Option<command::Job>, RunnerError> {
-    let us = controller.persist(START_PATIENCE, Call::CurrentToken).await?;
-    let record = controller.persist(START_PATIENCE, Call::Container(uuid)).await?;
+    let us = controller.call_with_retries(START_RETRY_TIME, Call::CurrentToken).await?;
+    let record = controller.call_with_retries(START_RETRY_TIME, Call::Container(uuid)).await?;
     if record["state"] != "Locked" || record["locked_by_uuid"] != us["uuid"] {
         let (state, owner) = (&record["state"], &record["locked_by_uuid"]);
         say(&format!("container {uuid} is not ours to run: state {state}, locked by {owner}"));
@@ -136,7 +138,7 @@ async fn start(
     if let Some(address) = config.gateway_address() {
         running["gateway_address"] = Value::from(address);
     }
-    controller.persist(START_PATIENCE, Call::Update(uuid, running)).await?;
+    controller.call_with_retries(START_RETRY_TIME, Call::Update(uuid, running)).await?;
     Ok(Some(job))
 }
 

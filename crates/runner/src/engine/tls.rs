@@ -1,4 +1,5 @@
-//! TLS towards the controller: the system's authorities, to which sites add their own; or any certificate.
+//! TLS towards the controller: the system's authorities, which may include the site's own, or any
+//! certificate.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 
 use crate::RunnerError;
 
-/// How to speak TLS. `insecure` accepts any certificate, as the site asked for.
+/// The TLS configuration. With `insecure` any certificate is accepted, as the site has asked for.
 pub(super) fn client_config(insecure: bool) -> Result<Arc<ClientConfig>, RunnerError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -26,7 +27,7 @@ pub(super) fn client_config(insecure: bool) -> Result<Arc<ClientConfig>, RunnerE
     Ok(Arc::new(config))
 }
 
-/// `ARVADOS_API_HOST_INSECURE`: signatures are checked, whose they are is not.
+/// `ARVADOS_API_HOST_INSECURE`: signatures are checked, but not whose certificate it is.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

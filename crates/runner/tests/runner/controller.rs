@@ -1,4 +1,4 @@
-//! A controller of one thread: answers by a function, and tells what it was asked.
+//! A controller with one thread. It answers by a function, and reports each request.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,12 +11,12 @@ use std::time::Duration;
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 
-/// Whose token every request carries.
+/// The uuid of the token that every request must carry.
 pub const TOKEN_UUID: &str = "zzzzz-gj3su-000000000000000";
-/// That token; must not be found anywhere on disk.
+/// That token. The tests check that it is not found on disk.
 pub const TOKEN: &str = "opensesame";
 
-/// A request as it came.
+/// A request as it was received.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub method: String,
@@ -26,7 +26,7 @@ pub struct Request {
     pub container: Value,
 }
 
-/// Stopped when dropped.
+/// The controller. It stops when it is dropped.
 pub struct FakeController {
     address: SocketAddr,
     requests: Receiver<Request>,
@@ -40,7 +40,7 @@ impl FakeController {
         Self::listen(None, answer)
     }
 
-    /// Over TLS, with a certificate that nobody has heard of.
+    /// The same over TLS, with a certificate that no authority has signed.
     pub fn start_tls(answer: impl FnMut(&Request) -> (u16, Value) + Send + 'static) -> Self {
         let pair = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(pair.signing_key.serialize_der()).unwrap();
@@ -67,12 +67,12 @@ impl FakeController {
         Self { address, requests, stop, thread: Some(thread) }
     }
 
-    /// Every container is Locked by us and has this command.
+    /// Every container is locked by our token and has this command.
     pub fn with_command(command: &[&str]) -> Self {
         Self::with_record(json!({"command": command, "environment": {}, "cwd": ""}))
     }
 
-    /// Every container is Locked by us and otherwise like this.
+    /// Every container is locked by our token and has this record.
     pub fn with_record(mut record: Value) -> Self {
         record["state"] = "Locked".into();
         record["locked_by_uuid"] = TOKEN_UUID.into();
@@ -87,7 +87,7 @@ impl FakeController {
         self.address.to_string()
     }
 
-    /// The next change that somebody asks for; fails the test if none comes.
+    /// The next update that is asked for. The test fails if none comes.
     pub fn next_update(&self) -> Request {
         loop {
             let request =
@@ -98,13 +98,13 @@ impl FakeController {
         }
     }
 
-    /// The updates that came so far and were not taken yet.
+    /// The updates so far that were not taken yet.
     pub fn updates(&self) -> Vec<Value> {
         self.requests.try_iter().filter(|it| it.method == "PUT").map(|it| it.container).collect()
     }
 }
 
-/// What a controller answers that has nothing against it.
+/// The answers of a controller on which every call succeeds.
 pub fn well_behaved(request: &Request, record: &Value) -> (u16, Value) {
     if request.path.contains("/api_client_authorizations/current") {
         (200, json!({"uuid": TOKEN_UUID}))
@@ -153,7 +153,8 @@ fn serve_one(
 ) {
     let Some(request) = read(&mut connection) else { return };
     let (status, body) = answer(&request);
-    // Before the answer: a runner that has it may have ended before the test is told what it asked.
+    // The request is reported before the answer is sent, because the runner may end as soon as it has the
+    // answer.
     let _ = requests.send(request);
     let body = body.to_string();
     let length = body.len();

@@ -1,4 +1,4 @@
-//! Starting.
+//! Tests of `--detach`.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
@@ -77,7 +77,7 @@ fn a_configuration_that_cannot_be_decoded_fails_the_start() {
         assert!(stderr(&output).contains("ended before it was ready"), "{output:?}");
         assert!(output.stdout.is_empty());
     }
-    assert_eq!(site.list(), [""; 0], "nothing runs");
+    assert_eq!(site.list(), [""; 0], "no process runs");
 }
 
 #[test]
@@ -121,8 +121,9 @@ fn the_token_is_on_no_command_line_and_in_no_file() {
 }
 
 #[test]
-fn the_starters_output_is_let_go_of() {
-    // Reading to the end of both streams would last as long as the container otherwise: an ssh session too.
+fn a_start_does_not_keep_its_callers_streams_open() {
+    // If the container kept the two streams open, reading them to the end would last as long as the
+    // container, and so would an ssh session.
     let site = Site::running(&["sleep", "600"]);
     let pid = site.start(UUID);
     assert!(
@@ -140,7 +141,7 @@ fn the_process_leads_a_group_of_its_own() {
 }
 
 #[test]
-fn a_client_that_stalls_on_stdin_stops_nobody_else() {
+fn a_client_that_stalls_on_stdin_does_not_block_others() {
     let site = Site::running(&["sleep", "600"]);
     let args = ["--detach", "--stdin-config", "--runtime-engine=process", "zzzzz-dz642-000000000000002"];
     let mut stalled = site.runner(&args).stdin(Stdio::piped()).spawn().unwrap();
@@ -163,7 +164,7 @@ fn a_runner_under_a_versioned_name_starts_itself() {
 }
 
 #[test]
-fn a_process_that_is_named_handles_the_signals_that_it_may_get() {
+fn a_process_that_a_lock_file_names_handles_its_signals() {
     let site = Site::running(&["sleep", "600"]);
     let pid = site.start(UUID);
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();

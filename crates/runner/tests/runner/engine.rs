@@ -1,4 +1,4 @@
-//! Engine `process`: what the controller is told.
+//! Tests of the engine `process`: what the controller is told.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
@@ -42,7 +42,7 @@ fn the_command_runs_as_its_record_says_and_gets_no_secret_of_ours() {
     assert!(!environment.contains(TOKEN) && !environment.contains("ARVADOS"), "{environment}");
     assert!(
         environment.contains("CRUNCH_RUN_LOCKDIR="),
-        "a loopback instance finds it by this: {environment}"
+        "the loopback cloud finds the process by this variable: {environment}"
     );
     let argument = std::fs::read_to_string(directory.path().join("argument")).unwrap();
     assert_eq!(argument, "a 'b' \"$HOME\" ü\n");
@@ -135,11 +135,11 @@ fn a_container_that_is_not_ours_is_not_touched() {
 }
 
 #[test]
-fn answers_that_fail_for_a_while_are_asked_for_again() {
+fn calls_that_fail_for_a_while_are_repeated() {
     let record = json!({"state": "Locked", "locked_by_uuid": TOKEN_UUID, "command": ["true"]});
     let mut faults = [401, 500, 503, 0].iter().cycle();
     let mut failed_last = false;
-    // Every other request fails, in turns, a lost answer among them.
+    // Every other request fails, each time in another way. A lost answer is one of the ways.
     let site = Site::new(FakeController::start(move |request| {
         failed_last = !failed_last;
         let fault = if failed_last { *faults.next().unwrap() } else { 200 };
@@ -162,7 +162,7 @@ fn a_start_that_the_controller_refuses_runs_nothing() {
     }));
     let pid = site.start(UUID);
     assert!(ends(pid, PATIENCE));
-    assert_eq!(site.controller.updates().len(), 1, "refused is refused");
+    assert_eq!(site.controller.updates().len(), 1, "a refused call is not repeated");
     assert!(!marker.path().join("ran").exists());
 }
 
@@ -206,5 +206,5 @@ fn over_https_an_unknown_certificate_is_refused_otherwise() {
     let refused = lines.find(|line| line.as_ref().unwrap().contains("certificate"));
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(refused.is_some(), "it says why it goes on trying");
+    assert!(refused.is_some(), "the log says why the call is repeated");
 }

@@ -1,4 +1,4 @@
-//! Ending.
+//! Tests of `--kill`.
 
 use std::fs::File;
 use std::process::{Child, Command};
@@ -9,34 +9,34 @@ use rustix::fs::{FlockOperation, flock};
 use crate::site::{PATIENCE, Site, UUID, child_of, ends, kill_hard, stderr};
 
 #[test]
-fn an_unknown_container_is_ended_already() {
+fn a_kill_of_an_unknown_container_succeeds() {
     let site = Site::running(&["true"]);
     assert_eq!(site.kill("15", UUID).status.code(), Some(0));
     assert!(!site.lock_file(UUID).exists());
 }
 
-/// Killed when dropped: a test that fails leaves nobody behind.
-struct Stranger(Child);
+/// A process that is not ours. It is killed when dropped, so that a failing test leaves no process behind.
+struct OtherProcess(Child);
 
-impl Drop for Stranger {
+impl Drop for OtherProcess {
     fn drop(&mut self) {
         let _ = self.0.kill().and_then(|()| self.0.wait());
     }
 }
 
 #[test]
-fn a_dead_runner_is_ended_already_and_its_old_process_id_is_not_signalled() {
+fn a_kill_of_a_dead_runner_succeeds_and_its_old_process_id_is_not_signalled() {
     let site = Site::running(&["true"]);
-    let mut stranger = Stranger(Command::new("sleep").arg("600").spawn().unwrap());
-    let text = format!(r#"{{"UUID":"{UUID}","PID":{}}}"#, stranger.0.id());
+    let mut other = OtherProcess(Command::new("sleep").arg("600").spawn().unwrap());
+    let text = format!(r#"{{"UUID":"{UUID}","PID":{}}}"#, other.0.id());
     std::fs::write(site.lock_file(UUID), &text).unwrap();
     assert_eq!(site.kill("15", UUID).status.code(), Some(0));
-    // Not even if something holds the lock.
+    // It is not signalled even if something holds the lock.
     let held = File::open(site.lock_file(UUID)).unwrap();
     flock(&held, FlockOperation::LockExclusive).unwrap();
     assert_eq!(site.kill("15", UUID).status.code(), Some(0));
     assert_eq!(site.list(), [format!("{UUID} stale")]);
-    assert!(stranger.0.try_wait().unwrap().is_none(), "the stranger lives");
+    assert!(other.0.try_wait().unwrap().is_none(), "the other process lives");
 }
 
 #[test]
@@ -50,10 +50,10 @@ fn a_running_container_ends_on_sigterm() {
 }
 
 #[test]
-fn a_runner_that_outlives_the_signal_is_told_as_such() {
+fn a_runner_that_outlives_the_signal_is_reported() {
     let site = Site::running(&["sleep", "600"]);
     let pid = site.start(UUID);
-    // 12 = SIGUSR2, which no runner dies of.
+    // 12 is SIGUSR2, which ends no runner.
     let kill = site.kill("12", UUID);
     assert_eq!(kill.status.code(), Some(1));
     assert!(stderr(&kill).contains(&format!("signal 12 to process {pid} of container {UUID}")), "{kill:?}");
@@ -61,7 +61,7 @@ fn a_runner_that_outlives_the_signal_is_told_as_such() {
 }
 
 #[test]
-fn a_lock_that_names_nobody_cannot_be_killed() {
+fn a_kill_fails_if_the_lock_file_names_no_process() {
     let site = Site::running(&["true"]);
     for text in ["", "rubbish"] {
         std::fs::write(site.lock_file(UUID), text).unwrap();

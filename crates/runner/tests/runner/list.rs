@@ -1,4 +1,4 @@
-//! Listing.
+//! Tests of `--list`.
 
 use std::fs::File;
 use std::os::unix::fs::symlink;
@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::site::{PATIENCE, Site, UUID, child_of, ends, kill_hard, lines, stderr, until_ended, with_stdin};
 
 #[test]
-fn a_running_container_is_listed_and_survives_it() {
+fn a_running_container_is_listed_and_goes_on_running() {
     let site = Site::running(&["sleep", "600"]);
     let pid = site.start(UUID);
     for _ in 0..5 {
@@ -28,7 +28,7 @@ fn a_dead_runner_whose_helper_holds_the_lock_is_stale() {
     kill_hard(pid);
     assert_eq!(site.list(), [format!("{UUID} stale")]);
     let again = site.detach(UUID);
-    assert_eq!(again.status.code(), Some(1), "nothing is started beside it");
+    assert_eq!(again.status.code(), Some(1), "no process is started beside the helper");
     assert_eq!(site.kill("15", UUID).status.code(), Some(0), "the runner itself has ended");
     kill_hard(helper);
     assert_eq!(site.list(), [""; 0]);
@@ -53,7 +53,7 @@ fn an_empty_lock_file_is_being_started_and_left_alone() {
 }
 
 #[test]
-fn a_held_lock_that_names_nobody_counts_as_running() {
+fn a_held_lock_that_names_no_process_counts_as_running() {
     let site = Site::running(&["true"]);
     let other = format!(r#"{{"UUID":"zzzzz-dz642-000000000000009","PID":{}}}"#, std::process::id());
     for text in ["rubbish", "{\"UUID\":", other.as_str()] {
@@ -108,7 +108,7 @@ fn a_symlink_in_the_place_of_a_lock_file_is_not_followed() {
 #[test]
 fn stdin_is_not_read_without_prices() {
     let site = Site::running(&["true"]);
-    // Nobody ever closes or writes this pipe.
+    // This pipe is never closed and never written to.
     let mut child = site.runner(&["--list"]).stdin(Stdio::piped()).spawn().unwrap();
     assert!(ends(child.id().cast_signed(), PATIENCE));
     assert!(child.wait().unwrap().success());
@@ -138,7 +138,7 @@ fn wrong_prices_are_refused_and_the_list_is_made_all_the_same() {
 }
 
 #[test]
-fn lists_beside_starts_never_make_one_fail() {
+fn a_list_during_a_start_never_makes_the_start_fail() {
     let site = Site::running(&["sleep", "600"]);
     for n in 0..10 {
         let lists: Vec<_> = (0..4).map(|_| site.runner(&["--list"]).spawn().unwrap()).collect();

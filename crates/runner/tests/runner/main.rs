@@ -1,4 +1,4 @@
-//! The real runner, in lock directories of its own, against a controller on the loopback.
+//! Tests of the real runner, in lock directories of its own, with a controller on the loopback address.
 
 #![expect(clippy::unwrap_used, reason = "what helps tests may fail as tests do")]
 #![expect(clippy::disallowed_methods, reason = "deadlines in real time: the runner is a real process")]

@@ -1,4 +1,4 @@
-//! Everything but engine `process` is the real crunch-run's business.
+//! Tests of the engines that belong to the real crunch-run.
 
 use std::os::unix::fs::symlink;
 
@@ -10,7 +10,7 @@ fn another_engine_goes_to_the_crunch_run_of_the_path_with_arguments_and_stdin() 
     let (ours, real) = (site.path("a"), site.path("b"));
     std::fs::create_dir(&ours).unwrap();
     std::fs::create_dir(&real).unwrap();
-    // First in the path, and ourselves under the real one's name.
+    // This program is first in the path, under the name of the real one.
     symlink(RUNNER, ours.join("crunch-run")).unwrap();
     script(&real.join("crunch-run"), "echo \"$@\"; cat; exit 7");
     let path = format!("{}:{}:/usr/bin:/bin", ours.display(), real.display());
@@ -27,7 +27,7 @@ fn another_engine_goes_to_the_crunch_run_of_the_path_with_arguments_and_stdin() 
 }
 
 #[test]
-fn without_a_real_one_that_is_said() {
+fn a_missing_real_crunch_run_is_reported() {
     let site = Site::running(&["true"]);
     symlink(RUNNER, site.path("crunch-run")).unwrap();
     let mut command = site.runner(&["--detach", UUID]);

@@ -1,4 +1,4 @@
-//! One instance with its lock directory, and a controller.
+//! An instance with its lock directory, and a controller.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use crate::controller::{FakeController, TOKEN};
 
 pub const RUNNER: &str = env!("CARGO_BIN_EXE_crunch-run");
 pub const UUID: &str = "zzzzz-dz642-000000000000001";
-/// How long anything may take that is bound to happen, however busy the machine.
+/// How long the tests wait for anything that must happen, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Processes that are left in it are ended when it is dropped.
+/// An instance. When it is dropped, the processes that are left in it are ended.
 pub struct Site {
     directory: TempDir,
     pub controller: FakeController,
@@ -28,7 +28,7 @@ impl Site {
         Self { directory: tempfile::tempdir().unwrap(), controller }
     }
 
-    /// A site whose containers all run this.
+    /// A site whose containers all run this command.
     pub fn running(command: &[&str]) -> Self {
         Self::new(FakeController::with_command(command))
     }
@@ -52,7 +52,7 @@ impl Site {
         command
     }
 
-    /// A start command's stdin without a cluster: the controller is asked over https.
+    /// The stdin of a start command without a cluster, so that the controller is asked over https.
     pub fn config_by_host(&self, insecure: &str) -> Value {
         let host = self.controller.host();
         json!({"Env": {
@@ -60,7 +60,7 @@ impl Site {
         }, "Cluster": null})
     }
 
-    /// A start command's stdin.
+    /// The stdin of a start command.
     pub fn config(&self) -> Value {
         json!({
             "Env": {"ARVADOS_API_HOST": "unused.invalid", "ARVADOS_API_TOKEN": TOKEN, "GatewayAddress": "127.0.0.1:0"},
@@ -77,7 +77,7 @@ impl Site {
         with_stdin(self.runner(&["--detach", "--stdin-config", "--runtime-engine=process", uuid]), stdin)
     }
 
-    /// Starts all of these at the same time; their outputs, in the same order.
+    /// Starts all these containers at the same time. Returns their outputs in the same order.
     pub fn detach_at_once(&self, uuids: &[String]) -> Vec<Output> {
         let config = self.config().to_string();
         let begin = |uuid: &String| {
@@ -91,7 +91,7 @@ impl Site {
         children.into_iter().map(|child| child.wait_with_output().unwrap()).collect()
     }
 
-    /// Starts a container that must start; the process id of its runner.
+    /// Starts a container, which must succeed. Returns the process id of its runner.
     pub fn start(&self, uuid: &str) -> i32 {
         let output = self.detach(uuid);
         assert!(output.status.success(), "{output:?}");
@@ -128,7 +128,7 @@ impl Drop for Site {
     }
 }
 
-/// Kills again and again: one kill waits for a second only, which a busy machine may not keep.
+/// Kills again and again: one kill waits for a second only, which may be too short on a busy machine.
 pub fn until_ended(kill: impl Fn() -> Output) {
     eventually("the process ends", || {
         let kill = kill();
@@ -140,7 +140,7 @@ pub fn until_ended(kill: impl Fn() -> Output) {
     });
 }
 
-/// Waits until `condition` gives something; fails the test if it does not within the deadline.
+/// Waits until `condition` returns a value. The test fails if it does not within the deadline.
 pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
@@ -152,7 +152,7 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
     }
 }
 
-/// The container's command, a runner's child: it may not be there yet when its record is Running.
+/// The container's command, which is a child of the runner. It may not exist yet when its record is Running.
 pub fn child_of(runner: i32) -> i32 {
     let path = format!("/proc/{runner}/task/{runner}/children");
     eventually("the command was started", || {
@@ -161,11 +161,11 @@ pub fn child_of(runner: i32) -> i32 {
     })
 }
 
-/// Runs a command with that on its stdin.
+/// Runs a command with that text on its stdin.
 pub fn with_stdin(mut command: Command, stdin: &[u8]) -> Output {
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut pipe = child.stdin.take().unwrap();
-    // A command that does not read has its reasons, and its exit status tells.
+    // A command need not read its input. Its exit status shows whether that was right.
     let _ = pipe.write_all(stdin);
     drop(pipe);
     child.wait_with_output().unwrap()
@@ -179,7 +179,7 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Kills a process that we may and waits until it has gone.
+/// Sends SIGKILL to a process and waits until it is gone.
 pub fn kill_hard(pid: i32) {
     let pid = Pid::from_raw(pid).unwrap();
     let handle = pidfd_open(pid, PidfdFlags::empty()).unwrap();
@@ -195,10 +195,10 @@ pub fn ends(pid: i32, within: Duration) -> bool {
     poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&patience)) == Ok(1)
 }
 
-/// A shell script in its place.
+/// Writes a shell script to that path.
 pub fn script(path: &Path, text: &str) {
-    // Written by another process: while a test beside this one forks, its child would hold our descriptor,
-    // and what is open for writing cannot be executed.
+    // Another process writes the file. If we wrote it, a child that a test beside this one forks could hold
+    // our descriptor, and a file that is open for writing cannot be executed.
     let mut writer = Command::new("sh");
     writer.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]).arg(path);
     assert!(with_stdin(writer, format!("#!/bin/sh\n{text}\n").as_bytes()).status.success());

@@ -1,4 +1,5 @@
-//! The driver's calls, each in one instant: what they change, and what their caller is told.
+//! The driver's calls. Each takes effect at one instant: it changes the account, and returns what the caller
+//! is result_for_caller.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use dispatch_core::time::{Timestamp, after, since};
 use super::knobs::{CloudCall, CloudFault};
 use super::{CloudEntry, CloudVm, FakeCloud, quota_group};
 
-/// What came of a call's effect: the error that the caller sees, if any.
+/// The result of a call: the error that the caller sees, if any.
 type Effect<T> = Result<T, CloudError>;
 
 impl FakeCloud {
@@ -23,12 +24,12 @@ impl FakeCloud {
             _ => self.create_if_allowed(order, now),
         };
         let made = result.as_ref().ok().cloned();
-        let result = told(fault, result, now);
+        let result = result_for_caller(fault, result, now);
         self.note(CloudCall::Create, made, &result, fault, now);
         result.map(|id| self.vms[&id].shown(now))
     }
 
-    /// A create sent twice makes one VM: the secret is the idempotency token.
+    /// A create that is sent twice makes one VM, because its secret is the idempotency token.
     fn create_if_allowed(&mut self, order: &CreateOrder, now: Timestamp) -> Effect<InstanceId> {
         let same = self.vms.values().find(|vm| vm.secret == order.secret && vm.exists(now));
         if let Some(vm) = same.filter(|_| !order.secret.is_empty()) {
@@ -125,7 +126,7 @@ impl FakeCloud {
                 None => chance.hits(knobs.omit_rate),
             };
             let is_left_out = is_wanted && omissions.in_a_row < knobs.most_omissions;
-            // The one that shows it again ends it, once its answer has come.
+            // The listing that shows the VM again ends the omission; its answer may still be on its way.
             if is_left_out || omissions.in_a_row > 0 {
                 omissions.last = Some(now);
             }
@@ -151,12 +152,12 @@ impl FakeCloud {
             }
             self.end_vm(id, ends, unlisted);
         }
-        let result = told(fault, Ok(()), now);
+        let result = result_for_caller(fault, Ok(()), now);
         self.note(CloudCall::Destroy, Some(id.clone()), &result, fault, now);
         result
     }
 
-    /// The VM ends then, unless it ends sooner anyway.
+    /// Ends the VM at that time, unless it ends earlier anyway.
     pub(super) fn end_vm(&mut self, id: &InstanceId, ends: Timestamp, unlisted: Timestamp) {
         let Some(vm) = self.vms.get_mut(id) else { return };
         if vm.ends_at.is_some_and(|at| at <= ends) {
@@ -182,12 +183,12 @@ impl FakeCloud {
                 }
             }
         }
-        let result = told(fault, result, now);
+        let result = result_for_caller(fault, result, now);
         self.note(CloudCall::SetTags, Some(id.clone()), &result, fault, now);
         result
     }
 
-    /// A fake VM's key is its own id; what else it shows is forged.
+    /// The genuine key of a simulated VM is its own id. Any other key is forged.
     pub(super) fn verify_host_key(
         &mut self,
         id: &InstanceId,
@@ -199,7 +200,7 @@ impl FakeCloud {
             HostKeyVerdict::Genuine if key.base64 != id.as_str() => HostKeyVerdict::Forged,
             verdict => verdict,
         };
-        let result = told(fault, Ok(verdict), now);
+        let result = result_for_caller(fault, Ok(verdict), now);
         self.note(CloudCall::VerifyHostKey, Some(id.clone()), &result, fault, now);
         result
     }
@@ -211,7 +212,7 @@ impl FakeCloud {
         limited.or_else(|| self.knobs.fault(call, now, &mut self.chance))
     }
 
-    /// How long a caller has to wait that has exceeded the rate.
+    /// How long a caller that has exceeded the rate is result_for_caller to wait.
     fn rate_limit(&self, call: CloudCall, now: Timestamp) -> Option<Duration> {
         let limit = self.knobs.rate_limits.get(&call)?;
         let recent = self.history.iter().rev().take_while(|entry| since(now, entry.at) < limit.within);
@@ -235,8 +236,8 @@ impl FakeCloud {
     }
 }
 
-/// What the caller is told of a call that was executed, or silently was not.
-fn told<T>(fault: Option<CloudFault>, result: Effect<T>, now: Timestamp) -> Effect<T> {
+/// What the caller is result_for_caller of a call that was executed, or was silently not executed.
+fn result_for_caller<T>(fault: Option<CloudFault>, result: Effect<T>, now: Timestamp) -> Effect<T> {
     match fault.and_then(|fault| fault.error(now).map(|_| fault)) {
         Some(fault) => Err(refusal(fault, now)),
         None => result,
@@ -244,7 +245,7 @@ fn told<T>(fault: Option<CloudFault>, result: Effect<T>, now: Timestamp) -> Effe
 }
 
 fn refusal(fault: CloudFault, now: Timestamp) -> CloudError {
-    // A create cannot be ignored and succeed: there is nothing to answer with.
+    // An ignored create cannot look like a success, because there is no instance to answer with.
     let kind = fault.error(now).unwrap_or(CloudErrorKind::Other);
     let code = format!("Simulated.{}", kind.as_str());
     CloudError { message: format!("the cloud refuses: {code}"), code, kind }

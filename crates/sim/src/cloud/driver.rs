@@ -13,7 +13,7 @@ use super::knobs::CloudCall;
 use super::{FakeCloud, quota_group};
 use crate::clock;
 
-/// The driver of a simulated cloud. Several may share one cloud: dispatchers side by side, or one after another.
+/// A driver of a simulated cloud. Several drivers may share one cloud, side by side or one after another.
 #[derive(Debug, Clone)]
 pub struct SimCloud {
     cloud: Rc<RefCell<FakeCloud>>,
@@ -25,12 +25,12 @@ impl SimCloud {
         Self { cloud }
     }
 
-    /// The state behind it.
+    /// The cloud behind it.
     pub fn cloud(&self) -> &Rc<RefCell<FakeCloud>> {
         &self.cloud
     }
 
-    /// Half of the call's duration, its effect, and the other half.
+    /// Waits for half of the call's duration, lets it take effect, and waits for the other half.
     async fn call<T>(&self, call: CloudCall, effect: impl FnOnce(&mut FakeCloud, Timestamp) -> T) -> T {
         let half = {
             let mut cloud = self.cloud.borrow_mut();

@@ -1,4 +1,4 @@
-//! How the cloud behaves, and what goes wrong with it.
+//! The settings that say how the cloud behaves, and what goes wrong with it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use dispatch_core::time::{Timestamp, after};
 
 use crate::chance::{Chance, Span};
 
-/// What kind of call it is.
+/// The kind of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CloudCall {
     /// Orders a VM.
@@ -24,26 +24,26 @@ pub enum CloudCall {
     VerifyHostKey,
 }
 
-/// What may strike a call.
+/// A fault that may strike a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CloudFault {
-    /// Too many calls; come back so much later.
+    /// The account has made too many calls. The caller is told to wait for that long.
     RateLimited(Duration),
-    /// No more VMs for this account on any market.
+    /// The account may have no more VMs on any market.
     QuotaAll,
-    /// No more VMs for this account on that market.
+    /// The account may have no more VMs on that market.
     QuotaMarket(Market),
-    /// No more VMs of this kind.
+    /// The cloud has no more VMs of this kind.
     Capacity(CapacityScope),
-    /// Credentials are not accepted.
+    /// The credentials are not accepted.
     Unauthorized,
-    /// Something else.
+    /// Any other error.
     Other,
-    /// No answer; not executed.
+    /// The call is lost: it is not executed, and no answer comes.
     LostCall,
-    /// No answer; executed.
+    /// The answer is lost: the call is executed.
     LostAnswer,
-    /// An answer as if it had been executed; not executed.
+    /// The call is not executed, and the answer claims that it was.
     IgnoredSilently,
 }
 
@@ -53,7 +53,7 @@ impl CloudFault {
         self == Self::LostAnswer
     }
 
-    /// What the caller gets to see; `None` = a success.
+    /// The error that the caller sees; `None` = success.
     pub(super) fn error(self, now: Timestamp) -> Option<CloudErrorKind> {
         Some(match self {
             Self::RateLimited(wait) => CloudErrorKind::RateLimited { until: after(now, wait) },
@@ -73,80 +73,82 @@ impl CloudFault {
 pub struct CloudBurst {
     /// When it begins.
     pub from: Timestamp,
-    /// When it is over.
+    /// When it ends.
     pub until: Timestamp,
-    /// Which calls it strikes; `None` = all.
+    /// The kind of calls that it strikes; `None` = all.
     pub only: Option<CloudCall>,
-    /// What strikes.
+    /// The fault.
     pub fault: CloudFault,
     /// Its probability for each call, 0 to 1.
     pub rate: f64,
 }
 
-/// So many calls in so long, and no more.
+/// How many calls are allowed within which time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// So many calls.
+    /// How many calls are allowed.
     pub calls: usize,
-    /// In so long.
+    /// The length of the time.
     pub within: Duration,
     /// How long a caller that exceeds it is told to wait.
     pub wait: Duration,
 }
 
-/// The knobs.
+/// The settings.
 #[derive(Debug, Clone)]
 pub struct CloudKnobs {
-    /// How long calls take; the effect comes in the middle.
+    /// How long calls take, by kind. A call takes effect in the middle of it.
     pub takes: BTreeMap<CloudCall, Span>,
-    /// How long calls take that are not in `takes`.
+    /// How long all other calls take.
     pub takes_else: Span,
-    /// From a VM's making until it is listed.
+    /// The time from a VM's creation until listings show it.
     pub listed_after: Span,
-    /// From a VM's making until its address is listed.
+    /// The time from a VM's creation until listings show its address.
     pub address_after: Span,
-    /// From a destroy until the VM itself ends.
+    /// The time from a destroy until the VM itself ends.
     pub ends_after: Span,
-    /// From then on until it is listed no more.
+    /// The time from its end until listings no longer show it.
     pub unlisted_after: Span,
-    /// How long listings show the tags of before a change.
+    /// For how long listings show the old tags after a change.
     pub tags_lag: Span,
-    /// Whether listings leave out a VM from the moment that its end was asked for, as EC2's do, although it lives on
-    /// for `ends_after`.
+    /// Whether listings omit a VM as soon as its end was asked for, as EC2's listings do, although it lives
+    /// on for `ends_after`.
     pub hides_ending: bool,
-    /// How likely a listing leaves out a VM that exists.
+    /// How likely a listing omits a VM that exists.
     pub omit_rate: f64,
-    /// So many listings leave a VM out one after another, at most: of a cloud that leaves it out for good, nobody can
-    /// say what runs there.
+    /// At most this many listings in a row omit a VM. If a cloud omitted a VM for good, no dispatcher could
+    /// know what runs on it.
     pub most_omissions: u32,
-    /// How likely a spot VM is taken away, and when after its making.
+    /// How likely the cloud takes a spot VM away.
     pub spot_taken_rate: f64,
-    /// When after its making, if it is.
+    /// When the cloud takes it away, counted from its creation.
     pub spot_taken_after: Span,
-    /// The most VMs of the account.
+    /// The most VMs that the account may have.
     pub quota_all: Option<usize>,
-    /// The most VMs of the account, by market.
+    /// The most VMs that the account may have, by market.
     pub quota_market: BTreeMap<Market, usize>,
-    /// The most VMs by quota group and market.
+    /// The most VMs that the account may have, by quota group and market.
     pub quota_group: BTreeMap<(String, Market), usize>,
     /// The most VMs that the cloud has of an offering.
     pub capacity: BTreeMap<Offering, usize>,
-    /// Offerings that are always refused, for a reason that says nothing: a price that is too low.
+    /// Offerings whose creates are always refused with an error that does not say why, as for a price that is
+    /// too low.
     pub refused: BTreeSet<Offering>,
-    /// What calls are limited to.
+    /// The limits on the rate of calls.
     pub rate_limits: BTreeMap<CloudCall, RateLimit>,
-    /// What strikes at any time.
+    /// Faults that may strike at any time, with their probability.
     pub rates: Vec<(CloudCall, CloudFault, f64)>,
-    /// What strikes for a time.
+    /// Faults that are likely for some time.
     pub bursts: Vec<CloudBurst>,
-    /// What it says about host keys; `NotSupported` = the secret must do.
+    /// What it answers about host keys. With `NotSupported` the secret must prove the VM.
     pub host_keys: HostKeyVerdict,
     /// One-shot faults, each for the next call of its kind.
     pub script: VecDeque<(CloudCall, CloudFault)>,
 }
 
 impl Default for CloudKnobs {
-    /// Everything works: 100 ms a call, 2 s for a create, addresses after 3 s, gone 5 s after a destroy.
+    /// Nothing goes wrong. Calls take 100 ms, a create takes 2 s, addresses are shown after 3 s, and a VM is
+    /// gone 5 s after a destroy.
     fn default() -> Self {
         Self {
             takes: BTreeMap::from([(CloudCall::Create, Span::seconds(2))]),
@@ -176,12 +178,12 @@ impl Default for CloudKnobs {
 }
 
 impl CloudKnobs {
-    /// Lets a fault strike the next call of that kind, after those that are scripted for it already.
+    /// Lets a fault strike the next call of that kind, after those that are already scripted for it.
     pub fn strike_next(&mut self, call: CloudCall, fault: CloudFault) {
         self.script.push_back((call, fault));
     }
 
-    /// Lets a fault strike every call of that kind (`None` = of any) for so long.
+    /// Lets a fault strike every call of that kind (`None` = of any kind) for that long.
     pub fn strike_all(
         &mut self,
         only: Option<CloudCall>,
@@ -192,7 +194,7 @@ impl CloudKnobs {
         self.bursts.push(CloudBurst { from, until: after(from, lasting), only, fault, rate: 1.0 });
     }
 
-    /// Nothing goes wrong any more; durations, quotas and capacities stay.
+    /// Stops all faults. Durations, quotas and capacities stay.
     pub fn stop_faults(&mut self) {
         self.omit_rate = 0.0;
         self.spot_taken_rate = 0.0;

@@ -1,4 +1,4 @@
-//! The simulated cloud: VMs as an account has them, and the driver's calls that make, list, tag and end them.
+//! The simulated cloud: the VMs of one account, and the driver's calls that make, list, tag and destroy them.
 //!
 //! ```text
 //!   SimCloud (driver: virtual time, half of a call's duration before its effect, half after)
@@ -6,7 +6,7 @@
 //!             └→ FakeVms: a VM comes to life, or ends
 //! ```
 //!
-//! A VM is known here for ever; what a listing shows of it depends on the time.
+//! A VM is kept here for ever. What a listing shows of it depends on the time.
 
 mod calls;
 mod driver;
@@ -29,22 +29,22 @@ use crate::vm::FakeVms;
 pub use driver::SimCloud;
 use knobs::{CloudCall, CloudFault, CloudKnobs};
 
-/// A VM, from its making to beyond its end.
+/// A VM. It is kept beyond its end.
 #[derive(Debug, Clone)]
 pub struct CloudVm {
-    /// Which.
+    /// Its id.
     pub id: InstanceId,
-    /// As what it was ordered.
+    /// The type that was ordered.
     pub instance_type: Arc<InstanceType>,
-    /// Its tags now.
+    /// Its present tags.
     pub tags: Tags,
     /// When it was made.
     pub made_at: Timestamp,
-    /// When its end was first asked for, and acknowledged or not, came into effect.
+    /// When the first call to destroy it took effect, whether the caller was told or not.
     pub destroyed_at: Option<Timestamp>,
-    /// When it ends, or was taken away: from then on it costs nothing.
+    /// When it ends, or was taken away. From then on it costs nothing.
     pub ends_at: Option<Timestamp>,
-    /// Whether the cloud took it away, and no call to destroy it had come into effect.
+    /// Whether the cloud took it away before any call to destroy it took effect.
     pub taken_away: bool,
     secret: Secret,
     address: String,
@@ -55,17 +55,17 @@ pub struct CloudVm {
 }
 
 impl CloudVm {
-    /// Whether it exists (and costs).
+    /// Whether it exists, and so costs money.
     pub fn exists(&self, now: Timestamp) -> bool {
         self.ends_at.is_none_or(|end| now < end)
     }
 
-    /// Whether it was made before that time, but listings did not show it until later.
+    /// Whether it had been made before that time, but listings showed it only later.
     pub fn was_concealed_at(&self, at: Timestamp) -> bool {
         self.made_at < at && at < self.listed_from
     }
 
-    /// Whether listings have ceased to show it: it may live on for a while.
+    /// Whether listings no longer show it. It may live on for a while.
     pub fn is_hidden(&self, now: Timestamp) -> bool {
         self.unlisted_from.is_some_and(|gone| gone <= now)
     }
@@ -92,18 +92,18 @@ impl CloudVm {
     }
 }
 
-/// One call and what came of it.
+/// One call and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloudEntry {
     /// When it took effect, or was refused.
     pub at: Timestamp,
-    /// What kind of call.
+    /// The kind of call.
     pub call: CloudCall,
-    /// Which VM it was about, or made.
+    /// The VM that it was about, or that it made.
     pub vm: Option<InstanceId>,
-    /// What the caller was told.
+    /// The error that the caller was told.
     pub error: Option<CloudErrorKind>,
-    /// What struck it.
+    /// The fault that struck it.
     pub fault: Option<CloudFault>,
     /// How many VMs existed after it.
     pub existing: usize,
@@ -112,7 +112,7 @@ pub struct CloudEntry {
 /// The simulated cloud.
 #[derive(Debug)]
 pub struct FakeCloud {
-    /// How it behaves; may be changed at any time.
+    /// Its settings; they may be changed at any time.
     pub knobs: CloudKnobs,
     chance: Chance,
     vms: BTreeMap<InstanceId, CloudVm>,
@@ -122,17 +122,17 @@ pub struct FakeCloud {
     omitted: BTreeMap<InstanceId, Omissions>,
 }
 
-/// Listings that left out a VM that they should have shown.
+/// How often listings have omitted a VM that they should have shown.
 #[derive(Debug, Clone, Copy, Default)]
 struct Omissions {
-    /// How many of the latest, one after another.
+    /// How many of the latest listings omitted it, one after another.
     in_a_row: u32,
-    /// When the last of all was, or the listing that showed it again.
+    /// When the latest listing was that omitted it, or that showed it again after an omission.
     last: Option<Timestamp>,
 }
 
 impl FakeCloud {
-    /// An empty account. Its VMs live in `hosts`; without, they are only listed.
+    /// An empty account. Its VMs run in `hosts`; without `hosts` they only appear in listings.
     pub fn new(seed: u64, knobs: CloudKnobs, hosts: Option<Rc<RefCell<FakeVms>>>) -> Self {
         Self {
             knobs,
@@ -145,7 +145,7 @@ impl FakeCloud {
         }
     }
 
-    // ------------------------------------------------------------ looking in, and interfering
+    // ------------------------------------------------------------ queries, and changes from outside
 
     /// All VMs ever made, by id.
     pub fn vms(&self) -> impl Iterator<Item = &CloudVm> {
@@ -162,12 +162,12 @@ impl FakeCloud {
         self.vms.values().filter(|vm| vm.exists(now)).count()
     }
 
-    /// Every call, in order.
+    /// All calls, in order.
     pub fn history(&self) -> &[CloudEntry] {
         &self.history
     }
 
-    /// The most calls in any stretch of that length that begins with a call.
+    /// The largest number of calls in any stretch of that length that begins with a call.
     pub fn most_calls_within(&self, length: Duration) -> usize {
         let within = |first: usize| {
             let from = self.history[first].at;
@@ -176,8 +176,8 @@ impl FakeCloud {
         (0..self.history.len()).map(within).max().unwrap_or(0)
     }
 
-    /// How many VMs exist at that time and were left out by a listing that was the latest until so long before, or
-    /// is still.
+    /// How many existing VMs were omitted by a listing that is still the latest, or that was the latest until
+    /// `within` ago.
     pub fn omitted_lately(&self, now: Timestamp, within: Duration) -> usize {
         let exists = |id: &InstanceId| self.vms.get(id).is_some_and(|vm| vm.exists(now));
         let lately =
@@ -185,12 +185,12 @@ impl FakeCloud {
         self.omitted.iter().filter(|(id, omissions)| lately(omissions) && exists(id)).count()
     }
 
-    /// The next `times` listings leave that VM out.
+    /// Lets the next `times` listings omit that VM.
     pub fn omit_next(&mut self, id: &InstanceId, times: u32) {
         self.omit_next.insert(id.clone(), times);
     }
 
-    /// The cloud takes a VM away, at once.
+    /// Lets the cloud take a VM away, at once.
     pub fn take_away(&mut self, id: &InstanceId, now: Timestamp) {
         if let Some(vm) = self.vms.get_mut(id) {
             vm.taken_away = vm.destroyed_at.is_none();
@@ -198,14 +198,14 @@ impl FakeCloud {
         self.end_vm(id, now, now);
     }
 
-    /// A VM that somebody else made: another dispatcher, or an operator.
+    /// Adds a VM that another dispatcher or an operator has made.
     pub fn adopt(&mut self, order: &CreateOrder, now: Timestamp) -> Instance {
         let id = self.make(order, now);
         self.vms[&id].shown(now)
     }
 }
 
-/// Leading letters, in lower case: types that share them share a quota.
+/// The quota group of a type: its leading letters, in lower case. Types of one group share a quota.
 fn quota_group(provider_type: &ProviderType) -> String {
     let letters = provider_type.as_str().chars().take_while(char::is_ascii_alphabetic);
     letters.collect::<String>().to_ascii_lowercase()

@@ -1,4 +1,4 @@
-//! The cloud's habits, as sentences.
+//! Tests of how the simulated cloud behaves.
 
 use dispatch_core::instance::{Market, Offering};
 use dispatch_core::ports::{CapacityScope, CloudDriver, HostKey, HostKeyVerdict, QuotaScope};
@@ -126,7 +126,7 @@ async fn calls_beyond_the_rate_are_told_when_to_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listing_may_lag_and_leave_out() {
+async fn a_listing_may_lag_and_omit_a_vm() {
     let knobs = CloudKnobs { listed_after: Span::seconds(30), ..CloudKnobs::default() };
     let driver = driver(knobs);
     let id = create(&driver, "s").await.unwrap().id;
@@ -136,7 +136,7 @@ async fn a_listing_may_lag_and_leave_out() {
     driver.cloud().borrow_mut().omit_next(&id, 2);
     assert!(listed(&driver).await.is_empty());
     assert!(listed(&driver).await.is_empty());
-    // Nobody knows better for as long as no other listing has come (seed 12579).
+    // Until another listing comes, a dispatcher cannot know better (found by seed 12579).
     let concealed = || driver.cloud().borrow().omitted_lately(clock::now(), Duration::from_secs(300));
     pass(3000).await;
     assert_eq!(concealed(), 1);

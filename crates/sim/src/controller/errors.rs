@@ -1,4 +1,4 @@
-//! Why the controller says no: a status, and a text that nobody may branch on.
+//! The controller's refusals: a status, and a text. Programs must not branch on the text.
 
 use dispatch_core::container::ContainerState;
 use dispatch_core::ports::ApiErrorKind;
@@ -6,31 +6,31 @@ use dispatch_core::ports::ApiErrorKind;
 /// A refused call. Its text is what the real server says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No token, a wrong one, or an expired one; also what a database outage looks like.
+    /// There is no token, or a wrong or expired one. A database outage gives the same answer.
     #[error("Not logged in")]
     NotLoggedIn,
     /// The token is not an administrator's.
     #[error("#<ArvadosModel::PermissionDeniedError: ArvadosModel::PermissionDeniedError>")]
     NotAdmin,
-    /// An unlock by somebody else than the holder.
+    /// An unlock by another token than the one that holds the lock.
     #[error("#<ArvadosModel::PermissionDeniedError: locked by a different token>")]
     LockedByAnother,
-    /// No such record, or no such path.
+    /// There is no such record or no such path.
     #[error("Path not found")]
     NotFound,
-    /// A lock of what is not Queued.
+    /// A lock of a container that is not Queued.
     #[error("#<ArvadosModel::LockFailedError: cannot lock when {0}>")]
     CannotLock(ContainerState),
-    /// A lock of what nobody wants to run.
+    /// A lock of a container whose priority is not above 0.
     #[error("#<ArvadosModel::LockFailedError: cannot lock when priority<=0>")]
     CannotLockPriority,
-    /// An unlock of what is not Locked.
+    /// An unlock of a container that is not Locked.
     #[error("#<ArvadosModel::InvalidStateTransitionError: cannot unlock when {0}>")]
     CannotUnlock(ContainerState),
-    /// An update to a state that cannot follow.
+    /// An update to a state that cannot follow the present one.
     #[error("State cannot change from {0} to {1}")]
     IllegalTransition(ContainerState, ContainerState),
-    /// Anything else that an update or a list may not ask for.
+    /// Any other refusal of an update or a list.
     #[error("{0}")]
     Invalid(String),
 }
@@ -50,7 +50,7 @@ impl Refusal {
         }
     }
 
-    /// What a client makes of it.
+    /// The kind of error that a client makes of it.
     pub fn kind(&self) -> ApiErrorKind {
         match self {
             Self::NotLoggedIn => ApiErrorKind::Unauthorized,
@@ -64,7 +64,7 @@ impl Refusal {
         }
     }
 
-    /// A bad parameter, as the real server words it.
+    /// A bad parameter, with the real server's text.
     pub(super) fn argument(text: impl std::fmt::Display) -> Self {
         Self::Invalid(format!("#<ArgumentError: {text}>"))
     }

@@ -1,4 +1,5 @@
-//! What happened, with times, and how often: for invariants, stories and reports.
+//! The history of what happened at the controller, with times and counts, for invariants, stories and
+//! reports.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +9,15 @@ use dispatch_core::time::Timestamp;
 
 use super::faults::{CallKind, Fault};
 
-/// On whose behalf something was done. The token does not tell: crunch-run uses the dispatcher's.
+/// On whose behalf something was done. The token does not tell, because crunch-run uses the dispatcher's
+/// token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
-    /// The dispatcher, by its port.
+    /// The dispatcher, through its port.
     Dispatcher,
     /// A crunch-run process on a fake VM.
     Process,
-    /// Somebody over HTTP.
+    /// A client over HTTP.
     Http,
     /// A user or operator of the simulated world.
     User,
@@ -28,31 +30,31 @@ pub enum Origin {
 pub enum Fact {
     /// A container was made.
     Submitted {
-        /// Which.
+        /// The container.
         uuid: ContainerUuid,
-        /// Whose attempt it is.
+        /// The container request that it is an attempt of.
         request: String,
         /// The number of the attempt, from 1.
         attempt: u32,
     },
     /// A container's state changed.
     Changed {
-        /// Which.
+        /// The container.
         uuid: ContainerUuid,
-        /// From where.
+        /// The state before.
         from: ContainerState,
-        /// Where to.
+        /// The new state.
         to: ContainerState,
-        /// By which kind of call.
+        /// The kind of call that changed it.
         call: CallKind,
-        /// With which token.
+        /// The token of that call.
         by: TokenUuid,
-        /// On whose behalf.
+        /// On whose behalf the call was made.
         origin: Origin,
     },
     /// A container's priority changed.
     Prioritised {
-        /// Which.
+        /// The container.
         uuid: ContainerUuid,
         /// Its priority before.
         from: i64,
@@ -61,42 +63,42 @@ pub enum Fact {
     },
     /// A container's record was deleted.
     Deleted {
-        /// Which.
+        /// The container.
         uuid: ContainerUuid,
     },
     /// A call to change a container was refused.
     Refused {
-        /// Which.
+        /// The container.
         uuid: ContainerUuid,
-        /// What kind of call.
+        /// The kind of call.
         call: CallKind,
-        /// With which HTTP status.
+        /// The HTTP status.
         status: u16,
-        /// On whose behalf.
+        /// On whose behalf the call was made.
         origin: Origin,
     },
     /// A fault struck a call.
     Struck {
-        /// What kind of call.
+        /// The kind of call.
         call: CallKind,
-        /// What struck it.
+        /// The fault that struck it.
         fault: Fault,
     },
 }
 
-/// What a server's operator would frown at. Whether it was wrong is for the invariants to say.
+/// A change that a server's operator would look at twice. Whether it was wrong is for the invariants to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Suspicion {
-    /// A Running container was cancelled by somebody other than its own process.
+    /// A Running container was cancelled by another origin than its own process.
     RunningCancelled,
-    /// A finished job's result was thrown away.
+    /// A Complete container was cancelled, so that its result is lost.
     CompleteCancelled,
     /// A container was cancelled because it had been unlocked too often.
     AttemptsUsedUp,
 }
 
 impl Fact {
-    /// Whether this is one of the changes that deserve a second look.
+    /// Why this change deserves a second look, if it does.
     pub fn suspicion(&self) -> Option<Suspicion> {
         let Self::Changed { from, to: ContainerState::Cancelled, call, origin, .. } = self else {
             return None;
@@ -113,22 +115,22 @@ impl Fact {
 /// A fact and when it happened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// What.
+    /// What happened.
     pub fact: Fact,
 }
 
-/// What befell one container, in numbers.
+/// How often things happened to one container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
-    /// Queued → Locked.
+    /// How often it went from Queued to Locked.
     pub locks: u32,
-    /// Locked → Queued, or Cancelled by an unlock.
+    /// How often it went from Locked to Queued, or was cancelled by an unlock.
     pub unlocks: u32,
-    /// Cancels, by whomever.
+    /// How often it was cancelled, by any caller.
     pub cancels: u32,
-    /// Calls that were refused.
+    /// How many calls to change it were refused.
     pub refusals: u32,
 }
 
@@ -142,32 +144,32 @@ pub struct History {
 }
 
 impl History {
-    /// Everything, in order.
+    /// All facts, in order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// What happened after the first `seen` entries: for those who look again and again.
+    /// The facts after the first `seen` ones, for callers that look again and again.
     pub fn since(&self, seen: usize) -> &[Entry] {
         self.entries.get(seen..).unwrap_or_default()
     }
 
-    /// Calls by kind and HTTP status; 0 = no answer.
+    /// The number of calls by kind and HTTP status; 0 = no answer.
     pub fn calls(&self) -> &BTreeMap<(CallKind, u16), u64> {
         &self.calls
     }
 
-    /// Calls of that kind, whatever their answer.
+    /// The number of calls of that kind, whatever the answer.
     pub fn calls_of(&self, kind: CallKind) -> u64 {
         self.calls.iter().filter(|((of, _), _)| *of == kind).map(|(_, count)| count).sum()
     }
 
-    /// Faults that struck.
+    /// How often each fault struck.
     pub fn faults(&self) -> &BTreeMap<Fault, u64> {
         &self.faults
     }
 
-    /// What befell that container.
+    /// How often things happened to that container.
     pub fn tally(&self, uuid: ContainerUuid) -> Tally {
         self.tallies.get(&uuid).copied().unwrap_or_default()
     }

@@ -1,7 +1,7 @@
-//! What goes wrong between a client and the controller, and how often.
+//! Faults between a client and the controller, and how often they strike.
 //!
-//! A call meets, in this order: a scripted fault for its kind, a burst that is going on, the load of the running
-//! containers, the base rates. At most one fault strikes a call; slowness comes on top.
+//! For a call these are tried in order: a scripted fault for its kind, a present burst, the load of the
+//! running containers, the base rates. At most one fault strikes a call; a slow answer may come in addition.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use dispatch_core::time::{Timestamp, after};
 
 use crate::chance::{Chance, Span};
 
-/// What kind of call it is.
+/// The kind of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CallKind {
-    /// Who am I?
+    /// Asks whose token it is.
     Current,
     /// A list of containers.
     List,
@@ -23,28 +23,29 @@ pub enum CallKind {
     Lock,
     /// Locked → Queued.
     Unlock,
-    /// A PUT.
+    /// An update, by PUT.
     Update,
-    /// Anything else.
+    /// Any other call.
     Other,
 }
 
-/// What may strike a call.
+/// A fault that may strike a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
-    /// 401 to everything: the server's database is down. Not executed.
+    /// Status 401, as to every call while the server's database is down. The call is not executed.
     Unauthorized,
-    /// 503 with an empty body: shed. Not executed.
+    /// Status 503 with an empty body, because the server sheds load. The call is not executed.
     Overloaded,
-    /// 502: the controller cannot reach the API server. Not executed.
+    /// Status 502: the controller cannot reach the API server. The call is not executed.
     BadGateway,
-    /// 500 after the change was made: a lost database connection on the way out. Executed.
+    /// Status 500 after the change was made, because the database connection was lost afterwards. The call is
+    /// executed.
     ServerError,
-    /// The connection is cut before the call is read. Not executed.
+    /// The connection is cut before the call is read. The call is not executed.
     LostCall,
-    /// The connection is cut after the change was made. Executed.
+    /// The connection is cut after the change was made. The call is executed.
     LostAnswer,
-    /// The answer speaks of another container than was asked for. Executed.
+    /// The answer is about another container than the one asked for. The call is executed.
     WrongUuid,
 }
 
@@ -63,11 +64,11 @@ impl Fault {
 pub struct Burst {
     /// When it begins.
     pub from: Timestamp,
-    /// When it is over.
+    /// When it ends.
     pub until: Timestamp,
-    /// Which calls it strikes; `None` = all.
+    /// The kind of calls that it strikes; `None` = all.
     pub only: Option<CallKind>,
-    /// What strikes.
+    /// The fault.
     pub fault: Fault,
     /// Its probability for each call, 0 to 1.
     pub rate: f64,
@@ -79,62 +80,63 @@ impl Burst {
     }
 }
 
-/// The knobs. None of them is turned at first.
+/// The settings. By default nothing strikes.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    /// What may strike any call at any time, with its probability.
+    /// Faults that may strike any call at any time, with their probability.
     pub rates: Vec<(Fault, f64)>,
-    /// What strikes for a time.
+    /// Faults that are likely for some time.
     pub bursts: Vec<Burst>,
-    /// So many Running containers are served well; of the calls that more of them cause, the share beyond is shed.
+    /// How many Running containers the server can serve. With more of them, it sheds the excess share of all
+    /// calls.
     pub served_running: Option<usize>,
     /// How likely a slow answer is.
     pub slow_rate: f64,
-    /// How slow it is then.
+    /// How much longer a slow answer takes.
     pub slow_by: Option<Span>,
     /// One-shot faults, each for the next call of its kind.
     pub script: VecDeque<(CallKind, Fault)>,
 }
 
-/// What becomes of a call.
+/// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Fate {
-    /// What strikes it, if anything does.
+pub struct CallOutcome {
+    /// The fault that strikes it, if any.
     pub fault: Option<Fault>,
     /// How much longer than usual its answer takes.
     pub delay: Duration,
 }
 
 impl Faults {
-    /// Lets a fault strike the next call of that kind, after those that are scripted for it already.
+    /// Lets a fault strike the next call of that kind, after those that are already scripted for it.
     pub fn strike_next(&mut self, kind: CallKind, fault: Fault) {
         self.script.push_back((kind, fault));
     }
 
-    /// Lets a fault strike every call for so long.
+    /// Lets a fault strike every call for that long.
     pub fn strike_all(&mut self, fault: Fault, from: Timestamp, lasting: Duration) {
         self.bursts.push(Burst { from, until: after(from, lasting), only: None, fault, rate: 1.0 });
     }
 
-    /// Turns every knob back; what is scripted is forgotten.
+    /// Resets all settings, and forgets what is scripted.
     pub fn stop(&mut self) {
         *self = Self::default();
     }
 
-    /// What becomes of a call that arrives now, while that many containers are Running.
-    pub(super) fn fate(
+    /// What happens to a call that arrives now, while that many containers are Running.
+    pub(super) fn outcome(
         &mut self,
         kind: CallKind,
         running: usize,
         now: Timestamp,
         chance: &mut Chance,
-    ) -> Fate {
+    ) -> CallOutcome {
         let fault = self
             .scripted(kind)
             .or_else(|| self.in_burst(kind, now, chance))
             .or_else(|| self.by_load(running, chance))
             .or_else(|| self.by_rate(chance));
-        Fate { fault, delay: self.slowness(chance) }
+        CallOutcome { fault, delay: self.slowness(chance) }
     }
 
     fn scripted(&mut self, kind: CallKind) -> Option<Fault> {
@@ -147,7 +149,8 @@ impl Faults {
         going_on.find(|burst| chance.hits(burst.rate)).map(|burst| burst.fault)
     }
 
-    /// Running containers call the API themselves: beyond what it serves, the excess is shed, ours with it.
+    /// Running containers call the API themselves. The server sheds what exceeds its limit, the dispatcher's
+    /// calls among them.
     fn by_load(&self, running: usize, chance: &mut Chance) -> Option<Fault> {
         let served = self.served_running?;
         let excess = running.checked_sub(served).filter(|excess| *excess > 0)?;
@@ -171,14 +174,14 @@ mod tests {
     use super::*;
     use crate::clock::epoch;
 
-    fn fate_at(faults: &mut Faults, seconds: u64, running: usize) -> Option<Fault> {
+    fn fault_at(faults: &mut Faults, seconds: u64, running: usize) -> Option<Fault> {
         let now = after(epoch(), Duration::from_secs(seconds));
-        faults.fate(CallKind::List, running, now, &mut Chance::new(1, 1)).fault
+        faults.outcome(CallKind::List, running, now, &mut Chance::new(1, 1)).fault
     }
 
     #[test]
     fn nothing_strikes_until_a_knob_is_turned() {
-        assert_eq!(fate_at(&mut Faults::default(), 0, 1000), None);
+        assert_eq!(fault_at(&mut Faults::default(), 0, 1000), None);
     }
 
     #[test]
@@ -186,8 +189,8 @@ mod tests {
         let mut faults = Faults::default();
         faults.strike_next(CallKind::Lock, Fault::LostAnswer);
         faults.strike_next(CallKind::List, Fault::BadGateway);
-        assert_eq!(fate_at(&mut faults, 0, 0), Some(Fault::BadGateway));
-        assert_eq!(fate_at(&mut faults, 0, 0), None);
+        assert_eq!(fault_at(&mut faults, 0, 0), Some(Fault::BadGateway));
+        assert_eq!(fault_at(&mut faults, 0, 0), None);
         assert_eq!(faults.scripted(CallKind::Lock), Some(Fault::LostAnswer));
     }
 
@@ -196,7 +199,7 @@ mod tests {
         let mut faults = Faults::default();
         let from = after(epoch(), Duration::from_secs(10));
         faults.strike_all(Fault::Unauthorized, from, Duration::from_secs(5));
-        let struck: Vec<u64> = (0..20).filter(|second| fate_at(&mut faults, *second, 0).is_some()).collect();
+        let struck: Vec<u64> = (0..20).filter(|second| fault_at(&mut faults, *second, 0).is_some()).collect();
         assert_eq!(struck, [10, 11, 12, 13, 14]);
     }
 
@@ -205,8 +208,8 @@ mod tests {
         let mut faults = Faults { served_running: Some(10), ..Faults::default() };
         let mut chance = Chance::new(3, 3);
         let mut shed = |running| {
-            let mut fate = || faults.fate(CallKind::List, running, epoch(), &mut chance).fault;
-            (0..1000).filter(|_| fate() == Some(Fault::Overloaded)).count()
+            let mut outcome = || faults.outcome(CallKind::List, running, epoch(), &mut chance).fault;
+            (0..1000).filter(|_| outcome() == Some(Fault::Overloaded)).count()
         };
         assert_eq!(shed(10), 0);
         let half = shed(20);
@@ -216,8 +219,8 @@ mod tests {
     #[test]
     fn stopping_turns_every_knob_back() {
         let mut faults = Faults { rates: vec![(Fault::Overloaded, 1.0)], ..Faults::default() };
-        assert_eq!(fate_at(&mut faults, 0, 0), Some(Fault::Overloaded));
+        assert_eq!(fault_at(&mut faults, 0, 0), Some(Fault::Overloaded));
         faults.stop();
-        assert_eq!(fate_at(&mut faults, 0, 0), None);
+        assert_eq!(fault_at(&mut faults, 0, 0), None);
     }
 }

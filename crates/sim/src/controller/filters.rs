@@ -1,4 +1,5 @@
-//! What a list asks for: filters, order, paging, select; read from parameters, applied to records.
+//! What a list asks for: filters, order, paging and select. They are read from parameters and applied to
+//! records.
 
 use std::cmp::Ordering;
 
@@ -9,7 +10,7 @@ use super::errors::Refusal;
 use super::records::{Scalar, attribute, is_field, scalar};
 use super::state::Container;
 
-/// How many items a list has if nobody says.
+/// How many items a list has if the client sets no limit.
 pub const DEFAULT_LIMIT: usize = 100;
 
 /// One condition: `[attr, op, operand]`.
@@ -57,10 +58,10 @@ impl Op {
 }
 
 impl Filter {
-    /// A condition; the attribute may name a member of a hash (`runtime_status.error`).
+    /// A condition. The attribute may name a member of a hash (`runtime_status.error`).
     ///
     /// # Errors
-    /// For an attribute, an operator or an operand that cannot be.
+    /// If there is no such attribute or operator, or the operand does not fit it.
     pub fn new(attr: &str, op: &str, operand: Value) -> Result<Self, Refusal> {
         let column = attr.split('.').next().unwrap_or(attr);
         if !is_field(column) || matches!(column, "kind" | "etag") {
@@ -89,7 +90,7 @@ impl Filter {
         if fits { Ok(()) } else { Err(refusal()) }
     }
 
-    /// Whether the operand can be read as what the column holds.
+    /// Whether the operand can be converted to the column's type.
     fn comparable(&self) -> bool {
         match self.attr.as_str() {
             "priority" | "lock_count" | "exit_code" => {
@@ -151,7 +152,7 @@ fn member(value: &Value, path: &str) -> Option<Value> {
     path.split('.').try_fold(value.clone(), |value, key| value.get(key).cloned())
 }
 
-/// A number, or a string that holds one: `["priority",">","0"]` works.
+/// A whole number, or a string that holds one: `["priority",">","0"]` is accepted.
 fn whole(operand: &Value) -> Option<i64> {
     operand.as_i64().or_else(|| operand.as_str()?.trim().parse().ok())
 }
@@ -168,7 +169,7 @@ fn equals(value: &Scalar<'_>, operand: &Value) -> bool {
     }
 }
 
-/// `None` = not comparable, as with SQL's null: no condition holds then.
+/// `None` = they cannot be compared. As with SQL's null, no condition holds then.
 fn compare(value: &Scalar<'_>, operand: &Value) -> Option<Ordering> {
     match value {
         Scalar::Null | Scalar::Json(_) => None,
@@ -191,7 +192,7 @@ fn contains(value: &Scalar<'_>, operand: &Value) -> bool {
     }
 }
 
-/// SQL's LIKE: `%` is anything, `_` one character.
+/// SQL's LIKE: `%` matches any text, `_` matches one character.
 fn like(text: &str, pattern: &str) -> bool {
     match pattern.chars().next() {
         None => text.is_empty(),
@@ -220,7 +221,7 @@ impl SortBy {
     /// Reads `priority desc`.
     ///
     /// # Errors
-    /// For a column or a direction that cannot be.
+    /// If there is no such column or direction.
     pub fn new(text: &str) -> Result<Self, Refusal> {
         let mut words = text.split_whitespace();
         let column = words.next().unwrap_or_default();
@@ -243,7 +244,7 @@ impl SortBy {
     }
 }
 
-/// PostgreSQL's order: null is greater than everything.
+/// PostgreSQL's order, in which null is greater than everything.
 fn order_of(a: &Scalar<'_>, b: &Scalar<'_>) -> Ordering {
     match (a, b) {
         (Scalar::Null, Scalar::Null) => Ordering::Equal,
@@ -256,20 +257,20 @@ fn order_of(a: &Scalar<'_>, b: &Scalar<'_>) -> Ordering {
     }
 }
 
-/// A list as it is asked for.
+/// A list as a client asks for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListQuery {
-    /// All must hold.
+    /// The filters. All of them must hold.
     pub filters: Vec<Filter>,
-    /// Columns to sort by; what is not selected is silently dropped.
+    /// The columns to sort by. A column that is not selected is silently ignored.
     pub order: Vec<SortBy>,
-    /// At most so many items; silently capped.
+    /// The most items that the client wants. The server caps it silently.
     pub limit: usize,
-    /// So many left out.
+    /// How many items are skipped.
     pub offset: usize,
-    /// Whether the answer says how many there are in all.
+    /// Whether the answer says how many items there are in all.
     pub count: bool,
-    /// Which keys; `None` = all.
+    /// The keys that are wanted; `None` = all.
     pub select: Option<Vec<String>>,
 }
 
@@ -283,7 +284,7 @@ impl ListQuery {
     /// Reads a request's parameters; unknown ones are ignored, as the server does.
     ///
     /// # Errors
-    /// For what cannot be read.
+    /// If a parameter cannot be read.
     pub fn from_params<'a>(params: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, Refusal> {
         let mut query = Self::default();
         for (name, value) in params {
@@ -300,12 +301,12 @@ impl ListQuery {
         Ok(query)
     }
 
-    /// Whether that container is asked for.
+    /// Whether that container matches all filters.
     pub fn matches(&self, container: &Container) -> bool {
         self.filters.iter().all(|filter| filter.matches(container))
     }
 
-    /// The server's order: what was asked for and is selected, then latest change, then uuid.
+    /// Sorts as the server does: by the columns asked for and selected, then by latest change, then by uuid.
     pub fn sort(&self, containers: &mut [&Container]) {
         let asked: Vec<&SortBy> = self.order.iter().filter(|by| self.selects(&by.attr)).collect();
         let knows_changes = self.selects("modified_at");
@@ -322,7 +323,7 @@ impl ListQuery {
     }
 }
 
-/// JSON text, or nothing at all.
+/// Reads JSON text; an empty text is null.
 fn read_json(name: &str, text: &str) -> Result<Value, Refusal> {
     if text.is_empty() {
         return Ok(Value::Null);

@@ -1,4 +1,4 @@
-//! Filters, order and select, as sentences.
+//! Tests of filters, order and select.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! The simulated controller over real HTTP, on a port of its own of 127.0.0.1.
+//! The simulated controller over real HTTP, on 127.0.0.1 and a port of its own.
 //!
 //! ```text
 //!   thread "sim-controller", its own actix system
@@ -28,7 +28,7 @@ use super::FakeArvados;
 use super::facts::Origin;
 use super::wire::{Outcome, Reply, Request, params_of_json};
 
-/// More than any client of ours sends.
+/// More than any client of ours sends in one request.
 const LARGEST_BODY: usize = 32 << 20;
 
 // ---------------------------------------------------------------- the actor
@@ -46,7 +46,7 @@ impl Actor for Controller {
     }
 }
 
-/// One request, read, and on whose behalf it seems to be.
+/// One request that was read, and on whose behalf it seems to be.
 struct Handle(Request, Origin);
 
 impl Message for Handle {
@@ -63,7 +63,7 @@ impl Handler<Handle> for Controller {
 
 type Visit = Box<dyn FnOnce(&mut FakeArvados, Timestamp) + Send>;
 
-/// Something to do with the state, between two requests.
+/// A function to run on the state, between two requests.
 struct With(Visit);
 
 impl Message for With {
@@ -80,7 +80,7 @@ impl Handler<With> for Controller {
 
 // ---------------------------------------------------------------- the handle
 
-/// A simulated controller that serves; stops when dropped.
+/// A simulated controller that serves HTTP. It stops when it is dropped.
 pub struct SimController {
     url: String,
     token: String,
@@ -97,10 +97,10 @@ struct Serving {
 }
 
 impl SimController {
-    /// Serves that state, which takes the time from `clock`. Returns when connections are accepted.
+    /// Serves that state, with the time from `clock`. Returns when connections are accepted.
     ///
     /// # Errors
-    /// If no port or thread can be had.
+    /// If no port or no thread is available.
     pub fn start(arvados: FakeArvados, clock: fn() -> Timestamp) -> io::Result<Self> {
         let token = arvados.settings.root_token.clone();
         let (report, reported) = mpsc::channel();
@@ -123,7 +123,7 @@ impl SimController {
         &self.token
     }
 
-    /// Does something with the state, between two requests, and returns what came of it.
+    /// Runs a function on the state, between two requests, and returns its result.
     ///
     /// # Errors
     /// If the controller has been stopped.
@@ -133,14 +133,14 @@ impl SimController {
     ) -> Result<R, MailboxError> {
         let (answer, answered) = tokio::sync::oneshot::channel();
         let visit: Visit = Box::new(move |arvados, now| {
-            // Nobody waits any more if the caller was dropped: the visit was made all the same.
+            // The caller may have stopped waiting. The function was run all the same.
             let _ = answer.send(visit(arvados, now));
         });
         self.controller.send(With(visit)).await?;
         answered.await.map_err(|_| MailboxError::Closed)
     }
 
-    /// Stops serving; connections are cut.
+    /// Stops serving and cuts all connections.
     pub async fn shutdown(self) {
         self.server.stop(false).await;
     }
@@ -148,10 +148,11 @@ impl SimController {
 
 impl Drop for SimController {
     fn drop(&mut self) {
-        // The command is sent by the call; nobody needs to wait for the future, the thread's end says more.
+        // The command is sent by the call itself. The future need not be awaited, because the end of the
+        // thread says more.
         drop(self.server.stop(false));
         if let Some(thread) = self.thread.take() {
-            // A panic there has been printed already.
+            // A panic of that thread has been printed already.
             let _ = thread.join();
         }
     }
@@ -181,12 +182,12 @@ async fn serve(arvados: FakeArvados, clock: fn() -> Timestamp, report: mpsc::Sen
     let server = server.run();
     let serving = Serving { port, controller, server: server.handle() };
     if report.send(Ok(serving)).is_ok() {
-        // An error here is an accept loop's; clients see it as a dead server.
+        // An error here comes from the accept loop. Clients see a dead server.
         let _ = server.await;
     }
 }
 
-/// A second handle of a connection's socket, to cut it by.
+/// A second handle of a connection's socket. The connection can be cut by it.
 struct Socket(TcpStream);
 
 fn keep_socket(connection: &dyn Any, data: &mut Extensions) {
@@ -210,10 +211,10 @@ async fn answer(
         Outcome::Answer { status, body } => respond(status, body.as_ref(), &reply.request_id),
         Outcome::Cut => {
             if let Some(Socket(socket)) = http.conn_data::<Socket>() {
-                // Fails only if the client has cut it already.
+                // This fails only if the client has closed the connection already.
                 let _ = socket.shutdown(Shutdown::Both);
             }
-            // Written to a socket that takes nothing any more: the client sees a broken connection.
+            // The socket is shut down, so this answer is not sent. The client sees a broken connection.
             HttpResponse::InternalServerError().finish()
         }
     }
@@ -248,7 +249,7 @@ fn read_request(http: &HttpRequest, body: &[u8]) -> Request {
     }
 }
 
-/// Tokens do not tell a runner from its dispatcher; a `User-Agent` with `crunch-run` in it does.
+/// The token does not tell a runner from its dispatcher, but a `User-Agent` that contains `crunch-run` does.
 fn origin_of(headers: &HeaderMap) -> Origin {
     match text_of(headers, "user-agent") {
         Some(agent) if agent.contains("crunch-run") => Origin::Process,
@@ -271,7 +272,7 @@ fn read_body(headers: &HeaderMap, body: &[u8]) -> Vec<(String, String)> {
     }
     match serde_json::from_slice(body) {
         Ok(Value::Object(members)) => params_of_json(&members),
-        // What is not an object has no parameters in it; the call is then refused for lack of them.
+        // A body that is not an object has no parameters. The call is then refused because they are missing.
         Ok(_) | Err(_) => Vec::new(),
     }
 }

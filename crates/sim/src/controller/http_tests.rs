@@ -1,4 +1,5 @@
-//! Over real sockets: faults as a client sees them, and a replay of what was captured from a real server.
+//! Tests over real sockets: faults as a client sees them, and a replay of exchanges that were captured from a
+//! real server.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -148,7 +149,7 @@ async fn an_answer_may_be_about_another_container() {
 }
 
 #[actix_web::test]
-async fn everything_empty_may_be_null() {
+async fn empty_values_may_be_null() {
     let (controller, uuids) = started(1);
     controller.with(|arvados, _| arvados.settings.nulls = true).await.unwrap();
     let path = format!("containers/{}", uuids[0]);
@@ -192,7 +193,7 @@ fn captures() -> BTreeMap<u32, Value> {
     std::fs::read_dir(WIRE).unwrap().map(read).collect()
 }
 
-/// A record as the captures show it: from an item of a list, and the full record if there is one.
+/// A record as the captures show it: built from an item of a list, and from the full record if there is one.
 fn fixture(item: &Value, full: Option<&Value>) -> Container {
     let text = |name: &str| item[name].as_str().unwrap().to_owned();
     let whole = |value: &Value| value.as_u64().unwrap();
@@ -239,7 +240,7 @@ fn captured_site(captures: &BTreeMap<u32, Value>) -> FakeArvados {
     arvados
 }
 
-/// What others did between the captured calls.
+/// Makes the changes that others made between the captured calls.
 fn meanwhile(number: u32, arvados: &mut FakeArvados, captures: &BTreeMap<u32, Value>, now: Timestamp) {
     let root = arvados.authenticate(ROOT_TOKEN, Origin::User).unwrap();
     let uuid_in = |number: u32| -> ContainerUuid {
@@ -273,7 +274,7 @@ fn use_up_attempts(arvados: &mut FakeArvados, uuid: ContainerUuid, root: Caller,
     }
 }
 
-/// Sends a captured request; status, content type and body of the answer.
+/// Sends a captured request. Returns status, content type and body of the answer.
 async fn replay(controller: &SimController, request: &Value) -> (u16, String, Value) {
     let encode = |pairs: &Value| {
         let mut form = form_urlencoded::Serializer::new(String::new());
@@ -296,7 +297,7 @@ async fn replay(controller: &SimController, request: &Value) -> (u16, String, Va
     (response.status().as_u16(), content_type, response.json().await.unwrap())
 }
 
-/// What differs from server to server and from day to day: compared by type alone.
+/// Fields that differ from server to server and from day to day. Only their types are compared.
 const VOLATILE: [&str; 9] = [
     "etag",
     "error_token",

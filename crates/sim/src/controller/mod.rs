@@ -1,4 +1,4 @@
-//! The simulated controller: containers and the API that dispatchers, crunch-run and users change them by.
+//! The simulated controller: containers, and the API by which dispatchers, crunch-run and users change them.
 //!
 //! ```text
 //!   http (real sockets) ──→ wire (paths, forms, JSON) ──┐
@@ -8,7 +8,7 @@
 //!                                                            └─────────── facts: what happened
 //! ```
 //!
-//! It owns the records, and never asks for the time: each call says when it is.
+//! It owns the records. It never asks for the time: each call says what time it is.
 
 pub mod errors;
 pub mod facts;
@@ -31,7 +31,7 @@ use dispatch_core::time::Timestamp;
 use crate::chance::Chance;
 use errors::Refusal;
 use facts::{Fact, History, Origin};
-use faults::{CallKind, Fate, Faults};
+use faults::{CallKind, CallOutcome, Faults};
 use filters::ListQuery;
 pub use site::{
     Caller, ContainerRequest, OTHER_DISPATCHER_TOKEN, ROOT_TOKEN, Settings, Submission, Token, USER_TOKEN,
@@ -43,7 +43,7 @@ use state::{Change, Changes, Container, ContainerSpec};
 pub struct Listed<'a> {
     /// The items, in order.
     pub items: Vec<&'a Container>,
-    /// How many match in all.
+    /// How many items match in all.
     pub available: usize,
     /// The limit that was applied.
     pub limit: usize,
@@ -52,9 +52,9 @@ pub struct Listed<'a> {
 /// The simulated controller.
 #[derive(Debug)]
 pub struct FakeArvados {
-    /// How the site is set up; may be changed at any time.
+    /// How the site is set up; it may be changed at any time.
     pub settings: Settings,
-    /// What goes wrong; may be changed at any time.
+    /// Which faults strike; they may be changed at any time.
     pub faults: Faults,
     chance: Chance,
     tokens: Vec<Token>,
@@ -89,9 +89,9 @@ impl FakeArvados {
         }
     }
 
-    // ------------------------------------------------------------ looking in from outside
+    // ------------------------------------------------------------ queries
 
-    /// What happened so far.
+    /// The history so far.
     pub fn history(&self) -> &History {
         &self.history
     }
@@ -133,7 +133,7 @@ impl FakeArvados {
 
     // ------------------------------------------------------------ what users and operators do
 
-    /// Makes a request and its first container.
+    /// Makes a container request and its first container.
     pub fn submit(&mut self, submission: Submission, now: Timestamp) -> ContainerUuid {
         let request = format!("{}-xvhdp-{}", self.settings.cluster, self.chance.uuid_tail());
         let Submission { spec, priority, max_attempts } = submission;
@@ -142,7 +142,7 @@ impl FakeArvados {
         self.make_container(request, Arc::new(spec), now)
     }
 
-    /// Takes a record as it is: a fixture, or what an earlier server left behind.
+    /// Adds a record as it is, for example a fixture.
     pub fn insert(&mut self, container: Container) {
         self.running += usize::from(container.state == ContainerState::Running);
         let request = self.requests.entry(container.request.clone()).or_insert(ContainerRequest {
@@ -155,7 +155,7 @@ impl FakeArvados {
         self.running -= usize::from(replaced.is_some_and(|it| it.state == ContainerState::Running));
     }
 
-    /// A user cancels: the priority falls to 0, the state stays.
+    /// A user cancels: the priority becomes 0, and the state stays.
     pub fn cancel_by_user(&mut self, uuid: ContainerUuid, now: Timestamp) {
         self.set_priority(uuid, 0, now);
     }
@@ -173,7 +173,7 @@ impl FakeArvados {
         }
     }
 
-    /// The record vanishes from the database.
+    /// Deletes the record from the database.
     pub fn delete(&mut self, uuid: ContainerUuid, now: Timestamp) {
         if let Some(gone) = self.containers.remove(&uuid) {
             self.running -= usize::from(gone.state == ContainerState::Running);
@@ -181,14 +181,14 @@ impl FakeArvados {
         }
     }
 
-    /// Lets one attribute of a record render as something else from now on, whatever it is: poison.
+    /// Gives one attribute of a record any value from now on, so that clients cannot decode the record.
     pub fn poison(&mut self, uuid: ContainerUuid, attribute: &str, value: serde_json::Value) {
         if let Some(container) = self.containers.get_mut(&uuid) {
             container.overrides.insert(attribute.to_owned(), value);
         }
     }
 
-    /// Takes the poison out of a record again.
+    /// Removes the bad values from a record again.
     pub fn cure(&mut self, uuid: ContainerUuid) {
         if let Some(container) = self.containers.get_mut(&uuid) {
             container.overrides.clear();
@@ -197,21 +197,21 @@ impl FakeArvados {
 
     // ------------------------------------------------------------ the API
 
-    /// What becomes of a call that arrives now; the caller (wire or port) makes it happen.
-    pub fn admit(&mut self, call: CallKind, now: Timestamp) -> Fate {
-        let fate = self.faults.fate(call, self.running, now, &mut self.chance);
-        if let Some(fault) = fate.fault {
+    /// What happens to a call that arrives now. The caller (wire or port) must carry it out.
+    pub fn admit(&mut self, call: CallKind, now: Timestamp) -> CallOutcome {
+        let outcome = self.faults.outcome(call, self.running, now, &mut self.chance);
+        if let Some(fault) = outcome.fault {
             self.history.record(now, Fact::Struck { call, fault });
         }
-        fate
+        outcome
     }
 
-    /// Notes an answer; status 0 = none was given.
+    /// Counts an answer; status 0 = no answer was given.
     pub fn count_call(&mut self, call: CallKind, status: u16) {
         self.history.count_call(call, status);
     }
 
-    /// Who has that token: a bare secret, or `v2/UUID/SECRET`.
+    /// The owner of that token, which is a bare secret or `v2/UUID/SECRET`.
     ///
     /// # Errors
     /// [`Refusal::NotLoggedIn`].
@@ -224,7 +224,7 @@ impl FakeArvados {
         Ok(Caller { token: found.uuid, admin: found.admin, origin })
     }
 
-    /// A process that was given that token when it was started; of nobody's, if the record had no owner.
+    /// A process that was given that token when it was started; if it was given none, it has the root token.
     pub fn process_with(&self, token: Option<TokenUuid>) -> Caller {
         Caller { token: token.unwrap_or(self.root_uuid()), admin: true, origin: Origin::Process }
     }
@@ -237,7 +237,7 @@ impl FakeArvados {
         self.containers.get(&uuid).ok_or(Refusal::NotFound)
     }
 
-    /// One page of records: capped, and cut short if the settings say so.
+    /// One page of records. It has at most as many items as the settings allow.
     pub fn list(&self, query: &ListQuery) -> Listed<'_> {
         let mut matching: Vec<&Container> = self.containers.values().filter(|it| query.matches(it)).collect();
         query.sort(&mut matching);
@@ -249,9 +249,9 @@ impl FakeArvados {
         Listed { items, available, limit }
     }
 
-    /// How many of the items the byte budget admits: one at least.
+    /// How many of the items fit into the byte budget; at least one.
     fn within_byte_budget(&self, items: &[&Container], query: &ListQuery) -> usize {
-        /// About what the small columns of a record take.
+        /// About how many bytes the small columns of a record take.
         const SMALL_COLUMNS: usize = 600;
         let Some(budget) = self.settings.page_bytes else { return items.len() };
         let with_mounts =
@@ -268,10 +268,10 @@ impl FakeArvados {
         fitting.count().max(1).min(items.len())
     }
 
-    /// Queued → Locked by the caller.
+    /// The caller locks a Queued container.
     ///
     /// # Errors
-    /// 403, 404, 422 as page 1 has them.
+    /// 403, 404 or 422, as the real server answers (docs/behaviour.md, "The controller's API").
     pub fn lock(
         &mut self,
         uuid: ContainerUuid,
@@ -281,10 +281,11 @@ impl FakeArvados {
         self.change(uuid, CallKind::Lock, caller, now, Container::lock)
     }
 
-    /// Locked by the caller → Queued, or Cancelled if it was locked too often.
+    /// The caller unlocks a container that it has locked: it becomes Queued, or Cancelled if it was locked
+    /// too often.
     ///
     /// # Errors
-    /// 403, 404, 422 as page 1 has them.
+    /// 403, 404 or 422, as the real server answers (docs/behaviour.md, "The controller's API").
     pub fn unlock(
         &mut self,
         uuid: ContainerUuid,
@@ -294,10 +295,10 @@ impl FakeArvados {
         self.change(uuid, CallKind::Unlock, caller, now, Container::unlock)
     }
 
-    /// Changes attributes, the state among them.
+    /// Changes attributes; the state is one of them.
     ///
     /// # Errors
-    /// 403, 404, 422 as page 1 has them.
+    /// 403, 404 or 422, as the real server answers (docs/behaviour.md, "The controller's API").
     pub fn update(
         &mut self,
         uuid: ContainerUuid,
@@ -356,7 +357,7 @@ impl FakeArvados {
         Ok(())
     }
 
-    /// A Cancelled container whose request has attempts left is followed by a new one.
+    /// Makes the next container of a request if the last one was Cancelled and attempts are left.
     fn follow_up(&mut self, uuid: ContainerUuid, now: Timestamp) {
         let Some(container) = self.containers.get(&uuid) else { return };
         let Some(request) = self.requests.get(&container.request) else { return };

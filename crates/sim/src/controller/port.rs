@@ -1,7 +1,8 @@
 //! The simulated controller behind the dispatcher's port, in virtual time.
 //!
-//! The same methods of [`FakeArvados`] as over HTTP, without the detour over JSON: half of the latency before
-//! the call takes effect, the other half and the faults' slowness after it.
+//! It calls the same methods of [`FakeArvados`] as the HTTP server does, without the conversion to JSON. A
+//! call waits for half of the latency before it takes effect, and afterwards for the other half and for the
+//! delay of a slow answer.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -23,7 +24,7 @@ use super::{Caller, FakeArvados};
 use crate::chance::{Chance, Span};
 use crate::clock;
 
-/// What all polls select (page 1 of the specification).
+/// The columns that all polls select (docs/behaviour.md, "Queue and polling").
 const POLLED: [&str; 8] = [
     "uuid",
     "state",
@@ -47,7 +48,7 @@ pub struct SimApi {
 }
 
 impl SimApi {
-    /// A client with that token; 20 ms a call, and a deadline of 5 min.
+    /// A client with that token. Its calls take 20 ms, and its deadline is 5 min.
     pub fn new(arvados: Rc<RefCell<FakeArvados>>, token: &str, origin: Origin, seed: u64) -> Self {
         Self {
             arvados,
@@ -60,17 +61,17 @@ impl SimApi {
         }
     }
 
-    /// How long a call takes when nothing is wrong.
+    /// Sets how long a call takes when nothing is wrong.
     pub fn set_latency(&self, latency: Span) {
         self.latency.set(latency);
     }
 
-    /// After which time the client gives up.
+    /// Sets the time after which the client gives a call up.
     pub fn set_deadline(&self, deadline: Duration) {
         self.deadline.set(deadline);
     }
 
-    /// The state behind it.
+    /// The controller behind it.
     pub fn arvados(&self) -> &Rc<RefCell<FakeArvados>> {
         &self.arvados
     }
@@ -98,7 +99,7 @@ impl SimApi {
         format!("req-{:020}", self.calls.get())
     }
 
-    /// Everything that happens at the server, in one instant.
+    /// Everything that happens at the server. It takes no time.
     fn execute_now<T>(
         &self,
         kind: CallKind,
@@ -106,8 +107,8 @@ impl SimApi {
     ) -> (Result<(T, Option<Fault>), Failure>, Duration) {
         let now = clock::now();
         let mut arvados = self.arvados.borrow_mut();
-        let fate = arvados.admit(kind, now);
-        let result = match fate.fault {
+        let admitted = arvados.admit(kind, now);
+        let result = match admitted.fault {
             Some(fault) if !fault.executes() => Err(Failure::Struck(fault)),
             fault => {
                 let caller = arvados.authenticate(&self.token, self.origin);
@@ -119,10 +120,10 @@ impl SimApi {
             }
         };
         arvados.count_call(kind, result.as_ref().err().map_or(200, Failure::status));
-        (result, fate.delay)
+        (result, admitted.delay)
     }
 
-    /// A call that changes one container; an answer about another one is no answer.
+    /// A call that changes one container. An answer about another container is an error.
     async fn change(
         &self,
         kind: CallKind,
@@ -142,7 +143,7 @@ impl SimApi {
     /// Changes attributes as crunch-run does; not part of the dispatcher's port.
     ///
     /// # Errors
-    /// As every call.
+    /// The same errors as for every call.
     pub async fn update(&self, uuid: ContainerUuid, changes: Changes) -> Result<Standing, ApiError> {
         self.change(CallKind::Update, |arvados, caller, now| {
             arvados.update(uuid, &changes, caller, now).map(standing_of)
@@ -163,7 +164,7 @@ impl ArvadosApi for SimApi {
         let (mut page, fault) =
             self.call(CallKind::List, |arvados, _, _| Ok(page_of(arvados, &query, record_of))).await?;
         if let (Some(_), Some(first)) = (fault, page.items.first_mut()) {
-            first.uuid = nobody(first.uuid);
+            first.uuid = unknown_uuid(first.uuid);
         }
         Ok(page)
     }
@@ -173,7 +174,7 @@ impl ArvadosApi for SimApi {
         let (mut page, fault) =
             self.call(CallKind::List, |arvados, _, _| Ok(page_of(arvados, &query, mounts_of))).await?;
         if let (Some(_), Some(first)) = (fault, page.items.first_mut()) {
-            first.0 = nobody(first.0);
+            first.0 = unknown_uuid(first.0);
         }
         Ok(page)
     }
@@ -213,7 +214,7 @@ impl ArvadosApi for SimApi {
 
 // ---------------------------------------------------------------- failures
 
-/// Why a call gave no answer that can be used.
+/// Why a call gave no usable answer.
 #[derive(Debug)]
 enum Failure {
     Refused(Refusal),
@@ -224,7 +225,7 @@ enum Failure {
 }
 
 impl Failure {
-    /// The HTTP status it would have had; 0 = no answer.
+    /// The HTTP status that it would have had; 0 = no answer.
     fn status(&self) -> u16 {
         match self {
             Self::Refused(refusal) => refusal.status(),
@@ -269,7 +270,7 @@ fn failure(failed: Failure, call: CallKind, request_id: String) -> ApiError {
 }
 
 /// A uuid that no container has.
-fn nobody(instead_of: ContainerUuid) -> ContainerUuid {
+fn unknown_uuid(instead_of: ContainerUuid) -> ContainerUuid {
     format!("{}-dz642-nobodyasked4it0", instead_of.cluster()).parse().expect("built from valid parts")
 }
 
@@ -329,7 +330,7 @@ fn page_of<T>(
     page
 }
 
-/// What a strict client finds in one of these attributes that is neither null nor what belongs there.
+/// An error if one of these attributes has a value that a strict client cannot decode.
 fn poison_in(container: &Container, attributes: &[&str]) -> Result<(), Undecodable> {
     let poisoned = container.overrides.iter().find(|(name, value)| {
         let read = attributes.contains(&name.as_str());

@@ -1,4 +1,4 @@
-//! The controller behind the port, in virtual time.
+//! Tests of the controller behind the port, in virtual time.
 
 use dispatch_core::container::ContainerState;
 
@@ -6,7 +6,7 @@ use super::super::state::ContainerSpec;
 use super::super::{OTHER_DISPATCHER_TOKEN, ROOT_TOKEN, Settings, Submission, USER_TOKEN};
 use super::*;
 
-/// A site with that many containers, its client, and their uuids by falling priority.
+/// A site with that many containers, its client, and the containers' uuids by falling priority.
 fn site(containers: usize) -> (SimApi, Vec<ContainerUuid>) {
     clock::begin();
     let mut arvados = FakeArvados::new(1, Settings::default());
@@ -100,7 +100,7 @@ async fn an_answer_slower_than_the_deadline_is_a_timeout_and_took_effect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn poison_hurts_only_its_own_record() {
+async fn a_poisoned_record_does_not_affect_the_others() {
     let (api, uuids) = site(3);
     api.arvados().borrow_mut().poison(uuids[1], "runtime_constraints", json!("everything"));
     let page = api.list(&ListQuestion::Available { offset: 0 }).await.unwrap();
@@ -114,7 +114,7 @@ async fn poison_hurts_only_its_own_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn null_is_not_poison_where_nothing_is_a_value() {
+async fn null_is_decoded_as_an_empty_value() {
     let (api, uuids) = site(1);
     for attribute in ["priority", "runtime_constraints", "scheduling_parameters", "container_image", "mounts"]
     {

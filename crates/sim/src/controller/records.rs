@@ -1,4 +1,4 @@
-//! A container as JSON: which keys there are, in which order, and what a `select` leaves of them.
+//! A container as JSON: which keys it has, in which order, and which of them a `select` keeps.
 
 use std::borrow::Cow;
 
@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::state::Container;
 
-/// Every key of a container record, in the server's order. `kind` and `etag` come only with the full record,
-/// `kind` also with the items of a list.
+/// Every key of a container record, in the server's order. Only the full record has `kind` and `etag`; items
+/// of a list also have `kind`.
 pub const FIELDS: [&str; 38] = [
     "kind",
     "etag",
@@ -59,19 +59,19 @@ pub fn is_field(name: &str) -> bool {
     FIELDS.contains(&name)
 }
 
-/// Time as the server writes it: nine digits, `Z`.
+/// A time as the server writes it: nine digits after the point, and `Z`.
 pub fn time_text(at: Timestamp) -> String {
     format!("{at:.9}")
 }
 
-/// What of a record is shown, and how.
+/// Which keys of a record are shown, and how.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct View<'a> {
     /// The selected keys; `None` = all.
     pub select: Option<&'a [String]>,
-    /// Whether it is an item of a list: these always have their `kind`.
+    /// Whether it is an item of a list. Such items always have their `kind`.
     pub in_list: bool,
-    /// Whether everything that is empty is null.
+    /// Whether every empty value is shown as null.
     pub nulls: bool,
 }
 
@@ -97,7 +97,7 @@ impl View<'_> {
     }
 }
 
-/// The value of one attribute; null for what is not one.
+/// The value of one attribute; null if there is no such attribute.
 pub fn attribute(container: &Container, name: &str) -> Value {
     if let Some(set) = container.attributes.get(name) {
         return set.clone();
@@ -166,12 +166,12 @@ fn scheduling(it: &SchedulingParameters) -> Value {
     })
 }
 
-/// Changes whenever the record does; nobody reads more out of it.
+/// A text that changes whenever the record does. Clients read nothing else out of it.
 fn etag(container: &Container) -> String {
     format!("{:x}{}", container.modified_at.as_nanosecond(), &container.uuid.as_str()[17..])
 }
 
-/// The value with everything in it that is empty replaced by null, as real records may have it.
+/// Replaces every empty part of the value by null, as real records may have it.
 fn empty_as_null(value: Value) -> Value {
     match value {
         Value::String(text) if text.is_empty() => Value::Null,
@@ -190,7 +190,7 @@ fn empty_as_null(value: Value) -> Value {
 /// One attribute as a filter or an order sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scalar<'a> {
-    /// Nothing.
+    /// No value.
     Null,
     /// Text.
     Text(Cow<'a, str>),
@@ -198,11 +198,11 @@ pub enum Scalar<'a> {
     Whole(i64),
     /// A point in time.
     Time(Timestamp),
-    /// Everything else.
+    /// Any other value.
     Json(Value),
 }
 
-/// One attribute as a filter or an order sees it, cheap for those that polls use.
+/// One attribute as a filter or an order sees it. It is cheap for the attributes that polls use.
 pub fn scalar<'a>(container: &'a Container, name: &str) -> Scalar<'a> {
     let text = |text: &'a str| Scalar::Text(Cow::Borrowed(text));
     let time = |at: Option<Timestamp>| at.map_or(Scalar::Null, Scalar::Time);

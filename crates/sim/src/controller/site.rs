@@ -1,33 +1,33 @@
-//! What a site is made of beside its containers: settings, tokens, and what users ask for.
+//! What a site has besides its containers: settings, tokens, and users' requests.
 
 use dispatch_core::id::{ContainerUuid, TokenUuid};
 
 use super::facts::Origin;
 use super::state::ContainerSpec;
 
-/// The secret of the token that the dispatcher and crunch-run use, unless the settings have another.
+/// The secret of the token that the dispatcher and crunch-run use, unless the settings name another.
 pub const ROOT_TOKEN: &str = "ROOT-TOKEN";
-/// The secret of another dispatcher's token: an administrator's, too.
+/// The secret of another dispatcher's token. It is an administrator's token, too.
 pub const OTHER_DISPATCHER_TOKEN: &str = "OTHER-DISPATCHER-TOKEN";
-/// The secret of a user's token: not an administrator's.
+/// The secret of a user's token. It is not an administrator's token.
 pub const USER_TOKEN: &str = "USER-TOKEN";
 
 /// How this site is set up.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Five characters before every identifier.
+    /// The five characters at the beginning of every identifier.
     pub cluster: String,
     /// The secret of the root token.
     pub root_token: String,
-    /// So many locks, and an unlock cancels.
+    /// After this many locks, an unlock cancels the container.
     pub max_dispatch_attempts: u32,
-    /// The most that a page may hold, whatever its `limit`.
+    /// The most items that a page may have, whatever its `limit`.
     pub max_items_per_response: usize,
-    /// Pages end early at so many items.
+    /// Pages end early after this many items.
     pub page_items: Option<usize>,
-    /// Pages end early at about so many bytes; one item is always sent.
+    /// Pages end early after about this many bytes, but have at least one item.
     pub page_bytes: Option<usize>,
-    /// Whether everything in records that is empty is null.
+    /// Whether every empty value of a record is null.
     pub nulls: bool,
 }
 
@@ -50,48 +50,48 @@ impl Default for Settings {
 pub struct Token {
     /// The bare secret.
     pub secret: String,
-    /// Its identifier: the owner of locks made with it.
+    /// Its identifier. It owns the locks that are made with the token.
     pub uuid: TokenUuid,
     /// Whether it may change containers.
     pub admin: bool,
 }
 
-/// Who calls, once that is known.
+/// The caller of a call, once its token is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
-    /// With which token.
+    /// The token of the call.
     pub token: TokenUuid,
-    /// Whether it is an administrator's.
+    /// Whether it is an administrator's token.
     pub admin: bool,
-    /// On whose behalf.
+    /// On whose behalf the call is made.
     pub origin: Origin,
 }
 
 /// What a user submits.
 #[derive(Debug, Clone)]
 pub struct Submission {
-    /// What is to run.
+    /// What is to be run.
     pub spec: ContainerSpec,
-    /// How urgent.
+    /// The priority.
     pub priority: i64,
-    /// How many containers may be made for it, one after the other: a Cancelled one is followed by the next.
+    /// How many containers may be made for it, one after another: a Cancelled one is followed by the next.
     pub max_attempts: u32,
 }
 
 impl Submission {
-    /// One attempt at something, at priority 500.
+    /// One attempt, with priority 500.
     pub fn of(spec: ContainerSpec) -> Self {
         Self { spec, priority: 500, max_attempts: 1 }
     }
 }
 
-/// A user's wish that something run, with the attempts made so far.
+/// A user's request that something be run, with the attempts made so far.
 #[derive(Debug, Clone)]
 pub struct ContainerRequest {
     /// How many containers may be made for it.
     pub max_attempts: u32,
-    /// 0 = its user does not want it any more.
+    /// The priority; 0 = its user does not want it any more.
     pub priority: i64,
-    /// Its containers, the latest last.
+    /// Its containers; the latest is the last.
     pub attempts: Vec<ContainerUuid>,
 }

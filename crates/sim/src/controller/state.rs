@@ -21,24 +21,24 @@ use super::errors::Refusal;
 /// What a user submits: the part of a container that never changes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContainerSpec {
-    /// Program and arguments.
+    /// The program and its arguments.
     pub command: Vec<String>,
-    /// Working directory.
+    /// The working directory.
     pub cwd: String,
-    /// Environment variables.
+    /// The environment variables.
     pub environment: BTreeMap<String, String>,
     /// A portable data hash, `32hex+SIZE`.
     pub container_image: String,
     /// Mounts by path, as JSON.
     pub mounts: Map<String, Value>,
-    /// What it asks for.
+    /// The resources that it asks for.
     pub runtime_constraints: RuntimeConstraints,
-    /// How it wants to be scheduled.
+    /// How it is to be scheduled.
     pub scheduling: SchedulingParameters,
 }
 
 impl Default for ContainerSpec {
-    /// One CPU, 1 MB, no disk: fits nearly everywhere.
+    /// One CPU, 1 MB of RAM and no disk: it fits nearly every instance type.
     fn default() -> Self {
         Self {
             command: vec!["true".to_owned()],
@@ -53,7 +53,7 @@ impl Default for ContainerSpec {
 }
 
 impl ContainerSpec {
-    /// What sizing needs of the mounts.
+    /// What the dispatcher needs to know of the mounts to choose a type.
     pub fn mount_needs(&self) -> MountNeeds {
         let is_tmp = |mount: &&Value| mount.get("kind").and_then(Value::as_str) == Some("tmp");
         let capacity = |mount: &Value| mount.get("capacity").and_then(Value::as_u64).unwrap_or(0);
@@ -68,13 +68,13 @@ pub struct Container {
     pub uuid: ContainerUuid,
     /// The request (`…-xvhdp-…`) that it is an attempt of.
     pub request: String,
-    /// Which attempt, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
     /// What was submitted.
     pub spec: Arc<ContainerSpec>,
-    /// Where it stands.
+    /// Its state.
     pub state: ContainerState,
-    /// Above 0 = wants to run.
+    /// Its priority; it is to be run if this is above 0.
     pub priority: i64,
     /// When it was made.
     pub created_at: Timestamp,
@@ -84,42 +84,43 @@ pub struct Container {
     pub started_at: Option<Timestamp>,
     /// When it became final.
     pub finished_at: Option<Timestamp>,
-    /// Whose lock it is under.
+    /// The token that has locked it.
     pub locked_by: Option<TokenUuid>,
     /// How often it was locked.
     pub lock_count: u32,
-    /// The token its own calls are made with, while it is Locked or Running.
+    /// The token for its own calls, while it is Locked or Running.
     pub auth_uuid: Option<TokenUuid>,
-    /// What users see of its condition.
+    /// What users see about its condition.
     pub runtime_status: Map<String, Value>,
-    /// Exit status of its process.
+    /// The exit status of its process.
     pub exit_code: Option<i64>,
-    /// Money.
+    /// What it has cost.
     pub cost: f64,
-    /// Other attributes that were set by updates, rendered as they came.
+    /// Other attributes that updates have set, shown as they came.
     pub attributes: BTreeMap<String, Value>,
-    /// Attributes that render as these values, whatever they are: poison, or a fixture's odd shape.
+    /// Attributes that are shown with these values, whatever the record has: bad values, or a fixture's
+    /// unusual ones.
     pub overrides: BTreeMap<String, Value>,
 }
 
 /// What an update asks for.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Changes {
-    /// Another state, or the same.
+    /// A new state, or the present one.
     pub state: Option<ContainerState>,
-    /// The whole of it: hashes are replaced, not merged.
+    /// The new status as a whole: hashes are replaced, not merged.
     pub runtime_status: Option<Map<String, Value>>,
-    /// Another priority.
+    /// A new priority.
     pub priority: Option<i64>,
-    /// Exit status.
+    /// The exit status.
     pub exit_code: Option<i64>,
-    /// Money.
+    /// What it has cost.
     pub cost: Option<f64>,
-    /// The rest, as it came.
+    /// All other attributes, as they came.
     pub attributes: BTreeMap<String, Value>,
 }
 
-/// What an update may set beyond the named fields of [`Changes`].
+/// The attributes that an update may set besides the named fields of [`Changes`].
 const PLAIN_ATTRIBUTES: [&str; 9] = [
     "gateway_address",
     "interactive_session_started",
@@ -136,7 +137,7 @@ impl Changes {
     /// Reads the `container` parameter of a PUT.
     ///
     /// # Errors
-    /// For what cannot be set, and values that make no sense there.
+    /// If an attribute cannot be set, or a value does not fit it.
     pub fn from_json(container: &Value) -> Result<Self, Refusal> {
         let object = container.as_object().ok_or_else(|| Refusal::argument("container is not a hash"))?;
         let mut changes = Self::default();
@@ -178,21 +179,21 @@ impl Changes {
     }
 }
 
-/// Who changes a container, when, and under which rule of the site.
+/// Who changes a container, when, and under which limit of the site.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Change {
-    /// The token it is done with.
+    /// The token of the call.
     pub by: TokenUuid,
-    /// The token that the container gets for its own calls, if this locks it.
+    /// The token for the container's own calls, if this change locks it.
     pub auth: TokenUuid,
     /// `MaxDispatchAttempts`.
     pub max_attempts: u32,
-    /// When.
+    /// When the change is made.
     pub now: Timestamp,
 }
 
 impl Container {
-    /// A Queued one, the first attempt of that request.
+    /// A Queued container, which is the first attempt of that request.
     pub fn new(
         uuid: ContainerUuid,
         request: String,
@@ -257,7 +258,7 @@ impl Container {
         if target != self.state {
             self.enter(target, change);
         }
-        // An error that comes with the cancel stays; `enter` would have cleared it only on the way to Queued.
+        // An error that comes with a cancel stays. `enter` clears it only on the way to Queued.
         if let Some(status) = &changes.runtime_status {
             self.runtime_status = status.clone();
         }
@@ -280,7 +281,7 @@ impl Container {
         }
     }
 
-    /// Only the holder may change it, and only in Locked and Running; a cancel may bring one along.
+    /// Only the holder of the lock may change it, and only in Locked and Running. A cancel may set it, too.
     fn check_runtime_status(
         &self,
         changes: &Changes,
@@ -315,7 +316,7 @@ impl Container {
         self.attributes.extend(changes.attributes.clone());
     }
 
-    /// The transition itself, with everything that the server changes along with it.
+    /// Makes the transition, with everything that the server changes along with it.
     fn enter(&mut self, target: ContainerState, change: &Change) {
         self.modified_at = change.now;
         match target {

@@ -1,4 +1,4 @@
-//! The transitions of one record, as sentences.
+//! Tests of the transitions of one record.
 
 use super::*;
 use crate::clock::epoch;
@@ -81,7 +81,7 @@ fn any_administrator_cancels() {
 }
 
 #[test]
-fn runtime_status_is_the_holders_and_not_while_queued() {
+fn only_the_holder_sets_runtime_status_and_not_while_queued() {
     let status = || json!({ "runtime_status": { "warning": "w" } });
     put(&mut container(ContainerState::Queued), HOLDER, status()).unwrap_err();
     put(&mut container(ContainerState::Locked), OTHER, status()).unwrap_err();
@@ -92,7 +92,7 @@ fn runtime_status_is_the_holders_and_not_while_queued() {
 }
 
 #[test]
-fn a_cancel_brings_its_error_along_from_queued_and_for_the_holder_from_locked() {
+fn a_cancel_may_set_an_error_when_queued_and_by_the_holder_when_locked() {
     let cancel = || json!({ "state": "Cancelled", "runtime_status": { "error": "e" } });
     for (state, by) in [(ContainerState::Queued, OTHER), (ContainerState::Locked, HOLDER)] {
         let mut it = container(state);

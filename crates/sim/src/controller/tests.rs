@@ -1,4 +1,4 @@
-//! The API's rules, as sentences.
+//! Tests of the API's rules.
 
 use dispatch_core::time::after;
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use super::facts::Suspicion;
 use super::*;
 use crate::clock::epoch;
 
-/// A site with one submitted container, and shorthands.
+/// A site with one submitted container.
 struct Site {
     arvados: FakeArvados,
     uuid: ContainerUuid,
@@ -65,7 +65,7 @@ fn a_lock_is_not_idempotent() {
 }
 
 #[test]
-fn what_nobody_wants_is_not_locked() {
+fn a_container_without_priority_is_not_locked() {
     for priority in [0, -1] {
         let mut site = Site::new();
         site.arvados.set_priority(site.uuid, priority, epoch());
@@ -85,7 +85,7 @@ fn only_the_holder_unlocks() {
 }
 
 #[test]
-fn users_change_nothing() {
+fn a_users_token_changes_nothing() {
     let mut site = Site::new();
     let user = site.caller(USER_TOKEN);
     assert_eq!(site.arvados.lock(site.uuid, user, epoch()).map(drop), Err(Refusal::NotAdmin));
@@ -126,7 +126,7 @@ fn a_cancelled_container_is_followed_by_a_new_one_while_attempts_are_left() {
 }
 
 #[test]
-fn what_its_user_has_cancelled_is_not_tried_again() {
+fn a_request_that_its_user_has_cancelled_is_not_tried_again() {
     let mut site = Site::with_attempts(3);
     site.lock().unwrap();
     site.arvados.cancel_by_user(site.uuid, epoch());
@@ -235,9 +235,9 @@ fn running_containers_are_counted() {
     assert!(site.arvados.all_final());
 }
 
-// ---------------------------------------------------------------- whatever is called, in whatever order
+// ---------------------------------------------------------------- any calls in any order
 
-/// One call, by anybody, on one of a few containers.
+/// One call by any caller, on one of a few containers.
 #[derive(Debug, Clone)]
 enum Step {
     Lock,
@@ -262,7 +262,7 @@ fn step() -> impl Strategy<Value = Step> {
 fn take_step(arvados: &mut FakeArvados, which: usize, token: &str, step: Step) {
     let caller = arvados.authenticate(token, Origin::Dispatcher).unwrap();
     let Some(uuid) = arvados.containers().map(|it| it.uuid).nth(which) else { return };
-    // Refusals are part of the story.
+    // Refused calls are part of the test.
     match step {
         Step::Lock => drop(arvados.lock(uuid, caller, epoch())),
         Step::Unlock => drop(arvados.unlock(uuid, caller, epoch())),

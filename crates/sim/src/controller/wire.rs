@@ -1,4 +1,4 @@
-//! The API as HTTP has it, without HTTP: method, path and parameters in; status and JSON out.
+//! The API of the HTTP server, without HTTP: method, path and parameters go in; status and JSON come out.
 
 use std::time::Duration;
 
@@ -14,47 +14,47 @@ use super::records::{STANDING_FIELDS, View};
 use super::state::{Changes, Container};
 use super::{Caller, FakeArvados, Listed};
 
-/// A request, its override already applied.
+/// A request whose method override has been applied already.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// GET, POST, PUT …
+    /// GET, POST, PUT and so on.
     pub method: String,
     /// The path, without the query.
     pub path: String,
-    /// What came after `Bearer `.
+    /// The text after `Bearer `.
     pub token: Option<String>,
-    /// `X-Request-Id`, if the client had one.
+    /// The client's `X-Request-Id`, if it sent one.
     pub request_id: Option<String>,
-    /// Parameters of query and body.
+    /// The parameters of query and body.
     pub params: Vec<(String, String)>,
 }
 
-/// What the client gets to see.
+/// What the client receives.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// An answer.
     Answer {
         /// HTTP status.
         status: u16,
-        /// JSON; `None` = an empty body.
+        /// The JSON; `None` = an empty body.
         body: Option<Value>,
     },
-    /// The connection is cut instead of an answer.
+    /// The connection is cut, and no answer is sent.
     Cut,
 }
 
-/// A reply and how it travels.
+/// A reply, and when it is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
-    /// What comes of it.
+    /// What the client receives.
     pub outcome: Outcome,
-    /// How long it is held back.
+    /// For how long it is held back.
     pub delay: Duration,
-    /// The id that the call went under.
+    /// The id of the request.
     pub request_id: String,
 }
 
-/// What a path means.
+/// What a path asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
     Current,
@@ -81,7 +81,7 @@ impl Route {
         }
     }
 
-    /// A malformed uuid is as unknown as an unknown one.
+    /// A malformed uuid is treated like an unknown one.
     fn with(uuid: &str, route: fn(ContainerUuid) -> Self) -> Self {
         uuid.parse().map_or(Self::Nowhere, route)
     }
@@ -109,7 +109,7 @@ impl Request {
     }
 }
 
-/// A JSON body as parameters: what is not a plain string is JSON text, as in a form.
+/// The parameters of a JSON body. A value that is not a plain string becomes JSON text, as in a form.
 pub fn params_of_json(body: &Map<String, Value>) -> Vec<(String, String)> {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
@@ -124,8 +124,8 @@ impl FakeArvados {
     pub fn handle(&mut self, request: &Request, origin: Origin, now: Timestamp) -> Reply {
         let request_id = request.request_id.clone().unwrap_or_else(|| self.make_request_id());
         let route = Route::of(&request.method, &request.path);
-        let fate = self.admit(route.kind(), now);
-        let outcome = match fate.fault {
+        let admitted = self.admit(route.kind(), now);
+        let outcome = match admitted.fault {
             Some(fault) if !fault.executes() => self.unexecuted(fault, &request_id, now),
             fault => {
                 let executed = self.execute(route, request, origin, now);
@@ -137,7 +137,7 @@ impl FakeArvados {
             Outcome::Cut => 0,
         };
         self.count_call(route.kind(), status);
-        Reply { outcome, delay: fate.delay, request_id }
+        Reply { outcome, delay: admitted.delay, request_id }
     }
 
     fn make_request_id(&mut self) -> String {
@@ -178,14 +178,14 @@ impl FakeArvados {
         }
     }
 
-    /// The error envelope, its text with the request id in parentheses.
+    /// An error in the server's format: its text has the request id in parentheses.
     fn error(&mut self, status: u16, text: &str, request_id: &str, now: Timestamp) -> Outcome {
         let token = format!("{}+{:08x}", now.as_second(), self.chance.below(1 << 32));
         let body = json!({ "errors": [format!("{text} ({request_id})")], "error_token": token });
         Outcome::Answer { status, body: Some(body) }
     }
 
-    /// The answer with the uuid of nobody in it: on a list, in its first item.
+    /// Replaces the uuid in the answer by one that no container has; in a list, that of the first item.
     fn about_another(&mut self, mut body: Value) -> Value {
         let other = format!("{}-dz642-{}", self.settings.cluster, self.chance.uuid_tail());
         let place = match body.get("items") {

@@ -1,4 +1,4 @@
-//! What the VMs do when a command arrives.
+//! Carries out the commands that arrive at a VM.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use super::host::{Host, Lock, failed, succeeded};
 use super::knobs::CommandFault;
 use super::shell::{Asked, understand};
 
-/// What a command is doing after it has reached its VM.
+/// What a command does after it has reached its VM.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Execution {
-    /// How long it takes there.
+    /// How long it takes on the VM.
     pub takes: Duration,
-    /// What it answers then.
+    /// What it answers at the end of that time.
     pub answer: Answer,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Output(Output),
-    /// 0 if that process has ended by then, else 1.
+    /// Status 0 if that process has ended by then, else 1.
     WhetherEnded(u64),
 }
 
@@ -36,7 +36,7 @@ impl Execution {
 }
 
 impl FakeVms {
-    /// What strikes a command of that kind now, if anything does.
+    /// The fault that strikes a command of that kind now, if any.
     pub(super) fn strike(&mut self, kind: CommandKind) -> Option<CommandFault> {
         if let Some(position) = self.script.iter().position(|(wanted, _)| *wanted == kind) {
             return self.script.remove(position).map(|(_, fault)| fault);
@@ -50,7 +50,7 @@ impl FakeVms {
         faults.into_iter().find(|(_, rate)| chance.hits(*rate)).map(|(fault, _)| fault)
     }
 
-    /// What a command is about, before it is run.
+    /// What kind of command it is; the command is not run.
     pub(super) fn kind_of(&self, command: &Command) -> CommandKind {
         match understand(&command.shell) {
             Asked::List { .. } => CommandKind::List,
@@ -66,7 +66,7 @@ impl FakeVms {
         }
     }
 
-    /// Runs a command on a VM; `None` if there is no such VM any more.
+    /// Runs a command on a VM; `None` if the VM no longer exists.
     pub(super) fn execute(
         &mut self,
         id: &InstanceId,
@@ -99,7 +99,7 @@ impl FakeVms {
         })
     }
 
-    /// `RUNNER --detach`: the process lives from now on, and is listed once it is detached.
+    /// `RUNNER --detach`: the process lives from now on. The runner's list shows it once it is detached.
     fn start(
         &mut self,
         id: &InstanceId,
@@ -121,7 +121,7 @@ impl FakeVms {
         Execution { takes, answer: Answer::Output(output) }
     }
 
-    /// `RUNNER --kill`: signals once, then waits up to 1 s for the process to end.
+    /// `RUNNER --kill`: sends one signal, then waits up to 1 s for the process to end.
     fn kill(
         &mut self,
         id: &InstanceId,
@@ -144,7 +144,7 @@ impl FakeVms {
         Execution { takes, answer: Answer::WhetherEnded(pid) }
     }
 
-    /// A process is sent a signal, by whomever; when it ends of it, if it does.
+    /// Sends a signal to a process. Returns when the process ends because of it, if it does.
     pub fn signal_process(
         &mut self,
         id: &InstanceId,
@@ -171,7 +171,7 @@ impl FakeVms {
     }
 }
 
-/// Why a VM does not start that, if it does not.
+/// Why the VM refuses that start; `None` = it does not.
 fn refuse_start(host: &Host, container: ContainerUuid, stdin: Option<&Bytes>) -> Option<Output> {
     let config_is_json = |stdin: &Bytes| serde_json::from_slice::<serde::de::IgnoredAny>(stdin).is_ok();
     if host.behaviour.full_disk {

@@ -1,4 +1,4 @@
-//! A shell on a fake VM behind the dispatcher's port, in virtual time.
+//! A shell on a simulated VM behind the dispatcher's port, in virtual time.
 
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
@@ -21,15 +21,15 @@ use crate::clock;
 /// How long connecting and the handshake may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 
-/// One connection, as both ends see it.
+/// One connection, as the dispatcher and the VM share it.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct Connection {
     open: Cell<bool>,
     broken: Notify,
 }
 
-impl Line {
-    /// The connection breaks, if it is open.
+impl Connection {
+    /// Breaks the connection, if it is open.
     pub(super) fn break_off(&self) {
         if self.open.replace(false) {
             self.broken.notify_waiters();
@@ -61,7 +61,7 @@ impl ExecutorFactory for SimExecutorFactory {
             vms: self.vms.clone(),
             verifier: self.verifier.clone(),
             target: RefCell::new(target),
-            line: Rc::default(),
+            connection: Rc::default(),
         };
         executor.register();
         Rc::new(executor)
@@ -73,7 +73,7 @@ pub struct SimExecutor {
     vms: Rc<RefCell<FakeVms>>,
     verifier: Option<Rc<dyn HostKeyVerifier>>,
     target: RefCell<Target>,
-    line: Rc<Line>,
+    connection: Rc<Connection>,
 }
 
 #[async_trait(?Send)]
@@ -83,13 +83,13 @@ impl Executor for SimExecutor {
         if target.address.is_empty() {
             return Err(error(&target, ExecErrorKind::NotReady, "no address yet"));
         }
-        if !self.line.open.get() {
+        if !self.connection.open.get() {
             self.connect(&target).await?;
         }
         let performed = tokio::time::timeout(command.deadline, self.perform_or_lose(&target, &command)).await;
         performed.unwrap_or_else(|_| {
-            // Whatever hangs there keeps a session slot: the whole connection goes.
-            self.line.open.set(false);
+            // The hanging command keeps one of the server's sessions, so the whole connection is closed.
+            self.connection.open.set(false);
             Err(error(&target, ExecErrorKind::CommandTimeout, "the command did not end within its deadline"))
         })
     }
@@ -98,7 +98,7 @@ impl Executor for SimExecutor {
         let before = self.target.replace(target);
         let now = self.target.borrow().clone();
         if (&before.address, &before.secret) != (&now.address, &now.secret) {
-            self.line.open.set(false);
+            self.connection.open.set(false);
         }
         if before.id != now.id {
             self.register();
@@ -106,7 +106,7 @@ impl Executor for SimExecutor {
     }
 
     async fn broken(&self) {
-        self.line.broken.notified().await;
+        self.connection.broken.notified().await;
     }
 }
 
@@ -114,9 +114,9 @@ impl SimExecutor {
     fn register(&self) {
         let id = self.target.borrow().id.clone();
         let mut vms = self.vms.borrow_mut();
-        let lines = vms.lines.entry(id).or_default();
-        lines.retain(|line| line.strong_count() > 0);
-        lines.push(Rc::downgrade(&self.line));
+        let connections = vms.connections.entry(id).or_default();
+        connections.retain(|connection| connection.strong_count() > 0);
+        connections.push(Rc::downgrade(&self.connection));
     }
 
     async fn connect(&self, target: &Target) -> Result<(), ExecError> {
@@ -136,7 +136,7 @@ impl SimExecutor {
             Err(kind) => return Err(error(target, kind, "cannot connect")),
         };
         self.verify(target, &key).await?;
-        self.line.open.set(true);
+        self.connection.open.set(true);
         Ok(())
     }
 
@@ -158,9 +158,9 @@ impl SimExecutor {
         }
     }
 
-    /// The command, unless the connection breaks under it.
+    /// Performs the command, unless the connection breaks meanwhile.
     async fn perform_or_lose(&self, target: &Target, command: &Command) -> Result<Output, ExecError> {
-        let broken = pin!(self.line.broken.notified());
+        let broken = pin!(self.connection.broken.notified());
         let performed = pin!(self.perform(target, command));
         match select(performed, broken).await {
             Either::Left((result, _)) => result,
@@ -197,7 +197,7 @@ impl SimExecutor {
         Ok(output)
     }
 
-    /// Half of a round trip; for ever, while the network lets nothing through.
+    /// Waits for half of a round trip, or for ever while the network lets nothing through.
     async fn travel(&self, takes: Duration) {
         tokio::time::sleep(takes).await;
         if !self.vms.borrow().network_is_up(clock::now()) {
@@ -211,13 +211,13 @@ impl SimExecutor {
     }
 
     fn cut(&self, target: &Target) -> Result<Output, ExecError> {
-        self.line.break_off();
+        self.connection.break_off();
         Err(lost(target))
     }
 }
 
 impl FakeVms {
-    /// Gets as far as the host key, or says why not.
+    /// Connects as far as the host key, or says why that is not possible.
     fn reach(&mut self, target: &Target, now: Timestamp) -> Result<HostKey, ExecErrorKind> {
         self.advance(now);
         let host = self.hosts.get(&target.id).filter(|_| self.network_is_up(now));
@@ -235,7 +235,7 @@ impl FakeVms {
         }
     }
 
-    /// Never "empty equals empty".
+    /// Compares the secrets. An empty secret is never accepted, not even if both are empty.
     fn compare_secret(&self, target: &Target, now: Timestamp) -> Result<(), ExecErrorKind> {
         let expected =
             target.secret.as_ref().filter(|it| !it.is_empty()).ok_or(ExecErrorKind::Verification)?;

@@ -1,4 +1,4 @@
-//! What happened on the VMs, with times: for invariants, stories and reports.
+//! The history of what happened on the VMs, for invariants, stories and reports.
 
 use std::collections::BTreeMap;
 
@@ -8,15 +8,15 @@ use dispatch_core::time::Timestamp;
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ending {
-    /// It set its container Complete.
+    /// The process set its container Complete.
     Completed,
-    /// It was told to end, and did.
+    /// The process received SIGTERM and ended.
     Terminated,
-    /// The controller would not have its container Running or Complete.
+    /// The controller refused to set its container Running or Complete.
     Rejected,
-    /// It died without a word.
+    /// The process died without reporting anything to the controller.
     Crashed,
-    /// Its VM ended under it.
+    /// Its VM ended.
     VmGone,
 }
 
@@ -25,59 +25,59 @@ pub enum Ending {
 pub enum VmFact {
     /// A VM was made.
     Made {
-        /// Which.
+        /// The VM.
         vm: InstanceId,
     },
-    /// A VM is no more; its processes have ended just before.
+    /// A VM has ended. Its processes have ended just before.
     Gone {
-        /// Which.
+        /// The VM.
         vm: InstanceId,
     },
     /// A crunch-run process was started.
     Started {
-        /// Where.
+        /// The VM that it runs on.
         vm: InstanceId,
-        /// For which container.
+        /// The container that it runs.
         container: ContainerUuid,
-        /// Unique in this world.
+        /// The process id, unique in this world.
         pid: u64,
-        /// How many live processes the container has now: more than one breaks I1.
+        /// How many live processes the container has now. More than one violates I1.
         live: usize,
     },
     /// A process ended.
     Ended {
-        /// Where.
+        /// The VM that it ran on.
         vm: InstanceId,
-        /// For which container.
+        /// The container that it ran.
         container: ContainerUuid,
-        /// Which.
+        /// The process id.
         pid: u64,
-        /// How.
+        /// How it ended.
         ending: Ending,
     },
     /// A start command failed and started nothing.
     StartFailed {
-        /// Where.
+        /// The VM.
         vm: InstanceId,
-        /// For which container.
+        /// The container that was to be started.
         container: ContainerUuid,
-        /// Its exit status.
+        /// The exit status of the command.
         status: i32,
     },
     /// A process was signalled.
     Signalled {
-        /// Where.
+        /// The VM.
         vm: InstanceId,
-        /// For which container.
+        /// The container whose process it is.
         container: ContainerUuid,
-        /// With what: 15, or something is wrong.
+        /// The signal. It should be 15 (SIGTERM).
         signal: u8,
     },
     /// A command was not understood.
     NotUnderstood {
-        /// Where.
+        /// The VM.
         vm: InstanceId,
-        /// What it said.
+        /// The text of the command.
         shell: String,
     },
 }
@@ -85,30 +85,30 @@ pub enum VmFact {
 /// A fact and when it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VmEntry {
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// What.
+    /// What happened.
     pub fact: VmFact,
 }
 
-/// What commands were about.
+/// What a command is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CommandKind {
     /// The boot probe.
     BootProbe,
-    /// `md5sum`.
+    /// `md5sum` of a runner.
     Md5sum,
-    /// The runner is brought.
+    /// The installation of a runner.
     Install,
-    /// `--list`.
+    /// The runner's `--list`.
     List,
-    /// `--detach`.
+    /// The runner's `--detach`.
     Start,
-    /// `--kill`.
+    /// The runner's `--kill`.
     Kill,
-    /// The secret is read.
+    /// The secret is read for verification.
     ReadSecret,
-    /// None of these.
+    /// Any other command.
     Unknown,
 }
 
@@ -122,32 +122,32 @@ pub struct VmHistory {
 }
 
 impl VmHistory {
-    /// Everything, in order.
+    /// All facts, in order.
     pub fn entries(&self) -> &[VmEntry] {
         &self.entries
     }
 
-    /// What happened after the first `seen` entries.
+    /// The facts after the first `seen` ones.
     pub fn since(&self, seen: usize) -> &[VmEntry] {
         self.entries.get(seen..).unwrap_or_default()
     }
 
-    /// Commands that reached a VM, by kind.
+    /// How many commands reached a VM, by kind.
     pub fn commands(&self) -> &BTreeMap<CommandKind, u64> {
         &self.commands
     }
 
-    /// How many processes of that container live now.
+    /// How many live processes that container has now.
     pub fn live(&self, container: ContainerUuid) -> usize {
         self.live.get(&container).copied().unwrap_or(0)
     }
 
-    /// How many processes live now, in all.
+    /// How many live processes there are now, on all VMs.
     pub fn all_live(&self) -> usize {
         self.live.values().sum()
     }
 
-    /// The most processes that any one container ever had alive at a time: I1 says at most 1.
+    /// The most live processes that any one container ever had at a time. I1 allows at most 1.
     pub fn most_live(&self) -> usize {
         self.most_live
     }

@@ -1,4 +1,4 @@
-//! One VM: what lies on its disk, which processes hold locks, and what it answers to commands.
+//! One VM: what is on its disk, which processes hold locks, and what it answers to commands.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use md5::{Digest, Md5};
 use super::knobs::Behaviour;
 use super::shell::ANY_RUNNER;
 
-/// A VM from the inside.
+/// A VM as seen from inside.
 #[derive(Debug)]
 pub struct Host {
-    /// Which.
+    /// Its id.
     pub id: InstanceId,
     /// Its type.
     pub instance_type: Arc<InstanceType>,
@@ -25,25 +25,25 @@ pub struct Host {
     pub made_at: Timestamp,
     /// How it behaves; may be changed at any time.
     pub behaviour: Behaviour,
-    /// The secret that its init command has put there.
+    /// The secret that its init command has written.
     pub(super) secret: Option<Secret>,
-    /// Runners that were deployed: path → md5.
+    /// The runners that were deployed: the md5 of each path.
     pub(super) runners: BTreeMap<String, String>,
-    /// Who holds a lock here.
+    /// The runner's lock files, by container.
     pub(super) locks: BTreeMap<ContainerUuid, Lock>,
 }
 
-/// A lock file on a VM.
+/// The state of a container's lock file on a VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lock {
-    /// A crunch-run lives; shown by `--list` once it is detached.
+    /// A crunch-run process holds it and lives. `--list` shows the process from `listed_from` on.
     Process { pid: u64, listed_from: Timestamp },
-    /// It is dead, and a helper holds its lock until then, or for ever.
+    /// The process is dead, and a helper holds its lock until then; `None` = for ever.
     Stale { until: Option<Timestamp> },
 }
 
 impl Host {
-    /// Whether its boot probe succeeds.
+    /// Whether its boot probe succeeds by now.
     pub fn has_booted(&self, now: Timestamp) -> bool {
         self.behaviour.boots_at.is_some_and(|at| at <= now)
     }
@@ -55,7 +55,7 @@ impl Host {
         self.locks.iter().filter_map(lives)
     }
 
-    /// Removes locks that their helpers have let go.
+    /// Removes the locks whose helpers have ended.
     pub(super) fn expire_locks(&mut self, now: Timestamp) {
         self.locks.retain(|_, lock| match lock {
             Lock::Process { .. } => true,
@@ -90,7 +90,7 @@ impl Host {
         succeeded("")
     }
 
-    /// What running that runner fails with, if it is not there.
+    /// The error of running that runner, if it is not installed.
     pub(super) fn missing(&self, runner: &str) -> Option<Output> {
         let there = if runner.contains(ANY_RUNNER) {
             !self.runners.is_empty() || !self.behaviour.runner_missing
@@ -117,7 +117,7 @@ impl Host {
         succeeded(&lines)
     }
 
-    /// The secret, once it lies there.
+    /// The secret; `None` until the init command has written it.
     pub(super) fn secret(&self, now: Timestamp) -> Option<&Secret> {
         self.secret.as_ref().filter(|_| self.behaviour.secret_at <= now)
     }

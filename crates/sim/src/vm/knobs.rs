@@ -1,4 +1,4 @@
-//! How VMs and the processes on them behave.
+//! The settings that say how VMs and the processes on them behave.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,61 +9,61 @@ use dispatch_core::time::Timestamp;
 use crate::chance::Span;
 use crate::controller::Submission;
 
-/// What every VM and process of a world is drawn from.
+/// What the behaviour of every VM and process of a world is drawn from.
 #[derive(Debug, Clone)]
 pub struct VmKnobs {
-    /// From the VM's creation until its sshd listens.
+    /// The time from the VM's creation until its sshd listens.
     pub ssh_after: Span,
-    /// From then on until its secret lies there.
+    /// The time from then until its secret is on its disk.
     pub secret_after: Span,
-    /// From the VM's creation until its boot probe succeeds.
+    /// The time from the VM's creation until its boot probe succeeds.
     pub boots_after: Span,
-    /// How likely a VM never gets that far.
+    /// How likely a VM never boots.
     pub never_boots_rate: f64,
-    /// Types whose image is bad: they never boot.
+    /// Types whose image is bad, so that their VMs never boot.
     pub bad_images: BTreeSet<ProviderType>,
-    /// What the site's boot probe is; `true` and an empty one always succeed.
+    /// The site's boot probe. `true` and an empty one always succeed.
     pub boot_probe: String,
     /// How likely an image lacks crunch-run.
     pub runner_missing_rate: f64,
     /// How likely a VM's disk is full: no start succeeds.
     pub full_disk_rate: f64,
-    /// How likely a VM reports `broken` from its boot on.
+    /// How likely a VM reports `broken` as soon as it has booted.
     pub broken_rate: f64,
-    /// How likely a VM dies, and when after its creation.
+    /// How likely a VM dies by itself.
     pub dies_rate: f64,
-    /// When after its creation, if it does.
+    /// When it dies, counted from its creation.
     pub dies_after: Span,
-    /// How likely a VM begins to report `broken` in the course of its life.
+    /// How likely a VM begins to report `broken` at some time after its boot.
     pub breaks_rate: f64,
-    /// How likely its disk fills up in the course of its life.
+    /// How likely its disk fills up at some time after its boot.
     pub disk_fills_rate: f64,
-    /// How likely its sshd turns bad in the course of its life, by the way in which it does.
+    /// How likely its sshd turns bad at some time, for each way of being bad.
     pub ssh_rates: Vec<(Ssh, f64)>,
-    /// For how long; `None` = for ever.
+    /// For how long its sshd stays bad; `None` = for ever.
     pub ssh_bad_for: Option<Span>,
-    /// When after its creation a VM turns bad in these ways.
+    /// When a VM turns bad in these ways, counted from its creation.
     pub turns_after: Span,
-    /// How long a connection takes.
+    /// How long it takes to open a connection.
     pub connect: Span,
-    /// How long a command takes on the way there and back.
+    /// How long a command's way there and back takes.
     pub latency: Span,
-    /// How long a start takes until it is detached: until then `--list` does not show it.
+    /// How long it takes until a started process is detached. Until then `--list` does not show it.
     pub detach: Span,
-    /// How likely a command's connection is cut before it ran.
+    /// How likely a command's connection is cut before the command runs.
     pub cut_before_rate: f64,
-    /// How likely a command's connection is cut after it ran.
+    /// How likely a command's connection is cut after the command has run.
     pub cut_after_rate: f64,
     /// How likely a command hangs until its deadline.
     pub hang_rate: f64,
-    /// How processes behave that nobody has prescribed.
+    /// The behaviour of processes that `job_of` does not name.
     pub jobs: JobKnobs,
-    /// How the processes of these containers behave.
+    /// The behaviour of the processes of these containers.
     pub job_of: BTreeMap<ContainerUuid, Job>,
 }
 
 impl Default for VmKnobs {
-    /// Nothing goes wrong; SSH after 10 s, booted after 20 s.
+    /// Nothing goes wrong. SSH answers after 10 s, and VMs have booted after 20 s.
     fn default() -> Self {
         Self {
             ssh_after: Span::seconds(10),
@@ -95,7 +95,7 @@ impl Default for VmKnobs {
 }
 
 impl VmKnobs {
-    /// Nothing that is drawn from now on goes wrong; durations stay.
+    /// Lets nothing go wrong that is drawn from now on. Durations stay.
     pub fn stop_faults(&mut self) {
         let Self { ssh_after, secret_after, boots_after, connect, latency, detach, .. } = *self;
         let (boot_probe, job_of) = (std::mem::take(&mut self.boot_probe), std::mem::take(&mut self.job_of));
@@ -116,24 +116,24 @@ impl VmKnobs {
     }
 }
 
-/// What jobs are drawn from.
+/// What the behaviour of processes is drawn from.
 #[derive(Debug, Clone)]
 pub struct JobKnobs {
-    /// From the start of the process until it sets Running.
+    /// The time from the start of the process until it sets its container Running.
     pub running_after: Span,
-    /// How long it runs, unless its command is `sleep N`.
+    /// How long the process runs, unless its command is `sleep N`.
     pub lasts: Span,
     /// How likely it crashes before it sets Running.
     pub crash_before_running_rate: f64,
     /// How likely it crashes after it has set Running.
     pub crash_after_running_rate: f64,
-    /// How likely a helper keeps the lock of one that crashed.
+    /// How likely a helper keeps the lock of a process that crashed.
     pub stale_rate: f64,
-    /// How long it does so; `None` = for ever.
+    /// How long the helper keeps it; `None` = for ever.
     pub stale_for: Option<Span>,
-    /// How long it takes to end after SIGTERM.
+    /// How long a process takes to end after SIGTERM.
     pub ends_after_term: Span,
-    /// How likely it ignores SIGTERM.
+    /// How likely a process ignores SIGTERM.
     pub ignores_term_rate: f64,
 }
 
@@ -155,24 +155,25 @@ impl Default for JobKnobs {
 /// How one process behaves.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// From its start until it sets Running.
+    /// The time from its start until it sets its container Running.
     pub running_after: Duration,
-    /// From Running until Complete.
+    /// The time from Running until Complete.
     pub lasts: Duration,
-    /// Exit status of the container.
+    /// The exit status that it reports for the container.
     pub exit_code: i64,
-    /// Whether and when it dies without a word.
+    /// Whether and when it crashes.
     pub crash: Crash,
     /// What becomes of its lock when it crashes.
     pub helper: Helper,
-    /// What it does about SIGTERM.
+    /// How it reacts to SIGTERM.
     pub on_term: OnTerm,
-    /// What it submits when it is Running, and waits for before it is Complete: a supervisor.
+    /// What a supervisor submits once it is Running. It waits for these children before it sets itself
+    /// Complete.
     pub children: Vec<Submission>,
 }
 
 impl Default for Job {
-    /// Running after 2 s, Complete 5 s later.
+    /// Running after 2 s, and Complete 5 s later.
     fn default() -> Self {
         Self {
             running_after: Duration::from_secs(2),
@@ -186,80 +187,80 @@ impl Default for Job {
     }
 }
 
-/// Whether and when a process dies without a word to the controller.
+/// Whether and when a process dies without reporting anything to the controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crash {
-    /// It does not.
+    /// It does not crash.
     Never,
-    /// Just before it would have set Running.
+    /// It crashes just before it would have set its container Running.
     BeforeRunning,
-    /// In the middle of its run.
+    /// It crashes in the middle of its run.
     WhileRunning,
 }
 
-/// What the mount helper of a crashed crunch-run does with its lock.
+/// What the mount helper of a crashed crunch-run does with the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Helper {
-    /// It ends as well.
+    /// It ends as well, and so releases the lock.
     LetsGo,
-    /// It keeps the lock for a while: `UUID stale`.
+    /// It keeps the lock for that long; `--list` says `UUID stale`.
     KeepsLock(Duration),
     /// It keeps the lock for ever.
     KeepsLockForEver,
 }
 
-/// What a process does about SIGTERM.
+/// How a process reacts to SIGTERM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnTerm {
-    /// It sets Cancelled and ends so much later.
+    /// It sets its container Cancelled and ends after that time.
     EndsAfter(Duration),
-    /// Nothing: it runs to its end.
+    /// It ignores the signal and runs to its end.
     Ignores,
 }
 
-/// How one VM behaves. Drawn when it is made; tests may change it at any time.
+/// How one VM behaves. It is drawn when the VM is made; tests may change it at any time.
 #[derive(Debug, Clone)]
 pub struct Behaviour {
     /// When its sshd listens.
     pub ssh_at: Timestamp,
-    /// When its secret lies there.
+    /// When its secret is on its disk.
     pub secret_at: Timestamp,
     /// When its boot probe succeeds; `None` = never.
     pub boots_at: Option<Timestamp>,
-    /// What its sshd is like.
+    /// How its sshd behaves.
     pub ssh: Ssh,
-    /// Whether the image lacks crunch-run: 127.
+    /// Whether the image lacks crunch-run: starts end with status 127.
     pub runner_missing: bool,
-    /// Whether the disk is full: no start succeeds.
+    /// Whether the disk is full, so that no start succeeds.
     pub full_disk: bool,
     /// Whether `--list` says `broken`.
     pub broken: bool,
 }
 
-/// What an sshd is like.
+/// How an sshd behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ssh {
-    /// As it should be.
+    /// It works.
     Fine,
-    /// Nobody listens.
+    /// It refuses connections.
     Refused,
-    /// It accepts connections and says nothing more.
+    /// It accepts connections and then sends nothing.
     Hanging,
-    /// It does not know our key.
+    /// It does not accept our key.
     NoEntry,
     /// It shows another host key than at first, and does not know the secret.
     Impostor,
-    /// It lets us in, and then no command ends.
+    /// It accepts the login, and then no command ends.
     CommandsHang,
 }
 
 /// What may strike one command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CommandFault {
-    /// The connection breaks before the command is run.
+    /// The connection breaks before the command runs.
     CutBefore,
-    /// The connection breaks after it was run: its answer is lost.
+    /// The connection breaks after the command has run, so that its answer is lost.
     CutAfter,
-    /// It is never run, and never answers.
+    /// The command is never run, and no answer comes.
     Hang,
 }

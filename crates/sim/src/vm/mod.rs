@@ -3,12 +3,12 @@
 //! ```text
 //!   SimExecutor ── run ──→ shell: what is asked? ──→ FakeVms::execute ──→ host: disk, locks
 //!        ↑ breaks                                        │
-//!        └───────────── lines ←── FakeVms ── events ──→ process: Running, Complete, crash, SIGTERM
+//!        └─────── connections ←── FakeVms ── events ──→ process: Running, Complete, crash, SIGTERM
 //!                                    ↑ pump, advance         └──→ FakeArvados
 //! ```
 //!
-//! Nothing here runs by itself. What is going to happen stands in a queue of events; [`FakeVms::advance`]
-//! lets everything happen that is due, [`pump`] calls it on time, and every command does first of all.
+//! Nothing here runs by itself. What will happen is in a queue of events. [`FakeVms::advance`] lets
+//! everything happen that is due; [`pump`] calls it on time, and every command calls it first.
 
 mod commands;
 pub mod executor;
@@ -32,7 +32,7 @@ use tokio::sync::Notify;
 use crate::chance::Chance;
 use crate::clock;
 use crate::controller::FakeArvados;
-use executor::Line;
+use executor::Connection;
 pub use executor::{SimExecutor, SimExecutorFactory};
 use facts::{CommandKind, VmFact, VmHistory};
 pub use host::Host;
@@ -40,7 +40,8 @@ use host::secret_in;
 use knobs::{Behaviour, CommandFault, Ssh, VmKnobs};
 use process::{Process, Step};
 
-/// How long a connection survives a network that lets nothing through (ServerAliveInterval).
+/// How long a connection survives a network that lets nothing through (`ServerAliveInterval` times its
+/// count).
 const KEEPALIVE: Duration = Duration::from_secs(45);
 
 /// A `--list` that a VM answered well.
@@ -50,7 +51,7 @@ struct Listed {
     answered: Timestamp,
 }
 
-/// How many of them are remembered of each VM.
+/// How many such answers are kept for each VM.
 const LISTS_KEPT: usize = 4;
 
 /// All VMs of a world.
@@ -67,26 +68,26 @@ pub struct FakeVms {
     next_event: u64,
     outages: Vec<(Timestamp, Timestamp)>,
     script: VecDeque<(CommandKind, CommandFault)>,
-    lines: BTreeMap<InstanceId, Vec<Weak<Line>>>,
+    connections: BTreeMap<InstanceId, Vec<Weak<Connection>>>,
     history: VmHistory,
-    /// When the last good `--list` of a VM was asked for, whoever asked.
+    /// The latest good answers to `--list` of each VM, whichever dispatcher asked.
     listed: BTreeMap<InstanceId, Vec<Listed>>,
-    /// Tells the pump that there is something new to wait for.
+    /// Wakes the pump, because there is a new event to wait for.
     scheduled: Rc<Notify>,
 }
 
-/// What is going to happen.
+/// What will happen.
 #[derive(Debug)]
 enum Event {
     HostEnds(InstanceId),
     Process(u64, Step),
     ConnectionsBreak,
-    Turn(InstanceId, Turn),
+    Degrade(InstanceId, Degradation),
 }
 
-/// How a VM changes in the course of its life.
+/// How a VM changes after its boot.
 #[derive(Debug, Clone, Copy)]
-enum Turn {
+enum Degradation {
     Ssh(Ssh),
     Broken,
     DiskFull,
@@ -94,7 +95,7 @@ enum Turn {
 }
 
 impl FakeVms {
-    /// No VMs yet; their processes report to that controller.
+    /// No VMs yet. Their processes report to that controller.
     pub fn new(seed: u64, knobs: VmKnobs, arvados: Rc<RefCell<FakeArvados>>) -> Self {
         Self {
             knobs,
@@ -107,21 +108,21 @@ impl FakeVms {
             next_event: 0,
             outages: Vec::new(),
             script: VecDeque::new(),
-            lines: BTreeMap::new(),
+            connections: BTreeMap::new(),
             history: VmHistory::default(),
             listed: BTreeMap::new(),
             scheduled: Rc::new(Notify::new()),
         }
     }
 
-    // ------------------------------------------------------------ looking in, and interfering
+    // ------------------------------------------------------------ queries, and changes from outside
 
-    /// What happened so far.
+    /// The history so far.
     pub fn history(&self) -> &VmHistory {
         &self.history
     }
 
-    /// When the last `--list` of a VM was asked for that it had answered well by then.
+    /// When the latest `--list` was asked for that the VM had answered well by that time.
     pub fn listed(&self, id: &InstanceId, by: Timestamp) -> Option<Timestamp> {
         let lists = self.listed.get(id)?;
         lists.iter().rev().find(|list| list.answered <= by).map(|list| list.asked)
@@ -129,22 +130,22 @@ impl FakeVms {
 
     fn note_list(&mut self, id: &InstanceId, list: Listed) {
         let lists = self.listed.entry(id.clone()).or_default();
-        // Whoever looks back does not look far.
+        // Only the latest answers matter to the judge.
         lists.drain(..lists.len().saturating_sub(LISTS_KEPT - 1));
         lists.push(list);
     }
 
-    /// All VMs that live, by id.
+    /// All VMs that exist, by id.
     pub fn hosts(&self) -> impl Iterator<Item = &Host> {
         self.hosts.values()
     }
 
-    /// One VM, if it lives.
+    /// One VM, if it exists.
     pub fn host(&self, id: &InstanceId) -> Option<&Host> {
         self.hosts.get(id)
     }
 
-    /// One VM's behaviour, to change it.
+    /// One VM's behaviour, for tests to change.
     pub fn behaviour(&mut self, id: &InstanceId) -> Option<&mut Behaviour> {
         self.hosts.get_mut(id).map(|host| &mut host.behaviour)
     }
@@ -154,7 +155,7 @@ impl FakeVms {
         self.script.push_back((kind, fault));
     }
 
-    /// Between these times nothing gets through to any VM: our own network's fault.
+    /// Between these times nothing gets through to any VM, because the dispatcher's own network fails.
     pub fn cut_network(&mut self, from: Timestamp, until: Timestamp) {
         self.outages.push((from, until));
         let noticed = after(from, KEEPALIVE);
@@ -165,17 +166,17 @@ impl FakeVms {
 
     /// Breaks the connection to one VM.
     pub fn cut_connection(&mut self, id: &InstanceId) {
-        for line in self.lines.get(id).into_iter().flatten().filter_map(Weak::upgrade) {
-            line.break_off();
+        for connection in self.connections.get(id).into_iter().flatten().filter_map(Weak::upgrade) {
+            connection.break_off();
         }
     }
 
-    /// From now on nothing new goes wrong and every sshd is as it should be; what is broken, full, stale or
-    /// dead stays so.
+    /// Stops all faults: from now on nothing new goes wrong, and every sshd works. What is broken, full,
+    /// stale or dead stays so.
     pub fn stop_faults(&mut self, now: Timestamp) {
         self.knobs.stop_faults();
         self.script.clear();
-        self.events.retain(|_, event| !matches!(event, Event::Turn(..)));
+        self.events.retain(|_, event| !matches!(event, Event::Degrade(..)));
         for (_, until) in &mut self.outages {
             *until = (*until).min(now);
         }
@@ -184,14 +185,14 @@ impl FakeVms {
         }
     }
 
-    // ------------------------------------------------------------ life and death
+    // ------------------------------------------------------------ how VMs begin and end
 
-    /// A VM comes to life. The secret is what its init command writes.
+    /// Makes a VM. Its secret is what its init command writes.
     pub fn make(&mut self, id: InstanceId, instance_type: Arc<InstanceType>, init: &str, now: Timestamp) {
         let behaviour = self.draw_behaviour(&instance_type, now);
         if self.chance.hits(self.knobs.dies_rate) {
             let lives = self.chance.draw(self.knobs.dies_after);
-            self.schedule(after(now, lives), Event::Turn(id.clone(), Turn::Dies));
+            self.schedule(after(now, lives), Event::Degrade(id.clone(), Degradation::Dies));
         }
         self.history.record(now, VmFact::Made { vm: id.clone() });
         let host = Host {
@@ -204,10 +205,10 @@ impl FakeVms {
             locks: BTreeMap::new(),
         };
         self.hosts.insert(id.clone(), host);
-        self.schedule_turns(&id, now);
+        self.schedule_degradations(&id, now);
     }
 
-    /// A VM ends, whoever ended it: its processes with it. Does nothing if it is gone already.
+    /// Ends a VM and the processes on it. Does nothing if it has ended already.
     pub fn end(&mut self, id: &InstanceId, now: Timestamp) {
         if !self.hosts.contains_key(id) {
             return;
@@ -215,23 +216,24 @@ impl FakeVms {
         self.end_processes_on(id, now);
         self.hosts.remove(id);
         self.cut_connection(id);
-        self.lines.remove(id);
+        self.connections.remove(id);
         self.history.record(now, VmFact::Gone { vm: id.clone() });
     }
 
-    /// A VM will end then, whoever ends it: as [`FakeVms::end`].
+    /// Ends a VM at that time, as [`FakeVms::end`] does.
     pub fn end_at(&mut self, id: InstanceId, at: Timestamp) {
         self.schedule(at, Event::HostEnds(id));
     }
 
-    /// What will go wrong with a new VM in the course of its life.
-    fn schedule_turns(&mut self, id: &InstanceId, now: Timestamp) {
-        for (turn, rate) in
-            [(Turn::Broken, self.knobs.breaks_rate), (Turn::DiskFull, self.knobs.disk_fills_rate)]
-        {
+    /// Draws and schedules what will go wrong with a new VM.
+    fn schedule_degradations(&mut self, id: &InstanceId, now: Timestamp) {
+        for (change, rate) in [
+            (Degradation::Broken, self.knobs.breaks_rate),
+            (Degradation::DiskFull, self.knobs.disk_fills_rate),
+        ] {
             if self.chance.hits(rate) {
                 let at = after(now, self.chance.draw(self.knobs.turns_after));
-                self.schedule(at, Event::Turn(id.clone(), turn));
+                self.schedule(at, Event::Degrade(id.clone(), change));
             }
         }
         let Self { knobs, chance, .. } = self;
@@ -240,19 +242,19 @@ impl FakeVms {
         };
         let from = after(now, chance.draw(knobs.turns_after));
         let until = knobs.ssh_bad_for.map(|span| after(from, chance.draw(span)));
-        self.schedule(from, Event::Turn(id.clone(), Turn::Ssh(ssh)));
+        self.schedule(from, Event::Degrade(id.clone(), Degradation::Ssh(ssh)));
         if let Some(until) = until {
-            self.schedule(until, Event::Turn(id.clone(), Turn::Ssh(Ssh::Fine)));
+            self.schedule(until, Event::Degrade(id.clone(), Degradation::Ssh(Ssh::Fine)));
         }
     }
 
-    fn turn(&mut self, id: &InstanceId, turn: Turn, now: Timestamp) {
+    fn degrade(&mut self, id: &InstanceId, change: Degradation, now: Timestamp) {
         let Some(host) = self.hosts.get_mut(id) else { return };
-        match turn {
-            Turn::Broken => host.behaviour.broken = true,
-            Turn::DiskFull => host.behaviour.full_disk = true,
-            Turn::Dies => self.end(id, now),
-            Turn::Ssh(ssh) => {
+        match change {
+            Degradation::Broken => host.behaviour.broken = true,
+            Degradation::DiskFull => host.behaviour.full_disk = true,
+            Degradation::Dies => self.end(id, now),
+            Degradation::Ssh(ssh) => {
                 host.behaviour.ssh = ssh;
                 self.cut_connection(id);
             }
@@ -278,12 +280,12 @@ impl FakeVms {
 
     // ------------------------------------------------------------ time
 
-    /// When the next thing is going to happen.
+    /// When the next event is due.
     pub fn next_event_at(&self) -> Option<Timestamp> {
         self.events.keys().next().map(|(at, _)| *at)
     }
 
-    /// Lets everything happen that is due, in the order of time.
+    /// Lets everything happen that is due, in order of time.
     pub fn advance(&mut self, now: Timestamp) {
         while let Some(entry) = self.events.first_entry().filter(|entry| entry.key().0 <= now) {
             let ((at, _), event) = entry.remove_entry();
@@ -291,7 +293,7 @@ impl FakeVms {
                 Event::HostEnds(id) => self.end(&id, at),
                 Event::Process(pid, step) => self.step(pid, step, at),
                 Event::ConnectionsBreak => self.break_connections(at),
-                Event::Turn(id, turn) => self.turn(&id, turn, at),
+                Event::Degrade(id, change) => self.degrade(&id, change, at),
             }
         }
     }
@@ -306,8 +308,8 @@ impl FakeVms {
         if self.network_is_up(now) {
             return;
         }
-        for line in self.lines.values().flatten().filter_map(Weak::upgrade) {
-            line.break_off();
+        for connection in self.connections.values().flatten().filter_map(Weak::upgrade) {
+            connection.break_off();
         }
     }
 
@@ -316,7 +318,7 @@ impl FakeVms {
     }
 }
 
-/// Lets things happen on time, for ever: spawn it once for each world.
+/// Lets events happen on time, for ever. Spawn it once for each world.
 pub async fn pump(vms: Rc<RefCell<FakeVms>>) {
     let scheduled = vms.borrow().scheduled.clone();
     loop {
@@ -324,7 +326,7 @@ pub async fn pump(vms: Rc<RefCell<FakeVms>>) {
         match next {
             Some(at) => {
                 let left = since(at, clock::now());
-                // Woken early = there may be something to wait for that comes sooner.
+                // If it is woken early, there may be an event to wait for that comes sooner.
                 let _ = tokio::time::timeout(left, scheduled.notified()).await;
             }
             None => scheduled.notified().await,

@@ -1,4 +1,4 @@
-//! The life of a crunch-run process, as far as the world can see it.
+//! The life of a crunch-run process, as far as it can be seen from outside.
 //!
 //! ```text
 //!   started ──running_after──→ PUT Running ──lasts──→ PUT Complete ──→ ended
@@ -6,7 +6,7 @@
 //!      └──→ ended, lock stale? ←───┘──→ PUT Cancelled ──→ ended
 //! ```
 //!
-//! A call that fails for want of an answer is made again after 2, 4, 8 … 60 s, for ever.
+//! A call that gets no answer is repeated after 2, 4, 8 … 60 s, for ever.
 
 use std::time::Duration;
 
@@ -22,18 +22,18 @@ use super::{Event, FakeVms};
 use crate::controller::faults::CallKind;
 use crate::controller::state::Changes;
 
-/// How often a supervisor looks after its children.
+/// How often a supervisor checks whether its children have ended.
 const LOOK_AFTER_CHILDREN: Duration = Duration::from_secs(5);
 
-/// A crunch-run that lives.
+/// A crunch-run process that lives.
 #[derive(Debug)]
 pub(super) struct Process {
     pub container: ContainerUuid,
     vm: InstanceId,
-    /// Whose dispatcher started it: it calls with that token.
+    /// The token of the dispatcher that started it. The process makes its calls with it.
     token: Option<TokenUuid>,
     job: Job,
-    /// When it will have ended because of a signal.
+    /// When it ends because of a signal.
     term_at: Option<Timestamp>,
     children: Vec<ContainerUuid>,
     retries: u32,
@@ -48,7 +48,7 @@ pub(super) enum Step {
     Terminate,
 }
 
-/// What came of a call.
+/// The result of a call to the controller.
 enum Reported {
     Done,
     NoAnswer,
@@ -56,7 +56,7 @@ enum Reported {
 }
 
 impl FakeVms {
-    /// A process begins on a VM, whoever wanted it; it is listed from then on.
+    /// Begins a process on a VM. The runner's list shows it from then on.
     pub fn begin_process(
         &mut self,
         vm: &InstanceId,
@@ -81,7 +81,8 @@ impl FakeVms {
         pid
     }
 
-    /// What was prescribed for that container, or else something drawn, that lasts as long as its command says.
+    /// The behaviour that was prescribed for that container; otherwise one that is drawn, and lasts as long
+    /// as the command says.
     fn job_for(&mut self, container: ContainerUuid) -> Job {
         if let Some(job) = self.knobs.job_of.get(&container) {
             return job.clone();
@@ -117,7 +118,7 @@ impl FakeVms {
         }
     }
 
-    /// Signals a process; when it is going to end because of that.
+    /// Sends a signal to a process. Returns when the process ends because of it, if it does.
     pub(super) fn signal(&mut self, pid: u64, signal: u8, now: Timestamp) -> Option<Timestamp> {
         if signal != 15 {
             self.end_process(pid, Ending::Crashed, now);
@@ -184,7 +185,7 @@ impl FakeVms {
         }
     }
 
-    /// Whether the last attempt at any child is neither final, nor deleted, nor given up by its user.
+    /// Whether the last attempt at any child is neither final, nor deleted, nor cancelled by its user.
     fn has_children_to_wait_for(&self, process: &Process) -> bool {
         let arvados = self.arvados.borrow();
         process.children.iter().any(|child| {
@@ -194,7 +195,7 @@ impl FakeVms {
         })
     }
 
-    /// Cancels the container, if it is still ours to cancel.
+    /// Cancels the container, if this process may still do so.
     fn terminate(&mut self, pid: u64, now: Timestamp) {
         let Some(process) = self.processes.get(&pid) else { return };
         let state = self.arvados.borrow().container(process.container).map(|it| it.state);
@@ -214,18 +215,19 @@ impl FakeVms {
         self.schedule(after(now, wait), Event::Process(pid, step));
     }
 
-    /// One call to the controller, with the dispatcher's token, under all its faults.
+    /// One call to the controller, made with the dispatcher's token. Every fault of the controller may strike
+    /// it.
     fn report(&mut self, pid: u64, asked: Value, now: Timestamp) -> Reported {
         let Some(process) = self.processes.get(&pid) else { return Reported::Rejected };
         let mut arvados = self.arvados.borrow_mut();
-        let fate = arvados.admit(CallKind::Update, now);
-        if fate.fault.is_some_and(|fault| !fault.executes()) {
+        let outcome = arvados.admit(CallKind::Update, now);
+        if outcome.fault.is_some_and(|fault| !fault.executes()) {
             return Reported::NoAnswer;
         }
         let changes = Changes::from_json(&asked).expect("crunch-run sends known attributes");
         let caller = arvados.process_with(process.token);
         let result = arvados.update(process.container, &changes, caller, now).map(drop);
-        match (fate.fault, result) {
+        match (outcome.fault, result) {
             (Some(_), _) => Reported::NoAnswer,
             (None, Ok(())) => Reported::Done,
             (None, Err(_)) => Reported::Rejected,
@@ -256,7 +258,7 @@ impl FakeVms {
     }
 }
 
-/// `sleep N`: how long that is.
+/// How long `sleep N` takes.
 fn sleep_of(command: &[String]) -> Option<Duration> {
     match command {
         [program, seconds] if program == "sleep" => Duration::try_from_secs_f64(seconds.parse().ok()?).ok(),
@@ -264,7 +266,7 @@ fn sleep_of(command: &[String]) -> Option<Duration> {
     }
 }
 
-/// `exit N` or `false`: its exit status; 0 for everything else.
+/// The exit status of `exit N` or `false`; 0 for every other command.
 fn exit_of(command: &[String]) -> i64 {
     match command {
         [program, status] if program == "exit" => status.parse().unwrap_or(0),

@@ -1,5 +1,5 @@
-//! Reads commands as the shell of a VM would, as far as a dispatcher sends any: leniently about everything
-//! that is the sender's choice (environment assignments, wrappers, paths, quotes), exactly about the rest.
+//! Reads commands as the shell of a VM would, as far as a dispatcher sends any. It accepts whatever the
+//! sender may choose (environment assignments, wrappers, paths, quotes), and is exact about the rest.
 
 use dispatch_core::id::ContainerUuid;
 
@@ -8,49 +8,49 @@ use dispatch_core::id::ContainerUuid;
 pub enum Asked {
     /// `RUNNER --list …`.
     List {
-        /// What is run.
+        /// The path of the runner.
         runner: String,
     },
     /// `RUNNER --detach --stdin-config … 'UUID'`.
     Start {
-        /// What is run.
+        /// The path of the runner.
         runner: String,
-        /// For which container.
+        /// The container to be started.
         container: ContainerUuid,
         /// Whether the configuration comes on stdin.
         stdin_config: bool,
     },
     /// `RUNNER --kill SIGNAL UUID`.
     Kill {
-        /// What is run.
+        /// The path of the runner.
         runner: String,
-        /// Which signal.
+        /// The signal's number.
         signal: u8,
-        /// Which container's process.
+        /// The container whose process is to be signalled.
         container: ContainerUuid,
     },
     /// `md5sum PATH`.
     Md5sum {
-        /// Of what.
+        /// The file.
         path: String,
     },
-    /// A script that puts stdin at a path that ends in `crunch-run~MD5`.
+    /// A script that writes stdin to a path that ends in `crunch-run~MD5`.
     Install {
-        /// Where to.
+        /// The path that it writes to.
         path: String,
-        /// What its md5 must be.
+        /// What the md5 of its content must be.
         md5: String,
     },
     /// `cat PATH` of a file that has `secret` in its name.
     ReadSecret,
-    /// Anything else: a boot probe, or a mistake.
+    /// Anything else: a boot probe, or a mistake of the dispatcher.
     Other {
         /// The text, without wrappers.
         text: String,
     },
 }
 
-/// What stands for any deployed runner.
+/// The pattern that matches every deployed runner.
 pub(super) const ANY_RUNNER: &str = "crunch-run~*";
 
 /// What that command is about.
@@ -64,7 +64,8 @@ pub fn understand(shell: &str) -> Asked {
         return understand(text);
     }
     let has = |flag: &str| words.iter().any(|word| word == flag);
-    // `for r in DIR/crunch-run~*; do …; done; crunch-run …`: whichever runner is there is asked the same.
+    // `for r in DIR/crunch-run~*; do …; done; crunch-run …`: every runner that is installed is asked the
+    // same.
     let any = words.iter().find(|word| word.contains(ANY_RUNNER)).cloned();
     let words = match (&any, words.iter().position(|word| word == "done")) {
         (Some(_), Some(done)) => &words[done + 1..],
@@ -98,7 +99,8 @@ fn last_uuid(words: &[String]) -> Option<ContainerUuid> {
     words.last()?.parse().ok()
 }
 
-/// Exactly `--kill SIGNAL UUID`: a kill without its signal never worked, and nobody noticed.
+/// Reads exactly `--kill SIGNAL UUID`. A kill without a signal once went unnoticed, and never worked
+/// (docs/lessons.md, "Lesson 28").
 fn read_kill(words: &[String], runner: String) -> Option<Asked> {
     let flag = words.iter().position(|word| word == "--kill")?;
     let [signal, container] = words.get(flag + 1..)? else { return None };
@@ -113,13 +115,13 @@ fn runner_path(words: &[String]) -> Option<(String, String)> {
         let at = word.find(NAME)? + NAME.len();
         let md5 = word.get(at..at + 32).filter(|md5| md5.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
         let path = &word[..at + 32];
-        // `dest=/tmp/…`: an assignment is about the path after it.
+        // In `dest=/tmp/…`, the path comes after the equals sign.
         let from = path.find('/').unwrap_or(0);
         Some((path[from..].to_owned(), md5.to_owned()))
     })
 }
 
-/// Leaves out environment assignments, `sudo`, `env` and `timeout [-k N] N` at the beginning.
+/// Removes environment assignments, `sudo`, `env` and `timeout [-k N] N` from the beginning.
 fn without_wrappers(words: &[String]) -> &[String] {
     let mut rest = words;
     while let [first, after @ ..] = rest {
@@ -138,7 +140,7 @@ fn without_timeout_arguments(mut rest: &[String]) -> &[String] {
         rest = match option.as_str() {
             "-k" | "-s" => after.get(1..).unwrap_or_default(),
             option if option.starts_with('-') => after,
-            // The duration.
+            // This word is the duration.
             _ => return after,
         };
     }
@@ -149,11 +151,11 @@ fn is_assignment(word: &str) -> bool {
     let name = |name: &str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
-    // A path that a script assigns is what the script is about.
+    // A path that a script assigns is the path that the script is about.
     word.split_once('=').is_some_and(|(left, right)| name(left) && !right.contains("crunch-run~"))
 }
 
-/// Splits shell text into words: blanks and operators divide, quotes and backslashes protect.
+/// Splits shell text into words. Blanks and operators divide words; quotes and backslashes protect them.
 fn words(shell: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

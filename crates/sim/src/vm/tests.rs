@@ -1,4 +1,4 @@
-//! VMs and their processes, as a dispatcher meets them over SSH.
+//! Tests of VMs and their processes, as a dispatcher uses them over SSH.
 
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::ContainerUuid;
@@ -18,7 +18,7 @@ use crate::controller::state::ContainerSpec;
 use crate::controller::{ROOT_TOKEN, Settings, Submission};
 use crate::samples;
 
-/// A controller, and VMs that are made by hand.
+/// A controller, and VMs that the tests make themselves.
 struct World {
     vms: Rc<RefCell<FakeVms>>,
     api: SimApi,
@@ -34,7 +34,7 @@ impl World {
         Self { vms: Rc::new(RefCell::new(FakeVms::new(1, knobs, arvados))), api }
     }
 
-    /// A VM, and a shell on it.
+    /// Makes a VM, and opens a shell on it.
     fn vm(&self, name: &str) -> (InstanceId, Rc<dyn Executor>) {
         let id = InstanceId::new(name).unwrap();
         let init = samples::order(&samples::instance_type("small", 2), "set", SECRET).init_command;
@@ -46,7 +46,7 @@ impl World {
         SimExecutorFactory::new(self.vms.clone()).open(target.clone())
     }
 
-    /// A VM that has booted, and a shell on it.
+    /// Makes a VM that has booted, and opens a shell on it.
     async fn booted_vm(&self, name: &str) -> (InstanceId, Rc<dyn Executor>) {
         let vm = self.vm(name);
         self.pass(60).await;
@@ -58,7 +58,7 @@ impl World {
         self.vms.borrow_mut().advance(clock::now());
     }
 
-    /// A container that is locked by us.
+    /// A container that is locked by our token.
     async fn locked(&self, spec: ContainerSpec) -> ContainerUuid {
         let uuid = self.api.arvados().borrow_mut().submit(Submission::of(spec), clock::now());
         self.api.lock(uuid).await.unwrap();
@@ -116,7 +116,7 @@ async fn list(shell: &Rc<dyn Executor>) -> String {
 // ---------------------------------------------------------------- booting and connecting
 
 #[tokio::test(start_paused = true)]
-async fn a_vm_refuses_hides_its_secret_starts_and_is_ready_in_this_order() {
+async fn a_booting_vm_refuses_connections_then_lacks_its_secret_then_starts_then_is_ready() {
     let world = World::new(VmKnobs::default());
     let (_, shell) = world.vm("a");
     let probe = "systemctl is-system-running";
@@ -214,7 +214,7 @@ async fn a_runner_is_deployed_under_the_name_of_its_md5() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_understood_is_noted() {
+async fn a_command_that_is_not_understood_is_recorded() {
     let world = World::new(VmKnobs::default());
     let (_, shell) = world.booted_vm("a").await;
     assert_eq!(run(&shell, "rm -rf /").await.unwrap().0, 127);
@@ -367,7 +367,7 @@ async fn a_helper_may_keep_its_lock_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_is_patient_with_the_controller() {
+async fn a_process_repeats_a_call_that_is_not_answered() {
     let world = World::new(VmKnobs::default());
     let (_, shell) = world.booted_vm("a").await;
     let uuid = world.locked(ContainerSpec::default()).await;
@@ -412,7 +412,7 @@ async fn a_supervisor_waits_for_its_children() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn broken_and_a_full_disk_show() {
+async fn a_broken_vm_and_a_full_disk_are_reported() {
     let world = World::new(VmKnobs { broken_rate: 1.0, full_disk_rate: 1.0, ..VmKnobs::default() });
     let (_, shell) = world.booted_vm("a").await;
     let uuid = world.locked(ContainerSpec::default()).await;
@@ -527,7 +527,7 @@ async fn when_faults_stop_nothing_new_goes_wrong() {
 
 // ---------------------------------------------------------------- the whole world
 
-/// A dispatcher of a few lines: one container, one VM, nothing goes wrong.
+/// A dispatcher of a few lines: it runs one container on one VM, and nothing goes wrong.
 async fn one_container_from_submission_to_the_vms_end(seed: u64) -> String {
     clock::begin();
     let arvados = Rc::new(RefCell::new(FakeArvados::new(seed, Settings::default())));

@@ -1,4 +1,4 @@
-//! A panicking actor is simply gone, and its task keeps the panic to itself: here it is heard of.
+//! Remembers panics: an actor that panics disappears, and its task does not report the panic.
 
 use std::cell::RefCell;
 use std::sync::Once;
@@ -9,7 +9,7 @@ thread_local! {
     static HEARD: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Listens from now on; forgets what this thread has heard so far.
+/// Remembers panics from now on, and forgets those that this thread has had so far.
 pub(super) fn install() {
     INSTALLED.call_once(|| {
         let before = std::panic::take_hook();
@@ -21,7 +21,7 @@ pub(super) fn install() {
     HEARD.take();
 }
 
-/// What was heard on this thread since the last time.
+/// The latest panic on this thread since the last call.
 pub(super) fn take() -> Option<String> {
     HEARD.take()
 }

@@ -1,7 +1,7 @@
-//! What connects one incarnation of the dispatcher with the world.
+//! Connects one incarnation of the dispatcher with the world.
 //!
-//! A call is carried out by the world, not by its caller: when the dispatcher is killed, what it has sent still
-//! arrives, and nobody waits for the answer. Commands on VMs die soon after the connection that they came by.
+//! The world carries out a call, and not its caller: when the dispatcher is killed, what it has sent still
+//! arrives, and the answer is dropped. Commands on VMs end soon after the connection that they came by.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -29,10 +29,10 @@ use crate::controller::port::SimApi;
 use crate::vm::SimExecutorFactory;
 use crate::vm::shell::{Asked, understand};
 
-/// How long what is on its way to a VM goes on after the dispatcher's end.
-const AFTERLIFE: Duration = Duration::from_millis(100);
+/// How long a command that is on its way to a VM goes on after the dispatcher's end.
+const COMMANDS_END_WITHIN: Duration = Duration::from_millis(100);
 
-/// One incarnation's connection with everything.
+/// The connections of one incarnation with the controller, the cloud and the VMs.
 pub(super) struct Cable {
     world: Weak<LocalSet>,
     journal: Rc<std::cell::RefCell<Journal>>,
@@ -46,7 +46,7 @@ impl Cable {
         Rc::new(Self { world, journal, is_cut: Cell::new(false), cut: Notify::new() })
     }
 
-    /// The dispatcher is no more.
+    /// Cuts the cable, because the dispatcher has been killed.
     pub(super) fn cut(&self) {
         self.is_cut.set(true);
         self.cut.notify_waiters();
@@ -62,14 +62,14 @@ impl Cable {
         }
     }
 
-    /// The answer to a call that the world carries out, whoever waits for it.
+    /// The answer to a call. The world carries the call out even if the caller stops waiting.
     async fn carry<T: 'static>(&self, call: impl Future<Output = T> + 'static) -> T {
         let Some(world) = self.world.upgrade().filter(|_| !self.is_cut()) else {
             return std::future::pending().await;
         };
         let (answer, wait) = oneshot::channel();
         world.spawn_local(async move {
-            // Nobody may be waiting any more.
+            // The caller may have stopped waiting.
             let _ = answer.send(call.await);
         });
         match wait.await {
@@ -78,13 +78,13 @@ impl Cable {
         }
     }
 
-    /// As long as the cable is whole, and a moment longer.
+    /// Runs the call for as long as the cable is whole, and a moment longer.
     async fn while_whole<T>(self: Rc<Self>, call: impl Future<Output = T>) -> T {
         let end = async {
             if !self.is_cut() {
                 self.cut.notified().await;
             }
-            tokio::time::sleep(AFTERLIFE).await;
+            tokio::time::sleep(COMMANDS_END_WITHIN).await;
         };
         match select(pin!(call), pin!(end)).await {
             futures_util::future::Either::Left((answer, _)) => answer,

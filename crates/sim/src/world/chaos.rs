@@ -1,7 +1,7 @@
-//! Chaos: a world whose knobs, and whatever befalls it, are drawn from one seed.
+//! Chaos: a world whose knobs and troubles are drawn from one seed.
 //!
-//! For an hour of virtual time everything may go wrong, and the dispatcher is killed again and again.
-//! Then the faults stop, and all that can end must end.
+//! For an hour of virtual time anything may go wrong, and the dispatcher is killed again and again. Then the
+//! faults stop, and every container and VM that can end must end.
 
 mod draw;
 
@@ -17,14 +17,15 @@ use crate::chance::{Chance, Span};
 use crate::clock;
 use crate::vm::knobs::Job;
 
-/// How long things go wrong.
+/// For how long things go wrong.
 const TROUBLE: Duration = Duration::from_secs(3600);
-/// How long it may take until all is done once nothing goes wrong any more.
+/// How long it may take until everything has ended, once nothing goes wrong any more.
 const RECOVERY: Duration = Duration::from_secs(6 * 3600);
-/// The same, where limits stay as low as they are.
+/// The same for worlds whose limits stay as low as they are.
 const RECOVERY_WITHIN_LIMITS: Duration = Duration::from_secs(48 * 3600);
 
-/// Lives through the chaos of that seed: its figures, and its history (with the dispatcher's log, if `trace`).
+/// Runs the chaos of one seed and returns its figures and its history, with the dispatcher's log if `trace`
+/// is set.
 ///
 /// # Panics
 /// If an invariant is violated.
@@ -36,8 +37,9 @@ pub fn chaos(seed: u64, trace: bool) -> (Summary, String) {
     let spec = knobs.clone();
     simulate(knobs, async |world| {
         let supervisors = draw::supervisors(world, &mut chance);
-        // Some worlds end with the dispatcher that lived through the trouble, under the limits that it knew:
-        // a restart would mend what is stuck in its memory. Supervisors may fill a cluster of one VM for good.
+        // Some worlds end with the dispatcher that ran through the trouble, under the limits that it knew: a
+        // restart would repair whatever is stuck in its memory. This is not done with supervisors, because
+        // they may fill a cluster of one VM for good.
         let stays_as_it_is = supervisors == 0 && chance.hits(0.7);
         draw::network_outages(world, &mut chance);
         trouble(world, &mut chance).await;
@@ -57,7 +59,7 @@ pub fn chaos(seed: u64, trace: bool) -> (Summary, String) {
     })
 }
 
-/// Something befalls the world every now and then.
+/// Lets one kind of trouble after another happen, with pauses between them.
 async fn trouble(world: &mut World, chance: &mut Chance) {
     let end = after(clock::epoch(), TROUBLE);
     let kinds = draw::kinds_of_trouble(chance);
@@ -65,11 +67,11 @@ async fn trouble(world: &mut World, chance: &mut Chance) {
         let pause = chance.draw(Span::between_millis(100, 120_000));
         world.run_for(pause).await;
         let Some(kind) = kinds.get(chance.below(kinds.len())) else { continue };
-        befall(world, *kind, chance).await;
+        cause(world, *kind, chance).await;
     }
 }
 
-/// What may befall a world.
+/// What may happen to a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
     Restart,
@@ -109,7 +111,7 @@ impl Trouble {
     ];
 }
 
-async fn befall(world: &mut World, trouble: Trouble, chance: &mut Chance) {
+async fn cause(world: &mut World, trouble: Trouble, chance: &mut Chance) {
     world.note(Note::Text(format!("trouble {trouble:?}")));
     let (uuid, vm) = (some_container(world, chance), some_vm(world, chance));
     let now = clock::now();
@@ -144,12 +146,12 @@ async fn befall(world: &mut World, trouble: Trouble, chance: &mut Chance) {
             let times = cloud.knobs.most_omissions;
             cloud.omit_next(&vm, times);
         }
-        // Nobody there whom it could befall.
+        // There is no container or no VM to which it could happen.
         (_, None, _) | (_, _, None) => {}
     }
 }
 
-/// The dispatcher is killed as soon as something happens anywhere, or some milliseconds later.
+/// Kills the dispatcher as soon as something happens anywhere, or some milliseconds later.
 async fn restart_at_an_event(world: &mut World, chance: &mut Chance) {
     let seen = world.events();
     let until = after(clock::now(), Duration::from_secs(60));
@@ -170,7 +172,8 @@ fn some_vm(world: &World, chance: &mut Chance) -> Option<InstanceId> {
     all.get(chance.below(all.len())).cloned()
 }
 
-/// Limits are lowered or raised, a type comes or goes: in force from the next start on.
+/// Lowers or raises limits, or removes or adds a type. The next dispatcher that starts uses the new
+/// configuration.
 fn change_configuration(world: &mut World, chance: &mut Chance) {
     let most = 1 + chance.below(10) as u32;
     let all = draw::catalog();
@@ -183,7 +186,7 @@ fn change_configuration(world: &mut World, chance: &mut Chance) {
     });
 }
 
-/// Every record can be read.
+/// Makes every record readable again.
 fn cure_records(world: &mut World) {
     let mut arvados = world.arvados.borrow_mut();
     let all: Vec<_> = arvados.containers().map(|it| it.uuid).collect();
@@ -192,7 +195,7 @@ fn cure_records(world: &mut World) {
     }
 }
 
-/// Limits stay, but none that lets a container wait for ever.
+/// Keeps the limits, apart from those that would let a container wait for ever.
 fn ease_limits(world: &mut World) {
     let mut cloud = world.cloud.borrow_mut();
     let knobs = &mut cloud.knobs;
@@ -202,7 +205,7 @@ fn ease_limits(world: &mut World) {
     counts.chain(knobs.capacity.values_mut()).for_each(|most| *most = (*most).max(1));
 }
 
-/// The account may have as much as it wants, and the cloud has it.
+/// Removes all quotas and capacity limits.
 fn lift_limits(world: &mut World) {
     let mut cloud = world.cloud.borrow_mut();
     cloud.knobs.quota_all = None;
@@ -212,18 +215,18 @@ fn lift_limits(world: &mut World) {
     cloud.knobs.refused.clear();
 }
 
-/// The types that went come back: all that is left can run.
+/// Brings back the types that were removed, so that every container that is left can run.
 async fn restore_configuration(world: &mut World, before: &super::WorldKnobs) {
     world.configure(|policy| {
         policy.catalog = before.policy.catalog.clone();
-        // Enough for all supervisors that run already, and their steps.
+        // This is enough for all supervisors that run already, and for their steps.
         policy.max_instances = policy.max_instances.max(20);
     });
     world.restart().await;
 }
 
-/// The operator gives back what was held; again and again: what stale tags said to a new dispatcher it writes back
-/// later.
+/// The operator sets held VMs to run, several times: a new dispatcher may have read stale tags, and writes
+/// what they said back later.
 async fn free_the_held(world: &mut World) {
     for _ in 0..10 {
         world.run_for(Duration::from_secs(60)).await;
@@ -243,7 +246,7 @@ fn held(world: &World) -> Vec<InstanceId> {
     world.own_vms().into_iter().filter(is_held).collect()
 }
 
-/// A supervisor that submits these and waits for them.
+/// A supervisor that submits these children and waits for them.
 fn supervising(children: Vec<crate::controller::Submission>) -> Job {
     Job { lasts: Duration::from_secs(10), children, ..Job::default() }
 }

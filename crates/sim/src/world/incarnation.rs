@@ -1,4 +1,4 @@
-//! One life of the dispatcher: the five actors in a set of their own, which is dropped to kill them.
+//! One life of the dispatcher: the five actors in a `LocalSet` of their own. Dropping the set kills them.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -30,10 +30,10 @@ use crate::controller::facts::Origin;
 use crate::controller::port::SimApi;
 use crate::vm::SimExecutorFactory;
 
-/// The number of a life beside.
+/// The number of an incarnation that runs beside the judged one.
 const BESIDE: u64 = 1 << 20;
 
-/// The actors, for as long as this lives.
+/// The five actors; they live as long as this value.
 pub(super) struct Incarnation {
     pub handles: Handles,
     set: Rc<RefCell<Option<LocalSet>>>,
@@ -42,14 +42,15 @@ pub(super) struct Incarnation {
 }
 
 impl Incarnation {
-    /// `number` counts from 1: each life has chances of its own.
+    /// Starts a dispatcher. `number` counts from 1, so that each incarnation draws random numbers of its own.
     pub(super) fn start(world: &World, number: u64) -> Self {
         let cable = Cable::new(&world.set, Rc::clone(&world.journal));
         let parts = parts(world, &world.knobs.policy, &world.knobs.settings.root_token, &cable, number);
         Self::of(world, parts, cable)
     }
 
-    /// Another dispatcher beside it, with a token and a policy of its own: what it sends is not the judge's.
+    /// Starts another dispatcher beside it, with a token and a policy of its own. The judge does not see what
+    /// it sends.
     pub(super) fn beside(world: &World, policy: &Policy) -> Self {
         let cable = Cable::new(&world.set, Rc::default());
         let parts = parts(world, policy, OTHER_DISPATCHER_TOKEN, &cable, BESIDE);
@@ -70,7 +71,8 @@ impl Incarnation {
 
 impl Drop for Incarnation {
     fn drop(&mut self) {
-        // First of all nothing gets out any more: actors are polled once more while they are dropped.
+        // The cable is cut first, so that nothing more gets out: actors are polled once more while they are
+        // dropped.
         self.cable.cut();
         drop(self.set.borrow_mut().take());
         self.driver.abort();
@@ -118,7 +120,7 @@ fn parts(world: &World, policy: &Policy, token: &str, cable: &Rc<Cable>, number:
             true => Commands::new(policy.runner.clone(), binary(&knobs.runner)),
             false => Commands::without_binary(policy.runner.clone()),
         }),
-        start_config: Rc::new(Nothing),
+        start_config: Rc::new(EmptyConfig),
         random: Box::new(random),
         metrics: Rc::new(metrics),
         log: journal::logger(&world.journal, knobs.log),
@@ -132,10 +134,10 @@ fn binary(runner: &str) -> Option<Binary> {
     (!runner.is_empty()).then(|| Binary { md5, content: Bytes::from(runner.to_owned()) })
 }
 
-/// Processes here need no configuration.
-struct Nothing;
+/// Gives processes an empty configuration: simulated processes need none.
+struct EmptyConfig;
 
-impl StartConfig for Nothing {
+impl StartConfig for EmptyConfig {
     fn stdin(&self, _: ContainerUuid, _: &InstanceType, _: &str) -> Bytes {
         Bytes::from_static(b"{}")
     }

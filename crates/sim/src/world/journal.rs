@@ -1,5 +1,5 @@
-//! What happened, one line an event, in virtual time: what a violation prints, and what must be the same byte
-//! for byte when a seed is run again.
+//! Records what happened, one line an event, in virtual time. A violation prints it, and a seed that is run
+//! again must give the same bytes.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -21,36 +21,36 @@ use crate::vm::facts::VmFact;
 /// What neither the controller nor the cloud nor a VM can know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
-    /// That dispatcher has begun.
+    /// The dispatcher of that number has begun.
     Up(u64),
-    /// It was killed.
+    /// The dispatcher of that number was killed.
     Down(u64),
-    /// It sent a call to the cloud.
+    /// The dispatcher sent a call to the cloud.
     Sent(CloudCall),
-    /// It sent a call to destroy that VM.
+    /// The dispatcher sent a call to destroy that VM.
     DestroySent(InstanceId),
-    /// It sent a start command.
+    /// The dispatcher sent a start command.
     StartSent(InstanceId, ContainerUuid),
-    /// The operator is about to want something else of a VM.
+    /// The operator is about to ask for another idle behavior of a VM.
     OperatorAsks(InstanceId),
-    /// The operator wanted that of a VM, and the dispatcher accepted it.
+    /// The operator asked for this idle behavior of a VM, and the dispatcher accepted it.
     Operator(InstanceId, IdleBehavior),
-    /// The operator ended a VM.
+    /// The operator killed a VM.
     OperatorKills(InstanceId),
     /// From now on nothing new goes wrong.
     FaultsStop,
-    /// Something else.
+    /// Any other text.
     Text(String),
 }
 
 /// A line of the dispatcher's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
-    /// When.
+    /// When it was logged.
     pub at: Timestamp,
-    /// How bad.
+    /// Its level.
     pub level: Level,
-    /// Message and facts.
+    /// The message and its keys and values.
     pub text: String,
 }
 
@@ -63,12 +63,12 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Writes something down.
+    /// Adds a note.
     pub(super) fn note(&mut self, at: Timestamp, note: Note) {
         self.notes.push((at, note));
     }
 
-    /// All notes.
+    /// All notes so far.
     pub fn notes(&self) -> &[(Timestamp, Note)] {
         &self.notes
     }
@@ -88,7 +88,7 @@ impl Journal {
     }
 }
 
-/// A logger whose lines of that level and worse end up in the journal.
+/// A logger that writes lines of that level, and of more severe ones, to the journal.
 pub(super) fn logger(journal: &Rc<RefCell<Journal>>, level: Option<Level>) -> Logger {
     let Some(level) = level else { return Logger::root(slog::Discard, o!()) };
     let (sender, receiver) = channel();
@@ -110,10 +110,10 @@ impl Drain for Tap {
             return Ok(());
         }
         let mut facts = Facts(record.msg().to_string());
-        // Writing into a text cannot fail.
+        // Writing into a string cannot fail.
         let _ = slog::KV::serialize(&record.kv(), record, &mut facts);
         let _ = slog::KV::serialize(values, record, &mut facts);
-        // The world may be over before the last line.
+        // The world may have ended before the last line is logged.
         let _ = self.sender.send(LogLine { at: clock::now(), level: record.level(), text: facts.0 });
         Ok(())
     }
@@ -128,7 +128,8 @@ impl slog::Serializer for Facts {
     }
 }
 
-/// Everything, in order of time; at the same time: the controller, the cloud, VMs, notes, the log.
+/// Renders everything in order of time. What happened at the same time is sorted: the controller, the cloud,
+/// VMs, notes, the log.
 pub(super) fn render(world: &World) -> String {
     let mut lines: Vec<(Timestamp, String)> = Vec::new();
     for entry in world.arvados.borrow().history().entries() {
@@ -170,7 +171,7 @@ fn of_controller(fact: &Fact) -> String {
     }
 }
 
-/// Nothing about listings that went well: they are most of what a cloud is asked.
+/// Leaves out listings that went well: they are most of the calls.
 fn of_cloud(entry: &CloudEntry) -> Option<String> {
     let CloudEntry { call, vm, error, fault, existing, .. } = entry;
     if *call == CloudCall::List && error.is_none() {

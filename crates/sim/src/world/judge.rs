@@ -1,9 +1,11 @@
-//! The invariants, judged from what the world knows and the dispatcher cannot.
+//! Judges the invariants (docs/design.md, "Invariants") from what the simulated world knows and the
+//! dispatcher cannot know. It never changes the world.
 //!
 //! ```text
 //!   histories ── since the last look, in order of time ──→ Judge: live processes, holds, creates ──→ violation
 //! ```
-//! I3 (all ends final) and I4 (no VM stays) are judged at the end of a story: [`World::drain`].
+//! I3 (every container ends final) and I4 (no VM stays) are judged at the end of a story, by
+//! [`World::drain`].
 
 mod notes;
 
@@ -23,63 +25,64 @@ use crate::controller::facts::{Fact, Origin};
 use crate::controller::faults::CallKind;
 use crate::vm::facts::{Ending, VmFact};
 
-/// The whole state is looked at this often, and at the end.
-const EVENTS_BETWEEN_WHOLE_LOOKS: usize = 1000;
+/// The judge compares the whole state after this many events, and once more at the end.
+const EVENTS_BETWEEN_WHOLE_CHECKS: usize = 1000;
 
-/// How old a process is that is surely listed.
-const NEW: Duration = Duration::from_secs(65);
-/// For so long a listing that omitted a VM may be what a create was decided from.
+/// A live process older than this is surely shown by the runner's list.
+const SURELY_LISTED_AFTER: Duration = Duration::from_secs(65);
+/// For this long, a listing that omitted a VM may be what the dispatcher decided a create from.
 const OMISSION_MATTERS: Duration = Duration::from_secs(300);
 
 type Verdict = Result<(), String>;
 
-/// What was seen so far.
+/// What the judge has seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
     controller_seen: usize,
     cloud_seen: usize,
     vms_seen: usize,
     notes_seen: usize,
-    /// Where each container's process lives.
+    /// The VM on which each container's process lives.
     live: BTreeMap<ContainerUuid, InstanceId>,
-    /// Processes that the present dispatcher may not see before that time: its predecessor had just sent their starts.
+    /// Processes that the present dispatcher may not see before this time, because its predecessor had just
+    /// sent their starts.
     unseen: BTreeMap<ContainerUuid, Timestamp>,
     /// When each live process began.
     began_at: BTreeMap<ContainerUuid, Timestamp>,
-    /// Containers whose start was sent, or arrived, since they were locked.
+    /// Containers whose start was sent, or arrived at a VM, since they were locked.
     tried: BTreeSet<ContainerUuid>,
-    /// What the operator wants of VMs, as far as the dispatcher took it and wrote it into the tags.
+    /// What the operator wants of VMs, as far as the dispatcher accepted it and wrote it into the tags.
     wishes: BTreeMap<InstanceId, Wish>,
-    /// Containers with a process that somebody did not want, at some time since it began.
+    /// Containers whose process was unwanted by its user or the controller, at some time since it began.
     unwanted: BTreeSet<ContainerUuid>,
     /// Containers whose process was told to end.
     signalled: BTreeSet<ContainerUuid>,
-    /// VMs whose destroy this incarnation has sent; whether they had been silent for long when it was last sent.
-    /// What an earlier one has destroyed may look as alive as any for a while.
+    /// VMs whose destroy this incarnation has sent, and whether the VM had been silent for long when the
+    /// destroy was last sent. A VM that an earlier incarnation has destroyed may look alive for a while.
     destroyed: BTreeMap<InstanceId, bool>,
     killed_by_operator: BTreeSet<InstanceId>,
-    /// When calls to the cloud were sent, the latest second of this incarnation.
+    /// When this incarnation sent its calls to the cloud, for the latest second only.
     sent: VecDeque<Timestamp>,
     /// When the present dispatcher began.
     began: Timestamp,
-    /// The last one is dead, and the next has not begun.
+    /// Whether the previous dispatcher is dead and the next one has not begun.
     is_down: bool,
     creates_in_flight: u32,
-    /// What came of creates that dead dispatchers left on their way: their successors cannot know them.
+    /// VMs made by creates that dead dispatchers had sent. Their successors cannot know about these creates.
     orphans: BTreeSet<InstanceId>,
     orphans_in_flight: u32,
-    /// How many events there were when the whole state was looked at.
+    /// How many events there had been when the whole state was last compared.
     whole_at: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Wish {
     behavior: IdleBehavior,
-    /// Since when the tags say so, too.
+    /// Since when the tags say the same; `None` = they do not.
     saved: Option<Timestamp>,
 }
 
-/// Something that happened, whoever saw it.
+/// Something that happened, from whichever history.
 enum Seen {
     Vm(VmFact),
     Controller(Fact),
@@ -102,17 +105,18 @@ impl Judge {
         Ok(())
     }
 
-    /// Whether so much has happened that everything deserves another look.
-    pub(super) fn is_due_for_the_whole(&mut self, events: usize) -> bool {
-        let due = events >= self.whole_at + EVENTS_BETWEEN_WHOLE_LOOKS;
+    /// Whether enough has happened that the whole state must be compared again.
+    pub(super) fn is_whole_state_due(&mut self, events: usize) -> bool {
+        let due = events >= self.whole_at + EVENTS_BETWEEN_WHOLE_CHECKS;
         if due {
             self.whole_at = events;
         }
         due
     }
 
-    /// The whole state, from the VMs and records themselves: what deltas might have missed.
-    pub(super) fn whole(&self, world: &World) -> Verdict {
+    /// Judges the whole state, read from the VMs and records themselves. It finds what the changes alone
+    /// might have missed.
+    pub(super) fn whole_state(&self, world: &World) -> Verdict {
         let vms = world.vms.borrow();
         let mut live = BTreeMap::new();
         for host in vms.hosts() {
@@ -126,19 +130,21 @@ impl Judge {
             return Err(format!("the histories tell of {:?}, the VMs of {live:?}", self.live));
         }
         let now = clock::now();
-        // What came to light on a VM after something else was placed there stays until it ends.
+        // A process that becomes known only after another was placed on its VM may exceed the VM's size until
+        // it ends.
         let is_settled = |vm: &&InstanceId| !self.unseen.keys().any(|uuid| live.get(uuid) == Some(*vm));
         let mut vms_in_use = live.values().collect::<BTreeSet<_>>().into_iter().filter(is_settled);
         vms_in_use.try_for_each(|vm| self.fits(vm, now, world))?;
         let cloud = world.cloud.borrow();
-        // At the very moment of its end either may come first.
+        // At the very moment when a VM ends, its end and the end of its processes may be recorded in either
+        // order.
         let gone = |id: &&InstanceId| cloud.vm(id).and_then(|vm| vm.ends_at).is_some_and(|end| end < now);
-        let ghost = live.values().find(gone);
-        ghost.map_or(Ok(()), |id| Err(format!("processes live on {id}, which does not exist")))
+        let on_gone_vm = live.values().find(gone);
+        on_gone_vm.map_or(Ok(()), |id| Err(format!("processes live on {id}, which does not exist")))
     }
 
-    /// What happened since the last look; at the same time: VMs first, so that an end counts before what
-    /// was concluded from it.
+    /// What happened since the last look. Of what happened at the same time, VM facts come first, so that the
+    /// end of a process counts before what was concluded from it.
     fn news(&mut self, world: &World) -> Vec<(Timestamp, Seen)> {
         let (arvados, cloud) = (world.arvados.borrow(), world.cloud.borrow());
         let (vms, journal) = (world.vms.borrow(), world.journal.borrow());
@@ -200,7 +206,7 @@ impl Judge {
         }
     }
 
-    /// I6: what lives on a VM, and can be seen there, is not more than it has.
+    /// I6: the processes that live on a VM, and can be seen there, need no more than it has.
     fn fits(&self, vm: &InstanceId, at: Timestamp, world: &World) -> Verdict {
         let vms = world.vms.borrow();
         let Some(host) = vms.host(vm) else { return Ok(()) };
@@ -228,8 +234,8 @@ impl Judge {
         Ok(())
     }
 
-    /// No VM is destroyed under a process while it answers. (A call to destroy it that was lost on its way long
-    /// before does not make it ours when the cloud takes it away.)
+    /// No VM is destroyed under a process while it answers. If the cloud takes a VM away, an earlier destroy
+    /// of ours that was lost on its way does not count as the cause.
     fn ended(&self, uuid: ContainerUuid, vm: &InstanceId, ending: Ending, world: &World) -> Verdict {
         let taken_away = world.cloud.borrow().vm(vm).is_some_and(|vm| vm.taken_away);
         let was_silent = self.destroyed.get(vm).filter(|_| ending == Ending::VmGone && !taken_away);
@@ -263,7 +269,7 @@ impl Judge {
                 Some(vm) => Err(format!("I1: {uuid} was unlocked while its process lives on {vm}")),
                 None => Ok(()),
             },
-            // One that its user has given up (priority 0) may as well be Cancelled as Queued.
+            // A container that its user has given up (priority 0) may be Cancelled as well as Queued.
             (Locked, Cancelled) if *call == CallKind::Unlock && is_unwanted_by_its_user(*uuid, world) => {
                 Ok(())
             }
@@ -271,7 +277,7 @@ impl Judge {
                 true => Ok(()),
                 false => Err(format!("I3: {uuid} used up its attempts: unlocked without a start")),
             },
-            // What a dead dispatcher had decided, its configuration let it.
+            // What a dead dispatcher had decided, it decided under its own configuration.
             (Queued | Locked, Cancelled) if !self.is_down && self.could_run(*uuid, world) => {
                 Err(format!("I3: {uuid} was cancelled, but could run"))
             }
@@ -279,7 +285,7 @@ impl Judge {
         }
     }
 
-    /// Nobody wants its process, or it was told to end: if that cannot be done its VM goes.
+    /// Whether the process is unwanted, or was told to end. If it does not end, its VM may be destroyed.
     fn may_be_given_up(&self, uuid: ContainerUuid) -> bool {
         self.signalled.contains(&uuid) || self.unwanted.contains(&uuid)
     }
@@ -299,7 +305,7 @@ impl Judge {
         self.unwanted.insert(*unwanted);
     }
 
-    /// Whether a configured type has CPUs enough, on the market that it wants.
+    /// Whether a configured type on the market that the container wants has CPUs enough.
     fn could_run(&self, uuid: ContainerUuid, world: &World) -> bool {
         let arvados = world.arvados.borrow();
         let Some(record) = arvados.container(uuid) else { return false };
@@ -321,12 +327,14 @@ impl Judge {
         }
     }
 
-    /// I5: never more than `MaxInstances`, but for what a dead dispatcher had ordered.
+    /// I5: there are never more instances than `MaxInstances`, apart from those that a dead dispatcher had
+    /// ordered.
     fn created(&mut self, entry: &CloudEntry, world: &World) -> Verdict {
-        // Nobody can tell whose an answer is: a failure counts as the living one's, a VM as the dead one's, as long
-        // as its creates may be on their way.
+        // An answer does not say which dispatcher sent the call. As long as creates of the dead dispatcher
+        // may be on their way, a failure is counted as an answer to the living one, and a new VM as one of
+        // the dead one.
         let may_be_an_orphan = entry.vm.is_some() || self.creates_in_flight == 0;
-        let on_their_way = self.orphans_in_flight > 0 && entry.at < after(self.began, NEW);
+        let on_their_way = self.orphans_in_flight > 0 && entry.at < after(self.began, SURELY_LISTED_AFTER);
         if on_their_way && may_be_an_orphan {
             self.orphans_in_flight -= 1;
             self.orphans.extend(entry.vm.clone());
@@ -338,7 +346,7 @@ impl Judge {
         let cloud = world.cloud.borrow();
         let exists = |id: &&InstanceId| cloud.vm(id).is_some_and(|vm| vm.exists(entry.at));
         let orphans = self.orphans.iter().filter(exists).count();
-        // What listings conceal, nobody can count.
+        // The dispatcher cannot count VMs that listings conceal.
         let concealed = cloud.omitted_lately(entry.at, OMISSION_MATTERS);
         if entry.vm.is_some() && most > 0 && ours > most as usize + orphans + concealed {
             return Err(format!(
@@ -360,7 +368,7 @@ impl Judge {
     }
 }
 
-/// Whether nobody wants its process: its user, or the controller.
+/// Whether the user or the controller no longer wants the container's process.
 fn is_unwanted(uuid: ContainerUuid, world: &World) -> bool {
     let arvados = world.arvados.borrow();
     let is_open = |state| matches!(state, ContainerState::Locked | ContainerState::Running);

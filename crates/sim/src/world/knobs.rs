@@ -1,4 +1,4 @@
-//! What a world is made of.
+//! The settings from which a simulated world is made.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ use crate::vm::knobs::VmKnobs;
 /// The knobs of a whole world.
 #[derive(Debug, Clone)]
 pub struct WorldKnobs {
-    /// Everything that is drawn is drawn from this.
+    /// The seed of everything that is drawn at random.
     pub seed: u64,
-    /// The site's configuration; a later dispatcher may have another one.
+    /// The site's configuration. A later dispatcher may have another one.
     pub policy: Policy,
     /// What users have submitted before the dispatcher starts.
     pub containers: Vec<Submission>,
@@ -35,22 +35,22 @@ pub struct WorldKnobs {
     pub vms: VmKnobs,
     /// How long a call to the controller takes.
     pub api_latency: Span,
-    /// From a dispatcher's death to the birth of the next.
+    /// The time from a dispatcher's death to the start of the next.
     pub restart_after: Duration,
-    /// The runner's content; empty = none is deployed.
+    /// The content of the runner's binary; empty = no runner is deployed.
     pub runner: String,
     /// Whether the dispatcher can read the runner's file when it starts.
     pub runner_readable: bool,
-    /// Which lines of the dispatcher's log are kept.
+    /// The least severe level of the dispatcher's log that is kept; `None` = no log.
     pub log: Option<Level>,
-    /// Whether the story lets our own network fail.
+    /// Whether the network between the dispatcher and all VMs may fail.
     pub network_fails: bool,
     /// How often the invariants are checked.
     pub step: Duration,
 }
 
 impl WorldKnobs {
-    /// A world in which nothing goes wrong, without containers: two types of 2 and 8 CPUs.
+    /// A world without containers in which nothing goes wrong, with two types of 2 and 8 CPUs.
     pub fn new(seed: u64) -> Self {
         let mut policy = Policy::with_defaults();
         policy.catalog = types(&[("small", 2), ("large", 8)]);
@@ -74,18 +74,18 @@ impl WorldKnobs {
         }
     }
 
-    /// With so many containers, each of that many CPUs and seconds.
+    /// Adds `count` containers, each of that many CPUs and seconds.
     pub fn with_jobs(mut self, count: usize, vcpus: u64, seconds: u64) -> Self {
         self.containers.extend((0..count).map(|_| job(vcpus, seconds)));
         self
     }
 
-    /// Whether VMs fall silent.
+    /// Whether VMs may stop answering.
     pub(super) fn vms_may_fall_silent(&self) -> bool {
         !self.vms.ssh_rates.is_empty() || self.vms.hang_rate > 0.0 || self.network_fails
     }
 
-    /// With at most that many instances.
+    /// Allows at most that many instances.
     pub fn with_instances(mut self, most: u32) -> Self {
         self.policy.max_instances = most;
         self
@@ -97,7 +97,7 @@ pub(super) fn types(wanted: &[(&str, u64)]) -> Catalog {
     Catalog::new(wanted.iter().map(|(name, vcpus)| InstanceType::clone(&instance_type(name, *vcpus))))
 }
 
-/// A container of that many CPUs that runs for so many seconds.
+/// A container of that many CPUs that runs for that many seconds.
 pub fn job(vcpus: u64, seconds: u64) -> Submission {
     let runtime_constraints =
         RuntimeConstraints { vcpus, ram: vcpus * (1 << 30), ..RuntimeConstraints::default() };

@@ -46,7 +46,7 @@ pub use summary::Summary;
 
 /// A controller, a cloud, its VMs, and a dispatcher that may be killed at any time.
 pub struct World {
-    /// How it was made.
+    /// The knobs that the world was made from.
     pub knobs: WorldKnobs,
     /// The controller.
     pub arvados: Rc<RefCell<FakeArvados>>,
@@ -54,7 +54,7 @@ pub struct World {
     pub cloud: Rc<RefCell<FakeCloud>>,
     /// The VMs.
     pub vms: Rc<RefCell<FakeVms>>,
-    /// What happened beside, and the dispatcher's log.
+    /// Notes of what the fakes cannot know, and the dispatcher's log.
     pub journal: Rc<RefCell<Journal>>,
     set: Rc<LocalSet>,
     dispatcher: Option<Incarnation>,
@@ -63,7 +63,7 @@ pub struct World {
     judge: Judge,
 }
 
-/// Lives through a story in a world made for it; returns what the story returns.
+/// Runs a story in a world made for it, and returns what the story returns.
 ///
 /// # Panics
 /// If an invariant is violated, an actor panics, or the story does.
@@ -78,12 +78,12 @@ pub fn simulate<T>(knobs: WorldKnobs, story: impl AsyncFnOnce(&mut World) -> T) 
         world.start_dispatcher();
         let told = story(&mut world).await;
         world.look();
-        world.judge_whole();
+        world.judge_whole_state();
         world.kill_dispatcher();
         world.beside = None;
         told
     }));
-    // Its tasks end before the runtime that their timers belong to.
+    // The tasks must end before the runtime that their timers belong to.
     drop(set);
     told
 }
@@ -124,7 +124,7 @@ impl World {
         &self.dispatcher.as_ref().expect("the story has started a dispatcher").handles
     }
 
-    /// Starts one, if there is none.
+    /// Starts a dispatcher, if none runs.
     pub fn start_dispatcher(&mut self) {
         if self.dispatcher.is_none() {
             self.incarnations += 1;
@@ -133,7 +133,8 @@ impl World {
         }
     }
 
-    /// Kills it as SIGKILL would: all at once, between two instructions. What it has sent may still arrive.
+    /// Kills the dispatcher as SIGKILL would: all at once, between two instructions. What it has sent may
+    /// still arrive.
     pub fn kill_dispatcher(&mut self) {
         if let Some(incarnation) = self.dispatcher.take() {
             drop(incarnation);
@@ -141,34 +142,35 @@ impl World {
         }
     }
 
-    /// Kills it, and starts another after the pause that the knobs say.
+    /// Kills the dispatcher, and starts another one after `knobs.restart_after`.
     pub async fn restart(&mut self) {
         self.kill_dispatcher();
         self.run_for(self.knobs.restart_after).await;
         self.start_dispatcher();
     }
 
-    /// Another cluster's dispatcher works beside it from now on: the same account and the same queue, but a
-    /// token, an instance set and limits of its own. The judge watches what it does to containers and VMs.
+    /// Starts another cluster's dispatcher beside the judged one. It has the same account and the same queue,
+    /// but a token, an instance set and limits of its own. The judge watches what it does to containers and
+    /// VMs.
     pub fn start_beside(&mut self, policy: &Policy) {
         self.beside = Some(Incarnation::beside(self, policy));
     }
 
-    /// The next dispatcher is configured like this; the present one does not know.
+    /// Changes the configuration of the next dispatcher. The present one keeps the one that it has.
     pub fn configure(&mut self, change: impl FnOnce(&mut Policy)) {
         change(&mut self.knobs.policy);
     }
 
-    /// What the dispatcher's queue shows.
+    /// The dispatcher's view of its queue.
     pub async fn queue(&self) -> QueueView {
         let answer = self.handles().queue.send(dispatch_actors::messages::queue::GetQueue).await;
         answer.expect("the queue lives as long as its incarnation")
     }
 
-    /// The operator wants that of an instance; whether the dispatcher accepted it.
+    /// The operator asks for that idle behavior of an instance; returns whether the dispatcher accepted it.
     pub async fn operator_sets(&mut self, id: &InstanceId, behavior: IdleBehavior) -> bool {
         let message = SetIdleBehavior { id: id.clone(), behavior };
-        // What was wished before is void from the moment of asking; the new wish binds once it is accepted.
+        // The earlier wish is void from the moment of asking. The new one binds once it is accepted.
         self.note(Note::OperatorAsks(id.clone()));
         let accepted = self.handles().pool.send(message).await.is_ok_and(|answer| answer.is_ok());
         if accepted {
@@ -177,9 +179,9 @@ impl World {
         accepted
     }
 
-    /// The operator ends an instance; whether the dispatcher accepted it.
+    /// The operator kills an instance; returns whether the dispatcher accepted it.
     pub async fn operator_kills(&mut self, id: &InstanceId) -> bool {
-        // Noted first: its processes die of it.
+        // The note comes first, because the kill ends the VM's processes.
         self.note(Note::OperatorKills(id.clone()));
         let message =
             ShutdownInstance { id: id.clone(), reason: ShutdownReason::Operator("simulated".to_owned()) };
@@ -196,10 +198,10 @@ impl World {
         }
     }
 
-    /// Lets time pass until something is so.
+    /// Lets time pass until a condition holds.
     ///
     /// # Panics
-    /// If it takes longer than that.
+    /// If it does not hold within `limit`.
     pub async fn run_until(&mut self, what: &str, limit: Duration, mut is_so: impl FnMut(&Self) -> bool) {
         let until = after(clock::now(), limit);
         while !is_so(self) {
@@ -210,7 +212,7 @@ impl World {
         }
     }
 
-    /// Until every container is settled and every VM gone (I3, I4).
+    /// Lets time pass until every container is settled and every VM is gone (I3, I4).
     pub async fn drain(&mut self, limit: Duration) {
         self.run_until("all containers settled", limit, Self::settled).await;
         self.run_until("all VMs gone", limit, |world| world.own_vms().is_empty()).await;
@@ -233,19 +235,19 @@ impl World {
         if let Err(violation) = verdict {
             self.fail(&violation);
         }
-        if self.judge.is_due_for_the_whole(self.events()) {
-            self.judge_whole();
+        if self.judge.is_whole_state_due(self.events()) {
+            self.judge_whole_state();
         }
     }
 
     /// Judges the whole state, and not only what has changed.
-    fn judge_whole(&mut self) {
-        if let Err(violation) = self.judge.whole(self) {
+    fn judge_whole_state(&mut self) {
+        if let Err(violation) = self.judge.whole_state(self) {
             self.fail(&violation);
         }
     }
 
-    /// Ends the story with everything that is known.
+    /// Ends the story and prints everything that is known about it.
     ///
     /// # Panics
     /// Always.
@@ -259,9 +261,9 @@ impl World {
         );
     }
 
-    // ------------------------------------------------------------ looking
+    // ------------------------------------------------------------ queries
 
-    /// Every container is final, or gone, or nobody wants it and nobody holds it.
+    /// Whether every container is final, deleted, or unwanted and not locked.
     pub fn settled(&self) -> bool {
         self.arvados.borrow().containers().all(|it| match it.state {
             ContainerState::Complete | ContainerState::Cancelled => true,
@@ -280,7 +282,7 @@ impl World {
         self.arvados.borrow().containers().map(|it| it.uuid).collect()
     }
 
-    /// The state of one; `None` if its record is gone.
+    /// The state of one container; `None` if its record is gone.
     pub fn state_of(&self, uuid: ContainerUuid) -> Option<ContainerState> {
         self.arvados.borrow().container(uuid).map(|it| it.state)
     }
@@ -296,8 +298,8 @@ impl World {
         cloud.vms().filter(|vm| vm.exists(now) && ours(&vm.tags)).map(|vm| vm.id.clone()).collect()
     }
 
-    /// How many VMs of our set existed then, but for those that no listing showed when this dispatcher began, or shows
-    /// any more.
+    /// How many VMs of our set existed at that time. VMs are left out that no listing showed when this
+    /// dispatcher began, and those that listings no longer show.
     fn own_vms_at(&self, at: Timestamp, began: Timestamp) -> usize {
         let policy = &self.knobs.policy;
         let cloud = self.cloud.borrow();
@@ -320,18 +322,18 @@ impl World {
         self.cloud.borrow().vms().count()
     }
 
-    /// How many things happened so far, anywhere.
+    /// How many events there were so far, anywhere.
     pub fn events(&self) -> usize {
         let arvados = self.arvados.borrow().history().entries().len();
         arvados + self.vms.borrow().history().entries().len() + self.cloud.borrow().history().len()
     }
 
-    /// What happened, one line an event.
+    /// The history, one line an event.
     pub fn history(&self) -> String {
         journal::render(self)
     }
 
-    /// The world as it is now, for people.
+    /// The present state of the world, for people to read.
     fn state(&self) -> String {
         let mut text = String::from("--- state\n");
         for it in self.arvados.borrow().containers().filter(|it| !it.state.is_final()) {
@@ -343,19 +345,19 @@ impl World {
         text
     }
 
-    /// Figures.
+    /// The figures of the run so far.
     pub fn summary(&self) -> Summary {
         Summary::of(self)
     }
 
-    // ------------------------------------------------------------ interfering
+    // ------------------------------------------------------------ changes from outside
 
-    /// A user submits something.
+    /// A user submits a container request.
     pub fn submit(&mut self, submission: Submission) -> ContainerUuid {
         self.arvados.borrow_mut().submit(submission, clock::now())
     }
 
-    /// From now on nothing new goes wrong.
+    /// Stops all faults: from now on nothing new goes wrong.
     pub fn stop_faults(&mut self) {
         self.note(Note::FaultsStop);
         let now = clock::now();
@@ -364,7 +366,7 @@ impl World {
         self.vms.borrow_mut().stop_faults(now);
     }
 
-    /// Writes something into the history.
+    /// Writes a note into the history.
     pub fn note(&self, note: Note) {
         self.journal.borrow_mut().note(clock::now(), note);
     }

@@ -1,4 +1,4 @@
-//! A run in figures.
+//! The figures of a run.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,28 +13,28 @@ use crate::clock::{self, epoch};
 use crate::controller::facts::Fact;
 use crate::vm::facts::{Ending, VmFact};
 
-/// Figures of one run, or of many.
+/// The figures of one run, or the sum over many.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// Runs.
+    /// How many runs.
     pub seeds: u64,
-    /// Things that happened at the controller, in the cloud, on VMs.
+    /// How many events there were at the controller, in the cloud and on VMs.
     pub events: u64,
-    /// Containers.
+    /// How many containers there were.
     pub containers: u64,
-    /// Those that ended Complete.
+    /// How many containers ended Complete.
     pub completed: u64,
-    /// VMs made.
+    /// How many VMs were made.
     pub vms: u64,
-    /// Processes started.
+    /// How many processes were started.
     pub processes: u64,
-    /// Dispatchers killed.
+    /// How many dispatchers were killed.
     pub kills: u64,
-    /// Unlocks by the dispatcher.
+    /// How many unlocks the dispatcher sent.
     pub unlocks: u64,
-    /// What struck, and how often.
+    /// Which faults struck, and how often.
     pub faults: BTreeMap<String, u64>,
-    /// Virtual time.
+    /// How much virtual time passed.
     pub time: Duration,
 }
 

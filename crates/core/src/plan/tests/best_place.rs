@@ -10,7 +10,7 @@ use super::*;
 use crate::fit::{Free, Resources};
 use crate::instance::Catalog;
 
-/// Slow, and obviously right: every place is looked at, for each of the rules of placement (page 2.3) in turn.
+/// Slow, and obviously right: every place is looked at, for each rule of (docs/behaviour.md, "Placement") in turn.
 fn naive_best(
     places: &[Place],
     need: &Resources,
@@ -42,11 +42,11 @@ fn is_better(a: &Place, b: &Place) -> bool {
     if a.price != b.price {
         return a.price < b.price;
     }
-    if a.vcpus != b.vcpus {
-        return a.vcpus > b.vcpus;
-    }
     if a.ram != b.ram {
         return a.ram > b.ram;
+    }
+    if a.vcpus != b.vcpus {
+        return a.vcpus > b.vcpus;
     }
     a.scratch() > b.scratch()
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::instance::Market;
-use crate::pool::{Width, WidthScope};
+use crate::pool::{ObservedCapacity, ObservedScope};
 use crate::ports::QuotaScope;
 use crate::queue::{Operation, OperationKind};
 
@@ -54,8 +54,11 @@ fn beyond_the_ceiling_nothing_is_touched() {
     scene.add(3, Locked, 1);
     scene.add_supervisor(4, Locked);
     scene.add(5, Queued, 1);
-    let actions: Vec<_> =
-        scene.actions().into_iter().filter(|it| !matches!(it, Action::Forget(..))).collect();
+    let actions: Vec<_> = scene
+        .actions()
+        .into_iter()
+        .filter(|it| !matches!(it, Action::Pool(PoolAction::ForgetProcess(..))))
+        .collect();
     assert_eq!(actions, [start(2, "w-1")], "an ended process counts, nobody is unlocked, no room is made");
     assert_eq!(scene.reason(3), Some(WaitReason::Ceiling { ceiling: 3 }));
 }
@@ -72,8 +75,11 @@ fn a_supervisor_that_waited_while_later_ones_took_the_share_gives_its_lock_back(
             scene.worker(&format!("w-{n}"), "small", State::Idle);
             scene.add_supervisor(n, Locked);
         }
-        let others: Vec<_> =
-            scene.actions().into_iter().filter(|it| !matches!(it, Action::Start(..))).collect();
+        let others: Vec<_> = scene
+            .actions()
+            .into_iter()
+            .filter(|it| !matches!(it, Action::Pool(PoolAction::StartContainer(..))))
+            .collect();
         assert_eq!(others, unlocks, "{later} later ones");
         assert!(matches!(scene.reason(1), Some(WaitReason::Paused { .. })));
     }
@@ -106,12 +112,12 @@ fn beyond_the_ceiling_no_supervisor_gives_its_lock_back() {
 /// steps that can never run.
 #[test]
 fn at_the_accounts_quota_supervisors_get_a_share_of_what_fits_it() {
-    let starts = |limited: &[(&str, WidthScope)], preemptible: bool| {
+    let starts = |limited: &[(&str, ObservedScope)], preemptible: bool| {
         let mut scene = Scene::new();
         scene.limits.ceiling = 64;
         for (name, scope) in limited {
-            let width = Width { scope: scope.clone(), instances: 4 };
-            scene.pool.widths.insert(typed(&scene.policy, name).name.clone(), width);
+            let width = ObservedCapacity { scope: scope.clone(), instances: 4 };
+            scene.pool.supply.observed_capacity.insert(typed(&scene.policy, name).name.clone(), width);
         }
         for n in 1..=8 {
             let name = format!("w-{n}");
@@ -119,10 +125,10 @@ fn at_the_accounts_quota_supervisors_get_a_share_of_what_fits_it() {
             scene.add_sized(n, Locked, 1, preemptible).record.scheduling.supervisor = true;
         }
         scene.policy = Arc::new(Policy { max_containers_per_instance: 1, ..Policy::clone(&scene.policy) });
-        scene.actions().iter().filter(|it| matches!(it, Action::Start(..))).count()
+        scene.actions().iter().filter(|it| matches!(it, Action::Pool(PoolAction::StartContainer(..)))).count()
     };
-    let all = WidthScope::Quota(QuotaScope::All);
-    let [one, other] = ["m", "c"].map(|group| WidthScope::Group(group.to_owned(), Market::OnDemand));
+    let all = ObservedScope::Quota(QuotaScope::All);
+    let [one, other] = ["m", "c"].map(|group| ObservedScope::Group(group.to_owned(), Market::OnDemand));
     assert_eq!(starts(&[], false), 8);
     assert_eq!(starts(&[("small", all.clone()), ("big", all.clone())], false), 2);
     assert_eq!(starts(&[("small", one.clone()), ("big", one.clone())], false), 2, "of one group");
@@ -275,7 +281,8 @@ fn nobody_overtakes_one_whose_lock_is_on_its_way_back() {
             let unlocking = OperationKind::Unlock(UnlockReason::OverQuota);
             scene.entries.get_mut(&uuid(1)).unwrap().operation = Some(Operation::sent(unlocking));
         }
-        let starts = scene.actions().into_iter().any(|it| matches!(it, Action::Start(..)));
+        let starts =
+            scene.actions().into_iter().any(|it| matches!(it, Action::Pool(PoolAction::StartContainer(..))));
         assert!(!starts, "in flight: {in_flight}");
         assert_eq!(scene.reason(2), Some(WaitReason::AccountQuota));
     }
@@ -295,7 +302,7 @@ fn one_type_at_quota_does_not_make_another_over_quota_that_merely_lacks_capacity
 #[test]
 fn no_more_is_locked_or_created_than_the_limits_leave() {
     let near = |scene: &mut Scene, scope| {
-        scene.pool.near_quota_left.insert(scope, 1);
+        scene.pool.supply.near_quota_left.insert(scope, 1);
     };
     let mut scene = Scene::new();
     for n in 1..=4 {
@@ -305,17 +312,20 @@ fn no_more_is_locked_or_created_than_the_limits_leave() {
         let mut scene = scene.clone();
         change(&mut scene);
         let actions = scene.actions();
-        (creates(&actions).len(), actions.iter().filter(|it| matches!(it, Action::Lock(_))).count())
+        (
+            creates(&actions).len(),
+            actions.iter().filter(|it| matches!(it, Action::Queue(QueueAction::LockContainer(_)))).count(),
+        )
     };
     assert_eq!(limited(&|_| {}), (2, 2));
-    assert_eq!(limited(&|scene| scene.pool.creates_left = Some(3)), (2, 1), "a lock uses a create up");
-    assert_eq!(limited(&|scene| scene.pool.creates_left = Some(1)), (1, 0));
-    assert_eq!(limited(&|scene| scene.pool.instances_left = Some(3)), (2, 1));
+    assert_eq!(limited(&|scene| scene.pool.supply.creates_left = Some(3)), (2, 1), "a lock uses a create up");
+    assert_eq!(limited(&|scene| scene.pool.supply.creates_left = Some(1)), (1, 0));
+    assert_eq!(limited(&|scene| scene.pool.supply.instances_left = Some(3)), (2, 1));
     assert_eq!(limited(&|scene| near(scene, QuotaScope::All)), (1, 0));
     assert_eq!(limited(&|scene| near(scene, QuotaScope::Market(Market::Spot))), (2, 2), "of another market");
     let on_trial = |scene: &mut Scene| {
         scene.gate("big", PAUSED);
-        scene.pool.on_trial.insert(typed(&scene.policy, "small").name.clone());
+        scene.pool.supply.on_trial.insert(typed(&scene.policy, "small").name.clone());
     };
     assert_eq!(limited(&on_trial), (1, 0), "one is tried");
 }
@@ -323,7 +333,7 @@ fn no_more_is_locked_or_created_than_the_limits_leave() {
 #[test]
 fn max_instances_reached_within_a_round_ends_it() {
     let mut scene = Scene::new();
-    scene.pool.instances_left = Some(1);
+    scene.pool.supply.instances_left = Some(1);
     for n in 1..=3 {
         scene.add(n, Locked, 1);
     }
@@ -346,7 +356,7 @@ fn a_lock_that_would_use_the_attempts_up_is_kept() {
 fn rounds_of_refusals(scene: &mut Scene, rounds: i64) -> Vec<String> {
     let mut tried = Vec::new();
     for round in 0..rounds {
-        scene.pool.near_quota_left = [(QuotaScope::All, 1)].into();
+        scene.pool.supply.near_quota_left = [(QuotaScope::All, 1)].into();
         for (name, _) in creates(&scene.actions()) {
             let refused = typed(&scene.policy, &name).name.clone();
             scene.pool.refused_types.insert(refused, at(1000 + round));
@@ -381,7 +391,7 @@ fn with_spot_instances_refused_and_on_demand_ones_running_spot_retries_go_round_
     scene.add_sized(1, Locked, 4, true);
     scene.policy = Arc::new(policy());
     let spot = |scene: &mut Scene| {
-        scene.pool.near_quota_left = [(QuotaScope::Market(Market::Spot), 1)].into();
+        scene.pool.supply.near_quota_left = [(QuotaScope::Market(Market::Spot), 1)].into();
         creates(&scene.actions())
     };
     assert_eq!(spot(&mut scene), [create_for("big.spot", 1)]);
@@ -400,7 +410,7 @@ fn retries_of_one_market_do_not_wait_for_the_other_market() {
         let mut scene = Scene::new();
         scene.add_sized(1, Locked, 4, true);
         scene.add_sized(2, Locked, 4, false);
-        scene.pool.near_quota_left = [(scope, 1)].into();
+        scene.pool.supply.near_quota_left = [(scope, 1)].into();
         scene.pool.refused_types.insert(typed(&scene.policy, "big.spot").name.clone(), at(95));
         assert_eq!(creates(&scene.actions()), created);
     }

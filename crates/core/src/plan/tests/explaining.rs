@@ -31,24 +31,24 @@ fn a_pause_is_explained_by_its_cause() {
 
 #[test]
 fn what_a_round_has_used_up_itself_is_explained_too() {
-    let with = |limit: fn(&mut PoolSnapshot)| {
+    let with = |limit: fn(&mut Supply)| {
         let mut scene = Scene::new();
-        limit(&mut scene.pool);
+        limit(&mut scene.pool.supply);
         for n in 1..=2 {
             scene.add_sized(n, Locked, 4, false);
         }
         scene
     };
-    let in_flight = with(|pool| pool.creates_left = Some(1));
+    let in_flight = with(|supply| supply.creates_left = Some(1));
     assert_eq!(paused(&in_flight, 2), Some(PauseReason::CreatesInFlight));
-    let on_trial = with(|pool| {
-        pool.on_trial.insert("big".parse().unwrap());
+    let on_trial = with(|supply| {
+        supply.on_trial.insert("big".parse().unwrap());
     });
     assert_eq!(paused(&on_trial, 2), Some(PauseReason::BootsFail));
-    let near = with(|pool| {
-        pool.near_quota_left.insert(crate::ports::QuotaScope::All, 1);
+    let near = with(|supply| {
+        supply.near_quota_left.insert(crate::ports::QuotaScope::All, 1);
     });
     assert_eq!(paused(&near, 2), Some(PauseReason::NearQuota));
-    let full = with(|pool| pool.instances_left = Some(1));
+    let full = with(|supply| supply.instances_left = Some(1));
     assert_eq!(full.reason(2), Some(WaitReason::MaxInstances));
 }

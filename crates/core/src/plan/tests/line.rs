@@ -19,7 +19,7 @@ fn processes_first_then_locked_then_priority_then_age_then_uuid() {
 
 #[test]
 fn every_reason_has_exactly_its_text() {
-    let name = |name: &str| crate::id::TypeName::new(name).unwrap();
+    let name = |name: &str| TypeName::new(name).unwrap();
     let capacity = "Waiting in queue at position 3.  Cluster is at capacity and cannot start any new instances right now.";
     let boot = "Waiting for a big instance to boot and be ready to accept work.";
     let cases = [

@@ -3,6 +3,7 @@
 mod best_place;
 mod capacity;
 mod explaining;
+mod input;
 mod line;
 mod placement;
 mod planning_again;
@@ -14,14 +15,48 @@ use super::*;
 use crate::container::ContainerState::{self, Cancelled, Complete, Locked, Queued, Running};
 use crate::container::MountNeeds;
 use crate::fixtures::{at, id, instance, me, order, policy, record, typed, uuid};
-use crate::instance::IdleBehavior;
-use crate::invariants::check_plan;
+use crate::id::{InstanceId, TypeName};
+use crate::instance::{IdleBehavior, InstanceType};
+use crate::invariants::check_supplied;
+use crate::policy::{PlanRules, Policy};
 use crate::pool::{
-    CreateId, EndedProcess, EndedWhy, Gate, PauseReason, PendingCreate, QuotaReason, WorkerSnapshot,
+    CreateId, CreateInFlight, EndedProcess, EndedWhy, Fleet, Gate, Holds, Host, PauseReason, PendingCreate,
+    QuotaReason, WorkerSnapshot,
 };
-use crate::queue::Entry;
+use crate::queue::{CancelReason, Entry, QueueSnapshot, UnlockReason};
 use crate::secret::Secret;
-use crate::worker::{Machine, ProcessView, State};
+use crate::worker::{AttemptOutcome, KillReason, Machine, ProcessView, ShutdownReason, StartOrder, State};
+
+/// The pool of a scene. What may be created is said by hand, whatever the holds are that would say so.
+#[derive(Debug, Clone)]
+struct ScenePool {
+    workers: Vec<WorkerSnapshot>,
+    pending: Vec<(CreateId, PendingCreate)>,
+    ended: BTreeMap<ContainerUuid, EndedProcess>,
+    last_failed: BTreeMap<ContainerUuid, InstanceId>,
+    supply: Supply,
+    refused_types: BTreeMap<TypeName, Timestamp>,
+    first_listing: Option<Timestamp>,
+    listings: Vec<Timestamp>,
+    runner_readable: bool,
+}
+
+impl ScenePool {
+    fn fleet(&self) -> Fleet {
+        let host = |it: &WorkerSnapshot| Arc::new(Host::new(&it.view, it.sent.clone(), it.missing));
+        let create = |it: &PendingCreate| CreateInFlight::new(&it.instance_type, it.doubtful.is_some());
+        Fleet {
+            hosts: self.workers.iter().map(host).collect(),
+            creates: self.pending.iter().map(|(_, it)| create(it)).collect(),
+            ended: self.ended.clone(),
+            last_failed: self.last_failed.clone(),
+            holds: Holds::with_refused_types(self.refused_types.clone()),
+            first_listing: self.first_listing,
+            listings: self.listings.clone(),
+            runner_readable: self.runner_readable,
+        }
+    }
+}
 
 /// A moment long after the start: polled and listed more than once, all gates open, no ceiling.
 #[derive(Debug, Clone)]
@@ -30,7 +65,7 @@ struct Scene {
     limits: Limits,
     entries: BTreeMap<ContainerUuid, Entry>,
     queue: QueueSnapshot,
-    pool: PoolSnapshot,
+    pool: ScenePool,
     now: Timestamp,
 }
 
@@ -47,12 +82,16 @@ impl Scene {
             polled_at: Some(at(90)),
             ..Default::default()
         };
-        let pool = PoolSnapshot {
-            gates,
+        let pool = ScenePool {
+            workers: vec![],
+            pending: vec![],
+            ended: BTreeMap::new(),
+            last_failed: BTreeMap::new(),
+            supply: Supply { gates, ..Supply::default() },
+            refused_types: BTreeMap::new(),
             first_listing: Some(at(1)),
             listings: vec![at(20), at(50), at(80)],
             runner_readable: true,
-            ..Default::default()
         };
         Self {
             policy: Arc::new(policy),
@@ -62,6 +101,25 @@ impl Scene {
             pool,
             now: at(100),
         }
+    }
+
+    fn input(&self) -> PlanInput {
+        PlanInput {
+            rules: Arc::new(PlanRules::from(&*self.policy)),
+            queue: Arc::new(self.queue()),
+            fleet: Arc::new(self.pool.fleet()),
+            limits: self.limits,
+        }
+    }
+
+    fn clocked(&self, input: &PlanInput, summary: &Summary) -> Clocked {
+        let supply = Arc::new(self.pool.supply.clone());
+        Clocked { supply, ..input.clocked(summary, self.now) }
+    }
+
+    fn plan_by(&self, planner: &mut Planner) -> Arc<Plan> {
+        let input = self.input();
+        planner.plan_clocked_by(&input, |summary| self.clocked(&input, summary))
     }
 
     /// One VCPU, 1 GiB: fits `small` and `big`. First seen in the order of its number.
@@ -147,22 +205,21 @@ impl Scene {
     }
 
     fn gate(&mut self, type_name: &str, gate: Gate) {
-        self.pool.gates.insert(typed(&self.policy, type_name).name.clone(), gate);
+        self.pool.supply.gates.insert(typed(&self.policy, type_name).name.clone(), gate);
     }
 
     fn gates(&mut self, gate: Gate) {
-        self.pool.gates.values_mut().for_each(|it| *it = gate);
+        self.pool.supply.gates.values_mut().for_each(|it| *it = gate);
     }
 
     fn plan(&self) -> Plan {
-        let mut queue = self.queue.clone();
-        queue.entries = self.entries.values().cloned().map(Arc::new).collect();
-        let plan = plan(&queue, &self.pool, &self.limits, &self.policy, self.now);
-        check_plan(&queue, &self.pool, &self.limits, &self.policy, &plan, self.now).unwrap();
+        let input = self.input();
+        let summary = input.summary();
+        let plan = plan_clocked(&input, &summary, &self.clocked(&input, &summary));
+        check_supplied(&input, &self.pool.supply, &plan, self.now).unwrap();
         plan
     }
 
-    /// Starts by container and worker alone: what their orders say of the record is tested by itself.
     fn actions(&self) -> Vec<Action> {
         self.plan().actions.into_iter().map(without_record).collect()
     }
@@ -177,32 +234,34 @@ impl Scene {
 }
 
 fn start(n: u64, name: &str) -> Action {
-    Action::Start(order(uuid(n)), id(name))
+    Action::Pool(PoolAction::StartContainer(order(uuid(n)), id(name)))
 }
 
 fn without_record(action: Action) -> Action {
     match action {
-        Action::Start(start, id) => Action::Start(order(start.uuid), id),
+        Action::Pool(PoolAction::StartContainer(start, id)) => {
+            Action::Pool(PoolAction::StartContainer(order(start.uuid), id))
+        }
         other => other,
     }
 }
 
 fn lock(n: u64) -> Action {
-    Action::Lock(uuid(n))
+    Action::Queue(QueueAction::LockContainer(uuid(n)))
 }
 
 fn unlock(n: u64, reason: UnlockReason) -> Action {
-    Action::Unlock(uuid(n), reason)
+    Action::Queue(QueueAction::UnlockContainer(uuid(n), reason))
 }
 
 fn shut_down(name: &str) -> Action {
-    Action::ShutDown(id(name), ShutdownReason::OverQuota)
+    Action::Pool(PoolAction::ShutdownInstance(id(name), ShutdownReason::OverQuota))
 }
 
 /// The types that are created, and for whom.
 fn creates(actions: &[Action]) -> Vec<(String, ContainerUuid)> {
     let create = |action: &Action| match action {
-        Action::Create(it, uuid) => Some((it.name.to_string(), *uuid)),
+        Action::Pool(PoolAction::CreateInstance(it, uuid)) => Some((it.name.to_string(), *uuid)),
         _ => None,
     };
     actions.iter().filter_map(create).collect()

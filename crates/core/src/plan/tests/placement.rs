@@ -88,17 +88,17 @@ fn preferences_are_ready_then_full_then_cheap_then_id() {
 }
 
 #[test]
-fn of_types_of_one_price_more_vcpus_win_then_ram_and_names_do_not_count() {
+fn of_types_of_one_price_more_ram_wins_before_more_vcpus_and_names_do_not_count() {
     let mut policy = policy();
     let wide = crate::fixtures::instance_type("z-wide", 8, 3.0, false);
     let mut deep = crate::fixtures::instance_type("a-deep", 2, 3.0, false);
     deep.ram *= 100;
-    let twin = InstanceType { name: crate::id::TypeName::new("b-twin").unwrap(), ..deep.clone() };
+    let twin = InstanceType { name: TypeName::new("b-twin").unwrap(), ..deep.clone() };
     policy.catalog = crate::instance::Catalog::new([wide, deep, twin]);
     let mut scene = Scene::with(policy);
     scene.add(1, Locked, 1);
-    scene.worker("w-1", "a-deep", State::Idle);
-    scene.worker("w-2", "z-wide", State::Idle);
+    scene.worker("w-1", "z-wide", State::Idle);
+    scene.worker("w-2", "a-deep", State::Idle);
     assert_eq!(scene.actions(), [start(1, "w-2")]);
     scene.pool.workers.clear();
     scene.worker("w-1", "b-twin", State::Idle);
@@ -204,7 +204,13 @@ fn nothing_is_started_or_locked_while_an_earlier_process_exists() {
         scene.add(1, state, 1);
         scene.ended(1, 95, EndedWhy::Exited);
         let actions = scene.actions();
-        assert!(!actions.iter().any(|it| matches!(it, Action::Lock(_) | Action::Start(..))), "{actions:?}");
+        assert!(
+            !actions.iter().any(|it| matches!(
+                it,
+                Action::Queue(QueueAction::LockContainer(_)) | Action::Pool(PoolAction::StartContainer(..))
+            )),
+            "{actions:?}"
+        );
     }
 }
 
@@ -222,5 +228,5 @@ fn a_start_carries_what_its_log_line_and_its_metric_say_of_the_record() {
     scene.worker("w-1", "small", State::Idle);
     scene.add(1, Locked, 5).record.created_at = Some(at(3));
     let order = StartOrder { uuid: uuid(1), priority: 5, created_at: Some(at(3)) };
-    assert_eq!(scene.plan().actions, [Action::Start(order, id("w-1"))]);
+    assert_eq!(scene.plan().actions, [Action::Pool(PoolAction::StartContainer(order, id("w-1")))]);
 }

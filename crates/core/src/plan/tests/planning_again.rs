@@ -18,26 +18,30 @@ impl Scene {
     fn send(&mut self, plan: &Plan) {
         for action in plan.actions.clone() {
             match action {
-                Action::Lock(uuid) => self.operate(uuid, OperationKind::Lock),
-                Action::Unlock(uuid, reason) => self.operate(uuid, OperationKind::Unlock(reason)),
-                Action::Cancel(uuid, reason, expected) => {
+                Action::Queue(QueueAction::LockContainer(uuid)) => self.operate(uuid, OperationKind::Lock),
+                Action::Queue(QueueAction::UnlockContainer(uuid, reason)) => {
+                    self.operate(uuid, OperationKind::Unlock(reason))
+                }
+                Action::Queue(QueueAction::CancelContainer(uuid, reason, expected)) => {
                     self.operate(uuid, OperationKind::Cancel { reason, expected });
                 }
-                Action::Drop(uuid) => {
+                Action::Queue(QueueAction::ForgetContainer(uuid)) => {
                     self.entries.remove(&uuid);
                 }
-                Action::Look(uuid) => {
+                Action::Queue(QueueAction::ReadOrphanRecord(uuid)) => {
                     self.queue.looked.insert(uuid, LookOutcome::Foreign);
                 }
-                Action::Start(order, id) => {
+                Action::Pool(PoolAction::StartContainer(order, id)) => {
                     let worker = self.pool.workers.iter_mut().find(|it| it.view.id == id).unwrap();
                     worker.sent.push(order.uuid);
                     worker.sent.sort();
                 }
-                Action::Create(it, _) => self.create(&it),
-                Action::ShutDown(id, _) => self.change(id.as_str(), |view| view.state = State::Shutdown),
-                Action::Kill(uuid, _) => self.kill(uuid),
-                Action::Forget(uuid, _) => {
+                Action::Pool(PoolAction::CreateInstance(it, _)) => self.create(&it),
+                Action::Pool(PoolAction::ShutdownInstance(id, _)) => {
+                    self.change(id.as_str(), |view| view.state = State::Shutdown)
+                }
+                Action::Pool(PoolAction::KillContainer(uuid, _)) => self.kill(uuid),
+                Action::Pool(PoolAction::ForgetProcess(uuid, _)) => {
                     self.pool.ended.remove(&uuid);
                 }
             }
@@ -47,7 +51,7 @@ impl Scene {
     /// Gates as a pool has them: `MaxInstances` is reached by all types, an account's quota by all of a market.
     fn agree_about_quotas(&mut self) {
         let is_reached = |scene: &Self, names: &[&str], quota: Gate| {
-            names.iter().any(|name| scene.pool.gates[&typed(&scene.policy, name).name] == quota)
+            names.iter().any(|name| scene.pool.supply.gates[&typed(&scene.policy, name).name] == quota)
         };
         let (on_demand, spot) = (["small", "big"], ["small.spot", "big.spot"]);
         for market in [on_demand, spot] {
@@ -84,16 +88,16 @@ impl Scene {
 
     fn create(&mut self, it: &InstanceType) {
         self.pending(1000 + self.pool.pending.len() as u64, it.name.as_str());
-        let pool = &mut self.pool;
-        let near_quota = pool
+        let supply = &mut self.pool.supply;
+        let near_quota = supply
             .near_quota_left
             .iter_mut()
             .filter(|(scope, _)| scope.covers(it.market()))
             .map(|(_, left)| left);
-        let left = pool.creates_left.iter_mut().chain(pool.instances_left.iter_mut()).chain(near_quota);
+        let left = supply.creates_left.iter_mut().chain(supply.instances_left.iter_mut()).chain(near_quota);
         left.for_each(|left| *left -= 1);
-        if pool.on_trial.contains(&it.name) {
-            pool.gates.insert(it.name.clone(), Gate::Paused(PauseReason::BootsFail));
+        if supply.on_trial.contains(&it.name) {
+            supply.gates.insert(it.name.clone(), Gate::Paused(PauseReason::BootsFail));
         }
     }
 }
@@ -101,23 +105,28 @@ impl Scene {
 /// Whom an action is about.
 fn about(action: &Action) -> String {
     match action {
-        Action::Lock(uuid)
-        | Action::Unlock(uuid, _)
-        | Action::Cancel(uuid, ..)
-        | Action::Drop(uuid)
-        | Action::Look(uuid)
-        | Action::Start(StartOrder { uuid, .. }, _)
-        | Action::Create(_, uuid)
-        | Action::Kill(uuid, _)
-        | Action::Forget(uuid, _) => uuid.to_string(),
-        Action::ShutDown(id, _) => id.to_string(),
+        Action::Queue(QueueAction::LockContainer(uuid))
+        | Action::Queue(QueueAction::UnlockContainer(uuid, _))
+        | Action::Queue(QueueAction::CancelContainer(uuid, ..))
+        | Action::Queue(QueueAction::ForgetContainer(uuid))
+        | Action::Queue(QueueAction::ReadOrphanRecord(uuid))
+        | Action::Pool(PoolAction::StartContainer(StartOrder { uuid, .. }, _))
+        | Action::Pool(PoolAction::CreateInstance(_, uuid))
+        | Action::Pool(PoolAction::KillContainer(uuid, _))
+        | Action::Pool(PoolAction::ForgetProcess(uuid, _)) => uuid.to_string(),
+        Action::Pool(PoolAction::ShutdownInstance(id, _)) => id.to_string(),
     }
 }
 
 /// Done at once, and something may follow from it: a container that is free of its ended process is placed, or a
 /// supervisor that has its share takes the instance that was meant for another.
 fn is_done_at_once(action: &Action) -> bool {
-    matches!(action, Action::Forget(..) | Action::Drop(_) | Action::Look(_))
+    matches!(
+        action,
+        Action::Pool(PoolAction::ForgetProcess(..))
+            | Action::Queue(QueueAction::ForgetContainer(_))
+            | Action::Queue(QueueAction::ReadOrphanRecord(_))
+    )
 }
 
 /// Something that happens to a snapshot between two rounds.
@@ -219,7 +228,9 @@ impl Scene {
                 self.gate("small", *index.get(&gates));
             }
             News::Ceiling => self.limits.ceiling += 1,
-            News::Creates => self.pool.creates_left = self.pool.creates_left.map_or(Some(1), |_| None),
+            News::Creates => {
+                self.pool.supply.creates_left = self.pool.supply.creates_left.map_or(Some(1), |_| None)
+            }
             News::Pending => {
                 if self.pool.pending.pop().is_none() {
                     self.pending(7, "big");
@@ -270,10 +281,10 @@ proptest! {
     #[test]
     fn a_planner_plans_what_a_single_round_plans(scene in scene(), story in vec(news(), 1..8)) {
         let mut scene = scene;
-        let mut planner = Planner::new(Arc::clone(&scene.policy));
+        let mut planner = Planner::default();
         for news in story {
-            let planned = planner.plan(&Arc::new(scene.queue()), &Arc::new(scene.pool.clone()), &scene.limits, scene.now);
-            let expected = plan(&scene.queue(), &scene.pool, &scene.limits, &scene.policy, scene.now);
+            let planned = scene.plan_by(&mut planner);
+            let expected = scene.plan();
             prop_assert_eq!(&*planned, &expected, "before {:?}", news);
             scene.hear(&news, &expected);
         }
@@ -282,12 +293,12 @@ proptest! {
     #[test]
     fn without_news_that_matter_the_last_plan_is_shared(scene in scene(), probed in vec(any::<Index>(), 0..4)) {
         let mut scene = Scene { now: at(10_000), ..scene };
-        let mut planner = Planner::new(Arc::clone(&scene.policy));
+        let mut planner = Planner::default();
         // What a first success makes known is news.
         scene.pool.workers.iter_mut().for_each(|it| Arc::make_mut(&mut it.view).last_success = Some(at(5)));
-        let first = planner.plan(&Arc::new(scene.queue()), &Arc::new(scene.pool.clone()), &scene.limits, scene.now);
+        let first = scene.plan_by(&mut planner);
         probed.iter().for_each(|index| scene.hear(&News::Probed(*index), &first));
-        let again = planner.plan(&Arc::new(scene.queue()), &Arc::new(scene.pool.clone()), &scene.limits, scene.now);
+        let again = scene.plan_by(&mut planner);
         prop_assert!(Arc::ptr_eq(&first, &again));
     }
 }

@@ -99,8 +99,8 @@ prop_compose! {
         let mut scene = Scene::with(Policy { max_containers_per_instance: per_instance, ..policy() });
         scene.now = at(now);
         scene.limits.ceiling = ceiling;
-        (scene.pool.creates_left, scene.pool.instances_left) = (creates, instances);
-        scene.pool.near_quota_left = near.map(|left| (QuotaScope::All, left)).into_iter().collect();
+        (scene.pool.supply.creates_left, scene.pool.supply.instances_left) = (creates, instances);
+        scene.pool.supply.near_quota_left = near.map(|left| (QuotaScope::All, left)).into_iter().collect();
         let names = ["small", "big", "small.spot", "big.spot"];
         for (name, gate) in names.into_iter().zip(gates) {
             scene.gate(name, gate);
@@ -111,7 +111,7 @@ prop_compose! {
         for (n, (it, luck)) in pending.into_iter().enumerate() {
             scene.pending(n as u64, names[it]);
             if luck == 0 {
-                scene.pool.on_trial.insert(typed(&scene.policy, names[3 - it]).name.clone());
+                scene.pool.supply.on_trial.insert(typed(&scene.policy, names[3 - it]).name.clone());
             }
         }
         for (n, (type_name, state, behavior, luck)) in hosts.iter().enumerate() {
@@ -130,7 +130,9 @@ prop_compose! {
             entry.uncertain = job.hands_off;
             entry.locked_before_start = job.before_start;
             match job.odd {
-                Odd::NotSized => (entry.fit, entry.needs) = (Fit::Unsized, Default::default()),
+                Odd::NotSized => {
+                    (entry.mounts, entry.needs, entry.fit) = (None, Default::default(), Fit::Unsized);
+                }
                 Odd::Unreadable => entry.unreadable = Some("odd".to_owned()),
                 Odd::LockInFlight if job.state == Queued => {
                     entry.operation = Some(Operation::sent(OperationKind::Lock));

@@ -34,10 +34,11 @@ fn reconcile(state: ContainerState, priority: i64, process: Process) -> Vec<Acti
 fn every_row_of_the_table() {
     use Process::{Alive, EndedAfter, EndedBefore, None};
     let standing = |state| record(1, state, 1).standing();
-    let cancel = |reason| vec![Action::Cancel(uuid(1), reason, standing(Running))];
-    let kill = |reason| vec![Action::Kill(uuid(1), reason)];
-    let forget = |outcome| vec![Action::Forget(uuid(1), outcome)];
-    let dropped = || vec![Action::Drop(uuid(1))];
+    let cancel =
+        |reason| vec![Action::Queue(QueueAction::CancelContainer(uuid(1), reason, standing(Running)))];
+    let kill = |reason| vec![Action::Pool(PoolAction::KillContainer(uuid(1), reason))];
+    let forget = |outcome| vec![Action::Pool(PoolAction::ForgetProcess(uuid(1), outcome))];
+    let dropped = || vec![Action::Queue(QueueAction::ForgetContainer(uuid(1)))];
     let cases = [
         (Running, 1, None, cancel(CancelReason::NotOnAnyWorker)),
         (Running, 1, EndedBefore, cancel(CancelReason::ProcessExited)),
@@ -73,12 +74,18 @@ fn a_container_whose_instance_vanished_is_placed_again_without_an_unlock() {
     let mut scene = Scene::new();
     scene.add(1, Locked, 1);
     scene.ended(1, 89, EndedWhy::InstanceGone);
-    assert_eq!(scene.actions(), [Action::Forget(uuid(1), AttemptOutcome::LeftLocked)]);
+    assert_eq!(
+        scene.actions(),
+        [Action::Pool(PoolAction::ForgetProcess(uuid(1), AttemptOutcome::LeftLocked))]
+    );
     scene.ended(1, 90, EndedWhy::InstanceGone);
     assert_eq!(scene.actions(), [], "a later poll must say that it is still Locked");
     scene.add(1, Running, 1);
     scene.ended(1, 89, EndedWhy::InstanceGone);
-    assert!(matches!(scene.actions()[..], [Action::Cancel(_, CancelReason::ProcessExited, _)]));
+    assert!(matches!(
+        scene.actions()[..],
+        [Action::Queue(QueueAction::CancelContainer(_, CancelReason::ProcessExited, _))]
+    ));
 }
 
 #[test]
@@ -147,7 +154,7 @@ fn a_container_without_a_suitable_type_is_cancelled_unless_it_runs() {
     for state in [Queued, Locked] {
         let actions = too_large(state);
         assert!(
-            matches!(&actions[..], [Action::Cancel(_, CancelReason::NoSuitableType(text), _)] if text.contains("99 VCPUs")),
+            matches!(&actions[..], [Action::Queue(QueueAction::CancelContainer(_, CancelReason::NoSuitableType(text), _))] if text.contains("99 VCPUs")),
             "{actions:?}"
         );
     }
@@ -159,11 +166,11 @@ fn a_process_of_an_unknown_container_is_looked_up_before_anything_is_done_to_it(
     let mut scene = Scene::new();
     scene.worker("w-1", "small", State::Idle);
     scene.runs("w-1", 7);
-    assert_eq!(scene.actions(), [Action::Look(uuid(7))]);
+    assert_eq!(scene.actions(), [Action::Queue(QueueAction::ReadOrphanRecord(uuid(7)))]);
     scene.queue.looked.insert(uuid(7), LookOutcome::Foreign);
     assert_eq!(scene.actions(), [], "another dispatcher's");
     scene.queue.looked.insert(uuid(7), LookOutcome::Absent);
-    assert_eq!(scene.actions(), [Action::Kill(uuid(7), KillReason::NotInQueue)]);
+    assert_eq!(scene.actions(), [Action::Pool(PoolAction::KillContainer(uuid(7), KillReason::NotInQueue))]);
     scene.queue.looked.clear();
     scene.queue.unreadable.insert(uuid(7), "priority".to_owned());
     assert_eq!(scene.actions(), [], "its record cannot be decoded");
@@ -173,7 +180,10 @@ fn a_process_of_an_unknown_container_is_looked_up_before_anything_is_done_to_it(
 fn an_ended_process_of_an_unknown_container_is_forgotten() {
     let mut scene = Scene::new();
     scene.ended(7, 95, EndedWhy::Exited);
-    assert_eq!(scene.actions(), [Action::Forget(uuid(7), AttemptOutcome::LeftLocked)]);
+    assert_eq!(
+        scene.actions(),
+        [Action::Pool(PoolAction::ForgetProcess(uuid(7), AttemptOutcome::LeftLocked))]
+    );
 }
 
 #[test]
@@ -181,7 +191,10 @@ fn a_container_whose_start_was_not_sent_is_placed_again_without_an_unlock() {
     let mut scene = Scene::new();
     scene.add(1, Locked, 1);
     scene.ended(1, 89, EndedWhy::NotStarted);
-    assert_eq!(scene.actions(), [Action::Forget(uuid(1), AttemptOutcome::StillLocked)]);
+    assert_eq!(
+        scene.actions(),
+        [Action::Pool(PoolAction::ForgetProcess(uuid(1), AttemptOutcome::StillLocked))]
+    );
     scene.ended(1, 90, EndedWhy::NotStarted);
     assert_eq!(scene.actions(), [], "a later poll must say that it is still Locked");
 }
@@ -195,7 +208,11 @@ fn a_cancel_that_failed_waits_for_the_next_poll() {
         scene.add(2, Running, 1).last_failure = failed;
         scene.ended(2, 85, EndedWhy::Exited);
         scene.add(3, Running, 1).last_failure = failed;
-        scene.actions().iter().filter(|it| matches!(it, Action::Cancel(..))).count()
+        scene
+            .actions()
+            .iter()
+            .filter(|it| matches!(it, Action::Queue(QueueAction::CancelContainer(..))))
+            .count()
     };
     assert_eq!(cancels(None), 3);
     assert_eq!(cancels(Some(at(89))), 3, "the poll began later");

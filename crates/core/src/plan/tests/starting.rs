@@ -41,7 +41,10 @@ fn while_it_waits_the_table_applies_to_what_is_known() {
     let mut scene = restarted(10);
     scene.add(4, Cancelled, 0);
     scene.runs("w-2", 4);
-    assert_eq!(scene.actions(), [Action::Kill(uuid(4), KillReason::Final(Cancelled))]);
+    assert_eq!(
+        scene.actions(),
+        [Action::Pool(PoolAction::KillContainer(uuid(4), KillReason::Final(Cancelled)))]
+    );
 }
 
 #[test]
@@ -75,7 +78,10 @@ fn old_locks_are_placed_without_an_unlock_when_no_start_of_the_earlier_dispatche
     assert_eq!(scene.reason(1), Some(WaitReason::Allocated), "it keeps its place");
     let actions = all_known(63).actions();
     assert_eq!(
-        actions.iter().filter(|it| matches!(it, Action::Start(..))).collect::<Vec<_>>(),
+        actions
+            .iter()
+            .filter(|it| matches!(it, Action::Pool(PoolAction::StartContainer(..))))
+            .collect::<Vec<_>>(),
         [&start(1, "w-1")]
     );
 }
@@ -87,7 +93,8 @@ fn old_locks_wait_for_three_listings() {
         let mut scene = all_known(100);
         scene.pool.listings = listings;
         let actions = scene.actions();
-        let started = actions.iter().filter(|it| matches!(it, Action::Start(..))).count();
+        let started =
+            actions.iter().filter(|it| matches!(it, Action::Pool(PoolAction::StartContainer(..)))).count();
         assert_eq!(started, starts, "{:?}", scene.pool.listings);
     }
 }
@@ -104,9 +111,14 @@ fn old_locks_wait_until_each_vm_that_was_found_has_listed_a_start_of_the_earlier
             (view.state, view.seen_whole, view.last_success) = (state, false, Some(at(5)));
         });
         let actions = scene.actions();
-        let rash = actions
-            .iter()
-            .find(|it| matches!(it, Action::Start(..) | Action::Unlock(..) | Action::Cancel(..)));
+        let rash = actions.iter().find(|it| {
+            matches!(
+                it,
+                Action::Pool(PoolAction::StartContainer(..))
+                    | Action::Queue(QueueAction::UnlockContainer(..))
+                    | Action::Queue(QueueAction::CancelContainer(..))
+            )
+        });
         assert_eq!(rash, None, "{state}");
         scene.change("w-2", |view| view.seen_whole = true);
         assert!(!scene.actions().is_empty(), "{state}");
@@ -115,12 +127,11 @@ fn old_locks_wait_until_each_vm_that_was_found_has_listed_a_start_of_the_earlier
 
 #[test]
 fn a_planner_without_news_notices_that_the_time_has_come() {
-    let scene = all_known(62);
-    let (queue, pool) = (Arc::new(scene.queue()), Arc::new(scene.pool.clone()));
-    let mut planner = Planner::new(Arc::clone(&scene.policy));
+    let input = all_known(62).input();
+    let mut planner = Planner::default();
     let mut starts = |second: i64| {
-        let plan = planner.plan(&queue, &pool, &scene.limits, at(second));
-        plan.actions.iter().filter(|it| matches!(it, Action::Start(..))).count()
+        let plan = planner.plan(&input, at(second));
+        plan.actions.iter().filter(|it| matches!(it, Action::Pool(PoolAction::StartContainer(..)))).count()
     };
     assert_eq!([starts(61), starts(62), starts(63)], [0, 0, 1]);
 }
@@ -139,8 +150,11 @@ fn until_then_an_old_lock_is_not_given_back_and_its_container_not_cancelled() {
         }
         scene.add_sized(8, Locked, 99, false).locked_before_start = true;
         let actions = scene.actions();
-        let given_back = actions.iter().filter(|it| matches!(it, Action::Unlock(..))).count();
-        let cancelled = actions.iter().any(|it| matches!(it, Action::Cancel(it, ..) if *it == uuid(8)));
+        let given_back =
+            actions.iter().filter(|it| matches!(it, Action::Queue(QueueAction::UnlockContainer(..)))).count();
+        let cancelled = actions
+            .iter()
+            .any(|it| matches!(it, Action::Queue(QueueAction::CancelContainer(it, ..)) if *it == uuid(8)));
         assert_eq!((given_back, cancelled), (unlocks, second == 63), "{second}: {actions:?}");
     }
 }
@@ -149,7 +163,11 @@ fn until_then_an_old_lock_is_not_given_back_and_its_container_not_cancelled() {
 #[test]
 fn an_old_lock_waits_although_no_instance_is_left_and_one_is_created_meanwhile() {
     for (second, state, wanted) in [
-        (62, None, vec![Action::Create(typed(&Scene::new().policy, "small"), uuid(1))]),
+        (
+            62,
+            None,
+            vec![Action::Pool(PoolAction::CreateInstance(typed(&Scene::new().policy, "small"), uuid(1)))],
+        ),
         (62, Some(State::Idle), vec![]),
         (63, Some(State::Idle), vec![start(1, "w-1")]),
     ] {
@@ -171,7 +189,11 @@ fn what_may_be_starting_something_unseen_makes_no_room() {
         scene.change("w-1", |view| view.seen_whole = seen_whole);
         scene.gates(Gate::AtQuota(QuotaReason::MaxInstances));
         scene.add_sized(1, Locked, 4, false);
-        let shut_down = scene.actions().into_iter().filter(|it| matches!(it, Action::ShutDown(..))).count();
+        let shut_down = scene
+            .actions()
+            .into_iter()
+            .filter(|it| matches!(it, Action::Pool(PoolAction::ShutdownInstance(..))))
+            .count();
         assert_eq!(shut_down, wanted, "{seen_whole}");
     }
 }
@@ -183,7 +205,10 @@ fn nothing_running_is_cancelled_while_a_start_may_surface() {
         let mut scene = all_known(second);
         scene.pool.listings = vec![at(15), at(30), at(45)];
         scene.queue.polled_at = Some(at(50));
-        scene.actions().iter().any(|it| matches!(it, Action::Cancel(it, ..) if *it == uuid(3)))
+        scene
+            .actions()
+            .iter()
+            .any(|it| matches!(it, Action::Queue(QueueAction::CancelContainer(it, ..)) if *it == uuid(3)))
     };
     assert!(!cancelled(62));
     assert!(cancelled(63));
@@ -191,5 +216,10 @@ fn nothing_running_is_cancelled_while_a_start_may_surface() {
 
 #[test]
 fn nothing_running_is_cancelled_while_a_worker_has_not_answered() {
-    assert!(!restarted(10_000).actions().iter().any(|it| matches!(it, Action::Cancel(..))));
+    assert!(
+        !restarted(10_000)
+            .actions()
+            .iter()
+            .any(|it| matches!(it, Action::Queue(QueueAction::CancelContainer(..))))
+    );
 }

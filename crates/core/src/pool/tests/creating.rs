@@ -80,7 +80,7 @@ fn max_instances_counts_workers_in_any_state_and_pending_creates() {
     assert_eq!(story.gate("small.spot", 3), Gate::AtQuota(QuotaReason::MaxInstances));
     let refused = story.create("small", "s3", 3).unwrap_err();
     assert_eq!(refused, CreateRefusal::Gate(Gate::AtQuota(QuotaReason::MaxInstances)));
-    assert_eq!(story.snapshot(3).instances_left, Some(0));
+    assert_eq!(story.supply(3).instances_left, Some(0));
     story.fails(create, CloudErrorKind::Unknown, 4);
     assert_ne!(story.gate("small", 4), Gate::Open, "it may have come about");
 }
@@ -90,7 +90,7 @@ fn no_more_creates_than_allowed_are_in_flight_and_unknown_ones_do_not_count() {
     let mut story = Story::with(Policy { max_concurrent_creates: 1, ..policy() });
     let create = story.create("small", "s1", 0).unwrap();
     assert_eq!(story.gate("big", 0), Gate::Paused(PauseReason::CreatesInFlight));
-    assert_eq!(story.snapshot(0).creates_left, Some(0));
+    assert_eq!(story.supply(0).creates_left, Some(0));
     story.fails(create, CloudErrorKind::Unknown, 1);
     assert_eq!(story.gate("big", 1), Gate::Open);
 }

@@ -30,7 +30,7 @@ fn a_quota_holds_until_fewer_instances_exist() {
     story.refused("big", QUOTA, 10);
     assert!(story.told.iter().any(|it| matches!(it, Fact::QuotaHold { instances: 2, .. })));
     assert_eq!(story.gate("small.spot", 11), Gate::AtQuota(QuotaReason::Account));
-    assert!(story.snapshot(11).at_quota());
+    assert!(story.supply(11).at_quota());
     story.show(
         12,
         View {
@@ -107,10 +107,13 @@ fn with_nothing_running_a_retry_comes_every_minute_and_one_at_a_time() {
         assert_eq!(open(&story, 60 * round + 59), Vec::<&str>::new());
         assert_eq!(story.pool.wakes_at(at(60 * round)), Some(at(60 * round + 60)));
         story.pool.tick(at(60 * round + 60));
-        let left = story.snapshot(60 * round + 60).near_quota_left;
+        let left = story.supply(60 * round + 60).near_quota_left;
         assert_eq!(left, [(QuotaScope::All, 1)].into());
     }
-    assert_eq!(story.snapshot(200).refused_types.keys().collect::<Vec<_>>(), [&story.typed("small").name]);
+    assert_eq!(
+        story.snapshot(200).fleet.holds.refused_types().keys().collect::<Vec<_>>(),
+        [&story.typed("small").name]
+    );
 }
 
 #[test]
@@ -125,7 +128,7 @@ fn a_spot_quota_does_not_stop_on_demand_creates() {
         assert_eq!(open(&story, 2), ["small", "big"]);
         story.created(&format!("i-1{n}"), "small", 2);
     }
-    assert!(!story.snapshot(2).at_quota());
+    assert!(!story.supply(2).at_quota());
 }
 
 #[test]
@@ -139,11 +142,11 @@ fn after_a_quota_creates_go_one_beyond_it_until_more_are_seen_running() {
     let retry = story.create("small", "i-3", 302).unwrap();
     story.answered(retry, "i-3", "small", "i-3", 303);
     assert_eq!(story.gate("small", 304), Gate::Paused(PauseReason::NearQuota));
-    assert_eq!(story.snapshot(304).near_quota_left, [(QuotaScope::All, 0)].into());
+    assert_eq!(story.supply(304).near_quota_left, [(QuotaScope::All, 0)].into());
     story.in_service("i-3", 400);
     story.listing(401, &[]);
     assert_eq!(story.gate("small", 402), Gate::Open);
-    assert!(story.snapshot(402).near_quota_left.is_empty());
+    assert!(story.supply(402).near_quota_left.is_empty());
 }
 
 /// Refused although nothing existed: once one has come about, one beyond it may be tried.
@@ -289,7 +292,7 @@ fn a_bad_image_is_tried_by_one_at_a_time_less_and_less_often_up_to_half_an_hour(
 fn one_success_ends_the_rationing() {
     let mut story = Story::new();
     boots_fail(&mut story, 3);
-    assert!(story.snapshot(3).on_trial.contains(&story.typed("small").name));
+    assert!(story.supply(3).on_trial.contains(&story.typed("small").name));
     story.created("good", "small", 100);
     story.pool.booted(&id("good"), true, at(101));
     assert_eq!(story.gate("small", 102), Gate::Open);

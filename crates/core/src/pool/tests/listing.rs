@@ -22,7 +22,7 @@ fn an_instance_that_two_listings_lack_without_a_sign_of_life_between_them_is_gon
     assert_eq!(first.0, GoneReply::Suspected);
     assert!(probes_and_looks_again(&first.1, 216), "{:?}", first.1);
     let snapshot = story.snapshot(201);
-    assert!(!snapshot.workers[0].is_placeable(), "nothing is placed on what is missing");
+    assert!(!snapshot.fleet.hosts[0].is_placeable(), "nothing is placed on what is missing");
     let second = story.listing(216, &["i-1"]).remove(0);
     assert_eq!(second.0, GoneReply::Confirmed);
     assert!(second.1.contains(&Effect::Stop(id("i-1"))));
@@ -34,7 +34,7 @@ fn a_listing_that_began_before_our_last_news_proves_nothing() {
     let mut story = known();
     let (reply, effects) = story.listing(99, &["i-1"]).remove(0);
     assert_eq!((reply, effects), (GoneReply::Suspected, vec![]));
-    assert!(story.snapshot(100).workers[0].is_placeable());
+    assert!(story.snapshot(100).fleet.hosts[0].is_placeable());
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn a_probe_that_succeeds_in_between_is_a_sign_of_life() {
     let mut story = known();
     story.listing(200, &["i-1"]);
     story.in_service("i-1", 205);
-    assert!(story.snapshot(206).workers[0].is_placeable());
+    assert!(story.snapshot(206).fleet.hosts[0].is_placeable());
     assert_eq!(story.listing(216, &["i-1"])[0].0, GoneReply::Suspected);
     assert_eq!(story.listing(232, &["i-1"])[0].0, GoneReply::Confirmed);
 }
@@ -52,7 +52,7 @@ fn a_listing_that_shows_it_again_clears_it() {
     let mut story = known();
     story.listing(200, &["i-1"]);
     story.listing(216, &[]);
-    assert!(story.snapshot(217).workers[0].is_placeable());
+    assert!(story.snapshot(217).fleet.hosts[0].is_placeable());
     assert_eq!(story.listing(232, &["i-1"])[0].0, GoneReply::Suspected);
 }
 
@@ -217,7 +217,7 @@ fn its_processes_end_with_it() {
     story.pool.start(order(uuid(2)), &id("i-1")).unwrap();
     story.listing(200, &["i-1"]);
     story.listing(216, &["i-1"]);
-    let ended = story.snapshot(218).ended;
+    let ended = story.snapshot(218).fleet.ended.clone();
     assert_eq!(ended.keys().copied().collect::<Vec<_>>(), [uuid(1), uuid(2)]);
     assert!(ended.values().all(|it| it.why == EndedWhy::InstanceGone && it.at == at(217)));
     assert_eq!(story.pool.kill(uuid(1), &KillReason::NotInQueue), Err(Refusal::NoSuchProcess));
@@ -238,5 +238,8 @@ fn the_last_three_listings_are_remembered() {
         story.listing(began, &[]);
     }
     let snapshot = story.snapshot(5);
-    assert_eq!((snapshot.first_listing, snapshot.listings), (Some(at(1)), vec![at(2), at(3), at(4)]));
+    assert_eq!(
+        (snapshot.fleet.first_listing, snapshot.fleet.listings.clone()),
+        (Some(at(1)), vec![at(2), at(3), at(4)])
+    );
 }

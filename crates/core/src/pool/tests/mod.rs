@@ -3,19 +3,20 @@
 mod creating;
 mod holding;
 mod listing;
+mod observed_capacity;
 mod processes;
 mod rate;
 mod scopes;
 mod shown;
 mod silence;
 mod unknown;
-mod widths;
 
 use std::sync::Arc;
 
 use super::*;
 use crate::fixtures::{at, id, instance, order, policy, typed, uuid};
 use crate::instance::InstanceType;
+use crate::policy::PlanRules;
 use crate::ports::{CapacityScope, CloudErrorKind, QuotaScope};
 use crate::secret::Secret;
 use crate::worker::{ProcessView, Silence};
@@ -135,8 +136,13 @@ impl Story {
         self.pool.gate(&self.typed(type_name), at(second))
     }
 
-    fn snapshot(&self, second: i64) -> PoolSnapshot {
-        self.pool.snapshot(at(second))
+    fn snapshot(&self, _second: i64) -> PoolSnapshot {
+        self.pool.snapshot()
+    }
+
+    fn supply(&self, second: i64) -> Supply {
+        let fleet = self.pool.snapshot().fleet;
+        fleet.supply(&PlanRules::from(&*self.policy), &fleet.census(), at(second))
     }
 }
 

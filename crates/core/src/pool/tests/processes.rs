@@ -78,12 +78,12 @@ fn an_ended_process_is_remembered_until_forgotten_and_bars_a_new_start() {
     story.show(2, View { processes: vec![process(1)], ..story.view("i-1") });
     let without = View { processes: vec![], ..story.view("i-1") };
     story.pool.worker_changed(Arc::new(without), 99, &[uuid(1)], at(7));
-    assert_eq!(story.snapshot(8).ended[&uuid(1)].at, at(7));
+    assert_eq!(story.snapshot(8).fleet.ended[&uuid(1)].at, at(7));
     assert_eq!(story.pool.start(order(uuid(1)), &id("i-2")), Err(Refusal::AlreadyRunning));
     let effects = story.pool.forget(uuid(1), AttemptOutcome::StillLocked).unwrap();
     let judged = Command::StartJudged(uuid(1), AttemptOutcome::StillLocked);
     assert!(matches!(&effects[..], [Effect::Command(_, _, command)] if *command == judged));
-    assert_eq!(story.snapshot(8).last_failed[&uuid(1)], id("i-1"));
+    assert_eq!(story.snapshot(8).fleet.last_failed[&uuid(1)], id("i-1"));
     assert!(story.pool.start(order(uuid(1)), &id("i-2")).is_ok());
     assert_eq!(story.pool.forget(uuid(1), AttemptOutcome::LeftLocked), Err(Refusal::NoSuchProcess));
 }
@@ -96,9 +96,9 @@ fn what_was_remembered_of_failed_attempts_goes_with_success_or_the_container() {
             story.pool.worker_changed(Arc::new(story.view("i-1")), 99, &[uuid(1)], at(n));
             story.pool.forget(uuid(1), outcome).unwrap();
         }
-        assert_eq!(story.snapshot(8).last_failed.is_empty(), is_forgotten);
+        assert_eq!(story.snapshot(8).fleet.last_failed.is_empty(), is_forgotten);
         story.pool.forget_container(uuid(1));
-        assert!(story.snapshot(8).last_failed.is_empty());
+        assert!(story.snapshot(8).fleet.last_failed.is_empty());
     }
 }
 
@@ -163,6 +163,6 @@ fn what_has_ended_is_known_as_not_started_if_its_start_was_not_sent() {
         let without = View { processes: vec![], state: State::Idle, ..story.view("i-1") };
         let applied = story.pool.sequence;
         story.pool.worker_changed(Arc::new(without), applied, &[uuid(1)], at(4));
-        assert_eq!(story.snapshot(5).ended[&uuid(1)].why, why);
+        assert_eq!(story.snapshot(5).fleet.ended[&uuid(1)].why, why);
     }
 }

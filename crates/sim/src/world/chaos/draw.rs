@@ -1,5 +1,5 @@
-//! What a seed's chaos is made of. Each kind of fault is in some worlds and not in others: what several of them
-//! together hide, one alone may show.
+//! Draws the knobs and troubles of one seed. Each kind of fault is present in some worlds and absent from
+//! others: one fault alone may show what several together would hide.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::world::{World, WorldKnobs, job};
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
-/// On demand: 2 and 8 CPUs, and 4 of another family; spot: 2.
+/// Four types: on-demand ones of 2 and 8 CPUs, one of 4 CPUs of another family, and a spot type of 2.
 pub(super) fn catalog() -> Catalog {
     let types = [instance_type("small", 2), instance_type("large", 8), spot_type("spot", 2)];
     let other = InstanceType {
@@ -49,7 +49,8 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> WorldKnobs {
     knobs.policy.max_dispatch_attempts = attempts;
     if knobs.vms_may_fall_silent() || chance.hits(0.25) {
         knobs.network_fails = chance.hits(0.25);
-        // A VM that is silent and left out twice is gone, as far as anybody can tell.
+        // If a VM is silent and two listings in a row omit it, the dispatcher cannot know that it still
+        // exists.
         knobs.cloud.most_omissions = 1;
     }
     if chance.hits(0.3) {
@@ -95,7 +96,7 @@ pub(super) fn submission(chance: &mut Chance) -> Submission {
     submission
 }
 
-/// A few workflows with their steps, or none; how many.
+/// Submits a few supervisors with their steps, or none, and returns how many.
 pub(super) fn supervisors(world: &mut World, chance: &mut Chance) -> usize {
     let count = if chance.hits(0.4) { 0 } else { 1 + chance.below(5) };
     for _ in 0..count {
@@ -116,18 +117,18 @@ pub(super) fn network_outages(world: &mut World, chance: &mut Chance) {
     }
 }
 
-/// Some of them, restarts nearly always.
+/// Draws which kinds of trouble there are. Restarts are nearly always among them.
 pub(super) fn kinds_of_trouble(chance: &mut Chance) -> Vec<Trouble> {
     let rate = |it: &Trouble| if *it == Trouble::Restart { 0.9 } else { 0.4 };
     Trouble::ALL.into_iter().filter(|it| chance.hits(rate(it))).collect()
 }
 
-/// From `least` to one of these, in milliseconds.
+/// A span from `least` to one of these upper bounds, in milliseconds.
 fn up_to(chance: &mut Chance, least: u64, most: &[u64]) -> Span {
     Span::between_millis(least, pick(chance, most))
 }
 
-/// A rate up to that, or, mostly, none at all.
+/// A probability up to `most`, and usually 0.
 fn rate(chance: &mut Chance, most: f64) -> f64 {
     if chance.hits(0.35) { most * (1 + chance.below(10)) as f64 / 10.0 } else { 0.0 }
 }
@@ -188,7 +189,7 @@ fn cloud(chance: &mut Chance) -> CloudKnobs {
         knobs.capacity.insert(offering, chance.below(3));
     }
     if chance.hits(0.1) {
-        // The largest type is left: somebody must be able to serve each container.
+        // The largest type is left out, so that each container still has a type that fits.
         let name = pick(chance, &["std.small", "other.medium", "std.spot"]);
         let market = if name == "std.spot" { Market::Spot } else { Market::OnDemand };
         let provider_type = ProviderType::new(name).expect("a constant");

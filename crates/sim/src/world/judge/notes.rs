@@ -1,4 +1,5 @@
-//! What the dispatcher was seen to send, and what the operator said: judged at that moment.
+//! Judges what the dispatcher was seen to send, and what the operator asked for, at the moment when it
+//! happened.
 
 use std::time::Duration;
 
@@ -6,12 +7,12 @@ use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::IdleBehavior;
 use dispatch_core::time::{Timestamp, after, since};
 
-use super::{Judge, NEW, Verdict, Wish};
+use super::{Judge, SURELY_LISTED_AFTER, Verdict, Wish};
 use crate::cloud::knobs::CloudCall;
 use crate::world::{Note, World};
 
-/// A dispatcher's last good probe began that much before the list of it, at most.
-const PROBE: Duration = Duration::from_secs(60);
+/// The dispatcher's last good probe began at most this long before the runner's list that it read.
+const LONGEST_PROBE: Duration = Duration::from_secs(60);
 
 impl Judge {
     pub(super) fn note(&mut self, at: Timestamp, note: &Note, world: &World) -> Verdict {
@@ -21,7 +22,8 @@ impl Judge {
                 self.turn_over(at, world);
                 Ok(())
             }
-            // Questions about host keys take no slot: after a restart every VM's is asked for at once.
+            // Questions about host keys take no slot: after a restart the dispatcher asks about all VMs at
+            // once.
             Note::Sent(CloudCall::VerifyHostKey) => Ok(()),
             Note::Sent(call) => {
                 self.creates_in_flight += u32::from(*call == CloudCall::Create);
@@ -42,7 +44,7 @@ impl Judge {
             }
             Note::Operator(vm, behavior) => {
                 let wish = Wish { behavior: *behavior, saved: None };
-                // A hold that came after the destroy is too late.
+                // A hold that was asked for after the destroy comes too late.
                 if !self.destroyed.contains_key(vm) {
                     self.wishes.insert(vm.clone(), wish);
                 }
@@ -56,22 +58,23 @@ impl Judge {
         }
     }
 
-    /// One dispatcher has ended, or the next begins.
+    /// A dispatcher has ended, or the next one begins.
     fn turn_over(&mut self, at: Timestamp, world: &World) {
-        // The tags tell a new dispatcher, once the cloud shows them as they are.
+        // A new dispatcher learns the operator's wishes from the tags, once the cloud shows them as they are.
         let lag = world.knobs.cloud.tags_lag.most;
         self.wishes.retain(|_, wish| wish.saved.is_some_and(|saved| after(saved, lag) <= at));
         self.sent.clear();
         self.destroyed.clear();
-        let is_new = |uuid: &&ContainerUuid| after(self.began_at[*uuid], NEW) > at;
-        let unseen: Vec<_> = self.live.keys().filter(is_new).map(|uuid| (*uuid, after(at, NEW))).collect();
+        let is_new = |uuid: &&ContainerUuid| after(self.began_at[*uuid], SURELY_LISTED_AFTER) > at;
+        let unseen: Vec<_> =
+            self.live.keys().filter(is_new).map(|uuid| (*uuid, after(at, SURELY_LISTED_AFTER))).collect();
         self.unseen.extend(unseen);
         self.began = at;
         let left = std::mem::take(&mut self.creates_in_flight);
         self.orphans_in_flight += left;
     }
 
-    /// Nothing is destroyed under a process while it answers, and nothing that is held.
+    /// I8, and: no VM is destroyed under a process while it answers, and no VM that the operator holds.
     fn destroy_sent(&mut self, vm: &InstanceId, at: Timestamp, world: &World) -> Verdict {
         let was_silent = self.was_silent(vm, at, world);
         let first = self.destroyed.insert(vm.clone(), was_silent).is_none();
@@ -88,8 +91,8 @@ impl Judge {
         }
     }
 
-    /// Whether a VM has not answered well for as long as this dispatcher waits for that: one that has never answered
-    /// it waits for `TimeoutBooting` from its start on.
+    /// Whether a VM has not answered well for as long as this dispatcher waits. For a VM that has never
+    /// answered, this dispatcher waits for `TimeoutBooting`, counted from its own start.
     fn was_silent(&self, vm: &InstanceId, at: Timestamp, world: &World) -> bool {
         let policy = &world.knobs.policy;
         let answered = world.vms.borrow().listed(vm, at).filter(|listed| *listed >= self.began);
@@ -97,17 +100,17 @@ impl Judge {
             Some(listed) => (listed, policy.timeout_probe),
             None => (self.began, policy.timeout_booting),
         };
-        since(at, last) >= patience.saturating_sub(PROBE)
+        since(at, last) >= patience.saturating_sub(LONGEST_PROBE)
     }
 
-    /// The operator's wish, once any dispatcher must know it.
+    /// The operator's wish, from the time when every dispatcher must know it.
     fn wish(&self, vm: &InstanceId, at: Timestamp, world: &World) -> Option<IdleBehavior> {
         let wish = self.wishes.get(vm)?;
         let known = after(wish.saved?, world.knobs.cloud.tags_lag.most);
         (known <= at).then_some(wish.behavior)
     }
 
-    /// I5: no more creates at a time than `MaxConcurrentInstanceCreateOps`.
+    /// I5: no more creates are in flight than `MaxConcurrentInstanceCreateOps`.
     fn within_concurrency(&self, world: &World) -> Verdict {
         let (most, now) = (world.knobs.policy.max_concurrent_creates, self.creates_in_flight);
         match most > 0 && now > most {
@@ -116,7 +119,7 @@ impl Judge {
         }
     }
 
-    /// I5: no more calls in a second than `MaxCloudOpsPerSecond`.
+    /// I5: no more calls are sent in a second than `MaxCloudOpsPerSecond`.
     fn within_rate(&mut self, at: Timestamp, world: &World) -> Verdict {
         let rate = world.knobs.policy.max_cloud_ops_per_second as usize;
         self.sent.push_back(at);

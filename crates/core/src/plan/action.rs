@@ -1,0 +1,66 @@
+//! What a plan asks of Queue and of Pool: each action is named as the message that carries it.
+
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+use crate::container::Standing;
+use crate::id::{ContainerUuid, InstanceId};
+use crate::instance::InstanceType;
+use crate::queue::{CancelReason, UnlockReason};
+use crate::worker::{AttemptOutcome, KillReason, ShutdownReason, StartOrder};
+
+/// A request. The receiver checks again and may refuse.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum Action {
+    /// To Queue.
+    Queue(QueueAction),
+    /// To Pool.
+    Pool(PoolAction),
+}
+
+/// What a plan asks of Queue.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum QueueAction {
+    /// Queued → Locked.
+    LockContainer(ContainerUuid),
+    /// Locked → Queued.
+    UnlockContainer(ContainerUuid, UnlockReason),
+    /// → Cancelled, if the record still stands like that.
+    CancelContainer(ContainerUuid, CancelReason, Standing),
+    /// Drop a container that is final or on hold. Pool forgets what it remembers of its attempts, too.
+    ForgetContainer(ContainerUuid),
+    /// Read the record of a process that has no entry.
+    ReadOrphanRecord(ContainerUuid),
+}
+
+/// What a plan asks of Pool.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum PoolAction {
+    /// Start the container there.
+    StartContainer(StartOrder, InstanceId),
+    /// Create an instance of that type; the container is the first that wants it.
+    CreateInstance(#[serde(serialize_with = "by_name")] Arc<InstanceType>, ContainerUuid),
+    /// Shut the instance down.
+    ShutdownInstance(InstanceId, ShutdownReason),
+    /// End the container's processes.
+    KillContainer(ContainerUuid, KillReason),
+    /// Forget its ended process.
+    ForgetProcess(ContainerUuid, AttemptOutcome),
+}
+
+impl From<QueueAction> for Action {
+    fn from(action: QueueAction) -> Self {
+        Self::Queue(action)
+    }
+}
+
+impl From<PoolAction> for Action {
+    fn from(action: PoolAction) -> Self {
+        Self::Pool(action)
+    }
+}
+
+fn by_name<S: Serializer>(it: &Arc<InstanceType>, serializer: S) -> Result<S::Ok, S::Error> {
+    it.name.serialize(serializer)
+}

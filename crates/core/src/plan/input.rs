@@ -1,0 +1,128 @@
+//! What a planning round reads: one value, made from the queue and the pool, and nothing else.
+//!
+//! ```text
+//!   QueueSnapshot (shared) ─┐                        ┌─ Summary   what follows at the cost of a look at each part
+//!   Fleet (shared) ─────────┼─► PlanInput ──► now ───┤
+//!   PlanRules, Limits ──────┘                        └─ Clocked   all that a plan takes from the clock
+//! ```
+//! It holds raw facts: limits and holds as they are, what containers need before types are chosen, types by name.
+//! So the same input can be planned under another configuration ([`PlanInput::under`]), and written down: it has no
+//! secrets, and what follows from its facts is not written but made anew when it is read.
+//!
+//! Its parts are shared. Two inputs without news between them are compared by the addresses of their entries and
+//! hosts: O(containers + workers), and no look into what is shared.
+//!
+//! A plan depends on nothing but differences of times. [`PlanInput::dated_from`] dates an input from an origin, so
+//! that a recorded round says the same on any machine and at any time.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Limits;
+use super::startup::{self, StartupPhase};
+use crate::policy::PlanRules;
+use crate::pool::{Census, Fleet, Supply};
+use crate::queue::QueueSnapshot;
+use crate::time::Timestamp;
+
+/// What a round is planned from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Recorded")]
+pub struct PlanInput {
+    /// The configuration, as far as a plan depends on it.
+    pub rules: Arc<PlanRules>,
+    /// The containers.
+    pub queue: Arc<QueueSnapshot>,
+    /// The workers, creates in flight, and holds on creates.
+    pub fleet: Arc<Fleet>,
+    /// The limits that the scheduler owns.
+    pub limits: Limits,
+}
+
+/// As it is written: what follows from the catalog is missing.
+#[derive(Deserialize)]
+struct Recorded {
+    rules: PlanRules,
+    queue: QueueSnapshot,
+    fleet: Fleet,
+    limits: Limits,
+}
+
+impl From<Recorded> for PlanInput {
+    fn from(recorded: Recorded) -> Self {
+        let Recorded { rules, queue, fleet, limits } = recorded;
+        let rules = Arc::new(rules);
+        Self { rules: Arc::clone(&rules), queue: Arc::new(queue), fleet: Arc::new(fleet), limits }
+            .under(rules)
+    }
+}
+
+impl PlanInput {
+    /// The same facts under another configuration: containers are sized and types looked up anew.
+    #[must_use]
+    pub fn under(&self, rules: Arc<PlanRules>) -> Self {
+        Self {
+            queue: Arc::new(self.queue.under(&rules.catalog, &rules.sizing)),
+            fleet: Arc::new(self.fleet.under(&rules.catalog)),
+            limits: self.limits,
+            rules,
+        }
+    }
+
+    /// The same input as if `origin` had been the beginning of 1970; a time to plan it at is moved likewise, by
+    /// [`dated_from`].
+    #[must_use]
+    pub fn dated_from(&self, origin: Timestamp) -> Self {
+        let by = Timestamp::UNIX_EPOCH.duration_since(origin);
+        let mut input = self.clone();
+        Arc::make_mut(&mut input.queue).shift(by);
+        Arc::make_mut(&mut input.fleet).shift(by);
+        input
+    }
+
+    /// What may be created at that moment. O(workers).
+    pub fn supply(&self, now: Timestamp) -> Supply {
+        self.fleet.supply(&self.rules, &self.fleet.census(), now)
+    }
+
+    pub(super) fn summary(&self) -> Summary {
+        Summary {
+            has_unknown_workers: self.fleet.has_unknown_hosts(),
+            all_processes_known: self.fleet.hosts.iter().all(|host| host.processes_known),
+            has_a_past: startup::has_a_past(self),
+            census: self.fleet.census(),
+        }
+    }
+
+    pub(super) fn clocked(&self, summary: &Summary, now: Timestamp) -> Clocked {
+        Clocked {
+            phase: startup::phase(self, summary, now),
+            supply: Arc::new(self.fleet.supply(&self.rules, &summary.census, now)),
+        }
+    }
+}
+
+/// A moment, as [`PlanInput::dated_from`] dates it.
+pub fn dated_from(at: Timestamp, origin: Timestamp) -> Timestamp {
+    Timestamp::UNIX_EPOCH.checked_add(at.duration_since(origin)).unwrap_or(Timestamp::MAX)
+}
+
+/// What follows from an input whatever the time, at the cost of a look at each of its parts: O(containers + workers).
+#[derive(Debug, Clone)]
+pub(super) struct Summary {
+    /// Some worker's processes are not known.
+    pub(super) has_unknown_workers: bool,
+    /// Each worker's list has told of all that runs there.
+    pub(super) all_processes_known: bool,
+    /// An earlier dispatcher has left something.
+    pub(super) has_a_past: bool,
+    pub(super) census: Census,
+}
+
+/// All that a plan takes from the clock: two moments at which this is equal give the same plan. O(types).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Clocked {
+    pub(super) phase: StartupPhase,
+    pub(super) supply: Arc<Supply>,
+}

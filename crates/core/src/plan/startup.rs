@@ -1,0 +1,63 @@
+//! What must not be decided yet after a start: locks and processes that an earlier dispatcher left
+//! (docs/behaviour.md, "After a start").
+
+use serde::Serialize;
+
+use super::input::{PlanInput, Summary};
+use crate::container::ContainerState;
+use crate::pool::LISTINGS_KEPT;
+use crate::queue::Entry;
+use crate::time::{Timestamp, after};
+use crate::worker::runner::INHERITED_START_WINDOW;
+
+/// How far the start has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) enum StartupPhase {
+    /// No successful poll, or no complete listing yet: nothing at all is decided.
+    NotStarted,
+    /// Some worker's processes are not known yet: nothing is placed for a while.
+    WaitingForWorkers,
+    /// A start that an earlier dispatcher had sent may not be listed yet: its process may appear late, a listing may
+    /// omit its VM, and the next one too, and a VM that was found may not have listed its processes since. What was
+    /// Locked before keeps its place in the line, and is not started elsewhere.
+    AdoptingStarts,
+    /// Everything else.
+    Scheduling,
+}
+
+pub(super) fn phase(input: &PlanInput, summary: &Summary, now: Timestamp) -> StartupPhase {
+    let fleet = &input.fleet;
+    let (Some(polled), Some(listed)) = (input.queue.first_poll_began, fleet.first_listing) else {
+        return StartupPhase::NotStarted;
+    };
+    let patience_ends = after(polled.max(listed), input.rules.stale_lock_timeout);
+    let too_early = now < after(listed, INHERITED_START_WINDOW) || fleet.listings.len() < LISTINGS_KEPT;
+    if summary.has_unknown_workers && now < patience_ends {
+        StartupPhase::WaitingForWorkers
+    } else if summary.has_a_past && (too_early || !summary.all_processes_known) {
+        StartupPhase::AdoptingStarts
+    } else {
+        StartupPhase::Scheduling
+    }
+}
+
+/// Whether an earlier dispatcher has left anything. What it left on a VM counts although the VM is not known:
+/// one listing may omit it.
+pub(super) fn has_a_past(input: &PlanInput) -> bool {
+    input.fleet.hosts.iter().any(|host| !host.ours)
+        || input.queue.entries.iter().any(|entry| entry.locked_before_start)
+}
+
+impl super::Round<'_> {
+    /// It was Locked before our start and may have a process on a worker that has not answered yet:
+    /// started elsewhere it could run twice.
+    pub(super) fn may_run_on_unknown_worker(&self, entry: &Entry) -> bool {
+        self.has_unknown_workers && entry.locked_before_start && entry.record.state == ContainerState::Locked
+    }
+
+    /// Or on one that has answered, and was still starting it.
+    pub(super) fn may_run_unseen(&self, entry: &Entry) -> bool {
+        let unseen = self.has_unknown_workers || self.adopting_starts;
+        unseen && entry.locked_before_start && entry.record.state == ContainerState::Locked
+    }
+}

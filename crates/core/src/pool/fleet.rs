@@ -1,0 +1,201 @@
+//! What a planning round reads of the pool: the fleet. Raw facts, no secrets: limits and holds are as they
+//! are, types are named, and what they mean at a moment and under a configuration is for the plan.
+//!
+//! ```text
+//!   view + starts on their way + listings ─► Host (shared; made anew only if one of its facts has changed)
+//!                                              └─► Fleet: hosts, creates in flight, ended processes, holds, listings
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use super::census::Census;
+use super::holds::Holds;
+use super::snapshot::EndedProcess;
+use crate::id::{ContainerUuid, InstanceId, TypeName};
+use crate::instance::{Catalog, IdleBehavior, InstanceType};
+use crate::time::{Timestamp, shift};
+use crate::worker::{State, View};
+
+/// A process that counts on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostProcess {
+    /// Whose.
+    pub uuid: ContainerUuid,
+    /// A kill is under way.
+    pub killing: bool,
+}
+
+/// What a plan reads of a worker. When it was probed, and where it can be reached, is not part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Which instance.
+    pub id: InstanceId,
+    /// By its tag; may name a type that is not configured.
+    pub type_name: Option<TypeName>,
+    /// The configured type of that name. Follows from the catalog.
+    #[serde(skip)]
+    instance_type: Option<Arc<InstanceType>>,
+    /// Where it stands.
+    pub state: State,
+    /// What the operator, or we, want of it.
+    pub behavior: IdleBehavior,
+    /// Whether this process created it.
+    pub ours: bool,
+    /// Whether a probe of it has ever succeeded.
+    pub has_answered: bool,
+    /// Its list has told of all that runs there, what an earlier dispatcher had just started included.
+    pub processes_known: bool,
+    /// The last listing lacked it.
+    pub missing: bool,
+    /// What counts as a process on it, starts on their way included.
+    pub processes: Vec<HostProcess>,
+    /// Containers whose dead process's lock is held there.
+    pub stale: Vec<ContainerUuid>,
+}
+
+impl Host {
+    /// From a worker's view, the containers whose start was sent and is not in the view yet, and whether the
+    /// last listing lacked it. O(processes × log).
+    pub fn new(view: &View, sent: impl IntoIterator<Item = ContainerUuid>, missing: bool) -> Self {
+        let viewed = view.processes.iter().map(|it| HostProcess { uuid: it.uuid, killing: it.killing });
+        let is_viewed =
+            |uuid: &ContainerUuid| view.processes.binary_search_by_key(uuid, |it| it.uuid).is_ok();
+        let sent = sent.into_iter().filter(|uuid| !is_viewed(uuid));
+        let sent = sent.map(|uuid| HostProcess { uuid, killing: false });
+        Self {
+            id: view.id.clone(),
+            type_name: view.type_name.clone(),
+            instance_type: view.instance_type.clone(),
+            state: view.state,
+            behavior: view.behavior,
+            ours: view.ours,
+            has_answered: view.last_success.is_some(),
+            processes_known: view.seen_whole,
+            missing,
+            processes: viewed.chain(sent).collect(),
+            stale: view.stale.clone(),
+        }
+    }
+
+    /// Its configured type, if it has one.
+    pub fn instance_type(&self) -> Option<&Arc<InstanceType>> {
+        self.instance_type.as_ref()
+    }
+
+    /// **The** predicate: whether containers may be placed on it, or reserved for it, at all.
+    pub fn is_placeable(&self) -> bool {
+        self.state != State::Shutdown
+            && self.behavior == IdleBehavior::Run
+            && self.instance_type.is_some()
+            && !self.missing
+    }
+
+    /// Whether its processes are not known yet. One that never answered does not become known by being
+    /// destroyed: its processes may live until it is gone.
+    pub fn is_unknown(&self) -> bool {
+        match self.state {
+            State::Unknown => true,
+            State::Shutdown => !self.ours && !self.has_answered,
+            State::Booting | State::Idle | State::Running => false,
+        }
+    }
+
+    /// Whether the cloud has given it for good: it is in service, or the operator holds it, and then it stays
+    /// although it may never become ready.
+    pub fn is_there_to_stay(&self) -> bool {
+        self.state.is_ready() || self.behavior == IdleBehavior::Hold
+    }
+
+    /// The containers that count as processes on it.
+    pub fn containers(&self) -> impl Iterator<Item = ContainerUuid> + '_ {
+        self.processes.iter().map(|process| process.uuid)
+    }
+
+    fn under(&self, catalog: &Catalog) -> Self {
+        let instance_type = self.type_name.as_ref().and_then(|name| catalog.get(name.as_str())).cloned();
+        Self { instance_type, ..self.clone() }
+    }
+}
+
+/// A create that was sent and has not become a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateInFlight {
+    /// Which type.
+    pub type_name: TypeName,
+    /// The configured type of that name. Follows from the catalog.
+    #[serde(skip)]
+    instance_type: Option<Arc<InstanceType>>,
+    /// Whether its outcome is unknown.
+    pub is_doubtful: bool,
+}
+
+impl CreateInFlight {
+    /// One of that type.
+    pub fn new(it: &Arc<InstanceType>, is_doubtful: bool) -> Self {
+        Self { type_name: it.name.clone(), instance_type: Some(Arc::clone(it)), is_doubtful }
+    }
+
+    /// Its configured type; one that was ordered under another catalog may have none.
+    pub fn instance_type(&self) -> Option<&Arc<InstanceType>> {
+        self.instance_type.as_ref()
+    }
+
+    fn under(&self, catalog: &Catalog) -> Self {
+        Self { instance_type: catalog.get(self.type_name.as_str()).cloned(), ..self.clone() }
+    }
+}
+
+/// What a planning round reads of the pool.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fleet {
+    /// All workers, by id.
+    pub hosts: Vec<Arc<Host>>,
+    /// Creates in flight, oldest first.
+    pub creates: Vec<CreateInFlight>,
+    /// Processes that have ended and are not forgotten yet.
+    pub ended: BTreeMap<ContainerUuid, EndedProcess>,
+    /// The worker of a container's last attempt that came to nothing.
+    pub last_failed: BTreeMap<ContainerUuid, InstanceId>,
+    /// Why nothing is created.
+    pub holds: Holds,
+    /// When the first complete listing began.
+    pub first_listing: Option<Timestamp>,
+    /// When the last [`LISTINGS_KEPT`](super::LISTINGS_KEPT) complete listings began, latest last.
+    pub listings: Vec<Timestamp>,
+    /// Whether the runner to deploy can be read.
+    pub runner_readable: bool,
+}
+
+impl Fleet {
+    /// Whether any worker's processes are not known yet. O(workers).
+    pub fn has_unknown_hosts(&self) -> bool {
+        self.hosts.iter().any(|host| host.is_unknown())
+    }
+
+    /// Counts workers and creates. O(workers).
+    pub fn census(&self) -> Census {
+        let creates = self.creates.iter().filter_map(|create| create.instance_type().map(|it| &**it));
+        Census::count(self.hosts.iter().map(|host| &**host), creates)
+    }
+
+    /// The same fleet, its types looked up in that catalog.
+    #[must_use]
+    pub(crate) fn under(&self, catalog: &Catalog) -> Self {
+        Self {
+            hosts: self.hosts.iter().map(|host| Arc::new(host.under(catalog))).collect(),
+            creates: self.creates.iter().map(|create| create.under(catalog)).collect(),
+            ..self.clone()
+        }
+    }
+
+    /// Moves every moment by that much.
+    pub(crate) fn shift(&mut self, by: SignedDuration) {
+        self.ended.values_mut().for_each(|ended| shift(&mut ended.at, by));
+        self.holds.shift(by);
+        self.first_listing.iter_mut().chain(&mut self.listings).for_each(|at| shift(at, by));
+    }
+}

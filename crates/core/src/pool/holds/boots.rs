@@ -1,0 +1,78 @@
+//! Boots that fail: after three in a row, creates of that offering are rationed to one trial at a time, a
+//! minute apart, doubling to half an hour, until one boots.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use super::super::Fact;
+use super::super::census::Census;
+use super::{LONGEST, SHORT};
+use crate::instance::Offering;
+use crate::time::{Timestamp, after, shift};
+
+/// That many failures in a row ration the creates of an offering.
+const FAILURES: u32 = 3;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct BootFailures {
+    in_a_row: u32,
+    until: Option<Timestamp>,
+    backoff: Duration,
+}
+
+impl BootFailures {
+    fn ration(&self) -> bool {
+        self.in_a_row >= FAILURES
+    }
+}
+
+/// By offering.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct BootHolds(#[serde(with = "crate::pairs")] BTreeMap<Offering, BootFailures>);
+
+impl BootHolds {
+    /// A create is sent: the next trial comes no sooner than the back-off from now.
+    pub(super) fn sent(&mut self, offering: &Offering, now: Timestamp) {
+        if let Some(boots) = self.0.get_mut(offering).filter(|boots| boots.ration()) {
+            boots.until = Some(after(now, boots.backoff));
+        }
+    }
+
+    pub(super) fn booted(&mut self, offering: &Offering, success: bool, now: Timestamp) -> Option<Fact> {
+        if success {
+            self.0.remove(offering);
+            return None;
+        }
+        let boots = self.0.entry(offering.clone()).or_default();
+        boots.in_a_row += 1;
+        if !boots.ration() {
+            return None;
+        }
+        boots.backoff = (boots.backoff * 2).clamp(SHORT, LONGEST);
+        let until = after(now, boots.backoff);
+        boots.until = Some(until);
+        Some(Fact::BootsFail { offering: offering.clone(), failures: boots.in_a_row, until })
+    }
+
+    pub(super) fn is_on_trial(&self, offering: &Offering) -> bool {
+        self.0.get(offering).is_some_and(BootFailures::ration)
+    }
+
+    /// One at a time, and not before its time.
+    pub(super) fn are_rationed(&self, offering: &Offering, census: &Census, now: Timestamp) -> bool {
+        let Some(boots) = self.0.get(offering).filter(|boots| boots.ration()) else { return false };
+        census.on_trial(offering) > 0 || boots.until.is_some_and(|until| now < until)
+    }
+
+    pub(super) fn ends(&self) -> impl Iterator<Item = Timestamp> {
+        self.0.values().filter_map(|boots| boots.until)
+    }
+
+    pub(super) fn shift(&mut self, by: SignedDuration) {
+        self.0.values_mut().flat_map(|boots| &mut boots.until).for_each(|until| shift(until, by));
+    }
+}

@@ -1,0 +1,266 @@
+//! Why nothing is created: holds with a scope and an end, and what they mean for each type.
+//!
+//! ```text
+//!   a create's failure ─┬─ rate limited ─► rate_limited_until      every create waits
+//!                       ├─ quota ────────► quota                   a market, or all: until instances go, or a retry
+//!                       ├─ capacity ─────► capacity                an offering, a quota group, or all
+//!                       ├─ anything else ► backoff                 an offering, or all
+//!                       └─ unknown ──────► (it stays pending, which is hold enough)
+//!   boots that fail ───────────────────────► boots                 one trial at a time of that offering
+//! ```
+//! A hold that ends wakes the scheduler ([`Holds::next_end`]): one that ends unnoticed is a queue that
+//! stands still. A plan reads the holds as they are, and decides by its own time which still hold.
+
+mod backoff;
+mod boots;
+mod capacity;
+mod quota;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use super::Fact;
+use super::census::Census;
+use super::observed_capacity::GroupCapacities;
+use crate::id::TypeName;
+use crate::instance::{InstanceType, Offering};
+use crate::ports::{CapacityScope, CloudError, CloudErrorKind, QuotaScope};
+use crate::time::{Timestamp, after, shift};
+use backoff::BackoffHolds;
+use boots::BootHolds;
+use capacity::CapacityHolds;
+use quota::QuotaHolds;
+
+/// The shortest hold on something that may be over at any moment.
+const SHORT: Duration = Duration::from_secs(60);
+/// No hold that doubles becomes longer.
+const LONGEST: Duration = Duration::from_secs(30 * 60);
+
+/// Why no create is possible now, though neither quota nor capacity says no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseReason {
+    /// The cloud asked for patience.
+    RateLimit,
+    /// `MaxConcurrentInstanceCreateOps`.
+    CreatesInFlight,
+    /// The runner that is to be deployed cannot be read.
+    RunnerUnreadable,
+    /// Instances of this offering do not boot.
+    BootsFail,
+    /// The last create of this offering, or any for want of rights, failed for a reason that says nothing of when
+    /// it will be better.
+    CreateFailed,
+    /// One more than fitted the quota last time is on its way.
+    NearQuota,
+}
+
+/// Why there may be no more instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuotaReason {
+    /// The cloud account's limit.
+    Account,
+    /// `MaxInstances`.
+    MaxInstances,
+}
+
+/// Whether an instance of a type may be created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Gate {
+    /// Yes.
+    Open,
+    /// Not now: wait.
+    Paused(PauseReason),
+    /// Not before an instance is gone, or the limit is raised.
+    AtQuota(QuotaReason),
+    /// The cloud has none before this moment.
+    AtCapacity(Timestamp),
+}
+
+/// All holds on creates, as they are: some may be over by the time at which they are looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holds {
+    /// The driver's quota groups.
+    #[serde(with = "crate::pairs")]
+    pub(super) groups: BTreeMap<Offering, String>,
+    rate_limited_until: Option<Timestamp>,
+    backoff: BackoffHolds,
+    pub(super) quota: QuotaHolds,
+    capacity: CapacityHolds,
+    boots: BootHolds,
+    /// How many instances of a quota group there were when it was last hit.
+    #[serde(with = "crate::pairs")]
+    pub(super) group_capacities: GroupCapacities,
+}
+
+impl Holds {
+    pub(crate) fn new(groups: BTreeMap<Offering, String>) -> Self {
+        Self { groups, ..Self::default() }
+    }
+
+    /// Holds of which nothing is left but which types were refused, for inputs built by hand.
+    #[cfg(test)]
+    pub(crate) fn with_refused_types(refused_types: BTreeMap<TypeName, Timestamp>) -> Self {
+        let mut holds = Self::default();
+        holds.quota.refused_types = refused_types;
+        holds
+    }
+
+    /// Takes a create's failure in; `census` without the failed create.
+    pub(crate) fn failed(
+        &mut self,
+        it: &InstanceType,
+        error: &CloudError,
+        census: &Census,
+        now: Timestamp,
+    ) -> Vec<Fact> {
+        let type_name = it.name.clone();
+        let retried = self.quota.retry_failed(it.market(), now);
+        let mut facts = vec![Fact::CreateFailed { type_name: type_name.clone(), error: error.clone() }];
+        match &error.kind {
+            CloudErrorKind::RateLimited { until } => {
+                self.rate_limited_until = self.rate_limited_until.max(Some(*until));
+                facts.push(Fact::RateHold { until: *until, error: error.clone() });
+            }
+            CloudErrorKind::Quota(scope) => {
+                let again = retried.contains(scope);
+                let (instances, retry_at) = self.quota.refused(it, scope, again, census, now);
+                facts.push(Fact::QuotaHold { type_name, instances, retry_at, error: error.clone() });
+            }
+            CloudErrorKind::Capacity(scope) => {
+                let until = after(now, SHORT);
+                self.capacity.hold(it, *scope, &self.groups, until);
+                facts.push(Fact::CapacityHold { type_name, scope: *scope, until, error: error.clone() });
+            }
+            // Its outcome is unknown: it stays pending, which is hold enough.
+            CloudErrorKind::Unknown => {}
+            CloudErrorKind::Unauthorized => self.backoff.failed(None, now),
+            // A type, image or price that this offering alone may not have: the others are none the worse.
+            CloudErrorKind::NotFound | CloudErrorKind::Other => {
+                self.backoff.failed(Some(it.offering()), now);
+            }
+        }
+        facts
+    }
+
+    /// A create is sent: if it is the retry that a quota hold allows, no second one is.
+    pub(crate) fn sent(&mut self, it: &InstanceType, now: Timestamp) {
+        self.quota.sent(it.market(), now);
+        self.boots.sent(&it.offering(), now);
+    }
+
+    /// A create that was sent then succeeded: what held its like since before that is over.
+    pub(super) fn succeeded(&mut self, it: &InstanceType, sent: Timestamp) {
+        self.quota.succeeded(it.market(), sent);
+        self.capacity.succeeded(&it.offering());
+        self.backoff.succeeded(it.offering());
+    }
+
+    /// How booting ended.
+    pub(crate) fn booted(&mut self, offering: &Offering, success: bool, now: Timestamp) -> Option<Fact> {
+        self.boots.booted(offering, success, now)
+    }
+
+    /// Whether any hold ends when instances come or go.
+    pub(super) fn depend_on_numbers(&self) -> bool {
+        self.quota.depends_on_numbers() || !self.group_capacities.is_empty()
+    }
+
+    /// Instances have gone or come: quota holds whose reason is gone end.
+    pub(super) fn recount(&mut self, census: &Census) {
+        self.quota.recount(census);
+    }
+
+    /// Forgets what has ended by time.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        self.rate_limited_until = self.rate_limited_until.filter(|until| now < *until);
+        self.capacity.expire(now);
+    }
+
+    /// When the next hold ends, after `now`: the scheduler must look again then.
+    pub(super) fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
+        let ends = self
+            .rate_limited_until
+            .into_iter()
+            .chain(self.backoff.ends())
+            .chain(self.quota.retries())
+            .chain(self.capacity.ends())
+            .chain(self.boots.ends());
+        ends.filter(|end| *end > now).min()
+    }
+
+    /// Whether an instance of that type may be created, limits in numbers aside. The reasons come in the order
+    /// in which an operator should hear of them.
+    pub(super) fn gate(&self, it: &InstanceType, census: &Census, now: Timestamp) -> Gate {
+        if self.rate_limited_until.is_some_and(|until| now < until) {
+            return Gate::Paused(PauseReason::RateLimit);
+        }
+        if self.backoff.holds(it.offering(), now) {
+            return Gate::Paused(PauseReason::CreateFailed);
+        }
+        if self.quota.holds(it.market(), now) {
+            return Gate::AtQuota(QuotaReason::Account);
+        }
+        if let Some(until) = self.capacity.until(it, &self.groups).filter(|until| now < *until) {
+            return Gate::AtCapacity(until);
+        }
+        if self.boots.are_rationed(&it.offering(), census, now) {
+            return Gate::Paused(PauseReason::BootsFail);
+        }
+        if self.quota.is_near(it.market(), census) {
+            return Gate::Paused(PauseReason::NearQuota);
+        }
+        Gate::Open
+    }
+
+    /// Whether only one instance of that offering may be on its way.
+    pub(super) fn is_on_trial(&self, it: &InstanceType) -> bool {
+        self.boots.is_on_trial(&it.offering())
+    }
+
+    /// Types refused for quota since an instance last existed, and when.
+    pub fn refused_types(&self) -> &BTreeMap<TypeName, Timestamp> {
+        &self.quota.refused_types
+    }
+
+    /// How many more instances of each scope may be created now, by what fitted its quota last time: one
+    /// beyond that, and one at a time as long as the hold lasts.
+    pub(super) fn near_quota_left(&self, census: &Census) -> BTreeMap<QuotaScope, usize> {
+        self.quota.near_quota_left(census)
+    }
+
+    /// Moves every moment by that much.
+    pub(crate) fn shift(&mut self, by: SignedDuration) {
+        self.rate_limited_until.iter_mut().for_each(|it| shift(it, by));
+        self.backoff.shift(by);
+        self.quota.shift(by);
+        self.capacity.shift(by);
+        self.boots.shift(by);
+    }
+}
+
+/// What a lack of capacity is of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum CapacityKey {
+    Offering(Offering),
+    Group(String, crate::instance::Market),
+    All,
+}
+
+impl CapacityKey {
+    fn of(it: &InstanceType, scope: CapacityScope, groups: &BTreeMap<Offering, String>) -> Self {
+        let offering = it.offering();
+        match scope {
+            CapacityScope::All => Self::All,
+            CapacityScope::Offering => Self::Offering(offering),
+            CapacityScope::QuotaGroup => match groups.get(&offering) {
+                Some(group) => Self::Group(group.clone(), offering.market),
+                None => Self::Offering(offering),
+            },
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The account may not have more of a market, or of anything.
+//!
+//! ```text
+//!   refused with n > 0 instances ─► no create until fewer than n exist; one retry after 5 min, doubling to 30 min
+//!   refused with none ────────────► one retry a minute; each serves another type than was refused last
+//! ```
+//! How many instances fitted the quota is remembered until more than that are seen in service: later creates go
+//! at most one beyond it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use super::super::census::Census;
+use super::{LONGEST, SHORT};
+use crate::id::TypeName;
+use crate::instance::{InstanceType, Market};
+use crate::ports::QuotaScope;
+use crate::time::{Timestamp, after, shift};
+
+const FIRST_RETRY: Duration = Duration::from_secs(5 * 60);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct QuotaHold {
+    /// Creates sent before this moment say nothing about it.
+    began: Timestamp,
+    /// Instances of the scope when the cloud refused one more; 0 = one retry after another, and no end
+    /// before one succeeds.
+    instances: usize,
+    retry_at: Timestamp,
+    backoff: Duration,
+    /// The retry is in flight.
+    retrying: bool,
+}
+
+impl QuotaHold {
+    fn holds(&self, now: Timestamp) -> bool {
+        self.retrying || now < self.retry_at
+    }
+}
+
+/// By scope.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::pool) struct QuotaHolds {
+    #[serde(with = "crate::pairs")]
+    holds: BTreeMap<QuotaScope, QuotaHold>,
+    /// How many instances of a scope fitted its quota when it was last hit.
+    #[serde(with = "crate::pairs")]
+    pub(in crate::pool) within: BTreeMap<QuotaScope, usize>,
+    /// Types refused for quota while no instance existed, and when: the next retry serves another type.
+    pub(super) refused_types: BTreeMap<TypeName, Timestamp>,
+}
+
+impl QuotaHolds {
+    /// If this was a hold's retry, the next comes in a while, whatever it failed of. Says of which holds it
+    /// was the retry.
+    pub(super) fn retry_failed(&mut self, market: Market, now: Timestamp) -> Vec<QuotaScope> {
+        let mut retried = Vec::new();
+        for (scope, hold) in &mut self.holds {
+            if hold.retrying && scope.covers(market) {
+                hold.retrying = false;
+                hold.retry_at = after(now, SHORT);
+                retried.push(scope.clone());
+            }
+        }
+        retried
+    }
+
+    /// Only a refused retry doubles the time to the next: creates that were in flight together with the one
+    /// that was refused first are the same news. Answers with the instances of the scope and the next retry.
+    pub(super) fn refused(
+        &mut self,
+        it: &InstanceType,
+        scope: &QuotaScope,
+        was_retry: bool,
+        census: &Census,
+        now: Timestamp,
+    ) -> (usize, Timestamp) {
+        let instances = census.of(scope);
+        let before = self.holds.get(scope);
+        let backoff = match (instances, before.map(|hold| hold.backoff)) {
+            (0, _) => SHORT,
+            (_, Some(backoff)) if was_retry => (backoff * 2).clamp(FIRST_RETRY, LONGEST),
+            (_, Some(backoff)) => backoff.max(FIRST_RETRY),
+            (_, None) => FIRST_RETRY,
+        };
+        let began = before.map_or(now, |hold| hold.began);
+        let retry_at = after(now, backoff);
+        let hold = QuotaHold { began, instances, retry_at, backoff, retrying: false };
+        self.holds.insert(scope.clone(), hold);
+        self.within.insert(scope.clone(), instances.max(1));
+        if instances == 0 {
+            self.refused_types.insert(it.name.clone(), now);
+        }
+        (instances, retry_at)
+    }
+
+    pub(super) fn sent(&mut self, market: Market, now: Timestamp) {
+        for (scope, hold) in &mut self.holds {
+            hold.retrying |= scope.covers(market) && now >= hold.retry_at;
+        }
+    }
+
+    pub(super) fn succeeded(&mut self, market: Market, sent: Timestamp) {
+        self.holds.retain(|scope, hold| !scope.covers(market) || sent <= hold.began);
+        self.refused_types.clear();
+    }
+
+    pub(super) fn depends_on_numbers(&self) -> bool {
+        !self.holds.is_empty() || !self.within.is_empty()
+    }
+
+    pub(super) fn recount(&mut self, census: &Census) {
+        self.holds.retain(|scope, hold| hold.instances == 0 || census.of(scope) >= hold.instances);
+        self.within.retain(|scope, within| census.there_to_stay(scope) <= *within);
+    }
+
+    pub(super) fn retries(&self) -> impl Iterator<Item = Timestamp> {
+        self.holds.values().map(|hold| hold.retry_at)
+    }
+
+    pub(super) fn holds(&self, market: Market, now: Timestamp) -> bool {
+        self.holds.iter().any(|(scope, hold)| scope.covers(market) && hold.holds(now))
+    }
+
+    /// Whether more exist, or are on their way, than fitted last time.
+    pub(super) fn is_near(&self, market: Market, census: &Census) -> bool {
+        self.within.iter().any(|(scope, within)| scope.covers(market) && census.of(scope) > *within)
+    }
+
+    pub(super) fn near_quota_left(&self, census: &Census) -> BTreeMap<QuotaScope, usize> {
+        let left = |(scope, within): (&QuotaScope, &usize)| {
+            let most = if self.holds.contains_key(scope) { 1 } else { usize::MAX };
+            (scope.clone(), (within + 1).saturating_sub(census.of(scope)).min(most))
+        };
+        self.within.iter().map(left).collect()
+    }
+
+    pub(super) fn shift(&mut self, by: SignedDuration) {
+        for hold in self.holds.values_mut() {
+            shift(&mut hold.began, by);
+            shift(&mut hold.retry_at, by);
+        }
+        self.refused_types.values_mut().for_each(|at| shift(at, by));
+    }
+}

@@ -1,0 +1,112 @@
+//! What may be created at one moment: the holds as they stand by then, the numbers that the site has set, and
+//! what exists already.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::census::Census;
+use super::fleet::Fleet;
+use super::holds::{Gate, Holds, PauseReason, QuotaReason};
+use super::observed_capacity::ObservedCapacity;
+use crate::id::TypeName;
+use crate::instance::InstanceType;
+use crate::policy::PlanRules;
+use crate::ports::QuotaScope;
+use crate::time::Timestamp;
+
+/// What may be created, by type and in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Supply {
+    /// Whether instances of each configured type may be created.
+    pub gates: BTreeMap<TypeName, Gate>,
+    /// Types of which at most one may be on its way.
+    pub on_trial: BTreeSet<TypeName>,
+    /// How many creates may be sent now; `None` = no limit.
+    pub creates_left: Option<usize>,
+    /// How many instances may still be added; `None` = no limit.
+    pub instances_left: Option<usize>,
+    /// By scope: beyond that many more, creates wait until what fitted the quota before is seen running.
+    #[serde(with = "crate::pairs")]
+    pub near_quota_left: BTreeMap<QuotaScope, usize>,
+    /// How many instances there were when the cloud last refused one more, of types of which it has.
+    pub observed_capacity: BTreeMap<TypeName, ObservedCapacity>,
+}
+
+/// What limits creates beside the holds.
+pub(super) struct CreateLimits {
+    pub(super) max_instances: u32,
+    pub(super) max_concurrent_creates: u32,
+    pub(super) creates_in_flight: usize,
+    pub(super) runner_readable: bool,
+}
+
+impl CreateLimits {
+    /// Whether an instance of that type may be created, all limits considered.
+    pub(super) fn gate(&self, it: &InstanceType, holds: &Holds, census: &Census, now: Timestamp) -> Gate {
+        let most = self.max_instances as usize;
+        if most > 0 && census.total() >= most {
+            return Gate::AtQuota(QuotaReason::MaxInstances);
+        }
+        if !self.runner_readable {
+            return Gate::Paused(PauseReason::RunnerUnreadable);
+        }
+        let gate = holds.gate(it, census, now);
+        let slots = self.max_concurrent_creates as usize;
+        if gate == Gate::Open && slots > 0 && self.creates_in_flight >= slots {
+            return Gate::Paused(PauseReason::CreatesInFlight);
+        }
+        gate
+    }
+}
+
+impl Fleet {
+    /// What may be created at that moment; `census` is [`Fleet::census`]. O(types × holds).
+    pub fn supply(&self, rules: &PlanRules, census: &Census, now: Timestamp) -> Supply {
+        let left = |most: u32, used: usize| (most > 0).then(|| (most as usize).saturating_sub(used));
+        let limits = self.create_limits(rules);
+        let types = rules.catalog.types();
+        let named = |it: &Arc<InstanceType>| it.name.clone();
+        let gate = |it: &Arc<InstanceType>| (named(it), limits.gate(it, &self.holds, census, now));
+        let capacity = |it: &Arc<InstanceType>| Some((named(it), self.holds.observed_capacity_of(it)?));
+        Supply {
+            gates: types.iter().map(gate).collect(),
+            on_trial: types.iter().filter(|it| self.holds.is_on_trial(it)).map(named).collect(),
+            creates_left: left(rules.max_concurrent_creates, limits.creates_in_flight),
+            instances_left: left(rules.max_instances, census.total()),
+            near_quota_left: self.holds.near_quota_left(census),
+            observed_capacity: types.iter().filter_map(capacity).collect(),
+        }
+    }
+
+    fn create_limits(&self, rules: &PlanRules) -> CreateLimits {
+        CreateLimits {
+            max_instances: rules.max_instances,
+            max_concurrent_creates: rules.max_concurrent_creates,
+            creates_in_flight: self.creates.iter().filter(|create| !create.is_doubtful).count(),
+            runner_readable: self.runner_readable,
+        }
+    }
+}
+
+impl Supply {
+    /// Whether no instance of any type may be created for quota: the gauge `at_quota`.
+    pub fn at_quota(&self) -> bool {
+        !self.gates.is_empty() && self.gates.values().all(|gate| matches!(gate, Gate::AtQuota(_)))
+    }
+
+    /// As many instances of these types as the cloud gave last time, all together, if it has refused more of each.
+    /// O(types); O(1) as long as nothing was refused.
+    pub fn observed_capacity_for(&self, types: &[Arc<InstanceType>]) -> Option<usize> {
+        if self.observed_capacity.is_empty() || types.is_empty() {
+            return None;
+        }
+        let mut scopes = BTreeMap::new();
+        for it in types {
+            let observed = self.observed_capacity.get(&it.name)?;
+            scopes.insert(&observed.scope, observed.instances);
+        }
+        Some(scopes.values().sum())
+    }
+}
