@@ -5,20 +5,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context};
+use actix::{Actor, Addr, AsyncContext, Context, Recipient};
 use dispatch_core::instance::{InstanceType, Offering};
 use dispatch_core::policy::Policy;
 use dispatch_core::ports::{ArvadosApi, CloudDriver, ExecutorFactory, HostKeyVerifier};
 use dispatch_core::worker::runner::Commands;
+use futures_util::future;
 use rand::Rng;
+use serde_json::{Value, json};
 use slog::{Logger, o};
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::cloud::{Cloud, CloudListeners, CreateDefaults, DriverVerifier};
-use crate::messages::pool::GetPool;
+use crate::messages::pool::{GetPool, GetWorkers};
 use crate::messages::queue::GetQueue;
 use crate::messages::worker::SpawnWorker;
-use crate::messages::{Ping, Quiesce};
+use crate::messages::{GetState, Ping, Quiesce};
 use crate::metrics::Metrics;
 use crate::pool::{Pool, PoolParts};
 use crate::queue::Queue;
@@ -176,11 +179,47 @@ impl Handles {
         }
     }
 
+    /// What all actors hold, and what is in flight since when, as JSON without secrets. One that does not answer
+    /// within that time shows it.
+    pub async fn debug_state(&self, within: Duration) -> Value {
+        let (queue, pool, workers, scheduler, cloud) = tokio::join!(
+            state_of(self.queue.clone().recipient(), within),
+            state_of(self.pool.clone().recipient(), within),
+            self.states_of_workers(within),
+            state_of(self.scheduler.clone().recipient(), within),
+            state_of(self.cloud.clone().recipient(), within),
+        );
+        json!({
+            "at": clock::now(),
+            "queue": queue,
+            "pool": pool,
+            "workers": workers,
+            "scheduler": scheduler,
+            "cloud": cloud,
+        })
+    }
+
+    async fn states_of_workers(&self, within: Duration) -> Value {
+        let Ok(workers) = self.pool.send(GetWorkers).timeout(within).await else { return no_answer() };
+        let states = workers
+            .into_iter()
+            .map(|(id, worker)| async move { (id.to_string(), state_of(worker, within).await) });
+        future::join_all(states).await.into_iter().collect()
+    }
+
     async fn in_flight(&self) -> usize {
         let queue = self.queue.send(GetQueue).await.map_or(0, |view| view.in_flight);
         let pool = self.pool.send(GetPool).await.map_or(0, |view| view.in_flight);
         queue + pool
     }
+}
+
+async fn state_of(actor: Recipient<GetState>, within: Duration) -> Value {
+    actor.send(GetState).timeout(within).await.unwrap_or_else(|_| no_answer())
+}
+
+fn no_answer() -> Value {
+    json!({ "error": "does not answer" })
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ mod tests;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, Context, Handler, Recipient, ResponseActFuture, SpawnHandle};
+use actix::{Actor, Context, Handler, MessageResult, Recipient, ResponseActFuture, SpawnHandle};
 use dispatch_core::cloud::{Account, Operation};
 use dispatch_core::instance::Instance;
 use dispatch_core::policy::Policy;
@@ -32,9 +32,9 @@ pub use dispatch_core::cloud::CreateDefaults;
 
 use crate::catalogue::Repeats;
 use crate::clock;
-use crate::messages::Ping;
 use crate::messages::cloud::{DestroyInstance, OrderInstance, SetTags, Sync, SyncBy, VerifyHostKey};
 use crate::messages::pool::{InstanceAppeared, InstanceChanged, InstanceGone, ListingFinished};
+use crate::messages::{GetState, Ping, shown};
 use crate::metrics::Metrics;
 
 /// Whom Cloud tells.
@@ -160,6 +160,14 @@ impl Handler<SyncBy> for Cloud {
 
     fn handle(&mut self, message: SyncBy, ctx: &mut Context<Self>) {
         self.sync_by(message.at, ctx);
+    }
+}
+
+impl Handler<GetState> for Cloud {
+    type Result = MessageResult<GetState>;
+
+    fn handle(&mut self, _: GetState, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(shown(&self.account.inspect()))
     }
 }
 

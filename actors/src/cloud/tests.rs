@@ -58,13 +58,13 @@ impl Handler<InstanceChanged> for Ear {
 }
 
 impl Handler<InstanceGone> for Ear {
-    type Result = actix::MessageResult<InstanceGone>;
+    type Result = MessageResult<InstanceGone>;
     fn handle(&mut self, message: InstanceGone, _: &mut Context<Self>) -> Self::Result {
         self.told.borrow_mut().push(Gone(message.id.to_string()));
         if let Some((cloud, wait)) = self.wants.take() {
             cloud.do_send(SyncBy { at: dispatch_core::time::after(clock::now(), wait) });
         }
-        actix::MessageResult(*self.reply.borrow())
+        MessageResult(*self.reply.borrow())
     }
 }
 
@@ -379,4 +379,24 @@ async fn host_keys_are_verified_by_the_driver() {
     let key = dispatch_core::ports::HostKey { algorithm: "ssh-ed25519".into(), base64: "AAAA".into() };
     use dispatch_core::ports::HostKeyVerifier as _;
     assert_eq!(verifier.verify(&id("a"), &key).await, Ok(HostKeyVerdict::NotSupported));
+}
+
+// ------------------------------------------------------------------ the state
+
+#[actix::test]
+async fn the_state_shows_known_instances_and_calls_in_flight_without_secrets() {
+    let site = site([]);
+    pass(1).await;
+    site.cloud.send(create()).await.unwrap().unwrap();
+    pass(60).await;
+    site.driver.takes.set(Duration::from_secs(5));
+    let destroy = site.cloud.send(DestroyInstance { id: id("vm-1") });
+    let state = site.cloud.send(GetState).await.unwrap();
+    assert_eq!(state["instances"][0]["id"], "vm-1");
+    assert_eq!(state["calls"][0]["operation"], "Destroy");
+    assert_eq!(state["calls"][0]["since"], clock::now().to_string());
+    assert!(!state.to_string().contains("s3cr3t"), "{state}");
+    destroy.await.unwrap().unwrap();
+    let state = site.cloud.send(GetState).await.unwrap();
+    assert_eq!(state["calls"].as_array().map(Vec::len), Some(0));
 }

@@ -21,6 +21,8 @@ pub mod worker;
 mod tests;
 
 use actix::Message;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 /// Are you alive? Measures how long a message lies in a mailbox, too.
 #[derive(Debug, Clone, Copy, Message)]
@@ -31,3 +33,14 @@ pub struct Ping;
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct Quiesce;
+
+/// To every actor: what do you hold, and what is in flight since when? For developers, and for a bug report; secrets
+/// are left out.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Value")]
+pub struct GetState;
+
+/// The state of an actor as JSON.
+pub fn shown(state: &impl Serialize) -> Value {
+    serde_json::to_value(state).unwrap_or_else(|error| json!({ "error": error.to_string() }))
+}

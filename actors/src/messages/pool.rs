@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use actix::Message;
+use actix::{Message, Recipient};
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::{IdleBehavior, Instance, InstanceType};
 use dispatch_core::pool::{CreateRefusal, GoneReply, PoolSnapshot, Refusal};
 use dispatch_core::time::Timestamp;
 use dispatch_core::worker::runner::Commands;
 use dispatch_core::worker::{AttemptOutcome, BootOutcome, KillReason, ShutdownReason, StartOrder, View};
+
+use super::GetState;
 
 /// Which workers are there, and how do they stand?
 #[derive(Debug, Message)]
@@ -25,6 +27,14 @@ pub struct PoolView {
     /// Creates and starts in flight.
     pub in_flight: usize,
 }
+
+/// Which workers can be asked for their state?
+#[derive(Debug, Message)]
+#[rtype(result = "WorkerRecipients")]
+pub struct GetWorkers;
+
+/// The answer to [`GetWorkers`].
+pub type WorkerRecipients = Vec<(InstanceId, Recipient<GetState>)>;
 
 /// Order an instance.
 #[derive(Debug, Message)]

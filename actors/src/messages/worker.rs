@@ -8,6 +8,7 @@ use dispatch_core::time::Timestamp;
 use dispatch_core::worker::runner::Commands;
 use dispatch_core::worker::{Command, Completion};
 
+use super::GetState;
 use super::pool::{StartRefused, WorkerChanged};
 
 /// A command of Pool's. A refused start is answered with [`super::pool::StartRefused`].
@@ -52,6 +53,8 @@ pub struct WorkerHandles {
     pub use_runner: Recipient<UseRunner>,
     /// Its end.
     pub stop: Recipient<Stop>,
+    /// What it holds.
+    pub state: Recipient<GetState>,
 }
 
 /// Whom a worker tells: Pool.

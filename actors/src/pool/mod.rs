@@ -31,15 +31,15 @@ use slog::Logger;
 
 use crate::catalogue::Repeats;
 use crate::clock;
-use crate::messages::Ping;
 use crate::messages::cloud::{OrderInstance, SyncBy};
 use crate::messages::pool::{
-    CreateInstance, ForgetAttempts, ForgetProcess, GetPool, InstanceAppeared, InstanceChanged, InstanceGone,
-    KillContainer, ListingFinished, PoolView, RunnerChanged, SetIdleBehavior, ShutdownInstance,
+    CreateInstance, ForgetAttempts, ForgetProcess, GetPool, GetWorkers, InstanceAppeared, InstanceChanged,
+    InstanceGone, KillContainer, ListingFinished, PoolView, RunnerChanged, SetIdleBehavior, ShutdownInstance,
     StartContainer, StartRefused, WorkerChanged,
 };
 use crate::messages::scheduler::PoolChanged;
 use crate::messages::worker::{SpawnWorker, WorkerHandles};
+use crate::messages::{GetState, Ping, shown};
 use crate::metrics::Metrics;
 
 /// Whom Pool asks and tells, and how it gets its workers.
@@ -312,6 +312,23 @@ impl Handler<StartRefused> for Pool {
     fn handle(&mut self, message: StartRefused, ctx: &mut Context<Self>) {
         self.pool.start_refused(message.uuid, &message.instance, message.number);
         self.settle(Vec::new(), ctx);
+    }
+}
+
+impl Handler<GetState> for Pool {
+    type Result = MessageResult<GetState>;
+
+    fn handle(&mut self, _: GetState, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(shown(&self.pool.inspect(clock::now())))
+    }
+}
+
+impl Handler<GetWorkers> for Pool {
+    type Result = MessageResult<GetWorkers>;
+
+    fn handle(&mut self, _: GetWorkers, _: &mut Context<Self>) -> Self::Result {
+        let recipients = self.workers.iter().map(|(id, worker)| (id.clone(), worker.state.clone()));
+        MessageResult(recipients.collect())
     }
 }
 

@@ -478,3 +478,22 @@ async fn boot_failures_that_limit_creates_are_told_as_an_error() {
     let told = error_told(&site, "boot failures: creates are limited");
     assert_eq!((&*told.facts["ProviderType"], &*told.facts["Failures"]), ("small on-demand", "3"));
 }
+
+// ------------------------------------------------------------------ the state
+
+#[actix::test]
+async fn the_state_shows_workers_and_creates_in_flight_without_secrets() {
+    let site = with_workers(&["a"]).await;
+    let sent = clock::now();
+    site.create().await.unwrap();
+    let [order] = &site.creates.messages()[..] else { panic!() };
+    site.start(1, "a").await.unwrap();
+    let state = site.pool.send(GetState).await.unwrap();
+    assert_eq!(state["creates"][0]["since"], sent.to_string());
+    assert_eq!(state["fleet"]["hosts"][0]["id"], "a");
+    assert_eq!(state["fleet"]["hosts"][0]["processes"][0]["uuid"], uuid(1).as_str());
+    assert_eq!(state["workers"]["a"]["listed"], true);
+    assert!(!state.to_string().contains(order.secret.expose()), "{state}");
+    let workers = site.pool.send(GetWorkers).await.unwrap();
+    assert_eq!(workers.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["a"]);
+}

@@ -32,7 +32,7 @@ use crate::messages::queue::{
     CancelContainer, ForgetContainer, GetQueue, LockContainer, QueueView, ReadOrphanRecord, UnlockContainer,
 };
 use crate::messages::scheduler::QueueChanged;
-use crate::messages::{Ping, Quiesce};
+use crate::messages::{GetState, Ping, Quiesce, shown};
 use crate::metrics::Metrics;
 
 /// The actor.
@@ -149,6 +149,14 @@ impl Handler<Quiesce> for Queue {
 
     fn handle(&mut self, _: Quiesce, _: &mut Context<Self>) {
         self.exchange.quiesce();
+    }
+}
+
+impl Handler<GetState> for Queue {
+    type Result = MessageResult<GetState>;
+
+    fn handle(&mut self, _: GetState, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(shown(&self.exchange.inspect(clock::now())))
     }
 }
 

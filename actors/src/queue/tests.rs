@@ -396,3 +396,17 @@ async fn told_to_stop_amid_a_poll_it_asks_for_no_further_page() {
     assert_eq!(site.api.take_names(), ["current", "mine"]);
     assert_eq!(site.view().await.in_flight, 0);
 }
+
+// ------------------------------------------------------------------ the state
+
+#[actix::test]
+async fn the_state_shows_containers_and_calls_in_flight() {
+    let site = polled([queued(1)]).await;
+    site.api.takes.set(Duration::from_secs(1));
+    site.lock(1).await.unwrap();
+    let state = site.queue.send(GetState).await.unwrap();
+    assert_eq!(state["queue"]["entries"][0]["record"]["uuid"], uuid(1).as_str());
+    assert_eq!(state["calls"]["in_flight"][0]["call"], "lock");
+    assert_eq!(state["calls"]["in_flight"][0]["since"], clock::now().to_string());
+    assert_eq!(state["polls"]["failing_since"], serde_json::Value::Null);
+}

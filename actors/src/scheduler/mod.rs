@@ -9,6 +9,7 @@
 
 mod apply;
 mod gauges;
+mod inspect;
 mod receivers;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ use dispatch_core::ceiling::Ceiling;
 use dispatch_core::invariants;
 use dispatch_core::plan::{Limits, PlanInput, Planner};
 use dispatch_core::policy::{PlanRules, Policy};
+use dispatch_core::time::Timestamp;
 use slog::Logger;
 
 pub use receivers::{PoolReceivers, QueueReceivers, Receivers};
@@ -35,7 +37,7 @@ use crate::event;
 use crate::messages::pool::PoolView;
 use crate::messages::queue::QueueView;
 use crate::messages::scheduler::{GetPlan, PlanView, PoolChanged, QueueChanged};
-use crate::messages::{Ping, Quiesce};
+use crate::messages::{GetState, Ping, Quiesce, shown};
 use crate::metrics::Metrics;
 
 /// Nudges within this time share a round.
@@ -53,9 +55,10 @@ pub struct Scheduler {
     log: Logger,
     /// Somebody has nudged since the last round began.
     nudged: bool,
-    running: bool,
+    /// A round is under way since then.
+    running: Option<Timestamp>,
     quiescent: bool,
-    started: dispatch_core::time::Timestamp,
+    started: Timestamp,
     ready_told: bool,
     repeats: catalogue::Repeats,
     pings: Vec<(&'static str, Recipient<Ping>)>,
@@ -84,7 +87,7 @@ impl Scheduler {
             metrics,
             log,
             nudged: false,
-            running: false,
+            running: None,
             quiescent: false,
             started: clock::now(),
             ready_told: false,
@@ -94,16 +97,16 @@ impl Scheduler {
     }
 
     fn nudge(&mut self, ctx: &mut Context<Self>) {
-        if !std::mem::replace(&mut self.nudged, true) && !self.running {
+        if !std::mem::replace(&mut self.nudged, true) && self.running.is_none() {
             ctx.run_later(COALESCE, Self::begin_round);
         }
     }
 
     fn begin_round(&mut self, ctx: &mut Context<Self>) {
-        if self.running || self.quiescent {
+        if self.running.is_some() || self.quiescent {
             return;
         }
-        self.running = true;
+        self.running = Some(clock::now());
         self.nudged = false;
         let questions = self.receivers.ask().into_actor(self);
         ctx.spawn(questions.map(|answers, act, ctx| act.round(answers, ctx)));
@@ -138,7 +141,7 @@ impl Scheduler {
         let answers = self.apply().into_actor(self);
         ctx.spawn(answers.map(|refusals, act, ctx| {
             act.report_refusals(&refusals);
-            act.running = false;
+            act.running = None;
             if std::mem::take(&mut act.nudged) {
                 act.nudge(ctx);
             }
@@ -219,6 +222,14 @@ impl Handler<Quiesce> for Scheduler {
 
     fn handle(&mut self, _: Quiesce, _: &mut Context<Self>) {
         self.quiescent = true;
+    }
+}
+
+impl Handler<GetState> for Scheduler {
+    type Result = MessageResult<GetState>;
+
+    fn handle(&mut self, _: GetState, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(shown(&self.inspect()))
     }
 }
 

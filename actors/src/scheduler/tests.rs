@@ -222,3 +222,14 @@ async fn mailboxes_are_measured() {
         assert!(world.meter.value(&sample).unwrap() > 1.0, "{actor}");
     }
 }
+
+// ------------------------------------------------------------------ the state
+
+#[actix::test]
+async fn the_state_shows_the_plan_and_the_ceiling() {
+    let world = World::new(policy(), (1..=5).map(queued));
+    pass(20).await;
+    let state = world.handles.scheduler.send(GetState).await.unwrap();
+    assert_eq!((&state["ceiling"], &state["quiescent"]), (&64.into(), &false.into()));
+    assert_eq!(state["plan"]["waiting"][uuid(1).as_str()]["reason"]["reason"], "booting");
+}

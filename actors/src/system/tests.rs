@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use actix::{AsyncContext, Context};
 use dispatch_core::container::ContainerState::{Complete, Locked, Running};
 use dispatch_core::ports::ApiErrorKind;
 
+use super::Handles;
 use crate::catalogue::{self, CONTEXT_KEYS, Event};
+use crate::queue::Queue;
 use crate::testing::{Line, Odd, Spoil, World, instance, pass, pass_millis, policy, queued, record, uuid};
 
 /// Five containers on instances of three CPUs.
@@ -218,4 +221,35 @@ async fn told_to_stop_nothing_new_begins_and_it_is_soon_over() {
     assert_eq!(world.cloud.take_times("create").len(), 0);
     assert_eq!(world.meter.value("active"), Some(0.0));
     assert_eq!(world.handles.silent(Duration::from_secs(1)).await, [""; 0], "health still answers");
+}
+
+// ------------------------------------------------------------------ the state
+
+#[actix::test]
+async fn the_state_of_all_actors_and_workers_is_one_document_without_secrets() {
+    let world = World::new(policy(), (1..=5).map(queued));
+    pass(45).await;
+    let state = world.handles.debug_state(Duration::from_secs(1)).await;
+    for actor in ["queue", "pool", "scheduler", "cloud"] {
+        assert!(state[actor].is_object() && state[actor]["error"].is_null(), "{actor}: {state}");
+    }
+    assert_eq!(state["workers"]["vm-1"]["state"], "running");
+    let text = state.to_string();
+    for order in world.cloud.orders.borrow().iter() {
+        assert!(!text.contains(order.secret.expose()), "{text}");
+    }
+}
+
+#[actix::test]
+async fn an_actor_that_is_gone_does_not_answer_and_the_others_do() {
+    let world = World::new(policy(), [queued(1)]);
+    pass(1).await;
+    // Never run: whatever is sent to it is dropped with it.
+    let context = Context::<Queue>::new();
+    let queue = context.address();
+    drop(context);
+    let handles = Handles { queue, ..world.handles.clone() };
+    let state = handles.debug_state(Duration::from_secs(1)).await;
+    assert_eq!(state["queue"], serde_json::json!({ "error": "does not answer" }));
+    assert!(state["pool"]["fleet"].is_object());
 }

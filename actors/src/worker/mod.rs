@@ -18,7 +18,9 @@ mod tests;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Recipient, SpawnHandle};
+use actix::{
+    Actor, ActorContext, Addr, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle,
+};
 use bytes::Bytes;
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::{Instance, InstanceType};
@@ -27,7 +29,8 @@ use dispatch_core::ports::{Executor, ExecutorFactory, Target};
 use dispatch_core::time::{Timestamp, since};
 use dispatch_core::worker::probe::CommandFailure;
 use dispatch_core::worker::runner::Commands;
-use dispatch_core::worker::{BootOutcome, Command, Completion, Effect, Machine, Refusal, View};
+use dispatch_core::worker::{BootOutcome, Command, Completion, Effect, Machine, MachineState, Refusal, View};
+use serde::Serialize;
 use slog::{Logger, o};
 
 use crate::catalogue::Repeats;
@@ -37,6 +40,7 @@ use crate::messages::pool::{StartRefused, WorkerChanged};
 use crate::messages::worker::{
     NewWorker, Stop, UseRunner, WorkerCommand, WorkerCompletion, WorkerHandles, WorkerListeners,
 };
+use crate::messages::{GetState, shown};
 use crate::metrics::Metrics;
 
 /// Makes what a start command reads: the environment of the process, and its share of the configuration.
@@ -127,6 +131,7 @@ impl Worker {
             command: worker.clone().recipient(),
             use_runner: worker.clone().recipient(),
             stop: worker.clone().recipient(),
+            state: worker.clone().recipient(),
         }
     }
 
@@ -197,6 +202,17 @@ impl Worker {
     }
 }
 
+/// What a worker holds, to be shown to developers.
+#[derive(Serialize)]
+struct WorkerState {
+    #[serde(flatten)]
+    machine: MachineState,
+    /// The number of the last command that was seen.
+    last_command: u64,
+    /// The connection is watched: its end would be noticed.
+    watching: bool,
+}
+
 fn target(instance: &Instance, parts: &WorkerParts) -> Target {
     Target {
         id: instance.id.clone(),
@@ -257,6 +273,15 @@ impl Handler<UseRunner> for Worker {
 
     fn handle(&mut self, message: UseRunner, _: &mut Context<Self>) {
         self.commands = message.commands;
+    }
+}
+
+impl Handler<GetState> for Worker {
+    type Result = MessageResult<GetState>;
+
+    fn handle(&mut self, _: GetState, _: &mut Context<Self>) -> Self::Result {
+        let machine = self.machine.inspect();
+        MessageResult(shown(&WorkerState { machine, last_command: self.applied, watching: self.watching }))
     }
 }
 

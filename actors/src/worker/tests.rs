@@ -535,3 +535,21 @@ async fn a_new_address_is_used_at_once_and_shown_in_the_log() {
     assert_eq!(line.facts["Address"], "vm.example");
     assert!(seconds(site.view().last_success.unwrap()) >= 5.0);
 }
+
+// ------------------------------------------------------------------ the state
+
+#[actix::test]
+async fn the_state_shows_processes_and_what_is_in_flight_without_secrets() {
+    let mut carries = instance("vm");
+    carries.tags.insert(&*policy().tag_keys.instance_secret, "s3cr3t");
+    let site = site_of(carries, true);
+    pass(1).await;
+    site.vms.takes.set(Duration::from_millis(500));
+    site.start(1).await;
+    let state = site.worker.send(GetState).await.unwrap();
+    assert_eq!((&state["id"], &state["state"]), (&"vm".into(), &"running".into()));
+    let process = &state["processes"][uuid(1).as_str()];
+    assert_eq!(process["phase"], "starting");
+    assert!(process["since"].as_str().unwrap().starts_with("2030-01-01T00:00:01"), "{process}");
+    assert!(!state.to_string().contains("s3cr3t"), "{state}");
+}

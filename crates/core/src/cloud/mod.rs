@@ -14,9 +14,9 @@
 //! Pool: an instance stays known, and is told absent by each listing, until Pool confirms that it is gone).
 
 mod calls;
+mod inspect;
 mod listing;
 mod order;
-mod state;
 
 #[cfg(test)]
 mod tests;
@@ -26,8 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use calls::{CallSlot, DEADLINE, Operation, no_answer};
+pub use inspect::AccountState;
 pub use order::CreateDefaults;
-pub use state::AccountState;
 
 use crate::id::InstanceId;
 use crate::instance::{Instance, Tags};

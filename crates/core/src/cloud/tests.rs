@@ -183,7 +183,7 @@ fn the_state_shows_instances_without_their_secrets_and_calls_with_their_time() {
     let mut account = account();
     list(&mut account, 0, &[ours("a")]);
     account.begin_call(Operation::Destroy, at(5));
-    let text = serde_json::to_string(&account.state()).unwrap();
+    let text = serde_json::to_string(&account.inspect()).unwrap();
     assert!(!text.contains("s3cr3t"), "{text}");
     let state: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(state["instances"][0]["id"], "a");

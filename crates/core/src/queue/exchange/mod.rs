@@ -14,17 +14,17 @@
 //! should be locked or cancelled (that is `plan`).
 
 mod calls;
+mod inspect;
 mod mounts;
 mod operations;
 mod polls;
-mod state;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use calls::{CallNumber, Reply, Request};
-pub use state::ExchangeState;
+pub use inspect::ExchangeState;
 
 use super::{Answer, Finished, OperationKind, Poll, Queue, QueueFact, QueueSnapshot, Refusal};
 use crate::container::Record;

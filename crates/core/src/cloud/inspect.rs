@@ -13,17 +13,17 @@ use crate::time::Timestamp;
 #[derive(Debug, Serialize)]
 pub struct AccountState {
     /// As Pool knows them.
-    instances: Vec<InstanceFacts>,
+    instances: Vec<InstanceState>,
     /// Creates that answered after the last listing began.
     created: BTreeMap<InstanceId, Timestamp>,
-    calls: Vec<CallFacts>,
+    calls: Vec<CallState>,
     /// Before this moment the rate allows no call.
     next_slot: Timestamp,
-    listing: ListingFacts,
+    listing: ListingState,
 }
 
 #[derive(Debug, Serialize)]
-struct InstanceFacts {
+struct InstanceState {
     id: InstanceId,
     provider_type: ProviderType,
     address: String,
@@ -31,14 +31,14 @@ struct InstanceFacts {
 }
 
 #[derive(Debug, Serialize)]
-struct CallFacts {
+struct CallState {
     operation: &'static str,
     /// It is, or will be, sent then.
     since: Timestamp,
 }
 
 #[derive(Debug, Serialize)]
-struct ListingFacts {
+struct ListingState {
     under_way_since: Option<Timestamp>,
     next: Option<Timestamp>,
     held_until: Option<Timestamp>,
@@ -47,15 +47,15 @@ struct ListingFacts {
 
 impl Account {
     /// What it holds; O(instances).
-    pub fn state(&self) -> AccountState {
+    pub fn inspect(&self) -> AccountState {
         let call =
-            |slot: &super::CallSlot| CallFacts { operation: slot.operation.as_str(), since: slot.send_at };
+            |slot: &super::CallSlot| CallState { operation: slot.operation.as_str(), since: slot.send_at };
         AccountState {
             instances: self.known.values().map(instance).collect(),
             created: self.created.clone(),
             calls: self.calls.in_flight().map(call).collect(),
             next_slot: self.calls.next_slot,
-            listing: ListingFacts {
+            listing: ListingState {
                 under_way_since: self.listings.under_way,
                 next: self.listings.next,
                 held_until: self.listings.held_until,
@@ -65,8 +65,8 @@ impl Account {
     }
 }
 
-fn instance(instance: &Instance) -> InstanceFacts {
-    InstanceFacts {
+fn instance(instance: &Instance) -> InstanceState {
+    InstanceState {
         id: instance.id.clone(),
         provider_type: instance.provider_type.clone(),
         address: instance.address.clone(),

@@ -1,0 +1,80 @@
+//! What the exchange holds, to be shown to developers.
+
+use serde::Serialize;
+
+use super::Exchange;
+use crate::queue::QueueSnapshot;
+use crate::time::Timestamp;
+
+/// What the exchange holds, and what is in flight since when.
+#[derive(Debug, Serialize)]
+pub struct ExchangeState {
+    /// The containers, with the operation that is in flight on each.
+    queue: QueueSnapshot,
+    calls: CallsState,
+    polls: PollsState,
+    /// A call for mounts is waiting or in flight.
+    fetching_mounts: bool,
+    /// Told to stop.
+    quiescent: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct CallsState {
+    in_flight: Vec<CallState>,
+    waiting: usize,
+    /// How many may be in flight.
+    limit: u32,
+    /// Nothing is sent before then.
+    quiet_until: Option<Timestamp>,
+    last_overload: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+struct CallState {
+    number: u64,
+    call: &'static str,
+    since: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+struct PollsState {
+    under_way_since: Option<Timestamp>,
+    next: Option<Timestamp>,
+    last_success: Option<Timestamp>,
+    failing_since: Option<Timestamp>,
+}
+
+impl Exchange {
+    /// What it holds; O(containers).
+    pub fn inspect(&self, now: Timestamp) -> ExchangeState {
+        ExchangeState {
+            queue: self.queue.snapshot(),
+            calls: self.inspect_calls(now),
+            polls: PollsState {
+                under_way_since: self.polls.under_way,
+                next: self.polls.next,
+                last_success: self.polls.last_success,
+                failing_since: self.polls.failing_since,
+            },
+            fetching_mounts: self.fetching_mounts,
+            quiescent: self.quiescent,
+        }
+    }
+
+    fn inspect_calls(&self, now: Timestamp) -> CallsState {
+        let in_flight = self.calls.in_flight().map(|(number, call)| CallState {
+            number: number.0,
+            call: call.call,
+            since: call.since,
+        });
+        let limiter = self.calls.limiter();
+        CallsState {
+            in_flight: in_flight.collect(),
+            waiting: self.calls.waiting(),
+            limit: limiter.width(),
+            quiet_until: limiter.quiet_until(now),
+            last_overload: self.calls.last_overload(),
+        }
+    }
+}

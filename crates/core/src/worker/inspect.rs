@@ -1,0 +1,131 @@
+//! What a worker's machine holds, to be shown to developers.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::probe::CommandFailure;
+use super::process::{Phase, Process};
+use super::{Machine, State};
+use crate::id::{ContainerUuid, InstanceId, TypeName};
+use crate::instance::IdleBehavior;
+use crate::time::Timestamp;
+
+/// What a machine holds, and what is in flight since when. Without secrets.
+#[derive(Debug, Serialize)]
+pub struct MachineState {
+    id: InstanceId,
+    instance_type: Option<TypeName>,
+    address: String,
+    tags: BTreeMap<String, String>,
+    state: State,
+    idle_behavior: IdleBehavior,
+    /// Created by this process.
+    ours: bool,
+    appeared: Timestamp,
+    /// The boot probe has passed.
+    booted: bool,
+    /// The runner is there.
+    deployed: bool,
+    /// A connection first reached the verification then.
+    first_ssh: Option<Timestamp>,
+    probe_in_flight_since: Option<Timestamp>,
+    last_successful_probe: Option<Timestamp>,
+    /// The failing probe that showed it silent for too long began then.
+    silent_since: Option<Timestamp>,
+    last_failure: Option<FailureState>,
+    processes: BTreeMap<ContainerUuid, ProcessState>,
+    /// Dead processes whose lock is held, and since when.
+    stale_locks: BTreeMap<ContainerUuid, Timestamp>,
+    /// Each list begun later than this is news.
+    changed: Option<Timestamp>,
+    last_busy: Timestamp,
+    destroy_called: Option<Timestamp>,
+    destroy_acknowledged: bool,
+    shutdown_reason: Option<String>,
+    /// Tags are being saved.
+    saving_tags: bool,
+    /// Its timer is set to then.
+    wakes_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+struct FailureState {
+    error: String,
+    stderr: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ProcessState {
+    phase: &'static str,
+    since: Timestamp,
+    /// No list that began earlier says whether it runs.
+    doubtful_until: Option<Timestamp>,
+    kill: Option<KillState>,
+}
+
+#[derive(Debug, Serialize)]
+struct KillState {
+    reason: String,
+    since: Timestamp,
+    /// `None` = a signal is in flight, or it was given up.
+    next_signal: Option<Timestamp>,
+    given_up: bool,
+}
+
+impl Machine {
+    /// What it holds; O(processes on it).
+    pub fn inspect(&self) -> MachineState {
+        let view = self.view();
+        MachineState {
+            instance_type: view.type_name,
+            address: view.address,
+            tags: self.instance.tags.without_secrets(),
+            state: view.state,
+            idle_behavior: view.behavior,
+            ours: view.ours,
+            appeared: view.appeared,
+            booted: self.booted,
+            deployed: self.deployed,
+            first_ssh: self.first_ssh,
+            probe_in_flight_since: self.probing,
+            last_successful_probe: view.last_success,
+            silent_since: view.silence.map(|(_, began)| began),
+            last_failure: self.last_failure.as_ref().map(FailureState::of),
+            processes: self.processes.iter().map(|(uuid, it)| (*uuid, ProcessState::of(it))).collect(),
+            stale_locks: self.stale.clone(),
+            changed: self.updated,
+            last_busy: view.last_busy,
+            destroy_called: view.destroy_called,
+            destroy_acknowledged: view.destroy_acknowledged,
+            shutdown_reason: self.shutdown_reason.as_ref().map(ToString::to_string),
+            saving_tags: self.saving_tags.is_some(),
+            wakes_at: self.wakes_at(),
+            id: view.id,
+        }
+    }
+}
+
+impl FailureState {
+    fn of(failure: &CommandFailure) -> Self {
+        Self { error: failure.error.clone(), stderr: failure.stderr.clone() }
+    }
+}
+
+impl ProcessState {
+    fn of(process: &Process) -> Self {
+        let (phase, doubtful_until) = match process.phase {
+            Phase::Starting(_) => ("starting", None),
+            Phase::Doubtful { until } => ("doubtful", Some(until)),
+            Phase::Unsent { since } => ("unsent", Some(since)),
+            Phase::Alive => ("alive", None),
+        };
+        let kill = process.kill.as_ref().map(|kill| KillState {
+            reason: kill.reason.to_string(),
+            since: kill.since,
+            next_signal: kill.next_signal,
+            given_up: kill.given_up,
+        });
+        Self { phase, since: process.since, doubtful_until, kill }
+    }
+}
