@@ -1,11 +1,12 @@
 //! Cloud against a cloud of a few instances; Pool is a set of stubs.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
-use dispatch_core::instance::IdleBehavior;
+use dispatch_core::instance::{IdleBehavior, Tags};
 use dispatch_core::pool::GoneReply;
 use dispatch_core::ports::CloudErrorKind;
 use dispatch_core::secret::Secret;
@@ -178,12 +179,6 @@ async fn an_order_carries_tags_secret_key_and_the_sites_command() {
     assert_eq!(tag("ArvadosInstanceType"), Some("small"));
     assert_eq!(tag("ArvadosIdleBehavior"), Some("run"));
     assert_eq!(tag("ArvadosInstanceSecret"), Some("s3cr3t"));
-}
-
-#[test]
-fn a_path_with_blanks_is_quoted_and_a_plain_one_is_not() {
-    assert_eq!(path_text("/var/run/a-b.c"), "/var/run/a-b.c");
-    assert_eq!(path_text("/tmp/my dir/x"), "'/tmp/my dir/x'");
 }
 
 #[actix::test]

@@ -209,6 +209,15 @@ impl Tags {
         filter.0.iter().all(|(key, value)| self.get(key) == Some(value))
     }
 
+    /// For people: what stands under a key ending in `InstanceSecret` is hidden.
+    pub fn without_secrets(&self) -> BTreeMap<String, String> {
+        let shown = |(key, value): (&String, &String)| {
+            let is_secret = key.ends_with("InstanceSecret");
+            (key.clone(), if is_secret { "(secret)".to_owned() } else { value.clone() })
+        };
+        self.0.iter().map(shown).collect()
+    }
+
     /// Adds the others' tags, replacing equal keys.
     pub fn merge(&mut self, others: &Self) {
         self.0.extend(others.0.iter().map(|(key, value)| (key.clone(), value.clone())));
@@ -217,10 +226,7 @@ impl Tags {
 
 impl fmt::Debug for Tags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.0.iter().map(|(key, value)| {
-            (key, if key.ends_with("InstanceSecret") { "(secret)" } else { value.as_str() })
-        });
-        f.debug_map().entries(shown).finish()
+        f.debug_map().entries(self.without_secrets()).finish()
     }
 }
 

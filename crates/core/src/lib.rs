@@ -9,7 +9,7 @@
 //!        \       /
 //!         fit                     which instance types fit, and what is left free on one
 //!          |
-//!   queue ─┼─ pool ── worker      the three state machines that actors own
+//!   queue ─┼─ pool ── worker      the state machines that actors own, and `cloud`
 //!          |
 //!         plan                    one scheduling round: snapshot → actions, reasons, limits
 //!          |
@@ -17,6 +17,7 @@
 //! ```
 
 pub mod ceiling;
+pub mod cloud;
 pub mod container;
 pub mod fit;
 #[cfg(test)]

@@ -1,0 +1,119 @@
+//! Performs what the account has decided: listings, timers, news for Pool.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use dispatch_core::cloud::{Effect, Fact, Operation};
+use dispatch_core::id::InstanceId;
+use dispatch_core::instance::{Instance, Tags};
+use dispatch_core::pool::GoneReply;
+use dispatch_core::ports::CloudError;
+use dispatch_core::time::{Timestamp, since};
+
+use super::Cloud;
+use crate::catalogue;
+use crate::clock;
+use crate::event;
+use crate::messages::pool::{InstanceAppeared, InstanceChanged, InstanceGone, ListingFinished};
+
+impl Cloud {
+    /// What is told to Pool is lost only if Pool is gone, and then nobody acts any more.
+    pub(super) fn perform(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+        for effect in effects {
+            match effect {
+                Effect::List(filter) => self.list(filter, ctx),
+                Effect::SyncAt(at) => self.sync_at(at, ctx),
+                Effect::Appeared(instance) => self.pool.appeared.do_send(InstanceAppeared { instance }),
+                Effect::Changed(instance) => self.pool.changed.do_send(InstanceChanged { instance }),
+                Effect::AskAbsent { absent, began } => self.ask_absent(absent, began, ctx),
+                Effect::Tell(fact) => self.report(fact),
+            }
+        }
+    }
+
+    pub(super) fn sync_is_due(&mut self, ctx: &mut Context<Self>) {
+        let effects = self.account.sync_is_due(clock::now());
+        self.perform(effects, ctx);
+    }
+
+    fn sync_at(&mut self, at: Timestamp, ctx: &mut Context<Self>) {
+        let timer = ctx.run_later(since(at, clock::now()), |act, ctx| {
+            act.timer = None;
+            act.sync_is_due(ctx);
+        });
+        if let Some(old) = self.timer.replace(timer) {
+            ctx.cancel_future(old);
+        }
+    }
+
+    fn list(&mut self, filter: Tags, ctx: &mut Context<Self>) {
+        // The slot may lie ahead: the listing begins when the call is sent.
+        let began = Rc::new(Cell::new(clock::now()));
+        let sent = Rc::clone(&began);
+        let list = self.call(
+            Operation::List,
+            move |driver| {
+                sent.set(clock::now());
+                async move { driver.list(&filter).await }
+            },
+            |_, _| {},
+        );
+        ctx.spawn(list.map(move |answer, act, ctx| act.list_answered(answer, began.get(), ctx)));
+    }
+
+    fn list_answered(
+        &mut self,
+        answer: Result<Vec<Instance>, CloudError>,
+        began: Timestamp,
+        ctx: &mut Context<Self>,
+    ) {
+        let now = clock::now();
+        let driver = Rc::clone(&self.driver);
+        let effects = match answer {
+            Ok(instances) => {
+                self.account.listed(instances, |instance, it| driver.price_history(instance, it), began, now)
+            }
+            Err(error) => self.account.list_failed(error, now),
+        };
+        self.perform(effects, ctx);
+    }
+
+    /// Tells Pool what is absent, then ends the listing, then forgets what Pool has confirmed.
+    fn ask_absent(&mut self, absent: Vec<InstanceId>, began: Timestamp, ctx: &mut Context<Self>) {
+        let ask = |id: InstanceId| (id.clone(), self.pool.gone.send(InstanceGone { id, began }));
+        let questions: Vec<_> = absent.into_iter().map(ask).collect();
+        let finished = self.pool.finished.clone();
+        let replies = async move {
+            let mut confirmed = Vec::new();
+            for (id, reply) in questions {
+                if let Ok(GoneReply::Confirmed) = reply.await {
+                    confirmed.push(id);
+                }
+            }
+            finished.do_send(ListingFinished { began });
+            confirmed
+        };
+        ctx.spawn(replies.into_actor(self).map(|confirmed, act, ctx| {
+            let effects = act.account.absence_confirmed(&confirmed, clock::now());
+            act.perform(effects, ctx);
+        }));
+    }
+
+    fn report(&mut self, fact: Fact) {
+        match fact {
+            Fact::ListFailed(error) => {
+                if let Some(n) = self.repeats.note(&catalogue::SYNC_FAILED, "", clock::now()) {
+                    event!(self.log, catalogue::SYNC_FAILED,
+                        "error" => %error, "Code" => &error.code, "Repeated" => n);
+                }
+            }
+            Fact::ListRateLimited { until, error } => event!(self.log, catalogue::RATE_LIMITED,
+                "CallType" => "List", "ResumeAt" => %until, "error" => %error),
+            Fact::ListRecovered(lasted) => {
+                self.repeats.clear(&catalogue::SYNC_FAILED, "");
+                event!(self.log, catalogue::SYNC_RECOVERED, "Duration" => lasted.as_secs_f64());
+            }
+        }
+    }
+}
