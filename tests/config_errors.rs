@@ -4,8 +4,10 @@
 mod config_support;
 
 use arvados_dispatch_cloud::settings::{
-    DriverParameters, Environment, FindingKind, Loaded, RunnerBinary, SettingsError, parse,
+    Environment, FindingKind, Loaded, RunnerBinary, SettingsError, parse,
 };
+use dispatch_ec2::Params as Ec2;
+
 use config_support::{HOST, TestKey, load_text, minimal};
 
 /// The minimal site has its sections in lines 1 to 7, its key in line 8; `more` begins in line 9.
@@ -199,7 +201,7 @@ fn an_endpoint_of_the_environment_that_cannot_be_called_is_told_with_driver_ec2_
 fn security_groups_and_subnets_may_be_keys_without_values() {
     let parameters = "        DriverParameters:\n          SecurityGroupIDs:\n            sg-1:\n            sg-2: null\n          SubnetID:\n            subnet-1:\n";
     let settings = cloud(parameters).unwrap().settings;
-    let DriverParameters::Ec2(ec2) = &settings.driver else { panic!("{:?}", settings.driver) };
+    let ec2 = Ec2::new(&settings.driver.parameters);
     assert_eq!(ec2.security_group_ids, ["sg-1", "sg-2"]);
     assert_eq!(ec2.subnet_ids, ["subnet-1"]);
 }
@@ -498,21 +500,17 @@ fn loopback_without_types_is_this_machine_and_with_two_needs_instances() {
     );
     let more = "      CloudVMs: {Driver: loopback, DriverParameters: {Instances: 3, BootDelay: 2s, StateDirectory: /x}}\n";
     let settings = load_without_image(&format!("{more}{two}")).unwrap().settings;
-    let DriverParameters::Loopback(parameters) = settings.driver else { panic!("{:?}", settings.driver) };
-    assert_eq!((parameters.instances, parameters.boot_delay.as_secs()), (3, 2));
+    let parameters = settings.driver.parameters;
+    assert_eq!((parameters.count("Instances"), parameters.duration("BootDelay").as_secs()), (3, 2));
     let none = "      CloudVMs: {Driver: loopback, DriverParameters: {Instances: 0}}\n";
     assert_problem(load_without_image(none), &["DriverParameters.Instances", "`0`", "from 1 on"]);
 }
 
 #[test]
 fn ec2_takes_its_ids_in_every_form_that_sites_use() {
-    let ec2 = |parameters: &str| match cloud(&format!("        DriverParameters: {parameters}\n"))
-        .unwrap()
-        .settings
-        .driver
-    {
-        DriverParameters::Ec2(ec2) => ec2,
-        other => panic!("{other:?}"),
+    let ec2 = |parameters: &str| {
+        let loaded = cloud(&format!("        DriverParameters: {parameters}\n")).unwrap();
+        Ec2::new(&loaded.settings.driver.parameters)
     };
     assert_eq!(
         ec2("{SecurityGroupIDs: {sg-1: {}, sg-2: {}}, SubnetID: subnet-1}").security_group_ids,

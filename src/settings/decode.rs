@@ -3,17 +3,24 @@
 use dispatch_core::instance::Tags;
 use std::path::PathBuf;
 
+use super::drivers::{self, Drivers};
 use super::host::{Environment, Host};
 use super::listen::{self, Listener, WEB_URL, parse_web_url};
 use super::model::{CloudVms, ClusterJson, Containers, Controller, LogFormat, Logs, RunnerBinary, Settings};
 use super::section::Section;
-use super::{drivers, instance_types, key, postgresql, tls};
+use super::{instance_types, key, postgresql, tls};
 
 const DEFAULT_RUNNER: &str = "/usr/bin/crunch-run";
 const SELF: &str = "/proc/self/exe";
 
 /// Reads everything; `None` after a problem (the report has it).
-pub fn read(id: &str, cluster: &Section<'_>, environment: &Environment, host: &Host) -> Option<Settings> {
+pub fn read(
+    drivers: Drivers<'_>,
+    id: &str,
+    cluster: &Section<'_>,
+    environment: &Environment,
+    host: &Host,
+) -> Option<Settings> {
     let services = cluster.section("Services");
     let controller = controller(cluster, &services);
     let listeners =
@@ -22,7 +29,7 @@ pub fn read(id: &str, cluster: &Section<'_>, environment: &Environment, host: &H
     let containers = cluster.section("Containers");
     let cloud = containers.section("CloudVMs");
     let private_key = key::read(&containers);
-    let driver = drivers::read(&cloud, private_key.as_ref(), environment);
+    let driver = drivers::read(drivers, &cloud, private_key.as_ref(), environment);
     let system_root_token = cluster.secret("SystemRootToken");
     if system_root_token.is_empty() {
         cluster.missing("SystemRootToken", "the token for the controller");

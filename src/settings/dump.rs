@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::drivers::{DriverParameters, Ec2, Loopback};
+use super::drivers::Driver;
 use super::model::{CloudVms, Containers, RunnerBinary, Settings};
 use super::tls::PemSource;
 use super::units::format_duration;
@@ -59,7 +59,7 @@ fn without_password(url: &Url) -> String {
     shown.into()
 }
 
-fn hidden(secret: &str) -> Value {
+pub(super) fn hidden(secret: &str) -> Value {
     if secret.is_empty() { "".into() } else { HIDDEN.into() }
 }
 
@@ -81,7 +81,7 @@ fn level(level: slog::Level) -> &'static str {
     }
 }
 
-fn containers(containers: &Containers, cloud: &CloudVms, driver: &DriverParameters) -> Value {
+fn containers(containers: &Containers, cloud: &CloudVms, driver: &Driver) -> Value {
     json!({
         "DispatchPrivateKey": HIDDEN,
         "StaleLockTimeout": format_duration(containers.stale_lock_timeout),
@@ -97,7 +97,7 @@ fn containers(containers: &Containers, cloud: &CloudVms, driver: &DriverParamete
     })
 }
 
-fn cloud_vms(cloud: &CloudVms, driver: &DriverParameters) -> Value {
+fn cloud_vms(cloud: &CloudVms, driver: &Driver) -> Value {
     let mut map = json!({
         "Enable": cloud.enable,
         "SSHPort": cloud.ssh_port.to_string(),
@@ -126,7 +126,7 @@ fn cloud_vms(cloud: &CloudVms, driver: &DriverParameters) -> Value {
         "ResourceTags": cloud.resource_tags.0,
         "TagKeyPrefix": cloud.tag_key_prefix,
         "Driver": driver.name(),
-        "DriverParameters": parameters(driver),
+        "DriverParameters": driver.dump(),
     });
     // A rate that the file does not set follows the number of workers: there is no number to show.
     if let Some(rate) = cloud.max_probes_per_second {
@@ -141,35 +141,4 @@ fn runner(runner: &RunnerBinary) -> String {
         RunnerBinary::File(path) => path.display().to_string(),
         RunnerBinary::ThisProgram => "/proc/self/exe".to_owned(),
     }
-}
-
-fn parameters(driver: &DriverParameters) -> Value {
-    match driver {
-        DriverParameters::Loopback(loopback) => loopback_parameters(loopback),
-        DriverParameters::Ec2(ec2) => ec2_parameters(ec2),
-    }
-}
-
-fn loopback_parameters(loopback: &Loopback) -> Value {
-    json!({
-        "Instances": loopback.instances,
-        "BootDelay": format_duration(loopback.boot_delay),
-        "StateDirectory": loopback.state_directory.clone().unwrap_or_default(),
-    })
-}
-
-fn ec2_parameters(ec2: &Ec2) -> Value {
-    json!({
-        "AccessKeyID": ec2.access_key_id,
-        "SecretAccessKey": hidden(ec2.secret_access_key.expose()),
-        "Region": ec2.region,
-        "SecurityGroupIDs": ec2.security_group_ids,
-        "SubnetID": ec2.subnet_ids,
-        "AdminUsername": ec2.admin_username,
-        "EBSVolumeType": ec2.ebs_volume_type,
-        "EBSPrice": ec2.ebs_price,
-        "IAMInstanceProfile": ec2.iam_instance_profile,
-        "SpotPriceUpdateInterval": format_duration(ec2.spot_price_update_interval),
-        "InstanceTypeQuotaGroups": ec2.instance_type_quota_groups,
-    })
 }

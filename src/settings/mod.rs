@@ -30,9 +30,9 @@ mod tls;
 mod units;
 pub mod yaml;
 
-pub use drivers::{DriverParameters, Ec2, Loopback};
+pub use drivers::{DRIVERS, Driver};
 pub use host::{Environment, Host};
-pub use key::{KeyAlgorithm, KeyError, PrivateKey};
+pub use key::{KeyError, PrivateKey};
 pub use listen::Listener;
 pub use load::{Loaded, Source, load, parse};
 pub use model::{CloudVms, ClusterJson, Containers, Controller, LogFormat, Logs, RunnerBinary, Settings};

@@ -12,7 +12,7 @@ use dispatch_core::instance::{Catalog, TagKeys, Tags};
 use dispatch_core::policy::{Policy, Runner, Sizing};
 use dispatch_core::secret::Secret;
 
-use super::drivers::DriverParameters;
+use super::drivers::Driver;
 use super::key::PrivateKey;
 use super::listen::Listener;
 use super::postgresql::Connection;
@@ -44,7 +44,7 @@ pub struct Settings {
     /// The section `Containers.CloudVMs`.
     pub cloud: CloudVms,
     /// The driver and its parameters.
-    pub driver: DriverParameters,
+    pub driver: Driver,
     /// The instance types, derived ones included.
     pub instance_types: Catalog,
     /// Where our private files are: sockets and the key for the ssh client. Not in the file: systemd's word,

@@ -18,6 +18,7 @@
 
 pub mod ceiling;
 pub mod container;
+pub mod driver;
 pub mod fit;
 #[cfg(test)]
 mod fixtures;

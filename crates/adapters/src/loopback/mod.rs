@@ -14,6 +14,7 @@
 
 mod cloud;
 mod command;
+mod description;
 mod processes;
 mod server;
 mod state;
@@ -31,6 +32,7 @@ use dispatch_core::ports::{CloudDriver, CloudError, CloudErrorKind, CreateOrder,
 use tokio::sync::{mpsc, oneshot};
 
 use cloud::{Cloud, Message, Reply};
+pub use description::Description;
 pub use processes::processes_below;
 
 /// Where, in an instance's directory, its init command is to put its secret. The init command and every
