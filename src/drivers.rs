@@ -78,7 +78,7 @@ fn open_loopback(
     public_key: &str,
     log: &Logger,
 ) -> Result<Opened> {
-    let params = loopback::Params::new(parameters, &settings.cluster_id, Some(public_key.to_owned()));
+    let params = loopback::Params::new(parameters, &settings.policy.cluster_id, Some(public_key.to_owned()));
     let cloud = LoopbackCloud::open(params, log.clone()).context("cannot open the loopback cloud")?;
     let faults = Some(cloud.faults());
     Ok(Opened { driver: Rc::new(cloud), faults })

@@ -307,7 +307,7 @@ fn one_of_several_clusters_can_be_chosen() {
     let text = format!("{one}  aaaaa: {{}}\n  SAMPLE: {{}}\n");
     assert_problem(load_text(&text), &["choose one of zzzzz, aaaaa"]);
     let loaded = parse("x", text.as_bytes(), Some("zzzzz"), &Environment::default(), &HOST).unwrap();
-    assert_eq!(loaded.settings.cluster_id, "zzzzz");
+    assert_eq!(loaded.settings.policy.cluster_id, "zzzzz");
 }
 
 #[test]
@@ -442,9 +442,9 @@ fn intervals_that_are_not_positive_are_the_defaults() {
         cloud("        PollInterval: 0\n        TimeoutIdle: -5s\n        MaxProbesPerSecond: 0\n")
             .unwrap()
             .settings;
-    assert_eq!((settings.cloud.poll_interval.as_secs(), settings.cloud.timeout_idle.as_secs()), (10, 60));
-    assert_eq!(settings.policy().max_probes_per_second, Some(10));
-    assert_eq!(load("").unwrap().settings.policy().max_probes_per_second, None);
+    assert_eq!((settings.policy.poll_interval.as_secs(), settings.policy.timeout_idle.as_secs()), (10, 60));
+    assert_eq!(settings.policy.max_probes_per_second, Some(10));
+    assert_eq!(load("").unwrap().settings.policy.max_probes_per_second, None);
 }
 
 #[test]
@@ -460,7 +460,7 @@ fn the_runner_is_a_file_nothing_or_this_program() {
     assert_eq!(runner("process", "").cloud.runner, file);
     assert_eq!(runner("process", own).cloud.runner, RunnerBinary::ThisProgram);
     let none = runner("docker", "        DeployRunnerBinary: ''\n");
-    assert_eq!((&none.cloud.runner, none.policy().runner.deploy_directory), (&RunnerBinary::None, None));
+    assert_eq!((&none.cloud.runner, none.policy.runner.deploy_directory), (&RunnerBinary::None, None));
 }
 
 #[test]
@@ -472,15 +472,15 @@ fn preemptible_types_are_derived_unless_their_name_is_taken() {
         key.yaml()
     );
     let settings = load_text(&minimal(&key, &format!("{containers}{types}"))).unwrap().settings;
-    let names: Vec<_> = settings.instance_types.types().iter().map(|it| it.name.to_string()).collect();
+    let names: Vec<_> = settings.policy.catalog.types().iter().map(|it| it.name.to_string()).collect();
     assert_eq!(names.len(), 4, "{names:?}");
-    let derived = settings.instance_types.get("a.preemptible").unwrap();
+    let derived = settings.policy.catalog.get("a.preemptible").unwrap();
     assert_eq!(
         (derived.price.per_hour(), derived.preemptible, derived.provider_type.as_str()),
         (1.0, true, "x")
     );
-    assert_eq!(settings.instance_types.get("b").unwrap().provider_type.as_str(), "b");
-    assert_eq!(settings.instance_types.get("b.preemptible").unwrap().vcpus, 9);
+    assert_eq!(settings.policy.catalog.get("b").unwrap().provider_type.as_str(), "b");
+    assert_eq!(settings.policy.catalog.get("b.preemptible").unwrap().vcpus, 9);
     assert_eq!(settings.cluster_json()["InstanceTypes"]["a.preemptible"]["Price"], 1.0);
 }
 
@@ -488,7 +488,7 @@ fn preemptible_types_are_derived_unless_their_name_is_taken() {
 fn loopback_without_types_is_this_machine_and_with_two_needs_instances() {
     let loopback = "      CloudVMs: {Driver: loopback}\n";
     let settings = load_without_image(loopback).unwrap().settings;
-    let localhost = settings.instance_types.get("localhost").unwrap();
+    let localhost = settings.policy.catalog.get("localhost").unwrap();
     assert_eq!(
         (localhost.vcpus, localhost.ram, localhost.included_scratch),
         (HOST.vcpus, HOST.ram, HOST.scratch)
@@ -566,7 +566,7 @@ fn instances_belong_to_the_token() {
     let of = |token: &str| {
         let text =
             minimal(&TestKey::new(), "").replace("SystemRootToken: s", &format!("SystemRootToken: {token}"));
-        load_text(&text).unwrap().settings.instance_set_id().to_string()
+        load_text(&text).unwrap().settings.policy.instance_set_id.to_string()
     };
     assert_eq!(of("v2/zzzzz-gj3su-000000000000000/abc"), "zzzzz-gj3su-000000000000000");
     // printf s | md5sum

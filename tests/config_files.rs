@@ -181,7 +181,7 @@ fn the_ec2_driver_has_the_same_defaults() {
 
 #[test]
 fn the_core_has_the_same_defaults() {
-    let ours = load_text(&minimal(&TestKey::new(), "")).unwrap().settings.policy();
+    let ours = load_text(&minimal(&TestKey::new(), "")).unwrap().settings.policy;
     let mut cores = dispatch_core::policy::Policy::with_defaults();
     cores.instance_set_id = ours.instance_set_id.clone();
     assert_eq!(format!("{ours:?}"), format!("{cores:?}"));

@@ -58,7 +58,7 @@ pub fn run(options: &Options, cloudtest: &Cloudtest) -> ExitCode {
         }
     };
     let logs = Logs { level: slog::Level::Warning, format: LogFormat::Text };
-    let (log, guard) = telemetry::logger(logs, &settings.cluster_id);
+    let (log, guard) = telemetry::logger(logs, &settings.policy.cluster_id);
     let outcome = actix_rt::System::new().block_on(play(&settings, plan, cloudtest, &log));
     drop(guard);
     match outcome {
@@ -88,7 +88,7 @@ fn prepare(settings: &Settings, options: &Cloudtest) -> Result<Plan> {
     let instance_type = choose_type(settings, options.instance_type.as_deref())?;
     let wanted = options.instance_set_id.clone().unwrap_or_else(default_set_id);
     let set = InstanceSetId::new(&wanted).context("--instance-set-id")?;
-    if set == settings.instance_set_id() {
+    if set == settings.policy.instance_set_id {
         bail!("--instance-set-id {set} is the dispatcher's own: it would take the instance over");
     }
     Ok(Plan {
@@ -102,7 +102,7 @@ fn prepare(settings: &Settings, options: &Cloudtest) -> Result<Plan> {
 
 /// That type, or the cheapest.
 fn choose_type(settings: &Settings, wanted: Option<&str>) -> Result<Arc<InstanceType>> {
-    let catalog = &settings.instance_types;
+    let catalog = &settings.policy.catalog;
     let found = match wanted {
         Some(name) => catalog.get(name),
         None => catalog.types().first(),

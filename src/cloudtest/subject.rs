@@ -59,7 +59,7 @@ impl Subject {
             ssh::Deadlines::default(),
             log.clone(),
         );
-        let policy = settings.policy();
+        let policy = settings.policy.clone();
         let defaults = create_defaults(&settings, key.openssh_public);
         Ok(Self {
             subnet,
@@ -141,7 +141,7 @@ impl Subject {
 fn narrowed(settings: &Settings, subnet: Option<&str>) -> Settings {
     let mut settings = settings.clone();
     let Driver { description, parameters } = &settings.driver;
-    settings.driver.parameters = description.narrowed(parameters, subnet, &settings.cluster_id);
+    settings.driver.parameters = description.narrowed(parameters, subnet, &settings.policy.cluster_id);
     settings
 }
 

@@ -299,12 +299,12 @@ impl<'a> Trial<'a> {
     }
 
     fn interval(&self) -> Duration {
-        self.subject.settings.cloud.probe_interval.min(LONGEST_INTERVAL)
+        self.subject.settings.policy.probe_interval.min(LONGEST_INTERVAL)
     }
 
     /// Looks again and again, for as long as an instance may take to boot.
     async fn eventually<T>(&self, look: impl AsyncFn() -> Result<Look<T>, Stop>) -> Result<T, Stop> {
-        let patience = self.subject.settings.cloud.timeout_booting;
+        let patience = self.subject.settings.policy.timeout_booting;
         let deadline = Instant::now() + patience;
         loop {
             let trouble = match self.interrupt.or(look()).await?? {

@@ -8,11 +8,16 @@ use super::host::Host;
 use super::section::Section;
 
 /// Reads all entries; `None` stands for those that have a problem.
-pub fn read(cluster: &Section<'_>, driver: Option<&Driver>, host: &Host) -> Catalog {
+pub fn read(
+    cluster: &Section<'_>,
+    driver: Option<&Driver>,
+    preemptible_price_factor: f64,
+    host: &Host,
+) -> Catalog {
     let section = cluster.section("InstanceTypes");
     let mut types: Vec<_> =
         section.keys().into_iter().filter_map(|(name, _)| entry(&section, name)).collect();
-    derive_preemptible(&mut types, cluster.section("Containers").number("PreemptiblePriceFactor"));
+    derive_preemptible(&mut types, preemptible_price_factor);
     match driver {
         Some(driver) if types.is_empty() && driver.description.is_this_machine() => {
             types.push(localhost(host));

@@ -147,7 +147,7 @@ fn check(
     let section = Section::new(&merged, Some(template::cluster()), path.clone(), report);
     let settings = decode::read(drivers, id, &section, environment, host);
     // Also after a problem: everything that is wrong is told at once.
-    let catalog = settings.as_ref().map(|it| it.instance_types.clone()).unwrap_or_default();
+    let catalog = settings.as_ref().map(|it| it.policy.catalog.clone()).unwrap_or_default();
     let json = cluster::to_json(&merged, &catalog, &path, report);
     let mut settings = settings?;
     settings.cluster.0 = json;
@@ -193,7 +193,7 @@ fn choose<'a>(
 
 /// Variables that clients obey and we do not: a difference is worth a word.
 fn compare_environment(settings: &Settings, environment: &Environment, report: &Report) {
-    let path = |key: &str| format!("Clusters.{}.{key}", settings.cluster_id);
+    let path = |key: &str| format!("Clusters.{}.{key}", settings.policy.cluster_id);
     let warn = |variable: &str, key: &str| {
         report.doubt(None, &path(key), format!("{variable} of the environment differs, and is not used"));
     };

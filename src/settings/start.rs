@@ -60,7 +60,7 @@ struct Env<'a> {
 impl StartConfig {
     /// Renders the cluster configuration.
     pub fn new(settings: &Settings) -> Self {
-        let keep_buffers_per_vcpu = u64::from(settings.containers.keep_buffers_per_vcpu);
+        let keep_buffers_per_vcpu = settings.policy.sizing.keep_buffers_per_vcpu;
         let render = || serde_json::value::to_raw_value(settings.cluster_json()).expect("JSON is JSON");
         Self {
             api_host: settings.controller.host(),
