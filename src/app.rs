@@ -168,7 +168,7 @@ struct Site<'a> {
 impl<'a> Site<'a> {
     fn new(loaded: &'a Loaded, log: Logger) -> Result<(Self, ApiState)> {
         let settings = &loaded.settings;
-        let policy = Arc::new(settings.policy());
+        let policy = Arc::new(settings.policy.clone());
         let (metrics, registry) = metrics(&policy, loaded);
         let key = ssh::check_private_key(settings.containers.private_key.pem.expose())
             .context("cannot use Containers.DispatchPrivateKey")?;

@@ -1,18 +1,19 @@
-//! Which cloud: the one place where a driver's name becomes a driver. One line a driver.
+//! Which cloud: the one place where a driver's name becomes a driver. One line a driver. What a driver says of itself
+//! without being opened is in its description (`settings::DRIVERS`).
 
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use dispatch_actors::clock;
 use dispatch_adapters::loopback::{self, LoopbackCloud};
+use dispatch_core::driver::Parameters;
 use dispatch_core::ports::CloudDriver;
 use dispatch_ec2::Ec2Cloud;
 use prometheus::Registry;
 use slog::Logger;
 
-use crate::settings::{DriverParameters, Loopback, Settings};
+use crate::settings::{Driver, Settings};
 
 /// Deadline of one call to a real cloud.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -36,9 +37,11 @@ pub async fn open(
     registry: &Registry,
     log: &Logger,
 ) -> Result<Opened> {
-    match &settings.driver {
-        DriverParameters::Loopback(parameters) => open_loopback(settings, parameters, public_key, log),
-        DriverParameters::Ec2(parameters) => open_ec2(parameters, registry, log).await,
+    let Driver { parameters, .. } = &settings.driver;
+    match settings.driver.name() {
+        "loopback" => open_loopback(settings, parameters, public_key, log),
+        "ec2" => open_ec2(parameters, registry, log).await,
+        name => bail!("driver {name} describes itself, and cannot be opened"),
     }
 }
 
@@ -47,18 +50,19 @@ pub async fn open(
 /// # Errors
 /// If not.
 pub async fn check(settings: &Settings) -> Result<()> {
-    match &settings.driver {
-        // Its place is its dispatcher's alone.
-        DriverParameters::Loopback(_) => Ok(()),
-        DriverParameters::Ec2(parameters) => {
-            Ec2Cloud::check(parameters).await.context("cannot use driver ec2")
+    match settings.driver.name() {
+        "ec2" => {
+            let params = dispatch_ec2::Params::new(&settings.driver.parameters);
+            Ec2Cloud::check(&params).await.context("cannot use driver ec2")
         }
+        // A loopback cloud's place is its dispatcher's alone.
+        _ => Ok(()),
     }
 }
 
-async fn open_ec2(parameters: &dispatch_ec2::Params, registry: &Registry, log: &Logger) -> Result<Opened> {
+async fn open_ec2(parameters: &Parameters, registry: &Registry, log: &Logger) -> Result<Opened> {
     let options = dispatch_ec2::Options {
-        params: parameters.clone(),
+        params: dispatch_ec2::Params::new(parameters),
         call_timeout: CALL_TIMEOUT,
         now: clock::now,
         registry,
@@ -70,34 +74,12 @@ async fn open_ec2(parameters: &dispatch_ec2::Params, registry: &Registry, log: &
 
 fn open_loopback(
     settings: &Settings,
-    parameters: &Loopback,
+    parameters: &Parameters,
     public_key: &str,
     log: &Logger,
 ) -> Result<Opened> {
-    let params = loopback::Params {
-        instances: parameters.instances as usize,
-        boot_delay: parameters.boot_delay,
-        state_directory: state_directory(settings, parameters),
-        authorized_key: Some(public_key.to_owned()),
-    };
+    let params = loopback::Params::new(parameters, &settings.policy.cluster_id, Some(public_key.to_owned()));
     let cloud = LoopbackCloud::open(params, log.clone()).context("cannot open the loopback cloud")?;
     let faults = Some(cloud.faults());
     Ok(Opened { driver: Rc::new(cloud), faults })
-}
-
-/// Where a loopback cloud keeps its instances; `None` for other clouds.
-pub(crate) fn loopback_directory(settings: &Settings) -> Option<PathBuf> {
-    match &settings.driver {
-        DriverParameters::Loopback(parameters) => Some(state_directory(settings, parameters)),
-        DriverParameters::Ec2(_) => None,
-    }
-}
-
-fn state_directory(settings: &Settings, parameters: &Loopback) -> PathBuf {
-    parameters.state_directory.clone().unwrap_or_else(|| default_state_directory(settings))
-}
-
-/// The same at every start, so that a dispatcher started again finds its instances.
-fn default_state_directory(settings: &Settings) -> PathBuf {
-    std::env::temp_dir().join(format!("arvados-dispatch-loopback-{}", settings.cluster_id))
 }

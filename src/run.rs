@@ -86,7 +86,7 @@ pub fn run(options: &Options) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let (log, guard) = telemetry::logger(loaded.settings.logs, &loaded.settings.cluster_id);
+    let (log, guard) = telemetry::logger(loaded.settings.logs, &loaded.settings.policy.cluster_id);
     let system = actix_rt::System::new();
     let outcome = system.block_on(serve(&loaded, log));
     if matches!(outcome, Ok(Ending::LockLost)) {
@@ -110,7 +110,7 @@ async fn serve(loaded: &Loaded, log: Logger) -> Result<Ending> {
     tell_findings(loaded, &log);
     let mut signals = Signals::new().context("cannot wait for signals")?;
     let settings = &loaded.settings;
-    let Some(database) = Database::new(&settings.postgresql, &settings.cluster_id)? else {
+    let Some(database) = Database::new(&settings.postgresql, &settings.policy.cluster_id)? else {
         event!(log, catalogue::NO_LOCK, "Reason" => "PostgreSQL.Connection has neither host nor dbname");
         let application = Application::build(loaded, log.clone()).await?;
         notify(&[NotifyState::Ready]);

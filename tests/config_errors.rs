@@ -4,8 +4,10 @@
 mod config_support;
 
 use arvados_dispatch_cloud::settings::{
-    DriverParameters, Environment, FindingKind, Loaded, RunnerBinary, SettingsError, parse,
+    Environment, FindingKind, Loaded, RunnerBinary, SettingsError, parse,
 };
+use dispatch_ec2::Params as Ec2;
+
 use config_support::{HOST, TestKey, load_text, minimal};
 
 /// The minimal site has its sections in lines 1 to 7, its key in line 8; `more` begins in line 9.
@@ -199,7 +201,7 @@ fn an_endpoint_of_the_environment_that_cannot_be_called_is_told_with_driver_ec2_
 fn security_groups_and_subnets_may_be_keys_without_values() {
     let parameters = "        DriverParameters:\n          SecurityGroupIDs:\n            sg-1:\n            sg-2: null\n          SubnetID:\n            subnet-1:\n";
     let settings = cloud(parameters).unwrap().settings;
-    let DriverParameters::Ec2(ec2) = &settings.driver else { panic!("{:?}", settings.driver) };
+    let ec2 = Ec2::new(&settings.driver.parameters);
     assert_eq!(ec2.security_group_ids, ["sg-1", "sg-2"]);
     assert_eq!(ec2.subnet_ids, ["subnet-1"]);
 }
@@ -305,7 +307,7 @@ fn one_of_several_clusters_can_be_chosen() {
     let text = format!("{one}  aaaaa: {{}}\n  SAMPLE: {{}}\n");
     assert_problem(load_text(&text), &["choose one of zzzzz, aaaaa"]);
     let loaded = parse("x", text.as_bytes(), Some("zzzzz"), &Environment::default(), &HOST).unwrap();
-    assert_eq!(loaded.settings.cluster_id, "zzzzz");
+    assert_eq!(loaded.settings.policy.cluster_id, "zzzzz");
 }
 
 #[test]
@@ -440,9 +442,9 @@ fn intervals_that_are_not_positive_are_the_defaults() {
         cloud("        PollInterval: 0\n        TimeoutIdle: -5s\n        MaxProbesPerSecond: 0\n")
             .unwrap()
             .settings;
-    assert_eq!((settings.cloud.poll_interval.as_secs(), settings.cloud.timeout_idle.as_secs()), (10, 60));
-    assert_eq!(settings.policy().max_probes_per_second, Some(10));
-    assert_eq!(load("").unwrap().settings.policy().max_probes_per_second, None);
+    assert_eq!((settings.policy.poll_interval.as_secs(), settings.policy.timeout_idle.as_secs()), (10, 60));
+    assert_eq!(settings.policy.max_probes_per_second, Some(10));
+    assert_eq!(load("").unwrap().settings.policy.max_probes_per_second, None);
 }
 
 #[test]
@@ -458,7 +460,7 @@ fn the_runner_is_a_file_nothing_or_this_program() {
     assert_eq!(runner("process", "").cloud.runner, file);
     assert_eq!(runner("process", own).cloud.runner, RunnerBinary::ThisProgram);
     let none = runner("docker", "        DeployRunnerBinary: ''\n");
-    assert_eq!((&none.cloud.runner, none.policy().runner.deploy_directory), (&RunnerBinary::None, None));
+    assert_eq!((&none.cloud.runner, none.policy.runner.deploy_directory), (&RunnerBinary::None, None));
 }
 
 #[test]
@@ -470,15 +472,15 @@ fn preemptible_types_are_derived_unless_their_name_is_taken() {
         key.yaml()
     );
     let settings = load_text(&minimal(&key, &format!("{containers}{types}"))).unwrap().settings;
-    let names: Vec<_> = settings.instance_types.types().iter().map(|it| it.name.to_string()).collect();
+    let names: Vec<_> = settings.policy.catalog.types().iter().map(|it| it.name.to_string()).collect();
     assert_eq!(names.len(), 4, "{names:?}");
-    let derived = settings.instance_types.get("a.preemptible").unwrap();
+    let derived = settings.policy.catalog.get("a.preemptible").unwrap();
     assert_eq!(
         (derived.price.per_hour(), derived.preemptible, derived.provider_type.as_str()),
         (1.0, true, "x")
     );
-    assert_eq!(settings.instance_types.get("b").unwrap().provider_type.as_str(), "b");
-    assert_eq!(settings.instance_types.get("b.preemptible").unwrap().vcpus, 9);
+    assert_eq!(settings.policy.catalog.get("b").unwrap().provider_type.as_str(), "b");
+    assert_eq!(settings.policy.catalog.get("b.preemptible").unwrap().vcpus, 9);
     assert_eq!(settings.cluster_json()["InstanceTypes"]["a.preemptible"]["Price"], 1.0);
 }
 
@@ -486,7 +488,7 @@ fn preemptible_types_are_derived_unless_their_name_is_taken() {
 fn loopback_without_types_is_this_machine_and_with_two_needs_instances() {
     let loopback = "      CloudVMs: {Driver: loopback}\n";
     let settings = load_without_image(loopback).unwrap().settings;
-    let localhost = settings.instance_types.get("localhost").unwrap();
+    let localhost = settings.policy.catalog.get("localhost").unwrap();
     assert_eq!(
         (localhost.vcpus, localhost.ram, localhost.included_scratch),
         (HOST.vcpus, HOST.ram, HOST.scratch)
@@ -498,21 +500,17 @@ fn loopback_without_types_is_this_machine_and_with_two_needs_instances() {
     );
     let more = "      CloudVMs: {Driver: loopback, DriverParameters: {Instances: 3, BootDelay: 2s, StateDirectory: /x}}\n";
     let settings = load_without_image(&format!("{more}{two}")).unwrap().settings;
-    let DriverParameters::Loopback(parameters) = settings.driver else { panic!("{:?}", settings.driver) };
-    assert_eq!((parameters.instances, parameters.boot_delay.as_secs()), (3, 2));
+    let parameters = settings.driver.parameters;
+    assert_eq!((parameters.count("Instances"), parameters.duration("BootDelay").as_secs()), (3, 2));
     let none = "      CloudVMs: {Driver: loopback, DriverParameters: {Instances: 0}}\n";
     assert_problem(load_without_image(none), &["DriverParameters.Instances", "`0`", "from 1 on"]);
 }
 
 #[test]
 fn ec2_takes_its_ids_in_every_form_that_sites_use() {
-    let ec2 = |parameters: &str| match cloud(&format!("        DriverParameters: {parameters}\n"))
-        .unwrap()
-        .settings
-        .driver
-    {
-        DriverParameters::Ec2(ec2) => ec2,
-        other => panic!("{other:?}"),
+    let ec2 = |parameters: &str| {
+        let loaded = cloud(&format!("        DriverParameters: {parameters}\n")).unwrap();
+        Ec2::new(&loaded.settings.driver.parameters)
     };
     assert_eq!(
         ec2("{SecurityGroupIDs: {sg-1: {}, sg-2: {}}, SubnetID: subnet-1}").security_group_ids,
@@ -568,7 +566,7 @@ fn instances_belong_to_the_token() {
     let of = |token: &str| {
         let text =
             minimal(&TestKey::new(), "").replace("SystemRootToken: s", &format!("SystemRootToken: {token}"));
-        load_text(&text).unwrap().settings.instance_set_id().to_string()
+        load_text(&text).unwrap().settings.policy.instance_set_id.to_string()
     };
     assert_eq!(of("v2/zzzzz-gj3su-000000000000000/abc"), "zzzzz-gj3su-000000000000000");
     // printf s | md5sum

@@ -3,7 +3,8 @@
 
 mod config_support;
 
-use arvados_dispatch_cloud::settings::{DriverParameters, Ec2};
+use dispatch_ec2::Params as Ec2;
+
 use config_support::{TestKey, load_text, minimal, yaml_to_json};
 use serde_json::Value;
 
@@ -167,22 +168,20 @@ fn the_ec2_example_is_usable_without_a_warning() {
         config("ec2.example.yml").replace("/etc/arvados/dispatch-key\n", &format!("{}\n", key.display()));
     let loaded = load_text(&text).unwrap();
     assert_eq!(loaded.warnings, []);
-    let DriverParameters::Ec2(ec2) = loaded.settings.driver else { panic!("{:?}", loaded.settings.driver) };
+    let ec2 = Ec2::new(&loaded.settings.driver.parameters);
     assert_eq!((ec2.subnet_ids.len(), ec2.security_group_ids.len(), ec2.ebs_price), (2, 1, 0.08));
 }
 
 #[test]
 fn the_ec2_driver_has_the_same_defaults() {
-    let DriverParameters::Ec2(read) = load_text(&minimal(&TestKey::new(), "")).unwrap().settings.driver
-    else {
-        panic!("ec2 is the default driver");
-    };
-    assert_eq!(*read, Ec2::default());
+    let driver = load_text(&minimal(&TestKey::new(), "")).unwrap().settings.driver;
+    assert_eq!(driver.name(), "ec2", "it is the default driver");
+    assert_eq!(Ec2::new(&driver.parameters), Ec2::default());
 }
 
 #[test]
 fn the_core_has_the_same_defaults() {
-    let ours = load_text(&minimal(&TestKey::new(), "")).unwrap().settings.policy();
+    let ours = load_text(&minimal(&TestKey::new(), "")).unwrap().settings.policy;
     let mut cores = dispatch_core::policy::Policy::with_defaults();
     cores.instance_set_id = ours.instance_set_id.clone();
     assert_eq!(format!("{ours:?}"), format!("{cores:?}"));

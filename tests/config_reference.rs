@@ -79,8 +79,8 @@ fn with_key(cluster: &Value, key: &TestKey) -> Value {
 fn the_recorded_site_loads_without_a_warning() {
     let loaded = load_site(&TestKey::new());
     assert_eq!(loaded.warnings, []);
-    assert_eq!(loaded.settings.cluster_id, "zzzzz");
-    assert_eq!(loaded.settings.instance_types.types().len(), 8);
+    assert_eq!(loaded.settings.policy.cluster_id, "zzzzz");
+    assert_eq!(loaded.settings.policy.catalog.types().len(), 8);
     assert_eq!(loaded.settings.controller.host(), "127.0.0.1:8000");
 }
 
@@ -134,7 +134,7 @@ fn type_of(
     type_json: &str,
 ) -> std::sync::Arc<dispatch_core::instance::InstanceType> {
     let wanted: Value = serde_json::from_str(type_json).unwrap();
-    let types = settings.instance_types.types();
+    let types = settings.policy.catalog.types();
     types.iter().find(|it| same_type(&serde_json::to_value(it).unwrap(), &wanted)).unwrap().clone()
 }
 
@@ -151,7 +151,7 @@ fn without_buffers_no_cluster_is_sent() {
         .replace("LocalKeepBlobBuffersPerVCPU: 1", "LocalKeepBlobBuffersPerVCPU: 0");
     let settings = config_support::load_text(&text).unwrap().settings;
     let start = arvados_dispatch_cloud::settings::StartConfig::new(&settings);
-    let instance_type = settings.instance_types.get("m4.large").unwrap();
+    let instance_type = settings.policy.catalog.get("m4.large").unwrap();
     let stdin = start.stdin("zzzzz-dz642-000000000000001".parse().unwrap(), instance_type, "10.0.0.1");
     let stdin: Value = serde_json::from_slice(&stdin).unwrap();
     assert_eq!((&stdin["Cluster"], &stdin["KeepBuffers"]), (&Value::Null, &Value::from(0)));

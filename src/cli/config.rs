@@ -64,7 +64,10 @@ fn check(loaded: &Loaded, strict: bool) -> Result<String, String> {
         1 => "1 warning".to_owned(),
         more => format!("{more} warnings"),
     };
-    text.push_str(&format!("cluster {}: configuration is usable, {count}\n", loaded.settings.cluster_id));
+    text.push_str(&format!(
+        "cluster {}: configuration is usable, {count}\n",
+        loaded.settings.policy.cluster_id
+    ));
     Ok(text)
 }
 

@@ -16,12 +16,13 @@
 
 use std::time::Duration;
 
+use dispatch_core::driver::{CloudCall, DriverAdvice};
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::Tags;
 use dispatch_core::ports::CloudDriver;
 use tokio::time::Instant;
 
-use super::advice::{self, Call};
+use super::advice;
 use super::report::Trouble;
 
 /// How long what was created may take to show in a listing.
@@ -32,6 +33,7 @@ pub(super) const GONE_WITHIN: Duration = Duration::from_secs(300);
 /// An instance that is to go.
 pub(super) struct Ending<'a> {
     driver: &'a dyn CloudDriver,
+    advice: &'a dyn DriverAdvice,
     id: &'a InstanceId,
     /// Told why it takes long; once.
     refused: Option<Box<dyn FnOnce(Trouble) + 'a>>,
@@ -45,12 +47,13 @@ impl<'a> Ending<'a> {
     /// fails: whoever waits should know for what.
     pub fn new(
         driver: &'a dyn CloudDriver,
+        advice: &'a dyn DriverAdvice,
         id: &'a InstanceId,
         made_unseen: Option<Instant>,
         refused: impl FnOnce(Trouble) + 'a,
     ) -> Self {
         let appears_until = made_unseen.map(|made| made + APPEARS_WITHIN);
-        Self { driver, id, appears_until, refused: Some(Box::new(refused)), is_destroyed: false }
+        Self { driver, advice, id, appears_until, refused: Some(Box::new(refused)), is_destroyed: false }
     }
 
     /// Returns when it is gone. Also refusals are tried again, at that interval: what refuses now, an expired key
@@ -72,7 +75,7 @@ impl<'a> Ending<'a> {
     async fn attempt(&mut self) -> Result<(), Trouble> {
         if !self.is_destroyed {
             if let Err(error) = self.driver.destroy(self.id).await {
-                let trouble = advice::of_cloud(Call::Destroy, &error);
+                let trouble = advice::of_cloud(self.advice, CloudCall::Destroy, &error);
                 if let Some(refused) = self.refused.take() {
                     refused(trouble.clone());
                 }
@@ -81,7 +84,7 @@ impl<'a> Ending<'a> {
             self.is_destroyed = true;
         }
         let listed = self.driver.list(&Tags::default()).await;
-        let listed = listed.map_err(|error| advice::of_cloud(Call::List, &error))?;
+        let listed = listed.map_err(|error| advice::of_cloud(self.advice, CloudCall::List, &error))?;
         if listed.iter().any(|it| it.id == *self.id) {
             // Before anything showed it, the destroy may have found nothing to destroy.
             self.is_destroyed = self.appears_until.take().is_none();
@@ -89,7 +92,7 @@ impl<'a> Ending<'a> {
         }
         if self.appears_until.is_some_and(|until| Instant::now() < until) {
             self.is_destroyed = false;
-            return Err(advice::not_listed(&Tags::default()));
+            return Err(advice::not_listed(self.advice, &Tags::default()));
         }
         Ok(())
     }

@@ -36,9 +36,9 @@ use tokio::sync::watch;
 
 use crate::cli::{self, Cloudtest, EXIT_USAGE, Options};
 use crate::run::Signals;
-use crate::settings::{DriverParameters, LogFormat, Logs, Settings};
+use crate::settings::{Driver, LogFormat, Logs, Settings};
 use crate::telemetry;
-use report::{Outcome, Plan, Report, Screen, Step};
+use report::{Outcome, Plan, Report, Screen, Step, Trouble};
 use subject::Subject;
 use trial::{Interrupt, Trial};
 
@@ -58,7 +58,7 @@ pub fn run(options: &Options, cloudtest: &Cloudtest) -> ExitCode {
         }
     };
     let logs = Logs { level: slog::Level::Warning, format: LogFormat::Text };
-    let (log, guard) = telemetry::logger(logs, &settings.cluster_id);
+    let (log, guard) = telemetry::logger(logs, &settings.policy.cluster_id);
     let outcome = actix_rt::System::new().block_on(play(&settings, plan, cloudtest, &log));
     drop(guard);
     match outcome {
@@ -88,7 +88,7 @@ fn prepare(settings: &Settings, options: &Cloudtest) -> Result<Plan> {
     let instance_type = choose_type(settings, options.instance_type.as_deref())?;
     let wanted = options.instance_set_id.clone().unwrap_or_else(default_set_id);
     let set = InstanceSetId::new(&wanted).context("--instance-set-id")?;
-    if set == settings.instance_set_id() {
+    if set == settings.policy.instance_set_id {
         bail!("--instance-set-id {set} is the dispatcher's own: it would take the instance over");
     }
     Ok(Plan {
@@ -102,7 +102,7 @@ fn prepare(settings: &Settings, options: &Cloudtest) -> Result<Plan> {
 
 /// That type, or the cheapest.
 fn choose_type(settings: &Settings, wanted: Option<&str>) -> Result<Arc<InstanceType>> {
-    let catalog = &settings.instance_types;
+    let catalog = &settings.policy.catalog;
     let found = match wanted {
         Some(name) => catalog.get(name),
         None => catalog.types().first(),
@@ -118,13 +118,9 @@ fn choose_type(settings: &Settings, wanted: Option<&str>) -> Result<Arc<Instance
 }
 
 /// What is tried one after the other; `None` = where the cloud puts it by itself.
-fn subnets(driver: &DriverParameters) -> Vec<Option<String>> {
-    match driver {
-        DriverParameters::Ec2(parameters) if !parameters.subnet_ids.is_empty() => {
-            parameters.subnet_ids.iter().cloned().map(Some).collect()
-        }
-        DriverParameters::Ec2(_) | DriverParameters::Loopback(_) => vec![None],
-    }
+fn subnets(driver: &Driver) -> Vec<Option<String>> {
+    let places = driver.description.places(&driver.parameters);
+    if places.is_empty() { vec![None] } else { places.into_iter().map(Some).collect() }
 }
 
 /// `cloudtest-USER@HOST`: two people who try the same account do not meet.
@@ -169,7 +165,8 @@ async fn try_all(
         let subject = match Subject::open(settings, &report.plan, subnet.clone(), log).await {
             Ok(subject) => subject,
             Err(error) => {
-                report.trials.push(not_opened(subnet, &error, &screen));
+                let trouble = advice::not_opened(settings.driver.advice(), &error);
+                report.trials.push(not_opened(subnet, trouble, &screen));
                 continue;
             }
         };
@@ -188,8 +185,8 @@ async fn try_all(
     report
 }
 
-fn not_opened(subnet: Option<String>, error: &anyhow::Error, screen: &Screen) -> Outcome {
-    let step = Step { name: "open the driver", took: Duration::ZERO, result: Err(advice::not_opened(error)) };
+fn not_opened(subnet: Option<String>, trouble: Trouble, screen: &Screen) -> Outcome {
+    let step = Step { name: "open the driver", took: Duration::ZERO, result: Err(trouble) };
     screen.step(&step);
     Outcome { steps: vec![step], ..Outcome::new(subnet) }
 }

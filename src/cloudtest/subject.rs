@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use dispatch_actors::cloud::CreateDefaults;
 use dispatch_adapters::ssh;
+use dispatch_core::driver::{DriverAdvice, Login};
 use dispatch_core::id::{InstanceId, InstanceSetId};
 use dispatch_core::instance::{Instance, InstanceType, TagKeys, Tags};
 use dispatch_core::ports::{
@@ -20,11 +20,10 @@ use prometheus::Registry;
 use rand::RngExt as _;
 use slog::Logger;
 
-use super::advice::Login;
 use super::report::Plan;
 use crate::app::create_defaults;
 use crate::drivers;
-use crate::settings::{DriverParameters, Settings};
+use crate::settings::{Driver, Settings};
 
 /// A cloud and the means to log in to its instances.
 pub(super) struct Subject {
@@ -60,7 +59,7 @@ impl Subject {
             ssh::Deadlines::default(),
             log.clone(),
         );
-        let policy = settings.policy();
+        let policy = settings.policy.clone();
         let defaults = create_defaults(&settings, key.openssh_public);
         Ok(Self {
             subnet,
@@ -105,6 +104,11 @@ impl Subject {
         })
     }
 
+    /// What to check, in the words of this cloud.
+    pub fn advice(&self) -> &'static dyn DriverAdvice {
+        self.settings.driver.advice()
+    }
+
     /// How one logs in, for those who give advice about it.
     pub fn login(&self) -> Login {
         Login {
@@ -126,30 +130,18 @@ impl Subject {
     pub fn without_secrets(&self, text: &str, instance_secret: &Secret) -> String {
         let settings = &self.settings;
         let mut secrets = vec![instance_secret, &settings.system_root_token, &settings.management_token];
-        if let DriverParameters::Ec2(parameters) = &settings.driver {
-            secrets.push(&parameters.secret_access_key);
-        }
+        secrets.extend(settings.driver.parameters.secrets());
         // What is that short occurs by chance.
         let secrets = secrets.into_iter().map(Secret::expose).filter(|it| it.len() >= 8);
         secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "(secret)"))
     }
 }
 
-/// The settings for one subnet; with a loopback cloud, which lives in its dispatcher, a place of our own.
+/// The settings for one subnet.
 fn narrowed(settings: &Settings, subnet: Option<&str>) -> Settings {
     let mut settings = settings.clone();
-    let neighbour = drivers::loopback_directory(&settings).map(|mut directory| {
-        directory.as_mut_os_string().push("-cloudtest");
-        directory
-    });
-    match &mut settings.driver {
-        DriverParameters::Loopback(parameters) => parameters.state_directory = neighbour,
-        DriverParameters::Ec2(parameters) => {
-            parameters.subnet_ids = subnet.map(str::to_owned).into_iter().collect();
-            // Nobody looks at prices here, and the unfiltered list would ask for those of the whole account.
-            parameters.spot_price_update_interval = Duration::ZERO;
-        }
-    }
+    let Driver { description, parameters } = &settings.driver;
+    settings.driver.parameters = description.narrowed(parameters, subnet, &settings.policy.cluster_id);
     settings
 }
 

@@ -1,12 +1,13 @@
 use std::time::Duration;
 
+use dispatch_core::driver::{CloudCall as Call, Login};
 use dispatch_core::instance::{Market, Tags};
 use dispatch_core::ports::{
     CapacityScope, CloudError, CloudErrorKind, ExecError, ExecErrorKind, Output, QuotaScope,
 };
 use dispatch_core::time::Timestamp;
 
-use super::advice::{self, Call, Login};
+use super::advice;
 use super::report::{Trouble, one_line};
 use super::subject::endpoint;
 use super::trial::patience;
@@ -18,6 +19,9 @@ fn an_address_may_carry_a_port() {
     assert_eq!(endpoint("fd00::7", 2222), ("fd00::7", 2222));
     assert_eq!(endpoint("[fd00::7]:23", 22), ("fd00::7", 23));
 }
+
+/// The words of the default driver.
+const ADVICE: dispatch_ec2::Advice = dispatch_ec2::Advice;
 
 const CALLS: [Call; 4] = [Call::List, Call::Create, Call::SetTags, Call::Destroy];
 
@@ -58,7 +62,7 @@ fn every_failure_of_the_cloud_says_what_to_check_and_names_the_clouds_code() {
     ];
     for (kind, code, calls, words) in rows {
         for call in calls {
-            let Trouble { message, check } = advice::of_cloud(*call, &error(kind.clone(), code));
+            let Trouble { message, check } = advice::of_cloud(&ADVICE, *call, &error(kind.clone(), code));
             assert_eq!(message, format!("no luck ({code})"));
             for word in words {
                 assert!(check.contains(word), "{kind:?}, {call:?}: {word:?} is not in: {check}");
@@ -82,7 +86,7 @@ fn what_may_pass_is_waited_for_and_a_refusal_is_not() {
         (Capacity(CapacityScope::All), "Code", false),
     ] {
         for call in [Call::List, Call::SetTags] {
-            assert_eq!(patience(call, &error(kind.clone(), code)).is_ok(), waits, "{kind:?} {code}");
+            assert_eq!(patience(&ADVICE, call, &error(kind.clone(), code)).is_ok(), waits, "{kind:?} {code}");
         }
     }
 }
@@ -107,7 +111,7 @@ fn every_failure_of_the_shell_says_what_to_check() {
     ];
     for (kind, words) in rows {
         let Trouble { message, check } =
-            advice::of_shell(&ExecError { kind, message: "no luck".into() }, &login);
+            advice::of_shell(&ADVICE, &ExecError { kind, message: "no luck".into() }, &login);
         assert!(message.contains("no luck"), "{message}");
         for word in words {
             assert!(check.contains(word), "{kind:?}: {word:?} is not in: {check}");
@@ -117,18 +121,23 @@ fn every_failure_of_the_shell_says_what_to_check() {
 
 #[test]
 fn what_does_not_come_or_go_is_told_with_where_to_look() {
-    let not_opened = advice::not_opened(&anyhow::anyhow!("no region").context("cannot use driver ec2"));
+    let not_opened =
+        advice::not_opened(&ADVICE, &anyhow::anyhow!("no region").context("cannot use driver ec2"));
     let filter = Tags([("Set".to_owned(), "set".to_owned())].into());
     let rows: [(Trouble, &str, &[&str]); 5] = [
         (not_opened, "cannot use driver ec2: no region", &["DriverParameters", "config check --strict"]),
-        (advice::no_address(), "has no address", &["SubnetID", "private"]),
+        (advice::no_address(&ADVICE), "has no address", &["SubnetID", "private"]),
         (advice::still_listed(), "destroyed, and still listed", &["console", "destroy it there"]),
         (
-            advice::not_listed(&Tags::default()),
+            advice::not_listed(&ADVICE, &Tags::default()),
             "without a filter",
             &["Client.InternalError", "kms:", "its tags"],
         ),
-        (advice::not_listed(&filter), "filtered by the set's tag", &["ended by itself", "encrypted image"]),
+        (
+            advice::not_listed(&ADVICE, &filter),
+            "filtered by the set's tag",
+            &["ended by itself", "encrypted image"],
+        ),
     ];
     for (Trouble { message, check }, said, words) in rows {
         assert!(message.contains(said), "{message}");
@@ -142,16 +151,16 @@ fn what_does_not_come_or_go_is_told_with_where_to_look() {
 fn refusals_of_different_calls_are_told_apart() {
     let error =
         |kind| CloudError { kind, code: "UnauthorizedOperation".into(), message: "you may not".into() };
-    let check = |call| advice::of_cloud(call, &error(CloudErrorKind::Unauthorized)).check;
+    let check = |call| advice::of_cloud(&ADVICE, call, &error(CloudErrorKind::Unauthorized)).check;
     assert!(check(Call::Create).contains("ec2:RunInstances"));
     assert!(check(Call::Destroy).contains("ec2:TerminateInstances"));
-    assert!(advice::of_cloud(Call::Create, &error(CloudErrorKind::Other)).check.contains("ImageID"));
+    assert!(advice::of_cloud(&ADVICE, Call::Create, &error(CloudErrorKind::Other)).check.contains("ImageID"));
 }
 
 #[test]
 fn tags_that_differ_are_named_and_their_values_are_not() {
     let tags = |value: &str| Tags([("ArvadosInstanceSecret".to_owned(), value.to_owned())].into());
-    let trouble = advice::tags_differ(&tags("one-secret"), &tags("another-secret"));
+    let trouble = advice::tags_differ(&ADVICE, &tags("one-secret"), &tags("another-secret"));
     assert!(trouble.message.contains("ArvadosInstanceSecret"), "{}", trouble.message);
     assert!(!trouble.message.contains("one-secret") && !trouble.message.contains("another"), "{trouble:?}");
 }

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use dispatch_core::driver::{CloudCall, DriverAdvice};
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::{IdleBehavior, Instance, Tags};
 use dispatch_core::ports::{CloudError, CloudErrorKind, CreateOrder};
@@ -14,7 +15,7 @@ use futures_util::future::{Either, select};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use super::advice::{self, Call};
+use super::advice;
 use super::ending::{APPEARS_WITHIN, Ending};
 use super::report::{Outcome, Screen, Step, Trouble};
 use super::subject::Subject;
@@ -135,13 +136,13 @@ impl<'a> Trial<'a> {
 
     async fn list_all(&self) -> Told<()> {
         let all = self.interrupt.or(self.subject.driver.list(&Tags::default())).await?;
-        let all = all.map_err(|error| advice::of_cloud(Call::List, &error))?;
+        let all = all.map_err(|error| self.of_cloud(CloudCall::List, &error))?;
         Ok(((), format!("{} instances in all", all.len())))
     }
 
     async fn list_set(&mut self) -> Told<Vec<Instance>> {
         let ours = self.interrupt.or(self.subject.of_set()).await?;
-        let ours = ours.map_err(|error| advice::of_cloud(Call::List, &error))?;
+        let ours = ours.map_err(|error| self.of_cloud(CloudCall::List, &error))?;
         if !ours.is_empty() && !self.options.destroy_existing {
             self.outcome.found_leftovers = true;
             let ids: Vec<_> = ours.iter().map(|it| it.id.as_str()).collect();
@@ -175,7 +176,7 @@ impl<'a> Trial<'a> {
                 if error.kind == CloudErrorKind::Unknown {
                     self.look_for_doubtful().await;
                 }
-                Err(advice::of_cloud(Call::Create, &error).into())
+                Err(self.of_cloud(CloudCall::Create, &error).into())
             }
         }
     }
@@ -216,7 +217,7 @@ impl<'a> Trial<'a> {
         let tags = self.subject.tag_keys.for_saving(None, IdleBehavior::Drain);
         self.eventually(async || match self.subject.driver.set_tags(id, &tags).await {
             Ok(()) => Ok(Look::Found(())),
-            Err(error) => patience(Call::SetTags, &error).map(Look::Wait),
+            Err(error) => self.patience(CloudCall::SetTags, &error).map(Look::Wait),
         })
         .await?;
         let mut wanted = self.order.tags.clone();
@@ -229,7 +230,7 @@ impl<'a> Trial<'a> {
     async fn look_for(&self, filter: &Tags, tags: &Tags) -> Result<Look<Instance>, Stop> {
         let listed = match self.subject.driver.list(filter).await {
             Ok(listed) => listed,
-            Err(error) => return patience(Call::List, &error).map(Look::Wait),
+            Err(error) => return self.patience(CloudCall::List, &error).map(Look::Wait),
         };
         let found = listed.into_iter().find(|it| Some(&it.id) == self.made.as_ref());
         if found.is_some() {
@@ -237,8 +238,8 @@ impl<'a> Trial<'a> {
         }
         Ok(match found {
             Some(instance) if instance.tags.matches(tags) => Look::Found(instance),
-            Some(instance) => Look::Wait(advice::tags_differ(&instance.tags, tags)),
-            None => Look::Wait(advice::not_listed(filter)),
+            Some(instance) => Look::Wait(advice::tags_differ(self.subject.advice(), &instance.tags, tags)),
+            None => Look::Wait(advice::not_listed(self.subject.advice(), filter)),
         })
     }
 
@@ -247,7 +248,9 @@ impl<'a> Trial<'a> {
         let found = self
             .eventually(async || {
                 Ok(match self.look_for(&self.subject.filter(), &wanted).await? {
-                    Look::Found(instance) if instance.address.is_empty() => Look::Wait(advice::no_address()),
+                    Look::Found(instance) if instance.address.is_empty() => {
+                        Look::Wait(advice::no_address(self.subject.advice()))
+                    }
                     other => other,
                 })
             })
@@ -280,20 +283,28 @@ impl<'a> Trial<'a> {
     /// Destroys it, and waits until it is listed no more.
     async fn end(&self, id: &InstanceId, made_unseen: Option<Instant>) -> Told<()> {
         let tell = |trouble: Trouble| self.screen.not_destroyed_yet(id.as_str(), &self.clean(trouble));
-        let ending = Ending::new(&*self.subject.driver, id, made_unseen, tell);
+        let ending = Ending::new(&*self.subject.driver, self.subject.advice(), id, made_unseen, tell);
         ending.wait(self.interval()).await?;
         Ok(((), format!("instance {id} is gone")))
     }
 
     // ------------------------------------------------------------ tools
 
+    fn of_cloud(&self, call: CloudCall, error: &CloudError) -> Trouble {
+        advice::of_cloud(self.subject.advice(), call, error)
+    }
+
+    fn patience(&self, call: CloudCall, error: &CloudError) -> Result<Trouble, Stop> {
+        patience(self.subject.advice(), call, error)
+    }
+
     fn interval(&self) -> Duration {
-        self.subject.settings.cloud.probe_interval.min(LONGEST_INTERVAL)
+        self.subject.settings.policy.probe_interval.min(LONGEST_INTERVAL)
     }
 
     /// Looks again and again, for as long as an instance may take to boot.
     async fn eventually<T>(&self, look: impl AsyncFn() -> Result<Look<T>, Stop>) -> Result<T, Stop> {
-        let patience = self.subject.settings.cloud.timeout_booting;
+        let patience = self.subject.settings.policy.timeout_booting;
         let deadline = Instant::now() + patience;
         loop {
             let trouble = match self.interrupt.or(look()).await?? {
@@ -330,13 +341,17 @@ impl<'a> Trial<'a> {
 }
 
 /// Whether a call about an instance that was just made is worth another try.
-pub(super) fn patience(call: Call, error: &CloudError) -> Result<Trouble, Stop> {
-    let trouble = advice::of_cloud(call, error);
+pub(super) fn patience(
+    driver: &dyn DriverAdvice,
+    call: CloudCall,
+    error: &CloudError,
+) -> Result<Trouble, Stop> {
+    let trouble = advice::of_cloud(driver, call, error);
     match error.kind {
         CloudErrorKind::RateLimited { .. } | CloudErrorKind::Unknown => Ok(trouble),
         // Not every part of the cloud knows a new instance at once.
         CloudErrorKind::NotFound => Ok(trouble),
-        CloudErrorKind::Other if advice::never_arrived(error) => Ok(trouble),
+        CloudErrorKind::Other if driver.never_arrived(error) => Ok(trouble),
         CloudErrorKind::Quota(_)
         | CloudErrorKind::Capacity(_)
         | CloudErrorKind::Unauthorized

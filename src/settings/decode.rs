@@ -1,208 +1,168 @@
-//! The merged tree → [`Settings`], section by section.
+//! The merged tree → [`Settings`]: each table in its turn, what modules of their own read, and what keys mean together.
 
-use dispatch_core::instance::Tags;
 use std::path::PathBuf;
 
+use dispatch_core::driver::{KeyAlgorithm, Parameters};
+use dispatch_core::id::InstanceSetId;
+use dispatch_core::instance::{TagKeys, Tags};
+use dispatch_core::policy::Policy;
+use dispatch_core::secret::Secret;
+use url::Url;
+
+use super::drivers::{self, Driver, Drivers};
 use super::host::{Environment, Host};
+use super::key::PrivateKey;
 use super::listen::{self, Listener, WEB_URL, parse_web_url};
 use super::model::{CloudVms, ClusterJson, Containers, Controller, LogFormat, Logs, RunnerBinary, Settings};
 use super::section::Section;
-use super::{drivers, instance_types, key, postgresql, tls};
+use super::table::{API, CLOUD_VMS, CONTAINERS, SYSTEM_LOGS, TLS, TOKENS, WEBSOCKET};
+use super::{instance_types, key, postgresql, tls};
 
 const DEFAULT_RUNNER: &str = "/usr/bin/crunch-run";
-const SELF: &str = "/proc/self/exe";
 
-/// Reads everything; `None` after a problem (the report has it).
-pub fn read(id: &str, cluster: &Section<'_>, environment: &Environment, host: &Host) -> Option<Settings> {
+/// Reads everything; `None` after a problem (the report has it). What is at the same place of the file, or at none, is
+/// told in the order of this function.
+pub fn read(
+    drivers: Drivers<'_>,
+    id: &str,
+    cluster: &Section<'_>,
+    environment: &Environment,
+    host: &Host,
+) -> Option<Settings> {
     let services = cluster.section("Services");
-    let controller = controller(cluster, &services);
+    let url = controller_url(&services.section("Controller"));
     let listeners =
         listen::read(&services.section("DispatchCloud"), environment.service_internal_url.as_deref());
     let tls = tls::read(&cluster.section("TLS"), listeners.iter().any(Listener::is_https));
     let containers = cluster.section("Containers");
     let cloud = containers.section("CloudVMs");
     let private_key = key::read(&containers);
-    let driver = drivers::read(&cloud, private_key.as_ref(), environment);
-    let system_root_token = cluster.secret("SystemRootToken");
-    if system_root_token.is_empty() {
-        cluster.missing("SystemRootToken", "the token for the controller");
-    }
-    let management_token = cluster.secret("ManagementToken");
-    if management_token.is_empty() {
-        cluster.warn("ManagementToken", "empty: the management API answers 403 to everything");
-    }
-    let websocket = websocket(&services);
-    let logs = logs(&cluster.section("SystemLogs"));
-    let postgresql = postgresql::read(&cluster.section("PostgreSQL").section("Connection"));
-    let instance_types = instance_types::read(cluster, driver.as_ref(), host);
-    let engine = containers.text("RuntimeEngine");
-    let cloud = cloud_vms(&cloud, &engine, environment);
-    Some(Settings {
-        cluster_id: id.to_owned(),
-        management_token,
-        system_root_token,
-        controller: controller?,
-        websocket,
-        listeners,
-        tls,
-        logs,
-        postgresql,
-        containers: containers_of(&containers, private_key, engine)?,
-        cloud,
-        driver: driver?,
-        runtime_directory: environment.runtime_directory.clone().unwrap_or_else(own_runtime_directory),
-        instance_types,
-        cluster: ClusterJson(serde_json::Value::Null),
-    })
+    let driver = drivers::read(drivers, &cloud, private_key.as_ref(), environment);
+    let is_complete = url.is_some() && private_key.is_some() && driver.is_some();
+
+    let mut settings = unread(id, environment);
+    (settings.listeners, settings.tls) = (listeners, tls);
+    TOKENS.read(cluster, &mut settings);
+    check_tokens(cluster, &mut settings);
+    WEBSOCKET.read(&services.section("Websocket"), &mut settings);
+    TLS.read(&cluster.section("TLS"), &mut settings);
+    SYSTEM_LOGS.read(&cluster.section("SystemLogs"), &mut settings);
+    API.read(&cluster.section("API"), &mut settings);
+    settings.postgresql = postgresql::read(&cluster.section("PostgreSQL").section("Connection"));
+    CONTAINERS.read(&containers, &mut settings);
+    let factor = settings.containers.preemptible_price_factor;
+    settings.policy.catalog = instance_types::read(cluster, driver.as_ref(), factor, host);
+    read_cloud_vms(&cloud, environment, &mut settings);
+
+    settings.controller.url = url.unwrap_or(settings.controller.url);
+    settings.containers.private_key = private_key.unwrap_or(settings.containers.private_key);
+    settings.driver = driver.unwrap_or(settings.driver);
+    is_complete.then_some(settings)
 }
 
-fn controller(cluster: &Section<'_>, services: &Section<'_>) -> Option<Controller> {
-    let section = services.section("Controller");
-    let insecure = cluster.section("TLS").flag("Insecure");
-    let request_timeout = cluster.section("API").interval("RequestTimeout");
+/// What is read into. It has a value everywhere, so that the rest is read, and told about, after a problem too.
+fn unread(id: &str, environment: &Environment) -> Settings {
+    let no_key = PrivateKey { pem: Secret::default(), algorithm: KeyAlgorithm::Ed25519, file: None };
+    let description = drivers::DRIVERS[0];
+    let parameters = Parameters::defaults(description.parameters());
+    Settings {
+        policy: Policy { cluster_id: id.to_owned(), ..Policy::with_defaults() },
+        management_token: Secret::default(),
+        system_root_token: Secret::default(),
+        controller: Controller {
+            url: Url::parse("http://unread.invalid/").expect("a constant"),
+            insecure: false,
+            request_timeout: std::time::Duration::ZERO,
+        },
+        websocket: None,
+        listeners: Vec::new(),
+        tls: tls::Tls::default(),
+        logs: Logs { level: slog::Level::Info, format: LogFormat::Json },
+        postgresql: postgresql::Connection::default(),
+        containers: Containers { private_key: no_key, preemptible_price_factor: 0.0 },
+        cloud: CloudVms {
+            enable: false,
+            ssh_port: 22,
+            image_id: String::new(),
+            instance_init_command: String::new(),
+            runner: RunnerBinary::None,
+            runner_directory: String::new(),
+            deploy_public_key: false,
+            resource_tags: Tags::default(),
+            tag_key_prefix: String::new(),
+        },
+        driver: Driver { description, parameters },
+        runtime_directory: environment.runtime_directory.clone().unwrap_or_else(own_runtime_directory),
+        cluster: ClusterJson(serde_json::Value::Null),
+    }
+}
+
+fn controller_url(section: &Section<'_>) -> Option<Url> {
     let text = section.text("ExternalURL");
     if text.is_empty() {
         section.missing("ExternalURL", WEB_URL);
         return None;
     }
-    let Some(url) = parse_web_url(&text) else {
+    let url = parse_web_url(&text);
+    if url.is_none() {
         section.refuse("ExternalURL", WEB_URL);
-        return None;
-    };
-    Some(Controller { url, insecure, request_timeout })
-}
-
-fn websocket(services: &Section<'_>) -> Option<url::Url> {
-    let section = services.section("Websocket");
-    let text = section.text("ExternalURL");
-    let url = url::Url::parse(&text).ok().filter(|url| {
-        matches!(url.scheme(), "ws" | "wss" | "http" | "https")
-            && url.host_str().is_some_and(|it| !it.is_empty())
-    });
-    if url.is_none() && !text.is_empty() {
-        section.refuse("ExternalURL", "a URL such as wss://ws.zzzzz.example.com/websocket, or nothing");
     }
     url
 }
 
-fn logs(section: &Section<'_>) -> Logs {
-    let level = match section.text("LogLevel").to_ascii_lowercase().as_str() {
-        "panic" | "fatal" | "error" => slog::Level::Error,
-        "warn" | "warning" => slog::Level::Warning,
-        "" | "info" => slog::Level::Info,
-        "debug" => slog::Level::Debug,
-        "trace" => slog::Level::Trace,
-        _ => {
-            section.refuse("LogLevel", "panic, fatal, error, warning, info, debug or trace");
-            slog::Level::Info
-        }
-    };
-    let format = match section.text("Format").as_str() {
-        "" | "json" => LogFormat::Json,
-        "text" => LogFormat::Text,
-        "plain" => LogFormat::Plain,
-        _ => {
-            section.refuse("Format", "json, text or plain");
-            LogFormat::Json
-        }
-    };
-    Logs { level, format }
-}
-
-fn containers_of(section: &Section<'_>, key: Option<key::PrivateKey>, engine: String) -> Option<Containers> {
-    let containers = Containers {
-        private_key: key?,
-        stale_lock_timeout: section.interval("StaleLockTimeout"),
-        crunch_run_command: section.text("CrunchRunCommand"),
-        crunch_run_arguments: section.texts("CrunchRunArgumentsList"),
-        reserve_extra_ram: section.size("ReserveExtraRAM"),
-        runtime_engine: engine,
-        keep_buffers_per_vcpu: section.count("LocalKeepBlobBuffersPerVCPU"),
-        maximum_price_factor: section.number("MaximumPriceFactor"),
-        preemptible_price_factor: section.number("PreemptiblePriceFactor"),
-        max_dispatch_attempts: section.count("MaxDispatchAttempts"),
-    };
-    Some(containers)
-}
-
-fn cloud_vms(section: &Section<'_>, engine: &str, environment: &Environment) -> CloudVms {
-    let enable = section.flag("Enable");
-    if !enable {
-        section.warn("Enable", "false: this dispatcher runs all the same");
+fn check_tokens(cluster: &Section<'_>, settings: &mut Settings) {
+    if settings.system_root_token.is_empty() {
+        cluster.missing("SystemRootToken", "the token for the controller");
     }
-    let cloud = CloudVms {
-        enable,
-        ssh_port: ssh_port(section),
-        poll_interval: section.interval("PollInterval"),
-        sync_interval: section.interval("SyncInterval"),
-        probe_interval: section.interval("ProbeInterval"),
-        boot_probe_command: section.text("BootProbeCommand"),
-        max_probes_per_second: max_probes(section),
-        timeout_signal: section.interval("TimeoutSignal"),
-        timeout_stale_run_lock: section.interval("TimeoutStaleRunLock"),
-        timeout_term: section.interval("TimeoutTERM"),
-        timeout_idle: section.interval("TimeoutIdle"),
-        timeout_booting: section.interval("TimeoutBooting"),
-        timeout_probe: section.interval("TimeoutProbe"),
-        timeout_shutdown: section.interval("TimeoutShutdown"),
-        max_cloud_ops_per_second: section.count("MaxCloudOpsPerSecond"),
-        max_concurrent_creates: section.count("MaxConcurrentInstanceCreateOps"),
-        max_instances: section.count("MaxInstances"),
-        max_containers_per_instance: section.count("MaxRunningContainersPerInstance"),
-        initial_quota_estimate: section.count("InitialQuotaEstimate"),
-        supervisor_fraction: section.number("SupervisorFraction"),
-        image_id: environment.image_id.clone().unwrap_or_else(|| section.text("ImageID")),
-        instance_init_command: section.text("InstanceInitCommand"),
-        runner: runner(section, engine),
-        runner_directory: section.text("DeployRunnerDirectory"),
-        deploy_public_key: section.flag("DeployPublicKey"),
-        resource_tags: Tags(section.section("ResourceTags").text_map()),
-        tag_key_prefix: section.text("TagKeyPrefix"),
-    };
-    warn_of_slow_probes(section, &cloud);
-    cloud
+    if settings.management_token.is_empty() {
+        cluster.warn("ManagementToken", "empty: the management API answers 403 to everything");
+    }
+    settings.policy.instance_set_id = instance_set_id(&settings.system_root_token);
 }
 
-fn ssh_port(section: &Section<'_>) -> u16 {
-    section.text("SSHPort").parse().ok().filter(|port| *port > 0).unwrap_or_else(|| {
-        section.refuse("SSHPort", "a port number from 1 to 65535");
-        22
+/// Whose instances these are: the middle part of a v2 token, else the token's MD5 in hex.
+fn instance_set_id(token: &Secret) -> InstanceSetId {
+    use md5::Digest as _;
+    let token = token.expose();
+    let middle = token.strip_prefix("v2/").and_then(|rest| rest.split('/').next());
+    middle.and_then(|id| InstanceSetId::new(id).ok()).unwrap_or_else(|| {
+        let digest = hex::encode(md5::Md5::digest(token));
+        InstanceSetId::new(&digest).expect("hex digits are an id")
     })
 }
 
-/// As the file has it, below 1 as the default; `None` = the file says nothing, and we follow the workers' number.
-fn max_probes(section: &Section<'_>) -> Option<u32> {
-    if !section.is_set("MaxProbesPerSecond") {
-        return None;
+/// `CloudVMs`, after `Containers`: what is deployed depends on the engine.
+fn read_cloud_vms(section: &Section<'_>, environment: &Environment, settings: &mut Settings) {
+    match &environment.image_id {
+        None => CLOUD_VMS.read(section, settings),
+        Some(image) => {
+            CLOUD_VMS.read_except(&["ImageID"], section, settings);
+            settings.cloud.image_id.clone_from(image);
+        }
     }
-    match section.integer("MaxProbesPerSecond") {
-        ..1 => Some(10),
-        rate => Some(u32::try_from(rate).unwrap_or(u32::MAX)),
+    let Settings { cloud, policy, .. } = settings;
+    if !cloud.enable {
+        section.warn("Enable", "false: this dispatcher runs all the same");
     }
+    warn_of_slow_probes(section, policy);
+    // This program has a runner of its own, which runs containers as plain processes and nothing else.
+    if cloud.runner == RunnerBinary::ThisProgram && policy.runner.engine != "process" {
+        cloud.runner = RunnerBinary::File(DEFAULT_RUNNER.into());
+    }
+    let deploys = cloud.runner != RunnerBinary::None;
+    policy.runner.deploy_directory = deploys.then(|| cloud.runner_directory.clone());
+    policy.tag_keys = TagKeys::new(&cloud.tag_key_prefix);
 }
 
-fn warn_of_slow_probes(section: &Section<'_>, cloud: &CloudVms) {
-    let Some(rate) = cloud.max_probes_per_second else { return };
-    let round = f64::from(cloud.max_instances) / f64::from(rate);
-    if round > 3.0 * cloud.probe_interval.as_secs_f64() {
+fn warn_of_slow_probes(section: &Section<'_>, policy: &Policy) {
+    let Some(rate) = policy.max_probes_per_second else { return };
+    let round = f64::from(policy.max_instances) / f64::from(rate);
+    if round > 3.0 * policy.probe_interval.as_secs_f64() {
         let message = format!(
             "with MaxInstances {} each instance is probed every {round:.0} s only, not every ProbeInterval",
-            cloud.max_instances
+            policy.max_instances
         );
         section.warn("MaxProbesPerSecond", &message);
-    }
-}
-
-fn runner(section: &Section<'_>, engine: &str) -> RunnerBinary {
-    match section.text("DeployRunnerBinary").as_str() {
-        "" => RunnerBinary::None,
-        SELF if engine == "process" => RunnerBinary::ThisProgram,
-        SELF => RunnerBinary::File(DEFAULT_RUNNER.into()),
-        path if path.starts_with('/') => RunnerBinary::File(path.into()),
-        _ => {
-            section.refuse("DeployRunnerBinary", "an absolute path, or nothing");
-            RunnerBinary::None
-        }
     }
 }
 

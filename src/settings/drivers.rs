@@ -1,158 +1,164 @@
-//! `DriverParameters`, typed for each driver that there is.
+//! `Driver` and `DriverParameters`: read, checked and dumped as each driver describes itself.
+//!
+//! ```text
+//!   DRIVERS ── name ──► description ── parameters ──► read each by its type ──► Driver {description, values}
+//!                                   ── remarks ─────► findings of the report
+//! ```
+//! It owns the list of drivers that are built in. It knows no parameter of any of them.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::fmt;
 
-pub use dispatch_ec2::Params as Ec2;
+use dispatch_core::driver::{
+    DriverAdvice, DriverDescription, ParameterValue, Parameters, Remark, RemarkKey, RemarkKind, Surroundings,
+};
+use serde_json::{Map, Value};
 
+use super::dump::hidden;
 use super::host::Environment;
-use super::key::{KeyAlgorithm, PrivateKey};
+use super::key::PrivateKey;
 use super::known::nearest;
 use super::section::Section;
+use super::units::format_duration;
 
-const DRIVERS: &str = "ec2 or loopback";
+/// The drivers that are built in. The first is the default, and gives advice where another has none of its own.
+pub static DRIVERS: [&dyn DriverDescription; 2] =
+    [&dispatch_ec2::Description, &dispatch_adapters::loopback::Description];
 
-/// A driver and its parameters.
-#[derive(Debug, Clone)]
-pub enum DriverParameters {
-    /// SSH servers inside this process.
-    Loopback(Loopback),
-    /// Amazon's cloud.
-    Ec2(Box<Ec2>),
+/// The drivers to choose from.
+pub type Drivers<'a> = &'a [&'static dyn DriverDescription];
+
+/// A driver and its parameters. Its `Debug` shows no secret.
+#[derive(Clone)]
+pub struct Driver {
+    /// What the driver says of itself.
+    pub description: &'static dyn DriverDescription,
+    /// What the site says of it.
+    pub parameters: Parameters,
 }
 
-impl DriverParameters {
-    /// As in the configuration.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Loopback(_) => "loopback",
-            Self::Ec2(_) => "ec2",
-        }
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(self.name()).field("parameters", &self.parameters).finish()
     }
 }
 
-/// Parameters of driver `loopback`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loopback {
-    /// How many instances there may be; at least one.
-    pub instances: u32,
-    /// How long an instance boots.
-    pub boot_delay: Duration,
-    /// Where instances are kept; `None` = the driver's own place.
-    pub state_directory: Option<PathBuf>,
+impl Driver {
+    /// As in the configuration.
+    pub fn name(&self) -> &'static str {
+        self.description.name()
+    }
+
+    /// What to check when it fails.
+    pub fn advice(&self) -> &'static dyn DriverAdvice {
+        self.description.advice().unwrap_or(&dispatch_ec2::Advice)
+    }
+
+    /// Its parameters with the values in force; no secrets.
+    pub fn dump(&self) -> Value {
+        let shown = self.parameters.iter().map(|(name, value)| (name.to_owned(), dump(value)));
+        Value::Object(Map::from_iter(shown))
+    }
 }
 
-const LOOPBACK_PARAMETERS: [&str; 3] = ["Instances", "BootDelay", "StateDirectory"];
+fn dump(value: &ParameterValue) -> Value {
+    match value {
+        ParameterValue::Text(text) => text.as_str().into(),
+        ParameterValue::Secret(secret) => hidden(secret.expose()),
+        ParameterValue::Texts(texts) => texts.as_slice().into(),
+        ParameterValue::TextMap(map) => {
+            map.iter().map(|(key, text)| (key.clone(), Value::from(text.as_str()))).collect()
+        }
+        ParameterValue::Number(number) => (*number).into(),
+        ParameterValue::Count(count) => (*count).into(),
+        ParameterValue::Duration(duration) => format_duration(*duration).into(),
+    }
+}
 
 /// Reads `Driver` and `DriverParameters` of `Containers.CloudVMs`; `None` after a problem.
 pub fn read(
+    drivers: Drivers<'_>,
     cloud: &Section<'_>,
     key: Option<&PrivateKey>,
     environment: &Environment,
-) -> Option<DriverParameters> {
-    let parameters = cloud.section("DriverParameters");
-    match cloud.text("Driver").as_str() {
-        "loopback" => Some(DriverParameters::Loopback(loopback(&parameters))),
-        "ec2" => {
-            refuse_ecdsa(cloud, key);
-            if environment.image_id.is_none() {
-                require_image(cloud);
-            }
-            warn_of_proxy(cloud, environment);
-            refuse_endpoint(cloud, environment);
-            Some(DriverParameters::Ec2(Box::new(ec2(&parameters, environment))))
-        }
-        "azure" => {
-            cloud.refuse("Driver", &format!("the driver for Azure is not there yet; use {DRIVERS}"));
-            None
-        }
-        _ => {
-            cloud.refuse("Driver", DRIVERS);
-            None
-        }
-    }
-}
-
-fn refuse_ecdsa(cloud: &Section<'_>, key: Option<&PrivateKey>) {
-    if cloud.flag("DeployPublicKey") && key.is_some_and(|key| key.algorithm == KeyAlgorithm::Ecdsa) {
-        cloud.refuse(
-            "DeployPublicKey",
-            "EC2 does not import ECDSA keys: false, or an RSA or ED25519 DispatchPrivateKey",
-        );
-    }
-}
-
-/// EC2 would refuse each order.
-fn require_image(cloud: &Section<'_>) {
-    if cloud.text("ImageID").is_empty() {
-        cloud.missing("ImageID", "with driver ec2 the id of the VMs' image, such as ami-0123456789abcdef0");
-    }
-}
-
-fn warn_of_proxy(cloud: &Section<'_>, environment: &Environment) {
-    let is_https = environment.ec2_endpoint.as_ref().is_none_or(|url| url.starts_with("https:"));
-    if let Some(variable) = environment.https_proxy.filter(|_| is_https) {
-        let message = format!("{variable} of the environment is not used: EC2 is called without a proxy");
-        cloud.warn("Driver", &message);
-    }
-}
-
-/// A standby would learn of it only when it is needed.
-fn refuse_endpoint(cloud: &Section<'_>, environment: &Environment) {
-    let checked = environment.ec2_endpoint.as_deref().map_or(Ok(()), dispatch_ec2::check_endpoint);
-    if let Err(error) = checked {
-        cloud.fail("Driver", &format!("{error}; wanted is one such as https://ec2.example.com/"));
-    }
-}
-
-fn refuse_region(parameters: &Section<'_>, region: &str) {
-    // An empty one is the environment's to say; whether that does is seen at start.
-    if !region.is_empty() && dispatch_ec2::check_region(region).is_err() {
-        parameters.refuse("Region", "the name of a region, such as us-east-1, or nothing: the environment's");
-    }
-}
-
-fn loopback(parameters: &Section<'_>) -> Loopback {
-    warn_of_others(parameters, &LOOPBACK_PARAMETERS);
-    let instances = if parameters.is_set("Instances") { parameters.count("Instances") } else { 1 };
-    if instances == 0 {
-        parameters.refuse("Instances", "a whole number from 1 on");
-    }
-    let directory = parameters.text("StateDirectory");
-    Loopback {
-        instances,
-        boot_delay: parameters.duration("BootDelay"),
-        state_directory: (!directory.is_empty()).then(|| directory.into()),
-    }
-}
-
-fn ec2(parameters: &Section<'_>, environment: &Environment) -> Ec2 {
-    warn_of_others(parameters, &Ec2::NAMES);
-    let ec2 = Ec2 {
-        access_key_id: parameters.text("AccessKeyID"),
-        secret_access_key: parameters.secret("SecretAccessKey"),
-        region: parameters.text("Region"),
-        security_group_ids: parameters.texts_in_any_form("SecurityGroupIDs"),
-        subnet_ids: parameters.texts_in_any_form("SubnetID"),
-        admin_username: parameters.text("AdminUsername"),
-        ebs_volume_type: parameters.text("EBSVolumeType"),
-        ebs_price: parameters.number("EBSPrice"),
-        iam_instance_profile: parameters.text("IAMInstanceProfile"),
-        spot_price_update_interval: parameters.duration("SpotPriceUpdateInterval"),
-        instance_type_quota_groups: parameters.section("InstanceTypeQuotaGroups").text_map(),
-        endpoint: environment.ec2_endpoint.clone(),
+) -> Option<Driver> {
+    let section = cloud.section("DriverParameters");
+    let name = cloud.text("Driver");
+    let Some(description) = drivers.iter().copied().find(|driver| driver.name() == name) else {
+        refuse_driver(drivers, cloud, &name);
+        return None;
     };
-    refuse_region(parameters, &ec2.region);
-    match (ec2.access_key_id.is_empty(), ec2.secret_access_key.is_empty()) {
-        (true, false) => {
-            parameters.missing("AccessKeyID", "both or neither of AccessKeyID and SecretAccessKey")
-        }
-        (false, true) => {
-            parameters.missing("SecretAccessKey", "both or neither of AccessKeyID and SecretAccessKey")
-        }
-        (true, true) | (false, false) => {}
+    for remark in description.remarks_on_surroundings(&surroundings(cloud, key, environment)) {
+        note(cloud, &section, remark);
     }
-    ec2
+    let parameters = parameters(description, &section, environment);
+    for remark in description.remarks_on_parameters(&parameters) {
+        note(cloud, &section, remark);
+    }
+    Some(Driver { description, parameters })
+}
+
+fn refuse_driver(drivers: Drivers<'_>, cloud: &Section<'_>, name: &str) {
+    let names: Vec<_> = drivers.iter().map(|driver| driver.name()).collect();
+    let names = names.join(" or ");
+    match name {
+        "azure" => cloud.refuse("Driver", &format!("the driver for Azure is not there yet; use {names}")),
+        _ => cloud.refuse("Driver", &names),
+    }
+}
+
+fn surroundings<'a>(
+    cloud: &Section<'_>,
+    key: Option<&PrivateKey>,
+    environment: &'a Environment,
+) -> Surroundings<'a> {
+    Surroundings {
+        has_image: environment.image_id.is_some() || !cloud.text("ImageID").is_empty(),
+        deployed_key: key.map(|key| key.algorithm).filter(|_| cloud.flag("DeployPublicKey")),
+        endpoint: environment.ec2_endpoint.as_deref(),
+        https_proxy: environment.https_proxy,
+    }
+}
+
+fn note(cloud: &Section<'_>, parameters: &Section<'_>, remark: Remark) {
+    let (section, key) = match remark.key {
+        RemarkKey::CloudVms(key) => (cloud, key),
+        RemarkKey::Parameter(name) => (parameters, name),
+    };
+    match remark.what {
+        RemarkKind::Refused(wanted) => section.refuse(key, &wanted),
+        RemarkKind::Missing(wanted) => section.missing(key, &wanted),
+        RemarkKind::Failed(message) => section.fail(key, &message),
+        RemarkKind::Doubtful(message) => section.warn(key, &message),
+    }
+}
+
+/// What the site sets, read by the type of the driver's own default; the rest has that default.
+fn parameters(
+    description: &dyn DriverDescription,
+    section: &Section<'_>,
+    environment: &Environment,
+) -> Parameters {
+    let known = description.parameters();
+    let names: Vec<_> = known.iter().map(|it| it.name).collect();
+    warn_of_others(section, &names);
+    let mut parameters = Parameters::defaults(known.clone());
+    for parameter in known.iter().filter(|it| section.is_set(it.name)) {
+        parameters.set(parameter.name, value(section, parameter.name, &parameter.default));
+    }
+    parameters.endpoint = environment.ec2_endpoint.clone();
+    parameters
+}
+
+fn value(section: &Section<'_>, name: &str, like: &ParameterValue) -> ParameterValue {
+    match like {
+        ParameterValue::Text(_) => ParameterValue::Text(section.text(name)),
+        ParameterValue::Secret(_) => ParameterValue::Secret(section.secret(name)),
+        ParameterValue::Texts(_) => ParameterValue::Texts(section.texts_in_any_form(name)),
+        ParameterValue::TextMap(_) => ParameterValue::TextMap(section.section(name).text_map()),
+        ParameterValue::Number(_) => ParameterValue::Number(section.number(name)),
+        ParameterValue::Count(_) => ParameterValue::Count(section.count(name)),
+        ParameterValue::Duration(_) => ParameterValue::Duration(section.duration(name)),
+    }
 }
 
 fn warn_of_others(parameters: &Section<'_>, known: &[&str]) {
@@ -170,3 +176,6 @@ fn warn_of_others(parameters: &Section<'_>, known: &[&str]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

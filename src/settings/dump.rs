@@ -1,12 +1,12 @@
-//! The effective configuration, for `config dump`: every key that we read, no secrets.
+//! The effective configuration, for `config dump`: every row of every table, no secrets.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use url::Url;
 
-use super::drivers::{DriverParameters, Ec2, Loopback};
-use super::model::{CloudVms, Containers, RunnerBinary, Settings};
+use super::model::Settings;
+use super::postgresql::Connection;
+use super::table::TABLES;
 use super::tls::PemSource;
-use super::units::format_duration;
 
 /// What is shown instead of a secret.
 pub const HIDDEN: &str = "(secret)";
@@ -14,44 +14,22 @@ pub const HIDDEN: &str = "(secret)";
 impl Settings {
     /// Every key that we read with the value in force, as a configuration of its own.
     pub fn dump(&self) -> Value {
-        json!({"Clusters": {self.cluster_id.as_str(): {
-            "ManagementToken": hidden(self.management_token.expose()),
-            "SystemRootToken": hidden(self.system_root_token.expose()),
-            "Services": self.dump_services(),
-            "TLS": {
-                "Certificate": pem(self.tls.certificate.as_ref()),
-                "Key": pem(self.tls.key.as_ref()),
-                "Insecure": self.controller.insecure,
-            },
-            "SystemLogs": {"LogLevel": level(self.logs.level), "Format": self.logs.format.as_str()},
-            "API": {"RequestTimeout": format_duration(self.controller.request_timeout)},
-            "PostgreSQL": {"Connection": self.dump_connection()},
-            "Containers": containers(&self.containers, &self.cloud, &self.driver),
-            "InstanceTypes": self.cluster_json()["InstanceTypes"],
-        }}})
-    }
-
-    fn dump_services(&self) -> Value {
-        let listeners = self.listeners.iter().map(|it| {
-            let listen = if it.bind == it.url { "" } else { it.bind.as_str() };
-            (it.url.to_string(), json!({"ListenURL": listen}))
-        });
-        json!({
-            "Controller": {"ExternalURL": without_password(&self.controller.url)},
-            "DispatchCloud": {"InternalURLs": Map::from_iter(listeners)},
-            "Websocket": {"ExternalURL": self.websocket.as_ref().map(without_password).unwrap_or_default()},
-        })
-    }
-
-    fn dump_connection(&self) -> Map<String, Value> {
-        let shown =
-            |key: &str, value: &str| if key.ends_with("password") { hidden(value) } else { value.into() };
-        self.postgresql.0.iter().map(|(key, value)| (key.clone(), shown(key, value))).collect()
+        let mut cluster = json!({});
+        for table in TABLES {
+            table.dump(self, &mut cluster);
+        }
+        json!({"Clusters": {self.policy.cluster_id.as_str(): cluster}})
     }
 }
 
+/// The keywords of a connection.
+pub(super) fn connection(connection: &Connection) -> Value {
+    let shown = |key: &str, value: &str| if key.ends_with("password") { hidden(value) } else { value.into() };
+    connection.0.iter().map(|(key, value)| (key.clone(), shown(key, value))).collect()
+}
+
 /// A password in a URL is of no use to us, and is somebody's all the same.
-fn without_password(url: &Url) -> String {
+pub(super) fn without_password(url: &Url) -> String {
     let mut shown = url.clone();
     if url.password().is_some() {
         shown.set_password(Some("secret")).expect("what has a password can have another");
@@ -59,117 +37,14 @@ fn without_password(url: &Url) -> String {
     shown.into()
 }
 
-fn hidden(secret: &str) -> Value {
+pub(super) fn hidden(secret: &str) -> Value {
     if secret.is_empty() { "".into() } else { HIDDEN.into() }
 }
 
-fn pem(source: Option<&PemSource>) -> Value {
+pub(super) fn pem(source: Option<&PemSource>) -> Value {
     match source {
         None => "".into(),
         Some(PemSource::Inline(_)) => HIDDEN.into(),
         Some(PemSource::File(path)) => path.to_string_lossy().into(),
     }
-}
-
-fn level(level: slog::Level) -> &'static str {
-    match level {
-        slog::Level::Critical | slog::Level::Error => "error",
-        slog::Level::Warning => "warning",
-        slog::Level::Info => "info",
-        slog::Level::Debug => "debug",
-        slog::Level::Trace => "trace",
-    }
-}
-
-fn containers(containers: &Containers, cloud: &CloudVms, driver: &DriverParameters) -> Value {
-    json!({
-        "DispatchPrivateKey": HIDDEN,
-        "StaleLockTimeout": format_duration(containers.stale_lock_timeout),
-        "CrunchRunCommand": containers.crunch_run_command,
-        "CrunchRunArgumentsList": containers.crunch_run_arguments,
-        "ReserveExtraRAM": containers.reserve_extra_ram,
-        "RuntimeEngine": containers.runtime_engine,
-        "LocalKeepBlobBuffersPerVCPU": containers.keep_buffers_per_vcpu,
-        "MaximumPriceFactor": containers.maximum_price_factor,
-        "PreemptiblePriceFactor": containers.preemptible_price_factor,
-        "MaxDispatchAttempts": containers.max_dispatch_attempts,
-        "CloudVMs": cloud_vms(cloud, driver),
-    })
-}
-
-fn cloud_vms(cloud: &CloudVms, driver: &DriverParameters) -> Value {
-    let mut map = json!({
-        "Enable": cloud.enable,
-        "SSHPort": cloud.ssh_port.to_string(),
-        "PollInterval": format_duration(cloud.poll_interval),
-        "SyncInterval": format_duration(cloud.sync_interval),
-        "ProbeInterval": format_duration(cloud.probe_interval),
-        "BootProbeCommand": cloud.boot_probe_command,
-        "TimeoutSignal": format_duration(cloud.timeout_signal),
-        "TimeoutStaleRunLock": format_duration(cloud.timeout_stale_run_lock),
-        "TimeoutTERM": format_duration(cloud.timeout_term),
-        "TimeoutIdle": format_duration(cloud.timeout_idle),
-        "TimeoutBooting": format_duration(cloud.timeout_booting),
-        "TimeoutProbe": format_duration(cloud.timeout_probe),
-        "TimeoutShutdown": format_duration(cloud.timeout_shutdown),
-        "MaxCloudOpsPerSecond": cloud.max_cloud_ops_per_second,
-        "MaxConcurrentInstanceCreateOps": cloud.max_concurrent_creates,
-        "MaxInstances": cloud.max_instances,
-        "MaxRunningContainersPerInstance": cloud.max_containers_per_instance,
-        "InitialQuotaEstimate": cloud.initial_quota_estimate,
-        "SupervisorFraction": cloud.supervisor_fraction,
-        "ImageID": cloud.image_id,
-        "InstanceInitCommand": cloud.instance_init_command,
-        "DeployRunnerBinary": runner(&cloud.runner),
-        "DeployRunnerDirectory": cloud.runner_directory,
-        "DeployPublicKey": cloud.deploy_public_key,
-        "ResourceTags": cloud.resource_tags.0,
-        "TagKeyPrefix": cloud.tag_key_prefix,
-        "Driver": driver.name(),
-        "DriverParameters": parameters(driver),
-    });
-    // A rate that the file does not set follows the number of workers: there is no number to show.
-    if let Some(rate) = cloud.max_probes_per_second {
-        map["MaxProbesPerSecond"] = rate.into();
-    }
-    map
-}
-
-fn runner(runner: &RunnerBinary) -> String {
-    match runner {
-        RunnerBinary::None => String::new(),
-        RunnerBinary::File(path) => path.display().to_string(),
-        RunnerBinary::ThisProgram => "/proc/self/exe".to_owned(),
-    }
-}
-
-fn parameters(driver: &DriverParameters) -> Value {
-    match driver {
-        DriverParameters::Loopback(loopback) => loopback_parameters(loopback),
-        DriverParameters::Ec2(ec2) => ec2_parameters(ec2),
-    }
-}
-
-fn loopback_parameters(loopback: &Loopback) -> Value {
-    json!({
-        "Instances": loopback.instances,
-        "BootDelay": format_duration(loopback.boot_delay),
-        "StateDirectory": loopback.state_directory.clone().unwrap_or_default(),
-    })
-}
-
-fn ec2_parameters(ec2: &Ec2) -> Value {
-    json!({
-        "AccessKeyID": ec2.access_key_id,
-        "SecretAccessKey": hidden(ec2.secret_access_key.expose()),
-        "Region": ec2.region,
-        "SecurityGroupIDs": ec2.security_group_ids,
-        "SubnetID": ec2.subnet_ids,
-        "AdminUsername": ec2.admin_username,
-        "EBSVolumeType": ec2.ebs_volume_type,
-        "EBSPrice": ec2.ebs_price,
-        "IAMInstanceProfile": ec2.iam_instance_profile,
-        "SpotPriceUpdateInterval": format_duration(ec2.spot_price_update_interval),
-        "InstanceTypeQuotaGroups": ec2.instance_type_quota_groups,
-    })
 }

@@ -1,31 +1,36 @@
-//! `InstanceTypes`: each entry complete, preemptible ones derived, and the machine itself for loopback.
+//! `InstanceTypes`: each entry complete, preemptible ones derived, and the machine itself for a driver whose instances it is.
 
 use dispatch_core::id::{ProviderType, TypeName};
 use dispatch_core::instance::{Catalog, Gpu, InstanceType, Price};
 
-use super::drivers::DriverParameters;
+use super::drivers::Driver;
 use super::host::Host;
 use super::section::Section;
 
 /// Reads all entries; `None` stands for those that have a problem.
-pub fn read(cluster: &Section<'_>, driver: Option<&DriverParameters>, host: &Host) -> Catalog {
+pub fn read(
+    cluster: &Section<'_>,
+    driver: Option<&Driver>,
+    preemptible_price_factor: f64,
+    host: &Host,
+) -> Catalog {
     let section = cluster.section("InstanceTypes");
     let mut types: Vec<_> =
         section.keys().into_iter().filter_map(|(name, _)| entry(&section, name)).collect();
-    derive_preemptible(&mut types, cluster.section("Containers").number("PreemptiblePriceFactor"));
+    derive_preemptible(&mut types, preemptible_price_factor);
     match driver {
-        Some(DriverParameters::Loopback(_)) if types.is_empty() => types.push(localhost(host)),
-        Some(DriverParameters::Loopback(loopback)) if types.len() > 1 && loopback.instances == 1 => {
-            let message = format!(
-                "{} types: loopback with one instance takes one at most (or set Instances)",
-                types.len()
-            );
-            cluster.fail("InstanceTypes", &message);
+        Some(driver) if types.is_empty() && driver.description.is_this_machine() => {
+            types.push(localhost(host));
         }
-        _ if types.is_empty() => {
-            cluster.warn("InstanceTypes", "no instance types: containers without a type are cancelled");
+        Some(driver) => {
+            if let Some(refusal) = driver.description.refuses_types(&driver.parameters, types.len()) {
+                cluster.fail("InstanceTypes", &refusal);
+            }
         }
-        _ => {}
+        None => {}
+    }
+    if types.is_empty() {
+        cluster.warn("InstanceTypes", "no instance types: containers without a type are cancelled");
     }
     Catalog::new(types)
 }

@@ -2,6 +2,7 @@
 
 use russh::keys::Algorithm;
 
+use dispatch_core::driver::KeyAlgorithm;
 use dispatch_core::secret::Secret;
 
 use super::section::Section;
@@ -17,17 +18,6 @@ pub struct PrivateKey {
     pub algorithm: KeyAlgorithm,
     /// The file that it was read from; `None` if it stands in the configuration itself.
     pub file: Option<String>,
-}
-
-/// Algorithms that VMs in use accept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyAlgorithm {
-    /// RSA.
-    Rsa,
-    /// ECDSA on a NIST curve.
-    Ecdsa,
-    /// ED25519.
-    Ed25519,
 }
 
 /// Why a text is not such a key. Never a part of it.

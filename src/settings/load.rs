@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use dispatch_core::driver::secret_names;
 use dispatch_core::time::Timestamp;
 
+use super::drivers::{DRIVERS, Drivers};
 use super::host::{Environment, Host};
 use super::model::Settings;
 use super::report::{Finding, FindingKind, Report, SettingsError};
@@ -96,6 +98,18 @@ pub fn parse(
     environment: &Environment,
     host: &Host,
 ) -> Result<Loaded, SettingsError> {
+    parse_with(&DRIVERS, name, bytes, cluster_id, environment, host)
+}
+
+/// The same, with other drivers than those that are built in.
+pub(super) fn parse_with(
+    drivers: Drivers<'_>,
+    name: &str,
+    bytes: &[u8],
+    cluster_id: Option<&str>,
+    environment: &Environment,
+    host: &Host,
+) -> Result<Loaded, SettingsError> {
     let file: Arc<str> = name.into();
     let text = std::str::from_utf8(bytes).map_err(|error| whole_file(name, format!("not UTF-8: {error}")))?;
     let tree = yaml::read(text).map_err(|error| Finding {
@@ -112,21 +126,28 @@ pub fn parse(
         path: "Clusters".to_owned(),
         message,
     })?;
-    let report = Report::new(file);
-    let settings = check(id, site, environment, host, &report);
+    let report = Report::new(file).hiding(secret_names(drivers));
+    let settings = check(drivers, id, site, environment, host, &report);
     let warnings = report.finish()?;
     let settings = settings.expect("whatever is missing is a problem of the report");
     Ok(Loaded { settings, warnings, sha256: hex::encode(Sha256::digest(bytes)), modified: None })
 }
 
-fn check(id: &str, site: &Node, environment: &Environment, host: &Host, report: &Report) -> Option<Settings> {
+fn check(
+    drivers: Drivers<'_>,
+    id: &str,
+    site: &Node,
+    environment: &Environment,
+    host: &Host,
+    report: &Report,
+) -> Option<Settings> {
     let path = format!("Clusters.{id}");
     known::check(site, &path, report);
     let merged = merge::merge(Some(site), Some(template::cluster()));
     let section = Section::new(&merged, Some(template::cluster()), path.clone(), report);
-    let settings = decode::read(id, &section, environment, host);
+    let settings = decode::read(drivers, id, &section, environment, host);
     // Also after a problem: everything that is wrong is told at once.
-    let catalog = settings.as_ref().map(|it| it.instance_types.clone()).unwrap_or_default();
+    let catalog = settings.as_ref().map(|it| it.policy.catalog.clone()).unwrap_or_default();
     let json = cluster::to_json(&merged, &catalog, &path, report);
     let mut settings = settings?;
     settings.cluster.0 = json;
@@ -172,7 +193,7 @@ fn choose<'a>(
 
 /// Variables that clients obey and we do not: a difference is worth a word.
 fn compare_environment(settings: &Settings, environment: &Environment, report: &Report) {
-    let path = |key: &str| format!("Clusters.{}.{key}", settings.cluster_id);
+    let path = |key: &str| format!("Clusters.{}.{key}", settings.policy.cluster_id);
     let warn = |variable: &str, key: &str| {
         report.doubt(None, &path(key), format!("{variable} of the environment differs, and is not used"));
     };

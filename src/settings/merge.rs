@@ -101,7 +101,7 @@ pub fn to_json(node: &Node, template: Option<&Value>, path: &str, report: &Repor
     match &node.kind {
         Kind::Null => Value::Null,
         Kind::Scalar(scalar) => scalar_to_json(scalar, template).unwrap_or_else(|disagreement| {
-            report.problem(node.at, path, shown(path, scalar, disagreement));
+            report.problem(node.at, path, shown(path, scalar, disagreement, report));
             Value::Null
         }),
         Kind::List(items) => {
@@ -133,9 +133,8 @@ fn map_to_json(
     map
 }
 
-fn shown(path: &str, scalar: &Scalar, disagreement: Disagreement) -> String {
-    let key = path.rsplit('.').next().unwrap_or(path);
-    if super::report::is_secret(key) {
+fn shown(path: &str, scalar: &Scalar, disagreement: Disagreement, report: &Report) -> String {
+    if report.is_secret(path) {
         return format!("(secret): {disagreement}");
     }
     format!("`{}`: {disagreement}", scalar.text)

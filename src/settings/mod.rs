@@ -1,13 +1,16 @@
 //! The site's configuration: read once, checked completely, passed on as values.
 //!
 //! ```text
-//!   config.yml ─ yaml ─> tree (text, quoting, place) ─ merge ─> tree with defaults ─┬─ decode ──> Settings ── policy()
-//!                         │                             ↑                           └─ cluster ─> cluster_json()
-//!                       known (warnings)             template                                        │
-//!                                                                                    start: stdin of start commands
+//!   config.yml ─ yaml ─> tree (text, quoting, place) ─ merge ─> tree with defaults ─┬─ decode ──> Settings {policy, …} ── dump
+//!                         │                             ↑                           │     ↑                                 ↑
+//!                       known (warnings)             template <── own defaults ─────│── table: one row a key ───────────────┘
+//!                                                                                   └─ cluster ─> cluster_json()
+//!                                                                                                     │
+//!                                                                                 start: stdin of start commands
 //! ```
 //! The file serves the whole site: what is not ours is passed through as it is (to the VMs, with every start),
-//! what is ours is typed, checked and told about with its place. Nothing below reads the environment.
+//! what is ours is typed, checked and told about with its place. Nothing below reads the environment. Which drivers
+//! there are is a list in `drivers`; what their parameters are, each driver says itself.
 
 mod cluster;
 mod decode;
@@ -25,14 +28,15 @@ mod postgresql;
 mod report;
 mod section;
 mod start;
+mod table;
 mod template;
 mod tls;
 mod units;
 pub mod yaml;
 
-pub use drivers::{DriverParameters, Ec2, Loopback};
+pub use drivers::{DRIVERS, Driver};
 pub use host::{Environment, Host};
-pub use key::{KeyAlgorithm, KeyError, PrivateKey};
+pub use key::{KeyError, PrivateKey};
 pub use listen::Listener;
 pub use load::{Loaded, Source, load, parse};
 pub use model::{CloudVms, ClusterJson, Containers, Controller, LogFormat, Logs, RunnerBinary, Settings};
@@ -41,6 +45,7 @@ pub use postgresql::{
 };
 pub use report::{Finding, FindingKind, SettingsError};
 pub use start::StartConfig;
+pub use table::{Key, TABLES, Table};
 pub use tls::{PemSource, Tls, TlsError};
 pub use units::format_duration;
 

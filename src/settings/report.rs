@@ -77,6 +77,8 @@ impl From<Finding> for SettingsError {
 #[derive(Debug)]
 pub struct Report {
     file: Arc<str>,
+    /// Keys that a driver keeps secret, whatever their names look like.
+    secrets: Vec<&'static str>,
     problems: RefCell<Vec<Finding>>,
     warnings: RefCell<Vec<Finding>>,
 }
@@ -84,7 +86,18 @@ pub struct Report {
 impl Report {
     /// Nothing found yet.
     pub fn new(file: Arc<str>) -> Self {
-        Self { file, problems: RefCell::default(), warnings: RefCell::default() }
+        Self { file, secrets: Vec::new(), problems: RefCell::default(), warnings: RefCell::default() }
+    }
+
+    /// The same, where the values of these keys must not be shown either.
+    pub fn hiding(self, secrets: Vec<&'static str>) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// Whether the value at that path, or a part of it, must not be shown.
+    pub fn is_secret(&self, path: &str) -> bool {
+        let is_declared = |part: &str| self.secrets.iter().any(|it| it.eq_ignore_ascii_case(part));
+        path.split(['.', '[']).any(is_declared) || has_secret_name(path.rsplit('.').next().unwrap_or(path))
     }
 
     /// Something that must be corrected.
@@ -126,8 +139,8 @@ impl Report {
     }
 }
 
-/// Whether a key's value must not be shown.
-pub fn is_secret(key: &str) -> bool {
+/// Whether a key is named like a secret.
+fn has_secret_name(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let ends = ["token", "password", "secret", "key"].iter().any(|end| key.ends_with(end));
     ends && !key.ends_with("publickey")

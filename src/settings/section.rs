@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use dispatch_core::secret::Secret;
 
-use super::report::{Report, is_secret};
+use super::report::Report;
 use super::template;
 use super::units::{self, parse_duration, parse_size};
 use super::yaml::plain::{self, Meaning};
@@ -73,7 +73,7 @@ impl<'a> Section<'a> {
         self.report.problem(
             at,
             &self.key_path(key),
-            format!("{} is not accepted: {wanted}", shown(key, node)),
+            format!("{} is not accepted: {wanted}", self.shown(key, node)),
         );
     }
 
@@ -197,7 +197,7 @@ impl<'a> Section<'a> {
         match &item.kind {
             Kind::Scalar(scalar) => text_of(scalar, key, self).map(str::to_owned),
             Kind::Null | Kind::List(_) | Kind::Map(_) => {
-                let message = format!("{} is not accepted: a list of texts", shown(key, Some(item)));
+                let message = format!("{} is not accepted: a list of texts", self.shown(key, Some(item)));
                 self.report.problem(item.at, &self.key_path(key), message);
                 None
             }
@@ -237,6 +237,19 @@ impl<'a> Section<'a> {
         T::default()
     }
 
+    /// The value for an error text: short, quoted as in the file, and no secret.
+    fn shown(&self, key: &str, node: Option<&Node>) -> String {
+        let Some(node) = node else { return "nothing".to_owned() };
+        match &node.kind {
+            _ if self.report.is_secret(&self.key_path(key)) => "(secret)".to_owned(),
+            Kind::Scalar(scalar) => {
+                let text: String = scalar.text.chars().take(80).collect();
+                if scalar.quoted { format!("{text:?}") } else { format!("`{text}`") }
+            }
+            Kind::Null | Kind::List(_) | Kind::Map(_) => node.kind_name().to_owned(),
+        }
+    }
+
     fn key_path(&self, key: &str) -> String {
         format!("{}.{key}", self.path)
     }
@@ -256,18 +269,5 @@ fn text_of<'a>(scalar: &'a Scalar, key: &str, section: &Section<'_>) -> Option<&
             section.refuse(key, &disagreement.to_string());
             None
         }
-    }
-}
-
-/// The value for an error text: short, quoted as in the file, and no secret.
-fn shown(key: &str, node: Option<&Node>) -> String {
-    let Some(node) = node else { return "nothing".to_owned() };
-    match &node.kind {
-        _ if is_secret(key) => "(secret)".to_owned(),
-        Kind::Scalar(scalar) => {
-            let text: String = scalar.text.chars().take(80).collect();
-            if scalar.quoted { format!("{text:?}") } else { format!("`{text}`") }
-        }
-        Kind::Null | Kind::List(_) | Kind::Map(_) => node.kind_name().to_owned(),
     }
 }

@@ -12,7 +12,6 @@ use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::InstanceType;
 use dispatch_core::secret::Secret;
 
-use super::drivers::DriverParameters;
 use super::model::Settings;
 
 /// Makes the stdin of start commands.
@@ -23,7 +22,7 @@ pub struct StartConfig {
     /// `None` = no storage server beside containers.
     cluster: Option<Box<RawValue>>,
     keep_buffers_per_vcpu: u64,
-    is_ec2: bool,
+    checks_for_interruption: bool,
 }
 
 impl std::fmt::Debug for StartConfig {
@@ -61,7 +60,7 @@ struct Env<'a> {
 impl StartConfig {
     /// Renders the cluster configuration.
     pub fn new(settings: &Settings) -> Self {
-        let keep_buffers_per_vcpu = u64::from(settings.containers.keep_buffers_per_vcpu);
+        let keep_buffers_per_vcpu = settings.policy.sizing.keep_buffers_per_vcpu;
         let render = || serde_json::value::to_raw_value(settings.cluster_json()).expect("JSON is JSON");
         Self {
             api_host: settings.controller.host(),
@@ -69,7 +68,7 @@ impl StartConfig {
             insecure: settings.controller.insecure,
             cluster: (keep_buffers_per_vcpu > 0).then(render),
             keep_buffers_per_vcpu,
-            is_ec2: matches!(settings.driver, DriverParameters::Ec2(_)),
+            checks_for_interruption: settings.driver.description.runner_checks_for_interruption(),
         }
     }
 
@@ -86,7 +85,7 @@ impl StartConfig {
             },
             cluster: self.cluster.as_deref(),
             keep_buffers: self.keep_buffers_per_vcpu.saturating_mul(instance_type.vcpus),
-            ec2_spot_check: self.is_ec2 && instance_type.preemptible,
+            ec2_spot_check: self.checks_for_interruption && instance_type.preemptible,
         };
         serde_json::to_vec(&stdin).expect("a plain struct with text keys is JSON").into()
     }

@@ -1,17 +1,20 @@
 //! What a cluster's section looks like: every key that the site's services know, with its default.
 //!
 //! `cluster-defaults.json` is the section that they make of an empty one. `entries.json` adds what an entry
-//! of each map looks like, under the name `SAMPLE` (which no site can use: samples are dropped), and our
-//! own default of `DeployRunnerBinary`.
+//! of each map looks like, under the name `SAMPLE` (which no site can use: samples are dropped). Defaults that are
+//! ours alone come from the tables of our keys.
 
 use std::sync::LazyLock;
 
 use serde_json::Value;
 
+use super::table;
+
 static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {
     let read = |text| serde_json::from_str(text).expect("data of this crate, read by every test");
     let mut template: Value = read(include_str!("cluster-defaults.json"));
     overlay(&mut template, read(include_str!("entries.json")));
+    table::add_own_defaults(&mut template);
     // Named by the site or not there at all: a default class beside the site's own would be wrong.
     template["StorageClasses"].as_object_mut().expect("it is a map").shift_remove("default");
     for (_, service) in template["Services"].as_object_mut().expect("it is a map") {

@@ -13,6 +13,7 @@ mod limits;
 mod network;
 mod operator;
 mod restart;
+mod rounds;
 mod scale;
 mod side_by_side;
 mod trouble;

@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(count, ALL.len());
     }
 
-    /// Messages of the recording that page 5 names, or that we log too.
+    /// Messages of the recording that operators search for, or that we log too.
     const SHARED: [&str; 23] = [
         "listening",
         "adding container to queue",

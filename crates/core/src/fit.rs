@@ -1,4 +1,5 @@
-//! What a container needs, which instance types fit it, and what is left free on an instance (page 2.2).
+//! What a container needs, which instance types fit it, and what is left free on an instance
+//! (docs/behaviour.md, "Which instance types fit").
 //! Integer arithmetic throughout, in one order, so that two dispatchers agree to the byte.
 
 use std::sync::Arc;
@@ -244,7 +245,7 @@ fn at_least(have: &str, want: &str) -> bool {
     }
 }
 
-/// A version such as `11.0` as a decimal number (page 2.2: `12.10` is 12.1); `None` if it is not one.
+/// A version such as `11.0` as a decimal number (`12.10` is 12.1, as the site's other programs read it); `None` if it is not one.
 pub fn decimal(text: &str) -> Option<f64> {
     let digits_and_point = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     if digits_and_point { text.parse().ok() } else { None }

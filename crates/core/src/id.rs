@@ -172,7 +172,7 @@ name_type!(
     "a provider type (1 to 512 bytes without control characters)"
 );
 name_type!(
-    /// Which dispatcher's VMs these are (page 2.7). Cheap to clone.
+    /// Which dispatcher's VMs these are (docs/behaviour.md, "One dispatcher at a time"). Cheap to clone.
     InstanceSetId,
     "an instance set id (1 to 512 bytes without control characters)"
 );

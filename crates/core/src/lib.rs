@@ -19,6 +19,7 @@
 pub mod ceiling;
 pub mod cloud;
 pub mod container;
+pub mod driver;
 pub mod fit;
 #[cfg(test)]
 mod fixtures;

@@ -13,10 +13,12 @@
 
 #![forbid(unsafe_code)]
 
+mod advice;
 mod answer;
 mod backoff;
 mod chain_http;
 mod credentials;
+mod description;
 mod driver;
 mod endpoint;
 mod errors;
@@ -31,6 +33,8 @@ mod sign;
 mod spot;
 mod subnets;
 
+pub use advice::Advice;
+pub use description::Description;
 pub use driver::{Ec2Cloud, OpenError, Options};
 pub use endpoint::{EndpointError, check_endpoint, check_region};
 pub use params::Params;

@@ -1,9 +1,10 @@
-//! What the site says of its EC2: `DriverParameters`, typed. They are read and checked where the rest of the
+//! What the site says of its EC2: `DriverParameters`, a row each, and typed. They are read where the rest of the
 //! configuration is (`src/settings`), which knows the place of every value in the file.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use dispatch_core::driver::{Parameter, ParameterValue, Parameters};
 use dispatch_core::secret::Secret;
 
 /// Parameters of driver `ec2`. The defaults are those of `config/default.yml`.
@@ -36,39 +37,72 @@ pub struct Params {
 }
 
 impl Params {
-    /// Their names in the configuration.
-    pub const NAMES: [&str; 11] = [
-        "AccessKeyID",
-        "SecretAccessKey",
-        "Region",
-        "SecurityGroupIDs",
-        "SubnetID",
-        "AdminUsername",
-        "EBSVolumeType",
-        "EBSPrice",
-        "IAMInstanceProfile",
-        "SpotPriceUpdateInterval",
-        "InstanceTypeQuotaGroups",
-    ];
+    /// The values that were read, typed.
+    pub fn new(parameters: &Parameters) -> Self {
+        Self {
+            access_key_id: parameters.text("AccessKeyID"),
+            secret_access_key: parameters.secret("SecretAccessKey"),
+            region: parameters.text("Region"),
+            security_group_ids: parameters.texts("SecurityGroupIDs"),
+            subnet_ids: parameters.texts("SubnetID"),
+            admin_username: parameters.text("AdminUsername"),
+            ebs_volume_type: parameters.text("EBSVolumeType"),
+            ebs_price: parameters.number("EBSPrice"),
+            iam_instance_profile: parameters.text("IAMInstanceProfile"),
+            spot_price_update_interval: parameters.duration("SpotPriceUpdateInterval"),
+            instance_type_quota_groups: parameters.text_map("InstanceTypeQuotaGroups"),
+            endpoint: parameters.endpoint.clone(),
+        }
+    }
 }
 
 impl Default for Params {
+    /// Those of a site that says nothing.
     fn default() -> Self {
-        let standard = ["a", "c", "d", "h", "i", "m", "r", "t", "z"].map(|it| (it, "standard"));
-        let groups = standard.into_iter().chain([("p5", "p5"), ("vt", "g")]);
-        Self {
-            access_key_id: String::new(),
-            secret_access_key: Secret::default(),
-            region: String::new(),
-            security_group_ids: Vec::new(),
-            subnet_ids: Vec::new(),
-            admin_username: "crunch".to_owned(),
-            ebs_volume_type: "gp2".to_owned(),
-            ebs_price: 0.1,
-            iam_instance_profile: String::new(),
-            spot_price_update_interval: Duration::from_secs(24 * 3600),
-            instance_type_quota_groups: groups.map(|(it, group)| (it.to_owned(), group.to_owned())).collect(),
-            endpoint: None,
-        }
+        Self::new(&Parameters::defaults(all()))
     }
+}
+
+/// All parameters, one row each.
+pub(crate) fn all() -> Vec<Parameter> {
+    let row = |name, default, meaning| Parameter { name, default, meaning };
+    vec![
+        row(
+            "AccessKeyID",
+            ParameterValue::text(""),
+            "Both empty: credentials from the environment, a web identity or the instance's role.",
+        ),
+        row("SecretAccessKey", ParameterValue::no_secret(), "The secret that goes with it."),
+        row("Region", ParameterValue::text(""), "Region of the VMs."),
+        row(
+            "SecurityGroupIDs",
+            ParameterValue::Texts(Vec::new()),
+            "Security groups of the VMs: a list, or a map whose keys they are.",
+        ),
+        row(
+            "SubnetID",
+            ParameterValue::Texts(Vec::new()),
+            "A subnet, or a list of which one is used as long as it has room.",
+        ),
+        row("AdminUsername", ParameterValue::text("crunch"), "Who to log in as."),
+        row("EBSVolumeType", ParameterValue::text("gp2"), "Type of attached volumes (AddedScratch)."),
+        row("EBSPrice", ParameterValue::Number(0.1), "Their price, a GiB and month."),
+        row("IAMInstanceProfile", ParameterValue::text(""), "Instance profile of the VMs."),
+        row(
+            "SpotPriceUpdateInterval",
+            ParameterValue::Duration(Duration::from_secs(24 * 3600)),
+            "How often spot prices are fetched; 0: never.",
+        ),
+        row(
+            "InstanceTypeQuotaGroups",
+            ParameterValue::TextMap(quota_groups()),
+            "Which types share a quota, by prefix.",
+        ),
+    ]
+}
+
+fn quota_groups() -> BTreeMap<String, String> {
+    let standard = ["a", "c", "d", "h", "i", "m", "r", "t", "z"].map(|it| (it, "standard"));
+    let groups = standard.into_iter().chain([("p5", "p5"), ("vt", "g")]);
+    groups.map(|(prefix, group)| (prefix.to_owned(), group.to_owned())).collect()
 }

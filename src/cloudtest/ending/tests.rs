@@ -41,7 +41,9 @@ impl Cloud {
     /// How its end went, and after how many seconds.
     async fn end(&self, made_unseen: Option<Instant>) -> (Result<(), Trouble>, u64) {
         let tell = |trouble: Trouble| self.told.borrow_mut().push((self.began.elapsed().as_secs(), trouble));
-        let ended = Ending::new(self, &self.id, made_unseen, tell).wait(Duration::from_secs(5)).await;
+        let ended = Ending::new(self, &dispatch_ec2::Advice, &self.id, made_unseen, tell)
+            .wait(Duration::from_secs(5))
+            .await;
         (ended, self.began.elapsed().as_secs())
     }
 }

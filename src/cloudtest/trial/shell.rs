@@ -36,7 +36,7 @@ impl Trial<'_> {
         self.eventually(async || match executor.run(command()).await {
             Ok(_) => Ok(Look::Found(())),
             Err(error) => {
-                let trouble = advice::of_shell(&error, &self.subject.login());
+                let trouble = advice::of_shell(self.subject.advice(), &error, &self.subject.login());
                 match error.kind {
                     ExecErrorKind::Local => Err(trouble.into()),
                     _ => Ok(Look::Wait(trouble)),
@@ -53,7 +53,9 @@ impl Trial<'_> {
         self.eventually(async || match executor.run(probe.clone()).await {
             Ok(output) if output.status == 0 => Ok(Look::Found(())),
             Ok(output) => Ok(Look::Wait(advice::boot_probe(&text, &output))),
-            Err(error) => Ok(Look::Wait(advice::of_shell(&error, &self.subject.login()))),
+            Err(error) => {
+                Ok(Look::Wait(advice::of_shell(self.subject.advice(), &error, &self.subject.login())))
+            }
         })
         .await?;
         Ok(((), text))
@@ -61,7 +63,8 @@ impl Trial<'_> {
 
     async fn command(&mut self, executor: &dyn Executor, text: String) -> Told<()> {
         let ran = self.interrupt.or(executor.run(command(&text, COMMAND_WITHIN))).await?;
-        let output = ran.map_err(|error| advice::of_shell(&error, &self.subject.login()))?;
+        let output =
+            ran.map_err(|error| advice::of_shell(self.subject.advice(), &error, &self.subject.login()))?;
         let shown =
             |bytes: &[u8]| self.subject.without_secrets(&String::from_utf8_lossy(bytes), &self.order.secret);
         let shown = CommandOutput {

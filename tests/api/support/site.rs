@@ -59,7 +59,7 @@ impl Default for Options {
 
 /// The recorded site's, at a pace for tests.
 pub fn quick_policy() -> Policy {
-    let mut policy = load_site(&TestKey::new()).settings.policy();
+    let mut policy = load_site(&TestKey::new()).settings.policy;
     policy.poll_interval = Duration::from_millis(50);
     policy.sync_interval = Duration::from_millis(100);
     policy.probe_interval = Duration::from_millis(50);

@@ -1,4 +1,4 @@
-//! The details of new containers are read beside everything else (lesson 25): however long that takes,
+//! The details of new containers are read beside everything else (docs/lessons.md, "Lesson 25"): however long that takes,
 //! nobody waits for it but they.
 
 use super::*;

@@ -14,6 +14,7 @@
 
 mod cloud;
 mod command;
+mod description;
 mod processes;
 mod server;
 mod state;
@@ -31,6 +32,7 @@ use dispatch_core::ports::{CloudDriver, CloudError, CloudErrorKind, CreateOrder,
 use tokio::sync::{mpsc, oneshot};
 
 use cloud::{Cloud, Message, Reply};
+pub use description::Description;
 pub use processes::processes_below;
 
 /// The file, in an instance's directory, to which its init command must write its secret. The init command

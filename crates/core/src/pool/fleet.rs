@@ -74,7 +74,7 @@ impl Host {
             behavior: view.behavior,
             ours: view.ours,
             has_answered: view.last_success.is_some(),
-            processes_known: view.seen_whole,
+            processes_known: view.processes_known,
             missing,
             processes: viewed.chain(sent).collect(),
             stale: view.stale.clone(),

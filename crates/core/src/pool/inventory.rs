@@ -107,7 +107,7 @@ impl Pool {
             missing: None,
             last_absent: None,
             listed: !ours,
-            dismissed: None,
+            shutdown_requested_for_probe: None,
         };
         self.workers.insert(instance.id.clone(), slot);
         self.recount();

@@ -202,7 +202,7 @@ struct Slot {
     /// Whether any listing has shown it.
     listed: bool,
     /// It was asked to shut down for the silence that a probe begun then has shown.
-    dismissed: Option<Timestamp>,
+    shutdown_requested_for_probe: Option<Timestamp>,
 }
 
 /// The pool's state. Mutated by the Pool actor alone.
@@ -432,7 +432,7 @@ impl Pool {
         let dead = self.outage.judge(views, &self.policy, now, effects);
         for (id, silence, probe) in dead {
             let slot = self.workers.get_mut(&id).expect("it was judged by its slot");
-            if slot.dismissed.replace(probe) == Some(probe) {
+            if slot.shutdown_requested_for_probe.replace(probe) == Some(probe) {
                 continue;
             }
             let reason = match silence {

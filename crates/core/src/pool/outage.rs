@@ -22,7 +22,7 @@ use crate::worker::{Silence, State, View};
 
 const AT_LEAST: usize = 3;
 /// What comes back after an outage does not come back all at once.
-const MERCY: Duration = Duration::from_secs(60);
+const RECOVERY_GRACE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Fault {
@@ -50,7 +50,7 @@ impl Outage {
     /// A silent worker answers: if there was an outage it is over, and every other gets another chance.
     pub(super) fn answered(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         if self.is_on() {
-            self.forgiven = Some(after(now, MERCY));
+            self.forgiven = Some(after(now, RECOVERY_GRACE));
             self.end(effects);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::probe::CommandFailure;
-use super::process::{Phase, Process};
+use super::process::{Process, ProcessPhase};
 use super::{Machine, State};
 use crate::id::{ContainerUuid, InstanceId, TypeName};
 use crate::instance::IdleBehavior;
@@ -42,7 +42,6 @@ pub struct MachineState {
     last_busy: Timestamp,
     destroy_called: Option<Timestamp>,
     destroy_acknowledged: bool,
-    shutdown_reason: Option<String>,
     /// Tags are being saved.
     saving_tags: bool,
     /// Its timer is set to then.
@@ -85,21 +84,25 @@ impl Machine {
             idle_behavior: view.behavior,
             ours: view.ours,
             appeared: view.appeared,
-            booted: self.booted,
-            deployed: self.deployed,
-            first_ssh: self.first_ssh,
-            probe_in_flight_since: self.probing,
+            booted: self.boot.passed,
+            deployed: self.probes.deployed,
+            first_ssh: self.boot.first_ssh,
+            probe_in_flight_since: self.probes.under_way,
             last_successful_probe: view.last_success,
             silent_since: view.silence.map(|(_, began)| began),
-            last_failure: self.last_failure.as_ref().map(FailureState::of),
-            processes: self.processes.iter().map(|(uuid, it)| (*uuid, ProcessState::of(it))).collect(),
-            stale_locks: self.stale.clone(),
-            changed: self.updated,
+            last_failure: self.boot.last_failure.as_ref().map(FailureState::of),
+            processes: self
+                .processes
+                .by_container
+                .iter()
+                .map(|(uuid, it)| (*uuid, ProcessState::of(it)))
+                .collect(),
+            stale_locks: self.processes.stale.clone(),
+            changed: self.processes.last_change,
             last_busy: view.last_busy,
             destroy_called: view.destroy_called,
             destroy_acknowledged: view.destroy_acknowledged,
-            shutdown_reason: self.shutdown_reason.as_ref().map(ToString::to_string),
-            saving_tags: self.saving_tags.is_some(),
+            saving_tags: self.tags.saving.is_some(),
             wakes_at: self.wakes_at(),
             id: view.id,
         }
@@ -115,10 +118,10 @@ impl FailureState {
 impl ProcessState {
     fn of(process: &Process) -> Self {
         let (phase, doubtful_until) = match process.phase {
-            Phase::Starting(_) => ("starting", None),
-            Phase::Doubtful { until } => ("doubtful", Some(until)),
-            Phase::Unsent { since } => ("unsent", Some(since)),
-            Phase::Alive => ("alive", None),
+            ProcessPhase::Starting(_) => ("starting", None),
+            ProcessPhase::Doubtful { until } => ("doubtful", Some(until)),
+            ProcessPhase::Unsent { since } => ("unsent", Some(since)),
+            ProcessPhase::Alive => ("alive", None),
         };
         let kill = process.kill.as_ref().map(|kill| KillState {
             reason: kill.reason.to_string(),

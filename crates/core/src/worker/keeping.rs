@@ -1,14 +1,32 @@
 //! Hold, drain, and what is saved as tags.
 
-use super::Machine;
 use super::effect::{BootOutcome, Effect, Fact};
 use super::reason::DrainReason;
-use crate::instance::{IdleBehavior, Instance};
+use super::{Machine, State};
+use crate::instance::{IdleBehavior, Instance, Tags};
 use crate::time::{Timestamp, after, since};
 use std::time::Duration;
 
 /// For so long after an instance appeared a listing may show tags that its first one did not show yet.
 const TAGS_LAG: Duration = Duration::from_secs(120);
+
+/// What stands in the tags, and what is being saved there.
+#[derive(Debug, Clone)]
+pub(super) struct SavedTags {
+    /// The tags that are being saved.
+    pub(super) saving: Option<Tags>,
+    /// Saving them failed: tried again then.
+    pub(super) retry_at: Option<Timestamp>,
+    /// This process has decided the behaviour, or heard the operator say it: no tag says otherwise.
+    behavior_is_ours: bool,
+}
+
+impl SavedTags {
+    /// Those of an instance that has just appeared; `ours`: created by this process.
+    pub(super) fn new(ours: bool) -> Self {
+        Self { saving: None, retry_at: None, behavior_is_ours: ours }
+    }
+}
 
 /// How much a behaviour protects what runs on the instance: more is greater.
 fn protection_level(behavior: IdleBehavior) -> u8 {
@@ -20,13 +38,21 @@ fn protection_level(behavior: IdleBehavior) -> u8 {
 }
 
 impl Machine {
+    /// Tries to save tags again when that is due.
+    pub(super) fn retry_tags_if_due(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if self.state != State::Shutdown && self.tags.retry_at.is_some_and(|at| at <= now) {
+            self.tags.retry_at = None;
+            self.save_tags_if_needed(effects);
+        }
+    }
+
     /// Drained by us: not if the operator holds it.
     pub(super) fn drain(&mut self, reason: DrainReason, effects: &mut Vec<Effect>) {
         if self.behavior != IdleBehavior::Run {
             return;
         }
         self.behavior = IdleBehavior::Drain;
-        self.is_behavior_ours = true;
+        self.tags.behavior_is_ours = true;
         effects.push(Effect::Tell(Fact::Draining(reason)));
         if reason == DrainReason::Broken && !self.state.is_ready() {
             self.tell_boot_outcome(BootOutcome::Failure, effects);
@@ -35,10 +61,10 @@ impl Machine {
     }
 
     pub(super) fn set_behavior(&mut self, behavior: IdleBehavior, now: Timestamp, effects: &mut Vec<Effect>) {
-        self.is_behavior_ours = true;
+        self.tags.behavior_is_ours = true;
         if self.behavior != behavior {
             self.behavior = behavior;
-            self.fruitless_starts = 0;
+            self.processes.fruitless_starts = 0;
             effects.push(Effect::Tell(Fact::BehaviorSet(behavior)));
         }
         self.save_tags_if_needed(effects);
@@ -59,7 +85,7 @@ impl Machine {
     /// The tags of the first listing may have been stale: what the operator told an earlier dispatcher just before
     /// its end shows in a later one. Taken only if it protects more than the present one: a hold must not be lost.
     fn take_late_wish(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        if self.is_behavior_ours || since(now, self.appeared) > TAGS_LAG {
+        if self.tags.behavior_is_ours || since(now, self.appeared) > TAGS_LAG {
             return;
         }
         let tag = self.instance.tags.get(&self.policy.tag_keys.idle_behavior);
@@ -73,21 +99,21 @@ impl Machine {
     /// Saves type and behaviour if the cloud shows others; one call at a time.
     pub(super) fn save_tags_if_needed(&mut self, effects: &mut Vec<Effect>) {
         let wanted = self.policy.tag_keys.for_saving(self.type_name.as_ref(), self.behavior);
-        if self.saving_tags.is_none() && !self.instance.tags.matches(&wanted) {
-            self.save_tags_at = None;
-            self.saving_tags = Some(wanted.clone());
+        if self.tags.saving.is_none() && !self.instance.tags.matches(&wanted) {
+            self.tags.retry_at = None;
+            self.tags.saving = Some(wanted.clone());
             effects.push(Effect::SaveTags(wanted));
         }
     }
 
     /// If it failed it is tried again in a while; if the wish has changed meanwhile, at once.
     pub(super) fn tags_saved(&mut self, saved: bool, now: Timestamp, effects: &mut Vec<Effect>) {
-        let Some(tags) = self.saving_tags.take() else { return };
+        let Some(tags) = self.tags.saving.take() else { return };
         if saved {
             self.instance.tags.merge(&tags);
             self.save_tags_if_needed(effects);
         } else {
-            self.save_tags_at = Some(after(now, self.policy.sync_interval));
+            self.tags.retry_at = Some(after(now, self.policy.sync_interval));
         }
     }
 }

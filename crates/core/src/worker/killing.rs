@@ -21,7 +21,7 @@ impl Machine {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
-        let process = self.processes.get_mut(&uuid).ok_or(Refusal::NoSuchProcess)?;
+        let process = self.processes.by_container.get_mut(&uuid).ok_or(Refusal::NoSuchProcess)?;
         // An operator may begin anew what was given up.
         let by_operator = matches!(reason, KillReason::Operator(_));
         if process.kill.as_ref().is_some_and(|kill| !(kill.given_up && by_operator)) {
@@ -33,7 +33,7 @@ impl Machine {
         let next_signal = Some(first_signal);
         process.kill = Some(Kill { reason, since: first_signal, next_signal, given_up: false, told: false });
         if ended {
-            self.burst = 0;
+            self.probes.burst = 0;
             self.probe_soon(now);
         }
         self.send_due_signals(now, effects);
@@ -42,7 +42,7 @@ impl Machine {
 
     pub(super) fn send_due_signals(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let mut unkillable = false;
-        for (uuid, process) in &mut self.processes {
+        for (uuid, process) in &mut self.processes.by_container {
             if process.signal_due().is_none_or(|at| now < at) {
                 continue;
             }
@@ -75,7 +75,7 @@ impl Machine {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(process) = self.processes.get_mut(&uuid) else { return };
+        let Some(process) = self.processes.by_container.get_mut(&uuid) else { return };
         // A late answer about an earlier process of that container says nothing about this one.
         if process.kill.as_ref().is_none_or(|kill| !kill.told) {
             return;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::effect::{Effect, Fact};
-use super::probe::Listing;
-use super::process::{Phase, Process};
+use super::probe::ProcessList;
+use super::process::{Process, ProcessPhase};
 use super::reason::DrainReason;
 use super::runner::INHERITED_START_WINDOW;
 use super::{Machine, State};
@@ -15,30 +15,32 @@ impl Machine {
     /// Takes a list in that was asked for at `began`. The caller has checked that nothing has changed since.
     pub(super) fn take_list(
         &mut self,
-        listing: &Listing,
+        list: &ProcessList,
         began: Timestamp,
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        self.seen_whole |= began >= after(self.appeared, INHERITED_START_WINDOW);
-        for uuid in &listing.running {
+        self.processes.known |= began >= after(self.appeared, INHERITED_START_WINDOW);
+        for uuid in &list.running {
             self.take_living(*uuid, now, effects);
         }
-        self.end_missing(listing, began, now, effects);
-        self.take_stale(listing, now, effects);
-        if listing.broken {
+        self.end_missing(list, began, now, effects);
+        self.take_stale(list, now, effects);
+        if list.broken {
             self.drain(DrainReason::Broken, effects);
         }
     }
 
     fn take_living(&mut self, uuid: ContainerUuid, now: Timestamp, effects: &mut Vec<Effect>) {
-        self.last_container = Some(uuid);
-        match self.processes.get_mut(&uuid) {
+        self.processes.last_container = Some(uuid);
+        match self.processes.by_container.get_mut(&uuid) {
             // The answer of its start command is still to come, and is news of its own.
-            Some(Process { phase: Phase::Starting(_), .. }) => {}
-            Some(process) => process.phase = Phase::Alive,
+            Some(Process { phase: ProcessPhase::Starting(_), .. }) => {}
+            Some(process) => process.phase = ProcessPhase::Alive,
             None => {
-                self.processes.insert(uuid, Process { phase: Phase::Alive, since: now, kill: None });
+                self.processes
+                    .by_container
+                    .insert(uuid, Process { phase: ProcessPhase::Alive, since: now, kill: None });
                 effects.push(Effect::Tell(Fact::Detected(uuid)));
             }
         }
@@ -46,18 +48,18 @@ impl Machine {
 
     fn end_missing(
         &mut self,
-        listing: &Listing,
+        list: &ProcessList,
         began: Timestamp,
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let ended = self.processes.iter().filter(|(uuid, process)| {
+        let ended = self.processes.by_container.iter().filter(|(uuid, process)| {
             let proven = match process.phase {
-                Phase::Starting(_) => false,
-                Phase::Doubtful { until } | Phase::Unsent { since: until } => began > until,
-                Phase::Alive => true,
+                ProcessPhase::Starting(_) => false,
+                ProcessPhase::Doubtful { until } | ProcessPhase::Unsent { since: until } => began > until,
+                ProcessPhase::Alive => true,
             };
-            proven && listing.running.binary_search(uuid).is_err()
+            proven && list.running.binary_search(uuid).is_err()
         });
         for uuid in ended.map(|(uuid, _)| *uuid).collect::<Vec<_>>() {
             self.end_process(uuid, now, effects);
@@ -66,27 +68,27 @@ impl Machine {
 
     /// The process is no more.
     pub(super) fn end_process(&mut self, uuid: ContainerUuid, now: Timestamp, effects: &mut Vec<Effect>) {
-        let ended = self.processes.remove(&uuid);
+        let ended = self.processes.by_container.remove(&uuid);
         if ended.as_ref().is_some_and(|process| process.kill.is_some()) {
-            self.excused_starts.insert(uuid);
+            self.processes.excused_starts.insert(uuid);
         }
         let lasted = ended.map_or(Duration::ZERO, |process| since(now, process.since));
-        self.last_busy = now;
-        self.updated = Some(now);
+        self.processes.last_busy = now;
+        self.processes.last_change = Some(now);
         effects.push(Effect::Tell(Fact::ProcessEnded(uuid, lasted)));
         effects.push(Effect::Ended(uuid));
-        if self.processes.is_empty() && self.state == State::Running {
+        if self.processes.by_container.is_empty() && self.state == State::Running {
             self.state = State::Idle;
         }
     }
 
-    fn take_stale(&mut self, listing: &Listing, now: Timestamp, effects: &mut Vec<Effect>) {
-        self.stale.retain(|uuid, _| listing.stale.binary_search(uuid).is_ok());
-        for uuid in &listing.stale {
-            if !self.stale.contains_key(uuid) {
+    fn take_stale(&mut self, list: &ProcessList, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.processes.stale.retain(|uuid, _| list.stale.binary_search(uuid).is_ok());
+        for uuid in &list.stale {
+            if !self.processes.stale.contains_key(uuid) {
                 effects.push(Effect::Tell(Fact::StaleRunLock(*uuid)));
             }
-            let first = *self.stale.entry(*uuid).or_insert(now);
+            let first = *self.processes.stale.entry(*uuid).or_insert(now);
             if since(now, first) > self.policy.timeout_stale_run_lock {
                 self.drain(DrainReason::StaleRunLock, effects);
             }

@@ -15,10 +15,11 @@
 //!   probing, list, starting, killing, keeping, ending    the decisions behind their arms
 //!   probe        a probe as a chain of commands
 //!   runner       those commands as shell text
-//!   view         what Pool and `plan` see of it
+//!   view         what Pool and `plan` see of it       inspect   what developers see of it
 //! ```
 //! Never does: I/O, choosing containers, counting against limits (that is Pool and `plan`).
 
+mod boot;
 mod command;
 mod completion;
 mod effect;
@@ -39,25 +40,29 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use command::{AttemptOutcome, Command, Refusal, StartOrder};
 pub use completion::{Completion, KillOutcome, StartOutcome};
 pub use effect::{BootOutcome, Effect, Fact};
 pub use inspect::MachineState;
-pub use process::{Kill, Phase, Process};
+pub use process::{Kill, Process, ProcessPhase};
 pub use reason::{DrainReason, KillReason, ShutdownReason};
 pub use state::State;
 pub use view::{ProcessView, Silence, View};
 
-use crate::id::{ContainerUuid, InstanceId, TypeName};
-use crate::instance::{IdleBehavior, Instance, InstanceType, Tags};
+use crate::id::{InstanceId, TypeName};
+use crate::instance::{IdleBehavior, Instance, InstanceType};
 use crate::policy::Policy;
 use crate::time::Timestamp;
-use probe::CommandFailure;
+use boot::Boot;
+use ending::Ending;
+use keeping::SavedTags;
+use probing::Probes;
+use process::Processes;
 
-/// The state machine of one worker. Owned by its Worker actor.
+/// The state machine of one worker. Owned by its Worker actor. What is decided together stands together, and each
+/// group is changed by the file that defines it.
 #[derive(Debug, Clone)]
 pub struct Machine {
     policy: Arc<Policy>,
@@ -67,45 +72,14 @@ pub struct Machine {
     instance_type: Option<Arc<InstanceType>>,
     state: State,
     behavior: IdleBehavior,
-    /// This process has decided it, or heard the operator say it: no tag says otherwise.
-    is_behavior_ours: bool,
     appeared: Timestamp,
     /// Whether this process created it.
     ours: bool,
-    booted: bool,
-    deployed: bool,
-    first_ssh: Option<Timestamp>,
-    boot_outcome_told: bool,
-    last_failure: Option<CommandFailure>,
-    processes: BTreeMap<ContainerUuid, Process>,
-    stale: BTreeMap<ContainerUuid, Timestamp>,
-    last_container: Option<ContainerUuid>,
-    last_busy: Timestamp,
-    /// The last change that makes older lists worthless.
-    updated: Option<Timestamp>,
-    probing: Option<Timestamp>,
-    last_probe_began: Option<Timestamp>,
-    /// When the last successful probe began.
-    last_success: Option<Timestamp>,
-    /// Its list has told of all that runs there: an earlier dispatcher may have sent it a start just before its end,
-    /// which is not listed for a while.
-    seen_whole: bool,
-    /// When the probe began that showed it silent for too long.
-    silent: Option<Timestamp>,
-    urgent: Option<Timestamp>,
-    /// Quick probes after a record became final: how many were asked for, and since when.
-    burst: u32,
-    fruitless_starts: u32,
-    /// Starts that are no failure if they came to nothing: they were counted already, or told to end.
-    excused_starts: BTreeSet<ContainerUuid>,
-    destroy_called: Option<Timestamp>,
-    destroy_acknowledged: bool,
-    /// The tags that are being saved.
-    saving_tags: Option<Tags>,
-    /// Saving them failed: tried again then.
-    save_tags_at: Option<Timestamp>,
-    held_unknown_told: Option<Timestamp>,
-    shutdown_reason: Option<ShutdownReason>,
+    boot: Boot,
+    probes: Probes,
+    processes: Processes,
+    tags: SavedTags,
+    ending: Ending,
 }
 
 impl Machine {
@@ -121,34 +95,13 @@ impl Machine {
             instance_type,
             state: if ours { State::Booting } else { State::Unknown },
             behavior: tagged.unwrap_or_default(),
-            is_behavior_ours: ours,
             appeared: now,
             ours,
-            booted: false,
-            deployed: false,
-            first_ssh: None,
-            boot_outcome_told: false,
-            last_failure: None,
-            processes: BTreeMap::new(),
-            stale: BTreeMap::new(),
-            last_container: None,
-            last_busy: now,
-            updated: None,
-            probing: None,
-            last_probe_began: None,
-            last_success: None,
-            seen_whole: ours,
-            silent: None,
-            urgent: Some(now),
-            burst: 0,
-            fruitless_starts: 0,
-            excused_starts: BTreeSet::new(),
-            destroy_called: None,
-            destroy_acknowledged: false,
-            saving_tags: None,
-            save_tags_at: None,
-            held_unknown_told: None,
-            shutdown_reason: None,
+            boot: Boot::default(),
+            probes: Probes::wanted_at(now),
+            processes: Processes::none_yet(ours, now),
+            tags: SavedTags::new(ours),
+            ending: Ending::default(),
             instance,
             policy,
         };
@@ -211,7 +164,7 @@ impl Machine {
             Command::SetIdleBehavior(behavior) => self.behavior = behavior,
             // Already on its way: the wish is fulfilled.
             Command::ShutDown(_) => {}
-            Command::Probe | Command::StartJudged(..) => self.probing = None,
+            Command::Probe | Command::StartJudged(..) => self.probes.under_way = None,
             Command::InstanceUpdated(instance) => self.instance = instance,
             Command::StillListed(began) => self.destroy_again_if_due(began, now, &mut effects),
             // A listing may have omitted it, and the call may have been lost: the cloud is to say that it ends.
@@ -241,11 +194,11 @@ impl Machine {
     fn on_completion_in_shutdown(&mut self, completion: Completion) {
         match completion {
             Completion::ProbeFinished { .. } | Completion::KillFinished(..) | Completion::ConnectionBroke => {
-                self.probing = None;
+                self.probes.under_way = None;
             }
             // The command may have started a process: it counts until the instance is gone.
             Completion::StartFinished(..) => {}
-            Completion::DestroyFinished(acknowledged) => self.destroy_acknowledged |= acknowledged,
+            Completion::DestroyFinished(acknowledged) => self.ending.destroy_acknowledged |= acknowledged,
             Completion::TagsSaved(_) | Completion::Tick => {}
         }
     }

@@ -43,7 +43,7 @@ pub struct CommandFailure {
 
 /// What `--list` printed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Listing {
+pub struct ProcessList {
     /// Living processes, by container, sorted.
     pub running: Vec<ContainerUuid>,
     /// Processes that are dead while a helper holds their lock, sorted.
@@ -60,7 +60,7 @@ pub struct Report {
     /// Whether the runner is there now; `None` if that was not looked at.
     pub deployed: Option<Result<Deployed, CommandFailure>>,
     /// The list, if it was asked for.
-    pub list: Option<Result<Listing, CommandFailure>>,
+    pub list: Option<Result<ProcessList, CommandFailure>>,
     /// Whether a connection got as far as the verification of the host key.
     pub reached_verification: bool,
 }
@@ -95,7 +95,7 @@ impl Report {
     }
 
     /// The list, if all went well up to it.
-    pub fn listing(&self) -> Option<&Listing> {
+    pub fn process_list(&self) -> Option<&ProcessList> {
         self.list.as_ref().and_then(|it| it.as_ref().ok())
     }
 }
@@ -209,7 +209,7 @@ impl Probe {
     }
 
     fn listed(&mut self, command: &Command, result: Result<Output, CommandFailure>) -> Stage {
-        let listing = result.and_then(|output| {
+        let list = result.and_then(|output| {
             parse_list(&output.stdout, &self.cluster).map_err(|line| CommandFailure {
                 command: command.shell.clone(),
                 error: format!("cannot understand the line {line:?} of the process list"),
@@ -218,7 +218,7 @@ impl Probe {
                 stderr: tail(&output.stderr),
             })
         });
-        self.report.list = Some(listing);
+        self.report.list = Some(list);
         Stage::Done
     }
 }
@@ -249,24 +249,24 @@ fn tail(bytes: &[u8]) -> String {
 }
 
 /// Reads what `--list` printed; the error is the first line that makes no sense (cut to 200 characters).
-fn parse_list(stdout: &[u8], cluster: &str) -> Result<Listing, String> {
+fn parse_list(stdout: &[u8], cluster: &str) -> Result<ProcessList, String> {
     let text = String::from_utf8_lossy(stdout);
-    let mut listing = Listing::default();
+    let mut list = ProcessList::default();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
         match (first.parse::<ContainerUuid>(), rest.trim()) {
             (Ok(uuid), "" | "stale") if uuid.cluster() != cluster => {}
-            (Ok(uuid), "") => listing.running.push(uuid),
-            (Ok(uuid), "stale") => listing.stale.push(uuid),
-            (Err(_), "") if first == "broken" => listing.broken = true,
+            (Ok(uuid), "") => list.running.push(uuid),
+            (Ok(uuid), "stale") => list.stale.push(uuid),
+            (Err(_), "") if first == "broken" => list.broken = true,
             _ => return Err(line.chars().take(200).collect()),
         }
     }
-    listing.running.sort_unstable();
-    listing.running.dedup();
-    listing.stale.sort_unstable();
-    listing.stale.dedup();
-    Ok(listing)
+    list.running.sort_unstable();
+    list.running.dedup();
+    list.stale.sort_unstable();
+    list.stale.dedup();
+    Ok(list)
 }
 
 #[cfg(test)]

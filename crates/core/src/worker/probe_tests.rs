@@ -32,7 +32,7 @@ fn run(mut probe: Probe, answers: Vec<Result<Output, ExecError>>) -> (Vec<String
 fn a_booted_worker_is_only_listed() {
     let (asked, report) = run(probe(false, false, false), vec![exits(0, "zzzzz-dz642-000000000000001\n")]);
     assert_eq!(asked, ["crunch-run --list"]);
-    assert_eq!(report.listing().unwrap().running.len(), 1);
+    assert_eq!(report.process_list().unwrap().running.len(), 1);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_booting_worker_is_not_listed_before_its_boot_probe_passes() {
 fn an_unknown_worker_is_listed_although_its_boot_probe_fails() {
     let (asked, report) = run(probe(true, true, false), vec![exits(1, ""), exits(0, "")]);
     assert_eq!(asked.len(), 2);
-    assert_eq!(report.listing(), Some(&Listing::default()));
+    assert_eq!(report.process_list(), Some(&ProcessList::default()));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_failed_copy_ends_the_probe() {
 fn stale_broken_and_foreign_lines_are_told_apart() {
     let text = "zzzzz-dz642-000000000000002 stale\nbroken\n\nother-dz642-000000000000003\nzzzzz-dz642-000000000000001\n";
     let (_, report) = run(probe(false, false, false), vec![exits(0, text)]);
-    let listing = report.listing().unwrap();
+    let listing = report.process_list().unwrap();
     assert_eq!(listing.running, ["zzzzz-dz642-000000000000001".parse().unwrap()]);
     assert_eq!(listing.stale, ["zzzzz-dz642-000000000000002".parse().unwrap()]);
     assert!(listing.broken);

@@ -2,34 +2,66 @@
 
 use std::time::Duration;
 
-use super::effect::{BootOutcome, Effect, Fact};
+use super::effect::{Effect, Fact};
 use super::probe::{CommandFailure, Deployed, Report, Wanted};
 use super::process::Process;
 use super::reason::KillReason;
 use super::{Machine, State};
-use crate::ports::ExecErrorKind;
 use crate::time::{Timestamp, after, since};
 
 /// Quick probes while the process of a final record is still listed: after 0, 0.5, 1, 2, 4 s.
 const BURST_MILLIS: [u64; 4] = [500, 1000, 2000, 4000];
 
+/// When the worker is probed, and what its answers prove.
+#[derive(Debug, Clone)]
+pub(super) struct Probes {
+    /// When the probe that is under way began.
+    pub(super) under_way: Option<Timestamp>,
+    pub(super) last_began: Option<Timestamp>,
+    /// When the last successful probe began.
+    pub(super) last_success: Option<Timestamp>,
+    /// When the probe began that showed it silent for too long.
+    pub(super) silent: Option<Timestamp>,
+    /// It is to be probed out of turn, no later than then.
+    pub(super) urgent: Option<Timestamp>,
+    /// Quick probes since a record became final: how many were asked for.
+    pub(super) burst: u32,
+    /// The runner is there.
+    pub(super) deployed: bool,
+}
+
+impl Probes {
+    /// Never probed, and to be probed as soon as possible.
+    pub(super) fn wanted_at(now: Timestamp) -> Self {
+        Self {
+            under_way: None,
+            last_began: None,
+            last_success: None,
+            silent: None,
+            urgent: Some(now),
+            burst: 0,
+            deployed: false,
+        }
+    }
+}
+
 impl Machine {
     pub(super) fn probe_soon(&mut self, at: Timestamp) {
-        self.urgent = Some(self.urgent.map_or(at, |urgent| urgent.min(at)));
+        self.probes.urgent = Some(self.probes.urgent.map_or(at, |urgent| urgent.min(at)));
     }
 
     pub(super) fn begin_probe(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        if self.probing.is_some() {
+        if self.probes.under_way.is_some() {
             return;
         }
-        self.probing = Some(now);
-        self.last_probe_began = Some(now);
-        self.urgent = None;
+        self.probes.under_way = Some(now);
+        self.probes.last_began = Some(now);
+        self.probes.urgent = None;
         effects.push(Effect::Probe(Wanted {
-            boot: !self.booted,
+            boot: !self.boot.passed,
             // A busy VM must not look dead because its boot probe fails after a restart.
             list_anyway: self.state != State::Booting,
-            deploy: !self.deployed,
+            deploy: !self.probes.deployed,
             prices: self.prices(),
         }));
     }
@@ -47,7 +79,7 @@ impl Machine {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        self.probing = None;
+        self.probes.under_way = None;
         self.note_first_ssh(&report, now, effects);
         self.note_boot(&report, now, effects);
         match &report.deployed {
@@ -55,14 +87,14 @@ impl Machine {
             Some(Err(failure)) => effects.push(Effect::Tell(Fact::RunnerFailed(failure.clone()))),
             Some(Ok(Deployed::Already)) | None => {}
         }
-        self.deployed |= matches!(report.deployed, Some(Ok(_)));
-        match (report.listing(), report.failure()) {
+        self.probes.deployed |= matches!(report.deployed, Some(Ok(_)));
+        match (report.process_list(), report.failure()) {
             // Of the same instant counts as before: nobody knows which came first.
-            (Some(listing), failure) if self.updated.is_none_or(|updated| began > updated) => {
-                self.take_list(listing, began, now, effects);
+            (Some(list), failure) if self.processes.last_change.is_none_or(|updated| began > updated) => {
+                self.take_list(list, began, now, effects);
                 match failure {
                     // It can be asked, but it has not booted and runs nothing.
-                    Some(failure) if self.processes.is_empty() && !self.booted => {
+                    Some(failure) if self.processes.by_container.is_empty() && !self.boot.passed => {
                         self.probe_failed(began, failure.clone(), now, effects);
                     }
                     _ => {
@@ -74,7 +106,7 @@ impl Machine {
             }
             // Something changed while it ran: it proves that the VM answers, and nothing else.
             (Some(_), failure) => {
-                if failure.is_none() || self.booted {
+                if failure.is_none() || self.boot.passed {
                     self.answered(began, now, effects);
                 }
                 self.probe_soon(now);
@@ -85,34 +117,9 @@ impl Machine {
         self.shut_down_if_due(now, effects);
     }
 
-    fn note_first_ssh(&mut self, report: &Report, now: Timestamp, effects: &mut Vec<Effect>) {
-        if report.reached_verification && self.first_ssh.is_none() {
-            self.first_ssh = Some(now);
-            if self.state == State::Booting {
-                effects.push(Effect::Tell(Fact::FirstSsh(since(now, self.appeared))));
-            }
-        }
-    }
-
-    fn note_boot(&mut self, report: &Report, now: Timestamp, effects: &mut Vec<Effect>) {
-        match &report.boot {
-            None => {}
-            Some(Ok(output)) => {
-                self.booted = true;
-                effects.push(Effect::Tell(Fact::BootProbeSucceeded(output.clone())));
-            }
-            Some(Err(failure)) => {
-                let late = since(now, self.appeared) > self.policy.timeout_booting;
-                let warn = late || waiting_will_not_help(failure);
-                effects.push(Effect::Tell(Fact::BootProbeFailed { failure: failure.clone(), warn }));
-                self.last_failure = Some(failure.clone());
-            }
-        }
-    }
-
     fn answered(&mut self, began: Timestamp, now: Timestamp, effects: &mut Vec<Effect>) {
-        self.last_success = self.last_success.max(Some(began));
-        self.silent = None;
+        self.probes.last_success = self.probes.last_success.max(Some(began));
+        self.probes.silent = None;
         effects.push(Effect::Tell(Fact::ProbeSucceeded(since(now, began))));
     }
 
@@ -124,37 +131,20 @@ impl Machine {
         effects: &mut Vec<Effect>,
     ) {
         // Exit status 127: the deployed runner has gone (a cleaned /tmp), so look for it next time.
-        self.deployed &= failure.kind.is_some();
-        let last_news = self.last_success.unwrap_or(self.appeared);
+        self.probes.deployed &= failure.kind.is_some();
+        let last_news = self.probes.last_success.unwrap_or(self.appeared);
         let silent_for = since(began, last_news);
         // Measured at the start of the failing probe: one probe at least follows the deadline.
-        self.silent = (silent_for > self.probe_timeout()).then_some(began);
-        if self.state.is_ready() || self.booted {
+        self.probes.silent = (silent_for > self.probe_timeout()).then_some(began);
+        if self.state.is_ready() || self.boot.passed {
             let duration = since(now, began);
             effects.push(Effect::Tell(Fact::ProbeFailed { failure: failure.clone(), duration, silent_for }));
         }
-        self.last_failure = Some(failure);
+        self.boot.last_failure = Some(failure);
     }
 
     fn probe_timeout(&self) -> Duration {
         if self.state.is_ready() { self.policy.timeout_probe } else { self.policy.timeout_booting }
-    }
-
-    /// A good list makes a worker ready: once it has booted, or because processes prove it alive.
-    fn enter_service(&mut self, began: Timestamp, now: Timestamp, effects: &mut Vec<Effect>) {
-        let busy = !self.processes.is_empty();
-        let state = if busy { State::Running } else { State::Idle };
-        let entering = !self.state.is_ready() && (self.booted || busy);
-        if entering {
-            self.state = state;
-            self.last_busy = now;
-            let since_ssh = since(now, self.first_ssh.unwrap_or(now));
-            let fact = Fact::InService { probe_start: began, running: self.processes.len(), since_ssh };
-            effects.push(Effect::Tell(fact));
-            self.tell_boot_outcome(BootOutcome::Success, effects);
-        } else if self.state.is_ready() {
-            self.state = state;
-        }
     }
 
     /// While the process of a final record is still listed it is asked for again, less and less often.
@@ -165,19 +155,11 @@ impl Machine {
                 .as_ref()
                 .is_some_and(|kill| matches!(kill.reason, KillReason::Final(_)) && !kill.given_up)
         };
-        if !self.processes.values().any(awaited) {
-            self.burst = 0;
-        } else if let Some(millis) = BURST_MILLIS.get(self.burst as usize) {
-            self.burst += 1;
+        if !self.processes.by_container.values().any(awaited) {
+            self.probes.burst = 0;
+        } else if let Some(millis) = BURST_MILLIS.get(self.probes.burst as usize) {
+            self.probes.burst += 1;
             self.probe_soon(after(now, Duration::from_millis(*millis)));
         }
     }
-}
-
-/// Whether somebody must act: the VM refuses our login, is not the one that we made, or the fault is on our side.
-fn waiting_will_not_help(failure: &CommandFailure) -> bool {
-    matches!(
-        failure.kind,
-        Some(ExecErrorKind::Authentication | ExecErrorKind::Verification | ExecErrorKind::Local)
-    )
 }

@@ -2,14 +2,16 @@
 
 use super::command::StartOrder;
 use super::reason::KillReason;
+use crate::id::ContainerUuid;
 use crate::time::{Timestamp, after};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const JUST_AFTER: Duration = Duration::from_millis(1);
 
 /// How a process came to be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum ProcessPhase {
     /// Its start command is in flight: no list ends it.
     Starting(StartOrder),
     /// Its start command failed or got no answer: a list that began after this moment tells.
@@ -46,7 +48,7 @@ pub struct Kill {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     /// How it came to be counted.
-    pub phase: Phase,
+    pub phase: ProcessPhase,
     /// When we started or found it.
     pub since: Timestamp,
     /// A kill under way.
@@ -58,16 +60,53 @@ impl Process {
     pub(super) fn signal_due(&self) -> Option<Timestamp> {
         let wanted = self.kill.as_ref()?.next_signal?;
         match self.phase {
-            Phase::Starting(_) => None,
-            Phase::Doubtful { until } | Phase::Unsent { since: until } => {
+            ProcessPhase::Starting(_) => None,
+            ProcessPhase::Doubtful { until } | ProcessPhase::Unsent { since: until } => {
                 Some(wanted.max(after(until, JUST_AFTER)))
             }
-            Phase::Alive => Some(wanted),
+            ProcessPhase::Alive => Some(wanted),
         }
     }
 
     /// Whether its kill was given up.
     pub fn is_given_up(&self) -> bool {
         self.kill.as_ref().is_some_and(|kill| kill.given_up)
+    }
+}
+
+/// The processes on a worker, and what its starts came to.
+#[derive(Debug, Clone)]
+pub(super) struct Processes {
+    pub(super) by_container: BTreeMap<ContainerUuid, Process>,
+    /// Containers whose dead process's lock is held here, since when.
+    pub(super) stale: BTreeMap<ContainerUuid, Timestamp>,
+    /// The last container that was started or found here.
+    pub(super) last_container: Option<ContainerUuid>,
+    /// When it last had a process, or came into service.
+    pub(super) last_busy: Timestamp,
+    /// The last change that makes older lists worthless.
+    pub(super) last_change: Option<Timestamp>,
+    /// A list has told of all that runs here: an earlier dispatcher may have sent a start just before its end, which is
+    /// not listed for a while.
+    pub(super) known: bool,
+    /// Starts in a row that came to nothing.
+    pub(super) fruitless_starts: u32,
+    /// Starts that are no failure if they came to nothing: they were counted already, or told to end.
+    pub(super) excused_starts: BTreeSet<ContainerUuid>,
+}
+
+impl Processes {
+    /// Of an instance that has just appeared: on one that this process created nothing can run yet.
+    pub(super) fn none_yet(ours: bool, now: Timestamp) -> Self {
+        Self {
+            by_container: BTreeMap::new(),
+            stale: BTreeMap::new(),
+            last_container: None,
+            last_busy: now,
+            last_change: None,
+            known: ours,
+            fruitless_starts: 0,
+            excused_starts: BTreeSet::new(),
+        }
     }
 }

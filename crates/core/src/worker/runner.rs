@@ -1,4 +1,4 @@
-//! The commands that a worker is sent, as shell text (pages 2.5 and 2.6).
+//! The commands that a worker is sent, as shell text (docs/behaviour.md, "Commands on instances").
 //!
 //! `CrunchRunCommand` and `BootProbeCommand` are shell text as the site wrote them; every other argument
 //! is quoted here, and nothing from a container record is ever interpreted by a shell.

@@ -6,7 +6,7 @@ use super::command::{AttemptOutcome, Refusal, StartOrder};
 use super::completion::StartOutcome;
 use super::effect::{Effect, Fact};
 use super::probe::CommandFailure;
-use super::process::{Phase, Process};
+use super::process::{Process, ProcessPhase};
 use super::reason::DrainReason;
 use super::runner::START;
 use super::{Machine, State};
@@ -32,12 +32,14 @@ impl Machine {
         if self.behavior != IdleBehavior::Run {
             return Err(Refusal::NotTakingContainers);
         }
-        if self.processes.contains_key(&uuid) || self.stale.contains_key(&uuid) {
+        if self.processes.by_container.contains_key(&uuid) || self.processes.stale.contains_key(&uuid) {
             return Err(Refusal::AlreadyHere);
         }
-        self.processes.insert(uuid, Process { phase: Phase::Starting(order), since: now, kill: None });
-        self.last_container = Some(uuid);
-        self.last_busy = now;
+        self.processes
+            .by_container
+            .insert(uuid, Process { phase: ProcessPhase::Starting(order), since: now, kill: None });
+        self.processes.last_container = Some(uuid);
+        self.processes.last_busy = now;
         self.state = State::Running;
         effects.push(Effect::Tell(Fact::Starting(order)));
         effects.push(Effect::Start(uuid));
@@ -52,20 +54,20 @@ impl Machine {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        self.updated = Some(now);
-        let Some(process) = self.processes.get_mut(&uuid) else { return };
+        self.processes.last_change = Some(now);
+        let Some(process) = self.processes.by_container.get_mut(&uuid) else { return };
         match outcome {
             StartOutcome::Started => {
-                if let Phase::Starting(order) = process.phase {
+                if let ProcessPhase::Starting(order) = process.phase {
                     let took = since(now, process.since);
                     effects.push(Effect::Tell(Fact::Started { order, took }));
                 }
-                process.phase = Phase::Alive;
+                process.phase = ProcessPhase::Alive;
             }
             StartOutcome::Failed(failure) => {
                 process.phase = match failure.kind.is_some_and(ExecErrorKind::is_before_any_command) {
-                    true => Phase::Unsent { since: now },
-                    false => Phase::Doubtful { until: now },
+                    true => ProcessPhase::Unsent { since: now },
+                    false => ProcessPhase::Doubtful { until: now },
                 };
                 self.start_failed(uuid, failure, now, effects);
             }
@@ -73,7 +75,7 @@ impl Machine {
                 // It was sent at this moment at the latest: before that the connection was opened, or a session
                 // waited for. It has its whole deadline on the VM.
                 let until = after(now, START + START_GRACE);
-                process.phase = Phase::Doubtful { until };
+                process.phase = ProcessPhase::Doubtful { until };
                 self.start_failed(uuid, failure, now, effects);
             }
         }
@@ -87,7 +89,7 @@ impl Machine {
         effects: &mut Vec<Effect>,
     ) {
         effects.push(Effect::Tell(Fact::StartFailed(uuid, failure)));
-        self.excused_starts.insert(uuid);
+        self.processes.excused_starts.insert(uuid);
         self.count_start(AttemptOutcome::StillLocked, effects);
         self.probe_soon(now);
     }
@@ -99,7 +101,7 @@ impl Machine {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let is_excused = self.excused_starts.remove(&uuid);
+        let is_excused = self.processes.excused_starts.remove(&uuid);
         match outcome {
             AttemptOutcome::LeftLocked => self.count_start(outcome, effects),
             AttemptOutcome::StillLocked if is_excused => {}
@@ -109,11 +111,11 @@ impl Machine {
     }
 
     fn count_start(&mut self, outcome: AttemptOutcome, effects: &mut Vec<Effect>) {
-        self.fruitless_starts = match outcome {
+        self.processes.fruitless_starts = match outcome {
             AttemptOutcome::LeftLocked => 0,
-            AttemptOutcome::StillLocked => self.fruitless_starts + 1,
+            AttemptOutcome::StillLocked => self.processes.fruitless_starts + 1,
         };
-        if self.fruitless_starts >= FRUITLESS_STARTS {
+        if self.processes.fruitless_starts >= FRUITLESS_STARTS {
             self.drain(DrainReason::StartsFail, effects);
         }
     }

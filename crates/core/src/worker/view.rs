@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::process::Phase;
+use super::process::ProcessPhase;
 use super::{Machine, State};
 use crate::id::{ContainerUuid, InstanceId, TypeName};
 use crate::instance::{IdleBehavior, InstanceType};
@@ -62,7 +62,7 @@ pub struct View {
     /// When the last successful probe began.
     pub last_success: Option<Timestamp>,
     /// Its list has told of all that runs there, what an earlier dispatcher had just started included.
-    pub seen_whole: bool,
+    pub processes_known: bool,
     /// Set while it is silent for longer than allowed: Pool decides what becomes of it.
     /// With the moment when the failing probe began.
     pub silence: Option<(Silence, Timestamp)>,
@@ -81,10 +81,10 @@ pub struct View {
 impl Machine {
     /// The present view; O(processes on it).
     pub fn view(&self) -> View {
-        let processes = self.processes.iter().map(|(uuid, process)| ProcessView {
+        let processes = self.processes.by_container.iter().map(|(uuid, process)| ProcessView {
             uuid: *uuid,
-            unconfirmed: process.phase != Phase::Alive,
-            unsent: matches!(process.phase, Phase::Unsent { .. }),
+            unconfirmed: process.phase != ProcessPhase::Alive,
+            unsent: matches!(process.phase, ProcessPhase::Unsent { .. }),
             killing: process.kill.is_some(),
             given_up: process.is_given_up(),
         });
@@ -97,17 +97,17 @@ impl Machine {
             state: self.state,
             behavior: self.behavior,
             processes: processes.collect(),
-            stale: self.stale.keys().copied().collect(),
-            last_container: self.last_container,
-            last_busy: self.last_busy,
+            stale: self.processes.stale.keys().copied().collect(),
+            last_container: self.processes.last_container,
+            last_busy: self.processes.last_busy,
             appeared: self.appeared,
-            last_success: self.last_success,
-            seen_whole: self.seen_whole,
+            last_success: self.probes.last_success,
+            processes_known: self.processes.known,
             silence: self.silence(),
-            probing: self.probing.is_some(),
+            probing: self.probes.under_way.is_some(),
             next_probe: self.next_probe(),
-            destroy_acknowledged: self.destroy_acknowledged,
-            destroy_called: self.destroy_called,
+            destroy_acknowledged: self.ending.destroy_acknowledged,
+            destroy_called: self.ending.destroy_called,
             ours: self.ours,
         }
     }
@@ -118,16 +118,16 @@ impl Machine {
             State::Idle | State::Running => Silence::Unresponsive,
             State::Shutdown => return None,
         };
-        self.silent.map(|began| (silence, began))
+        self.probes.silent.map(|began| (silence, began))
     }
 
     /// Out of turn when there is reason to, else one interval after the last.
     fn next_probe(&self) -> Option<(Timestamp, bool)> {
-        if self.state == State::Shutdown || self.probing.is_some() {
+        if self.state == State::Shutdown || self.probes.under_way.is_some() {
             return None;
         }
         let regular =
-            self.last_probe_began.map_or(self.appeared, |began| after(began, self.policy.probe_interval));
-        Some(self.urgent.map_or((regular, false), |urgent| (urgent, true)))
+            self.probes.last_began.map_or(self.appeared, |began| after(began, self.policy.probe_interval));
+        Some(self.probes.urgent.map_or((regular, false), |urgent| (urgent, true)))
     }
 }

@@ -157,13 +157,13 @@ fn a_worker_whose_processes_have_become_known_is_news_to_the_planner() {
     scene.worker_left("w-1", "small", State::Idle);
     scene.change("w-1", |view| {
         view.last_success = Some(at(5));
-        view.seen_whole = false;
+        view.processes_known = false;
     });
     let entry = scene.add(1, Locked, 1);
     entry.locked_before_start = true;
     let mut planner = Planner::default();
     let is_start = |it: &Action| matches!(it, Action::Pool(PoolAction::StartContainer(..)));
     assert!(!scene.plan_by(&mut planner).actions.iter().any(is_start));
-    scene.change("w-1", |view| view.seen_whole = true);
+    scene.change("w-1", |view| view.processes_known = true);
     assert!(scene.plan_by(&mut planner).actions.iter().any(is_start));
 }

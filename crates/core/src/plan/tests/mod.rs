@@ -9,6 +9,7 @@ mod placement;
 mod planning_again;
 mod properties;
 mod reconciling;
+mod recorded;
 mod starting;
 
 use super::*;

@@ -14,7 +14,7 @@ struct Job {
     vcpus: u64,
     preemptible: bool,
     supervisor: bool,
-    hands_off: bool,
+    undecidable: bool,
     before_start: bool,
     odd: Odd,
     /// On which worker it has a process, if on any; beyond them: it has ended.
@@ -53,7 +53,7 @@ fn job() -> impl Strategy<Value = Job> {
             vcpus,
             preemptible: flags.0,
             supervisor: flags.1,
-            hands_off: flags.2 == 0,
+            undecidable: flags.2 == 0,
             before_start: flags.3 == 0,
             process,
         },
@@ -127,7 +127,7 @@ prop_compose! {
             let entry = scene.add_sized(n, job.state, job.vcpus, job.preemptible);
             entry.record.priority = job.priority;
             entry.record.scheduling.supervisor = job.supervisor;
-            entry.uncertain = job.hands_off;
+            entry.uncertain = job.undecidable;
             entry.locked_before_start = job.before_start;
             match job.odd {
                 Odd::NotSized => {

@@ -65,7 +65,7 @@ fn all_known(second: i64) -> Scene {
     let mut scene = restarted(second);
     scene.change("w-1", |view| view.state = State::Idle);
     for name in ["w-1", "w-2"] {
-        scene.change(name, |view| view.seen_whole = true);
+        scene.change(name, |view| view.processes_known = true);
     }
     scene
 }
@@ -108,7 +108,7 @@ fn old_locks_wait_until_each_vm_that_was_found_has_listed_a_start_of_the_earlier
         scene.add(4, Locked, 8).locked_before_start = true;
         scene.change("w-1", |view| view.behavior = IdleBehavior::Drain);
         scene.change("w-2", |view| {
-            (view.state, view.seen_whole, view.last_success) = (state, false, Some(at(5)));
+            (view.state, view.processes_known, view.last_success) = (state, false, Some(at(5)));
         });
         let actions = scene.actions();
         let rash = actions.iter().find(|it| {
@@ -120,7 +120,7 @@ fn old_locks_wait_until_each_vm_that_was_found_has_listed_a_start_of_the_earlier
             )
         });
         assert_eq!(rash, None, "{state}");
-        scene.change("w-2", |view| view.seen_whole = true);
+        scene.change("w-2", |view| view.processes_known = true);
         assert!(!scene.actions().is_empty(), "{state}");
     }
 }
@@ -183,10 +183,10 @@ fn an_old_lock_waits_although_no_instance_is_left_and_one_is_created_meanwhile()
 
 #[test]
 fn what_may_be_starting_something_unseen_makes_no_room() {
-    for (seen_whole, wanted) in [(false, 0), (true, 1)] {
+    for (processes_known, wanted) in [(false, 0), (true, 1)] {
         let mut scene = Scene::new();
         scene.worker_left("w-1", "small", State::Idle);
-        scene.change("w-1", |view| view.seen_whole = seen_whole);
+        scene.change("w-1", |view| view.processes_known = processes_known);
         scene.gates(Gate::AtQuota(QuotaReason::MaxInstances));
         scene.add_sized(1, Locked, 4, false);
         let shut_down = scene
@@ -194,7 +194,7 @@ fn what_may_be_starting_something_unseen_makes_no_room() {
             .into_iter()
             .filter(|it| matches!(it, Action::Pool(PoolAction::ShutdownInstance(..))))
             .count();
-        assert_eq!(shut_down, wanted, "{seen_whole}");
+        assert_eq!(shut_down, wanted, "{processes_known}");
     }
 }
 

@@ -151,7 +151,7 @@ fn process(n: u64) -> ProcessView {
 }
 
 /// Whom these effects ask to shut down, and why.
-fn dismissed(effects: &[Effect]) -> Vec<(InstanceId, ShutdownReason)> {
+fn asked_to_shut_down(effects: &[Effect]) -> Vec<(InstanceId, ShutdownReason)> {
     let asked = |effect: &Effect| match effect {
         Effect::Command(id, _, Command::ShutDown(reason)) => Some((id.clone(), reason.clone())),
         _ => None,

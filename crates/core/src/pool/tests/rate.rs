@@ -1,4 +1,4 @@
-//! How soon each of many workers is asked (lesson 30).
+//! How soon each of many workers is asked (docs/lessons.md, "Lesson 30").
 
 use std::time::Duration;
 

@@ -41,7 +41,7 @@ fn boot_failures_on_one_market_do_not_ration_the_other() {
     assert_eq!(story.gate("big", 5), Gate::Open);
 }
 
-/// An end that nobody is woken for is a queue that stands still (lesson 11).
+/// An end that nobody is woken for is a queue that stands still (docs/lessons.md, "Lesson 11").
 #[test]
 fn each_hold_says_when_it_ends() {
     let quota = |scope| CloudErrorKind::Quota(scope);

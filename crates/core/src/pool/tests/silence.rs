@@ -19,8 +19,8 @@ fn outages(story: &Story) -> (usize, usize) {
     (count(|it| matches!(it, Fact::OutageBegan { .. })), count(|it| matches!(it, Fact::OutageEnded)))
 }
 
-fn names(dismissed: Vec<(InstanceId, ShutdownReason)>) -> Vec<String> {
-    dismissed.into_iter().map(|(id, _)| id.to_string()).collect()
+fn names(asked_to_shut_down: Vec<(InstanceId, ShutdownReason)>) -> Vec<String> {
+    asked_to_shut_down.into_iter().map(|(id, _)| id.to_string()).collect()
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn a_few_silent_workers_among_many_are_shut_down() {
     }
     for name in ["i-0", "i-1"] {
         let effects = story.silent(name, 700);
-        assert_eq!(dismissed(&effects), [(id(name), ShutdownReason::Unresponsive)]);
+        assert_eq!(asked_to_shut_down(&effects), [(id(name), ShutdownReason::Unresponsive)]);
     }
     assert_eq!(outages(&story), (0, 0));
 }
@@ -41,16 +41,16 @@ fn a_worker_that_never_became_ready_is_shut_down_for_that() {
     let mut story = Story::new();
     story.created("i-1", "small", 0);
     let effects = story.silent("i-1", 700);
-    assert_eq!(dismissed(&effects), [(id("i-1"), ShutdownReason::BootTimeout)]);
+    assert_eq!(asked_to_shut_down(&effects), [(id("i-1"), ShutdownReason::BootTimeout)]);
     assert!(story.told.contains(&Fact::Unresponsive(id("i-1"), Silence::NeverReady)));
 }
 
 #[test]
-fn a_worker_is_dismissed_once_for_each_failing_probe() {
+fn a_worker_is_asked_to_shut_down_once_for_each_failing_probe() {
     let mut story = fleet(1);
-    assert_eq!(dismissed(&story.silent("i-0", 700)).len(), 1);
-    assert_eq!(dismissed(&story.silent("i-0", 700)).len(), 0);
-    assert_eq!(dismissed(&story.silent("i-0", 710)).len(), 1, "it had refused");
+    assert_eq!(asked_to_shut_down(&story.silent("i-0", 700)).len(), 1);
+    assert_eq!(asked_to_shut_down(&story.silent("i-0", 700)).len(), 0);
+    assert_eq!(asked_to_shut_down(&story.silent("i-0", 710)).len(), 1, "it had refused");
 }
 
 /// The first fall silent one after the other, the rest go on answering.
@@ -60,7 +60,7 @@ fn outage(n: usize, silent: usize) -> Story {
         story.in_service(&format!("i-{n}"), 699);
     }
     for n in 0..silent {
-        assert_eq!(dismissed(&story.silent(&format!("i-{n}"), 700 + n as i64)), [], "{n}");
+        assert_eq!(asked_to_shut_down(&story.silent(&format!("i-{n}"), 700 + n as i64)), [], "{n}");
     }
     story
 }
@@ -70,8 +70,8 @@ fn if_most_are_silent_at_once_none_is_destroyed() {
     for (n, silent) in [(3, 3), (5, 3), (5, 5)] {
         let mut story = outage(n, silent);
         assert_eq!(outages(&story), (1, 0), "{silent} of {n}");
-        assert_eq!(dismissed(&story.silent("i-1", 900)), []);
-        assert_eq!(dismissed(&story.pool.tick(at(900))), []);
+        assert_eq!(asked_to_shut_down(&story.silent("i-1", 900)), []);
+        assert_eq!(asked_to_shut_down(&story.pool.tick(at(900))), []);
     }
 }
 
@@ -82,7 +82,7 @@ fn half_is_not_more_than_half_and_two_are_not_three() {
         for n in silent..n {
             story.in_service(&format!("i-{n}"), 699);
         }
-        assert_eq!(names(dismissed(&story.silent("i-0", 700))), ["i-0"], "{silent} of {n}");
+        assert_eq!(names(asked_to_shut_down(&story.silent("i-0", 700))), ["i-0"], "{silent} of {n}");
         assert_eq!(outages(&story), (0, 0));
     }
 }
@@ -93,9 +93,9 @@ fn workers_on_hold_are_evidence_but_are_not_destroyed() {
     for name in ["i-0", "i-1"] {
         story.show(2, View { behavior: IdleBehavior::Hold, ..story.view(name) });
     }
-    assert_eq!(dismissed(&story.silent("i-0", 700)), []);
-    assert_eq!(dismissed(&story.silent("i-1", 700)), []);
-    assert_eq!(dismissed(&story.silent("i-2", 700)), []);
+    assert_eq!(asked_to_shut_down(&story.silent("i-0", 700)), []);
+    assert_eq!(asked_to_shut_down(&story.silent("i-1", 700)), []);
+    assert_eq!(asked_to_shut_down(&story.silent("i-2", 700)), []);
     assert_eq!(outages(&story), (1, 0));
 }
 
@@ -109,14 +109,14 @@ fn unknown_workers_count_and_booting_ones_of_our_own_do_not() {
         story.show(2, View { behavior: IdleBehavior::Hold, ..story.view(name) });
         story.silent(name, 700);
     }
-    assert_eq!(dismissed(&story.silent("i-2", 700)), []);
+    assert_eq!(asked_to_shut_down(&story.silent("i-2", 700)), []);
     assert_eq!(outages(&story), (1, 0));
     let mut booting = Story::new();
     for name in ["i-0", "i-1", "i-2"] {
         booting.created(name, "small", 0);
     }
     for name in ["i-0", "i-1", "i-2"] {
-        assert!(!dismissed(&booting.silent(name, 700)).is_empty());
+        assert!(!asked_to_shut_down(&booting.silent(name, 700)).is_empty());
     }
     assert_eq!(outages(&booting), (0, 0));
 }
@@ -126,9 +126,13 @@ fn when_a_silent_one_answers_destroying_goes_on_after_one_more_chance() {
     let mut story = outage(5, 3);
     story.in_service("i-0", 800);
     assert_eq!(outages(&story), (1, 1));
-    assert_eq!(dismissed(&story.silent("i-1", 860)), [], "what comes back does not come back all at once");
-    assert_eq!(names(dismissed(&story.silent("i-1", 861))), ["i-1"]);
-    assert_eq!(names(dismissed(&story.silent("i-2", 862))), ["i-2"]);
+    assert_eq!(
+        asked_to_shut_down(&story.silent("i-1", 860)),
+        [],
+        "what comes back does not come back all at once"
+    );
+    assert_eq!(names(asked_to_shut_down(&story.silent("i-1", 861))), ["i-1"]);
+    assert_eq!(names(asked_to_shut_down(&story.silent("i-2", 862))), ["i-2"]);
 }
 
 #[test]
@@ -136,7 +140,7 @@ fn healthy_workers_that_go_on_answering_do_not_end_it() {
     let mut story = outage(5, 3);
     for second in 702..900 {
         story.in_service("i-4", second);
-        assert_eq!(dismissed(&story.silent("i-1", second)), []);
+        assert_eq!(asked_to_shut_down(&story.silent("i-1", second)), []);
     }
     assert_eq!(outages(&story), (1, 0));
 }
@@ -148,11 +152,11 @@ fn it_lasts_three_times_timeout_probe_at_the_most() {
     story.in_service("i-3", 2400);
     story.in_service("i-4", 2400);
     let effects = story.pool.tick(at(began + 1799));
-    assert_eq!(dismissed(&effects), []);
+    assert_eq!(asked_to_shut_down(&effects), []);
     let effects = story.pool.tick(at(began + 1800));
     let effects = story.hear(effects);
-    assert_eq!(names(dismissed(&effects)), ["i-0", "i-1", "i-2"]);
-    assert_eq!(names(dismissed(&story.silent("i-3", 2600))), ["i-3"], "it does not begin again");
+    assert_eq!(names(asked_to_shut_down(&effects)), ["i-0", "i-1", "i-2"]);
+    assert_eq!(names(asked_to_shut_down(&story.silent("i-3", 2600))), ["i-3"], "it does not begin again");
     assert_eq!(outages(&story), (1, 1));
 }
 
@@ -160,7 +164,7 @@ fn it_lasts_three_times_timeout_probe_at_the_most() {
 fn an_outage_does_not_end_because_a_silent_worker_is_removed() {
     let mut story = outage(5, 3);
     story.show(710, View { state: State::Shutdown, ..story.view("i-0") });
-    assert_eq!(dismissed(&story.silent("i-1", 720)), []);
+    assert_eq!(asked_to_shut_down(&story.silent("i-1", 720)), []);
     assert_eq!(outages(&story), (1, 0));
 }
 
@@ -171,10 +175,10 @@ fn the_next_outage_is_one_of_its_own() {
         story.in_service(name, 800);
     }
     for name in ["i-0", "i-1", "i-2"] {
-        assert_eq!(dismissed(&story.silent(name, 9000)), []);
+        assert_eq!(asked_to_shut_down(&story.silent(name, 9000)), []);
     }
     assert_eq!(outages(&story), (2, 1));
-    assert_eq!(dismissed(&story.pool.tick(at(9000 + 1799))), []);
+    assert_eq!(asked_to_shut_down(&story.pool.tick(at(9000 + 1799))), []);
 }
 
 /// A dead worker that the operator keeps to look at it is silent for good.
@@ -187,7 +191,7 @@ fn a_silent_worker_on_hold_does_not_let_the_next_outage_destroy_the_others() {
     }
     assert_eq!(outages(&story), (1, 1));
     for name in ["i-0", "i-1", "i-2"] {
-        assert_eq!(dismissed(&story.silent(name, 9000)), [], "{name}");
+        assert_eq!(asked_to_shut_down(&story.silent(name, 9000)), [], "{name}");
     }
     assert_eq!(outages(&story), (2, 1));
 }

@@ -72,7 +72,7 @@ fn an_adopted_worker_is_not_empty_before_a_start_of_the_earlier_dispatcher_would
 
 /// Seed 10782: a start of before the restart was not listed yet when the connection broke, and time went by.
 #[test]
-fn an_adopted_worker_that_falls_silent_before_it_was_seen_whole_is_not_taken_for_idle() {
+fn an_adopted_worker_that_falls_silent_before_it_was_processes_known_is_not_taken_for_idle() {
     let mut story = Story::unknown();
     story.probe(2, 3, boots());
     story.probe(61, 91, silent());

@@ -11,7 +11,7 @@ mod watching;
 
 use std::sync::Arc;
 
-use super::probe::{BootOutput, CommandFailure, Listing, Report};
+use super::probe::{BootOutput, CommandFailure, ProcessList, Report};
 use super::*;
 use crate::fixtures::{at, instance, order, policy, typed, uuid};
 use crate::ports::ExecErrorKind;
@@ -28,7 +28,8 @@ fn failure(kind: Option<ExecErrorKind>) -> CommandFailure {
 
 /// A list of these running containers, nothing asked before it.
 fn lists(running: &[u64]) -> Report {
-    let listing = Listing { running: running.iter().copied().map(uuid).collect(), ..Listing::default() };
+    let listing =
+        ProcessList { running: running.iter().copied().map(uuid).collect(), ..ProcessList::default() };
     Report { list: Some(Ok(listing)), reached_verification: true, ..Report::default() }
 }
 
@@ -38,12 +39,12 @@ fn boots() -> Report {
 }
 
 fn stale(n: u64) -> Report {
-    let listing = Listing { stale: vec![uuid(n)], ..Listing::default() };
+    let listing = ProcessList { stale: vec![uuid(n)], ..ProcessList::default() };
     Report { list: Some(Ok(listing)), ..lists(&[]) }
 }
 
 fn broken() -> Report {
-    let listing = Listing { broken: true, ..Listing::default() };
+    let listing = ProcessList { broken: true, ..ProcessList::default() };
     Report { list: Some(Ok(listing)), ..lists(&[]) }
 }
 

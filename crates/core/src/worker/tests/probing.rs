@@ -186,7 +186,7 @@ fn a_stale_lock_that_goes_away_is_forgotten() {
 fn a_broken_worker_is_drained_at_the_first_evidence() {
     let mut story = Story::running(&[1]);
     let both = Report {
-        list: Some(Ok(Listing { running: vec![uuid(1)], broken: true, ..Listing::default() })),
+        list: Some(Ok(ProcessList { running: vec![uuid(1)], broken: true, ..ProcessList::default() })),
         ..lists(&[])
     };
     story.probe(10, 11, both);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::id::ContainerUuid;
 
 fn container() -> impl Strategy<Value = ContainerUuid> {
     (1..4u64).prop_map(uuid)
@@ -101,8 +102,8 @@ impl World {
     }
 
     fn is_starting(&self, uuid: ContainerUuid) -> bool {
-        let process = self.story.machine.processes.get(&uuid);
-        process.is_some_and(|process| matches!(process.phase, Phase::Starting(_)))
+        let process = self.story.machine.processes.by_container.get(&uuid);
+        process.is_some_and(|process| matches!(process.phase, ProcessPhase::Starting(_)))
     }
 
     /// A minute without good news, as Pool goes about it.
@@ -154,7 +155,7 @@ proptest! {
         inputs in proptest::collection::vec((0..30i64, anything()), 0..120),
     ) {
         let mut world = World::new(kind);
-        let mut counted: BTreeSet<_> = world.story.machine.processes.keys().copied().collect();
+        let mut counted: BTreeSet<_> = world.story.machine.processes.by_container.keys().copied().collect();
         for (pause, input) in inputs {
             let before = world.story.view();
             let effects = world.step(pause, input.clone());

@@ -1,0 +1,188 @@
+//! `Containers.CloudVMs`. Counts: 0 = unlimited where the meaning says so.
+
+use std::sync::LazyLock;
+
+use serde_json::json;
+
+use super::unit::{COUNT, FLAG, INTERVAL, NUMBER, PORT, PROBE_RATE, RUNNER, TAGS, TEXT, place};
+use super::{Table, key, read_elsewhere};
+
+/// `Containers.CloudVMs`.
+pub static CLOUD_VMS: LazyLock<Table> = LazyLock::new(|| Table {
+    path: &["Containers", "CloudVMs"],
+    keys: vec![
+        key(
+            "Enable",
+            false,
+            &FLAG,
+            place!(cloud.enable),
+            "Whether the site uses this dispatcher; false is a warning, no more.",
+        ),
+        key("SSHPort", "22", &PORT, place!(cloud.ssh_port), "Port of the VMs' SSH servers."),
+        key(
+            "PollInterval",
+            "10s",
+            &INTERVAL,
+            place!(policy.poll_interval),
+            "How often the queue is polled, at most.",
+        ),
+        key("SyncInterval", "1m", &INTERVAL, place!(policy.sync_interval), "How often the cloud is listed."),
+        key("ProbeInterval", "10s", &INTERVAL, place!(policy.probe_interval), "How often each VM is probed."),
+        key(
+            "BootProbeCommand",
+            "systemctl is-system-running",
+            &TEXT,
+            place!(policy.runner.boot_probe_command),
+            "Shell text that succeeds when a VM has booted; empty: it has booted when ssh works.",
+        ),
+        key(
+            "MaxProbesPerSecond",
+            10,
+            &PROBE_RATE,
+            place!(policy.max_probes_per_second),
+            "Probes a second over all VMs; left out: as many as see each VM once a ProbeInterval, 10 at least.",
+        ),
+        key(
+            "TimeoutSignal",
+            "5s",
+            &INTERVAL,
+            place!(policy.timeout_signal),
+            "Time between two signals to a process that is to end.",
+        ),
+        key(
+            "TimeoutStaleRunLock",
+            "5s",
+            &INTERVAL,
+            place!(policy.timeout_stale_run_lock),
+            "How long a lock of a dead runner is tolerated before its VM is drained.",
+        ),
+        key(
+            "TimeoutTERM",
+            "2m",
+            &INTERVAL,
+            place!(policy.timeout_term),
+            "How long a process is signalled before it is given up and its VM is drained.",
+        ),
+        key(
+            "TimeoutIdle",
+            "1m",
+            &INTERVAL,
+            place!(policy.timeout_idle),
+            "How long a VM may be idle before it is shut down.",
+        ),
+        key(
+            "TimeoutBooting",
+            "10m",
+            &INTERVAL,
+            place!(policy.timeout_booting),
+            "How long a new VM may go without a successful probe.",
+        ),
+        key(
+            "TimeoutProbe",
+            "10m",
+            &INTERVAL,
+            place!(policy.timeout_probe),
+            "How long any other VM may go without one.",
+        ),
+        key(
+            "TimeoutShutdown",
+            "10s",
+            &INTERVAL,
+            place!(policy.timeout_shutdown),
+            "How long a VM may stay listed before it is destroyed again.",
+        ),
+        key(
+            "MaxCloudOpsPerSecond",
+            10,
+            &COUNT,
+            place!(policy.max_cloud_ops_per_second),
+            "Calls to the cloud a second; 0: unlimited.",
+        ),
+        key(
+            "MaxConcurrentInstanceCreateOps",
+            1,
+            &COUNT,
+            place!(policy.max_concurrent_creates),
+            "VMs being created at the same time; 0: unlimited.",
+        ),
+        key(
+            "MaxInstances",
+            64,
+            &COUNT,
+            place!(policy.max_instances),
+            "VMs in any state, and where the ceiling on concurrent containers starts; 0: unlimited.",
+        ),
+        key(
+            "MaxRunningContainersPerInstance",
+            0,
+            &COUNT,
+            place!(policy.max_containers_per_instance),
+            "Containers on one VM; 0: as many as fit.",
+        ),
+        key(
+            "InitialQuotaEstimate",
+            0,
+            &COUNT,
+            place!(policy.initial_quota_estimate),
+            "Where the ceiling on concurrent containers starts; it rises while the controller is well; 0: at MaxInstances.",
+        ),
+        key(
+            "SupervisorFraction",
+            0.5,
+            &NUMBER,
+            place!(policy.supervisor_fraction),
+            "Share of the ceiling on containers that workflow supervisors may take; 0: no limit.",
+        ),
+        key("ImageID", "", &TEXT, place!(cloud.image_id), "The image of new VMs. Required with ec2."),
+        key(
+            "InstanceInitCommand",
+            "",
+            &TEXT,
+            place!(cloud.instance_init_command),
+            "Shell text that is run on a VM's first boot.",
+        ),
+        key(
+            "DeployRunnerBinary",
+            "/usr/bin/crunch-run",
+            &RUNNER,
+            place!(cloud.runner),
+            "The runner that is copied to VMs; empty: none is.",
+        )
+        .ours(),
+        key(
+            "DeployRunnerDirectory",
+            "/tmp/arvados-crunch-run",
+            &TEXT,
+            place!(cloud.runner_directory),
+            "Where on VMs it goes.",
+        ),
+        key(
+            "DeployPublicKey",
+            true,
+            &FLAG,
+            place!(cloud.deploy_public_key),
+            "Whether new VMs are told our public key.",
+        ),
+        key(
+            "ResourceTags",
+            json!({}),
+            &TAGS,
+            place!(cloud.resource_tags),
+            "Tags of all VMs, besides our own.",
+        ),
+        key(
+            "TagKeyPrefix",
+            "Arvados",
+            &TEXT,
+            place!(cloud.tag_key_prefix),
+            "What the names of our own tags begin with.",
+        ),
+        read_elsewhere(
+            "Driver",
+            "ec2",
+            |it| it.driver.name().into(),
+            "ec2, or loopback (SSH servers inside this process, for development; see loopback.yml).",
+        ),
+        read_elsewhere("DriverParameters", json!({}), |it| it.driver.dump(), ""),
+    ],
+});

@@ -1,0 +1,109 @@
+//! `config/default.yml` and the tables say the same: each key's comment is its row's meaning, each default its row's.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::settings::report::Report;
+use crate::settings::yaml::{self, Node};
+use crate::settings::{DEFAULTS, DRIVERS, merge};
+
+/// The comment above each key of a file, by its path from the cluster on. Its lines are joined by spaces.
+fn comments(text: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut path: Vec<(usize, &str)> = Vec::new();
+    let mut comment: Vec<&str> = Vec::new();
+    for line in text.lines() {
+        let (indent, line) = (line.len() - line.trim_start().len(), line.trim());
+        if let Some(words) = line.strip_prefix('#') {
+            comment.push(words.trim());
+            continue;
+        }
+        let Some((key, _)) = line.split_once(':') else {
+            comment.clear();
+            continue;
+        };
+        while path.last().is_some_and(|(outer, _)| *outer >= indent) {
+            path.pop();
+        }
+        path.push((indent, key));
+        let names: Vec<_> = path.iter().skip(2).map(|(_, key)| *key).collect();
+        found.insert(names.join("."), comment.drain(..).collect::<Vec<_>>().join(" "));
+    }
+    found
+}
+
+fn path_of(table: &Table, key: &str) -> String {
+    table.path.iter().copied().chain([key]).collect::<Vec<_>>().join(".")
+}
+
+fn documented_cluster() -> Value {
+    let tree = yaml::read(DEFAULTS).unwrap();
+    let cluster = tree.get("Clusters").and_then(|it| it.get("xxxxx")).unwrap();
+    let report = Report::new("default.yml".into());
+    let json = merge::to_json(&Node::clone(cluster), None, "", &report);
+    report.finish().unwrap();
+    json
+}
+
+#[test]
+fn every_row_is_documented_with_its_meaning_and_its_default() {
+    let (comments, cluster) = (comments(DEFAULTS), documented_cluster());
+    for table in TABLES {
+        for key in &table.keys {
+            let path = path_of(table, key.name);
+            let comment = comments.get(&path).unwrap_or_else(|| panic!("{path} is not in default.yml"));
+            assert_eq!(comment, key.meaning, "{path}");
+            let documented = path.split('.').fold(&cluster, |value, name| &value[name]);
+            // What is documented of a map are its entries.
+            let is_map = key.default.is_object() && documented.is_object();
+            assert!(is_map || *documented == key.default, "{path}: {documented}, not {}", key.default);
+        }
+    }
+}
+
+#[test]
+fn every_documented_key_of_these_sections_has_a_row() {
+    let cluster = documented_cluster();
+    for table in TABLES.iter().filter(|table| !table.path.is_empty()) {
+        let section = table.path.iter().fold(&cluster, |value, name| &value[*name]);
+        for (name, value) in section.as_object().unwrap() {
+            let has_row = table.keys.iter().any(|key| key.name == name);
+            let is_section =
+                value.is_object() && TABLES.iter().any(|it| it.path.last() == Some(&name.as_str()));
+            assert!(has_row || is_section, "{}", path_of(table, name));
+        }
+    }
+}
+
+#[test]
+fn every_parameter_of_a_driver_is_documented_with_its_meaning() {
+    let files = [DEFAULTS, include_str!("../../../config/loopback.yml")];
+    for (driver, file) in DRIVERS.iter().zip(files) {
+        let comments = comments(file);
+        for parameter in driver.parameters() {
+            let path = format!("Containers.CloudVMs.DriverParameters.{}", parameter.name);
+            assert_eq!(comments.get(&path).map(String::as_str), Some(parameter.meaning), "{path}");
+        }
+    }
+}
+
+#[test]
+fn only_defaults_that_are_ours_differ_from_those_of_the_sites_other_services() {
+    let recorded: Value = serde_json::from_str(include_str!("../cluster-defaults.json")).unwrap();
+    for table in TABLES {
+        for key in &table.keys {
+            let path = path_of(table, key.name);
+            let theirs = path.split('.').fold(&recorded, |value, name| &value[name]);
+            let is_same =
+                *theirs == key.default || theirs.as_f64().is_some_and(|it| Some(it) == number(&key.default));
+            let is_map = key.default.is_object() && theirs.is_object();
+            assert_eq!(is_same || is_map, !key.is_ours, "{path}: ours {}, theirs {theirs}", key.default);
+        }
+    }
+}
+
+/// A number, or bytes of a size in MiB.
+fn number(value: &Value) -> Option<f64> {
+    let mebibytes = value.as_str().and_then(|text| text.strip_suffix("MiB"));
+    value.as_f64().or_else(|| Some(mebibytes?.parse::<f64>().ok()? * 1_048_576.0))
+}
