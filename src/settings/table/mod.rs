@@ -53,6 +53,9 @@ pub struct Table<S: 'static = Settings> {
     pub keys: Vec<Key<S>>,
 }
 
+/// Reads a key of a section into its place.
+type Reader<S> = Box<dyn Fn(&Section<'_>, &mut S) + Send + Sync>;
+
 /// A key of the configuration, and what it is read into.
 pub struct Key<S: 'static = Settings> {
     /// Its name.
@@ -63,7 +66,7 @@ pub struct Key<S: 'static = Settings> {
     pub meaning: &'static str,
     /// Whether the default is ours alone: the site's other services have another one, or do not know the key.
     pub is_ours: bool,
-    read: Box<dyn Fn(&Section<'_>, &mut S) + Send + Sync>,
+    read: Reader<S>,
     /// `Null` = there is no value to show.
     dump: Box<dyn Fn(&S) -> Value + Send + Sync>,
 }

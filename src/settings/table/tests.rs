@@ -27,7 +27,7 @@ fn comments(text: &str) -> BTreeMap<String, String> {
         }
         path.push((indent, key));
         let names: Vec<_> = path.iter().skip(2).map(|(_, key)| *key).collect();
-        found.insert(names.join("."), comment.drain(..).collect::<Vec<_>>().join(" "));
+        found.insert(names.join("."), std::mem::take(&mut comment).join(" "));
     }
     found
 }
