@@ -6,6 +6,7 @@ use dispatch_core::instance::{Catalog, Gpu, InstanceType, Price};
 use super::drivers::Driver;
 use super::host::Host;
 use super::section::Section;
+use super::table::{GPU, INSTANCE_TYPE};
 
 /// Reads all entries; `None` stands for those that have a problem.
 pub fn read(
@@ -47,31 +48,33 @@ fn entry(types: &Section<'_>, name: &str) -> Option<InstanceType> {
         section.refuse("ProviderType", "1 to 512 bytes without control characters");
         return None;
     };
-    let it = InstanceType {
-        name: type_name,
-        provider_type,
-        vcpus: u64::from(section.count("VCPUs")),
-        ram: section.size("RAM"),
-        included_scratch: section.size("IncludedScratch"),
-        added_scratch: section.size("AddedScratch"),
-        price: Price::new(section.number("Price")).unwrap_or(Price::ZERO),
-        preemptible: section.flag("Preemptible"),
-        gpu: gpu(&section.section("GPU")),
-    };
+    let mut it = unread(type_name, provider_type);
+    INSTANCE_TYPE.read(&section, &mut it);
+    read_gpu(&section.section("GPU"), &mut it);
     if it.vcpus == 0 || it.ram == 0 {
         section.warn(if it.vcpus == 0 { "VCPUs" } else { "RAM" }, "0: no container fits on this type");
     }
     Some(it)
 }
 
-fn gpu(section: &Section<'_>) -> Gpu {
-    let gpu = Gpu {
-        stack: section.text("Stack"),
-        driver_version: section.text("DriverVersion"),
-        hardware_target: section.text("HardwareTarget"),
-        device_count: u64::from(section.count("DeviceCount")),
-        vram: section.size("VRAM"),
-    };
+/// A type with nothing in it yet.
+fn unread(name: TypeName, provider_type: ProviderType) -> InstanceType {
+    InstanceType {
+        name,
+        provider_type,
+        vcpus: 0,
+        ram: 0,
+        included_scratch: 0,
+        added_scratch: 0,
+        price: Price::ZERO,
+        preemptible: false,
+        gpu: Gpu::default(),
+    }
+}
+
+fn read_gpu(section: &Section<'_>, it: &mut InstanceType) {
+    GPU.read(section, it);
+    let gpu = &it.gpu;
     if !matches!(gpu.stack.as_str(), "" | "cuda" | "rocm") {
         section.refuse("Stack", "cuda or rocm");
     }
@@ -83,7 +86,6 @@ fn gpu(section: &Section<'_>) -> Gpu {
             section.refuse("HardwareTarget", "a version such as \"8.6\", since Stack is cuda");
         }
     }
-    gpu
 }
 
 fn is_decimal(text: &str) -> bool {
@@ -108,15 +110,13 @@ fn derive_preemptible(types: &mut Vec<InstanceType>, factor: f64) {
 }
 
 fn localhost(host: &Host) -> InstanceType {
+    let name = TypeName::new("localhost").expect("a constant");
+    let provider_type = ProviderType::new("localhost").expect("a constant");
     InstanceType {
-        name: TypeName::new("localhost").expect("a constant"),
-        provider_type: ProviderType::new("localhost").expect("a constant"),
         vcpus: host.vcpus,
         ram: host.ram,
         included_scratch: host.scratch,
-        added_scratch: 0,
         price: Price::new(1.0).expect("a constant"),
-        preemptible: false,
-        gpu: Gpu::default(),
+        ..unread(name, provider_type)
     }
 }

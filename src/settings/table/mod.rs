@@ -8,23 +8,25 @@
 //!          │       └────────────────────────────► checked against config/default.yml and the recorded defaults
 //!          └────────────────────────────────────► read, dumped and documented under this name
 //! ```
-//! One table a section. It owns what a key is. What several keys mean together, and what is read by a module of its
+//! One table a section, and one for the entries of `InstanceTypes`. It owns what a key is. What several keys mean together, and what is read by a module of its
 //! own, is for `decode`. The parameters of a driver are rows of the driver's own description.
 
 mod cloud_vms;
 mod containers;
+mod instance_types;
 mod services;
 mod unit;
 
 use std::sync::LazyLock;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::model::Settings;
 use super::section::Section;
 
 pub use cloud_vms::CLOUD_VMS;
 pub use containers::CONTAINERS;
+pub use instance_types::{GPU, INSTANCE_TYPE};
 pub use services::{API, SYSTEM_LOGS, TLS, TOKENS, WEBSOCKET};
 use unit::{Place, Unit};
 
@@ -43,16 +45,19 @@ pub static TABLES: [&LazyLock<Table>; 11] = [
     &services::INSTANCE_TYPES,
 ];
 
-/// The keys of a section.
-pub struct Table {
+/// The keys of a section, and what they are read into.
+pub struct Table<S: 'static = Settings> {
     /// Where the section is, from the cluster on.
     pub path: &'static [&'static str],
     /// Its keys, in the order of the documentation.
-    pub keys: Vec<Key>,
+    pub keys: Vec<Key<S>>,
 }
 
-/// A key of the configuration.
-pub struct Key {
+/// Reads a key of a section into its place.
+type Reader<S> = Box<dyn Fn(&Section<'_>, &mut S) + Send + Sync>;
+
+/// A key of the configuration, and what it is read into.
+pub struct Key<S: 'static = Settings> {
     /// Its name.
     pub name: &'static str,
     /// Its value if the site says nothing, as `config/default.yml` has it.
@@ -61,77 +66,84 @@ pub struct Key {
     pub meaning: &'static str,
     /// Whether the default is ours alone: the site's other services have another one, or do not know the key.
     pub is_ours: bool,
-    read: Box<dyn Fn(&Section<'_>, &mut Settings) + Send + Sync>,
+    read: Reader<S>,
     /// `Null` = there is no value to show.
-    dump: Box<dyn Fn(&Settings) -> Value + Send + Sync>,
+    dump: Box<dyn Fn(&S) -> Value + Send + Sync>,
 }
 
 /// A key that is read by its unit into its place.
-fn key<T: 'static>(
+fn key<S, T>(
     name: &'static str,
     default: impl Into<Value>,
     unit: &'static Unit<T>,
-    place: Place<T>,
+    place: Place<S, T>,
     meaning: &'static str,
-) -> Key {
+) -> Key<S> {
     let Place { get, get_mut } = place;
     Key {
         name,
         default: default.into(),
         meaning,
         is_ours: false,
-        read: Box::new(move |section, settings| *get_mut(settings) = (unit.read)(section, name)),
-        dump: Box::new(move |settings| (unit.dump)(get(settings))),
+        read: Box::new(move |section, into| *get_mut(into) = (unit.read)(section, name)),
+        dump: Box::new(move |of| (unit.dump)(get(of))),
     }
 }
 
 /// A key that a module of its own reads, when `decode` says.
-fn read_elsewhere(
+fn read_elsewhere<S>(
     name: &'static str,
     default: impl Into<Value>,
-    dump: fn(&Settings) -> Value,
+    dump: fn(&S) -> Value,
     meaning: &'static str,
-) -> Key {
-    let (default, read, dump) =
-        (default.into(), Box::new(|_: &Section<'_>, _: &mut Settings| {}), Box::new(dump));
-    Key { name, default, meaning, is_ours: false, read, dump }
+) -> Key<S> {
+    Key {
+        name,
+        default: default.into(),
+        meaning,
+        is_ours: false,
+        read: Box::new(|_, _| {}),
+        dump: Box::new(dump),
+    }
 }
 
-impl Key {
+impl<S> Key<S> {
     /// The same, with a default that is ours alone.
     fn ours(self) -> Self {
         Self { is_ours: true, ..self }
     }
 }
 
-impl Table {
-    /// Reads all keys but these, each with the findings that it gives rise to.
-    pub fn read_except(&self, left_out: &[&str], section: &Section<'_>, settings: &mut Settings) {
-        for key in self.keys.iter().filter(|key| !left_out.contains(&key.name)) {
-            (key.read)(section, settings);
-        }
-    }
-
+impl<S> Table<S> {
     /// Reads all keys, each with the findings that it gives rise to.
-    pub fn read(&self, section: &Section<'_>, settings: &mut Settings) {
-        self.read_except(&[], section, settings);
+    pub fn read(&self, section: &Section<'_>, into: &mut S) {
+        self.read_except(&[], section, into);
     }
 
-    /// Adds every key with the value in force to the dump of a cluster. Keys without a fixed default come last.
-    pub fn dump(&self, settings: &Settings, cluster: &mut Value) {
-        let mut section = cluster;
-        for name in self.path {
-            section = &mut section[*name];
+    /// Reads all keys but these.
+    pub fn read_except(&self, left_out: &[&str], section: &Section<'_>, into: &mut S) {
+        for key in self.keys.iter().filter(|key| !left_out.contains(&key.name)) {
+            (key.read)(section, into);
         }
-        if section.is_null() {
-            *section = Value::Object(Map::new());
-        }
+    }
+
+    /// Adds every key with the value in force to a map of sections. A key without a fixed default comes last.
+    pub fn dump(&self, of: &S, sections: &mut Value) {
+        let section = self.path.iter().fold(sections, |section, name| &mut section[*name]);
         let (fixed, floating): (Vec<_>, Vec<_>) = self.keys.iter().partition(|key| key.name != FLOATING);
         for key in fixed.into_iter().chain(floating) {
-            let value = (key.dump)(settings);
+            let value = (key.dump)(of);
             if !value.is_null() {
                 section[key.name] = value;
             }
+        }
+    }
+
+    /// Puts the defaults that are ours alone into what the site's other services have.
+    fn add_own_defaults(&self, cluster: &mut Value) {
+        let section = self.path.iter().fold(cluster, |section, name| &mut section[*name]);
+        for key in self.keys.iter().filter(|key| key.is_ours) {
+            section[key.name] = key.default.clone();
         }
     }
 }
@@ -139,14 +151,11 @@ impl Table {
 /// The one key whose value follows the number of workers if the site does not set it.
 const FLOATING: &str = "MaxProbesPerSecond";
 
-/// Puts the defaults that are ours alone into what the site's other services have.
+/// Puts the defaults that are ours alone, and what an instance type looks like, into what the site's other services
+/// have.
 pub fn add_own_defaults(cluster: &mut Value) {
-    for table in TABLES {
-        for key in table.keys.iter().filter(|key| key.is_ours) {
-            let section = table.path.iter().fold(&mut *cluster, |section, name| &mut section[*name]);
-            section[key.name] = key.default.clone();
-        }
-    }
+    TABLES.iter().for_each(|table| table.add_own_defaults(cluster));
+    [&INSTANCE_TYPE, &GPU].into_iter().for_each(|table| table.add_own_defaults(cluster));
 }
 
 #[cfg(test)]

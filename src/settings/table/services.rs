@@ -141,7 +141,7 @@ pub static POSTGRESQL: LazyLock<Table> = LazyLock::new(|| Table {
     )],
 });
 
-/// `InstanceTypes`: each entry is read by a module of its own.
+/// `InstanceTypes` as a whole; its entries have tables of their own.
 pub static INSTANCE_TYPES: LazyLock<Table> = LazyLock::new(|| Table {
     path: &[],
     keys: vec![read_elsewhere(

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dispatch_core::instance::Tags;
+use dispatch_core::instance::{Price, Tags};
 use dispatch_core::secret::Secret;
 use serde_json::Value;
 use url::Url;
 
 use crate::settings::dump::{hidden, without_password};
-use crate::settings::model::{LogFormat, RunnerBinary, Settings};
+use crate::settings::model::{LogFormat, RunnerBinary};
 use crate::settings::section::Section;
 use crate::settings::units::format_duration;
 
@@ -25,17 +25,23 @@ pub struct Unit<T: 'static> {
 }
 
 /// Where a value is kept.
-pub struct Place<T: 'static> {
+pub struct Place<S: 'static, T: 'static> {
     /// To dump it.
-    pub get: fn(&Settings) -> &T,
+    pub get: fn(&S) -> &T,
     /// To read it.
-    pub get_mut: fn(&mut Settings) -> &mut T,
+    pub get_mut: fn(&mut S) -> &mut T,
 }
 
-/// The place of a field of `Settings`.
+/// The place of a field: of `Settings`, or of a type that is named.
 macro_rules! place {
     ($($field:ident).+) => {
-        crate::settings::table::unit::Place { get: |it| &it.$($field).+, get_mut: |it| &mut it.$($field).+ }
+        place!(crate::settings::model::Settings: $($field).+)
+    };
+    ($of:ty: $($field:ident).+) => {
+        crate::settings::table::unit::Place {
+            get: |it: &$of| &it.$($field).+,
+            get_mut: |it: &mut $of| &mut it.$($field).+,
+        }
     };
 }
 pub(super) use place;
@@ -56,6 +62,12 @@ pub static NUMBER: Unit<f64> = Unit { read: |section, key| section.number(key), 
 
 /// A size in bytes.
 pub static SIZE: Unit<u64> = Unit { read: |section, key| section.size(key), dump: |it| (*it).into() };
+
+/// A price from 0 on.
+pub static PRICE: Unit<Price> = Unit {
+    read: |section, key| Price::new(section.number(key)).unwrap_or(Price::ZERO),
+    dump: |it| it.per_hour().into(),
+};
 
 /// A truth value.
 pub static FLAG: Unit<bool> = Unit { read: |section, key| section.flag(key), dump: |it| (*it).into() };
