@@ -251,3 +251,33 @@ fn deny_toml_says_the_same() {
         .collect();
     rules(&walls);
 }
+
+/// The names of the types that a source file defines, tests left out.
+fn types_defined_in(text: &str) -> Vec<String> {
+    let definition = |line: &str| {
+        let line = line.trim_start().trim_start_matches("pub(super) ").trim_start_matches("pub(crate) ");
+        let line = line.trim_start_matches("pub ");
+        let (kind, rest) = line.split_once(' ')?;
+        let name: String = rest.chars().take_while(|c| c.is_alphanumeric()).collect();
+        matches!(kind, "struct" | "enum" | "trait").then_some(name)
+    };
+    let before_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
+    before_tests.lines().filter_map(definition).filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn no_two_types_of_core_and_actors_have_one_name() {
+    let mut places = BTreeMap::<String, Vec<String>>::new();
+    for file in sources(&["crates/core/src", "actors/src"]) {
+        let shown = file.display().to_string();
+        let is_test = ["tests", "testing", "naive", "fixtures"].iter().any(|it| shown.contains(it));
+        if !is_test {
+            for name in types_defined_in(&std::fs::read_to_string(&file).unwrap()) {
+                places.entry(name).or_default().push(shown.clone());
+            }
+        }
+    }
+    assert!(places.len() > 200, "only {} types were found", places.len());
+    places.retain(|_, files| files.len() > 1);
+    assert_eq!(places, BTreeMap::new(), "a reader must know which one is meant");
+}

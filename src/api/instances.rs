@@ -58,11 +58,13 @@ pub(super) fn answered<T>(answer: Result<T, MailboxError>, actor: &'static str) 
 }
 
 /// 200 with an empty body, or Pool's reason not to.
-pub(super) fn done(answer: Result<Result<(), pool::Refusal>, MailboxError>) -> Result<HttpResponse, Refusal> {
+pub(super) fn done(
+    answer: Result<Result<(), pool::PoolRefusal>, MailboxError>,
+) -> Result<HttpResponse, Refusal> {
     match answered(answer, "pool")? {
         Ok(()) => Ok(HttpResponse::Ok().finish()),
-        Err(pool::Refusal::NoSuchInstance) => Err(Refusal::NotFound("instance")),
-        Err(pool::Refusal::NoSuchProcess) => Err(Refusal::NotFound("process of this container")),
+        Err(pool::PoolRefusal::NoSuchInstance) => Err(Refusal::NotFound("instance")),
+        Err(pool::PoolRefusal::NoSuchProcess) => Err(Refusal::NotFound("process of this container")),
         Err(refusal) => Err(Refusal::Refused(refusal.as_str())),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::{ActorFutureExt, Recipient, ResponseActFuture, WrapFuture};
 use async_trait::async_trait;
-use dispatch_core::cloud::{DEADLINE, Operation, no_answer};
+use dispatch_core::cloud::{AccountOperation, DEADLINE, no_answer};
 use dispatch_core::id::InstanceId;
 use dispatch_core::ports::{CloudDriver, CloudError, HostKey, HostKeyVerdict, HostKeyVerifier};
 use dispatch_core::time::since;
@@ -19,7 +19,7 @@ impl Cloud {
     /// Waits for a slot, calls, counts, lets `learn` see the answer.
     pub(super) fn call<T, F>(
         &mut self,
-        operation: Operation,
+        operation: AccountOperation,
         call: impl FnOnce(Rc<dyn CloudDriver>) -> F + 'static,
         learn: impl FnOnce(&mut Self, &Result<T, CloudError>) + 'static,
     ) -> ResponseActFuture<Self, Result<T, CloudError>>
@@ -39,7 +39,7 @@ impl Cloud {
         }))
     }
 
-    fn count(&mut self, operation: Operation, error: Option<&CloudError>) {
+    fn count(&mut self, operation: AccountOperation, error: Option<&CloudError>) {
         if !operation.is_paced() {
             return;
         }
@@ -55,7 +55,7 @@ impl Cloud {
 /// The call itself: not before its slot, and not for ever.
 async fn within_deadline<T, F>(
     wait: Duration,
-    operation: Operation,
+    operation: AccountOperation,
     driver: Rc<dyn CloudDriver>,
     call: impl FnOnce(Rc<dyn CloudDriver>) -> F + 'static,
 ) -> Result<T, CloudError>
@@ -80,6 +80,6 @@ pub struct DriverVerifier(pub Recipient<VerifyHostKey>);
 impl HostKeyVerifier for DriverVerifier {
     async fn verify(&self, id: &InstanceId, key: &HostKey) -> Result<HostKeyVerdict, CloudError> {
         let message = VerifyHostKey { id: id.clone(), key: key.clone() };
-        self.0.send(message).await.unwrap_or_else(|_| Err(no_answer(Operation::VerifyHostKey)))
+        self.0.send(message).await.unwrap_or_else(|_| Err(no_answer(AccountOperation::VerifyHostKey)))
     }
 }

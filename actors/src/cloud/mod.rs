@@ -20,7 +20,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, MessageResult, Recipient, ResponseActFuture, SpawnHandle};
-use dispatch_core::cloud::{Account, Operation};
+use dispatch_core::cloud::{Account, AccountOperation};
 use dispatch_core::instance::Instance;
 use dispatch_core::policy::Policy;
 use dispatch_core::ports::{CloudDriver, CloudError, HostKeyVerdict};
@@ -100,7 +100,7 @@ impl Handler<OrderInstance> for Cloud {
         let secret_path = self.driver.secret_path();
         let order = self.account.order(&self.defaults, instance_type, secret, &secret_path);
         self.call(
-            Operation::Create,
+            AccountOperation::Create,
             move |driver| async move { driver.create(&order).await },
             |act, answer| {
                 if let Ok(instance) = answer {
@@ -116,7 +116,7 @@ impl Handler<DestroyInstance> for Cloud {
 
     fn handle(&mut self, message: DestroyInstance, _: &mut Context<Self>) -> Self::Result {
         let destroy = move |driver: Rc<dyn CloudDriver>| async move { driver.destroy(&message.id).await };
-        self.call(Operation::Destroy, destroy, |_, _| {})
+        self.call(AccountOperation::Destroy, destroy, |_, _| {})
     }
 }
 
@@ -127,7 +127,7 @@ impl Handler<SetTags> for Cloud {
         let SetTags { id, tags } = message;
         let (sent_id, sent) = (id.clone(), tags.clone());
         self.call(
-            Operation::SetTags,
+            AccountOperation::SetTags,
             move |driver| async move { driver.set_tags(&id, &tags).await },
             move |act, _| act.account.tags_sent(&sent_id, &sent),
         )
@@ -140,7 +140,7 @@ impl Handler<VerifyHostKey> for Cloud {
     fn handle(&mut self, message: VerifyHostKey, _: &mut Context<Self>) -> Self::Result {
         let VerifyHostKey { id, key } = message;
         self.call(
-            Operation::VerifyHostKey,
+            AccountOperation::VerifyHostKey,
             move |driver| async move { driver.verify_host_key(&id, &key).await },
             |_, _| {},
         )

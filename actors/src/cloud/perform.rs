@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
-use dispatch_core::cloud::{Effect, Fact, Operation};
+use dispatch_core::cloud::{AccountEffect, AccountFact, AccountOperation};
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::{Instance, Tags};
 use dispatch_core::pool::GoneReply;
@@ -19,15 +19,17 @@ use crate::messages::pool::{InstanceAppeared, InstanceChanged, InstanceGone, Lis
 
 impl Cloud {
     /// What is told to Pool is lost only if Pool is gone, and then nobody acts any more.
-    pub(super) fn perform(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+    pub(super) fn perform(&mut self, effects: Vec<AccountEffect>, ctx: &mut Context<Self>) {
         for effect in effects {
             match effect {
-                Effect::List(filter) => self.list(filter, ctx),
-                Effect::SyncAt(at) => self.sync_at(at, ctx),
-                Effect::Appeared(instance) => self.pool.appeared.do_send(InstanceAppeared { instance }),
-                Effect::Changed(instance) => self.pool.changed.do_send(InstanceChanged { instance }),
-                Effect::AskAbsent { absent, began } => self.ask_absent(absent, began, ctx),
-                Effect::Tell(fact) => self.report(fact),
+                AccountEffect::List(filter) => self.list(filter, ctx),
+                AccountEffect::SyncAt(at) => self.sync_at(at, ctx),
+                AccountEffect::Appeared(instance) => {
+                    self.pool.appeared.do_send(InstanceAppeared { instance })
+                }
+                AccountEffect::Changed(instance) => self.pool.changed.do_send(InstanceChanged { instance }),
+                AccountEffect::AskAbsent { absent, began } => self.ask_absent(absent, began, ctx),
+                AccountEffect::Tell(fact) => self.report(fact),
             }
         }
     }
@@ -52,7 +54,7 @@ impl Cloud {
         let began = Rc::new(Cell::new(clock::now()));
         let sent = Rc::clone(&began);
         let list = self.call(
-            Operation::List,
+            AccountOperation::List,
             move |driver| {
                 sent.set(clock::now());
                 async move { driver.list(&filter).await }
@@ -100,17 +102,17 @@ impl Cloud {
         }));
     }
 
-    fn report(&mut self, fact: Fact) {
+    fn report(&mut self, fact: AccountFact) {
         match fact {
-            Fact::ListFailed(error) => {
+            AccountFact::ListFailed(error) => {
                 if let Some(n) = self.repeats.note(&catalogue::SYNC_FAILED, "", clock::now()) {
                     event!(self.log, catalogue::SYNC_FAILED,
                         "error" => %error, "Code" => &error.code, "Repeated" => n);
                 }
             }
-            Fact::ListRateLimited { until, error } => event!(self.log, catalogue::RATE_LIMITED,
+            AccountFact::ListRateLimited { until, error } => event!(self.log, catalogue::RATE_LIMITED,
                 "CallType" => "List", "ResumeAt" => %until, "error" => %error),
-            Fact::ListRecovered(lasted) => {
+            AccountFact::ListRecovered(lasted) => {
                 self.repeats.clear(&catalogue::SYNC_FAILED, "");
                 event!(self.log, catalogue::SYNC_RECOVERED, "Duration" => lasted.as_secs_f64());
             }

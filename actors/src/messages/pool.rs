@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::{Message, Recipient};
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::{IdleBehavior, Instance, InstanceType};
-use dispatch_core::pool::{CreateRefusal, GoneReply, PoolSnapshot, Refusal};
+use dispatch_core::pool::{CreateRefusal, GoneReply, PoolRefusal, PoolSnapshot};
 use dispatch_core::time::Timestamp;
 use dispatch_core::worker::runner::Commands;
 use dispatch_core::worker::{AttemptOutcome, BootOutcome, KillReason, ShutdownReason, StartOrder, View};
@@ -48,7 +48,7 @@ pub struct CreateInstance {
 
 /// End an instance.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), Refusal>")]
+#[rtype(result = "Result<(), PoolRefusal>")]
 pub struct ShutdownInstance {
     /// Which.
     pub id: InstanceId,
@@ -58,7 +58,7 @@ pub struct ShutdownInstance {
 
 /// Start a container.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), Refusal>")]
+#[rtype(result = "Result<(), PoolRefusal>")]
 pub struct StartContainer {
     /// Which, with what the log and the metrics say of its start.
     pub order: StartOrder,
@@ -68,7 +68,7 @@ pub struct StartContainer {
 
 /// End a container's processes.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), Refusal>")]
+#[rtype(result = "Result<(), PoolRefusal>")]
 pub struct KillContainer {
     /// Which.
     pub uuid: ContainerUuid,
@@ -78,7 +78,7 @@ pub struct KillContainer {
 
 /// Forget an ended process.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), Refusal>")]
+#[rtype(result = "Result<(), PoolRefusal>")]
 pub struct ForgetProcess {
     /// Whose.
     pub uuid: ContainerUuid,
@@ -96,7 +96,7 @@ pub struct ForgetAttempts {
 
 /// What the operator wants of an instance.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), Refusal>")]
+#[rtype(result = "Result<(), PoolRefusal>")]
 pub struct SetIdleBehavior {
     /// Which.
     pub id: InstanceId,

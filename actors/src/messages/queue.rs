@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::Message;
 use dispatch_core::container::Standing;
 use dispatch_core::id::ContainerUuid;
-use dispatch_core::queue::{CancelReason, QueueSnapshot, Refusal, UnlockReason};
+use dispatch_core::queue::{CancelReason, QueueRefusal, QueueSnapshot, UnlockReason};
 use dispatch_core::time::Timestamp;
 
 /// Which containers are there, and how do they stand?
@@ -28,7 +28,7 @@ pub struct QueueView {
 
 /// Queued → Locked. The answer says whether it was begun; how it ended is news of the queue.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), Refusal>")]
+#[rtype(result = "Result<(), QueueRefusal>")]
 pub struct LockContainer {
     /// Which.
     pub uuid: ContainerUuid,
@@ -36,7 +36,7 @@ pub struct LockContainer {
 
 /// Locked → Queued.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), Refusal>")]
+#[rtype(result = "Result<(), QueueRefusal>")]
 pub struct UnlockContainer {
     /// Which.
     pub uuid: ContainerUuid,
@@ -46,7 +46,7 @@ pub struct UnlockContainer {
 
 /// → Cancelled, if the record still stands as the decision was made from.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), Refusal>")]
+#[rtype(result = "Result<(), QueueRefusal>")]
 pub struct CancelContainer {
     /// Which.
     pub uuid: ContainerUuid,

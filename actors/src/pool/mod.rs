@@ -21,7 +21,7 @@ use actix::{Actor, AsyncContext, Context, Handler, MessageResult, Recipient, Spa
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::Offering;
 use dispatch_core::policy::Policy;
-use dispatch_core::pool::{self as core, CreateRefusal, Effect, PoolSnapshot, Refusal};
+use dispatch_core::pool::{self as core, CreateRefusal, PoolEffect, PoolRefusal, PoolSnapshot};
 use dispatch_core::secret::Secret;
 use dispatch_core::time::{Timestamp, since};
 use dispatch_core::worker::runner::Commands;
@@ -68,7 +68,7 @@ pub struct PoolParts {
 
 /// The actor.
 pub struct Pool {
-    pool: core::Pool,
+    pool: core::WorkerPool,
     parts: PoolParts,
     workers: BTreeMap<InstanceId, WorkerHandles>,
     timer: Option<(Timestamp, SpawnHandle)>,
@@ -82,7 +82,7 @@ pub struct Pool {
 impl Pool {
     /// An empty pool.
     pub fn new(parts: PoolParts) -> Self {
-        let pool = core::Pool::new(Arc::clone(&parts.policy), parts.quota_groups.clone());
+        let pool = core::WorkerPool::new(Arc::clone(&parts.policy), parts.quota_groups.clone());
         Self {
             pool,
             parts,
@@ -95,22 +95,22 @@ impl Pool {
     }
 
     /// Carries the effects out, and lets the scheduler look again.
-    fn settle(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+    fn settle(&mut self, effects: Vec<PoolEffect>, ctx: &mut Context<Self>) {
         self.carry_out(effects, ctx);
         self.nudge();
     }
 
     /// Nudges the scheduler only if a plan reads something else now: a probe that found nothing new is most of what
     /// a large pool has to tell.
-    fn settle_worker(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
-        let is_news = effects.contains(&Effect::FleetChanged);
+    fn settle_worker(&mut self, effects: Vec<PoolEffect>, ctx: &mut Context<Self>) {
+        let is_news = effects.contains(&PoolEffect::FleetChanged);
         self.carry_out(effects, ctx);
         if is_news {
             self.nudge();
         }
     }
 
-    fn carry_out(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+    fn carry_out(&mut self, effects: Vec<PoolEffect>, ctx: &mut Context<Self>) {
         self.perform(effects, ctx);
         self.renew_timer(ctx);
         self.snapshot = None;
@@ -154,7 +154,7 @@ impl Pool {
     }
 
     /// Settles the effects of a request that was not refused.
-    fn answer<E>(&mut self, effects: Result<Vec<Effect>, E>, ctx: &mut Context<Self>) -> Result<(), E> {
+    fn answer<E>(&mut self, effects: Result<Vec<PoolEffect>, E>, ctx: &mut Context<Self>) -> Result<(), E> {
         effects.map(|effects| self.settle(effects, ctx))
     }
 }
@@ -193,7 +193,7 @@ impl Handler<CreateInstance> for Pool {
 }
 
 impl Handler<StartContainer> for Pool {
-    type Result = Result<(), Refusal>;
+    type Result = Result<(), PoolRefusal>;
 
     fn handle(&mut self, message: StartContainer, ctx: &mut Context<Self>) -> Self::Result {
         let started = self.pool.start(message.order, &message.instance);
@@ -202,7 +202,7 @@ impl Handler<StartContainer> for Pool {
 }
 
 impl Handler<KillContainer> for Pool {
-    type Result = Result<(), Refusal>;
+    type Result = Result<(), PoolRefusal>;
 
     fn handle(&mut self, message: KillContainer, ctx: &mut Context<Self>) -> Self::Result {
         let killed = self.pool.kill(message.uuid, &message.reason);
@@ -211,7 +211,7 @@ impl Handler<KillContainer> for Pool {
 }
 
 impl Handler<ForgetProcess> for Pool {
-    type Result = Result<(), Refusal>;
+    type Result = Result<(), PoolRefusal>;
 
     fn handle(&mut self, message: ForgetProcess, ctx: &mut Context<Self>) -> Self::Result {
         let forgotten = self.pool.forget(message.uuid, message.outcome);
@@ -229,7 +229,7 @@ impl Handler<ForgetAttempts> for Pool {
 }
 
 impl Handler<SetIdleBehavior> for Pool {
-    type Result = Result<(), Refusal>;
+    type Result = Result<(), PoolRefusal>;
 
     fn handle(&mut self, message: SetIdleBehavior, ctx: &mut Context<Self>) -> Self::Result {
         let set = self.pool.set_behavior(&message.id, message.behavior);
@@ -238,7 +238,7 @@ impl Handler<SetIdleBehavior> for Pool {
 }
 
 impl Handler<ShutdownInstance> for Pool {
-    type Result = Result<(), Refusal>;
+    type Result = Result<(), PoolRefusal>;
 
     fn handle(&mut self, message: ShutdownInstance, ctx: &mut Context<Self>) -> Self::Result {
         let shut_down = self.pool.shut_down(&message.id, message.reason);
@@ -339,7 +339,7 @@ impl Handler<Ping> for Pool {
 }
 
 impl Pool {
-    fn note_boot(&mut self, view: &View, boot: Option<BootOutcome>) -> Vec<Effect> {
+    fn note_boot(&mut self, view: &View, boot: Option<BootOutcome>) -> Vec<PoolEffect> {
         match boot {
             Some(BootOutcome::Success) => self.pool.booted(&view.id, true, clock::now()),
             Some(BootOutcome::Failure) => self.pool.booted(&view.id, false, clock::now()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::Instance;
-use dispatch_core::pool::{CreateId, Effect};
+use dispatch_core::pool::{CreateId, PoolEffect};
 use dispatch_core::worker::Command;
 use dispatch_core::worker::runner::Commands;
 
@@ -15,18 +15,18 @@ use crate::messages::cloud::{OrderInstance, SyncBy};
 use crate::messages::worker::{NewWorker, Stop, UseRunner, WorkerCommand, WorkerListeners};
 
 impl Pool {
-    pub(super) fn perform(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+    pub(super) fn perform(&mut self, effects: Vec<PoolEffect>, ctx: &mut Context<Self>) {
         for effect in effects {
             match effect {
-                Effect::Create(id) => self.create(id, ctx),
-                Effect::Spawn(instance, ours) => self.spawn(instance, ours, ctx),
-                Effect::Command(id, number, command) => self.command(&id, number, command),
-                Effect::Stop(id) => self.stop(&id),
+                PoolEffect::Create(id) => self.create(id, ctx),
+                PoolEffect::Spawn(instance, ours) => self.spawn(instance, ours, ctx),
+                PoolEffect::Command(id, number, command) => self.command(&id, number, command),
+                PoolEffect::Stop(id) => self.stop(&id),
                 // Lost only if Cloud is gone, and then nothing is listed any more.
-                Effect::SyncBy(at) => self.parts.sync_by.do_send(SyncBy { at }),
+                PoolEffect::SyncBy(at) => self.parts.sync_by.do_send(SyncBy { at }),
                 // The handler nudges the scheduler when everything is performed.
-                Effect::FleetChanged => {}
-                Effect::Tell(fact) => self.report(fact),
+                PoolEffect::FleetChanged => {}
+                PoolEffect::Tell(fact) => self.report(fact),
             }
         }
     }

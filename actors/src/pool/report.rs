@@ -1,7 +1,7 @@
 //! What happened to the pool, in the words of the catalogue.
 
 use dispatch_core::instance::Instance;
-use dispatch_core::pool::Fact;
+use dispatch_core::pool::PoolFact;
 use dispatch_core::ports::{CloudError, CloudErrorKind};
 
 use super::Pool;
@@ -10,24 +10,26 @@ use crate::clock;
 use crate::event;
 
 impl Pool {
-    pub(super) fn report(&mut self, fact: Fact) {
+    pub(super) fn report(&mut self, fact: PoolFact) {
         let log = &self.parts.log;
         match fact {
-            Fact::Creating { type_name, provider_type, container } => event!(log, catalogue::CREATING,
+            PoolFact::Creating { type_name, provider_type, container } => event!(log, catalogue::CREATING,
                 "InstanceType" => type_name.as_str(), "ProviderType" => provider_type.as_str(),
                 "ContainerUUID" => container.as_str()),
-            Fact::CreateFailed { type_name, error } => self.report_create_failed(type_name.as_str(), &error),
-            Fact::QuotaHold { type_name, instances, retry_at, error } => event!(log, catalogue::AT_QUOTA,
+            PoolFact::CreateFailed { type_name, error } => {
+                self.report_create_failed(type_name.as_str(), &error)
+            }
+            PoolFact::QuotaHold { type_name, instances, retry_at, error } => event!(log, catalogue::AT_QUOTA,
                 "InstanceType" => type_name.as_str(), "Instances" => instances, "ResumeAt" => %retry_at,
                 "error" => %error),
-            Fact::CapacityHold { type_name, scope, until, error } => event!(log, catalogue::NO_CAPACITY,
+            PoolFact::CapacityHold { type_name, scope, until, error } => event!(log, catalogue::NO_CAPACITY,
                 "InstanceType" => type_name.as_str(), "Scope" => ?scope, "ResumeAt" => %until, "error" => %error),
-            Fact::RateHold { until, error } => event!(log, catalogue::RATE_LIMITED,
+            PoolFact::RateHold { until, error } => event!(log, catalogue::RATE_LIMITED,
                 "CallType" => "Create", "ResumeAt" => %until, "error" => %error),
-            Fact::BootsFail { offering, failures, until } => event!(log, catalogue::CREATES_LIMITED,
+            PoolFact::BootsFail { offering, failures, until } => event!(log, catalogue::CREATES_LIMITED,
                 "ProviderType" => %offering, "Failures" => failures, "ResumeAt" => %until),
-            Fact::Appeared { instance, ours } => self.report_appeared(&instance, ours),
-            Fact::Disappeared { instance, state, after_shutdown, type_name } => {
+            PoolFact::Appeared { instance, ours } => self.report_appeared(&instance, ours),
+            PoolFact::Disappeared { instance, state, after_shutdown, type_name } => {
                 let type_name = type_name.as_ref().map_or("", |name| name.as_str());
                 event!(log, catalogue::DISAPPEARED, "Instance" => instance.as_str(),
                     "InstanceType" => type_name, "WorkerState" => %state);
@@ -36,14 +38,14 @@ impl Pool {
                     self.parts.metrics.time_to_disappearance.observe(took);
                 }
             }
-            Fact::OutageBegan { silent, of } => event!(log, catalogue::HOLDING_DESTROYS,
+            PoolFact::OutageBegan { silent, of } => event!(log, catalogue::HOLDING_DESTROYS,
                 "Instances" => of, "Unreachable" => silent),
-            Fact::OutageEnded => {
+            PoolFact::OutageEnded => {
                 event!(log, catalogue::RESUMING_DESTROYS, "Reason" => "an instance answers again, or it lasted too long")
             }
             // Told by the worker, who knows the last failure.
-            Fact::Unresponsive(..) => {}
-            Fact::FirstListing(n) => event!(log, catalogue::INITIAL_LIST, "N" => n),
+            PoolFact::Unresponsive(..) => {}
+            PoolFact::FirstListing(n) => event!(log, catalogue::INITIAL_LIST, "N" => n),
         }
     }
 

@@ -124,7 +124,7 @@ impl Site {
         self.pool.send(CreateInstance { instance_type, container: uuid(1) }).await.unwrap()
     }
 
-    async fn start(&self, n: usize, name: &str) -> Result<(), Refusal> {
+    async fn start(&self, n: usize, name: &str) -> Result<(), PoolRefusal> {
         let start = StartContainer { order: order(uuid(n)), instance: id(name) };
         self.pool.send(start).await.unwrap()
     }
@@ -265,7 +265,7 @@ async fn a_started_container_counts_at_once_and_is_never_lost_from_sight() {
         assert_eq!(site.containers().await, [uuid(1)]);
         pass_millis(1).await;
     }
-    assert_eq!(site.start(1, "a").await, Err(Refusal::AlreadyRunning));
+    assert_eq!(site.start(1, "a").await, Err(PoolRefusal::AlreadyRunning));
     assert_eq!(site.view().await.in_flight, 0);
     assert!(site.nudges.count() >= 1);
 }
@@ -281,7 +281,7 @@ async fn a_start_that_the_worker_refuses_is_taken_back_and_told() {
     started.await.unwrap().unwrap();
     pass_millis(10).await;
     assert_eq!(site.containers().await, []);
-    assert_eq!(site.start(1, "a").await, Err(Refusal::NotPlaceable));
+    assert_eq!(site.start(1, "a").await, Err(PoolRefusal::NotPlaceable));
     assert!(site.nudges.count() >= 2);
     assert_eq!(site.vms.take_times("start").len(), 0);
 }
@@ -300,7 +300,7 @@ async fn a_process_that_has_ended_is_remembered_until_it_is_forgotten() {
     let forget = || ForgetProcess { uuid: uuid(1), outcome: AttemptOutcome::LeftLocked };
     site.pool.send(forget()).await.unwrap().unwrap();
     assert!(site.view().await.snapshot.fleet.ended.is_empty());
-    assert_eq!(site.pool.send(forget()).await.unwrap(), Err(Refusal::NoSuchProcess));
+    assert_eq!(site.pool.send(forget()).await.unwrap(), Err(PoolRefusal::NoSuchProcess));
 }
 
 #[actix::test]
@@ -309,7 +309,7 @@ async fn a_kill_reaches_whoever_has_the_process() {
     site.start(1, "b").await.unwrap();
     pass(1).await;
     let kill = |n| KillContainer { uuid: uuid(n), reason: KillReason::Operator("test".into()) };
-    assert_eq!(site.pool.send(kill(2)).await.unwrap(), Err(Refusal::NoSuchProcess));
+    assert_eq!(site.pool.send(kill(2)).await.unwrap(), Err(PoolRefusal::NoSuchProcess));
     site.pool.send(kill(1)).await.unwrap().unwrap();
     pass_millis(50).await;
     assert_eq!(site.containers().await, []);

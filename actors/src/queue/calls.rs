@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use dispatch_core::ports::{ApiError, ArvadosApi};
-use dispatch_core::queue::exchange::{CallNumber, Effect, Reply, Request};
+use dispatch_core::queue::exchange::{CallNumber, ExchangeEffect, Reply, Request};
 use dispatch_core::time::{Timestamp, since};
 
 use super::Queue;
@@ -13,15 +13,15 @@ use crate::clock;
 use crate::messages::scheduler::QueueChanged;
 
 impl Queue {
-    pub(super) fn perform(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+    pub(super) fn perform(&mut self, effects: Vec<ExchangeEffect>, ctx: &mut Context<Self>) {
         for effect in effects {
             match effect {
-                Effect::Call(number, request) => self.call(number, request, ctx),
-                Effect::ResumeIn(wait) => self.resume_in(wait, ctx),
-                Effect::PollIn(wait) => drop(ctx.run_later(wait, Self::poll_is_due)),
+                ExchangeEffect::Call(number, request) => self.call(number, request, ctx),
+                ExchangeEffect::ResumeIn(wait) => self.resume_in(wait, ctx),
+                ExchangeEffect::PollIn(wait) => drop(ctx.run_later(wait, Self::poll_is_due)),
                 // Lost only if the scheduler is gone, and then nobody plans any more.
-                Effect::Changed => self.scheduler.do_send(QueueChanged),
-                Effect::Tell(fact) => self.report(fact),
+                ExchangeEffect::Changed => self.scheduler.do_send(QueueChanged),
+                ExchangeEffect::Tell(fact) => self.report(fact),
             }
         }
     }

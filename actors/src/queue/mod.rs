@@ -23,7 +23,7 @@ use dispatch_core::id::ContainerUuid;
 use dispatch_core::policy::Policy;
 use dispatch_core::ports::ArvadosApi;
 use dispatch_core::queue::exchange::Exchange;
-use dispatch_core::queue::{OperationKind, Refusal};
+use dispatch_core::queue::{OperationKind, QueueRefusal};
 use slog::Logger;
 
 use crate::catalogue::Repeats;
@@ -42,7 +42,7 @@ pub struct Queue {
     scheduler: Recipient<QueueChanged>,
     metrics: Rc<Metrics>,
     log: Logger,
-    /// The timer of [`dispatch_core::queue::exchange::Effect::ResumeIn`].
+    /// The timer of [`dispatch_core::queue::exchange::ExchangeEffect::ResumeIn`].
     resume: Option<SpawnHandle>,
     repeats: Repeats,
 }
@@ -72,7 +72,7 @@ impl Queue {
         uuid: ContainerUuid,
         kind: OperationKind,
         ctx: &mut Context<Self>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), QueueRefusal> {
         let effects = self.exchange.begin(uuid, kind, clock::now())?;
         self.perform(effects, ctx);
         Ok(())
@@ -102,7 +102,7 @@ impl Handler<GetQueue> for Queue {
 }
 
 impl Handler<LockContainer> for Queue {
-    type Result = Result<(), Refusal>;
+    type Result = Result<(), QueueRefusal>;
 
     fn handle(&mut self, message: LockContainer, ctx: &mut Context<Self>) -> Self::Result {
         self.begin(message.uuid, OperationKind::Lock, ctx)
@@ -110,7 +110,7 @@ impl Handler<LockContainer> for Queue {
 }
 
 impl Handler<UnlockContainer> for Queue {
-    type Result = Result<(), Refusal>;
+    type Result = Result<(), QueueRefusal>;
 
     fn handle(&mut self, message: UnlockContainer, ctx: &mut Context<Self>) -> Self::Result {
         self.begin(message.uuid, OperationKind::Unlock(message.reason), ctx)
@@ -118,7 +118,7 @@ impl Handler<UnlockContainer> for Queue {
 }
 
 impl Handler<CancelContainer> for Queue {
-    type Result = Result<(), Refusal>;
+    type Result = Result<(), QueueRefusal>;
 
     fn handle(&mut self, message: CancelContainer, ctx: &mut Context<Self>) -> Self::Result {
         let CancelContainer { uuid, reason, expected } = message;

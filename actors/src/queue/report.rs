@@ -3,7 +3,7 @@
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::ports::{ApiError, ApiErrorKind};
-use dispatch_core::queue::exchange::Fact;
+use dispatch_core::queue::exchange::ExchangeFact;
 use dispatch_core::queue::{
     CancelReason, DropReason, Entry, Finished, OperationKind, Outcome, QueueFact, UnlockReason,
 };
@@ -15,13 +15,13 @@ use crate::clock;
 use crate::event;
 
 impl Queue {
-    pub(super) fn report(&mut self, fact: Fact) {
+    pub(super) fn report(&mut self, fact: ExchangeFact) {
         match fact {
-            Fact::Queue(fact) => self.report_container(fact),
-            Fact::Operation(finished) => self.report_operation(&finished),
-            Fact::Overloaded { limit } => self.report_overloaded(limit),
-            Fact::PollFailed { began, error, kind } => self.report_poll_failed(began, &error, kind),
-            Fact::PollRecovered { lasted, kinds } => {
+            ExchangeFact::Queue(fact) => self.report_container(fact),
+            ExchangeFact::Operation(finished) => self.report_operation(&finished),
+            ExchangeFact::Overloaded { limit } => self.report_overloaded(limit),
+            ExchangeFact::PollFailed { began, error, kind } => self.report_poll_failed(began, &error, kind),
+            ExchangeFact::PollRecovered { lasted, kinds } => {
                 for kind in kinds {
                     self.repeats.clear(&catalogue::UPDATE_FAILED, kind);
                 }

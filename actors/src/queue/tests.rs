@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 use dispatch_core::container::ContainerState::{Cancelled, Complete, Locked, Queued, Running};
 use dispatch_core::ports::ApiErrorKind::{self, Connection, Overloaded, Unauthorized};
-use dispatch_core::queue::{CancelReason, Fit, Refusal, UnlockReason};
+use dispatch_core::queue::{CancelReason, Fit, QueueRefusal, UnlockReason};
 
 use super::*;
 use crate::testing::{
@@ -57,15 +57,15 @@ impl Site {
         self.view().await.snapshot.get(uuid(n)).map(|entry| entry.record.state)
     }
 
-    async fn lock(&self, n: usize) -> Result<(), Refusal> {
+    async fn lock(&self, n: usize) -> Result<(), QueueRefusal> {
         self.queue.send(LockContainer { uuid: uuid(n) }).await.unwrap()
     }
 
-    async fn unlock(&self, n: usize, reason: UnlockReason) -> Result<(), Refusal> {
+    async fn unlock(&self, n: usize, reason: UnlockReason) -> Result<(), QueueRefusal> {
         self.queue.send(UnlockContainer { uuid: uuid(n), reason }).await.unwrap()
     }
 
-    async fn cancel(&self, n: usize) -> Result<(), Refusal> {
+    async fn cancel(&self, n: usize) -> Result<(), QueueRefusal> {
         let expected = self.view().await.snapshot.get(uuid(n)).unwrap().record.standing();
         let cancel = CancelContainer { uuid: uuid(n), reason: CancelReason::ProcessExited, expected };
         self.queue.send(cancel).await.unwrap()
@@ -275,7 +275,7 @@ async fn a_lock_is_begun_at_once_and_its_end_is_news() {
     site.api.takes.set(Duration::from_millis(50));
     assert_eq!(site.lock(1).await, Ok(()));
     assert_eq!(elapsed(), 1.0, "the answer does not wait for the controller");
-    assert_eq!(site.lock(1).await, Err(Refusal::Busy));
+    assert_eq!(site.lock(1).await, Err(QueueRefusal::Busy));
     assert_eq!(site.nudges.count(), 0);
     pass_millis(60).await;
     assert_eq!(site.state(1).await, Some(Locked));
@@ -322,8 +322,8 @@ async fn after_a_lost_read_nothing_is_decided_until_a_poll_tells() {
     site.api.fail("get", 1, Connection);
     site.lock(1).await.unwrap();
     pass(1).await;
-    assert_eq!(site.lock(1).await, Err(Refusal::Uncertain));
-    assert_eq!(site.unlock(1, UnlockReason::ProcessEnded).await, Err(Refusal::Uncertain));
+    assert_eq!(site.lock(1).await, Err(QueueRefusal::Uncertain));
+    assert_eq!(site.unlock(1, UnlockReason::ProcessEnded).await, Err(QueueRefusal::Uncertain));
     pass(10).await;
     assert_eq!(site.state(1).await, Some(Locked));
     assert_eq!(site.unlock(1, UnlockReason::ProcessEnded).await, Ok(()));
@@ -379,7 +379,7 @@ async fn told_to_stop_it_begins_nothing_and_what_is_in_flight_ends() {
     }
     site.queue.send(Quiesce).await.unwrap();
     assert_eq!(site.view().await.in_flight, 8);
-    assert_eq!(site.lock(1).await, Err(Refusal::Busy));
+    assert_eq!(site.lock(1).await, Err(QueueRefusal::Busy));
     pass(60).await;
     assert_eq!(site.view().await.in_flight, 0);
     assert_eq!(site.api.take_names(), ["lock"; 8], "no poll either");

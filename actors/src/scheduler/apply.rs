@@ -20,7 +20,7 @@ use crate::messages::queue::{
 
 /// An action that was refused: which, and why.
 pub(super) type Refused = (&'static str, &'static str);
-type Answer = LocalBoxFuture<'static, Option<Refused>>;
+type ActionAnswer = LocalBoxFuture<'static, Option<Refused>>;
 
 impl Scheduler {
     /// Sends all actions of the last plan; the answer comes when every one of them is answered.
@@ -30,14 +30,14 @@ impl Scheduler {
         async move { future::join_all(answers).await.into_iter().flatten().collect() }
     }
 
-    fn send(&self, action: &Action) -> Answer {
+    fn send(&self, action: &Action) -> ActionAnswer {
         match action.clone() {
             Action::Queue(action) => self.send_to_queue(action),
             Action::Pool(action) => self.send_to_pool(action),
         }
     }
 
-    fn send_to_queue(&self, action: QueueAction) -> Answer {
+    fn send_to_queue(&self, action: QueueAction) -> ActionAnswer {
         let (queue, pool) = (&self.receivers.queue, &self.receivers.pool);
         match action {
             QueueAction::LockContainer(uuid) => to_queue("lock", &queue.lock, LockContainer { uuid }),
@@ -58,7 +58,7 @@ impl Scheduler {
         }
     }
 
-    fn send_to_pool(&self, action: PoolAction) -> Answer {
+    fn send_to_pool(&self, action: PoolAction) -> ActionAnswer {
         let pool = &self.receivers.pool;
         match action {
             PoolAction::StartContainer(order, instance) => {
@@ -92,16 +92,16 @@ impl Scheduler {
     }
 }
 
-fn to_queue<M>(name: &'static str, queue: &Recipient<M>, message: M) -> Answer
+fn to_queue<M>(name: &'static str, queue: &Recipient<M>, message: M) -> ActionAnswer
 where
-    M: actix::Message<Result = Result<(), dispatch_core::queue::Refusal>> + Send + 'static,
+    M: actix::Message<Result = Result<(), dispatch_core::queue::QueueRefusal>> + Send + 'static,
 {
     send(name, queue, message, |it| it.as_str())
 }
 
-fn to_pool<M>(name: &'static str, pool: &Recipient<M>, message: M) -> Answer
+fn to_pool<M>(name: &'static str, pool: &Recipient<M>, message: M) -> ActionAnswer
 where
-    M: actix::Message<Result = Result<(), dispatch_core::pool::Refusal>> + Send + 'static,
+    M: actix::Message<Result = Result<(), dispatch_core::pool::PoolRefusal>> + Send + 'static,
 {
     send(name, pool, message, |it| it.as_str())
 }
@@ -112,7 +112,7 @@ fn send<M, E>(
     recipient: &Recipient<M>,
     message: M,
     why: impl Fn(E) -> &'static str + 'static,
-) -> Answer
+) -> ActionAnswer
 where
     M: actix::Message<Result = Result<(), E>> + Send + 'static,
     E: Send + 'static,

@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::InstanceType;
-use dispatch_core::ports::{Command, ExecError, ExecErrorKind, Executor, ExecutorFactory, Output, Target};
+use dispatch_core::ports::{
+    ExecError, ExecErrorKind, Executor, ExecutorFactory, Output, ShellCommand, Target,
+};
 use tokio::sync::Notify;
 
 use super::{elapsed, take};
@@ -142,7 +144,7 @@ impl ExecutorFactory for Executors {
 
 #[async_trait(?Send)]
 impl Executor for FakeExecutor {
-    async fn run(&self, command: Command) -> Result<Output, ExecError> {
+    async fn run(&self, command: ShellCommand) -> Result<Output, ExecError> {
         let (id, address) = {
             let target = self.target.borrow();
             (target.id.clone(), target.address.clone())

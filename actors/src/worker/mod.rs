@@ -29,7 +29,9 @@ use dispatch_core::ports::{Executor, ExecutorFactory, Target};
 use dispatch_core::time::{Timestamp, since};
 use dispatch_core::worker::probe::CommandFailure;
 use dispatch_core::worker::runner::Commands;
-use dispatch_core::worker::{BootOutcome, Command, Completion, Effect, Machine, MachineState, Refusal, View};
+use dispatch_core::worker::{
+    BootOutcome, Command, Completion, Machine, MachineState, View, WorkerEffect, WorkerRefusal,
+};
 use serde::Serialize;
 use slog::{Logger, o};
 
@@ -75,7 +77,7 @@ pub struct WorkerParts {
 /// The actor.
 pub struct Worker {
     machine: Machine,
-    first_effects: Vec<Effect>,
+    first_effects: Vec<WorkerEffect>,
     parts: WorkerParts,
     commands: Arc<Commands>,
     pool: WorkerListeners,
@@ -136,7 +138,11 @@ impl Worker {
     }
 
     /// Performs what the machine has decided, and tells Pool the new view; a refusal is handed back.
-    fn settle(&mut self, decided: Result<Vec<Effect>, Refusal>, ctx: &mut Context<Self>) -> Option<Refusal> {
+    fn settle(
+        &mut self,
+        decided: Result<Vec<WorkerEffect>, WorkerRefusal>,
+        ctx: &mut Context<Self>,
+    ) -> Option<WorkerRefusal> {
         let (effects, refusal) = match decided {
             Ok(effects) => (effects, None),
             Err(refusal) => (Vec::new(), Some(refusal)),

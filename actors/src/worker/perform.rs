@@ -7,10 +7,10 @@ use std::time::Duration;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::Instance;
-use dispatch_core::ports::{Command, ExecError, ExecErrorKind, Executor, Output};
+use dispatch_core::ports::{ExecError, ExecErrorKind, Executor, Output, ShellCommand};
 use dispatch_core::time::after;
 use dispatch_core::worker::probe::{CommandFailure, Probe, Wanted, success};
-use dispatch_core::worker::{Completion, Effect, KillOutcome, StartOutcome};
+use dispatch_core::worker::{Completion, KillOutcome, StartOutcome, WorkerEffect};
 
 use super::{Worker, target};
 use crate::catalogue;
@@ -23,17 +23,17 @@ use crate::messages::worker::WorkerCompletion;
 const GRACE: Duration = Duration::from_secs(120);
 
 impl Worker {
-    pub(super) fn perform(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+    pub(super) fn perform(&mut self, effects: Vec<WorkerEffect>, ctx: &mut Context<Self>) {
         for effect in effects {
             match effect {
-                Effect::Probe(wanted) => self.probe(wanted, ctx),
-                Effect::Start(uuid) => self.start_container(uuid, ctx),
-                Effect::Kill(uuid) => self.kill_container(uuid, ctx),
-                Effect::Destroy => self.destroy(ctx),
-                Effect::SaveTags(tags) => self.save_tags(tags, ctx),
-                Effect::Retarget(instance) => self.retarget(&instance),
-                Effect::Ended(uuid) => self.ended.push(uuid),
-                Effect::Tell(fact) => self.report(fact),
+                WorkerEffect::Probe(wanted) => self.probe(wanted, ctx),
+                WorkerEffect::Start(uuid) => self.start_container(uuid, ctx),
+                WorkerEffect::Kill(uuid) => self.kill_container(uuid, ctx),
+                WorkerEffect::Destroy => self.destroy(ctx),
+                WorkerEffect::SaveTags(tags) => self.save_tags(tags, ctx),
+                WorkerEffect::Retarget(instance) => self.retarget(&instance),
+                WorkerEffect::Ended(uuid) => self.ended.push(uuid),
+                WorkerEffect::Tell(fact) => self.report(fact),
             }
         }
     }
@@ -138,13 +138,13 @@ impl Worker {
 }
 
 /// Exit status 0, or why not.
-async fn run(executor: &dyn Executor, command: Command) -> Result<Output, CommandFailure> {
+async fn run(executor: &dyn Executor, command: ShellCommand) -> Result<Output, CommandFailure> {
     let answer = answer_of(executor, command.clone()).await;
     success(&command, answer)
 }
 
 /// What the executor says, or that it says nothing: one hung command must not end a VM's probes for ever.
-async fn answer_of(executor: &dyn Executor, command: Command) -> Result<Output, ExecError> {
+async fn answer_of(executor: &dyn Executor, command: ShellCommand) -> Result<Output, ExecError> {
     let patience = command.deadline.saturating_add(GRACE);
     tokio::time::timeout(patience, executor.run(command)).await.unwrap_or_else(|_| {
         let message = format!("the executor did not answer within {} s", patience.as_secs());

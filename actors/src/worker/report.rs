@@ -5,7 +5,7 @@ use std::time::Duration;
 use dispatch_core::ports::{CloudError, ExecErrorKind};
 use dispatch_core::time::since;
 use dispatch_core::worker::probe::CommandFailure;
-use dispatch_core::worker::{DrainReason, Fact, Refusal, ShutdownReason, StartOrder, State};
+use dispatch_core::worker::{DrainReason, ShutdownReason, StartOrder, State, WorkerFact, WorkerRefusal};
 
 use super::Worker;
 use crate::catalogue::{self, Event};
@@ -15,88 +15,88 @@ use crate::event;
 const CLOUDTEST: &str = "try `arvados-dispatch-cloud cloudtest` with this image and instance type";
 
 impl Worker {
-    pub(super) fn report(&mut self, fact: Fact) {
+    pub(super) fn report(&mut self, fact: WorkerFact) {
         match fact {
-            Fact::BootProbeSucceeded(output) => event!(self.log, catalogue::BOOT_PROBE_SUCCEEDED,
+            WorkerFact::BootProbeSucceeded(output) => event!(self.log, catalogue::BOOT_PROBE_SUCCEEDED,
                 "Command" => &output.command, "stdout" => &output.stdout, "stderr" => &output.stderr),
-            Fact::BootProbeFailed { failure, warn } => self.report_boot_probe_failed(&failure, warn),
-            Fact::BootFailed(failure) => self.report_boot_failed(failure.as_ref()),
-            Fact::RunnerInstalled => {
+            WorkerFact::BootProbeFailed { failure, warn } => self.report_boot_probe_failed(&failure, warn),
+            WorkerFact::BootFailed(failure) => self.report_boot_failed(failure.as_ref()),
+            WorkerFact::RunnerInstalled => {
                 let (path, hash) = self.commands.deployed().unwrap_or_default();
                 event!(self.log, catalogue::INSTALLING_RUNNER, "Path" => path, "Hash" => hash);
             }
-            Fact::RunnerFailed(failure) => self.report_runner_failed(&failure),
-            Fact::InService { probe_start, running, since_ssh } => {
+            WorkerFact::RunnerFailed(failure) => self.report_runner_failed(&failure),
+            WorkerFact::InService { probe_start, running, since_ssh } => {
                 event!(self.log, catalogue::IN_SERVICE,
                     "ProbeStart" => %probe_start, "RunningContainers" => running, "State" => %self.machine.state());
                 if self.machine.view().ours {
                     self.parts.metrics.time_to_ready.observe(since_ssh);
                 }
             }
-            Fact::FirstSsh(after) => self.parts.metrics.time_to_ssh.observe(after),
-            Fact::ProbeSucceeded(took) => {
+            WorkerFact::FirstSsh(after) => self.parts.metrics.time_to_ssh.observe(after),
+            WorkerFact::ProbeSucceeded(took) => {
                 self.parts.metrics.run_probe_duration.observe("success", took);
                 self.repeats.clear(&catalogue::PROBE_FAILED, "");
                 event!(self.log, catalogue::PROBE_SUCCEEDED);
             }
-            Fact::ProbeFailed { failure, duration, silent_for } => {
+            WorkerFact::ProbeFailed { failure, duration, silent_for } => {
                 self.parts.metrics.run_probe_duration.observe("fail", duration);
                 self.report_failure(&catalogue::PROBE_FAILED, &failure, silent_for);
                 self.last_failure = Some(failure);
             }
-            Fact::ShuttingDown { reason, from } => self.report_shutdown(&reason, from),
-            Fact::RetryingDestroy => event!(self.log, catalogue::STILL_LISTED),
-            Fact::BootOutcome(outcome) => {
+            WorkerFact::ShuttingDown { reason, from } => self.report_shutdown(&reason, from),
+            WorkerFact::RetryingDestroy => event!(self.log, catalogue::STILL_LISTED),
+            WorkerFact::BootOutcome(outcome) => {
                 self.boot = Some(outcome);
                 self.parts.metrics.boot_outcomes.with_label_values(&[outcome.as_str()]).inc();
             }
-            Fact::Draining(reason) => self.report_draining(reason),
-            Fact::BehaviorSet(behavior) => {
+            WorkerFact::Draining(reason) => self.report_draining(reason),
+            WorkerFact::BehaviorSet(behavior) => {
                 event!(self.log, catalogue::SET_IDLE_BEHAVIOR, "IdleBehavior" => %behavior)
             }
-            Fact::HeldUnknown => event!(self.log, catalogue::HELD_UNKNOWN),
-            Fact::Starting(..)
-            | Fact::Started { .. }
-            | Fact::StartFailed(..)
-            | Fact::Detected(..)
-            | Fact::ProcessEnded(..)
-            | Fact::StaleRunLock(..)
-            | Fact::Killing(..)
-            | Fact::Signalling(..)
-            | Fact::KillFailed(..)
-            | Fact::GivenUp(..) => self.report_process(fact),
+            WorkerFact::HeldUnknown => event!(self.log, catalogue::HELD_UNKNOWN),
+            WorkerFact::Starting(..)
+            | WorkerFact::Started { .. }
+            | WorkerFact::StartFailed(..)
+            | WorkerFact::Detected(..)
+            | WorkerFact::ProcessEnded(..)
+            | WorkerFact::StaleRunLock(..)
+            | WorkerFact::Killing(..)
+            | WorkerFact::Signalling(..)
+            | WorkerFact::KillFailed(..)
+            | WorkerFact::GivenUp(..) => self.report_process(fact),
         }
     }
 
-    fn report_process(&mut self, fact: Fact) {
+    fn report_process(&mut self, fact: WorkerFact) {
         let log = &self.log;
         match fact {
-            Fact::Starting(order) => event!(log, catalogue::STARTING,
+            WorkerFact::Starting(order) => event!(log, catalogue::STARTING,
                 "ContainerUUID" => order.uuid.as_str(), "Priority" => order.priority),
-            Fact::Started { order, took } => self.report_started(&order, took),
-            Fact::StartFailed(uuid, failure) => {
+            WorkerFact::Started { order, took } => self.report_started(&order, took),
+            WorkerFact::StartFailed(uuid, failure) => {
                 event!(self.log, catalogue::START_FAILED, "ContainerUUID" => uuid.as_str(),
                     "error" => &failure.error, "stdout" => &failure.stdout, "stderr" => &failure.stderr);
                 self.last_failure = Some(failure);
             }
-            Fact::Detected(uuid) => {
+            WorkerFact::Detected(uuid) => {
                 event!(log, catalogue::PROCESS_DETECTED, "ContainerUUID" => uuid.as_str())
             }
-            Fact::ProcessEnded(uuid, lasted) => event!(log, catalogue::PROCESS_ENDED,
+            WorkerFact::ProcessEnded(uuid, lasted) => event!(log, catalogue::PROCESS_ENDED,
                 "ContainerUUID" => uuid.as_str(), "Duration" => lasted.as_secs_f64()),
-            Fact::StaleRunLock(uuid) => {
+            WorkerFact::StaleRunLock(uuid) => {
                 event!(log, catalogue::STALE_LOCK_FOUND, "ContainerUUID" => uuid.as_str())
             }
-            Fact::Killing(uuid, reason) => {
+            WorkerFact::Killing(uuid, reason) => {
                 event!(log, catalogue::KILLING, "ContainerUUID" => uuid.as_str(), "Reason" => %reason)
             }
-            Fact::Signalling(uuid) => {
+            WorkerFact::Signalling(uuid) => {
                 event!(log, catalogue::SIGNALLING, "ContainerUUID" => uuid.as_str(), "Signal" => 15)
             }
-            Fact::KillFailed(uuid, failure) => event!(log, catalogue::KILL_UNSUCCESSFUL,
+            WorkerFact::KillFailed(uuid, failure) => event!(log, catalogue::KILL_UNSUCCESSFUL,
                 "ContainerUUID" => uuid.as_str(), "Signal" => 15, "error" => &failure.error,
                 "stdout" => &failure.stdout, "stderr" => &failure.stderr),
-            Fact::GivenUp(uuid, drained) => {
+            WorkerFact::GivenUp(uuid, drained) => {
                 let signalled_for = self.parts.policy.timeout_term.as_secs_f64();
                 event!(log, catalogue::ABANDONED, "ContainerUUID" => uuid.as_str(), "Duration" => signalled_for);
                 if drained {
@@ -200,7 +200,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn report_refusal(&self, action: &str, refusal: Refusal) {
+    pub(super) fn report_refusal(&self, action: &str, refusal: WorkerRefusal) {
         event!(self.log, catalogue::ACTION_REFUSED, "Action" => action, "Reason" => refusal.as_str());
     }
 }

@@ -295,7 +295,7 @@ pub trait CloudDriver {
 
 /// One command for a VM.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Command {
+pub struct ShellCommand {
     /// Shell text; every argument in it that is not the site's own shell text is quoted already.
     pub shell: String,
     /// Whether it needs root (`sudo`, unless the user is root).
@@ -306,10 +306,10 @@ pub struct Command {
     pub deadline: Duration,
 }
 
-impl fmt::Debug for Command {
+impl fmt::Debug for ShellCommand {
     /// Leaves stdin out: it carries tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Command")
+        f.debug_struct("ShellCommand")
             .field("shell", &self.shell)
             .field("privileged", &self.privileged)
             .field("stdin_bytes", &self.stdin.len())
@@ -430,7 +430,7 @@ pub struct Target {
 #[async_trait(?Send)]
 pub trait Executor {
     /// Runs one command to its end. Commands may run side by side.
-    async fn run(&self, command: Command) -> Result<Output, ExecError>;
+    async fn run(&self, command: ShellCommand) -> Result<Output, ExecError>;
     /// The VM has another address or secret now.
     fn retarget(&self, target: Target);
     /// Resolves when the open connection breaks; never, if it is closed by us or there is none.

@@ -9,7 +9,7 @@ use std::process::{Command as Process, Output, Stdio};
 
 use bytes::Bytes;
 use dispatch_core::policy::Policy;
-use dispatch_core::ports::Command;
+use dispatch_core::ports::ShellCommand;
 use dispatch_core::worker::runner::{Binary, Commands};
 
 /// A directory of its own, gone with the test.
@@ -64,7 +64,7 @@ fn shell(text: &str, stdin: &[u8]) -> Output {
     child.wait_with_output().unwrap()
 }
 
-fn run(command: &Command) -> Output {
+fn run(command: &ShellCommand) -> Output {
     shell(&command.shell, &command.stdin)
 }
 
@@ -140,7 +140,7 @@ fn a_runner_in_use_is_replaced_and_never_written_to() {
 fn each_command_has_its_deadline() {
     let commands = Place::new("deadlines").commands(RUNNER);
     let uuid = "zzzzz-dz642-000000000000001".parse().unwrap();
-    let seconds = |command: Command| command.deadline.as_secs();
+    let seconds = |command: ShellCommand| command.deadline.as_secs();
     assert_eq!(seconds(commands.boot_probe()), 60);
     assert_eq!(seconds(commands.list(None)), 30);
     assert_eq!(seconds(commands.kill(uuid)), 30);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dispatch_core::id::{InstanceSetId, ProviderType, TypeName};
 use dispatch_core::instance::{Gpu, InstanceType, Price, TagKeys};
-use dispatch_core::ports::{Command, CreateOrder};
+use dispatch_core::ports::{CreateOrder, ShellCommand};
 use dispatch_core::secret::Secret;
 
 /// An on-demand type with that many CPUs, and for each CPU 4 GiB of RAM, 50 GB of scratch space and a price
@@ -50,8 +50,8 @@ pub fn order(instance_type: &Arc<InstanceType>, set: &str, secret: &str) -> Crea
 }
 
 /// A command with a deadline of 30 s.
-pub fn command(shell: &str, stdin: &str) -> Command {
-    Command {
+pub fn command(shell: &str, stdin: &str) -> ShellCommand {
+    ShellCommand {
         shell: shell.to_owned(),
         privileged: true,
         stdin: Bytes::from(stdin.to_owned()),

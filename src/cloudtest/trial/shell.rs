@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dispatch_core::ports::{Command, ExecErrorKind, Executor};
+use dispatch_core::ports::{ExecErrorKind, Executor, ShellCommand};
 use tokio::time::Instant;
 
 use super::{Look, Stop, Told, Trial};
@@ -81,6 +81,6 @@ impl Trial<'_> {
     }
 }
 
-fn command(shell: &str, deadline: Duration) -> Command {
-    Command { shell: shell.to_owned(), privileged: false, stdin: Bytes::new(), deadline }
+fn command(shell: &str, deadline: Duration) -> ShellCommand {
+    ShellCommand { shell: shell.to_owned(), privileged: false, stdin: Bytes::new(), deadline }
 }

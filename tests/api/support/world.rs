@@ -11,8 +11,8 @@ use dispatch_core::container::{ContainerState, MountNeeds, Record, Standing};
 use dispatch_core::id::{ContainerUuid, InstanceId, ProviderType, TokenUuid};
 use dispatch_core::instance::{Instance, InstanceType, PricePoint, Tags};
 use dispatch_core::ports::{
-    ApiError, ApiErrorKind, ArvadosApi, CloudDriver, CloudError, CloudErrorKind, Command, CreateOrder,
-    ExecError, Executor, ExecutorFactory, HostKey, HostKeyVerdict, ListQuestion, Output, Page, Target,
+    ApiError, ApiErrorKind, ArvadosApi, CloudDriver, CloudError, CloudErrorKind, CreateOrder, ExecError,
+    Executor, ExecutorFactory, HostKey, HostKeyVerdict, ListQuestion, Output, Page, ShellCommand, Target,
     Undecodable,
 };
 
@@ -215,7 +215,7 @@ struct Shell {
 
 #[async_trait(?Send)]
 impl Executor for Shell {
-    async fn run(&self, command: Command) -> Result<Output, ExecError> {
+    async fn run(&self, command: ShellCommand) -> Result<Output, ExecError> {
         let mut processes = self.world.processes.borrow_mut();
         let processes = processes.entry(self.id.clone()).or_default();
         let last = command.shell.rsplit(' ').next().unwrap_or_default();

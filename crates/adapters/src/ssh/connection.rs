@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dispatch_core::ports::{Command, ExecError, ExecErrorKind, HostKey, Output, Target};
+use dispatch_core::ports::{ExecError, ExecErrorKind, HostKey, Output, ShellCommand, Target};
 use openssh::Session;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -123,7 +123,7 @@ impl Connection {
 
     /// Runs a command within its deadline and `grace`. During the grace time, the VM's own timeout acts
     /// first.
-    pub(super) async fn run(&self, command: &Command, grace: Duration) -> Result<Output, RunFailure> {
+    pub(super) async fn run(&self, command: &ShellCommand, grace: Duration) -> Result<Output, RunFailure> {
         let started = Instant::now();
         let sent = wrap(command, &self.user);
         let running = self.in_session(&sent, command);
@@ -141,7 +141,7 @@ impl Connection {
     /// Waits for a free session and runs the command in it. A server that allows fewer sessions than we
     /// assumed refuses to open one. Then nothing was run; the assumed number is reduced, and the command
     /// waits for one of the open sessions.
-    async fn in_session(&self, sent: &str, command: &Command) -> Result<Ended, Failure> {
+    async fn in_session(&self, sent: &str, command: &ShellCommand) -> Result<Ended, Failure> {
         let mut retries_left = 20;
         loop {
             let slot = self.slots.acquire().await.expect("it is never closed");
@@ -163,7 +163,12 @@ impl Connection {
 
     /// Interprets a command's end. The VM's own timeout shows as 124, as 137, or as a death by signal after
     /// the deadline.
-    async fn interpret(&self, ended: Ended, command: &Command, seconds: u64) -> Result<Output, RunFailure> {
+    async fn interpret(
+        &self,
+        ended: Ended,
+        command: &ShellCommand,
+        seconds: u64,
+    ) -> Result<Output, RunFailure> {
         let over_time = seconds >= remote_seconds(command.deadline);
         let output = |status, ended: Ended| Output { status, stdout: ended.stdout, stderr: ended.stderr };
         match ended.status {
@@ -241,7 +246,7 @@ fn check_user(user: &str) -> Result<(), ExecError> {
     }
 }
 
-fn timed_out(command: &Command, aftermath: Aftermath) -> RunFailure {
+fn timed_out(command: &ShellCommand, aftermath: Aftermath) -> RunFailure {
     let text = format!("command did not end in {} s", command.deadline.as_secs_f64());
     RunFailure { error: error(ExecErrorKind::CommandTimeout, text), aftermath }
 }

@@ -15,7 +15,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use async_trait::async_trait;
-use dispatch_core::ports::{Command, ExecError, Executor, HostKey, Output, Target};
+use dispatch_core::ports::{ExecError, Executor, HostKey, Output, ShellCommand, Target};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared, WeakShared};
 use tokio::sync::watch;
@@ -68,7 +68,7 @@ impl SshExecutor {
 
 #[async_trait(?Send)]
 impl Executor for SshExecutor {
-    async fn run(&self, command: Command) -> Result<Output, ExecError> {
+    async fn run(&self, command: ShellCommand) -> Result<Output, ExecError> {
         let connection = Inner::connected(&self.inner).await?;
         let mut given_up = GivenUp { inner: &self.inner, connection: &connection, armed: true };
         let result = connection.run(&command, self.inner.settings.deadlines.grace).await;

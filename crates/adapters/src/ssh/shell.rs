@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dispatch_core::ports::Command;
+use dispatch_core::ports::ShellCommand;
 
 /// Quotes any text as one word for a POSIX shell.
 pub(super) fn quote(text: &str) -> String {
@@ -17,7 +17,7 @@ pub(super) fn remote_seconds(deadline: Duration) -> u64 {
 /// The command as it is sent. It runs under a `timeout` on the VM, so that a command that we have given up
 /// ends there too and does not keep one of the server's sessions. The timeout is inside the sudo, because
 /// outside it could not signal root's process.
-pub(super) fn wrap(command: &Command, user: &str) -> String {
+pub(super) fn wrap(command: &ShellCommand, user: &str) -> String {
     let sudo = if command.privileged && user != "root" { "sudo " } else { "" };
     let seconds = remote_seconds(command.deadline);
     format!("{sudo}timeout -k 1 {seconds} sh -c {}", quote(&command.shell))
@@ -27,8 +27,8 @@ pub(super) fn wrap(command: &Command, user: &str) -> String {
 mod tests {
     use super::*;
 
-    fn command(shell: &str, privileged: bool) -> Command {
-        Command {
+    fn command(shell: &str, privileged: bool) -> ShellCommand {
+        ShellCommand {
             shell: shell.into(),
             privileged,
             stdin: bytes::Bytes::new(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dispatch_adapters::loopback::{LoopbackCloud, Params, processes_below};
 use dispatch_core::instance::Tags;
-use dispatch_core::ports::{CloudDriver, Command, CreateOrder, ExecErrorKind};
+use dispatch_core::ports::{CloudDriver, CreateOrder, ExecErrorKind, ShellCommand};
 use futures_util::future::{Either, select};
 
 use crate::support::{PATIENCE, World, command, eventually, is_alive, log, order, run, start_daemon, stdout};
@@ -57,8 +57,10 @@ async fn statuses_streams_and_stdin_arrive_as_from_a_real_server() {
         let output = run(&executor, &format!("echo out; echo err >&2; exit {status}")).await;
         assert_eq!((output.status, &*output.stdout, &*output.stderr), (status, &b"out\n"[..], &b"err\n"[..]));
     }
-    let output =
-        executor.run(Command { stdin: Bytes::from(vec![7; 3_000_000]), ..command("wc -c") }).await.unwrap();
+    let output = executor
+        .run(ShellCommand { stdin: Bytes::from(vec![7; 3_000_000]), ..command("wc -c") })
+        .await
+        .unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), "3000000");
     for _ in 0..3 {
         assert_eq!(run(&executor, "head -c 20000000 /dev/zero").await.stdout.len(), 20_000_000);
@@ -178,7 +180,7 @@ async fn commands_hang_for_as_long_as_they_are_told_to() {
     let executor = world.executor(&cloud, &made, true);
     stdout(&executor, "true").await;
     cloud.faults().hang_commands(&made.id, true).await.unwrap();
-    let hanging = Command { deadline: Duration::from_millis(200), ..command("true") };
+    let hanging = ShellCommand { deadline: Duration::from_millis(200), ..command("true") };
     assert_eq!(executor.run(hanging).await.unwrap_err().kind, ExecErrorKind::CommandTimeout);
     cloud.faults().hang_commands(&made.id, false).await.unwrap();
     assert_eq!(stdout(&executor, "echo again").await, "again\n");

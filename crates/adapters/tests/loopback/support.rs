@@ -13,8 +13,8 @@ use dispatch_adapters::ssh::{Deadlines, Options, SshExecutors};
 use dispatch_core::id::{InstanceId, ProviderType, TypeName};
 use dispatch_core::instance::{Gpu, Instance, InstanceType, Price, Tags};
 use dispatch_core::ports::{
-    CloudDriver, CloudError, Command, CreateOrder, Executor, ExecutorFactory, HostKey, HostKeyVerdict,
-    HostKeyVerifier, Output, Target,
+    CloudDriver, CloudError, CreateOrder, Executor, ExecutorFactory, HostKey, HostKeyVerdict,
+    HostKeyVerifier, Output, ShellCommand, Target,
 };
 use dispatch_core::secret::Secret;
 use russh::keys::ssh_key::LineEnding;
@@ -129,9 +129,9 @@ pub fn order(set: &str) -> CreateOrder {
     }
 }
 
-pub fn command(shell: &str) -> Command {
+pub fn command(shell: &str) -> ShellCommand {
     let (stdin, deadline) = (Bytes::new(), 2 * PATIENCE);
-    Command { shell: shell.to_owned(), privileged: true, stdin, deadline }
+    ShellCommand { shell: shell.to_owned(), privileged: true, stdin, deadline }
 }
 
 /// Runs a command, and tries again while the instance boots.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dispatch_core::ports::{Command, ExecErrorKind};
+use dispatch_core::ports::{ExecErrorKind, ShellCommand};
 
 use crate::sshd::Sshd;
 use crate::support::{PATIENCE, Wire, World, command, eventually, processes_with, run, stdout};
@@ -56,9 +56,9 @@ async fn three_megabytes_of_stdin_arrive() {
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
     let stdin = Bytes::from(vec![b'x'; 3_000_000]);
-    let output = executor.run(Command { stdin: stdin.clone(), ..command("wc -c") }).await.unwrap();
+    let output = executor.run(ShellCommand { stdin: stdin.clone(), ..command("wc -c") }).await.unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), "3000000");
-    let output = executor.run(Command { stdin, ..command("exit 3") }).await.unwrap();
+    let output = executor.run(ShellCommand { stdin, ..command("exit 3") }).await.unwrap();
     assert_eq!(output.status, 3, "a command need not read its stdin");
     assert_eq!(stdout(&executor, "cat").await, "", "a command without stdin reads an empty one");
 }
@@ -90,7 +90,7 @@ async fn a_hanging_command_is_ended_on_the_vm_and_the_connection_stays() {
     let executor = world.open(&sshd.address());
     let before = stdout(&executor, "echo $SSH_CONNECTION").await;
     let marker = format!("sleep 1{}", std::process::id());
-    let hanging = Command { deadline: Duration::from_secs(1), ..command(format!("{marker}; true")) };
+    let hanging = ShellCommand { deadline: Duration::from_secs(1), ..command(format!("{marker}; true")) };
     let error = executor.run(hanging).await.unwrap_err();
     assert_eq!(error.kind, ExecErrorKind::CommandTimeout);
     eventually("it is gone on the VM", || processes_with(&marker).is_empty()).await;
@@ -110,7 +110,7 @@ async fn a_command_that_outlives_its_timeout_costs_the_connection() {
     sshd.replace_command("timeout", "shift 3; exec \"$@\"");
     let for_as_long_as_the_test = format!("while [ -e {} ]; do sleep 0.1; done", world.dir.path().display());
     let deadline = Duration::from_secs(1);
-    let running = executor.run(Command { deadline, ..command(for_as_long_as_the_test) });
+    let running = executor.run(ShellCommand { deadline, ..command(for_as_long_as_the_test) });
     let given_up = tokio::time::timeout(PATIENCE, running).await.expect("it is given up here");
     assert_eq!(given_up.unwrap_err().kind, ExecErrorKind::CommandTimeout);
     eventually("the client is gone", || world.clients().is_empty()).await;

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use dispatch_adapters::ssh::{Deadlines, Options, SshExecutors};
 use dispatch_core::id::InstanceId;
 use dispatch_core::ports::{
-    CloudError, Command, ExecError, Executor, ExecutorFactory, HostKey, HostKeyVerdict, HostKeyVerifier,
-    Output, Target,
+    CloudError, ExecError, Executor, ExecutorFactory, HostKey, HostKeyVerdict, HostKeyVerifier, Output,
+    ShellCommand, Target,
 };
 use dispatch_core::secret::Secret;
 use russh::keys::ssh_key::LineEnding;
@@ -120,8 +120,8 @@ pub fn processes_with(text: &str) -> Vec<i32> {
     ids.filter(matching).collect()
 }
 
-pub fn command(shell: impl Into<String>) -> Command {
-    Command { shell: shell.into(), privileged: false, stdin: Bytes::new(), deadline: 2 * PATIENCE }
+pub fn command(shell: impl Into<String>) -> ShellCommand {
+    ShellCommand { shell: shell.into(), privileged: false, stdin: Bytes::new(), deadline: 2 * PATIENCE }
 }
 
 pub async fn run(executor: &Rc<dyn Executor>, shell: &str) -> Result<Output, ExecError> {

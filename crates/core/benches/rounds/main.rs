@@ -23,7 +23,7 @@ use std::time::Duration;
 use cpu_time::CpuTime;
 use criterion::{BatchSize, Bencher, BenchmarkId, Criterion, SamplingMode};
 use dispatch_core::plan::Planner;
-use dispatch_core::queue::Queue;
+use dispatch_core::queue::ContainerQueue;
 use figures::Figures;
 use world::{Controller, Scene, Site, Sizes, at, empty_queue, pool};
 
@@ -118,7 +118,7 @@ fn merges(criterion: &mut Criterion<CpuTime>) {
                 let poll = controller.polled(&queue, 1);
                 (queue, poll)
             };
-            let merged = |(mut queue, poll): (Queue, _)| (queue.merge(poll, at(1)), queue);
+            let merged = |(mut queue, poll): (ContainerQueue, _)| (queue.merge(poll, at(1)), queue);
             bencher.iter_batched(begun, merged, BatchSize::PerIteration);
         });
         criterion.benchmark_group(MERGE_SAME).bench_function(id, |bencher| {

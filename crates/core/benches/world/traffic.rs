@@ -1,4 +1,4 @@
-//! Queue and Pool themselves, filled through their own doors.
+//! The cores of queue and pool themselves, filled through their own methods.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,9 +6,9 @@ use std::sync::Arc;
 use dispatch_core::container::{ContainerState, MountNeeds, Record};
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::policy::Policy;
-use dispatch_core::pool::Pool;
+use dispatch_core::pool::WorkerPool;
 use dispatch_core::ports::Page;
-use dispatch_core::queue::{Poll, Queue};
+use dispatch_core::queue::{ContainerQueue, Poll};
 use dispatch_core::worker::Machine;
 
 use super::site::{Site, Sizes, at, instance, me};
@@ -33,7 +33,7 @@ impl Controller {
     }
 
     /// A complete poll, begun at that second.
-    pub fn polled(&self, queue: &Queue, second: i64) -> Poll {
+    pub fn polled(&self, queue: &ContainerQueue, second: i64) -> Poll {
         let mut poll = queue.begin_poll(at(second)).expect("we know who we are");
         let (queued, mine): (Vec<_>, Vec<_>) =
             self.records.iter().cloned().partition(|it| it.state == ContainerState::Queued);
@@ -48,7 +48,7 @@ impl Controller {
     }
 
     /// A queue that has polled once and read all mounts.
-    pub fn queue(&self) -> Queue {
+    pub fn queue(&self) -> ContainerQueue {
         let mut queue = empty_queue();
         let poll = self.polled(&queue, 1);
         queue.merge(poll, at(1));
@@ -58,15 +58,15 @@ impl Controller {
 }
 
 /// Never polled.
-pub fn empty_queue() -> Queue {
-    let mut queue = Queue::new(5);
+pub fn empty_queue() -> ContainerQueue {
+    let mut queue = ContainerQueue::new(5);
     queue.set_me(me());
     queue
 }
 
 /// A pool with that many workers.
-pub fn pool(site: &mut Site, workers: usize) -> Pool {
-    let mut pool = Pool::new(Arc::clone(&site.policy), BTreeMap::new());
+pub fn pool(site: &mut Site, workers: usize) -> WorkerPool {
+    let mut pool = WorkerPool::new(Arc::clone(&site.policy), BTreeMap::new());
     for n in 0..workers {
         pool.appeared(instance(n, &site.draw_type()), at(0));
     }

@@ -1,4 +1,4 @@
-//! Calls to the cloud: each in its slot, and what answers that come late, or too soon, mean.
+//! AccountCalls to the cloud: each in its slot, and what answers that come late, or too soon, mean.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const LEAST_WAIT: Duration = Duration::from_secs(1);
 
 /// What is asked of the cloud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
+pub enum AccountOperation {
     /// Order an instance.
     Create,
     /// List the instances.
@@ -27,7 +27,7 @@ pub enum Operation {
     VerifyHostKey,
 }
 
-impl Operation {
+impl AccountOperation {
     /// For metrics and error texts.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -53,15 +53,15 @@ impl Operation {
 pub struct CallSlot {
     number: u64,
     /// What is asked.
-    pub operation: Operation,
+    pub operation: AccountOperation,
     /// Not before then.
     pub send_at: Timestamp,
 }
 
 /// The rate of calls, and those in flight.
 #[derive(Debug)]
-pub(super) struct Calls {
-    /// Calls a second; 0 = no limit.
+pub(super) struct AccountCalls {
+    /// AccountCalls a second; 0 = no limit.
     rate: u32,
     /// Before this moment the rate allows no call.
     pub(super) next_slot: Timestamp,
@@ -70,13 +70,13 @@ pub(super) struct Calls {
     last_number: u64,
 }
 
-impl Calls {
+impl AccountCalls {
     pub(super) fn new(rate: u32, now: Timestamp) -> Self {
         Self { rate, next_slot: now, in_flight: BTreeMap::new(), last_number: 0 }
     }
 
     /// The slot is taken now, so that calls keep their order. Slots that were not used are not saved up.
-    pub(super) fn begin(&mut self, operation: Operation, now: Timestamp) -> CallSlot {
+    pub(super) fn begin(&mut self, operation: AccountOperation, now: Timestamp) -> CallSlot {
         self.last_number += 1;
         let send_at = if operation.is_paced() { self.take_slot(now) } else { now };
         let slot = CallSlot { number: self.last_number, operation, send_at };
@@ -116,7 +116,7 @@ fn not_at_once(error: CloudError, now: Timestamp) -> CloudError {
 }
 
 /// The driver did not answer within [`DEADLINE`]: the call may have taken effect.
-pub fn no_answer(operation: Operation) -> CloudError {
+pub fn no_answer(operation: AccountOperation) -> CloudError {
     let (operation, seconds) = (operation.as_str(), DEADLINE.as_secs());
     CloudError {
         kind: CloudErrorKind::Unknown,

@@ -16,7 +16,7 @@ pub struct AccountState {
     instances: Vec<InstanceState>,
     /// Creates that answered after the last listing began.
     created: BTreeMap<InstanceId, Timestamp>,
-    calls: Vec<CallState>,
+    calls: Vec<AccountCallState>,
     /// Before this moment the rate allows no call.
     next_slot: Timestamp,
     listing: ListingState,
@@ -31,7 +31,7 @@ struct InstanceState {
 }
 
 #[derive(Debug, Serialize)]
-struct CallState {
+struct AccountCallState {
     operation: &'static str,
     /// It is, or will be, sent then.
     since: Timestamp,
@@ -48,8 +48,10 @@ struct ListingState {
 impl Account {
     /// What it holds; O(instances).
     pub fn inspect(&self) -> AccountState {
-        let call =
-            |slot: &super::CallSlot| CallState { operation: slot.operation.as_str(), since: slot.send_at };
+        let call = |slot: &super::CallSlot| AccountCallState {
+            operation: slot.operation.as_str(),
+            since: slot.send_at,
+        };
         AccountState {
             instances: self.known.values().map(instance).collect(),
             created: self.created.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Account, Effect, Fact};
+use super::{Account, AccountEffect, AccountFact};
 use crate::id::InstanceId;
 use crate::instance::{Instance, InstanceType, PricePoint, Tags};
 use crate::ports::{CloudError, CloudErrorKind};
@@ -24,17 +24,17 @@ pub(super) struct Listings {
 }
 
 impl Listings {
-    fn ask(&mut self, at: Timestamp, effects: &mut Vec<Effect>) {
+    fn ask(&mut self, at: Timestamp, effects: &mut Vec<AccountEffect>) {
         if self.under_way.is_some() {
             self.wanted_by = Some(self.wanted_by.map_or(at, |wanted| wanted.min(at)));
         } else if self.next.is_none_or(|next| at < next) {
             self.next = Some(at);
-            effects.push(Effect::SyncAt(at));
+            effects.push(AccountEffect::SyncAt(at));
         }
     }
 
     /// The next is due then, or sooner if it was asked for meanwhile.
-    fn end(&mut self, next: Timestamp, effects: &mut Vec<Effect>) {
+    fn end(&mut self, next: Timestamp, effects: &mut Vec<AccountEffect>) {
         self.under_way = None;
         let wanted = self.wanted_by.take();
         self.ask(wanted.map_or(next, |wanted| wanted.min(next)), effects);
@@ -43,14 +43,14 @@ impl Listings {
 
 impl Account {
     /// The next listing is no later than then.
-    pub fn sync_by(&mut self, at: Timestamp) -> Vec<Effect> {
+    pub fn sync_by(&mut self, at: Timestamp) -> Vec<AccountEffect> {
         let mut effects = Vec::new();
         self.listings.ask(at, &mut effects);
         effects
     }
 
     /// A listing is due: begins it, unless one is under way or the cloud wants none yet.
-    pub fn sync_is_due(&mut self, now: Timestamp) -> Vec<Effect> {
+    pub fn sync_is_due(&mut self, now: Timestamp) -> Vec<AccountEffect> {
         if self.listings.under_way.is_some() {
             return Vec::new();
         }
@@ -59,7 +59,7 @@ impl Account {
             return self.sync_by(until);
         }
         self.listings.under_way = Some(now);
-        vec![Effect::List(self.filter())]
+        vec![AccountEffect::List(self.filter())]
     }
 
     /// The tag of our own instances.
@@ -76,10 +76,10 @@ impl Account {
         prices: impl Fn(&Instance, &InstanceType) -> Vec<PricePoint>,
         began: Timestamp,
         now: Timestamp,
-    ) -> Vec<Effect> {
+    ) -> Vec<AccountEffect> {
         let mut effects = Vec::new();
         if let Some(failed) = self.listings.failing_since.take() {
-            effects.push(Effect::Tell(Fact::ListRecovered(since(now, failed))));
+            effects.push(AccountEffect::Tell(AccountFact::ListRecovered(since(now, failed))));
         }
         // Drivers may return other sets' instances, or one twice.
         let filter = self.filter();
@@ -89,7 +89,7 @@ impl Account {
         let absent = absent.cloned().collect();
         self.created.retain(|_, at| *at >= began);
         effects.extend(listed.into_values().filter_map(|instance| self.take_listed(instance)));
-        effects.push(Effect::AskAbsent { absent, began });
+        effects.push(AccountEffect::AskAbsent { absent, began });
         effects
     }
 
@@ -110,16 +110,16 @@ impl Account {
         instance
     }
 
-    fn take_listed(&mut self, instance: Instance) -> Option<Effect> {
+    fn take_listed(&mut self, instance: Instance) -> Option<AccountEffect> {
         match self.known.insert(instance.id.clone(), instance.clone()) {
-            None => Some(Effect::Appeared(instance)),
-            Some(before) if before != instance => Some(Effect::Changed(instance)),
+            None => Some(AccountEffect::Appeared(instance)),
+            Some(before) if before != instance => Some(AccountEffect::Changed(instance)),
             Some(_) => None,
         }
     }
 
     /// Pool has been asked about all that the listing lacked: these are gone. The listing is over.
-    pub fn absence_confirmed(&mut self, gone: &[InstanceId], now: Timestamp) -> Vec<Effect> {
+    pub fn absence_confirmed(&mut self, gone: &[InstanceId], now: Timestamp) -> Vec<AccountEffect> {
         for id in gone {
             self.known.remove(id);
         }
@@ -129,14 +129,14 @@ impl Account {
     }
 
     /// A listing has failed: the next comes after the usual interval, or when the cloud's rate limit ends.
-    pub fn list_failed(&mut self, error: CloudError, now: Timestamp) -> Vec<Effect> {
+    pub fn list_failed(&mut self, error: CloudError, now: Timestamp) -> Vec<AccountEffect> {
         self.listings.failing_since.get_or_insert(now);
         let mut next = after(now, self.policy.sync_interval);
-        let mut effects = vec![Effect::Tell(Fact::ListFailed(error.clone()))];
+        let mut effects = vec![AccountEffect::Tell(AccountFact::ListFailed(error.clone()))];
         if let CloudErrorKind::RateLimited { until } = error.kind {
             self.listings.held_until = Some(until);
             next = next.min(until);
-            effects.push(Effect::Tell(Fact::ListRateLimited { until, error }));
+            effects.push(AccountEffect::Tell(AccountFact::ListRateLimited { until, error }));
         }
         self.listings.end(next, &mut effects);
         effects

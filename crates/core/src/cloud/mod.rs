@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use calls::{CallSlot, DEADLINE, Operation, no_answer};
+pub use calls::{AccountOperation, CallSlot, DEADLINE, no_answer};
 pub use inspect::AccountState;
 pub use order::CreateDefaults;
 
@@ -34,12 +34,12 @@ use crate::instance::{Instance, Tags};
 use crate::policy::Policy;
 use crate::ports::CloudError;
 use crate::time::Timestamp;
-use calls::Calls;
+use calls::AccountCalls;
 use listing::Listings;
 
 /// What is to be done, in this order.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
+pub enum AccountEffect {
     /// List the instances that have these tags.
     List(Tags),
     /// Ask [`Account::sync_is_due`] at this moment, and no longer when that was last asked for.
@@ -57,12 +57,12 @@ pub enum Effect {
         began: Timestamp,
     },
     /// Tell the operator.
-    Tell(Fact),
+    Tell(AccountFact),
 }
 
 /// What happened, for logs.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Fact {
+pub enum AccountFact {
     /// A listing failed.
     ListFailed(CloudError),
     /// The cloud wants no listings before then.
@@ -80,7 +80,7 @@ pub enum Fact {
 #[derive(Debug)]
 pub struct Account {
     policy: Arc<Policy>,
-    calls: Calls,
+    calls: AccountCalls,
     /// As Pool knows them.
     known: BTreeMap<InstanceId, Instance>,
     /// When each instance's create answered: no older listing can show it.
@@ -92,7 +92,7 @@ impl Account {
     /// Before the first listing.
     pub fn new(policy: Arc<Policy>, now: Timestamp) -> Self {
         Self {
-            calls: Calls::new(policy.max_cloud_ops_per_second, now),
+            calls: AccountCalls::new(policy.max_cloud_ops_per_second, now),
             policy,
             known: BTreeMap::new(),
             created: BTreeMap::new(),
@@ -101,7 +101,7 @@ impl Account {
     }
 
     /// A call is to be made: when it may be sent. It must be ended with [`Account::end_call`].
-    pub fn begin_call(&mut self, operation: Operation, now: Timestamp) -> CallSlot {
+    pub fn begin_call(&mut self, operation: AccountOperation, now: Timestamp) -> CallSlot {
         self.calls.begin(operation, now)
     }
 

@@ -29,22 +29,22 @@ fn error(kind: CloudErrorKind) -> CloudError {
 }
 
 /// A whole listing that begins and ends then; Pool confirms nothing.
-fn list(account: &mut Account, second: i64, instances: &[Instance]) -> Vec<Effect> {
-    assert!(matches!(account.sync_is_due(at(second))[..], [Effect::List(_)]));
+fn list(account: &mut Account, second: i64, instances: &[Instance]) -> Vec<AccountEffect> {
+    assert!(matches!(account.sync_is_due(at(second))[..], [AccountEffect::List(_)]));
     let effects = account.listed(instances.to_vec(), no_prices, at(second), at(second));
     account.absence_confirmed(&[], at(second));
     effects
 }
 
 /// The instances that a listing has told of, and those it lacked.
-fn told(effects: &[Effect]) -> (Vec<String>, Vec<InstanceId>) {
+fn told(effects: &[AccountEffect]) -> (Vec<String>, Vec<InstanceId>) {
     let (mut shown, mut lacking) = (Vec::new(), Vec::new());
     for effect in effects {
         match effect {
-            Effect::Appeared(instance) => shown.push(format!("{} appeared", instance.id)),
-            Effect::Changed(instance) => shown.push(format!("{} changed", instance.id)),
-            Effect::AskAbsent { absent, .. } => lacking.extend(absent.clone()),
-            Effect::List(_) | Effect::SyncAt(_) | Effect::Tell(_) => {}
+            AccountEffect::Appeared(instance) => shown.push(format!("{} appeared", instance.id)),
+            AccountEffect::Changed(instance) => shown.push(format!("{} changed", instance.id)),
+            AccountEffect::AskAbsent { absent, .. } => lacking.extend(absent.clone()),
+            AccountEffect::List(_) | AccountEffect::SyncAt(_) | AccountEffect::Tell(_) => {}
         }
     }
     (shown, lacking)
@@ -57,11 +57,11 @@ fn calls_are_a_slot_apart_in_order_and_unused_slots_are_not_saved_up() {
     let mut account = account();
     let rate = policy().max_cloud_ops_per_second;
     let apart = Duration::from_secs(1) / rate;
-    let first = account.begin_call(Operation::Destroy, at(10));
-    let second = account.begin_call(Operation::Create, at(10));
+    let first = account.begin_call(AccountOperation::Destroy, at(10));
+    let second = account.begin_call(AccountOperation::Create, at(10));
     assert_eq!((first.send_at, second.send_at), (at(10), after(at(10), apart)));
-    assert_eq!(account.begin_call(Operation::VerifyHostKey, at(10)).send_at, at(10), "it has no slot");
-    assert_eq!(account.begin_call(Operation::List, at(100)).send_at, at(100));
+    assert_eq!(account.begin_call(AccountOperation::VerifyHostKey, at(10)).send_at, at(10), "it has no slot");
+    assert_eq!(account.begin_call(AccountOperation::List, at(100)).send_at, at(100));
 }
 
 #[test]
@@ -69,17 +69,17 @@ fn without_a_limit_every_call_is_sent_at_once() {
     let policy = Policy { max_cloud_ops_per_second: 0, ..policy() };
     let mut account = Account::new(Arc::new(policy), at(0));
     for _ in 0..50 {
-        assert_eq!(account.begin_call(Operation::Create, at(1)).send_at, at(1));
+        assert_eq!(account.begin_call(AccountOperation::Create, at(1)).send_at, at(1));
     }
 }
 
 #[test]
 fn a_rate_limit_that_ends_in_the_past_still_keeps_us_waiting() {
     let mut account = account();
-    let slot = account.begin_call(Operation::Create, at(10));
+    let slot = account.begin_call(AccountOperation::Create, at(10));
     let limited = |until| error(CloudErrorKind::RateLimited { until });
     assert_eq!(account.end_call::<()>(slot, Err(limited(at(3))), at(10)), Err(limited(at(11))));
-    let slot = account.begin_call(Operation::Create, at(10));
+    let slot = account.begin_call(AccountOperation::Create, at(10));
     assert_eq!(account.end_call::<()>(slot, Err(limited(at(40))), at(10)), Err(limited(at(40))));
 }
 
@@ -145,24 +145,24 @@ fn the_next_listing_is_an_interval_after_the_end_of_the_last_or_when_it_was_aske
     let mut account = account();
     account.sync_is_due(at(0));
     assert_eq!(account.sync_is_due(at(1)), [], "one at a time");
-    assert_eq!(account.absence_confirmed(&[], at(2)), [Effect::SyncAt(after(at(2), interval))]);
-    assert_eq!(account.sync_by(at(20)), [Effect::SyncAt(at(20))], "the soonest wish holds");
+    assert_eq!(account.absence_confirmed(&[], at(2)), [AccountEffect::SyncAt(after(at(2), interval))]);
+    assert_eq!(account.sync_by(at(20)), [AccountEffect::SyncAt(at(20))], "the soonest wish holds");
     assert_eq!(account.sync_by(at(30)), []);
     account.sync_is_due(at(20));
     assert_eq!(account.sync_by(at(25)), [], "the one under way may have begun too early to tell");
-    assert_eq!(account.absence_confirmed(&[], at(21)), [Effect::SyncAt(at(25))]);
+    assert_eq!(account.absence_confirmed(&[], at(21)), [AccountEffect::SyncAt(at(25))]);
 }
 
 #[test]
 fn failing_listings_are_told_each_and_their_end_once() {
     let mut account = account();
-    let next = Effect::SyncAt(after(at(0), policy().sync_interval));
+    let next = AccountEffect::SyncAt(after(at(0), policy().sync_interval));
     account.sync_is_due(at(0));
-    let failed = Effect::Tell(Fact::ListFailed(error(CloudErrorKind::Other)));
+    let failed = AccountEffect::Tell(AccountFact::ListFailed(error(CloudErrorKind::Other)));
     assert_eq!(account.list_failed(error(CloudErrorKind::Other), at(0)), [failed, next]);
     let effects = list(&mut account, 60, &[]);
-    assert_eq!(effects[0], Effect::Tell(Fact::ListRecovered(Duration::from_secs(60))));
-    assert!(matches!(list(&mut account, 120, &[])[..], [Effect::AskAbsent { .. }]));
+    assert_eq!(effects[0], AccountEffect::Tell(AccountFact::ListRecovered(Duration::from_secs(60))));
+    assert!(matches!(list(&mut account, 120, &[])[..], [AccountEffect::AskAbsent { .. }]));
 }
 
 #[test]
@@ -170,10 +170,10 @@ fn while_the_cloud_wants_no_listings_none_is_made_whoever_asks() {
     let mut account = account();
     account.sync_is_due(at(0));
     let limited = error(CloudErrorKind::RateLimited { until: at(30) });
-    assert_eq!(account.list_failed(limited, at(0)).last(), Some(&Effect::SyncAt(at(30))));
+    assert_eq!(account.list_failed(limited, at(0)).last(), Some(&AccountEffect::SyncAt(at(30))));
     account.sync_by(at(5));
-    assert_eq!(account.sync_is_due(at(5)), [Effect::SyncAt(at(30))]);
-    assert!(matches!(account.sync_is_due(at(30))[..], [Effect::List(_)]));
+    assert_eq!(account.sync_is_due(at(5)), [AccountEffect::SyncAt(at(30))]);
+    assert!(matches!(account.sync_is_due(at(30))[..], [AccountEffect::List(_)]));
 }
 
 // ------------------------------------------------------------------ the state
@@ -182,7 +182,7 @@ fn while_the_cloud_wants_no_listings_none_is_made_whoever_asks() {
 fn the_state_shows_instances_without_their_secrets_and_calls_with_their_time() {
     let mut account = account();
     list(&mut account, 0, &[ours("a")]);
-    account.begin_call(Operation::Destroy, at(5));
+    account.begin_call(AccountOperation::Destroy, at(5));
     let text = serde_json::to_string(&account.inspect()).unwrap();
     assert!(!text.contains("s3cr3t"), "{text}");
     let state: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -1,9 +1,9 @@
 //! What a planning round reads: one value, made from the queue and the pool, and nothing else.
 //!
 //! ```text
-//!   QueueSnapshot (shared) ─┐                        ┌─ Summary   what follows at the cost of a look at each part
+//!   QueueSnapshot (shared) ─┐                        ┌─ InputSummary  what follows at the cost of a look at each part
 //!   Fleet (shared) ─────────┼─► PlanInput ──► now ───┤
-//!   PlanRules, Limits ──────┘                        └─ Clocked   all that a plan takes from the clock
+//!   PlanRules, Limits ──────┘                        └─ Clocked       all that a plan takes from the clock
 //! ```
 //! It holds raw facts: limits and holds as they are, what containers need before types are chosen, types by name.
 //! So the same input can be planned under another configuration ([`PlanInput::under`]), and written down: it has no
@@ -28,7 +28,7 @@ use crate::time::Timestamp;
 
 /// What a round is planned from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Recorded")]
+#[serde(from = "RecordedInput")]
 pub struct PlanInput {
     /// The configuration, as far as a plan depends on it.
     pub rules: Arc<PlanRules>,
@@ -42,16 +42,16 @@ pub struct PlanInput {
 
 /// As it is written: what follows from the catalog is missing.
 #[derive(Deserialize)]
-struct Recorded {
+struct RecordedInput {
     rules: PlanRules,
     queue: QueueSnapshot,
     fleet: Fleet,
     limits: Limits,
 }
 
-impl From<Recorded> for PlanInput {
-    fn from(recorded: Recorded) -> Self {
-        let Recorded { rules, queue, fleet, limits } = recorded;
+impl From<RecordedInput> for PlanInput {
+    fn from(recorded: RecordedInput) -> Self {
+        let RecordedInput { rules, queue, fleet, limits } = recorded;
         let rules = Arc::new(rules);
         Self { rules: Arc::clone(&rules), queue: Arc::new(queue), fleet: Arc::new(fleet), limits }
             .under(rules)
@@ -86,8 +86,8 @@ impl PlanInput {
         self.fleet.supply(&self.rules, &self.fleet.census(), now)
     }
 
-    pub(super) fn summary(&self) -> Summary {
-        Summary {
+    pub(super) fn summary(&self) -> InputSummary {
+        InputSummary {
             has_unknown_workers: self.fleet.has_unknown_hosts(),
             all_processes_known: self.fleet.hosts.iter().all(|host| host.processes_known),
             has_a_past: startup::has_a_past(self),
@@ -95,7 +95,7 @@ impl PlanInput {
         }
     }
 
-    pub(super) fn clocked(&self, summary: &Summary, now: Timestamp) -> Clocked {
+    pub(super) fn clocked(&self, summary: &InputSummary, now: Timestamp) -> Clocked {
         Clocked {
             phase: startup::phase(self, summary, now),
             supply: Arc::new(self.fleet.supply(&self.rules, &summary.census, now)),
@@ -110,7 +110,7 @@ pub fn dated_from(at: Timestamp, origin: Timestamp) -> Timestamp {
 
 /// What follows from an input whatever the time, at the cost of a look at each of its parts: O(containers + workers).
 #[derive(Debug, Clone)]
-pub(super) struct Summary {
+pub(super) struct InputSummary {
     /// Some worker's processes are not known.
     pub(super) has_unknown_workers: bool,
     /// Each worker's list has told of all that runs there.

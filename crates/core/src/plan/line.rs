@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 
 /// The order of the line: the order of the fields is the policy.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Rank {
+struct LineOrder {
     /// First those with a process, so that supervisors are counted.
     without_process: bool,
     /// Then Locked before Queued: a higher priority that arrives causes no lock/unlock churn.
@@ -29,8 +29,8 @@ impl<'a> Round<'a> {
         ranks.into_iter().map(|rank| items[rank.position]).collect()
     }
 
-    fn rank(&self, item: &Item<'a>) -> Rank {
-        Rank {
+    fn rank(&self, item: &Item<'a>) -> LineOrder {
+        LineOrder {
             without_process: !self.has_process(item.position),
             not_locked: item.state != ContainerState::Locked,
             priority: Reverse(item.entry.record.priority),

@@ -43,7 +43,7 @@ pub use limits::Limits;
 pub use planner::Planner;
 pub use reason::{WaitReason, Waiting};
 
-use input::{Clocked, Summary};
+use input::{Clocked, InputSummary};
 use round::{Item, Round};
 use startup::StartupPhase;
 
@@ -84,7 +84,7 @@ pub fn plan(input: &PlanInput, now: Timestamp) -> Plan {
     plan_clocked(input, &summary, &clocked)
 }
 
-fn plan_clocked(input: &PlanInput, summary: &Summary, clocked: &Clocked) -> Plan {
+fn plan_clocked(input: &PlanInput, summary: &InputSummary, clocked: &Clocked) -> Plan {
     let mut round = Round::new(input, summary, clocked);
     let line = round.line();
     round.plan.order = line.iter().map(|item| round.uuid(*item)).collect();

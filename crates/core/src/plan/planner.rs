@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use super::input::{Clocked, PlanInput, Summary};
+use super::input::{Clocked, InputSummary, PlanInput};
 use super::{Plan, plan_clocked};
 use crate::time::Timestamp;
 
@@ -22,7 +22,7 @@ pub struct Planner {
 #[derive(Debug)]
 struct Last {
     input: PlanInput,
-    summary: Summary,
+    summary: InputSummary,
     clocked: Clocked,
     plan: Arc<Plan>,
 }
@@ -36,7 +36,7 @@ impl Planner {
     pub(super) fn plan_clocked_by(
         &mut self,
         input: &PlanInput,
-        clocked: impl FnOnce(&Summary) -> Clocked,
+        clocked: impl FnOnce(&InputSummary) -> Clocked,
     ) -> Arc<Plan> {
         let same = self.last.take().filter(|last| last.input == *input);
         let (summary, planned) = match same {

@@ -12,7 +12,7 @@ use crate::worker::State;
 
 /// What is known of a container's processes.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Processes<'a> {
+pub(super) struct ProcessCounts<'a> {
     /// Living ones, as far as we know.
     pub(super) alive: usize,
     /// How many of them can be signalled and are not.
@@ -20,7 +20,7 @@ pub(super) struct Processes<'a> {
     pub(super) ended: Option<&'a EndedProcess>,
 }
 
-impl Processes<'_> {
+impl ProcessCounts<'_> {
     pub(super) fn is_any(&self) -> bool {
         self.alive > 0 || self.ended.is_some()
     }
@@ -34,9 +34,9 @@ impl Processes<'_> {
 /// Everything that is known of processes.
 pub(super) struct ProcessTable<'a> {
     /// By position of the entry.
-    of_entries: Vec<Processes<'a>>,
+    of_entries: Vec<ProcessCounts<'a>>,
     /// Of containers that are not in the queue.
-    orphans: BTreeMap<ContainerUuid, Processes<'a>>,
+    orphans: BTreeMap<ContainerUuid, ProcessCounts<'a>>,
     /// The entry of each process, worker by worker; `None`: an orphan.
     hosted: Vec<Option<&'a Entry>>,
     /// Where in `hosted` each worker's begin, and the end of all.
@@ -55,7 +55,7 @@ impl<'a> ProcessTable<'a> {
         let (mut found, begins) = all_found(hosts);
         found.sort_unstable_by_key(|(_, it)| it.uuid);
         let mut table = Self {
-            of_entries: vec![Processes::default(); queue.entries.len()],
+            of_entries: vec![ProcessCounts::default(); queue.entries.len()],
             orphans: BTreeMap::new(),
             hosted: vec![None; found.len()],
             begins,
@@ -76,7 +76,7 @@ impl<'a> ProcessTable<'a> {
         table
     }
 
-    fn slot(&mut self, uuid: ContainerUuid, position: Option<usize>) -> &mut Processes<'a> {
+    fn slot(&mut self, uuid: ContainerUuid, position: Option<usize>) -> &mut ProcessCounts<'a> {
         match position {
             Some(position) => &mut self.of_entries[position],
             None => self.orphans.entry(uuid).or_default(),
@@ -84,12 +84,12 @@ impl<'a> ProcessTable<'a> {
     }
 
     /// What is known of the container whose entry stands there.
-    pub(super) fn of(&self, position: usize) -> &Processes<'a> {
+    pub(super) fn of(&self, position: usize) -> &ProcessCounts<'a> {
         &self.of_entries[position]
     }
 
     /// Of containers that are not in the queue.
-    pub(super) fn orphans(&self) -> impl Iterator<Item = (ContainerUuid, Processes<'a>)> + '_ {
+    pub(super) fn orphans(&self) -> impl Iterator<Item = (ContainerUuid, ProcessCounts<'a>)> + '_ {
         self.orphans.iter().map(|(uuid, known)| (*uuid, *known))
     }
 

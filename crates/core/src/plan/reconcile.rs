@@ -4,7 +4,7 @@
 //! Absence of evidence is not evidence: while any worker is unknown nothing is concluded from a missing
 //! process, and an ended one is acted upon only with a poll that began after its end.
 
-use super::processes::Processes;
+use super::processes::ProcessCounts;
 use super::{PoolAction, QueueAction, Round};
 use crate::container::ContainerState as S;
 use crate::id::ContainerUuid;
@@ -13,7 +13,7 @@ use crate::queue::{CancelReason, Entry, Fit, LookOutcome, UnlockReason};
 use crate::worker::{AttemptOutcome, KillReason};
 
 /// What a container's processes are, to the table.
-enum Process<'p> {
+enum ProcessStanding<'p> {
     None,
     Ended(&'p EndedProcess),
     Alive,
@@ -35,43 +35,45 @@ impl Round<'_> {
         let uuid = entry.record.uuid;
         let known = *self.processes.of(position);
         let process = match &known {
-            Processes { alive: 1.., .. } => Process::Alive,
-            Processes { ended: Some(ended), .. } => Process::Ended(ended),
-            Processes { .. } => Process::None,
+            ProcessCounts { alive: 1.., .. } => ProcessStanding::Alive,
+            ProcessCounts { ended: Some(ended), .. } => ProcessStanding::Ended(ended),
+            ProcessCounts { .. } => ProcessStanding::None,
         };
         match (entry.record.state, process) {
-            (S::Running, Process::None) => self.cancel_if_nowhere(entry),
-            (S::Running, Process::Ended(ended)) if self.poll_is_later_than(ended) => {
+            (S::Running, ProcessStanding::None) => self.cancel_if_nowhere(entry),
+            (S::Running, ProcessStanding::Ended(ended)) if self.poll_is_later_than(ended) => {
                 self.cancel(entry, CancelReason::ProcessExited);
             }
-            (S::Running | S::Locked, Process::Alive) if entry.record.priority <= 0 => {
+            (S::Running | S::Locked, ProcessStanding::Alive) if entry.record.priority <= 0 => {
                 self.kill(uuid, &known, KillReason::PriorityZero);
             }
-            (S::Complete | S::Cancelled, Process::Alive) => {
+            (S::Complete | S::Cancelled, ProcessStanding::Alive) => {
                 self.kill(uuid, &known, KillReason::Final(entry.record.state));
             }
-            (S::Complete | S::Cancelled, Process::Ended(_)) => {
+            (S::Complete | S::Cancelled, ProcessStanding::Ended(_)) => {
                 self.ask_pool(PoolAction::ForgetProcess(uuid, AttemptOutcome::LeftLocked))
             }
-            (S::Complete | S::Cancelled, Process::None) => self.ask_queue(QueueAction::ForgetContainer(uuid)),
-            (S::Queued, Process::Alive) => self.kill(uuid, &known, KillReason::Requeued),
-            (S::Queued, Process::Ended(_)) => {
-                self.ask_pool(PoolAction::ForgetProcess(uuid, AttemptOutcome::StillLocked))
-            }
-            (S::Queued, Process::None) if entry.record.priority <= 0 => {
+            (S::Complete | S::Cancelled, ProcessStanding::None) => {
                 self.ask_queue(QueueAction::ForgetContainer(uuid))
             }
-            (S::Locked, Process::Ended(ended)) if self.poll_is_later_than(ended) => {
+            (S::Queued, ProcessStanding::Alive) => self.kill(uuid, &known, KillReason::Requeued),
+            (S::Queued, ProcessStanding::Ended(_)) => {
+                self.ask_pool(PoolAction::ForgetProcess(uuid, AttemptOutcome::StillLocked))
+            }
+            (S::Queued, ProcessStanding::None) if entry.record.priority <= 0 => {
+                self.ask_queue(QueueAction::ForgetContainer(uuid))
+            }
+            (S::Locked, ProcessStanding::Ended(ended)) if self.poll_is_later_than(ended) => {
                 self.place_again(uuid, ended)
             }
-            (S::Locked, Process::None) if entry.record.priority <= 0 => {
+            (S::Locked, ProcessStanding::None) if entry.record.priority <= 0 => {
                 if !self.may_run_unseen(entry) {
                     self.ask_queue(QueueAction::UnlockContainer(uuid, UnlockReason::PriorityZero));
                 }
             }
-            (S::Queued | S::Locked, Process::None) => self.cancel_if_unsuitable(entry),
+            (S::Queued | S::Locked, ProcessStanding::None) => self.cancel_if_unsuitable(entry),
             // Waiting for a later poll; or running, as it should.
-            (S::Running | S::Locked, Process::Ended(_) | Process::Alive) => {}
+            (S::Running | S::Locked, ProcessStanding::Ended(_) | ProcessStanding::Alive) => {}
         }
     }
 
@@ -124,7 +126,7 @@ impl Round<'_> {
         }
     }
 
-    fn kill(&mut self, uuid: ContainerUuid, known: &Processes<'_>, reason: KillReason) {
+    fn kill(&mut self, uuid: ContainerUuid, known: &ProcessCounts<'_>, reason: KillReason) {
         if known.can_be_killed > 0 {
             self.ask_pool(PoolAction::KillContainer(uuid, reason));
         }

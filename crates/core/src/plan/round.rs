@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::input::{Clocked, PlanInput, Summary};
+use super::input::{Clocked, InputSummary, PlanInput};
 use super::processes::ProcessTable;
 use super::startup::StartupPhase;
 use super::{Action, Limits, Plan, PoolAction, QueueAction, WaitReason, Waiting};
@@ -55,7 +55,7 @@ pub(super) struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    pub(super) fn new(input: &'a PlanInput, summary: &Summary, clocked: &'a Clocked) -> Self {
+    pub(super) fn new(input: &'a PlanInput, summary: &InputSummary, clocked: &'a Clocked) -> Self {
         let (queue, fleet) = (&*input.queue, &*input.fleet);
         let uuids: Vec<_> = queue.entries.iter().map(|entry| entry.record.uuid).collect();
         let hosts: Vec<_> = fleet.hosts.iter().map(|host| &**host).collect();

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::input::{PlanInput, Summary};
+use super::input::{InputSummary, PlanInput};
 use crate::container::ContainerState;
 use crate::pool::LISTINGS_KEPT;
 use crate::queue::Entry;
@@ -25,7 +25,7 @@ pub(super) enum StartupPhase {
     Scheduling,
 }
 
-pub(super) fn phase(input: &PlanInput, summary: &Summary, now: Timestamp) -> StartupPhase {
+pub(super) fn phase(input: &PlanInput, summary: &InputSummary, now: Timestamp) -> StartupPhase {
     let fleet = &input.fleet;
     let (Some(polled), Some(listed)) = (input.queue.first_poll_began, fleet.first_listing) else {
         return StartupPhase::NotStarted;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::census::Census;
 use super::holds::{Gate, QuotaReason};
 use super::supply::CreateLimits;
-use super::{Effect, Fact, PauseReason, Pool};
+use super::{PauseReason, PoolEffect, PoolFact, WorkerPool};
 use crate::id::ContainerUuid;
 use crate::instance::{Instance, InstanceType};
 use crate::ports::{CloudError, CloudErrorKind};
@@ -61,7 +61,7 @@ impl CreateRefusal {
     }
 }
 
-impl Pool {
+impl WorkerPool {
     /// Whether an instance of that type may be created now, all limits considered.
     pub fn gate(&self, it: &InstanceType, now: Timestamp) -> Gate {
         let limits = CreateLimits {
@@ -104,7 +104,7 @@ impl Pool {
         container: ContainerUuid,
         secret: Secret,
         now: Timestamp,
-    ) -> Result<Vec<Effect>, CreateRefusal> {
+    ) -> Result<Vec<PoolEffect>, CreateRefusal> {
         match self.gate(&it, now) {
             Gate::Open => {}
             gate => return Err(CreateRefusal::Gate(gate)),
@@ -112,10 +112,13 @@ impl Pool {
         self.sequence += 1;
         let id = CreateId(self.sequence);
         self.holds.sent(&it, now);
-        let fact =
-            Fact::Creating { type_name: it.name.clone(), provider_type: it.provider_type.clone(), container };
+        let fact = PoolFact::Creating {
+            type_name: it.name.clone(),
+            provider_type: it.provider_type.clone(),
+            container,
+        };
         self.creates.insert(id, PendingCreate { instance_type: it, secret, since: now, doubtful: None });
-        Ok(vec![Effect::Tell(fact), Effect::Create(id)])
+        Ok(vec![PoolEffect::Tell(fact), PoolEffect::Create(id)])
     }
 
     /// A create in flight.
@@ -129,7 +132,7 @@ impl Pool {
         id: CreateId,
         answer: Result<Instance, CloudError>,
         now: Timestamp,
-    ) -> Vec<Effect> {
+    ) -> Vec<PoolEffect> {
         match answer {
             Ok(instance) => {
                 if let Some(create) = self.creates.remove(&id) {
@@ -141,19 +144,19 @@ impl Pool {
         }
     }
 
-    fn create_failed(&mut self, id: CreateId, error: &CloudError, now: Timestamp) -> Vec<Effect> {
+    fn create_failed(&mut self, id: CreateId, error: &CloudError, now: Timestamp) -> Vec<PoolEffect> {
         let Some(create) = self.creates.get_mut(&id) else { return Vec::new() };
         let it = Arc::clone(&create.instance_type);
         let mut effects = Vec::new();
         if error.kind == CloudErrorKind::Unknown {
             create.doubtful = Some(now);
-            effects.push(Effect::SyncBy(after(now, LISTING_LAG)));
+            effects.push(PoolEffect::SyncBy(after(now, LISTING_LAG)));
         } else {
             self.creates.remove(&id);
         }
         self.observe_capacity(&it, error);
         let census = self.census();
-        effects.extend(self.holds.failed(&it, error, &census, now).into_iter().map(Effect::Tell));
+        effects.extend(self.holds.failed(&it, error, &census, now).into_iter().map(PoolEffect::Tell));
         effects
     }
 

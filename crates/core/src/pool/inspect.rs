@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::fleet::Fleet;
-use super::{Pool, Slot};
+use super::{Slot, WorkerPool};
 use crate::id::{ContainerUuid, InstanceId, TypeName};
 use crate::time::Timestamp;
 
@@ -47,7 +47,7 @@ struct CreateState {
     doubtful_since: Option<Timestamp>,
 }
 
-impl Pool {
+impl WorkerPool {
     /// What it holds; O(workers + ended).
     pub fn inspect(&self, now: Timestamp) -> PoolState {
         let creates = self.creates.iter().map(|(id, create)| CreateState {

@@ -15,7 +15,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Effect, EndedProcess, EndedWhy, Fact, Host, Pool, Slot};
+use super::{EndedProcess, EndedWhy, Host, PoolEffect, PoolFact, Slot, WorkerPool};
 use crate::id::InstanceId;
 use crate::instance::Instance;
 use crate::time::{Timestamp, after, since};
@@ -82,13 +82,13 @@ impl Slot {
     }
 }
 
-impl Pool {
+impl WorkerPool {
     /// A listing, or a create's answer, shows an instance. Known ones are no news.
-    pub fn appeared(&mut self, instance: Instance, now: Timestamp) -> Vec<Effect> {
+    pub fn appeared(&mut self, instance: Instance, now: Timestamp) -> Vec<PoolEffect> {
         self.appear(instance, false, now)
     }
 
-    pub(super) fn appear(&mut self, instance: Instance, ours: bool, now: Timestamp) -> Vec<Effect> {
+    pub(super) fn appear(&mut self, instance: Instance, ours: bool, now: Timestamp) -> Vec<PoolEffect> {
         let secret = self.policy.tag_keys.secret_of(&instance.tags);
         let claimed = self.claim(secret.as_ref()).is_some();
         if self.workers.contains_key(&instance.id) {
@@ -114,8 +114,8 @@ impl Pool {
         let was_destroyed = self.destroyed.remove(&instance.id).is_some();
         let id = instance.id.clone();
         let mut effects = vec![
-            Effect::Tell(Fact::Appeared { instance: instance.clone(), ours }),
-            Effect::Spawn(instance, ours),
+            PoolEffect::Tell(PoolFact::Appeared { instance: instance.clone(), ours }),
+            PoolEffect::Spawn(instance, ours),
         ];
         if was_destroyed {
             // A listing had left it out: it must not be taken for a new one, and used until it ends.
@@ -125,7 +125,7 @@ impl Pool {
     }
 
     /// A listing shows a known instance with another address, other tags or prices.
-    pub fn changed(&mut self, instance: Instance, now: Timestamp) -> Vec<Effect> {
+    pub fn changed(&mut self, instance: Instance, now: Timestamp) -> Vec<PoolEffect> {
         let Some(slot) = self.workers.get_mut(&instance.id) else {
             return self.appeared(instance, now);
         };
@@ -136,7 +136,12 @@ impl Pool {
     }
 
     /// A listing that began then lacks a known instance.
-    pub fn gone(&mut self, id: &InstanceId, began: Timestamp, now: Timestamp) -> (GoneReply, Vec<Effect>) {
+    pub fn gone(
+        &mut self,
+        id: &InstanceId,
+        began: Timestamp,
+        now: Timestamp,
+    ) -> (GoneReply, Vec<PoolEffect>) {
         let Some(slot) = self.workers.get_mut(id) else { return (GoneReply::Confirmed, Vec::new()) };
         slot.last_absent = Some(began);
         let view = &slot.view;
@@ -156,10 +161,10 @@ impl Pool {
         slot.missing = Some(lacked);
         slot.renew_host();
         let news = self.command(id, Command::Missing);
-        (GoneReply::Suspected, vec![news, Effect::SyncBy(after(now, SECOND_LOOK))])
+        (GoneReply::Suspected, vec![news, PoolEffect::SyncBy(after(now, SECOND_LOOK))])
     }
 
-    fn remove(&mut self, id: &InstanceId, now: Timestamp) -> Vec<Effect> {
+    fn remove(&mut self, id: &InstanceId, now: Timestamp) -> Vec<PoolEffect> {
         let Some(slot) = self.workers.remove(id) else { return Vec::new() };
         self.pacer.schedule(id, None);
         for uuid in slot.containers() {
@@ -172,13 +177,13 @@ impl Pool {
             self.destroyed.insert(id.clone(), now);
         }
         let after_shutdown = slot.view.destroy_called.map(|called| since(now, called));
-        let fact = Fact::Disappeared {
+        let fact = PoolFact::Disappeared {
             instance: id.clone(),
             type_name: slot.view.type_name.clone(),
             state: slot.view.state,
             after_shutdown,
         };
-        let mut effects = vec![Effect::Tell(fact), Effect::Stop(id.clone())];
+        let mut effects = vec![PoolEffect::Tell(fact), PoolEffect::Stop(id.clone())];
         if slot.view.silence.is_some() {
             self.judge_silence(now, &mut effects);
         }
@@ -187,11 +192,11 @@ impl Pool {
 
     /// A complete listing that began then has been reported: what it did not lack is not missing, and what
     /// is being shut down is still there.
-    pub fn listing_finished(&mut self, began: Timestamp) -> Vec<Effect> {
+    pub fn listing_finished(&mut self, began: Timestamp) -> Vec<PoolEffect> {
         let mut effects = Vec::new();
         if self.first_listing.is_none() {
             self.first_listing = Some(began);
-            effects.push(Effect::Tell(Fact::FirstListing(self.workers.len())));
+            effects.push(PoolEffect::Tell(PoolFact::FirstListing(self.workers.len())));
         }
         self.destroyed.retain(|_, gone| since(began, *gone) < REMEMBERED);
         self.listings.push(began);
@@ -200,7 +205,7 @@ impl Pool {
         self.give_up_doubtful(began);
         if self.listings.len() < LISTINGS_KEPT {
             // After a restart no listing alone says what there is: soon there are enough of them.
-            effects.push(Effect::SyncBy(after(began, INHERITED_START_WINDOW / 2)));
+            effects.push(PoolEffect::SyncBy(after(began, INHERITED_START_WINDOW / 2)));
         }
         self.recount();
         let mut still_listed = Vec::new();

@@ -51,7 +51,7 @@ use pacer::Pacer;
 
 /// What Pool wants done.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
+pub enum PoolEffect {
     /// Order this create.
     Create(CreateId),
     /// Start a worker for an instance that has appeared; true = created by this process.
@@ -65,12 +65,12 @@ pub enum Effect {
     /// Let the scheduler look again: a plan reads something else of the fleet now.
     FleetChanged,
     /// Tell the operator.
-    Tell(Fact),
+    Tell(PoolFact),
 }
 
 /// What happened, for logs and metrics.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Fact {
+pub enum PoolFact {
     /// A create is sent.
     Creating {
         /// Which type.
@@ -160,7 +160,7 @@ pub enum Fact {
 
 /// Why Pool does not do what it was asked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Refusal {
+pub enum PoolRefusal {
     /// No such instance.
     NoSuchInstance,
     /// No worker has such a process.
@@ -170,10 +170,10 @@ pub enum Refusal {
     /// The worker does not take containers now.
     NotPlaceable,
     /// The worker itself refused.
-    Worker(worker::Refusal),
+    Worker(worker::WorkerRefusal),
 }
 
-impl Refusal {
+impl PoolRefusal {
     /// For metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -207,7 +207,7 @@ struct Slot {
 
 /// The pool's state. Mutated by the Pool actor alone.
 #[derive(Debug)]
-pub struct Pool {
+pub struct WorkerPool {
     policy: Arc<Policy>,
     workers: BTreeMap<InstanceId, Slot>,
     /// Where each container counts as a process.
@@ -228,7 +228,7 @@ pub struct Pool {
     runner_readable: bool,
 }
 
-impl Pool {
+impl WorkerPool {
     /// An empty pool; `quota_groups` by offering, as the driver has them.
     pub fn new(policy: Arc<Policy>, quota_groups: BTreeMap<Offering, String>) -> Self {
         Self {
@@ -254,9 +254,9 @@ impl Pool {
         self.runner_readable = readable;
     }
 
-    fn command(&mut self, id: &InstanceId, command: Command) -> Effect {
+    fn command(&mut self, id: &InstanceId, command: Command) -> PoolEffect {
         self.sequence += 1;
-        Effect::Command(id.clone(), self.sequence, command)
+        PoolEffect::Command(id.clone(), self.sequence, command)
     }
 
     // -------------------------------------------------------------- processes
@@ -265,16 +265,16 @@ impl Pool {
     ///
     /// # Errors
     /// If the worker cannot take it, as far as we know, or the container has a process somewhere.
-    pub fn start(&mut self, order: StartOrder, id: &InstanceId) -> Result<Vec<Effect>, Refusal> {
+    pub fn start(&mut self, order: StartOrder, id: &InstanceId) -> Result<Vec<PoolEffect>, PoolRefusal> {
         let uuid = order.uuid;
-        let slot = self.workers.get(id).ok_or(Refusal::NoSuchInstance)?;
+        let slot = self.workers.get(id).ok_or(PoolRefusal::NoSuchInstance)?;
         if self.homes.contains_key(&uuid) || self.ended.contains_key(&uuid) {
-            return Err(Refusal::AlreadyRunning);
+            return Err(PoolRefusal::AlreadyRunning);
         }
         let takes =
             slot.view.state.is_ready() && slot.view.behavior == IdleBehavior::Run && slot.missing.is_none();
         if !takes || !self.runner_readable {
-            return Err(Refusal::NotPlaceable);
+            return Err(PoolRefusal::NotPlaceable);
         }
         let effect = self.command(id, Command::Start(order));
         let number = self.sequence;
@@ -297,8 +297,8 @@ impl Pool {
     ///
     /// # Errors
     /// If there is none.
-    pub fn kill(&mut self, uuid: ContainerUuid, reason: &KillReason) -> Result<Vec<Effect>, Refusal> {
-        let holders = self.homes.get(&uuid).cloned().ok_or(Refusal::NoSuchProcess)?;
+    pub fn kill(&mut self, uuid: ContainerUuid, reason: &KillReason) -> Result<Vec<PoolEffect>, PoolRefusal> {
+        let holders = self.homes.get(&uuid).cloned().ok_or(PoolRefusal::NoSuchProcess)?;
         Ok(holders.iter().map(|id| self.command(id, Command::Kill(uuid, reason.clone()))).collect())
     }
 
@@ -306,8 +306,12 @@ impl Pool {
     ///
     /// # Errors
     /// If there is none.
-    pub fn forget(&mut self, uuid: ContainerUuid, outcome: AttemptOutcome) -> Result<Vec<Effect>, Refusal> {
-        let ended = self.ended.remove(&uuid).ok_or(Refusal::NoSuchProcess)?;
+    pub fn forget(
+        &mut self,
+        uuid: ContainerUuid,
+        outcome: AttemptOutcome,
+    ) -> Result<Vec<PoolEffect>, PoolRefusal> {
+        let ended = self.ended.remove(&uuid).ok_or(PoolRefusal::NoSuchProcess)?;
         match outcome {
             AttemptOutcome::LeftLocked => self.last_failed.remove(&uuid),
             AttemptOutcome::StillLocked => self.last_failed.insert(uuid, ended.instance.clone()),
@@ -358,7 +362,7 @@ impl Pool {
         applied: u64,
         ended: &[ContainerUuid],
         now: Timestamp,
-    ) -> Vec<Effect> {
+    ) -> Vec<PoolEffect> {
         let id = view.id.clone();
         let Some(before) = self.workers.get(&id).map(|slot| Arc::clone(&slot.view)) else {
             return Vec::new();
@@ -379,7 +383,7 @@ impl Pool {
         });
         let mut effects = Vec::new();
         if is_news || !ended.is_empty() {
-            effects.push(Effect::FleetChanged);
+            effects.push(PoolEffect::FleetChanged);
         }
         if answered && before.silence.is_some() {
             self.outage.answered(now, &mut effects);
@@ -391,21 +395,25 @@ impl Pool {
     }
 
     /// The boot outcome of an instance: failures ration the creates of its offering.
-    pub fn booted(&mut self, id: &InstanceId, success: bool, now: Timestamp) -> Vec<Effect> {
+    pub fn booted(&mut self, id: &InstanceId, success: bool, now: Timestamp) -> Vec<PoolEffect> {
         let Some(it) = self.workers.get(id).and_then(|slot| slot.view.instance_type.clone()) else {
             return Vec::new();
         };
-        let told = self.holds.booted(&it.offering(), success, now).map(Effect::Tell);
-        told.into_iter().chain([Effect::FleetChanged]).collect()
+        let told = self.holds.booted(&it.offering(), success, now).map(PoolEffect::Tell);
+        told.into_iter().chain([PoolEffect::FleetChanged]).collect()
     }
 
     /// Sets the operator's wish.
     ///
     /// # Errors
     /// If there is no such instance.
-    pub fn set_behavior(&mut self, id: &InstanceId, behavior: IdleBehavior) -> Result<Vec<Effect>, Refusal> {
+    pub fn set_behavior(
+        &mut self,
+        id: &InstanceId,
+        behavior: IdleBehavior,
+    ) -> Result<Vec<PoolEffect>, PoolRefusal> {
         if !self.workers.contains_key(id) {
-            return Err(Refusal::NoSuchInstance);
+            return Err(PoolRefusal::NoSuchInstance);
         }
         Ok(vec![self.command(id, Command::SetIdleBehavior(behavior))])
     }
@@ -414,17 +422,21 @@ impl Pool {
     ///
     /// # Errors
     /// If there is no such instance, or a start has just been sent to it.
-    pub fn shut_down(&mut self, id: &InstanceId, reason: ShutdownReason) -> Result<Vec<Effect>, Refusal> {
-        let slot = self.workers.get(id).ok_or(Refusal::NoSuchInstance)?;
+    pub fn shut_down(
+        &mut self,
+        id: &InstanceId,
+        reason: ShutdownReason,
+    ) -> Result<Vec<PoolEffect>, PoolRefusal> {
+        let slot = self.workers.get(id).ok_or(PoolRefusal::NoSuchInstance)?;
         let by_operator = matches!(reason, ShutdownReason::Operator(_));
         if !by_operator && !slot.sent.is_empty() {
-            return Err(Refusal::NotPlaceable);
+            return Err(PoolRefusal::NotPlaceable);
         }
         Ok(vec![self.command(id, Command::ShutDown(reason))])
     }
 
     /// Nobody is silent while we cannot even ask properly: the runner that answers is the one we deploy.
-    pub(super) fn judge_silence(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn judge_silence(&mut self, now: Timestamp, effects: &mut Vec<PoolEffect>) {
         if !self.runner_readable {
             return;
         }
@@ -439,7 +451,7 @@ impl Pool {
                 worker::Silence::NeverReady => ShutdownReason::BootTimeout,
                 worker::Silence::Unresponsive => ShutdownReason::Unresponsive,
             };
-            effects.push(Effect::Tell(Fact::Unresponsive(id.clone(), silence)));
+            effects.push(PoolEffect::Tell(PoolFact::Unresponsive(id.clone(), silence)));
             effects.push(self.command(&id, Command::ShutDown(reason)));
         }
     }
@@ -447,7 +459,7 @@ impl Pool {
     // -------------------------------------------------------------- time
 
     /// Grants the probes that are due and within the rate; renews judgements that depend on time.
-    pub fn tick(&mut self, now: Timestamp) -> Vec<Effect> {
+    pub fn tick(&mut self, now: Timestamp) -> Vec<PoolEffect> {
         let rate = self.policy.probe_rate(self.workers.len());
         let granted = self.pacer.grant(rate, now);
         let mut effects: Vec<_> = granted.iter().map(|id| self.command(id, Command::Probe)).collect();
@@ -458,7 +470,7 @@ impl Pool {
         effects
     }
 
-    /// When [`Pool::tick`] is due next.
+    /// When [`WorkerPool::tick`] is due next.
     pub fn wakes_at(&self, now: Timestamp) -> Option<Timestamp> {
         [self.pacer.wakes_at(), self.holds.next_end(now)].into_iter().flatten().min()
     }

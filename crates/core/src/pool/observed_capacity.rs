@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Pool;
+use super::WorkerPool;
 use super::fleet::Host;
 use super::holds::Holds;
 use crate::instance::{InstanceType, Market};
@@ -35,7 +35,7 @@ pub struct ObservedCapacity {
 /// The capacities of quota groups.
 pub(super) type GroupCapacities = BTreeMap<(String, Market), usize>;
 
-impl Pool {
+impl WorkerPool {
     /// Takes a create's failure in.
     pub(super) fn observe_capacity(&mut self, it: &InstanceType, error: &CloudError) {
         if error.kind != CloudErrorKind::Capacity(CapacityScope::QuotaGroup) {

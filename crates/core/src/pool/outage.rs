@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use super::{Effect, Fact};
+use super::{PoolEffect, PoolFact};
 use crate::id::InstanceId;
 use crate::instance::IdleBehavior;
 use crate::policy::Policy;
@@ -48,16 +48,16 @@ impl Outage {
     }
 
     /// A silent worker answers: if there was an outage it is over, and every other gets another chance.
-    pub(super) fn answered(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn answered(&mut self, now: Timestamp, effects: &mut Vec<PoolEffect>) {
         if self.is_on() {
             self.forgiven = Some(after(now, RECOVERY_GRACE));
             self.end(effects);
         }
     }
 
-    fn end(&mut self, effects: &mut Vec<Effect>) {
+    fn end(&mut self, effects: &mut Vec<PoolEffect>) {
         self.fault = Fault::Over;
-        effects.push(Effect::Tell(Fact::OutageEnded));
+        effects.push(PoolEffect::Tell(PoolFact::OutageEnded));
     }
 
     /// The workers that are to be shut down for their silence, with the probe that showed it. O(workers).
@@ -66,7 +66,7 @@ impl Outage {
         views: impl Iterator<Item = &'a View> + Clone,
         policy: &Policy,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<PoolEffect>,
     ) -> Vec<(InstanceId, Silence, Timestamp)> {
         let living = views.filter(|view| view.state != State::Shutdown);
         let silent =
@@ -99,12 +99,12 @@ impl Outage {
         of: usize,
         timeout_probe: Duration,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<PoolEffect>,
     ) -> bool {
         match self.fault {
             Fault::Calm if quiet >= AT_LEAST && 2 * quiet > of => {
                 self.fault = Fault::Ours(now);
-                effects.push(Effect::Tell(Fact::OutageBegan { silent: quiet, of }));
+                effects.push(PoolEffect::Tell(PoolFact::OutageBegan { silent: quiet, of }));
             }
             Fault::Ours(began) if since(now, began) >= 3 * timeout_probe => self.end(effects),
             Fault::Calm | Fault::Ours(_) | Fault::Over => {}

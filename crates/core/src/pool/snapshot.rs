@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Pool;
+use super::WorkerPool;
 use super::creates::{CreateId, PendingCreate};
 use super::fleet::{CreateInFlight, Fleet};
 use crate::id::{ContainerUuid, InstanceId};
@@ -74,7 +74,7 @@ pub struct PoolSnapshot {
     pub pending: Vec<(CreateId, PendingCreate)>,
 }
 
-impl Pool {
+impl WorkerPool {
     /// The present state. O(workers + ended).
     pub fn snapshot(&self) -> PoolSnapshot {
         PoolSnapshot {

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::entry::Entry;
-use super::{DropReason, Fit, Poll, Queue, QueueFact};
+use super::{ContainerQueue, DropReason, Fit, Poll, QueueFact};
 use crate::container::{ContainerState, MountNeeds, Record};
 use crate::fit::Resources;
 use crate::id::ContainerUuid;
 use crate::policy::Policy;
 use crate::time::Timestamp;
 
-impl Queue {
+impl ContainerQueue {
     /// Takes a complete poll in. Costs O(containers × log); what has not changed stays where it is, shared
     /// with the snapshots that show it.
     ///

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!   exchange    what is called when, and whom its answer concerns
-//!      poll ──► Poll (four questions) ──► Queue::merge ─┐        the local-change rule lives in merge
-//!      lock, unlock, cancel, look ──► Queue::begin ─────┼──► entries ──► snapshot
-//!      answers ──► Queue::answered ─────────────────────┘
+//!      poll ──► Poll (four questions) ──► ContainerQueue::merge ─┐        the local-change rule lives in merge
+//!      lock, unlock, cancel, look ──► ContainerQueue::begin ─────┼──► entries ──► snapshot
+//!      answers ──► ContainerQueue::answered ─────────────────────┘
 //! ```
 //! **The local-change rule.** Every operation stamps its container when its first call is sent and again
 //! when its last answer is in. A poll notes the stamp at which it began. It never overwrites nor drops
@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use entry::TypeLists;
 pub use entry::{Entry, Fit};
 pub use operation::{
-    Answer, Call, CancelReason, Finished, LookOutcome, Operation, OperationKind, Outcome, Refusal, Step,
+    Answer, Call, CancelReason, Finished, LookOutcome, Operation, OperationKind, Outcome, QueueRefusal, Step,
     UnlockReason,
 };
 pub use poll::{Poll, PollError};
@@ -83,7 +83,7 @@ pub enum DropReason {
 
 /// The controller's containers of interest. Mutated by the Queue actor alone.
 #[derive(Debug)]
-pub struct Queue {
+pub struct ContainerQueue {
     entries: BTreeMap<ContainerUuid, Arc<Entry>>,
     /// Records that could not be decoded at the last poll, with the reason.
     unreadable: BTreeMap<ContainerUuid, String>,
@@ -128,7 +128,7 @@ impl QueueSnapshot {
     }
 }
 
-impl Queue {
+impl ContainerQueue {
     /// An empty queue, never polled.
     pub fn new(max_dispatch_attempts: u32) -> Self {
         Self {

@@ -10,7 +10,7 @@
 //! fails too the entry is `uncertain` until a poll that began later. One operation at a time per container.
 
 use super::entry::Entry;
-use super::{Queue, QueueFact};
+use super::{ContainerQueue, QueueFact};
 use crate::container::{ContainerState, Record, Standing};
 use crate::id::{ContainerUuid, TokenUuid};
 use crate::ports::{ApiError, ApiErrorKind};
@@ -122,7 +122,7 @@ impl Operation {
 
 /// Why an operation was not begun, or not carried through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Refusal {
+pub enum QueueRefusal {
     /// No such container in the queue.
     NotInQueue,
     /// Another operation on it is in flight.
@@ -141,7 +141,7 @@ pub enum Refusal {
     Foreign,
 }
 
-impl Refusal {
+impl QueueRefusal {
     /// For metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -163,7 +163,7 @@ pub enum Outcome {
     /// It has the wanted effect.
     Done(Standing),
     /// It was not carried through, for this reason.
-    Refused(Refusal),
+    Refused(QueueRefusal),
     /// The call failed, and the record shows that it had no effect.
     Failed(ApiError),
     /// The call failed, and so did the read after it.
@@ -202,7 +202,7 @@ pub enum LookOutcome {
 /// A failed operation is not tried again sooner than this.
 const RETRY_AFTER_MS: i64 = 250;
 
-impl Queue {
+impl ContainerQueue {
     /// Begins an operation: the first call to make, or why not. Stamps the container.
     ///
     /// # Errors
@@ -212,8 +212,8 @@ impl Queue {
         uuid: ContainerUuid,
         kind: OperationKind,
         now: Timestamp,
-    ) -> Result<Call, Refusal> {
-        let entry = self.entries.get(&uuid).ok_or(Refusal::NotInQueue)?;
+    ) -> Result<Call, QueueRefusal> {
+        let entry = self.entries.get(&uuid).ok_or(QueueRefusal::NotInQueue)?;
         check(entry, &kind, now)?;
         let call = first_call(&kind);
         let stamp = self.next_stamp();
@@ -226,7 +226,7 @@ impl Queue {
     /// Takes an answer: the next call, or the end of the operation. `None`: nobody waits for it.
     pub fn answered(&mut self, uuid: ContainerUuid, answer: Answer, now: Timestamp) -> Option<Step> {
         let stamp = self.next_stamp();
-        let context = Context { me: self.me, max_dispatch_attempts: self.max_dispatch_attempts };
+        let context = JudgementContext { me: self.me, max_dispatch_attempts: self.max_dispatch_attempts };
         let entry = self.entry_mut(uuid)?;
         let operation = entry.operation.clone()?;
         let answer = checked(answer, uuid);
@@ -238,7 +238,7 @@ impl Queue {
             Step::Finished(ref finished) => {
                 entry.conclude(finished, now);
                 // A lost lock race: kept, it would look like a container that we have locked.
-                if finished.outcome == Outcome::Refused(Refusal::Foreign) {
+                if finished.outcome == Outcome::Refused(QueueRefusal::Foreign) {
                     self.remove(uuid);
                 }
             }
@@ -320,7 +320,7 @@ fn malformed(message: String) -> ApiError {
 }
 
 /// What a judgement needs beside the record.
-struct Context {
+struct JudgementContext {
     me: Option<TokenUuid>,
     max_dispatch_attempts: u32,
 }
@@ -345,16 +345,16 @@ fn first_call(kind: &OperationKind) -> Call {
     }
 }
 
-fn check(entry: &Entry, kind: &OperationKind, now: Timestamp) -> Result<(), Refusal> {
+fn check(entry: &Entry, kind: &OperationKind, now: Timestamp) -> Result<(), QueueRefusal> {
     if entry.operation.is_some() {
-        return Err(Refusal::Busy);
+        return Err(QueueRefusal::Busy);
     }
     if entry.uncertain || entry.unreadable.is_some() {
-        return Err(Refusal::Uncertain);
+        return Err(QueueRefusal::Uncertain);
     }
     let recent = |failed: Timestamp| now.duration_since(failed).as_millis() < i128::from(RETRY_AFTER_MS);
     if entry.last_failure.is_some_and(recent) {
-        return Err(Refusal::TooSoon);
+        return Err(QueueRefusal::TooSoon);
     }
     let standing = entry.record.standing();
     let allowed = match kind {
@@ -364,11 +364,11 @@ fn check(entry: &Entry, kind: &OperationKind, now: Timestamp) -> Result<(), Refu
             !standing.state.is_final() && standing.state == expected.state
         }
     };
-    if allowed { Ok(()) } else { Err(Refusal::WrongState) }
+    if allowed { Ok(()) } else { Err(QueueRefusal::WrongState) }
 }
 
 impl Entry {
-    fn advance(&mut self, operation: &Operation, answer: Answer, context: &Context) -> Step {
+    fn advance(&mut self, operation: &Operation, answer: Answer, context: &JudgementContext) -> Step {
         let uuid = self.record.uuid;
         let finish = |outcome| Step::Finished(Finished { uuid, kind: operation.kind.clone(), outcome });
         match answer {
@@ -381,7 +381,7 @@ impl Entry {
             Answer::Record(Err(error)) => finish(Outcome::Uncertain(error)),
             Answer::Record(Ok(record)) if is_foreign(&record, context.me) => {
                 self.take(record.standing());
-                finish(Outcome::Refused(Refusal::Foreign))
+                finish(Outcome::Refused(QueueRefusal::Foreign))
             }
             Answer::Record(Ok(record)) => {
                 let judgement = self.judge(operation, &record, context);
@@ -395,9 +395,9 @@ impl Entry {
     }
 
     /// What a read means to the operation that asked for it.
-    fn judge(&mut self, operation: &Operation, record: &Record, context: &Context) -> Judgement {
+    fn judge(&mut self, operation: &Operation, record: &Record, context: &JudgementContext) -> Judgement {
         let standing = record.standing();
-        let changed = Judgement::End(Outcome::Refused(Refusal::RecordChanged));
+        let changed = Judgement::End(Outcome::Refused(QueueRefusal::RecordChanged));
         if operation.failure.is_some() {
             return Judgement::End(after_failure(operation, standing, context));
         }
@@ -408,7 +408,7 @@ impl Entry {
                 let most = context.max_dispatch_attempts.saturating_sub(1);
                 self.attempts_nearly_used = record.lock_count.is_none_or(|count| count >= most);
                 match self.attempts_nearly_used {
-                    true => Judgement::End(Outcome::Refused(Refusal::AttemptsNearlyUsed)),
+                    true => Judgement::End(Outcome::Refused(QueueRefusal::AttemptsNearlyUsed)),
                     false => Judgement::Proceed(Call::Unlock),
                 }
             }
@@ -447,7 +447,7 @@ enum Judgement {
 }
 
 /// Whether the container stands as the operation wanted it to.
-fn is_what_was_asked(kind: &OperationKind, standing: Standing, context: &Context) -> bool {
+fn is_what_was_asked(kind: &OperationKind, standing: Standing, context: &JudgementContext) -> bool {
     match kind {
         OperationKind::Lock => standing.state == ContainerState::Locked && standing.locked_by == context.me,
         // Cancelled is an answer to unlock too: its dispatch attempts were used up.
@@ -459,10 +459,10 @@ fn is_what_was_asked(kind: &OperationKind, standing: Standing, context: &Context
 }
 
 /// What a failed call has come to, by the record as it stands now.
-fn after_failure(operation: &Operation, standing: Standing, context: &Context) -> Outcome {
+fn after_failure(operation: &Operation, standing: Standing, context: &JudgementContext) -> Outcome {
     match &operation.failure {
         _ if is_what_was_asked(&operation.kind, standing, context) => Outcome::Done(standing),
         Some(error) => Outcome::Failed(error.clone()),
-        None => Outcome::Refused(Refusal::RecordChanged),
+        None => Outcome::Refused(QueueRefusal::RecordChanged),
     }
 }

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Fit, Queue};
+use super::{ContainerQueue, Fit};
 use crate::container::{ContainerState, Record};
 use crate::id::{ContainerUuid, TokenUuid};
 use crate::ports::{ListQuestion, Page};
@@ -37,7 +37,7 @@ pub enum PollError {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum PollStage {
     Mine,
     Available,
     Known,
@@ -50,7 +50,7 @@ pub struct Poll {
     pub(super) began: Timestamp,
     pub(super) stamp: u64,
     pub(super) me: TokenUuid,
-    stage: Stage,
+    stage: PollStage,
     after: Option<ContainerUuid>,
     offset: usize,
     not_supervisors: usize,
@@ -67,14 +67,14 @@ pub struct Poll {
     pub(super) deleted: BTreeSet<ContainerUuid>,
 }
 
-impl Queue {
-    /// Begins a poll. `None` until [`Queue::set_me`].
+impl ContainerQueue {
+    /// Begins a poll. `None` until [`ContainerQueue::set_me`].
     pub fn begin_poll(&self, now: Timestamp) -> Option<Poll> {
         Some(Poll {
             began: now,
             stamp: self.stamp,
             me: self.me?,
-            stage: Stage::Mine,
+            stage: PollStage::Mine,
             after: None,
             offset: 0,
             not_supervisors: 0,
@@ -98,10 +98,10 @@ impl Poll {
     /// The next question, or `None` when the poll is complete.
     pub fn question(&self) -> Option<ListQuestion> {
         match self.stage {
-            Stage::Mine => Some(ListQuestion::Mine { me: self.me, after: self.after }),
-            Stage::Available => Some(ListQuestion::Available { offset: self.offset }),
-            Stage::Known => Some(ListQuestion::Known { uuids: self.chunk() }),
-            Stage::Done => None,
+            PollStage::Mine => Some(ListQuestion::Mine { me: self.me, after: self.after }),
+            PollStage::Available => Some(ListQuestion::Available { offset: self.offset }),
+            PollStage::Known => Some(ListQuestion::Known { uuids: self.chunk() }),
+            PollStage::Done => None,
         }
     }
 
@@ -113,30 +113,30 @@ impl Poll {
     ///
     /// # Errors
     /// If the answer cannot be true: the poll must be dropped.
-    pub fn answer(&mut self, page: Page<Record>, queue: &Queue) -> Result<(), PollError> {
+    pub fn answer(&mut self, page: Page<Record>, queue: &ContainerQueue) -> Result<(), PollError> {
         self.received += page.len();
         if self.received > MOST_ITEMS {
             return Err(PollError::Endless);
         }
         match self.stage {
-            Stage::Mine => self.answer_mine(page)?,
-            Stage::Available => self.answer_available(page)?,
-            Stage::Known => self.answer_known(page)?,
-            Stage::Done => {}
+            PollStage::Mine => self.answer_mine(page)?,
+            PollStage::Available => self.answer_available(page)?,
+            PollStage::Known => self.answer_known(page)?,
+            PollStage::Done => {}
         }
-        if self.stage == Stage::Known && self.to_ask.is_empty() {
-            self.stage = Stage::Done;
+        if self.stage == PollStage::Known && self.to_ask.is_empty() {
+            self.stage = PollStage::Done;
         }
-        if self.stage == Stage::Available && self.available_ends() {
+        if self.stage == PollStage::Available && self.available_ends() {
             self.to_ask = self.missing_from_answers(queue);
-            self.stage = if self.to_ask.is_empty() { Stage::Done } else { Stage::Known };
+            self.stage = if self.to_ask.is_empty() { PollStage::Done } else { PollStage::Known };
         }
         Ok(())
     }
 
     fn answer_mine(&mut self, page: Page<Record>) -> Result<(), PollError> {
         if page.is_empty() {
-            self.stage = Stage::Available;
+            self.stage = PollStage::Available;
             return Ok(());
         }
         let floor = self.after;
@@ -148,7 +148,7 @@ impl Poll {
         self.after = page.undecodable.iter().filter_map(|it| it.uuid).max().max(self.after);
         // A page of nothing but nameless poison gives no place to go on from.
         if self.after == floor {
-            self.stage = Stage::Available;
+            self.stage = PollStage::Available;
         }
         self.keep(page);
         Ok(())
@@ -217,7 +217,7 @@ impl Poll {
     }
 
     /// What we have, is not final, and was in neither answer; less what merely fell off a short answer.
-    fn missing_from_answers(&self, queue: &Queue) -> BTreeSet<ContainerUuid> {
+    fn missing_from_answers(&self, queue: &ContainerQueue) -> BTreeSet<ContainerUuid> {
         let absent = queue.entries.values().filter(|entry| {
             let uuid = entry.record.uuid;
             let shown = self.seen.contains_key(&uuid) || self.unreadable.contains_key(&uuid);

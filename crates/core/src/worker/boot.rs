@@ -1,6 +1,6 @@
 //! Booting: from the first connection to service.
 
-use super::effect::{BootOutcome, Effect, Fact};
+use super::effect::{BootOutcome, WorkerEffect, WorkerFact};
 use super::probe::{CommandFailure, Report};
 use super::{Machine, State};
 use crate::ports::ExecErrorKind;
@@ -20,33 +20,44 @@ pub(super) struct Boot {
 }
 
 impl Machine {
-    pub(super) fn note_first_ssh(&mut self, report: &Report, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn note_first_ssh(
+        &mut self,
+        report: &Report,
+        now: Timestamp,
+        effects: &mut Vec<WorkerEffect>,
+    ) {
         if report.reached_verification && self.boot.first_ssh.is_none() {
             self.boot.first_ssh = Some(now);
             if self.state == State::Booting {
-                effects.push(Effect::Tell(Fact::FirstSsh(since(now, self.appeared))));
+                effects.push(WorkerEffect::Tell(WorkerFact::FirstSsh(since(now, self.appeared))));
             }
         }
     }
 
-    pub(super) fn note_boot(&mut self, report: &Report, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn note_boot(&mut self, report: &Report, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         match &report.boot {
             None => {}
             Some(Ok(output)) => {
                 self.boot.passed = true;
-                effects.push(Effect::Tell(Fact::BootProbeSucceeded(output.clone())));
+                effects.push(WorkerEffect::Tell(WorkerFact::BootProbeSucceeded(output.clone())));
             }
             Some(Err(failure)) => {
                 let late = since(now, self.appeared) > self.policy.timeout_booting;
                 let warn = late || waiting_will_not_help(failure);
-                effects.push(Effect::Tell(Fact::BootProbeFailed { failure: failure.clone(), warn }));
+                effects
+                    .push(WorkerEffect::Tell(WorkerFact::BootProbeFailed { failure: failure.clone(), warn }));
                 self.boot.last_failure = Some(failure.clone());
             }
         }
     }
 
     /// A good list makes a worker ready: once it has booted, or because processes prove it alive.
-    pub(super) fn enter_service(&mut self, began: Timestamp, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn enter_service(
+        &mut self,
+        began: Timestamp,
+        now: Timestamp,
+        effects: &mut Vec<WorkerEffect>,
+    ) {
         let busy = !self.processes.by_container.is_empty();
         let state = if busy { State::Running } else { State::Idle };
         let entering = !self.state.is_ready() && (self.boot.passed || busy);
@@ -54,9 +65,12 @@ impl Machine {
             self.state = state;
             self.processes.last_busy = now;
             let since_ssh = since(now, self.boot.first_ssh.unwrap_or(now));
-            let fact =
-                Fact::InService { probe_start: began, running: self.processes.by_container.len(), since_ssh };
-            effects.push(Effect::Tell(fact));
+            let fact = WorkerFact::InService {
+                probe_start: began,
+                running: self.processes.by_container.len(),
+                since_ssh,
+            };
+            effects.push(WorkerEffect::Tell(fact));
             self.tell_boot_outcome(BootOutcome::Success, effects);
         } else if self.state.is_ready() {
             self.state = state;
@@ -64,9 +78,9 @@ impl Machine {
     }
 
     /// Once per instance, and only of those that we saw booting.
-    pub(super) fn tell_boot_outcome(&mut self, outcome: BootOutcome, effects: &mut Vec<Effect>) {
+    pub(super) fn tell_boot_outcome(&mut self, outcome: BootOutcome, effects: &mut Vec<WorkerEffect>) {
         if !std::mem::replace(&mut self.boot.outcome_told, true) && self.ours {
-            effects.push(Effect::Tell(Fact::BootOutcome(outcome)));
+            effects.push(WorkerEffect::Tell(WorkerFact::BootOutcome(outcome)));
         }
     }
 }

@@ -91,7 +91,7 @@ impl Command {
 
 /// Why a worker does not do what it was asked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Refusal {
+pub enum WorkerRefusal {
     /// It is not in service.
     NotInService,
     /// It is on hold or draining.
@@ -104,7 +104,7 @@ pub enum Refusal {
     NoSuchProcess,
 }
 
-impl Refusal {
+impl WorkerRefusal {
     /// For metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {

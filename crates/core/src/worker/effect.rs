@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 
 /// What is to be done for a worker: the machine's output, performed in order.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
+pub enum WorkerEffect {
     /// Run a probe.
     Probe(Wanted),
     /// Run the start command of this container.
@@ -26,12 +26,12 @@ pub enum Effect {
     /// Tell Pool that a process has ended.
     Ended(ContainerUuid),
     /// Tell the operator.
-    Tell(Fact),
+    Tell(WorkerFact),
 }
 
 /// What happened, for logs and metrics.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Fact {
+pub enum WorkerFact {
     /// The boot probe passed.
     BootProbeSucceeded(super::probe::BootOutput),
     /// The boot probe did not pass; `warn`: past its deadline or a fault of login or verification.

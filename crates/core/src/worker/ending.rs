@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::command::Refusal;
-use super::effect::{BootOutcome, Effect, Fact};
+use super::command::WorkerRefusal;
+use super::effect::{BootOutcome, WorkerEffect, WorkerFact};
 use super::process::Process;
 use super::reason::ShutdownReason;
 use super::{Machine, State};
@@ -24,14 +24,14 @@ pub(super) struct Ending {
 }
 
 impl Machine {
-    pub(super) fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn tick(&mut self, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         self.send_due_signals(now, effects);
         self.shut_down_if_due(now, effects);
         self.retry_tags_if_due(now, effects);
         let held_unknown = self.is_held_unknown() && since(now, self.appeared) > self.policy.timeout_booting;
         if held_unknown && self.ending.held_unknown_told.is_none_or(|told| since(now, told) >= MINUTE) {
             self.ending.held_unknown_told = Some(now);
-            effects.push(Effect::Tell(Fact::HeldUnknown));
+            effects.push(WorkerEffect::Tell(WorkerFact::HeldUnknown));
         }
     }
 
@@ -51,7 +51,7 @@ impl Machine {
         [signal, idle, held, self.tags.retry_at].into_iter().flatten().min()
     }
 
-    pub(super) fn shut_down_if_due(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn shut_down_if_due(&mut self, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         if !self.processes.known {
             return;
         }
@@ -86,8 +86,8 @@ impl Machine {
         &mut self,
         reason: ShutdownReason,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
+        effects: &mut Vec<WorkerEffect>,
+    ) -> Result<(), WorkerRefusal> {
         let held = self.behavior == IdleBehavior::Hold;
         let busy = !self.processes.by_container.is_empty();
         let refused = match reason {
@@ -102,27 +102,27 @@ impl Machine {
             ShutdownReason::Idle | ShutdownReason::Drained => held || busy || !self.processes.known,
         };
         if refused {
-            return Err(Refusal::NotTakingContainers);
+            return Err(WorkerRefusal::NotTakingContainers);
         }
         self.shut_down(reason, now, effects);
         Ok(())
     }
 
-    fn shut_down(&mut self, reason: ShutdownReason, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn shut_down(&mut self, reason: ShutdownReason, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         let from = self.state;
         if reason == ShutdownReason::BootTimeout {
-            effects.push(Effect::Tell(Fact::BootFailed(self.boot.last_failure.clone())));
+            effects.push(WorkerEffect::Tell(WorkerFact::BootFailed(self.boot.last_failure.clone())));
         }
         let failed = matches!(reason, ShutdownReason::BootTimeout);
         self.tell_boot_outcome(if failed { BootOutcome::Failure } else { BootOutcome::Aborted }, effects);
-        effects.push(Effect::Tell(Fact::ShuttingDown { reason, from }));
+        effects.push(WorkerEffect::Tell(WorkerFact::ShuttingDown { reason, from }));
         self.state = State::Shutdown;
         self.destroy(now, effects);
     }
 
-    fn destroy(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn destroy(&mut self, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         self.ending.destroy_called = Some(now);
-        effects.push(Effect::Destroy);
+        effects.push(WorkerEffect::Destroy);
     }
 
     /// A lost destroy call must not leave a VM running for ever.
@@ -130,16 +130,20 @@ impl Machine {
         &mut self,
         listed: Timestamp,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<WorkerEffect>,
     ) {
         if self.is_destroy_due(listed) {
-            effects.push(Effect::Tell(Fact::RetryingDestroy));
+            effects.push(WorkerEffect::Tell(WorkerFact::RetryingDestroy));
             self.destroy(now, effects);
         }
     }
 
     /// Destroying what is gone is a success too: then there is nothing left to doubt.
-    pub(super) fn destroy_again_if_unacknowledged(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn destroy_again_if_unacknowledged(
+        &mut self,
+        now: Timestamp,
+        effects: &mut Vec<WorkerEffect>,
+    ) {
         if !self.ending.destroy_acknowledged && self.is_destroy_due(now) {
             self.destroy(now, effects);
         }
@@ -150,11 +154,11 @@ impl Machine {
     }
 
     /// The instance is gone: reports the boot outcome, and ends the processes that were on it.
-    pub fn instance_gone(&mut self) -> Vec<Effect> {
+    pub fn instance_gone(&mut self) -> Vec<WorkerEffect> {
         let mut effects = Vec::new();
         self.tell_boot_outcome(BootOutcome::Disappeared, &mut effects);
         let ended = std::mem::take(&mut self.processes.by_container);
-        effects.extend(ended.into_keys().map(Effect::Ended));
+        effects.extend(ended.into_keys().map(WorkerEffect::Ended));
         effects
     }
 }

@@ -1,6 +1,6 @@
 //! Hold, drain, and what is saved as tags.
 
-use super::effect::{BootOutcome, Effect, Fact};
+use super::effect::{BootOutcome, WorkerEffect, WorkerFact};
 use super::reason::DrainReason;
 use super::{Machine, State};
 use crate::instance::{IdleBehavior, Instance, Tags};
@@ -39,7 +39,7 @@ fn protection_level(behavior: IdleBehavior) -> u8 {
 
 impl Machine {
     /// Tries to save tags again when that is due.
-    pub(super) fn retry_tags_if_due(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn retry_tags_if_due(&mut self, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         if self.state != State::Shutdown && self.tags.retry_at.is_some_and(|at| at <= now) {
             self.tags.retry_at = None;
             self.save_tags_if_needed(effects);
@@ -47,36 +47,41 @@ impl Machine {
     }
 
     /// Drained by us: not if the operator holds it.
-    pub(super) fn drain(&mut self, reason: DrainReason, effects: &mut Vec<Effect>) {
+    pub(super) fn drain(&mut self, reason: DrainReason, effects: &mut Vec<WorkerEffect>) {
         if self.behavior != IdleBehavior::Run {
             return;
         }
         self.behavior = IdleBehavior::Drain;
         self.tags.behavior_is_ours = true;
-        effects.push(Effect::Tell(Fact::Draining(reason)));
+        effects.push(WorkerEffect::Tell(WorkerFact::Draining(reason)));
         if reason == DrainReason::Broken && !self.state.is_ready() {
             self.tell_boot_outcome(BootOutcome::Failure, effects);
         }
         self.save_tags_if_needed(effects);
     }
 
-    pub(super) fn set_behavior(&mut self, behavior: IdleBehavior, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn set_behavior(
+        &mut self,
+        behavior: IdleBehavior,
+        now: Timestamp,
+        effects: &mut Vec<WorkerEffect>,
+    ) {
         self.tags.behavior_is_ours = true;
         if self.behavior != behavior {
             self.behavior = behavior;
             self.processes.fruitless_starts = 0;
-            effects.push(Effect::Tell(Fact::BehaviorSet(behavior)));
+            effects.push(WorkerEffect::Tell(WorkerFact::BehaviorSet(behavior)));
         }
         self.save_tags_if_needed(effects);
         self.shut_down_if_due(now, effects);
     }
 
-    pub(super) fn update(&mut self, instance: Instance, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn update(&mut self, instance: Instance, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         let moved = instance.address != self.instance.address;
         self.instance = instance;
         self.take_late_wish(now, effects);
         if moved {
-            effects.push(Effect::Retarget(self.instance.clone()));
+            effects.push(WorkerEffect::Retarget(self.instance.clone()));
             self.probe_soon(now);
         }
         self.save_tags_if_needed(effects);
@@ -84,7 +89,7 @@ impl Machine {
 
     /// The tags of the first listing may have been stale: what the operator told an earlier dispatcher just before
     /// its end shows in a later one. Taken only if it protects more than the present one: a hold must not be lost.
-    fn take_late_wish(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn take_late_wish(&mut self, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         if self.tags.behavior_is_ours || since(now, self.appeared) > TAGS_LAG {
             return;
         }
@@ -92,22 +97,22 @@ impl Machine {
         let shown = tag.and_then(IdleBehavior::from_name).unwrap_or_default();
         if protection_level(shown) > protection_level(self.behavior) {
             self.behavior = shown;
-            effects.push(Effect::Tell(Fact::BehaviorSet(shown)));
+            effects.push(WorkerEffect::Tell(WorkerFact::BehaviorSet(shown)));
         }
     }
 
     /// Saves type and behaviour if the cloud shows others; one call at a time.
-    pub(super) fn save_tags_if_needed(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn save_tags_if_needed(&mut self, effects: &mut Vec<WorkerEffect>) {
         let wanted = self.policy.tag_keys.for_saving(self.type_name.as_ref(), self.behavior);
         if self.tags.saving.is_none() && !self.instance.tags.matches(&wanted) {
             self.tags.retry_at = None;
             self.tags.saving = Some(wanted.clone());
-            effects.push(Effect::SaveTags(wanted));
+            effects.push(WorkerEffect::SaveTags(wanted));
         }
     }
 
     /// If it failed it is tried again in a while; if the wish has changed meanwhile, at once.
-    pub(super) fn tags_saved(&mut self, saved: bool, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn tags_saved(&mut self, saved: bool, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         let Some(tags) = self.tags.saving.take() else { return };
         if saved {
             self.instance.tags.merge(&tags);

@@ -1,9 +1,9 @@
 //! Kills: signal 15, again and again, then given up. Never signal 9.
 
 use super::Machine;
-use super::command::Refusal;
+use super::command::WorkerRefusal;
 use super::completion::KillOutcome;
-use super::effect::{Effect, Fact};
+use super::effect::{WorkerEffect, WorkerFact};
 use super::process::Kill;
 use super::reason::{DrainReason, KillReason};
 use crate::id::ContainerUuid;
@@ -19,9 +19,9 @@ impl Machine {
         uuid: ContainerUuid,
         reason: KillReason,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
-        let process = self.processes.by_container.get_mut(&uuid).ok_or(Refusal::NoSuchProcess)?;
+        effects: &mut Vec<WorkerEffect>,
+    ) -> Result<(), WorkerRefusal> {
+        let process = self.processes.by_container.get_mut(&uuid).ok_or(WorkerRefusal::NoSuchProcess)?;
         // An operator may begin anew what was given up.
         let by_operator = matches!(reason, KillReason::Operator(_));
         if process.kill.as_ref().is_some_and(|kill| !(kill.given_up && by_operator)) {
@@ -40,7 +40,7 @@ impl Machine {
         Ok(())
     }
 
-    pub(super) fn send_due_signals(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn send_due_signals(&mut self, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         let mut unkillable = false;
         for (uuid, process) in &mut self.processes.by_container {
             if process.signal_due().is_none_or(|at| now < at) {
@@ -51,17 +51,17 @@ impl Machine {
                 kill.next_signal = None;
                 kill.given_up = true;
                 let drains = self.behavior != IdleBehavior::Hold;
-                effects.push(Effect::Tell(Fact::GivenUp(*uuid, drains)));
+                effects.push(WorkerEffect::Tell(WorkerFact::GivenUp(*uuid, drains)));
                 unkillable = true;
                 continue;
             }
             kill.next_signal = None;
             if !std::mem::replace(&mut kill.told, true) {
                 kill.since = now;
-                effects.push(Effect::Tell(Fact::Killing(*uuid, kill.reason.clone())));
+                effects.push(WorkerEffect::Tell(WorkerFact::Killing(*uuid, kill.reason.clone())));
             }
-            effects.push(Effect::Tell(Fact::Signalling(*uuid)));
-            effects.push(Effect::Kill(*uuid));
+            effects.push(WorkerEffect::Tell(WorkerFact::Signalling(*uuid)));
+            effects.push(WorkerEffect::Kill(*uuid));
         }
         if unkillable {
             self.drain(DrainReason::Unkillable, effects);
@@ -73,7 +73,7 @@ impl Machine {
         uuid: ContainerUuid,
         outcome: KillOutcome,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<WorkerEffect>,
     ) {
         let Some(process) = self.processes.by_container.get_mut(&uuid) else { return };
         // A late answer about an earlier process of that container says nothing about this one.
@@ -87,7 +87,7 @@ impl Machine {
                 if let Some(kill) = process.kill.as_mut().filter(|kill| !kill.given_up) {
                     kill.next_signal = Some(next);
                 }
-                effects.push(Effect::Tell(Fact::KillFailed(uuid, failure)));
+                effects.push(WorkerEffect::Tell(WorkerFact::KillFailed(uuid, failure)));
                 self.probe_soon(now);
             }
         }

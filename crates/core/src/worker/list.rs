@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::effect::{Effect, Fact};
+use super::effect::{WorkerEffect, WorkerFact};
 use super::probe::ProcessList;
 use super::process::{Process, ProcessPhase};
 use super::reason::DrainReason;
@@ -18,7 +18,7 @@ impl Machine {
         list: &ProcessList,
         began: Timestamp,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<WorkerEffect>,
     ) {
         self.processes.known |= began >= after(self.appeared, INHERITED_START_WINDOW);
         for uuid in &list.running {
@@ -31,7 +31,7 @@ impl Machine {
         }
     }
 
-    fn take_living(&mut self, uuid: ContainerUuid, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn take_living(&mut self, uuid: ContainerUuid, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         self.processes.last_container = Some(uuid);
         match self.processes.by_container.get_mut(&uuid) {
             // The answer of its start command is still to come, and is news of its own.
@@ -41,7 +41,7 @@ impl Machine {
                 self.processes
                     .by_container
                     .insert(uuid, Process { phase: ProcessPhase::Alive, since: now, kill: None });
-                effects.push(Effect::Tell(Fact::Detected(uuid)));
+                effects.push(WorkerEffect::Tell(WorkerFact::Detected(uuid)));
             }
         }
     }
@@ -51,7 +51,7 @@ impl Machine {
         list: &ProcessList,
         began: Timestamp,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<WorkerEffect>,
     ) {
         let ended = self.processes.by_container.iter().filter(|(uuid, process)| {
             let proven = match process.phase {
@@ -67,7 +67,12 @@ impl Machine {
     }
 
     /// The process is no more.
-    pub(super) fn end_process(&mut self, uuid: ContainerUuid, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn end_process(
+        &mut self,
+        uuid: ContainerUuid,
+        now: Timestamp,
+        effects: &mut Vec<WorkerEffect>,
+    ) {
         let ended = self.processes.by_container.remove(&uuid);
         if ended.as_ref().is_some_and(|process| process.kill.is_some()) {
             self.processes.excused_starts.insert(uuid);
@@ -75,18 +80,18 @@ impl Machine {
         let lasted = ended.map_or(Duration::ZERO, |process| since(now, process.since));
         self.processes.last_busy = now;
         self.processes.last_change = Some(now);
-        effects.push(Effect::Tell(Fact::ProcessEnded(uuid, lasted)));
-        effects.push(Effect::Ended(uuid));
+        effects.push(WorkerEffect::Tell(WorkerFact::ProcessEnded(uuid, lasted)));
+        effects.push(WorkerEffect::Ended(uuid));
         if self.processes.by_container.is_empty() && self.state == State::Running {
             self.state = State::Idle;
         }
     }
 
-    fn take_stale(&mut self, list: &ProcessList, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn take_stale(&mut self, list: &ProcessList, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         self.processes.stale.retain(|uuid, _| list.stale.binary_search(uuid).is_ok());
         for uuid in &list.stale {
             if !self.processes.stale.contains_key(uuid) {
-                effects.push(Effect::Tell(Fact::StaleRunLock(*uuid)));
+                effects.push(WorkerEffect::Tell(WorkerFact::StaleRunLock(*uuid)));
             }
             let first = *self.processes.stale.entry(*uuid).or_insert(now);
             if since(now, first) > self.policy.timeout_stale_run_lock {

@@ -42,9 +42,9 @@ mod tests;
 
 use std::sync::Arc;
 
-pub use command::{AttemptOutcome, Command, Refusal, StartOrder};
+pub use command::{AttemptOutcome, Command, StartOrder, WorkerRefusal};
 pub use completion::{Completion, KillOutcome, StartOutcome};
-pub use effect::{BootOutcome, Effect, Fact};
+pub use effect::{BootOutcome, WorkerEffect, WorkerFact};
 pub use inspect::MachineState;
 pub use process::{Kill, Process, ProcessPhase};
 pub use reason::{DrainReason, KillReason, ShutdownReason};
@@ -85,7 +85,12 @@ pub struct Machine {
 impl Machine {
     /// A worker for an instance that has just appeared. `ours`: created by this process.
     /// Its first effects are to be performed at once.
-    pub fn new(instance: Instance, ours: bool, policy: Arc<Policy>, now: Timestamp) -> (Self, Vec<Effect>) {
+    pub fn new(
+        instance: Instance,
+        ours: bool,
+        policy: Arc<Policy>,
+        now: Timestamp,
+    ) -> (Self, Vec<WorkerEffect>) {
         let keys = &policy.tag_keys;
         let type_name = instance.tags.get(&keys.instance_type).and_then(|name| TypeName::new(name).ok());
         let instance_type = type_name.as_ref().and_then(|name| policy.catalog.get(name.as_str())).cloned();
@@ -117,7 +122,11 @@ impl Machine {
     ///
     /// # Errors
     /// If the worker refuses it. Then nothing has changed.
-    pub fn on_command(&mut self, command: Command, now: Timestamp) -> Result<Vec<Effect>, Refusal> {
+    pub fn on_command(
+        &mut self,
+        command: Command,
+        now: Timestamp,
+    ) -> Result<Vec<WorkerEffect>, WorkerRefusal> {
         match self.state {
             State::Unknown | State::Booting | State::Idle | State::Running => {
                 self.on_command_while_living(command, now)
@@ -127,7 +136,7 @@ impl Machine {
     }
 
     /// Takes what has come of an effect, and says what is to be done.
-    pub fn on_completion(&mut self, completion: Completion, now: Timestamp) -> Vec<Effect> {
+    pub fn on_completion(&mut self, completion: Completion, now: Timestamp) -> Vec<WorkerEffect> {
         let mut effects = Vec::new();
         match self.state {
             State::Unknown | State::Booting | State::Idle | State::Running => {
@@ -139,10 +148,14 @@ impl Machine {
     }
 
     /// While it is not being destroyed; only one in service is sent containers.
-    fn on_command_while_living(&mut self, command: Command, now: Timestamp) -> Result<Vec<Effect>, Refusal> {
+    fn on_command_while_living(
+        &mut self,
+        command: Command,
+        now: Timestamp,
+    ) -> Result<Vec<WorkerEffect>, WorkerRefusal> {
         let mut effects = Vec::new();
         match command {
-            Command::Start(_) if !self.state.is_ready() => return Err(Refusal::NotInService),
+            Command::Start(_) if !self.state.is_ready() => return Err(WorkerRefusal::NotInService),
             Command::Start(order) => self.start(order, now, &mut effects)?,
             Command::Kill(uuid, reason) => self.kill(uuid, reason, now, &mut effects)?,
             Command::SetIdleBehavior(behavior) => self.set_behavior(behavior, now, &mut effects),
@@ -157,10 +170,14 @@ impl Machine {
     }
 
     /// Once destroy was asked for there is no way back: what it still runs counts until it is gone.
-    fn on_command_in_shutdown(&mut self, command: Command, now: Timestamp) -> Result<Vec<Effect>, Refusal> {
+    fn on_command_in_shutdown(
+        &mut self,
+        command: Command,
+        now: Timestamp,
+    ) -> Result<Vec<WorkerEffect>, WorkerRefusal> {
         let mut effects = Vec::new();
         match command {
-            Command::Start(_) | Command::Kill(..) => return Err(Refusal::ShuttingDown),
+            Command::Start(_) | Command::Kill(..) => return Err(WorkerRefusal::ShuttingDown),
             Command::SetIdleBehavior(behavior) => self.behavior = behavior,
             // Already on its way: the wish is fulfilled.
             Command::ShutDown(_) => {}
@@ -177,7 +194,7 @@ impl Machine {
         &mut self,
         completion: Completion,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<WorkerEffect>,
     ) {
         match completion {
             Completion::ProbeFinished { began, report } => self.finish_probe(began, report, now, effects),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::runner::Commands;
 use crate::id::ContainerUuid;
-use crate::ports::{Command, ExecError, ExecErrorKind, Output};
+use crate::ports::{ExecError, ExecErrorKind, Output, ShellCommand};
 
 /// What a probe has to find out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Report {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum ProbeStage {
     Boot,
     Md5sum,
     Install,
@@ -115,7 +115,7 @@ pub struct Probe {
     wanted: Wanted,
     cluster: String,
     commands: std::sync::Arc<Commands>,
-    stage: Stage,
+    stage: ProbeStage,
     report: Report,
 }
 
@@ -126,7 +126,7 @@ impl Probe {
             wanted,
             cluster: cluster.to_owned(),
             commands,
-            stage: Stage::Boot,
+            stage: ProbeStage::Boot,
             report: Report::default(),
         };
         if !probe.wanted.boot {
@@ -136,13 +136,13 @@ impl Probe {
     }
 
     /// The next command, or `None` when the probe is over.
-    pub fn command(&self) -> Option<Command> {
+    pub fn command(&self) -> Option<ShellCommand> {
         match self.stage {
-            Stage::Boot => Some(self.commands.boot_probe()),
-            Stage::Md5sum => self.commands.md5sum(),
-            Stage::Install => self.commands.install(),
-            Stage::List => Some(self.commands.list(self.wanted.prices.clone())),
-            Stage::Done => None,
+            ProbeStage::Boot => Some(self.commands.boot_probe()),
+            ProbeStage::Md5sum => self.commands.md5sum(),
+            ProbeStage::Install => self.commands.install(),
+            ProbeStage::List => Some(self.commands.list(self.wanted.prices.clone())),
+            ProbeStage::Done => None,
         }
     }
 
@@ -154,11 +154,11 @@ impl Probe {
             answer.as_ref().map_or_else(|e| e.kind.reached_verification(), |_| true);
         let result = success(&command, answer);
         self.stage = match self.stage {
-            Stage::Boot => self.booted(&command, result, unreachable),
-            Stage::Md5sum => self.compared(result, unreachable),
-            Stage::Install => self.installed(result),
-            Stage::List => self.listed(&command, result),
-            Stage::Done => Stage::Done,
+            ProbeStage::Boot => self.booted(&command, result, unreachable),
+            ProbeStage::Md5sum => self.compared(result, unreachable),
+            ProbeStage::Install => self.installed(result),
+            ProbeStage::List => self.listed(&command, result),
+            ProbeStage::Done => ProbeStage::Done,
         };
     }
 
@@ -167,48 +167,48 @@ impl Probe {
         self.report
     }
 
-    fn after_boot(&self) -> Stage {
-        if self.wanted.deploy && self.commands.deploys() { Stage::Md5sum } else { Stage::List }
+    fn after_boot(&self) -> ProbeStage {
+        if self.wanted.deploy && self.commands.deploys() { ProbeStage::Md5sum } else { ProbeStage::List }
     }
 
     fn booted(
         &mut self,
-        command: &Command,
+        command: &ShellCommand,
         result: Result<Output, CommandFailure>,
         unreachable: bool,
-    ) -> Stage {
+    ) -> ProbeStage {
         let failed = result.is_err();
         self.report.boot = Some(result.map(|output| BootOutput {
             command: command.shell.clone(),
             stdout: tail(&output.stdout),
             stderr: tail(&output.stderr),
         }));
-        if failed && (unreachable || !self.wanted.list_anyway) { Stage::Done } else { self.after_boot() }
+        if failed && (unreachable || !self.wanted.list_anyway) { ProbeStage::Done } else { self.after_boot() }
     }
 
-    fn compared(&mut self, result: Result<Output, CommandFailure>, unreachable: bool) -> Stage {
+    fn compared(&mut self, result: Result<Output, CommandFailure>, unreachable: bool) -> ProbeStage {
         match result {
             Ok(output) if self.commands.md5_matches(&output.stdout) => {
                 self.report.deployed = Some(Ok(Deployed::Already));
-                Stage::List
+                ProbeStage::List
             }
             // No such file, or another content: copy it.
-            Ok(_) => Stage::Install,
+            Ok(_) => ProbeStage::Install,
             Err(failure) if unreachable => {
                 self.report.deployed = Some(Err(failure));
-                Stage::Done
+                ProbeStage::Done
             }
-            Err(_) => Stage::Install,
+            Err(_) => ProbeStage::Install,
         }
     }
 
-    fn installed(&mut self, result: Result<Output, CommandFailure>) -> Stage {
-        let next = if result.is_ok() { Stage::List } else { Stage::Done };
+    fn installed(&mut self, result: Result<Output, CommandFailure>) -> ProbeStage {
+        let next = if result.is_ok() { ProbeStage::List } else { ProbeStage::Done };
         self.report.deployed = Some(result.map(|_| Deployed::Installed));
         next
     }
 
-    fn listed(&mut self, command: &Command, result: Result<Output, CommandFailure>) -> Stage {
+    fn listed(&mut self, command: &ShellCommand, result: Result<Output, CommandFailure>) -> ProbeStage {
         let list = result.and_then(|output| {
             parse_list(&output.stdout, &self.cluster).map_err(|line| CommandFailure {
                 command: command.shell.clone(),
@@ -219,7 +219,7 @@ impl Probe {
             })
         });
         self.report.list = Some(list);
-        Stage::Done
+        ProbeStage::Done
     }
 }
 
@@ -227,7 +227,7 @@ impl Probe {
 ///
 /// # Errors
 /// The status or error, and the last of what the command wrote.
-pub fn success(command: &Command, answer: Result<Output, ExecError>) -> Result<Output, CommandFailure> {
+pub fn success(command: &ShellCommand, answer: Result<Output, ExecError>) -> Result<Output, CommandFailure> {
     let failure = |error: String, kind, output: &Output| CommandFailure {
         command: command.shell.clone(),
         error,

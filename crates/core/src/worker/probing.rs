@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::effect::{Effect, Fact};
+use super::effect::{WorkerEffect, WorkerFact};
 use super::probe::{CommandFailure, Deployed, Report, Wanted};
 use super::process::Process;
 use super::reason::KillReason;
@@ -50,14 +50,14 @@ impl Machine {
         self.probes.urgent = Some(self.probes.urgent.map_or(at, |urgent| urgent.min(at)));
     }
 
-    pub(super) fn begin_probe(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn begin_probe(&mut self, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         if self.probes.under_way.is_some() {
             return;
         }
         self.probes.under_way = Some(now);
         self.probes.last_began = Some(now);
         self.probes.urgent = None;
-        effects.push(Effect::Probe(Wanted {
+        effects.push(WorkerEffect::Probe(Wanted {
             boot: !self.boot.passed,
             // A busy VM must not look dead because its boot probe fails after a restart.
             list_anyway: self.state != State::Booting,
@@ -77,14 +77,14 @@ impl Machine {
         began: Timestamp,
         report: Report,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<WorkerEffect>,
     ) {
         self.probes.under_way = None;
         self.note_first_ssh(&report, now, effects);
         self.note_boot(&report, now, effects);
         match &report.deployed {
-            Some(Ok(Deployed::Installed)) => effects.push(Effect::Tell(Fact::RunnerInstalled)),
-            Some(Err(failure)) => effects.push(Effect::Tell(Fact::RunnerFailed(failure.clone()))),
+            Some(Ok(Deployed::Installed)) => effects.push(WorkerEffect::Tell(WorkerFact::RunnerInstalled)),
+            Some(Err(failure)) => effects.push(WorkerEffect::Tell(WorkerFact::RunnerFailed(failure.clone()))),
             Some(Ok(Deployed::Already)) | None => {}
         }
         self.probes.deployed |= matches!(report.deployed, Some(Ok(_)));
@@ -117,10 +117,10 @@ impl Machine {
         self.shut_down_if_due(now, effects);
     }
 
-    fn answered(&mut self, began: Timestamp, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn answered(&mut self, began: Timestamp, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         self.probes.last_success = self.probes.last_success.max(Some(began));
         self.probes.silent = None;
-        effects.push(Effect::Tell(Fact::ProbeSucceeded(since(now, began))));
+        effects.push(WorkerEffect::Tell(WorkerFact::ProbeSucceeded(since(now, began))));
     }
 
     fn probe_failed(
@@ -128,7 +128,7 @@ impl Machine {
         began: Timestamp,
         failure: CommandFailure,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<WorkerEffect>,
     ) {
         // Exit status 127: the deployed runner has gone (a cleaned /tmp), so look for it next time.
         self.probes.deployed &= failure.kind.is_some();
@@ -138,7 +138,11 @@ impl Machine {
         self.probes.silent = (silent_for > self.probe_timeout()).then_some(began);
         if self.state.is_ready() || self.boot.passed {
             let duration = since(now, began);
-            effects.push(Effect::Tell(Fact::ProbeFailed { failure: failure.clone(), duration, silent_for }));
+            effects.push(WorkerEffect::Tell(WorkerFact::ProbeFailed {
+                failure: failure.clone(),
+                duration,
+                silent_for,
+            }));
         }
         self.boot.last_failure = Some(failure);
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::id::ContainerUuid;
 use crate::policy;
-use crate::ports::Command;
+use crate::ports::ShellCommand;
 
 const BOOT_PROBE: Duration = Duration::from_secs(60);
 const LIST: Duration = Duration::from_secs(30);
@@ -94,17 +94,17 @@ impl Commands {
     }
 
     /// Succeeds when the VM has booted.
-    pub fn boot_probe(&self) -> Command {
+    pub fn boot_probe(&self) -> ShellCommand {
         let text = self.policy.boot_probe_command.trim();
         let shell = if text.is_empty() { "true" } else { text };
-        Command { shell: shell.to_owned(), privileged: false, stdin: Bytes::new(), deadline: BOOT_PROBE }
+        ShellCommand { shell: shell.to_owned(), privileged: false, stdin: Bytes::new(), deadline: BOOT_PROBE }
     }
 
     /// Prints the MD5 of the deployed runner. `None` if nothing is deployed.
-    pub fn md5sum(&self) -> Option<Command> {
+    pub fn md5sum(&self) -> Option<ShellCommand> {
         let (directory, binary) = self.deployed.as_ref()?;
         let shell = format!("md5sum {}", quote(&path_in(directory, binary)));
-        Some(Command { shell, privileged: false, stdin: Bytes::new(), deadline: MD5SUM })
+        Some(ShellCommand { shell, privileged: false, stdin: Bytes::new(), deadline: MD5SUM })
     }
 
     /// Whether what [`Commands::md5sum`] printed is the deployed binary's.
@@ -114,7 +114,7 @@ impl Commands {
 
     /// Copies the runner: to a fresh name beside it, checked there, then moved. A half-written runner is
     /// never executed, and one in use never truncated.
-    pub fn install(&self) -> Option<Command> {
+    pub fn install(&self) -> Option<ShellCommand> {
         let (directory, binary) = self.deployed.as_ref()?;
         let (dir, path, md5) = (quote(directory), quote(&path_in(directory, binary)), &binary.md5);
         let shell = format!(
@@ -123,18 +123,18 @@ impl Commands {
              case \"$sum\" in {md5}*) ;; *) echo \"runner arrived damaged: md5 $sum, not {md5}\" >&2; exit 1;; esac; \
              mv -f \"$tmp\" {path}"
         );
-        Some(Command { shell, privileged: true, stdin: binary.content.clone(), deadline: COPY })
+        Some(ShellCommand { shell, privileged: true, stdin: binary.content.clone(), deadline: COPY })
     }
 
     /// Lists the processes on the worker; with a price history on stdin if there is one.
-    pub fn list(&self, prices: Option<Bytes>) -> Command {
+    pub fn list(&self, prices: Option<Bytes>) -> ShellCommand {
         let flag = if prices.is_some() { " --stdin-prices" } else { "" };
         let shell = self.call(&format!("--list{flag}"));
-        Command { shell, privileged: true, stdin: prices.unwrap_or_default(), deadline: LIST }
+        ShellCommand { shell, privileged: true, stdin: prices.unwrap_or_default(), deadline: LIST }
     }
 
     /// Starts a process that outlives the command.
-    pub fn start(&self, uuid: ContainerUuid, stdin: Bytes) -> Command {
+    pub fn start(&self, uuid: ContainerUuid, stdin: Bytes) -> ShellCommand {
         let mut shell = format!("{} --detach --stdin-config", self.runner());
         let engine = format!("--runtime-engine={}", self.policy.engine);
         let arguments = std::iter::once(engine.as_str())
@@ -144,13 +144,13 @@ impl Commands {
             shell.push(' ');
             shell.push_str(&quote(argument));
         }
-        Command { shell, privileged: true, stdin, deadline: START }
+        ShellCommand { shell, privileged: true, stdin, deadline: START }
     }
 
     /// Asks a process to end. Signal 15, never 9: that would orphan the container itself.
-    pub fn kill(&self, uuid: ContainerUuid) -> Command {
+    pub fn kill(&self, uuid: ContainerUuid) -> ShellCommand {
         let shell = self.call(&format!("--kill 15 {uuid}"));
-        Command { shell, privileged: true, stdin: Bytes::new(), deadline: KILL }
+        ShellCommand { shell, privileged: true, stdin: Bytes::new(), deadline: KILL }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::command::{AttemptOutcome, Refusal, StartOrder};
+use super::command::{AttemptOutcome, StartOrder, WorkerRefusal};
 use super::completion::StartOutcome;
-use super::effect::{Effect, Fact};
+use super::effect::{WorkerEffect, WorkerFact};
 use super::probe::CommandFailure;
 use super::process::{Process, ProcessPhase};
 use super::reason::DrainReason;
@@ -26,14 +26,14 @@ impl Machine {
         &mut self,
         order: StartOrder,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
+        effects: &mut Vec<WorkerEffect>,
+    ) -> Result<(), WorkerRefusal> {
         let uuid = order.uuid;
         if self.behavior != IdleBehavior::Run {
-            return Err(Refusal::NotTakingContainers);
+            return Err(WorkerRefusal::NotTakingContainers);
         }
         if self.processes.by_container.contains_key(&uuid) || self.processes.stale.contains_key(&uuid) {
-            return Err(Refusal::AlreadyHere);
+            return Err(WorkerRefusal::AlreadyHere);
         }
         self.processes
             .by_container
@@ -41,8 +41,8 @@ impl Machine {
         self.processes.last_container = Some(uuid);
         self.processes.last_busy = now;
         self.state = State::Running;
-        effects.push(Effect::Tell(Fact::Starting(order)));
-        effects.push(Effect::Start(uuid));
+        effects.push(WorkerEffect::Tell(WorkerFact::Starting(order)));
+        effects.push(WorkerEffect::Start(uuid));
         Ok(())
     }
 
@@ -52,7 +52,7 @@ impl Machine {
         uuid: ContainerUuid,
         outcome: StartOutcome,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<WorkerEffect>,
     ) {
         self.processes.last_change = Some(now);
         let Some(process) = self.processes.by_container.get_mut(&uuid) else { return };
@@ -60,7 +60,7 @@ impl Machine {
             StartOutcome::Started => {
                 if let ProcessPhase::Starting(order) = process.phase {
                     let took = since(now, process.since);
-                    effects.push(Effect::Tell(Fact::Started { order, took }));
+                    effects.push(WorkerEffect::Tell(WorkerFact::Started { order, took }));
                 }
                 process.phase = ProcessPhase::Alive;
             }
@@ -86,9 +86,9 @@ impl Machine {
         uuid: ContainerUuid,
         failure: CommandFailure,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<WorkerEffect>,
     ) {
-        effects.push(Effect::Tell(Fact::StartFailed(uuid, failure)));
+        effects.push(WorkerEffect::Tell(WorkerFact::StartFailed(uuid, failure)));
         self.processes.excused_starts.insert(uuid);
         self.count_start(AttemptOutcome::StillLocked, effects);
         self.probe_soon(now);
@@ -99,7 +99,7 @@ impl Machine {
         uuid: ContainerUuid,
         outcome: AttemptOutcome,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<WorkerEffect>,
     ) {
         let is_excused = self.processes.excused_starts.remove(&uuid);
         match outcome {
@@ -110,7 +110,7 @@ impl Machine {
         self.shut_down_if_due(now, effects);
     }
 
-    fn count_start(&mut self, outcome: AttemptOutcome, effects: &mut Vec<Effect>) {
+    fn count_start(&mut self, outcome: AttemptOutcome, effects: &mut Vec<WorkerEffect>) {
         self.processes.fruitless_starts = match outcome {
             AttemptOutcome::LeftLocked => 0,
             AttemptOutcome::StillLocked => self.processes.fruitless_starts + 1,

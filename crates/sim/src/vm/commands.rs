@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dispatch_core::id::{ContainerUuid, InstanceId};
-use dispatch_core::ports::{Command, Output};
+use dispatch_core::ports::{Output, ShellCommand};
 use dispatch_core::time::{Timestamp, after, since};
 
 use super::FakeVms;
@@ -51,7 +51,7 @@ impl FakeVms {
     }
 
     /// What kind of command it is; the command is not run.
-    pub(super) fn kind_of(&self, command: &Command) -> CommandKind {
+    pub(super) fn kind_of(&self, command: &ShellCommand) -> CommandKind {
         match understand(&command.shell) {
             Asked::List { .. } => CommandKind::List,
             Asked::Start { .. } => CommandKind::Start,
@@ -70,7 +70,7 @@ impl FakeVms {
     pub(super) fn execute(
         &mut self,
         id: &InstanceId,
-        command: &Command,
+        command: &ShellCommand,
         now: Timestamp,
     ) -> Option<Execution> {
         self.advance(now);

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dispatch_core::ports::{
-    Command, ExecError, ExecErrorKind, Executor, ExecutorFactory, HostKey, HostKeyVerdict, HostKeyVerifier,
-    Output, Target,
+    ExecError, ExecErrorKind, Executor, ExecutorFactory, HostKey, HostKeyVerdict, HostKeyVerifier, Output,
+    ShellCommand, Target,
 };
 use dispatch_core::time::Timestamp;
 use futures_util::future::{Either, select};
@@ -78,7 +78,7 @@ pub struct SimExecutor {
 
 #[async_trait(?Send)]
 impl Executor for SimExecutor {
-    async fn run(&self, command: Command) -> Result<Output, ExecError> {
+    async fn run(&self, command: ShellCommand) -> Result<Output, ExecError> {
         let target = self.target.borrow().clone();
         if target.address.is_empty() {
             return Err(error(&target, ExecErrorKind::NotReady, "no address yet"));
@@ -159,7 +159,7 @@ impl SimExecutor {
     }
 
     /// Performs the command, unless the connection breaks meanwhile.
-    async fn perform_or_lose(&self, target: &Target, command: &Command) -> Result<Output, ExecError> {
+    async fn perform_or_lose(&self, target: &Target, command: &ShellCommand) -> Result<Output, ExecError> {
         let broken = pin!(self.connection.broken.notified());
         let performed = pin!(self.perform(target, command));
         match select(performed, broken).await {
@@ -168,7 +168,7 @@ impl SimExecutor {
         }
     }
 
-    async fn perform(&self, target: &Target, command: &Command) -> Result<Output, ExecError> {
+    async fn perform(&self, target: &Target, command: &ShellCommand) -> Result<Output, ExecError> {
         let asked = clock::now();
         let (half, fault, kind) = {
             let mut vms = self.vms.borrow_mut();

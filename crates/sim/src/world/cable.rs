@@ -14,8 +14,8 @@ use dispatch_core::container::{MountNeeds, Record, Standing};
 use dispatch_core::id::{ContainerUuid, InstanceId, ProviderType, TokenUuid};
 use dispatch_core::instance::{Instance, Tags};
 use dispatch_core::ports::{
-    ApiError, ArvadosApi, CloudDriver, CloudError, Command, CreateOrder, ExecError, Executor,
-    ExecutorFactory, HostKey, HostKeyVerdict, ListQuestion, Output, Page, Target,
+    ApiError, ArvadosApi, CloudDriver, CloudError, CreateOrder, ExecError, Executor, ExecutorFactory,
+    HostKey, HostKeyVerdict, ListQuestion, Output, Page, ShellCommand, Target,
 };
 use futures_util::future::select;
 use tokio::sync::{Notify, oneshot};
@@ -217,7 +217,7 @@ struct ExecutorCable {
 
 #[async_trait(?Send)]
 impl Executor for ExecutorCable {
-    async fn run(&self, command: Command) -> Result<Output, ExecError> {
+    async fn run(&self, command: ShellCommand) -> Result<Output, ExecError> {
         if let Asked::Start { container, .. } = understand(&command.shell) {
             self.cable.note(Note::StartSent(self.id.borrow().clone(), container));
         }

@@ -113,7 +113,7 @@ impl Scene {
         }
     }
 
-    fn clocked(&self, input: &PlanInput, summary: &Summary) -> Clocked {
+    fn clocked(&self, input: &PlanInput, summary: &InputSummary) -> Clocked {
         let supply = Arc::new(self.pool.supply.clone());
         Clocked { supply, ..input.clocked(summary, self.now) }
     }

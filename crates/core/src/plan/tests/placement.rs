@@ -20,7 +20,7 @@ fn a_queued_container_is_locked_first() {
 
 #[test]
 fn a_lock_in_flight_keeps_its_place_and_is_not_sent_twice() {
-    let mut queue = crate::queue::Queue::new(10);
+    let mut queue = crate::queue::ContainerQueue::new(10);
     queue.set_me(me());
     let mut scene = Scene::new();
     let mut poll = queue.begin_poll(at(0)).unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use super::super::Fact;
+use super::super::PoolFact;
 use super::super::census::Census;
 use super::{LONGEST, SHORT};
 use crate::instance::Offering;
@@ -42,7 +42,7 @@ impl BootHolds {
         }
     }
 
-    pub(super) fn booted(&mut self, offering: &Offering, success: bool, now: Timestamp) -> Option<Fact> {
+    pub(super) fn booted(&mut self, offering: &Offering, success: bool, now: Timestamp) -> Option<PoolFact> {
         if success {
             self.0.remove(offering);
             return None;
@@ -55,7 +55,7 @@ impl BootHolds {
         boots.backoff = (boots.backoff * 2).clamp(SHORT, LONGEST);
         let until = after(now, boots.backoff);
         boots.until = Some(until);
-        Some(Fact::BootsFail { offering: offering.clone(), failures: boots.in_a_row, until })
+        Some(PoolFact::BootsFail { offering: offering.clone(), failures: boots.in_a_row, until })
     }
 
     pub(super) fn is_on_trial(&self, offering: &Offering) -> bool {

@@ -22,7 +22,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use super::Fact;
+use super::PoolFact;
 use super::census::Census;
 use super::observed_capacity::GroupCapacities;
 use crate::id::TypeName;
@@ -117,24 +117,24 @@ impl Holds {
         error: &CloudError,
         census: &Census,
         now: Timestamp,
-    ) -> Vec<Fact> {
+    ) -> Vec<PoolFact> {
         let type_name = it.name.clone();
         let retried = self.quota.retry_failed(it.market(), now);
-        let mut facts = vec![Fact::CreateFailed { type_name: type_name.clone(), error: error.clone() }];
+        let mut facts = vec![PoolFact::CreateFailed { type_name: type_name.clone(), error: error.clone() }];
         match &error.kind {
             CloudErrorKind::RateLimited { until } => {
                 self.rate_limited_until = self.rate_limited_until.max(Some(*until));
-                facts.push(Fact::RateHold { until: *until, error: error.clone() });
+                facts.push(PoolFact::RateHold { until: *until, error: error.clone() });
             }
             CloudErrorKind::Quota(scope) => {
                 let again = retried.contains(scope);
                 let (instances, retry_at) = self.quota.refused(it, scope, again, census, now);
-                facts.push(Fact::QuotaHold { type_name, instances, retry_at, error: error.clone() });
+                facts.push(PoolFact::QuotaHold { type_name, instances, retry_at, error: error.clone() });
             }
             CloudErrorKind::Capacity(scope) => {
                 let until = after(now, SHORT);
                 self.capacity.hold(it, *scope, &self.groups, until);
-                facts.push(Fact::CapacityHold { type_name, scope: *scope, until, error: error.clone() });
+                facts.push(PoolFact::CapacityHold { type_name, scope: *scope, until, error: error.clone() });
             }
             // Its outcome is unknown: it stays pending, which is hold enough.
             CloudErrorKind::Unknown => {}
@@ -161,7 +161,7 @@ impl Holds {
     }
 
     /// How booting ended.
-    pub(crate) fn booted(&mut self, offering: &Offering, success: bool, now: Timestamp) -> Option<Fact> {
+    pub(crate) fn booted(&mut self, offering: &Offering, success: bool, now: Timestamp) -> Option<PoolFact> {
         self.boots.booted(offering, success, now)
     }
 

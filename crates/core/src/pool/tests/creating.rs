@@ -24,7 +24,7 @@ fn a_create_is_counted_once_when_a_listing_shows_it_first() {
     let mut story = Story::new();
     let create = story.create("small", "s1", 0).unwrap();
     let effects = story.listed("i-1", "small", "s1", 5);
-    assert!(matches!(effects[..], [Effect::Tell(_), Effect::Spawn(_, true)]), "it is ours");
+    assert!(matches!(effects[..], [PoolEffect::Tell(_), PoolEffect::Spawn(_, true)]), "it is ours");
     assert_eq!(numbers(&story), (1, 0));
     assert!(story.answered(create, "i-1", "small", "s1", 6).is_empty());
     assert_eq!(numbers(&story), (1, 0));
@@ -55,7 +55,7 @@ fn a_create_of_unknown_outcome_stays_pending_until_a_listing_a_minute_later_lack
     let mut story = Story::new();
     let create = story.create("small", "s1", 0).unwrap();
     let effects = story.fails(create, CloudErrorKind::Unknown, 10);
-    assert!(effects.contains(&Effect::SyncBy(at(70))));
+    assert!(effects.contains(&PoolEffect::SyncBy(at(70))));
     story.listing(69, &[]);
     assert_eq!(numbers(&story), (0, 1));
     story.listing(70, &[]);

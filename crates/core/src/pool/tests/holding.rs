@@ -28,7 +28,7 @@ fn a_quota_holds_until_fewer_instances_exist() {
     }
     story.listing(5, &[]);
     story.refused("big", QUOTA, 10);
-    assert!(story.told.iter().any(|it| matches!(it, Fact::QuotaHold { instances: 2, .. })));
+    assert!(story.told.iter().any(|it| matches!(it, PoolFact::QuotaHold { instances: 2, .. })));
     assert_eq!(story.gate("small.spot", 11), Gate::AtQuota(QuotaReason::Account));
     assert!(story.supply(11).at_quota());
     story.show(
@@ -72,7 +72,7 @@ fn creates_that_were_in_flight_together_do_not_double_the_wait() {
         story.fails(create, QUOTA, 2);
     }
     assert_eq!(story.pool.holds.next_end(at(2)), Some(at(302)));
-    assert!(story.told.iter().any(|it| matches!(it, Fact::QuotaHold { instances: 1, .. })));
+    assert!(story.told.iter().any(|it| matches!(it, PoolFact::QuotaHold { instances: 1, .. })));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_spot_quota_does_not_stop_on_demand_creates() {
         story.created(name, it, 0);
     }
     story.refused("small.spot", spot_quota(), 1);
-    assert!(story.told.iter().any(|it| matches!(it, Fact::QuotaHold { instances: 1, .. })));
+    assert!(story.told.iter().any(|it| matches!(it, PoolFact::QuotaHold { instances: 1, .. })));
     for n in 0..5 {
         assert_eq!(open(&story, 2), ["small", "big"]);
         story.created(&format!("i-1{n}"), "small", 2);
@@ -262,7 +262,7 @@ fn three_boot_failures_ration_the_creates_of_an_offering() {
     boots_fail(&mut story, 2);
     assert_eq!(story.gate("small", 2), Gate::Open);
     boots_fail(&mut story, 1);
-    assert!(story.told.iter().any(|it| matches!(it, Fact::BootsFail { failures: 3, .. })));
+    assert!(story.told.iter().any(|it| matches!(it, PoolFact::BootsFail { failures: 3, .. })));
     assert_eq!(story.gate("small", 5), Gate::Paused(PauseReason::BootsFail));
     assert_eq!(open(&story, 5), ["big", "small.spot", "big.spot"]);
     assert!(story.pool.wakes_at(at(5)).is_some(), "the scheduler is woken");

@@ -10,9 +10,9 @@ fn known() -> Story {
     story
 }
 
-fn probes_and_looks_again(effects: &[Effect], by: i64) -> bool {
-    effects.iter().any(|it| matches!(it, Effect::Command(_, _, Command::Missing)))
-        && effects.contains(&Effect::SyncBy(at(by)))
+fn probes_and_looks_again(effects: &[PoolEffect], by: i64) -> bool {
+    effects.iter().any(|it| matches!(it, PoolEffect::Command(_, _, Command::Missing)))
+        && effects.contains(&PoolEffect::SyncBy(at(by)))
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn an_instance_that_two_listings_lack_without_a_sign_of_life_between_them_is_gon
     assert!(!snapshot.fleet.hosts[0].is_placeable(), "nothing is placed on what is missing");
     let second = story.listing(216, &["i-1"]).remove(0);
     assert_eq!(second.0, GoneReply::Confirmed);
-    assert!(second.1.contains(&Effect::Stop(id("i-1"))));
+    assert!(second.1.contains(&PoolEffect::Stop(id("i-1"))));
     assert!(story.snapshot(217).workers.is_empty());
 }
 
@@ -60,7 +60,7 @@ fn a_listing_that_shows_it_again_clears_it() {
 fn a_start_is_refused_while_it_is_missing() {
     let mut story = known();
     story.listing(200, &["i-1"]);
-    assert_eq!(story.pool.start(order(uuid(1)), &id("i-1")), Err(Refusal::NotPlaceable));
+    assert_eq!(story.pool.start(order(uuid(1)), &id("i-1")), Err(PoolRefusal::NotPlaceable));
 }
 
 #[test]
@@ -137,7 +137,8 @@ fn a_destroyed_instance_that_is_listed_again_is_shut_down_again() {
     assert_eq!(story.listing(80, &["i-1"])[0].0, GoneReply::Confirmed);
     let shown = instance("i-1", &story.typed("small"), "s");
     let effects = story.pool.appeared(shown.clone(), at(100));
-    let [Effect::Tell(_), Effect::Spawn(_, false), Effect::Command(_, _, command)] = &effects[..] else {
+    let [PoolEffect::Tell(_), PoolEffect::Spawn(_, false), PoolEffect::Command(_, _, command)] = &effects[..]
+    else {
         panic!("{effects:?}");
     };
     assert_eq!(*command, Command::ShutDown(ShutdownReason::DestroyedBefore));
@@ -187,8 +188,8 @@ fn an_instance_whose_destroy_nobody_acknowledged_is_gone_after_a_third_listing()
 fn what_is_shut_down_and_still_listed_is_told_so() {
     let mut story = known();
     story.show(110, View { state: State::Shutdown, ..story.view("i-1") });
-    let is_told = |effects: &[Effect], wanted: i64| {
-        let told = |it: &Effect| matches!(it, Effect::Command(_, _, Command::StillListed(began)) if *began == at(wanted));
+    let is_told = |effects: &[PoolEffect], wanted: i64| {
+        let told = |it: &PoolEffect| matches!(it, PoolEffect::Command(_, _, Command::StillListed(began)) if *began == at(wanted));
         effects.iter().any(told)
     };
     assert!(is_told(&story.pool.listing_finished(at(120)), 120));
@@ -199,9 +200,9 @@ fn what_is_shut_down_and_still_listed_is_told_so() {
 #[test]
 fn after_a_start_three_listings_come_soon_whatever_the_interval() {
     let mut story = Story::new();
-    let next = |effects: Vec<Effect>| {
+    let next = |effects: Vec<PoolEffect>| {
         let due = effects.into_iter().find_map(|it| match it {
-            Effect::SyncBy(due) => Some(due),
+            PoolEffect::SyncBy(due) => Some(due),
             _ => None,
         });
         due.map(|due| since(due, at(0)).as_secs())
@@ -220,7 +221,7 @@ fn its_processes_end_with_it() {
     let ended = story.snapshot(218).fleet.ended.clone();
     assert_eq!(ended.keys().copied().collect::<Vec<_>>(), [uuid(1), uuid(2)]);
     assert!(ended.values().all(|it| it.why == EndedWhy::InstanceGone && it.at == at(217)));
-    assert_eq!(story.pool.kill(uuid(1), &KillReason::NotInQueue), Err(Refusal::NoSuchProcess));
+    assert_eq!(story.pool.kill(uuid(1), &KillReason::NotInQueue), Err(PoolRefusal::NoSuchProcess));
 }
 
 #[test]
@@ -228,7 +229,7 @@ fn an_instance_that_nobody_knows_is_confirmed_as_gone_and_a_changed_one_appears(
     let mut story = Story::new();
     assert_eq!(story.listing(0, &["i-9"])[0], (GoneReply::Confirmed, vec![]));
     let effects = story.pool.changed(instance("i-9", &story.typed("small"), "s"), at(1));
-    assert!(matches!(effects[..], [Effect::Tell(_), Effect::Spawn(_, false)]));
+    assert!(matches!(effects[..], [PoolEffect::Tell(_), PoolEffect::Spawn(_, false)]));
 }
 
 #[test]

@@ -24,15 +24,15 @@ use crate::worker::{ProcessView, Silence};
 /// A pool, and what it told and asked for.
 struct Story {
     policy: Arc<Policy>,
-    pool: Pool,
-    told: Vec<Fact>,
+    pool: WorkerPool,
+    told: Vec<PoolFact>,
 }
 
 impl Story {
     fn with(policy: Policy) -> Self {
         let policy = Arc::new(policy);
         let groups = policy.catalog.types().iter().map(|it| (it.offering(), "standard".to_owned())).collect();
-        Self { pool: Pool::new(Arc::clone(&policy), groups), policy, told: Vec::new() }
+        Self { pool: WorkerPool::new(Arc::clone(&policy), groups), policy, told: Vec::new() }
     }
 
     fn new() -> Self {
@@ -43,9 +43,9 @@ impl Story {
         typed(&self.policy, name)
     }
 
-    fn hear(&mut self, effects: Vec<Effect>) -> Vec<Effect> {
-        let fact = |effect: &Effect| match effect {
-            Effect::Tell(fact) => Some(fact.clone()),
+    fn hear(&mut self, effects: Vec<PoolEffect>) -> Vec<PoolEffect> {
+        let fact = |effect: &PoolEffect| match effect {
+            PoolEffect::Tell(fact) => Some(fact.clone()),
             _ => None,
         };
         self.told.extend(effects.iter().filter_map(fact));
@@ -57,14 +57,14 @@ impl Story {
         let it = self.typed(type_name);
         let effects = self.pool.create(it, uuid(1), Secret::new(secret), at(second))?;
         let sent = effects.iter().find_map(|effect| match effect {
-            Effect::Create(id) => Some(*id),
+            PoolEffect::Create(id) => Some(*id),
             _ => None,
         });
         self.hear(effects);
         Ok(sent.expect("a create is sent"))
     }
 
-    fn fails(&mut self, create: CreateId, kind: CloudErrorKind, second: i64) -> Vec<Effect> {
+    fn fails(&mut self, create: CreateId, kind: CloudErrorKind, second: i64) -> Vec<PoolEffect> {
         let error = CloudError { kind, code: "E".to_owned(), message: "no".to_owned() };
         let effects = self.pool.create_finished(create, Err(error), at(second));
         self.hear(effects)
@@ -77,7 +77,7 @@ impl Story {
         type_name: &str,
         secret: &str,
         second: i64,
-    ) -> Vec<Effect> {
+    ) -> Vec<PoolEffect> {
         let shown = instance(name, &self.typed(type_name), secret);
         let effects = self.pool.create_finished(create, Ok(shown), at(second));
         self.hear(effects)
@@ -94,14 +94,14 @@ impl Story {
         self.fails(create, kind, second);
     }
 
-    fn listed(&mut self, name: &str, type_name: &str, secret: &str, second: i64) -> Vec<Effect> {
+    fn listed(&mut self, name: &str, type_name: &str, secret: &str, second: i64) -> Vec<PoolEffect> {
         let shown = instance(name, &self.typed(type_name), secret);
         let effects = self.pool.appeared(shown, at(second));
         self.hear(effects)
     }
 
     /// A complete listing that lacks these known instances.
-    fn listing(&mut self, began: i64, lacks: &[&str]) -> Vec<(GoneReply, Vec<Effect>)> {
+    fn listing(&mut self, began: i64, lacks: &[&str]) -> Vec<(GoneReply, Vec<PoolEffect>)> {
         let gone: Vec<_> =
             lacks.iter().map(|name| self.pool.gone(&id(name), at(began), at(began + 1))).collect();
         let effects = self.pool.listing_finished(at(began));
@@ -114,19 +114,19 @@ impl Story {
     }
 
     /// The worker shows itself changed, having seen all commands.
-    fn show(&mut self, second: i64, view: View) -> Vec<Effect> {
+    fn show(&mut self, second: i64, view: View) -> Vec<PoolEffect> {
         let applied = self.pool.sequence;
         let effects = self.pool.worker_changed(Arc::new(view), applied, &[], at(second));
         self.hear(effects)
     }
 
-    fn in_service(&mut self, name: &str, second: i64) -> Vec<Effect> {
+    fn in_service(&mut self, name: &str, second: i64) -> Vec<PoolEffect> {
         let view =
             View { state: State::Idle, last_success: Some(at(second)), silence: None, ..self.view(name) };
         self.show(second, view)
     }
 
-    fn silent(&mut self, name: &str, second: i64) -> Vec<Effect> {
+    fn silent(&mut self, name: &str, second: i64) -> Vec<PoolEffect> {
         let what = if self.view(name).state.is_ready() { Silence::Unresponsive } else { Silence::NeverReady };
         let view = View { silence: Some((what, at(second))), ..self.view(name) };
         self.show(second, view)
@@ -151,9 +151,9 @@ fn process(n: u64) -> ProcessView {
 }
 
 /// Whom these effects ask to shut down, and why.
-fn asked_to_shut_down(effects: &[Effect]) -> Vec<(InstanceId, ShutdownReason)> {
-    let asked = |effect: &Effect| match effect {
-        Effect::Command(id, _, Command::ShutDown(reason)) => Some((id.clone(), reason.clone())),
+fn asked_to_shut_down(effects: &[PoolEffect]) -> Vec<(InstanceId, ShutdownReason)> {
+    let asked = |effect: &PoolEffect| match effect {
+        PoolEffect::Command(id, _, Command::ShutDown(reason)) => Some((id.clone(), reason.clone())),
         _ => None,
     };
     effects.iter().filter_map(asked).collect()

@@ -19,10 +19,10 @@ fn containers(story: &Story, n: usize) -> Vec<ContainerUuid> {
 fn a_container_counts_from_the_moment_its_start_is_sent_and_is_started_nowhere_else() {
     let mut story = ready();
     let effects = story.pool.start(order(uuid(1)), &id("i-1")).unwrap();
-    assert!(matches!(&effects[..], [Effect::Command(to, _, Command::Start(_))] if *to == id("i-1")));
+    assert!(matches!(&effects[..], [PoolEffect::Command(to, _, Command::Start(_))] if *to == id("i-1")));
     assert_eq!(containers(&story, 0), [uuid(1)]);
     for name in ["i-1", "i-2"] {
-        assert_eq!(story.pool.start(order(uuid(1)), &id(name)), Err(Refusal::AlreadyRunning));
+        assert_eq!(story.pool.start(order(uuid(1)), &id(name)), Err(PoolRefusal::AlreadyRunning));
     }
 }
 
@@ -55,7 +55,7 @@ fn a_refused_start_no_longer_counts_and_an_older_refusal_does_not_undo_a_newer_s
 #[test]
 fn only_workers_in_service_that_take_containers_are_sent_any() {
     let mut story = ready();
-    assert_eq!(story.pool.start(order(uuid(1)), &id("i-9")), Err(Refusal::NoSuchInstance));
+    assert_eq!(story.pool.start(order(uuid(1)), &id("i-9")), Err(PoolRefusal::NoSuchInstance));
     for (state, behavior) in [
         (State::Unknown, IdleBehavior::Run),
         (State::Booting, IdleBehavior::Run),
@@ -66,7 +66,7 @@ fn only_workers_in_service_that_take_containers_are_sent_any() {
         story.show(2, View { state, behavior, ..story.view("i-1") });
         assert_eq!(
             story.pool.start(order(uuid(1)), &id("i-1")),
-            Err(Refusal::NotPlaceable),
+            Err(PoolRefusal::NotPlaceable),
             "{state} {behavior}"
         );
     }
@@ -79,13 +79,13 @@ fn an_ended_process_is_remembered_until_forgotten_and_bars_a_new_start() {
     let without = View { processes: vec![], ..story.view("i-1") };
     story.pool.worker_changed(Arc::new(without), 99, &[uuid(1)], at(7));
     assert_eq!(story.snapshot(8).fleet.ended[&uuid(1)].at, at(7));
-    assert_eq!(story.pool.start(order(uuid(1)), &id("i-2")), Err(Refusal::AlreadyRunning));
+    assert_eq!(story.pool.start(order(uuid(1)), &id("i-2")), Err(PoolRefusal::AlreadyRunning));
     let effects = story.pool.forget(uuid(1), AttemptOutcome::StillLocked).unwrap();
     let judged = Command::StartJudged(uuid(1), AttemptOutcome::StillLocked);
-    assert!(matches!(&effects[..], [Effect::Command(_, _, command)] if *command == judged));
+    assert!(matches!(&effects[..], [PoolEffect::Command(_, _, command)] if *command == judged));
     assert_eq!(story.snapshot(8).fleet.last_failed[&uuid(1)], id("i-1"));
     assert!(story.pool.start(order(uuid(1)), &id("i-2")).is_ok());
-    assert_eq!(story.pool.forget(uuid(1), AttemptOutcome::LeftLocked), Err(Refusal::NoSuchProcess));
+    assert_eq!(story.pool.forget(uuid(1), AttemptOutcome::LeftLocked), Err(PoolRefusal::NoSuchProcess));
 }
 
 #[test]
@@ -109,16 +109,16 @@ fn a_kill_goes_to_every_worker_that_has_the_process() {
     story.pool.start(order(uuid(2)), &id("i-1")).unwrap();
     for (n, home) in [(1, "i-2"), (2, "i-1")] {
         let effects = story.pool.kill(uuid(n), &KillReason::PriorityZero).unwrap();
-        assert!(matches!(&effects[..], [Effect::Command(to, _, Command::Kill(..))] if *to == id(home)));
+        assert!(matches!(&effects[..], [PoolEffect::Command(to, _, Command::Kill(..))] if *to == id(home)));
     }
-    assert_eq!(story.pool.kill(uuid(3), &KillReason::PriorityZero), Err(Refusal::NoSuchProcess));
+    assert_eq!(story.pool.kill(uuid(3), &KillReason::PriorityZero), Err(PoolRefusal::NoSuchProcess));
 }
 
 #[test]
 fn a_worker_that_was_just_sent_a_container_is_not_shut_down_for_quota() {
     let mut story = ready();
     story.pool.start(order(uuid(1)), &id("i-1")).unwrap();
-    assert_eq!(story.pool.shut_down(&id("i-1"), ShutdownReason::OverQuota), Err(Refusal::NotPlaceable));
+    assert_eq!(story.pool.shut_down(&id("i-1"), ShutdownReason::OverQuota), Err(PoolRefusal::NotPlaceable));
     assert!(story.pool.shut_down(&id("i-1"), ShutdownReason::Operator("now".into())).is_ok());
     assert!(story.pool.shut_down(&id("i-2"), ShutdownReason::OverQuota).is_ok());
 }
@@ -136,7 +136,7 @@ fn probes_are_granted_within_the_rate_and_the_next_moment_is_never_one_that_loop
         assert!(wakes < 50, "woken again and again at {now}");
         let effects = story.pool.tick(now);
         granted.extend(
-            effects.iter().filter(|it| matches!(it, Effect::Command(_, _, Command::Probe))).map(|_| now),
+            effects.iter().filter(|it| matches!(it, PoolEffect::Command(_, _, Command::Probe))).map(|_| now),
         );
     }
     assert_eq!(granted.len(), 10);
@@ -147,7 +147,8 @@ fn probes_are_granted_within_the_rate_and_the_next_moment_is_never_one_that_loop
 fn a_granted_worker_is_not_granted_again_before_it_shows_itself() {
     let mut story = Story::new();
     story.listed("i-1", "small", "s", 0);
-    let granted = |effects: &[Effect]| effects.iter().filter(|it| matches!(it, Effect::Command(..))).count();
+    let granted =
+        |effects: &[PoolEffect]| effects.iter().filter(|it| matches!(it, PoolEffect::Command(..))).count();
     assert_eq!(granted(&story.pool.tick(at(0))), 1);
     assert_eq!(granted(&story.pool.tick(at(50))), 0);
     story.show(51, View { next_probe: Some((at(60), false)), ..story.view("i-1") });

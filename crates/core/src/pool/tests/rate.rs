@@ -13,7 +13,7 @@ fn asked_within(story: &mut Story, workers: usize, seconds: i64) -> usize {
     let (mut now, mut asked) = (at(0), BTreeSet::new());
     while now < at(seconds) {
         for effect in story.pool.tick(now) {
-            if let Effect::Command(id, _, Command::Probe) = effect {
+            if let PoolEffect::Command(id, _, Command::Probe) = effect {
                 asked.insert(id);
             }
         }

@@ -12,7 +12,7 @@ fn an_address_that_comes_later_and_a_changed_price_are_shown() {
     let effects = story.pool.changed(later.clone(), at(5));
     assert_eq!(*story.snapshot(6).workers[0].instance, later);
     assert!(
-        matches!(&effects[..], [Effect::Command(_, _, Command::InstanceUpdated(told))] if *told == later)
+        matches!(&effects[..], [PoolEffect::Command(_, _, Command::InstanceUpdated(told))] if *told == later)
     );
 }
 
@@ -21,7 +21,7 @@ fn a_changed_instance_that_is_not_known_appears() {
     let mut story = Story::new();
     let unheard = instance("i-1", &story.typed("small"), "s");
     let effects = story.pool.changed(unheard.clone(), at(5));
-    assert!(effects.contains(&Effect::Spawn(unheard, false)));
+    assert!(effects.contains(&PoolEffect::Spawn(unheard, false)));
 }
 
 #[test]

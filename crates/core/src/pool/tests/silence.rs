@@ -15,8 +15,8 @@ fn fleet(n: usize) -> Story {
 }
 
 fn outages(story: &Story) -> (usize, usize) {
-    let count = |wanted: fn(&Fact) -> bool| story.told.iter().filter(|it| wanted(it)).count();
-    (count(|it| matches!(it, Fact::OutageBegan { .. })), count(|it| matches!(it, Fact::OutageEnded)))
+    let count = |wanted: fn(&PoolFact) -> bool| story.told.iter().filter(|it| wanted(it)).count();
+    (count(|it| matches!(it, PoolFact::OutageBegan { .. })), count(|it| matches!(it, PoolFact::OutageEnded)))
 }
 
 fn names(asked_to_shut_down: Vec<(InstanceId, ShutdownReason)>) -> Vec<String> {
@@ -42,7 +42,7 @@ fn a_worker_that_never_became_ready_is_shut_down_for_that() {
     story.created("i-1", "small", 0);
     let effects = story.silent("i-1", 700);
     assert_eq!(asked_to_shut_down(&effects), [(id("i-1"), ShutdownReason::BootTimeout)]);
-    assert!(story.told.contains(&Fact::Unresponsive(id("i-1"), Silence::NeverReady)));
+    assert!(story.told.contains(&PoolFact::Unresponsive(id("i-1"), Silence::NeverReady)));
 }
 
 #[test]

@@ -79,7 +79,9 @@ fn an_instance_whose_type_is_not_configured_is_managed_and_drained() {
     let former = crate::fixtures::instance_type("former", 2, 2.0, false);
     let effects = story.pool.appeared(instance("i-old", &former, "its own"), at(0));
     assert!(
-        effects.iter().any(|it| matches!(it, Effect::Spawn(instance, false) if instance.id == id("i-old")))
+        effects
+            .iter()
+            .any(|it| matches!(it, PoolEffect::Spawn(instance, false) if instance.id == id("i-old")))
     );
     let view = story.view("i-old");
     assert_eq!((view.state, view.behavior), (State::Unknown, IdleBehavior::Drain));

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Effect, Fact};
+use super::{ExchangeEffect, ExchangeFact};
 use crate::container::{MountNeeds, Record, Standing};
 use crate::id::{ContainerUuid, TokenUuid};
 use crate::ports::{ApiError, ApiErrorKind, ListQuestion, Page};
@@ -109,7 +109,7 @@ pub(super) struct InFlight {
 
 /// The calls that wait, and those in flight.
 #[derive(Debug, Default)]
-pub(super) struct Calls {
+pub(super) struct ExchangeCalls {
     limiter: Limiter,
     waiting: VecDeque<(Request, Purpose)>,
     in_flight: BTreeMap<CallNumber, InFlight>,
@@ -117,32 +117,32 @@ pub(super) struct Calls {
     last_overload: Option<Timestamp>,
 }
 
-impl Calls {
+impl ExchangeCalls {
     /// Puts a call at the end of the line, and sends what may be sent.
     pub(super) fn submit(
         &mut self,
         request: Request,
         purpose: Purpose,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<ExchangeEffect>,
     ) {
         self.waiting.push_back((request, purpose));
         self.send(now, effects);
     }
 
     /// Sends in order, as many as the limiter allows.
-    pub(super) fn send(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn send(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         while !self.waiting.is_empty() && self.limiter.try_start(now) {
             if let Some((request, purpose)) = self.waiting.pop_front() {
                 self.last_number += 1;
                 let number = CallNumber(self.last_number);
                 self.in_flight.insert(number, InFlight { call: request.name(), since: now, purpose });
-                effects.push(Effect::Call(number, request));
+                effects.push(ExchangeEffect::Call(number, request));
             }
         }
         // What waits for the quiet second after a 503 is not forgotten.
         if let (false, Some(until)) = (self.waiting.is_empty(), self.limiter.quiet_until(now)) {
-            effects.push(Effect::ResumeIn(since(until, now)));
+            effects.push(ExchangeEffect::ResumeIn(since(until, now)));
         }
     }
 
@@ -152,14 +152,14 @@ impl Calls {
         number: CallNumber,
         error: Option<&ApiError>,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<ExchangeEffect>,
     ) -> Option<Purpose> {
         let call = self.in_flight.remove(&number)?;
         let overloaded = error.is_some_and(|error| error.kind == ApiErrorKind::Overloaded);
         self.limiter.finish(overloaded, now);
         if overloaded {
             self.last_overload = Some(now);
-            effects.push(Effect::Tell(Fact::Overloaded { limit: self.limiter.width() }));
+            effects.push(ExchangeEffect::Tell(ExchangeFact::Overloaded { limit: self.limiter.width() }));
         }
         Some(call.purpose)
     }

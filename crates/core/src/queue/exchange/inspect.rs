@@ -21,7 +21,7 @@ pub struct ExchangeState {
 
 #[derive(Debug, Serialize)]
 struct CallsState {
-    in_flight: Vec<CallState>,
+    in_flight: Vec<ExchangeCallState>,
     waiting: usize,
     /// How many may be in flight.
     limit: u32,
@@ -31,7 +31,7 @@ struct CallsState {
 }
 
 #[derive(Debug, Serialize)]
-struct CallState {
+struct ExchangeCallState {
     number: u64,
     call: &'static str,
     since: Timestamp,
@@ -63,7 +63,7 @@ impl Exchange {
     }
 
     fn inspect_calls(&self, now: Timestamp) -> CallsState {
-        let in_flight = self.calls.in_flight().map(|(number, call)| CallState {
+        let in_flight = self.calls.in_flight().map(|(number, call)| ExchangeCallState {
             number: number.0,
             call: call.call,
             since: call.since,

@@ -4,7 +4,7 @@
 //!   poll is due ─► page by page ─► merge ─► mounts of new containers ─► the next poll is due        polls, mounts
 //!   lock, unlock, cancel ─► one chain of calls a container ─► finished
 //!   read_orphan ─► the record of a process without an entry
-//!        every call ─► the line ─► as many at a time as the limiter allows ─► Effect::Call          calls
+//!        every call ─► the line ─► as many at a time as the limiter allows ─► ExchangeEffect::Call          calls
 //! ```
 //! On failure: a poll that fails changes nothing, and the next comes in its time. A container whose record cannot
 //! be decoded hurts only itself. Nothing is retried here: what failed waits for the next poll. After a 503 nothing
@@ -26,18 +26,18 @@ use std::time::Duration;
 pub use calls::{CallNumber, Reply, Request};
 pub use inspect::ExchangeState;
 
-use super::{Answer, Finished, OperationKind, Poll, Queue, QueueFact, QueueSnapshot, Refusal};
+use super::{Answer, ContainerQueue, Finished, OperationKind, Poll, QueueFact, QueueRefusal, QueueSnapshot};
 use crate::container::Record;
 use crate::id::{ContainerUuid, TokenUuid};
 use crate::policy::Policy;
 use crate::ports::{ApiError, Page};
 use crate::time::Timestamp;
-use calls::{Calls, Purpose};
+use calls::{ExchangeCalls, Purpose};
 use polls::Polls;
 
 /// What is to be done, in this order.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
+pub enum ExchangeEffect {
     /// Make this call, and hand its answer to [`Exchange::answered`].
     Call(CallNumber, Request),
     /// Ask [`Exchange::resume`] after this long, and no longer when that was last asked for.
@@ -47,12 +47,12 @@ pub enum Effect {
     /// The queue has changed: the scheduler should look again.
     Changed,
     /// Tell the operator.
-    Tell(Fact),
+    Tell(ExchangeFact),
 }
 
 /// What happened, for logs and metrics.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Fact {
+pub enum ExchangeFact {
     /// To a container.
     Queue(QueueFact),
     /// An operation has ended.
@@ -83,9 +83,9 @@ pub enum Fact {
 /// The exchange with the controller, and the queue that it keeps. Owned by the Queue actor.
 #[derive(Debug)]
 pub struct Exchange {
-    queue: Queue,
+    queue: ContainerQueue,
     policy: Arc<Policy>,
-    calls: Calls,
+    calls: ExchangeCalls,
     polls: Polls,
     fetching_mounts: bool,
     /// Rebuilt when asked for after a change.
@@ -97,9 +97,9 @@ impl Exchange {
     /// Before the first poll.
     pub fn new(policy: Arc<Policy>) -> Self {
         Self {
-            queue: Queue::new(policy.max_dispatch_attempts),
+            queue: ContainerQueue::new(policy.max_dispatch_attempts),
             policy,
-            calls: Calls::default(),
+            calls: ExchangeCalls::default(),
             polls: Polls::default(),
             fetching_mounts: false,
             snapshot: None,
@@ -118,9 +118,9 @@ impl Exchange {
         uuid: ContainerUuid,
         kind: OperationKind,
         now: Timestamp,
-    ) -> Result<Vec<Effect>, Refusal> {
+    ) -> Result<Vec<ExchangeEffect>, QueueRefusal> {
         if self.quiescent {
-            return Err(Refusal::Busy);
+            return Err(QueueRefusal::Busy);
         }
         let call = self.queue.begin(uuid, kind, now)?;
         self.snapshot = None;
@@ -131,7 +131,7 @@ impl Exchange {
 
     /// Reads the record of a process without an entry, unless that is known, under way, or has failed since the
     /// last poll.
-    pub fn read_orphan(&mut self, uuid: ContainerUuid, now: Timestamp) -> Vec<Effect> {
+    pub fn read_orphan(&mut self, uuid: ContainerUuid, now: Timestamp) -> Vec<ExchangeEffect> {
         let mut effects = Vec::new();
         if !self.quiescent && self.queue.begin_look(uuid) {
             self.call(Request::Read(uuid), Purpose::Orphan(uuid), now, &mut effects);
@@ -140,9 +140,9 @@ impl Exchange {
     }
 
     /// Drops a container that is final, or on hold.
-    pub fn forget(&mut self, uuid: ContainerUuid) -> Vec<Effect> {
+    pub fn forget(&mut self, uuid: ContainerUuid) -> Vec<ExchangeEffect> {
         self.snapshot = None;
-        self.queue.forget(uuid).map(Fact::Queue).map(Effect::Tell).into_iter().collect()
+        self.queue.forget(uuid).map(ExchangeFact::Queue).map(ExchangeEffect::Tell).into_iter().collect()
     }
 
     /// Begins nothing more: no operation, no poll, no further call of a chain. What was begun is read again at the
@@ -176,21 +176,21 @@ impl Exchange {
     // -------------------------------------------------------------- time and answers
 
     /// A poll is due: begins it, if none is under way. Asks who we are first, if that is not known.
-    pub fn poll_is_due(&mut self, now: Timestamp) -> Vec<Effect> {
+    pub fn poll_is_due(&mut self, now: Timestamp) -> Vec<ExchangeEffect> {
         let mut effects = Vec::new();
         self.poll(now, &mut effects);
         effects
     }
 
     /// The quiet second is over.
-    pub fn resume(&mut self, now: Timestamp) -> Vec<Effect> {
+    pub fn resume(&mut self, now: Timestamp) -> Vec<ExchangeEffect> {
         let mut effects = Vec::new();
         self.calls.send(now, &mut effects);
         effects
     }
 
     /// Takes the answer of a call.
-    pub fn answered(&mut self, number: CallNumber, reply: Reply, now: Timestamp) -> Vec<Effect> {
+    pub fn answered(&mut self, number: CallNumber, reply: Reply, now: Timestamp) -> Vec<ExchangeEffect> {
         let mut effects = Vec::new();
         if let Some(purpose) = self.calls.finish(number, reply.error(), now, &mut effects) {
             self.take(purpose, reply, now, &mut effects);
@@ -199,7 +199,7 @@ impl Exchange {
         effects
     }
 
-    fn take(&mut self, purpose: Purpose, reply: Reply, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn take(&mut self, purpose: Purpose, reply: Reply, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         match (purpose, reply) {
             (Purpose::Me { poll_began }, Reply::Token(me)) => self.take_me(poll_began, me, now, effects),
             (Purpose::Page(poll), Reply::Page(page)) => self.take_page(poll, page, now, effects),
@@ -227,21 +227,27 @@ impl Exchange {
     }
 
     /// Once told to stop, no chain of calls goes on.
-    fn call(&mut self, request: Request, purpose: Purpose, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn call(
+        &mut self,
+        request: Request,
+        purpose: Purpose,
+        now: Timestamp,
+        effects: &mut Vec<ExchangeEffect>,
+    ) {
         if !self.quiescent {
             self.calls.submit(request, purpose, now, effects);
         }
     }
 
     /// The old snapshot is worthless, and the scheduler should look again.
-    fn changed(&mut self, effects: &mut Vec<Effect>) {
+    fn changed(&mut self, effects: &mut Vec<ExchangeEffect>) {
         self.snapshot = None;
-        effects.push(Effect::Changed);
+        effects.push(ExchangeEffect::Changed);
     }
 
     // -------------------------------------------------------------- polls
 
-    fn poll(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn poll(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         if self.quiescent || !self.polls.begin(now) {
             return;
         }
@@ -256,7 +262,7 @@ impl Exchange {
         poll_began: Timestamp,
         me: Result<TokenUuid, ApiError>,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<ExchangeEffect>,
     ) {
         match me {
             Ok(me) => {
@@ -269,7 +275,7 @@ impl Exchange {
         }
     }
 
-    fn ask(&mut self, poll: Box<Poll>, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn ask(&mut self, poll: Box<Poll>, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         match poll.question() {
             Some(question) => self.call(Request::List(question), Purpose::Page(poll), now, effects),
             None => self.finish_poll(*poll, now, effects),
@@ -281,7 +287,7 @@ impl Exchange {
         mut poll: Box<Poll>,
         page: Result<Page<Record>, ApiError>,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<ExchangeEffect>,
     ) {
         let began = poll.began();
         match page {
@@ -293,11 +299,11 @@ impl Exchange {
         }
     }
 
-    fn finish_poll(&mut self, poll: Poll, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn finish_poll(&mut self, poll: Poll, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         let began = poll.began();
         let facts = self.queue.merge(poll, now);
         self.polls.succeeded(now);
-        effects.extend(facts.into_iter().map(Fact::Queue).map(Effect::Tell));
+        effects.extend(facts.into_iter().map(ExchangeFact::Queue).map(ExchangeEffect::Tell));
         self.polls.tell_recovered(now, effects);
         self.changed(effects);
         self.fetch_mounts(now, effects);
@@ -310,7 +316,7 @@ impl Exchange {
         error: String,
         kind: &'static str,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<ExchangeEffect>,
     ) {
         self.polls.failed(began, error, kind, effects);
         self.polls.end(began, self.policy.poll_interval, now, effects);

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::calls::{Purpose, Request};
-use super::{Effect, Exchange, Fact};
+use super::{Exchange, ExchangeEffect, ExchangeFact};
 use crate::container::MountNeeds;
 use crate::id::ContainerUuid;
 use crate::ports::{ApiError, ApiErrorKind, Page};
@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 type MountsPage = Page<(ContainerUuid, MountNeeds)>;
 
 impl Exchange {
-    pub(super) fn fetch_mounts(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn fetch_mounts(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         let uuids = self.queue.unsized_containers();
         if self.fetching_mounts || uuids.is_empty() {
             return;
@@ -32,7 +32,7 @@ impl Exchange {
         asked: Vec<ContainerUuid>,
         answer: Result<MountsPage, ApiError>,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<ExchangeEffect>,
     ) {
         match answer {
             Ok(page) => {
@@ -50,7 +50,7 @@ impl Exchange {
         &mut self,
         mut rest: Vec<ContainerUuid>,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<ExchangeEffect>,
     ) {
         match rest.pop() {
             None => self.mounts_fetched(now, effects),
@@ -67,7 +67,7 @@ impl Exchange {
         rest: Vec<ContainerUuid>,
         answer: Result<MountsPage, ApiError>,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<ExchangeEffect>,
     ) {
         match answer {
             Ok(page) => self.take_mounts(&[uuid], page, effects),
@@ -81,7 +81,7 @@ impl Exchange {
 
     /// A container that was asked for and is neither shown nor explained is left alone until the next poll, which
     /// tells what became of it. So each answer settles all that it was asked for, and nothing waits behind it.
-    fn take_mounts(&mut self, asked: &[ContainerUuid], page: MountsPage, effects: &mut Vec<Effect>) {
+    fn take_mounts(&mut self, asked: &[ContainerUuid], page: MountsPage, effects: &mut Vec<ExchangeEffect>) {
         let silent = asked.iter().map(|uuid| (*uuid, Err("the answer about its mounts lacks it".to_owned())));
         let mut answers: BTreeMap<_, _> = silent.collect();
         let good = page.items.into_iter().map(|(uuid, needs)| (uuid, Ok(needs)));
@@ -93,21 +93,21 @@ impl Exchange {
     fn take_answers(
         &mut self,
         answers: &BTreeMap<ContainerUuid, Result<MountNeeds, String>>,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<ExchangeEffect>,
     ) {
         let facts = self.queue.take_mounts(answers, &self.policy);
-        effects.extend(facts.into_iter().map(Fact::Queue).map(Effect::Tell));
+        effects.extend(facts.into_iter().map(ExchangeFact::Queue).map(ExchangeEffect::Tell));
         self.changed(effects);
     }
 
     /// All that was asked for is settled: there may be more.
-    fn mounts_fetched(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn mounts_fetched(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         self.fetching_mounts = false;
         self.fetch_mounts(now, effects);
     }
 
     /// None of the records made the call fail: asked again after the next poll.
-    fn mounts_failed(&mut self, error: &ApiError, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn mounts_failed(&mut self, error: &ApiError, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         self.fetching_mounts = false;
         self.polls.failed(now, error.to_string(), error.kind.as_str(), effects);
     }

@@ -1,7 +1,7 @@
 //! The calls of operations on containers, and of reads of orphans' records.
 
 use super::calls::{Purpose, Request};
-use super::{Effect, Exchange, Fact};
+use super::{Exchange, ExchangeEffect, ExchangeFact};
 use crate::container::Record;
 use crate::id::ContainerUuid;
 use crate::ports::ApiError;
@@ -15,7 +15,7 @@ impl Exchange {
         uuid: ContainerUuid,
         call: Call,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<ExchangeEffect>,
     ) {
         let request = match call {
             Call::Read => Request::Read(uuid),
@@ -44,13 +44,13 @@ impl Exchange {
         uuid: ContainerUuid,
         answer: Answer,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<ExchangeEffect>,
     ) {
         self.snapshot = None;
         match self.queue.answered(uuid, answer, now) {
             Some(Step::Call(call)) => self.go_on(uuid, call, now, effects),
             Some(Step::Finished(finished)) => {
-                effects.push(Effect::Tell(Fact::Operation(finished)));
+                effects.push(ExchangeEffect::Tell(ExchangeFact::Operation(finished)));
                 self.changed(effects);
             }
             None => {}
@@ -62,10 +62,10 @@ impl Exchange {
         uuid: ContainerUuid,
         record: Result<Record, ApiError>,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<ExchangeEffect>,
     ) {
         let facts = self.queue.looked(uuid, record, now);
-        effects.extend(facts.into_iter().map(Fact::Queue).map(Effect::Tell));
+        effects.extend(facts.into_iter().map(ExchangeFact::Queue).map(ExchangeEffect::Tell));
         // A read that came to nothing is no news: a nudge would only have it asked again at once, and again.
         if !self.queue.has_look_failed(uuid) {
             self.fetch_mounts(now, effects);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Effect, Fact};
+use super::{ExchangeEffect, ExchangeFact};
 use crate::time::{Timestamp, after, since};
 
 /// So long at least until the next poll.
@@ -46,13 +46,13 @@ impl Polls {
         began: Timestamp,
         interval: Duration,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<ExchangeEffect>,
     ) {
         self.under_way = None;
         let took = since(now, began);
         let rest = interval.saturating_sub(took).max(took).max(LEAST_REST);
         self.next = Some(after(now, rest));
-        effects.push(Effect::PollIn(rest));
+        effects.push(ExchangeEffect::PollIn(rest));
     }
 
     pub(super) fn failed(
@@ -60,11 +60,11 @@ impl Polls {
         began: Timestamp,
         error: String,
         kind: &'static str,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<ExchangeEffect>,
     ) {
         self.failing_since.get_or_insert(began);
         self.failing_kinds.insert(kind);
-        effects.push(Effect::Tell(Fact::PollFailed { began, error, kind }));
+        effects.push(ExchangeEffect::Tell(ExchangeFact::PollFailed { began, error, kind }));
     }
 
     pub(super) fn succeeded(&mut self, now: Timestamp) {
@@ -72,10 +72,11 @@ impl Polls {
     }
 
     /// After a success: tells how long polls had failed, if they had.
-    pub(super) fn tell_recovered(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn tell_recovered(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         if let Some(began) = self.failing_since.take() {
             let kinds = std::mem::take(&mut self.failing_kinds);
-            effects.push(Effect::Tell(Fact::PollRecovered { lasted: since(now, began), kinds }));
+            effects
+                .push(ExchangeEffect::Tell(ExchangeFact::PollRecovered { lasted: since(now, began), kinds }));
         }
     }
 }

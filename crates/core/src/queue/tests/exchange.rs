@@ -6,7 +6,7 @@ use super::*;
 use crate::container::ContainerState::{Locked, Queued};
 use crate::fixtures::{api_error, record};
 use crate::ports::ApiErrorKind;
-use crate::queue::exchange::{CallNumber, Effect, Exchange, Fact, Reply, Request};
+use crate::queue::exchange::{CallNumber, Exchange, ExchangeEffect, ExchangeFact, Reply, Request};
 use crate::time::after;
 
 /// An exchange, its clock, and a controller that has these records.
@@ -16,7 +16,7 @@ struct Story {
     records: Vec<Record>,
     /// Calls that nobody has answered yet.
     calls: Vec<(CallNumber, Request)>,
-    done: Vec<Effect>,
+    done: Vec<ExchangeEffect>,
 }
 
 impl Story {
@@ -35,9 +35,9 @@ impl Story {
         story
     }
 
-    fn did(&mut self, effects: Vec<Effect>) {
+    fn did(&mut self, effects: Vec<ExchangeEffect>) {
         for effect in effects {
-            if let Effect::Call(number, request) = &effect {
+            if let ExchangeEffect::Call(number, request) = &effect {
                 self.calls.push((*number, request.clone()));
             }
             self.done.push(effect);
@@ -49,7 +49,7 @@ impl Story {
         self.did(effects);
     }
 
-    fn begin(&mut self, n: u64, kind: OperationKind) -> Result<(), Refusal> {
+    fn begin(&mut self, n: u64, kind: OperationKind) -> Result<(), QueueRefusal> {
         let effects = self.exchange.begin(uuid(n), kind, self.now)?;
         self.did(effects);
         Ok(())
@@ -98,18 +98,22 @@ impl Story {
     }
 
     fn nudges(&self) -> usize {
-        self.done.iter().filter(|effect| **effect == Effect::Changed).count()
+        self.done.iter().filter(|effect| **effect == ExchangeEffect::Changed).count()
     }
 
     fn next_poll(&self) -> Option<Duration> {
         self.done.iter().rev().find_map(|effect| match effect {
-            Effect::PollIn(wait) => Some(*wait),
-            Effect::Call(..) | Effect::ResumeIn(_) | Effect::Changed | Effect::Tell(_) => None,
+            ExchangeEffect::PollIn(wait) => Some(*wait),
+            ExchangeEffect::Call(..)
+            | ExchangeEffect::ResumeIn(_)
+            | ExchangeEffect::Changed
+            | ExchangeEffect::Tell(_) => None,
         })
     }
 
-    fn told(&self, wanted: impl Fn(&Fact) -> bool) -> usize {
-        let is_wanted = |effect: &&Effect| matches!(effect, Effect::Tell(fact) if wanted(fact));
+    fn told(&self, wanted: impl Fn(&ExchangeFact) -> bool) -> usize {
+        let is_wanted =
+            |effect: &&ExchangeEffect| matches!(effect, ExchangeEffect::Tell(fact) if wanted(fact));
         self.done.iter().filter(is_wanted).count()
     }
 
@@ -133,7 +137,7 @@ fn the_first_poll_asks_who_we_are_and_its_end_sizes_what_is_new() {
     assert_eq!(story.calls(), ["list_mine"]);
     story.answer_all();
     assert_eq!(story.exchange.snapshot().entries.len(), 1);
-    assert_eq!(story.told(|fact| matches!(fact, Fact::Queue(QueueFact::Added(_)))), 1);
+    assert_eq!(story.told(|fact| matches!(fact, ExchangeFact::Queue(QueueFact::Added(_)))), 1);
     assert_eq!(story.next_poll(), Some(policy().poll_interval));
 }
 
@@ -169,7 +173,10 @@ fn a_failed_poll_changes_nothing_and_the_end_of_failing_is_told_once() {
     }
     let lasted = Duration::from_secs(5);
     let kinds = ["connection", "timeout"].into();
-    assert_eq!(story.told(|fact| *fact == Fact::PollRecovered { lasted, kinds: Clone::clone(&kinds) }), 1);
+    assert_eq!(
+        story.told(|fact| *fact == ExchangeFact::PollRecovered { lasted, kinds: Clone::clone(&kinds) }),
+        1
+    );
 }
 
 // ------------------------------------------------------------------ mounts
@@ -232,8 +239,8 @@ fn after_a_503_nothing_is_sent_for_a_second_and_then_what_waits_goes_on() {
     }
     assert_eq!(story.calls.len(), 0);
     assert_eq!(story.exchange.last_overload(), Some(story.now));
-    assert_eq!(story.done.last(), Some(&Effect::ResumeIn(Duration::from_secs(1))));
-    assert_eq!(story.told(|fact| *fact == Fact::Overloaded { limit: 4 }), 8);
+    assert_eq!(story.done.last(), Some(&ExchangeEffect::ResumeIn(Duration::from_secs(1))));
+    assert_eq!(story.told(|fact| *fact == ExchangeFact::Overloaded { limit: 4 }), 8);
     story.now = after(story.now, Duration::from_secs(1));
     let effects = story.exchange.resume(story.now);
     story.did(effects);
@@ -245,7 +252,7 @@ fn told_to_stop_it_begins_nothing_and_no_chain_goes_on() {
     let mut story = Story::polled(vec![queued(1), queued(2)]);
     story.begin(1, OperationKind::Lock).unwrap();
     story.exchange.quiesce();
-    assert_eq!(story.begin(2, OperationKind::Lock), Err(Refusal::Busy));
+    assert_eq!(story.begin(2, OperationKind::Lock), Err(QueueRefusal::Busy));
     story.read_orphan(7);
     story.answer(Reply::Standing(Err(api_error(ApiErrorKind::Timeout))));
     story.poll();

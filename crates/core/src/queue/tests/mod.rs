@@ -12,8 +12,8 @@ use crate::container::{ContainerState, MountNeeds, Record};
 use crate::fixtures::{at, me, policy, uuid};
 use crate::ports::{ListQuestion, Page, Undecodable};
 
-fn queue() -> Queue {
-    let mut queue = Queue::new(10);
+fn queue() -> ContainerQueue {
+    let mut queue = ContainerQueue::new(10);
     queue.set_me(me());
     queue
 }
@@ -45,14 +45,14 @@ fn server_answer(records: &[Record], question: &ListQuestion) -> Page<Record> {
 }
 
 /// Asks all questions of a poll that has begun.
-fn ask(poll: &mut Poll, queue: &Queue, records: &[Record]) {
+fn ask(poll: &mut Poll, queue: &ContainerQueue, records: &[Record]) {
     while let Some(question) = poll.question() {
         poll.answer(server_answer(records, &question), queue).unwrap();
     }
 }
 
 /// One whole poll, and the sizing of what is new.
-fn poll(queue: &mut Queue, records: &[Record], began: i64) -> Vec<QueueFact> {
+fn poll(queue: &mut ContainerQueue, records: &[Record], began: i64) -> Vec<QueueFact> {
     let mut poll = queue.begin_poll(at(began)).unwrap();
     ask(&mut poll, queue, records);
     let mut facts = queue.merge(poll, at(began));
@@ -62,6 +62,6 @@ fn poll(queue: &mut Queue, records: &[Record], began: i64) -> Vec<QueueFact> {
     facts
 }
 
-fn state_of(queue: &Queue, n: u64) -> Option<ContainerState> {
+fn state_of(queue: &ContainerQueue, n: u64) -> Option<ContainerState> {
     queue.snapshot().get(uuid(n)).map(|entry| entry.record.state)
 }

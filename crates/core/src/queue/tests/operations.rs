@@ -10,7 +10,7 @@ fn standing(state: ContainerState) -> Standing {
     record(1, state, 1).standing()
 }
 
-fn with(state: ContainerState) -> Queue {
+fn with(state: ContainerState) -> ContainerQueue {
     let mut queue = queue();
     poll(&mut queue, &[record(1, state, 1)], 0);
     queue
@@ -52,7 +52,7 @@ const COURTESY: OperationKind = OperationKind::Unlock(UnlockReason::OverQuota);
 const ENDED: OperationKind = OperationKind::Unlock(UnlockReason::ProcessEnded);
 
 /// Begins, gives each answer, and says which calls were made and what it came to.
-fn carry_out(queue: &mut Queue, kind: OperationKind, answers: Vec<Answer>) -> (Vec<Call>, Outcome) {
+fn carry_out(queue: &mut ContainerQueue, kind: OperationKind, answers: Vec<Answer>) -> (Vec<Call>, Outcome) {
     let mut calls = vec![queue.begin(uuid(1), kind, at(10)).unwrap()];
     let mut outcome = None;
     for answer in answers {
@@ -107,7 +107,7 @@ fn every_operation_comes_to_what_its_answers_say() {
             OperationKind::Lock,
             vec![fails(Refused), reads_foreign(Locked)],
             vec![Lock, Read],
-            refused(Refusal::Foreign),
+            refused(QueueRefusal::Foreign),
             None,
         ),
         (
@@ -153,7 +153,7 @@ fn every_operation_comes_to_what_its_answers_say() {
             ENDED,
             vec![fails(Forbidden), reads_foreign(Locked)],
             vec![Unlock, Read],
-            refused(Refusal::Foreign),
+            refused(QueueRefusal::Foreign),
             None,
         ),
         (
@@ -171,7 +171,7 @@ fn every_operation_comes_to_what_its_answers_say() {
             COURTESY,
             vec![reads_locked(Some(9))],
             vec![Read],
-            refused(Refusal::AttemptsNearlyUsed),
+            refused(QueueRefusal::AttemptsNearlyUsed),
             Some(Locked),
         ),
         (
@@ -180,7 +180,7 @@ fn every_operation_comes_to_what_its_answers_say() {
             COURTESY,
             vec![reads_locked(None)],
             vec![Read],
-            refused(Refusal::AttemptsNearlyUsed),
+            refused(QueueRefusal::AttemptsNearlyUsed),
             Some(Locked),
         ),
         (
@@ -189,7 +189,7 @@ fn every_operation_comes_to_what_its_answers_say() {
             COURTESY,
             vec![reads(Running)],
             vec![Read],
-            refused(Refusal::RecordChanged),
+            refused(QueueRefusal::RecordChanged),
             Some(Running),
         ),
         (
@@ -198,7 +198,7 @@ fn every_operation_comes_to_what_its_answers_say() {
             COURTESY,
             vec![reads_foreign(Locked)],
             vec![Read],
-            refused(Refusal::Foreign),
+            refused(QueueRefusal::Foreign),
             None,
         ),
         (
@@ -225,7 +225,7 @@ fn every_operation_comes_to_what_its_answers_say() {
             cancel_from(Running),
             vec![reads(Complete)],
             vec![Read],
-            refused(Refusal::RecordChanged),
+            refused(QueueRefusal::RecordChanged),
             Some(Complete),
         ),
         (
@@ -234,7 +234,7 @@ fn every_operation_comes_to_what_its_answers_say() {
             cancel_from(Running),
             vec![reads_foreign(Running)],
             vec![Read],
-            refused(Refusal::Foreign),
+            refused(QueueRefusal::Foreign),
             None,
         ),
         (
@@ -260,7 +260,7 @@ fn a_container_that_was_queued_and_has_ended_is_not_cancelled() {
     for ended in [Cancelled, Complete] {
         let mut queue = with(Queued);
         let came_to = carry_out(&mut queue, cancel_from(Queued), vec![reads(ended)]);
-        assert_eq!(came_to, (vec![Call::Read], Outcome::Refused(Refusal::RecordChanged)), "{ended}");
+        assert_eq!(came_to, (vec![Call::Read], Outcome::Refused(QueueRefusal::RecordChanged)), "{ended}");
         assert_eq!(state_of(&queue, 1), Some(ended));
     }
 }
@@ -270,7 +270,7 @@ fn no_lock_that_can_as_well_be_kept_is_given_back_with_the_last_attempt() {
     for reason in [UnlockReason::OverQuota, UnlockReason::OverSupervisors] {
         let mut queue = with(Locked);
         let came_to = carry_out(&mut queue, OperationKind::Unlock(reason), vec![reads_locked(Some(9))]);
-        let kept = Outcome::Refused(Refusal::AttemptsNearlyUsed);
+        let kept = Outcome::Refused(QueueRefusal::AttemptsNearlyUsed);
         assert_eq!(came_to, (vec![Call::Read], kept), "{reason:?}");
         assert!(queue.snapshot().get(uuid(1)).unwrap().attempts_nearly_used);
     }
@@ -283,7 +283,7 @@ fn an_operation_without_any_answer_leaves_the_container_alone_until_a_poll_tells
     let (_, outcome) = carry_out(&mut queue, OperationKind::Lock, answers);
     assert_eq!(outcome, Outcome::Uncertain(error(ApiErrorKind::Connection)));
     assert!(queue.snapshot().get(uuid(1)).unwrap().is_undecidable());
-    assert_eq!(queue.begin(uuid(1), OperationKind::Lock, at(60)), Err(Refusal::Uncertain));
+    assert_eq!(queue.begin(uuid(1), OperationKind::Lock, at(60)), Err(QueueRefusal::Uncertain));
     poll(&mut queue, &[record(1, Locked, 1)], 61);
     assert!(!queue.snapshot().get(uuid(1)).unwrap().is_undecidable());
     assert_eq!(state_of(&queue, 1), Some(Locked));
@@ -300,32 +300,32 @@ fn the_record_of_another_container_is_no_answer() {
 #[test]
 fn what_cannot_be_done_is_refused_with_its_reason() {
     let cases = [
-        (Locked, OperationKind::Lock, Refusal::WrongState),
-        (Queued, ENDED, Refusal::WrongState),
-        (Running, ENDED, Refusal::WrongState),
-        (Locked, cancel_from(Running), Refusal::WrongState),
-        (Complete, cancel_from(Complete), Refusal::WrongState),
+        (Locked, OperationKind::Lock, QueueRefusal::WrongState),
+        (Queued, ENDED, QueueRefusal::WrongState),
+        (Running, ENDED, QueueRefusal::WrongState),
+        (Locked, cancel_from(Running), QueueRefusal::WrongState),
+        (Complete, cancel_from(Complete), QueueRefusal::WrongState),
     ];
     for (state, kind, why) in cases {
         let mut queue = with(if state == Complete { Running } else { state });
         poll(&mut queue, &[record(1, state, 1)], 1);
         assert_eq!(queue.begin(uuid(1), kind.clone(), at(2)), Err(why), "{state} {kind:?}");
     }
-    assert_eq!(queue().begin(uuid(1), OperationKind::Lock, at(0)), Err(Refusal::NotInQueue));
+    assert_eq!(queue().begin(uuid(1), OperationKind::Lock, at(0)), Err(QueueRefusal::NotInQueue));
 }
 
 #[test]
 fn a_container_on_hold_is_not_locked() {
     let mut queue = with(Queued);
     poll(&mut queue, &[record(1, Queued, 0)], 1);
-    assert_eq!(queue.begin(uuid(1), OperationKind::Lock, at(2)), Err(Refusal::WrongState));
+    assert_eq!(queue.begin(uuid(1), OperationKind::Lock, at(2)), Err(QueueRefusal::WrongState));
 }
 
 #[test]
 fn one_operation_at_a_time() {
     let mut queue = with(Queued);
     queue.begin(uuid(1), OperationKind::Lock, at(1)).unwrap();
-    assert_eq!(queue.begin(uuid(1), OperationKind::Lock, at(1)), Err(Refusal::Busy));
+    assert_eq!(queue.begin(uuid(1), OperationKind::Lock, at(1)), Err(QueueRefusal::Busy));
     assert_eq!(queue.forget(uuid(1)), None, "nothing in flight is dropped");
 }
 
@@ -334,7 +334,7 @@ fn a_failed_operation_is_not_repeated_within_a_quarter_of_a_second() {
     let mut queue = with(Queued);
     carry_out(&mut queue, OperationKind::Lock, vec![fails(ApiErrorKind::Overloaded), reads(Queued)]);
     let soon = crate::time::after(at(11), std::time::Duration::from_millis(249));
-    assert_eq!(queue.begin(uuid(1), OperationKind::Lock, soon), Err(Refusal::TooSoon));
+    assert_eq!(queue.begin(uuid(1), OperationKind::Lock, soon), Err(QueueRefusal::TooSoon));
     let later = crate::time::after(at(11), std::time::Duration::from_millis(250));
     assert_eq!(queue.begin(uuid(1), OperationKind::Lock, later), Ok(Call::Lock));
 }

@@ -5,7 +5,7 @@ use crate::container::ContainerState::{Locked, Queued, Running};
 use crate::fixtures::record;
 
 /// Answers each question in turn with the next page; says which questions were asked.
-fn run(queue: &Queue, pages: Vec<Page<Record>>) -> (Vec<ListQuestion>, Poll) {
+fn run(queue: &ContainerQueue, pages: Vec<Page<Record>>) -> (Vec<ListQuestion>, Poll) {
     let mut poll = queue.begin_poll(at(0)).unwrap();
     let mut asked = Vec::new();
     for page in pages {
@@ -36,7 +36,7 @@ fn supervisor(n: u64) -> Record {
 
 #[test]
 fn no_poll_begins_before_we_know_who_we_are() {
-    assert!(Queue::new(10).begin_poll(at(0)).is_none());
+    assert!(ContainerQueue::new(10).begin_poll(at(0)).is_none());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::fixtures::{api_error, record, somebody_else};
 use crate::ports::ApiErrorKind;
 
 /// A poll that was cut short and does not show that container, which is still known.
-fn poll_that_lacks(queue: &Queue, n: u64) -> Poll {
+fn poll_that_lacks(queue: &ContainerQueue, n: u64) -> Poll {
     let others: Vec<_> = (1..=120).filter(|other| *other != n).map(|n| record(n, Queued, 1)).collect();
     let mut poll = queue.begin_poll(at(10)).unwrap();
     while let Some(question) = poll.question() {

@@ -39,7 +39,7 @@ fn happens() -> impl Strategy<Value = Happens> {
 /// The server's single record, and our queue of it.
 struct Story {
     server: Record,
-    queue: Queue,
+    queue: ContainerQueue,
     poll: Option<Poll>,
     clock: i64,
 }
@@ -108,7 +108,7 @@ impl Story {
     fn end_poll(&mut self) {
         let Some(poll) = self.poll.take_if(|poll| poll.question().is_none()) else { return };
         let stamp = poll.stamp;
-        let touched = |queue: &Queue| {
+        let touched = |queue: &ContainerQueue| {
             let entry = queue.entries.get(&uuid(1));
             entry.is_some_and(|entry| entry.operation.is_some() || entry.changed > stamp)
                 || queue.dropped.get(&uuid(1)).is_some_and(|dropped| *dropped > stamp)

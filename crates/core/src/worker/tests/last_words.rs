@@ -10,7 +10,7 @@ fn last_words(report: Report) -> Option<CommandFailure> {
     }
     let effects = story.on(710, Command::ShutDown(ShutdownReason::BootTimeout));
     effects.into_iter().find_map(|effect| match effect {
-        Effect::Tell(Fact::BootFailed(words)) => words,
+        WorkerEffect::Tell(WorkerFact::BootFailed(words)) => words,
         _ => None,
     })
 }
@@ -51,7 +51,7 @@ fn it_is_the_lists_if_the_runner_does_not_run() {
 fn a_failing_probe_is_told_once_there_was_reason_to_expect_another() {
     let told = |story: &mut Story| {
         let effects = story.probe_now(silent());
-        effects.iter().any(|effect| matches!(effect, Effect::Tell(Fact::ProbeFailed { .. })))
+        effects.iter().any(|effect| matches!(effect, WorkerEffect::Tell(WorkerFact::ProbeFailed { .. })))
     };
     assert!(!told(&mut Story::booting()));
     assert!(told(&mut Story::idle()));

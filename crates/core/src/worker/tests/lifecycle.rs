@@ -12,8 +12,8 @@ fn an_idle_worker_is_shut_down_after_timeout_idle_since_it_was_last_busy() {
     assert_eq!(story.machine.wakes_at(), Some(at(161)));
     assert!(story.on(160, Completion::Tick).is_empty());
     let effects = story.on(161, Completion::Tick);
-    assert!(effects.contains(&Effect::Destroy));
-    let reason = Fact::ShuttingDown { reason: ShutdownReason::Idle, from: State::Idle };
+    assert!(effects.contains(&WorkerEffect::Destroy));
+    let reason = WorkerFact::ShuttingDown { reason: ShutdownReason::Idle, from: State::Idle };
     assert_eq!(story.told(&reason), 1);
 }
 
@@ -23,7 +23,7 @@ fn neither_busy_nor_held_nor_booting_nor_unknown_workers_are_idle() {
     held.on(2, Command::SetIdleBehavior(IdleBehavior::Hold));
     for mut story in [Story::running(&[1]), held, Story::booting(), Story::unknown()] {
         story.on(100_000, Completion::Tick);
-        assert_eq!(story.did(&Effect::Destroy), 0, "{}", story.state());
+        assert_eq!(story.did(&WorkerEffect::Destroy), 0, "{}", story.state());
     }
 }
 
@@ -38,7 +38,7 @@ fn a_draining_worker_is_shut_down_when_it_is_empty() {
     ] {
         let state = story.state();
         let effects = story.on(10, drain.clone());
-        assert_eq!(effects.contains(&Effect::Destroy), at_once, "{state}");
+        assert_eq!(effects.contains(&WorkerEffect::Destroy), at_once, "{state}");
     }
     let mut busy = Story::running(&[1]);
     busy.on(10, drain.clone());
@@ -60,13 +60,13 @@ fn an_adopted_worker_is_not_empty_before_a_start_of_the_earlier_dispatcher_would
         story.probe(2, 3, boots());
         assert_eq!((story.state(), story.machine.wakes_at()), (State::Idle, None), "the next list tells");
         story.probe(61, 62, lists(&[]));
-        assert_eq!(story.did(&Effect::Destroy), 0, "asked for too early");
+        assert_eq!(story.did(&WorkerEffect::Destroy), 0, "asked for too early");
         let mut surfacing = Story { machine: story.machine.clone(), now: 61, done: vec![] };
         surfacing.probe(62, 63, lists(&[1]));
         surfacing.on(63, Completion::Tick);
-        assert_eq!((surfacing.state(), surfacing.did(&Effect::Destroy)), (State::Running, 0));
+        assert_eq!((surfacing.state(), surfacing.did(&WorkerEffect::Destroy)), (State::Running, 0));
         story.probe(62, 63, lists(&[]));
-        assert_eq!(story.did(&Effect::Destroy), 1);
+        assert_eq!(story.did(&WorkerEffect::Destroy), 1);
     }
 }
 
@@ -79,12 +79,12 @@ fn an_adopted_worker_that_falls_silent_before_it_was_processes_known_is_not_take
     story.on(200, Completion::Tick);
     for reason in [ShutdownReason::OverQuota, ShutdownReason::Idle, ShutdownReason::Drained] {
         let refused = story.try_on(201, Command::ShutDown(reason));
-        assert_eq!(refused, (vec![], Err(Refusal::NotTakingContainers)));
+        assert_eq!(refused, (vec![], Err(WorkerRefusal::NotTakingContainers)));
     }
     story.on(202, Command::SetIdleBehavior(IdleBehavior::Drain));
-    assert_eq!(story.did(&Effect::Destroy), 0);
+    assert_eq!(story.did(&WorkerEffect::Destroy), 0);
     story.probe(203, 204, lists(&[1]));
-    assert_eq!((story.state(), story.did(&Effect::Destroy)), (State::Running, 0));
+    assert_eq!((story.state(), story.did(&WorkerEffect::Destroy)), (State::Running, 0));
 }
 
 #[test]
@@ -99,12 +99,12 @@ fn a_hold_is_respected_by_everybody_but_the_operator() {
         story.on(2, Command::SetIdleBehavior(IdleBehavior::Hold));
         story.probe(700, 701, silent());
         let (effects, answer) = story.try_on(702, Command::ShutDown(reason));
-        assert_eq!((effects, answer), (vec![], Err(Refusal::NotTakingContainers)));
+        assert_eq!((effects, answer), (vec![], Err(WorkerRefusal::NotTakingContainers)));
     }
     let mut story = Story::idle();
     story.on(2, Command::SetIdleBehavior(IdleBehavior::Hold));
     story.on(3, Command::ShutDown(ShutdownReason::Operator("bye".into())));
-    assert_eq!((story.state(), story.did(&Effect::Destroy)), (State::Shutdown, 1));
+    assert_eq!((story.state(), story.did(&WorkerEffect::Destroy)), (State::Shutdown, 1));
 }
 
 #[test]
@@ -126,11 +126,11 @@ fn destroy_is_called_again_while_a_listing_still_shows_it() {
     let mut story = Story::idle();
     story.on(10, Command::ShutDown(ShutdownReason::OverQuota));
     story.on(19, Command::StillListed(at(19)));
-    assert_eq!(story.did(&Effect::Destroy), 1, "within TimeoutShutdown");
+    assert_eq!(story.did(&WorkerEffect::Destroy), 1, "within TimeoutShutdown");
     story.on(70, Command::StillListed(at(20)));
     story.on(130, Completion::DestroyFinished(true));
     story.on(131, Command::StillListed(at(131)));
-    assert_eq!(story.did(&Effect::Destroy), 3, "acknowledged or not");
+    assert_eq!(story.did(&WorkerEffect::Destroy), 3, "acknowledged or not");
     assert!(story.view().destroy_acknowledged);
 }
 
@@ -140,12 +140,12 @@ fn destroy_is_called_again_while_nobody_has_acknowledged_it_and_listings_lack_it
     story.on(10, Command::ShutDown(ShutdownReason::OverQuota));
     story.on(11, Completion::DestroyFinished(false));
     story.on(19, Command::Missing);
-    assert_eq!(story.did(&Effect::Destroy), 1, "within TimeoutShutdown");
+    assert_eq!(story.did(&WorkerEffect::Destroy), 1, "within TimeoutShutdown");
     story.on(20, Command::Missing);
-    assert_eq!(story.did(&Effect::Destroy), 2);
+    assert_eq!(story.did(&WorkerEffect::Destroy), 2);
     story.on(21, Completion::DestroyFinished(true));
     story.on(40, Command::Missing);
-    assert_eq!(story.did(&Effect::Destroy), 2, "acknowledged");
+    assert_eq!(story.did(&WorkerEffect::Destroy), 2, "acknowledged");
 }
 
 #[test]
@@ -171,16 +171,20 @@ fn from_shutdown_there_is_no_way_back() {
 #[test]
 fn a_boot_outcome_is_told_once_and_only_of_instances_of_our_own() {
     let outcomes = |story: &Story| {
-        story.done.iter().filter(|effect| matches!(effect, Effect::Tell(Fact::BootOutcome(_)))).count()
+        story
+            .done
+            .iter()
+            .filter(|effect| matches!(effect, WorkerEffect::Tell(WorkerFact::BootOutcome(_))))
+            .count()
     };
     let mut ours = Story::idle();
     ours.on(10, Command::ShutDown(ShutdownReason::OverQuota));
     assert_eq!(outcomes(&ours), 1);
     let mut aborted = Story::booting();
     aborted.on(10, Command::ShutDown(ShutdownReason::OverQuota));
-    assert_eq!(aborted.told(&Fact::BootOutcome(BootOutcome::Aborted)), 1);
+    assert_eq!(aborted.told(&WorkerFact::BootOutcome(BootOutcome::Aborted)), 1);
     let vanished = Story::booting().machine.instance_gone();
-    assert!(vanished.contains(&Effect::Tell(Fact::BootOutcome(BootOutcome::Disappeared))));
+    assert!(vanished.contains(&WorkerEffect::Tell(WorkerFact::BootOutcome(BootOutcome::Disappeared))));
     let mut found = Story::unknown();
     found.probe(0, 1, boots());
     assert_eq!(outcomes(&found), 0);
@@ -198,7 +202,7 @@ fn a_worker_on_hold_that_never_answers_is_an_error_every_minute() {
         for second in 1..=720 {
             story.on(second, Completion::Tick);
         }
-        assert_eq!(story.told(&Fact::HeldUnknown), 2);
+        assert_eq!(story.told(&WorkerFact::HeldUnknown), 2);
         assert!(story.machine.wakes_at() > Some(at(720)));
     }
 }
@@ -213,13 +217,18 @@ fn tags(behavior: &str) -> Tags {
 #[test]
 fn tags_are_saved_when_they_differ_and_one_call_at_a_time() {
     let mut story = Story::idle();
-    assert!(!story.done.iter().any(|it| matches!(it, Effect::SaveTags(_))), "they are as they should be");
     assert!(
-        story.on(2, Command::SetIdleBehavior(IdleBehavior::Hold)).contains(&Effect::SaveTags(tags("hold")))
+        !story.done.iter().any(|it| matches!(it, WorkerEffect::SaveTags(_))),
+        "they are as they should be"
+    );
+    assert!(
+        story
+            .on(2, Command::SetIdleBehavior(IdleBehavior::Hold))
+            .contains(&WorkerEffect::SaveTags(tags("hold")))
     );
     story.on(3, Command::SetIdleBehavior(IdleBehavior::Run));
     story.on(3, Command::SetIdleBehavior(IdleBehavior::Hold));
-    assert_eq!(story.did(&Effect::SaveTags(tags("hold"))), 1);
+    assert_eq!(story.did(&WorkerEffect::SaveTags(tags("hold"))), 1);
     assert!(story.on(4, Completion::TagsSaved(true)).is_empty());
 }
 
@@ -229,7 +238,7 @@ fn a_wish_that_changed_while_tags_were_saved_is_saved_too() {
     story.on(4, Command::SetIdleBehavior(IdleBehavior::Drain));
     story.on(5, Command::SetIdleBehavior(IdleBehavior::Hold));
     let effects = story.on(6, Completion::TagsSaved(true));
-    assert_eq!(effects, [Effect::SaveTags(tags("hold"))], "a restart would drain what is to be held");
+    assert_eq!(effects, [WorkerEffect::SaveTags(tags("hold"))], "a restart would drain what is to be held");
 }
 
 #[test]
@@ -239,7 +248,7 @@ fn tags_that_could_not_be_saved_are_tried_again() {
     story.on(5, Completion::TagsSaved(false));
     assert_eq!(story.machine.wakes_at(), Some(at(65)));
     assert!(story.on(64, Completion::Tick).is_empty());
-    assert_eq!(story.on(65, Completion::Tick), [Effect::SaveTags(tags("hold"))]);
+    assert_eq!(story.on(65, Completion::Tick), [WorkerEffect::SaveTags(tags("hold"))]);
 }
 
 #[test]
@@ -249,7 +258,7 @@ fn a_listing_that_shows_other_tags_is_corrected_and_another_address_followed() {
     shown.tags.insert("ArvadosIdleBehavior", "drain");
     shown.address = "127.0.0.2:22".to_owned();
     let effects = story.on(10, Command::InstanceUpdated(shown.clone()));
-    assert_eq!(effects, [Effect::Retarget(shown), Effect::SaveTags(tags("run"))]);
+    assert_eq!(effects, [WorkerEffect::Retarget(shown), WorkerEffect::SaveTags(tags("run"))]);
     assert_eq!(story.wish(), Some((10, true)));
 }
 
@@ -311,5 +320,5 @@ fn one_that_was_destroyed_before_is_destroyed_whatever_its_tags_say() {
     let mut story = Story::unknown();
     story.on(1, Command::SetIdleBehavior(IdleBehavior::Hold));
     story.on(2, Command::ShutDown(ShutdownReason::DestroyedBefore));
-    assert_eq!(story.did(&Effect::Destroy), 1);
+    assert_eq!(story.did(&WorkerEffect::Destroy), 1);
 }

@@ -89,7 +89,7 @@ impl From<Completion> for Input {
 struct Story {
     machine: Machine,
     now: i64,
-    done: Vec<Effect>,
+    done: Vec<WorkerEffect>,
 }
 
 impl Story {
@@ -126,11 +126,15 @@ impl Story {
     }
 
     /// What the machine does at that second.
-    fn on(&mut self, second: i64, input: impl Into<Input>) -> Vec<Effect> {
+    fn on(&mut self, second: i64, input: impl Into<Input>) -> Vec<WorkerEffect> {
         self.try_on(second, input).0
     }
 
-    fn try_on(&mut self, second: i64, input: impl Into<Input>) -> (Vec<Effect>, Result<(), Refusal>) {
+    fn try_on(
+        &mut self,
+        second: i64,
+        input: impl Into<Input>,
+    ) -> (Vec<WorkerEffect>, Result<(), WorkerRefusal>) {
         self.now = second;
         let decided = match input.into() {
             Input::Command(command) => self.machine.on_command(command, at(second)),
@@ -145,13 +149,13 @@ impl Story {
     }
 
     /// A whole probe that began and ended then.
-    fn probe(&mut self, began: i64, ended: i64, report: Report) -> Vec<Effect> {
+    fn probe(&mut self, began: i64, ended: i64, report: Report) -> Vec<WorkerEffect> {
         self.on(began, Command::Probe);
         self.on(ended, Completion::ProbeFinished { began: at(began), report })
     }
 
     /// A probe of now, ended a second later.
-    fn probe_now(&mut self, report: Report) -> Vec<Effect> {
+    fn probe_now(&mut self, report: Report) -> Vec<WorkerEffect> {
         self.probe(self.now + 1, self.now + 2, report)
     }
 
@@ -163,12 +167,12 @@ impl Story {
         self.machine.state()
     }
 
-    fn did(&self, effect: &Effect) -> usize {
+    fn did(&self, effect: &WorkerEffect) -> usize {
         self.done.iter().filter(|done| *done == effect).count()
     }
 
-    fn told(&self, fact: &Fact) -> usize {
-        self.did(&Effect::Tell(fact.clone()))
+    fn told(&self, fact: &WorkerFact) -> usize {
+        self.did(&WorkerEffect::Tell(fact.clone()))
     }
 
     /// When it next wants to be probed, and whether that is out of turn.

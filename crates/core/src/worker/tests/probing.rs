@@ -10,7 +10,7 @@ fn a_new_instance_is_in_service_once_its_boot_probe_and_list_succeed() {
     assert_eq!(story.state(), State::Booting);
     story.probe(10, 11, boots());
     assert_eq!(story.state(), State::Idle);
-    assert_eq!(story.told(&Fact::BootOutcome(BootOutcome::Success)), 1);
+    assert_eq!(story.told(&WorkerFact::BootOutcome(BootOutcome::Success)), 1);
 }
 
 #[test]
@@ -20,13 +20,13 @@ fn a_passed_boot_probe_alone_is_not_enough() {
     story.probe(0, 1, report);
     assert_eq!(story.state(), State::Booting);
     let asked = story.on(10, Command::Probe);
-    assert!(matches!(&asked[..], [Effect::Probe(wanted)] if !wanted.boot), "it is not asked twice");
+    assert!(matches!(&asked[..], [WorkerEffect::Probe(wanted)] if !wanted.boot), "it is not asked twice");
 }
 
 #[test]
 fn what_a_probe_has_to_find_out() {
     let wanted = |story: &mut Story| match &story.on(100, Command::Probe)[..] {
-        [Effect::Probe(wanted)] => (wanted.boot, wanted.list_anyway, wanted.deploy),
+        [WorkerEffect::Probe(wanted)] => (wanted.boot, wanted.list_anyway, wanted.deploy),
         other => panic!("{other:?}"),
     };
     assert_eq!(wanted(&mut Story::booting()), (true, false, true));
@@ -51,12 +51,12 @@ fn a_busy_worker_found_after_a_restart_is_alive_although_its_boot_probe_fails() 
     story.probe(0, 1, boot_fails_but_lists(&[7, 8]));
     assert_eq!(story.state(), State::Running);
     assert_eq!(story.view().processes.len(), 2);
-    assert_eq!(story.told(&Fact::Detected(uuid(7))), 1);
+    assert_eq!(story.told(&WorkerFact::Detected(uuid(7))), 1);
     for second in (10..4000).step_by(10) {
         story.probe(second, second + 1, boot_fails_but_lists(&[7, 8]));
     }
     assert_eq!(story.view().silence, None);
-    assert_eq!(story.did(&Effect::Destroy), 0);
+    assert_eq!(story.did(&WorkerEffect::Destroy), 0);
 }
 
 #[test]
@@ -99,9 +99,9 @@ fn a_shutdown_for_silence_tells_the_last_failure_and_counts_as_a_failed_boot() {
     story.probe(601, 602, boot_fails());
     let (effects, answer) = story.try_on(603, Command::ShutDown(ShutdownReason::BootTimeout));
     assert_eq!(answer, Ok(()));
-    assert!(effects.contains(&Effect::Tell(Fact::BootFailed(Some(failure(None))))));
-    assert!(effects.contains(&Effect::Tell(Fact::BootOutcome(BootOutcome::Failure))));
-    assert!(effects.contains(&Effect::Destroy));
+    assert!(effects.contains(&WorkerEffect::Tell(WorkerFact::BootFailed(Some(failure(None))))));
+    assert!(effects.contains(&WorkerEffect::Tell(WorkerFact::BootOutcome(BootOutcome::Failure))));
+    assert!(effects.contains(&WorkerEffect::Destroy));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_worker_that_answers_again_refuses_to_be_shut_down_for_silence() {
     story.probe(700, 701, silent());
     story.probe(702, 703, lists(&[1]));
     let (effects, answer) = story.try_on(704, Command::ShutDown(ShutdownReason::Unresponsive));
-    assert_eq!((effects, answer), (vec![], Err(Refusal::NotTakingContainers)));
+    assert_eq!((effects, answer), (vec![], Err(WorkerRefusal::NotTakingContainers)));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn probe_results_older_than_a_change_are_dropped() {
     assert_eq!(story.view().processes.len(), 1, "the list was older than the process");
     assert_eq!(story.wish(), Some((13, true)), "asked again at once");
     story.probe(14, 15, lists(&[]));
-    assert_eq!(story.did(&Effect::Ended(uuid(1))), 1);
+    assert_eq!(story.did(&WorkerEffect::Ended(uuid(1))), 1);
 }
 
 #[test]
@@ -150,8 +150,8 @@ fn an_older_list_does_not_bring_a_killed_process_back() {
 fn processes_that_we_did_not_start_are_adopted_and_missing_ones_have_ended() {
     let mut story = Story::running(&[1]);
     let effects = story.probe(10, 11, lists(&[2]));
-    assert!(effects.contains(&Effect::Ended(uuid(1))));
-    assert!(effects.contains(&Effect::Tell(Fact::Detected(uuid(2)))));
+    assert!(effects.contains(&WorkerEffect::Ended(uuid(1))));
+    assert!(effects.contains(&WorkerEffect::Tell(WorkerFact::Detected(uuid(2)))));
     assert_eq!(story.state(), State::Running);
     story.probe(20, 21, lists(&[]));
     assert_eq!(story.state(), State::Idle);
@@ -161,14 +161,14 @@ fn processes_that_we_did_not_start_are_adopted_and_missing_ones_have_ended() {
 fn a_stale_lock_is_no_process_starts_nothing_and_drains_in_the_end() {
     let mut story = Story::running(&[1]);
     story.probe(10, 11, stale(1));
-    assert_eq!(story.did(&Effect::Ended(uuid(1))), 1);
-    assert_eq!(story.told(&Fact::StaleRunLock(uuid(1))), 1);
+    assert_eq!(story.did(&WorkerEffect::Ended(uuid(1))), 1);
+    assert_eq!(story.told(&WorkerFact::StaleRunLock(uuid(1))), 1);
     let (_, again) = story.try_on(12, start(1));
-    assert_eq!(again, Err(Refusal::AlreadyHere), "its lock is still held there");
+    assert_eq!(again, Err(WorkerRefusal::AlreadyHere), "its lock is still held there");
     story.probe(15, 16, stale(1));
     assert_eq!(story.view().behavior, IdleBehavior::Run, "five seconds are tolerated");
     story.probe(17, 18, stale(1));
-    assert_eq!(story.told(&Fact::Draining(DrainReason::StaleRunLock)), 1);
+    assert_eq!(story.told(&WorkerFact::Draining(DrainReason::StaleRunLock)), 1);
     assert_eq!(story.state(), State::Shutdown, "draining, and empty");
 }
 
@@ -190,18 +190,18 @@ fn a_broken_worker_is_drained_at_the_first_evidence() {
         ..lists(&[])
     };
     story.probe(10, 11, both);
-    assert_eq!(story.told(&Fact::Draining(DrainReason::Broken)), 1);
+    assert_eq!(story.told(&WorkerFact::Draining(DrainReason::Broken)), 1);
     assert_eq!(story.state(), State::Running, "what runs is left to end");
     story.probe(20, 21, broken());
-    assert_eq!((story.state(), story.did(&Effect::Destroy)), (State::Shutdown, 1));
+    assert_eq!((story.state(), story.did(&WorkerEffect::Destroy)), (State::Shutdown, 1));
 }
 
 #[test]
 fn a_broken_new_worker_is_a_failed_boot_and_is_not_used() {
     let mut story = Story::booting();
     story.probe(0, 1, Report { boot: boots().boot, ..broken() });
-    assert_eq!(story.told(&Fact::BootOutcome(BootOutcome::Failure)), 1);
-    assert_eq!(story.told(&Fact::BootOutcome(BootOutcome::Success)), 0);
+    assert_eq!(story.told(&WorkerFact::BootOutcome(BootOutcome::Failure)), 1);
+    assert_eq!(story.told(&WorkerFact::BootOutcome(BootOutcome::Success)), 0);
     assert_eq!(story.state(), State::Shutdown);
 }
 
@@ -275,5 +275,5 @@ fn a_vanished_runner_is_deployed_again() {
     story.probe(10, 11, Report { deployed: Some(Ok(probe::Deployed::Installed)), ..lists(&[]) });
     story.probe(20, 21, Report { list: Some(Err(failure(None))), ..Report::default() });
     let asked = story.on(30, Command::Probe);
-    assert!(matches!(&asked[..], [Effect::Probe(wanted)] if wanted.deploy));
+    assert!(matches!(&asked[..], [WorkerEffect::Probe(wanted)] if wanted.deploy));
 }

@@ -82,7 +82,7 @@ impl World {
     }
 
     /// Says what it did, or nothing if the input cannot come now.
-    fn step(&mut self, pause: i64, input: impl Into<Input>) -> Vec<Effect> {
+    fn step(&mut self, pause: i64, input: impl Into<Input>) -> Vec<WorkerEffect> {
         let second = self.story.now + pause;
         let input = match input.into() {
             Input::Completion(Completion::ProbeFinished { report, .. }) => match self.probing.take() {
@@ -95,7 +95,7 @@ impl World {
             other => other,
         };
         let effects = self.story.on(second, input);
-        if effects.iter().any(|it| matches!(it, Effect::Probe(_))) {
+        if effects.iter().any(|it| matches!(it, WorkerEffect::Probe(_))) {
             self.probing = Some(second);
         }
         effects
@@ -140,13 +140,13 @@ proptest! {
             world.bad_minute();
         }
         prop_assert_eq!(world.story.state(), State::Shutdown);
-        let before = world.story.did(&Effect::Destroy);
+        let before = world.story.did(&WorkerEffect::Destroy);
         prop_assert!(before >= 1);
         for _ in 0..5 {
             let listed = at(world.story.now + 60);
             world.step(60, Command::StillListed(listed));
         }
-        prop_assert_eq!(world.story.did(&Effect::Destroy), before + 5);
+        prop_assert_eq!(world.story.did(&WorkerEffect::Destroy), before + 5);
     }
 
     #[test]
@@ -161,15 +161,15 @@ proptest! {
             let effects = world.step(pause, input.clone());
             for effect in &effects {
                 match effect {
-                    Effect::Start(uuid) => {
+                    WorkerEffect::Start(uuid) => {
                         prop_assert_eq!(before.behavior, IdleBehavior::Run);
                         prop_assert!(before.state.is_ready());
                         prop_assert!(counted.insert(*uuid), "started twice");
                     }
-                    Effect::Tell(Fact::Detected(uuid)) => prop_assert!(counted.insert(*uuid)),
-                    Effect::Ended(uuid) => prop_assert!(counted.remove(uuid), "ended twice"),
-                    Effect::Kill(uuid) => prop_assert!(counted.contains(uuid)),
-                    Effect::Destroy if before.state != State::Shutdown => {
+                    WorkerEffect::Tell(WorkerFact::Detected(uuid)) => prop_assert!(counted.insert(*uuid)),
+                    WorkerEffect::Ended(uuid) => prop_assert!(counted.remove(uuid), "ended twice"),
+                    WorkerEffect::Kill(uuid) => prop_assert!(counted.contains(uuid)),
+                    WorkerEffect::Destroy if before.state != State::Shutdown => {
                         prop_assert_ne!(world.story.view().behavior, IdleBehavior::Hold);
                         let silent = before.silence.is_some();
                         let living = world.story.view().processes.iter().any(|it| !it.given_up);
@@ -178,7 +178,7 @@ proptest! {
                     _ => {}
                 }
                 if before.state == State::Shutdown {
-                    prop_assert!(matches!(effect, Effect::Destroy | Effect::Tell(_)), "{effect:?}");
+                    prop_assert!(matches!(effect, WorkerEffect::Destroy | WorkerEffect::Tell(_)), "{effect:?}");
                 }
             }
             let view = world.story.view();
@@ -206,7 +206,7 @@ proptest! {
             moments.push(now);
             let effects = world.story.machine.on_completion(Completion::Tick, now);
             world.story.now = world.story.now.max(crate::time::since(now, at(0)).as_secs() as i64);
-            if effects.iter().any(|it| matches!(it, Effect::SaveTags(_))) {
+            if effects.iter().any(|it| matches!(it, WorkerEffect::SaveTags(_))) {
                 let _ = world.story.machine.on_completion(Completion::TagsSaved(true), now);
             }
         }

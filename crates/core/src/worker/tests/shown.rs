@@ -21,7 +21,7 @@ fn a_start_that_failed_is_told_with_its_words() {
         let mut story = Story::idle();
         story.on(2, start(1));
         story.on(3, Completion::StartFinished(uuid(1), outcome(failure(None))));
-        assert_eq!(story.told(&Fact::StartFailed(uuid(1), failure(None))), 1);
+        assert_eq!(story.told(&WorkerFact::StartFailed(uuid(1), failure(None))), 1);
     }
 }
 
@@ -31,7 +31,10 @@ fn each_signal_is_told() {
     story.on(100, Command::Kill(uuid(1), KillReason::PriorityZero));
     story.on(101, Completion::KillFinished(uuid(1), KillOutcome::Failed(failure(None))));
     story.on(106, Completion::Tick);
-    assert_eq!((story.did(&Effect::Kill(uuid(1))), story.told(&Fact::Signalling(uuid(1)))), (2, 2));
+    assert_eq!(
+        (story.did(&WorkerEffect::Kill(uuid(1))), story.told(&WorkerFact::Signalling(uuid(1)))),
+        (2, 2)
+    );
 }
 
 #[test]
@@ -44,6 +47,6 @@ fn a_retry_of_tags_that_nobody_needs_any_more_wakes_nobody() {
     shown.tags.insert("ArvadosIdleBehavior", "hold");
     story.on(30, Command::InstanceUpdated(shown));
     let effects = story.on(63, Completion::Tick);
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::SaveTags(_))), "saved after all");
+    assert!(!effects.iter().any(|effect| matches!(effect, WorkerEffect::SaveTags(_))), "saved after all");
     assert_eq!(story.machine.wakes_at(), None);
 }

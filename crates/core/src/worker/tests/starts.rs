@@ -17,19 +17,19 @@ fn only_a_worker_in_service_that_takes_containers_starts_any() {
     let mut draining = Story::running(&[9]);
     draining.on(4, Command::SetIdleBehavior(IdleBehavior::Drain));
     let cases = [
-        (Story::unknown(), Err(Refusal::NotInService)),
-        (Story::booting(), Err(Refusal::NotInService)),
+        (Story::unknown(), Err(WorkerRefusal::NotInService)),
+        (Story::booting(), Err(WorkerRefusal::NotInService)),
         (Story::idle(), Ok(())),
         (Story::running(&[9]), Ok(())),
-        (held, Err(Refusal::NotTakingContainers)),
-        (draining, Err(Refusal::NotTakingContainers)),
-        (shutdown, Err(Refusal::ShuttingDown)),
+        (held, Err(WorkerRefusal::NotTakingContainers)),
+        (draining, Err(WorkerRefusal::NotTakingContainers)),
+        (shutdown, Err(WorkerRefusal::ShuttingDown)),
     ];
     for (mut story, expected) in cases {
         let state = story.state();
         let (effects, answer) = story.try_on(10, start(1));
         assert_eq!(answer, expected, "{state}");
-        assert_eq!(effects.contains(&Effect::Start(uuid(1))), expected.is_ok(), "{state}");
+        assert_eq!(effects.contains(&WorkerEffect::Start(uuid(1))), expected.is_ok(), "{state}");
     }
 }
 
@@ -38,7 +38,7 @@ fn a_container_counts_from_the_moment_its_start_was_accepted_and_is_not_started_
     let mut story = starting();
     assert_eq!(story.state(), State::Running);
     assert!(story.view().processes[0].unconfirmed);
-    assert_eq!(story.try_on(11, start(1)).1, Err(Refusal::AlreadyHere));
+    assert_eq!(story.try_on(11, start(1)).1, Err(WorkerRefusal::AlreadyHere));
     story.on(12, Completion::StartFinished(uuid(1), StartOutcome::Started));
     assert!(!story.view().processes[0].unconfirmed);
 }
@@ -59,7 +59,7 @@ fn a_failed_start_is_no_proof_and_the_next_list_tells() {
         story.on(12, Completion::StartFinished(uuid(1), StartOutcome::Failed(failure(None))));
         assert_eq!(story.view().processes.len(), 1, "it still counts");
         story.probe(13, 14, lists(&listed));
-        assert_eq!(story.did(&Effect::Ended(uuid(1))), ended);
+        assert_eq!(story.did(&WorkerEffect::Ended(uuid(1))), ended);
     }
 }
 
@@ -69,7 +69,7 @@ fn a_list_begun_before_a_start_failed_proves_nothing() {
     story.on(11, Command::Probe);
     story.on(12, Completion::StartFinished(uuid(1), StartOutcome::Failed(failure(None))));
     story.on(13, Completion::ProbeFinished { began: at(11), report: lists(&[]) });
-    assert_eq!(story.did(&Effect::Ended(uuid(1))), 0);
+    assert_eq!(story.did(&WorkerEffect::Ended(uuid(1))), 0);
 }
 
 #[test]
@@ -79,10 +79,14 @@ fn an_unanswered_start_is_ended_only_by_a_list_a_deadline_and_two_seconds_after_
     story.on(12, Completion::StartFinished(uuid(1), unanswered));
     for second in [13, 40, 74] {
         story.probe(second, second, lists(&[]));
-        assert_eq!(story.did(&Effect::Ended(uuid(1))), 0, "at {second} the command may still be under way");
+        assert_eq!(
+            story.did(&WorkerEffect::Ended(uuid(1))),
+            0,
+            "at {second} the command may still be under way"
+        );
     }
     story.probe(75, 76, lists(&[]));
-    assert_eq!(story.did(&Effect::Ended(uuid(1))), 1);
+    assert_eq!(story.did(&WorkerEffect::Ended(uuid(1))), 1);
 }
 
 #[test]
@@ -92,7 +96,7 @@ fn an_unanswered_start_that_a_list_shows_is_a_process() {
     story.probe(13, 14, lists(&[1]));
     assert!(!story.view().processes[0].unconfirmed);
     story.probe(20, 21, lists(&[]));
-    assert_eq!(story.did(&Effect::Ended(uuid(1))), 1, "and ends like any other");
+    assert_eq!(story.did(&WorkerEffect::Ended(uuid(1))), 1, "and ends like any other");
 }
 
 fn failed_start(story: &mut Story, n: u64) {
@@ -115,7 +119,7 @@ fn three_failed_starts_in_a_row_drain_and_each_is_counted_once() {
     }
     assert_eq!(story.view().behavior, IdleBehavior::Run, "two are not three");
     failed_start(&mut story, 3);
-    assert_eq!(story.told(&Fact::Draining(DrainReason::StartsFail)), 1);
+    assert_eq!(story.told(&WorkerFact::Draining(DrainReason::StartsFail)), 1);
     assert_eq!(story.state(), State::Shutdown);
 }
 
@@ -171,9 +175,13 @@ fn a_start_that_was_not_sent_is_shown_as_that_and_a_list_ends_it() {
         assert_eq!(story.view().processes[0].unsent, unsent, "{kind:?}");
         assert!(story.view().processes[0].unconfirmed);
         story.probe(12, 13, lists(&[]));
-        assert_eq!(story.did(&Effect::Ended(uuid(1))), 0, "{kind:?}: a list that is no later proves nothing");
+        assert_eq!(
+            story.did(&WorkerEffect::Ended(uuid(1))),
+            0,
+            "{kind:?}: a list that is no later proves nothing"
+        );
         story.probe(13, 14, lists(&[]));
-        assert_eq!(story.did(&Effect::Ended(uuid(1))), 1, "{kind:?}");
+        assert_eq!(story.did(&WorkerEffect::Ended(uuid(1))), 1, "{kind:?}");
     }
 }
 
@@ -206,7 +214,7 @@ fn a_start_is_told_with_its_order_and_how_long_it_took() {
     let mut story = Story::idle();
     let order = StartOrder { uuid: uuid(1), priority: 5, created_at: Some(at(-60)) };
     story.on(10, Command::Start(order));
-    assert_eq!(story.told(&Fact::Starting(order)), 1);
+    assert_eq!(story.told(&WorkerFact::Starting(order)), 1);
     story.on(13, Completion::StartFinished(uuid(1), StartOutcome::Started));
-    assert_eq!(story.told(&Fact::Started { order, took: std::time::Duration::from_secs(3) }), 1);
+    assert_eq!(story.told(&WorkerFact::Started { order, took: std::time::Duration::from_secs(3) }), 1);
 }

@@ -46,7 +46,7 @@ fn when_it_is_gone_the_worker_is_asked_in_its_turn_again() {
     let mut story = killed(KillReason::Final(Complete));
     story.probe(100, 100, lists(&[1]));
     story.probe(101, 101, lists(&[]));
-    assert_eq!(story.did(&Effect::Ended(uuid(1))), 1);
+    assert_eq!(story.did(&WorkerEffect::Ended(uuid(1))), 1);
     assert_eq!(story.wish(), Some((111, false)));
 }
 
@@ -57,13 +57,13 @@ fn a_process_that_appears_on_an_idle_worker_makes_it_busy_and_keeps_it() {
     story.probe(20, 20, lists(&[7]));
     assert_eq!(story.state(), State::Running);
     story.on(1000, Completion::Tick);
-    assert_eq!(story.did(&Effect::Destroy), 0, "idle for far too long, if it were idle");
+    assert_eq!(story.did(&WorkerEffect::Destroy), 0, "idle for far too long, if it were idle");
     assert_eq!(
         story.try_on(1001, Command::ShutDown(ShutdownReason::OverQuota)).1,
-        Err(Refusal::NotTakingContainers)
+        Err(WorkerRefusal::NotTakingContainers)
     );
     story.probe(1010, 1010, lists(&[]));
     assert_eq!(story.state(), State::Idle);
     story.on(1070, Completion::Tick);
-    assert_eq!(story.did(&Effect::Destroy), 1);
+    assert_eq!(story.did(&WorkerEffect::Destroy), 1);
 }
