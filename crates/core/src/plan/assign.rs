@@ -154,8 +154,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
     }
 
     /// Unlocks supervisors over their share, including those that waited for another reason while others used up
-    /// the
-    /// share: the next round would find them over it. Beyond the ceiling no supervisor is unlocked: the share
+    /// the share: the next round would find them over it. Beyond the ceiling no supervisor is unlocked: the share
     /// follows the ceiling, and what a burst of 503s took away comes back within seconds.
     fn unlock_supervisors(&mut self) {
         if self.is_beyond_ceiling() {

@@ -6,13 +6,11 @@
 //!   PlanRules, Limits ──────┘                        └─ Clocked       all that a plan takes from the clock
 //! ```
 //! The input holds raw facts: limits and holds as they are, the needs of containers before types are chosen, type
-//! names.
-//! So the same input can be planned under another configuration ([`PlanInput::under`]), and written down: it has no
-//! secrets, and what follows from its facts is not written but computed again when the input is read.
+//! names. So the same input can be planned under another configuration ([`PlanInput::under`]), and written down:
+//! it has no secrets, and what follows from its facts is not written but computed again when the input is read.
 //!
 //! Its parts are shared. If nothing has changed between two inputs, they are compared by the addresses of their
-//! entries
-//! and hosts: O(containers + workers), without reading what is shared.
+//! entries and hosts: O(containers + workers), without reading what is shared.
 //!
 //! A plan depends only on differences between times. [`PlanInput::dated_from`] dates an input from an origin, so
 //! that a recorded round says the same on any machine and at any time.
@@ -73,8 +71,7 @@ impl PlanInput {
     }
 
     /// The same input as if `origin` had been the beginning of 1970. The function [`dated_from`] moves the time
-    /// of the
-    /// plan in the same way.
+    /// of the plan in the same way.
     #[must_use]
     pub fn dated_from(&self, origin: Timestamp) -> Self {
         let by = Timestamp::UNIX_EPOCH.duration_since(origin);

@@ -13,10 +13,9 @@ pub struct Limits {
 
 impl Limits {
     /// `floor(capacity × SupervisorFraction)`, at least 1 if both are above 0; 0 = no limit. The capacity is the
-    /// ceiling, or
-    /// the number of instances that the cloud gave before it refused one more, if that is less: under a ceiling
-    /// that
-    /// the account does not reach, supervisors could fill all instances, and none of their steps could ever run.
+    /// ceiling, or the number of instances that the cloud gave before it refused one more, if that is less: under
+    /// a ceiling that the account does not reach, supervisors could fill all instances, and none of their steps
+    /// could ever run.
     pub fn max_supervisors(&self, instances: Option<usize>, rules: &PlanRules) -> usize {
         let ceiling = (self.ceiling > 0).then_some(self.ceiling as usize);
         let Some(capacity) = ceiling.into_iter().chain(instances).min() else { return 0 };

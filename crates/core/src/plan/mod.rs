@@ -6,8 +6,7 @@
 //!                            └─ assign     the others, in order, onto free capacity (bins) or creates
 //! ```
 //! Planning twice from the same input gives the same plan, and what is in flight is part of the snapshots, so a
-//! second
-//! round sends nothing new. The scheduler takes no hints: one code path for start-up, change and recovery.
+//! second round sends nothing new. The scheduler takes no hints: one code path for start-up, change and recovery.
 //!
 //! Cost: O(C log C + W log W) for C containers and W workers; placing one container does not depend on the
 //! number of workers except for a logarithm (`bins`). A round in which nothing has changed costs one comparison

@@ -111,8 +111,7 @@ struct Found {
 }
 
 /// All processes, numbered worker by worker, and where those of each worker begin. Processes on a worker in
-/// shutdown count as
-/// alive until the instance is gone.
+/// shutdown count as alive until the instance is gone.
 fn all_found(hosts: &[&Host]) -> (Vec<(usize, Found)>, Vec<usize>) {
     let mut found = Vec::new();
     let mut begins = Vec::with_capacity(hosts.len() + 1);

@@ -31,8 +31,7 @@ impl<'a> Assignment<'_, 'a> {
     }
 
     /// Notes which of its types are at quota. Another of its types may only lack capacity now: a container that
-    /// wants
-    /// that type is not over quota.
+    /// wants that type is not over quota.
     fn note_types_at_quota(&mut self, item: Item<'a>) {
         let at_quota = item.types.iter().filter(|it| matches!(self.budget.gate(it), Gate::AtQuota(_)));
         let at_quota: Vec<_> = at_quota.map(|it| it.name.clone()).collect();

@@ -79,8 +79,7 @@ impl Round<'_> {
 
     /// Handles a process that ended although its container never became Running. If the cause was an instance that
     /// is gone, or could not be reached, the container is placed again and stays Locked: an unlock would cost its
-    /// user
-    /// an attempt.
+    /// user an attempt.
     fn place_again(&mut self, uuid: ContainerUuid, ended: &EndedProcess) {
         match ended.why {
             EndedWhy::Exited => {
@@ -96,8 +95,7 @@ impl Round<'_> {
     }
 
     /// Asks for a cancel. After a failure it is not repeated before the next poll, so that a controller that
-    /// refuses
-    /// is not asked again and again.
+    /// refuses is not asked again and again.
     fn cancel(&mut self, entry: &Entry, reason: CancelReason) {
         if self.queue.polled_at > entry.last_failure {
             self.ask_queue(QueueAction::CancelContainer(entry.record.uuid, reason, entry.record.standing()));

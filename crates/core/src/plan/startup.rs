@@ -19,8 +19,7 @@ pub(super) enum StartupPhase {
     WaitingForWorkers,
     /// A start that an earlier dispatcher had sent may not be listed yet: its process may appear late, two listings
     /// in a row may omit its VM, and a VM that was found may not have listed its processes since. A container
-    /// that was
-    /// Locked before the start keeps its position in the line, and is not started elsewhere.
+    /// that was Locked before the start keeps its position in the line, and is not started elsewhere.
     AdoptingStarts,
     /// Everything is decided.
     Scheduling,

@@ -76,8 +76,7 @@ impl Slot {
     }
 
     /// Whether it may still be shutting down. Clouds leave out such an instance while it still runs, so
-    /// containers that
-    /// may have a process on it are not placed elsewhere before that time is over.
+    /// containers that may have a process on it are not placed elsewhere before that time is over.
     fn may_be_ending(&self, lacked: Absence, began: Timestamp) -> bool {
         let is_ending = self.view.state == State::Shutdown && !self.is_surely_empty();
         is_ending && began <= after(lacked.since, ENDING)
@@ -193,8 +192,7 @@ impl WorkerPool {
     }
 
     /// A complete listing that began at `began` has been reported: instances that it shows are not missing, and
-    /// those in
-    /// shutdown still exist.
+    /// those in shutdown still exist.
     pub fn listing_finished(&mut self, began: Timestamp) -> Vec<PoolEffect> {
         let mut effects = Vec::new();
         if self.first_listing.is_none() {

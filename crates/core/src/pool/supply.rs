@@ -97,8 +97,7 @@ impl Supply {
     }
 
     /// How many instances of these types together the cloud gave last time, if it has refused one more of each
-    /// type.
-    /// O(types); O(1) as long as nothing was refused.
+    /// type. O(types); O(1) as long as nothing was refused.
     pub fn observed_capacity_for(&self, types: &[Arc<InstanceType>]) -> Option<usize> {
         if self.observed_capacity.is_empty() || types.is_empty() {
             return None;

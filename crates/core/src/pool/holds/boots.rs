@@ -1,6 +1,5 @@
 //! Holds for boots that fail: after three failures in a row, creates of that offering are rationed to one trial
-//! at a
-//! time. The trials are a minute apart, doubling to half an hour, until an instance boots.
+//! at a time. The trials are a minute apart, doubling to half an hour, until an instance boots.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -52,8 +52,7 @@ pub enum PauseReason {
     /// Instances of this offering do not boot.
     BootsFail,
     /// The last create of this offering failed for another reason, or a create of any offering failed because
-    /// rights
-    /// are missing.
+    /// rights are missing.
     CreateFailed,
     /// One instance more than fitted the quota last time is being created.
     NearQuota,

@@ -55,8 +55,7 @@ pub(in crate::pool) struct QuotaHolds {
 
 impl QuotaHolds {
     /// If this was the retry of a hold, the next one follows after a while, whatever the cause of the failure.
-    /// Returns
-    /// the scopes of the holds whose retry it was.
+    /// Returns the scopes of the holds whose retry it was.
     pub(super) fn retry_failed(&mut self, market: Market, now: Timestamp) -> Vec<QuotaScope> {
         let mut retried = Vec::new();
         for (scope, hold) in &mut self.holds {
