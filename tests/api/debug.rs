@@ -1,10 +1,10 @@
 //! What each actor holds, for a bug report.
 
-use std::time::Duration;
-
+use dispatch_core::plan::{PlanInput, plan};
+use dispatch_core::time::Timestamp;
 use serde_json::Value;
 
-use crate::support::site::{Options, TOKEN, recorded, uuid};
+use crate::support::site::{TOKEN, recorded, uuid};
 use crate::support::{Site, eventually};
 
 const STATE: &str = "/arvados/v1/dispatch/debug/state";
@@ -53,10 +53,16 @@ async fn the_debug_state_has_no_secret() {
 }
 
 #[actix_web::test]
-async fn an_actor_that_does_not_answer_is_shown_as_that() {
-    let options = Options::default();
-    let health = arvados_dispatch_cloud::api::HealthPolicy { actor_answer: Duration::ZERO, ..options.health };
-    let site = Site::with(Options { health, ..options }).await;
-    let state = site.get(STATE).await.json();
-    assert_eq!(state["queue"]["error"], "does not answer");
+async fn the_last_round_of_a_debug_state_can_be_planned_again() {
+    let site = Site::start().await;
+    site.world.creates_hang.set(true);
+    site.world.add(recorded(uuid(1)));
+    let round: Value = eventually("a round that knows the container", async || {
+        let scheduler = site.get(STATE).await.json()["scheduler"].take();
+        scheduler["plan"]["waiting"].to_string().contains(uuid(1).as_str()).then_some(scheduler)
+    })
+    .await;
+    let input: PlanInput = serde_json::from_value(round["input"].clone()).unwrap();
+    let planned_at: Timestamp = serde_json::from_value(round["planned_at"].clone()).unwrap();
+    assert_eq!(serde_json::to_value(plan(&input, planned_at)).unwrap(), round["plan"]);
 }

@@ -60,7 +60,8 @@ pub enum WorkerFact {
     FirstSsh(std::time::Duration),
     /// A probe succeeded.
     ProbeSucceeded(std::time::Duration),
-    /// A probe of a worker in service failed.
+    /// A probe failed of a worker that is in service or has booted. A failed boot probe is told by `BootProbeFailed`; of
+    /// a busy worker that was found, one probe may tell both.
     ProbeFailed {
         /// How.
         failure: CommandFailure,

@@ -33,7 +33,8 @@ pub struct CommandFailure {
     pub command: String,
     /// Its exit status or error, for people.
     pub error: String,
-    /// The kind, if it had no exit status.
+    /// How the executor failed; `None` if the command ended and failed, if its output cannot be understood, or if it was
+    /// not sent.
     pub kind: Option<ExecErrorKind>,
     /// The last of what it wrote.
     pub stdout: String,
