@@ -1,4 +1,4 @@
-//! What a plan asks of Queue and of Pool: each action is named as the message that carries it.
+//! What a plan asks of Queue and of Pool: each action has the name of the message that carries it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::instance::InstanceType;
 use crate::queue::{CancelReason, UnlockReason};
 use crate::worker::{AttemptOutcome, KillReason, ShutdownReason, StartOrder};
 
-/// A request. The receiver checks again and may refuse.
+/// A request. The receiver checks it again and may refuse it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum Action {
     /// To Queue.
@@ -26,9 +26,9 @@ pub enum QueueAction {
     LockContainer(ContainerUuid),
     /// Locked → Queued.
     UnlockContainer(ContainerUuid, UnlockReason),
-    /// → Cancelled, if the record still stands like that.
+    /// → Cancelled, if the record still has this standing.
     CancelContainer(ContainerUuid, CancelReason, Standing),
-    /// Drop a container that is final or on hold. Pool forgets what it remembers of its attempts, too.
+    /// Drop a container that is final or on hold. Pool also forgets its attempts.
     ForgetContainer(ContainerUuid),
     /// Read the record of a process that has no entry.
     ReadOrphanRecord(ContainerUuid),
@@ -37,15 +37,15 @@ pub enum QueueAction {
 /// What a plan asks of Pool.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum PoolAction {
-    /// Start the container there.
+    /// Start the container on this instance.
     StartContainer(StartOrder, InstanceId),
-    /// Create an instance of that type; the container is the first that wants it.
+    /// Create an instance of this type; the container is the first that wants it.
     CreateInstance(#[serde(serialize_with = "by_name")] Arc<InstanceType>, ContainerUuid),
     /// Shut the instance down.
     ShutdownInstance(InstanceId, ShutdownReason),
     /// End the container's processes.
     KillContainer(ContainerUuid, KillReason),
-    /// Forget its ended process.
+    /// Forget the container's ended process.
     ForgetProcess(ContainerUuid, AttemptOutcome),
 }
 

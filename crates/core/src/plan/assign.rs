@@ -1,13 +1,13 @@
 //! Containers without a process, in order, onto free capacity or creates.
 //!
 //! ```text
-//!   supervisor over its share ─► waits, others go on
-//!   beyond the ceiling ────────► all wait, nothing is touched
+//!   supervisor over its share ─► waits, others are placed
+//!   beyond the ceiling ────────► all wait, nothing is changed
 //!   fits an instance ──────────► Queued: lock · Locked: start there, or wait for it to boot   (places)
 //!   fits none ─► a type's gate is open ─► Queued: lock · Locked: create                      (budget)
-//!             ─► paused ────► waits as it is
+//!             ─► paused ────► keeps its state and waits
 //!             ─► at quota ──► it and all after it are over quota: unlock, make room           (quota)
-//!             ─► no capacity ► skipped, others go on
+//!             ─► no capacity ► skipped, others are placed
 //! ```
 
 use std::collections::BTreeSet;
@@ -30,16 +30,17 @@ pub(super) struct Assignment<'r, 'a> {
     pub(super) budget: Budget<'a>,
     placed: usize,
     supervisors: usize,
-    /// Supervisors without a place: who of them gives its lock back is known when all places are given.
+    /// Supervisors without a place. Which of them give their locks back is decided when all places are given.
     unplaced_supervisors: Vec<Item<'a>>,
     pub(super) position: usize,
     supervisor_position: usize,
-    /// Types whose market is at quota and has someone waiting: who wants only these waits behind.
+    /// Types whose market is at quota while a container waits for it: containers that want only these types wait
+    /// too.
     pub(super) over_quota_types: BTreeSet<TypeName>,
     pub(super) first_over_quota: bool,
 }
 
-/// Whether the containers after one are placed too.
+/// Whether the containers after this one are placed too.
 pub(super) enum Placement {
     GoOn,
     /// None after it is placed, for this reason.
@@ -72,7 +73,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
     fn new(round: &'r mut Round<'a>, line: &[Item<'a>]) -> Self {
         let with_process = round.processes.containers();
         round.plan.facts.with_process = with_process;
-        // Those with a process stand in front.
+        // Containers with a process come first in the line.
         let on_processes = line.iter().take_while(|item| round.has_process(item.position));
         Self {
             supervisors: on_processes.filter(|item| item.supervisor).count(),
@@ -144,7 +145,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
         self.round.limits.max_supervisors(observed, self.round.rules)
     }
 
-    /// Waits, and does not block what comes after it.
+    /// Lets a supervisor wait without blocking the containers after it.
     pub(super) fn hold_back_supervisor(&mut self, item: Item<'a>) {
         self.supervisor_position += 1;
         let reason = WaitReason::OverSupervisors { max_supervisors: self.max_supervisors_like(item) };
@@ -152,9 +153,10 @@ impl<'r, 'a> Assignment<'r, 'a> {
         self.unplaced_supervisors.push(item);
     }
 
-    /// Those over their share, also those that waited for something else while others took it: the next round would
-    /// find them over it. Nobody beyond the ceiling, which the share follows: what a burst of 503s took away comes back
-    /// within seconds.
+    /// Unlocks supervisors over their share, including those that waited for another reason while others used up
+    /// the
+    /// share: the next round would find them over it. Beyond the ceiling no supervisor is unlocked: the share
+    /// follows the ceiling, and what a burst of 503s took away comes back within seconds.
     fn unlock_supervisors(&mut self) {
         if self.is_beyond_ceiling() {
             return;
@@ -213,7 +215,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
         }
     }
 
-    // ---------------------------------------------------------- instances to be
+    // ---------------------------------------------------------- instances still to be created
 
     fn place_on_new(&mut self, item: Item<'a>) -> Placement {
         match self.budget.order(item.types) {

@@ -1,13 +1,13 @@
-//! Free capacity, indexed so that the best place for a container is found without looking at each.
+//! Free capacity, indexed so that the best place for a container is found without a look at every place.
 //!
 //! ```text
-//!   type ─► rank (ready, containers on it) ─► class (VCPUs, GPUs left) ─► shelf: the first with the room
+//!   type ─► rank (ready, containers on it) ─► class (VCPUs, GPUs left) ─► shelf: the first place with enough room
 //! ```
-//! Which of two places is better is said in [`crate::preference`].
+//! The module [`crate::preference`] decides which of two places is better.
 //!
 //! A search costs O(types × ranks × classes × log places). Ranks and classes are bounded by the size of
-//! the types (there are at most as many containers on an instance as it has VCPUs, those that want none
-//! aside), not by the number of instances; taking a place costs O(log places).
+//! the types (an instance has at most as many containers as VCPUs, without counting containers that
+//! want none), not by the number of instances; taking a place costs O(log places).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use crate::id::TypeName;
 use crate::instance::InstanceType;
 use crate::preference::{PlacePreference, PlaceRank, TypePreference};
 
-/// A place, by number: real workers first, in the order of their ids.
+/// The number of a place: real workers come first, in the order of their ids.
 pub(super) type PlaceId = u32;
 
-/// An instance, real or to be, that containers can be placed on.
+/// An instance on which containers can be placed. It exists, or it is being created.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) instance_type: Arc<InstanceType>,
-    /// In service now.
+    /// Whether the instance is in service now.
     pub(super) ready: bool,
-    /// Containers on it, those placed in this round included.
+    /// How many containers are on it, including those placed in this round.
     pub(super) containers: usize,
     pub(super) free: Free,
     /// Whether anything was placed on it in this round.
@@ -40,7 +40,7 @@ impl Place {
     }
 }
 
-/// What is left free, RAM and scratch aside: few different values, whatever the containers.
+/// The free resources without RAM and scratch: they have few different values, whatever the containers need.
 type Class = Free;
 
 /// All places of a type.
@@ -50,12 +50,12 @@ struct Stock(BTreeMap<PlaceRank, BTreeMap<Class, Shelf>>);
 /// The free capacity of a round.
 pub(super) struct Bins {
     places: Vec<Place>,
-    /// Where each place is put away.
+    /// The stock to which each place belongs.
     stock_of: Vec<usize>,
     stocks: Vec<Stock>,
     shelves: Shelves,
     by_name: BTreeMap<TypeName, usize>,
-    /// Types are asked for by the million, and almost always by the pointer that the catalog has.
+    /// An index by address: types are looked up millions of times, almost always by the pointer in the catalog.
     by_pointer: BTreeMap<*const InstanceType, usize>,
     max_containers: usize,
 }
@@ -74,7 +74,8 @@ impl Bins {
         }
     }
 
-    /// Adds many, numbered in that order. Those of a type are put away together: they are searched together.
+    /// Adds many places, numbered in their order. Places of one type are stored together, because they are searched
+    /// together.
     pub(super) fn add_all(&mut self, places: Vec<Place>) {
         let first = self.places.len();
         places.into_iter().for_each(|place| self.push(place));
@@ -102,7 +103,7 @@ impl Bins {
         &self.places[id as usize]
     }
 
-    /// Places a container there.
+    /// Places a container on this place.
     pub(super) fn take(&mut self, id: PlaceId, need: &Resources) {
         self.unput(id);
         let place = &mut self.places[id as usize];
@@ -112,7 +113,7 @@ impl Bins {
         self.put(id);
     }
 
-    /// The best place for that need among instances of these types, and not one of `avoided`.
+    /// The best place for this need among instances of these types, except those in `avoided`.
     pub(super) fn best(
         &self,
         need: &Resources,
@@ -134,7 +135,7 @@ impl Bins {
         best.map(|best| best.number)
     }
 
-    /// The best place of a type, and not of a worse rank than `at_most`.
+    /// The best place of a type, whose rank must not be worse than `at_most`.
     fn best_of(
         &self,
         stock: &Stock,
@@ -169,7 +170,7 @@ impl Bins {
         stock
     }
 
-    /// A place that is full is on no shelf.
+    /// Puts a place on its shelf. A full place is on no shelf.
     fn put(&mut self, id: PlaceId) {
         let place = &self.places[id as usize];
         if self.max_containers > 0 && place.containers >= self.max_containers {

@@ -10,15 +10,15 @@ use crate::pool::{Gate, PauseReason, QuotaReason, Supply};
 use crate::ports::QuotaScope;
 use crate::time::Timestamp;
 
-/// What Pool's gates allow, less what this round has planned already.
+/// What Pool's gates allow, minus what this round has planned already.
 pub(super) struct Budget<'a> {
     supply: &'a Supply,
     creates: Option<usize>,
     instances: Option<usize>,
     near_quota: BTreeMap<QuotaScope, usize>,
-    /// Types of which at most one may be on its way, and one is planned.
+    /// Types of which at most one create may be in flight, and one is planned already.
     tried: BTreeSet<TypeName>,
-    /// At quota with nothing running, a retry serves another type than these.
+    /// When the quota is reached without any instance, the retry must serve another type than these.
     not_their_turn: BTreeSet<TypeName>,
 }
 
@@ -28,7 +28,7 @@ pub(super) enum Order {
     Paused(TypeName, PauseReason),
     AtQuota(QuotaReason),
     AtCapacity,
-    /// The one retry that a quota allows serves a type that others want this time.
+    /// The one retry that the quota allows is reserved for another type this time.
     RetryReservedForOtherType,
 }
 
@@ -45,7 +45,7 @@ impl<'a> Budget<'a> {
         }
     }
 
-    /// The cheapest type that can be had; else the reason that promises the soonest end.
+    /// The cheapest type that can be created now; otherwise the reason that is likely to end first.
     pub(super) fn order(&self, types: &[Arc<InstanceType>]) -> Order {
         let mut paused = None;
         let mut quota = None;
@@ -89,7 +89,7 @@ impl<'a> Budget<'a> {
         }
     }
 
-    /// What this round has used up.
+    /// The gate that results from what this round has used up.
     fn own_gate(&self, it: &InstanceType) -> Gate {
         let near_quota =
             || self.near_quota.iter().any(|(scope, left)| *left == 0 && scope.covers(it.market()));
@@ -103,8 +103,8 @@ impl<'a> Budget<'a> {
     }
 }
 
-/// At quota with nothing running, one create is tried from time to time. It goes round: a type that was
-/// refused waits until the others that are wanted were refused later.
+/// When the quota is reached without any instance, one create is tried from time to time. The types take turns: a
+/// type that was refused waits until every other wanted type has been refused later.
 fn refused_before_others<'a>(round: &Round<'a>, line: &[Item<'a>]) -> BTreeSet<TypeName> {
     let (fleet, supply) = (round.fleet, round.supply);
     let refused = fleet.holds.refused_types();
@@ -120,7 +120,7 @@ fn refused_before_others<'a>(round: &Round<'a>, line: &[Item<'a>]) -> BTreeSet<T
     let in_line = line.iter().filter(|item| item.in_line);
     let wanted: BTreeMap<_, _> =
         in_line.flat_map(|item| item.types).filter(can_be_had).map(|it| (&it.name, it.market())).collect();
-    // A quota of one market is none of the other's.
+    // The quota of one market says nothing about the other market.
     if supply.near_quota_left.contains_key(&QuotaScope::All) {
         return waiting_for_their_turn(refused, wanted.into_keys().collect());
     }
@@ -134,11 +134,11 @@ fn waiting_for_their_turn(
     refused: &BTreeMap<TypeName, Timestamp>,
     wanted: BTreeSet<&TypeName>,
 ) -> BTreeSet<TypeName> {
-    // Never refused comes before any refusal.
+    // A type that was never refused comes before all refused types.
     let turn = wanted.iter().map(|name| refused.get(*name)).min().flatten();
     let waits = |name: &&TypeName| refused.get(*name) > turn;
     let mut waiting: BTreeSet<_> = wanted.iter().copied().filter(waits).cloned().collect();
-    // Of those refused at the same time, one.
+    // Of the types that were refused at the same time, one is chosen.
     let of_turn = wanted.iter().filter(|name| turn.is_some() && refused.get(**name) == turn);
     waiting.extend(of_turn.skip(1).map(|name| (*name).clone()));
     waiting

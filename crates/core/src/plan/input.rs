@@ -1,18 +1,20 @@
 //! What a planning round reads: one value, made from the queue and the pool, and nothing else.
 //!
 //! ```text
-//!   QueueSnapshot (shared) ─┐                        ┌─ InputSummary  what follows at the cost of a look at each part
+//!   QueueSnapshot (shared) ─┐                        ┌─ InputSummary  what follows from the input at any time
 //!   Fleet (shared) ─────────┼─► PlanInput ──► now ───┤
 //!   PlanRules, Limits ──────┘                        └─ Clocked       all that a plan takes from the clock
 //! ```
-//! It holds raw facts: limits and holds as they are, what containers need before types are chosen, types by name.
+//! The input holds raw facts: limits and holds as they are, the needs of containers before types are chosen, type
+//! names.
 //! So the same input can be planned under another configuration ([`PlanInput::under`]), and written down: it has no
-//! secrets, and what follows from its facts is not written but made anew when it is read.
+//! secrets, and what follows from its facts is not written but computed again when the input is read.
 //!
-//! Its parts are shared. Two inputs without news between them are compared by the addresses of their entries and
-//! hosts: O(containers + workers), and no look into what is shared.
+//! Its parts are shared. If nothing has changed between two inputs, they are compared by the addresses of their
+//! entries
+//! and hosts: O(containers + workers), without reading what is shared.
 //!
-//! A plan depends on nothing but differences of times. [`PlanInput::dated_from`] dates an input from an origin, so
+//! A plan depends only on differences between times. [`PlanInput::dated_from`] dates an input from an origin, so
 //! that a recorded round says the same on any machine and at any time.
 
 use std::sync::Arc;
@@ -40,7 +42,7 @@ pub struct PlanInput {
     pub limits: Limits,
 }
 
-/// As it is written: what follows from the catalog is missing.
+/// An input as it is written down: it leaves out what follows from the catalog.
 #[derive(Deserialize)]
 struct RecordedInput {
     rules: PlanRules,
@@ -70,8 +72,9 @@ impl PlanInput {
         }
     }
 
-    /// The same input as if `origin` had been the beginning of 1970; a time to plan it at is moved likewise, by
-    /// [`dated_from`].
+    /// The same input as if `origin` had been the beginning of 1970. The function [`dated_from`] moves the time
+    /// of the
+    /// plan in the same way.
     #[must_use]
     pub fn dated_from(&self, origin: Timestamp) -> Self {
         let by = Timestamp::UNIX_EPOCH.duration_since(origin);
@@ -81,7 +84,7 @@ impl PlanInput {
         input
     }
 
-    /// What may be created at that moment. O(workers).
+    /// What may be created at the moment `now`. O(workers).
     pub fn supply(&self, now: Timestamp) -> Supply {
         self.fleet.supply(&self.rules, &self.fleet.census(), now)
     }
@@ -103,24 +106,24 @@ impl PlanInput {
     }
 }
 
-/// A moment, as [`PlanInput::dated_from`] dates it.
+/// The moment `at`, moved as [`PlanInput::dated_from`] moves every moment of an input.
 pub fn dated_from(at: Timestamp, origin: Timestamp) -> Timestamp {
     Timestamp::UNIX_EPOCH.checked_add(at.duration_since(origin)).unwrap_or(Timestamp::MAX)
 }
 
-/// What follows from an input whatever the time, at the cost of a look at each of its parts: O(containers + workers).
+/// What follows from an input at any time. Computing it reads every part of the input: O(containers + workers).
 #[derive(Debug, Clone)]
 pub(super) struct InputSummary {
-    /// Some worker's processes are not known.
+    /// Whether the processes of some worker are not known.
     pub(super) has_unknown_workers: bool,
-    /// Each worker's list has told of all that runs there.
+    /// Whether the list of every worker has shown all that runs there.
     pub(super) all_processes_known: bool,
-    /// An earlier dispatcher has left something.
+    /// Whether an earlier dispatcher has left locks or instances.
     pub(super) has_a_past: bool,
     pub(super) census: Census,
 }
 
-/// All that a plan takes from the clock: two moments at which this is equal give the same plan. O(types).
+/// All that a plan takes from the clock: two moments at which this value is equal give the same plan. O(types).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Clocked {
     pub(super) phase: StartupPhase,

@@ -1,4 +1,4 @@
-//! The limits that a round is planned under, beside those that Pool reports.
+//! The limits of a round, in addition to those that Pool reports.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,9 +12,11 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// `floor(capacity × SupervisorFraction)`, at least 1 if both are above 0; 0 = no limit. The capacity is the ceiling, or
-    /// as many instances as the cloud gave before it refused one more, if those are fewer: a ceiling that the account
-    /// does not reach would let supervisors fill all there is, and none of their steps could ever run.
+    /// `floor(capacity × SupervisorFraction)`, at least 1 if both are above 0; 0 = no limit. The capacity is the
+    /// ceiling, or
+    /// the number of instances that the cloud gave before it refused one more, if that is less: under a ceiling
+    /// that
+    /// the account does not reach, supervisors could fill all instances, and none of their steps could ever run.
     pub fn max_supervisors(&self, instances: Option<usize>, rules: &PlanRules) -> usize {
         let ceiling = (self.ceiling > 0).then_some(self.ceiling as usize);
         let Some(capacity) = ceiling.into_iter().chain(instances).min() else { return 0 };

@@ -1,4 +1,4 @@
-//! The order of the line, and who stands in it.
+//! The order of the line, and which containers are in it.
 
 use std::cmp::Reverse;
 
@@ -10,13 +10,13 @@ use crate::time::Timestamp;
 /// The order of the line: the order of the fields is the policy.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct LineOrder {
-    /// First those with a process, so that supervisors are counted.
+    /// Containers with a process come first, so that supervisors among them are counted.
     without_process: bool,
-    /// Then Locked before Queued: a higher priority that arrives causes no lock/unlock churn.
+    /// Locked comes before Queued, so that a new container of higher priority causes no locks and unlocks in turn.
     not_locked: bool,
     priority: Reverse<i64>,
     first_seen: Timestamp,
-    /// Entries stand in the order of their uuids.
+    /// The position of the entry; entries are in the order of their uuids.
     position: usize,
 }
 
@@ -71,7 +71,7 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Nothing is placed yet: everyone in the line waits for the same reason.
+    /// Notes the same reason for every container in the line, because nothing is placed yet.
     pub(super) fn all_wait(&mut self, line: &[Item<'a>], reason: &WaitReason) {
         let mut place = 0;
         for item in line {

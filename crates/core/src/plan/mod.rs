@@ -2,15 +2,16 @@
 //!
 //! ```text
 //!                            ┌─ reconcile  containers that have, or had, a process
-//!   PlanInput ─► startup ────┤              (startup: what must not be decided after a restart yet)
+//!   PlanInput ─► startup ────┤              (startup: what must not be decided yet after a restart)
 //!                            └─ assign     the others, in order, onto free capacity (bins) or creates
 //! ```
-//! Planning twice without news plans the same, and what is in flight is part of the snapshots, so a second
+//! Planning twice from the same input gives the same plan, and what is in flight is part of the snapshots, so a
+//! second
 //! round sends nothing new. The scheduler takes no hints: one code path for start-up, change and recovery.
 //!
 //! Cost: O(C log C + W log W) for C containers and W workers; placing one container does not depend on the
-//! number of workers but for a logarithm (`bins`). A round without news costs one comparison a container and
-//! worker ([`Planner`]). `cargo bench -p dispatch-core` measures both.
+//! number of workers except for a logarithm (`bins`). A round in which nothing has changed costs one comparison
+//! for each container and worker ([`Planner`]). `cargo bench -p dispatch-core` measures both.
 
 mod action;
 mod assign;
@@ -51,7 +52,7 @@ use crate::id::ContainerUuid;
 use crate::pool::Supply;
 use crate::time::Timestamp;
 
-/// What one round came to.
+/// The result of one round.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Plan {
     /// What is to be done, in the order of the line.
@@ -62,7 +63,7 @@ pub struct Plan {
     pub waiting: BTreeMap<ContainerUuid, Waiting>,
     /// Numbers for the operator.
     pub facts: PlanFacts,
-    /// What could be created when it was planned.
+    /// What could be created when the round was planned.
     pub supply: Arc<Supply>,
 }
 

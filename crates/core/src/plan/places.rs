@@ -11,12 +11,12 @@ use crate::instance::InstanceType;
 use crate::pool::{Fleet, Host};
 use crate::queue::Fit;
 
-/// Free capacity, and who it belongs to.
+/// Free capacity, and the workers that have it.
 pub(super) struct Places<'a> {
     fleet: &'a Fleet,
     bins: Bins,
-    /// The workers among the places, in the order of ids: so are the numbers of places, whatever the order
-    /// of the snapshot.
+    /// The workers among the places, in the order of ids. So the numbers of places do not depend on the
+    /// order of the snapshot.
     workers: Vec<&'a Host>,
     /// Places where a container's dead process still holds its lock.
     stale: BTreeMap<ContainerUuid, BTreeSet<PlaceId>>,
@@ -67,17 +67,17 @@ impl<'a> Places<'a> {
         self.bins.take(id, need);
     }
 
-    /// The worker there, if it is not one to be.
+    /// The worker at this place; `None` if its instance is still to be created.
     pub(super) fn worker(&self, id: PlaceId) -> Option<&'a Host> {
         self.workers.get(id as usize).copied()
     }
 
-    /// All places that are workers.
+    /// All places on existing workers.
     pub(super) fn workers(&self) -> impl Iterator<Item = (&Place, &'a Host)> + '_ {
         (0..).zip(&self.workers).map(|(id, worker)| (self.bins.place(id), *worker))
     }
 
-    /// The best place for a container; the worker of its last failed attempt is better than none.
+    /// The best place for a container; the worker of its last failed attempt is used only if there is no other.
     pub(super) fn best(
         &self,
         uuid: ContainerUuid,
@@ -103,7 +103,7 @@ impl<'a> Places<'a> {
 
 /// What is free on a worker; `None` if nothing may be placed on it.
 fn place_of(host: &Host, round: &Round<'_>, position: usize) -> Option<Place> {
-    // What cannot be deployed cannot be started either.
+    // Without a runner to deploy, no container can be started.
     let takes_containers = host.is_placeable() && round.fleet.runner_readable;
     let instance_type = host.instance_type().filter(|_| takes_containers)?;
     let mut free = Free::all_of(instance_type);

@@ -1,11 +1,11 @@
-//! Rounds one after another: what was planned already is not planned again.
+//! Plans rounds one after another: an input that has not changed is not planned again.
 //!
 //! ```text
 //!   PlanInput ─► the same as the last, and nothing has come due by the clock? ─ no ──► plan
 //!                                                                             └ yes ─► the last plan, shared
 //! ```
 //! Most rounds are made because a probe was answered or a second has passed, and there is nothing to do.
-//! [`plan`](super::plan) depends on nothing but what is compared here, so the result is the same.
+//! [`plan`](super::plan) depends only on what is compared here, so the result is the same.
 
 use std::sync::Arc;
 
@@ -28,7 +28,8 @@ struct Last {
 }
 
 impl Planner {
-    /// The same as [`plan`](super::plan). Without news it costs one comparison of addresses a container and worker.
+    /// The same as [`plan`](super::plan). If nothing has changed it costs one comparison of addresses for
+    /// each container and worker.
     pub fn plan(&mut self, input: &PlanInput, now: Timestamp) -> Arc<Plan> {
         self.plan_clocked_by(input, |summary| input.clocked(summary, now))
     }

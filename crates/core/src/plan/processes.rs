@@ -1,6 +1,6 @@
-//! Who has a process where: what Pool knows of processes, joined with the entries of the queue.
+//! Which container has a process on which worker: Pool's processes, joined with the entries of the queue.
 //!
-//! Both are in the order of uuids, so that the join looks at each once: O(entries + P log P) for P
+//! Both are in the order of uuids, so the join reads each once: O(entries + P log P) for P
 //! processes. What is known of a container is then found by the position of its entry, without a search.
 
 use std::collections::BTreeMap;
@@ -13,9 +13,9 @@ use crate::worker::State;
 /// What is known of a container's processes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ProcessCounts<'a> {
-    /// Living ones, as far as we know.
+    /// The number of live processes, as far as we know.
     pub(super) alive: usize,
-    /// How many of them can be signalled and are not.
+    /// How many of them can be signalled and have not been signalled.
     pub(super) can_be_killed: usize,
     pub(super) ended: Option<&'a EndedProcess>,
 }
@@ -35,17 +35,17 @@ impl ProcessCounts<'_> {
 pub(super) struct ProcessTable<'a> {
     /// By position of the entry.
     of_entries: Vec<ProcessCounts<'a>>,
-    /// Of containers that are not in the queue.
+    /// The processes of containers that are not in the queue.
     orphans: BTreeMap<ContainerUuid, ProcessCounts<'a>>,
     /// The entry of each process, worker by worker; `None`: an orphan.
     hosted: Vec<Option<&'a Entry>>,
-    /// Where in `hosted` each worker's begin, and the end of all.
+    /// The index in `hosted` at which the processes of each worker begin, and the end of the last.
     begins: Vec<usize>,
     containers: usize,
 }
 
 impl<'a> ProcessTable<'a> {
-    /// `uuids`: those of the entries.
+    /// Joins processes with entries; `uuids` are those of the entries.
     pub(super) fn new(
         queue: &'a QueueSnapshot,
         uuids: &[ContainerUuid],
@@ -83,17 +83,17 @@ impl<'a> ProcessTable<'a> {
         }
     }
 
-    /// What is known of the container whose entry stands there.
+    /// What is known of the container whose entry has this position.
     pub(super) fn of(&self, position: usize) -> &ProcessCounts<'a> {
         &self.of_entries[position]
     }
 
-    /// Of containers that are not in the queue.
+    /// The processes of containers that are not in the queue.
     pub(super) fn orphans(&self) -> impl Iterator<Item = (ContainerUuid, ProcessCounts<'a>)> + '_ {
         self.orphans.iter().map(|(uuid, known)| (*uuid, *known))
     }
 
-    /// The entries of what runs on the worker that stands there; `None` for an orphan.
+    /// The entries of the processes on the worker at this position; `None` for an orphan.
     pub(super) fn on_worker(&self, position: usize) -> &[Option<&'a Entry>] {
         &self.hosted[self.begins[position]..self.begins[position + 1]]
     }
@@ -110,7 +110,8 @@ struct Found {
     can_be_killed: bool,
 }
 
-/// All processes, numbered worker by worker, and where each worker's begin. Those on a worker in shutdown count as
+/// All processes, numbered worker by worker, and where those of each worker begin. Processes on a worker in
+/// shutdown count as
 /// alive until the instance is gone.
 fn all_found(hosts: &[&Host]) -> (Vec<(usize, Found)>, Vec<usize>) {
     let mut found = Vec::new();
@@ -126,7 +127,7 @@ fn all_found(hosts: &[&Host]) -> (Vec<(usize, Found)>, Vec<usize>) {
     (found, begins)
 }
 
-/// How many stand before that one: O(log of that), and so O(all) for many in a row.
+/// How many uuids come before this one: O(log of the result), and so O(all) for many searches in a row.
 fn first_not_before(uuids: &[ContainerUuid], uuid: ContainerUuid) -> usize {
     let mut bound = 1;
     while uuids.get(bound - 1).is_some_and(|it| *it < uuid) {

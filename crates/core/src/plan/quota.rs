@@ -1,4 +1,4 @@
-//! Over quota: who gives a lock back, and which instances make room.
+//! Over quota: which containers give their locks back, and which instances make room.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +10,14 @@ use crate::queue::{OperationKind, UnlockReason};
 use crate::worker::{ShutdownReason, State};
 
 impl<'a> Assignment<'_, 'a> {
-    /// Whether all its types are at quota, and somebody before it waits for that.
+    /// Whether all its types are at quota, and a container before it waits for one of them.
     pub(super) fn is_behind_quota(&self, item: Item<'a>) -> bool {
         let over_quota = &self.over_quota_types;
         !over_quota.is_empty() && item.types.iter().all(|it| over_quota.contains(&it.name))
     }
 
-    /// If all types are at quota the round's placement ends here; if only a market is, who wants only that
-    /// waits, and others go on.
+    /// If all types are at quota the round's placement ends here; if only a market is, containers
+    /// that want only this market wait, and others are placed.
     pub(super) fn at_quota(&mut self, item: Item<'a>, reason: WaitReason) -> Placement {
         self.over_quota(item, reason.clone());
         let everything = reason == WaitReason::MaxInstances || self.round.supply.at_quota();
@@ -30,14 +30,16 @@ impl<'a> Assignment<'_, 'a> {
         Placement::GoOn
     }
 
-    /// Another of its types may merely have no capacity now: who wants that is not over quota.
+    /// Notes which of its types are at quota. Another of its types may only lack capacity now: a container that
+    /// wants
+    /// that type is not over quota.
     fn note_types_at_quota(&mut self, item: Item<'a>) {
         let at_quota = item.types.iter().filter(|it| matches!(self.budget.gate(it), Gate::AtQuota(_)));
         let at_quota: Vec<_> = at_quota.map(|it| it.name.clone()).collect();
         self.over_quota_types.extend(at_quota);
     }
 
-    /// While its lock is being given back nobody overtakes it either.
+    /// Remembers a container that is over quota. No other container overtakes it while its lock is given back.
     pub(super) fn remember_over_quota(&mut self, item: Item<'a>) {
         let operation = item.entry.operation.as_ref().map(|operation| &operation.kind);
         if matches!(operation, Some(OperationKind::Unlock(UnlockReason::OverQuota))) {
@@ -61,7 +63,7 @@ impl<'a> Assignment<'_, 'a> {
             self.note_not_in_line(item);
             return;
         }
-        // Beyond the ceiling nobody is unlocked.
+        // Containers beyond the ceiling are not unlocked.
         let ceiling = matches!(reason, WaitReason::Ceiling { .. });
         if self.is_over_supervisors(item) && !ceiling {
             self.hold_back_supervisor(item);
@@ -74,8 +76,8 @@ impl<'a> Assignment<'_, 'a> {
         }
     }
 
-    /// Over quota, idle and booting instances with nothing placed on them make room. Never because of
-    /// any other error, never what is on hold, never what may be running something unseen.
+    /// Over quota, idle and booting instances with nothing placed on them are shut down to make room. This is never
+    /// done because of any other error, nor to an instance on hold, nor to one that may run an unseen process.
     pub(super) fn make_room(&mut self) {
         let markets: BTreeSet<Market> = (self.round.rules.catalog.types().iter())
             .filter(|it| self.over_quota_types.contains(&it.name))

@@ -1,4 +1,4 @@
-//! Why a container waits: machine-readable with its evidence, and the text that its user sees.
+//! The reasons why a container waits: a machine-readable value with its evidence, and the text that the user sees.
 
 use serde::Serialize;
 
@@ -6,60 +6,60 @@ use crate::container::ContainerState;
 use crate::id::TypeName;
 use crate::pool::PauseReason;
 
-/// Why a container stands where it stands.
+/// The reason why a container waits, or that it does not wait any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum WaitReason {
-    /// It has a process, or is sent to an instance that is ready.
+    /// The container has a process, or is sent to an instance that is ready.
     Allocated,
     /// Its user does not want it to run.
     PriorityZero {
-        /// Where it stands.
+        /// The container's state.
         state: ContainerState,
     },
-    /// Supervisors have their share of the ceiling.
+    /// Supervisors use their whole share of the ceiling already.
     OverSupervisors {
         /// The share.
         max_supervisors: usize,
     },
-    /// A process of an earlier attempt has not gone yet.
+    /// A process of an earlier attempt has not ended yet.
     PreviousAttempt,
-    /// It has a place on an instance that is not ready.
+    /// The container has a place on an instance that is not ready.
     Booting {
         /// The type of that instance.
         instance_type: TypeName,
     },
     /// An instance would be created, but not right now.
     Paused {
-        /// Of which type.
+        /// The type of that instance.
         instance_type: TypeName,
-        /// Why not.
+        /// The cause of the pause.
         cause: PauseReason,
     },
-    /// The cloud has none of its types.
+    /// The cloud has no instance of any type that fits the container.
     AtCapacity {
-        /// Its types.
+        /// The types that fit the container.
         instance_types: Vec<TypeName>,
     },
-    /// The cloud account's limit.
+    /// The limit of the cloud account is reached.
     AccountQuota,
     /// `MaxInstances` is reached.
     MaxInstances,
-    /// As many containers as the controller bears.
+    /// As many containers run as the ceiling allows.
     Ceiling {
-        /// How many.
+        /// The ceiling.
         ceiling: u32,
     },
-    /// What it needs is being read.
+    /// The container's mounts, which decide what it needs, are still to be read.
     NotSized,
-    /// Its record is being changed, or cannot be read, or we do not know how it stands.
+    /// The record is being changed, or cannot be read, or its state is uncertain: nothing is decided about it.
     HandsOff {
-        /// Which of these.
+        /// Which of these three holds.
         why: String,
     },
-    /// No instance type suits it; it is about to be cancelled.
+    /// No instance type fits the container, which is about to be cancelled.
     NoSuitableType {
-        /// The text that it is cancelled with.
+        /// The text with which the container is cancelled.
         error: String,
     },
     /// The dispatcher has just started.
@@ -69,14 +69,15 @@ pub enum WaitReason {
 /// Where a container stands in the line, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Waiting {
-    /// From 1; supervisors over their share have a line of their own. `None`: not in a line.
+    /// The position in the line, counted from 1; supervisors over their share have a separate line. `None`: the
+    /// container is in no line.
     pub position: Option<usize>,
-    /// Why.
+    /// The reason.
     pub reason: WaitReason,
 }
 
 impl Waiting {
-    /// The text that its user sees (docs/behaviour.md, "What users read"), exactly; empty if there is nothing to say.
+    /// The exact text that the user sees (docs/behaviour.md, "What users read"); empty if there is nothing to say.
     pub fn text(&self) -> String {
         let n = self.position.unwrap_or(1);
         match &self.reason {

@@ -1,8 +1,8 @@
-//! Containers that have, or had, a process: one arm a row of the table in
+//! Containers that have, or had, a process: each arm is a row of the table in
 //! (docs/behaviour.md, "Containers that have, or had, a process").
 //!
-//! Absence of evidence is not evidence: while any worker is unknown nothing is concluded from a missing
-//! process, and an ended one is acted upon only with a poll that began after its end.
+//! A process that is not seen may still run: while any worker is unknown, nothing is concluded from a missing
+//! process. An ended process is acted upon only with a poll that began after its end.
 
 use super::processes::ProcessCounts;
 use super::{PoolAction, QueueAction, Round};
@@ -12,7 +12,7 @@ use crate::pool::{EndedProcess, EndedWhy, LISTINGS_KEPT};
 use crate::queue::{CancelReason, Entry, Fit, LookOutcome, UnlockReason};
 use crate::worker::{AttemptOutcome, KillReason};
 
-/// What a container's processes are, to the table.
+/// The column of the table: what is known of the container's processes.
 enum ProcessStanding<'p> {
     None,
     Ended(&'p EndedProcess),
@@ -72,13 +72,15 @@ impl Round<'_> {
                 }
             }
             (S::Queued | S::Locked, ProcessStanding::None) => self.cancel_if_unsuitable(entry),
-            // Waiting for a later poll; or running, as it should.
+            // The first waits for a later poll; the second runs as it should.
             (S::Running | S::Locked, ProcessStanding::Ended(_) | ProcessStanding::Alive) => {}
         }
     }
 
-    /// Its process ended and it never became Running. If that was the fault of an instance that vanished, or could
-    /// not be reached, it is placed again as it is: an unlock would cost its user an attempt.
+    /// Handles a process that ended although its container never became Running. If the cause was an instance that
+    /// is gone, or could not be reached, the container is placed again and stays Locked: an unlock would cost its
+    /// user
+    /// an attempt.
     fn place_again(&mut self, uuid: ContainerUuid, ended: &EndedProcess) {
         match ended.why {
             EndedWhy::Exited => {
@@ -93,8 +95,9 @@ impl Round<'_> {
         }
     }
 
-    /// What failed is looked at again at the next poll, not sooner: a controller that refuses is not asked to again
-    /// and again.
+    /// Asks for a cancel. After a failure it is not repeated before the next poll, so that a controller that
+    /// refuses
+    /// is not asked again and again.
     fn cancel(&mut self, entry: &Entry, reason: CancelReason) {
         if self.queue.polled_at > entry.last_failure {
             self.ask_queue(QueueAction::CancelContainer(entry.record.uuid, reason, entry.record.standing()));
@@ -105,9 +108,9 @@ impl Round<'_> {
         self.queue.polled_at.is_some_and(|polled| polled > ended.at)
     }
 
-    /// Running, and on no worker: believed only when every worker has answered, no start of an earlier dispatcher
-    /// can be on its way, and three complete listings that began after the first poll have shown no other. A listing
-    /// may omit a VM, and the next one too; after a restart nothing else speaks for it.
+    /// Cancels a Running container that no worker has. The proof: every worker has answered, no start of an earlier
+    /// dispatcher can be under way, and three complete listings that began after the first poll have shown no other
+    /// instance. Two listings in a row may omit a VM, and after a restart there is no other sign of it.
     fn cancel_if_nowhere(&mut self, entry: &Entry) {
         let first_poll = self.queue.first_poll_began;
         let proofs = self.fleet.listings.iter().filter(|began| Some(**began) > first_poll).count();
@@ -133,7 +136,7 @@ impl Round<'_> {
     }
 
     /// Processes of containers that are not in the queue: killed only when the controller itself says that
-    /// it does not know them. A record that is another dispatcher's, or cannot be decoded, is left alone.
+    /// it does not know them. A record that belongs to another dispatcher, or cannot be decoded, is left alone.
     fn reconcile_orphans(&mut self) {
         let orphans: Vec<_> = self.processes.orphans().collect();
         for (uuid, known) in orphans {

@@ -1,4 +1,4 @@
-//! One round in progress: what it is made from, and what it has come to so far.
+//! One round in progress: its input, and its result so far.
 
 use std::sync::Arc;
 
@@ -15,18 +15,18 @@ use crate::pool::{Fleet, Host, Supply};
 use crate::queue::{Entry, QueueSnapshot};
 use crate::worker::StartOrder;
 
-/// A container of the round. The line is walked in another order than that in which entries lie in
-/// memory: what is asked of each is copied here, while they are read one after another.
+/// A container of the round. The line has another order than the entries have in memory, so
+/// the facts that a round needs of each entry are copied here, while the entries are read one after another.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Item<'a> {
     pub(super) entry: &'a Entry,
-    /// Where its entry stands in the snapshot.
+    /// The position of its entry in the snapshot.
     pub(super) position: usize,
     pub(super) state: ContainerState,
     pub(super) supervisor: bool,
-    /// Nothing is being changed about it, and it has no process that is not listed yet.
+    /// Whether its record is not being changed, and no process of it may still be missing from the lists.
     pub(super) is_settled: bool,
-    /// An instance may be made for it: by the time that it boots the container is settled.
+    /// Whether an instance may be created for it: the container will be settled before that instance has booted.
     pub(super) may_be_created_for: bool,
     /// Whether it can be placed at all; if not, [`Round::not_in_line`] says why.
     pub(super) in_line: bool,
@@ -45,7 +45,7 @@ pub(super) struct Round<'a> {
     pub(super) hosts: Vec<&'a Host>,
     pub(super) processes: ProcessTable<'a>,
     pub(super) has_unknown_workers: bool,
-    /// Starts of an earlier dispatcher may not be listed yet.
+    /// Whether starts of an earlier dispatcher may not be listed yet.
     pub(super) adopting_starts: bool,
     pub(super) plan: Plan,
     /// By position of the entry.
@@ -115,7 +115,7 @@ impl<'a> Round<'a> {
         self.waiting[item.position] = Some(Waiting { position, reason });
     }
 
-    /// The plan. Reasons were noted in the order of uuids: no search for the place of each.
+    /// The plan. Reasons were noted in the order of uuids, so none needs a search for its position.
     pub(super) fn finish(mut self) -> Plan {
         let waiting = self.uuids.into_iter().zip(self.waiting).filter_map(|(uuid, it)| Some((uuid, it?)));
         self.plan.waiting = waiting.collect();

@@ -7,14 +7,14 @@
 //!                        ╱ at bit 0 ╲        each node knows the most RAM and the most scratch below it
 //!                   place 12    place 13
 //! ```
-//! Putting and taking cost O(log places). So does a search, as long as one of RAM and scratch decides: it
-//! goes astray only where one place has the RAM and its neighbour has the scratch. All shelves of a round
-//! share one arena: places move between them all the time, and nothing is allocated for that.
+//! Putting and taking cost O(log places). So does a search, as long as RAM alone or scratch alone decides:
+//! it takes a wrong branch only where one place has the RAM and its neighbour has the scratch. All shelves of a
+//! round share one arena: places often move between shelves, and a move needs no allocation.
 
 use super::bins::PlaceId;
 use crate::fit::Resources;
 
-/// What is left of the resources that take any value; the others (see `Class`) take few.
+/// The free RAM and scratch, which can have any value; the other resources (see `Class`) have few values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Room {
     ram: u64,
@@ -50,11 +50,12 @@ impl Shelf {
 
 #[derive(Debug, Clone, Copy)]
 struct Node {
-    /// The most RAM and the most scratch below, not necessarily of one place.
+    /// The most RAM and the most scratch below this node, not necessarily of the same place.
     most: Room,
-    /// The place; of a branch, one that was below it: all that are share the bits above `bit`.
+    /// The place of a leaf. In a branch it is a place that was below it: all places below share the bits above
+    /// `bit`.
     place: u32,
-    /// At which bit the two sides differ, as a mask; 0 = a place.
+    /// The mask of the bit in which the two sides differ; 0 = a leaf.
     bit: u32,
     /// The side with that bit clear comes first.
     sides: [Link; 2],
@@ -78,7 +79,7 @@ pub(super) struct Shelves {
 }
 
 impl Shelves {
-    /// Puts a place on a shelf on which it is not.
+    /// Puts a place on a shelf. The place must not be on that shelf already.
     pub(super) fn put(&mut self, shelf: &mut Shelf, place: PlaceId, room: Room) {
         let leaf = Node { most: room, place, bit: 0, sides: [0; 2] };
         shelf.0 = Some(match shelf.0 {
@@ -87,12 +88,12 @@ impl Shelves {
         });
     }
 
-    /// Takes a place off the shelf on which it is.
+    /// Takes a place off its shelf.
     pub(super) fn take(&mut self, shelf: &mut Shelf, place: PlaceId) {
         shelf.0 = shelf.0.and_then(|root| self.take_below(root, place));
     }
 
-    /// The first place with that much room, but for those that are not `wanted`.
+    /// The first `wanted` place with this much room.
     pub(super) fn first(
         &self,
         shelf: Shelf,
@@ -113,7 +114,7 @@ impl Shelves {
         }
     }
 
-    /// The new root of what was below `at`.
+    /// Puts a leaf below `at` and returns the new root.
     fn put_below(&mut self, at: Link, leaf: Node) -> Link {
         let node = self.nodes[at as usize];
         let differing = highest_bit(node.place ^ leaf.place);
@@ -131,7 +132,7 @@ impl Shelves {
         at
     }
 
-    /// The new root of what was below `at`, if anything is left there.
+    /// Takes a place from below `at` and returns the new root, if anything is left.
     fn take_below(&mut self, at: Link, place: u32) -> Option<Link> {
         let node = self.nodes[at as usize];
         if node.is_place() {

@@ -17,11 +17,12 @@ pub(super) enum StartupPhase {
     NotStarted,
     /// Some worker's processes are not known yet: nothing is placed for a while.
     WaitingForWorkers,
-    /// A start that an earlier dispatcher had sent may not be listed yet: its process may appear late, a listing may
-    /// omit its VM, and the next one too, and a VM that was found may not have listed its processes since. What was
-    /// Locked before keeps its place in the line, and is not started elsewhere.
+    /// A start that an earlier dispatcher had sent may not be listed yet: its process may appear late, two listings
+    /// in a row may omit its VM, and a VM that was found may not have listed its processes since. A container
+    /// that was
+    /// Locked before the start keeps its position in the line, and is not started elsewhere.
     AdoptingStarts,
-    /// Everything else.
+    /// Everything is decided.
     Scheduling,
 }
 
@@ -41,7 +42,7 @@ pub(super) fn phase(input: &PlanInput, summary: &InputSummary, now: Timestamp) -
     }
 }
 
-/// Whether an earlier dispatcher has left anything. What it left on a VM counts although the VM is not known:
+/// Whether an earlier dispatcher has left locks or instances. A lock counts even if its VM is not known:
 /// one listing may omit it.
 pub(super) fn has_a_past(input: &PlanInput) -> bool {
     input.fleet.hosts.iter().any(|host| !host.ours)
@@ -49,13 +50,13 @@ pub(super) fn has_a_past(input: &PlanInput) -> bool {
 }
 
 impl super::Round<'_> {
-    /// It was Locked before our start and may have a process on a worker that has not answered yet:
-    /// started elsewhere it could run twice.
+    /// Whether the container was Locked before our start and may have a process on a worker that has not answered
+    /// yet. If it were started elsewhere it could run twice.
     pub(super) fn may_run_on_unknown_worker(&self, entry: &Entry) -> bool {
         self.has_unknown_workers && entry.locked_before_start && entry.record.state == ContainerState::Locked
     }
 
-    /// Or on one that has answered, and was still starting it.
+    /// The same, and also whether its process may be on a worker that has answered and was still starting it.
     pub(super) fn may_run_unseen(&self, entry: &Entry) -> bool {
         let unseen = self.has_unknown_workers || self.adopting_starts;
         unseen && entry.locked_before_start && entry.record.state == ContainerState::Locked

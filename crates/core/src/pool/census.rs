@@ -1,4 +1,4 @@
-//! How many instances there are, and how many are on their way: what quotas, trials and `MaxInstances` count.
+//! Counts of instances and of creates in flight, for quotas, trials and `MaxInstances`.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub struct Census {
     by_market: BTreeMap<Market, usize>,
     /// Creates in flight, and workers that are booting.
     on_trial: BTreeMap<Offering, usize>,
-    /// Workers that are there to stay.
+    /// Workers that the cloud has given for good: in service, or on hold.
     there_to_stay: BTreeMap<Market, usize>,
 }
 

@@ -1,5 +1,5 @@
-//! Creates in flight. Each is counted once, whatever shows it first, its answer or a listing: the
-//! instance's secret is the key that both carry.
+//! Creates in flight. Each is counted once, whether its answer or a listing shows its instance first: both carry
+//! the instance's secret.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,27 +14,27 @@ use crate::ports::{CloudError, CloudErrorKind};
 use crate::secret::Secret;
 use crate::time::{Timestamp, after};
 
-/// A create whose outcome is unknown is given up by a listing that began this long after its failure.
+/// A create whose outcome is unknown is given up after a listing that began this long after the failure.
 const LISTING_LAG: Duration = Duration::from_secs(60);
 
-/// Which create; grows.
+/// The number of a create; later creates have greater numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CreateId(pub u64);
 
 /// A create that was sent and has not become a worker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PendingCreate {
-    /// Which type.
+    /// The instance type.
     pub instance_type: Arc<InstanceType>,
     /// The secret that its instance will carry.
     pub secret: Secret,
     /// When it was sent.
     pub since: Timestamp,
-    /// Its outcome is unknown since then.
+    /// Since when its outcome is unknown.
     pub doubtful: Option<Timestamp>,
 }
 
-/// Why a create is not sent.
+/// The reasons why a create is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CreateRefusal {
     /// The gate of its type is not open.
@@ -62,7 +62,7 @@ impl CreateRefusal {
 }
 
 impl WorkerPool {
-    /// Whether an instance of that type may be created now, all limits considered.
+    /// Whether an instance of this type may be created now under all limits.
     pub fn gate(&self, it: &InstanceType, now: Timestamp) -> Gate {
         let limits = CreateLimits {
             max_instances: self.policy.max_instances,
@@ -78,8 +78,8 @@ impl WorkerPool {
         self.creates.values().filter(|create| create.doubtful.is_none()).count()
     }
 
-    /// Instances have come, changed or gone. O(1) as long as nothing depends on their number: thousands may
-    /// appear in one listing.
+    /// Instances have appeared, changed or gone. O(1) as long as nothing depends on their number, because thousands
+    /// may appear in one listing.
     pub(super) fn recount(&mut self) {
         if self.holds.depend_on_numbers() {
             let census = self.census();
@@ -126,7 +126,7 @@ impl WorkerPool {
         self.creates.get(&id)
     }
 
-    /// Takes a create's answer. A listing may have shown the instance before: then this is no news.
+    /// Takes a create's answer. If a listing has shown the instance before, the answer tells nothing new.
     pub fn create_finished(
         &mut self,
         id: CreateId,
@@ -160,7 +160,7 @@ impl WorkerPool {
         effects
     }
 
-    /// The pending create of an instance with that secret: it has become a worker.
+    /// Removes and returns the pending create of an instance with this secret, which becomes a worker.
     pub(super) fn claim(&mut self, secret: Option<&Secret>) -> Option<PendingCreate> {
         let secret = secret?;
         let id = self.creates.iter().find(|(_, create)| create.secret == *secret).map(|(id, _)| *id)?;
@@ -169,7 +169,7 @@ impl WorkerPool {
         Some(create)
     }
 
-    /// A complete listing that began then has shown all there is: doubtful creates it lacks came to nothing.
+    /// A complete listing that began then has shown every instance: doubtful creates that it lacks have failed.
     pub(super) fn give_up_doubtful(&mut self, listing_began: Timestamp) {
         self.creates.retain(|_, create| {
             create.doubtful.is_none_or(|failed| listing_began < after(failed, LISTING_LAG))

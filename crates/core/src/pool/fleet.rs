@@ -1,9 +1,10 @@
-//! What a planning round reads of the pool: the fleet. Raw facts, no secrets: limits and holds are as they
-//! are, types are named, and what they mean at a moment and under a configuration is for the plan.
+//! What a planning round reads of the pool: the fleet. It holds raw facts and no secrets: limits and
+//! holds are as they were noted and types are names. The plan decides what they mean at a moment and under a
+//! configuration.
 //!
 //! ```text
-//!   view + starts on their way + listings ─► Host (shared; made anew only if one of its facts has changed)
-//!                                              └─► Fleet: hosts, creates in flight, ended processes, holds, listings
+//!   view + starts in flight + listings ─► Host (shared; a new one is made only if one of its facts has changed)
+//!                                          └─► Fleet: hosts, creates in flight, ended processes, holds, listings
 //! ```
 
 use std::collections::BTreeMap;
@@ -23,37 +24,37 @@ use crate::worker::{State, View};
 /// A process that counts on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostProcess {
-    /// Whose.
+    /// The container.
     pub uuid: ContainerUuid,
-    /// A kill is under way.
+    /// Whether a kill is under way.
     pub killing: bool,
 }
 
-/// What a plan reads of a worker. When it was probed, and where it can be reached, is not part of it.
+/// What a plan reads of a worker. The times of its probes and its address are not part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
-    /// Which instance.
+    /// The instance.
     pub id: InstanceId,
-    /// By its tag; may name a type that is not configured.
+    /// The type that its tag names; it may not be configured.
     pub type_name: Option<TypeName>,
     /// The configured type of that name. Follows from the catalog.
     #[serde(skip)]
     instance_type: Option<Arc<InstanceType>>,
-    /// Where it stands.
+    /// The worker's state.
     pub state: State,
-    /// What the operator, or we, want of it.
+    /// The idle behaviour that the operator, or we, have set.
     pub behavior: IdleBehavior,
     /// Whether this process created it.
     pub ours: bool,
     /// Whether a probe of it has ever succeeded.
     pub has_answered: bool,
-    /// Its list has told of all that runs there, what an earlier dispatcher had just started included.
+    /// Whether its list has shown all that runs there, including what an earlier dispatcher had just started.
     pub processes_known: bool,
-    /// The last listing lacked it.
+    /// Whether the last listing lacked it.
     pub missing: bool,
-    /// What counts as a process on it, starts on their way included.
+    /// The processes that count on it, including starts in flight.
     pub processes: Vec<HostProcess>,
-    /// Containers whose dead process's lock is held there.
+    /// Containers whose process is dead while its lock is still held there.
     pub stale: Vec<ContainerUuid>,
 }
 
@@ -86,7 +87,7 @@ impl Host {
         self.instance_type.as_ref()
     }
 
-    /// **The** predicate: whether containers may be placed on it, or reserved for it, at all.
+    /// Whether containers may be placed on it, or reserved for it. Every place in the code asks this function.
     pub fn is_placeable(&self) -> bool {
         self.state != State::Shutdown
             && self.behavior == IdleBehavior::Run
@@ -94,8 +95,8 @@ impl Host {
             && !self.missing
     }
 
-    /// Whether its processes are not known yet. One that never answered does not become known by being
-    /// destroyed: its processes may live until it is gone.
+    /// Whether its processes are not known yet. A worker that never answered stays unknown while it is
+    /// destroyed, because its processes may live until it is gone.
     pub fn is_unknown(&self) -> bool {
         match self.state {
             State::Unknown => true,
@@ -104,8 +105,8 @@ impl Host {
         }
     }
 
-    /// Whether the cloud has given it for good: it is in service, or the operator holds it, and then it stays
-    /// although it may never become ready.
+    /// Whether the cloud has given it for good: it is in service, or the operator holds it. A held instance stays
+    /// even if it never becomes ready.
     pub fn is_there_to_stay(&self) -> bool {
         self.state.is_ready() || self.behavior == IdleBehavior::Hold
     }
@@ -124,7 +125,7 @@ impl Host {
 /// A create that was sent and has not become a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateInFlight {
-    /// Which type.
+    /// The instance type.
     pub type_name: TypeName,
     /// The configured type of that name. Follows from the catalog.
     #[serde(skip)]
@@ -134,12 +135,12 @@ pub struct CreateInFlight {
 }
 
 impl CreateInFlight {
-    /// One of that type.
+    /// A create of this type.
     pub fn new(it: &Arc<InstanceType>, is_doubtful: bool) -> Self {
         Self { type_name: it.name.clone(), instance_type: Some(Arc::clone(it)), is_doubtful }
     }
 
-    /// Its configured type; one that was ordered under another catalog may have none.
+    /// Its configured type; a create that was sent under another catalog may have none.
     pub fn instance_type(&self) -> Option<&Arc<InstanceType>> {
         self.instance_type.as_ref()
     }
@@ -158,9 +159,9 @@ pub struct Fleet {
     pub creates: Vec<CreateInFlight>,
     /// Processes that have ended and are not forgotten yet.
     pub ended: BTreeMap<ContainerUuid, EndedProcess>,
-    /// The worker of a container's last attempt that came to nothing.
+    /// The worker of each container whose last attempt failed.
     pub last_failed: BTreeMap<ContainerUuid, InstanceId>,
-    /// Why nothing is created.
+    /// The holds on creates.
     pub holds: Holds,
     /// When the first complete listing began.
     pub first_listing: Option<Timestamp>,
@@ -192,7 +193,7 @@ impl Fleet {
         }
     }
 
-    /// Moves every moment by that much.
+    /// Moves every moment by this duration.
     pub(crate) fn shift(&mut self, by: SignedDuration) {
         self.ended.values_mut().for_each(|ended| shift(&mut ended.at, by));
         self.holds.shift(by);

@@ -1,4 +1,4 @@
-//! What the pool holds, to be shown to developers.
+//! The pool's state, to be shown to developers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use super::{Slot, WorkerPool};
 use crate::id::{ContainerUuid, InstanceId, TypeName};
 use crate::time::Timestamp;
 
-/// What the pool holds, and what is in flight since when. Without secrets.
+/// The pool's state, and since when each call is in flight. It holds no secrets.
 #[derive(Debug, Serialize)]
 pub struct PoolState {
     /// What a planning round reads: workers, processes that have ended, holds on creates, listings.
     fleet: Arc<Fleet>,
-    /// What the pool knows of its workers beside that.
+    /// What else the pool knows of its workers.
     workers: BTreeMap<InstanceId, SlotState>,
     creates: Vec<CreateState>,
     /// Instances that were destroyed and are gone, and since when.
     destroyed: BTreeMap<InstanceId, Timestamp>,
     /// The number of the last command that was sent to a worker.
     last_command: u64,
-    /// A probe, or the end of a hold, is due then.
+    /// When a probe, or the end of a hold, is due.
     wakes_at: Option<Timestamp>,
 }
 
@@ -30,11 +30,11 @@ pub struct PoolState {
 struct SlotState {
     /// Starts that no view has confirmed yet, with the command's number.
     sent: BTreeMap<ContainerUuid, u64>,
-    /// Since the first of the listings that lack it.
+    /// When the first of the listings that lack it began.
     missing_since: Option<Timestamp>,
     /// Whether any listing has shown it.
     listed: bool,
-    /// It wants to be probed then.
+    /// When it wants to be probed.
     next_probe: Option<Timestamp>,
 }
 
@@ -43,12 +43,12 @@ struct CreateState {
     number: u64,
     instance_type: TypeName,
     since: Timestamp,
-    /// Its outcome is unknown since then.
+    /// Since when its outcome is unknown.
     doubtful_since: Option<Timestamp>,
 }
 
 impl WorkerPool {
-    /// What it holds; O(workers + ended).
+    /// The pool's state; O(workers + ended).
     pub fn inspect(&self, now: Timestamp) -> PoolState {
         let creates = self.creates.iter().map(|(id, create)| CreateState {
             number: id.0,

@@ -1,11 +1,11 @@
-//! What listings mean: instances that appear, change, and are gone.
+//! Evaluates listings: instances that appear, change, and are gone.
 //!
 //! ```text
-//!   absent from a listing that began after our last news of it
+//!   absent from a listing that began after the last sign of life
 //!        │ no listing has shown it yet, and it is younger than 60 s ─► proves nothing
 //!        │ destroy was acknowledged before it began, surely no processes ─► gone
 //!        ▼
-//!     missing: nothing is placed there, probed at once, second listing 15 s later
+//!     missing: nothing is placed on it, it is probed at once, a second listing follows 15 s later
 //!        │ a probe succeeds, or a listing shows it ─► no longer missing
 //!        ▼ absent again; in shutdown a third time while no call to destroy it was acknowledged (each repeats that
 //!        │ call), and for 90 s if it may have processes
@@ -22,28 +22,28 @@ use crate::time::{Timestamp, after, since};
 use crate::worker::runner::INHERITED_START_WINDOW;
 use crate::worker::{Command, Machine, ShutdownReason, State, View};
 
-/// A second look after this long.
+/// A listing that lacks an instance is followed by another after this long.
 const SECOND_LOOK: Duration = Duration::from_secs(15);
-/// A listing may lag behind a create this long: absence proves nothing before.
+/// A listing may lag this long behind a create: until then absence proves nothing.
 const LISTING_LAG: Duration = Duration::from_secs(60);
-/// What is shut down may run on for so long after listings have begun to leave it out.
+/// An instance in shutdown may still run for this long after listings have begun to leave it out.
 const ENDING: Duration = Duration::from_secs(90);
-/// For how long it is remembered that an instance was destroyed: no ending takes longer.
+/// A destroyed instance is remembered for this long: no shutdown takes longer.
 const REMEMBERED: Duration = Duration::from_secs(3600);
-/// How many listings are remembered: so many must lack a VM that nothing else speaks for, before what should run
-/// on it is given up.
+/// How many listings are remembered. This many must lack a VM without another sign of life before the containers
+/// that should run on it are given up.
 pub const LISTINGS_KEPT: usize = 3;
 
-/// What Pool says to the news that an instance is absent from a listing.
+/// Pool's answer when it is told that an instance is absent from a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GoneReply {
     /// It is gone: forget it.
     Confirmed,
-    /// Not proven yet: tell again if the next listing lacks it too.
+    /// That is not proven yet: tell Pool again if the next listing lacks it too.
     Suspected,
 }
 
-/// Listings that lack an instance, one after another, without a sign of life since the first.
+/// Consecutive listings that lack an instance, without a sign of life since the first.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Absence {
     /// When the first of them began.
@@ -61,21 +61,23 @@ impl Absence {
     }
 }
 
-/// One in shutdown is not probed, so nothing speaks for it; only the cloud's acknowledgement speaks for its end.
+/// How many listings must lack an instance. One in shutdown is not probed, so it can give no sign of life; only the
+/// cloud's acknowledgement is a proof that it ends.
 fn listings_needed(view: &View) -> usize {
     let may_live_on = view.state == State::Shutdown && !view.destroy_acknowledged;
     if may_live_on { LISTINGS_KEPT } else { 2 }
 }
 
 impl Slot {
-    /// Whether nothing can run there: it has told us so, or nothing was ever sent to it.
+    /// Whether nothing can run on it: its list has shown so, or nothing was ever sent to it.
     fn is_surely_empty(&self) -> bool {
         let is_known = self.view.ours || self.view.last_success.is_some();
         is_known && self.view.processes.is_empty() && self.sent.is_empty()
     }
 
-    /// Clouds leave out what they shut down while it still runs: what may have a process there is not placed elsewhere
-    /// before that must be over.
+    /// Whether it may still be shutting down. Clouds leave out such an instance while it still runs, so
+    /// containers that
+    /// may have a process on it are not placed elsewhere before that time is over.
     fn may_be_ending(&self, lacked: Absence, began: Timestamp) -> bool {
         let is_ending = self.view.state == State::Shutdown && !self.is_surely_empty();
         is_ending && began <= after(lacked.since, ENDING)
@@ -83,7 +85,7 @@ impl Slot {
 }
 
 impl WorkerPool {
-    /// A listing, or a create's answer, shows an instance. Known ones are no news.
+    /// A listing, or a create's answer, shows an instance. A known instance changes nothing.
     pub fn appeared(&mut self, instance: Instance, now: Timestamp) -> Vec<PoolEffect> {
         self.appear(instance, false, now)
     }
@@ -95,7 +97,7 @@ impl WorkerPool {
             return Vec::new();
         }
         let ours = ours || claimed;
-        // The actor makes the same machine from the same instance; this one is for its first view.
+        // The actor makes the same machine from the same instance; this copy only serves to make its first view.
         let (machine, _) = Machine::new(instance.clone(), ours, Arc::clone(&self.policy), now);
         let view = Arc::new(machine.view());
         self.pacer.schedule(&instance.id, view.next_probe);
@@ -118,7 +120,7 @@ impl WorkerPool {
             PoolEffect::Spawn(instance, ours),
         ];
         if was_destroyed {
-            // A listing had left it out: it must not be taken for a new one, and used until it ends.
+            // A listing had left it out: it must not be taken for a new instance, nor be used until it ends.
             effects.push(self.command(&id, Command::ShutDown(ShutdownReason::DestroyedBefore)));
         }
         effects
@@ -135,7 +137,7 @@ impl WorkerPool {
         vec![self.command(&id, Command::InstanceUpdated(instance))]
     }
 
-    /// A listing that began then lacks a known instance.
+    /// A listing that began at `began` lacks a known instance.
     pub fn gone(
         &mut self,
         id: &InstanceId,
@@ -145,7 +147,7 @@ impl WorkerPool {
         let Some(slot) = self.workers.get_mut(id) else { return (GoneReply::Confirmed, Vec::new()) };
         slot.last_absent = Some(began);
         let view = &slot.view;
-        // A destroyed instance that listings have not begun to show still ends, and counts until it has.
+        // A destroyed instance that no listing has shown yet is still ending, and counts until it has ended.
         let may_be_listed_yet = !slot.listed && began <= after(view.appeared, LISTING_LAG);
         let destroyed = view.destroy_acknowledged && view.destroy_called.is_some_and(|called| began > called);
         if destroyed && !may_be_listed_yet && slot.is_surely_empty() {
@@ -190,8 +192,9 @@ impl WorkerPool {
         effects
     }
 
-    /// A complete listing that began then has been reported: what it did not lack is not missing, and what
-    /// is being shut down is still there.
+    /// A complete listing that began at `began` has been reported: instances that it shows are not missing, and
+    /// those in
+    /// shutdown still exist.
     pub fn listing_finished(&mut self, began: Timestamp) -> Vec<PoolEffect> {
         let mut effects = Vec::new();
         if self.first_listing.is_none() {
@@ -204,13 +207,14 @@ impl WorkerPool {
         self.listings.drain(..surplus);
         self.give_up_doubtful(began);
         if self.listings.len() < LISTINGS_KEPT {
-            // After a restart no listing alone says what there is: soon there are enough of them.
+            // After a restart one listing is not enough to know all instances, so the next ones follow soon.
             effects.push(PoolEffect::SyncBy(after(began, INHERITED_START_WINDOW / 2)));
         }
         self.recount();
         let mut still_listed = Vec::new();
         for (id, slot) in &mut self.workers {
-            // One that began in the instant in which it appeared need not show it, and Cloud is silent about that.
+            // A listing that began at the moment at which the instance appeared need not show it, and Cloud does
+            // not report that.
             let was_shown = slot.last_absent != Some(began) && slot.view.appeared < began;
             if !was_shown {
                 continue;

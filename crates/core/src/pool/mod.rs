@@ -4,10 +4,10 @@
 //!   cloud's listing ─► inventory ─┐
 //!   create's answer ─► creates ───┼─► workers (view + what was sent and not yet confirmed) ─► snapshot
 //!   worker's views ───────────────┘        │
-//!                     holds ─► gates       └─► pacer (who is probed next) · outage (whose fault is silence)
+//!                     holds ─► gates       └─► pacer (which worker is probed next) · outage (is the silence our own fault?)
 //! ```
-//! Pool is the only sender of commands to a worker. A container counts on a worker from the moment its
-//! start is sent; the worker's view never undoes that before the worker has seen the command.
+//! Pool is the only sender of commands to a worker. A container counts as a process on a worker from the moment
+//! its start is sent; a view of the worker changes that only after the worker has seen the command.
 //!
 //! Never does: I/O, choosing what to create or start (that is `plan`), talking to a VM.
 
@@ -52,17 +52,17 @@ use pacer::Pacer;
 /// What Pool wants done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PoolEffect {
-    /// Order this create.
+    /// Send this create.
     Create(CreateId),
-    /// Start a worker for an instance that has appeared; true = created by this process.
+    /// Start a worker for an instance that has appeared; true = this process created it.
     Spawn(Instance, bool),
-    /// Send this to a worker; the number comes back with its views.
+    /// Send this command to a worker; its views return the number.
     Command(InstanceId, u64, Command),
     /// Stop this worker: its instance is gone.
     Stop(InstanceId),
-    /// List the cloud's instances no later than then.
+    /// List the cloud's instances no later than at this moment.
     SyncBy(Timestamp),
-    /// Let the scheduler look again: a plan reads something else of the fleet now.
+    /// Tell the scheduler to plan again: what a plan reads of the fleet has changed.
     FleetChanged,
     /// Tell the operator.
     Tell(PoolFact),
@@ -73,101 +73,102 @@ pub enum PoolEffect {
 pub enum PoolFact {
     /// A create is sent.
     Creating {
-        /// Which type.
+        /// The instance type.
         type_name: TypeName,
         /// The cloud's name of it.
         provider_type: ProviderType,
-        /// For which container.
+        /// The container for which it is created.
         container: ContainerUuid,
     },
     /// A create failed.
     CreateFailed {
-        /// Which type.
+        /// The instance type.
         type_name: TypeName,
-        /// How.
+        /// The error.
         error: CloudError,
     },
-    /// No more creates there until fewer instances exist, or a retry is due.
+    /// Creates within a quota wait until fewer instances exist, or a retry is due.
     QuotaHold {
-        /// Which type was refused.
+        /// The type that was refused.
         type_name: TypeName,
         /// How many instances there were in its scope.
         instances: usize,
         /// When one create is tried again.
         retry_at: Timestamp,
-        /// The cloud's word.
+        /// The cloud's error.
         error: CloudError,
     },
-    /// No creates there for a while.
+    /// Creates of this scope wait for a while, because the cloud lacks capacity.
     CapacityHold {
-        /// Which type was refused.
+        /// The type that was refused.
         type_name: TypeName,
-        /// How far the lack reaches.
+        /// The scope of the lack of capacity.
         scope: CapacityScope,
-        /// Until when.
+        /// The end of the hold.
         until: Timestamp,
-        /// The cloud's word.
+        /// The cloud's error.
         error: CloudError,
     },
-    /// No creates at all for a while.
+    /// All creates wait for a while, because the cloud limits the rate.
     RateHold {
-        /// Until when.
+        /// The end of the hold.
         until: Timestamp,
-        /// The cloud's word.
+        /// The cloud's error.
         error: CloudError,
     },
     /// Booting failed too often: creates of that offering are rationed.
     BootsFail {
-        /// Which.
+        /// The offering.
         offering: Offering,
-        /// How often in a row.
+        /// The number of failures in a row.
         failures: u32,
-        /// When the next may be tried.
+        /// When the next create may be tried.
         until: Timestamp,
     },
     /// An instance has appeared.
     Appeared {
-        /// Which, with its tags.
+        /// The instance, with its tags.
         instance: Instance,
-        /// Created by this process.
+        /// Whether this process created it.
         ours: bool,
     },
     /// An instance is gone.
     Disappeared {
-        /// Which.
+        /// The instance.
         instance: InstanceId,
-        /// By its tag.
+        /// The type that its tag names.
         type_name: Option<TypeName>,
-        /// In which state we had it.
+        /// The last state of its worker.
         state: State,
         /// How long after the last destroy call; `None` = none was made.
         after_shutdown: Option<std::time::Duration>,
     },
-    /// Silence of so many is a fault of ours: none is destroyed.
+    /// So many workers are silent that the fault must be on our side: none is destroyed.
     OutageBegan {
-        /// How many are silent.
+        /// The number of silent workers.
         silent: usize,
-        /// Of how many.
+        /// The number of workers that ever answered.
         of: usize,
     },
-    /// One answers again, or it has lasted too long: destroying goes on.
+    /// The outage is over, because a worker answers again or it has lasted too long: silent workers are destroyed
+    /// again.
     OutageEnded,
     /// A worker is to be shut down because it is silent.
     Unresponsive(InstanceId, worker::Silence),
-    /// The first complete listing.
+    /// The first complete listing has ended; the number of workers.
     FirstListing(usize),
 }
 
-/// Why Pool does not do what it was asked to.
+/// The reasons why Pool refuses a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PoolRefusal {
-    /// No such instance.
+    /// There is no such instance.
     NoSuchInstance,
     /// No worker has such a process.
     NoSuchProcess,
     /// The container has a process already.
     AlreadyRunning,
-    /// The worker does not take containers now.
+    /// The worker does not accept containers now.
     NotPlaceable,
     /// The worker itself refused.
     Worker(worker::WorkerRefusal),
@@ -195,26 +196,26 @@ struct Slot {
     instance: Arc<Instance>,
     /// Containers whose start was sent and not yet confirmed by a view, with the command's number.
     sent: BTreeMap<ContainerUuid, u64>,
-    /// Listings lack it.
+    /// The last listings that lack the instance.
     missing: Option<Absence>,
-    /// The last listing that lacked it began then.
+    /// When the last listing that lacked it began.
     last_absent: Option<Timestamp>,
     /// Whether any listing has shown it.
     listed: bool,
-    /// It was asked to shut down for the silence that a probe begun then has shown.
+    /// When the probe began whose failure made us ask it to shut down for its silence.
     shutdown_requested_for_probe: Option<Timestamp>,
 }
 
-/// The pool's state. Mutated by the Pool actor alone.
+/// The pool's state. Only the Pool actor changes it.
 #[derive(Debug)]
 pub struct WorkerPool {
     policy: Arc<Policy>,
     workers: BTreeMap<InstanceId, Slot>,
-    /// Where each container counts as a process.
+    /// The instances on which each container counts as a process.
     homes: BTreeMap<ContainerUuid, BTreeSet<InstanceId>>,
     creates: BTreeMap<CreateId, PendingCreate>,
     ended: BTreeMap<ContainerUuid, EndedProcess>,
-    /// The worker of a container's last attempt, if that came to nothing.
+    /// The worker of a container's last attempt, if that attempt failed.
     last_failed: BTreeMap<ContainerUuid, InstanceId>,
     holds: Holds,
     outage: Outage,
@@ -223,14 +224,14 @@ pub struct WorkerPool {
     listings: Vec<Timestamp>,
     first_listing: Option<Timestamp>,
     last_tick: Option<Timestamp>,
-    /// Instances that were destroyed and are gone, and since when: one that a listing shows again still ends.
+    /// Instances that were destroyed and are gone, and since when: one that a listing shows again is still ending.
     destroyed: BTreeMap<InstanceId, Timestamp>,
     sequence: u64,
     runner_readable: bool,
 }
 
 impl WorkerPool {
-    /// An empty pool; `quota_groups` by offering, as the driver has them.
+    /// An empty pool; `quota_groups` are the driver's, by offering.
     pub fn new(policy: Arc<Policy>, quota_groups: BTreeMap<Offering, String>) -> Self {
         Self {
             workers: BTreeMap::new(),
@@ -251,7 +252,7 @@ impl WorkerPool {
         }
     }
 
-    /// Whether the runner that is to be deployed can be read: no creates while it cannot.
+    /// Notes whether the runner that is to be deployed can be read: nothing is created while it cannot.
     pub fn set_runner_readable(&mut self, readable: bool) {
         self.runner_readable = readable;
     }
@@ -263,10 +264,10 @@ impl WorkerPool {
 
     // -------------------------------------------------------------- processes
 
-    /// Sends a start: from now on the container counts as a process there.
+    /// Sends a start: from now on the container counts as a process on this worker.
     ///
     /// # Errors
-    /// If the worker cannot take it, as far as we know, or the container has a process somewhere.
+    /// If, as far as we know, the worker cannot accept it, or the container has a process already.
     pub fn start(&mut self, order: StartOrder, id: &InstanceId) -> Result<Vec<PoolEffect>, PoolRefusal> {
         let uuid = order.uuid;
         let slot = self.workers.get(id).ok_or(PoolRefusal::NoSuchInstance)?;
@@ -286,7 +287,7 @@ impl WorkerPool {
         Ok(vec![effect])
     }
 
-    /// The worker refused a start that was sent with that number.
+    /// The worker has refused the start that was sent with this number.
     pub fn start_refused(&mut self, uuid: ContainerUuid, id: &InstanceId, number: u64) {
         self.change_slot(id, |slot| {
             if slot.sent.get(&uuid) == Some(&number) {
@@ -304,7 +305,7 @@ impl WorkerPool {
         Ok(holders.iter().map(|id| self.command(id, Command::Kill(uuid, reason.clone()))).collect())
     }
 
-    /// Forgets an ended process, whose attempt came to that: its worker is told.
+    /// Forgets an ended process, and tells its worker the outcome of the attempt.
     ///
     /// # Errors
     /// If there is none.
@@ -323,13 +324,13 @@ impl WorkerPool {
         Ok(if there { vec![self.command(&ended.instance, judged)] } else { Vec::new() })
     }
 
-    /// The container is no longer in the queue: what was remembered of its attempts goes.
+    /// The container is no longer in the queue: its attempts are forgotten.
     pub fn forget_container(&mut self, uuid: ContainerUuid) {
         self.last_failed.remove(&uuid);
     }
 
-    /// Changes what a slot shows, and keeps the index of containers in step. O(processes on it × log).
-    /// True = a plan reads something else of it now.
+    /// Changes a slot and the index of containers with it. O(processes on it × log).
+    /// True = what a plan reads of it has changed.
     fn change_slot(&mut self, id: &InstanceId, change: impl FnOnce(&mut Slot)) -> bool {
         let Some(slot) = self.workers.get_mut(id) else { return false };
         let before = slot.containers();
@@ -379,7 +380,7 @@ impl WorkerPool {
         let silent = view.silence.is_some();
         let is_news = self.change_slot(&id, |slot| {
             slot.sent.retain(|_, number| *number > applied);
-            // A probe that began after the listing that lacked it: it is there.
+            // A probe that began after the listing that lacked it has succeeded, so the instance exists.
             slot.missing = slot.missing.filter(|it| view.last_success.is_none_or(|at| at <= it.since));
             slot.view = view;
         });
@@ -396,7 +397,7 @@ impl WorkerPool {
         effects
     }
 
-    /// The boot outcome of an instance: failures ration the creates of its offering.
+    /// Takes the boot outcome of an instance: failures ration the creates of its offering.
     pub fn booted(&mut self, id: &InstanceId, success: bool, now: Timestamp) -> Vec<PoolEffect> {
         let Some(it) = self.workers.get(id).and_then(|slot| slot.view.instance_type.clone()) else {
             return Vec::new();
@@ -437,7 +438,8 @@ impl WorkerPool {
         Ok(vec![self.command(id, Command::ShutDown(reason))])
     }
 
-    /// Nobody is silent while we cannot even ask properly: the runner that answers is the one we deploy.
+    /// Decides which silent workers are shut down. While the runner cannot be read nothing is decided: a worker can
+    /// answer only with the runner that we deploy.
     pub(super) fn judge_silence(&mut self, now: Timestamp, effects: &mut Vec<PoolEffect>) {
         if !self.runner_readable {
             return;
@@ -460,8 +462,8 @@ impl WorkerPool {
 
     // -------------------------------------------------------------- time
 
-    /// Grants the probes that are due and within the rate; renews judgements that depend on time. The end of a hold
-    /// on creates is news to a plan; a grant of probes is not.
+    /// Grants the probes that are due and within the rate, and repeats decisions that depend on time. The end of a
+    /// hold on creates is news to a plan; a grant of probes is not.
     pub fn tick(&mut self, now: Timestamp) -> Vec<PoolEffect> {
         let rate = self.policy.probe_rate(self.workers.len());
         let granted = self.pacer.grant(rate, now);
@@ -482,6 +484,8 @@ impl WorkerPool {
         [self.pacer.wakes_at(), self.holds.next_end(now)].into_iter().flatten().min()
     }
 
+    /// Grants the probes that are due and within the rate, and repeats decisions that depend on time. The end of a
+    /// hold on creates is news to a plan; a grant of probes is not.
     /// Greatest and median age of the last successful probe over workers in service, in seconds.
     pub fn probe_ages(&self, now: Timestamp) -> (f64, f64) {
         let in_service = self.workers.values().filter(|slot| slot.view.state != State::Shutdown);
@@ -496,7 +500,7 @@ impl WorkerPool {
 }
 
 impl Slot {
-    /// Makes what a plan reads anew if it has changed; true = it has. What has not is shared with earlier
+    /// Makes a new host if what a plan reads has changed; true = it has. An unchanged host is shared with earlier
     /// snapshots, and compared with them by its address.
     fn renew_host(&mut self) -> bool {
         let host = Host::new(&self.view, self.sent.keys().copied(), self.missing.is_some());

@@ -1,4 +1,4 @@
-//! How many instances there were when the cloud last refused one more: the capacity that supervisors get a share of.
+//! How many instances there were when the cloud last refused one more: supervisors get a share of this capacity.
 //!
 //! A quota of the account is a hold as well ([`super::holds`]). A quota group (EC2 counts VCPUs by family) is only
 //! skipped for a minute at a time: without this memory supervisors would, one minute after the other, fill all that
@@ -14,16 +14,16 @@ use super::holds::Holds;
 use crate::instance::{InstanceType, Market};
 use crate::ports::{CapacityScope, CloudError, CloudErrorKind, QuotaScope};
 
-/// What a capacity was observed of.
+/// The scope of an observed capacity.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum ObservedScope {
-    /// A market, or all.
+    /// The quota of a market, or of all markets.
     Quota(QuotaScope),
     /// A quota group of a market.
     Group(String, Market),
 }
 
-/// As many instances as there were.
+/// The number of instances that there were.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ObservedCapacity {
     /// Which instances count.
@@ -36,7 +36,7 @@ pub struct ObservedCapacity {
 pub(super) type GroupCapacities = BTreeMap<(String, Market), usize>;
 
 impl WorkerPool {
-    /// Takes a create's failure in.
+    /// Learns from a create's failure.
     pub(super) fn observe_capacity(&mut self, it: &InstanceType, error: &CloudError) {
         if error.kind != CloudErrorKind::Capacity(CapacityScope::QuotaGroup) {
             return;
@@ -47,7 +47,7 @@ impl WorkerPool {
         }
     }
 
-    /// More than that many are there to stay: the group has become wider.
+    /// Forgets a capacity when more instances than that are there to stay: the quota of the group has been raised.
     pub(super) fn forget_outgrown_capacities(&mut self) {
         let groups: Vec<_> =
             self.holds.group_capacities.iter().map(|(group, most)| (group.clone(), *most)).collect();
@@ -77,7 +77,7 @@ impl Holds {
         Some((self.groups.get(&it.offering())?.clone(), it.market()))
     }
 
-    /// The narrowest that is known of a type.
+    /// The smallest capacity that is known for a type.
     pub(super) fn observed_capacity_of(&self, it: &InstanceType) -> Option<ObservedCapacity> {
         let quotas = self.quota.within.iter().filter(|(scope, _)| scope.covers(it.market()));
         let quotas = quotas.map(|(scope, count)| ObservedCapacity {

@@ -1,15 +1,16 @@
-//! Whose fault is silence? If, when a worker has been silent for too long, at least three workers, and more
-//! than half of those that ever answered, are silent too, it is ours (network, key, DNS): none is destroyed
-//! until one of them answers again, or for three times `TimeoutProbe`.
+//! Decides whether unanswered probes point at the VMs or at our own side (network, key, DNS). The fault is ours
+//! if a
+//! worker has been silent for too long, and at least three workers, and more than half of those that ever answered,
+//! are silent too. Then none is destroyed until one of them answers again, or for three times `TimeoutProbe`.
 //!
 //! ```text
-//!   Calm ── that many are silent ──► Ours ── one of them answers, or three times TimeoutProbe ──► Over
+//!   Calm ── so many are silent ────► Ours ── one of them answers, or three times TimeoutProbe ──► Over
 //!    ▲                                                                                             │
-//!    └────────────────── none is silent any more but those on hold, which are kept ───────────────┘
+//!    └────────────────── only workers on hold are silent, which are kept ─────────────────────────┘
 //! ```
-//! In an outage workers pass their timeouts one after the other, each measured from its own last answer. So
-//! the evidence is whoever has been silent for half as long: counting only those past the timeout would find
-//! one at a time, and destroy one at a time. That workers answer which were never silent proves nothing.
+//! In an outage workers pass their timeouts one after the other, each measured from its own last answer. So every
+//! worker that has been silent for half the timeout counts: if only those past the timeout counted, they would be
+//! found and destroyed one at a time. Answers of workers that were never silent prove nothing.
 
 use std::time::Duration;
 
@@ -21,25 +22,25 @@ use crate::time::{Timestamp, after, since};
 use crate::worker::{Silence, State, View};
 
 const AT_LEAST: usize = 3;
-/// What comes back after an outage does not come back all at once.
+/// After an outage workers get this long to answer, because they do not all come back at once.
 const RECOVERY_GRACE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Fault {
     #[default]
     Calm,
-    /// Ours, since then.
+    /// The fault is ours, since this moment.
     Ours(Timestamp),
-    /// It was, or has lasted too long: who is still silent is destroyed.
+    /// The outage is over, or has lasted too long: workers that are still silent are destroyed.
     Over,
 }
 
-/// What is known about an outage of ours.
+/// What is known about an outage on our side.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     fault: Fault,
     /// Silence counts only if a probe that began after this moment failed.
-    forgiven: Option<Timestamp>,
+    failures_count_from: Option<Timestamp>,
 }
 
 impl Outage {
@@ -47,10 +48,10 @@ impl Outage {
         matches!(self.fault, Fault::Ours(_))
     }
 
-    /// A silent worker answers: if there was an outage it is over, and every other gets another chance.
+    /// A silent worker answers: an outage is over, and every other worker gets another chance.
     pub(super) fn answered(&mut self, now: Timestamp, effects: &mut Vec<PoolEffect>) {
         if self.is_on() {
-            self.forgiven = Some(after(now, RECOVERY_GRACE));
+            self.failures_count_from = Some(after(now, RECOVERY_GRACE));
             self.end(effects);
         }
     }
@@ -82,15 +83,16 @@ impl Outage {
         // A worker found after a restart may be as busy as one that has answered us: it counts too.
         let may_be_busy = |view: &&View| view.last_success.is_some() || view.state == State::Unknown;
         let of = living.clone().filter(may_be_busy).count();
-        let quiet = living.filter(may_be_busy).filter(|view| is_quiet(view, policy, now)).count();
+        let quiet = living.filter(may_be_busy).filter(|view| is_silent_for_half(view, policy, now)).count();
         if self.is_ours(quiet, of, policy.timeout_probe, now, effects) {
             return Vec::new();
         }
-        // Who is on hold is evidence like any other, but is not destroyed.
-        let dead = silent.into_iter().filter(|(view, _, probe)| {
-            view.behavior != IdleBehavior::Hold && self.forgiven.is_none_or(|forgiven| *probe > forgiven)
+        // A worker on hold counts as evidence like any other, but is not destroyed.
+        let to_shut_down = silent.into_iter().filter(|(view, _, probe)| {
+            view.behavior != IdleBehavior::Hold
+                && self.failures_count_from.is_none_or(|failures_count_from| *probe > failures_count_from)
         });
-        dead.map(|(view, silence, probe)| (view.id.clone(), silence, probe)).collect()
+        to_shut_down.map(|(view, silence, probe)| (view.id.clone(), silence, probe)).collect()
     }
 
     fn is_ours(
@@ -113,8 +115,8 @@ impl Outage {
     }
 }
 
-/// Whether it is past its timeout, or half way there.
-fn is_quiet(view: &View, policy: &Policy, now: Timestamp) -> bool {
+/// Whether it has been silent for half its timeout, or longer.
+fn is_silent_for_half(view: &View, policy: &Policy, now: Timestamp) -> bool {
     let timeout = if view.state.is_ready() { policy.timeout_probe } else { policy.timeout_booting };
     let last_news = view.last_success.unwrap_or(view.appeared);
     view.silence.is_some() || since(now, last_news) >= timeout / 2

@@ -1,4 +1,5 @@
-//! Who is probed next: those with a reason first, then by their turn, no more a second than allowed.
+//! Decides which worker is probed next: workers with an urgent reason come first, then the others in turn, within
+//! the allowed number of probes a second.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,12 +13,12 @@ pub(super) struct Pacer {
     wishes: BTreeMap<InstanceId, (Timestamp, bool)>,
     urgent: BTreeSet<(Timestamp, InstanceId)>,
     regular: BTreeSet<(Timestamp, InstanceId)>,
-    /// Before this moment the rate allows no probe.
+    /// The earliest moment at which the rate allows a probe.
     next_slot: Option<Timestamp>,
 }
 
 impl Pacer {
-    /// This worker wants to be probed then (true = out of turn), or not at all.
+    /// Notes when this worker wants to be probed (true = out of turn); `None` = not at all.
     pub(super) fn schedule(&mut self, id: &InstanceId, wish: Option<(Timestamp, bool)>) {
         if let Some((at, urgent)) = self.wishes.remove(id) {
             self.line(urgent).remove(&(at, id.clone()));
@@ -38,7 +39,7 @@ impl Pacer {
         let mut granted = Vec::new();
         while self.next_slot.is_none_or(|slot| slot <= now) {
             let Some(id) = self.pop_due(now) else { break };
-            // Time that was not used is not saved up.
+            // Unused time is not saved for later.
             self.next_slot = Some(after(self.next_slot.map_or(now, |slot| slot.max(now)), gap));
             granted.push(id);
         }

@@ -1,4 +1,4 @@
-//! What the management API and metrics see of the pool, with what `plan` reads of it.
+//! The pool as the management API and metrics see it, together with what `plan` reads of it.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::instance::Instance;
 use crate::time::Timestamp;
 use crate::worker::{ProcessView, View};
 
-/// Why a process is no more.
+/// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndedWhy {
     /// It ended on a living worker.
@@ -26,11 +26,11 @@ pub enum EndedWhy {
 /// A process that has ended and is not forgotten yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedProcess {
-    /// Whose.
+    /// The container.
     pub uuid: ContainerUuid,
-    /// When we saw that.
+    /// When we saw that it had ended.
     pub at: Timestamp,
-    /// Where it ran.
+    /// The instance on which it ran.
     pub instance: InstanceId,
     /// How it ended.
     pub why: EndedWhy,
@@ -43,9 +43,9 @@ pub struct WorkerSnapshot {
     pub view: Arc<View>,
     /// Containers whose start was sent and is not in the view yet.
     pub sent: Vec<ContainerUuid>,
-    /// The last listing lacked it.
+    /// Whether the last listing lacked it.
     pub missing: bool,
-    /// As the cloud last showed it.
+    /// The instance as the cloud last showed it.
     pub instance: Arc<Instance>,
 }
 

@@ -1,4 +1,4 @@
-//! What may be created at one moment: the holds as they stand by then, the numbers that the site has set, and
+//! What may be created at one moment: the holds at that moment, the limits that the site has set, and
 //! what exists already.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,20 +21,20 @@ use crate::time::Timestamp;
 pub struct Supply {
     /// Whether instances of each configured type may be created.
     pub gates: BTreeMap<TypeName, Gate>,
-    /// Types of which at most one may be on its way.
+    /// Types of which at most one create may be in flight.
     pub on_trial: BTreeSet<TypeName>,
     /// How many creates may be sent now; `None` = no limit.
     pub creates_left: Option<usize>,
     /// How many instances may still be added; `None` = no limit.
     pub instances_left: Option<usize>,
-    /// By scope: beyond that many more, creates wait until what fitted the quota before is seen running.
+    /// How many more instances each scope may get before creates wait until as many as fitted the quota before run.
     #[serde(with = "crate::pairs")]
     pub near_quota_left: BTreeMap<QuotaScope, usize>,
-    /// How many instances there were when the cloud last refused one more, of types of which it has.
+    /// How many instances there were when the cloud last refused one more, for each type of which that is known.
     pub observed_capacity: BTreeMap<TypeName, ObservedCapacity>,
 }
 
-/// What limits creates beside the holds.
+/// The limits on creates other than the holds.
 pub(super) struct CreateLimits {
     pub(super) max_instances: u32,
     pub(super) max_concurrent_creates: u32,
@@ -43,7 +43,7 @@ pub(super) struct CreateLimits {
 }
 
 impl CreateLimits {
-    /// Whether an instance of that type may be created, all limits considered.
+    /// Whether an instance of this type may be created under all limits.
     pub(super) fn gate(&self, it: &InstanceType, holds: &Holds, census: &Census, now: Timestamp) -> Gate {
         let most = self.max_instances as usize;
         if most > 0 && census.total() >= most {
@@ -62,7 +62,7 @@ impl CreateLimits {
 }
 
 impl Fleet {
-    /// What may be created at that moment; `census` is [`Fleet::census`]. O(types × holds).
+    /// What may be created at the moment `now`; `census` is [`Fleet::census`]. O(types × holds).
     pub fn supply(&self, rules: &PlanRules, census: &Census, now: Timestamp) -> Supply {
         let left = |most: u32, used: usize| (most > 0).then(|| (most as usize).saturating_sub(used));
         let limits = self.create_limits(rules);
@@ -91,12 +91,13 @@ impl Fleet {
 }
 
 impl Supply {
-    /// Whether no instance of any type may be created for quota: the gauge `at_quota`.
+    /// Whether quotas forbid to create an instance of any type: the gauge `at_quota`.
     pub fn at_quota(&self) -> bool {
         !self.gates.is_empty() && self.gates.values().all(|gate| matches!(gate, Gate::AtQuota(_)))
     }
 
-    /// As many instances of these types as the cloud gave last time, all together, if it has refused more of each.
+    /// How many instances of these types together the cloud gave last time, if it has refused one more of each
+    /// type.
     /// O(types); O(1) as long as nothing was refused.
     pub fn observed_capacity_for(&self, types: &[Arc<InstanceType>]) -> Option<usize> {
         if self.observed_capacity.is_empty() || types.is_empty() {

@@ -195,7 +195,7 @@ pub enum Step {
 pub enum LookOutcome {
     /// The controller does not know it: its process may go.
     Absent,
-    /// Another dispatcher has it: hands off.
+    /// Another dispatcher has it: it is left alone.
     Foreign,
 }
 

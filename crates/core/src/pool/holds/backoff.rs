@@ -1,4 +1,4 @@
-//! Creates that failed for a reason that says nothing of when it will be better: 5 s, doubling to a minute.
+//! Holds after creates that failed for another reason, without a known end: 5 s, doubling to a minute.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ struct BackoffHold {
     wait: Duration,
 }
 
-/// By offering; `None`: of every offering.
+/// The holds by offering; `None`: a hold on every offering.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct BackoffHolds(#[serde(with = "crate::pairs")] BTreeMap<Option<Offering>, BackoffHold>);

@@ -1,5 +1,6 @@
-//! Boots that fail: after three in a row, creates of that offering are rationed to one trial at a time, a
-//! minute apart, doubling to half an hour, until one boots.
+//! Holds for boots that fail: after three failures in a row, creates of that offering are rationed to one trial
+//! at a
+//! time. The trials are a minute apart, doubling to half an hour, until an instance boots.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::{LONGEST, SHORT};
 use crate::instance::Offering;
 use crate::time::{Timestamp, after, shift};
 
-/// That many failures in a row ration the creates of an offering.
+/// After this many failures in a row the creates of an offering are rationed.
 const FAILURES: u32 = 3;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,13 +30,13 @@ impl BootFailures {
     }
 }
 
-/// By offering.
+/// The failed boots by offering.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct BootHolds(#[serde(with = "crate::pairs")] BTreeMap<Offering, BootFailures>);
 
 impl BootHolds {
-    /// A create is sent: the next trial comes no sooner than the back-off from now.
+    /// A create is sent: the next trial follows after the back-off at the earliest.
     pub(super) fn sent(&mut self, offering: &Offering, now: Timestamp) {
         if let Some(boots) = self.0.get_mut(offering).filter(|boots| boots.ration()) {
             boots.until = Some(after(now, boots.backoff));
@@ -62,7 +63,7 @@ impl BootHolds {
         self.0.get(offering).is_some_and(BootFailures::ration)
     }
 
-    /// One at a time, and not before its time.
+    /// Whether a create must wait: a trial is under way, or the next trial is not due yet.
     pub(super) fn are_rationed(&self, offering: &Offering, census: &Census, now: Timestamp) -> bool {
         let Some(boots) = self.0.get(offering).filter(|boots| boots.ration()) else { return false };
         census.on_trial(offering) > 0 || boots.until.is_some_and(|until| now < until)

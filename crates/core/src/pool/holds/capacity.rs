@@ -1,4 +1,4 @@
-//! The cloud has no more of an offering, of a quota group, or of anything: a minute's rest.
+//! Holds for capacity: the cloud has no more of an offering, of a quota group, or of anything, for a minute.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::instance::{InstanceType, Offering};
 use crate::ports::CapacityScope;
 use crate::time::{Timestamp, shift};
 
-/// Until when there is no capacity, and of what.
+/// The scopes without capacity, and the end of each hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct CapacityHolds(#[serde(with = "crate::pairs")] BTreeMap<CapacityKey, Timestamp>);
@@ -30,7 +30,7 @@ impl CapacityHolds {
         self.0.remove(&CapacityKey::Offering(offering.clone()));
     }
 
-    /// The latest end of the holds on that type.
+    /// The latest end of the holds on this type.
     pub(super) fn until(&self, it: &InstanceType, groups: &BTreeMap<Offering, String>) -> Option<Timestamp> {
         let scopes = [CapacityScope::Offering, CapacityScope::QuotaGroup, CapacityScope::All];
         scopes.into_iter().filter_map(|scope| self.0.get(&CapacityKey::of(it, scope, groups))).max().copied()

@@ -1,15 +1,15 @@
-//! Why nothing is created: holds with a scope and an end, and what they mean for each type.
+//! Holds on creates, each with a scope and an end, and what they mean for each type.
 //!
 //! ```text
 //!   a create's failure ─┬─ rate limited ─► rate_limited_until      every create waits
-//!                       ├─ quota ────────► quota                   a market, or all: until instances go, or a retry
+//!                       ├─ quota ────────► quota                   a market, or all: until instances are gone, or a retry
 //!                       ├─ capacity ─────► capacity                an offering, a quota group, or all
 //!                       ├─ anything else ► backoff                 an offering, or all
-//!                       └─ unknown ──────► (it stays pending, which is hold enough)
+//!                       └─ unknown ──────► (no hold: the create stays pending)
 //!   boots that fail ───────────────────────► boots                 one trial at a time of that offering
 //! ```
-//! A hold that ends wakes the scheduler ([`Holds::next_end`]): one that ends unnoticed is a queue that
-//! stands still. A plan reads the holds as they are, and decides by its own time which still hold.
+//! A hold that ends wakes the scheduler ([`Holds::next_end`]): without that the queue would stand still
+//! after the end of a hold. A plan reads all holds, and decides by its own time which have not ended.
 
 mod backoff;
 mod boots;
@@ -34,54 +34,55 @@ use boots::BootHolds;
 use capacity::CapacityHolds;
 use quota::QuotaHolds;
 
-/// The shortest hold on something that may be over at any moment.
+/// The shortest hold for a condition that may end at any moment.
 const SHORT: Duration = Duration::from_secs(60);
-/// No hold that doubles becomes longer.
+/// The longest hold of those that double.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
 
-/// Why no create is possible now, though neither quota nor capacity says no.
+/// The reasons other than quota and capacity why no create is possible now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PauseReason {
-    /// The cloud asked for patience.
+    /// The cloud limits the rate of calls.
     RateLimit,
-    /// `MaxConcurrentInstanceCreateOps`.
+    /// `MaxConcurrentInstanceCreateOps` is reached.
     CreatesInFlight,
     /// The runner that is to be deployed cannot be read.
     RunnerUnreadable,
     /// Instances of this offering do not boot.
     BootsFail,
-    /// The last create of this offering, or any for want of rights, failed for a reason that says nothing of when
-    /// it will be better.
+    /// The last create of this offering failed for another reason, or a create of any offering failed because
+    /// rights
+    /// are missing.
     CreateFailed,
-    /// One more than fitted the quota last time is on its way.
+    /// One instance more than fitted the quota last time is being created.
     NearQuota,
 }
 
-/// Why there may be no more instances.
+/// The limits on the number of instances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QuotaReason {
-    /// The cloud account's limit.
+    /// The limit of the cloud account.
     Account,
-    /// `MaxInstances`.
+    /// The configured `MaxInstances`.
     MaxInstances,
 }
 
 /// Whether an instance of a type may be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Gate {
-    /// Yes.
+    /// It may be created.
     Open,
-    /// Not now: wait.
+    /// It must wait for a moment.
     Paused(PauseReason),
     /// Not before an instance is gone, or the limit is raised.
     AtQuota(QuotaReason),
-    /// The cloud has none before this moment.
+    /// The cloud has no capacity before this moment.
     AtCapacity(Timestamp),
 }
 
-/// All holds on creates, as they are: some may be over by the time at which they are looked at.
+/// All holds on creates. Some may have ended by the time at which they are read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holds {
     /// The driver's quota groups.
@@ -102,7 +103,7 @@ impl Holds {
         Self { groups, ..Self::default() }
     }
 
-    /// Holds of which nothing is left but which types were refused, for inputs built by hand.
+    /// Holds that only remember which types were refused, for inputs built by hand.
     #[cfg(test)]
     pub(crate) fn with_refused_types(refused_types: BTreeMap<TypeName, Timestamp>) -> Self {
         let mut holds = Self::default();
@@ -110,7 +111,7 @@ impl Holds {
         holds
     }
 
-    /// Takes a create's failure in; `census` without the failed create.
+    /// Learns from a create's failure; `census` does not count the failed create.
     pub(crate) fn failed(
         &mut self,
         it: &InstanceType,
@@ -136,10 +137,10 @@ impl Holds {
                 self.capacity.hold(it, *scope, &self.groups, until);
                 facts.push(PoolFact::CapacityHold { type_name, scope: *scope, until, error: error.clone() });
             }
-            // Its outcome is unknown: it stays pending, which is hold enough.
+            // Its outcome is unknown: the create stays pending, so no hold is needed.
             CloudErrorKind::Unknown => {}
             CloudErrorKind::Unauthorized => self.backoff.failed(None, now),
-            // A type, image or price that this offering alone may not have: the others are none the worse.
+            // The cause may be a type, image or price of this offering alone, so other offerings are not held.
             CloudErrorKind::NotFound | CloudErrorKind::Other => {
                 self.backoff.failed(Some(it.offering()), now);
             }
@@ -147,41 +148,41 @@ impl Holds {
         facts
     }
 
-    /// A create is sent: if it is the retry that a quota hold allows, no second one is.
+    /// A create is sent: if it is the retry that a quota hold allows, no second retry is sent.
     pub(crate) fn sent(&mut self, it: &InstanceType, now: Timestamp) {
         self.quota.sent(it.market(), now);
         self.boots.sent(&it.offering(), now);
     }
 
-    /// A create that was sent then succeeded: what held its like since before that is over.
+    /// A create that was sent at `sent` has succeeded: holds on such creates that are older than that end.
     pub(super) fn succeeded(&mut self, it: &InstanceType, sent: Timestamp) {
         self.quota.succeeded(it.market(), sent);
         self.capacity.succeeded(&it.offering());
         self.backoff.succeeded(it.offering());
     }
 
-    /// How booting ended.
+    /// Learns from the end of a boot.
     pub(crate) fn booted(&mut self, offering: &Offering, success: bool, now: Timestamp) -> Option<PoolFact> {
         self.boots.booted(offering, success, now)
     }
 
-    /// Whether any hold ends when instances come or go.
+    /// Whether any hold depends on the number of instances.
     pub(super) fn depend_on_numbers(&self) -> bool {
         self.quota.depends_on_numbers() || !self.group_capacities.is_empty()
     }
 
-    /// Instances have gone or come: quota holds whose reason is gone end.
+    /// The number of instances has changed: quota holds without a reason end.
     pub(super) fn recount(&mut self, census: &Census) {
         self.quota.recount(census);
     }
 
-    /// Forgets what has ended by time.
+    /// Forgets holds whose time is over.
     pub(super) fn expire(&mut self, now: Timestamp) {
         self.rate_limited_until = self.rate_limited_until.filter(|until| now < *until);
         self.capacity.expire(now);
     }
 
-    /// When the next hold ends, after `now`: the scheduler must look again then.
+    /// When the next hold ends, after `now`: the scheduler must plan again then.
     pub(super) fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
         let ends = self
             .rate_limited_until
@@ -193,8 +194,8 @@ impl Holds {
         ends.filter(|end| *end > now).min()
     }
 
-    /// Whether an instance of that type may be created, limits in numbers aside. The reasons come in the order
-    /// in which an operator should hear of them.
+    /// Whether the holds allow to create an instance of this type. If several forbid it, the answer is the reason
+    /// that an operator should read first.
     pub(super) fn gate(&self, it: &InstanceType, census: &Census, now: Timestamp) -> Gate {
         if self.rate_limited_until.is_some_and(|until| now < until) {
             return Gate::Paused(PauseReason::RateLimit);
@@ -217,7 +218,7 @@ impl Holds {
         Gate::Open
     }
 
-    /// Whether only one instance of that offering may be on its way.
+    /// Whether only one create of that offering may be in flight.
     pub(super) fn is_on_trial(&self, it: &InstanceType) -> bool {
         self.boots.is_on_trial(&it.offering())
     }
@@ -227,13 +228,13 @@ impl Holds {
         &self.quota.refused_types
     }
 
-    /// How many more instances of each scope may be created now, by what fitted its quota last time: one
-    /// beyond that, and one at a time as long as the hold lasts.
+    /// How many more instances of each scope may be created now, by the number that fitted its quota last
+    /// time: one more than that, and one at a time as long as the hold lasts.
     pub(super) fn near_quota_left(&self, census: &Census) -> BTreeMap<QuotaScope, usize> {
         self.quota.near_quota_left(census)
     }
 
-    /// Moves every moment by that much.
+    /// Moves every moment by this duration.
     pub(crate) fn shift(&mut self, by: SignedDuration) {
         self.rate_limited_until.iter_mut().for_each(|it| shift(it, by));
         self.backoff.shift(by);
@@ -243,7 +244,7 @@ impl Holds {
     }
 }
 
-/// What a lack of capacity is of.
+/// The scope of a lack of capacity.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum CapacityKey {
     Offering(Offering),

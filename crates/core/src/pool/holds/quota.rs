@@ -1,11 +1,11 @@
-//! The account may not have more of a market, or of anything.
+//! Holds for a quota: the account may not have more instances of a market, or of any.
 //!
 //! ```text
 //!   refused with n > 0 instances ─► no create until fewer than n exist; one retry after 5 min, doubling to 30 min
-//!   refused with none ────────────► one retry a minute; each serves another type than was refused last
+//!   refused with none ────────────► one retry a minute; each serves another type than the one refused last
 //! ```
-//! How many instances fitted the quota is remembered until more than that are seen in service: later creates go
-//! at most one beyond it.
+//! The number of instances that fitted the quota is remembered until more than that are seen in service: later
+//! creates exceed it by at most one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,12 +26,12 @@ const FIRST_RETRY: Duration = Duration::from_secs(5 * 60);
 struct QuotaHold {
     /// Creates sent before this moment say nothing about it.
     began: Timestamp,
-    /// Instances of the scope when the cloud refused one more; 0 = one retry after another, and no end
-    /// before one succeeds.
+    /// Instances of the scope when the cloud refused one more; 0 = one retry follows another
+    /// until one succeeds.
     instances: usize,
     retry_at: Timestamp,
     backoff: Duration,
-    /// The retry is in flight.
+    /// Whether the retry is in flight.
     retrying: bool,
 }
 
@@ -41,7 +41,7 @@ impl QuotaHold {
     }
 }
 
-/// By scope.
+/// The quota holds by scope.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::pool) struct QuotaHolds {
     #[serde(with = "crate::pairs")]
@@ -54,8 +54,9 @@ pub(in crate::pool) struct QuotaHolds {
 }
 
 impl QuotaHolds {
-    /// If this was a hold's retry, the next comes in a while, whatever it failed of. Says of which holds it
-    /// was the retry.
+    /// If this was the retry of a hold, the next one follows after a while, whatever the cause of the failure.
+    /// Returns
+    /// the scopes of the holds whose retry it was.
     pub(super) fn retry_failed(&mut self, market: Market, now: Timestamp) -> Vec<QuotaScope> {
         let mut retried = Vec::new();
         for (scope, hold) in &mut self.holds {
@@ -68,8 +69,9 @@ impl QuotaHolds {
         retried
     }
 
-    /// Only a refused retry doubles the time to the next: creates that were in flight together with the one
-    /// that was refused first are the same news. Answers with the instances of the scope and the next retry.
+    /// Only a refused retry doubles the time to the next: refusals of creates that were in flight together with
+    /// the one that was refused first tell nothing new. Returns the number of instances of the scope and the next
+    /// retry.
     pub(super) fn refused(
         &mut self,
         it: &InstanceType,
@@ -125,7 +127,7 @@ impl QuotaHolds {
         self.holds.iter().any(|(scope, hold)| scope.covers(market) && hold.holds(now))
     }
 
-    /// Whether more exist, or are on their way, than fitted last time.
+    /// Whether more instances exist, or are being created, than fitted the quota last time.
     pub(super) fn is_near(&self, market: Market, census: &Census) -> bool {
         self.within.iter().any(|(scope, within)| scope.covers(market) && census.of(scope) > *within)
     }
