@@ -72,7 +72,7 @@ pub enum OperationKind {
     Unlock(UnlockReason),
     /// → Cancelled, if the record still stands as the decision was made from.
     Cancel {
-        /// Why.
+        /// The reason.
         reason: CancelReason,
         /// How the record stood when that was decided.
         expected: Standing,

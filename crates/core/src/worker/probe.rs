@@ -36,9 +36,9 @@ pub struct CommandFailure {
     /// How the executor failed; `None` if the command ended and failed, if its output cannot be understood, or if it was
     /// not sent.
     pub kind: Option<ExecErrorKind>,
-    /// The last of what it wrote.
+    /// The end of its standard output.
     pub stdout: String,
-    /// The last of what it wrote.
+    /// The end of its standard error.
     pub stderr: String,
 }
 
@@ -71,9 +71,9 @@ pub struct Report {
 pub struct BootOutput {
     /// The shell text.
     pub command: String,
-    /// The last of it.
+    /// The end of its standard output.
     pub stdout: String,
-    /// The last of it.
+    /// The end of its standard error.
     pub stderr: String,
 }
 
