@@ -26,7 +26,7 @@ use dispatch_core::id::{ContainerUuid, TypeName};
 use dispatch_core::instance::InstanceType;
 use dispatch_core::policy::Policy;
 use dispatch_core::pool::PoolSnapshot;
-use dispatch_core::ports::{CloudDriver, ExecutorFactory, HostKeyVerifier};
+use dispatch_core::ports::CloudDriver;
 use dispatch_core::queue::UnlockReason;
 use dispatch_core::worker::runner::Commands;
 use prometheus::Registry;
@@ -37,6 +37,7 @@ use tokio::sync::watch;
 
 use crate::api::{Active, ApiState, HealthPolicy};
 use crate::drivers;
+use crate::executors;
 use crate::runner_file;
 use crate::serving::{Bound, Serving};
 use crate::settings::{Loaded, Settings, StartConfig};
@@ -196,7 +197,7 @@ impl<'a> Site<'a> {
         let parts = Parts {
             api: Rc::new(controller(settings)?),
             driver: Rc::clone(&opened.driver),
-            executors: executors(settings, self.log.clone())?,
+            executors: executors::prepare(settings, self.log.clone())?,
             create_defaults: create_defaults(settings, self.public_key.clone()),
             commands: commands
                 .clone()
@@ -265,16 +266,6 @@ fn controller(settings: &Settings) -> Result<arvados::Client> {
         timeout: settings.controller.request_timeout,
     })
     .context("cannot use Services.Controller.ExternalURL")
-}
-
-/// Everything that can fail is done now; what is left needs only the verifier.
-fn executors(settings: &Settings, log: Logger) -> Result<system::MakeExecutors> {
-    let (private_key, default_port) = (settings.containers.private_key.pem.clone(), settings.cloud.ssh_port);
-    let prepared = ssh::Prepared::new(&private_key, "ssh".into(), &settings.runtime_directory)?;
-    Ok(Box::new(move |verifier: Rc<dyn HostKeyVerifier>| {
-        let executors = prepared.into_executors(verifier, default_port, ssh::Deadlines::default(), log);
-        Rc::new(executors) as Rc<dyn ExecutorFactory>
-    }))
 }
 
 /// What every order of this site has in common; `cloudtest` orders the same.

@@ -18,6 +18,7 @@ pub mod cli;
 pub mod cloudtest;
 pub mod demo;
 pub mod drivers;
+pub mod executors;
 pub mod health;
 pub mod lock;
 pub mod run;

@@ -4,6 +4,7 @@
 //!   HTTP threads                                                            the arbiter
 //!   watch ─ gate ─ routes ─┬─ containers, instances ── messages (≤ 5 s) ──► Scheduler, Queue, Pool
 //!     │       │            ├─ health ── messages, Ping (≤ 5 s) ───────────► all actors
+//!     │       │            ├─ debug ── GetState (≤ 5 s) ───────────────────► all actors
 //!     │       │            └─ metrics ── Registry (atomics)
 //!     │       └ who may ask: 401, 403
 //!     └ request id, log lines, request metrics
@@ -16,6 +17,7 @@
 mod auth;
 mod certificate;
 mod containers;
+mod debug;
 mod error;
 mod health;
 mod instances;

@@ -11,7 +11,7 @@ use dispatch_core::driver::{DriverAdvice, Login};
 use dispatch_core::id::{InstanceId, InstanceSetId};
 use dispatch_core::instance::{Instance, InstanceType, TagKeys, Tags};
 use dispatch_core::ports::{
-    CloudDriver, CloudError, CreateOrder, Executor, ExecutorFactory as _, HostKey, HostKeyVerdict,
+    CloudDriver, CloudError, CreateOrder, Executor, ExecutorFactory, HostKey, HostKeyVerdict,
     HostKeyVerifier, Target,
 };
 use dispatch_core::secret::Secret;
@@ -23,6 +23,7 @@ use slog::Logger;
 use super::report::Plan;
 use crate::app::create_defaults;
 use crate::drivers;
+use crate::executors;
 use crate::settings::{Driver, Settings};
 
 /// A cloud and the means to log in to its instances.
@@ -36,7 +37,7 @@ pub(super) struct Subject {
     pub commands: Commands,
     instance_type: Arc<InstanceType>,
     defaults: CreateDefaults,
-    executors: ssh::SshExecutors,
+    executors: Rc<dyn ExecutorFactory>,
 }
 
 impl Subject {
@@ -52,13 +53,7 @@ impl Subject {
         let key = ssh::check_private_key(pem.expose()).context("cannot use Containers.DispatchPrivateKey")?;
         let opened = drivers::open(&settings, &key.openssh_public, &Registry::new(), log).await?;
         let verifier = Rc::new(ByDriver(Rc::clone(&opened.driver)));
-        let prepared = ssh::Prepared::new(pem, "ssh".into(), &settings.runtime_directory)?;
-        let executors = prepared.into_executors(
-            verifier,
-            settings.cloud.ssh_port,
-            ssh::Deadlines::default(),
-            log.clone(),
-        );
+        let executors = executors::prepare(&settings, log.clone())?(verifier);
         let policy = settings.policy.clone();
         let defaults = create_defaults(&settings, key.openssh_public);
         Ok(Self {

@@ -166,7 +166,7 @@ fn tags_that_differ_are_named_and_their_values_are_not() {
 }
 
 #[test]
-fn a_boot_probe_that_failed_is_told_with_its_last_words() {
+fn a_boot_probe_that_failed_is_told_with_its_last_output() {
     let output = Output { status: 1, stdout: b"starting\n\n".to_vec(), stderr: Vec::new() };
     let trouble = advice::boot_probe("systemctl is-system-running", &output);
     assert_eq!(trouble.message, "`systemctl is-system-running` ended with status 1: starting");

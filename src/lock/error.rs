@@ -54,7 +54,7 @@ pub enum LockError {
     Refused {
         /// Which server.
         server: String,
-        /// Why.
+        /// The reason.
         reason: Reason,
     },
     /// The answer is not one that the question can have.

@@ -123,7 +123,7 @@ pub struct Keepalives {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("PostgreSQL.Connection.{keyword} is not accepted: {wanted}")]
 pub struct BadKeyword {
-    /// Which.
+    /// The keyword.
     pub keyword: &'static str,
     /// What is accepted.
     pub wanted: &'static str,

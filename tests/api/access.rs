@@ -6,7 +6,7 @@ use crate::support::site::{Options, bearer};
 use crate::support::{Site, TOKEN};
 
 /// Every route with its method.
-pub const ROUTES: [(&str, &str); 12] = [
+pub const ROUTES: [(&str, &str); 13] = [
     ("GET", "/arvados/v1/dispatch/containers"),
     ("GET", "/arvados/v1/dispatch/container"),
     ("POST", "/arvados/v1/dispatch/containers/kill"),
@@ -15,6 +15,7 @@ pub const ROUTES: [(&str, &str); 12] = [
     ("POST", "/arvados/v1/dispatch/instances/drain"),
     ("POST", "/arvados/v1/dispatch/instances/run"),
     ("POST", "/arvados/v1/dispatch/instances/kill"),
+    ("GET", "/arvados/v1/dispatch/debug/state"),
     ("GET", "/metrics"),
     ("GET", "/metrics.json"),
     ("GET", "/_health/ping"),

@@ -6,6 +6,7 @@ mod config_support;
 
 mod access;
 mod containers;
+mod debug;
 mod fidelity;
 mod health;
 mod instances;

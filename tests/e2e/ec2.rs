@@ -375,7 +375,11 @@ async fn inner_cloudtest() {
     let ended = finish(&mut command(&world.site, &arguments, &through_stub), LONG).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let actions = stub.actions();
-    assert_eq!(actions.iter().filter(|it| *it == "CreateTags").count(), 5, "three in vain, one a subnet");
+    assert_eq!(
+        actions.iter().filter(|it| *it == "CreateTags").count(),
+        5,
+        "three that had no effect, one a subnet"
+    );
     let asks = actions.iter().any(|it| it == "DescribeSpotPriceHistory");
     assert!(!asks, "the prices of the account's other VMs are none of its business");
     let report: Value = serde_json::from_str(&ended.stdout).unwrap();

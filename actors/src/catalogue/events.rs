@@ -1,5 +1,5 @@
-//! The events, in the order of a service's and a container's life. The comment of each is its meaning on
-//! the reference page.
+//! The events, in the order of a service's and a container's life. The comment of each is its meaning in
+//! the table of the catalogue.
 
 use slog::Level::{Debug, Error, Info, Warning};
 

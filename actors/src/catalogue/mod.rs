@@ -1,7 +1,7 @@
 //! The log catalogue: every message that this program logs, once, with its level and its keys.
 //!
 //! Operators search logs by message and filter by key, so both are an interface: a message is constant,
-//! its facts are keys. From here the documentation's reference page is made, and a test holds a run's log
+//! its facts are keys. The table of the catalogue is made from here, and a test holds a run's log
 //! against it.
 //!
 //! ```text
@@ -26,13 +26,13 @@ use slog::{BorrowedKV, Level, Logger, Record, RecordStatic};
 /// One message that is logged.
 #[derive(Debug, Clone, Copy)]
 pub struct Event {
-    /// How loud.
+    /// The level.
     pub level: Level,
     /// The constant text: lower-case, no full stop.
     pub message: &'static str,
     /// The facts that it may carry, beside those of [`CONTEXT_KEYS`].
     pub keys: &'static [&'static str],
-    /// What it tells an operator, for the reference page.
+    /// What it tells an operator, for the table of the catalogue.
     pub meaning: &'static str,
 }
 
@@ -89,7 +89,7 @@ pub fn markdown(events: &[&Event]) -> String {
     table
 }
 
-/// Fails on a key that the event is not known to carry: it would be missing from the reference page.
+/// Fails on a key that the event is not known to carry: it would be missing from the table.
 fn check_keys(event: &Event, record: &Record<'_>) {
     /// Sees keys, whatever the values.
     struct Keys<'a>(&'a Event);

@@ -13,7 +13,7 @@ use dispatch_core::time::Timestamp;
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Instance, CloudError>")]
 pub struct OrderInstance {
-    /// Of which type.
+    /// The type.
     pub instance_type: Arc<InstanceType>,
     /// The secret that it is to prove itself with.
     pub secret: Secret,
@@ -23,7 +23,7 @@ pub struct OrderInstance {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), CloudError>")]
 pub struct DestroyInstance {
-    /// Which.
+    /// The instance.
     pub id: InstanceId,
 }
 
@@ -31,7 +31,7 @@ pub struct DestroyInstance {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), CloudError>")]
 pub struct SetTags {
-    /// Which.
+    /// The instance.
     pub id: InstanceId,
     /// These tags.
     pub tags: Tags,
@@ -54,7 +54,7 @@ pub struct Sync;
 #[derive(Debug, Message)]
 #[rtype(result = "Result<HostKeyVerdict, CloudError>")]
 pub struct VerifyHostKey {
-    /// Whose.
+    /// The instance.
     pub id: InstanceId,
     /// The key that the handshake showed.
     pub key: HostKey,

@@ -1,4 +1,4 @@
-//! What actors say to each other: the ground floor, on which every actor stands and nothing else is built.
+//! What actors say to each other. Every actor knows this module, and no actor knows another.
 //!
 //! ```text
 //!                       system   makes all five, and gives each the recipients it needs

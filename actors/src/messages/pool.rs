@@ -40,7 +40,7 @@ pub type WorkerRecipients = Vec<(InstanceId, Recipient<GetState>)>;
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), CreateRefusal>")]
 pub struct CreateInstance {
-    /// Of which type.
+    /// The type.
     pub instance_type: Arc<InstanceType>,
     /// The container that wants it first.
     pub container: ContainerUuid,
@@ -50,9 +50,9 @@ pub struct CreateInstance {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), PoolRefusal>")]
 pub struct ShutdownInstance {
-    /// Which.
+    /// The instance.
     pub id: InstanceId,
-    /// Why.
+    /// The reason.
     pub reason: ShutdownReason,
 }
 
@@ -62,7 +62,7 @@ pub struct ShutdownInstance {
 pub struct StartContainer {
     /// Which, with what the log and the metrics say of its start.
     pub order: StartOrder,
-    /// Where.
+    /// The instance on which it is.
     pub instance: InstanceId,
 }
 
@@ -70,9 +70,9 @@ pub struct StartContainer {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), PoolRefusal>")]
 pub struct KillContainer {
-    /// Which.
+    /// The container.
     pub uuid: ContainerUuid,
-    /// Why.
+    /// The reason.
     pub reason: KillReason,
 }
 
@@ -80,7 +80,7 @@ pub struct KillContainer {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), PoolRefusal>")]
 pub struct ForgetProcess {
-    /// Whose.
+    /// The container.
     pub uuid: ContainerUuid,
     /// What the attempt came to.
     pub outcome: AttemptOutcome,
@@ -90,7 +90,7 @@ pub struct ForgetProcess {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct ForgetAttempts {
-    /// Which.
+    /// The container.
     pub uuid: ContainerUuid,
 }
 
@@ -98,9 +98,9 @@ pub struct ForgetAttempts {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), PoolRefusal>")]
 pub struct SetIdleBehavior {
-    /// Which.
+    /// The instance.
     pub id: InstanceId,
-    /// That.
+    /// What the operator wants.
     pub behavior: IdleBehavior,
 }
 
@@ -132,7 +132,7 @@ pub struct InstanceChanged {
 /// the answer says that it is forgotten.
 #[derive(Debug)]
 pub struct InstanceGone {
-    /// Which.
+    /// The instance.
     pub id: InstanceId,
     /// When the listing began.
     pub began: Timestamp,
@@ -168,7 +168,7 @@ pub struct WorkerChanged {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct StartRefused {
-    /// Whose.
+    /// The container.
     pub uuid: ContainerUuid,
     /// By whom.
     pub instance: InstanceId,

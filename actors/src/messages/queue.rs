@@ -30,7 +30,7 @@ pub struct QueueView {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), QueueRefusal>")]
 pub struct LockContainer {
-    /// Which.
+    /// The container.
     pub uuid: ContainerUuid,
 }
 
@@ -38,7 +38,7 @@ pub struct LockContainer {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), QueueRefusal>")]
 pub struct UnlockContainer {
-    /// Which.
+    /// The container.
     pub uuid: ContainerUuid,
     /// Why; counted.
     pub reason: UnlockReason,
@@ -48,9 +48,9 @@ pub struct UnlockContainer {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), QueueRefusal>")]
 pub struct CancelContainer {
-    /// Which.
+    /// The container.
     pub uuid: ContainerUuid,
-    /// Why.
+    /// The reason.
     pub reason: CancelReason,
     /// How the record stood when that was decided.
     pub expected: Standing,
@@ -60,7 +60,7 @@ pub struct CancelContainer {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct ForgetContainer {
-    /// Which.
+    /// The container.
     pub uuid: ContainerUuid,
 }
 
@@ -68,6 +68,6 @@ pub struct ForgetContainer {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct ReadOrphanRecord {
-    /// Which.
+    /// The container.
     pub uuid: ContainerUuid,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix::Message;
 use dispatch_core::plan::{Plan, PlanInput};
+use dispatch_core::time::Timestamp;
 
 use super::pool::PoolView;
 use super::queue::QueueView;
@@ -30,6 +31,8 @@ pub struct PlanView {
     pub plan: Arc<Plan>,
     /// What it was made from; `None` before the first round.
     pub input: Option<PlanInput>,
+    /// When; `None` before the first round.
+    pub planned_at: Option<Timestamp>,
     /// The queue at that moment.
     pub queue: QueueView,
     /// The pool at that moment.

@@ -40,7 +40,7 @@ pub struct Stop;
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct WorkerCompletion {
-    /// What.
+    /// What has come of the effect.
     pub completion: Completion,
 }
 

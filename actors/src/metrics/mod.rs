@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use dispatch_core::id::TypeName;
 use dispatch_core::time::Timestamp;
+use dispatch_core::worker::{BootOutcome, State};
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, exponential_buckets,
 };
@@ -37,10 +38,6 @@ pub use summary::{LabelledSummary, Summary};
 /// In front of every name of ours.
 pub(crate) const PREFIX: &str = "arvados_dispatchcloud_";
 
-/// Values of `boot_outcomes{outcome}`.
-pub const BOOT_OUTCOMES: [&str; 4] = ["success", "failure", "aborted", "disappeared"];
-/// Values of `instances_disappeared{state}`.
-pub const WORKER_STATES: [&str; 5] = ["unknown", "booting", "idle", "running", "shutdown"];
 /// Values of `driver_operations{operation}`.
 pub const DRIVER_OPERATIONS: [&str; 4] = ["Create", "List", "Destroy", "SetTags"];
 /// Values of `instances_run_probe_duration_seconds{outcome}`.
@@ -199,8 +196,8 @@ impl Metrics {
                 counters.with_label_values(&[*value]);
             }
         };
-        zero(&self.boot_outcomes, &BOOT_OUTCOMES);
-        zero(&self.instances_disappeared, &WORKER_STATES);
+        zero(&self.boot_outcomes, &BootOutcome::ALL.map(BootOutcome::as_str));
+        zero(&self.instances_disappeared, &State::ALL.map(State::as_str));
         zero(&self.unlocks, known.unlock_reasons);
         for operation in DRIVER_OPERATIONS {
             for error in ["0", "1"] {

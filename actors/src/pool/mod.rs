@@ -72,8 +72,6 @@ pub struct Pool {
     parts: PoolParts,
     workers: BTreeMap<InstanceId, WorkerHandles>,
     timer: Option<(Timestamp, SpawnHandle)>,
-    /// When the next hold on creates ends.
-    hold_end: Option<Timestamp>,
     /// Rebuilt when asked after a change.
     snapshot: Option<Arc<PoolSnapshot>>,
     repeats: Repeats,
@@ -88,7 +86,6 @@ impl Pool {
             parts,
             workers: BTreeMap::new(),
             timer: None,
-            hold_end: None,
             snapshot: None,
             repeats: Repeats::default(),
         }
@@ -102,7 +99,7 @@ impl Pool {
 
     /// Nudges the scheduler only if a plan reads something else now: a probe that found nothing new is most of what
     /// a large pool has to tell.
-    fn settle_worker(&mut self, effects: Vec<PoolEffect>, ctx: &mut Context<Self>) {
+    fn settle_news(&mut self, effects: Vec<PoolEffect>, ctx: &mut Context<Self>) {
         let is_news = effects.contains(&PoolEffect::FleetChanged);
         self.carry_out(effects, ctx);
         if is_news {
@@ -125,18 +122,11 @@ impl Pool {
         self.timer = None;
         let now = clock::now();
         let effects = self.pool.tick(now);
-        self.perform(effects, ctx);
-        // A grant of probes is no news; the end of a hold is.
-        if self.hold_end.take().is_some_and(|end| end <= now) {
-            self.snapshot = None;
-            self.nudge();
-        }
-        self.renew_timer(ctx);
+        self.settle_news(effects, ctx);
     }
 
     fn renew_timer(&mut self, ctx: &mut Context<Self>) {
         let now = clock::now();
-        self.hold_end = self.hold_end.filter(|end| *end <= now).or(self.pool.next_hold_end(now));
         let Some(at) = self.pool.wakes_at(now) else { return };
         if self.timer.as_ref().is_some_and(|(set, _)| *set <= at.max(now)) {
             return;
@@ -173,11 +163,7 @@ impl Handler<GetPool> for Pool {
     fn handle(&mut self, _: GetPool, _: &mut Context<Self>) -> Self::Result {
         let (pool, now) = (&self.pool, clock::now());
         let snapshot = Arc::clone(self.snapshot.get_or_insert_with(|| Arc::new(pool.snapshot())));
-        let starting = snapshot.workers.iter().map(|worker| {
-            worker.sent.len() + worker.view.processes.iter().filter(|process| process.unconfirmed).count()
-        });
-        let in_flight =
-            starting.sum::<usize>() + snapshot.pending.iter().filter(|(_, it)| it.doubtful.is_none()).count();
+        let in_flight = snapshot.in_flight();
         MessageResult(PoolView { snapshot, probe_ages: self.pool.probe_ages(now), in_flight })
     }
 }
@@ -302,7 +288,7 @@ impl Handler<WorkerChanged> for Pool {
         let WorkerChanged { view, applied, ended, boot } = message;
         let mut effects = self.note_boot(&view, boot);
         effects.extend(self.pool.worker_changed(view, applied, &ended, clock::now()));
-        self.settle_worker(effects, ctx);
+        self.settle_news(effects, ctx);
     }
 }
 

@@ -18,7 +18,7 @@ impl Queue {
             match effect {
                 ExchangeEffect::Call(number, request) => self.call(number, request, ctx),
                 ExchangeEffect::ResumeIn(wait) => self.resume_in(wait, ctx),
-                ExchangeEffect::PollIn(wait) => drop(ctx.run_later(wait, Self::poll_is_due)),
+                ExchangeEffect::PollIn(wait) => self.poll_in(wait, ctx),
                 // Lost only if the scheduler is gone, and then nobody plans any more.
                 ExchangeEffect::Changed => self.scheduler.do_send(QueueChanged),
                 ExchangeEffect::Tell(fact) => self.report(fact),
@@ -29,6 +29,14 @@ impl Queue {
     pub(super) fn poll_is_due(&mut self, ctx: &mut Context<Self>) {
         let effects = self.exchange.poll_is_due(clock::now());
         self.perform(effects, ctx);
+    }
+
+    /// There is one timer: whoever asks for a poll at once does not begin a second chain of polls.
+    fn poll_in(&mut self, wait: Duration, ctx: &mut Context<Self>) {
+        let timer = ctx.run_later(wait, Self::poll_is_due);
+        if let Some(old) = self.next_poll.replace(timer) {
+            ctx.cancel_future(old);
+        }
     }
 
     fn resume_in(&mut self, wait: Duration, ctx: &mut Context<Self>) {

@@ -44,6 +44,7 @@ pub struct Queue {
     log: Logger,
     /// The timer of [`dispatch_core::queue::exchange::ExchangeEffect::ResumeIn`].
     resume: Option<SpawnHandle>,
+    next_poll: Option<SpawnHandle>,
     repeats: Repeats,
 }
 
@@ -63,6 +64,7 @@ impl Queue {
             metrics,
             log,
             resume: None,
+            next_poll: None,
             repeats: Repeats::default(),
         }
     }

@@ -1,6 +1,6 @@
 //! What Scheduler holds, to be shown to developers.
 
-use dispatch_core::plan::Plan;
+use dispatch_core::plan::{Plan, PlanInput};
 use dispatch_core::time::Timestamp;
 use serde::Serialize;
 
@@ -19,6 +19,9 @@ pub(super) struct SchedulerState<'a> {
     last_overload: Option<Timestamp>,
     /// Told to stop.
     quiescent: bool,
+    /// What the last round was planned from, and when: enough to plan it again.
+    input: Option<&'a PlanInput>,
+    planned_at: Option<Timestamp>,
     /// What the last round came to.
     plan: &'a Plan,
 }
@@ -31,6 +34,8 @@ impl Scheduler {
             ceiling: self.ceiling.limit(),
             last_overload: self.ceiling.last_overload(),
             quiescent: self.quiescent,
+            input: self.last.input.as_ref(),
+            planned_at: self.last.planned_at,
             plan: &self.last.plan,
         }
     }

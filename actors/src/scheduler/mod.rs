@@ -136,7 +136,14 @@ impl Scheduler {
                 "Processes" => plan.facts.with_process, "maxContainers" => limits.ceiling,
                 "Actions" => plan.actions.len());
         }
-        self.last = PlanView { plan, input: Some(input), queue, pool, ceiling: limits.ceiling };
+        self.last = PlanView {
+            plan,
+            input: Some(input),
+            planned_at: Some(began),
+            queue,
+            pool,
+            ceiling: limits.ceiling,
+        };
         self.tell_ready();
         let answers = self.apply().into_actor(self);
         ctx.spawn(answers.map(|refusals, act, ctx| {

@@ -1,19 +1,21 @@
 //! The functional core: **decides, and does nothing else**.
 //!
-//! Data in, data out. No I/O, no clock, no logging, no randomness, no tokio and no actix: `now` is an
-//! argument, what happened is an event, what is to be done is a returned effect or action. The same
-//! input gives the same output, byte for byte; the actors around it perform.
+//! Data in, data out. No I/O, no clock, no logging, no randomness, no tokio and no actix: `now` is an argument,
+//! what is asked is a command, what has happened is a completion, and what is to be done is a returned effect or
+//! action. The same input gives the same output, byte for byte; the actors around the core perform.
 //!
 //! ```text
-//!   container  instance          the records, as data                ports   the holes to the world
-//!        \       /
-//!         fit                     which instance types fit, and what is left free on one
-//!          |
-//!   queue ─┼─ pool ── worker      the state machines that actors own, and `cloud`
-//!          |
-//!         plan                    one scheduling round: snapshot → actions, reasons, limits
-//!          |
-//!     invariants                 what no plan may ask for: checked by tests and debug builds
+//!   policy  container  instance  driver    the site's wishes, the records and the drivers, as data
+//!        \      |        /
+//!         fit ── preference                 which types fit, what is left free; which type and place is better
+//!              |
+//!   queue ── pool ── worker ── cloud        the state that actors own, and what they decide
+//!              |
+//!   ceiling ── plan                         one scheduling round: PlanInput → actions, and reasons to wait
+//!              |
+//!         invariants                        what no plan may ask for: checked by tests and debug builds
+//!
+//!   ports                                   the only ways to the world
 //! ```
 
 pub mod ceiling;

@@ -64,7 +64,8 @@ impl PlaceRank {
     }
 }
 
-/// How good a place is among all places that fit a container.
+/// How good a place is among all places that fit a container. `rank` must stay the first field: the search for the best
+/// place ends at a worse rank than the best that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PlacePreference {
     /// By what is there now.

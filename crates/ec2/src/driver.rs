@@ -155,7 +155,7 @@ impl Ec2Cloud {
         Ok(listed.into_iter().map(|it| it.instance).collect())
     }
 
-    /// Prices are a courtesy: without them a listing is as good.
+    /// A listing is as good without prices.
     async fn ask_for_prices(&self, question: &Question) {
         let Question { types, since } = question;
         let all = self.pages(|page| request::describe_spot_price_history(types, *since, page), prices::page);

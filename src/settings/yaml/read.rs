@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct YamlError {
-    /// Where.
+    /// The position in the file.
     pub at: Option<Position>,
     /// What is wrong, and what is accepted.
     pub message: String,

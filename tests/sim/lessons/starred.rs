@@ -113,9 +113,9 @@ pub(super) const STARRED: &[Rule] = &[
         "probes_are_granted_within_the_rate_and_the_next_moment_is_never_one_that_loops",
         "a_broken_connection_is_a_reason_to_probe_and_flapping_is_not",
     ]),
-    ("a VM that never booted is logged with its boot probe's last words", &[
+    ("a VM that never booted is logged with its boot probe's last output", &[
         "a_shutdown_for_silence_tells_the_last_failure_and_counts_as_a_failed_boot",
-        "a_vm_that_never_boots_is_given_up_with_its_last_words_and_what_to_try",
+        "a_vm_that_never_boots_is_given_up_with_its_last_output_and_what_to_try",
     ]),
     ("if most are silent the fault is ours", &[
         "if_most_are_silent_at_once_none_is_destroyed",
@@ -127,7 +127,7 @@ pub(super) const STARRED: &[Rule] = &[
     ("three starts in a row that come to nothing drain a worker", &[
         "three_failed_starts_in_a_row_drain_and_each_is_counted_once",
         "starts_that_end_with_the_record_still_locked_count_as_well",
-        "a_fruitful_start_makes_good",
+        "a_start_that_left_locked_makes_the_failures_before_it_good",
     ]),
     ("a create of unknown outcome stays pending until a listing a minute later", &[
         "a_create_of_unknown_outcome_stays_pending_until_a_listing_a_minute_later_lacks_it",

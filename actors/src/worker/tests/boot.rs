@@ -3,7 +3,7 @@
 use super::*;
 
 #[actix::test]
-async fn a_vm_that_never_boots_is_given_up_with_its_last_words_and_what_to_try() {
+async fn a_vm_that_never_boots_is_given_up_with_its_last_output_and_what_to_try() {
     let site = booting();
     site.vms.still_booting.set(true);
     pass(630).await;

@@ -1,4 +1,4 @@
-//! AccountCalls to the cloud: each in its slot, and what answers that come late, or too soon, mean.
+//! Calls to the cloud: each has a slot in the rate, and an answer may come late.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -61,7 +61,7 @@ pub struct CallSlot {
 /// The rate of calls, and those in flight.
 #[derive(Debug)]
 pub(super) struct AccountCalls {
-    /// AccountCalls a second; 0 = no limit.
+    /// Calls a second; 0 = no limit.
     rate: u32,
     /// Before this moment the rate allows no call.
     pub(super) next_slot: Timestamp,

@@ -3,14 +3,14 @@
 //!
 //! | | holds by | checked |
 //! |---|---|---|
-//! | I1 one process | [`i1_one_process`] | here |
-//! | I2 no premature cancel | [`i2_no_premature_cancel`] | here |
+//! | I1 one process | `i1_one_process` | here |
+//! | I2 no premature cancel | `i2_no_premature_cancel` | here |
 //! | I3 every container that can run ends | the judge of `crates/sim` | over a whole history |
 //! | I4 no VM outlives its use | the judge of `crates/sim` | over a whole history |
-//! | I5 limits | [`i5_limits`] | here |
-//! | I6 placement | [`i6_placement`] | here |
+//! | I5 limits | `i5_limits` | here |
+//! | I6 placement | `i6_placement` | here |
 //! | I7 no container waits for ever behind one that cannot run | the judge of `crates/sim` | over a whole history |
-//! | I8 hold means hold | [`i8_hold`] | here |
+//! | I8 hold means hold | `i8_hold` | here |
 //!
 //! Written from the rules and not from `plan`: it shares no code with what it checks but the sizing of free
 //! capacity and the gates. Used by the properties here, the simulator, and debug builds.

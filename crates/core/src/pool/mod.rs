@@ -223,6 +223,7 @@ pub struct WorkerPool {
     /// When the last complete listings began, latest last.
     listings: Vec<Timestamp>,
     first_listing: Option<Timestamp>,
+    last_tick: Option<Timestamp>,
     /// Instances that were destroyed and are gone, and since when: one that a listing shows again is still ending.
     destroyed: BTreeMap<InstanceId, Timestamp>,
     sequence: u64,
@@ -243,6 +244,7 @@ impl WorkerPool {
             pacer: Pacer::default(),
             listings: Vec::new(),
             first_listing: None,
+            last_tick: None,
             destroyed: BTreeMap::new(),
             sequence: 0,
             runner_readable: true,
@@ -460,11 +462,16 @@ impl WorkerPool {
 
     // -------------------------------------------------------------- time
 
-    /// Grants the probes that are due and within the rate, and repeats decisions that depend on time.
+    /// Grants the probes that are due and within the rate, and repeats decisions that depend on time. The end of a
+    /// hold on creates is news to a plan; a grant of probes is not.
     pub fn tick(&mut self, now: Timestamp) -> Vec<PoolEffect> {
         let rate = self.policy.probe_rate(self.workers.len());
         let granted = self.pacer.grant(rate, now);
         let mut effects: Vec<_> = granted.iter().map(|id| self.command(id, Command::Probe)).collect();
+        let last_tick = self.last_tick.replace(now).unwrap_or(Timestamp::MIN);
+        if self.holds.next_end(last_tick).is_some_and(|end| end <= now) {
+            effects.push(PoolEffect::FleetChanged);
+        }
         if self.outage.is_on() {
             self.judge_silence(now, &mut effects);
         }
@@ -477,11 +484,8 @@ impl WorkerPool {
         [self.pacer.wakes_at(), self.holds.next_end(now)].into_iter().flatten().min()
     }
 
-    /// When the next hold on creates ends, after `now`: the scheduler must plan again then.
-    pub fn next_hold_end(&self, now: Timestamp) -> Option<Timestamp> {
-        self.holds.next_end(now)
-    }
-
+    /// Grants the probes that are due and within the rate, and repeats decisions that depend on time. The end of a
+    /// hold on creates is news to a plan; a grant of probes is not.
     /// Greatest and median age of the last successful probe over workers in service, in seconds.
     pub fn probe_ages(&self, now: Timestamp) -> (f64, f64) {
         let in_service = self.workers.values().filter(|slot| slot.view.state != State::Shutdown);

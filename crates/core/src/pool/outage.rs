@@ -1,7 +1,6 @@
-//! Decides whether unanswered probes point at the VMs or at our own side (network, key, DNS). The fault is ours
-//! if a worker has been silent for too long, and at least three workers, and more than half of those that ever
-//! answered, are silent too. Then none is destroyed until one of them answers again, or for three times
-//! `TimeoutProbe`.
+//! Decides whether unanswered probes point at the VMs or at our own side (network, key, DNS). The fault is ours if,
+//! when a worker has been silent for too long, at least three workers, and more than half of those that ever answered,
+//! are silent too. Then none is destroyed until one of them answers again, or for three times `TimeoutProbe`.
 //!
 //! ```text
 //!   Calm ── so many are silent ────► Ours ── one of them answers, or three times TimeoutProbe ──► Over

@@ -56,6 +56,11 @@ impl WorkerSnapshot {
         viewed.chain(self.sent.iter().copied().filter(|uuid| self.process(*uuid).is_none()))
     }
 
+    /// How many starts there are not confirmed yet.
+    fn starting(&self) -> usize {
+        self.sent.len() + self.view.processes.iter().filter(|process| process.unconfirmed).count()
+    }
+
     /// The process of that container, as far as the view shows one. O(log processes).
     pub fn process(&self, uuid: ContainerUuid) -> Option<&ProcessView> {
         let position = self.view.processes.binary_search_by_key(&uuid, |it| it.uuid).ok()?;
@@ -72,6 +77,15 @@ pub struct PoolSnapshot {
     pub workers: Vec<WorkerSnapshot>,
     /// Creates in flight, oldest first.
     pub pending: Vec<(CreateId, PendingCreate)>,
+}
+
+impl PoolSnapshot {
+    /// Creates and starts that are not answered yet. O(processes).
+    pub fn in_flight(&self) -> usize {
+        let starting = self.workers.iter().map(WorkerSnapshot::starting);
+        let creates = self.pending.iter().filter(|(_, create)| create.doubtful.is_none());
+        starting.sum::<usize>() + creates.count()
+    }
 }
 
 impl WorkerPool {

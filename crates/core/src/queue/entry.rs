@@ -124,8 +124,8 @@ impl Entry {
         entry
     }
 
-    /// Whether its mounts are to be read. Those of a container that has ended are nobody's business, and
-    /// a fault in them must not keep it in the queue.
+    /// Whether its mounts are to be read. Those of a container that has ended are not read, because a fault in
+    /// them must not keep it in the queue.
     pub(super) fn wants_sizing(&self) -> bool {
         self.fit == Fit::Unsized && self.unreadable.is_none() && !self.record.state.is_final()
     }

@@ -5,7 +5,7 @@
 //!            ── 503: half, rounded up, and a quiet second in which nothing starts;
 //!               further 503s in that second are answers to calls made before it: no second cut
 //! ```
-//! A 503 of the controller's request limiter means "not executed"; a herd of retries is what makes an
+//! A 503 of the controller's request limiter means "not executed"; many retries at once are what makes an
 //! overload last, so nothing is retried here: a refused call waits for the next poll.
 
 use std::time::Duration;

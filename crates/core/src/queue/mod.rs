@@ -45,18 +45,18 @@ pub enum QueueFact {
     Added(Arc<Entry>),
     /// Seen in another state than before.
     StateChanged {
-        /// Which container.
+        /// The container.
         uuid: ContainerUuid,
         /// Its state now.
         state: crate::container::ContainerState,
     },
     /// No longer of interest: why is in the reason.
     Dropped {
-        /// Which container.
+        /// The container.
         uuid: ContainerUuid,
         /// Its last known state.
         state: crate::container::ContainerState,
-        /// Why.
+        /// The reason.
         reason: DropReason,
     },
     /// Its record cannot be decoded: it is left alone.

@@ -72,7 +72,7 @@ pub enum OperationKind {
     Unlock(UnlockReason),
     /// → Cancelled, if the record still stands as the decision was made from.
     Cancel {
-        /// Why.
+        /// The reason.
         reason: CancelReason,
         /// How the record stood when that was decided.
         expected: Standing,
@@ -195,7 +195,7 @@ pub enum Step {
 pub enum LookOutcome {
     /// The controller does not know it: its process may go.
     Absent,
-    /// Another dispatcher has it: hands off.
+    /// Another dispatcher has it: it is left alone.
     Foreign,
 }
 

@@ -77,7 +77,7 @@ impl Machine {
         }
     }
 
-    /// Once per instance, and only of those that we saw booting.
+    /// Tells the outcome: once per instance, and only of an instance that this process has created.
     pub(super) fn tell_boot_outcome(&mut self, outcome: BootOutcome, effects: &mut Vec<WorkerEffect>) {
         if !std::mem::replace(&mut self.boot.outcome_told, true) && self.ours {
             effects.push(WorkerEffect::Tell(WorkerFact::BootOutcome(outcome)));

@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 /// carried by Pool to the worker as one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct StartOrder {
-    /// Which container.
+    /// The container.
     pub uuid: ContainerUuid,
     /// Its priority, for the log.
     pub priority: i64,

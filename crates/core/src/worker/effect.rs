@@ -36,7 +36,7 @@ pub enum WorkerFact {
     BootProbeSucceeded(super::probe::BootOutput),
     /// The boot probe did not pass; `warn`: past its deadline or a fault of login or verification.
     BootProbeFailed {
-        /// How.
+        /// How it failed.
         failure: CommandFailure,
         /// Whether that is more than a VM that is still booting.
         warn: bool,
@@ -60,9 +60,10 @@ pub enum WorkerFact {
     FirstSsh(std::time::Duration),
     /// A probe succeeded.
     ProbeSucceeded(std::time::Duration),
-    /// A probe of a worker in service failed.
+    /// A probe failed of a worker that is in service or has booted. A failed boot probe is told by `BootProbeFailed`; of
+    /// a busy worker that was found, one probe may tell both.
     ProbeFailed {
-        /// How.
+        /// How it failed.
         failure: CommandFailure,
         /// How long it took.
         duration: std::time::Duration,
@@ -102,7 +103,7 @@ pub enum WorkerFact {
     HeldUnknown,
     /// Shut down.
     ShuttingDown {
-        /// Why.
+        /// The reason.
         reason: ShutdownReason,
         /// From which state.
         from: State,
@@ -122,7 +123,7 @@ pub enum BootOutcome {
     Failure,
     /// Shut down by us first.
     Aborted,
-    /// Vanished from the cloud.
+    /// It disappeared from the cloud.
     Disappeared,
 }
 

@@ -1,4 +1,4 @@
-//! The passing of time, and shutdown: destroyed until it is gone.
+//! What the passing of time causes, and shutdown: the instance is destroyed again and again until it is gone.
 
 use std::time::Duration;
 
@@ -68,20 +68,20 @@ impl Machine {
         self.shut_down(reason, now, effects);
     }
 
-    /// Nobody destroys it, and as long as nobody knows what runs there containers wait for it.
+    /// Whether it is on hold and what runs there is not known: no rule destroys it, and containers wait until it is known.
     fn is_held_unknown(&self) -> bool {
         let is_unknown = self.state == State::Unknown || !self.processes.known;
         is_unknown && self.behavior == IdleBehavior::Hold
     }
 
-    /// It is known what runs there: nothing that could still end.
+    /// Whether it is known that nothing runs there that could still end.
     fn is_drained(&self) -> bool {
         let known = matches!(self.state, State::Booting | State::Idle | State::Running);
         known && self.processes.by_container.values().all(Process::is_given_up)
     }
 
-    /// On request. Pool's own reasons yield to what the worker knows better: a process that has just been
-    /// started, a hold. The operator's word does not.
+    /// Shuts down on request. Pool's own reasons give way to what the worker knows better (a process that has just
+    /// been started, a hold). The operator's order does not.
     pub(super) fn shut_down_on_request(
         &mut self,
         reason: ShutdownReason,
@@ -138,7 +138,8 @@ impl Machine {
         }
     }
 
-    /// Destroying what is gone is a success too: then there is nothing left to doubt.
+    /// Repeats the call although a listing lacks the instance: destroying what is gone is a success too, and then
+    /// nothing is in doubt any more.
     pub(super) fn destroy_again_if_unacknowledged(
         &mut self,
         now: Timestamp,

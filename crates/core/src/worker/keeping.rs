@@ -7,7 +7,7 @@ use crate::instance::{IdleBehavior, Instance, Tags};
 use crate::time::{Timestamp, after, since};
 use std::time::Duration;
 
-/// For so long after an instance appeared a listing may show tags that its first one did not show yet.
+/// For this long after an instance appeared, a listing may show tags that its first one did not show.
 const TAGS_LAG: Duration = Duration::from_secs(120);
 
 /// What stands in the tags, and what is being saved there.
@@ -46,7 +46,7 @@ impl Machine {
         }
     }
 
-    /// Drained by us: not if the operator holds it.
+    /// Sets the worker to drain, unless the operator holds it.
     pub(super) fn drain(&mut self, reason: DrainReason, effects: &mut Vec<WorkerEffect>) {
         if self.behavior != IdleBehavior::Run {
             return;

@@ -1,4 +1,4 @@
-//! Kills: signal 15, again and again, then given up. Never signal 9.
+//! Kills: signal 15 is sent again and again, and at last the kill is given up. Signal 9 is never sent.
 
 use super::Machine;
 use super::command::WorkerRefusal;

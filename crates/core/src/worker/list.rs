@@ -1,4 +1,4 @@
-//! What a process list means: who lives, who has ended, who is new, what is stale.
+//! What a process list means: which processes live, which have ended, which are new, and which locks are stale.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ impl Machine {
         }
     }
 
-    /// The process is no more.
+    /// Ends a process.
     pub(super) fn end_process(
         &mut self,
         uuid: ContainerUuid,

@@ -147,7 +147,7 @@ impl Machine {
         effects
     }
 
-    /// While it is not being destroyed; only one in service is sent containers.
+    /// Takes a command while the worker is not being destroyed. Only a worker in service starts containers.
     fn on_command_while_living(
         &mut self,
         command: Command,
@@ -179,7 +179,7 @@ impl Machine {
         match command {
             Command::Start(_) | Command::Kill(..) => return Err(WorkerRefusal::ShuttingDown),
             Command::SetIdleBehavior(behavior) => self.behavior = behavior,
-            // Already on its way: the wish is fulfilled.
+            // It is being shut down already.
             Command::ShutDown(_) => {}
             Command::Probe | Command::StartJudged(..) => self.probes.under_way = None,
             Command::InstanceUpdated(instance) => self.instance = instance,
@@ -207,7 +207,7 @@ impl Machine {
         }
     }
 
-    /// What was under way when destroy was asked for comes to nothing.
+    /// What was under way when destroy was asked for has no effect any more.
     fn on_completion_in_shutdown(&mut self, completion: Completion) {
         match completion {
             Completion::ProbeFinished { .. } | Completion::KillFinished(..) | Completion::ConnectionBroke => {
@@ -220,7 +220,7 @@ impl Machine {
         }
     }
 
-    /// Whose worker it is.
+    /// The instance's id.
     pub fn id(&self) -> &InstanceId {
         &self.instance.id
     }
@@ -235,7 +235,7 @@ impl Machine {
         self.instance_type.as_ref()
     }
 
-    /// Where it stands.
+    /// Its state.
     pub fn state(&self) -> State {
         self.state
     }

@@ -33,11 +33,12 @@ pub struct CommandFailure {
     pub command: String,
     /// Its exit status or error, for people.
     pub error: String,
-    /// The kind, if it had no exit status.
+    /// How the executor failed; `None` if the command ended and failed, if its output cannot be understood, or if it was
+    /// not sent.
     pub kind: Option<ExecErrorKind>,
-    /// The last of what it wrote.
+    /// The end of its standard output.
     pub stdout: String,
-    /// The last of what it wrote.
+    /// The end of its standard error.
     pub stderr: String,
 }
 
@@ -70,9 +71,9 @@ pub struct Report {
 pub struct BootOutput {
     /// The shell text.
     pub command: String,
-    /// The last of it.
+    /// The end of its standard output.
     pub stdout: String,
-    /// The last of it.
+    /// The end of its standard error.
     pub stderr: String,
 }
 

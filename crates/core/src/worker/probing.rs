@@ -89,7 +89,7 @@ impl Machine {
         }
         self.probes.deployed |= matches!(report.deployed, Some(Ok(_)));
         match (report.process_list(), report.failure()) {
-            // Of the same instant counts as before: nobody knows which came first.
+            // A list of the same instant counts as older: it is not known which came first.
             (Some(list), failure) if self.processes.last_change.is_none_or(|updated| began > updated) => {
                 self.take_list(list, began, now, effects);
                 match failure {

@@ -32,7 +32,7 @@ pub enum ProcessPhase {
 /// A kill under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kill {
-    /// Why.
+    /// The reason.
     pub reason: KillReason,
     /// When the first signal was sent; before, when it was asked for.
     pub since: Timestamp,

@@ -17,7 +17,7 @@ pub enum ShutdownReason {
     Unresponsive,
     /// It was destroyed and gone from the listings, and one shows it again.
     DestroyedBefore,
-    /// The operator said so, with these words.
+    /// The operator asked for it, with these words.
     Operator(String),
 }
 
@@ -38,7 +38,7 @@ impl std::fmt::Display for ShutdownReason {
 /// Why a worker was set to drain by us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DrainReason {
-    /// It says so itself.
+    /// The instance reports itself as broken.
     Broken,
     /// A dead process's lock has been held for longer than `TimeoutStaleRunLock`.
     StaleRunLock,
@@ -74,7 +74,7 @@ pub enum KillReason {
     Requeued,
     /// The controller does not know the container.
     NotInQueue,
-    /// The operator said so, with these words.
+    /// The operator asked for it, with these words.
     Operator(String),
 }
 

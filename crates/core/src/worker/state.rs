@@ -1,8 +1,8 @@
-//! Where a worker stands.
+//! The states of a worker.
 
 use serde::{Deserialize, Serialize};
 
-/// Where a worker stands.
+/// The state of a worker.
 ///
 /// ```text
 ///               appeared, not ours          created by us

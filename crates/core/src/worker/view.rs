@@ -11,9 +11,9 @@ use crate::time::{Timestamp, after};
 /// A process on a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessView {
-    /// Whose.
+    /// The container.
     pub uuid: ContainerUuid,
-    /// Its start command has not answered, or not well.
+    /// Its start command has not been answered, or it has failed.
     pub unconfirmed: bool,
     /// Its start command was not even sent.
     pub unsent: bool,
@@ -35,7 +35,7 @@ pub enum Silence {
 /// A worker as others see it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
-    /// Which instance.
+    /// The instance.
     pub id: InstanceId,
     /// By its tag; may name a type that is not configured.
     pub type_name: Option<TypeName>,
@@ -45,7 +45,7 @@ pub struct View {
     pub provider_type: String,
     /// Host or host:port; empty while booting.
     pub address: String,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
     /// What the operator, or we, want of it.
     pub behavior: IdleBehavior,

@@ -1,4 +1,4 @@
-//! What EC2 does on bad days, recorded in its own words: each is a kind, none is a panic, none an empty cloud.
+//! Failures of EC2 as it words them: each becomes a kind of error; none is a panic, and none looks like an empty cloud.
 
 use std::time::{Duration, Instant};
 

@@ -59,11 +59,11 @@ fn each_hold_says_when_it_ends() {
         story.created("i-1", "small", 0);
         story.refused("big", kind.clone(), 0);
         assert_ne!(story.gate("big", 1), Gate::Open, "{kind:?}");
-        assert_eq!(story.pool.next_hold_end(at(1)), Some(end), "{kind:?}");
+        assert_eq!(story.pool.holds.next_end(at(1)), Some(end), "{kind:?}");
         assert!(story.pool.wakes_at(at(1)) <= Some(end), "{kind:?}");
         let ended = since(end, at(0)).as_secs() as i64;
         assert_eq!(story.gate("big", ended), Gate::Open, "{kind:?}");
-        assert_eq!(story.pool.next_hold_end(end), None, "{kind:?}: nobody is woken for what is over");
+        assert_eq!(story.pool.holds.next_end(end), None, "{kind:?}: nobody is woken for what is over");
     }
 }
 
@@ -76,7 +76,7 @@ fn the_pause_of_an_offering_that_does_not_boot_says_when_it_ends() {
         story.pool.booted(&id(&name), false, at(n));
         story.show(n, View { state: State::Shutdown, ..story.view(&name) });
     }
-    assert_eq!(story.pool.next_hold_end(at(5)), Some(at(2 + 60)));
+    assert_eq!(story.pool.holds.next_end(at(5)), Some(at(2 + 60)));
     assert_eq!(story.gate("big", 62), Gate::Open);
 }
 

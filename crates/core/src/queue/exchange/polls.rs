@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{ExchangeEffect, ExchangeFact};
 use crate::time::{Timestamp, after, since};
 
-/// So long at least until the next poll.
+/// The least time from one poll to the next.
 const LEAST_REST: Duration = Duration::from_millis(1);
 
 /// The clock of polls. A poll that fails changes nothing: the last good picture stays.

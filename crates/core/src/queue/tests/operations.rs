@@ -157,7 +157,7 @@ fn every_operation_comes_to_what_its_answers_say() {
             None,
         ),
         (
-            "courtesy unlock",
+            "optional unlock",
             Locked,
             COURTESY,
             vec![reads_locked(Some(8)), says(Queued)],
@@ -166,7 +166,7 @@ fn every_operation_comes_to_what_its_answers_say() {
             Some(Queued),
         ),
         (
-            "courtesy unlock with one attempt left",
+            "optional unlock with one attempt left",
             Locked,
             COURTESY,
             vec![reads_locked(Some(9))],
@@ -175,7 +175,7 @@ fn every_operation_comes_to_what_its_answers_say() {
             Some(Locked),
         ),
         (
-            "courtesy unlock with unknown attempts",
+            "optional unlock with unknown attempts",
             Locked,
             COURTESY,
             vec![reads_locked(None)],
@@ -184,7 +184,7 @@ fn every_operation_comes_to_what_its_answers_say() {
             Some(Locked),
         ),
         (
-            "courtesy unlock of what began to run",
+            "optional unlock of what began to run",
             Locked,
             COURTESY,
             vec![reads(Running)],
@@ -193,7 +193,7 @@ fn every_operation_comes_to_what_its_answers_say() {
             Some(Running),
         ),
         (
-            "courtesy unlock of another's",
+            "optional unlock of another's",
             Locked,
             COURTESY,
             vec![reads_foreign(Locked)],
@@ -202,7 +202,7 @@ fn every_operation_comes_to_what_its_answers_say() {
             None,
         ),
         (
-            "courtesy unlock whose answer was lost",
+            "optional unlock whose answer was lost",
             Locked,
             COURTESY,
             vec![reads_locked(Some(1)), fails(Timeout), reads(Queued)],

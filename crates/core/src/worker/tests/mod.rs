@@ -1,7 +1,7 @@
 //! The worker machine without a VM: stories told by commands and completions, in seconds.
 
 mod kills;
-mod last_words;
+mod last_output;
 mod lifecycle;
 mod probing;
 mod properties;

@@ -138,7 +138,7 @@ fn starts_that_end_with_the_record_still_locked_count_as_well() {
 }
 
 #[test]
-fn a_fruitful_start_makes_good() {
+fn a_start_that_left_locked_makes_the_failures_before_it_good() {
     let mut story = Story::idle();
     for n in 1..=6 {
         failed_start(&mut story, n);

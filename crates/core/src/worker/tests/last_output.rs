@@ -3,7 +3,7 @@
 use super::*;
 
 /// What it is given up with after probes that always come to this.
-fn last_words(report: Report) -> Option<CommandFailure> {
+fn last_output(report: Report) -> Option<CommandFailure> {
     let mut story = Story::booting();
     for second in (0..=700).step_by(100) {
         story.probe(second, second + 1, report.clone());
@@ -23,7 +23,7 @@ fn because(error: &str) -> CommandFailure {
 fn it_is_the_boot_probes_if_that_fails() {
     let words = because("still starting");
     let report = Report { boot: Some(Err(words.clone())), ..Report::default() };
-    assert_eq!(last_words(report), Some(words));
+    assert_eq!(last_output(report), Some(words));
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn it_is_the_copys_if_the_runner_cannot_be_brought() {
         deployed: Some(Err(words.clone())),
         ..Report::default()
     };
-    assert_eq!(last_words(report), Some(words));
+    assert_eq!(last_output(report), Some(words));
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn it_is_the_lists_if_the_runner_does_not_run() {
     let words = because("exec format error");
     let report =
         Report { boot: Some(Ok(BootOutput::default())), list: Some(Err(words.clone())), ..Report::default() };
-    assert_eq!(last_words(report), Some(words));
+    assert_eq!(last_output(report), Some(words));
 }
 
 /// Until it has booted a failing probe is how booting looks; from then on, or while it runs something, it is
