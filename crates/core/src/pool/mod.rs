@@ -4,7 +4,7 @@
 //!   cloud's listing ─► inventory ─┐
 //!   create's answer ─► creates ───┼─► workers (view + what was sent and not yet confirmed) ─► snapshot
 //!   worker's views ───────────────┘        │
-//!                     holds ─► gates       └─► pacer (which worker is probed next) · outage (is the silence our own fault?)
+//!                     holds ─► gates       └─► pacer (which worker is probed next) · outage (whether silence is our own fault)
 //! ```
 //! Pool is the only sender of commands to a worker. A container counts as a process on a worker from the moment
 //! its start is sent; a view of the worker changes that only after the worker has seen the command.

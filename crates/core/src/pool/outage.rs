@@ -5,7 +5,7 @@
 //! ```text
 //!   Calm ── so many are silent ────► Ours ── one of them answers, or three times TimeoutProbe ──► Over
 //!    ▲                                                                                             │
-//!    └────────────────── only workers on hold are silent, which are kept ─────────────────────────┘
+//!    └────────────────── only workers on hold are silent, which are kept ──────────────────────────┘
 //! ```
 //! In an outage workers pass their timeouts one after the other, each measured from its own last answer. So every
 //! worker that has been silent for half the timeout counts: if only those past the timeout counted, they would be
