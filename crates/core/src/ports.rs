@@ -1,4 +1,4 @@
-//! The only holes to the world: a controller, a cloud, and a shell on each VM.
+//! The only ways to the world: a controller, a cloud, and a shell on each VM.
 //!
 //! Ports are object-safe, used as `Rc<dyn …>` on one thread, and thin: **one method = one remote call**,
 //! without retries, paging or pacing inside; those are decisions and live in the core. Every method
@@ -243,7 +243,7 @@ pub struct CloudError {
     pub message: String,
 }
 
-/// A driver's word on a host key.
+/// What a driver says about a host key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostKeyVerdict {
     /// It is that instance's key.
@@ -283,7 +283,7 @@ pub trait CloudDriver {
         let _ = instance_type;
         instance.price_history.clone()
     }
-    /// Who to log in as.
+    /// The user to log in as.
     fn remote_user(&self) -> &str;
     /// Where on each VM its secret lies; relative = to the directory that commands run in there.
     fn secret_path(&self) -> String {
@@ -410,14 +410,14 @@ pub struct ExecError {
     pub message: String,
 }
 
-/// Whom an executor talks to. Changes when the cloud's listing does.
+/// The VM that an executor talks to. It changes when the cloud's listing does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Which VM.
     pub id: InstanceId,
     /// Host, or host:port; empty = not ready.
     pub address: String,
-    /// Who to log in as.
+    /// The user to log in as.
     pub user: String,
     /// The secret it must prove itself with; `None` = refused unless the driver verifies the key.
     pub secret: Option<Secret>,

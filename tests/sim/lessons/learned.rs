@@ -147,7 +147,7 @@ pub(super) const LEARNED: &[Lesson] = &[
         "old_locks_wait_until_each_vm_that_was_found_has_listed_a_start_of_the_earlier_dispatcher",
         "an_adopted_worker_is_not_empty_before_a_start_of_the_earlier_dispatcher_would_be_listed",
         "an_adopted_worker_that_falls_silent_before_it_was_processes_known_is_not_taken_for_idle",
-        "what_may_be_starting_something_unseen_makes_no_room",
+        "a_worker_that_may_be_starting_something_unseen_makes_no_room",
         "a_locked_container_is_not_started_twice_although_two_listings_omit_its_vm",
         "after_a_restart_nobody_is_judged_before_the_last_vm_has_answered",
     ]),

@@ -9,26 +9,27 @@
 //!                  ╰───────────╯
 //!           503: half, and half of that once it is obeyed, at most once a second
 //! ```
-//! `level` is how many ran when the trouble began, `safe` nine tenths of it, or what was proven: what ran for
-//! three minutes without a 503. So a burst that has nothing to do with our load costs the time that it lasts
-//! and some seconds, and a controller that really bears no more is not asked to again and again: each approach
-//! that fails at least doubles the patience with which the next is awaited. What says which it was:
+//! `level` is how many containers ran when the trouble began. `safe` is nine tenths of it, or what was proven: the
+//! number that ran for three minutes without a 503. So a burst of 503s that has nothing to do with our load costs
+//! the time that it lasts and some seconds. A controller that really bears no more is not tried again and again:
+//! each approach that fails at least doubles the time to the next. This is how the two are told apart:
 //!
 //! ```text
-//!   503 beyond `safe` ──────────────────────► Failed: that many are too many, wait longer for the next approach
-//!   503 at `safe`, proven, now and then ────► Unrelated: back there when it is over
+//!   503 beyond `safe` ──────────────────────► Failed: so many are too many, the next approach comes later
+//!   503 at `safe`, proven, now and then ────► Unrelated: the ceiling returns there when the 503s are over
 //!   503 at `safe`, not proven, or often ────► Unsafe: a quarter less is tried
 //!   503s for 90 s, whatever we cut ─────────► Lasting: what runs now is too many
 //! ```
-//! The cuts are deep because they are short: whoever starts little during a burst adds little to it.
-//! What jobs end by themselves does not lower it, and nothing more is cut before a cut is obeyed: jobs of an
-//! hour would cost all width before the first of them ends. Once twice the level runs in quiet, or nobody
-//! needs that much, the trouble is forgotten: from then on a tenth more than run, as before any 503.
+//! The cuts are deep because they last only briefly: a dispatcher that starts little during a burst adds little to
+//! it. Jobs that end do not lower the ceiling, and it is not cut again before as few run as it allows: with jobs of
+//! an hour, it would otherwise fall to one before the first of them ends. The trouble is forgotten when twice the
+//! level runs without 503s, or when no more containers are there to run; from then on the ceiling is a tenth above
+//! what runs, as before any 503.
 //!
-//! We see the answers to our own calls alone, a few in ten seconds, not what share of all calls fails. A
-//! controller that sheds one call in a hundred whatever the load is held for one that bears less.
+//! We see only the answers to our own calls, a few in ten seconds, and not which share of all calls fails. So a
+//! controller that sheds one call in a hundred, whatever the load, is taken for one that bears less.
 //!
-//! The numbers were found by simulation: `tests/table.rs` prints how other rules do.
+//! The numbers were found by simulation: `tests/table.rs` prints how other rules compare.
 
 mod trouble;
 
@@ -37,23 +38,23 @@ use std::time::Duration;
 use crate::time::{Timestamp, since};
 use trouble::{Trouble, Verdict};
 
-/// Between two cuts, and between two steps of the recovery.
+/// The time between two cuts, and between two steps of the recovery.
 const BEAT: Duration = Duration::from_secs(1);
-/// Without 503s for so long, the recovery begins.
+/// The recovery begins after this long without a 503.
 const LULL: Duration = Duration::from_secs(10);
-/// Between two steps beyond the safe level: one container too many of five shows in a minute.
+/// The time between two steps beyond the safe level: within a minute 503s show that one container in five is too many.
 const APPROACH_STEP: Duration = Duration::from_secs(60);
-/// Between two steps beyond the level at which the trouble began.
+/// The time between two steps beyond the level at which the trouble began.
 const BEYOND_STEP: Duration = Duration::from_secs(20);
-/// Without 503s for so long, and without trouble remembered, the ceiling follows what runs.
+/// The ceiling follows what runs after this long without a 503, if no trouble is remembered.
 const QUIET: Duration = Duration::from_secs(60);
-/// What ran so long ago, without a 503 since, is proven.
+/// A number of containers is proven when it ran this long ago and no 503 has come since.
 const PROOF: Duration = Duration::from_secs(180);
 
 /// Owned by the Scheduler. All operations cost O(1).
 #[derive(Debug, Clone)]
 pub struct Ceiling {
-    /// 0 = none.
+    /// The most containers at a time; 0 = no limit.
     limit: u32,
     last_overload: Option<Timestamp>,
     last_change: Option<Timestamp>,
@@ -65,7 +66,7 @@ pub struct Ceiling {
 }
 
 impl Ceiling {
-    /// Starts at that many; 0 = none until the first 503.
+    /// A ceiling that starts at that many; 0 = no limit until the first 503.
     pub fn new(start: u32) -> Self {
         Self { limit: start, last_overload: None, last_change: None, trouble: None, peak: None, proven: 0 }
     }
@@ -82,11 +83,11 @@ impl Ceiling {
 
     /// The controller has answered 503 while that many containers ran. Never raises the ceiling.
     pub fn overloaded(&mut self, running: u32, now: Timestamp) {
-        // At the tail of a burst few run: that is not the width that the controller could not bear.
+        // At the end of a burst few containers run; more ran when the controller was overloaded.
         let most = self.note_peak(running, now);
         self.last_overload = Some(now);
         if running == 0 || self.is_exceeded_by(running) {
-            // Not of the containers' making, or the last cut is not obeyed yet.
+            // The containers did not cause it, or more still run than the last cut allows.
             return;
         }
         let level = if self.limit == 0 { most } else { self.limit.min(most) };
@@ -109,10 +110,10 @@ impl Ceiling {
             return;
         }
         let quiet = self.last_overload.map_or(Duration::MAX, |last| since(now, last));
-        // While a cut is not obeyed, a lull is chance.
+        // While more run than the ceiling allows, a short time without 503s proves nothing.
         let lull = if running > self.limit { PROOF } else { LULL };
         match &mut self.trouble {
-            // Where it started is an estimate, no limit.
+            // The ceiling at the start is an estimate, not a limit.
             None if quiet > QUIET => self.limit = self.limit.max(some_more(running)),
             Some(trouble) if quiet >= lull => {
                 let safe = trouble.safe(self.proven);
@@ -133,18 +134,18 @@ impl Ceiling {
         }
     }
 
-    /// Carefully towards the level at which the trouble began, and beyond it.
+    /// Raises the ceiling carefully towards the level at which the trouble began, and beyond it.
     fn approach(&mut self, running: u32, most: u32, now: Timestamp) {
         let Some(trouble) = &self.trouble else { return };
         let (patience, waited) = (trouble.patience(self.last_overload), trouble.safe_for(now));
-        // Between two waves of jobs few run: that is not to say that nobody needs it.
+        // Between two waves of jobs few run, but the ceiling is needed all the same.
         let is_needed = some_more(most) > self.limit;
         let is_left_behind = self.limit / 2 >= trouble.level;
         if waited > 4 * patience + QUIET && (is_left_behind || !is_needed) {
             self.trouble = None;
             return;
         }
-        // Width that nobody uses is not earned.
+        // The ceiling is raised only if as many run as it allows.
         let is_used = some_more(running) > self.limit;
         let is_first = self.limit == trouble.safe(self.proven);
         let pause = if self.limit > trouble.level { BEYOND_STEP } else { APPROACH_STEP };
@@ -174,7 +175,7 @@ impl Ceiling {
         if let Some((most, at)) = self.peak.filter(|it| !recent(it))
             && self.last_overload.is_none_or(|last| last < at)
         {
-            // It still runs: what ended in between may have ended just before the next 503.
+            // Only what still runs counts: what has ended may have ended just before the next 503.
             self.proven = self.proven.max(most.min(running));
         }
         let before = self.peak.filter(|it| it.0 >= running && recent(it));
@@ -183,7 +184,7 @@ impl Ceiling {
     }
 }
 
-/// A tenth more, and one.
+/// A tenth more, and one more.
 fn some_more(running: u32) -> u32 {
     running.saturating_add(running / 10).saturating_add(1)
 }

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use crate::time::{Timestamp, since};
 
-/// 503s at the safe level within this time belong to the trouble that we come from.
-const SAME: Duration = Duration::from_secs(120);
-/// Trouble without a way back for so long, whatever we cut, began at too high a level. Bursts last a minute.
+/// 503s at the safe level within this time belong to the trouble that the ceiling has just recovered from.
+const SAME_TROUBLE: Duration = Duration::from_secs(120);
+/// If the ceiling cannot recover for this long, whatever was cut, the level is too high. Bursts last a minute.
 const LASTING: Duration = Duration::from_secs(90);
-/// At the safe level for so long without a 503, what happened there before is forgiven.
-const FORGIVEN: Duration = Duration::from_secs(600);
-/// So often there may be trouble at a level that was proven before it is held to be unsafe.
+/// After this long at the safe level without a 503, earlier trouble at that level no longer counts.
+const RELAPSES_COUNT_FOR: Duration = Duration::from_secs(600);
+/// How often there may be trouble at a proven level before that level counts as unsafe.
 const RELAPSES: u32 = 2;
-/// How long the first approach is awaited.
+/// The time at the safe level before the first approach.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long one is awaited at most, unless trouble lasts for minutes each time.
-const MOST_PATIENCE: Duration = Duration::from_secs(2 * 3600);
-/// In the long run, trouble has at most one part of so many of the time.
+/// The longest time before an approach, unless trouble lasts for minutes each time.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(2 * 3600);
+/// In the long run at most one part in this many of the time is trouble.
 const TROUBLE_PART: u32 = 30;
 
 /// Trouble that is remembered.
@@ -24,12 +24,12 @@ const TROUBLE_PART: u32 = 30;
 pub(super) struct Trouble {
     /// How many ran when it began.
     pub level: u32,
-    /// The least that it may be held to be, unless it lasts: single 503s are too weak a proof for more.
+    /// The level is not lowered below this, unless the trouble lasts: single 503s are too weak a proof for that.
     least: u32,
     began: Timestamp,
     /// How many approaches have failed.
     failures: u32,
-    /// How often it came at the safe level.
+    /// How often trouble has come at the safe level.
     relapses: u32,
     /// Since when the ceiling has been at the safe level or beyond, without a 503.
     safe_since: Option<Timestamp>,
@@ -38,13 +38,13 @@ pub(super) struct Trouble {
 /// What a 503 says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The first, or the first that is remembered.
+    /// It is the first, or the first that is remembered.
     New,
-    /// Beyond the safe level: the approach has failed.
+    /// It came beyond the safe level: the approach has failed.
     Failed,
-    /// At the safe level, for the third time soon.
+    /// It came at the safe level, too often within a short time.
     Unsafe,
-    /// At the safe level: it has nothing to do with the load.
+    /// It came at the safe level: it has nothing to do with the load.
     Unrelated,
     /// The trouble goes on.
     Same,
@@ -53,7 +53,7 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// Whether so many, as ran now, are too many.
+    /// Whether it says that as many as run now are too many.
     pub fn is_about_the_level(self) -> bool {
         match self {
             Self::Failed | Self::Unsafe | Self::Lasting => true,
@@ -79,35 +79,35 @@ impl Trouble {
         self.safe_since.get_or_insert(now);
     }
 
-    /// For how long that has been so.
+    /// How long the ceiling has been at the safe level or beyond, without a 503.
     pub fn safe_for(&self, now: Timestamp) -> Duration {
         self.safe_since.map_or(Duration::ZERO, |at| since(now, at))
     }
 
-    /// How long at the safe level before the next approach: the longer, the more of them failed and the longer
-    /// it took until all was quiet again.
+    /// The time at the safe level before the next approach. It grows with the number of failed approaches and with
+    /// the time that the trouble lasted.
     pub fn patience(&self, last_overload: Option<Timestamp>) -> Duration {
         if self.failures == 0 {
             return PATIENCE;
         }
         let lasted = last_overload.map_or(Duration::ZERO, |last| since(last, self.began));
         let doubled = (PATIENCE + lasted).saturating_mul(1 << self.failures.min(16));
-        doubled.min(MOST_PATIENCE.max(TROUBLE_PART * lasted))
+        doubled.min(LONGEST_PATIENCE.max(TROUBLE_PART * lasted))
     }
 
-    /// What a 503 says that comes now, while the controller bears, or not, that many.
+    /// What a 503 says that comes now, while the ceiling is at that level.
     pub fn judge(&mut self, level: u32, proven: u32, now: Timestamp) -> Verdict {
         let lasts = since(now, self.began);
         let Some(safe_since) = self.safe_since.take() else {
             return if lasts > LASTING { Verdict::Lasting } else { Verdict::Same };
         };
-        if since(now, safe_since) > FORGIVEN {
+        if since(now, safe_since) > RELAPSES_COUNT_FOR {
             self.relapses = 0;
         }
         let allowed = if level <= proven { RELAPSES } else { 0 };
         if level > self.safe(proven) {
             Verdict::Failed
-        } else if lasts <= SAME {
+        } else if lasts <= SAME_TROUBLE {
             Verdict::Same
         } else if self.relapses >= allowed {
             Verdict::Unsafe
@@ -116,7 +116,7 @@ impl Trouble {
         }
     }
 
-    /// Remembers it.
+    /// Remembers what a 503 has said.
     pub fn learn(&mut self, verdict: Verdict, level: u32, now: Timestamp) {
         match verdict {
             Verdict::Same | Verdict::New => {}

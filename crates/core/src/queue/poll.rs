@@ -4,7 +4,7 @@
 //!   Mine (by uuid, until an empty page) ─► Available (by offset, until an empty page or 100 seen)
 //!        ─► Known (what we have and neither showed; by 20, until answered or proven deleted) ─► merge
 //! ```
-//! A call that fails ends the poll without a trace: the last good state stays.
+//! A call that fails ends the poll, and nothing of it is used: the last good state stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 
 /// Enough of the waiting containers to keep every instance busy until the next poll.
 const HORIZON: usize = 100;
-/// A server that sends more than this has lost its mind: nothing of such a poll is believed.
+/// A server that sends more than this is not to be believed: nothing of such a poll is used.
 const MOST_ITEMS: usize = 200_000;
 const KNOWN_AT_ONCE: usize = 20;
 
@@ -146,7 +146,7 @@ impl Poll {
             self.after = self.after.max(Some(record.uuid));
         }
         self.after = page.undecodable.iter().filter_map(|it| it.uuid).max().max(self.after);
-        // A page of nothing but nameless poison gives no place to go on from.
+        // A page in which no record's uuid can be read does not say where to go on.
         if self.after == floor {
             self.stage = PollStage::Available;
         }

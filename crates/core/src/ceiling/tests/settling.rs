@@ -81,7 +81,7 @@ fn it_settles_however_often_the_queue_is_polled() {
 
 /// They start and end in waves: while one ends, all is quiet.
 #[test]
-fn jobs_that_come_in_waves_do_not_unsettle_it() {
+fn jobs_that_come_in_waves_do_not_unsettle_the_ceiling() {
     for capacity in [25, 500] {
         let stories = [101, 102, 103, 104].map(|seed| Story { spread: 0.0, ..limited(capacity, 60, seed) });
         let (near, shed) = second_half(capacity, &stories);
@@ -93,7 +93,7 @@ fn jobs_that_come_in_waves_do_not_unsettle_it() {
 
 /// A burst of a minute every half hour is two thirds of a per cent of all calls, whatever the ceiling does.
 #[test]
-fn bursts_do_not_unsettle_it() {
+fn bursts_of_503s_do_not_unsettle_the_ceiling() {
     for (capacity, job) in [(5, 5), (50, 5), (50, 60), (500, 60)] {
         let stories = seeds(capacity).map(|seed| limited_with_bursts(capacity, job, seed));
         let (near, shed) = second_half(capacity, &stories.collect::<Vec<_>>());

@@ -417,7 +417,7 @@ fn retries_of_one_market_do_not_wait_for_the_other_market() {
 }
 
 #[test]
-fn one_that_nobody_can_serve_now_does_not_hold_the_turn() {
+fn a_type_that_cannot_be_had_now_does_not_hold_the_turn_of_others() {
     let mut scene = Scene::new();
     scene.add_sized(1, Locked, 4, false);
     scene.add_sized(2, Locked, 4, true).unreadable = Some("sick".to_owned());

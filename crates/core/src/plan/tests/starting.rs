@@ -182,7 +182,7 @@ fn an_old_lock_waits_although_no_instance_is_left_and_one_is_created_meanwhile()
 }
 
 #[test]
-fn what_may_be_starting_something_unseen_makes_no_room() {
+fn a_worker_that_may_be_starting_something_unseen_makes_no_room() {
     for (processes_known, wanted) in [(false, 0), (true, 1)] {
         let mut scene = Scene::new();
         scene.worker_left("w-1", "small", State::Idle);

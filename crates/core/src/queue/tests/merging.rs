@@ -78,7 +78,7 @@ fn a_failed_poll_leaves_no_trace() {
 }
 
 #[test]
-fn poison_keeps_the_last_good_picture_and_keeps_hands_off_until_it_can_be_read() {
+fn an_unreadable_record_keeps_its_last_good_picture_and_nothing_is_decided_until_it_can_be_read() {
     let mut queue = queue();
     poll(&mut queue, &[record(1, Running, 5)], 0);
     let mut sick = queue.begin_poll(at(1)).unwrap();

@@ -16,7 +16,7 @@ fn the_last_container_is_shown_from_its_start_on_and_after_its_end() {
 }
 
 #[test]
-fn a_start_that_failed_is_told_with_its_words() {
+fn a_start_that_failed_is_told_with_its_output() {
     for outcome in [StartOutcome::Failed, StartOutcome::Unanswered] {
         let mut story = Story::idle();
         story.on(2, start(1));
