@@ -73,9 +73,9 @@ pub struct GaugeFacts {
     pub last_503: Option<Timestamp>,
     /// The ceiling of containers at a time.
     pub max_concurrent_containers: u64,
-    /// How long ago the worker was probed that has waited longest.
+    /// The age of the oldest last successful probe of a worker.
     pub probe_age_max: Duration,
-    /// The median of that.
+    /// The median age of the last successful probes.
     pub probe_age_median: Duration,
     /// When a poll of the controller last succeeded.
     pub last_poll_success: Option<Timestamp>,

@@ -25,7 +25,7 @@ pub struct Receivers {
 /// What Scheduler sends to Queue.
 #[derive(Clone)]
 pub struct QueueReceivers {
-    /// The containers, please.
+    /// The question for the containers.
     pub get: Recipient<GetQueue>,
     /// Queued → Locked.
     pub lock: Recipient<LockContainer>,
@@ -42,7 +42,7 @@ pub struct QueueReceivers {
 /// What Scheduler sends to Pool.
 #[derive(Clone)]
 pub struct PoolReceivers {
-    /// The workers, please.
+    /// The question for the workers.
     pub get: Recipient<GetPool>,
     /// Order an instance.
     pub create: Recipient<CreateInstance>,
@@ -59,7 +59,7 @@ pub struct PoolReceivers {
 }
 
 impl QueueReceivers {
-    /// All of them are that actor.
+    /// All of them are recipients of that actor.
     pub fn of<A>(queue: &Addr<A>) -> Self
     where
         A: Actor<Context = Context<A>>
@@ -82,7 +82,7 @@ impl QueueReceivers {
 }
 
 impl PoolReceivers {
-    /// All of them are that actor.
+    /// All of them are recipients of that actor.
     pub fn of<A>(pool: &Addr<A>) -> Self
     where
         A: Actor<Context = Context<A>>

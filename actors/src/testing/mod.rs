@@ -118,7 +118,7 @@ pub fn instance_type(name: &str, vcpus: u64, price: f64) -> InstanceType {
     }
 }
 
-/// The page's defaults, one type of three CPUs, nothing deployed.
+/// The configuration's defaults, one type of three CPUs, nothing deployed.
 pub fn policy() -> Policy {
     let mut policy = Policy::with_defaults();
     policy.catalog = Catalog::new([instance_type("small", 3, 0.1)]);
@@ -145,7 +145,7 @@ pub fn instance(name: &str) -> Instance {
     }
 }
 
-/// With another wish of the operator's in its tags.
+/// The same instance with that idle behaviour in its tags.
 pub fn tagged(mut instance: Instance, behavior: IdleBehavior) -> Instance {
     instance.tags.insert(&*policy().tag_keys.idle_behavior, behavior.as_str());
     instance

@@ -60,9 +60,9 @@ pub struct WorkerParts {
     pub executors: Rc<dyn ExecutorFactory>,
     /// Makes the stdin of start commands.
     pub start_config: Rc<dyn StartConfig>,
-    /// Who to log in as.
+    /// The user to log in as.
     pub remote_user: String,
-    /// Where on each VM its secret lies.
+    /// The path of the secret on each VM.
     pub secret_path: String,
     /// Ends instances.
     pub destroy: Recipient<DestroyInstance>,
@@ -153,7 +153,7 @@ impl Worker {
         refusal
     }
 
-    /// An effect's end, or the timer's: the machine decides what follows.
+    /// Takes the end of an effect or of the timer; the machine decides what follows.
     fn complete(&mut self, completion: Completion, ctx: &mut Context<Self>) {
         let effects = self.machine.on_completion(completion, clock::now());
         self.settle(Ok(effects), ctx);
@@ -229,7 +229,7 @@ fn target(instance: &Instance, parts: &WorkerParts) -> Target {
     }
 }
 
-/// Every line of a worker tells whose it is.
+/// A logger whose lines name the worker.
 fn child_logger(machine: &Machine, log: &Logger) -> Logger {
     let view = machine.view();
     let type_name = view.type_name.as_ref().map_or_else(String::new, ToString::to_string);
