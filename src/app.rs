@@ -98,7 +98,7 @@ impl Application {
     pub async fn build(loaded: &Loaded, log: Logger) -> Result<Self> {
         let (site, state) = Site::new(loaded, log)?;
         let bound = Bound::new(&loaded.settings)?;
-        // Who calls now waits, and is never told that this were a standby.
+        // A client that calls now waits, and is never told that this is a standby.
         let work = site.work().await?;
         Ok(Self { work, server: bound.serve(&loaded.settings, state)? })
     }

@@ -34,7 +34,7 @@ impl LogGuard {
             written.send(())
         };
         if std::thread::Builder::new().name("flush".to_owned()).spawn(flush).is_ok() {
-            // Not written in time: lost.
+            // What is not written in time is lost.
             let _ = told.recv_timeout(FLUSH_WITHIN);
         }
     }

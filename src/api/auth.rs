@@ -1,4 +1,4 @@
-//! Who may ask: whoever shows the management token in the header `Authorization`.
+//! Access: a client must show the management token in the header `Authorization`.
 //!
 //! ```text
 //!   no token configured ─► /_health/ping 404, all else 403

@@ -21,7 +21,7 @@ pub(super) async fn list(state: web::Data<ApiState>) -> Result<HttpResponse, Ref
     Ok(HttpResponse::Ok().json(json!({ "items": items })))
 }
 
-/// One of them. On standby it is not found: the controller asks every dispatcher of the site, and takes any
+/// Shows one container. On standby it is not found: the controller asks every dispatcher of the site, and takes any
 /// other error for the answer.
 pub(super) async fn show(state: web::Data<ApiState>, params: Params) -> Result<HttpResponse, Refusal> {
     let uuid = params.get("container_uuid").and_then(|text| text.parse().ok());

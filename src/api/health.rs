@@ -21,13 +21,13 @@ use serde_json::json;
 
 use super::state::{Active, ApiState};
 
-/// That many intervals without a success are too many.
+/// After this many intervals without a success the check fails.
 const INTERVALS: u32 = 5;
 
 /// Silent actors that were logged lately; one such list a thread.
 pub(super) type SilentActors = Rc<RefCell<Repeats>>;
 
-/// For the site's health checker.
+/// The answer for the site's health checker.
 pub(super) async fn ping(state: web::Data<ApiState>, request: HttpRequest) -> HttpResponse {
     let Ok(active) = state.active() else {
         return HttpResponse::Ok().json(json!({ "health": "OK", "standby": true }));
@@ -40,7 +40,7 @@ pub(super) async fn ping(state: web::Data<ApiState>, request: HttpRequest) -> Ht
     }
 }
 
-/// For load balancers and people.
+/// The answer for load balancers and people.
 pub(super) async fn ready(state: web::Data<ApiState>, request: HttpRequest) -> HttpResponse {
     let Ok(active) = state.active() else {
         let checks = json!({ "lock_held": { "ok": false } });

@@ -22,17 +22,17 @@ pub(super) async fn list(state: web::Data<ApiState>) -> Result<HttpResponse, Ref
     Ok(HttpResponse::Ok().json(json!({ "items": view::instances(&pool.snapshot) })))
 }
 
-/// Nothing new is placed on it, and it is never shut down by us.
+/// Holds an instance: nothing new is placed on it, and it is never shut down by us.
 pub(super) async fn hold(state: web::Data<ApiState>, params: Params) -> Result<HttpResponse, Refusal> {
     set(&state, &params, IdleBehavior::Hold).await
 }
 
-/// Nothing new is placed on it; it is shut down when empty.
+/// Drains an instance: nothing new is placed on it, and it is shut down when empty.
 pub(super) async fn drain(state: web::Data<ApiState>, params: Params) -> Result<HttpResponse, Refusal> {
     set(&state, &params, IdleBehavior::Drain).await
 }
 
-/// It is used like any other.
+/// Lets an instance be used like any other.
 pub(super) async fn run(state: web::Data<ApiState>, params: Params) -> Result<HttpResponse, Refusal> {
     set(&state, &params, IdleBehavior::Run).await
 }

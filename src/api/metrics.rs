@@ -7,7 +7,7 @@ use prometheus::{TEXT_FORMAT, TextEncoder};
 
 use super::state::ApiState;
 
-/// As Prometheus reads it.
+/// The metrics as Prometheus reads them.
 pub(super) async fn text(state: web::Data<ApiState>) -> HttpResponse {
     let encoded = TextEncoder::new().encode_to_string(&state.registry.gather());
     match encoded {

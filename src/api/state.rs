@@ -19,7 +19,7 @@ use super::error::Refusal;
 pub struct ApiState {
     /// The working dispatcher; `None` while another one holds the lock (standby).
     pub active: watch::Receiver<Option<Active>>,
-    /// Who knows it may ask; empty = nobody may.
+    /// A client that shows it is answered; empty = no client is.
     pub management_token: Secret,
     /// The series of `/metrics`.
     pub registry: Registry,

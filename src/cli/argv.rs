@@ -7,7 +7,7 @@ use std::ffi::OsString;
 pub struct Prepared {
     /// The arguments of the runner, if it is meant.
     pub runner: Option<Vec<OsString>>,
-    /// For clap, the program's name first.
+    /// The arguments for clap, the program's name first.
     pub arguments: Vec<OsString>,
     /// Options of older versions, left out.
     pub ignored: Vec<String>,

@@ -27,7 +27,7 @@ enum Next {
     Nothing,
 }
 
-/// One thing after another, as the work goes on.
+/// Causes one fault after another while the work goes on.
 pub(super) struct Script {
     next: Next,
     cloud: Option<loopback::Faults>,

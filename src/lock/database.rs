@@ -20,7 +20,7 @@ pub struct Database {
     servers: Vec<Server>,
 }
 
-/// One of the servers that may have it.
+/// One of the servers that may have the database.
 struct Server {
     /// `HOST:PORT`, for people.
     name: String,

@@ -63,7 +63,7 @@ pub enum LockError {
         /// Which server.
         server: String,
     },
-    /// Somebody else uses the same session of the server.
+    /// Another client uses the same session of the server.
     #[error(
         "the session with {server} has the lock before we asked: a connection pooler shares sessions; connect to \
          the server itself, or use the pooler's session mode"

@@ -30,20 +30,20 @@ const NOTICE_OUR_END: [&str; 2] = [
 /// What became of asking for the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Attempt {
-    /// It is ours.
+    /// The lock is ours.
     Locked,
-    /// It is another's.
+    /// Another process has the lock.
     Taken,
 }
 
-/// Who has the lock, as far as the server tells us.
+/// The holder of the lock, as far as the server tells us.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Holder {
     /// The server's process for it.
     pub pid: String,
     /// What it calls itself.
     pub application: String,
-    /// As whom it has logged in.
+    /// The user as which it has logged in.
     pub user: String,
     /// From where; empty: through a socket, or we may not know.
     pub address: String,
@@ -125,7 +125,7 @@ impl Session {
         }
     }
 
-    /// Who has it; nobody, if it has just been released.
+    /// Asks who has the lock; `None` if it has just been released.
     pub async fn holder(&mut self) -> Result<Option<Holder>, LockError> {
         let question = format!(
             "SELECT pid, application_name, usename, host(client_addr), to_char(backend_start AT TIME ZONE 'UTC', \

@@ -79,7 +79,7 @@ impl Standby<'_> {
         match attempt {
             Attempt::Locked => self.let_the_other_notice(session).await?,
             Attempt::Taken => {
-                // Who has it is good to know, no more.
+                // The holder is only shown to the operator.
                 let holder = session.holder().await.ok().flatten().unwrap_or_default();
                 self.tell_holder(&holder);
             }

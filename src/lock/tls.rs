@@ -1,4 +1,4 @@
-//! Whom we believe to be the database server, as libpq's `sslmode` has it.
+//! How the database server proves itself, as libpq's `sslmode` has it.
 //!
 //! ```text
 //!   authorities   Anybody ────────────────► the server has the certificate's key, whoever it is

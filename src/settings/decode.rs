@@ -120,7 +120,7 @@ fn check_tokens(cluster: &Section<'_>, settings: &mut Settings) {
     settings.policy.instance_set_id = instance_set_id(&settings.system_root_token);
 }
 
-/// Whose instances these are: the middle part of a v2 token, else the token's MD5 in hex.
+/// The instance set's id: the middle part of a v2 token, else the token's MD5 in hex.
 fn instance_set_id(token: &Secret) -> InstanceSetId {
     use md5::Digest as _;
     let token = token.expose();

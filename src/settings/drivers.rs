@@ -43,7 +43,7 @@ impl fmt::Debug for Driver {
 }
 
 impl Driver {
-    /// As in the configuration.
+    /// The name as in the configuration.
     pub fn name(&self) -> &'static str {
         self.description.name()
     }

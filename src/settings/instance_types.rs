@@ -93,7 +93,7 @@ fn is_decimal(text: &str) -> bool {
     number && text.parse::<f64>().is_ok()
 }
 
-/// For every on-demand type one that the cloud may take away, at a part of the price.
+/// Adds for every on-demand type one that the cloud may take away, at a part of the price.
 fn derive_preemptible(types: &mut Vec<InstanceType>, factor: f64) {
     if factor <= 0.0 {
         return;

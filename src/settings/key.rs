@@ -26,7 +26,7 @@ pub enum KeyError {
     /// Its file cannot be read.
     #[error("cannot read the key file {0}")]
     Unreadable(String),
-    /// It is none.
+    /// The text is no private key.
     #[error("no usable private key in {0}: {WANTED}")]
     Unusable(String),
 }

@@ -7,7 +7,7 @@ use super::section::Section;
 /// What is listened on when the site names nothing.
 const DEFAULT: &str = "http://localhost:9006";
 
-/// One address to try.
+/// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// What clients call.

@@ -31,7 +31,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// As on the command line.
+    /// The path as on the command line.
     pub fn from_argument(argument: &Path) -> Self {
         if argument == Path::new("-") { Self::Stdin } else { Self::File(argument.to_owned()) }
     }

@@ -32,7 +32,7 @@ pub struct Settings {
     pub websocket: Option<Url>,
     /// Where the management API may listen: the first whose address is local. At least one.
     pub listeners: Vec<Listener>,
-    /// For listeners with `https`.
+    /// Certificate and key of listeners with `https`.
     pub tls: Tls,
     /// Logs.
     pub logs: Logs,
@@ -82,7 +82,7 @@ pub struct Logs {
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// A JSON object in each line.
     Json,
     /// For people: time, level, message, facts; in colour on a terminal.
     Text,

@@ -85,7 +85,7 @@ pub enum DatabaseAddress {
 pub struct DatabaseTls {
     /// Whether a server without TLS will do.
     pub required: bool,
-    /// Who may vouch for the server.
+    /// The authorities that may vouch for the server.
     pub authorities: Authorities,
     /// Whether the certificate must name the server.
     pub checks_name: bool,
@@ -93,14 +93,14 @@ pub struct DatabaseTls {
     pub identity: Option<(PathBuf, PathBuf)>,
 }
 
-/// Who may vouch for a server.
+/// The authorities that may vouch for a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Authorities {
-    /// Nobody has to: the connection is encrypted, to whomever.
+    /// None: the connection is encrypted, and the server does not prove itself.
     Anybody,
-    /// Those that the system trusts.
+    /// The authorities that the system trusts.
     System,
-    /// Those of a PEM file.
+    /// The authorities of a PEM file.
     File(PathBuf),
 }
 

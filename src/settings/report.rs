@@ -55,7 +55,7 @@ pub struct SettingsError {
 impl std::error::Error for SettingsError {}
 
 impl fmt::Display for SettingsError {
-    /// One line a problem.
+    /// The text, one line for each problem.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, problem) in self.problems.iter().enumerate() {
             if number > 0 {
@@ -84,7 +84,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Nothing found yet.
+    /// A report without findings.
     pub fn new(file: Arc<str>) -> Self {
         Self { file, secrets: Vec::new(), problems: RefCell::default(), warnings: RefCell::default() }
     }

@@ -55,7 +55,7 @@ pub(crate) fn client() -> SharedHttpClient {
     let (calls, mut waiting) = mpsc::unbounded_channel::<Call>();
     tokio::task::spawn_local(async move {
         while let Some(call) = waiting.recv().await {
-            // None waits for another; each ends with its deadlines.
+            // The calls do not wait for each other; each ends by its deadlines.
             tokio::task::spawn_local(perform(call));
         }
     });
@@ -86,7 +86,7 @@ impl HttpConnector for Bridge {
 /// Our end.
 async fn perform(call: Call) {
     let Call { request, timeouts, answer } = call;
-    // Whoever asked may have given up.
+    // The caller may have given up.
     let _ = answer.send(exchange(&request, timeouts).await);
 }
 
@@ -115,7 +115,7 @@ async fn exchange(request: &HttpRequest, timeouts: Timeouts) -> Result<HttpRespo
     Ok(answer)
 }
 
-/// For one call: there are few, and each kind has timeouts of its own.
+/// A client for one call: there are few calls, and each kind has timeouts of its own.
 fn http(uri: &str, timeouts: Timeouts) -> Result<Client, ConnectorError> {
     let connector = Connector::new().timeout(timeouts.connect).handshake_timeout(timeouts.connect);
     let connector = match uri.starts_with("https:") {

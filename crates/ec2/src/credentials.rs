@@ -1,4 +1,4 @@
-//! Who we are to EC2: the configuration's keys, or what the SDK's default chain finds (environment, profile,
+//! The credentials for EC2: the configuration's keys, or what the SDK's default chain finds (environment, profile,
 //! web identity, container, instance role by IMDSv2), kept until shortly before it expires.
 
 use std::cell::RefCell;

@@ -41,7 +41,7 @@ pub struct Options<'a> {
     pub now: fn() -> Timestamp,
     /// Gets the driver's series.
     pub registry: &'a Registry,
-    /// For what is neither an answer nor an error.
+    /// The log, for what is neither an answer nor an error.
     pub log: Logger,
 }
 
@@ -59,7 +59,7 @@ pub enum OpenError {
     /// A region or an endpoint that cannot be called.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
-    /// Nobody vouches for EC2's certificates.
+    /// The machine trusts no authority that could vouch for EC2's certificates.
     #[error("no certificate authorities on this system: {0}")]
     NoAuthorities(String),
     /// There is a driver already.
@@ -106,7 +106,7 @@ impl Ec2Cloud {
     /// the first to notice then. Keeps nothing.
     ///
     /// # Errors
-    /// As `open`.
+    /// The same as of `open`.
     pub async fn check(params: &Params) -> Result<(), OpenError> {
         let (_, endpoint) = Self::find(params).await?;
         match endpoint.url.scheme() {

@@ -23,7 +23,7 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// That of a region, unless the environment names another.
+    /// The endpoint of a region, unless the environment names another.
     pub fn new(region: &str, elsewhere: Option<&str>) -> Result<Self, EndpointError> {
         check_region(region)?;
         let url = match elsewhere {

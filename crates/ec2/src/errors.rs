@@ -71,7 +71,7 @@ const TABLE: &[Row] = &[
     ("EC2ThrottledException", None, Throttled),
     // What is not there.
     ("InvalidInstanceID.NotFound", None, NotFound),
-    // Who we are, and whether we may.
+    // Credentials and permissions.
     ("AuthFailure", None, Unauthorized),
     ("UnauthorizedOperation", None, Unauthorized),
     ("AccessDenied", None, Unauthorized),
@@ -144,12 +144,12 @@ fn without(text: String, secret: &Secret) -> String {
 }
 
 impl Failure {
-    /// One without an answer of EC2's: `code` is a word of ours.
+    /// An error without an answer of EC2; `code` is our own word.
     pub fn ours(meaning: Meaning, code: &str, message: impl Into<String>) -> Self {
         Self { meaning, code: code.to_owned(), message: message.into() }
     }
 
-    /// That of a call before the one that counts: whatever became of it, nothing has been ordered.
+    /// The error of a call that comes before the order: whatever became of it, nothing has been ordered.
     pub fn of_preparation(self) -> Self {
         match self.meaning {
             Unknown => Self { meaning: Other, ..self },
@@ -162,7 +162,7 @@ impl Failure {
         Self { message: without(self.message, secret), ..self }
     }
 
-    /// As the port has it. How long a throttled caller must wait is not known here.
+    /// The error as the port has it. How long a throttled caller must wait is not known here.
     pub fn into_cloud_error(self) -> CloudError {
         let kind = match &self.meaning {
             Quota(scope) => CloudErrorKind::Quota(scope.clone()),
@@ -175,7 +175,7 @@ impl Failure {
         self.into_error(kind)
     }
 
-    /// As the port has it, of that kind.
+    /// The error as the port has it, of that kind.
     pub fn into_error(self, kind: CloudErrorKind) -> CloudError {
         CloudError { kind, code: self.code, message: self.message }
     }

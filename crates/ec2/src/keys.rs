@@ -23,9 +23,9 @@ use crate::request;
 use crate::send::Sender;
 
 const PREFIX: &str = "arvados-dispatch-keypair-";
-/// Somebody else was faster: under this name it can only be this key.
+/// Another dispatcher was faster: under this name it can only be this key.
 const DUPLICATE: &str = "InvalidKeyPair.Duplicate";
-/// Somebody has deleted it since.
+/// The key has been deleted since.
 const GONE: &str = "InvalidKeyPair.NotFound";
 
 /// The name of each public key's pair, as far as it is known. Creates at the same time wait for one look-up.
@@ -113,7 +113,7 @@ mod tests {
         let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUsyyuCL52eZXqpTmT1qk1Tnzr2bmbQbDgLxpWAE comment";
         let [bare, padded] = fingerprints(key).unwrap();
         assert_eq!(padded, format!("{bare}="));
-        // As `ssh-keygen -l` says.
+        // The value that `ssh-keygen -l` shows.
         assert_eq!(bare, "OKoO1qgHapU3UZNsXnrJ5C1OeOFkUtt2lGvb1wbuM3E");
     }
 

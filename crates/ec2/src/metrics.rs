@@ -81,7 +81,8 @@ impl Metrics {
         self.starts.with_label_values(&[subnet.unwrap_or_default(), success]).inc();
     }
 
-    /// Those that there are now. A subnet that is no longer configured is shown while something is in it.
+    /// Sets the number of instances that exist now. A subnet that is no longer configured is shown while something is
+    /// in it.
     pub fn listed(&self, listed: &[Listed]) {
         let configured = self.subnets.iter().map(|subnet| (subnet.as_str(), 0));
         let mut counts: BTreeMap<&str, i64> = configured.chain([("", 0)]).collect();

@@ -20,7 +20,7 @@ pub struct Params {
     pub security_group_ids: Vec<String>,
     /// Subnets of new VMs, tried in turn; empty = the account's default.
     pub subnet_ids: Vec<String>,
-    /// Who to log in as.
+    /// The user to log in as.
     pub admin_username: String,
     /// Type of attached volumes.
     pub ebs_volume_type: String,
@@ -57,7 +57,7 @@ impl Params {
 }
 
 impl Default for Params {
-    /// Those of a site that says nothing.
+    /// The parameters of a site that sets none.
     fn default() -> Self {
         Self::new(&Parameters::defaults(all()))
     }

@@ -53,7 +53,7 @@ impl Subnets {
                 Err(failure) => failure,
             };
             if failure.meaning == Meaning::Unknown {
-                // Not tried elsewhere now, or there may be two VMs; but a subnet whose zone does not answer must not
+                // It is not tried elsewhere now, because there could be two VMs then; but a subnet whose zone does not answer must not
                 // hold up every order to come.
                 self.first.set((index + 1) % self.ids.len());
             }

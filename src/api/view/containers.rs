@@ -39,7 +39,7 @@ impl Containers {
         readable.map(|entry| self.view(entry)).chain(unreadable.filter_map(|uuid| self.unreadable(*uuid)))
     }
 
-    /// One of them.
+    /// One container.
     pub fn get(&self, uuid: ContainerUuid) -> Option<EntryView<'_>> {
         self.queue.get(uuid).map(|entry| self.view(entry)).or_else(|| self.unreadable(uuid))
     }

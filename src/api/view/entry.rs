@@ -1,4 +1,4 @@
-//! One container of the queue.
+//! A container of the queue, as the API shows it.
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 /// The answer to `container explain`.
 #[derive(Debug, Serialize)]
 pub struct Explanation<'a> {
-    /// One word; those of waiting containers are the planner's.
+    /// The reason in one word; the words for waiting containers are the planner's.
     reason: String,
     /// From 1; null if it stands in no line.
     position: Option<usize>,
@@ -36,7 +36,7 @@ pub struct Explanation<'a> {
     locked_before_start: bool,
     /// How often this process has unlocked it; each time costs it a dispatch attempt.
     unlocks: u32,
-    /// One more would be one too many.
+    /// One more unlock would use up its dispatch attempts.
     attempts_nearly_used: bool,
     /// Why its record cannot be read.
     undecodable: &'a str,

@@ -6,7 +6,7 @@ use dispatch_core::pool::{PendingCreate, PoolSnapshot, WorkerSnapshot};
 use dispatch_core::worker::State;
 use serde::Serialize;
 
-/// One of them. A create in progress has no id yet.
+/// An instance as the API shows it. A create in progress has no id yet.
 #[derive(Debug, Serialize)]
 pub struct InstanceView<'a> {
     instance: &'a str,

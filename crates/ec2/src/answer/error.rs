@@ -6,9 +6,9 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub code: String,
-    /// As long as EC2 has it: it is cut when no secret is in it any more.
+    /// The whole message; it is cut after secrets were removed from it.
     pub message: String,
-    /// For Amazon's support; may be empty.
+    /// The request's id, for Amazon's support; may be empty.
     pub request_id: String,
 }
 

@@ -36,7 +36,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// As EC2 has it.
+    /// The name as EC2 has it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RunInstances => "RunInstances",
@@ -50,7 +50,7 @@ impl Action {
     }
 }
 
-/// One call.
+/// A call of EC2's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Request {
     pub action: Action,
@@ -116,7 +116,7 @@ impl Request {
         &self.secrets
     }
 
-    /// As it goes over the wire.
+    /// The text as it goes over the wire.
     pub fn form(&self) -> String {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(self.parameters()).finish()
     }

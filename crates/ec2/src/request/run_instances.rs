@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Action, Request};
 use crate::Params;
 
-/// One byte more than a GiB is two.
+/// Rounds up: one byte more than 1 GiB is 2 GiB.
 const GIB: u64 = 1 << 30;
 /// Where a VM expects the volume of its added scratch space.
 const SCRATCH_DEVICE: &str = "/dev/xvdt";
