@@ -87,6 +87,8 @@ events! {
     CONTAINER_NOT_FOUND = Info "container not found by controller (deleted?)" ["ContainerUUID", "State"];
     /// A record that cannot be read: it hurts only itself, and its last good picture is kept.
     UNDECODABLE = Warning "skipping undecodable container record" ["ContainerUUID", "error"];
+    /// What a container needs cannot be computed: it is left alone for a while, and nobody waits for it.
+    MOUNTS_UNREADABLE = Warning "skipping container whose mounts cannot be read" ["ContainerUUID", "error"];
     /// The controller could not be asked; the last picture holds, the next poll tries again.
     UPDATE_FAILED = Error "error updating queue" ["error", "Kind", "Duration"];
     /// Asking the controller works again.
@@ -110,8 +112,11 @@ events! {
     /// A lock is given back for the sake of more important containers.
     UNLOCK_FOR_CAPACITY =
         Info "unlock because pool capacity is used by higher priority containers" ["ContainerUUID", "Reason", "State"];
-    /// A lock of an earlier run without a process is given back.
-    REQUEUEING = Info "requeueing locked container" ["ContainerUUID", "Reason", "State"];
+    /// The lock of a container without a process is given back, because its attempt came to nothing.
+    REQUEUEING = Info "requeueing locked container" ["ContainerUUID", "Reason", "State", "error"];
+    /// The last of a container's attempts came to nothing: its user is told why.
+    CANCEL_AFTER_STARTS =
+        Warning "cancelling container because its last attempt to start failed" ["ContainerUUID", "error"];
     /// Its process has ended without an end of its record.
     CANCEL_AFTER_EXIT =
         Info "cancelling container because state=Running after crunch-run exited" ["ContainerUUID"];

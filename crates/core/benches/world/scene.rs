@@ -146,7 +146,14 @@ fn set_state(queue: &mut QueueSnapshot, uuid: ContainerUuid, state: ContainerSta
 
 fn run_on(view: &mut View, uuid: ContainerUuid) {
     view.state = State::Running;
-    let process = ProcessView { uuid, unconfirmed: false, unsent: false, killing: false, given_up: false };
+    let process = ProcessView {
+        uuid,
+        unconfirmed: false,
+        unsent: false,
+        start_failure: None,
+        killing: false,
+        given_up: false,
+    };
     let position = view.processes.partition_point(|it| it.uuid < uuid);
     view.processes.insert(position, process);
 }

@@ -170,7 +170,8 @@ impl WorkerPool {
         self.pacer.schedule(id, None);
         for uuid in slot.containers() {
             self.leaves(uuid, id);
-            let process = EndedProcess { uuid, at: now, instance: id.clone(), why: EndedWhy::InstanceGone };
+            let why = EndedWhy::InstanceGone;
+            let process = EndedProcess { uuid, at: now, instance: id.clone(), why, error: None };
             self.ended.insert(uuid, process);
         }
         self.recount();

@@ -13,6 +13,7 @@
 
 mod census;
 mod creates;
+mod failed_starts;
 mod fleet;
 mod holds;
 mod inspect;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 pub use census::Census;
 pub use creates::{CreateId, CreateRefusal, PendingCreate};
+pub use failed_starts::FailedStarts;
 pub use fleet::{CreateInFlight, Fleet, Host, HostProcess};
 pub use holds::{Gate, Holds, PauseReason, QuotaReason};
 pub use inspect::PoolState;
@@ -215,8 +217,10 @@ pub struct WorkerPool {
     homes: BTreeMap<ContainerUuid, BTreeSet<InstanceId>>,
     creates: BTreeMap<CreateId, PendingCreate>,
     ended: BTreeMap<ContainerUuid, EndedProcess>,
-    /// The worker of a container's last attempt, if that attempt failed.
-    last_failed: BTreeMap<ContainerUuid, InstanceId>,
+    /// The starts of each container that came to nothing.
+    failed_starts: BTreeMap<ContainerUuid, FailedStarts>,
+    /// Instances for which the last plan has containers that cannot be started yet.
+    reserved: Arc<BTreeSet<InstanceId>>,
     holds: Holds,
     outage: Outage,
     pacer: Pacer,
@@ -238,7 +242,8 @@ impl WorkerPool {
             homes: BTreeMap::new(),
             creates: BTreeMap::new(),
             ended: BTreeMap::new(),
-            last_failed: BTreeMap::new(),
+            failed_starts: BTreeMap::new(),
+            reserved: Arc::default(),
             holds: Holds::new(quota_groups),
             outage: Outage::default(),
             pacer: Pacer::default(),
@@ -305,6 +310,21 @@ impl WorkerPool {
         Ok(holders.iter().map(|id| self.command(id, Command::Kill(uuid, reason.clone()))).collect())
     }
 
+    /// Takes the instances for which a plan has containers that cannot be started yet: they are not idle. Tells the
+    /// workers for which that has changed. O(differences × log).
+    pub fn reserve(&mut self, reserved: Arc<BTreeSet<InstanceId>>) -> Vec<PoolEffect> {
+        let before = std::mem::replace(&mut self.reserved, Arc::clone(&reserved));
+        let freed: Vec<_> = before.difference(&reserved).map(|id| (id, false)).collect();
+        let taken: Vec<_> = reserved.difference(&before).map(|id| (id, true)).collect();
+        let mut effects = Vec::new();
+        for (id, is_reserved) in freed.into_iter().chain(taken) {
+            if self.workers.contains_key(id) {
+                effects.push(self.command(id, Command::Reserve(is_reserved)));
+            }
+        }
+        effects
+    }
+
     /// Forgets an ended process, and tells its worker the outcome of the attempt.
     ///
     /// # Errors
@@ -315,18 +335,21 @@ impl WorkerPool {
         outcome: AttemptOutcome,
     ) -> Result<Vec<PoolEffect>, PoolRefusal> {
         let ended = self.ended.remove(&uuid).ok_or(PoolRefusal::NoSuchProcess)?;
-        match outcome {
-            AttemptOutcome::LeftLocked => self.last_failed.remove(&uuid),
-            AttemptOutcome::StillLocked => self.last_failed.insert(uuid, ended.instance.clone()),
+        let before = self.failed_starts.remove(&uuid);
+        let failed_elsewhere = before.as_ref().is_some_and(|it| it.has_failed_elsewhere(&ended.instance));
+        let failed = match outcome {
+            AttemptOutcome::LeftLocked => before,
+            AttemptOutcome::StillLocked => Some(FailedStarts::after(before, &ended)),
         };
+        self.failed_starts.extend(failed.map(|failed| (uuid, failed)));
         let there = self.workers.contains_key(&ended.instance);
-        let judged = Command::StartJudged(uuid, outcome);
+        let judged = Command::StartJudged { uuid, outcome, failed_elsewhere };
         Ok(if there { vec![self.command(&ended.instance, judged)] } else { Vec::new() })
     }
 
     /// The container is no longer in the queue: its attempts are forgotten.
     pub fn forget_container(&mut self, uuid: ContainerUuid) {
-        self.last_failed.remove(&uuid);
+        self.failed_starts.remove(&uuid);
     }
 
     /// Changes a slot and the index of containers with it. O(processes on it × log).
@@ -371,9 +394,12 @@ impl WorkerPool {
             return Vec::new();
         };
         for uuid in ended {
-            let unsent = before.processes.iter().any(|process| process.uuid == *uuid && process.unsent);
+            let process = before.processes.iter().find(|process| process.uuid == *uuid);
+            let unsent = process.is_some_and(|process| process.unsent);
             let why = if unsent { EndedWhy::NotStarted } else { EndedWhy::Exited };
-            self.ended.insert(*uuid, EndedProcess { uuid: *uuid, at: now, instance: id.clone(), why });
+            let error = process.and_then(|process| process.start_failure.clone());
+            let ended = EndedProcess { uuid: *uuid, at: now, instance: id.clone(), why, error };
+            self.ended.insert(*uuid, ended);
         }
         self.pacer.schedule(&id, view.next_probe);
         let answered = view.last_success > before.last_success;

@@ -34,6 +34,8 @@ pub struct EndedProcess {
     pub instance: InstanceId,
     /// How it ended.
     pub why: EndedWhy,
+    /// How its start command failed, if it did.
+    pub error: Option<String>,
 }
 
 /// A worker, as others see it.
@@ -105,7 +107,7 @@ impl WorkerPool {
             hosts: self.workers.values().map(|slot| Arc::clone(&slot.host)).collect(),
             creates: self.creates.values().map(in_flight).collect(),
             ended: self.ended.clone(),
-            last_failed: self.last_failed.clone(),
+            failed_starts: self.failed_starts.clone(),
             holds: self.holds.clone(),
             first_listing: self.first_listing,
             listings: self.listings.clone(),

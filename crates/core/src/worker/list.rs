@@ -40,7 +40,7 @@ impl Machine {
             None => {
                 self.processes
                     .by_container
-                    .insert(uuid, Process { phase: ProcessPhase::Alive, since: now, kill: None });
+                    .insert(uuid, Process::new(ProcessPhase::Alive, now));
                 effects.push(WorkerEffect::Tell(WorkerFact::Detected(uuid)));
             }
         }

@@ -147,7 +147,14 @@ impl Story {
 }
 
 fn process(n: u64) -> ProcessView {
-    ProcessView { uuid: uuid(n), unconfirmed: false, unsent: false, killing: false, given_up: false }
+    ProcessView {
+        uuid: uuid(n),
+        unconfirmed: false,
+        unsent: false,
+        start_failure: None,
+        killing: false,
+        given_up: false,
+    }
 }
 
 /// Whom these effects ask to shut down, and why.
