@@ -34,8 +34,8 @@ use crate::clock;
 use crate::messages::cloud::{OrderInstance, SyncBy};
 use crate::messages::pool::{
     CreateInstance, ForgetAttempts, ForgetProcess, GetPool, GetWorkers, InstanceAppeared, InstanceChanged,
-    InstanceGone, KillContainer, ListingFinished, PoolView, ReserveInstances, RunnerChanged, SetIdleBehavior, ShutdownInstance,
-    StartContainer, StartRefused, WorkerChanged,
+    InstanceGone, KillContainer, ListingFinished, PoolView, ReserveInstances, RunnerChanged, SetIdleBehavior,
+    ShutdownInstance, StartContainer, StartRefused, WorkerChanged,
 };
 use crate::messages::scheduler::PoolChanged;
 use crate::messages::worker::{SpawnWorker, WorkerHandles};

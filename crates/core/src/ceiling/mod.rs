@@ -72,7 +72,15 @@ pub struct Ceiling {
 impl Ceiling {
     /// A ceiling that starts at that many; 0 = no limit until the first 503.
     pub fn new(start: u32) -> Self {
-        Self { limit: start, last_overload: None, last_change: None, trouble: None, peak: None, proven: 0, first_while_few: None }
+        Self {
+            limit: start,
+            last_overload: None,
+            last_change: None,
+            trouble: None,
+            peak: None,
+            proven: 0,
+            first_while_few: None,
+        }
     }
 
     /// The most containers at a time now; 0 = no limit.

@@ -183,7 +183,8 @@ impl<'r, 'a> Assignment<'r, 'a> {
             return true;
         }
         let priority = item.entry.record.priority;
-        let is_wanted = |it: &Arc<InstanceType>| self.queued.get(&it.name).is_some_and(|queued| *queued > priority);
+        let is_wanted =
+            |it: &Arc<InstanceType>| self.queued.get(&it.name).is_some_and(|queued| *queued > priority);
         !self.round.clocked.keeps_inherited_locks && item.types.iter().any(is_wanted)
     }
 

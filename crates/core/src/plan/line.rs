@@ -2,9 +2,9 @@
 
 use std::cmp::Reverse;
 
+use super::startup::StartupPhase;
 use super::{Item, Round, WaitReason};
 use crate::container::ContainerState;
-use super::startup::StartupPhase;
 use crate::queue::{Entry, Fit, OperationKind};
 use crate::time::Timestamp;
 

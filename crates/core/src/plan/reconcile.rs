@@ -167,6 +167,7 @@ impl Round<'_> {
 
 /// What the user of a container reads whose last attempt has come to nothing.
 fn text_of_last_attempt(failed: &FailedStarts) -> String {
-    let times = if failed.count == 1 { "once".to_owned() } else { format!("{} times in a row", failed.count) };
+    let times =
+        if failed.count == 1 { "once".to_owned() } else { format!("{} times in a row", failed.count) };
     format!("the container could not be started ({times}); at the last attempt {}", failed.error)
 }

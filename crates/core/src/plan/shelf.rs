@@ -69,7 +69,8 @@ impl Most {
         let pairs = [(a.most(b), c.most(d)), (a.most(c), b.most(d)), (a.most(d), b.most(c))];
         let triples = [(a, b, c, d), (b, a, c, d), (c, a, b, d), (d, a, b, c)];
         let triples = triples.map(|(alone, x, y, z)| (alone, x.most(y).most(z)));
-        let least = pairs.into_iter().chain(triples).min_by_key(|(x, y)| x.promise().saturating_add(y.promise()));
+        let least =
+            pairs.into_iter().chain(triples).min_by_key(|(x, y)| x.promise().saturating_add(y.promise()));
         let (x, y) = least.unwrap_or_default();
         Self([x, y])
     }

@@ -67,7 +67,9 @@ impl FailedStarts {
 fn error_of(ended: &EndedProcess) -> String {
     let instance = &ended.instance;
     match (&ended.error, ended.why) {
-        (Some(error), EndedWhy::NotStarted) => format!("the start was not sent to instance {instance}: {error}"),
+        (Some(error), EndedWhy::NotStarted) => {
+            format!("the start was not sent to instance {instance}: {error}")
+        }
         (Some(error), _) => format!("the start command failed on instance {instance}: {error}"),
         (None, _) => {
             format!("crunch-run ended on instance {instance} before the container began to run")

@@ -13,11 +13,11 @@
 
 use std::sync::Arc;
 
+use super::ContainerQueue;
 use super::entry::Entry;
 use super::operation::{Answer, Call, Finished, Operation, OperationKind, Outcome, QueueRefusal, Step};
 use super::setback::Setback;
-use super::trouble::Trouble;
-use super::ContainerQueue;
+use super::shared_failures::SharedFailures;
 use crate::container::{ContainerState, Record, Standing};
 use crate::id::{ContainerUuid, TokenUuid};
 use crate::ports::{ApiError, ApiErrorKind};
@@ -28,11 +28,7 @@ impl ContainerQueue {
     ///
     /// # Errors
     /// The reason of the refusal; nothing was changed.
-    pub fn begin(
-        &mut self,
-        uuid: ContainerUuid,
-        kind: OperationKind,
-    ) -> Result<Call, QueueRefusal> {
+    pub fn begin(&mut self, uuid: ContainerUuid, kind: OperationKind) -> Result<Call, QueueRefusal> {
         let entry = self.entries.get(&uuid).ok_or(QueueRefusal::NotInQueue)?;
         check(entry, &kind)?;
         let call = first_call(&kind);
@@ -64,7 +60,8 @@ impl ContainerQueue {
         match step {
             Step::Call(call) => entry.operation = Some(Operation { call, failure, ..operation }),
             Step::Finished(ref finished) => {
-                entry.conclude(finished, &mut self.trouble, now);
+                entry.conclude(finished, &mut self.shared_failures, now);
+                self.note_success(finished, now);
                 // A lost lock race: kept, it would look like a container that we have locked.
                 if finished.outcome == Outcome::Refused(QueueRefusal::Foreign) {
                     self.remove(uuid);
@@ -72,6 +69,19 @@ impl ContainerQueue {
             }
         }
         Some(step)
+    }
+
+    /// The first success after an outage gives all who failed in it another try. O(containers), once an outage.
+    fn note_success(&mut self, finished: &Finished, now: Timestamp) {
+        let is_done = matches!(finished.outcome, Outcome::Done(_));
+        if !is_done || !self.shared_failures.succeeded(finished.kind.cause(), now) {
+            return;
+        }
+        for entry in self.entries.values_mut().filter(|entry| entry.is_set_back()) {
+            if let Some(setback) = &mut Arc::make_mut(entry).setback {
+                setback.outage_is_over();
+            }
+        }
     }
 
     pub(super) fn is_foreign(&self, record: &Record) -> bool {
@@ -141,9 +151,7 @@ fn check(entry: &Entry, kind: &OperationKind) -> Result<(), QueueRefusal> {
     let standing = entry.record.standing();
     let allowed = match kind {
         OperationKind::Lock => standing.state == ContainerState::Queued && standing.priority > 0,
-        OperationKind::Unlock(_) | OperationKind::Requeue { .. } => {
-            standing.state == ContainerState::Locked
-        }
+        OperationKind::Unlock(_) | OperationKind::Requeue { .. } => standing.state == ContainerState::Locked,
         OperationKind::Cancel { expected, .. } => {
             !standing.state.is_final() && standing.state == expected.state
         }
@@ -220,7 +228,7 @@ impl Entry {
         self.record.locked_by = standing.locked_by;
     }
 
-    fn conclude(&mut self, finished: &Finished, trouble: &mut Trouble, now: Timestamp) {
+    fn conclude(&mut self, finished: &Finished, shared: &mut SharedFailures, now: Timestamp) {
         self.operation = None;
         self.uncertain = matches!(finished.outcome, Outcome::Uncertain(_));
         let (cause, before) = (finished.kind.cause(), self.setback.take());
@@ -228,7 +236,6 @@ impl Entry {
             Outcome::Done(standing) => {
                 self.unlocks += u32::from(is_unlocked(&finished.kind, *standing));
                 self.locked_before_start = false;
-                trouble.succeeded(cause);
                 None
             }
             // It stays locked until it is started, which is no failure.
@@ -238,8 +245,8 @@ impl Entry {
                 Some(Setback::until_next_poll(before.as_ref(), cause, error, now))
             }
             Outcome::Failed(error) | Outcome::Uncertain(error) => {
-                let shared = trouble.failed(cause, finished.uuid, error.kind, now);
-                Some(Setback::after(before.as_ref(), cause, error.to_string(), shared, now))
+                let is_shared = shared.failed(cause, finished.uuid, error.kind, now);
+                Some(Setback::after(before.as_ref(), cause, error.to_string(), is_shared, now))
             }
         };
     }

@@ -21,7 +21,7 @@ mod operation;
 mod orphans;
 mod poll;
 mod setback;
-mod trouble;
+mod shared_failures;
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +32,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use entry::TypeLists;
-use trouble::Trouble;
 pub use entry::{Entry, Fit};
 pub use operation::{
     Answer, Call, CancelReason, Finished, LookOutcome, Operation, OperationKind, Outcome, QueueRefusal, Step,
@@ -40,6 +39,7 @@ pub use operation::{
 };
 pub use poll::{Poll, PollError};
 pub use setback::{Setback, SetbackCause};
+use shared_failures::SharedFailures;
 
 use crate::id::{ContainerUuid, TokenUuid};
 use crate::plan::Openings;
@@ -116,7 +116,7 @@ pub struct ContainerQueue {
     /// The offset in the list of waiting containers at which the next poll goes on.
     window: usize,
     /// Failures that containers share.
-    trouble: Trouble,
+    shared_failures: SharedFailures,
     stamp: u64,
     max_dispatch_attempts: u32,
     me: Option<TokenUuid>,
@@ -162,7 +162,7 @@ impl ContainerQueue {
             type_lists: TypeLists::default(),
             openings: None,
             window: 0,
-            trouble: Trouble::default(),
+            shared_failures: SharedFailures::default(),
             stamp: 0,
             max_dispatch_attempts,
             me: None,
@@ -237,21 +237,26 @@ impl ContainerQueue {
     /// The mounts of this container alone could not be read, maybe because the controller is in trouble.
     pub fn mounts_failed(&mut self, uuid: ContainerUuid, error: &ApiError, now: Timestamp) {
         let cause = SetbackCause::Mounts;
-        let shared = self.trouble.failed(cause, uuid, error.kind, now);
+        let shared = self.shared_failures.failed(cause, uuid, error.kind, now);
         if let Some(entry) = self.entry_mut(uuid) {
             let before = entry.setback.take();
             entry.setback = Some(Setback::after(before.as_ref(), cause, error.to_string(), shared, now));
         }
     }
 
+    /// Whether something has failed for that container, and nothing has succeeded since.
+    pub fn has_failed_before(&self, uuid: ContainerUuid) -> bool {
+        self.entries.get(&uuid).is_some_and(|entry| entry.setback.is_some())
+    }
+
     /// No operation is begun before then, because the controller is in trouble.
     pub fn operations_pause_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.trouble.paused_until(now)
+        self.shared_failures.paused_until(now)
     }
 
     /// A list has failed.
     pub fn list_failed(&mut self, kind: ApiErrorKind, now: Timestamp) {
-        self.trouble.list_failed(kind, now);
+        self.shared_failures.list_failed(kind, now);
     }
 
     fn next_stamp(&mut self) -> u64 {

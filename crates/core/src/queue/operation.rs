@@ -209,4 +209,3 @@ pub enum LookOutcome {
     /// Another dispatcher has it: it is left alone.
     Foreign,
 }
-

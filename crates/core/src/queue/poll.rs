@@ -37,7 +37,9 @@ const KNOWN_AT_ONCE: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PollError {
     /// Most items are such as the question does not allow.
-    #[error("the controller listed {odd} containers of {received} that were not asked for, the last is {last}")]
+    #[error(
+        "the controller listed {odd} containers of {received} that were not asked for, the last is {last}"
+    )]
     NotAskedFor {
         /// How many.
         odd: usize,

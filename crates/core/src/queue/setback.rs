@@ -6,8 +6,8 @@
 //!             ├ it succeeds ─► no setback
 //!             └ it fails ────► set back again, for twice as long (5 s doubling to 10 min)
 //! ```
-//! A failure in which others share ([`super::trouble`]) says little about the container: its back-off is a minute at
-//! most, so that everything goes on soon after an outage.
+//! A failure in which others share ([`super::shared_failures`]) says little about the container. When a success shows
+//! that the outage is over, the back-off of all who shared in it is over, too.
 
 use std::time::Duration;
 
@@ -17,7 +17,6 @@ use crate::time::{Timestamp, after};
 
 const FIRST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(600);
-const LONGEST_SHARED: Duration = Duration::from_secs(60);
 
 /// What failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,6 +56,8 @@ pub struct Setback {
     pub until: Timestamp,
     /// What the controller answered.
     pub error: String,
+    /// Whether other containers shared in the last failure.
+    pub shared: bool,
     /// Whether the back-off is over and a later poll has shown the container again: it has one try.
     pub lifted: bool,
 }
@@ -71,9 +72,7 @@ impl Setback {
         at: Timestamp,
     ) -> Self {
         let failures = before.filter(|it| it.cause == cause).map_or(0, |it| it.failures) + 1;
-        let longest = if shared { LONGEST_SHARED } else { LONGEST };
-        let until = after(at, back_off(failures).min(longest));
-        Self { cause, failures, at, until, error, lifted: false }
+        Self { cause, failures, at, until: after(at, back_off(failures)), error, shared, lifted: false }
     }
 
     /// The record was read and stands otherwise than we had believed: the next poll shows it anew.
@@ -84,12 +83,19 @@ impl Setback {
         at: Timestamp,
     ) -> Self {
         let failures = before.filter(|it| it.cause == cause).map_or(0, |it| it.failures);
-        Self { cause, failures, at, until: at, error, lifted: false }
+        Self { cause, failures, at, until: at, error, shared: false, lifted: false }
     }
 
     /// Whether the container is left alone.
     pub fn is_active(&self) -> bool {
         !self.lifted
+    }
+
+    /// The outage in which it failed is over: the next poll that shows the container lifts the setback.
+    pub(super) fn outage_is_over(&mut self) {
+        if self.shared {
+            self.until = self.at;
+        }
     }
 
     /// A poll that began then shows the container; it is `now`.
@@ -137,12 +143,13 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_others_share_costs_a_minute_at_most() {
-        let mut last = None;
-        for _ in 0..9 {
-            last = Some(Setback::after(last.as_ref(), SetbackCause::Lock, "no".to_owned(), true, at(0)));
+    fn the_end_of_an_outage_ends_the_back_off_of_those_who_shared_in_it() {
+        for shared in [true, false] {
+            let mut setback = Setback::after(None, SetbackCause::Lock, "no".to_owned(), shared, at(1));
+            setback.outage_is_over();
+            setback.seen_by_poll(at(2), at(3));
+            assert_eq!(setback.lifted, shared);
         }
-        assert_eq!(last.map(|it| it.until), Some(at(60)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Hold, drain, and what is saved as tags.
 
-use super::fruitless::FruitlessStarts;
 use super::effect::{BootOutcome, WorkerEffect, WorkerFact};
+use super::fruitless::FruitlessStarts;
 use super::reason::DrainReason;
 use super::{Machine, State};
 use crate::instance::{IdleBehavior, Instance, Tags};

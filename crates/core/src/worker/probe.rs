@@ -45,7 +45,8 @@ pub struct CommandFailure {
 impl CommandFailure {
     /// In a sentence, for the user of the container that it was to start; at most some 1,000 characters.
     pub fn for_users(&self) -> String {
-        let said = [&self.stderr, &self.stdout].into_iter().map(|text| text.trim()).find(|text| !text.is_empty());
+        let said =
+            [&self.stderr, &self.stdout].into_iter().map(|text| text.trim()).find(|text| !text.is_empty());
         match said {
             Some(text) => format!("{}: {}", self.error, last_chars(text, 1000)),
             None if self.kind.is_none() => format!("{}, and crunch-run wrote nothing", self.error),

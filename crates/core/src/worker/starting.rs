@@ -33,9 +33,7 @@ impl Machine {
         if self.processes.by_container.contains_key(&uuid) || self.processes.stale.contains_key(&uuid) {
             return Err(WorkerRefusal::AlreadyHere);
         }
-        self.processes
-            .by_container
-            .insert(uuid, Process::new(ProcessPhase::Starting(order), now));
+        self.processes.by_container.insert(uuid, Process::new(ProcessPhase::Starting(order), now));
         self.processes.last_container = Some(uuid);
         self.processes.last_busy = now;
         self.state = State::Running;

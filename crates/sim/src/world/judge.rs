@@ -277,6 +277,13 @@ impl Judge {
                 true => Ok(()),
                 false => Err(format!("I3: {uuid} used up its attempts: unlocked without a start")),
             },
+            // The unlock would have used up its attempts: its user is told why instead.
+            (Locked, Cancelled) if self.tried.contains(uuid) && has_no_attempts_left(*uuid, world) => {
+                match self.live.get(uuid) {
+                    Some(vm) => Err(format!("I1: {uuid} was cancelled while its process lives on {vm}")),
+                    None => Ok(()),
+                }
+            }
             // What a dead dispatcher had decided, it decided under its own configuration.
             (Queued | Locked, Cancelled) if !self.is_down && self.could_run(*uuid, world) => {
                 Err(format!("I3: {uuid} was cancelled, but could run"))
@@ -373,6 +380,11 @@ fn is_unwanted(uuid: ContainerUuid, world: &World) -> bool {
     let arvados = world.arvados.borrow();
     let is_open = |state| matches!(state, ContainerState::Locked | ContainerState::Running);
     arvados.container(uuid).is_none_or(|it| !is_open(it.state) || it.priority <= 0)
+}
+
+fn has_no_attempts_left(uuid: ContainerUuid, world: &World) -> bool {
+    let most = world.knobs.settings.max_dispatch_attempts;
+    world.arvados.borrow().container(uuid).is_some_and(|it| it.lock_count >= most)
 }
 
 fn is_unwanted_by_its_user(uuid: ContainerUuid, world: &World) -> bool {

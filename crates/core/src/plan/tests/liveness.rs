@@ -86,7 +86,11 @@ fn the_first_failure_is_tried_again_at_once() {
     let mut scene = one_place();
     scene.add(1, Locked, 9);
     scene.failed(1, 1, "w-gone");
-    assert_eq!(scene.plan().actions, [start_after_failure(1, "w-1")], "and it says that it has failed elsewhere");
+    assert_eq!(
+        scene.plan().actions,
+        [start_after_failure(1, "w-1")],
+        "and it says that it has failed elsewhere"
+    );
 }
 
 /// The start of a container that has failed on another instance says so.
@@ -141,7 +145,8 @@ fn with_a_long_idle_timeout_it_is_kept_for_longer() {
         }
         scene.add(9, Queued, 6);
         let actions = scene.actions();
-        let given_back = actions.iter().filter(|it| matches!(it, Action::Queue(QueueAction::UnlockContainer(..))));
+        let given_back =
+            actions.iter().filter(|it| matches!(it, Action::Queue(QueueAction::UnlockContainer(..))));
         assert_eq!(given_back.count(), unlocks, "{second}");
     }
 }

@@ -22,8 +22,8 @@ use crate::instance::{IdleBehavior, InstanceType};
 use crate::invariants::check_supplied;
 use crate::policy::{PlanRules, Policy};
 use crate::pool::{
-    CreateId, CreateInFlight, EndedProcess, EndedWhy, FailedStarts, Fleet, Gate, Holds, Host, PauseReason, PendingCreate,
-    QuotaReason, WorkerSnapshot,
+    CreateId, CreateInFlight, EndedProcess, EndedWhy, FailedStarts, Fleet, Gate, Holds, Host, PauseReason,
+    PendingCreate, QuotaReason, WorkerSnapshot,
 };
 use crate::queue::{CancelReason, Entry, QueueSnapshot, Setback, SetbackCause, UnlockReason};
 use crate::secret::Secret;
@@ -193,7 +193,8 @@ impl Scene {
     }
 
     fn ended(&mut self, n: u64, second: i64, why: EndedWhy) {
-        let process = EndedProcess { uuid: uuid(n), at: at(second), instance: id("w-gone"), why, error: None };
+        let process =
+            EndedProcess { uuid: uuid(n), at: at(second), instance: id("w-gone"), why, error: None };
         self.pool.ended.insert(uuid(n), process);
     }
 
@@ -285,5 +286,5 @@ fn create_for(type_name: &str, n: u64) -> (String, ContainerUuid) {
 /// A failed lock; `lifted` = a later poll has shown the container, and its back-off is over.
 fn set_back(lifted: bool) -> Setback {
     let (cause, error) = (SetbackCause::Lock, "422 refused".to_owned());
-    Setback { cause, failures: 3, at: at(80), until: at(100), error, lifted }
+    Setback { cause, failures: 3, at: at(80), until: at(100), error, shared: false, lifted }
 }

@@ -247,8 +247,13 @@ impl Scene {
             News::Ended(index) => {
                 let uuid = self.some_uuid(index);
                 if self.pool.ended.remove(&uuid).is_none() {
-                    let process =
-                        EndedProcess { uuid, at: at(85), instance: id("w-0"), why: EndedWhy::Exited, error: None };
+                    let process = EndedProcess {
+                        uuid,
+                        at: at(85),
+                        instance: id("w-0"),
+                        why: EndedWhy::Exited,
+                        error: None,
+                    };
                     self.pool.ended.insert(uuid, process);
                 }
             }

@@ -150,15 +150,14 @@ fn a_destroyed_instance_that_is_listed_again_is_shut_down_again() {
 #[test]
 fn a_destroyed_instance_with_processes_is_gone_when_its_end_must_be_over() {
     let mut story = known();
-    let process =
-        ProcessView {
-            uuid: uuid(1),
-            unconfirmed: false,
-            unsent: false,
-            start_failure: None,
-            killing: false,
-            given_up: false,
-        };
+    let process = ProcessView {
+        uuid: uuid(1),
+        unconfirmed: false,
+        unsent: false,
+        start_failure: None,
+        killing: false,
+        given_up: false,
+    };
     let destroyed = View {
         state: State::Shutdown,
         destroy_called: Some(at(110)),

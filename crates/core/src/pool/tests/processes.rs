@@ -81,11 +81,8 @@ fn an_ended_process_is_remembered_until_forgotten_and_bars_a_new_start() {
     assert_eq!(story.snapshot(8).fleet.ended[&uuid(1)].at, at(7));
     assert_eq!(story.pool.start(order(uuid(1)), &id("i-2")), Err(PoolRefusal::AlreadyRunning));
     let effects = story.pool.forget(uuid(1), AttemptOutcome::StillLocked).unwrap();
-    let judged = Command::StartJudged {
-        uuid: uuid(1),
-        outcome: AttemptOutcome::StillLocked,
-        failed_elsewhere: false,
-    };
+    let judged =
+        Command::StartJudged { uuid: uuid(1), outcome: AttemptOutcome::StillLocked, failed_elsewhere: false };
     assert!(matches!(&effects[..], [PoolEffect::Command(_, _, command)] if *command == judged));
     assert_eq!(story.snapshot(8).fleet.failed_starts[&uuid(1)].instance, id("i-1"));
     assert!(story.pool.start(order(uuid(1)), &id("i-2")).is_ok());

@@ -118,6 +118,8 @@ pub(super) struct ExchangeCalls {
     waiting: VecDeque<(Request, Purpose)>,
     /// First calls of operations.
     operations: VecDeque<(ContainerUuid, Request)>,
+    /// The same of containers for which something has failed before.
+    second_tries: VecDeque<(ContainerUuid, Request)>,
     /// No operation is begun before then.
     paused_until: Option<Timestamp>,
     /// No operation is begun before a poll has ended.
@@ -140,15 +142,20 @@ impl ExchangeCalls {
         self.send(now, effects);
     }
 
-    /// Puts the first call of an operation at the end of its line, and sends what may be sent.
+    /// Puts the first call of an operation at the end of its line, and sends what may be sent. Those of containers
+    /// for which something has failed before come after all others.
     pub(super) fn submit_operation(
         &mut self,
         uuid: ContainerUuid,
         request: Request,
+        failed_before: bool,
         now: Timestamp,
         effects: &mut Vec<ExchangeEffect>,
     ) {
-        self.operations.push_back((uuid, request));
+        match failed_before {
+            true => self.second_tries.push_back((uuid, request)),
+            false => self.operations.push_back((uuid, request)),
+        }
         self.send(now, effects);
     }
 
@@ -168,14 +175,15 @@ impl ExchangeCalls {
 
     /// Takes back the operations whose first call was not sent.
     pub(super) fn withdraw_operations(&mut self) -> Vec<ContainerUuid> {
-        self.operations.drain(..).map(|(uuid, _)| uuid).collect()
+        self.operations.drain(..).chain(self.second_tries.drain(..)).map(|(uuid, _)| uuid).collect()
     }
 
     /// Sends in order, as many as the limiter allows.
     pub(super) fn send(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         while self.has_next(now) && self.limiter.try_start(now) {
             let operation = |(uuid, request)| (request, Purpose::Operation(uuid));
-            let next = self.waiting.pop_front().or_else(|| self.operations.pop_front().map(operation));
+            let mut first_try = || self.operations.pop_front().or_else(|| self.second_tries.pop_front());
+            let next = self.waiting.pop_front().or_else(|| first_try().map(operation));
             if let Some((request, purpose)) = next {
                 self.last_number += 1;
                 let number = CallNumber(self.last_number);
@@ -190,7 +198,11 @@ impl ExchangeCalls {
 
     fn has_next(&self, now: Timestamp) -> bool {
         let held = self.waits_for_poll || self.pause(now).is_some();
-        !self.waiting.is_empty() || !self.operations.is_empty() && !held
+        !self.waiting.is_empty() || self.operations_waiting() > 0 && !held
+    }
+
+    fn operations_waiting(&self) -> usize {
+        self.operations.len() + self.second_tries.len()
     }
 
     fn pause(&self, now: Timestamp) -> Option<Timestamp> {
@@ -203,7 +215,7 @@ impl ExchangeCalls {
         if !self.waiting.is_empty() {
             return quiet;
         }
-        quiet.max(self.pause(now)).filter(|_| !self.operations.is_empty())
+        quiet.max(self.pause(now)).filter(|_| self.operations_waiting() > 0)
     }
 
     /// A call has ended: gives its place back, learns from its outcome, and says what it was for.
@@ -228,6 +240,7 @@ impl ExchangeCalls {
     pub(super) fn forget_waiting(&mut self) {
         self.waiting.clear();
         self.operations.clear();
+        self.second_tries.clear();
     }
 
     pub(super) fn last_overload(&self) -> Option<Timestamp> {
@@ -244,7 +257,7 @@ impl ExchangeCalls {
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.len() + self.operations.len()
+        self.waiting.len() + self.operations_waiting()
     }
 
     pub(super) fn limiter(&self) -> &Limiter {

@@ -130,7 +130,8 @@ impl Exchange {
         self.snapshot = None;
         let mut effects = Vec::new();
         let request = self.request(uuid, call);
-        self.calls.submit_operation(uuid, request, now, &mut effects);
+        let failed_before = self.queue.has_failed_before(uuid);
+        self.calls.submit_operation(uuid, request, failed_before, now, &mut effects);
         Ok(effects)
     }
 

@@ -46,10 +46,10 @@ impl Exchange {
                 self.call(request, Purpose::Operation(uuid), now, effects);
             }
             Some(Step::Finished(finished)) => {
-                let picture_is_old = finished.picture_is_old;
+                let others_may_be_stale = finished.picture_is_old && finished.kind == OperationKind::Lock;
                 effects.push(ExchangeEffect::Tell(ExchangeFact::Operation(finished)));
                 self.calls.pause_operations(self.queue.operations_pause_until(now));
-                if picture_is_old {
+                if others_may_be_stale {
                     self.poll_before_others_are_tried(now, effects);
                 }
                 self.changed(effects);
@@ -58,8 +58,8 @@ impl Exchange {
         }
     }
 
-    /// The record of one container has changed since the last poll, and those of others may have, too: a user may
-    /// have cancelled them all. They are not tried one by one; a poll shows them. At most one such poll is made
+    /// One container cannot be locked because its record has changed since the last poll, and those of others may
+    /// have, too: a user may have cancelled them all. They are not tried one by one; a poll shows them. At most one such poll is made
     /// in each `PollInterval`.
     fn poll_before_others_are_tried(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         if self.polls.may_begin_early(self.policy.poll_interval, now) {

@@ -1,6 +1,7 @@
 //! The queue without a server: polls, merges, operations, looks.
 
 mod exchange;
+mod horizon;
 mod merging;
 mod operations;
 mod polling;

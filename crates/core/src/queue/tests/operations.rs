@@ -413,7 +413,10 @@ fn a_failed_attempt_gives_the_lock_back_and_the_last_one_cancels() {
         (Some(10), says(Cancelled), [Call::Read, Call::Cancel], done(Cancelled), 0),
     ] {
         let mut queue = with(Locked);
-        assert_eq!(carry_out(&mut queue, requeue(), vec![reads_locked(count), answer]), (calls.into(), outcome));
+        assert_eq!(
+            carry_out(&mut queue, requeue(), vec![reads_locked(count), answer]),
+            (calls.into(), outcome)
+        );
         assert_eq!(queue.snapshot().get(uuid(1)).unwrap().unlocks, unlocks);
     }
     let mut queue = with(Locked);
