@@ -156,10 +156,16 @@ events! {
     TYPE_NOT_CONFIGURED = Warning "instance type is no longer configured, draining worker" ["Instance", "ProviderType"];
     /// A VM is not in the listing any more.
     DISAPPEARED = Info "instance disappeared in cloud" ["Instance", "WorkerState"];
+    /// A VM that we ordered ended before it was in service, and nobody here asked for that: it counts as a failed boot.
+    /// The cloud's console has the reason (a spot VM taken back, a disk that cannot be had, an image that powers off).
+    ENDED_WHILE_BOOTING = Warning "instance ended while it was booting" ["Instance", "Lifetime"];
     /// A VM's tags could not be saved; tried again.
     TAGS_FAILED = Warning "saving tags failed" ["error"];
     /// A destroy call failed; tried again until the VM is gone.
     DESTROY_FAILED = Warning "destroy failed" ["error", "Code"];
+    /// A VM has been listed for more than 5 minutes after the first call to destroy it, and costs that much an hour. It
+    /// is told every minute; the calls go on, at last every half an hour.
+    NEVER_ENDS = Error "instance does not end although it was destroyed" ["Since", "Price"];
     /// A VM outlived a destroy call.
     STILL_LISTED = Warning "worker still listed after shutdown; retrying" [];
 

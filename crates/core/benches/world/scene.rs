@@ -36,6 +36,7 @@ impl Scene {
         let queue = Controller::new(&mut site, containers, sizes).queue();
         let queue = QueueSnapshot { polled_at: Some(at(1_000_000)), ..queue.snapshot() };
         let fleet = Fleet {
+            shown_before_answer: 0,
             first_listing: Some(at(1)),
             listings: vec![at(999_940), at(999_999)],
             runner_readable: true,

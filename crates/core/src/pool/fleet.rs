@@ -158,6 +158,9 @@ pub struct Fleet {
     pub hosts: Vec<Arc<Host>>,
     /// Creates in flight, oldest first.
     pub creates: Vec<CreateInFlight>,
+    /// How many more calls are open whose instance a listing has shown already: it counts as a host.
+    #[serde(default)]
+    pub shown_before_answer: usize,
     /// Processes that have ended and are not forgotten yet.
     pub ended: BTreeMap<ContainerUuid, EndedProcess>,
     /// The starts of each container that came to nothing.

@@ -47,7 +47,7 @@ use crate::policy::Policy;
 use crate::ports::{CapacityScope, CloudError};
 use crate::time::{Timestamp, since};
 use crate::worker::{self, AttemptOutcome, Command, KillReason, ShutdownReason, StartOrder, State, View};
-use inventory::Absence;
+use inventory::{Absence, Destroyed};
 use outage::Outage;
 use pacer::Pacer;
 
@@ -145,6 +145,15 @@ pub enum PoolFact {
         /// How long after the last destroy call; `None` = none was made.
         after_shutdown: Option<std::time::Duration>,
     },
+    /// An instance that we ordered has ended by itself before it was in service: it counts as a boot that failed.
+    EndedWhileBooting {
+        /// The instance.
+        instance: InstanceId,
+        /// The type that its tag names.
+        type_name: Option<TypeName>,
+        /// How long it was there.
+        lived: std::time::Duration,
+    },
     /// So many workers are silent that the fault must be on our side: none is destroyed.
     OutageBegan {
         /// The number of silent workers.
@@ -204,6 +213,8 @@ struct Slot {
     last_absent: Option<Timestamp>,
     /// Whether any listing has shown it.
     listed: bool,
+    /// When its create was sent; `None` = it was found.
+    ordered: Option<Timestamp>,
     /// When the probe began whose failure made us ask it to shut down for its silence.
     shutdown_requested_for_probe: Option<Timestamp>,
 }
@@ -216,6 +227,8 @@ pub struct WorkerPool {
     /// The instances on which each container counts as a process.
     homes: BTreeMap<ContainerUuid, BTreeSet<InstanceId>>,
     creates: BTreeMap<CreateId, PendingCreate>,
+    /// Creates whose instance a listing has shown while their call is open, and when each was sent.
+    shown_before_answer: BTreeMap<CreateId, Timestamp>,
     ended: BTreeMap<ContainerUuid, EndedProcess>,
     /// The starts of each container that came to nothing.
     failed_starts: BTreeMap<ContainerUuid, FailedStarts>,
@@ -228,8 +241,8 @@ pub struct WorkerPool {
     listings: Vec<Timestamp>,
     first_listing: Option<Timestamp>,
     last_tick: Option<Timestamp>,
-    /// Instances that were destroyed and are gone, and since when: one that a listing shows again is still ending.
-    destroyed: BTreeMap<InstanceId, Timestamp>,
+    /// Instances that were destroyed and are gone: one that a listing shows again is still ending.
+    destroyed: BTreeMap<InstanceId, Destroyed>,
     sequence: u64,
     runner_readable: bool,
 }
@@ -241,6 +254,7 @@ impl WorkerPool {
             workers: BTreeMap::new(),
             homes: BTreeMap::new(),
             creates: BTreeMap::new(),
+            shown_before_answer: BTreeMap::new(),
             ended: BTreeMap::new(),
             failed_starts: BTreeMap::new(),
             reserved: Arc::default(),
@@ -425,10 +439,12 @@ impl WorkerPool {
 
     /// Takes the boot outcome of an instance: failures ration the creates of its offering.
     pub fn booted(&mut self, id: &InstanceId, success: bool, now: Timestamp) -> Vec<PoolEffect> {
-        let Some(it) = self.workers.get(id).and_then(|slot| slot.view.instance_type.clone()) else {
+        let Some(slot) = self.workers.get(id) else { return Vec::new() };
+        let Some(offering) = slot.view.instance_type.as_ref().map(|it| it.offering()) else {
             return Vec::new();
         };
-        let told = self.holds.booted(&it.offering(), success, now).map(PoolEffect::Tell);
+        let ordered = slot.ordered.unwrap_or(slot.view.appeared);
+        let told = self.holds.booted(&offering, success, ordered, now).map(PoolEffect::Tell);
         told.into_iter().chain([PoolEffect::FleetChanged]).collect()
     }
 

@@ -86,7 +86,7 @@ impl PoolSnapshot {
     pub fn in_flight(&self) -> usize {
         let starting = self.workers.iter().map(WorkerSnapshot::starting);
         let creates = self.pending.iter().filter(|(_, create)| create.doubtful.is_none());
-        starting.sum::<usize>() + creates.count()
+        starting.sum::<usize>() + creates.count() + self.fleet.shown_before_answer
     }
 }
 
@@ -106,6 +106,7 @@ impl WorkerPool {
         Fleet {
             hosts: self.workers.values().map(|slot| Arc::clone(&slot.host)).collect(),
             creates: self.creates.values().map(in_flight).collect(),
+            shown_before_answer: self.shown_before_answer.len(),
             ended: self.ended.clone(),
             failed_starts: self.failed_starts.clone(),
             holds: self.holds.clone(),

@@ -48,6 +48,7 @@ impl ScenePool {
         let host = |it: &WorkerSnapshot| Arc::new(Host::new(&it.view, it.sent.clone(), it.missing));
         let create = |it: &PendingCreate| CreateInFlight::new(&it.instance_type, it.doubtful.is_some());
         Fleet {
+            shown_before_answer: 0,
             hosts: self.workers.iter().map(host).collect(),
             creates: self.pending.iter().map(|(_, it)| create(it)).collect(),
             ended: self.ended.clone(),
