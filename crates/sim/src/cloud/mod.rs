@@ -46,6 +46,8 @@ pub struct CloudVm {
     pub ends_at: Option<Timestamp>,
     /// Whether the cloud took it away before any call to destroy it took effect.
     pub taken_away: bool,
+    /// Whether every destroy is acknowledged and has no effect.
+    pub immortal: bool,
     secret: Secret,
     address: String,
     listed_from: Timestamp,
@@ -188,6 +190,13 @@ impl FakeCloud {
     /// Lets the next `times` listings omit that VM.
     pub fn omit_next(&mut self, id: &InstanceId, times: u32) {
         self.omit_next.insert(id.clone(), times);
+    }
+
+    /// Lets a VM live on from now on, whatever is asked for.
+    pub fn make_immortal(&mut self, id: &InstanceId) {
+        if let Some(vm) = self.vms.get_mut(id) {
+            vm.immortal = true;
+        }
     }
 
     /// Lets the cloud take a VM away, at once.

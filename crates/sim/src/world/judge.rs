@@ -277,12 +277,21 @@ impl Judge {
                 true => Ok(()),
                 false => Err(format!("I3: {uuid} used up its attempts: unlocked without a start")),
             },
+            // The last attempt has failed; the dispatcher says so instead of unlocking.
+            (Locked, Cancelled) if self.has_used_its_attempts(*uuid, world) => Ok(()),
             // What a dead dispatcher had decided, it decided under its own configuration.
             (Queued | Locked, Cancelled) if !self.is_down && self.could_run(*uuid, world) => {
                 Err(format!("I3: {uuid} was cancelled, but could run"))
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether its start was tried, and an unlock would cancel it.
+    fn has_used_its_attempts(&self, uuid: ContainerUuid, world: &World) -> bool {
+        let arvados = world.arvados.borrow();
+        let locks = arvados.container(uuid).map_or(0, |it| it.lock_count);
+        self.tried.contains(&uuid) && locks >= arvados.settings.max_dispatch_attempts
     }
 
     /// Whether the process is unwanted, or was told to end. If it does not end, its VM may be destroyed.
