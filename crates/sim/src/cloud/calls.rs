@@ -73,8 +73,9 @@ impl FakeCloud {
     }
 
     pub(super) fn make(&mut self, order: &CreateOrder, now: Timestamp) -> InstanceId {
-        let number = self.vms.len() + 1;
-        let id = InstanceId::new(&format!("i-{number:06}")).expect("a short text");
+        let number = self.next_number(now);
+        let id = id_of(number);
+        self.made += 1;
         let Self { knobs, chance, .. } = self;
         let taken = order.instance_type.preemptible && chance.hits(knobs.spot_taken_rate);
         let taken_at = taken.then(|| after(now, chance.draw(knobs.spot_taken_after)));
@@ -107,6 +108,14 @@ impl FakeCloud {
         }
         self.vms.insert(id.clone(), vm);
         id
+    }
+
+    fn next_number(&self, now: Timestamp) -> usize {
+        let is_free = |number: &usize| {
+            self.vms.get(&id_of(*number)).is_none_or(|vm| vm.is_hidden(now) && !vm.exists(now))
+        };
+        let reused = (1..=self.vms.len()).find(is_free).filter(|_| self.knobs.reuses_ids);
+        reused.unwrap_or(self.vms.len() + 1)
     }
 
     pub(super) fn list(&mut self, filter: &Tags, now: Timestamp) -> Effect<Vec<Instance>> {
@@ -253,6 +262,10 @@ fn result_for_caller<T>(fault: Option<CloudFault>, result: Effect<T>, now: Times
         Some(fault) => Err(refusal(fault, now)),
         None => result,
     }
+}
+
+fn id_of(number: usize) -> InstanceId {
+    InstanceId::new(&format!("i-{number:06}")).expect("a short text")
 }
 
 fn refusal(fault: CloudFault, now: Timestamp) -> CloudError {

@@ -155,6 +155,8 @@ pub struct CloudKnobs {
     pub always_ends_booting: Vec<Group>,
     /// When it ends them, counted from their creation.
     pub ends_booting_after: Span,
+    /// Whether a new VM gets the lowest number that no VM has at the moment, so that ids come again.
+    pub reuses_ids: bool,
     /// The limits on the rate of calls.
     pub rate_limits: BTreeMap<CloudCall, RateLimit>,
     /// Faults that may strike at any time, with their probability.
@@ -193,6 +195,7 @@ impl Default for CloudKnobs {
             ends_booting_rate: 0.0,
             always_ends_booting: Vec::new(),
             ends_booting_after: Span::between_millis(2_000, 15_000),
+            reuses_ids: false,
             rate_limits: BTreeMap::new(),
             rates: Vec::new(),
             bursts: Vec::new(),

@@ -118,6 +118,7 @@ pub struct FakeCloud {
     pub knobs: CloudKnobs,
     chance: Chance,
     vms: BTreeMap<InstanceId, CloudVm>,
+    made: usize,
     hosts: Option<Rc<RefCell<FakeVms>>>,
     history: Vec<CloudEntry>,
     omit_next: BTreeMap<InstanceId, u32>,
@@ -140,6 +141,7 @@ impl FakeCloud {
             knobs,
             chance: Chance::new(seed, 4),
             vms: BTreeMap::new(),
+            made: 0,
             hosts,
             history: Vec::new(),
             omit_next: BTreeMap::new(),
@@ -157,6 +159,11 @@ impl FakeCloud {
     /// One VM, whether it still exists or not.
     pub fn vm(&self, id: &InstanceId) -> Option<&CloudVm> {
         self.vms.get(id)
+    }
+
+    /// How many VMs were ever made.
+    pub fn made(&self) -> usize {
+        self.made
     }
 
     /// How many VMs exist.

@@ -68,6 +68,8 @@ pub(super) struct Judge {
     /// Whether the previous dispatcher is dead and the next one has not begun.
     is_down: bool,
     creates_in_flight: u32,
+    /// Creates that were sent, and whose answer the present dispatcher still waits for.
+    creates_unanswered: u32,
     /// VMs made by creates that dead dispatchers had sent. Their successors cannot know about these creates.
     orphans: BTreeSet<InstanceId>,
     orphans_in_flight: u32,
@@ -202,7 +204,14 @@ impl Judge {
                 }
             }
             VmFact::NotUnderstood { vm, shell } => Err(format!("{vm} was sent nonsense: {shell}")),
-            VmFact::Made { .. } | VmFact::Gone { .. } => Ok(()),
+            // Another VM had that id before.
+            VmFact::Made { vm } => {
+                self.destroyed.remove(vm);
+                self.wishes.remove(vm);
+                self.killed_by_operator.remove(vm);
+                Ok(())
+            }
+            VmFact::Gone { .. } => Ok(()),
         }
     }
 

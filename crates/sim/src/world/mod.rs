@@ -334,7 +334,7 @@ impl World {
 
     /// How many VMs were ever made.
     pub fn vms_made(&self) -> usize {
-        self.cloud.borrow().vms().count()
+        self.cloud.borrow().made()
     }
 
     /// How many events there were so far, anywhere.
