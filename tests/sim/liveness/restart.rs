@@ -1,15 +1,14 @@
 //! What a restart may cost: no attempts, and no VMs that nobody can use.
 
 use dispatch_core::container::ContainerState;
-use dispatch_core::instance::IdleBehavior;
 use dispatch_sim::group::Group;
-use dispatch_sim::vm::knobs::Ssh;
 use dispatch_sim::world::{WorldKnobs, job, simulate};
 
 use super::{complete, tally, unlock_calls};
 use crate::{minutes, seconds};
 
 #[test]
+#[ignore = "needs rule 12"]
 fn three_kills_at_quota_cost_no_attempt() {
     let mut knobs = WorldKnobs::new(1).with_jobs(24, 2, 240);
     knobs.cloud.quota_all = Some(8);
@@ -31,24 +30,24 @@ fn three_kills_at_quota_cost_no_attempt() {
 /// made for it would be of no use.
 #[test]
 fn a_silent_vm_on_hold_causes_no_creates_without_end() {
-    let mut knobs = WorldKnobs::new(2).with_jobs(3, 2, 1800).with_instances(8);
+    let mut knobs = WorldKnobs::new(2).with_jobs(1, 2, 7200).with_instances(8);
     knobs.network_fails = true;
     knobs.policy.timeout_idle = seconds(60);
-    knobs.vms.jobs.running_after = dispatch_sim::chance::Span::seconds(3000);
     simulate(knobs, async |world| {
-        world.run_until("processes", minutes(10), |world| world.busy_vms().len() == 3).await;
+        world.run_until("it runs", minutes(10), |world| world.count(ContainerState::Running) == 1).await;
         let silent = world.busy_vms()[0].clone();
-        assert!(world.operator_sets(&silent, IdleBehavior::Hold).await);
-        world.run_for(seconds(60)).await;
-        world.vms.borrow_mut().behaviour(&silent).unwrap().ssh = Ssh::Hanging;
-        world.vms.borrow_mut().cut_connection(&silent);
-        // One container whose process is nowhere to be seen, because its VM ended with the dispatcher.
-        let ended = world.busy_vms()[1].clone();
-        world.kill_dispatcher();
-        world.cloud.borrow_mut().take_away(&ended, dispatch_sim::clock::now());
-        world.start_dispatcher();
-        world.run_for(minutes(40)).await;
-        assert!(world.vms_made() <= 3 + 3, "{} VMs", world.vms_made());
+        assert!(world.operator_forgets(&silent).await);
+        for _ in 0..4 {
+            world.submit(job(2, 300));
+        }
+        world
+            .run_until("they are locked", minutes(1), |world| world.count(ContainerState::Locked) >= 3)
+            .await;
+        let now = dispatch_sim::clock::now();
+        world.vms.borrow_mut().silence(&silent, now, dispatch_core::time::after(now, minutes(600)));
+        world.restart().await;
+        world.run_for(minutes(120)).await;
+        assert!(world.vms_made() <= 5 + 1, "{} VMs", world.vms_made());
     });
 }
 
