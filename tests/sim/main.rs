@@ -10,6 +10,7 @@ mod happy;
 mod judge;
 mod lessons;
 mod limits;
+mod liveness;
 mod network;
 mod operator;
 mod restart;

@@ -23,6 +23,7 @@ pub mod clock;
 pub mod cloud;
 pub mod conformance;
 pub mod controller;
+pub mod group;
 pub mod moto;
 pub mod samples;
 pub mod stub;

@@ -19,6 +19,7 @@ type Effect<T> = Result<T, CloudError>;
 impl FakeCloud {
     pub(super) fn create(&mut self, order: &CreateOrder, now: Timestamp) -> Effect<Instance> {
         let fault = self.fault(CloudCall::Create, now);
+        let fault = fault.or_else(|| self.knobs.closed_to(&order.instance_type, now));
         let result = match fault {
             Some(fault) if !fault.executes() => Err(refusal(fault, now)),
             _ => self.create_if_allowed(order, now),
@@ -72,11 +73,16 @@ impl FakeCloud {
     }
 
     pub(super) fn make(&mut self, order: &CreateOrder, now: Timestamp) -> InstanceId {
-        let number = self.vms.len() + 1;
-        let id = InstanceId::new(&format!("i-{number:06}")).expect("a short text");
+        let number = self.next_number(now);
+        let id = id_of(number);
+        self.made += 1;
         let Self { knobs, chance, .. } = self;
         let taken = order.instance_type.preemptible && chance.hits(knobs.spot_taken_rate);
         let taken_at = taken.then(|| after(now, chance.draw(knobs.spot_taken_after)));
+        let always = knobs.always_ends_booting.iter().any(|group| group.has(&order.instance_type));
+        let ends_booting = always || chance.hits(knobs.ends_booting_rate);
+        let taken_at =
+            if ends_booting { Some(after(now, chance.draw(knobs.ends_booting_after))) } else { taken_at };
         let vm = CloudVm {
             id: id.clone(),
             instance_type: order.instance_type.clone(),
@@ -85,6 +91,7 @@ impl FakeCloud {
             destroyed_at: None,
             ends_at: taken_at,
             taken_away: taken_at.is_some(),
+            immortal: false,
             secret: order.secret.clone(),
             address: format!("127.{}.{}.{}:22", 1 + (number >> 16), (number >> 8) & 255, number & 255),
             listed_from: after(now, chance.draw(knobs.listed_after)),
@@ -101,6 +108,14 @@ impl FakeCloud {
         }
         self.vms.insert(id.clone(), vm);
         id
+    }
+
+    fn next_number(&self, now: Timestamp) -> usize {
+        let is_free = |number: &usize| {
+            self.vms.get(&id_of(*number)).is_none_or(|vm| vm.is_hidden(now) && !vm.exists(now))
+        };
+        let reused = (1..=self.vms.len()).find(is_free).filter(|_| self.knobs.reuses_ids);
+        reused.unwrap_or(self.vms.len() + 1)
     }
 
     pub(super) fn list(&mut self, filter: &Tags, now: Timestamp) -> Effect<Vec<Instance>> {
@@ -139,7 +154,12 @@ impl FakeCloud {
 
     pub(super) fn destroy(&mut self, id: &InstanceId, now: Timestamp) -> Effect<()> {
         let fault = self.fault(CloudCall::Destroy, now);
-        if fault.is_none_or(CloudFault::executes) {
+        let immortal = self.vms.get(id).is_some_and(|vm| vm.immortal);
+        if immortal {
+            if let Some(vm) = self.vms.get_mut(id) {
+                vm.destroyed_at.get_or_insert(now);
+            }
+        } else if fault.is_none_or(CloudFault::executes) {
             let (ends, unlisted) = {
                 let Self { knobs, chance, .. } = self;
                 let ends = after(now, chance.draw(knobs.ends_after));
@@ -242,6 +262,10 @@ fn result_for_caller<T>(fault: Option<CloudFault>, result: Effect<T>, now: Times
         Some(fault) => Err(refusal(fault, now)),
         None => result,
     }
+}
+
+fn id_of(number: usize) -> InstanceId {
+    InstanceId::new(&format!("i-{number:06}")).expect("a short text")
 }
 
 fn refusal(fault: CloudFault, now: Timestamp) -> CloudError {

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use dispatch_core::instance::{Market, Offering};
+use dispatch_core::instance::{InstanceType, Market, Offering};
 use dispatch_core::ports::{CapacityScope, CloudErrorKind, HostKeyVerdict, QuotaScope};
 use dispatch_core::time::{Timestamp, after};
 
 use crate::chance::{Chance, Span};
+use crate::group::Group;
 
 /// The kind of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,6 +84,17 @@ pub struct CloudBurst {
     pub rate: f64,
 }
 
+/// Creates of a group are refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closure {
+    /// Of which group.
+    pub group: Group,
+    /// The refusal.
+    pub fault: CloudFault,
+    /// Until when; `None` = for ever, even when the faults are stopped.
+    pub until: Option<Timestamp>,
+}
+
 /// How many calls are allowed within which time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
@@ -134,6 +146,17 @@ pub struct CloudKnobs {
     /// Offerings whose creates are always refused with an error that does not say why, as for a price that is
     /// too low.
     pub refused: BTreeSet<Offering>,
+    /// Creates that are refused, by group.
+    pub closures: Vec<Closure>,
+    /// How likely the cloud ends a VM of any type soon after it was made, and tells nobody.
+    pub ends_booting_rate: f64,
+    /// Groups whose VMs the cloud always ends soon after they were made. Stopping the faults does not stop
+    /// this.
+    pub always_ends_booting: Vec<Group>,
+    /// When it ends them, counted from their creation.
+    pub ends_booting_after: Span,
+    /// Whether a new VM gets the lowest number that no VM has at the moment, so that ids come again.
+    pub reuses_ids: bool,
     /// The limits on the rate of calls.
     pub rate_limits: BTreeMap<CloudCall, RateLimit>,
     /// Faults that may strike at any time, with their probability.
@@ -168,6 +191,11 @@ impl Default for CloudKnobs {
             quota_group: BTreeMap::new(),
             capacity: BTreeMap::new(),
             refused: BTreeSet::new(),
+            closures: Vec::new(),
+            ends_booting_rate: 0.0,
+            always_ends_booting: Vec::new(),
+            ends_booting_after: Span::between_millis(2_000, 15_000),
+            reuses_ids: false,
             rate_limits: BTreeMap::new(),
             rates: Vec::new(),
             bursts: Vec::new(),
@@ -194,14 +222,33 @@ impl CloudKnobs {
         self.bursts.push(CloudBurst { from, until: after(from, lasting), only, fault, rate: 1.0 });
     }
 
-    /// Stops all faults. Durations, quotas and capacities stay.
+    /// Stops all faults. Durations, quotas, capacities, and what is wrong for ever stay.
     pub fn stop_faults(&mut self) {
         self.omit_rate = 0.0;
         self.spot_taken_rate = 0.0;
+        self.ends_booting_rate = 0.0;
+        self.closures.retain(|closure| closure.until.is_none());
         self.rates.clear();
         self.bursts.clear();
         self.script.clear();
         self.rate_limits.clear();
+    }
+
+    /// Whether VMs of that type can be had and outlive their boot.
+    pub fn spares(&self, it: &InstanceType) -> bool {
+        let closed = self.closures.iter().any(|closure| closure.until.is_none() && closure.group.has(it));
+        !closed && !self.always_ends_booting.iter().any(|group| group.has(it))
+    }
+
+    /// Refuses the creates of a group with that fault; `until` = `None`: for ever.
+    pub fn close(&mut self, group: Group, fault: CloudFault, until: Option<Timestamp>) {
+        self.closures.push(Closure { group, fault, until });
+    }
+
+    pub(super) fn closed_to(&self, it: &InstanceType, now: Timestamp) -> Option<CloudFault> {
+        let is_closed =
+            |closure: &&Closure| closure.until.is_none_or(|until| now < until) && closure.group.has(it);
+        self.closures.iter().find(is_closed).map(|closure| closure.fault)
     }
 
     pub(super) fn duration(&self, call: CloudCall, chance: &mut Chance) -> Duration {

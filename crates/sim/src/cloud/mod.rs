@@ -46,6 +46,8 @@ pub struct CloudVm {
     pub ends_at: Option<Timestamp>,
     /// Whether the cloud took it away before any call to destroy it took effect.
     pub taken_away: bool,
+    /// Whether every destroy is acknowledged and has no effect.
+    pub immortal: bool,
     secret: Secret,
     address: String,
     listed_from: Timestamp,
@@ -116,6 +118,7 @@ pub struct FakeCloud {
     pub knobs: CloudKnobs,
     chance: Chance,
     vms: BTreeMap<InstanceId, CloudVm>,
+    made: usize,
     hosts: Option<Rc<RefCell<FakeVms>>>,
     history: Vec<CloudEntry>,
     omit_next: BTreeMap<InstanceId, u32>,
@@ -138,6 +141,7 @@ impl FakeCloud {
             knobs,
             chance: Chance::new(seed, 4),
             vms: BTreeMap::new(),
+            made: 0,
             hosts,
             history: Vec::new(),
             omit_next: BTreeMap::new(),
@@ -155,6 +159,11 @@ impl FakeCloud {
     /// One VM, whether it still exists or not.
     pub fn vm(&self, id: &InstanceId) -> Option<&CloudVm> {
         self.vms.get(id)
+    }
+
+    /// How many VMs were ever made.
+    pub fn made(&self) -> usize {
+        self.made
     }
 
     /// How many VMs exist.
@@ -188,6 +197,13 @@ impl FakeCloud {
     /// Lets the next `times` listings omit that VM.
     pub fn omit_next(&mut self, id: &InstanceId, times: u32) {
         self.omit_next.insert(id.clone(), times);
+    }
+
+    /// Lets a VM live on from now on, whatever is asked for.
+    pub fn make_immortal(&mut self, id: &InstanceId) {
+        if let Some(vm) = self.vms.get_mut(id) {
+            vm.immortal = true;
+        }
     }
 
     /// Lets the cloud take a VM away, at once.

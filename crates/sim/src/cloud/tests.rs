@@ -2,10 +2,12 @@
 
 use dispatch_core::instance::{Market, Offering};
 use dispatch_core::ports::{CapacityScope, CloudDriver, HostKey, HostKeyVerdict, QuotaScope};
+use dispatch_core::time::after;
 
 use super::knobs::RateLimit;
 use super::*;
 use crate::chance::Span;
+use crate::group::Group;
 use crate::{clock, samples};
 
 fn driver(knobs: CloudKnobs) -> SimCloud {
@@ -228,4 +230,41 @@ async fn the_driver_knows_a_hosts_key_if_it_is_told_to() {
     let verdict = async |base64: &str| driver.verify_host_key(&id, &key(base64)).await.unwrap();
     assert_eq!(verdict(id.as_str()).await, HostKeyVerdict::Genuine);
     assert_eq!(verdict("impostor").await, HostKeyVerdict::Forged);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_immortal_vm_is_listed_for_ever_after_its_destroy() {
+    let driver = driver(CloudKnobs::default());
+    let id = create(&driver, "s").await.unwrap().id;
+    driver.cloud().borrow_mut().make_immortal(&id);
+    driver.destroy(&id).await.unwrap();
+    pass(24 * 3600).await;
+    assert_eq!(listed(&driver).await, [id]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_is_closed_for_ever_outlives_the_end_of_faults_and_another_does_not() {
+    let mut knobs = CloudKnobs::default();
+    knobs.close(Group::sample("small"), CloudFault::Other, None);
+    knobs.close(
+        Group::sample("large"),
+        CloudFault::Other,
+        Some(after(clock::epoch(), Duration::from_secs(3600))),
+    );
+    let driver = driver(knobs);
+    let large = samples::instance_type("large", 8);
+    assert!(create(&driver, "a").await.is_err() && create_as(&driver, &large, "b").await.is_err());
+    driver.cloud().borrow_mut().knobs.stop_faults();
+    assert!(create(&driver, "c").await.is_err() && create_as(&driver, &large, "d").await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vm_that_the_cloud_ends_while_it_boots_vanishes_from_listings() {
+    let mut knobs = CloudKnobs::default();
+    knobs.always_ends_booting.push(Group::Everything);
+    let driver = driver(knobs);
+    let id = create(&driver, "s").await.unwrap().id;
+    pass(20).await;
+    assert_eq!(listed(&driver).await, []);
+    assert!(driver.cloud().borrow().vm(&id).unwrap().taken_away);
 }

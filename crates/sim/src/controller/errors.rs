@@ -30,6 +30,9 @@ pub enum Refusal {
     /// An update to a state that cannot follow the present one.
     #[error("State cannot change from {0} to {1}")]
     IllegalTransition(ContainerState, ContainerState),
+    /// The same answer for ever, because of an ailment of the container.
+    #[error("the server cannot serve this container")]
+    Ailing(u16),
     /// Any other refusal of an update or a list.
     #[error("{0}")]
     Invalid(String),
@@ -42,6 +45,7 @@ impl Refusal {
             Self::NotLoggedIn => 401,
             Self::NotAdmin | Self::LockedByAnother => 403,
             Self::NotFound => 404,
+            Self::Ailing(status) => *status,
             Self::CannotLock(_)
             | Self::CannotLockPriority
             | Self::CannotUnlock(_)
@@ -54,13 +58,16 @@ impl Refusal {
     pub fn kind(&self) -> ApiErrorKind {
         match self {
             Self::NotLoggedIn => ApiErrorKind::Unauthorized,
-            Self::NotAdmin | Self::LockedByAnother => ApiErrorKind::Forbidden,
-            Self::NotFound => ApiErrorKind::NotFound,
+            Self::NotAdmin | Self::LockedByAnother | Self::Ailing(403) => ApiErrorKind::Forbidden,
+            Self::Ailing(503) => ApiErrorKind::Overloaded,
+            Self::Ailing(500..) => ApiErrorKind::Server,
+            Self::NotFound | Self::Ailing(404) => ApiErrorKind::NotFound,
             Self::CannotLock(_)
             | Self::CannotLockPriority
             | Self::CannotUnlock(_)
             | Self::IllegalTransition(..)
-            | Self::Invalid(_) => ApiErrorKind::Refused,
+            | Self::Invalid(_)
+            | Self::Ailing(_) => ApiErrorKind::Refused,
         }
     }
 

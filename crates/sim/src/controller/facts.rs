@@ -132,6 +132,14 @@ pub struct Tally {
     pub cancels: u32,
     /// How many calls to change it were refused.
     pub refusals: u32,
+    /// How many calls to lock it the dispatcher sent, whatever became of them.
+    pub lock_calls: u32,
+    /// How many calls to unlock it the dispatcher sent.
+    pub unlock_calls: u32,
+    /// How many calls to cancel it the dispatcher sent.
+    pub cancel_calls: u32,
+    /// How often the dispatcher read its record by itself.
+    pub reads: u32,
 }
 
 /// The history of one controller.
@@ -191,6 +199,17 @@ impl History {
 
     pub(super) fn count_call(&mut self, kind: CallKind, status: u16) {
         *self.calls.entry((kind, status)).or_default() += 1;
+    }
+
+    pub(super) fn count_call_about(&mut self, uuid: ContainerUuid, kind: CallKind) {
+        let tally = self.tallies.entry(uuid).or_default();
+        match kind {
+            CallKind::Lock => tally.lock_calls += 1,
+            CallKind::Unlock => tally.unlock_calls += 1,
+            CallKind::Update => tally.cancel_calls += 1,
+            CallKind::Show => tally.reads += 1,
+            CallKind::Current | CallKind::List | CallKind::Other => {}
+        }
     }
 
     fn tally_change(

@@ -3,6 +3,7 @@
 //! ```text
 //!   http (real sockets) ──→ wire (paths, forms, JSON) ──┐
 //!   port (virtual time) ────────────────────────────────┴→ FakeArvados ── state: one record, its transitions
+//!                                                            │   │   ├─── ailments: what is wrong with one container for ever
 //!                                                            │   │   └─── filters, records: lists, select, JSON
 //!                                                            │   └─────── faults: what strikes a call
 //!                                                            └─────────── facts: what happened
@@ -10,6 +11,7 @@
 //!
 //! It owns the records. It never asks for the time: each call says what time it is.
 
+pub mod ailments;
 pub mod errors;
 pub mod facts;
 pub mod faults;
@@ -29,6 +31,7 @@ use dispatch_core::id::{ContainerUuid, TokenUuid};
 use dispatch_core::time::Timestamp;
 
 use crate::chance::Chance;
+use ailments::Ailments;
 use errors::Refusal;
 use facts::{Fact, History, Origin};
 use faults::{CallKind, CallOutcome, Faults};
@@ -56,6 +59,8 @@ pub struct FakeArvados {
     pub settings: Settings,
     /// Which faults strike; they may be changed at any time.
     pub faults: Faults,
+    /// What is wrong with single containers for ever.
+    pub ailments: Ailments,
     chance: Chance,
     tokens: Vec<Token>,
     containers: BTreeMap<ContainerUuid, Container>,
@@ -80,6 +85,7 @@ impl FakeArvados {
         Self {
             settings,
             faults: Faults::default(),
+            ailments: Ailments::default(),
             chance: Chance::new(seed, 1),
             tokens,
             containers: BTreeMap::new(),
@@ -188,7 +194,7 @@ impl FakeArvados {
         }
     }
 
-    /// Removes the bad values from a record again.
+    /// Removes the bad values from a record again. What it has for ever is back with the next read.
     pub fn cure(&mut self, uuid: ContainerUuid) {
         if let Some(container) = self.containers.get_mut(&uuid) {
             container.overrides.clear();
@@ -199,11 +205,30 @@ impl FakeArvados {
 
     /// What happens to a call that arrives now. The caller (wire or port) must carry it out.
     pub fn admit(&mut self, call: CallKind, now: Timestamp) -> CallOutcome {
+        if matches!(call, CallKind::List | CallKind::Show) {
+            self.show_ailing_records();
+        }
         let outcome = self.faults.outcome(call, self.running, now, &mut self.chance);
         if let Some(fault) = outcome.fault {
             self.history.record(now, Fact::Struck { call, fault });
         }
         outcome
+    }
+
+    /// Counts a call about one container, whatever becomes of it.
+    pub(super) fn count_call_about(&mut self, uuid: ContainerUuid, call: CallKind) {
+        self.history.count_call_about(uuid, call);
+    }
+
+    fn show_ailing_records(&mut self) {
+        let Self { ailments, chance, containers, .. } = self;
+        for (uuid, attribute, value) in ailments.of_next_read(|| chance.hits(0.5)) {
+            let Some(container) = containers.get_mut(&uuid) else { continue };
+            match value {
+                Some(value) => drop(container.overrides.insert(attribute, value)),
+                None => drop(container.overrides.remove(&attribute)),
+            }
+        }
     }
 
     /// Counts an answer; status 0 = no answer was given.
@@ -227,6 +252,17 @@ impl FakeArvados {
     /// A process that was given that token when it was started; if it was given none, it has the root token.
     pub fn process_with(&self, token: Option<TokenUuid>) -> Caller {
         Caller { token: token.unwrap_or(self.root_uuid()), admin: true, origin: Origin::Process }
+    }
+
+    /// Says whether an ailment of that container decides the answer to a call about it.
+    ///
+    /// # Errors
+    /// [`Refusal::Ailing`].
+    pub fn examine(&self, uuid: ContainerUuid, call: CallKind, origin: Origin) -> Result<(), Refusal> {
+        if origin == Origin::Process {
+            return Ok(());
+        }
+        self.ailments.refuse(uuid, call)
     }
 
     /// One record.
@@ -339,6 +375,7 @@ impl FakeArvados {
         if !caller.admin {
             return Err(Refusal::NotAdmin);
         }
+        self.examine(uuid, call, caller.origin)?;
         let auth = format!("{}-gj3su-{}", self.settings.cluster, self.chance.uuid_tail());
         let auth = auth.parse().expect("built from valid parts");
         let change =

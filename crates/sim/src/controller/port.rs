@@ -136,6 +136,10 @@ impl SimApi {
         }
     }
 
+    fn count(&self, uuid: ContainerUuid, call: CallKind) {
+        self.arvados.borrow_mut().count_call_about(uuid, call);
+    }
+
     fn last_request_id(&self) -> String {
         format!("req-{:020}", self.calls.get())
     }
@@ -171,8 +175,12 @@ impl ArvadosApi for SimApi {
 
     async fn mounts(&self, uuids: &[ContainerUuid]) -> Result<Page<(ContainerUuid, MountNeeds)>, ApiError> {
         let query = ListQuery { count: false, select: names(&["uuid", "mounts"]), ..among(uuids) };
-        let (mut page, fault) =
-            self.call(CallKind::List, |arvados, _, _| Ok(page_of(arvados, &query, mounts_of))).await?;
+        let (mut page, fault) = self
+            .call(CallKind::List, |arvados, caller, _| {
+                uuids.iter().try_for_each(|uuid| arvados.examine(*uuid, CallKind::List, caller.origin))?;
+                Ok(page_of(arvados, &query, mounts_of))
+            })
+            .await?;
         if let (Some(_), Some(first)) = (fault, page.items.first_mut()) {
             first.0 = unknown_uuid(first.0);
         }
@@ -180,8 +188,13 @@ impl ArvadosApi for SimApi {
     }
 
     async fn get(&self, uuid: ContainerUuid) -> Result<Record, ApiError> {
-        let (decoded, fault) =
-            self.call(CallKind::Show, |arvados, _, _| arvados.show(uuid).map(record_of)).await?;
+        self.count(uuid, CallKind::Show);
+        let (decoded, fault) = self
+            .call(CallKind::Show, |arvados, caller, _| {
+                arvados.examine(uuid, CallKind::Show, caller.origin)?;
+                arvados.show(uuid).map(record_of)
+            })
+            .await?;
         let failed = |failed| failure(failed, CallKind::Show, self.last_request_id());
         match (decoded, fault) {
             (_, Some(_)) => Err(failed(Failure::AboutAnother)),
@@ -191,11 +204,13 @@ impl ArvadosApi for SimApi {
     }
 
     async fn lock(&self, uuid: ContainerUuid) -> Result<Standing, ApiError> {
+        self.count(uuid, CallKind::Lock);
         self.change(CallKind::Lock, |arvados, caller, now| arvados.lock(uuid, caller, now).map(standing_of))
             .await
     }
 
     async fn unlock(&self, uuid: ContainerUuid) -> Result<Standing, ApiError> {
+        self.count(uuid, CallKind::Unlock);
         self.change(CallKind::Unlock, |arvados, caller, now| {
             arvados.unlock(uuid, caller, now).map(standing_of)
         })
@@ -207,6 +222,7 @@ impl ArvadosApi for SimApi {
             Some(error) => json!({ "state": "Cancelled", "runtime_status": { "error": error } }),
             None => json!({ "state": "Cancelled" }),
         };
+        self.count(uuid, CallKind::Update);
         let changes = Changes::from_json(&asked).expect("both are known attributes with fitting values");
         self.update(uuid, changes).await
     }

@@ -210,6 +210,7 @@ impl FakeArvados {
             Route::Current => Ok(current(caller)),
             Route::List => self.list_json(request),
             Route::Show(uuid) => {
+                self.examine(uuid, CallKind::Show, origin)?;
                 let select = read_select(request.param("select").unwrap_or_default())?;
                 Ok(self.render_one(self.show(uuid)?, select.as_deref()))
             }

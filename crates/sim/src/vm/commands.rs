@@ -11,6 +11,7 @@ use super::FakeVms;
 use super::facts::{CommandKind, VmFact};
 use super::host::{Host, Lock, failed, succeeded};
 use super::knobs::CommandFault;
+use super::lasting::StartFailure;
 use super::shell::{Asked, understand};
 
 /// What a command does after it has reached its VM.
@@ -109,7 +110,10 @@ impl FakeVms {
         now: Timestamp,
     ) -> Execution {
         let Some(host) = self.hosts.get(id) else { return Execution::at_once(failed(255, "no such VM")) };
-        let refusal = host.missing(runner).or_else(|| refuse_start(host, container, stdin));
+        let refusal = host.missing(runner).or_else(|| refuse_start(host, container, stdin)).or_else(|| {
+            let failure = self.knobs.lasting.start_failures.get(&container);
+            failure.map(StartFailure::output)
+        });
         if let Some(output) = refusal {
             let status = output.status;
             self.history.record(now, VmFact::StartFailed { vm: id.clone(), container, status });

@@ -111,6 +111,9 @@ impl Host {
                 Lock::Stale { .. } => lines += &format!("{uuid} stale\n"),
             }
         }
+        for uuid in self.behaviour.also_lists.iter().filter(|uuid| !self.locks.contains_key(uuid)) {
+            lines += &format!("{uuid}\n");
+        }
         if self.behaviour.broken {
             lines += "broken\n";
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use dispatch_core::id::{ContainerUuid, ProviderType};
 use dispatch_core::time::Timestamp;
 
+use super::lasting::Lasting;
 use crate::chance::Span;
 use crate::controller::Submission;
 
@@ -60,6 +61,8 @@ pub struct VmKnobs {
     pub jobs: JobKnobs,
     /// The behaviour of the processes of these containers.
     pub job_of: BTreeMap<ContainerUuid, Job>,
+    /// What is wrong for ever.
+    pub lasting: Lasting,
 }
 
 impl Default for VmKnobs {
@@ -90,15 +93,17 @@ impl Default for VmKnobs {
             hang_rate: 0.0,
             jobs: JobKnobs::default(),
             job_of: BTreeMap::new(),
+            lasting: Lasting::default(),
         }
     }
 }
 
 impl VmKnobs {
-    /// Lets nothing go wrong that is drawn from now on. Durations stay.
+    /// Lets nothing go wrong that is drawn from now on. Durations, and what is wrong for ever, stay.
     pub fn stop_faults(&mut self) {
         let Self { ssh_after, secret_after, boots_after, connect, latency, detach, .. } = *self;
         let (boot_probe, job_of) = (std::mem::take(&mut self.boot_probe), std::mem::take(&mut self.job_of));
+        let lasting = std::mem::take(&mut self.lasting);
         let JobKnobs { running_after, lasts, ends_after_term, .. } = self.jobs;
         let jobs = JobKnobs { running_after, lasts, ends_after_term, ..JobKnobs::default() };
         *self = Self {
@@ -110,6 +115,7 @@ impl VmKnobs {
             detach,
             boot_probe,
             job_of,
+            lasting,
             jobs,
             ..Self::default()
         };
@@ -229,12 +235,16 @@ pub struct Behaviour {
     pub boots_at: Option<Timestamp>,
     /// How its sshd behaves.
     pub ssh: Ssh,
+    /// Whether it never answers, whatever `ssh` was set to.
+    pub never_answers: bool,
     /// Whether the image lacks crunch-run: starts end with status 127.
     pub runner_missing: bool,
     /// Whether the disk is full, so that no start succeeds.
     pub full_disk: bool,
     /// Whether `--list` says `broken`.
     pub broken: bool,
+    /// Containers of other VMs that `--list` names nevertheless.
+    pub also_lists: BTreeSet<ContainerUuid>,
 }
 
 /// How an sshd behaves.

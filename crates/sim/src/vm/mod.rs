@@ -15,11 +15,12 @@ pub mod executor;
 pub mod facts;
 mod host;
 pub mod knobs;
+pub mod lasting;
 mod process;
 pub(crate) mod shell;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,7 @@ use tokio::sync::Notify;
 use crate::chance::Chance;
 use crate::clock;
 use crate::controller::FakeArvados;
+use crate::group::Group;
 use executor::Connection;
 pub use executor::{SimExecutor, SimExecutorFactory};
 use facts::{CommandKind, VmFact, VmHistory};
@@ -64,6 +66,7 @@ pub struct FakeVms {
     hosts: BTreeMap<InstanceId, Host>,
     processes: BTreeMap<u64, Process>,
     next_pid: u64,
+    made: u64,
     events: BTreeMap<(Timestamp, u64), Event>,
     next_event: u64,
     outages: Vec<(Timestamp, Timestamp)>,
@@ -104,6 +107,7 @@ impl FakeVms {
             hosts: BTreeMap::new(),
             processes: BTreeMap::new(),
             next_pid: 1,
+            made: 0,
             events: BTreeMap::new(),
             next_event: 0,
             outages: Vec::new(),
@@ -155,6 +159,18 @@ impl FakeVms {
         self.script.push_back((kind, fault));
     }
 
+    /// Lets a VM answer nothing from now until that time.
+    pub fn silence(&mut self, id: &InstanceId, now: Timestamp, until: Timestamp) {
+        self.schedule(now, Event::Degrade(id.clone(), Degradation::Ssh(Ssh::Hanging)));
+        self.schedule(until, Event::Degrade(id.clone(), Degradation::Ssh(Ssh::Fine)));
+    }
+
+    /// Lets no VM of that group ever boot that has not booted yet.
+    pub fn spoil_boots(&mut self, group: &Group, now: Timestamp) {
+        let booting = |host: &&mut Host| group.has(&host.instance_type) && !host.has_booted(now);
+        self.hosts.values_mut().filter(booting).for_each(|host| host.behaviour.boots_at = None);
+    }
+
     /// Between these times nothing gets through to any VM, because the dispatcher's own network fails.
     pub fn cut_network(&mut self, from: Timestamp, until: Timestamp) {
         self.outages.push((from, until));
@@ -180,7 +196,7 @@ impl FakeVms {
         for (_, until) in &mut self.outages {
             *until = (*until).min(now);
         }
-        for host in self.hosts.values_mut() {
+        for host in self.hosts.values_mut().filter(|host| !host.behaviour.never_answers) {
             host.behaviour.ssh = Ssh::Fine;
         }
     }
@@ -189,6 +205,7 @@ impl FakeVms {
 
     /// Makes a VM. Its secret is what its init command writes.
     pub fn make(&mut self, id: InstanceId, instance_type: Arc<InstanceType>, init: &str, now: Timestamp) {
+        self.made += 1;
         let behaviour = self.draw_behaviour(&instance_type, now);
         if self.chance.hits(self.knobs.dies_rate) {
             let lives = self.chance.draw(self.knobs.dies_after);
@@ -254,6 +271,7 @@ impl FakeVms {
             Degradation::Broken => host.behaviour.broken = true,
             Degradation::DiskFull => host.behaviour.full_disk = true,
             Degradation::Dies => self.end(id, now),
+            Degradation::Ssh(_) if host.behaviour.never_answers => {}
             Degradation::Ssh(ssh) => {
                 host.behaviour.ssh = ssh;
                 self.cut_connection(id);
@@ -266,15 +284,18 @@ impl FakeVms {
         let ssh_at = after(now, chance.draw(knobs.ssh_after));
         let boots_at = after(now, chance.draw(knobs.boots_after));
         let bad_image = knobs.bad_images.contains(&instance_type.provider_type);
-        let boots = !chance.hits(knobs.never_boots_rate) && !bad_image;
+        let boots = !chance.hits(knobs.never_boots_rate) && !bad_image && knobs.lasting.boots(instance_type);
+        let never_answers = !knobs.lasting.answers(instance_type, self.made);
         Behaviour {
             ssh_at,
             secret_at: after(ssh_at, chance.draw(knobs.secret_after)),
             boots_at: boots.then_some(boots_at),
-            ssh: Ssh::Fine,
+            ssh: if never_answers { Ssh::Hanging } else { Ssh::Fine },
+            never_answers,
             runner_missing: chance.hits(knobs.runner_missing_rate),
             full_disk: chance.hits(knobs.full_disk_rate),
             broken: chance.hits(knobs.broken_rate),
+            also_lists: BTreeSet::new(),
         }
     }
 

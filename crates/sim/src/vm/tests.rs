@@ -569,3 +569,6 @@ async fn the_same_seed_gives_the_same_history_byte_for_byte() {
     assert_eq!(one_container_from_submission_to_the_vms_end(7).await, first);
     assert_ne!(one_container_from_submission_to_the_vms_end(8).await, first);
 }
+
+#[path = "lasting_tests.rs"]
+mod lasting_tests;

@@ -162,6 +162,7 @@ impl CloudCable {
 impl CloudDriver for CloudCable {
     async fn create(&self, order: &CreateOrder) -> Result<Instance, CloudError> {
         let order = order.clone();
+        let _open = OpenCreate(Rc::clone(&self.cable));
         self.carry(CloudCall::Create, |cloud| async move { cloud.create(&order).await }).await
     }
 
@@ -193,6 +194,15 @@ impl CloudDriver for CloudCable {
 
     fn remote_user(&self) -> &str {
         self.cloud.remote_user()
+    }
+}
+
+/// A create that the dispatcher waits for. It is noted when the dispatcher no longer does.
+struct OpenCreate(Rc<Cable>);
+
+impl Drop for OpenCreate {
+    fn drop(&mut self) {
+        self.0.note(Note::Answered(CloudCall::Create));
     }
 }
 

@@ -27,6 +27,8 @@ pub enum Note {
     Down(u64),
     /// The dispatcher sent a call to the cloud.
     Sent(CloudCall),
+    /// A call to the cloud was answered, or the dispatcher has given it up.
+    Answered(CloudCall),
     /// The dispatcher sent a call to destroy that VM.
     DestroySent(InstanceId),
     /// The dispatcher sent a start command.
@@ -205,7 +207,7 @@ fn of_note(note: &Note) -> Option<String> {
     Some(match note {
         Note::Up(number) => format!("dispatcher {number} begins"),
         Note::Down(number) => format!("dispatcher {number} killed"),
-        Note::Sent(_) | Note::OperatorAsks(_) => return None,
+        Note::Sent(_) | Note::Answered(_) | Note::OperatorAsks(_) => return None,
         Note::DestroySent(vm) => format!("destroy of {vm} sent"),
         Note::StartSent(vm, uuid) => format!("start of {uuid} on {vm} sent"),
         Note::Operator(vm, behavior) => format!("operator: {behavior} {vm}"),

@@ -68,6 +68,8 @@ pub(super) struct Judge {
     /// Whether the previous dispatcher is dead and the next one has not begun.
     is_down: bool,
     creates_in_flight: u32,
+    /// Creates that were sent, and whose answer the present dispatcher still waits for.
+    creates_unanswered: u32,
     /// VMs made by creates that dead dispatchers had sent. Their successors cannot know about these creates.
     orphans: BTreeSet<InstanceId>,
     orphans_in_flight: u32,
@@ -202,7 +204,14 @@ impl Judge {
                 }
             }
             VmFact::NotUnderstood { vm, shell } => Err(format!("{vm} was sent nonsense: {shell}")),
-            VmFact::Made { .. } | VmFact::Gone { .. } => Ok(()),
+            // Another VM had that id before.
+            VmFact::Made { vm } => {
+                self.destroyed.remove(vm);
+                self.wishes.remove(vm);
+                self.killed_by_operator.remove(vm);
+                Ok(())
+            }
+            VmFact::Gone { .. } => Ok(()),
         }
     }
 
@@ -277,19 +286,24 @@ impl Judge {
                 true => Ok(()),
                 false => Err(format!("I3: {uuid} used up its attempts: unlocked without a start")),
             },
-            // The unlock would have used up its attempts: its user is told why instead.
-            (Locked, Cancelled) if self.tried.contains(uuid) && has_no_attempts_left(*uuid, world) => {
-                match self.live.get(uuid) {
-                    Some(vm) => Err(format!("I1: {uuid} was cancelled while its process lives on {vm}")),
-                    None => Ok(()),
-                }
-            }
+            // The last attempt has failed: its user is told why, instead of by the unlock that would end it.
+            (Locked, Cancelled) if self.has_used_its_attempts(*uuid, world) => match self.live.get(uuid) {
+                Some(vm) => Err(format!("I1: {uuid} was cancelled while its process lives on {vm}")),
+                None => Ok(()),
+            },
             // What a dead dispatcher had decided, it decided under its own configuration.
             (Queued | Locked, Cancelled) if !self.is_down && self.could_run(*uuid, world) => {
                 Err(format!("I3: {uuid} was cancelled, but could run"))
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether its start was tried, and an unlock would cancel it.
+    fn has_used_its_attempts(&self, uuid: ContainerUuid, world: &World) -> bool {
+        let arvados = world.arvados.borrow();
+        let locks = arvados.container(uuid).map_or(0, |it| it.lock_count);
+        self.tried.contains(&uuid) && locks >= arvados.settings.max_dispatch_attempts
     }
 
     /// Whether the process is unwanted, or was told to end. If it does not end, its VM may be destroyed.
@@ -380,11 +394,6 @@ fn is_unwanted(uuid: ContainerUuid, world: &World) -> bool {
     let arvados = world.arvados.borrow();
     let is_open = |state| matches!(state, ContainerState::Locked | ContainerState::Running);
     arvados.container(uuid).is_none_or(|it| !is_open(it.state) || it.priority <= 0)
-}
-
-fn has_no_attempts_left(uuid: ContainerUuid, world: &World) -> bool {
-    let most = world.knobs.settings.max_dispatch_attempts;
-    world.arvados.borrow().container(uuid).is_some_and(|it| it.lock_count >= most)
 }
 
 fn is_unwanted_by_its_user(uuid: ContainerUuid, world: &World) -> bool {

@@ -18,8 +18,10 @@ mod journal;
 mod judge;
 mod knobs;
 mod summary;
+mod together;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -60,6 +62,8 @@ pub struct World {
     dispatcher: Option<Incarnation>,
     beside: Option<Incarnation>,
     incarnations: u64,
+    /// VMs on which an operator's hold stays for ever.
+    forgotten: BTreeSet<InstanceId>,
     judge: Judge,
 }
 
@@ -109,6 +113,7 @@ impl World {
             dispatcher: None,
             beside: None,
             incarnations: 0,
+            forgotten: BTreeSet::new(),
             judge: Judge::default(),
             knobs,
         }
@@ -212,10 +217,10 @@ impl World {
         }
     }
 
-    /// Lets time pass until every container is settled and every VM is gone (I3, I4).
+    /// Lets time pass until every container is settled that can be, and every VM is gone that can go (I3, I4).
     pub async fn drain(&mut self, limit: Duration) {
         self.run_until("all containers settled", limit, Self::settled).await;
-        self.run_until("all VMs gone", limit, |world| world.own_vms().is_empty()).await;
+        self.run_until("all VMs gone", limit, Self::all_vms_are_gone).await;
     }
 
     async fn step(&mut self, until: Timestamp) {
@@ -263,13 +268,23 @@ impl World {
 
     // ------------------------------------------------------------ queries
 
-    /// Whether every container is final, deleted, or unwanted and not locked.
+    /// Whether every container is final, deleted, unwanted and not locked, or one that may wait for ever.
     pub fn settled(&self) -> bool {
-        self.arvados.borrow().containers().all(|it| match it.state {
-            ContainerState::Complete | ContainerState::Cancelled => true,
-            ContainerState::Queued => it.priority <= 0,
-            ContainerState::Locked | ContainerState::Running => false,
-        })
+        let arvados = self.arvados.borrow();
+        let mut waiting = arvados.containers().filter(|it| match it.state {
+            ContainerState::Complete | ContainerState::Cancelled => false,
+            ContainerState::Queued => it.priority > 0,
+            ContainerState::Locked | ContainerState::Running => true,
+        });
+        let Some(first) = waiting.next() else { return true };
+        let excused = self.containers_that_may_wait();
+        excused.contains(&first.uuid) && waiting.all(|it| excused.contains(&it.uuid))
+    }
+
+    /// Whether every VM of our set is gone, apart from those that may stay for ever.
+    pub fn all_vms_are_gone(&self) -> bool {
+        let own = self.own_vms();
+        own.is_empty() || self.vms_that_may_stay().is_superset(&own.into_iter().collect())
     }
 
     /// How many containers are in that state.
@@ -319,7 +334,7 @@ impl World {
 
     /// How many VMs were ever made.
     pub fn vms_made(&self) -> usize {
-        self.cloud.borrow().vms().count()
+        self.cloud.borrow().made()
     }
 
     /// How many events there were so far, anywhere.

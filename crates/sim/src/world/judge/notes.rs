@@ -27,8 +27,14 @@ impl Judge {
             Note::Sent(CloudCall::VerifyHostKey) => Ok(()),
             Note::Sent(call) => {
                 self.creates_in_flight += u32::from(*call == CloudCall::Create);
+                self.creates_unanswered += u32::from(*call == CloudCall::Create);
                 self.within_concurrency(world)?;
                 self.within_rate(at, world)
+            }
+            Note::Answered(call) => {
+                let answered = u32::from(*call == CloudCall::Create);
+                self.creates_unanswered = self.creates_unanswered.saturating_sub(answered);
+                Ok(())
             }
             Note::StartSent(vm, uuid) => {
                 self.tried.insert(*uuid);
@@ -70,6 +76,7 @@ impl Judge {
             self.live.keys().filter(is_new).map(|uuid| (*uuid, after(at, SURELY_LISTED_AFTER))).collect();
         self.unseen.extend(unseen);
         self.began = at;
+        self.creates_unanswered = 0;
         let left = std::mem::take(&mut self.creates_in_flight);
         self.orphans_in_flight += left;
     }
@@ -110,9 +117,10 @@ impl Judge {
         (known <= at).then_some(wish.behavior)
     }
 
-    /// I5: no more creates are in flight than `MaxConcurrentInstanceCreateOps`.
+    /// I5: no more creates are in flight than `MaxConcurrentInstanceCreateOps`. One that has made its VM is in
+    /// flight until its answer has come, or the dispatcher has given it up.
     fn within_concurrency(&self, world: &World) -> Verdict {
-        let (most, now) = (world.knobs.policy.max_concurrent_creates, self.creates_in_flight);
+        let (most, now) = (world.knobs.policy.max_concurrent_creates, self.creates_unanswered);
         match most > 0 && now > most {
             true => Err(format!("I5: {now} creates are in flight, {most} allowed")),
             false => Ok(()),

@@ -1,0 +1,221 @@
+//! One container that the controller does not serve, and calls that fail for all.
+
+use dispatch_core::container::ContainerState;
+use dispatch_core::id::ContainerUuid;
+use dispatch_core::time::after;
+use dispatch_sim::controller::ROOT_TOKEN;
+use dispatch_sim::controller::facts::{Fact, Origin};
+use dispatch_sim::controller::faults::{Burst, CallKind, Fault};
+use dispatch_sim::controller::state::Changes;
+use dispatch_sim::world::{World, WorldKnobs, simulate};
+use serde_json::{Value, json};
+
+use super::{complete, others, tally};
+use crate::{minutes, seconds};
+
+/// Nineteen healthy containers, and one of the highest priority that is poisoned.
+async fn beside_a_poisoned_one(
+    world: &mut World,
+    poison: impl FnOnce(&mut World, ContainerUuid),
+) -> ContainerUuid {
+    let poisoned = others(world, 500)[0];
+    poison(world, poisoned);
+    complete(world, 19, minutes(20)).await;
+    world.run_for(minutes(60)).await;
+    poisoned
+}
+
+fn twenty(seed: u64) -> WorldKnobs {
+    let mut knobs = WorldKnobs::new(seed).with_jobs(20, 2, 60).with_instances(4);
+    knobs.containers[7].priority = 900;
+    knobs
+}
+
+#[test]
+#[ignore = "needs rule 1"]
+fn a_container_that_can_never_be_locked_keeps_nobody_waiting() {
+    for status in [403, 404, 422, 500, 502] {
+        simulate(twenty(1), async |world| {
+            let poisoned = beside_a_poisoned_one(world, |world, uuid| {
+                world.arvados.borrow_mut().ailments.answer(uuid, CallKind::Lock, status);
+            })
+            .await;
+            assert_eq!(world.state_of(poisoned), Some(ContainerState::Queued), "{status}");
+            let asked = tally(world, poisoned).lock_calls;
+            // Doubling to ten minutes: some nine tries in the first half of an hour, then six in an hour.
+            assert!((2..=25).contains(&asked), "{status}: {asked} calls to lock it");
+            assert!(world.vms_made() <= 4 + 2, "{status}: {} VMs", world.vms_made());
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs rule 1"]
+fn the_only_vm_is_not_kept_for_a_container_that_cannot_be_locked() {
+    let mut knobs = WorldKnobs::new(2).with_jobs(5, 2, 30).with_instances(1);
+    knobs.containers[0].priority = 900;
+    simulate(knobs, async |world| {
+        let poisoned = others(world, 500)[0];
+        world.arvados.borrow_mut().ailments.answer(poisoned, CallKind::Lock, 422);
+        complete(world, 4, minutes(10)).await;
+    });
+}
+
+#[test]
+fn a_container_whose_mounts_can_never_be_read_keeps_nobody_waiting() {
+    for status in [404, 500, 502] {
+        simulate(twenty(3), async |world| {
+            let poisoned = beside_a_poisoned_one(world, |world, uuid| {
+                world.arvados.borrow_mut().ailments.answer(uuid, CallKind::List, status);
+            })
+            .await;
+            assert_eq!(world.state_of(poisoned), Some(ContainerState::Queued), "{status}");
+        });
+    }
+}
+
+#[test]
+fn a_record_that_is_malformed_or_alternates_keeps_nobody_waiting() {
+    let bad: [(&str, Value); 3] = [
+        ("runtime_constraints", "nonsense".into()),
+        ("scheduling_parameters", json!([1, 2])),
+        ("mounts", "nonsense".into()),
+    ];
+    for (attribute, value) in bad {
+        for alternates in [false, true] {
+            simulate(twenty(4), async |world| {
+                let poisoned = others(world, 500)[0];
+                let mut arvados = world.arvados.borrow_mut();
+                arvados.ailments.record(poisoned, attribute, value.clone(), alternates);
+                drop(arvados);
+                let healthy = |world: &World| {
+                    let all = others(world, 900);
+                    all.iter().filter(|uuid| world.state_of(**uuid) == Some(ContainerState::Complete)).count()
+                };
+                world.run_until("19 are complete", minutes(20), |world| healthy(world) == 19).await;
+            });
+        }
+    }
+}
+
+/// It fits nowhere, and is to be cancelled; the server refuses that.
+#[test]
+fn a_container_that_fits_nowhere_and_cannot_be_cancelled_keeps_nobody_waiting() {
+    let mut knobs = twenty(5);
+    knobs.containers[7].spec.runtime_constraints.vcpus = 1000;
+    simulate(knobs, async |world| {
+        let poisoned = beside_a_poisoned_one(world, |world, uuid| {
+            world.arvados.borrow_mut().ailments.answer(uuid, CallKind::Update, 422);
+        })
+        .await;
+        let asked = tally(world, poisoned).cancel_calls;
+        assert!(asked <= 500, "{asked} calls to cancel it");
+    });
+}
+
+#[test]
+fn a_container_that_can_never_be_unlocked_keeps_nobody_waiting() {
+    for status in [403, 422, 502] {
+        simulate(twenty(6), async |world| {
+            beside_a_poisoned_one(world, |world, uuid| {
+                // Its user takes it back as soon as it is Locked; from then on it is to be unlocked.
+                world.arvados.borrow_mut().ailments.answer(uuid, CallKind::Unlock, status);
+                world.arvados.borrow_mut().ailments.answer(uuid, CallKind::Update, status);
+                world.arvados.borrow_mut().set_priority(uuid, 0, dispatch_sim::clock::now());
+            })
+            .await;
+        });
+    }
+}
+
+/// The calls of that kind within a minute in which all of them answer 502, at a cluster that may have 64 VMs.
+fn calls_while_all_fail(kind: CallKind, quota: Option<usize>, seed: u64) -> u64 {
+    let mut knobs = WorldKnobs::new(seed).with_jobs(200, 2, 600).with_instances(64);
+    knobs.policy.max_concurrent_creates = 0;
+    knobs.cloud.quota_all = quota;
+    let (from, until) = (dispatch_sim::clock::epoch(), after(dispatch_sim::clock::epoch(), minutes(20)));
+    knobs.faults.bursts.push(Burst { from, until, only: Some(kind), fault: Fault::BadGateway, rate: 1.0 });
+    simulate(knobs, async |world| {
+        let count = |world: &World| world.arvados.borrow().history().calls_of(kind);
+        world.run_until("the first", minutes(10), |world| count(world) > 0).await;
+        world.run_for(seconds(30)).await;
+        let before = count(world);
+        world.run_for(seconds(60)).await;
+        count(world) - before
+    })
+}
+
+#[test]
+#[ignore = "needs rule 2"]
+fn locks_and_unlocks_that_fail_wait_for_the_next_poll() {
+    // Six polls in a minute, and at most a few at each: they share one back-off.
+    let locks = calls_while_all_fail(CallKind::Lock, None, 7);
+    assert!(locks <= 6 * 16, "{locks} locks in a minute");
+    let unlocks = calls_while_all_fail(CallKind::Unlock, Some(1), 8);
+    assert!(unlocks <= 6 * 16, "{unlocks} unlocks in a minute");
+}
+
+#[test]
+#[ignore = "needs rule 3"]
+fn what_can_be_placed_is_found_behind_a_thousand_that_cannot() {
+    let mut knobs = WorldKnobs::new(9).with_jobs(1200, 8, 60).with_jobs(3, 1, 30).with_instances(6);
+    for it in &mut knobs.containers[..1200] {
+        it.priority = 900;
+    }
+    let provider_type = dispatch_core::id::ProviderType::new("std.large").unwrap();
+    let offering = dispatch_core::instance::Offering {
+        provider_type,
+        market: dispatch_core::instance::Market::OnDemand,
+    };
+    knobs.cloud.capacity.insert(offering, 0);
+    knobs.settings.page_items = Some(100);
+    knobs.step = seconds(1);
+    simulate(knobs, async |world| {
+        complete(world, 3, minutes(15)).await;
+        let lists = world.arvados.borrow().history().calls_of(CallKind::List);
+        assert!(lists <= 15 * 6 * 25, "{lists} lists");
+    });
+}
+
+#[test]
+#[ignore = "needs rule 13"]
+fn after_a_mass_cancel_the_first_refused_lock_asks_for_a_poll() {
+    let mut knobs = WorldKnobs::new(10).with_jobs(150, 2, 40).with_instances(4);
+    knobs.policy.poll_interval = seconds(60);
+    simulate(knobs, async |world| {
+        let polls = |world: &World| world.arvados.borrow().history().calls_of(CallKind::List);
+        world.run_until("four run", minutes(10), |world| world.count(ContainerState::Running) == 4).await;
+        let before = polls(world);
+        world.run_until("a poll", minutes(5), |world| polls(world) > before).await;
+        world.run_for(seconds(2)).await;
+        let now = dispatch_sim::clock::now();
+        for uuid in world.containers() {
+            if world.state_of(uuid) == Some(ContainerState::Queued) {
+                world.arvados.borrow_mut().cancel_by_user(uuid, now);
+            }
+        }
+        world.run_for(minutes(15)).await;
+        let refused = |fact: &Fact| matches!(fact, Fact::Refused { call: CallKind::Lock, .. });
+        let arvados = world.arvados.borrow();
+        let refusals = arvados.history().entries().iter().filter(|it| refused(&it.fact)).count();
+        assert!(refusals <= 8, "{refusals} locks were refused");
+    });
+}
+
+#[test]
+fn a_final_container_whose_mounts_are_poisoned_is_forgotten() {
+    simulate(twenty(11), async |world| {
+        let poisoned = others(world, 500)[0];
+        world.arvados.borrow_mut().ailments.answer(poisoned, CallKind::List, 502);
+        world.run_for(minutes(1)).await;
+        let cancel = Changes { state: Some(ContainerState::Cancelled), ..Changes::default() };
+        let mut arvados = world.arvados.borrow_mut();
+        let user = arvados.authenticate(ROOT_TOKEN, Origin::User).unwrap();
+        arvados.update(poisoned, &cancel, user, dispatch_sim::clock::now()).unwrap();
+        drop(arvados);
+        complete(world, 19, minutes(20)).await;
+        world.run_for(minutes(2)).await;
+        let known: Vec<_> = world.queue().await.snapshot.entries.iter().map(|it| it.record.uuid).collect();
+        assert!(!known.contains(&poisoned), "{known:?}");
+    });
+}

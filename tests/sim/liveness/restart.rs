@@ -1,0 +1,71 @@
+//! What a restart may cost: no attempts, and no VMs that nobody can use.
+
+use dispatch_core::container::ContainerState;
+use dispatch_sim::group::Group;
+use dispatch_sim::world::{WorldKnobs, job, simulate};
+
+use super::{complete, tally, unlock_calls};
+use crate::{minutes, seconds};
+
+#[test]
+#[ignore = "needs rule 12"]
+fn three_kills_at_quota_cost_no_attempt() {
+    let mut knobs = WorldKnobs::new(1).with_jobs(24, 2, 240);
+    knobs.cloud.quota_all = Some(8);
+    knobs.policy.max_concurrent_creates = 0;
+    simulate(knobs, async |world| {
+        for _ in 0..3 {
+            world.run_for(seconds(45)).await;
+            world.restart().await;
+        }
+        complete(world, 24, minutes(60)).await;
+        let unlocked = unlock_calls(world);
+        assert!(unlocked <= 2, "{unlocked} unlocks");
+        let most = world.containers().iter().map(|uuid| tally(world, *uuid).locks).max();
+        assert!(most <= Some(2), "one container was locked {most:?} times");
+    });
+}
+
+/// What was Locked before the restart may run on the VM that nobody can ask: it is not started, and VMs that are
+/// made for it would be of no use.
+#[test]
+fn a_silent_vm_on_hold_causes_no_creates_without_end() {
+    let mut knobs = WorldKnobs::new(2).with_jobs(1, 2, 7200).with_instances(8);
+    knobs.network_fails = true;
+    knobs.policy.timeout_idle = seconds(60);
+    simulate(knobs, async |world| {
+        world.run_until("it runs", minutes(10), |world| world.count(ContainerState::Running) == 1).await;
+        let silent = world.busy_vms()[0].clone();
+        assert!(world.operator_forgets(&silent).await);
+        for _ in 0..4 {
+            world.submit(job(2, 300));
+        }
+        world
+            .run_until("they are locked", minutes(1), |world| world.count(ContainerState::Locked) >= 3)
+            .await;
+        let now = dispatch_sim::clock::now();
+        world.vms.borrow_mut().silence(&silent, now, dispatch_core::time::after(now, minutes(600)));
+        world.restart().await;
+        world.run_for(minutes(120)).await;
+        assert!(world.vms_made() <= 5 + 1, "{} VMs", world.vms_made());
+    });
+}
+
+/// New containers need not wait for what a silent VM may run.
+#[test]
+fn new_containers_run_beside_a_silent_vm_on_hold() {
+    let mut knobs = WorldKnobs::new(3).with_jobs(1, 2, 7200).with_instances(4);
+    knobs.network_fails = true;
+    simulate(knobs, async |world| {
+        world.run_until("it runs", minutes(10), |world| world.count(ContainerState::Running) == 1).await;
+        let silent = world.busy_vms()[0].clone();
+        assert!(world.operator_forgets(&silent).await);
+        world.run_for(seconds(60)).await;
+        world.silence_together(&Group::Everything, minutes(600));
+        world.restart().await;
+        for _ in 0..4 {
+            world.submit(job(2, 60));
+        }
+        complete(world, 4, minutes(20)).await;
+    });
+}
