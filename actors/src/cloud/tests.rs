@@ -123,7 +123,7 @@ async fn calls_are_a_slot_apart_and_in_order() {
     let destroys: Vec<_> =
         (0..5).map(|n| site.cloud.send(DestroyInstance { id: id(&n.to_string()) })).collect();
     for destroy in destroys {
-        destroy.await.unwrap().unwrap();
+        destroy.await.unwrap().outcome.unwrap();
     }
     let gaps: Vec<_> = site.driver.take_times("destroy").windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps.iter().all(|gap| *gap > 0.09), "{gaps:?}");
@@ -396,7 +396,7 @@ async fn the_state_shows_known_instances_and_calls_in_flight_without_secrets() {
     assert_eq!(state["calls"][0]["operation"], "Destroy");
     assert_eq!(state["calls"][0]["since"], clock::now().to_string());
     assert!(!state.to_string().contains("s3cr3t"), "{state}");
-    destroy.await.unwrap().unwrap();
+    destroy.await.unwrap().outcome.unwrap();
     let state = site.cloud.send(GetState).await.unwrap();
     assert_eq!(state["calls"].as_array().map(Vec::len), Some(0));
 }
