@@ -142,6 +142,19 @@ async fn slots_that_were_not_used_are_not_saved_up() {
     assert!(times[1] - times[0] > 0.09, "{times:?}");
 }
 
+/// A listing that began before the call was sent says nothing of what the call has done.
+#[actix::test]
+async fn a_destroy_tells_when_it_was_sent_and_not_when_it_was_asked_for() {
+    let site = site([]);
+    pass(100).await;
+    let asked = clock::now();
+    let one = site.cloud.send(DestroyInstance { id: id("a") });
+    let two = site.cloud.send(DestroyInstance { id: id("b") });
+    let (_, two) = futures_util::future::join(one, two).await;
+    let waited = dispatch_core::time::since(two.unwrap().sent, asked);
+    assert!(waited > Duration::from_millis(90), "{waited:?}");
+}
+
 #[actix::test]
 async fn zero_operations_a_second_is_no_limit() {
     let mut policy = policy();
