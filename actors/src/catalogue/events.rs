@@ -87,6 +87,8 @@ events! {
     CONTAINER_NOT_FOUND = Info "container not found by controller (deleted?)" ["ContainerUUID", "State"];
     /// A record that cannot be read: it hurts only itself, and its last good picture is kept.
     UNDECODABLE = Warning "skipping undecodable container record" ["ContainerUUID", "error"];
+    /// What a container needs cannot be computed: it is left alone for a while, and nobody waits for it.
+    MOUNTS_UNREADABLE = Warning "skipping container whose mounts cannot be read" ["ContainerUUID", "error"];
     /// The controller could not be asked; the last picture holds, the next poll tries again.
     UPDATE_FAILED = Error "error updating queue" ["error", "Kind", "Duration"];
     /// Asking the controller works again.
@@ -110,8 +112,11 @@ events! {
     /// A lock is given back for the sake of more important containers.
     UNLOCK_FOR_CAPACITY =
         Info "unlock because pool capacity is used by higher priority containers" ["ContainerUUID", "Reason", "State"];
-    /// A lock of an earlier run without a process is given back.
-    REQUEUEING = Info "requeueing locked container" ["ContainerUUID", "Reason", "State"];
+    /// The lock of a container without a process is given back, because its attempt came to nothing.
+    REQUEUEING = Info "requeueing locked container" ["ContainerUUID", "Reason", "State", "error"];
+    /// The last of a container's attempts came to nothing: its user is told why.
+    CANCEL_AFTER_STARTS =
+        Warning "cancelling container because its last attempt to start failed" ["ContainerUUID", "error"];
     /// Its process has ended without an end of its record.
     CANCEL_AFTER_EXIT =
         Info "cancelling container because state=Running after crunch-run exited" ["ContainerUUID"];
@@ -151,10 +156,16 @@ events! {
     TYPE_NOT_CONFIGURED = Warning "instance type is no longer configured, draining worker" ["Instance", "ProviderType"];
     /// A VM is not in the listing any more.
     DISAPPEARED = Info "instance disappeared in cloud" ["Instance", "WorkerState"];
+    /// A VM that we ordered ended before it was in service, and nobody here asked for that: it counts as a failed boot.
+    /// The cloud's console has the reason (a spot VM taken back, a disk that cannot be had, an image that powers off).
+    ENDED_WHILE_BOOTING = Warning "instance ended while it was booting" ["Instance", "Lifetime"];
     /// A VM's tags could not be saved; tried again.
     TAGS_FAILED = Warning "saving tags failed" ["error"];
     /// A destroy call failed; tried again until the VM is gone.
     DESTROY_FAILED = Warning "destroy failed" ["error", "Code"];
+    /// A VM has been listed for more than 5 minutes after the first call to destroy it, and costs that much an hour. It
+    /// is told every minute; the calls go on, at last every half an hour.
+    NEVER_ENDS = Error "instance does not end although it was destroyed" ["Since", "Price"];
     /// A VM outlived a destroy call.
     STILL_LISTED = Warning "worker still listed after shutdown; retrying" [];
 

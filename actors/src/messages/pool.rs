@@ -1,5 +1,6 @@
 //! What Pool is asked and told: by Scheduler and the API, by Cloud, by Workers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix::{Message, Recipient};
@@ -93,6 +94,11 @@ pub struct ForgetAttempts {
     /// The container.
     pub uuid: ContainerUuid,
 }
+
+/// The instances for which the plan has containers that cannot be started yet: they are not idle.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReserveInstances(pub Arc<BTreeSet<InstanceId>>);
 
 /// What the operator wants of an instance.
 #[derive(Debug, Message)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix::Message;
 use dispatch_core::container::Standing;
 use dispatch_core::id::ContainerUuid;
+use dispatch_core::plan::Openings;
 use dispatch_core::queue::{CancelReason, QueueRefusal, QueueSnapshot, UnlockReason};
 use dispatch_core::time::Timestamp;
 
@@ -43,6 +44,21 @@ pub struct UnlockContainer {
     /// Why; counted.
     pub reason: UnlockReason,
 }
+
+/// Locked → Queued after an attempt that came to nothing; → Cancelled with the error if it was the last one.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), QueueRefusal>")]
+pub struct RequeueContainer {
+    /// The container.
+    pub uuid: ContainerUuid,
+    /// How the attempt failed, for its user.
+    pub error: String,
+}
+
+/// What could be placed after the last plan: it decides how far the next poll looks.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SetOpenings(pub Option<Arc<Openings>>);
 
 /// → Cancelled, if the record still stands as the decision was made from.
 #[derive(Debug, Message)]

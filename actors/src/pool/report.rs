@@ -38,6 +38,11 @@ impl Pool {
                     self.parts.metrics.time_to_disappearance.observe(took);
                 }
             }
+            PoolFact::EndedWhileBooting { instance, type_name, lived } => {
+                let type_name = type_name.as_ref().map_or("", |name| name.as_str());
+                event!(log, catalogue::ENDED_WHILE_BOOTING, "Instance" => instance.as_str(),
+                    "InstanceType" => type_name, "Lifetime" => lived.as_secs_f64());
+            }
             PoolFact::OutageBegan { silent, of } => event!(log, catalogue::HOLDING_DESTROYS,
                 "Instances" => of, "Unreachable" => silent),
             PoolFact::OutageEnded => {

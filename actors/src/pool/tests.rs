@@ -84,7 +84,7 @@ fn site_with(policy: Policy) -> Site {
 }
 
 fn order(uuid: ContainerUuid) -> StartOrder {
-    StartOrder { uuid, priority: 1, created_at: None }
+    StartOrder { uuid, priority: 1, created_at: None, failed_elsewhere: false }
 }
 
 fn site() -> Site {
@@ -328,9 +328,9 @@ async fn what_is_forgotten_is_not_shown_any_more_at_the_same_moment() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(site.view().await.snapshot.fleet.last_failed.len(), 1);
+    assert_eq!(site.view().await.snapshot.fleet.failed_starts.len(), 1);
     site.pool.send(ForgetAttempts { uuid: uuid(1) }).await.unwrap();
-    assert_eq!(site.view().await.snapshot.fleet.last_failed.len(), 0);
+    assert_eq!(site.view().await.snapshot.fleet.failed_starts.len(), 0);
 }
 
 // ------------------------------------------------------------------ probes

@@ -1,7 +1,7 @@
 //! Queue: owns the exchange with the controller, and so the containers of interest.
 //!
 //! ```text
-//!   Scheduler ─► Lock, Unlock, Cancel, Forget, ReadOrphanRecord ─┐
+//!   Scheduler ─► Lock, Unlock, Requeue, Cancel, Forget, …  ──────┐
 //!   timers, answers of calls ────────────────────────────────────┤
 //!                                                                ▼
 //!                        core::queue::Exchange ─► effects ─► perform ─► ArvadosApi, timers
@@ -29,7 +29,8 @@ use slog::Logger;
 use crate::catalogue::Repeats;
 use crate::clock;
 use crate::messages::queue::{
-    CancelContainer, ForgetContainer, GetQueue, LockContainer, QueueView, ReadOrphanRecord, UnlockContainer,
+    CancelContainer, ForgetContainer, GetQueue, LockContainer, QueueView, ReadOrphanRecord, RequeueContainer,
+    SetOpenings, UnlockContainer,
 };
 use crate::messages::scheduler::QueueChanged;
 use crate::messages::{GetState, Ping, Quiesce, shown};
@@ -116,6 +117,22 @@ impl Handler<UnlockContainer> for Queue {
 
     fn handle(&mut self, message: UnlockContainer, ctx: &mut Context<Self>) -> Self::Result {
         self.begin(message.uuid, OperationKind::Unlock(message.reason), ctx)
+    }
+}
+
+impl Handler<RequeueContainer> for Queue {
+    type Result = Result<(), QueueRefusal>;
+
+    fn handle(&mut self, message: RequeueContainer, ctx: &mut Context<Self>) -> Self::Result {
+        self.begin(message.uuid, OperationKind::Requeue { error: message.error }, ctx)
+    }
+}
+
+impl Handler<SetOpenings> for Queue {
+    type Result = ();
+
+    fn handle(&mut self, message: SetOpenings, _: &mut Context<Self>) {
+        self.exchange.set_openings(message.0);
     }
 }
 

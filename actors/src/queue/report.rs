@@ -35,6 +35,13 @@ impl Queue {
             QueueFact::Added(entry) => self.report_added(&entry),
             QueueFact::StateChanged { .. } => {}
             QueueFact::Dropped { uuid, state, reason } => self.report_dropped(uuid, state, reason),
+            QueueFact::MountsUnreadable { uuid, reason } => {
+                let uuid = uuid.to_string();
+                if let Some(n) = self.repeats.note(&catalogue::MOUNTS_UNREADABLE, &uuid, clock::now()) {
+                    event!(self.log, catalogue::MOUNTS_UNREADABLE,
+                        "ContainerUUID" => &uuid, "error" => &reason, "Repeated" => n);
+                }
+            }
             QueueFact::Unreadable { uuid, reason } => {
                 let subject = uuid.map_or_else(|| "unknown".to_owned(), |uuid| uuid.to_string());
                 if let Some(n) = self.repeats.note(&catalogue::UNDECODABLE, &subject, clock::now()) {
@@ -91,12 +98,29 @@ impl Queue {
                 event!(self.log, *event,
                     "ContainerUUID" => &uuid, "Reason" => reason.as_str(), "State" => %standing.state);
             }
+            (OperationKind::Requeue { error }, Outcome::Done(standing)) => {
+                self.report_requeued(&uuid, error, standing.state);
+            }
             (OperationKind::Cancel { reason, .. }, Outcome::Done(_)) => self.report_cancelled(&uuid, reason),
             (_, Outcome::Refused(_)) => {}
             (kind, Outcome::Failed(error) | Outcome::Uncertain(error)) => {
-                self.report_failed(&uuid, kind, error)
+                // Another dispatcher was faster, or the user changed something: that is how it works.
+                let is_ordinary = error.kind == ApiErrorKind::Refused && finished.picture_is_old;
+                if !is_ordinary {
+                    self.report_failed(&uuid, kind, error);
+                }
             }
         }
+    }
+
+    fn report_requeued(&self, uuid: &str, error: &str, state: ContainerState) {
+        if state == ContainerState::Cancelled {
+            return event!(self.log, catalogue::CANCEL_AFTER_STARTS, "ContainerUUID" => uuid, "error" => error);
+        }
+        let reason = UnlockReason::ProcessEnded;
+        self.metrics.unlocks.with_label_values(&[reason.as_str()]).inc();
+        event!(self.log, catalogue::REQUEUEING, "ContainerUUID" => uuid, "Reason" => reason.as_str(),
+            "State" => %state, "error" => error);
     }
 
     fn report_cancelled(&self, uuid: &str, reason: &CancelReason) {
@@ -116,12 +140,10 @@ impl Queue {
     fn report_failed(&mut self, uuid: &str, kind: &OperationKind, error: &ApiError) {
         let event = match kind {
             OperationKind::Lock => catalogue::LOCK_FAILED,
-            OperationKind::Unlock(_) => catalogue::UNLOCK_FAILED,
+            OperationKind::Unlock(_) | OperationKind::Requeue { .. } => catalogue::UNLOCK_FAILED,
             OperationKind::Cancel { .. } => catalogue::CANCEL_FAILED,
         };
-        // Another dispatcher was faster, or the user changed something: that is how it works.
-        let ordinary = error.kind == ApiErrorKind::Refused;
-        if let (false, Some(n)) = (ordinary, self.repeats.note(&event, uuid, clock::now())) {
+        if let Some(n) = self.repeats.note(&event, uuid, clock::now()) {
             event!(self.log, event, "ContainerUUID" => uuid, "error" => %error,
                 "Kind" => error.kind.as_str(), "RequestID" => &error.request_id, "Repeated" => n);
         }

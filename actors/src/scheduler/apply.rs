@@ -12,10 +12,12 @@ use crate::catalogue;
 use crate::clock;
 use crate::event;
 use crate::messages::pool::{
-    CreateInstance, ForgetAttempts, ForgetProcess, KillContainer, ShutdownInstance, StartContainer,
+    CreateInstance, ForgetAttempts, ForgetProcess, KillContainer, ReserveInstances, ShutdownInstance,
+    StartContainer,
 };
 use crate::messages::queue::{
-    CancelContainer, ForgetContainer, LockContainer, ReadOrphanRecord, UnlockContainer,
+    CancelContainer, ForgetContainer, LockContainer, ReadOrphanRecord, RequeueContainer, SetOpenings,
+    UnlockContainer,
 };
 
 /// An action that was refused: which, and why.
@@ -28,6 +30,24 @@ impl Scheduler {
         let plan = Arc::clone(&self.last.plan);
         let answers: Vec<_> = plan.actions.iter().map(|action| self.send(action)).collect();
         async move { future::join_all(answers).await.into_iter().flatten().collect() }
+    }
+
+    /// Tells Queue what could still be placed, if that has changed.
+    pub(super) fn tell_openings(&mut self) {
+        let openings = self.last.plan.openings.clone();
+        if openings != self.told_openings {
+            self.receivers.queue.set_openings.do_send(SetOpenings(openings.clone()));
+            self.told_openings = openings;
+        }
+    }
+
+    /// Tells Pool which instances wait for a container that cannot be started yet, if that has changed.
+    pub(super) fn tell_reserved(&mut self) {
+        let reserved = &self.last.plan.reserved;
+        if *reserved != self.told_reserved {
+            self.told_reserved = Arc::clone(reserved);
+            self.receivers.pool.reserve.do_send(ReserveInstances(Arc::clone(reserved)));
+        }
     }
 
     fn send(&self, action: &Action) -> ActionAnswer {
@@ -43,6 +63,9 @@ impl Scheduler {
             QueueAction::LockContainer(uuid) => to_queue("lock", &queue.lock, LockContainer { uuid }),
             QueueAction::UnlockContainer(uuid, reason) => {
                 to_queue("unlock", &queue.unlock, UnlockContainer { uuid, reason })
+            }
+            QueueAction::RequeueContainer(uuid, error) => {
+                to_queue("requeue", &queue.requeue, RequeueContainer { uuid, error })
             }
             QueueAction::CancelContainer(uuid, reason, expected) => {
                 to_queue("cancel", &queue.cancel, CancelContainer { uuid, reason, expected })
@@ -73,6 +96,9 @@ impl Scheduler {
             }
             PoolAction::KillContainer(uuid, reason) => {
                 to_pool("kill", &pool.kill, KillContainer { uuid, reason })
+            }
+            PoolAction::ForgetAttempts(uuid) => {
+                pool.forget_attempts.send(ForgetAttempts { uuid }).map(|_| None).boxed_local()
             }
             PoolAction::ForgetProcess(uuid, outcome) => {
                 to_pool("forget", &pool.forget_process, ForgetProcess { uuid, outcome })

@@ -15,6 +15,7 @@ mod receivers;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +24,9 @@ use actix::{
     Actor, ActorFutureExt, AsyncContext, Context, Handler, MailboxError, MessageResult, Recipient, WrapFuture,
 };
 use dispatch_core::ceiling::Ceiling;
+use dispatch_core::id::InstanceId;
 use dispatch_core::invariants;
-use dispatch_core::plan::{Limits, PlanInput, Planner};
+use dispatch_core::plan::{Limits, Openings, PlanInput, Planner};
 use dispatch_core::policy::{PlanRules, Policy};
 use dispatch_core::time::Timestamp;
 use slog::Logger;
@@ -60,6 +62,10 @@ pub struct Scheduler {
     quiescent: bool,
     started: Timestamp,
     ready_told: bool,
+    /// What Queue was told last of what could still be placed.
+    told_openings: Option<Arc<Openings>>,
+    /// What Pool was told last of instances that are not idle.
+    told_reserved: Arc<BTreeSet<InstanceId>>,
     repeats: catalogue::Repeats,
     pings: Vec<(&'static str, Recipient<Ping>)>,
 }
@@ -91,6 +97,8 @@ impl Scheduler {
             quiescent: false,
             started: clock::now(),
             ready_told: false,
+            told_openings: None,
+            told_reserved: Arc::default(),
             repeats: catalogue::Repeats::default(),
             pings,
         }
@@ -145,6 +153,8 @@ impl Scheduler {
             ceiling: limits.ceiling,
         };
         self.tell_ready();
+        self.tell_openings();
+        self.tell_reserved();
         let answers = self.apply().into_actor(self);
         ctx.spawn(answers.map(|refusals, act, ctx| {
             act.report_refusals(&refusals);

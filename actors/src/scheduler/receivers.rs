@@ -6,11 +6,12 @@ use actix::{Actor, Addr, Context, Handler, MailboxError, Recipient};
 use futures_util::future;
 
 use crate::messages::pool::{
-    CreateInstance, ForgetAttempts, ForgetProcess, GetPool, KillContainer, PoolView, ShutdownInstance,
-    StartContainer,
+    CreateInstance, ForgetAttempts, ForgetProcess, GetPool, KillContainer, PoolView, ReserveInstances,
+    ShutdownInstance, StartContainer,
 };
 use crate::messages::queue::{
-    CancelContainer, ForgetContainer, GetQueue, LockContainer, QueueView, ReadOrphanRecord, UnlockContainer,
+    CancelContainer, ForgetContainer, GetQueue, LockContainer, QueueView, ReadOrphanRecord, RequeueContainer,
+    SetOpenings, UnlockContainer,
 };
 
 /// Whom Scheduler asks, and who acts.
@@ -31,12 +32,16 @@ pub struct QueueReceivers {
     pub lock: Recipient<LockContainer>,
     /// Locked → Queued.
     pub unlock: Recipient<UnlockContainer>,
+    /// Locked → Queued, or Cancelled, after a failed attempt.
+    pub requeue: Recipient<RequeueContainer>,
     /// → Cancelled.
     pub cancel: Recipient<CancelContainer>,
     /// It is no longer of interest.
     pub forget: Recipient<ForgetContainer>,
     /// The record of a process without an entry.
     pub read_orphan: Recipient<ReadOrphanRecord>,
+    /// How far polls must look.
+    pub set_openings: Recipient<SetOpenings>,
 }
 
 /// What Scheduler sends to Pool.
@@ -56,6 +61,8 @@ pub struct PoolReceivers {
     pub forget_process: Recipient<ForgetProcess>,
     /// A container has left the queue.
     pub forget_attempts: Recipient<ForgetAttempts>,
+    /// Instances that are not idle although nothing runs there.
+    pub reserve: Recipient<ReserveInstances>,
 }
 
 impl QueueReceivers {
@@ -66,6 +73,8 @@ impl QueueReceivers {
             + Handler<GetQueue>
             + Handler<LockContainer>
             + Handler<UnlockContainer>
+            + Handler<RequeueContainer>
+            + Handler<SetOpenings>
             + Handler<CancelContainer>
             + Handler<ForgetContainer>
             + Handler<ReadOrphanRecord>,
@@ -74,6 +83,8 @@ impl QueueReceivers {
             get: queue.clone().recipient(),
             lock: queue.clone().recipient(),
             unlock: queue.clone().recipient(),
+            requeue: queue.clone().recipient(),
+            set_openings: queue.clone().recipient(),
             cancel: queue.clone().recipient(),
             forget: queue.clone().recipient(),
             read_orphan: queue.clone().recipient(),
@@ -92,7 +103,8 @@ impl PoolReceivers {
             + Handler<StartContainer>
             + Handler<KillContainer>
             + Handler<ForgetProcess>
-            + Handler<ForgetAttempts>,
+            + Handler<ForgetAttempts>
+            + Handler<ReserveInstances>,
     {
         Self {
             get: pool.clone().recipient(),
@@ -102,6 +114,7 @@ impl PoolReceivers {
             kill: pool.clone().recipient(),
             forget_process: pool.clone().recipient(),
             forget_attempts: pool.clone().recipient(),
+            reserve: pool.clone().recipient(),
         }
     }
 }

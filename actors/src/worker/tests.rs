@@ -143,7 +143,13 @@ impl Site {
 
     async fn start(&self, n: usize) {
         let created_at = Some(crate::testing::epoch());
-        self.tell(Command::Start(StartOrder { uuid: uuid(n), priority: 7, created_at })).await;
+        self.tell(Command::Start(StartOrder {
+            uuid: uuid(n),
+            priority: 7,
+            created_at,
+            failed_elsewhere: false,
+        }))
+        .await;
         self.breathe().await;
     }
 

@@ -79,6 +79,8 @@ pub struct PlanRules {
     pub supervisor_fraction: f64,
     /// [`Policy::stale_lock_timeout`].
     pub stale_lock_timeout: Duration,
+    /// [`Policy::timeout_idle`].
+    pub timeout_idle: Duration,
 }
 
 impl From<&Policy> for PlanRules {
@@ -91,6 +93,7 @@ impl From<&Policy> for PlanRules {
             max_containers_per_instance: policy.max_containers_per_instance,
             supervisor_fraction: policy.supervisor_fraction,
             stale_lock_timeout: policy.stale_lock_timeout,
+            timeout_idle: policy.timeout_idle,
         }
     }
 }

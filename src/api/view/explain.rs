@@ -6,8 +6,8 @@ use std::sync::Arc;
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::plan::Waiting;
-use dispatch_core::pool::{Gate, PauseReason, PoolSnapshot, QuotaReason, Supply};
-use dispatch_core::queue::{Call, CancelReason, Entry, Operation, OperationKind};
+use dispatch_core::pool::{FailedStarts, Gate, PauseReason, PoolSnapshot, QuotaReason, Supply};
+use dispatch_core::queue::{Call, CancelReason, Entry, Operation, OperationKind, Setback};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -28,8 +28,12 @@ pub struct Explanation<'a> {
     last_failed_instance: &'a str,
     /// What is being changed about its record now.
     operation: Option<Value>,
-    /// When the last such change failed or was refused.
+    /// When the last such change, or the reading of its mounts, failed or was refused.
     last_failure: Option<String>,
+    /// What failed then: what, how often in a row, the answer, and the end of the back-off.
+    setback: Option<&'a Setback>,
+    /// Its starts that came to nothing: how many in a row, where, and how the last one failed.
+    failed_starts: Option<&'a FailedStarts>,
     /// The outcome of the last one is not known: nothing is decided until a poll tells.
     uncertain: bool,
     /// It was Locked by our token before this process had locked anything.
@@ -68,7 +72,11 @@ impl Places {
     }
 
     fn last_failed(&self, uuid: ContainerUuid) -> &str {
-        self.pool.fleet.last_failed.get(&uuid).map_or("", InstanceId::as_str)
+        self.failed_starts(uuid).map_or("", |failed| failed.instance.as_str())
+    }
+
+    fn failed_starts(&self, uuid: ContainerUuid) -> Option<&FailedStarts> {
+        self.pool.fleet.failed_starts.get(&uuid)
     }
 
     /// Whether instances of the entry's types may be created now.
@@ -94,7 +102,9 @@ impl<'a> Explanation<'a> {
             instances: places.holders(uuid),
             last_failed_instance: places.last_failed(uuid),
             operation: entry.operation.as_ref().map(operation),
-            last_failure: entry.last_failure.map(|at| at.to_string()),
+            last_failure: entry.setback.as_ref().map(|setback| setback.at.to_string()),
+            setback: entry.setback.as_ref(),
+            failed_starts: places.failed_starts(uuid),
             uncertain: entry.uncertain,
             locked_before_start: entry.locked_before_start,
             unlocks: entry.unlocks,
@@ -114,6 +124,8 @@ impl<'a> Explanation<'a> {
             last_failed_instance: "",
             operation: None,
             last_failure: None,
+            setback: None,
+            failed_starts: None,
             uncertain: false,
             locked_before_start: false,
             unlocks: 0,
@@ -155,6 +167,7 @@ fn operation(operation: &Operation) -> Value {
     let (kind, reason) = match &operation.kind {
         OperationKind::Lock => ("lock", ""),
         OperationKind::Unlock(reason) => ("unlock", reason.as_str()),
+        OperationKind::Requeue { error } => ("requeue", error.as_str()),
         OperationKind::Cancel { reason, .. } => ("cancel", cancel_reason(reason)),
     };
     let call = match operation.call {

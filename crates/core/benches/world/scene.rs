@@ -36,6 +36,7 @@ impl Scene {
         let queue = Controller::new(&mut site, containers, sizes).queue();
         let queue = QueueSnapshot { polled_at: Some(at(1_000_000)), ..queue.snapshot() };
         let fleet = Fleet {
+            shown_before_answer: 0,
             first_listing: Some(at(1)),
             listings: vec![at(999_940), at(999_999)],
             runner_readable: true,
@@ -146,7 +147,14 @@ fn set_state(queue: &mut QueueSnapshot, uuid: ContainerUuid, state: ContainerSta
 
 fn run_on(view: &mut View, uuid: ContainerUuid) {
     view.state = State::Running;
-    let process = ProcessView { uuid, unconfirmed: false, unsent: false, killing: false, given_up: false };
+    let process = ProcessView {
+        uuid,
+        unconfirmed: false,
+        unsent: false,
+        start_failure: None,
+        killing: false,
+        given_up: false,
+    };
     let position = view.processes.partition_point(|it| it.uuid < uuid);
     view.processes.insert(position, process);
 }

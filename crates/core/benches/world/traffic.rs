@@ -40,7 +40,7 @@ impl Controller {
         for items in [mine, vec![], queued, vec![]] {
             if poll.question().is_some() {
                 let page = Page { items, undecodable: vec![] };
-                poll.answer(page, queue).expect("the controller does not lie");
+                poll.answer(page, queue, &self.policy).expect("the controller does not lie");
             }
         }
         assert!(poll.question().is_none(), "it is complete");
@@ -52,7 +52,7 @@ impl Controller {
         let mut queue = empty_queue();
         let poll = self.polled(&queue, 1);
         queue.merge(poll, at(1));
-        queue.take_mounts(&self.mounts, &self.policy);
+        queue.take_mounts(&self.mounts, &self.policy, at(1));
         queue
     }
 }

@@ -48,6 +48,8 @@ const APPROACH_STEP: Duration = Duration::from_secs(60);
 const BEYOND_STEP: Duration = Duration::from_secs(20);
 /// The ceiling follows what runs after this long without a 503, if no trouble is remembered.
 const QUIET: Duration = Duration::from_secs(60);
+/// A 503 while at most that many ran is not of their making, unless another follows.
+const FEW: u32 = 2;
 /// A number of containers is proven when it ran this long ago and no 503 has come since.
 const PROOF: Duration = Duration::from_secs(180);
 
@@ -63,12 +65,22 @@ pub struct Ceiling {
     peak: Option<(u32, Timestamp)>,
     /// The most that ran for long without a 503.
     proven: u32,
+    /// When the first 503 came of those while few ran, until a minute has passed without one.
+    first_while_few: Option<Timestamp>,
 }
 
 impl Ceiling {
     /// A ceiling that starts at that many; 0 = no limit until the first 503.
     pub fn new(start: u32) -> Self {
-        Self { limit: start, last_overload: None, last_change: None, trouble: None, peak: None, proven: 0 }
+        Self {
+            limit: start,
+            last_overload: None,
+            last_change: None,
+            trouble: None,
+            peak: None,
+            proven: 0,
+            first_while_few: None,
+        }
     }
 
     /// The most containers at a time now; 0 = no limit.
@@ -85,7 +97,10 @@ impl Ceiling {
     pub fn overloaded(&mut self, running: u32, now: Timestamp) {
         // At the end of a burst few containers run; more ran when the controller was overloaded.
         let most = self.note_peak(running, now);
-        self.last_overload = Some(now);
+        let before = self.last_overload.replace(now);
+        if self.is_first_while_few(most, before, now) {
+            return;
+        }
         if running == 0 || self.is_exceeded_by(running) {
             // The containers did not cause it, or more still run than the last cut allows.
             return;
@@ -101,6 +116,21 @@ impl Ceiling {
         let trouble = self.trouble.get_or_insert_with(|| Trouble::new(level, now));
         trouble.learn(verdict, level, now);
         self.change((level / 2).max(1), now);
+    }
+
+    /// Whether this is the first 503 of its kind within a minute, while hardly anything ran: a cut to one container
+    /// would cost minutes, and proves nothing. Those that come within a second of it answer calls of the same moment.
+    fn is_first_while_few(&mut self, most: u32, before: Option<Timestamp>, now: Timestamp) -> bool {
+        if most > FEW || self.trouble.is_some() {
+            self.first_while_few = None;
+            return false;
+        }
+        let is_quiet = before.is_none_or(|last| since(now, last) > QUIET);
+        let first = *self.first_while_few.get_or_insert(now);
+        if is_quiet {
+            self.first_while_few = Some(now);
+        }
+        is_quiet || since(now, first) < BEAT
     }
 
     /// Time has passed while that many containers ran.

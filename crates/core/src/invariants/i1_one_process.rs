@@ -25,13 +25,17 @@ fn decides(action: &Action) -> Option<ContainerUuid> {
         Action::Queue(
             QueueAction::LockContainer(uuid)
             | QueueAction::UnlockContainer(uuid, _)
+            | QueueAction::RequeueContainer(uuid, _)
             | QueueAction::CancelContainer(uuid, ..),
         )
         | Action::Pool(PoolAction::CreateInstance(_, uuid)) => Some(*uuid),
         Action::Pool(PoolAction::StartContainer(order, _)) => Some(order.uuid),
         Action::Queue(QueueAction::ForgetContainer(_) | QueueAction::ReadOrphanRecord(_))
         | Action::Pool(
-            PoolAction::ShutdownInstance(..) | PoolAction::KillContainer(..) | PoolAction::ForgetProcess(..),
+            PoolAction::ShutdownInstance(..)
+            | PoolAction::KillContainer(..)
+            | PoolAction::ForgetProcess(..)
+            | PoolAction::ForgetAttempts(_),
         ) => None,
     }
 }
@@ -41,12 +45,9 @@ fn is_safe(facts: &Facts<'_>, action: &Action) -> bool {
     match action {
         Action::Queue(QueueAction::LockContainer(uuid)) => runs_nowhere(*uuid),
         Action::Pool(PoolAction::StartContainer(order, _)) => runs_nowhere(order.uuid),
-        // Its instance takes longer to boot than an earlier dispatcher's start to be listed.
-        Action::Pool(PoolAction::CreateInstance(_, uuid)) => {
-            let unknown = facts.has_unknown_hosts && facts.may_be_elsewhere(*uuid);
-            !facts.has_process(*uuid) && !unknown
-        }
-        Action::Queue(QueueAction::UnlockContainer(uuid, _)) => {
+        // An instance for one that may not be started would stand idle.
+        Action::Pool(PoolAction::CreateInstance(_, uuid)) => runs_nowhere(*uuid),
+        Action::Queue(QueueAction::UnlockContainer(uuid, _) | QueueAction::RequeueContainer(uuid, _)) => {
             !facts.alive.contains(uuid) && !facts.may_be_elsewhere(*uuid)
         }
         Action::Pool(PoolAction::ForgetProcess(uuid, _)) => !facts.alive.contains(uuid),
@@ -55,6 +56,8 @@ fn is_safe(facts: &Facts<'_>, action: &Action) -> bool {
             | QueueAction::ForgetContainer(_)
             | QueueAction::ReadOrphanRecord(_),
         )
-        | Action::Pool(PoolAction::ShutdownInstance(..) | PoolAction::KillContainer(..)) => true,
+        | Action::Pool(
+            PoolAction::ShutdownInstance(..) | PoolAction::KillContainer(..) | PoolAction::ForgetAttempts(_),
+        ) => true,
     }
 }

@@ -41,12 +41,16 @@ fn places(action: &Action) -> bool {
         | Action::Pool(PoolAction::StartContainer(..) | PoolAction::CreateInstance(..)) => true,
         Action::Queue(
             QueueAction::UnlockContainer(..)
+            | QueueAction::RequeueContainer(..)
             | QueueAction::CancelContainer(..)
             | QueueAction::ForgetContainer(_)
             | QueueAction::ReadOrphanRecord(_),
         )
         | Action::Pool(
-            PoolAction::ShutdownInstance(..) | PoolAction::KillContainer(..) | PoolAction::ForgetProcess(..),
+            PoolAction::ShutdownInstance(..)
+            | PoolAction::KillContainer(..)
+            | PoolAction::ForgetProcess(..)
+            | PoolAction::ForgetAttempts(_),
         ) => false,
     }
 }

@@ -28,11 +28,14 @@ pub(super) fn i6_placement(facts: &Facts<'_>, plan: &Plan) -> Checked {
             }
             Action::Queue(
                 QueueAction::UnlockContainer(..)
+                | QueueAction::RequeueContainer(..)
                 | QueueAction::CancelContainer(..)
                 | QueueAction::ForgetContainer(_)
                 | QueueAction::ReadOrphanRecord(_),
             )
-            | Action::Pool(PoolAction::KillContainer(..) | PoolAction::ForgetProcess(..)) => None,
+            | Action::Pool(
+                PoolAction::KillContainer(..) | PoolAction::ForgetProcess(..) | PoolAction::ForgetAttempts(_),
+            ) => None,
         };
         require(fault.is_none(), Invariant::Placement, || {
             format!("{action:?}: {}", fault.unwrap_or_default())

@@ -25,7 +25,8 @@ pub(super) fn i8_hold(facts: &Facts<'_>, plan: &Plan) -> Checked {
             Action::Pool(
                 PoolAction::CreateInstance(..)
                 | PoolAction::KillContainer(..)
-                | PoolAction::ForgetProcess(..),
+                | PoolAction::ForgetProcess(..)
+                | PoolAction::ForgetAttempts(_),
             )
             | Action::Queue(_) => {}
         }

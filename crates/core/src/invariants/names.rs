@@ -22,9 +22,13 @@ fn is_known(facts: &Facts<'_>, action: &Action) -> bool {
 
 fn is_known_to_queue(facts: &Facts<'_>, action: &QueueAction) -> bool {
     match action {
-        QueueAction::LockContainer(uuid) => may_be_changed(facts, *uuid, Queued),
-        QueueAction::UnlockContainer(uuid, _) => may_be_changed(facts, *uuid, Locked),
-        QueueAction::CancelContainer(uuid, ..) => decidable(facts, *uuid).is_some(),
+        QueueAction::LockContainer(uuid) => may_be_tried(facts, *uuid, Queued),
+        QueueAction::UnlockContainer(uuid, _) | QueueAction::RequeueContainer(uuid, _) => {
+            may_be_tried(facts, *uuid, Locked)
+        }
+        QueueAction::CancelContainer(uuid, ..) => {
+            decidable(facts, *uuid).is_some_and(|entry| !entry.is_set_back())
+        }
         QueueAction::ForgetContainer(uuid) => {
             let is_done = |entry: &Entry| {
                 let record = &entry.record;
@@ -44,12 +48,18 @@ fn is_known_to_pool(facts: &Facts<'_>, action: &PoolAction) -> bool {
         PoolAction::CreateInstance(_, uuid) => may_be_changed(facts, *uuid, Locked),
         PoolAction::ShutdownInstance(id, _) => facts.hosts.contains_key(id),
         PoolAction::KillContainer(uuid, _) => facts.alive.contains(uuid),
+        PoolAction::ForgetAttempts(uuid) => facts.entry(*uuid).is_none(),
         PoolAction::ForgetProcess(uuid, _) => facts.input.fleet.ended.contains_key(uuid),
     }
 }
 
 fn decidable<'a>(facts: &Facts<'a>, uuid: ContainerUuid) -> Option<&'a Entry> {
     facts.entry(uuid).filter(|entry| !entry.is_undecidable())
+}
+
+/// Nothing is asked of the controller for a container whose back-off is not over.
+fn may_be_tried(facts: &Facts<'_>, uuid: ContainerUuid, state: ContainerState) -> bool {
+    may_be_changed(facts, uuid, state) && facts.entry(uuid).is_some_and(|entry| !entry.is_set_back())
 }
 
 fn may_be_changed(facts: &Facts<'_>, uuid: ContainerUuid, state: ContainerState) -> bool {

@@ -26,6 +26,8 @@ pub enum QueueAction {
     LockContainer(ContainerUuid),
     /// Locked → Queued.
     UnlockContainer(ContainerUuid, UnlockReason),
+    /// Locked → Queued after an attempt that came to nothing; → Cancelled with this text if it was the last one.
+    RequeueContainer(ContainerUuid, String),
     /// → Cancelled, if the record still has this standing.
     CancelContainer(ContainerUuid, CancelReason, Standing),
     /// Drop a container that is final or on hold. Pool also forgets its attempts.
@@ -47,6 +49,8 @@ pub enum PoolAction {
     KillContainer(ContainerUuid, KillReason),
     /// Forget the container's ended process.
     ForgetProcess(ContainerUuid, AttemptOutcome),
+    /// Forget the failed starts of a container that is not in the queue any more.
+    ForgetAttempts(ContainerUuid),
 }
 
 impl From<QueueAction> for Action {

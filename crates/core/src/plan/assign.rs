@@ -10,17 +10,17 @@
 //!             ─► no capacity ► skipped, others are placed
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::bins::PlaceId;
 use super::budget::{Budget, Order};
 use super::places::Places;
-use super::{Item, PoolAction, QueueAction, Round, WaitReason};
+use super::{Item, Openings, PoolAction, QueueAction, Round, WaitReason};
 use crate::container::ContainerState;
-use crate::id::TypeName;
+use crate::id::{InstanceId, TypeName};
 use crate::instance::InstanceType;
-use crate::pool::QuotaReason;
+use crate::pool::{Gate, QuotaReason};
 use crate::queue::UnlockReason;
 
 /// The placement of a round in progress.
@@ -38,6 +38,10 @@ pub(super) struct Assignment<'r, 'a> {
     /// too.
     pub(super) over_quota_types: BTreeSet<TypeName>,
     pub(super) first_over_quota: bool,
+    /// Instances in service with a place for a container that is not started in this round.
+    reserved: BTreeSet<InstanceId>,
+    /// The highest priority of the Queued containers that want each type.
+    queued: BTreeMap<TypeName, i64>,
 }
 
 /// Whether the containers after this one are placed too.
@@ -66,6 +70,9 @@ impl<'a> Round<'a> {
         }
         assignment.unlock_supervisors();
         assignment.make_room();
+        assignment.note_openings();
+        let reserved = std::mem::take(&mut assignment.reserved);
+        assignment.round.plan.reserved = Arc::new(reserved);
     }
 }
 
@@ -85,6 +92,8 @@ impl<'r, 'a> Assignment<'r, 'a> {
             supervisor_position: 0,
             over_quota_types: BTreeSet::new(),
             first_over_quota: true,
+            reserved: BTreeSet::new(),
+            queued: highest_queued(line),
             round,
         }
     }
@@ -167,6 +176,18 @@ impl<'r, 'a> Assignment<'r, 'a> {
         }
     }
 
+    /// A container that was Locked before our start keeps its lock for a while, so that a restart costs no attempt.
+    /// After that it gives the lock back only if a container of higher priority can use its place.
+    fn is_worth_an_inherited_lock(&self, item: Item<'a>) -> bool {
+        if !item.entry.locked_before_start {
+            return true;
+        }
+        let priority = item.entry.record.priority;
+        let is_wanted =
+            |it: &Arc<InstanceType>| self.queued.get(&it.name).is_some_and(|queued| *queued > priority);
+        !self.round.clocked.keeps_inherited_locks && item.types.iter().any(is_wanted)
+    }
+
     fn is_beyond_ceiling(&self) -> bool {
         let ceiling = self.round.limits.ceiling;
         ceiling > 0 && self.placed >= ceiling as usize
@@ -176,10 +197,28 @@ impl<'r, 'a> Assignment<'r, 'a> {
         let can_be = item.state == ContainerState::Locked
             && !item.entry.attempts_nearly_used
             && !item.entry.is_undecidable()
-            && !self.round.may_run_unseen(item.entry);
+            && !item.entry.is_set_back()
+            && !self.round.may_run_unseen(item.entry)
+            && self.is_worth_an_inherited_lock(item);
         if can_be && !self.round.has_process(item.position) {
             self.round.ask_queue(QueueAction::UnlockContainer(self.round.uuid(item), reason));
         }
+    }
+
+    /// Notes what could still be placed. O(places).
+    fn note_openings(&mut self) {
+        let mut openings = Openings::default();
+        if !self.is_beyond_ceiling() {
+            let types = self.round.rules.catalog.types().iter();
+            let creatable = types.filter(|it| self.budget.gate(it) == Gate::Open);
+            openings.creatable = creatable.map(|it| it.name.clone()).collect();
+            for place in self.places.with_room() {
+                openings.add_free(&place.instance_type, &place.free);
+            }
+            let most = self.round.limits.max_supervisors(None, self.round.rules);
+            openings.supervisors = most == 0 || self.supervisors < most;
+        }
+        self.round.plan.openings = Some(Arc::new(openings));
     }
 
     // ---------------------------------------------------------- instances that exist
@@ -195,11 +234,17 @@ impl<'r, 'a> Assignment<'r, 'a> {
         };
         self.wait(item, reason);
         match (item.state, self.places.worker(id)) {
-            (ContainerState::Queued, _) => self.lock(item),
+            (ContainerState::Queued, worker) => {
+                self.lock(item);
+                self.reserved.extend(worker.filter(|_| ready).map(|worker| worker.id.clone()));
+            }
             (_, Some(worker)) if ready && item.is_settled => {
                 self.round.start(item, &worker.id);
             }
-            _ => self.round.plan.facts.allocated_not_started += 1,
+            (_, worker) => {
+                self.round.plan.facts.allocated_not_started += 1;
+                self.reserved.extend(worker.filter(|_| ready).map(|worker| worker.id.clone()));
+            }
         }
     }
 
@@ -246,10 +291,28 @@ impl<'r, 'a> Assignment<'r, 'a> {
         self.wait(item, WaitReason::Booting { instance_type: it.name.clone() });
         match item.state {
             ContainerState::Queued => self.lock(item),
-            _ if item.may_be_created_for => {
+            // For a container that may not be started yet no instance is ordered: it would stand idle, and cost.
+            _ if item.is_settled => {
                 self.round.ask_pool(PoolAction::CreateInstance(it, self.round.uuid(item)));
             }
             _ => {}
         }
     }
+}
+
+/// The highest priority of the Queued containers that want each type, if any container holds an inherited lock.
+/// O(containers × types).
+fn highest_queued(line: &[Item<'_>]) -> BTreeMap<TypeName, i64> {
+    let mut highest = BTreeMap::new();
+    if !line.iter().any(|item| item.entry.locked_before_start) {
+        return highest;
+    }
+    let queued = line.iter().filter(|item| item.in_line && item.state == ContainerState::Queued);
+    for item in queued {
+        for it in item.types {
+            let most = highest.entry(it.name.clone()).or_insert(i64::MIN);
+            *most = item.entry.record.priority.max(*most);
+        }
+    }
+    highest
 }

@@ -103,6 +103,15 @@ impl Bins {
         &self.places[id as usize]
     }
 
+    /// All places that take one more container, if it is small enough.
+    pub(super) fn with_room(&self) -> impl Iterator<Item = &Place> + '_ {
+        self.places.iter().filter(|place| !self.is_full(place))
+    }
+
+    fn is_full(&self, place: &Place) -> bool {
+        self.max_containers > 0 && place.containers >= self.max_containers
+    }
+
     /// Places a container on this place.
     pub(super) fn take(&mut self, id: PlaceId, need: &Resources) {
         self.unput(id);
@@ -173,7 +182,7 @@ impl Bins {
     /// Puts a place on its shelf. A full place is on no shelf.
     fn put(&mut self, id: PlaceId) {
         let place = &self.places[id as usize];
-        if self.max_containers > 0 && place.containers >= self.max_containers {
+        if self.is_full(place) {
             return;
         }
         let ranks = &mut self.stocks[self.stock_of[id as usize]].0;

@@ -15,14 +15,16 @@
 //! A plan depends only on differences between times. [`PlanInput::dated_from`] dates an input from an origin, so
 //! that a recorded round says the same on any machine and at any time.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::Limits;
 use super::startup::{self, StartupPhase};
+use crate::id::ContainerUuid;
 use crate::policy::PlanRules;
-use crate::pool::{Census, Fleet, Supply};
+use crate::pool::{Census, FailedStarts, Fleet, Supply};
 use crate::queue::QueueSnapshot;
 use crate::time::Timestamp;
 
@@ -86,6 +88,13 @@ impl PlanInput {
         self.fleet.supply(&self.rules, &self.fleet.census(), now)
     }
 
+    /// O(failed starts).
+    fn held_starts(&self, now: Timestamp) -> BTreeSet<ContainerUuid> {
+        let is_held = |failed: &FailedStarts| failed.held_until().is_some_and(|until| now < until);
+        let failed = self.fleet.failed_starts.iter();
+        failed.filter(|(_, failed)| is_held(failed)).map(|(uuid, _)| *uuid).collect()
+    }
+
     pub(super) fn summary(&self) -> InputSummary {
         InputSummary {
             has_unknown_workers: self.fleet.has_unknown_hosts(),
@@ -98,6 +107,8 @@ impl PlanInput {
     pub(super) fn clocked(&self, summary: &InputSummary, now: Timestamp) -> Clocked {
         Clocked {
             phase: startup::phase(self, summary, now),
+            keeps_inherited_locks: startup::keeps_inherited_locks(self, now),
+            held_starts: self.held_starts(now),
             supply: Arc::new(self.fleet.supply(&self.rules, &summary.census, now)),
         }
     }
@@ -124,5 +135,9 @@ pub(super) struct InputSummary {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Clocked {
     pub(super) phase: StartupPhase,
+    /// Whether no container that was Locked before our start gives its lock back for the sake of others.
+    pub(super) keeps_inherited_locks: bool,
+    /// Containers whose next start is not due yet, because earlier ones failed.
+    pub(super) held_starts: BTreeSet<ContainerUuid>,
     pub(super) supply: Arc<Supply>,
 }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use super::startup::StartupPhase;
 use super::{Item, Round, WaitReason};
 use crate::container::ContainerState;
 use crate::queue::{Entry, Fit, OperationKind};
@@ -52,8 +53,12 @@ impl<'a> Round<'a> {
         if entry.record.priority <= 0 {
             return Some(WaitReason::PriorityZero { state });
         }
-        if self.may_run_on_unknown_worker(entry) {
+        let is_late = self.clocked.phase == StartupPhase::AdoptingLate;
+        if self.may_run_on_unknown_worker(entry) || is_late && self.may_run_unseen(entry) {
             return Some(WaitReason::PreviousAttempt);
+        }
+        if let Some(reason) = self.failure_to_wait_for(entry) {
+            return Some(reason);
         }
         match (&entry.unreadable, &entry.operation, &entry.fit) {
             (Some(why), ..) => {
@@ -69,6 +74,24 @@ impl<'a> Round<'a> {
             }
             (None, _, Fit::Types(_)) => None,
         }
+    }
+
+    /// Something keeps failing for it: until it may be tried again nothing is reserved for it, and nobody waits.
+    fn failure_to_wait_for(&self, entry: &Entry) -> Option<WaitReason> {
+        let uuid = entry.record.uuid;
+        let failed = self.fleet.failed_starts.get(&uuid).filter(|_| self.clocked.held_starts.contains(&uuid));
+        if let Some(failed) = failed {
+            let (failures, error) = (failed.count, failed.error.clone());
+            return Some(WaitReason::StartsFail { failures, error });
+        }
+        // Its lock is held already: what failed was an unlock, and it may as well be started.
+        let is_open = entry.record.state == ContainerState::Queued || entry.fit == Fit::Unsized;
+        let setback = entry.setback.as_ref().filter(|it| it.is_active() && is_open)?;
+        Some(WaitReason::SetBack {
+            cause: setback.cause,
+            failures: setback.failures,
+            error: setback.error.clone(),
+        })
     }
 
     /// Notes the same reason for every container in the line, because nothing is placed yet.

@@ -19,6 +19,7 @@ mod budget;
 mod input;
 mod limits;
 mod line;
+mod openings;
 mod places;
 mod planner;
 mod processes;
@@ -32,7 +33,7 @@ mod startup;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -40,6 +41,7 @@ use serde::Serialize;
 pub use action::{Action, PoolAction, QueueAction};
 pub use input::{PlanInput, dated_from};
 pub use limits::Limits;
+pub use openings::Openings;
 pub use planner::Planner;
 pub use reason::{WaitReason, Waiting};
 
@@ -47,7 +49,7 @@ use input::{Clocked, InputSummary};
 use round::{Item, Round};
 use startup::StartupPhase;
 
-use crate::id::ContainerUuid;
+use crate::id::{ContainerUuid, InstanceId};
 use crate::pool::Supply;
 use crate::time::Timestamp;
 
@@ -64,6 +66,10 @@ pub struct Plan {
     pub facts: PlanFacts,
     /// What could be created when the round was planned.
     pub supply: Arc<Supply>,
+    /// Idle instances on which containers have a place that cannot be started yet.
+    pub reserved: Arc<BTreeSet<InstanceId>>,
+    /// What could still be placed after this round; `None` as long as nothing is placed at all.
+    pub openings: Option<Arc<Openings>>,
 }
 
 /// Numbers of a round, for metrics.
@@ -94,7 +100,7 @@ fn plan_clocked(input: &PlanInput, summary: &InputSummary, clocked: &Clocked) ->
             round.reconcile();
             round.all_wait(&line, &WaitReason::StartingUp);
         }
-        StartupPhase::AdoptingStarts | StartupPhase::Scheduling => {
+        StartupPhase::AdoptingStarts | StartupPhase::AdoptingLate | StartupPhase::Scheduling => {
             round.reconcile();
             round.assign(&line);
         }

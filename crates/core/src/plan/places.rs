@@ -67,6 +67,11 @@ impl<'a> Places<'a> {
         self.bins.take(id, need);
     }
 
+    /// All places that take one more container.
+    pub(super) fn with_room(&self) -> impl Iterator<Item = &Place> + '_ {
+        self.bins.with_room()
+    }
+
     /// The worker at this place; `None` if its instance is still to be created.
     pub(super) fn worker(&self, id: PlaceId) -> Option<&'a Host> {
         self.workers.get(id as usize).copied()
@@ -77,7 +82,7 @@ impl<'a> Places<'a> {
         (0..).zip(&self.workers).map(|(id, worker)| (self.bins.place(id), *worker))
     }
 
-    /// The best place for a container; the worker of its last failed attempt is used only if there is no other.
+    /// The best place for a container; workers on which a start of it has failed are used only if there is no other.
     pub(super) fn best(
         &self,
         uuid: ContainerUuid,
@@ -87,8 +92,9 @@ impl<'a> Places<'a> {
         let stale = self.stale.get(&uuid).into_iter().flatten();
         let mut avoided: Vec<_> = stale.copied().collect();
         let unusable = avoided.len();
-        let failed_on = self.fleet.last_failed.get(&uuid);
-        avoided.extend(failed_on.and_then(|id| self.place_of_worker(id)));
+        let failed = self.fleet.failed_starts.get(&uuid);
+        let failed_on = failed.into_iter().flat_map(|failed| &failed.instances);
+        avoided.extend(failed_on.filter_map(|id| self.place_of_worker(id)));
         match self.bins.best(needs, types, &avoided) {
             None if avoided.len() > unusable => self.bins.best(needs, types, &avoided[..unusable]),
             best => best,

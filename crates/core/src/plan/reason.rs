@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::container::ContainerState;
 use crate::id::TypeName;
 use crate::pool::PauseReason;
+use crate::queue::SetbackCause;
 
 /// The reason why a container waits, or that it does not wait any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,6 +58,22 @@ pub enum WaitReason {
         /// Which of these three holds.
         why: String,
     },
+    /// Something has failed for the container. It is tried again when its back-off is over and a poll shows it.
+    SetBack {
+        /// What failed.
+        cause: SetbackCause,
+        /// How often in a row.
+        failures: u32,
+        /// What the controller answered.
+        error: String,
+    },
+    /// Its starts came to nothing. The next is made when the back-off is over.
+    StartsFail {
+        /// How many in a row.
+        failures: u32,
+        /// How the last one failed.
+        error: String,
+    },
     /// No instance type fits the container, which is about to be cancelled.
     NoSuitableType {
         /// The text with which the container is cancelled.
@@ -106,6 +123,8 @@ impl Waiting {
             | WaitReason::Ceiling { .. }
             | WaitReason::NotSized
             | WaitReason::HandsOff { .. }
+            | WaitReason::SetBack { .. }
+            | WaitReason::StartsFail { .. }
             | WaitReason::NoSuitableType { .. }
             | WaitReason::StartingUp => format!(
                 "Waiting in queue at position {n}.  Cluster is at capacity and cannot start any new instances \

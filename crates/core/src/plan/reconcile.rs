@@ -8,7 +8,7 @@ use super::processes::ProcessCounts;
 use super::{PoolAction, QueueAction, Round};
 use crate::container::ContainerState as S;
 use crate::id::ContainerUuid;
-use crate::pool::{EndedProcess, EndedWhy, LISTINGS_KEPT};
+use crate::pool::{EndedProcess, EndedWhy, FailedStarts, LISTINGS_KEPT};
 use crate::queue::{CancelReason, Entry, Fit, LookOutcome, UnlockReason};
 use crate::worker::{AttemptOutcome, KillReason};
 
@@ -26,6 +26,7 @@ impl Round<'_> {
             self.reconcile_entry(position, entry);
         }
         self.reconcile_orphans();
+        self.forget_attempts();
     }
 
     fn reconcile_entry(&mut self, position: usize, entry: &Entry) {
@@ -64,10 +65,10 @@ impl Round<'_> {
                 self.ask_queue(QueueAction::ForgetContainer(uuid))
             }
             (S::Locked, ProcessStanding::Ended(ended)) if self.poll_is_later_than(ended) => {
-                self.place_again(uuid, ended)
+                self.place_again(entry, ended)
             }
             (S::Locked, ProcessStanding::None) if entry.record.priority <= 0 => {
-                if !self.may_run_unseen(entry) {
+                if !self.may_run_unseen(entry) && !entry.is_set_back() {
                     self.ask_queue(QueueAction::UnlockContainer(uuid, UnlockReason::PriorityZero));
                 }
             }
@@ -80,10 +81,13 @@ impl Round<'_> {
     /// Handles a process that ended although its container never became Running. If the cause was an instance that
     /// is gone, or could not be reached, the container is placed again and stays Locked: an unlock would cost its
     /// user an attempt.
-    fn place_again(&mut self, uuid: ContainerUuid, ended: &EndedProcess) {
+    fn place_again(&mut self, entry: &Entry, ended: &EndedProcess) {
+        let uuid = entry.record.uuid;
         match ended.why {
+            EndedWhy::Exited if entry.is_set_back() => {}
             EndedWhy::Exited => {
-                self.ask_queue(QueueAction::UnlockContainer(uuid, UnlockReason::ProcessEnded))
+                let failed = FailedStarts::after(self.fleet.failed_starts.get(&uuid).cloned(), ended);
+                self.ask_queue(QueueAction::RequeueContainer(uuid, text_of_last_attempt(&failed)));
             }
             EndedWhy::NotStarted => {
                 self.ask_pool(PoolAction::ForgetProcess(uuid, AttemptOutcome::StillLocked))
@@ -94,10 +98,10 @@ impl Round<'_> {
         }
     }
 
-    /// Asks for a cancel. After a failure it is not repeated before the next poll, so that a controller that
+    /// Asks for a cancel. After a failure it is not repeated before its back-off is over, so that a controller that
     /// refuses is not asked again and again.
     fn cancel(&mut self, entry: &Entry, reason: CancelReason) {
-        if self.queue.polled_at > entry.last_failure {
+        if !entry.is_set_back() {
             self.ask_queue(QueueAction::CancelContainer(entry.record.uuid, reason, entry.record.standing()));
         }
     }
@@ -133,6 +137,16 @@ impl Round<'_> {
         }
     }
 
+    /// Drops the failed starts of containers that have left the queue. O(failed starts × log).
+    fn forget_attempts(&mut self) {
+        let failed: Vec<_> = self.fleet.failed_starts.keys().copied().collect();
+        for uuid in failed {
+            if self.queue.get(uuid).is_none() {
+                self.ask_pool(PoolAction::ForgetAttempts(uuid));
+            }
+        }
+    }
+
     /// Processes of containers that are not in the queue: killed only when the controller itself says that
     /// it does not know them. A record that belongs to another dispatcher, or cannot be decoded, is left alone.
     fn reconcile_orphans(&mut self) {
@@ -149,4 +163,11 @@ impl Round<'_> {
             }
         }
     }
+}
+
+/// What the user of a container reads whose last attempt has come to nothing.
+fn text_of_last_attempt(failed: &FailedStarts) -> String {
+    let times =
+        if failed.count == 1 { "once".to_owned() } else { format!("{} times in a row", failed.count) };
+    format!("the container could not be started ({times}); at the last attempt {}", failed.error)
 }

@@ -26,8 +26,6 @@ pub(super) struct Item<'a> {
     pub(super) supervisor: bool,
     /// Whether its record is not being changed, and no process of it may still be missing from the lists.
     pub(super) is_settled: bool,
-    /// Whether an instance may be created for it: the container will be settled before that instance has booted.
-    pub(super) may_be_created_for: bool,
     /// Whether it can be placed at all; if not, [`Round::not_in_line`] says why.
     pub(super) in_line: bool,
     pub(super) needs: Resources,
@@ -47,6 +45,8 @@ pub(super) struct Round<'a> {
     pub(super) has_unknown_workers: bool,
     /// Whether starts of an earlier dispatcher may not be listed yet.
     pub(super) adopting_starts: bool,
+    /// What the clock says of the round.
+    pub(super) clocked: &'a Clocked,
     pub(super) plan: Plan,
     /// By position of the entry.
     uuids: Vec<ContainerUuid>,
@@ -67,6 +67,7 @@ impl<'a> Round<'a> {
             adopting_starts: clocked.phase != StartupPhase::Scheduling,
             plan: Plan { supply: Arc::clone(&clocked.supply), ..Plan::default() },
             supply: &clocked.supply,
+            clocked,
             waiting: vec![None; queue.entries.len()],
             queue,
             fleet,
@@ -83,7 +84,6 @@ impl<'a> Round<'a> {
             state: entry.record.state,
             supervisor: entry.record.scheduling.supervisor,
             is_settled: entry.operation.is_none() && !self.may_run_unseen(entry),
-            may_be_created_for: entry.operation.is_none() && !self.may_run_on_unknown_worker(entry),
             in_line: self.not_in_line(position, entry).is_none(),
             needs: entry.needs,
             types: entry.types(),
@@ -107,7 +107,9 @@ impl<'a> Round<'a> {
     }
 
     pub(super) fn start(&mut self, item: Item<'a>, id: &InstanceId) {
-        let order = StartOrder::of(&item.entry.record);
+        let failed = self.fleet.failed_starts.get(&self.uuid(item));
+        let failed_elsewhere = failed.is_some_and(|failed| failed.has_failed_elsewhere(id));
+        let order = StartOrder { failed_elsewhere, ..StartOrder::of(&item.entry.record) };
         self.ask_pool(PoolAction::StartContainer(order, id.clone()));
     }
 

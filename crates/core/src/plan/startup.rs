@@ -1,6 +1,8 @@
 //! What must not be decided yet after a start: locks and processes that an earlier dispatcher left
 //! (docs/behaviour.md, "After a start").
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::input::{InputSummary, PlanInput};
@@ -21,6 +23,9 @@ pub(super) enum StartupPhase {
     /// in a row may omit its VM, and a VM that was found may not have listed its processes since. A container
     /// that was Locked before the start keeps its position in the line, and is not started elsewhere.
     AdoptingStarts,
+    /// The same, but it lasts too long, because a worker that was found has not listed its processes. Containers that
+    /// may run there wait, and reserve nothing: everything else goes on.
+    AdoptingLate,
     /// Everything is decided.
     Scheduling,
 }
@@ -34,11 +39,23 @@ pub(super) fn phase(input: &PlanInput, summary: &InputSummary, now: Timestamp) -
     let too_early = now < after(listed, INHERITED_START_WINDOW) || fleet.listings.len() < LISTINGS_KEPT;
     if summary.has_unknown_workers && now < patience_ends {
         StartupPhase::WaitingForWorkers
-    } else if summary.has_a_past && (too_early || !summary.all_processes_known) {
+    } else if !summary.has_a_past || !too_early && summary.all_processes_known {
+        StartupPhase::Scheduling
+    } else if too_early || now < after(patience_ends, INHERITED_START_WINDOW) {
         StartupPhase::AdoptingStarts
     } else {
-        StartupPhase::Scheduling
+        StartupPhase::AdoptingLate
     }
+}
+
+/// The least time for which inherited locks are kept.
+const LOCKS_KEPT: Duration = Duration::from_secs(60);
+
+/// Whether so little time has passed since the start that no container that was Locked before it gives its lock back
+/// for the sake of others. Instances that run out of work need `TimeoutIdle` to make room.
+pub(super) fn keeps_inherited_locks(input: &PlanInput, now: Timestamp) -> bool {
+    let keep = input.rules.timeout_idle.max(LOCKS_KEPT);
+    input.queue.first_poll_began.is_none_or(|polled| now < after(polled, keep))
 }
 
 /// Whether an earlier dispatcher has left locks or instances. A lock counts even if its VM is not known:

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fleet::Host;
-use crate::instance::{InstanceType, Market, Offering};
+use crate::instance::{IdleBehavior, InstanceType, Market, Offering};
 use crate::ports::QuotaScope;
 use crate::worker::State;
 
@@ -12,7 +12,8 @@ use crate::worker::State;
 pub struct Census {
     /// Instances in any state and creates in flight.
     by_market: BTreeMap<Market, usize>,
-    /// Creates in flight, and workers that are booting.
+    /// Creates in flight, and workers that are booting and not on hold: what the operator keeps may never come to an
+    /// end, so nobody waits for it.
     on_trial: BTreeMap<Offering, usize>,
     /// Workers that the cloud has given for good: in service, or on hold.
     there_to_stay: BTreeMap<Market, usize>,
@@ -30,7 +31,8 @@ impl Census {
             let market = it.map_or(Market::OnDemand, |it| it.market());
             *census.there_to_stay.entry(market).or_default() += usize::from(host.is_there_to_stay());
             *census.by_market.entry(market).or_default() += 1;
-            if let (State::Booting, Some(it)) = (host.state, it) {
+            let is_trial = host.state == State::Booting && host.behavior != IdleBehavior::Hold;
+            if let (true, Some(it)) = (is_trial, it) {
                 *census.on_trial.entry(it.offering()).or_default() += 1;
             }
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::census::Census;
 use super::holds::{Gate, QuotaReason};
+use super::inventory::OwnOrder;
 use super::supply::CreateLimits;
 use super::{PauseReason, PoolEffect, PoolFact, WorkerPool};
 use crate::id::ContainerUuid;
@@ -73,9 +74,10 @@ impl WorkerPool {
         limits.gate(it, &self.holds, &self.census(), now)
     }
 
-    /// Creates whose call has not answered.
+    /// Creates whose call has not answered. A listing that shows the instance does not end the call.
     pub(super) fn creates_in_flight(&self) -> usize {
-        self.creates.values().filter(|create| create.doubtful.is_none()).count()
+        let pending = self.creates.values().filter(|create| create.doubtful.is_none()).count();
+        pending + self.shown_before_answer.len()
     }
 
     /// Instances have appeared, changed or gone. O(1) as long as nothing depends on their number, because thousands
@@ -133,12 +135,15 @@ impl WorkerPool {
         answer: Result<Instance, CloudError>,
         now: Timestamp,
     ) -> Vec<PoolEffect> {
+        let shown_before = self.shown_before_answer.remove(&id);
         match answer {
             Ok(instance) => {
-                if let Some(create) = self.creates.remove(&id) {
+                let create = self.creates.remove(&id);
+                if let Some(create) = &create {
                     self.holds.succeeded(&create.instance_type, create.since);
                 }
-                self.appear(instance, true, now)
+                let shown = OwnOrder { secret: None, sent: shown_before.unwrap_or(now) };
+                self.appear(instance, Some(create.map_or(shown, OwnOrder::from)), now)
             }
             Err(error) => self.create_failed(id, &error, now),
         }
@@ -146,7 +151,7 @@ impl WorkerPool {
 
     fn create_failed(&mut self, id: CreateId, error: &CloudError, now: Timestamp) -> Vec<PoolEffect> {
         let Some(create) = self.creates.get_mut(&id) else { return Vec::new() };
-        let it = Arc::clone(&create.instance_type);
+        let (it, sent) = (Arc::clone(&create.instance_type), create.since);
         let mut effects = Vec::new();
         if error.kind == CloudErrorKind::Unknown {
             create.doubtful = Some(now);
@@ -156,7 +161,7 @@ impl WorkerPool {
         }
         self.observe_capacity(&it, error);
         let census = self.census();
-        effects.extend(self.holds.failed(&it, error, &census, now).into_iter().map(PoolEffect::Tell));
+        effects.extend(self.holds.failed(&it, error, &census, sent, now).into_iter().map(PoolEffect::Tell));
         effects
     }
 
@@ -165,6 +170,9 @@ impl WorkerPool {
         let secret = secret?;
         let id = self.creates.iter().find(|(_, create)| create.secret == *secret).map(|(id, _)| *id)?;
         let create = self.creates.remove(&id)?;
+        if create.doubtful.is_none() {
+            self.shown_before_answer.insert(id, create.since);
+        }
         self.holds.succeeded(&create.instance_type, create.since);
         Some(create)
     }

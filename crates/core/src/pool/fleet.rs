@@ -14,6 +14,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::census::Census;
+use super::failed_starts::FailedStarts;
 use super::holds::Holds;
 use super::snapshot::EndedProcess;
 use crate::id::{ContainerUuid, InstanceId, TypeName};
@@ -157,10 +158,13 @@ pub struct Fleet {
     pub hosts: Vec<Arc<Host>>,
     /// Creates in flight, oldest first.
     pub creates: Vec<CreateInFlight>,
+    /// How many more calls are open whose instance a listing has shown already: it counts as a host.
+    #[serde(default)]
+    pub shown_before_answer: usize,
     /// Processes that have ended and are not forgotten yet.
     pub ended: BTreeMap<ContainerUuid, EndedProcess>,
-    /// The worker of each container whose last attempt failed.
-    pub last_failed: BTreeMap<ContainerUuid, InstanceId>,
+    /// The starts of each container that came to nothing.
+    pub failed_starts: BTreeMap<ContainerUuid, FailedStarts>,
     /// The holds on creates.
     pub holds: Holds,
     /// When the first complete listing began.
@@ -196,6 +200,7 @@ impl Fleet {
     /// Moves every moment by this duration.
     pub(crate) fn shift(&mut self, by: SignedDuration) {
         self.ended.values_mut().for_each(|ended| shift(&mut ended.at, by));
+        self.failed_starts.values_mut().for_each(|failed| shift(&mut failed.at, by));
         self.holds.shift(by);
         self.first_listing.iter_mut().chain(&mut self.listings).for_each(|at| shift(at, by));
     }

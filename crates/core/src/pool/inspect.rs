@@ -18,6 +18,8 @@ pub struct PoolState {
     /// What else the pool knows of its workers.
     workers: BTreeMap<InstanceId, SlotState>,
     creates: Vec<CreateState>,
+    /// When each create was sent whose call is open although a listing has shown its instance.
+    shown_before_answer: Vec<Timestamp>,
     /// Instances that were destroyed and are gone, and since when.
     destroyed: BTreeMap<InstanceId, Timestamp>,
     /// The number of the last command that was sent to a worker.
@@ -60,7 +62,8 @@ impl WorkerPool {
             fleet: self.snapshot().fleet,
             workers: self.workers.iter().map(|(id, slot)| (id.clone(), SlotState::of(slot))).collect(),
             creates: creates.collect(),
-            destroyed: self.destroyed.clone(),
+            destroyed: self.destroyed.iter().map(|(id, destroyed)| (id.clone(), destroyed.gone)).collect(),
+            shown_before_answer: self.shown_before_answer.values().copied().collect(),
             last_command: self.sequence,
             wakes_at: self.wakes_at(now),
         }

@@ -15,9 +15,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{EndedProcess, EndedWhy, Host, PoolEffect, PoolFact, Slot, WorkerPool};
+use super::{EndedProcess, EndedWhy, Host, PendingCreate, PoolEffect, PoolFact, Slot, WorkerPool};
 use crate::id::InstanceId;
-use crate::instance::Instance;
+use crate::instance::{IdleBehavior, Instance};
+use crate::secret::Secret;
 use crate::time::{Timestamp, after, since};
 use crate::worker::runner::INHERITED_START_WINDOW;
 use crate::worker::{Command, Machine, ShutdownReason, State, View};
@@ -61,6 +62,35 @@ impl Absence {
     }
 }
 
+/// An instance that was destroyed and is gone. Some clouds use an id again (`loopback` always has the same), so
+/// only its secret tells it from a new instance.
+#[derive(Debug)]
+pub(super) struct Destroyed {
+    /// When it was confirmed as gone.
+    pub gone: Timestamp,
+    secret: Option<Secret>,
+}
+
+/// The create of ours by which an instance came about.
+#[derive(Debug)]
+pub(super) struct OwnOrder {
+    /// The secret that it was sent with; `None` = a listing has shown its instance before the answer.
+    pub secret: Option<Secret>,
+    /// When it was sent.
+    pub sent: Timestamp,
+}
+
+impl From<PendingCreate> for OwnOrder {
+    fn from(create: PendingCreate) -> Self {
+        Self { secret: Some(create.secret), sent: create.since }
+    }
+}
+
+/// Whether these are surely the secrets of two instances. One that shows no secret may be any instance.
+fn are_different(one: Option<&Secret>, other: Option<&Secret>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| one != other)
+}
+
 /// How many listings must lack an instance. One in shutdown is not probed, so it can give no sign of life; only the
 /// cloud's acknowledgement is a proof that it ends.
 fn listings_needed(view: &View) -> usize {
@@ -86,16 +116,35 @@ impl Slot {
 impl WorkerPool {
     /// A listing, or a create's answer, shows an instance. A known instance changes nothing.
     pub fn appeared(&mut self, instance: Instance, now: Timestamp) -> Vec<PoolEffect> {
-        self.appear(instance, false, now)
+        self.appear(instance, None, now)
     }
 
-    pub(super) fn appear(&mut self, instance: Instance, ours: bool, now: Timestamp) -> Vec<PoolEffect> {
-        let secret = self.policy.tag_keys.secret_of(&instance.tags);
-        let claimed = self.claim(secret.as_ref()).is_some();
-        if self.workers.contains_key(&instance.id) {
-            return Vec::new();
+    /// `order`: the create that has answered with this instance.
+    pub(super) fn appear(
+        &mut self,
+        instance: Instance,
+        order: Option<OwnOrder>,
+        now: Timestamp,
+    ) -> Vec<PoolEffect> {
+        let shown = self.policy.tag_keys.secret_of(&instance.tags);
+        let claimed = self.claim(shown.as_ref()).map(OwnOrder::from);
+        let order = order.or(claimed);
+        let ours = order.is_some();
+        let ordered = order.as_ref().map(|order| order.sent);
+        let secret = shown.or_else(|| order.and_then(|order| order.secret));
+        let mut effects = Vec::new();
+        if let Some(known) = self.workers.get(&instance.id) {
+            let before = self.policy.tag_keys.secret_of(&known.instance.tags);
+            if !(ours
+                && known.view.state == State::Shutdown
+                && are_different(before.as_ref(), secret.as_ref()))
+            {
+                return Vec::new();
+            }
+            // The cloud has given the id of an instance that we destroyed to the one that we have just ordered, so
+            // the former is gone.
+            effects = self.remove(&instance.id, now);
         }
-        let ours = ours || claimed;
         // The actor makes the same machine from the same instance; this copy only serves to make its first view.
         let (machine, _) = Machine::new(instance.clone(), ours, Arc::clone(&self.policy), now);
         let view = Arc::new(machine.view());
@@ -108,16 +157,17 @@ impl WorkerPool {
             missing: None,
             last_absent: None,
             listed: !ours,
+            ordered,
             shutdown_requested_for_probe: None,
         };
         self.workers.insert(instance.id.clone(), slot);
         self.recount();
-        let was_destroyed = self.destroyed.remove(&instance.id).is_some();
+        let destroyed = self.destroyed.remove(&instance.id);
+        let was_destroyed =
+            destroyed.is_some_and(|before| !are_different(before.secret.as_ref(), secret.as_ref()));
         let id = instance.id.clone();
-        let mut effects = vec![
-            PoolEffect::Tell(PoolFact::Appeared { instance: instance.clone(), ours }),
-            PoolEffect::Spawn(instance, ours),
-        ];
+        effects.push(PoolEffect::Tell(PoolFact::Appeared { instance: instance.clone(), ours }));
+        effects.push(PoolEffect::Spawn(instance, ours));
         if was_destroyed {
             // A listing had left it out: it must not be taken for a new instance, nor be used until it ends.
             effects.push(self.command(&id, Command::ShutDown(ShutdownReason::DestroyedBefore)));
@@ -127,9 +177,11 @@ impl WorkerPool {
 
     /// A listing shows a known instance with another address, other tags or prices.
     pub fn changed(&mut self, instance: Instance, now: Timestamp) -> Vec<PoolEffect> {
-        let Some(slot) = self.workers.get_mut(&instance.id) else {
-            return self.appeared(instance, now);
-        };
+        let replaced = self.appeared(instance.clone(), now);
+        if !replaced.is_empty() {
+            return replaced;
+        }
+        let Some(slot) = self.workers.get_mut(&instance.id) else { return Vec::new() };
         slot.instance = Arc::new(instance.clone());
         slot.listed = true;
         let id = instance.id.clone();
@@ -165,17 +217,40 @@ impl WorkerPool {
         (GoneReply::Suspected, vec![news, PoolEffect::SyncBy(after(now, SECOND_LOOK))])
     }
 
+    /// An instance that we ordered is gone while it was booting, although neither we nor the operator wanted its end.
+    /// Proof: the listings by which it is gone. A listing that omits a living VM imitates that; it costs a step of
+    /// the rationing at most.
+    fn note_end_while_booting(&mut self, id: &InstanceId, now: Timestamp) -> Vec<PoolEffect> {
+        let Some(slot) = self.workers.get(id) else { return Vec::new() };
+        let view = &slot.view;
+        let is_wanted = view.state == State::Booting && view.ours && view.behavior == IdleBehavior::Run;
+        if !is_wanted {
+            return Vec::new();
+        }
+        let fact = PoolFact::EndedWhileBooting {
+            instance: id.clone(),
+            type_name: view.type_name.clone(),
+            lived: since(now, view.appeared),
+        };
+        let mut effects = vec![PoolEffect::Tell(fact)];
+        effects.extend(self.booted(id, false, now));
+        effects
+    }
+
     fn remove(&mut self, id: &InstanceId, now: Timestamp) -> Vec<PoolEffect> {
+        let mut effects = self.note_end_while_booting(id, now);
         let Some(slot) = self.workers.remove(id) else { return Vec::new() };
         self.pacer.schedule(id, None);
         for uuid in slot.containers() {
             self.leaves(uuid, id);
-            let process = EndedProcess { uuid, at: now, instance: id.clone(), why: EndedWhy::InstanceGone };
+            let why = EndedWhy::InstanceGone;
+            let process = EndedProcess { uuid, at: now, instance: id.clone(), why, error: None };
             self.ended.insert(uuid, process);
         }
         self.recount();
-        if slot.view.destroy_called.is_some() {
-            self.destroyed.insert(id.clone(), now);
+        if slot.view.state == State::Shutdown {
+            let secret = self.policy.tag_keys.secret_of(&slot.instance.tags);
+            self.destroyed.insert(id.clone(), Destroyed { gone: now, secret });
         }
         let after_shutdown = slot.view.destroy_called.map(|called| since(now, called));
         let fact = PoolFact::Disappeared {
@@ -184,7 +259,7 @@ impl WorkerPool {
             state: slot.view.state,
             after_shutdown,
         };
-        let mut effects = vec![PoolEffect::Tell(fact), PoolEffect::Stop(id.clone())];
+        effects.extend([PoolEffect::Tell(fact), PoolEffect::Stop(id.clone())]);
         if slot.view.silence.is_some() {
             self.judge_silence(now, &mut effects);
         }
@@ -199,7 +274,7 @@ impl WorkerPool {
             self.first_listing = Some(began);
             effects.push(PoolEffect::Tell(PoolFact::FirstListing(self.workers.len())));
         }
-        self.destroyed.retain(|_, gone| since(began, *gone) < REMEMBERED);
+        self.destroyed.retain(|_, destroyed| since(began, destroyed.gone) < REMEMBERED);
         self.listings.push(began);
         let surplus = self.listings.len().saturating_sub(LISTINGS_KEPT);
         self.listings.drain(..surplus);

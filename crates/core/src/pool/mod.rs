@@ -13,6 +13,7 @@
 
 mod census;
 mod creates;
+mod failed_starts;
 mod fleet;
 mod holds;
 mod inspect;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 pub use census::Census;
 pub use creates::{CreateId, CreateRefusal, PendingCreate};
+pub use failed_starts::FailedStarts;
 pub use fleet::{CreateInFlight, Fleet, Host, HostProcess};
 pub use holds::{Gate, Holds, PauseReason, QuotaReason};
 pub use inspect::PoolState;
@@ -45,7 +47,7 @@ use crate::policy::Policy;
 use crate::ports::{CapacityScope, CloudError};
 use crate::time::{Timestamp, since};
 use crate::worker::{self, AttemptOutcome, Command, KillReason, ShutdownReason, StartOrder, State, View};
-use inventory::Absence;
+use inventory::{Absence, Destroyed};
 use outage::Outage;
 use pacer::Pacer;
 
@@ -143,6 +145,15 @@ pub enum PoolFact {
         /// How long after the last destroy call; `None` = none was made.
         after_shutdown: Option<std::time::Duration>,
     },
+    /// An instance that we ordered has ended by itself before it was in service: it counts as a boot that failed.
+    EndedWhileBooting {
+        /// The instance.
+        instance: InstanceId,
+        /// The type that its tag names.
+        type_name: Option<TypeName>,
+        /// How long it was there.
+        lived: std::time::Duration,
+    },
     /// So many workers are silent that the fault must be on our side: none is destroyed.
     OutageBegan {
         /// The number of silent workers.
@@ -202,6 +213,8 @@ struct Slot {
     last_absent: Option<Timestamp>,
     /// Whether any listing has shown it.
     listed: bool,
+    /// When its create was sent; `None` = it was found.
+    ordered: Option<Timestamp>,
     /// When the probe began whose failure made us ask it to shut down for its silence.
     shutdown_requested_for_probe: Option<Timestamp>,
 }
@@ -214,9 +227,13 @@ pub struct WorkerPool {
     /// The instances on which each container counts as a process.
     homes: BTreeMap<ContainerUuid, BTreeSet<InstanceId>>,
     creates: BTreeMap<CreateId, PendingCreate>,
+    /// Creates whose instance a listing has shown while their call is open, and when each was sent.
+    shown_before_answer: BTreeMap<CreateId, Timestamp>,
     ended: BTreeMap<ContainerUuid, EndedProcess>,
-    /// The worker of a container's last attempt, if that attempt failed.
-    last_failed: BTreeMap<ContainerUuid, InstanceId>,
+    /// The starts of each container that came to nothing.
+    failed_starts: BTreeMap<ContainerUuid, FailedStarts>,
+    /// Instances for which the last plan has containers that cannot be started yet.
+    reserved: Arc<BTreeSet<InstanceId>>,
     holds: Holds,
     outage: Outage,
     pacer: Pacer,
@@ -224,8 +241,8 @@ pub struct WorkerPool {
     listings: Vec<Timestamp>,
     first_listing: Option<Timestamp>,
     last_tick: Option<Timestamp>,
-    /// Instances that were destroyed and are gone, and since when: one that a listing shows again is still ending.
-    destroyed: BTreeMap<InstanceId, Timestamp>,
+    /// Instances that were destroyed and are gone: one that a listing shows again is still ending.
+    destroyed: BTreeMap<InstanceId, Destroyed>,
     sequence: u64,
     runner_readable: bool,
 }
@@ -237,8 +254,10 @@ impl WorkerPool {
             workers: BTreeMap::new(),
             homes: BTreeMap::new(),
             creates: BTreeMap::new(),
+            shown_before_answer: BTreeMap::new(),
             ended: BTreeMap::new(),
-            last_failed: BTreeMap::new(),
+            failed_starts: BTreeMap::new(),
+            reserved: Arc::default(),
             holds: Holds::new(quota_groups),
             outage: Outage::default(),
             pacer: Pacer::default(),
@@ -305,6 +324,21 @@ impl WorkerPool {
         Ok(holders.iter().map(|id| self.command(id, Command::Kill(uuid, reason.clone()))).collect())
     }
 
+    /// Takes the instances for which a plan has containers that cannot be started yet: they are not idle. Tells the
+    /// workers for which that has changed. O(differences × log).
+    pub fn reserve(&mut self, reserved: Arc<BTreeSet<InstanceId>>) -> Vec<PoolEffect> {
+        let before = std::mem::replace(&mut self.reserved, Arc::clone(&reserved));
+        let freed: Vec<_> = before.difference(&reserved).map(|id| (id, false)).collect();
+        let taken: Vec<_> = reserved.difference(&before).map(|id| (id, true)).collect();
+        let mut effects = Vec::new();
+        for (id, is_reserved) in freed.into_iter().chain(taken) {
+            if self.workers.contains_key(id) {
+                effects.push(self.command(id, Command::Reserve(is_reserved)));
+            }
+        }
+        effects
+    }
+
     /// Forgets an ended process, and tells its worker the outcome of the attempt.
     ///
     /// # Errors
@@ -315,18 +349,21 @@ impl WorkerPool {
         outcome: AttemptOutcome,
     ) -> Result<Vec<PoolEffect>, PoolRefusal> {
         let ended = self.ended.remove(&uuid).ok_or(PoolRefusal::NoSuchProcess)?;
-        match outcome {
-            AttemptOutcome::LeftLocked => self.last_failed.remove(&uuid),
-            AttemptOutcome::StillLocked => self.last_failed.insert(uuid, ended.instance.clone()),
+        let before = self.failed_starts.remove(&uuid);
+        let failed_elsewhere = before.as_ref().is_some_and(|it| it.has_failed_elsewhere(&ended.instance));
+        let failed = match outcome {
+            AttemptOutcome::LeftLocked => before,
+            AttemptOutcome::StillLocked => Some(FailedStarts::after(before, &ended)),
         };
+        self.failed_starts.extend(failed.map(|failed| (uuid, failed)));
         let there = self.workers.contains_key(&ended.instance);
-        let judged = Command::StartJudged(uuid, outcome);
+        let judged = Command::StartJudged { uuid, outcome, failed_elsewhere };
         Ok(if there { vec![self.command(&ended.instance, judged)] } else { Vec::new() })
     }
 
     /// The container is no longer in the queue: its attempts are forgotten.
     pub fn forget_container(&mut self, uuid: ContainerUuid) {
-        self.last_failed.remove(&uuid);
+        self.failed_starts.remove(&uuid);
     }
 
     /// Changes a slot and the index of containers with it. O(processes on it × log).
@@ -371,9 +408,12 @@ impl WorkerPool {
             return Vec::new();
         };
         for uuid in ended {
-            let unsent = before.processes.iter().any(|process| process.uuid == *uuid && process.unsent);
+            let process = before.processes.iter().find(|process| process.uuid == *uuid);
+            let unsent = process.is_some_and(|process| process.unsent);
             let why = if unsent { EndedWhy::NotStarted } else { EndedWhy::Exited };
-            self.ended.insert(*uuid, EndedProcess { uuid: *uuid, at: now, instance: id.clone(), why });
+            let error = process.and_then(|process| process.start_failure.clone());
+            let ended = EndedProcess { uuid: *uuid, at: now, instance: id.clone(), why, error };
+            self.ended.insert(*uuid, ended);
         }
         self.pacer.schedule(&id, view.next_probe);
         let answered = view.last_success > before.last_success;
@@ -399,10 +439,12 @@ impl WorkerPool {
 
     /// Takes the boot outcome of an instance: failures ration the creates of its offering.
     pub fn booted(&mut self, id: &InstanceId, success: bool, now: Timestamp) -> Vec<PoolEffect> {
-        let Some(it) = self.workers.get(id).and_then(|slot| slot.view.instance_type.clone()) else {
+        let Some(slot) = self.workers.get(id) else { return Vec::new() };
+        let Some(offering) = slot.view.instance_type.as_ref().map(|it| it.offering()) else {
             return Vec::new();
         };
-        let told = self.holds.booted(&it.offering(), success, now).map(PoolEffect::Tell);
+        let ordered = slot.ordered.unwrap_or(slot.view.appeared);
+        let told = self.holds.booted(&offering, success, ordered, now).map(PoolEffect::Tell);
         told.into_iter().chain([PoolEffect::FleetChanged]).collect()
     }
 

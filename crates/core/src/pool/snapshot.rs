@@ -34,6 +34,8 @@ pub struct EndedProcess {
     pub instance: InstanceId,
     /// How it ended.
     pub why: EndedWhy,
+    /// How its start command failed, if it did.
+    pub error: Option<String>,
 }
 
 /// A worker, as others see it.
@@ -84,7 +86,7 @@ impl PoolSnapshot {
     pub fn in_flight(&self) -> usize {
         let starting = self.workers.iter().map(WorkerSnapshot::starting);
         let creates = self.pending.iter().filter(|(_, create)| create.doubtful.is_none());
-        starting.sum::<usize>() + creates.count()
+        starting.sum::<usize>() + creates.count() + self.fleet.shown_before_answer
     }
 }
 
@@ -104,8 +106,9 @@ impl WorkerPool {
         Fleet {
             hosts: self.workers.values().map(|slot| Arc::clone(&slot.host)).collect(),
             creates: self.creates.values().map(in_flight).collect(),
+            shown_before_answer: self.shown_before_answer.len(),
             ended: self.ended.clone(),
-            last_failed: self.last_failed.clone(),
+            failed_starts: self.failed_starts.clone(),
             holds: self.holds.clone(),
             first_listing: self.first_listing,
             listings: self.listings.clone(),

@@ -84,7 +84,8 @@ impl Fleet {
         CreateLimits {
             max_instances: rules.max_instances,
             max_concurrent_creates: rules.max_concurrent_creates,
-            creates_in_flight: self.creates.iter().filter(|create| !create.is_doubtful).count(),
+            creates_in_flight: self.creates.iter().filter(|create| !create.is_doubtful).count()
+                + self.shown_before_answer,
             runner_readable: self.runner_readable,
         }
     }

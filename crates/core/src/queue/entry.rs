@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::operation::Operation;
+use super::setback::Setback;
 use crate::container::{ContainerState, MountNeeds, Record};
 use crate::fit::{self, Resources, Unsuitable};
 use crate::instance::{Catalog, InstanceType};
@@ -67,8 +68,8 @@ pub struct Entry {
     pub unlocks: u32,
     /// One more unlock would use up its dispatch attempts: it stays locked.
     pub attempts_nearly_used: bool,
-    /// When the last operation ended in failure or refusal: the next waits a moment.
-    pub last_failure: Option<Timestamp>,
+    /// What failed for it last, until something succeeds.
+    pub setback: Option<Setback>,
     /// Stamp of the last local change.
     pub(super) changed: u64,
 }
@@ -87,7 +88,7 @@ impl Entry {
             unreadable: None,
             unlocks: 0,
             attempts_nearly_used: false,
-            last_failure: None,
+            setback: None,
             changed: 0,
         }
     }
@@ -127,7 +128,8 @@ impl Entry {
     /// Whether its mounts are to be read. Those of a container that has ended are not read, because a fault in
     /// them must not keep it in the queue.
     pub(super) fn wants_sizing(&self) -> bool {
-        self.fit == Fit::Unsized && self.unreadable.is_none() && !self.record.state.is_final()
+        let is_open = self.unreadable.is_none() && !self.record.state.is_final();
+        self.fit == Fit::Unsized && is_open && !self.is_set_back()
     }
 
     /// The eligible types, the most preferred first; empty if unsized or nowhere.
@@ -138,9 +140,16 @@ impl Entry {
         }
     }
 
-    /// Whether nothing may be decided about it now: it is being changed, or we do not know how it stands.
+    /// Whether nothing may be decided about it now: it is being changed, or we do not know how it stands. A final
+    /// state stays, whatever else cannot be read.
     pub fn is_undecidable(&self) -> bool {
-        self.operation.is_some() || self.uncertain || self.unreadable.is_some()
+        let is_unclear = self.uncertain || self.unreadable.is_some();
+        self.operation.is_some() || is_unclear && !self.record.state.is_final()
+    }
+
+    /// Whether nothing is tried for it now, because something has failed for it.
+    pub fn is_set_back(&self) -> bool {
+        self.setback.as_ref().is_some_and(Setback::is_active)
     }
 
     /// Wants to run and has not ended.
@@ -164,7 +173,11 @@ impl super::QueueSnapshot {
         self.first_poll_began.iter_mut().chain(&mut self.polled_at).for_each(|at| shift(at, by));
         for entry in self.entries.iter_mut().map(Arc::make_mut) {
             shift(&mut entry.first_seen, by);
-            entry.last_failure.iter_mut().chain(&mut entry.record.created_at).for_each(|at| shift(at, by));
+            entry.record.created_at.iter_mut().for_each(|at| shift(at, by));
+            if let Some(setback) = &mut entry.setback {
+                shift(&mut setback.at, by);
+                shift(&mut setback.until, by);
+            }
         }
     }
 }

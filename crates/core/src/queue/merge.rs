@@ -4,12 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::entry::Entry;
-use super::{ContainerQueue, DropReason, Fit, Poll, QueueFact};
+use super::{ContainerQueue, DropReason, Fit, Poll, QueueFact, Setback, SetbackCause};
 use crate::container::{ContainerState, MountNeeds, Record};
 use crate::fit::Resources;
 use crate::id::ContainerUuid;
 use crate::policy::Policy;
 use crate::time::Timestamp;
+
+/// When a poll was made, by our stamps and by the clock.
+#[derive(Debug, Clone, Copy)]
+struct PollMoment {
+    stamp: u64,
+    began: Timestamp,
+    now: Timestamp,
+}
 
 impl ContainerQueue {
     /// Takes a complete poll in. Costs O(containers × log); what has not changed stays where it is, shared
@@ -28,12 +36,14 @@ impl ContainerQueue {
         // What was looked up is looked up again as long as there is a reason to.
         self.looked.clear();
         self.look_failed.clear();
+        self.window = poll.next_window();
+        let (stamp, began) = (poll.stamp, poll.began);
         for record in poll.seen.into_values() {
-            self.take_record(record, poll.stamp, now, &mut facts);
+            self.take_record(record, PollMoment { stamp, began, now }, &mut facts);
         }
-        self.dropped.retain(|_, dropped| *dropped > poll.stamp);
-        self.first_poll_began.get_or_insert(poll.began);
-        self.polled_at = Some(poll.began);
+        self.dropped.retain(|_, dropped| *dropped > stamp);
+        self.first_poll_began.get_or_insert(began);
+        self.polled_at = Some(began);
         facts
     }
 
@@ -80,7 +90,8 @@ impl ContainerQueue {
         }
     }
 
-    fn take_record(&mut self, record: Record, stamp: u64, now: Timestamp, facts: &mut Vec<QueueFact>) {
+    fn take_record(&mut self, record: Record, poll: PollMoment, facts: &mut Vec<QueueFact>) {
+        let PollMoment { stamp, began, now } = poll;
         let uuid = record.uuid;
         if self.is_newer_than(uuid, stamp) {
             return;
@@ -93,6 +104,7 @@ impl ContainerQueue {
             return;
         }
         if self.entries.get(&uuid).is_some_and(|entry| entry.shows(&record)) {
+            self.lift_setback(uuid, began, now);
             return;
         }
         match self.entry_mut(uuid) {
@@ -101,6 +113,7 @@ impl ContainerQueue {
                     facts.push(QueueFact::StateChanged { uuid, state: record.state });
                 }
                 entry.refresh(record);
+                self.lift_setback(uuid, began, now);
             }
             // Ended, and nobody here knows it: of no interest.
             None if record.state.is_final() => {}
@@ -110,12 +123,23 @@ impl ContainerQueue {
         }
     }
 
+    /// The poll shows the container: if its back-off is over it has one try.
+    fn lift_setback(&mut self, uuid: ContainerUuid, began: Timestamp, now: Timestamp) {
+        let is_set_back = self.entries.get(&uuid).is_some_and(|entry| entry.is_set_back());
+        if let Some(entry) = self.entry_mut(uuid).filter(|_| is_set_back)
+            && let Some(setback) = &mut entry.setback
+        {
+            setback.seen_by_poll(began, now);
+        }
+    }
+
     /// Takes mounts in: sizes the containers, and says which are new. Those that were asked for and have
     /// neither an answer nor a reason stay unsized: the next poll decides what became of them.
     pub fn take_mounts(
         &mut self,
         mounts: &BTreeMap<ContainerUuid, Result<MountNeeds, String>>,
         policy: &Policy,
+        now: Timestamp,
     ) -> Vec<QueueFact> {
         let mut facts = Vec::new();
         for (uuid, answer) in mounts {
@@ -123,13 +147,14 @@ impl ContainerQueue {
             let Some(entry) = entry.filter(|entry| entry.wants_sizing()) else { continue };
             match answer {
                 Ok(needs) => {
+                    entry.setback = None;
                     entry.size(*needs, &policy.catalog, &policy.sizing, &mut self.type_lists);
                     facts.push(QueueFact::Added(Arc::clone(&self.entries[uuid])));
                 }
                 Err(reason) => {
-                    entry.unreadable = Some(reason.clone());
-                    self.unreadable.insert(*uuid, reason.clone());
-                    facts.push(QueueFact::Unreadable { uuid: Some(*uuid), reason: reason.clone() });
+                    let (before, cause) = (entry.setback.take(), SetbackCause::Mounts);
+                    entry.setback = Some(Setback::after(before.as_ref(), cause, reason.clone(), false, now));
+                    facts.push(QueueFact::MountsUnreadable { uuid: *uuid, reason: reason.clone() });
                 }
             }
         }

@@ -12,12 +12,16 @@
 //!
 //! Never does: I/O, deciding what should be locked or cancelled (that is `plan`).
 
+mod chain;
 mod entry;
 pub mod exchange;
 mod limiter;
 mod merge;
 mod operation;
+mod orphans;
 mod poll;
+mod setback;
+mod shared_failures;
 
 #[cfg(test)]
 mod tests;
@@ -34,8 +38,12 @@ pub use operation::{
     UnlockReason,
 };
 pub use poll::{Poll, PollError};
+pub use setback::{Setback, SetbackCause};
+use shared_failures::SharedFailures;
 
 use crate::id::{ContainerUuid, TokenUuid};
+use crate::plan::Openings;
+use crate::ports::{ApiError, ApiErrorKind};
 use crate::time::Timestamp;
 
 /// What happened to a container, for logs and metrics.
@@ -58,6 +66,13 @@ pub enum QueueFact {
         state: crate::container::ContainerState,
         /// The reason.
         reason: DropReason,
+    },
+    /// Its mounts cannot be read: it is left alone for a while.
+    MountsUnreadable {
+        /// The container.
+        uuid: ContainerUuid,
+        /// What is wrong.
+        reason: String,
     },
     /// Its record cannot be decoded: it is left alone.
     Unreadable {
@@ -96,6 +111,12 @@ pub struct ContainerQueue {
     /// Stamps of entries that were dropped: a poll that began earlier must not bring them back.
     dropped: BTreeMap<ContainerUuid, u64>,
     type_lists: TypeLists,
+    /// What could be placed after the last plan; `None` = not known.
+    openings: Option<Arc<Openings>>,
+    /// The offset in the list of waiting containers at which the next poll goes on.
+    window: usize,
+    /// Failures that containers share.
+    shared_failures: SharedFailures,
     stamp: u64,
     max_dispatch_attempts: u32,
     me: Option<TokenUuid>,
@@ -139,6 +160,9 @@ impl ContainerQueue {
             look_failed: BTreeSet::new(),
             dropped: BTreeMap::new(),
             type_lists: TypeLists::default(),
+            openings: None,
+            window: 0,
+            shared_failures: SharedFailures::default(),
             stamp: 0,
             max_dispatch_attempts,
             me: None,
@@ -150,6 +174,11 @@ impl ContainerQueue {
     /// Whose locks are ours.
     pub fn set_me(&mut self, me: TokenUuid) {
         self.me = Some(me);
+    }
+
+    /// Takes what could be placed after the last plan: it decides how far the next poll looks.
+    pub fn set_openings(&mut self, openings: Option<Arc<Openings>>) {
+        self.openings = openings;
     }
 
     /// Whose locks are ours, if asked already.
@@ -193,10 +222,41 @@ impl ContainerQueue {
         self.dropped.insert(uuid, stamp);
     }
 
-    /// Containers that are not sized yet, at most 50: the next mounts call asks for them.
+    /// The containers whose mounts are to be read, in this order. One whose mounts could not be read before comes
+    /// after all others and alone, so that its fault spoils no other answer. O(containers).
     pub fn unsized_containers(&self) -> Vec<ContainerUuid> {
-        let unsized_ones = self.entries.values().filter(|it| it.wants_sizing());
-        unsized_ones.map(|it| it.record.uuid).take(50).collect()
+        let wanting = || self.entries.values().filter(|it| it.wants_sizing());
+        let untried = wanting().filter(|it| it.setback.is_none()).map(|it| it.record.uuid);
+        let mut asked: Vec<_> = untried.collect();
+        if asked.is_empty() {
+            asked.extend(wanting().map(|it| it.record.uuid).next());
+        }
+        asked
+    }
+
+    /// The mounts of this container alone could not be read, maybe because the controller is in trouble.
+    pub fn mounts_failed(&mut self, uuid: ContainerUuid, error: &ApiError, now: Timestamp) {
+        let cause = SetbackCause::Mounts;
+        let shared = self.shared_failures.failed(cause, uuid, error.kind, now);
+        if let Some(entry) = self.entry_mut(uuid) {
+            let before = entry.setback.take();
+            entry.setback = Some(Setback::after(before.as_ref(), cause, error.to_string(), shared, now));
+        }
+    }
+
+    /// Whether something has failed for that container, and nothing has succeeded since.
+    pub fn has_failed_before(&self, uuid: ContainerUuid) -> bool {
+        self.entries.get(&uuid).is_some_and(|entry| entry.setback.is_some())
+    }
+
+    /// No operation is begun before then, because the controller is in trouble.
+    pub fn operations_pause_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.shared_failures.paused_until(now)
+    }
+
+    /// A list has failed.
+    pub fn list_failed(&mut self, kind: ApiErrorKind, now: Timestamp) {
+        self.shared_failures.list_failed(kind, now);
     }
 
     fn next_stamp(&mut self) -> u64 {

@@ -1,21 +1,34 @@
 //! A poll as a chain of questions: pure, so that paging is tested without a server.
 //!
 //! ```text
-//!   Mine (by uuid, until an empty page) ─► Available (by offset, until an empty page or 100 seen)
+//!   Mine (by uuid, until an empty page) ─► Available (by offset, see below)
 //!        ─► Known (what we have and neither showed; by 20, until answered or proven deleted) ─► merge
+//!
+//!   Available   the first page ─► nothing can be placed now ─► that is all
+//!                    └ the page at which the last poll stopped, and the next ones, until an empty page, or until 100
+//!                      were seen that may find a place, or for 20 pages; the next poll goes on from there
 //! ```
-//! A call that fails ends the poll, and nothing of it is used: the last good state stays.
+//! A call that fails ends the poll, and nothing of it is used: the last good state stays. A record that was not asked
+//! for is set aside like one that cannot be decoded, because one wrong record must not hide all others; a poll in
+//! which most records are of that kind is dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{ContainerQueue, Fit};
 use crate::container::{ContainerState, Record};
 use crate::id::{ContainerUuid, TokenUuid};
+use crate::plan::Openings;
+use crate::policy::Policy;
 use crate::ports::{ListQuestion, Page};
 use crate::time::Timestamp;
 
 /// Enough of the waiting containers to keep every instance busy until the next poll.
 const HORIZON: usize = 100;
+/// The most pages of waiting containers in one poll.
+const MOST_PAGES: usize = 20;
+/// More wrong records than that, if they are most of all, and the poll is dropped.
+const ODD_TOLERATED: usize = 2;
 /// A server that sends more than this is not to be believed: nothing of such a poll is used.
 const MOST_ITEMS: usize = 200_000;
 const KNOWN_AT_ONCE: usize = 20;
@@ -23,13 +36,17 @@ const KNOWN_AT_ONCE: usize = 20;
 /// An answer that cannot be true: the whole poll is dropped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PollError {
-    /// An item that the question does not allow.
-    #[error("the controller listed {uuid}, which was not asked for ({question})")]
+    /// Most items are such as the question does not allow.
+    #[error(
+        "the controller listed {odd} containers of {received} that were not asked for, the last is {last}"
+    )]
     NotAskedFor {
-        /// The item.
-        uuid: ContainerUuid,
-        /// Which question.
-        question: &'static str,
+        /// How many.
+        odd: usize,
+        /// Of how many.
+        received: usize,
+        /// The last of them, and what is wrong with it.
+        last: String,
     },
     /// No end in sight.
     #[error("the controller listed more than {MOST_ITEMS} containers without an end")]
@@ -54,7 +71,21 @@ pub struct Poll {
     after: Option<ContainerUuid>,
     offset: usize,
     not_supervisors: usize,
+    /// What could be placed when the poll began, if that is known.
+    openings: Option<Arc<Openings>>,
+    /// The offset at which an earlier poll stopped.
+    window: usize,
+    /// Some pages before the window were left out.
+    jumped: bool,
+    /// How many pages of waiting containers were read.
+    pages: usize,
+    /// How many were seen that may find a place.
+    placeable: usize,
+    /// An empty page has ended the waiting containers.
+    available_ended: bool,
     received: usize,
+    /// How many were not asked for, and the last of them.
+    odd: (usize, String),
     pub(super) seen: BTreeMap<ContainerUuid, Record>,
     pub(super) unreadable: BTreeMap<ContainerUuid, String>,
     /// Undecodable items that do not even tell whose they are.
@@ -78,7 +109,14 @@ impl ContainerQueue {
             after: None,
             offset: 0,
             not_supervisors: 0,
+            openings: self.openings.clone(),
+            window: self.window,
+            jumped: false,
+            pages: 0,
+            placeable: 0,
+            available_ended: false,
             received: 0,
+            odd: (0, String::new()),
             seen: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             nameless: Vec::new(),
@@ -113,17 +151,23 @@ impl Poll {
     ///
     /// # Errors
     /// If the answer cannot be true: the poll must be dropped.
-    pub fn answer(&mut self, page: Page<Record>, queue: &ContainerQueue) -> Result<(), PollError> {
+    pub fn answer(
+        &mut self,
+        page: Page<Record>,
+        queue: &ContainerQueue,
+        policy: &Policy,
+    ) -> Result<(), PollError> {
         self.received += page.len();
         if self.received > MOST_ITEMS {
             return Err(PollError::Endless);
         }
         match self.stage {
-            PollStage::Mine => self.answer_mine(page)?,
-            PollStage::Available => self.answer_available(page)?,
-            PollStage::Known => self.answer_known(page)?,
+            PollStage::Mine => self.answer_mine(page),
+            PollStage::Available => self.answer_available(page, queue, policy),
+            PollStage::Known => self.answer_known(page),
             PollStage::Done => {}
         }
+        self.check_odd()?;
         if self.stage == PollStage::Known && self.to_ask.is_empty() {
             self.stage = PollStage::Done;
         }
@@ -134,76 +178,112 @@ impl Poll {
         Ok(())
     }
 
-    fn answer_mine(&mut self, page: Page<Record>) -> Result<(), PollError> {
+    fn check_odd(&self) -> Result<(), PollError> {
+        let (odd, last) = (self.odd.0, &self.odd.1);
+        if odd > ODD_TOLERATED && 2 * odd > self.received {
+            return Err(PollError::NotAskedFor { odd, received: self.received, last: last.clone() });
+        }
+        Ok(())
+    }
+
+    fn answer_mine(&mut self, page: Page<Record>) {
         if page.is_empty() {
             self.stage = PollStage::Available;
-            return Ok(());
+            return;
         }
-        let floor = self.after;
-        for record in &page.items {
-            let asked = record.locked_by == Some(self.me) && floor.is_none_or(|after| record.uuid > after);
-            require(asked, record.uuid, "locked by us")?;
-            self.after = self.after.max(Some(record.uuid));
-        }
-        self.after = page.undecodable.iter().filter_map(|it| it.uuid).max().max(self.after);
-        // A page in which no record's uuid can be read does not say where to go on.
+        let (floor, me) = (self.after, self.me);
+        let last = page.items.iter().map(|record| record.uuid).chain(named(&page)).max();
+        self.after = last.max(floor);
+        // A page in which no record's uuid can be read, or that shows only what came before, does not say where to
+        // go on.
         if self.after == floor {
             self.stage = PollStage::Available;
         }
-        self.keep(page);
-        Ok(())
+        self.keep(page, "locked by us, after the last page", |record| {
+            record.locked_by == Some(me) && floor.is_none_or(|after| record.uuid > after)
+        });
     }
 
-    fn answer_available(&mut self, page: Page<Record>) -> Result<(), PollError> {
+    fn answer_available(&mut self, mut page: Page<Record>, queue: &ContainerQueue, policy: &Policy) {
         if page.is_empty() {
-            self.available_is_complete = true;
-            return Ok(());
+            self.available_ended = true;
+            self.available_is_complete = !self.jumped;
+            return;
         }
-        for record in &page.items {
-            let asked = record.state == ContainerState::Queued && record.priority > 0;
-            require(asked, record.uuid, "queued with priority > 0")?;
-            self.not_supervisors += usize::from(!record.scheduling.supervisor);
-        }
+        self.pages += 1;
         self.offset += page.len();
-        self.keep(page);
-        Ok(())
+        page.items.retain(|record| self.is_of_interest(record, queue, policy));
+        self.keep(page, "queued with a priority above 0", |record| {
+            record.state == ContainerState::Queued && record.priority > 0
+        });
+        if !self.available_ends() && self.offset < self.window {
+            (self.offset, self.jumped) = (self.window, true);
+        }
+    }
+
+    /// Beyond the horizon only those are kept that may find a place, so that the queue stays small.
+    fn is_of_interest(&mut self, record: &Record, queue: &ContainerQueue, policy: &Policy) -> bool {
+        let is_near = self.not_supervisors < HORIZON && !self.jumped;
+        self.not_supervisors += usize::from(!record.scheduling.supervisor);
+        let known = queue.entries.get(&record.uuid);
+        let suits = self.openings.as_ref().is_some_and(|openings| match known {
+            Some(entry) => openings.suit(entry),
+            None => openings.may_suit(record, policy),
+        });
+        self.placeable += usize::from(suits);
+        is_near || suits || known.is_some()
     }
 
     fn available_ends(&self) -> bool {
-        self.available_is_complete || self.not_supervisors >= HORIZON
+        let is_enough = match &self.openings {
+            None => self.not_supervisors >= HORIZON,
+            Some(openings) if openings.are_none() => self.pages >= 1,
+            Some(_) => self.placeable >= HORIZON || self.pages >= MOST_PAGES,
+        };
+        self.available_ended || is_enough
     }
 
-    fn answer_known(&mut self, page: Page<Record>) -> Result<(), PollError> {
+    /// Where the next poll goes on, so that everything is seen in turn.
+    pub(super) fn next_window(&self) -> usize {
+        let nothing_open = self.openings.as_ref().is_some_and(|openings| openings.are_none());
+        match self.available_ended {
+            true => 0,
+            false if nothing_open => self.window,
+            false if self.jumped || self.pages >= MOST_PAGES => self.offset,
+            false => 0,
+        }
+    }
+
+    fn answer_known(&mut self, page: Page<Record>) {
         let asked = self.chunk();
         if page.is_empty() {
             self.deleted.extend(&asked);
             self.to_ask.retain(|uuid| !asked.contains(uuid));
-            return Ok(());
+            return;
         }
-        let mut progress = false;
-        for uuid in
-            page.items.iter().map(|it| it.uuid).chain(page.undecodable.iter().filter_map(|it| it.uuid))
-        {
-            require(asked.contains(&uuid), uuid, "known containers")?;
-            progress |= self.to_ask.remove(&uuid);
-        }
-        if !progress {
-            // Nameless poison: whichever of these it is, none is proven deleted, and what we have of
-            // them is no longer a good picture.
+        let shown: Vec<_> = page.items.iter().map(|it| it.uuid).chain(named(&page)).collect();
+        let answered: Vec<_> = shown.into_iter().filter(|uuid| self.to_ask.remove(uuid)).collect();
+        if answered.is_empty() {
+            // Whichever of these it is that cannot be read, none is proven deleted, and what we have of them is no
+            // longer a good picture.
             let hidden = |uuid| (uuid, "hidden among records that cannot be decoded".to_owned());
             self.unreadable
                 .extend(asked.iter().filter(|uuid| self.to_ask.contains(uuid)).copied().map(hidden));
             self.to_ask.retain(|uuid| !asked.contains(uuid));
         }
-        self.keep(page);
-        Ok(())
+        self.keep(page, "one of the known containers", |record| asked.contains(&record.uuid));
     }
 
-    /// Later answers are later news: they replace earlier ones about the same container.
-    fn keep(&mut self, page: Page<Record>) {
+    /// Later answers are later news: they replace earlier ones about the same container. What was not `asked` for is
+    /// set aside.
+    fn keep(&mut self, page: Page<Record>, question: &str, asked: impl Fn(&Record) -> bool) {
         for record in page.items {
-            self.unreadable.remove(&record.uuid);
-            self.seen.insert(record.uuid, record);
+            if asked(&record) {
+                self.unreadable.remove(&record.uuid);
+                self.seen.insert(record.uuid, record);
+            } else {
+                self.set_aside(&record, question);
+            }
         }
         for poison in page.undecodable {
             match poison.uuid {
@@ -213,6 +293,15 @@ impl Poll {
                 }
                 None => self.nameless.push(poison.reason),
             }
+        }
+    }
+
+    fn set_aside(&mut self, record: &Record, question: &str) {
+        let (uuid, state) = (record.uuid, record.state);
+        let reason = format!("listed as {state}, although only what is {question} was asked for");
+        self.odd = (self.odd.0 + 1, format!("{uuid}, {reason}"));
+        if !self.seen.contains_key(&uuid) {
+            self.unreadable.insert(uuid, reason);
         }
     }
 
@@ -232,6 +321,7 @@ impl Poll {
     }
 }
 
-fn require(asked: bool, uuid: ContainerUuid, question: &'static str) -> Result<(), PollError> {
-    if asked { Ok(()) } else { Err(PollError::NotAskedFor { uuid, question }) }
+/// The uuids of the records that cannot be decoded, as far as they can be read.
+fn named(page: &Page<Record>) -> impl Iterator<Item = ContainerUuid> + '_ {
+    page.undecodable.iter().filter_map(|it| it.uuid)
 }

@@ -18,12 +18,20 @@ pub struct StartOrder {
     pub priority: i64,
     /// When it was made, by the controller's clock: for the time from queue to process.
     pub created_at: Option<Timestamp>,
+    /// Whether an earlier start of it has failed on another instance: then another failure says little about the
+    /// worker.
+    pub failed_elsewhere: bool,
 }
 
 impl StartOrder {
     /// The order to start the container of that record.
     pub fn of(record: &Record) -> Self {
-        Self { uuid: record.uuid, priority: record.priority, created_at: record.created_at }
+        Self {
+            uuid: record.uuid,
+            priority: record.priority,
+            created_at: record.created_at,
+            failed_elsewhere: false,
+        }
     }
 }
 
@@ -48,10 +56,19 @@ pub enum Command {
     SetIdleBehavior(IdleBehavior),
     /// Have the instance destroyed.
     ShutDown(ShutdownReason),
+    /// A plan has a container for it that cannot be started yet; false = it has none any more.
+    Reserve(bool),
     /// Probe now: there is a place for it in the rate.
     Probe,
     /// The last attempt of this container on this worker has been judged.
-    StartJudged(ContainerUuid, AttemptOutcome),
+    StartJudged {
+        /// The container.
+        uuid: ContainerUuid,
+        /// What the attempt came to.
+        outcome: AttemptOutcome,
+        /// Whether an earlier attempt of it has failed on another instance.
+        failed_elsewhere: bool,
+    },
     /// The cloud shows the instance with this address and these tags.
     InstanceUpdated(Instance),
     /// A listing that began then still shows the instance.
@@ -69,7 +86,11 @@ impl Command {
             Self::SetIdleBehavior(_) => "set idle behavior",
             Self::ShutDown(_) => "shutdown",
             Self::Probe => "probe",
-            Self::StartJudged(..) | Self::InstanceUpdated(_) | Self::StillListed(_) | Self::Missing => "news",
+            Self::Reserve(_)
+            | Self::StartJudged { .. }
+            | Self::InstanceUpdated(_)
+            | Self::StillListed(_)
+            | Self::Missing => "news",
         }
     }
 
@@ -80,8 +101,9 @@ impl Command {
             Self::Kill(..)
             | Self::SetIdleBehavior(_)
             | Self::ShutDown(_)
+            | Self::Reserve(_)
             | Self::Probe
-            | Self::StartJudged(..)
+            | Self::StartJudged { .. }
             | Self::InstanceUpdated(_)
             | Self::StillListed(_)
             | Self::Missing => None,

@@ -42,7 +42,8 @@ impl Machine {
         }
         let signal = self.processes.by_container.values().filter_map(Process::signal_due).min();
         // Before its processes are known its next list decides, not the clock.
-        let idle = (self.processes.known && self.state == State::Idle && self.behavior == IdleBehavior::Run)
+        let may_idle = self.processes.known && !self.processes.reserved;
+        let idle = (may_idle && self.state == State::Idle && self.behavior == IdleBehavior::Run)
             .then(|| after(self.processes.last_busy, self.policy.timeout_idle));
         let held = self.is_held_unknown().then(|| {
             let first = after(self.appeared, self.policy.timeout_booting + Duration::from_millis(1));
@@ -58,7 +59,8 @@ impl Machine {
         let reason = match (self.behavior, self.state) {
             (_, State::Shutdown) | (IdleBehavior::Hold, _) => return,
             (IdleBehavior::Run, State::Idle)
-                if since(now, self.processes.last_busy) >= self.policy.timeout_idle =>
+                if !self.processes.reserved
+                    && since(now, self.processes.last_busy) >= self.policy.timeout_idle =>
             {
                 ShutdownReason::Idle
             }
@@ -66,6 +68,15 @@ impl Machine {
             (IdleBehavior::Run | IdleBehavior::Drain, _) => return,
         };
         self.shut_down(reason, now, effects);
+    }
+
+    /// A plan has, or has no more, a container for it that cannot be started yet. Its idle time begins when it has
+    /// none: a worker that is destroyed while something waits for it would be created again.
+    pub(super) fn reserve(&mut self, reserved: bool, now: Timestamp) {
+        if self.processes.reserved && !reserved {
+            self.processes.last_busy = self.processes.last_busy.max(now);
+        }
+        self.processes.reserved = reserved;
     }
 
     /// Whether it is on hold and what runs there is not known: no rule destroys it, and containers wait until it is known.

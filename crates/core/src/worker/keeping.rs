@@ -1,6 +1,7 @@
 //! Hold, drain, and what is saved as tags.
 
 use super::effect::{BootOutcome, WorkerEffect, WorkerFact};
+use super::fruitless::FruitlessStarts;
 use super::reason::DrainReason;
 use super::{Machine, State};
 use crate::instance::{IdleBehavior, Instance, Tags};
@@ -69,7 +70,7 @@ impl Machine {
         self.tags.behavior_is_ours = true;
         if self.behavior != behavior {
             self.behavior = behavior;
-            self.processes.fruitless_starts = 0;
+            self.processes.fruitless_starts = FruitlessStarts::default();
             effects.push(WorkerEffect::Tell(WorkerFact::BehaviorSet(behavior)));
         }
         self.save_tags_if_needed(effects);

@@ -38,9 +38,7 @@ impl Machine {
             Some(Process { phase: ProcessPhase::Starting(_), .. }) => {}
             Some(process) => process.phase = ProcessPhase::Alive,
             None => {
-                self.processes
-                    .by_container
-                    .insert(uuid, Process { phase: ProcessPhase::Alive, since: now, kill: None });
+                self.processes.by_container.insert(uuid, Process::new(ProcessPhase::Alive, now));
                 effects.push(WorkerEffect::Tell(WorkerFact::Detected(uuid)));
             }
         }

@@ -24,6 +24,7 @@ mod command;
 mod completion;
 mod effect;
 mod ending;
+mod fruitless;
 mod inspect;
 mod keeping;
 mod killing;
@@ -160,8 +161,11 @@ impl Machine {
             Command::Kill(uuid, reason) => self.kill(uuid, reason, now, &mut effects)?,
             Command::SetIdleBehavior(behavior) => self.set_behavior(behavior, now, &mut effects),
             Command::ShutDown(reason) => self.shut_down_on_request(reason, now, &mut effects)?,
+            Command::Reserve(reserved) => self.reserve(reserved, now),
             Command::Probe => self.begin_probe(now, &mut effects),
-            Command::StartJudged(uuid, outcome) => self.judge_start(uuid, outcome, now, &mut effects),
+            Command::StartJudged { uuid, outcome, failed_elsewhere } => {
+                self.judge_start(uuid, outcome, failed_elsewhere, now, &mut effects);
+            }
             Command::InstanceUpdated(instance) => self.update(instance, now, &mut effects),
             Command::StillListed(_) => {}
             Command::Missing => self.probe_soon(now),
@@ -180,8 +184,8 @@ impl Machine {
             Command::Start(_) | Command::Kill(..) => return Err(WorkerRefusal::ShuttingDown),
             Command::SetIdleBehavior(behavior) => self.behavior = behavior,
             // It is being shut down already.
-            Command::ShutDown(_) => {}
-            Command::Probe | Command::StartJudged(..) => self.probes.under_way = None,
+            Command::ShutDown(_) | Command::Reserve(_) => {}
+            Command::Probe | Command::StartJudged { .. } => self.probes.under_way = None,
             Command::InstanceUpdated(instance) => self.instance = instance,
             Command::StillListed(began) => self.destroy_again_if_due(began, now, &mut effects),
             // A listing may have omitted it, and the call may have been lost: the cloud is to say that it ends.

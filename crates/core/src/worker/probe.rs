@@ -42,6 +42,25 @@ pub struct CommandFailure {
     pub stderr: String,
 }
 
+impl CommandFailure {
+    /// In a sentence, for the user of the container that it was to start; at most some 1,000 characters.
+    pub fn for_users(&self) -> String {
+        let said =
+            [&self.stderr, &self.stdout].into_iter().map(|text| text.trim()).find(|text| !text.is_empty());
+        match said {
+            Some(text) => format!("{}: {}", self.error, last_chars(text, 1000)),
+            None if self.kind.is_none() => format!("{}, and crunch-run wrote nothing", self.error),
+            None => self.error.clone(),
+        }
+    }
+}
+
+/// The last characters of a text, at most that many: the cause of a failure stands at its end.
+fn last_chars(text: &str, most: usize) -> &str {
+    let from = text.char_indices().rev().nth(most.saturating_sub(1)).map_or(0, |(at, _)| at);
+    &text[from..]
+}
+
 /// What `--list` printed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProcessList {

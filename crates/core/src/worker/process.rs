@@ -1,6 +1,7 @@
 //! A crunch-run process on a worker, as far as we know.
 
 use super::command::StartOrder;
+use super::fruitless::FruitlessStarts;
 use super::reason::KillReason;
 use crate::id::ContainerUuid;
 use crate::time::{Timestamp, after};
@@ -53,9 +54,16 @@ pub struct Process {
     pub since: Timestamp,
     /// A kill under way.
     pub kill: Option<Kill>,
+    /// How its start command failed, if it did.
+    pub start_failure: Option<String>,
 }
 
 impl Process {
+    /// One that came to be counted in this way at that moment.
+    pub(super) fn new(phase: ProcessPhase, since: Timestamp) -> Self {
+        Self { phase, since, kill: None, start_failure: None }
+    }
+
     /// When the next signal may be sent. None while its start command is, or may still be, under way.
     pub(super) fn signal_due(&self) -> Option<Timestamp> {
         let wanted = self.kill.as_ref()?.next_signal?;
@@ -84,13 +92,15 @@ pub(super) struct Processes {
     pub(super) last_container: Option<ContainerUuid>,
     /// When it last had a process, or came into service.
     pub(super) last_busy: Timestamp,
+    /// A plan has a container for it that cannot be started yet: it is not idle.
+    pub(super) reserved: bool,
     /// The last change that makes older lists worthless.
     pub(super) last_change: Option<Timestamp>,
     /// A list has told of all that runs here: an earlier dispatcher may have sent a start just before its end, which is
     /// not listed for a while.
     pub(super) known: bool,
     /// Starts in a row that came to nothing.
-    pub(super) fruitless_starts: u32,
+    pub(super) fruitless_starts: FruitlessStarts,
     /// Starts that are no failure if they came to nothing: they were counted already, or told to end.
     pub(super) excused_starts: BTreeSet<ContainerUuid>,
 }
@@ -103,9 +113,10 @@ impl Processes {
             stale: BTreeMap::new(),
             last_container: None,
             last_busy: now,
+            reserved: false,
             last_change: None,
             known: ours,
-            fruitless_starts: 0,
+            fruitless_starts: FruitlessStarts::default(),
             excused_starts: BTreeSet::new(),
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::command::{AttemptOutcome, StartOrder, WorkerRefusal};
 use super::completion::StartOutcome;
 use super::effect::{WorkerEffect, WorkerFact};
+use super::fruitless::FruitlessStarts;
 use super::probe::CommandFailure;
 use super::process::{Process, ProcessPhase};
 use super::reason::DrainReason;
@@ -15,9 +16,6 @@ use crate::instance::IdleBehavior;
 use crate::ports::ExecErrorKind;
 use crate::time::{Timestamp, after, since};
 
-/// A worker on which that many starts in a row came to nothing takes no more (a full disk must not burn
-/// the attempts of a whole queue).
-const FRUITLESS_STARTS: u32 = 3;
 /// A start command that got no answer may be under way on the VM for its deadline and this long.
 const START_GRACE: Duration = Duration::from_secs(2);
 
@@ -35,9 +33,7 @@ impl Machine {
         if self.processes.by_container.contains_key(&uuid) || self.processes.stale.contains_key(&uuid) {
             return Err(WorkerRefusal::AlreadyHere);
         }
-        self.processes
-            .by_container
-            .insert(uuid, Process { phase: ProcessPhase::Starting(order), since: now, kill: None });
+        self.processes.by_container.insert(uuid, Process::new(ProcessPhase::Starting(order), now));
         self.processes.last_container = Some(uuid);
         self.processes.last_busy = now;
         self.state = State::Running;
@@ -56,6 +52,13 @@ impl Machine {
     ) {
         self.processes.last_change = Some(now);
         let Some(process) = self.processes.by_container.get_mut(&uuid) else { return };
+        let failed_elsewhere = match process.phase {
+            ProcessPhase::Starting(order) => order.failed_elsewhere,
+            ProcessPhase::Doubtful { .. } | ProcessPhase::Unsent { .. } | ProcessPhase::Alive => false,
+        };
+        if let StartOutcome::Failed(failure) | StartOutcome::Unanswered(failure) = &outcome {
+            process.start_failure = Some(failure.for_users());
+        }
         match outcome {
             StartOutcome::Started => {
                 if let ProcessPhase::Starting(order) = process.phase {
@@ -69,14 +72,14 @@ impl Machine {
                     true => ProcessPhase::Unsent { since: now },
                     false => ProcessPhase::Doubtful { until: now },
                 };
-                self.start_failed(uuid, failure, now, effects);
+                self.start_failed(uuid, failure, failed_elsewhere, now, effects);
             }
             StartOutcome::Unanswered(failure) => {
                 // It was sent at this moment at the latest: before that the connection was opened, or a session
                 // waited for. It has its whole deadline on the VM.
                 let until = after(now, START + START_GRACE);
                 process.phase = ProcessPhase::Doubtful { until };
-                self.start_failed(uuid, failure, now, effects);
+                self.start_failed(uuid, failure, failed_elsewhere, now, effects);
             }
         }
     }
@@ -85,12 +88,13 @@ impl Machine {
         &mut self,
         uuid: ContainerUuid,
         failure: CommandFailure,
+        failed_elsewhere: bool,
         now: Timestamp,
         effects: &mut Vec<WorkerEffect>,
     ) {
         effects.push(WorkerEffect::Tell(WorkerFact::StartFailed(uuid, failure)));
         self.processes.excused_starts.insert(uuid);
-        self.count_start(AttemptOutcome::StillLocked, effects);
+        self.count_fruitless_start(uuid, failed_elsewhere, effects);
         self.probe_soon(now);
     }
 
@@ -98,24 +102,27 @@ impl Machine {
         &mut self,
         uuid: ContainerUuid,
         outcome: AttemptOutcome,
+        failed_elsewhere: bool,
         now: Timestamp,
         effects: &mut Vec<WorkerEffect>,
     ) {
         let is_excused = self.processes.excused_starts.remove(&uuid);
         match outcome {
-            AttemptOutcome::LeftLocked => self.count_start(outcome, effects),
+            AttemptOutcome::LeftLocked => self.processes.fruitless_starts = FruitlessStarts::default(),
             AttemptOutcome::StillLocked if is_excused => {}
-            AttemptOutcome::StillLocked => self.count_start(outcome, effects),
+            AttemptOutcome::StillLocked => self.count_fruitless_start(uuid, failed_elsewhere, effects),
         }
         self.shut_down_if_due(now, effects);
     }
 
-    fn count_start(&mut self, outcome: AttemptOutcome, effects: &mut Vec<WorkerEffect>) {
-        self.processes.fruitless_starts = match outcome {
-            AttemptOutcome::LeftLocked => 0,
-            AttemptOutcome::StillLocked => self.processes.fruitless_starts + 1,
-        };
-        if self.processes.fruitless_starts >= FRUITLESS_STARTS {
+    fn count_fruitless_start(
+        &mut self,
+        uuid: ContainerUuid,
+        failed_elsewhere: bool,
+        effects: &mut Vec<WorkerEffect>,
+    ) {
+        self.processes.fruitless_starts.note(uuid, failed_elsewhere);
+        if self.processes.fruitless_starts.are_its_fault() {
             self.drain(DrainReason::StartsFail, effects);
         }
     }

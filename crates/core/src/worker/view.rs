@@ -17,6 +17,8 @@ pub struct ProcessView {
     pub unconfirmed: bool,
     /// Its start command was not even sent.
     pub unsent: bool,
+    /// How its start command failed, if it did.
+    pub start_failure: Option<String>,
     /// A kill is under way.
     pub killing: bool,
     /// Its kill was given up.
@@ -85,6 +87,7 @@ impl Machine {
             uuid: *uuid,
             unconfirmed: process.phase != ProcessPhase::Alive,
             unsent: matches!(process.phase, ProcessPhase::Unsent { .. }),
+            start_failure: process.start_failure.clone(),
             killing: process.kill.is_some(),
             given_up: process.is_given_up(),
         });

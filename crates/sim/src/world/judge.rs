@@ -286,8 +286,11 @@ impl Judge {
                 true => Ok(()),
                 false => Err(format!("I3: {uuid} used up its attempts: unlocked without a start")),
             },
-            // The last attempt has failed; the dispatcher says so instead of unlocking.
-            (Locked, Cancelled) if self.has_used_its_attempts(*uuid, world) => Ok(()),
+            // The last attempt has failed: its user is told why, instead of by the unlock that would end it.
+            (Locked, Cancelled) if self.has_used_its_attempts(*uuid, world) => match self.live.get(uuid) {
+                Some(vm) => Err(format!("I1: {uuid} was cancelled while its process lives on {vm}")),
+                None => Ok(()),
+            },
             // What a dead dispatcher had decided, it decided under its own configuration.
             (Queued | Locked, Cancelled) if !self.is_down && self.could_run(*uuid, world) => {
                 Err(format!("I3: {uuid} was cancelled, but could run"))

@@ -153,6 +153,19 @@ fn a_503_while_nothing_runs_is_not_of_the_containers_making() {
 }
 
 #[test]
+fn a_lone_503_while_one_or_two_run_costs_nothing() {
+    for running in [1, 2] {
+        let mut ceiling = Ceiling::new(64);
+        ceiling.look(running, at(0));
+        ceiling.overloaded(running, at(1));
+        ceiling.overloaded(running, at_millis(1_900));
+        assert_eq!(ceiling.limit(), 64, "{running}");
+        ceiling.overloaded(running, at(5));
+        assert_eq!(ceiling.limit(), 1, "another follows: {running}");
+    }
+}
+
+#[test]
 fn no_ceiling_stays_none_without_503s() {
     let mut ceiling = Ceiling::new(0);
     for second in 0..1000 {

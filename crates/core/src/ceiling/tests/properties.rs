@@ -79,10 +79,13 @@ proptest! {
 
     #[test]
     fn none_stays_none_until_a_503_with_something_running(history in history()) {
-        let mut blamed = false;
+        let (mut blamed, mut heard) = (false, false);
         live(0, &history, |moment, _, after| {
-            blamed |= moment.overloaded && moment.running > 0;
-            assert_eq!(after.limit() == 0, !blamed);
+            // While one or two run, the first 503 is not of their making.
+            blamed |= moment.overloaded && moment.running > 2;
+            assert!(after.limit() > 0 || !blamed);
+            heard |= moment.overloaded && moment.running > 0;
+            assert!(after.limit() == 0 || heard);
         });
     }
 

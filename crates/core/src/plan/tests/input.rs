@@ -60,9 +60,9 @@ prop_compose! {
             match trouble {
                 Trouble::Refused(kind) => {
                     let error = CloudError { kind, code: "E".to_owned(), message: "no".to_owned() };
-                    holds.failed(it, &error, &census, now);
+                    holds.failed(it, &error, &census, now, now);
                 }
-                Trouble::BootFailed => drop(holds.booted(&it.offering(), false, now)),
+                Trouble::BootFailed => drop(holds.booted(&it.offering(), false, now, now)),
                 Trouble::Sent => holds.sent(it, now),
             }
         }

@@ -5,6 +5,7 @@ mod capacity;
 mod explaining;
 mod input;
 mod line;
+mod liveness;
 mod placement;
 mod planning_again;
 mod properties;
@@ -16,15 +17,15 @@ use super::*;
 use crate::container::ContainerState::{self, Cancelled, Complete, Locked, Queued, Running};
 use crate::container::MountNeeds;
 use crate::fixtures::{at, id, instance, me, order, policy, record, typed, uuid};
-use crate::id::{InstanceId, TypeName};
+use crate::id::TypeName;
 use crate::instance::{IdleBehavior, InstanceType};
 use crate::invariants::check_supplied;
 use crate::policy::{PlanRules, Policy};
 use crate::pool::{
-    CreateId, CreateInFlight, EndedProcess, EndedWhy, Fleet, Gate, Holds, Host, PauseReason, PendingCreate,
-    QuotaReason, WorkerSnapshot,
+    CreateId, CreateInFlight, EndedProcess, EndedWhy, FailedStarts, Fleet, Gate, Holds, Host, PauseReason,
+    PendingCreate, QuotaReason, WorkerSnapshot,
 };
-use crate::queue::{CancelReason, Entry, QueueSnapshot, UnlockReason};
+use crate::queue::{CancelReason, Entry, QueueSnapshot, Setback, SetbackCause, UnlockReason};
 use crate::secret::Secret;
 use crate::worker::{AttemptOutcome, KillReason, Machine, ProcessView, ShutdownReason, StartOrder, State};
 
@@ -34,7 +35,7 @@ struct ScenePool {
     workers: Vec<WorkerSnapshot>,
     pending: Vec<(CreateId, PendingCreate)>,
     ended: BTreeMap<ContainerUuid, EndedProcess>,
-    last_failed: BTreeMap<ContainerUuid, InstanceId>,
+    failed_starts: BTreeMap<ContainerUuid, FailedStarts>,
     supply: Supply,
     refused_types: BTreeMap<TypeName, Timestamp>,
     first_listing: Option<Timestamp>,
@@ -47,10 +48,11 @@ impl ScenePool {
         let host = |it: &WorkerSnapshot| Arc::new(Host::new(&it.view, it.sent.clone(), it.missing));
         let create = |it: &PendingCreate| CreateInFlight::new(&it.instance_type, it.doubtful.is_some());
         Fleet {
+            shown_before_answer: 0,
             hosts: self.workers.iter().map(host).collect(),
             creates: self.pending.iter().map(|(_, it)| create(it)).collect(),
             ended: self.ended.clone(),
-            last_failed: self.last_failed.clone(),
+            failed_starts: self.failed_starts.clone(),
             holds: Holds::with_refused_types(self.refused_types.clone()),
             first_listing: self.first_listing,
             listings: self.listings.clone(),
@@ -87,7 +89,7 @@ impl Scene {
             workers: vec![],
             pending: vec![],
             ended: BTreeMap::new(),
-            last_failed: BTreeMap::new(),
+            failed_starts: BTreeMap::new(),
             supply: Supply { gates, ..Supply::default() },
             refused_types: BTreeMap::new(),
             first_listing: Some(at(1)),
@@ -179,6 +181,7 @@ impl Scene {
                 uuid: uuid(n),
                 unconfirmed: false,
                 unsent: false,
+                start_failure: None,
                 killing: false,
                 given_up: false,
             };
@@ -191,8 +194,17 @@ impl Scene {
     }
 
     fn ended(&mut self, n: u64, second: i64, why: EndedWhy) {
-        let process = EndedProcess { uuid: uuid(n), at: at(second), instance: id("w-gone"), why };
+        let process =
+            EndedProcess { uuid: uuid(n), at: at(second), instance: id("w-gone"), why, error: None };
         self.pool.ended.insert(uuid(n), process);
+    }
+
+    /// That many starts in a row have failed, the last at 95 s on this worker.
+    fn failed(&mut self, n: u64, count: u32, name: &str) {
+        let instance = id(name);
+        let instances = [instance.clone()].into();
+        let failed = FailedStarts { count, at: at(95), instance, instances, error: "no space".to_owned() };
+        self.pool.failed_starts.insert(uuid(n), failed);
     }
 
     fn pending(&mut self, n: u64, type_name: &str) {
@@ -270,4 +282,10 @@ fn creates(actions: &[Action]) -> Vec<(String, ContainerUuid)> {
 
 fn create_for(type_name: &str, n: u64) -> (String, ContainerUuid) {
     (type_name.to_owned(), uuid(n))
+}
+
+/// A failed lock; `lifted` = a later poll has shown the container, and its back-off is over.
+fn set_back(lifted: bool) -> Setback {
+    let (cause, error) = (SetbackCause::Lock, "422 refused".to_owned());
+    Setback { cause, failures: 3, at: at(80), until: at(100), error, shared: false, lifted }
 }

@@ -25,10 +25,10 @@ fn a_lock_in_flight_keeps_its_place_and_is_not_sent_twice() {
     let mut scene = Scene::new();
     let mut poll = queue.begin_poll(at(0)).unwrap();
     for items in [vec![], vec![record(1, Queued, 9)], vec![]] {
-        poll.answer(crate::ports::Page { items, undecodable: vec![] }, &queue).unwrap();
+        poll.answer(crate::ports::Page { items, undecodable: vec![] }, &queue, &policy()).unwrap();
     }
     queue.merge(poll, at(0));
-    queue.begin(uuid(1), crate::queue::OperationKind::Lock, at(1)).unwrap();
+    queue.begin(uuid(1), crate::queue::OperationKind::Lock).unwrap();
     let operation = queue.snapshot().entries[0].operation.clone();
     scene.add(1, Queued, 9).operation = operation;
     scene.add(2, Queued, 1);
@@ -190,7 +190,7 @@ fn the_worker_of_its_last_failed_attempt_is_the_last_resort() {
     let mut scene = Scene::new();
     scene.worker("w-1", "small", State::Idle);
     scene.add(1, Locked, 1);
-    scene.pool.last_failed.insert(uuid(1), id("w-1"));
+    scene.failed(1, 1, "w-1");
     assert_eq!(scene.actions(), [start(1, "w-1")], "better than none");
     scene.worker("w-2", "big", State::Idle);
     assert_eq!(scene.actions(), [start(1, "w-2")], "not while another fits");
@@ -227,6 +227,6 @@ fn a_start_carries_what_its_log_line_and_its_metric_say_of_the_record() {
     let mut scene = Scene::new();
     scene.worker("w-1", "small", State::Idle);
     scene.add(1, Locked, 5).record.created_at = Some(at(3));
-    let order = StartOrder { uuid: uuid(1), priority: 5, created_at: Some(at(3)) };
+    let order = StartOrder { uuid: uuid(1), priority: 5, created_at: Some(at(3)), failed_elsewhere: false };
     assert_eq!(scene.plan().actions, [Action::Pool(PoolAction::StartContainer(order, id("w-1")))]);
 }

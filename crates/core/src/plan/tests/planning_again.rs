@@ -22,6 +22,9 @@ impl Scene {
                 Action::Queue(QueueAction::UnlockContainer(uuid, reason)) => {
                     self.operate(uuid, OperationKind::Unlock(reason))
                 }
+                Action::Queue(QueueAction::RequeueContainer(uuid, error)) => {
+                    self.operate(uuid, OperationKind::Requeue { error });
+                }
                 Action::Queue(QueueAction::CancelContainer(uuid, reason, expected)) => {
                     self.operate(uuid, OperationKind::Cancel { reason, expected });
                 }
@@ -41,6 +44,9 @@ impl Scene {
                     self.change(id.as_str(), |view| view.state = State::Shutdown)
                 }
                 Action::Pool(PoolAction::KillContainer(uuid, _)) => self.kill(uuid),
+                Action::Pool(PoolAction::ForgetAttempts(uuid)) => {
+                    self.pool.failed_starts.remove(&uuid);
+                }
                 Action::Pool(PoolAction::ForgetProcess(uuid, _)) => {
                     self.pool.ended.remove(&uuid);
                 }
@@ -107,12 +113,14 @@ fn about(action: &Action) -> String {
     match action {
         Action::Queue(QueueAction::LockContainer(uuid))
         | Action::Queue(QueueAction::UnlockContainer(uuid, _))
+        | Action::Queue(QueueAction::RequeueContainer(uuid, _))
         | Action::Queue(QueueAction::CancelContainer(uuid, ..))
         | Action::Queue(QueueAction::ForgetContainer(uuid))
         | Action::Queue(QueueAction::ReadOrphanRecord(uuid))
         | Action::Pool(PoolAction::StartContainer(StartOrder { uuid, .. }, _))
         | Action::Pool(PoolAction::CreateInstance(_, uuid))
         | Action::Pool(PoolAction::KillContainer(uuid, _))
+        | Action::Pool(PoolAction::ForgetAttempts(uuid))
         | Action::Pool(PoolAction::ForgetProcess(uuid, _)) => uuid.to_string(),
         Action::Pool(PoolAction::ShutdownInstance(id, _)) => id.to_string(),
     }
@@ -239,15 +247,23 @@ impl Scene {
             News::Ended(index) => {
                 let uuid = self.some_uuid(index);
                 if self.pool.ended.remove(&uuid).is_none() {
-                    let process =
-                        EndedProcess { uuid, at: at(85), instance: id("w-0"), why: EndedWhy::Exited };
+                    let process = EndedProcess {
+                        uuid,
+                        at: at(85),
+                        instance: id("w-0"),
+                        why: EndedWhy::Exited,
+                        error: None,
+                    };
                     self.pool.ended.insert(uuid, process);
                 }
             }
             News::Failed(index) => {
                 let uuid = self.some_uuid(index);
-                if self.pool.last_failed.remove(&uuid).is_none() {
-                    self.pool.last_failed.insert(uuid, id("w-0"));
+                if self.pool.failed_starts.remove(&uuid).is_none() {
+                    let (instance, error) = (id("w-0"), "no space".to_owned());
+                    let instances = [instance.clone()].into();
+                    let failed = FailedStarts { count: 3, at: at(95), instance, instances, error };
+                    self.pool.failed_starts.insert(uuid, failed);
                 }
             }
             News::Sent => self.send(plan),

@@ -139,7 +139,7 @@ prop_compose! {
                 }
                 Odd::AttemptsNearlyUsed => entry.attempts_nearly_used = true,
                 Odd::FailedBefore => {
-                    scene.pool.last_failed.insert(uuid(n), id("w-0"));
+                    scene.failed(n, 1 + n as u32 % 3, "w-0");
                 }
                 Odd::Stale if !hosts.is_empty() => scene.change("w-0", |view| view.stale.push(uuid(n))),
                 Odd::Nothing | Odd::LockInFlight | Odd::Stale => {}

@@ -38,6 +38,11 @@ fn every_row_of_the_table() {
         |reason| vec![Action::Queue(QueueAction::CancelContainer(uuid(1), reason, standing(Running)))];
     let kill = |reason| vec![Action::Pool(PoolAction::KillContainer(uuid(1), reason))];
     let forget = |outcome| vec![Action::Pool(PoolAction::ForgetProcess(uuid(1), outcome))];
+    let requeue = || {
+        let error = "the container could not be started (once); at the last attempt crunch-run ended on instance \
+                     w-gone before the container began to run";
+        vec![Action::Queue(QueueAction::RequeueContainer(uuid(1), error.to_owned()))]
+    };
     let dropped = || vec![Action::Queue(QueueAction::ForgetContainer(uuid(1)))];
     let cases = [
         (Running, 1, None, cancel(CancelReason::NotOnAnyWorker)),
@@ -58,9 +63,9 @@ fn every_row_of_the_table() {
         (Queued, 1, EndedAfter, forget(AttemptOutcome::StillLocked)),
         (Queued, 0, None, dropped()),
         (Queued, 1, None, vec![]),
-        (Locked, 1, EndedBefore, vec![unlock(1, UnlockReason::ProcessEnded)]),
+        (Locked, 1, EndedBefore, requeue()),
         (Locked, 1, EndedAfter, vec![]),
-        (Locked, 0, EndedBefore, vec![unlock(1, UnlockReason::ProcessEnded)]),
+        (Locked, 0, EndedBefore, requeue()),
         (Locked, 0, None, vec![unlock(1, UnlockReason::PriorityZero)]),
         (Locked, 1, None, vec![]),
     ];
@@ -132,7 +137,7 @@ fn while_a_container_is_being_changed_or_cannot_be_read_its_process_is_left_alon
         |entry: &mut Entry| entry.unreadable = Some(String::new()),
     ] {
         let mut scene = Scene::new();
-        change(scene.add(1, Cancelled, 0));
+        change(scene.add(1, Locked, 0));
         change(scene.add(2, Running, 1));
         scene.worker("w-1", "small", State::Idle);
         scene.runs("w-1", 1);
@@ -202,12 +207,12 @@ fn a_container_whose_start_was_not_sent_is_placed_again_without_an_unlock() {
 /// A controller that refuses is not asked again and again.
 #[test]
 fn a_cancel_that_failed_waits_for_the_next_poll() {
-    let cancels = |failed: Option<Timestamp>| {
+    let cancels = |failed: Option<Setback>| {
         let mut scene = Scene::new();
-        scene.add_sized(1, Queued, 99, false).last_failure = failed;
-        scene.add(2, Running, 1).last_failure = failed;
+        scene.add_sized(1, Queued, 99, false).setback = failed.clone();
+        scene.add(2, Running, 1).setback = failed.clone();
         scene.ended(2, 85, EndedWhy::Exited);
-        scene.add(3, Running, 1).last_failure = failed;
+        scene.add(3, Running, 1).setback = failed;
         scene
             .actions()
             .iter()
@@ -215,6 +220,6 @@ fn a_cancel_that_failed_waits_for_the_next_poll() {
             .count()
     };
     assert_eq!(cancels(None), 3);
-    assert_eq!(cancels(Some(at(89))), 3, "the poll began later");
-    assert_eq!(cancels(Some(at(90))), 0);
+    assert_eq!(cancels(Some(set_back(true))), 3, "a poll has shown it since");
+    assert_eq!(cancels(Some(set_back(false))), 0);
 }

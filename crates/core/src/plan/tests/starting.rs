@@ -148,6 +148,7 @@ fn until_then_an_old_lock_is_not_given_back_and_its_container_not_cancelled() {
         for n in 4..=6 {
             scene.add(n, Locked, 8).locked_before_start = true;
         }
+        scene.add(9, Queued, 10);
         scene.add_sized(8, Locked, 99, false).locked_before_start = true;
         let actions = scene.actions();
         let given_back =
@@ -161,10 +162,11 @@ fn until_then_an_old_lock_is_not_given_back_and_its_container_not_cancelled() {
 
 /// The first listing may have omitted the instance that it is being started on.
 #[test]
-fn an_old_lock_waits_although_no_instance_is_left_and_one_is_created_meanwhile() {
+fn an_old_lock_waits_although_no_instance_is_left_and_none_is_created_meanwhile() {
     for (second, state, wanted) in [
+        (62, None, vec![]),
         (
-            62,
+            63,
             None,
             vec![Action::Pool(PoolAction::CreateInstance(typed(&Scene::new().policy, "small"), uuid(1)))],
         ),

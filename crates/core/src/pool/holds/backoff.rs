@@ -24,7 +24,12 @@ struct BackoffHold {
 pub(super) struct BackoffHolds(#[serde(with = "crate::pairs")] BTreeMap<Option<Offering>, BackoffHold>);
 
 impl BackoffHolds {
-    pub(super) fn failed(&mut self, of: Option<Offering>, now: Timestamp) {
+    /// A create that was sent at `sent` has failed. One that was in flight when the present hold began, together with
+    /// the one that failed first, says nothing new.
+    pub(super) fn failed(&mut self, of: Option<Offering>, sent: Timestamp, now: Timestamp) {
+        if self.0.get(&of).is_some_and(|hold| after(sent, hold.wait) <= hold.until) {
+            return;
+        }
         let wait = self.0.get(&of).map_or(FIRST, |hold| (hold.wait * 2).min(SHORT));
         self.0.insert(of, BackoffHold { until: after(now, wait), wait });
     }

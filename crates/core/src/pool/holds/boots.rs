@@ -1,5 +1,10 @@
 //! Holds for boots that fail: after three failures in a row, creates of that offering are rationed to one trial
 //! at a time. The trials are a minute apart, doubling to half an hour, until an instance boots.
+//!
+//! ```text
+//!   three failures ─► step: a minute ─► trial fails ─► step: two minutes ─► trial fails ─► step: four minutes …
+//!                       ▲ failures of instances that were ordered before this moment take no further step
+//! ```
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,6 +26,9 @@ struct BootFailures {
     in_a_row: u32,
     until: Option<Timestamp>,
     backoff: Duration,
+    /// When the back-off last took a step: instances that were ordered before say nothing new.
+    #[serde(default)]
+    stepped: Option<Timestamp>,
 }
 
 impl BootFailures {
@@ -42,16 +50,24 @@ impl BootHolds {
         }
     }
 
-    pub(super) fn booted(&mut self, offering: &Offering, success: bool, now: Timestamp) -> Option<PoolFact> {
+    /// Learns from the end of the boot of an instance that was ordered at `ordered`.
+    pub(super) fn booted(
+        &mut self,
+        offering: &Offering,
+        success: bool,
+        ordered: Timestamp,
+        now: Timestamp,
+    ) -> Option<PoolFact> {
         if success {
             self.0.remove(offering);
             return None;
         }
         let boots = self.0.entry(offering.clone()).or_default();
         boots.in_a_row += 1;
-        if !boots.ration() {
+        if !boots.ration() || boots.stepped.is_some_and(|stepped| ordered <= stepped) {
             return None;
         }
+        boots.stepped = Some(now);
         boots.backoff = (boots.backoff * 2).clamp(SHORT, LONGEST);
         let until = after(now, boots.backoff);
         boots.until = Some(until);
@@ -73,6 +89,7 @@ impl BootHolds {
     }
 
     pub(super) fn shift(&mut self, by: SignedDuration) {
-        self.0.values_mut().flat_map(|boots| &mut boots.until).for_each(|until| shift(until, by));
+        let moments = self.0.values_mut().flat_map(|boots| boots.until.iter_mut().chain(&mut boots.stepped));
+        moments.for_each(|moment| shift(moment, by));
     }
 }

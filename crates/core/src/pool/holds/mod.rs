@@ -110,16 +110,18 @@ impl Holds {
         holds
     }
 
-    /// Learns from a create's failure; `census` does not count the failed create.
+    /// Learns from the failure of a create that was sent at `sent`; `census` does not count the failed create.
+    /// Failures of creates that were in flight together are one step of a back-off.
     pub(crate) fn failed(
         &mut self,
         it: &InstanceType,
         error: &CloudError,
         census: &Census,
+        sent: Timestamp,
         now: Timestamp,
     ) -> Vec<PoolFact> {
         let type_name = it.name.clone();
-        let retried = self.quota.retry_failed(it.market(), now);
+        let retried = self.quota.retry_failed(it.market(), sent, now);
         let mut facts = vec![PoolFact::CreateFailed { type_name: type_name.clone(), error: error.clone() }];
         match &error.kind {
             CloudErrorKind::RateLimited { until } => {
@@ -138,10 +140,10 @@ impl Holds {
             }
             // Its outcome is unknown: the create stays pending, so no hold is needed.
             CloudErrorKind::Unknown => {}
-            CloudErrorKind::Unauthorized => self.backoff.failed(None, now),
+            CloudErrorKind::Unauthorized => self.backoff.failed(None, sent, now),
             // The cause may be a type, image or price of this offering alone, so other offerings are not held.
             CloudErrorKind::NotFound | CloudErrorKind::Other => {
-                self.backoff.failed(Some(it.offering()), now);
+                self.backoff.failed(Some(it.offering()), sent, now);
             }
         }
         facts
@@ -160,9 +162,15 @@ impl Holds {
         self.backoff.succeeded(it.offering());
     }
 
-    /// Learns from the end of a boot.
-    pub(crate) fn booted(&mut self, offering: &Offering, success: bool, now: Timestamp) -> Option<PoolFact> {
-        self.boots.booted(offering, success, now)
+    /// Learns from the end of the boot of an instance that was ordered at `ordered`.
+    pub(crate) fn booted(
+        &mut self,
+        offering: &Offering,
+        success: bool,
+        ordered: Timestamp,
+        now: Timestamp,
+    ) -> Option<PoolFact> {
+        self.boots.booted(offering, success, ordered, now)
     }
 
     /// Whether any hold depends on the number of instances.

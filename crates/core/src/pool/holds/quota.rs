@@ -54,12 +54,17 @@ pub(in crate::pool) struct QuotaHolds {
 }
 
 impl QuotaHolds {
-    /// If this was the retry of a hold, the next one follows after a while, whatever the cause of the failure.
-    /// Returns the scopes of the holds whose retry it was.
-    pub(super) fn retry_failed(&mut self, market: Market, now: Timestamp) -> Vec<QuotaScope> {
+    /// If this create, which was sent at `sent`, was the retry of a hold, the next one follows after a while, whatever
+    /// the cause of the failure. Returns the scopes of the holds whose retry it was.
+    pub(super) fn retry_failed(
+        &mut self,
+        market: Market,
+        sent: Timestamp,
+        now: Timestamp,
+    ) -> Vec<QuotaScope> {
         let mut retried = Vec::new();
         for (scope, hold) in &mut self.holds {
-            if hold.retrying && scope.covers(market) {
+            if hold.retrying && scope.covers(market) && sent >= hold.retry_at {
                 hold.retrying = false;
                 hold.retry_at = after(now, SHORT);
                 retried.push(scope.clone());
@@ -68,9 +73,9 @@ impl QuotaHolds {
         retried
     }
 
-    /// Only a refused retry doubles the time to the next: refusals of creates that were in flight together with
-    /// the one that was refused first tell nothing new. Returns the number of instances of the scope and the next
-    /// retry.
+    /// Only a refused retry doubles the time to the next, and moves it: refusals of creates that were in flight
+    /// together with the one that was refused first tell nothing new but the number of instances. Returns that number
+    /// and the next retry.
     pub(super) fn refused(
         &mut self,
         it: &InstanceType,
@@ -87,9 +92,17 @@ impl QuotaHolds {
             (_, Some(backoff)) => backoff.max(FIRST_RETRY),
             (_, None) => FIRST_RETRY,
         };
-        let began = before.map_or(now, |hold| hold.began);
-        let retry_at = after(now, backoff);
-        let hold = QuotaHold { began, instances, retry_at, backoff, retrying: false };
+        let hold = match before.filter(|_| !was_retry) {
+            Some(before) => {
+                let retry_at = before.retry_at.min(after(now, backoff));
+                QuotaHold { instances, retry_at, backoff, ..before.clone() }
+            }
+            None => {
+                let began = before.map_or(now, |hold| hold.began);
+                QuotaHold { began, instances, retry_at: after(now, backoff), backoff, retrying: false }
+            }
+        };
+        let retry_at = hold.retry_at;
         self.holds.insert(scope.clone(), hold);
         self.within.insert(scope.clone(), instances.max(1));
         if instances == 0 {

@@ -95,6 +95,26 @@ fn no_more_creates_than_allowed_are_in_flight_and_unknown_ones_do_not_count() {
     assert_eq!(story.gate("big", 1), Gate::Open);
 }
 
+/// Found by chaos (seed 700387): the limit is one of calls, and the first call was still open.
+#[test]
+fn a_create_whose_instance_a_listing_shows_is_in_flight_until_its_call_has_ended() {
+    for kind in [None, Some(CloudErrorKind::Unknown)] {
+        let mut story = Story::with(Policy { max_concurrent_creates: 1, ..policy() });
+        let create = story.create("small", "s1", 0).unwrap();
+        story.listed("i-1", "small", "s1", 5);
+        assert_eq!(numbers(&story), (1, 0), "it is counted once");
+        assert_eq!(story.gate("big", 6), Gate::Paused(PauseReason::CreatesInFlight));
+        assert_eq!(story.supply(6).creates_left, Some(0));
+        assert_eq!(story.snapshot(6).in_flight(), 1);
+        match kind {
+            None => drop(story.answered(create, "i-1", "small", "s1", 7)),
+            Some(kind) => drop(story.fails(create, kind, 7)),
+        }
+        assert_eq!(story.gate("big", 8), Gate::Open);
+        assert_eq!(story.supply(8).creates_left, Some(1));
+    }
+}
+
 #[test]
 fn nothing_is_created_while_the_runner_cannot_be_read() {
     let mut story = Story::new();

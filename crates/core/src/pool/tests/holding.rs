@@ -288,6 +288,120 @@ fn a_bad_image_is_tried_by_one_at_a_time_less_and_less_often_up_to_half_an_hour(
     assert_eq!(waits, [60, 120, 240, 480, 960, 1800, 1800]);
 }
 
+/// Ten VMs that failed together put the next trial off for hours.
+#[test]
+fn boots_that_fail_together_are_one_step_of_the_rationing() {
+    let mut story = Story::new();
+    let names: Vec<_> = (0..10).map(|n| format!("bad-{n}")).collect();
+    for name in &names {
+        story.created(name, "small", 0);
+    }
+    let fail = |story: &mut Story, name: &str, second| {
+        let effects = story.pool.booted(&id(name), false, at(second));
+        story.hear(effects);
+        story.show(second, View { state: State::Shutdown, ..story.view(name) });
+    };
+    for (name, second) in names.iter().zip(600..) {
+        fail(&mut story, name, second);
+    }
+    assert_eq!(story.pool.holds.next_end(at(610)), Some(at(602 + 60)), "from the third failure");
+    assert_eq!(story.gate("small", 662), Gate::Open);
+    story.created("trial", "small", 662);
+    fail(&mut story, "trial", 1262);
+    assert_eq!(story.pool.holds.next_end(at(1262)), Some(at(1262 + 120)), "a failed trial doubles the wait");
+}
+
+/// The operator keeps it to look for the cause, so it stays for as long as that takes.
+#[test]
+fn an_instance_on_hold_is_no_trial() {
+    let mut story = Story::new();
+    boots_fail(&mut story, 3);
+    story.created("kept", "small", 100);
+    assert_eq!(story.gate("small", 4000), Gate::Paused(PauseReason::BootsFail), "it is the trial");
+    story.show(101, View { behavior: IdleBehavior::Hold, ..story.view("kept") });
+    assert_eq!(story.gate("small", 4000), Gate::Open);
+}
+
+#[test]
+fn an_instance_that_is_not_booting_or_of_another_offering_is_no_trial() {
+    let mut story = Story::new();
+    boots_fail(&mut story, 3);
+    story.created("ending", "small", 100);
+    story.show(101, View { state: State::Shutdown, ..story.view("ending") });
+    story.listed("found", "small", "found", 102);
+    story.created("other", "big", 103);
+    assert_eq!(story.gate("small", 4000), Gate::Open);
+}
+
+/// 540 creates were made in two hours for ten jobs: nobody counted them as failed.
+#[test]
+fn an_instance_that_ends_by_itself_while_it_boots_is_a_failed_boot() {
+    let mut story = Story::new();
+    for n in 0..3 {
+        let (name, second) = (format!("i-{n}"), 1000 * n);
+        story.created(&name, "small", second);
+        story.listing(second + 100, &[]);
+        story.listing(second + 200, &[&name]);
+        story.listing(second + 216, &[&name]);
+        assert!(story.snapshot(0).workers.is_empty());
+    }
+    let ended = |it: &&PoolFact| matches!(it, PoolFact::EndedWhileBooting { .. });
+    assert_eq!(story.told.iter().filter(ended).count(), 3);
+    assert_eq!(story.gate("small", 2218), Gate::Paused(PauseReason::BootsFail));
+    assert_eq!(open(&story, 2218), ["big", "small.spot", "big.spot"], "another type gets its turn");
+}
+
+#[test]
+fn an_end_that_we_or_the_operator_may_have_wanted_is_no_failed_boot() {
+    let wanted: [fn(View) -> View; 3] = [
+        |view| View { behavior: IdleBehavior::Hold, ..view },
+        |view| View {
+            state: State::Shutdown,
+            destroy_acknowledged: true,
+            destroy_called: Some(at(1)),
+            ..view
+        },
+        |view| View { state: State::Idle, ..view },
+    ];
+    for change in wanted {
+        let mut story = Story::new();
+        story.created("i-1", "small", 0);
+        story.listing(100, &[]);
+        story.show(101, change(story.view("i-1")));
+        story.listing(200, &["i-1"]);
+        story.listing(216, &["i-1"]);
+        assert!(story.snapshot(0).workers.is_empty());
+        assert!(!story.told.iter().any(|it| matches!(it, PoolFact::EndedWhileBooting { .. })));
+    }
+}
+
+#[test]
+fn creates_that_fail_together_are_one_step_of_the_backoff() {
+    let mut story = Story::new();
+    let creates: Vec<_> = (0..4).map(|n| story.create("big", &format!("s{n}"), 1).unwrap()).collect();
+    for (create, second) in creates.into_iter().zip(2..) {
+        story.fails(create, CloudErrorKind::Other, second);
+    }
+    assert_eq!(story.pool.holds.next_end(at(6)), Some(at(7)));
+    story.refused("big", CloudErrorKind::Other, 7);
+    assert_eq!(story.pool.holds.next_end(at(7)), Some(at(17)), "a new failure doubles the wait");
+}
+
+/// The answer of a slow call came while the retry was in flight, and was taken for its answer.
+#[test]
+fn the_refusal_of_an_older_create_is_not_the_retrys() {
+    let mut story = Story::new();
+    story.created("i-1", "small", 0);
+    let slow = story.create("small", "slow", 1).unwrap();
+    story.refused("small", QUOTA, 2);
+    let retry = story.create("small", "retry", 302).unwrap();
+    story.fails(slow, QUOTA, 303);
+    assert_eq!(story.gate("small", 304), Gate::AtQuota(QuotaReason::Account), "one retry at a time");
+    assert_eq!(story.gate("small", 4000), Gate::AtQuota(QuotaReason::Account), "it is still in flight");
+    story.fails(retry, QUOTA, 305);
+    assert_eq!(story.pool.holds.next_end(at(305)), Some(at(905)));
+}
+
 #[test]
 fn one_success_ends_the_rationing() {
     let mut story = Story::new();

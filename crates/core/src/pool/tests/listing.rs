@@ -135,7 +135,7 @@ fn a_destroyed_instance_that_is_listed_again_is_shut_down_again() {
     };
     story.show(71, destroyed);
     assert_eq!(story.listing(80, &["i-1"])[0].0, GoneReply::Confirmed);
-    let shown = instance("i-1", &story.typed("small"), "s");
+    let shown = instance("i-1", &story.typed("small"), "s1");
     let effects = story.pool.appeared(shown.clone(), at(100));
     let [PoolEffect::Tell(_), PoolEffect::Spawn(_, false), PoolEffect::Command(_, _, command)] = &effects[..]
     else {
@@ -150,8 +150,14 @@ fn a_destroyed_instance_that_is_listed_again_is_shut_down_again() {
 #[test]
 fn a_destroyed_instance_with_processes_is_gone_when_its_end_must_be_over() {
     let mut story = known();
-    let process =
-        ProcessView { uuid: uuid(1), unconfirmed: false, unsent: false, killing: false, given_up: false };
+    let process = ProcessView {
+        uuid: uuid(1),
+        unconfirmed: false,
+        unsent: false,
+        start_failure: None,
+        killing: false,
+        given_up: false,
+    };
     let destroyed = View {
         state: State::Shutdown,
         destroy_called: Some(at(110)),
@@ -243,4 +249,70 @@ fn the_last_three_listings_are_remembered() {
         (snapshot.fleet.first_listing, snapshot.fleet.listings.clone()),
         (Some(at(1)), vec![at(2), at(3), at(4)])
     );
+}
+
+/// A VM that was created with that secret and destroyed; no listing shows it any more.
+fn destroyed_and_gone(secret: &str) -> Story {
+    let mut story = Story::new();
+    story.listed("i-1", "small", secret, 0);
+    story.in_service("i-1", 1);
+    shut_down(&mut story, 70);
+    assert_eq!(story.listing(80, &["i-1"])[0].0, GoneReply::Confirmed);
+    story
+}
+
+/// The cloud has acknowledged that it destroys i-1.
+fn shut_down(story: &mut Story, second: i64) {
+    let destroyed = View {
+        state: State::Shutdown,
+        destroy_called: Some(at(second)),
+        destroy_acknowledged: true,
+        ..story.view("i-1")
+    };
+    story.show(second, destroyed);
+}
+
+/// `loopback` gives each of its instances the same id.
+#[test]
+fn another_secret_under_the_id_of_a_destroyed_instance_is_a_new_instance() {
+    for shown in ["new", ""] {
+        let mut story = destroyed_and_gone("old");
+        let create = story.create("small", "new", 90).unwrap();
+        let effects = story.answered(create, "i-1", "small", shown, 100);
+        assert_eq!(asked_to_shut_down(&effects), [], "answer with the secret {shown:?}");
+        assert_eq!(story.view("i-1").state, State::Booting);
+    }
+    let mut story = destroyed_and_gone("old");
+    assert_eq!(asked_to_shut_down(&story.listed("i-1", "small", "new", 100)), [], "listed");
+}
+
+#[test]
+fn the_same_secret_is_the_destroyed_instance_even_as_the_late_answer_of_its_create() {
+    let mut story = Story::new();
+    let create = story.create("small", "s", 0).unwrap();
+    story.listed("i-1", "small", "s", 5);
+    shut_down(&mut story, 70);
+    assert_eq!(story.listing(80, &["i-1"])[0].0, GoneReply::Confirmed);
+    let effects = story.answered(create, "i-1", "small", "s", 100);
+    assert_eq!(asked_to_shut_down(&effects), [(id("i-1"), ShutdownReason::DestroyedBefore)]);
+}
+
+#[test]
+fn a_create_that_gets_the_id_of_an_instance_in_shutdown_replaces_it() {
+    let mut story = Story::new();
+    story.listed("i-1", "small", "old", 0);
+    shut_down(&mut story, 70);
+    let create = story.create("small", "new", 71).unwrap();
+    let effects = story.answered(create, "i-1", "small", "old", 72);
+    assert_eq!(effects, [], "that is the old one");
+    let create = story.create("small", "newer", 73).unwrap();
+    let effects = story.answered(create, "i-1", "small", "newer", 74);
+    assert!(
+        matches!(
+            effects[..],
+            [PoolEffect::Tell(_), PoolEffect::Stop(_), PoolEffect::Tell(_), PoolEffect::Spawn(_, true)]
+        ),
+        "{effects:?}"
+    );
+    assert_eq!(story.view("i-1").state, State::Booting);
 }

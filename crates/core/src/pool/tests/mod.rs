@@ -102,8 +102,11 @@ impl Story {
 
     /// A complete listing that lacks these known instances.
     fn listing(&mut self, began: i64, lacks: &[&str]) -> Vec<(GoneReply, Vec<PoolEffect>)> {
-        let gone: Vec<_> =
-            lacks.iter().map(|name| self.pool.gone(&id(name), at(began), at(began + 1))).collect();
+        let mut gone = Vec::new();
+        for name in lacks {
+            let (reply, effects) = self.pool.gone(&id(name), at(began), at(began + 1));
+            gone.push((reply, self.hear(effects)));
+        }
         let effects = self.pool.listing_finished(at(began));
         self.hear(effects);
         gone
@@ -147,7 +150,14 @@ impl Story {
 }
 
 fn process(n: u64) -> ProcessView {
-    ProcessView { uuid: uuid(n), unconfirmed: false, unsent: false, killing: false, given_up: false }
+    ProcessView {
+        uuid: uuid(n),
+        unconfirmed: false,
+        unsent: false,
+        start_failure: None,
+        killing: false,
+        given_up: false,
+    }
 }
 
 /// Whom these effects ask to shut down, and why.

@@ -81,25 +81,38 @@ fn an_ended_process_is_remembered_until_forgotten_and_bars_a_new_start() {
     assert_eq!(story.snapshot(8).fleet.ended[&uuid(1)].at, at(7));
     assert_eq!(story.pool.start(order(uuid(1)), &id("i-2")), Err(PoolRefusal::AlreadyRunning));
     let effects = story.pool.forget(uuid(1), AttemptOutcome::StillLocked).unwrap();
-    let judged = Command::StartJudged(uuid(1), AttemptOutcome::StillLocked);
+    let judged =
+        Command::StartJudged { uuid: uuid(1), outcome: AttemptOutcome::StillLocked, failed_elsewhere: false };
     assert!(matches!(&effects[..], [PoolEffect::Command(_, _, command)] if *command == judged));
-    assert_eq!(story.snapshot(8).fleet.last_failed[&uuid(1)], id("i-1"));
+    assert_eq!(story.snapshot(8).fleet.failed_starts[&uuid(1)].instance, id("i-1"));
     assert!(story.pool.start(order(uuid(1)), &id("i-2")).is_ok());
     assert_eq!(story.pool.forget(uuid(1), AttemptOutcome::LeftLocked), Err(PoolRefusal::NoSuchProcess));
 }
 
 #[test]
-fn what_was_remembered_of_failed_attempts_goes_with_success_or_the_container() {
-    for (last, is_forgotten) in [(AttemptOutcome::LeftLocked, true), (AttemptOutcome::StillLocked, false)] {
-        let mut story = ready();
-        for (n, outcome) in [(0, AttemptOutcome::StillLocked), (1, last)] {
-            story.pool.worker_changed(Arc::new(story.view("i-1")), 99, &[uuid(1)], at(n));
-            story.pool.forget(uuid(1), outcome).unwrap();
-        }
-        assert_eq!(story.snapshot(8).fleet.last_failed.is_empty(), is_forgotten);
-        story.pool.forget_container(uuid(1));
-        assert!(story.snapshot(8).fleet.last_failed.is_empty());
+fn failed_starts_are_counted_until_the_container_is_forgotten() {
+    let mut story = ready();
+    let outcomes = [AttemptOutcome::StillLocked, AttemptOutcome::LeftLocked, AttemptOutcome::StillLocked];
+    for (n, outcome) in (0..).zip(outcomes) {
+        story.pool.worker_changed(Arc::new(story.view("i-1")), 99, &[uuid(1)], at(n));
+        story.pool.forget(uuid(1), outcome).unwrap();
     }
+    let failed = story.snapshot(8).fleet.failed_starts[&uuid(1)].clone();
+    assert_eq!((failed.count, failed.at), (2, at(2)), "an instance that is gone is no failure");
+    story.pool.forget_container(uuid(1));
+    assert!(story.snapshot(8).fleet.failed_starts.is_empty());
+}
+
+#[test]
+fn a_failed_start_is_remembered_with_what_its_command_said() {
+    let mut story = ready();
+    let failed = ProcessView { start_failure: Some("exit status 1: no space".to_owned()), ..process(1) };
+    story.show(2, View { processes: vec![failed], ..story.view("i-1") });
+    let without = View { processes: vec![], ..story.view("i-1") };
+    story.pool.worker_changed(Arc::new(without), 99, &[uuid(1)], at(7));
+    story.pool.forget(uuid(1), AttemptOutcome::StillLocked).unwrap();
+    let error = story.snapshot(8).fleet.failed_starts[&uuid(1)].error.clone();
+    assert_eq!(error, "the start command failed on instance i-1: exit status 1: no space");
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! The line of calls: each is sent when its turn comes, and its answer is told to whom it concerns.
 //!
 //! ```text
-//!   submit ─► waiting ── Limiter allows one more ─► in flight ── finish ─► what its answer is for
-//!                └── quiet second after a 503 ─► ResumeIn ─► send
+//!   submit ─► waiting ───┬─ Limiter allows one more ─► in flight ── finish ─► what its answer is for
+//!   begin ─► operations ─┘
+//!                └── quiet second after a 503, or a pause of operations ─► ResumeIn ─► send
 //! ```
+//! The first calls of operations come after all others, so that polls go on while many containers are locked. They
+//! wait while the controller is in trouble, or while a poll is made that may show that they are not wanted any more.
+//! Until it is sent an operation can be withdrawn.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -112,6 +116,14 @@ pub(super) struct InFlight {
 pub(super) struct ExchangeCalls {
     limiter: Limiter,
     waiting: VecDeque<(Request, Purpose)>,
+    /// First calls of operations.
+    operations: VecDeque<(ContainerUuid, Request)>,
+    /// The same of containers for which something has failed before.
+    second_tries: VecDeque<(ContainerUuid, Request)>,
+    /// No operation is begun before then.
+    paused_until: Option<Timestamp>,
+    /// No operation is begun before a poll has ended.
+    waits_for_poll: bool,
     in_flight: BTreeMap<CallNumber, InFlight>,
     last_number: u64,
     last_overload: Option<Timestamp>,
@@ -130,20 +142,80 @@ impl ExchangeCalls {
         self.send(now, effects);
     }
 
+    /// Puts the first call of an operation at the end of its line, and sends what may be sent. Those of containers
+    /// for which something has failed before come after all others.
+    pub(super) fn submit_operation(
+        &mut self,
+        uuid: ContainerUuid,
+        request: Request,
+        failed_before: bool,
+        now: Timestamp,
+        effects: &mut Vec<ExchangeEffect>,
+    ) {
+        match failed_before {
+            true => self.second_tries.push_back((uuid, request)),
+            false => self.operations.push_back((uuid, request)),
+        }
+        self.send(now, effects);
+    }
+
+    /// No operation is begun before then; `None` = there is no reason to wait.
+    pub(super) fn pause_operations(&mut self, until: Option<Timestamp>) {
+        self.paused_until = until;
+    }
+
+    /// No operation is begun before [`ExchangeCalls::withdraw_operations`] or [`ExchangeCalls::poll_ended`].
+    pub(super) fn wait_for_poll(&mut self) {
+        self.waits_for_poll = true;
+    }
+
+    pub(super) fn poll_ended(&mut self) {
+        self.waits_for_poll = false;
+    }
+
+    /// Takes back the operations whose first call was not sent.
+    pub(super) fn withdraw_operations(&mut self) -> Vec<ContainerUuid> {
+        self.operations.drain(..).chain(self.second_tries.drain(..)).map(|(uuid, _)| uuid).collect()
+    }
+
     /// Sends in order, as many as the limiter allows.
     pub(super) fn send(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
-        while !self.waiting.is_empty() && self.limiter.try_start(now) {
-            if let Some((request, purpose)) = self.waiting.pop_front() {
+        while self.has_next(now) && self.limiter.try_start(now) {
+            let operation = |(uuid, request)| (request, Purpose::Operation(uuid));
+            let mut first_try = || self.operations.pop_front().or_else(|| self.second_tries.pop_front());
+            let next = self.waiting.pop_front().or_else(|| first_try().map(operation));
+            if let Some((request, purpose)) = next {
                 self.last_number += 1;
                 let number = CallNumber(self.last_number);
                 self.in_flight.insert(number, InFlight { call: request.name(), since: now, purpose });
                 effects.push(ExchangeEffect::Call(number, request));
             }
         }
-        // What waits for the quiet second after a 503 is not forgotten.
-        if let (false, Some(until)) = (self.waiting.is_empty(), self.limiter.quiet_until(now)) {
-            effects.push(ExchangeEffect::ResumeIn(since(until, now)));
+        if let Some(at) = self.resumes_at(now) {
+            effects.push(ExchangeEffect::ResumeIn(since(at, now)));
         }
+    }
+
+    fn has_next(&self, now: Timestamp) -> bool {
+        let held = self.waits_for_poll || self.pause(now).is_some();
+        !self.waiting.is_empty() || self.operations_waiting() > 0 && !held
+    }
+
+    fn operations_waiting(&self) -> usize {
+        self.operations.len() + self.second_tries.len()
+    }
+
+    fn pause(&self, now: Timestamp) -> Option<Timestamp> {
+        self.paused_until.filter(|until| now < *until)
+    }
+
+    /// When what waits for a moment may be sent: nothing that waits is forgotten.
+    fn resumes_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let quiet = self.limiter.quiet_until(now);
+        if !self.waiting.is_empty() {
+            return quiet;
+        }
+        quiet.max(self.pause(now)).filter(|_| self.operations_waiting() > 0)
     }
 
     /// A call has ended: gives its place back, learns from its outcome, and says what it was for.
@@ -167,6 +239,8 @@ impl ExchangeCalls {
     /// What waits is not sent any more.
     pub(super) fn forget_waiting(&mut self) {
         self.waiting.clear();
+        self.operations.clear();
+        self.second_tries.clear();
     }
 
     pub(super) fn last_overload(&self) -> Option<Timestamp> {
@@ -175,7 +249,7 @@ impl ExchangeCalls {
 
     /// How many wait or are in flight.
     pub(super) fn unfinished(&self) -> usize {
-        self.in_flight.len() + self.waiting.len()
+        self.in_flight.len() + self.waiting()
     }
 
     pub(super) fn in_flight(&self) -> impl Iterator<Item = (&CallNumber, &InFlight)> {
@@ -183,7 +257,7 @@ impl ExchangeCalls {
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.operations_waiting()
     }
 
     pub(super) fn limiter(&self) -> &Limiter {

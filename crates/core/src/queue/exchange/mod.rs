@@ -29,6 +29,7 @@ pub use inspect::ExchangeState;
 use super::{Answer, ContainerQueue, Finished, OperationKind, Poll, QueueFact, QueueRefusal, QueueSnapshot};
 use crate::container::Record;
 use crate::id::{ContainerUuid, TokenUuid};
+use crate::plan::Openings;
 use crate::policy::Policy;
 use crate::ports::{ApiError, Page};
 use crate::time::Timestamp;
@@ -88,6 +89,8 @@ pub struct Exchange {
     calls: ExchangeCalls,
     polls: Polls,
     fetching_mounts: bool,
+    /// How many containers' mounts the next call asks for; fewer after a failure.
+    mounts_at_once: usize,
     /// Rebuilt when asked for after a change.
     snapshot: Option<Arc<QueueSnapshot>>,
     quiescent: bool,
@@ -102,6 +105,7 @@ impl Exchange {
             calls: ExchangeCalls::default(),
             polls: Polls::default(),
             fetching_mounts: false,
+            mounts_at_once: mounts::MOUNTS_AT_ONCE,
             snapshot: None,
             quiescent: false,
         }
@@ -122,10 +126,12 @@ impl Exchange {
         if self.quiescent {
             return Err(QueueRefusal::Busy);
         }
-        let call = self.queue.begin(uuid, kind, now)?;
+        let call = self.queue.begin(uuid, kind)?;
         self.snapshot = None;
         let mut effects = Vec::new();
-        self.go_on(uuid, call, now, &mut effects);
+        let request = self.request(uuid, call);
+        let failed_before = self.queue.has_failed_before(uuid);
+        self.calls.submit_operation(uuid, request, failed_before, now, &mut effects);
         Ok(effects)
     }
 
@@ -143,6 +149,11 @@ impl Exchange {
     pub fn forget(&mut self, uuid: ContainerUuid) -> Vec<ExchangeEffect> {
         self.snapshot = None;
         self.queue.forget(uuid).map(ExchangeFact::Queue).map(ExchangeEffect::Tell).into_iter().collect()
+    }
+
+    /// Takes what could be placed after the last plan: it decides how far the next poll looks.
+    pub fn set_openings(&mut self, openings: Option<Arc<Openings>>) {
+        self.queue.set_openings(openings);
     }
 
     /// Begins nothing more: no operation, no poll, no further call of a chain. What was begun is read again at the
@@ -291,8 +302,12 @@ impl Exchange {
     ) {
         let began = poll.began();
         match page {
-            Err(error) => self.poll_failed(began, error.to_string(), error.kind.as_str(), now, effects),
-            Ok(page) => match poll.answer(page, &self.queue) {
+            Err(error) => {
+                self.queue.list_failed(error.kind, now);
+                self.calls.pause_operations(self.queue.operations_pause_until(now));
+                self.poll_failed(began, error.to_string(), error.kind.as_str(), now, effects);
+            }
+            Ok(page) => match poll.answer(page, &self.queue, &self.policy) {
                 Ok(()) => self.ask(poll, now, effects),
                 Err(error) => self.poll_failed(began, error.to_string(), "malformed", now, effects),
             },
@@ -301,13 +316,23 @@ impl Exchange {
 
     fn finish_poll(&mut self, poll: Poll, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         let began = poll.began();
+        // What waits in the line was decided from an older picture: the next plan decides anew.
+        for uuid in self.calls.withdraw_operations() {
+            self.queue.withdraw(uuid);
+        }
         let facts = self.queue.merge(poll, now);
         self.polls.succeeded(now);
         effects.extend(facts.into_iter().map(ExchangeFact::Queue).map(ExchangeEffect::Tell));
         self.polls.tell_recovered(now, effects);
         self.changed(effects);
         self.fetch_mounts(now, effects);
+        self.poll_ends(began, now, effects);
+    }
+
+    fn poll_ends(&mut self, began: Timestamp, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         self.polls.end(began, self.policy.poll_interval, now, effects);
+        self.calls.poll_ended();
+        self.calls.send(now, effects);
     }
 
     fn poll_failed(
@@ -319,6 +344,6 @@ impl Exchange {
         effects: &mut Vec<ExchangeEffect>,
     ) {
         self.polls.failed(began, error, kind, effects);
-        self.polls.end(began, self.policy.poll_interval, now, effects);
+        self.poll_ends(began, now, effects);
     }
 }

@@ -9,27 +9,20 @@ use crate::queue::{Answer, Call, CancelReason, OperationKind, Step};
 use crate::time::Timestamp;
 
 impl Exchange {
-    /// Makes the next call of a container's operation.
-    pub(super) fn go_on(
-        &mut self,
-        uuid: ContainerUuid,
-        call: Call,
-        now: Timestamp,
-        effects: &mut Vec<ExchangeEffect>,
-    ) {
-        let request = match call {
+    pub(super) fn request(&self, uuid: ContainerUuid, call: Call) -> Request {
+        match call {
             Call::Read => Request::Read(uuid),
             Call::Lock => Request::Lock(uuid),
             Call::Unlock => Request::Unlock(uuid),
             Call::Cancel => Request::Cancel(uuid, self.cancel_text(uuid)),
-        };
-        self.call(request, Purpose::Operation(uuid), now, effects);
+        }
     }
 
     /// What the user is told about a cancel, if there is anything to tell.
     fn cancel_text(&self, uuid: ContainerUuid) -> Option<String> {
         match &self.queue.operation(uuid)?.kind {
-            OperationKind::Cancel { reason: CancelReason::NoSuitableType(text), .. } => Some(text.clone()),
+            OperationKind::Cancel { reason: CancelReason::NoSuitableType(text), .. }
+            | OperationKind::Requeue { error: text } => Some(text.clone()),
             OperationKind::Cancel {
                 reason: CancelReason::ProcessExited | CancelReason::NotOnAnyWorker,
                 ..
@@ -48,12 +41,30 @@ impl Exchange {
     ) {
         self.snapshot = None;
         match self.queue.answered(uuid, answer, now) {
-            Some(Step::Call(call)) => self.go_on(uuid, call, now, effects),
+            Some(Step::Call(call)) => {
+                let request = self.request(uuid, call);
+                self.call(request, Purpose::Operation(uuid), now, effects);
+            }
             Some(Step::Finished(finished)) => {
+                let others_may_be_stale = finished.picture_is_old && finished.kind == OperationKind::Lock;
                 effects.push(ExchangeEffect::Tell(ExchangeFact::Operation(finished)));
+                self.calls.pause_operations(self.queue.operations_pause_until(now));
+                if others_may_be_stale {
+                    self.poll_before_others_are_tried(now, effects);
+                }
                 self.changed(effects);
             }
             None => {}
+        }
+    }
+
+    /// One container cannot be locked because its record has changed since the last poll, and those of others may
+    /// have, too: a user may have cancelled them all. They are not tried one by one; a poll shows them. At most one such poll is made
+    /// in each `PollInterval`.
+    fn poll_before_others_are_tried(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
+        if self.polls.may_begin_early(self.policy.poll_interval, now) {
+            self.calls.wait_for_poll();
+            self.poll(now, effects);
         }
     }
 

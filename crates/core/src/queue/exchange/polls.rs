@@ -22,6 +22,8 @@ pub(super) struct Polls {
     pub(super) failing_since: Option<Timestamp>,
     /// The kinds of failure that were told since then.
     failing_kinds: BTreeSet<&'static str>,
+    /// The last that was not waited for began then.
+    last_early: Option<Timestamp>,
 }
 
 impl Polls {
@@ -33,6 +35,16 @@ impl Polls {
         self.under_way = Some(now);
         self.next = None;
         true
+    }
+
+    /// Whether a poll may begin before it is due: at most one does in each interval. If so it is noted.
+    pub(super) fn may_begin_early(&mut self, interval: Duration, now: Timestamp) -> bool {
+        let is_rare = self.last_early.is_none_or(|last| since(now, last) >= interval);
+        let may = is_rare && self.under_way.is_none();
+        if may {
+            self.last_early = Some(now);
+        }
+        may
     }
 
     /// It came to nothing, and is begun anew at once.

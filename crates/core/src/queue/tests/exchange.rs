@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::container::ContainerState::{Locked, Queued};
+use crate::container::Standing;
 use crate::fixtures::{api_error, record};
 use crate::ports::ApiErrorKind;
 use crate::queue::exchange::{CallNumber, Exchange, ExchangeEffect, ExchangeFact, Reply, Request};
@@ -117,8 +118,10 @@ impl Story {
         self.done.iter().filter(is_wanted).count()
     }
 
-    fn unreadable(&mut self) -> Vec<ContainerUuid> {
-        self.exchange.snapshot().unreadable.keys().copied().collect()
+    fn set_back(&mut self) -> Vec<ContainerUuid> {
+        let snapshot = self.exchange.snapshot();
+        let set_back = snapshot.entries.iter().filter(|entry| entry.is_set_back());
+        set_back.map(|entry| entry.record.uuid).collect()
     }
 }
 
@@ -196,7 +199,7 @@ fn an_answer_about_mounts_that_fails_because_of_one_record_is_asked_for_one_by_o
         asked += usize::from(request.name() == "mounts");
         story.answer(reply);
     }
-    assert_eq!((asked, story.unreadable()), (3, vec![uuid(1)]));
+    assert_eq!((asked, story.set_back()), (3, vec![uuid(1)]));
 }
 
 #[test]
@@ -208,10 +211,11 @@ fn a_container_that_the_answer_lacks_is_not_asked_for_again_before_the_next_poll
         story.answer(reply);
     }
     story.answer(Reply::Mounts(Ok(Page { items: Vec::new(), undecodable: Vec::new() })));
-    assert_eq!((story.calls().len(), story.unreadable()), (0, vec![uuid(1)]));
+    assert_eq!((story.calls().len(), story.set_back()), (0, vec![uuid(1)]));
+    story.now = at(10);
     story.poll();
     story.answer_all();
-    assert_eq!(story.unreadable(), []);
+    assert_eq!(story.set_back(), []);
 }
 
 // ------------------------------------------------------------------ the line
@@ -288,4 +292,145 @@ fn the_state_shows_what_is_in_flight_since_when() {
     assert_eq!(state["calls"]["in_flight"][0]["since"], story.now.to_string());
     assert_eq!(state["queue"]["entries"][0]["record"]["uuid"], uuid(1).as_str());
     assert!(state["queue"]["entries"][0]["operation"].is_object());
+}
+
+#[test]
+fn a_container_whose_mounts_make_the_controller_hang_is_found_and_the_others_are_sized() {
+    let mut story = Story::new((1..=60).map(queued).collect());
+    let hangs = |uuids: &[ContainerUuid]| uuids.contains(&uuid(33));
+    for _ in 0..10 {
+        story.poll();
+        while let Some((_, request)) = story.calls.first().cloned() {
+            let reply = match &request {
+                Request::Mounts(uuids) if hangs(uuids) => {
+                    Reply::Mounts(Err(api_error(ApiErrorKind::Timeout)))
+                }
+                other => story.reply(other),
+            };
+            story.answer(reply);
+        }
+        story.now = after(story.now, Duration::from_secs(10));
+    }
+    let snapshot = story.exchange.snapshot();
+    let unsized_ones = snapshot.entries.iter().filter(|entry| entry.fit == Fit::Unsized);
+    assert_eq!(unsized_ones.map(|entry| entry.record.uuid).collect::<Vec<_>>(), [uuid(33)]);
+}
+
+// ------------------------------------------------------------------ operations
+
+impl Story {
+    /// Answers all calls, locks with this error; says how many locks were sent.
+    fn answer_all_but_locks(&mut self, kind: ApiErrorKind) -> usize {
+        let mut locks = 0;
+        while let Some((_, request)) = self.calls.first().cloned() {
+            let reply = match &request {
+                Request::Lock(_) => Reply::Standing(Err(api_error(kind))),
+                other => self.reply(other),
+            };
+            locks += usize::from(request.name() == "lock");
+            self.answer(reply);
+        }
+        locks
+    }
+
+    fn lock_all(&mut self, containers: u64) {
+        for n in 1..=containers {
+            let _ = self.begin(n, OperationKind::Lock);
+        }
+    }
+}
+
+#[test]
+fn after_a_mass_cancel_a_poll_is_made_before_the_others_are_tried() {
+    let mut story = Story::polled((1..=100).map(queued).collect());
+    story.now = at(3);
+    for record in &mut story.records {
+        record.priority = 0;
+    }
+    story.lock_all(100);
+    assert_eq!(story.calls().len(), 8);
+    let locks = story.answer_all_but_locks(ApiErrorKind::Refused);
+    assert!(locks <= 16, "as many as are in flight: {locks}");
+    assert!(story.exchange.snapshot().entries.iter().all(|entry| entry.record.priority == 0));
+}
+
+#[test]
+fn at_most_one_poll_an_interval_is_made_for_that() {
+    let mut story = Story::polled((1..=100).map(queued).collect());
+    let mut polls = 0;
+    for second in 3..=22 {
+        story.now = at(second);
+        // The server shows another priority than the poll before, whenever it is read.
+        story.records.iter_mut().for_each(|record| record.priority += 1);
+        story.done.clear();
+        if second % 5 == 0 {
+            story.poll();
+        }
+        story.lock_all(100);
+        story.answer_all_but_locks(ApiErrorKind::Refused);
+        let is_poll = |effect: &&ExchangeEffect| matches!(effect, ExchangeEffect::Call(_, request) if request.name() == "list_mine");
+        polls += story.done.iter().filter(is_poll).count();
+    }
+    // Four were due.
+    assert!((5..=6).contains(&polls), "{polls} in twenty seconds");
+}
+
+#[test]
+fn while_locks_fail_for_everybody_few_are_tried() {
+    let mut story = Story::polled((1..=100).map(queued).collect());
+    let mut locks = 0;
+    for second in 1..=60 {
+        story.now = at(second);
+        if second % 10 == 0 {
+            story.poll();
+        }
+        let resumed = story.exchange.resume(story.now);
+        story.did(resumed);
+        story.lock_all(100);
+        locks += story.answer_all_but_locks(ApiErrorKind::Server);
+    }
+    assert!(locks <= 120, "{locks} locks in a minute");
+}
+
+#[test]
+fn one_whose_lock_always_fails_slows_no_other() {
+    let mut story = Story::polled((1..=100).map(queued).collect());
+    story.now = at(1);
+    story.lock_all(100);
+    while let Some((_, request)) = story.calls.first().cloned() {
+        let reply = match &request {
+            Request::Lock(it) if *it == uuid(1) => Reply::Standing(Err(api_error(ApiErrorKind::Server))),
+            Request::Lock(it) => {
+                let locked = story.records.iter_mut().find(|record| record.uuid == *it).unwrap();
+                (locked.state, locked.locked_by) = (Locked, Some(me()));
+                Reply::Standing(Ok(locked.standing()))
+            }
+            other => story.reply(other),
+        };
+        story.answer(reply);
+    }
+    let snapshot = story.exchange.snapshot();
+    assert_eq!(snapshot.entries.iter().filter(|entry| entry.record.state == Locked).count(), 99);
+    assert_eq!(story.set_back(), [uuid(1)]);
+}
+
+#[test]
+fn a_poll_takes_back_the_operations_that_were_not_sent() {
+    let mut story = Story::polled((1..=20).map(queued).collect());
+    story.now = at(1);
+    story.lock_all(20);
+    story.poll();
+    let locked = Standing { state: Locked, locked_by: Some(me()), ..story.records[0].standing() };
+    story.answer(Reply::Standing(Ok(locked)));
+    // Its place is the poll's, before all locks that wait.
+    while let Some(at) = story.calls.iter().position(|(_, request)| request.name().starts_with("list")) {
+        let (number, request) = story.calls.remove(at);
+        let reply = story.reply(&request);
+        let effects = story.exchange.answered(number, reply, story.now);
+        story.did(effects);
+    }
+    let snapshot = story.exchange.snapshot();
+    let in_flight = snapshot.entries.iter().filter(|entry| entry.operation.is_some()).count();
+    assert_eq!(in_flight, story.calls().len(), "those that were sent");
+    assert!(in_flight < 19, "{in_flight}");
 }

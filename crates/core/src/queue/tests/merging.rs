@@ -60,8 +60,8 @@ fn a_queued_container_that_fell_off_a_shortened_answer_is_dropped_without_asking
     let many: Vec<_> = (1..=120).map(|n| record(n, Queued, 1)).collect();
     poll(&mut queue, &many[..1], 0);
     let mut shortened = queue.begin_poll(at(1)).unwrap();
-    shortened.answer(page(vec![]), &queue).unwrap();
-    shortened.answer(page(many[1..].to_vec()), &queue).unwrap();
+    shortened.answer(page(vec![]), &queue, &policy()).unwrap();
+    shortened.answer(page(many[1..].to_vec()), &queue, &policy()).unwrap();
     assert_eq!(shortened.question(), None);
     assert_eq!(dropped(&queue.merge(shortened, at(1))), [(uuid(1), DropReason::BeyondHorizon)]);
 }
@@ -72,7 +72,7 @@ fn a_failed_poll_leaves_no_trace() {
     poll(&mut queue, &[record(1, Queued, 5)], 0);
     let before = format!("{queue:?}");
     let mut poll = queue.begin_poll(at(1)).unwrap();
-    poll.answer(page(vec![]), &queue).unwrap();
+    poll.answer(page(vec![]), &queue, &policy()).unwrap();
     drop(poll);
     assert_eq!(format!("{queue:?}"), before);
 }
@@ -82,7 +82,7 @@ fn an_unreadable_record_keeps_its_last_good_picture_and_nothing_is_decided_until
     let mut queue = queue();
     poll(&mut queue, &[record(1, Running, 5)], 0);
     let mut sick = queue.begin_poll(at(1)).unwrap();
-    sick.answer(poison(Some(uuid(1))), &queue).unwrap();
+    sick.answer(poison(Some(uuid(1))), &queue, &policy()).unwrap();
     ask(&mut sick, &queue, &[]);
     queue.merge(sick, at(1));
     assert_eq!(state_of(&queue, 1), Some(Running));
@@ -97,7 +97,7 @@ fn an_unreadable_record_keeps_its_last_good_picture_and_nothing_is_decided_until
 fn poison_hurts_only_itself() {
     let mut queue = queue();
     let mut sick = queue.begin_poll(at(0)).unwrap();
-    sick.answer(poison(Some(uuid(1))), &queue).unwrap();
+    sick.answer(poison(Some(uuid(1))), &queue, &policy()).unwrap();
     ask(&mut sick, &queue, &[record(2, Locked, 1), record(3, Queued, 1)]);
     let facts = queue.merge(sick, at(0));
     assert_eq!(facts.len(), 1);
@@ -105,7 +105,7 @@ fn poison_hurts_only_itself() {
 }
 
 #[test]
-fn unreadable_mounts_hurt_only_their_container_and_are_asked_for_again_after_the_next_poll() {
+fn unreadable_mounts_hurt_only_their_container_and_are_asked_for_again_after_a_back_off() {
     let mut queue = queue();
     let records = [record(1, Queued, 1), record(2, Queued, 1)];
     let mut first = queue.begin_poll(at(0)).unwrap();
@@ -113,11 +113,12 @@ fn unreadable_mounts_hurt_only_their_container_and_are_asked_for_again_after_the
     queue.merge(first, at(0));
     assert_eq!(queue.unsized_containers(), [uuid(1), uuid(2)]);
     let answers = [(uuid(1), Err("mounts: null".to_owned())), (uuid(2), Ok(MountNeeds::default()))];
-    queue.take_mounts(&answers.into(), &policy());
-    assert!(queue.snapshot().get(uuid(1)).unwrap().is_undecidable());
+    queue.take_mounts(&answers.into(), &policy(), at(0));
+    assert!(queue.snapshot().get(uuid(1)).unwrap().is_set_back());
     assert!(!queue.snapshot().get(uuid(2)).unwrap().types().is_empty());
     assert!(queue.unsized_containers().is_empty());
-    let facts = poll(&mut queue, &records, 1);
+    assert_eq!(poll(&mut queue, &records, 1), [], "its back-off is not over");
+    let facts = poll(&mut queue, &records, 6);
     assert!(matches!(&facts[..], [QueueFact::Added(entry)] if entry.record.uuid == uuid(1)));
 }
 
@@ -131,7 +132,7 @@ fn unreadable_mounts_do_not_keep_a_container_that_has_ended() {
     ask(&mut second, &queue, &[record(1, Complete, 1)]);
     queue.merge(second, at(1));
     assert!(queue.unsized_containers().is_empty());
-    queue.take_mounts(&[(uuid(1), Err("mounts: null".to_owned()))].into(), &policy());
+    queue.take_mounts(&[(uuid(1), Err("mounts: null".to_owned()))].into(), &policy(), at(0));
     assert!(!queue.snapshot().get(uuid(1)).unwrap().is_undecidable());
 }
 
@@ -200,7 +201,7 @@ fn an_older_poll_does_not_bring_back_what_was_dropped_meanwhile() {
     poll(&mut queue, &[record(1, Locked, 1)], 0);
     let mut older = queue.begin_poll(at(1)).unwrap();
     ask(&mut older, &queue, &[record(1, Locked, 1)]);
-    queue.begin(uuid(1), OperationKind::Unlock(UnlockReason::ProcessEnded), at(1)).unwrap();
+    queue.begin(uuid(1), OperationKind::Unlock(UnlockReason::ProcessEnded)).unwrap();
     let used_up = crate::container::Standing { state: Cancelled, priority: 1, locked_by: None };
     queue.answered(uuid(1), Answer::Standing(Ok(used_up)), at(2));
     queue.forget(uuid(1));

@@ -1,6 +1,7 @@
 //! The queue without a server: polls, merges, operations, looks.
 
 mod exchange;
+mod horizon;
 mod merging;
 mod operations;
 mod polling;
@@ -47,7 +48,7 @@ fn server_answer(records: &[Record], question: &ListQuestion) -> Page<Record> {
 /// Asks all questions of a poll that has begun.
 fn ask(poll: &mut Poll, queue: &ContainerQueue, records: &[Record]) {
     while let Some(question) = poll.question() {
-        poll.answer(server_answer(records, &question), queue).unwrap();
+        poll.answer(server_answer(records, &question), queue, &policy()).unwrap();
     }
 }
 
@@ -58,7 +59,7 @@ fn poll(queue: &mut ContainerQueue, records: &[Record], began: i64) -> Vec<Queue
     let mut facts = queue.merge(poll, at(began));
     let mounts =
         queue.unsized_containers().into_iter().map(|uuid| (uuid, Ok(MountNeeds::default()))).collect();
-    facts.extend(queue.take_mounts(&mounts, &policy()));
+    facts.extend(queue.take_mounts(&mounts, &policy(), at(began)));
     facts
 }
 

@@ -53,7 +53,7 @@ const ENDED: OperationKind = OperationKind::Unlock(UnlockReason::ProcessEnded);
 
 /// Begins, gives each answer, and says which calls were made and what it came to.
 fn carry_out(queue: &mut ContainerQueue, kind: OperationKind, answers: Vec<Answer>) -> (Vec<Call>, Outcome) {
-    let mut calls = vec![queue.begin(uuid(1), kind, at(10)).unwrap()];
+    let mut calls = vec![queue.begin(uuid(1), kind).unwrap()];
     let mut outcome = None;
     for answer in answers {
         assert_eq!(outcome, None, "it was over before");
@@ -283,7 +283,7 @@ fn an_operation_without_any_answer_leaves_the_container_alone_until_a_poll_tells
     let (_, outcome) = carry_out(&mut queue, OperationKind::Lock, answers);
     assert_eq!(outcome, Outcome::Uncertain(error(ApiErrorKind::Connection)));
     assert!(queue.snapshot().get(uuid(1)).unwrap().is_undecidable());
-    assert_eq!(queue.begin(uuid(1), OperationKind::Lock, at(60)), Err(QueueRefusal::Uncertain));
+    assert_eq!(queue.begin(uuid(1), OperationKind::Lock), Err(QueueRefusal::Uncertain));
     poll(&mut queue, &[record(1, Locked, 1)], 61);
     assert!(!queue.snapshot().get(uuid(1)).unwrap().is_undecidable());
     assert_eq!(state_of(&queue, 1), Some(Locked));
@@ -309,34 +309,128 @@ fn what_cannot_be_done_is_refused_with_its_reason() {
     for (state, kind, why) in cases {
         let mut queue = with(if state == Complete { Running } else { state });
         poll(&mut queue, &[record(1, state, 1)], 1);
-        assert_eq!(queue.begin(uuid(1), kind.clone(), at(2)), Err(why), "{state} {kind:?}");
+        assert_eq!(queue.begin(uuid(1), kind.clone()), Err(why), "{state} {kind:?}");
     }
-    assert_eq!(queue().begin(uuid(1), OperationKind::Lock, at(0)), Err(QueueRefusal::NotInQueue));
+    assert_eq!(queue().begin(uuid(1), OperationKind::Lock), Err(QueueRefusal::NotInQueue));
 }
 
 #[test]
 fn a_container_on_hold_is_not_locked() {
     let mut queue = with(Queued);
     poll(&mut queue, &[record(1, Queued, 0)], 1);
-    assert_eq!(queue.begin(uuid(1), OperationKind::Lock, at(2)), Err(QueueRefusal::WrongState));
+    assert_eq!(queue.begin(uuid(1), OperationKind::Lock), Err(QueueRefusal::WrongState));
 }
 
 #[test]
 fn one_operation_at_a_time() {
     let mut queue = with(Queued);
-    queue.begin(uuid(1), OperationKind::Lock, at(1)).unwrap();
-    assert_eq!(queue.begin(uuid(1), OperationKind::Lock, at(1)), Err(QueueRefusal::Busy));
+    queue.begin(uuid(1), OperationKind::Lock).unwrap();
+    assert_eq!(queue.begin(uuid(1), OperationKind::Lock), Err(QueueRefusal::Busy));
     assert_eq!(queue.forget(uuid(1)), None, "nothing in flight is dropped");
 }
 
+fn setback_of(queue: &ContainerQueue) -> Setback {
+    queue.snapshot().get(uuid(1)).unwrap().setback.clone().unwrap()
+}
+
 #[test]
-fn a_failed_operation_is_not_repeated_within_a_quarter_of_a_second() {
+fn after_a_failure_nothing_is_begun_before_a_later_poll_and_the_end_of_the_back_off() {
     let mut queue = with(Queued);
-    carry_out(&mut queue, OperationKind::Lock, vec![fails(ApiErrorKind::Overloaded), reads(Queued)]);
-    let soon = crate::time::after(at(11), std::time::Duration::from_millis(249));
-    assert_eq!(queue.begin(uuid(1), OperationKind::Lock, soon), Err(QueueRefusal::TooSoon));
-    let later = crate::time::after(at(11), std::time::Duration::from_millis(250));
-    assert_eq!(queue.begin(uuid(1), OperationKind::Lock, later), Ok(Call::Lock));
+    carry_out(&mut queue, OperationKind::Lock, vec![fails(ApiErrorKind::Refused), reads(Queued)]);
+    assert_eq!(queue.begin(uuid(1), OperationKind::Lock), Err(QueueRefusal::SetBack));
+    poll(&mut queue, &[record(1, Queued, 1)], 12);
+    assert_eq!(queue.begin(uuid(1), OperationKind::Lock), Err(QueueRefusal::SetBack), "it is too soon");
+    poll(&mut queue, &[record(1, Queued, 1)], 16);
+    let again = carry_out(&mut queue, OperationKind::Lock, vec![fails(ApiErrorKind::Refused), reads(Queued)]);
+    assert_eq!(again.0, [Call::Lock, Call::Read], "one try");
+    assert_eq!((setback_of(&queue).failures, setback_of(&queue).until), (2, at(21)));
+    assert_eq!(setback_of(&queue).error, error(ApiErrorKind::Refused).to_string());
+}
+
+#[test]
+fn a_success_ends_the_setback() {
+    let mut queue = with(Queued);
+    carry_out(&mut queue, OperationKind::Lock, vec![fails(ApiErrorKind::Refused), reads(Queued)]);
+    poll(&mut queue, &[record(1, Queued, 1)], 20);
+    carry_out(&mut queue, OperationKind::Lock, vec![says(Locked)]);
+    assert_eq!(queue.snapshot().get(uuid(1)).unwrap().setback, None);
+}
+
+#[test]
+fn a_record_that_has_changed_costs_no_back_off() {
+    let mut queue = with(Locked);
+    let changed = carry_out(&mut queue, cancel_from(Locked), vec![reads(Running)]);
+    assert_eq!(changed.1, Outcome::Refused(QueueRefusal::RecordChanged));
+    assert_eq!((setback_of(&queue).failures, setback_of(&queue).until), (0, at(11)));
+}
+
+/// What a read has shown to be otherwise than the last poll had said of one container may be so for others, too.
+#[test]
+fn a_failure_says_whether_the_picture_was_old() {
+    let lock = OperationKind::Lock;
+    let cases = [
+        (fails(ApiErrorKind::Refused), reads(Queued), false),
+        (fails(ApiErrorKind::Refused), reads(Cancelled), true),
+        (fails(ApiErrorKind::Refused), reads_foreign(Locked), true),
+        (fails(ApiErrorKind::NotFound), unreadable(ApiErrorKind::NotFound), true),
+        (fails(ApiErrorKind::Timeout), unreadable(ApiErrorKind::Timeout), false),
+        (fails(ApiErrorKind::Timeout), reads(Locked), false),
+    ];
+    for (first, second, is_old) in cases {
+        let mut queue = with(Queued);
+        queue.begin(uuid(1), lock.clone()).unwrap();
+        queue.answered(uuid(1), first, at(11)).unwrap();
+        let Some(Step::Finished(finished)) = queue.answered(uuid(1), second.clone(), at(11)) else {
+            panic!("it goes on after {second:?}")
+        };
+        assert_eq!(finished.picture_is_old, is_old, "{second:?}");
+    }
+}
+
+#[test]
+fn an_operation_that_was_not_sent_can_be_taken_back() {
+    let mut queue = with(Queued);
+    let mut newer = queue.begin_poll(at(5)).unwrap();
+    ask(&mut newer, &queue, &[record(1, Queued, 7)]);
+    queue.begin(uuid(1), OperationKind::Lock).unwrap();
+    queue.withdraw(uuid(1));
+    queue.merge(newer, at(6));
+    let snapshot = queue.snapshot();
+    let entry = snapshot.get(uuid(1)).unwrap();
+    assert_eq!((entry.record.priority, &entry.operation), (7, &None), "the poll's picture holds");
+}
+
+fn requeue() -> OperationKind {
+    OperationKind::Requeue { error: "no space".to_owned() }
+}
+
+#[test]
+fn a_failed_attempt_gives_the_lock_back_and_the_last_one_cancels() {
+    let done = |state| Outcome::Done(standing(state));
+    for (count, answer, calls, outcome, unlocks) in [
+        (Some(9), says(Queued), [Call::Read, Call::Unlock], done(Queued), 1),
+        (None, says(Queued), [Call::Read, Call::Unlock], done(Queued), 1),
+        (Some(10), says(Cancelled), [Call::Read, Call::Cancel], done(Cancelled), 0),
+    ] {
+        let mut queue = with(Locked);
+        assert_eq!(
+            carry_out(&mut queue, requeue(), vec![reads_locked(count), answer]),
+            (calls.into(), outcome)
+        );
+        assert_eq!(queue.snapshot().get(uuid(1)).unwrap().unlocks, unlocks);
+    }
+    let mut queue = with(Locked);
+    let changed = Outcome::Refused(QueueRefusal::RecordChanged);
+    assert_eq!(carry_out(&mut queue, requeue(), vec![reads(Running)]), (vec![Call::Read], changed));
+}
+
+#[test]
+fn a_requeue_whose_answer_was_lost_is_read_after() {
+    let mut queue = with(Locked);
+    let answers = vec![reads_locked(Some(10)), fails(ApiErrorKind::Timeout), reads(Cancelled)];
+    let (calls, outcome) = carry_out(&mut queue, requeue(), answers);
+    assert_eq!(calls, [Call::Read, Call::Cancel, Call::Read]);
+    assert_eq!(outcome, Outcome::Done(standing(Cancelled)));
 }
 
 #[test]

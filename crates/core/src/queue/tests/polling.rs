@@ -10,7 +10,7 @@ fn run(queue: &ContainerQueue, pages: Vec<Page<Record>>) -> (Vec<ListQuestion>, 
     let mut asked = Vec::new();
     for page in pages {
         asked.push(poll.question().expect("the poll ended early"));
-        poll.answer(page, queue).unwrap();
+        poll.answer(page, queue, &policy()).unwrap();
     }
     assert_eq!(poll.question(), None, "the poll goes on");
     (asked, poll)
@@ -85,36 +85,53 @@ fn what_neither_answer_showed_is_asked_for_by_twenties_until_answered_or_proven_
     assert_eq!(poll.deleted, (21..=25).map(uuid).collect());
 }
 
-#[test]
-fn items_that_were_not_asked_for_are_an_error_of_the_poll() {
+/// The answers before the bad one, and the bad one.
+fn answers_with_what_was_not_asked_for() -> Vec<(Vec<Page<Record>>, Record)> {
     let foreign = Record { locked_by: Some(crate::fixtures::somebody_else()), ..record(9, Locked, 1) };
-    let cases = [
-        (vec![], page(vec![foreign])),
-        (vec![page(vec![record(5, Locked, 1)])], page(vec![record(4, Locked, 1)])),
-        (vec![page(vec![])], page(vec![record(1, Locked, 1)])),
-        (vec![page(vec![])], page(vec![record(1, Queued, 0)])),
-        (vec![page(vec![]), page(vec![])], page(vec![record(2, Queued, 1)])),
-        (vec![page(vec![]), page(vec![])], poison(Some(uuid(2)))),
-    ];
-    for (before, bad) in cases {
+    vec![
+        (vec![], foreign),
+        (vec![page(vec![record(5, Locked, 1)])], record(4, Locked, 1)),
+        (vec![page(vec![])], record(2, Locked, 1)),
+        (vec![page(vec![])], record(2, Queued, 0)),
+        (vec![page(vec![]), page(vec![])], record(2, Queued, 1)),
+    ]
+}
+
+#[test]
+fn one_item_that_was_not_asked_for_is_set_aside_and_hides_no_other() {
+    for (before, bad) in answers_with_what_was_not_asked_for() {
         let mut queue = queue();
         poll(&mut queue, &[record(1, Running, 1)], 0);
         let mut poll = queue.begin_poll(at(1)).unwrap();
         for page in before {
-            poll.answer(page, &queue).unwrap();
+            poll.answer(page, &queue, &policy()).unwrap();
         }
-        let error = poll.answer(bad.clone(), &queue).unwrap_err();
-        assert!(matches!(error, PollError::NotAskedFor { .. }), "{bad:?}");
+        poll.answer(page(vec![bad.clone()]), &queue, &policy()).unwrap();
+        assert!(!poll.seen.contains_key(&bad.uuid), "{bad:?}");
+        assert!(poll.unreadable.contains_key(&bad.uuid), "{bad:?}");
+        ask(&mut poll, &queue, &[record(1, Running, 1), record(7, Queued, 1)]);
+        queue.merge(poll, at(1));
+        assert_eq!(state_of(&queue, 1), Some(Running), "{bad:?}");
     }
+}
+
+#[test]
+fn a_poll_in_which_most_items_were_not_asked_for_is_an_error() {
+    let queue = queue();
+    let mut poll = queue.begin_poll(at(1)).unwrap();
+    poll.answer(page(vec![]), &queue, &policy()).unwrap();
+    let odd = (1..=3).map(|n| record(n, Locked, 1));
+    let error = poll.answer(page(odd.collect()), &queue, &policy()).unwrap_err();
+    assert!(matches!(error, PollError::NotAskedFor { odd: 3, received: 3, .. }), "{error}");
 }
 
 #[test]
 fn a_server_without_an_end_is_not_believed() {
     let queue = queue();
     let mut poll = queue.begin_poll(at(0)).unwrap();
-    poll.answer(page(vec![]), &queue).unwrap();
+    poll.answer(page(vec![]), &queue, &policy()).unwrap();
     let endless = page((0..1000).map(supervisor).collect());
-    let error = (0..1000).find_map(|_| poll.answer(endless.clone(), &queue).err());
+    let error = (0..1000).find_map(|_| poll.answer(endless.clone(), &queue, &policy()).err());
     assert_eq!(error, Some(PollError::Endless));
 }
 

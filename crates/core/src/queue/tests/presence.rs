@@ -12,7 +12,7 @@ fn poll_that_lacks(queue: &ContainerQueue, n: u64) -> Poll {
     while let Some(question) = poll.question() {
         let mut answer = server_answer(&others, &question);
         answer.items.truncate(100);
-        poll.answer(answer, queue).unwrap();
+        poll.answer(answer, queue, &policy()).unwrap();
     }
     poll
 }
@@ -22,7 +22,7 @@ fn a_container_that_is_being_locked_is_not_dropped_by_a_poll_that_lacks_it() {
     let mut queue = queue();
     poll(&mut queue, &[record(1, Queued, 1)], 0);
     let older = poll_that_lacks(&queue, 1);
-    queue.begin(uuid(1), OperationKind::Lock, at(11)).unwrap();
+    queue.begin(uuid(1), OperationKind::Lock).unwrap();
     queue.merge(older, at(12));
     assert_eq!(state_of(&queue, 1), Some(Queued), "its lock is on its way");
 
@@ -48,7 +48,7 @@ fn a_poll_that_proved_it_deleted_yields_to_a_later_change_and_the_next_poll_tell
     // The poll finds it nowhere; meanwhile an unlock has succeeded, so the controller knows it after all.
     let mut older = queue.begin_poll(at(10)).unwrap();
     ask(&mut older, &queue, &[]);
-    queue.begin(uuid(1), OperationKind::Unlock(UnlockReason::ProcessEnded), at(11)).unwrap();
+    queue.begin(uuid(1), OperationKind::Unlock(UnlockReason::ProcessEnded)).unwrap();
     let unlocked = record(1, Queued, 1).standing();
     queue.answered(uuid(1), Answer::Standing(Ok(unlocked)), at(12));
     queue.merge(older, at(13));
@@ -72,18 +72,6 @@ fn no_late_answer_whatever_it_is_creates_an_entry() {
     }
 }
 
-#[test]
-fn one_whose_mounts_cannot_be_read_is_shown_among_the_unreadable_until_a_poll_shows_it_well() {
-    let mut queue = queue();
-    let mut first = queue.begin_poll(at(0)).unwrap();
-    ask(&mut first, &queue, &[record(1, Queued, 1)]);
-    queue.merge(first, at(1));
-    queue.take_mounts(&[(uuid(1), Err("mounts: not a hash".to_owned()))].into(), &policy());
-    assert_eq!(queue.snapshot().unreadable[&uuid(1)], "mounts: not a hash");
-    poll(&mut queue, &[record(1, Queued, 1)], 10);
-    assert!(queue.snapshot().unreadable.is_empty());
-}
-
 /// A look is a read of its own: what it found is newer than whatever an earlier poll brings.
 #[test]
 fn what_a_look_has_added_is_not_overwritten_by_a_poll_that_began_before_it() {
@@ -102,7 +90,7 @@ fn what_a_look_has_added_is_not_overwritten_by_a_poll_that_began_before_it() {
 fn a_poll_that_began_during_a_change_does_not_undo_it_either() {
     let mut queue = queue();
     poll(&mut queue, &[record(1, Queued, 1)], 0);
-    queue.begin(uuid(1), OperationKind::Lock, at(10)).unwrap();
+    queue.begin(uuid(1), OperationKind::Lock).unwrap();
     let mut older = queue.begin_poll(at(11)).unwrap();
     ask(&mut older, &queue, &[record(1, Queued, 1)]);
     queue.answered(uuid(1), Answer::Standing(Ok(record(1, Locked, 1).standing())), at(12));
@@ -116,7 +104,7 @@ fn a_container_that_is_being_locked_is_not_dropped_by_a_poll_that_shows_it_under
     poll(&mut queue, &[record(1, Queued, 1)], 0);
     let mut older = queue.begin_poll(at(10)).unwrap();
     ask(&mut older, &queue, &[Record { locked_by: Some(somebody_else()), ..record(1, Locked, 1) }]);
-    queue.begin(uuid(1), OperationKind::Lock, at(11)).unwrap();
+    queue.begin(uuid(1), OperationKind::Lock).unwrap();
     queue.merge(older, at(12));
     assert_eq!(state_of(&queue, 1), Some(Queued), "the other has given it back, its lock is on its way");
 }
@@ -126,9 +114,9 @@ fn a_container_that_is_being_changed_is_not_made_unreadable_by_an_older_poll() {
     let mut queue = queue();
     poll(&mut queue, &[record(1, Queued, 1)], 0);
     let mut older = queue.begin_poll(at(10)).unwrap();
-    older.answer(poison(Some(uuid(1))), &queue).unwrap();
+    older.answer(poison(Some(uuid(1))), &queue, &policy()).unwrap();
     ask(&mut older, &queue, &[]);
-    queue.begin(uuid(1), OperationKind::Lock, at(11)).unwrap();
+    queue.begin(uuid(1), OperationKind::Lock).unwrap();
     queue.answered(uuid(1), Answer::Standing(Ok(record(1, Locked, 1).standing())), at(12));
     queue.merge(older, at(13));
     let snapshot = queue.snapshot();

@@ -92,10 +92,10 @@ impl Story {
             }
             Happens::PollEnds => self.end_poll(),
             Happens::Lock => {
-                let _ = self.queue.begin(uuid(1), OperationKind::Lock, now);
+                let _ = self.queue.begin(uuid(1), OperationKind::Lock);
             }
             Happens::Unlock => {
-                let _ = self.queue.begin(uuid(1), OperationKind::Unlock(UnlockReason::ProcessEnded), now);
+                let _ = self.queue.begin(uuid(1), OperationKind::Unlock(UnlockReason::ProcessEnded));
             }
             Happens::Answered(arrives) => self.answer(*arrives),
             Happens::Runs if self.server.state == Locked => self.set(Running),

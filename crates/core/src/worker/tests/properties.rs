@@ -36,7 +36,9 @@ fn bad_news() -> impl Strategy<Value = Input> {
         container().prop_map(|uuid| Command::Kill(uuid, KillReason::PriorityZero).into()),
         container()
             .prop_map(|uuid| Completion::KillFinished(uuid, KillOutcome::Failed(failure(None))).into()),
-        (container(), outcome()).prop_map(|(uuid, outcome)| Command::StartJudged(uuid, outcome).into()),
+        (container(), outcome(), any::<bool>()).prop_map(|(uuid, outcome, failed_elsewhere)| {
+            Command::StartJudged { uuid, outcome, failed_elsewhere }.into()
+        }),
         input(Command::SetIdleBehavior(IdleBehavior::Run)),
         input(Command::SetIdleBehavior(IdleBehavior::Drain)),
         any::<bool>().prop_map(|saved| Completion::TagsSaved(saved).into()),

@@ -1,0 +1,209 @@
+//! What keeps failing for one container stops no other, and costs little.
+
+use super::*;
+use crate::queue::Fit;
+
+/// One worker with a place for one container.
+fn one_place() -> Scene {
+    let policy = Policy { max_containers_per_instance: 1, ..policy() };
+    let mut scene = Scene::with(policy);
+    scene.worker("w-1", "small", State::Idle);
+    scene
+}
+
+fn reason_of(scene: &Scene, n: u64) -> WaitReason {
+    scene.plan().waiting[&uuid(n)].reason.clone()
+}
+
+#[test]
+fn nothing_is_reserved_for_a_container_whose_lock_failed() {
+    let mut scene = one_place();
+    scene.add(1, Queued, 9).setback = Some(set_back(false));
+    scene.add(2, Queued, 1);
+    assert_eq!(scene.actions(), [lock(2)]);
+    let WaitReason::SetBack { cause, failures, error } = reason_of(&scene, 1) else { panic!("no reason") };
+    assert_eq!((cause, failures, error.as_str()), (SetbackCause::Lock, 3, "422 refused"));
+}
+
+#[test]
+fn when_its_back_off_is_over_it_has_one_try_at_its_own_rank() {
+    let mut scene = one_place();
+    scene.add(1, Queued, 9).setback = Some(set_back(true));
+    scene.add(2, Queued, 1);
+    scene.gates(Gate::Paused(PauseReason::RateLimit));
+    assert_eq!(scene.actions(), [lock(1)]);
+}
+
+#[test]
+fn a_container_whose_unlock_failed_may_still_be_started() {
+    let mut scene = one_place();
+    let setback = Setback { cause: SetbackCause::Unlock, ..set_back(false) };
+    scene.add(1, Locked, 9).setback = Some(setback);
+    assert_eq!(scene.actions(), [start(1, "w-1")]);
+}
+
+#[test]
+fn a_container_without_sizes_says_why_if_its_mounts_failed() {
+    let mut scene = one_place();
+    let entry = scene.add(1, Locked, 9);
+    entry.fit = Fit::Unsized;
+    entry.setback = Some(Setback { cause: SetbackCause::Mounts, ..set_back(false) });
+    assert!(matches!(reason_of(&scene, 1), WaitReason::SetBack { cause: SetbackCause::Mounts, .. }));
+}
+
+#[test]
+fn a_final_container_is_dropped_although_its_record_cannot_be_read() {
+    let mut scene = Scene::new();
+    scene.add(1, Cancelled, 1).unreadable = Some("odd".to_owned());
+    assert_eq!(scene.actions(), [Action::Queue(QueueAction::ForgetContainer(uuid(1)))]);
+}
+
+/// The last of two failures was at 95 s, so the next start is made from 105 s on.
+#[test]
+fn starts_that_failed_twice_wait_and_reserve_nothing() {
+    for (second, wanted) in [(104, vec![lock(2)]), (105, vec![start(1, "w-1")])] {
+        let mut scene = one_place();
+        scene.now = at(second);
+        scene.add(1, Locked, 9);
+        scene.add(2, Queued, 1);
+        scene.failed(1, 2, "w-gone");
+        scene.gates(Gate::Paused(PauseReason::RateLimit));
+        assert_eq!(scene.actions(), wanted, "{second}");
+    }
+}
+
+#[test]
+fn a_start_that_is_held_back_says_how_the_last_one_failed() {
+    let mut scene = one_place();
+    scene.add(1, Locked, 9);
+    scene.failed(1, 2, "w-gone");
+    let WaitReason::StartsFail { failures: 2, error } = reason_of(&scene, 1) else { panic!("no reason") };
+    assert_eq!(error, "no space");
+}
+
+#[test]
+fn the_first_failure_is_tried_again_at_once() {
+    let mut scene = one_place();
+    scene.add(1, Locked, 9);
+    scene.failed(1, 1, "w-gone");
+    assert_eq!(
+        scene.plan().actions,
+        [start_after_failure(1, "w-1")],
+        "and it says that it has failed elsewhere"
+    );
+}
+
+/// The start of a container that has failed on another instance says so.
+fn start_after_failure(n: u64, name: &str) -> Action {
+    let order = StartOrder { failed_elsewhere: true, ..order(uuid(n)) };
+    let order = StartOrder { priority: 9, ..order };
+    Action::Pool(PoolAction::StartContainer(order, id(name)))
+}
+
+#[test]
+fn failed_starts_of_a_container_that_has_left_the_queue_are_forgotten() {
+    let mut scene = Scene::new();
+    scene.failed(1, 2, "w-1");
+    assert_eq!(scene.actions(), [Action::Pool(PoolAction::ForgetAttempts(uuid(1)))]);
+}
+
+// ------------------------------------------------------------------ locks of before the start
+
+/// At quota, with five containers that were Locked before the start.
+fn at_quota_after_a_restart(second: i64, queued_priority: Option<i64>) -> usize {
+    let mut scene = Scene::new();
+    scene.now = at(second);
+    scene.gates(Gate::AtQuota(QuotaReason::Account));
+    for n in 1..=5 {
+        scene.add(n, Locked, 5).locked_before_start = true;
+    }
+    if let Some(priority) = queued_priority {
+        scene.add(9, Queued, priority);
+    }
+    let actions = scene.actions();
+    actions.iter().filter(|it| matches!(it, Action::Queue(QueueAction::UnlockContainer(..)))).count()
+}
+
+#[test]
+fn a_lock_of_before_the_start_is_kept_for_a_minute_and_then_given_up_only_for_a_higher_priority() {
+    // The first poll began at 0 s; the scene is settled from 63 s on.
+    assert_eq!(at_quota_after_a_restart(59, Some(9)), 0, "it is too soon");
+    assert_eq!(at_quota_after_a_restart(100, None), 0, "nobody wants the place");
+    assert_eq!(at_quota_after_a_restart(100, Some(5)), 0, "nobody of higher priority does");
+    assert_eq!(at_quota_after_a_restart(100, Some(6)), 4, "the first in line keeps its lock");
+}
+
+#[test]
+fn with_a_long_idle_timeout_it_is_kept_for_longer() {
+    for (second, unlocks) in [(599, 0), (600, 1)] {
+        let policy = Policy { timeout_idle: std::time::Duration::from_secs(600), ..policy() };
+        let mut scene = Scene::with(policy);
+        scene.now = at(second);
+        scene.gates(Gate::AtQuota(QuotaReason::Account));
+        for n in 1..=2 {
+            scene.add(n, Locked, 5).locked_before_start = true;
+        }
+        scene.add(9, Queued, 6);
+        let actions = scene.actions();
+        let given_back =
+            actions.iter().filter(|it| matches!(it, Action::Queue(QueueAction::UnlockContainer(..))));
+        assert_eq!(given_back.count(), unlocks, "{second}");
+    }
+}
+
+/// A worker of an earlier dispatcher that has answered and is silent since: its processes are never known.
+#[test]
+fn a_container_that_may_run_unseen_reserves_nothing_for_longer_than_a_restart_takes() {
+    for (second, wanted) in [(90, vec![]), (400, vec![lock(2)])] {
+        let mut scene = one_place();
+        scene.now = at(second);
+        scene.gates(Gate::Paused(PauseReason::RateLimit));
+        scene.worker("w-2", "small", State::Idle);
+        scene.change("w-2", |view| {
+            (view.ours, view.processes_known, view.behavior) = (false, false, IdleBehavior::Hold);
+        });
+        scene.add(1, Locked, 9).locked_before_start = true;
+        scene.add(2, Queued, 1);
+        assert_eq!(scene.actions(), wanted, "{second}");
+    }
+}
+
+// ------------------------------------------------------------------ what could still be placed
+
+fn openings(scene: &Scene) -> Openings {
+    Openings::clone(scene.plan().openings.as_ref().expect("everything is decided"))
+}
+
+#[test]
+fn openings_are_open_gates_and_free_places() {
+    let mut scene = Scene::new();
+    scene.gates(Gate::AtCapacity(at(200)));
+    assert!(openings(&scene).are_none());
+    scene.worker("w-1", "big", State::Idle);
+    scene.add(1, Locked, 1);
+    let open = openings(&scene);
+    assert_eq!(open.free.keys().map(TypeName::as_str).collect::<Vec<_>>(), ["big"]);
+    assert_eq!(open.free.values().next().map(|free| free.vcpus), Some(3), "one is taken in this round");
+    scene.gates(Gate::Open);
+    assert_eq!(openings(&scene).creatable.len(), 4);
+    scene.limits.ceiling = 1;
+    assert!(openings(&scene).are_none(), "the ceiling is reached");
+}
+
+#[test]
+fn openings_suit_what_fits_them() {
+    let mut scene = Scene::new();
+    scene.gates(Gate::AtCapacity(at(200)));
+    scene.worker("w-1", "big", State::Idle);
+    let open = openings(&scene);
+    assert!(open.suit(scene.add(1, Queued, 1)));
+    assert!(open.suit(scene.add_sized(2, Queued, 4, false)));
+    assert!(!open.suit(scene.add_sized(3, Queued, 1, true)), "a spot instance is wanted");
+    let unlucky = scene.add(4, Queued, 1);
+    unlucky.setback = Some(set_back(false));
+    assert!(!open.suit(unlucky));
+    let mut supervisor = scene.add(5, Queued, 1).clone();
+    supervisor.record.scheduling.supervisor = true;
+    assert!(open.suit(&supervisor));
+    assert!(!Openings { supervisors: false, ..open }.suit(&supervisor));
+}

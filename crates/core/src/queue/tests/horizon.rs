@@ -1,0 +1,161 @@
+//! How far a poll looks: what cannot be placed must not hide what can.
+
+use super::*;
+use crate::container::ContainerState::Queued;
+use crate::fixtures::record;
+use crate::plan::Openings;
+use crate::policy::Policy;
+use crate::ports::ApiErrorKind;
+
+/// How many records the server puts on a page.
+const PAGE: usize = 100;
+
+/// A server with these waiting containers, in this order, and a queue.
+struct Site {
+    queue: ContainerQueue,
+    waiting: Vec<Record>,
+    began: i64,
+    /// The offsets that the last poll asked for.
+    offsets: Vec<usize>,
+}
+
+impl Site {
+    fn new(waiting: impl IntoIterator<Item = Record>) -> Self {
+        Self { queue: queue(), waiting: waiting.into_iter().collect(), began: 0, offsets: Vec::new() }
+    }
+
+    fn open(&mut self, types: &[&str]) {
+        let creatable = types.iter().map(|name| crate::id::TypeName::new(name).unwrap()).collect();
+        let openings = Openings { creatable, supervisors: true, ..Openings::default() };
+        self.queue.set_openings(Some(Arc::new(openings)));
+    }
+
+    fn poll(&mut self) {
+        self.began += 10;
+        self.offsets.clear();
+        let mut poll = self.queue.begin_poll(at(self.began)).unwrap();
+        while let Some(question) = poll.question() {
+            let answer = self.answer(&question);
+            poll.answer(answer, &self.queue, &policy()).unwrap();
+        }
+        self.queue.merge(poll, at(self.began));
+        let mounts = self.queue.unsized_containers().into_iter();
+        let mounts = mounts.map(|uuid| (uuid, Ok(MountNeeds::default()))).collect();
+        self.queue.take_mounts(&mounts, &policy(), at(self.began));
+    }
+
+    fn answer(&mut self, question: &ListQuestion) -> Page<Record> {
+        let items = match question {
+            ListQuestion::Mine { .. } => Vec::new(),
+            ListQuestion::Available { offset } => {
+                self.offsets.push(*offset);
+                self.waiting.iter().skip(*offset).take(PAGE).cloned().collect()
+            }
+            ListQuestion::Known { uuids } => {
+                self.waiting.iter().filter(|it| uuids.contains(&it.uuid)).cloned().collect()
+            }
+        };
+        Page { items, undecodable: Vec::new() }
+    }
+
+    fn sees(&self, n: u64) -> bool {
+        self.queue.snapshot().get(uuid(n)).is_some()
+    }
+}
+
+/// Wants a spot instance of four VCPUs, which only `big.spot` is.
+fn large_on_spot(n: u64) -> Record {
+    let mut record = record(n, Queued, 5);
+    record.runtime_constraints.vcpus = 4;
+    record.scheduling.preemptible = true;
+    record
+}
+
+#[test]
+fn what_cannot_be_placed_does_not_hide_what_can() {
+    let hidden = record(9_999, Queued, 1);
+    let mut site = Site::new((1..=1_200).map(large_on_spot).chain([hidden]));
+    site.open(&["small"]);
+    site.poll();
+    assert!(site.sees(9_999));
+    assert_eq!(site.queue.snapshot().entries.len(), 101, "what is far and has no place is not kept");
+}
+
+#[test]
+fn if_nothing_can_be_placed_one_page_is_enough() {
+    let mut site = Site::new((1..=1_200).map(large_on_spot));
+    site.open(&[]);
+    site.poll();
+    assert_eq!(site.offsets, [0]);
+}
+
+#[test]
+fn if_everything_can_be_placed_no_more_is_asked_for_than_fills_the_horizon() {
+    let mut site = Site::new((1..=1_200).map(|n| record(n, Queued, 5)));
+    site.open(&["small"]);
+    for _ in 0..3 {
+        site.poll();
+        assert_eq!(site.offsets, [0]);
+    }
+}
+
+#[test]
+fn a_poll_reads_at_most_twenty_pages_and_the_next_goes_on_from_there() {
+    let hidden = record(9_999, Queued, 1);
+    let mut site = Site::new((1..=5_000).map(large_on_spot).chain([hidden]));
+    site.open(&["small"]);
+    site.poll();
+    assert_eq!((site.offsets.len(), site.offsets[19]), (20, 1_900));
+    site.poll();
+    assert_eq!((site.offsets.len(), site.offsets[1], site.offsets[19]), (20, 2_000, 3_800));
+    assert!(!site.sees(9_999));
+    site.poll();
+    assert!(site.sees(9_999));
+    site.poll();
+    assert_eq!(site.offsets[1], 100, "it begins anew");
+}
+
+/// Otherwise those that it shows would be dropped and read again with every change of the gates.
+#[test]
+fn while_nothing_is_open_the_window_stays() {
+    let mut site = Site::new((1..=5_000).map(large_on_spot));
+    site.open(&["small"]);
+    site.poll();
+    site.open(&[]);
+    site.poll();
+    site.open(&["small"]);
+    site.poll();
+    assert_eq!(site.offsets[1], 2_000);
+}
+
+#[test]
+fn supervisors_without_room_do_not_hide_other_containers() {
+    let supervisor = |n| {
+        let mut record = record(n, Queued, 5);
+        record.scheduling.supervisor = true;
+        record
+    };
+    let mut site = Site::new((1..=300).map(supervisor).chain([record(9_999, Queued, 1)]));
+    let policy: Policy = policy();
+    let creatable = policy.catalog.types().iter().map(|it| it.name.clone()).collect();
+    let openings = Openings { creatable, supervisors: false, ..Openings::default() };
+    site.queue.set_openings(Some(Arc::new(openings)));
+    site.poll();
+    assert!(site.sees(9_999));
+}
+
+#[test]
+fn a_container_that_is_set_back_does_not_fill_the_horizon() {
+    let mut site = Site::new((1..=100).map(|n| record(n, Queued, 5)).chain([record(9_999, Queued, 1)]));
+    site.open(&["small"]);
+    site.poll();
+    assert_eq!(site.offsets, [0]);
+    for n in 1..=100 {
+        site.queue.begin(uuid(n), OperationKind::Lock).unwrap();
+        let refused = crate::fixtures::api_error(ApiErrorKind::Refused);
+        site.queue.answered(uuid(n), Answer::Standing(Err(refused)), at(site.began));
+        site.queue.answered(uuid(n), Answer::Record(Ok(record(n, Queued, 5))), at(site.began + 5));
+    }
+    site.poll();
+    assert!(site.sees(9_999));
+}
