@@ -4,17 +4,22 @@
 //! faults stop, and every container and VM that can end must end.
 
 mod draw;
+mod lasting;
 
 use std::time::Duration;
 
 use dispatch_core::id::{ContainerUuid, InstanceId};
-use dispatch_core::instance::{Catalog, IdleBehavior, InstanceType};
+use dispatch_core::instance::{Catalog, IdleBehavior, InstanceType, Market};
+use dispatch_core::ports::CapacityScope;
 use dispatch_core::time::after;
 use slog::Level;
 
+use self::lasting::Lasting;
 use super::{Note, Summary, World, simulate};
 use crate::chance::{Chance, Span};
 use crate::clock;
+use crate::cloud::knobs::CloudFault;
+use crate::group::Group;
 use crate::vm::knobs::Job;
 
 /// For how long things go wrong.
@@ -31,22 +36,25 @@ const RECOVERY_WITHIN_LIMITS: Duration = Duration::from_secs(48 * 3600);
 /// If an invariant is violated.
 pub fn chaos(seed: u64, trace: bool) -> (Summary, String) {
     let mut chance = Chance::new(seed, 20);
-    let mut knobs = draw::knobs(seed, &mut chance);
+    let (mut knobs, lasting) = draw::knobs(seed, &mut chance);
     knobs.log = trace.then_some(Level::Debug);
     knobs.step = Duration::from_millis(500);
     let spec = knobs.clone();
     simulate(knobs, async |world| {
-        let supervisors = draw::supervisors(world, &mut chance);
+        // A supervisor waits for its steps, and where a type is of no use these may wait for ever.
+        let has_supervisors = !lasting.spoils_types && !lasting.lying;
+        let supervisors = if has_supervisors { draw::supervisors(world, &mut chance) } else { 0 };
+        lasting::poison(world, lasting.poisoned, &mut chance);
         // Some worlds end with the dispatcher that ran through the trouble, under the limits that it knew: a
         // restart would repair whatever is stuck in its memory. This is not done with supervisors, because
         // they may fill a cluster of one VM for good.
         let stays_as_it_is = supervisors == 0 && chance.hits(0.7);
         draw::network_outages(world, &mut chance);
-        trouble(world, &mut chance).await;
+        trouble(world, lasting, &mut chance).await;
         world.stop_faults();
         cure_records(world);
         if stays_as_it_is {
-            ease_limits(world);
+            ease_limits(world, lasting);
             free_the_held(world).await;
             world.drain(RECOVERY_WITHIN_LIMITS).await;
         } else {
@@ -60,14 +68,36 @@ pub fn chaos(seed: u64, trace: bool) -> (Summary, String) {
 }
 
 /// Lets one kind of trouble after another happen, with pauses between them.
-async fn trouble(world: &mut World, chance: &mut Chance) {
+async fn trouble(world: &mut World, mut lasting: Lasting, chance: &mut Chance) {
     let end = after(clock::epoch(), TROUBLE);
-    let kinds = draw::kinds_of_trouble(chance);
+    let burdens = lasting.burdens();
+    let mut kinds = draw::kinds_of_trouble(chance);
+    kinds.retain(|kind| *kind != Trouble::SilentTogether || world.knobs.groups_fall_silent);
     while clock::now() < end {
         let pause = chance.draw(Span::between_millis(100, 120_000));
         world.run_for(pause).await;
+        burden(world, &mut lasting, chance).await;
         let Some(kind) = kinds.get(chance.below(kinds.len())) else { continue };
-        cause(world, *kind, chance).await;
+        cause(world, *kind, burdens, chance).await;
+    }
+}
+
+/// Lets a VM stay for ever now and then, as often as the world was drawn to have it.
+async fn burden(world: &mut World, lasting: &mut Lasting, chance: &mut Chance) {
+    if !chance.hits(0.1) {
+        return;
+    }
+    let Some(vm) = lasting::some_sound_vm(world, chance) else { return };
+    if std::mem::take(&mut lasting.immortal) {
+        world.note(Note::Text(format!("lasting immortal {vm}")));
+        world.cloud.borrow_mut().make_immortal(&vm);
+    } else if lasting.forgotten {
+        world.note(Note::Text(format!("lasting hold {vm}")));
+        lasting.forgotten = !world.operator_forgets(&vm).await;
+    } else if std::mem::take(&mut lasting.lying) {
+        let uuid = some_container(world, chance);
+        world.note(Note::Text(format!("lasting lie {vm}")));
+        uuid.into_iter().for_each(|uuid| world.lists_falsely(&vm, uuid));
     }
 }
 
@@ -89,10 +119,15 @@ enum Trouble {
     ConnectionCut,
     VmTakenAway,
     Omitted,
+    EndTogether,
+    BootsSpoiledTogether,
+    SilentTogether,
+    RefusedTogether,
+    OmittedTogether,
 }
 
 impl Trouble {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 20] = [
         Self::Restart,
         Self::RestartAtAnEvent,
         Self::ConfigurationChange,
@@ -108,10 +143,42 @@ impl Trouble {
         Self::ConnectionCut,
         Self::VmTakenAway,
         Self::Omitted,
+        Self::EndTogether,
+        Self::BootsSpoiledTogether,
+        Self::SilentTogether,
+        Self::RefusedTogether,
+        Self::OmittedTogether,
     ];
+
+    /// In how many worlds it happens.
+    fn rate(self) -> f64 {
+        match self {
+            Self::Restart => 0.9,
+            Self::RestartAtAnEvent
+            | Self::ConfigurationChange
+            | Self::UserCancels
+            | Self::UserReprioritises
+            | Self::RecordDeleted
+            | Self::RecordPoisoned
+            | Self::Submission
+            | Self::OperatorHolds
+            | Self::OperatorDrains
+            | Self::OperatorRuns
+            | Self::OperatorKills
+            | Self::ConnectionCut
+            | Self::VmTakenAway
+            | Self::Omitted => 0.4,
+            Self::EndTogether
+            | Self::BootsSpoiledTogether
+            | Self::RefusedTogether
+            | Self::OmittedTogether => 0.1,
+            // It is left out of most worlds besides, because in them VMs do not fall silent.
+            Self::SilentTogether => 0.7,
+        }
+    }
 }
 
-async fn cause(world: &mut World, trouble: Trouble, chance: &mut Chance) {
+async fn cause(world: &mut World, trouble: Trouble, burdens: u32, chance: &mut Chance) {
     world.note(Note::Text(format!("trouble {trouble:?}")));
     let (uuid, vm) = (some_container(world, chance), some_vm(world, chance));
     let now = clock::now();
@@ -119,7 +186,7 @@ async fn cause(world: &mut World, trouble: Trouble, chance: &mut Chance) {
         (Trouble::Restart, ..) => world.restart().await,
         (Trouble::RestartAtAnEvent, ..) => restart_at_an_event(world, chance).await,
         (Trouble::ConfigurationChange, ..) => {
-            change_configuration(world, chance);
+            change_configuration(world, burdens, chance);
             world.restart().await;
         }
         (Trouble::Submission, ..) => {
@@ -146,6 +213,21 @@ async fn cause(world: &mut World, trouble: Trouble, chance: &mut Chance) {
             let times = cloud.knobs.most_omissions;
             cloud.omit_next(&vm, times);
         }
+        (Trouble::EndTogether, ..) => world.end_together(&some_group(chance)),
+        (Trouble::BootsSpoiledTogether, ..) => world.spoil_boots_together(&some_group(chance)),
+        (Trouble::SilentTogether, ..) => {
+            let lasting = chance.draw(Span::between_millis(10_000, 1_200_000));
+            world.silence_together(&some_group(chance), lasting);
+        }
+        (Trouble::RefusedTogether, ..) => {
+            let lasting = chance.draw(Span::between_millis(10_000, 900_000));
+            let fault = draw::pick(
+                chance,
+                &[CloudFault::Other, CloudFault::QuotaAll, CloudFault::Capacity(CapacityScope::All)],
+            );
+            world.refuse_together(some_group(chance), fault, lasting);
+        }
+        (Trouble::OmittedTogether, ..) => world.omit_together(&some_group(chance)),
         // There is no container or no VM to which it could happen.
         (_, None, _) | (_, _, None) => {}
     }
@@ -162,6 +244,15 @@ async fn restart_at_an_event(world: &mut World, chance: &mut Chance) {
     world.restart().await;
 }
 
+/// All VMs, those of a market, or those of a type.
+fn some_group(chance: &mut Chance) -> Group {
+    match chance.below(4) {
+        0 | 1 => Group::Everything,
+        2 => Group::Market(Market::OnDemand),
+        _ => Group::sample("small"),
+    }
+}
+
 fn some_container(world: &World, chance: &mut Chance) -> Option<ContainerUuid> {
     let all = world.containers();
     all.get(chance.below(all.len())).copied()
@@ -174,8 +265,8 @@ fn some_vm(world: &World, chance: &mut Chance) -> Option<InstanceId> {
 
 /// Lowers or raises limits, or removes or adds a type. The next dispatcher that starts uses the new
 /// configuration.
-fn change_configuration(world: &mut World, chance: &mut Chance) {
-    let most = 1 + chance.below(10) as u32;
+fn change_configuration(world: &mut World, burdens: u32, chance: &mut Chance) {
+    let most = 1 + burdens + chance.below(10) as u32;
     let all = draw::catalog();
     let gone = chance.hits(0.4).then(|| chance.below(all.types().len()));
     let kept = all.types().iter().enumerate().filter(|(n, _)| Some(*n) != gone).map(|(_, it)| it);
@@ -195,14 +286,16 @@ fn cure_records(world: &mut World) {
     }
 }
 
-/// Keeps the limits, apart from those that would let a container wait for ever.
-fn ease_limits(world: &mut World) {
+/// Keeps the limits, apart from those that would let a container wait for ever: VMs that stay leave room for
+/// another one.
+fn ease_limits(world: &mut World, lasting: Lasting) {
+    let least = 1 + lasting.burdens() as usize;
     let mut cloud = world.cloud.borrow_mut();
     let knobs = &mut cloud.knobs;
     knobs.refused.clear();
-    knobs.quota_all = knobs.quota_all.map(|most| most.max(1));
+    knobs.quota_all = knobs.quota_all.map(|most| most.max(least));
     let counts = knobs.quota_market.values_mut().chain(knobs.quota_group.values_mut());
-    counts.chain(knobs.capacity.values_mut()).for_each(|most| *most = (*most).max(1));
+    counts.chain(knobs.capacity.values_mut()).for_each(|most| *most = (*most).max(least));
 }
 
 /// Removes all quotas and capacity limits.
@@ -243,7 +336,8 @@ fn held(world: &World) -> Vec<InstanceId> {
         let behavior = cloud.vm(id).and_then(|vm| vm.tags.get(key)).and_then(IdleBehavior::from_name);
         behavior == Some(IdleBehavior::Hold)
     };
-    world.own_vms().into_iter().filter(is_held).collect()
+    let kept = world.vms_that_may_stay();
+    world.own_vms().into_iter().filter(|id| is_held(id) && !kept.contains(id)).collect()
 }
 
 /// A supervisor that submits these children and waits for them.

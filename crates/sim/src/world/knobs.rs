@@ -45,6 +45,8 @@ pub struct WorldKnobs {
     pub log: Option<Level>,
     /// Whether the network between the dispatcher and all VMs may fail.
     pub network_fails: bool,
+    /// Whether groups of VMs may fall silent together.
+    pub groups_fall_silent: bool,
     /// How often the invariants are checked.
     pub step: Duration,
 }
@@ -70,6 +72,7 @@ impl WorldKnobs {
             runner_readable: true,
             log: None,
             network_fails: false,
+            groups_fall_silent: false,
             step: Duration::from_millis(100),
         }
     }
@@ -82,7 +85,8 @@ impl WorldKnobs {
 
     /// Whether VMs may stop answering.
     pub(super) fn vms_may_fall_silent(&self) -> bool {
-        !self.vms.ssh_rates.is_empty() || self.vms.hang_rate > 0.0 || self.network_fails
+        let by_rate = !self.vms.ssh_rates.is_empty() || self.vms.hang_rate > 0.0;
+        by_rate || self.network_fails || self.groups_fall_silent || self.vms.lasting.silences_some()
     }
 
     /// Allows at most that many instances.

@@ -13,6 +13,7 @@
 mod alarm;
 mod cable;
 pub mod chaos;
+mod figures;
 mod incarnation;
 mod journal;
 mod judge;
@@ -40,6 +41,7 @@ use crate::clock;
 use crate::cloud::{CloudVm, FakeCloud};
 use crate::controller::{FakeArvados, Submission};
 use crate::vm::{self, FakeVms};
+pub use figures::{Distribution, Figures};
 use incarnation::Incarnation;
 pub use journal::{Journal, LogLine, Note};
 use judge::Judge;

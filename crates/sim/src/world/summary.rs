@@ -8,7 +8,7 @@ use dispatch_core::container::ContainerState;
 use dispatch_core::time::since;
 use serde::Serialize;
 
-use super::{Note, World};
+use super::{Figures, Note, World};
 use crate::clock::{self, epoch};
 use crate::controller::facts::Fact;
 use crate::vm::facts::{Ending, VmFact};
@@ -32,6 +32,8 @@ pub struct Summary {
     pub kills: u64,
     /// How many unlocks the dispatcher sent.
     pub unlocks: u64,
+    /// What it has cost.
+    pub figures: Figures,
     /// Which faults struck, and how often.
     pub faults: BTreeMap<String, u64>,
     /// How much virtual time passed.
@@ -61,6 +63,7 @@ impl Summary {
             processes: vm_facts.filter(|fact| matches!(fact, VmFact::Started { .. })).count() as u64,
             kills: kills as u64,
             unlocks: unlocks as u64,
+            figures: Figures::of(world),
             faults: faults(world),
             time: since(clock::now(), epoch()),
         }
@@ -76,6 +79,7 @@ impl Summary {
         self.processes += other.processes;
         self.kills += other.kills;
         self.unlocks += other.unlocks;
+        self.figures.add(&other.figures);
         self.time += other.time;
         for (kind, count) in &other.faults {
             *self.faults.entry(kind.clone()).or_default() += count;
@@ -124,6 +128,7 @@ impl fmt::Display for Summary {
         writeln!(f, "unlocks     {}", self.unlocks)?;
         let hours = self.time.as_secs_f64() / 3600.0;
         writeln!(f, "time        {hours:.1} virtual hours ({:.2} years)", hours / (24.0 * 365.25))?;
+        write!(f, "{}", self.figures)?;
         for (kind, count) in &self.faults {
             writeln!(f, "  {kind:40} {count}")?;
         }

@@ -10,6 +10,7 @@ use dispatch_core::policy::Policy;
 use dispatch_core::ports::{CapacityScope, HostKeyVerdict};
 use dispatch_core::time::after;
 
+use super::lasting::Lasting;
 use super::{TROUBLE, Trouble, supervising};
 use crate::chance::{Chance, Span};
 use crate::clock::epoch;
@@ -32,7 +33,7 @@ pub(super) fn catalog() -> Catalog {
     Catalog::new(types.map(|it| InstanceType::clone(&it)).into_iter().chain([other]))
 }
 
-pub(super) fn knobs(seed: u64, chance: &mut Chance) -> WorldKnobs {
+pub(super) fn knobs(seed: u64, chance: &mut Chance) -> (WorldKnobs, Lasting) {
     let mut knobs = WorldKnobs::new(seed);
     knobs.policy.catalog = catalog();
     policy(&mut knobs.policy, chance);
@@ -44,6 +45,8 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> WorldKnobs {
     knobs.faults = faults(chance);
     knobs.cloud = cloud(chance);
     knobs.vms = vms(chance);
+    let lasting = Lasting::draw(&mut knobs, chance);
+    knobs.groups_fall_silent = chance.hits(0.15);
     let attempts = pick(chance, &[2, 3, 10, 10]);
     knobs.settings.max_dispatch_attempts = attempts;
     knobs.policy.max_dispatch_attempts = attempts;
@@ -56,10 +59,26 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> WorldKnobs {
     if chance.hits(0.3) {
         knobs.runner = String::new();
     }
-    knobs
+    if chance.hits(0.007) {
+        make_a_fleet(&mut knobs, chance);
+    }
+    (knobs, lasting)
 }
 
-fn pick<T: Copy>(chance: &mut Chance, of: &[T]) -> T {
+/// More VMs than can be probed in the time from one probe of a VM to the next.
+fn make_a_fleet(knobs: &mut WorldKnobs, chance: &mut Chance) {
+    const VMS: u32 = 300;
+    let policy = &mut knobs.policy;
+    (policy.max_instances, policy.max_concurrent_creates) = (VMS, 0);
+    (policy.max_cloud_ops_per_second, policy.max_containers_per_instance) = (0, 1);
+    policy.max_probes_per_second = Some(10);
+    policy.initial_quota_estimate = 0;
+    knobs.cloud.quota_all = None;
+    knobs.cloud.quota_group.clear();
+    knobs.containers = (0..VMS).map(|_| job(2, 600 + chance.below(1200) as u64)).collect();
+}
+
+pub(super) fn pick<T: Copy>(chance: &mut Chance, of: &[T]) -> T {
     of[chance.below(of.len())]
 }
 
@@ -119,8 +138,7 @@ pub(super) fn network_outages(world: &mut World, chance: &mut Chance) {
 
 /// Draws which kinds of trouble there are. Restarts are nearly always among them.
 pub(super) fn kinds_of_trouble(chance: &mut Chance) -> Vec<Trouble> {
-    let rate = |it: &Trouble| if *it == Trouble::Restart { 0.9 } else { 0.4 };
-    Trouble::ALL.into_iter().filter(|it| chance.hits(rate(it))).collect()
+    Trouble::ALL.into_iter().filter(|it| chance.hits(it.rate())).collect()
 }
 
 /// A span from `least` to one of these upper bounds, in milliseconds.
@@ -171,6 +189,7 @@ fn cloud(chance: &mut Chance) -> CloudKnobs {
     knobs.tags_lag = up_to(chance, 0, &[0, 20_000]);
     knobs.omit_rate = rate(chance, 0.03);
     knobs.spot_taken_rate = rate(chance, 0.8);
+    knobs.ends_booting_rate = if chance.hits(0.1) { 0.3 } else { 0.0 };
     if chance.hits(0.3) {
         knobs.quota_all = Some(1 + chance.below(6));
     }
