@@ -7,7 +7,9 @@ use dispatch_core::instance::{Market, Offering};
 use dispatch_core::plan::{self, Action, PlanInput, PoolAction, QueueAction, dated_from};
 use dispatch_core::time::Timestamp;
 use dispatch_sim::samples::spot_type;
-use dispatch_sim::world::{World, WorldKnobs, simulate};
+use dispatch_core::container::ContainerState;
+use dispatch_sim::controller::Submission;
+use dispatch_sim::world::{World, WorldKnobs, job, simulate};
 use serde_json::json;
 
 use crate::{minutes, seconds};
@@ -71,6 +73,10 @@ fn record_rounds() {
     let mut knobs = crowd(2);
     (knobs.policy.max_instances, knobs.cloud.quota_all) = (0, Some(2));
     simulate(knobs, async |world| {
+        // Somebody of higher priority comes when all others are locked.
+        world.run_until("they are locked", minutes(1), |world| world.count(ContainerState::Locked) > 4).await;
+        let urgent = job(1, 60);
+        world.submit(Submission { priority: 900, ..urgent });
         record("at_the_accounts_quota", round(world, |actions| actions.iter().any(is_unlock)).await);
     });
     let mut knobs = crowd(3);

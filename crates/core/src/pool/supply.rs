@@ -43,21 +43,23 @@ pub(super) struct CreateLimits {
 }
 
 impl CreateLimits {
-    /// Whether an instance of this type may be created under all limits.
+    /// Whether an instance of this type may be created under all limits. A hold of the type's own comes before
+    /// `MaxInstances`: at that limit a container that waits ends the placement and makes room, which is of no use
+    /// while its type cannot be had, and instances would be shut down and created again without end.
     pub(super) fn gate(&self, it: &InstanceType, holds: &Holds, census: &Census, now: Timestamp) -> Gate {
-        let most = self.max_instances as usize;
-        if most > 0 && census.total() >= most {
-            return Gate::AtQuota(QuotaReason::MaxInstances);
+        let (most, slots) = (self.max_instances as usize, self.max_concurrent_creates as usize);
+        let is_full = most > 0 && census.total() >= most;
+        let hold = holds.gate(it, census, now);
+        match hold {
+            _ if !self.runner_readable && !is_full => Gate::Paused(PauseReason::RunnerUnreadable),
+            Gate::Paused(PauseReason::NearQuota) | Gate::AtQuota(_) | Gate::Open if is_full => {
+                Gate::AtQuota(QuotaReason::MaxInstances)
+            }
+            Gate::Open if slots > 0 && self.creates_in_flight >= slots => {
+                Gate::Paused(PauseReason::CreatesInFlight)
+            }
+            Gate::Open | Gate::AtQuota(_) | Gate::Paused(_) | Gate::AtCapacity(_) => hold,
         }
-        if !self.runner_readable {
-            return Gate::Paused(PauseReason::RunnerUnreadable);
-        }
-        let gate = holds.gate(it, census, now);
-        let slots = self.max_concurrent_creates as usize;
-        if gate == Gate::Open && slots > 0 && self.creates_in_flight >= slots {
-            return Gate::Paused(PauseReason::CreatesInFlight);
-        }
-        gate
     }
 }
 

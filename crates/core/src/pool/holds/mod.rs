@@ -210,14 +210,15 @@ impl Holds {
         if self.backoff.holds(it.offering(), now) {
             return Gate::Paused(PauseReason::CreateFailed);
         }
-        if self.quota.holds(it.market(), now) {
-            return Gate::AtQuota(QuotaReason::Account);
-        }
         if let Some(until) = self.capacity.until(it, &self.groups).filter(|until| now < *until) {
             return Gate::AtCapacity(until);
         }
         if self.boots.are_rationed(&it.offering(), census, now) {
             return Gate::Paused(PauseReason::BootsFail);
+        }
+        // Last of the holds: for a type that cannot be had now it is no use to make room.
+        if self.quota.holds(it.market(), now) {
+            return Gate::AtQuota(QuotaReason::Account);
         }
         if self.quota.is_near(it.market(), census) {
             return Gate::Paused(PauseReason::NearQuota);
