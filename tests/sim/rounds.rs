@@ -2,13 +2,13 @@
 //! planned from, when, and what it came to. `cargo test --test sim record_rounds -- --ignored` writes them anew.
 
 use dispatch_actors::messages::scheduler::GetPlan;
+use dispatch_core::container::ContainerState;
 use dispatch_core::id::ProviderType;
 use dispatch_core::instance::{Market, Offering};
 use dispatch_core::plan::{self, Action, PlanInput, PoolAction, QueueAction, dated_from};
 use dispatch_core::time::Timestamp;
-use dispatch_sim::samples::spot_type;
-use dispatch_core::container::ContainerState;
 use dispatch_sim::controller::Submission;
+use dispatch_sim::samples::spot_type;
 use dispatch_sim::world::{World, WorldKnobs, job, simulate};
 use serde_json::json;
 

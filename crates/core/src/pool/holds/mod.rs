@@ -146,7 +146,24 @@ impl Holds {
                 self.backoff.failed(Some(it.offering()), sent, now);
             }
         }
+        self.hold_if_open(it, &error.kind, census, sent, now);
         facts
+    }
+
+    /// No refusal leaves the gate of its own type open: a limit that is over already, or that is another market's,
+    /// would have the same create sent and refused again at full speed.
+    fn hold_if_open(
+        &mut self,
+        it: &InstanceType,
+        kind: &CloudErrorKind,
+        census: &Census,
+        sent: Timestamp,
+        now: Timestamp,
+    ) {
+        let is_pending = *kind == CloudErrorKind::Unknown;
+        if !is_pending && self.gate(it, census, now) == Gate::Open {
+            self.backoff.failed(Some(it.offering()), sent, now);
+        }
     }
 
     /// A create is sent: if it is the retry that a quota hold allows, no second retry is sent.

@@ -433,3 +433,15 @@ fn one_success_ends_the_rationing() {
     story.pool.booted(&id("good"), true, at(101));
     assert_eq!(story.gate("small", 102), Gate::Open);
 }
+
+#[test]
+fn no_refusal_leaves_the_gate_of_its_own_type_open() {
+    let over = CloudErrorKind::RateLimited { until: at(5) };
+    for (kind, why) in [(spot_quota(), "another market's quota"), (over, "a limit that is over")] {
+        let mut story = Story::new();
+        story.refused("small", kind, 10);
+        assert_ne!(story.gate("small", 11), Gate::Open, "{why}");
+        assert_eq!(story.gate("big", 11), Gate::Open, "{why}: it may be had");
+        assert_eq!(story.gate("small", 16), Gate::Open, "{why}: for a moment");
+    }
+}
