@@ -32,7 +32,6 @@ fn twenty(seed: u64) -> WorldKnobs {
 }
 
 #[test]
-#[ignore = "needs rule 1"]
 fn a_container_that_can_never_be_locked_keeps_nobody_waiting() {
     for status in [403, 404, 422, 500, 502] {
         simulate(twenty(1), async |world| {
@@ -50,7 +49,6 @@ fn a_container_that_can_never_be_locked_keeps_nobody_waiting() {
 }
 
 #[test]
-#[ignore = "needs rule 1"]
 fn the_only_vm_is_not_kept_for_a_container_that_cannot_be_locked() {
     let mut knobs = WorldKnobs::new(2).with_jobs(5, 2, 30).with_instances(1);
     knobs.containers[0].priority = 900;
@@ -146,7 +144,6 @@ fn calls_while_all_fail(kind: CallKind, quota: Option<usize>, seed: u64) -> u64 
 }
 
 #[test]
-#[ignore = "needs rule 2"]
 fn locks_and_unlocks_that_fail_wait_for_the_next_poll() {
     // Six polls in a minute, and at most a few at each: they share one back-off.
     let locks = calls_while_all_fail(CallKind::Lock, None, 7);
@@ -156,7 +153,6 @@ fn locks_and_unlocks_that_fail_wait_for_the_next_poll() {
 }
 
 #[test]
-#[ignore = "needs rule 3"]
 fn what_can_be_placed_is_found_behind_a_thousand_that_cannot() {
     let mut knobs = WorldKnobs::new(9).with_jobs(1200, 8, 60).with_jobs(3, 1, 30).with_instances(6);
     for it in &mut knobs.containers[..1200] {
@@ -178,7 +174,6 @@ fn what_can_be_placed_is_found_behind_a_thousand_that_cannot() {
 }
 
 #[test]
-#[ignore = "needs rule 13"]
 fn after_a_mass_cancel_the_first_refused_lock_asks_for_a_poll() {
     let mut knobs = WorldKnobs::new(10).with_jobs(150, 2, 40).with_instances(4);
     knobs.policy.poll_interval = seconds(60);

@@ -51,8 +51,8 @@ fn errors(seed: u64, poison: impl Fn(&World, ContainerUuid)) -> Vec<String> {
         assert!(in_vain <= 24, "{in_vain} starts while the others ran");
         world.drain(minutes(180)).await;
         assert_eq!(world.count(ContainerState::Cancelled), 2);
-        // Four at a time, and a few more that stand for others to be tried.
-        assert!(world.vms_made() <= 12, "{} VMs", world.vms_made());
+        // Four at a time, and then at most one for each late start, because idle ones go meanwhile.
+        assert!(world.vms_made() <= 20, "{} VMs", world.vms_made());
         for uuid in &poisoned {
             let starts = starts(world, *uuid);
             assert!((2..=32).contains(&starts), "{starts} starts of {uuid}");
@@ -73,7 +73,6 @@ fn a_runner_that_always_exits_at_once_costs_few_starts_and_no_vms() {
 }
 
 #[test]
-#[ignore = "needs rule 11"]
 fn the_user_reads_what_the_runner_said_when_the_last_start_failed() {
     let texts = errors(2, refuses(StartFailure::Says("no such image: arvados/jobs".to_owned())));
     assert!(texts.iter().all(|text| text.contains("no such image: arvados/jobs")), "{texts:?}");
@@ -86,7 +85,6 @@ fn the_user_reads_that_the_runner_said_nothing() {
 }
 
 #[test]
-#[ignore = "needs rule 11"]
 fn starts_that_fail_again_and_again_come_less_and_less_often() {
     let mut knobs = two_of_ten(4);
     knobs.settings.max_dispatch_attempts = 1000;
