@@ -16,10 +16,13 @@ mod perform;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, Context, Handler, MessageResult, Recipient, ResponseActFuture, SpawnHandle};
+use actix::{
+    Actor, ActorFutureExt, Context, Handler, MessageResult, Recipient, ResponseActFuture, SpawnHandle,
+};
 use dispatch_core::cloud::{Account, AccountOperation};
 use dispatch_core::instance::Instance;
 use dispatch_core::policy::Policy;
@@ -32,7 +35,9 @@ pub use dispatch_core::cloud::CreateDefaults;
 
 use crate::catalogue::Repeats;
 use crate::clock;
-use crate::messages::cloud::{DestroyInstance, OrderInstance, SetTags, Sync, SyncBy, VerifyHostKey};
+use crate::messages::cloud::{
+    DestroyAnswer, DestroyInstance, OrderInstance, SetTags, Sync, SyncBy, VerifyHostKey,
+};
 use crate::messages::pool::{InstanceAppeared, InstanceChanged, InstanceGone, ListingFinished};
 use crate::messages::{GetState, Ping, shown};
 use crate::metrics::Metrics;
@@ -112,11 +117,18 @@ impl Handler<OrderInstance> for Cloud {
 }
 
 impl Handler<DestroyInstance> for Cloud {
-    type Result = ResponseActFuture<Self, Result<(), CloudError>>;
+    type Result = ResponseActFuture<Self, DestroyAnswer>;
 
     fn handle(&mut self, message: DestroyInstance, _: &mut Context<Self>) -> Self::Result {
-        let destroy = move |driver: Rc<dyn CloudDriver>| async move { driver.destroy(&message.id).await };
-        self.call(AccountOperation::Destroy, destroy, |_, _| {})
+        // The slot may lie ahead.
+        let sent = Rc::new(Cell::new(clock::now()));
+        let sending = Rc::clone(&sent);
+        let destroy = move |driver: Rc<dyn CloudDriver>| {
+            sending.set(clock::now());
+            async move { driver.destroy(&message.id).await }
+        };
+        let answer = self.call(AccountOperation::Destroy, destroy, |_, _| {});
+        Box::pin(answer.map(move |outcome, _, _| DestroyAnswer { sent: sent.get(), outcome }))
     }
 }
 

@@ -123,7 +123,7 @@ async fn calls_are_a_slot_apart_and_in_order() {
     let destroys: Vec<_> =
         (0..5).map(|n| site.cloud.send(DestroyInstance { id: id(&n.to_string()) })).collect();
     for destroy in destroys {
-        destroy.await.unwrap().unwrap();
+        destroy.await.unwrap().outcome.unwrap();
     }
     let gaps: Vec<_> = site.driver.take_times("destroy").windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps.iter().all(|gap| *gap > 0.09), "{gaps:?}");
@@ -140,6 +140,19 @@ async fn slots_that_were_not_used_are_not_saved_up() {
     let _ = futures_util::future::join(one, two).await;
     let times = site.driver.take_times("destroy");
     assert!(times[1] - times[0] > 0.09, "{times:?}");
+}
+
+/// A listing that began before the call was sent says nothing of what the call has done.
+#[actix::test]
+async fn a_destroy_tells_when_it_was_sent_and_not_when_it_was_asked_for() {
+    let site = site([]);
+    pass(100).await;
+    let asked = clock::now();
+    let one = site.cloud.send(DestroyInstance { id: id("a") });
+    let two = site.cloud.send(DestroyInstance { id: id("b") });
+    let (_, two) = futures_util::future::join(one, two).await;
+    let waited = dispatch_core::time::since(two.unwrap().sent, asked);
+    assert!(waited > Duration::from_millis(90), "{waited:?}");
 }
 
 #[actix::test]
@@ -396,7 +409,7 @@ async fn the_state_shows_known_instances_and_calls_in_flight_without_secrets() {
     assert_eq!(state["calls"][0]["operation"], "Destroy");
     assert_eq!(state["calls"][0]["since"], clock::now().to_string());
     assert!(!state.to_string().contains("s3cr3t"), "{state}");
-    destroy.await.unwrap().unwrap();
+    destroy.await.unwrap().outcome.unwrap();
     let state = site.cloud.send(GetState).await.unwrap();
     assert_eq!(state["calls"].as_array().map(Vec::len), Some(0));
 }

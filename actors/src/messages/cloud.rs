@@ -21,10 +21,19 @@ pub struct OrderInstance {
 
 /// End an instance.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), CloudError>")]
+#[rtype(result = "DestroyAnswer")]
 pub struct DestroyInstance {
     /// The instance.
     pub id: InstanceId,
+}
+
+/// What has come of a call to end an instance.
+#[derive(Debug)]
+pub struct DestroyAnswer {
+    /// When the call was sent.
+    pub sent: Timestamp,
+    /// What the cloud has answered.
+    pub outcome: Result<(), CloudError>,
 }
 
 /// Merge tags into those of an instance.

@@ -17,7 +17,7 @@ use rand::SeedableRng as _;
 use std::time::Duration;
 
 use super::*;
-use crate::messages::cloud::{DestroyInstance, SetTags};
+use crate::messages::cloud::{DestroyAnswer, DestroyInstance, SetTags};
 use crate::system::spawn_workers;
 use crate::testing::{
     Executors, FakeVms, Lines, Meter, NoSecrets, Stub, cloud_error, elapsed, id, instance, pass, pass_millis,
@@ -54,7 +54,7 @@ fn site_with(policy: Policy) -> Site {
         }
     });
     let (syncs, nudges) = (Stub::silent(), Stub::silent());
-    let destroys = Stub::new(|_| async { Ok(()) });
+    let destroys = Stub::new(|_| async { DestroyAnswer { sent: clock::now(), outcome: Ok(()) } });
     let tags = Stub::<SetTags>::new(|_| async { Ok(()) });
     let policy = shared(policy);
     let worker = WorkerParts {

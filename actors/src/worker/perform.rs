@@ -16,7 +16,7 @@ use super::{Worker, target};
 use crate::catalogue;
 use crate::clock;
 use crate::event;
-use crate::messages::cloud::{DestroyInstance, SetTags};
+use crate::messages::cloud::{DestroyAnswer, DestroyInstance, SetTags};
 use crate::messages::worker::WorkerCompletion;
 
 /// Executors have deadlines of their own, for connections too; this much beyond a command's is a fault.
@@ -91,10 +91,12 @@ impl Worker {
         let id = self.machine.id().clone();
         let answer = self.parts.destroy.send(DestroyInstance { id }).into_actor(self);
         ctx.spawn(answer.map(|answer, act, ctx| {
-            if let Ok(Err(error)) = &answer {
+            // Without an answer Cloud is gone, and then nothing is sent any more.
+            let Ok(DestroyAnswer { sent, outcome }) = answer else { return };
+            if let Err(error) = &outcome {
                 act.report_call_failed(&catalogue::DESTROY_FAILED, error);
             }
-            act.complete(Completion::DestroyFinished(matches!(answer, Ok(Ok(())))), ctx);
+            act.complete(Completion::DestroyFinished { sent, acknowledged: outcome.is_ok() }, ctx);
         }));
     }
 

@@ -54,6 +54,8 @@ impl Worker {
             WorkerFact::BehaviorSet(behavior) => {
                 event!(self.log, catalogue::SET_IDLE_BEHAVIOR, "IdleBehavior" => %behavior)
             }
+            WorkerFact::NeverEnds { since, price } => event!(self.log, catalogue::NEVER_ENDS,
+                "Since" => since.as_secs_f64(), "Price" => price.map(|price| price.per_hour())),
             WorkerFact::HeldUnknown => event!(self.log, catalogue::HELD_UNKNOWN),
             WorkerFact::Starting(..)
             | WorkerFact::Started { .. }

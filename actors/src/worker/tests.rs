@@ -12,6 +12,7 @@ use dispatch_core::ports::{CloudError, CloudErrorKind, ExecErrorKind};
 use dispatch_core::worker::{KillReason, ShutdownReason, StartOrder, State};
 
 use super::*;
+use crate::messages::cloud::DestroyAnswer;
 use crate::testing::{
     Executors, FakeVms, Lines, Meter, NoSecrets, Odd, Stub, cloud_error, id, instance, pass, pass_millis,
     pause, policy, seconds, shared, uuid,
@@ -82,7 +83,10 @@ fn site_of(instance: Instance, ours: bool) -> Site {
     let (log, lines) = Lines::new();
     let (vms, meter, cloud) = (Rc::new(FakeVms::default()), Meter::new(), CloudAnswers::default());
     let (for_destroy, for_tags) = (Rc::clone(&cloud), Rc::clone(&cloud));
-    let destroys = Stub::new(move |_| std::future::ready(for_destroy.borrow_mut().pop().unwrap_or(Ok(()))));
+    let destroys = Stub::new(move |_| {
+        let outcome = for_destroy.borrow_mut().pop().unwrap_or(Ok(()));
+        std::future::ready(DestroyAnswer { sent: clock::now(), outcome })
+    });
     let tags = Stub::new(move |_| {
         let answer = for_tags.borrow_mut().pop().unwrap_or(Ok(()));
         async move {

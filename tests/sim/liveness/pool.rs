@@ -118,7 +118,6 @@ fn a_market_that_never_sells_stops_nobody_else() {
 }
 
 #[test]
-#[ignore = "needs rule 8"]
 fn a_vm_that_never_goes_is_told_and_asked_less_and_less_and_keeps_nobody_waiting() {
     let mut knobs = WorldKnobs::new(8).with_jobs(4, 2, 60).with_instances(3);
     knobs.log = Some(Level::Error);

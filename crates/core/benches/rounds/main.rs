@@ -25,7 +25,7 @@ use criterion::{BatchSize, Bencher, BenchmarkId, Criterion, SamplingMode};
 use dispatch_core::plan::Planner;
 use dispatch_core::queue::ContainerQueue;
 use figures::Figures;
-use world::{Controller, Scene, Site, Sizes, at, empty_queue, pool};
+use world::{Controller, Scene, Site, Sizes, at, empty_queue, pool, silent_views};
 
 const CONTAINERS: [usize; 4] = [100, 1_000, 10_000, 100_000];
 const WORKERS: [usize; 4] = [10, 100, 1_000, 10_000];
@@ -41,6 +41,7 @@ const MERGE_NEW: &str = "merge new";
 const MERGE_SAME: &str = "merge same";
 const QUEUE_SNAPSHOT: &str = "queue snapshot";
 const POOL_SNAPSHOT: &str = "pool snapshot";
+const SILENT_PROBE: &str = "silent probe";
 
 fn main() {
     let figures = Figures::new();
@@ -58,6 +59,7 @@ fn main() {
     }
     merges(&mut criterion);
     snapshots(&mut criterion);
+    silence(&mut criterion);
     criterion.final_summary();
     report(&figures);
 }
@@ -153,6 +155,22 @@ fn snapshots(criterion: &mut Criterion<CpuTime>) {
     }
 }
 
+/// One worker after the other tells of a failed probe, while all are silent.
+fn silence(criterion: &mut Criterion<CpuTime>) {
+    for workers in WORKERS {
+        let id = BenchmarkId::from_parameter(workers);
+        let mut pool = pool(&mut Site::new(), workers);
+        let views = silent_views(&mut pool);
+        let mut turn = 0;
+        criterion.benchmark_group(SILENT_PROBE).bench_function(id, |bencher| {
+            bencher.iter(|| {
+                turn = (turn + 1) % views.len();
+                black_box(pool.worker_changed(Arc::clone(&views[turn]), 0, &[], at(701)))
+            });
+        });
+    }
+}
+
 fn size(containers: usize, workers: usize) -> String {
     format!("{containers}x{workers}")
 }
@@ -174,6 +192,7 @@ fn report(figures: &Figures) {
         (MERGE_SAME, "containers that a poll shows again", CONTAINERS),
         (QUEUE_SNAPSHOT, "containers", CONTAINERS),
         (POOL_SNAPSHOT, "workers", WORKERS),
+        (SILENT_PROBE, "workers that are all silent", WORKERS),
     ] {
         for size in sizes {
             println!("{group:>16}{size:>8} {of:<36}{:>9}", figures.shown(group, &size.to_string()));
@@ -181,6 +200,7 @@ fn report(figures: &Figures) {
     }
     println!();
     ratio(figures, "per_container_10000x10000_over_10000x100", (BURST, "10000x10000"), (BURST, "10000x100"));
+    ratio(figures, "silent_probe_10000_over_100", (SILENT_PROBE, "10000"), (SILENT_PROBE, "100"));
     ratio(figures, "steady_over_burst", (STEADY, "10000x10000"), (BURST, "10000x10000"));
 }
 

@@ -12,4 +12,4 @@ mod traffic;
 
 pub use scene::Scene;
 pub use site::{Site, Sizes, at};
-pub use traffic::{Controller, empty_queue, machines, pool};
+pub use traffic::{Controller, empty_queue, machines, pool, silent_views};

@@ -9,7 +9,7 @@ use dispatch_core::policy::Policy;
 use dispatch_core::pool::WorkerPool;
 use dispatch_core::ports::Page;
 use dispatch_core::queue::{ContainerQueue, Poll};
-use dispatch_core::worker::Machine;
+use dispatch_core::worker::{Machine, Silence, State, View};
 
 use super::site::{Site, Sizes, at, instance, me};
 
@@ -71,6 +71,21 @@ pub fn pool(site: &mut Site, workers: usize) -> WorkerPool {
         pool.appeared(instance(n, &site.draw_type()), at(0));
     }
     pool
+}
+
+/// The views of a pool's workers when none of them has answered for too long, as in an outage on our side.
+pub fn silent_views(pool: &mut WorkerPool) -> Vec<Arc<View>> {
+    let silent = |view: &Arc<View>| View {
+        state: State::Idle,
+        last_success: Some(at(1)),
+        silence: Some((Silence::Unresponsive, at(700))),
+        ..View::clone(view)
+    };
+    let views: Vec<_> = pool.snapshot().workers.iter().map(|it| Arc::new(silent(&it.view))).collect();
+    for view in &views {
+        pool.worker_changed(Arc::clone(view), 0, &[], at(701));
+    }
+    views
 }
 
 /// The machines of that many workers.

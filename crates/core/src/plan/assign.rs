@@ -10,6 +10,7 @@
 //!             ─► no capacity ► skipped, others are placed
 //! ```
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -40,8 +41,16 @@ pub(super) struct Assignment<'r, 'a> {
     pub(super) first_over_quota: bool,
     /// Instances in service with a place for a container that is not started in this round.
     reserved: BTreeSet<InstanceId>,
-    /// The highest priority of the Queued containers that want each type.
-    queued: BTreeMap<TypeName, i64>,
+    line: &'r [Item<'a>],
+    /// The highest priority of the Queued containers that want each type; made when a lock may be given back.
+    queued: OnceCell<QueuedPriorities>,
+}
+
+/// The highest priority of the Queued containers that want each type.
+#[derive(Default)]
+struct QueuedPriorities {
+    all: BTreeMap<TypeName, i64>,
+    supervisors: BTreeMap<TypeName, i64>,
 }
 
 /// Whether the containers after this one are placed too.
@@ -77,7 +86,7 @@ impl<'a> Round<'a> {
 }
 
 impl<'r, 'a> Assignment<'r, 'a> {
-    fn new(round: &'r mut Round<'a>, line: &[Item<'a>]) -> Self {
+    fn new(round: &'r mut Round<'a>, line: &'r [Item<'a>]) -> Self {
         let with_process = round.processes.containers();
         round.plan.facts.with_process = with_process;
         // Containers with a process come first in the line.
@@ -93,7 +102,8 @@ impl<'r, 'a> Assignment<'r, 'a> {
             over_quota_types: BTreeSet::new(),
             first_over_quota: true,
             reserved: BTreeSet::new(),
-            queued: highest_queued(line),
+            line,
+            queued: OnceCell::new(),
             round,
         }
     }
@@ -176,16 +186,23 @@ impl<'r, 'a> Assignment<'r, 'a> {
         }
     }
 
-    /// A container that was Locked before our start keeps its lock for a while, so that a restart costs no attempt.
-    /// After that it gives the lock back only if a container of higher priority can use its place.
-    fn is_worth_an_inherited_lock(&self, item: Item<'a>) -> bool {
-        if !item.entry.locked_before_start {
-            return true;
+    /// A lock is given back only if a container of higher priority can use the place: otherwise it would be taken
+    /// again, and each time costs an attempt. A container that was Locked before our start keeps its lock for a while
+    /// all the same, so that a restart costs no attempt.
+    fn is_wanted_by_a_higher_priority(&self, item: Item<'a>, reason: UnlockReason) -> bool {
+        if item.entry.locked_before_start && self.round.clocked.keeps_inherited_locks {
+            return false;
         }
         let priority = item.entry.record.priority;
+        let queued = self.queued.get_or_init(|| QueuedPriorities::of(self.line));
+        // A supervisor over its share has no place: only another supervisor can use what it gives up.
+        let wanted = match reason {
+            UnlockReason::OverSupervisors => &queued.supervisors,
+            UnlockReason::OverQuota | UnlockReason::ProcessEnded | UnlockReason::PriorityZero => &queued.all,
+        };
         let is_wanted =
-            |it: &Arc<InstanceType>| self.queued.get(&it.name).is_some_and(|queued| *queued > priority);
-        !self.round.clocked.keeps_inherited_locks && item.types.iter().any(is_wanted)
+            |it: &Arc<InstanceType>| wanted.get(&it.name).is_some_and(|queued| *queued > priority);
+        item.types.iter().any(is_wanted)
     }
 
     fn is_beyond_ceiling(&self) -> bool {
@@ -199,7 +216,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
             && !item.entry.is_undecidable()
             && !item.entry.is_set_back()
             && !self.round.may_run_unseen(item.entry)
-            && self.is_worth_an_inherited_lock(item);
+            && self.is_wanted_by_a_higher_priority(item, reason);
         if can_be && !self.round.has_process(item.position) {
             self.round.ask_queue(QueueAction::UnlockContainer(self.round.uuid(item), reason));
         }
@@ -300,19 +317,30 @@ impl<'r, 'a> Assignment<'r, 'a> {
     }
 }
 
-/// The highest priority of the Queued containers that want each type, if any container holds an inherited lock.
-/// O(containers × types).
-fn highest_queued(line: &[Item<'_>]) -> BTreeMap<TypeName, i64> {
-    let mut highest = BTreeMap::new();
-    if !line.iter().any(|item| item.entry.locked_before_start) {
-        return highest;
-    }
-    let queued = line.iter().filter(|item| item.in_line && item.state == ContainerState::Queued);
-    for item in queued {
-        for it in item.types {
-            let most = highest.entry(it.name.clone()).or_insert(i64::MIN);
+impl QueuedPriorities {
+    /// O(containers + lists of types × their length): containers that want the same types share a list.
+    fn of(line: &[Item<'_>]) -> Self {
+        let mut by_list = BTreeMap::new();
+        let queued = line.iter().filter(|item| item.in_line && item.state == ContainerState::Queued);
+        for item in queued {
+            let list = (item.types.as_ptr(), item.supervisor);
+            let (_, most) = by_list.entry(list).or_insert((item.types, i64::MIN));
             *most = item.entry.record.priority.max(*most);
         }
+        let mut queued = Self::default();
+        for ((_, supervisor), (types, priority)) in by_list {
+            for it in types {
+                note(&mut queued.all, &it.name, priority);
+                if supervisor {
+                    note(&mut queued.supervisors, &it.name, priority);
+                }
+            }
+        }
+        queued
     }
-    highest
+}
+
+fn note(highest: &mut BTreeMap<TypeName, i64>, name: &TypeName, priority: i64) {
+    let most = highest.entry(name.clone()).or_insert(i64::MIN);
+    *most = priority.max(*most);
 }

@@ -53,6 +53,9 @@ pub struct Host {
     pub processes_known: bool,
     /// Whether the last listing lacked it.
     pub missing: bool,
+    /// Whether a listing has shown it long after it was first destroyed: it may never end.
+    #[serde(default)]
+    pub outstays: bool,
     /// The processes that count on it, including starts in flight.
     pub processes: Vec<HostProcess>,
     /// Containers whose process is dead while its lock is still held there.
@@ -78,6 +81,7 @@ impl Host {
             has_answered: view.last_success.is_some(),
             processes_known: view.processes_known,
             missing,
+            outstays: false,
             processes: viewed.chain(sent).collect(),
             stale: view.stale.clone(),
         }

@@ -21,7 +21,7 @@ use crate::instance::{IdleBehavior, Instance};
 use crate::secret::Secret;
 use crate::time::{Timestamp, after, since};
 use crate::worker::runner::INHERITED_START_WINDOW;
-use crate::worker::{Command, Machine, ShutdownReason, State, View};
+use crate::worker::{Command, Machine, OUTSTAYS, ShutdownReason, State, View};
 
 /// A listing that lacks an instance is followed by another after this long.
 const SECOND_LOOK: Duration = Duration::from_secs(15);
@@ -149,6 +149,7 @@ impl WorkerPool {
         let (machine, _) = Machine::new(instance.clone(), ours, Arc::clone(&self.policy), now);
         let view = Arc::new(machine.view());
         self.pacer.schedule(&instance.id, view.next_probe);
+        self.outage.note(&view, &self.policy);
         let slot = Slot {
             host: Arc::new(Host::new(&view, [], false)),
             view,
@@ -156,6 +157,7 @@ impl WorkerPool {
             sent: Default::default(),
             missing: None,
             last_absent: None,
+            outstays: false,
             listed: !ours,
             ordered,
             shutdown_requested_for_probe: None,
@@ -241,6 +243,7 @@ impl WorkerPool {
         let mut effects = self.note_end_while_booting(id, now);
         let Some(slot) = self.workers.remove(id) else { return Vec::new() };
         self.pacer.schedule(id, None);
+        self.outage.forget(id);
         for uuid in slot.containers() {
             self.leaves(uuid, id);
             let why = EndedWhy::InstanceGone;
@@ -284,7 +287,7 @@ impl WorkerPool {
             effects.push(PoolEffect::SyncBy(after(began, INHERITED_START_WINDOW / 2)));
         }
         self.recount();
-        let mut still_listed = Vec::new();
+        let (mut still_listed, mut outstays_at) = (Vec::new(), None::<Timestamp>);
         for (id, slot) in &mut self.workers {
             // A listing that began at the moment at which the instance appeared need not show it, and Cloud does
             // not report that.
@@ -294,11 +297,17 @@ impl WorkerPool {
             }
             slot.missing = None;
             slot.listed = true;
-            slot.renew_host();
             if slot.view.state == State::Shutdown {
                 still_listed.push(id.clone());
+                let end = slot.view.ending_since.map(|since| after(since, OUTSTAYS));
+                slot.outstays |= end.is_some_and(|end| end <= began);
+                let next = end.filter(|_| !slot.outstays);
+                outstays_at = outstays_at.into_iter().chain(next).min();
             }
+            slot.renew_host();
         }
+        // A listing at that moment shows whether it has ended.
+        effects.extend(outstays_at.map(PoolEffect::SyncBy));
         for id in still_listed {
             effects.push(self.command(&id, Command::StillListed(began)));
         }

@@ -211,6 +211,8 @@ struct Slot {
     missing: Option<Absence>,
     /// When the last listing that lacked it began.
     last_absent: Option<Timestamp>,
+    /// Whether a listing has shown it long after it was first destroyed.
+    outstays: bool,
     /// Whether any listing has shown it.
     listed: bool,
     /// When its create was sent; `None` = it was found.
@@ -395,7 +397,7 @@ impl WorkerPool {
     // -------------------------------------------------------------- workers
 
     /// Takes a worker's new view; `applied` = the number of the last command it has seen; `ended` =
-    /// processes that have ended since its last view. O(log workers), O(workers) while it is silent.
+    /// processes that have ended since its last view. O(log workers).
     pub fn worker_changed(
         &mut self,
         view: Arc<View>,
@@ -416,6 +418,7 @@ impl WorkerPool {
             self.ended.insert(*uuid, ended);
         }
         self.pacer.schedule(&id, view.next_probe);
+        self.outage.note(&view, &self.policy);
         let answered = view.last_success > before.last_success;
         let silent = view.silence.is_some();
         let is_news = self.change_slot(&id, |slot| {
@@ -486,8 +489,7 @@ impl WorkerPool {
         if !self.runner_readable {
             return;
         }
-        let views = self.workers.values().map(|slot| &*slot.view);
-        let dead = self.outage.judge(views, &self.policy, now, effects);
+        let dead = self.outage.judge(&self.policy, now, effects);
         for (id, silence, probe) in dead {
             let slot = self.workers.get_mut(&id).expect("it was judged by its slot");
             if slot.shutdown_requested_for_probe.replace(probe) == Some(probe) {
@@ -545,7 +547,8 @@ impl Slot {
     /// Makes a new host if what a plan reads has changed; true = it has. An unchanged host is shared with earlier
     /// snapshots, and compared with them by its address.
     fn renew_host(&mut self) -> bool {
-        let host = Host::new(&self.view, self.sent.keys().copied(), self.missing.is_some());
+        let mut host = Host::new(&self.view, self.sent.keys().copied(), self.missing.is_some());
+        host.outstays = self.outstays;
         let is_news = host != *self.host;
         if is_news {
             self.host = Arc::new(host);

@@ -18,8 +18,13 @@ pub enum Completion {
     StartFinished(ContainerUuid, StartOutcome),
     /// A kill command has ended.
     KillFinished(ContainerUuid, KillOutcome),
-    /// The destroy call has ended; true = the cloud has acknowledged it.
-    DestroyFinished(bool),
+    /// The destroy call has ended.
+    DestroyFinished {
+        /// When it was sent, which may be later than it was decided: calls are paced.
+        sent: Timestamp,
+        /// Whether the cloud has acknowledged it.
+        acknowledged: bool,
+    },
     /// The call that saved tags has ended; true = they are saved.
     TagsSaved(bool),
     /// The SSH connection broke.

@@ -5,7 +5,7 @@ use super::probe::{CommandFailure, Wanted};
 use super::reason::{DrainReason, KillReason, ShutdownReason};
 use super::state::State;
 use crate::id::ContainerUuid;
-use crate::instance::{IdleBehavior, Instance, Tags};
+use crate::instance::{IdleBehavior, Instance, Price, Tags};
 use crate::time::Timestamp;
 
 /// What is to be done for a worker: the machine's output, performed in order.
@@ -107,6 +107,13 @@ pub enum WorkerFact {
         reason: ShutdownReason,
         /// From which state.
         from: State,
+    },
+    /// It was destroyed long ago, and is still listed.
+    NeverEnds {
+        /// How long ago destroy was first decided.
+        since: std::time::Duration,
+        /// What it costs; `None` = its type is not configured.
+        price: Option<Price>,
     },
     /// Destroyed once more.
     RetryingDestroy,

@@ -11,16 +11,59 @@ use crate::instance::IdleBehavior;
 use crate::time::{Timestamp, after, since};
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// An instance that is listed for longer than this after the first call to destroy it may never end: the operator is
+/// told, the calls become rare, and it does not count against "near a quota" any more.
+pub const OUTSTAYS: Duration = Duration::from_secs(5 * 60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
 
 /// How far the end of the instance has come.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Ending {
-    /// When destroy was last called.
+    /// When destroy was first decided.
+    pub(super) began: Option<Timestamp>,
+    /// When destroy was last decided.
+    decided: Option<Timestamp>,
+    /// When the last call that has ended was sent.
     pub(super) destroy_called: Option<Timestamp>,
     /// The cloud has acknowledged a destroy call.
     pub(super) destroy_acknowledged: bool,
+    /// Whether the last listing that told anything showed it.
+    still_listed: bool,
+    /// How long to wait before the next call, once it has outstayed.
+    pause: Duration,
+    /// When the operator was last told that it never ends.
+    never_ends_told: Option<Timestamp>,
     /// When the operator was last told that nothing is known of an instance on hold.
     held_unknown_told: Option<Timestamp>,
+}
+
+impl Ending {
+    pub(super) fn call_finished(&mut self, sent: Timestamp, acknowledged: bool) {
+        self.destroy_called = self.destroy_called.max(Some(sent));
+        self.destroy_acknowledged |= acknowledged;
+    }
+
+    fn has_outstayed(&self, now: Timestamp) -> bool {
+        self.began.is_some_and(|began| since(now, began) >= OUTSTAYS)
+    }
+
+    /// The least time between two calls: none at first, because a call may be lost.
+    fn pause_at(&self, now: Timestamp) -> Duration {
+        if self.has_outstayed(now) { self.pause.max(MINUTE) } else { Duration::ZERO }
+    }
+
+    /// A call is repeated: the next is later, if the instance has outstayed.
+    fn slow_down(&mut self, now: Timestamp) {
+        if self.has_outstayed(now) {
+            self.pause = (self.pause_at(now) * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// When the operator is to be told next that it never ends.
+    fn tells_at(&self) -> Option<Timestamp> {
+        let first = after(self.began.filter(|_| self.still_listed)?, OUTSTAYS);
+        Some(self.never_ends_told.map_or(first, |told| after(told, MINUTE)))
+    }
 }
 
 impl Machine {
@@ -38,7 +81,7 @@ impl Machine {
     /// When [`super::Completion::Tick`] is due next.
     pub fn wakes_at(&self) -> Option<Timestamp> {
         if self.state == State::Shutdown {
-            return None;
+            return self.ending.tells_at();
         }
         let signal = self.processes.by_container.values().filter_map(Process::signal_due).min();
         // Before its processes are known its next list decides, not the clock.
@@ -132,7 +175,8 @@ impl Machine {
     }
 
     fn destroy(&mut self, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
-        self.ending.destroy_called = Some(now);
+        self.ending.began.get_or_insert(now);
+        self.ending.decided = Some(now);
         effects.push(WorkerEffect::Destroy);
     }
 
@@ -143,10 +187,23 @@ impl Machine {
         now: Timestamp,
         effects: &mut Vec<WorkerEffect>,
     ) {
+        self.ending.still_listed = true;
         if self.is_destroy_due(listed) {
             effects.push(WorkerEffect::Tell(WorkerFact::RetryingDestroy));
+            self.ending.slow_down(now);
             self.destroy(now, effects);
         }
+    }
+
+    /// A VM that the cloud does not end costs money until somebody looks: told once a minute.
+    pub(super) fn tell_if_it_never_ends(&mut self, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
+        let Some(began) = self.ending.began.filter(|_| self.ending.tells_at().is_some_and(|at| at <= now))
+        else {
+            return;
+        };
+        self.ending.never_ends_told = Some(now);
+        let price = self.instance_type.as_ref().map(|it| it.price);
+        effects.push(WorkerEffect::Tell(WorkerFact::NeverEnds { since: since(now, began), price }));
     }
 
     /// Repeats the call although a listing lacks the instance: destroying what is gone is a success too, and then
@@ -156,13 +213,16 @@ impl Machine {
         now: Timestamp,
         effects: &mut Vec<WorkerEffect>,
     ) {
+        self.ending.still_listed = false;
         if !self.ending.destroy_acknowledged && self.is_destroy_due(now) {
             self.destroy(now, effects);
         }
     }
 
     fn is_destroy_due(&self, at: Timestamp) -> bool {
-        self.ending.destroy_called.is_none_or(|called| since(at, called) >= self.policy.timeout_shutdown)
+        let pause = self.policy.timeout_shutdown.max(self.ending.pause_at(at));
+        let last = self.ending.decided.max(self.ending.destroy_called);
+        last.is_none_or(|last| since(at, last) >= pause)
     }
 
     /// The instance is gone: reports the boot outcome, and ends the processes that were on it.

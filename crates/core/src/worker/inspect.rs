@@ -40,6 +40,8 @@ pub struct MachineState {
     /// Each list begun later than this is news.
     changed: Option<Timestamp>,
     last_busy: Timestamp,
+    /// When destroy was first decided.
+    ending_since: Option<Timestamp>,
     destroy_called: Option<Timestamp>,
     destroy_acknowledged: bool,
     /// Tags are being saved.
@@ -100,6 +102,7 @@ impl Machine {
             stale_locks: self.processes.stale.clone(),
             changed: self.processes.last_change,
             last_busy: view.last_busy,
+            ending_since: view.ending_since,
             destroy_called: view.destroy_called,
             destroy_acknowledged: view.destroy_acknowledged,
             saving_tags: self.tags.saving.is_some(),

@@ -46,6 +46,7 @@ use std::sync::Arc;
 pub use command::{AttemptOutcome, Command, StartOrder, WorkerRefusal};
 pub use completion::{Completion, KillOutcome, StartOutcome};
 pub use effect::{BootOutcome, WorkerEffect, WorkerFact};
+pub use ending::OUTSTAYS;
 pub use inspect::MachineState;
 pub use process::{Kill, Process, ProcessPhase};
 pub use reason::{DrainReason, KillReason, ShutdownReason};
@@ -143,7 +144,7 @@ impl Machine {
             State::Unknown | State::Booting | State::Idle | State::Running => {
                 self.on_completion_while_living(completion, now, &mut effects);
             }
-            State::Shutdown => self.on_completion_in_shutdown(completion),
+            State::Shutdown => self.on_completion_in_shutdown(completion, now, &mut effects),
         }
         effects
     }
@@ -204,7 +205,7 @@ impl Machine {
             Completion::ProbeFinished { began, report } => self.finish_probe(began, report, now, effects),
             Completion::StartFinished(uuid, outcome) => self.finish_start(uuid, outcome, now, effects),
             Completion::KillFinished(uuid, outcome) => self.finish_kill(uuid, outcome, now, effects),
-            Completion::DestroyFinished(_) => {}
+            Completion::DestroyFinished { .. } => {}
             Completion::TagsSaved(saved) => self.tags_saved(saved, now, effects),
             Completion::ConnectionBroke => self.probe_soon(now),
             Completion::Tick => self.tick(now, effects),
@@ -212,15 +213,23 @@ impl Machine {
     }
 
     /// What was under way when destroy was asked for has no effect any more.
-    fn on_completion_in_shutdown(&mut self, completion: Completion) {
+    fn on_completion_in_shutdown(
+        &mut self,
+        completion: Completion,
+        now: Timestamp,
+        effects: &mut Vec<WorkerEffect>,
+    ) {
         match completion {
             Completion::ProbeFinished { .. } | Completion::KillFinished(..) | Completion::ConnectionBroke => {
                 self.probes.under_way = None;
             }
             // The command may have started a process: it counts until the instance is gone.
             Completion::StartFinished(..) => {}
-            Completion::DestroyFinished(acknowledged) => self.ending.destroy_acknowledged |= acknowledged,
-            Completion::TagsSaved(_) | Completion::Tick => {}
+            Completion::DestroyFinished { sent, acknowledged } => {
+                self.ending.call_finished(sent, acknowledged)
+            }
+            Completion::TagsSaved(_) => {}
+            Completion::Tick => self.tell_if_it_never_ends(now, effects),
         }
     }
 

@@ -74,8 +74,10 @@ pub struct View {
     pub next_probe: Option<(Timestamp, bool)>,
     /// The destroy call was acknowledged.
     pub destroy_acknowledged: bool,
-    /// When destroy was last called.
+    /// When the last destroy call that has ended was sent.
     pub destroy_called: Option<Timestamp>,
+    /// When destroy was first decided.
+    pub ending_since: Option<Timestamp>,
     /// Whether this process created it.
     pub ours: bool,
 }
@@ -111,6 +113,7 @@ impl Machine {
             next_probe: self.next_probe(),
             destroy_acknowledged: self.ending.destroy_acknowledged,
             destroy_called: self.ending.destroy_called,
+            ending_since: self.ending.began,
             ours: self.ours,
         }
     }

@@ -13,6 +13,31 @@ fn none_at_all() -> Gate {
     Gate::AtCapacity(at(160))
 }
 
+/// A Queued supervisor of a higher priority than all others.
+fn add_higher_supervisor(scene: &mut Scene) {
+    scene.add_supervisor(50, Queued);
+    scene.entries.get_mut(&uuid(50)).unwrap().record.priority = 99;
+}
+
+/// Each unlock costs an attempt, and it would be locked again.
+#[test]
+fn over_quota_no_lock_is_given_back_if_nobody_of_higher_priority_waits() {
+    for (priority, unlocks) in [(None, 0), (Some(5), 0), (Some(6), 2)] {
+        let mut scene = Scene::new();
+        scene.gates(QUOTA);
+        for n in 1..=3 {
+            scene.add(n, Locked, 5);
+        }
+        if let Some(priority) = priority {
+            scene.add(9, Queued, priority);
+        }
+        let actions = scene.actions();
+        let given_back =
+            actions.iter().filter(|it| matches!(it, Action::Queue(QueueAction::UnlockContainer(..))));
+        assert_eq!(given_back.count(), unlocks, "{priority:?}");
+    }
+}
+
 #[test]
 fn supervisors_take_their_share_and_block_nobody() {
     let mut scene = Scene::new();
@@ -22,6 +47,7 @@ fn supervisors_take_their_share_and_block_nobody() {
         scene.add_supervisor(n, Locked);
     }
     scene.add(4, Queued, 1);
+    add_higher_supervisor(&mut scene);
     let expected = [start(1, "w-1"), start(2, "w-1"), lock(4), unlock(3, UnlockReason::OverSupervisors)];
     assert_eq!(scene.actions(), expected);
     assert_eq!(scene.reason(3), Some(WaitReason::OverSupervisors { max_supervisors: 2 }));
@@ -75,6 +101,9 @@ fn a_supervisor_that_waited_while_later_ones_took_the_share_gives_its_lock_back(
             scene.worker(&format!("w-{n}"), "small", State::Idle);
             scene.add_supervisor(n, Locked);
         }
+        if later == 2 {
+            add_higher_supervisor(&mut scene);
+        }
         let others: Vec<_> = scene
             .actions()
             .into_iter()
@@ -104,6 +133,7 @@ fn beyond_the_ceiling_no_supervisor_gives_its_lock_back() {
         }
         scene.runs("w-1", 4);
         scene.add_supervisor(3, Locked);
+        add_higher_supervisor(&mut scene);
         assert_eq!(scene.actions(), unlocks, "{ceiling}");
     }
 }
@@ -258,6 +288,7 @@ fn a_spot_quota_stops_spot_and_nothing_else() {
     scene.add_sized(1, Locked, 4, true);
     scene.add_sized(2, Locked, 4, true);
     scene.add_sized(3, Locked, 4, false);
+    scene.add_sized(4, Queued, 4, true).record.priority = 2;
     let actions = scene.actions();
     assert_eq!(actions[0], unlock(2, UnlockReason::OverQuota));
     assert_eq!(creates(&actions), [create_for("big", 3)]);
@@ -337,6 +368,7 @@ fn max_instances_reached_within_a_round_ends_it() {
     for n in 1..=3 {
         scene.add(n, Locked, 1);
     }
+    scene.add(4, Queued, 2);
     let actions = scene.actions();
     assert_eq!(creates(&actions), [create_for("small", 1)]);
     assert_eq!(actions[1..], [unlock(3, UnlockReason::OverQuota)]);

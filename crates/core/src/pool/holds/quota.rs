@@ -141,13 +141,13 @@ impl QuotaHolds {
 
     /// Whether more instances exist, or are being created, than fitted the quota last time.
     pub(super) fn is_near(&self, market: Market, census: &Census) -> bool {
-        self.within.iter().any(|(scope, within)| scope.covers(market) && census.of(scope) > *within)
+        self.within.iter().any(|(scope, within)| scope.covers(market) && census.near(scope) > *within)
     }
 
     pub(super) fn near_quota_left(&self, census: &Census) -> BTreeMap<QuotaScope, usize> {
         let left = |(scope, within): (&QuotaScope, &usize)| {
             let most = if self.holds.contains_key(scope) { 1 } else { usize::MAX };
-            (scope.clone(), (within + 1).saturating_sub(census.of(scope)).min(most))
+            (scope.clone(), (within + 1).saturating_sub(census.near(scope)).min(most))
         };
         self.within.iter().map(left).collect()
     }

@@ -175,6 +175,28 @@ fn an_instance_on_hold_that_never_boots_does_not_stop_creates_for_ever() {
     assert_eq!(story.gate("small", 307), Gate::Open);
 }
 
+/// The cloud lists it for ever, so one more could not be made for ever.
+#[test]
+fn an_instance_that_never_ends_counts_against_near_quota_for_five_minutes_and_for_max_instances_always() {
+    let mut story = Story::with(Policy { max_instances: 3, ..policy() });
+    story.created("immortal", "small", 0);
+    story.in_service("immortal", 1);
+    story.refused("small", QUOTA, 2);
+    let ending = View { state: State::Shutdown, ending_since: Some(at(100)), ..story.view("immortal") };
+    story.show(100, ending);
+    story.created("i-2", "small", 302);
+    let effects = story.pool.listing_finished(at(399));
+    assert!(effects.contains(&PoolEffect::SyncBy(at(400))), "{effects:?}");
+    assert_eq!(story.gate("small", 399), Gate::Paused(PauseReason::NearQuota));
+    assert_eq!(story.supply(399).near_quota_left, [(QuotaScope::All, 0)].into());
+    story.listing(400, &[]);
+    assert_eq!(story.gate("small", 401), Gate::Open);
+    assert_eq!(story.supply(401).near_quota_left, [(QuotaScope::All, 1)].into());
+    assert_eq!(story.supply(401).instances_left, Some(1));
+    story.created("i-3", "small", 402);
+    assert_eq!(story.gate("small", 403), Gate::AtQuota(QuotaReason::MaxInstances));
+}
+
 #[test]
 fn a_lack_of_capacity_holds_its_scope_for_a_minute() {
     let cases = [

@@ -205,3 +205,50 @@ fn silence_of_workers_on_hold_alone_is_no_outage() {
     }
     assert_eq!(outages(&story), (0, 0));
 }
+
+/// What the counts that are kept up must come to, found by a look at every worker.
+fn counted(story: &Story, second: i64) -> (usize, usize) {
+    let views = story.pool.workers.values().map(|slot| &*slot.view);
+    let living = views.filter(|view| view.state != State::Shutdown);
+    let busy = living.filter(|view| view.last_success.is_some() || view.state == State::Unknown);
+    let quiet = |view: &&View| {
+        let ready = view.state.is_ready();
+        let timeout = if ready { story.policy.timeout_probe } else { story.policy.timeout_booting };
+        let news = view.last_success.unwrap_or(view.appeared);
+        view.silence.is_some() || since(at(second), news) >= timeout / 2
+    };
+    let busy: Vec<_> = busy.collect();
+    (busy.iter().copied().filter(|view| quiet(view)).count(), busy.len())
+}
+
+proptest::proptest! {
+    /// Judging must not look at every worker, because in an outage each of them tells of a failed probe.
+    #[test]
+    fn the_counts_that_are_kept_up_are_those_of_a_look_at_every_worker(
+        steps in proptest::collection::vec((0..6usize, 0..6u8, 0..200i64), 1..80),
+    ) {
+        let mut story = Story::new();
+        let mut second = 1;
+        for (n, what, pause) in steps {
+            second += pause;
+            let name = format!("i-{n}");
+            if !story.pool.workers.contains_key(&id(&name)) {
+                story.listed(&name, "small", &name, second);
+            }
+            match what {
+                0 | 1 => drop(story.in_service(&name, second)),
+                2 => drop(story.silent(&name, second)),
+                3 => drop(story.show(second, View { behavior: IdleBehavior::Hold, ..story.view(&name) })),
+                4 => drop(story.show(second, View { state: State::Shutdown, silence: None, ..story.view(&name) })),
+                _ => {
+                    for _ in 0..2 {
+                        story.listing(second, &[&name]);
+                        second += 200;
+                    }
+                }
+            }
+            let (quiet, of) = counted(&story, second);
+            proptest::prop_assert_eq!(story.pool.outage.counts(at(second)), (quiet, of));
+        }
+    }
+}

@@ -128,22 +128,71 @@ fn destroy_is_called_again_while_a_listing_still_shows_it() {
     story.on(19, Command::StillListed(at(19)));
     assert_eq!(story.did(&WorkerEffect::Destroy), 1, "within TimeoutShutdown");
     story.on(70, Command::StillListed(at(20)));
-    story.on(130, Completion::DestroyFinished(true));
+    story.on(130, Completion::DestroyFinished { sent: at(70), acknowledged: true });
     story.on(131, Command::StillListed(at(131)));
     assert_eq!(story.did(&WorkerEffect::Destroy), 3, "acknowledged or not");
     assert!(story.view().destroy_acknowledged);
+}
+
+/// Calls are paced, and a listing that began before the call was sent says nothing about it.
+#[test]
+fn destroy_was_called_when_the_call_was_sent_and_not_when_it_was_decided() {
+    let mut story = Story::idle();
+    story.on(10, Command::ShutDown(ShutdownReason::OverQuota));
+    assert_eq!((story.view().destroy_called, story.view().ending_since), (None, Some(at(10))));
+    story.on(31, Completion::DestroyFinished { sent: at(30), acknowledged: true });
+    assert_eq!((story.view().destroy_called, story.view().ending_since), (Some(at(30)), Some(at(10))));
+    story.on(39, Command::StillListed(at(39)));
+    assert_eq!(story.did(&WorkerEffect::Destroy), 1, "within TimeoutShutdown of the call");
+    story.on(40, Command::StillListed(at(40)));
+    assert_eq!(story.did(&WorkerEffect::Destroy), 2);
+}
+
+#[test]
+fn an_instance_that_never_ends_is_destroyed_more_and_more_rarely_up_to_every_half_hour() {
+    let mut story = Story::idle();
+    story.on(0, Command::ShutDown(ShutdownReason::OverQuota));
+    let (mut calls, mut done) = (Vec::new(), 1);
+    for second in (10..20_000).step_by(10) {
+        story.on(second, Command::StillListed(at(second)));
+        if story.did(&WorkerEffect::Destroy) > done {
+            done += 1;
+            calls.push(second);
+        }
+    }
+    let pauses: Vec<_> = calls.windows(2).map(|pair| pair[1] - pair[0]).filter(|pause| *pause > 10).collect();
+    assert_eq!(pauses[..8], [60, 120, 240, 480, 960, 1800, 1800, 1800]);
+    assert_eq!(calls[28], 290, "every TimeoutShutdown in the first five minutes");
+}
+
+#[test]
+fn an_instance_that_never_ends_is_told_once_a_minute_with_its_price() {
+    let mut story = Story::idle();
+    story.on(10, Command::ShutDown(ShutdownReason::OverQuota));
+    assert_eq!(story.machine.wakes_at(), None, "no listing has shown it since");
+    story.on(60, Command::StillListed(at(60)));
+    for second in [310, 370, 430] {
+        assert_eq!(story.machine.wakes_at(), Some(at(second)));
+        let told = story.on(second, Completion::Tick);
+        let price = story.machine.instance_type().map(|it| it.price);
+        let since = Duration::from_secs(second.unsigned_abs() - 10);
+        assert_eq!(told, [WorkerEffect::Tell(WorkerFact::NeverEnds { since, price })]);
+        assert!(price.is_some());
+    }
+    story.on(440, Command::Missing);
+    assert_eq!(story.machine.wakes_at(), None, "a listing lacks it");
 }
 
 #[test]
 fn destroy_is_called_again_while_nobody_has_acknowledged_it_and_listings_lack_it() {
     let mut story = Story::idle();
     story.on(10, Command::ShutDown(ShutdownReason::OverQuota));
-    story.on(11, Completion::DestroyFinished(false));
+    story.on(11, Completion::DestroyFinished { sent: at(10), acknowledged: false });
     story.on(19, Command::Missing);
     assert_eq!(story.did(&WorkerEffect::Destroy), 1, "within TimeoutShutdown");
     story.on(20, Command::Missing);
     assert_eq!(story.did(&WorkerEffect::Destroy), 2);
-    story.on(21, Completion::DestroyFinished(true));
+    story.on(21, Completion::DestroyFinished { sent: at(21), acknowledged: true });
     story.on(40, Command::Missing);
     assert_eq!(story.did(&WorkerEffect::Destroy), 2, "acknowledged");
 }
