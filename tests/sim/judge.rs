@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use dispatch_core::container::ContainerState;
 use dispatch_core::instance::IdleBehavior;
+use dispatch_core::ports::ArvadosApi;
 use dispatch_core::time::after;
 use dispatch_sim::clock::now;
 use dispatch_sim::cloud::knobs::CloudCall;
 use dispatch_sim::controller::ROOT_TOKEN;
 use dispatch_sim::controller::facts::Origin;
+use dispatch_sim::controller::faults::CallKind;
+use dispatch_sim::controller::port::SimApi;
 use dispatch_sim::controller::state::Changes;
 use dispatch_sim::samples;
 use dispatch_sim::world::{Note, World, WorldKnobs, job, simulate};
@@ -160,4 +163,82 @@ fn more_on_a_vm_than_it_has_breaks_i6() {
         world.vms.borrow_mut().begin_process(&vm, new, now(), now());
     });
     assert!(said.contains("I6: ") && said.contains("containers there need 4"), "{said}");
+}
+
+/// What the judge says of the cost of a world in which this is done.
+fn cost(deed: impl AsyncFnOnce(&mut World)) -> String {
+    let story = AssertUnwindSafe(|| {
+        simulate(WorldKnobs::new(96).with_jobs(2, 2, 60), async |world| {
+            world.drain(minutes(30)).await;
+            world.judge_costs();
+            deed(world).await;
+            world.judge_costs();
+        });
+    });
+    let panic = catch_unwind(story).expect_err("the cost must not go unnoticed");
+    panic.downcast_ref::<String>().unwrap().clone()
+}
+
+#[test]
+fn calls_without_end_about_one_container_are_a_cost() {
+    let said = cost(async |world| {
+        let api = SimApi::new(world.arvados.clone(), ROOT_TOKEN, Origin::Dispatcher, 1);
+        let uuid = world.containers()[0];
+        for _ in 0..150 {
+            let refused = api.lock(uuid).await;
+            assert!(refused.is_err(), "it is Complete");
+        }
+    });
+    assert!(said.contains("cost: 151 calls to lock"), "{said}");
+}
+
+#[test]
+fn vms_without_end_are_a_cost() {
+    let said = cost(async |world| {
+        let small = world.knobs.policy.catalog.get("small").unwrap().clone();
+        for number in 0..100 {
+            let order = samples::order(&small, "another-set", &number.to_string());
+            world.cloud.borrow_mut().adopt(&order, now());
+        }
+    });
+    assert!(said.contains("cost: 102 VMs made"), "{said}");
+}
+
+#[test]
+fn starts_without_end_are_a_cost() {
+    let said = cost(async |world| {
+        let small = world.knobs.policy.catalog.get("small").unwrap().clone();
+        let order = samples::order(&small, "another-set", "a");
+        let vm = world.cloud.borrow_mut().adopt(&order, now()).id;
+        let uuid = world.submit(job(1, 10));
+        for _ in 0..70 {
+            world.vms.borrow_mut().record_failed_start(&vm, uuid, now());
+        }
+    });
+    assert!(said.contains("cost: 70 starts of"), "{said}");
+}
+
+#[test]
+fn a_vm_that_stands_idle_for_hours_is_a_cost() {
+    let said = cost(async |world| {
+        let small = world.knobs.policy.catalog.get("small").unwrap().clone();
+        let order = samples::order(&small, "another-set", "a");
+        world.cloud.borrow_mut().adopt(&order, now());
+        world.knobs.step = minutes(1);
+        world.run_for(minutes(300)).await;
+    });
+    assert!(said.contains("seconds without a process on one VM"), "{said}");
+}
+
+#[test]
+fn only_a_container_that_cannot_run_may_wait() {
+    simulate(WorldKnobs::new(95).with_jobs(3, 2, 60), async |world| {
+        let poisoned = world.containers()[0];
+        world.arvados.borrow_mut().ailments.answer(poisoned, CallKind::Lock, 422);
+        assert_eq!(world.containers_that_may_wait(), [poisoned].into());
+        world.drain(minutes(30)).await;
+        assert_eq!(world.count(ContainerState::Complete), 2);
+        world.arvados.borrow_mut().ailments.heal();
+        assert!(!world.settled());
+    });
 }

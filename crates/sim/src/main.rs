@@ -18,7 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 #[command(name = "dispatch-sim")]
 struct Arguments {
     /// Live through the chaos of this seed.
-    #[arg(long, conflicts_with = "seeds", required_unless_present = "seeds")]
+    #[arg(long, conflicts_with_all = ["seeds", "fresh"], required_unless_present_any = ["seeds", "fresh"])]
     seed: Option<u64>,
     /// Print what happened, one line an event, with the dispatcher's log.
     #[arg(long, requires = "seed", conflicts_with = "seeds")]
@@ -26,6 +26,9 @@ struct Arguments {
     /// Live through the chaos of all these seeds, A to before B.
     #[arg(long, value_name = "A..B", value_parser = range)]
     seeds: Option<(u64, u64)>,
+    /// Live through the chaos of so many seeds that are drawn from the clock, and print which.
+    #[arg(long, value_name = "N", conflicts_with = "seeds", value_parser = clap::value_parser!(u64).range(1..1_000_000))]
+    fresh: Option<u64>,
     /// How many at a time.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
     jobs: u8,
@@ -41,11 +44,28 @@ fn range(text: &str) -> Result<(u64, u64), String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match (arguments.seed, arguments.seeds) {
+    let drawn = arguments.fresh.map(|count| drawn_from(seconds_since_1970(), count));
+    if let Some((from, until)) = drawn {
+        eprintln!("drawn: --seeds {from}..{until}");
+    }
+    match (arguments.seed, arguments.seeds.or(drawn)) {
         (Some(seed), _) => replay(seed, arguments.trace, arguments.json),
         (None, Some((from, until))) => hunt(from, until, arguments.jobs, arguments.json),
         (None, None) => unreachable!("one of them is required"),
     }
+}
+
+/// So many seeds that another second does not draw as well, as long as fewer than a million are drawn. Seeds
+/// below ten million are for people to type.
+fn drawn_from(second: u64, count: u64) -> (u64, u64) {
+    const FIRST: u64 = 10_000_000;
+    let from = FIRST + second * 1_000_000;
+    (from, from + count)
+}
+
+/// The machine's own time: which seeds are fresh is the only thing here that depends on it.
+fn seconds_since_1970() -> u64 {
+    dispatch_sim::clock::now().as_second().unsigned_abs()
 }
 
 /// Replays one seed. The history of a violation is part of the panic.
@@ -144,13 +164,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn seeds_that_are_drawn_at_another_second_are_others() {
+        let (now, then) = (drawn_from(1_800_000_000, 999_999), drawn_from(1_800_000_001, 5));
+        assert!(now.0 < now.1 && now.1 < then.0 && then.1 - then.0 == 5);
+    }
+
+    #[test]
     fn options_that_would_do_nothing_are_refused() {
         let parse = |line: &str| Arguments::try_parse_from(line.split(' ')).is_ok();
-        for taken in ["sim --seed 1 --trace", "sim --seeds 0..2 --jobs 2 --json"] {
+        for taken in ["sim --seed 1 --trace", "sim --seeds 0..2 --jobs 2 --json", "sim --fresh 9 --jobs 2"] {
             assert!(parse(taken), "{taken}");
         }
-        for refused in ["sim", "sim --trace", "sim --seeds 0..2 --trace", "sim --seeds 2..2", "sim --seeds 3"]
-        {
+        for refused in [
+            "sim --fresh 0",
+            "sim --fresh 2 --seeds 0..2",
+            "sim --fresh 2 --seed 1",
+            "sim",
+            "sim --trace",
+            "sim --seeds 0..2 --trace",
+            "sim --seeds 2..2",
+            "sim --seeds 3",
+        ] {
             assert!(!parse(refused), "{refused}");
         }
     }

@@ -13,7 +13,6 @@ use crate::{minutes, seconds};
 
 /// As README advises for boots that fail: hold one VM and look at it.
 #[test]
-#[ignore = "needs rule 4"]
 fn a_held_vm_that_never_booted_is_no_trial() {
     let mut knobs = WorldKnobs::new(1).with_jobs(4, 2, 60).with_instances(8);
     knobs.vms.never_boots_rate = 1.0;
@@ -45,7 +44,6 @@ fn creates_go_on_beside_a_vm_that_was_held_while_it_booted() {
 }
 
 #[test]
-#[ignore = "needs rule 6"]
 fn vms_that_the_cloud_ends_while_they_boot_are_rationed_and_burn_no_attempt() {
     let mut knobs = WorldKnobs::new(3).with_jobs(10, 2, 60).with_instances(20);
     knobs.cloud.always_ends_booting.push(Group::sample("small"));
@@ -62,7 +60,6 @@ fn vms_that_the_cloud_ends_while_they_boot_are_rationed_and_burn_no_attempt() {
 }
 
 #[test]
-#[ignore = "needs rule 6"]
 fn where_vms_end_while_they_boot_another_type_gets_its_turn() {
     let mut knobs = WorldKnobs::new(4).with_jobs(6, 2, 60).with_instances(20);
     knobs.policy.sizing.maximum_price_factor = 5.0;
@@ -71,7 +68,6 @@ fn where_vms_end_while_they_boot_another_type_gets_its_turn() {
 }
 
 #[test]
-#[ignore = "needs rule 14"]
 fn a_type_that_never_boots_or_never_answers_leaves_its_jobs_to_another() {
     for answers in [true, false] {
         let mut knobs = WorldKnobs::new(5).with_jobs(6, 2, 60).with_instances(8);
@@ -122,7 +118,6 @@ fn a_market_that_never_sells_stops_nobody_else() {
 }
 
 #[test]
-#[ignore = "needs rule 8"]
 fn a_vm_that_never_goes_is_told_and_asked_less_and_less_and_keeps_nobody_waiting() {
     let mut knobs = WorldKnobs::new(8).with_jobs(4, 2, 60).with_instances(3);
     knobs.log = Some(Level::Error);
@@ -157,7 +152,6 @@ fn a_vm_that_never_goes_is_told_and_asked_less_and_less_and_keeps_nobody_waiting
 /// With the limit of one create at a time, and calls that outlast the listing that shows their VM (chaos, seed
 /// 700387). The judge counts the calls.
 #[test]
-#[ignore = "needs rule 14"]
 fn a_second_create_waits_for_the_answer_to_the_first_although_its_vm_is_listed() {
     for seed in 9..14 {
         let mut knobs = WorldKnobs::new(seed).with_jobs(12, 2, 60).with_instances(8);
@@ -170,7 +164,6 @@ fn a_second_create_waits_for_the_answer_to_the_first_although_its_vm_is_listed()
 
 /// As `loopback` with one instance does: the id of each new VM was that of one that was destroyed.
 #[test]
-#[ignore = "needs rule 10"]
 fn a_new_vm_under_the_id_of_a_destroyed_one_is_a_new_vm() {
     let mut knobs = WorldKnobs::new(15).with_jobs(1, 2, 10).with_instances(1);
     knobs.cloud.reuses_ids = true;

@@ -8,7 +8,6 @@ use super::{complete, tally, unlock_calls};
 use crate::{minutes, seconds};
 
 #[test]
-#[ignore = "needs rule 12"]
 fn three_kills_at_quota_cost_no_attempt() {
     let mut knobs = WorldKnobs::new(1).with_jobs(24, 2, 240);
     knobs.cloud.quota_all = Some(8);

@@ -73,7 +73,6 @@ fn a_runner_that_always_exits_at_once_costs_few_starts_and_no_vms() {
 }
 
 #[test]
-#[ignore = "needs rule 11"]
 fn the_user_reads_what_the_runner_said_when_the_last_start_failed() {
     let texts = errors(2, refuses(StartFailure::Says("no such image: arvados/jobs".to_owned())));
     assert!(texts.iter().all(|text| text.contains("no such image: arvados/jobs")), "{texts:?}");
@@ -86,7 +85,6 @@ fn the_user_reads_that_the_runner_said_nothing() {
 }
 
 #[test]
-#[ignore = "needs rule 11"]
 fn starts_that_fail_again_and_again_come_less_and_less_often() {
     let mut knobs = two_of_ten(4);
     knobs.settings.max_dispatch_attempts = 1000;

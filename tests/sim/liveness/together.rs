@@ -28,7 +28,6 @@ fn seconds_until_the_first(vms: u32) -> u64 {
 }
 
 #[test]
-#[ignore = "needs rule 5"]
 fn ten_vms_that_fail_to_boot_together_cost_no_more_time_than_three() {
     let (three, ten) = (seconds_until_the_first(3), seconds_until_the_first(10));
     assert!(ten <= three + 120, "three: {three} s, ten: {ten} s");
@@ -107,7 +106,6 @@ fn many_attempts(seed: u64) -> WorldKnobs {
 }
 
 #[test]
-#[ignore = "needs rule 14"]
 fn a_lone_503_with_two_running_costs_less_than_a_minute() {
     let mut knobs = WorldKnobs::new(7).with_jobs(2, 2, 900).with_instances(30);
     knobs.policy.max_concurrent_creates = 0;

@@ -25,7 +25,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dispatch_core::id::InstanceId;
+use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::InstanceType;
 use dispatch_core::time::{Timestamp, after, since};
 use tokio::sync::Notify;
@@ -178,6 +178,11 @@ impl FakeVms {
         if noticed < until {
             self.schedule(noticed, Event::ConnectionsBreak);
         }
+    }
+
+    /// Records a start that failed, for tests of the judge.
+    pub fn record_failed_start(&mut self, id: &InstanceId, container: ContainerUuid, now: Timestamp) {
+        self.history.record(now, VmFact::StartFailed { vm: id.clone(), container, status: 1 });
     }
 
     /// Breaks the connection to one VM.

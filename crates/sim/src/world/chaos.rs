@@ -63,6 +63,7 @@ pub fn chaos(seed: u64, trace: bool) -> (Summary, String) {
             free_the_held(world).await;
             world.drain(RECOVERY).await;
         }
+        world.judge_costs();
         (world.summary(), world.history())
     })
 }

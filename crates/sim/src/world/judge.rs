@@ -7,6 +7,7 @@
 //! I3 (every container ends final) and I4 (no VM stays) are judged at the end of a story, by
 //! [`World::drain`].
 
+pub(super) mod costs;
 mod notes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -254,6 +254,16 @@ impl World {
         }
     }
 
+    /// Judges what the world has cost so far.
+    ///
+    /// # Panics
+    /// If it is more than it may be.
+    pub fn judge_costs(&self) {
+        if let Err(violation) = judge::costs::judge(self) {
+            self.fail(&violation);
+        }
+    }
+
     /// Ends the story and prints everything that is known about it.
     ///
     /// # Panics
