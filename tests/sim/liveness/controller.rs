@@ -85,9 +85,11 @@ fn a_record_that_is_malformed_or_alternates_keeps_nobody_waiting() {
         for alternates in [false, true] {
             simulate(twenty(4), async |world| {
                 let poisoned = others(world, 500)[0];
-                let mut arvados = world.arvados.borrow_mut();
-                arvados.ailments.record(poisoned, attribute, value.clone(), alternates);
-                drop(arvados);
+                let ail = |world: &World| {
+                    let ailments = &mut world.arvados.borrow_mut().ailments;
+                    ailments.record(poisoned, attribute, value.clone(), alternates);
+                };
+                ail(world);
                 let healthy = |world: &World| {
                     let all = others(world, 900);
                     all.iter().filter(|uuid| world.state_of(**uuid) == Some(ContainerState::Complete)).count()
@@ -212,14 +214,17 @@ fn a_final_container_whose_mounts_are_poisoned_is_forgotten() {
         let poisoned = others(world, 500)[0];
         world.arvados.borrow_mut().ailments.answer(poisoned, CallKind::List, 502);
         world.run_for(minutes(1)).await;
-        let cancel = Changes { state: Some(ContainerState::Cancelled), ..Changes::default() };
-        let mut arvados = world.arvados.borrow_mut();
-        let user = arvados.authenticate(ROOT_TOKEN, Origin::User).unwrap();
-        arvados.update(poisoned, &cancel, user, clock::now()).unwrap();
-        drop(arvados);
+        cancel_as_a_user(world, poisoned);
         complete(world, 19, minutes(20)).await;
         world.run_for(minutes(2)).await;
         let known: Vec<_> = world.queue().await.snapshot.entries.iter().map(|it| it.record.uuid).collect();
         assert!(!known.contains(&poisoned), "{known:?}");
     });
+}
+
+fn cancel_as_a_user(world: &World, uuid: ContainerUuid) {
+    let cancel = Changes { state: Some(ContainerState::Cancelled), ..Changes::default() };
+    let mut arvados = world.arvados.borrow_mut();
+    let user = arvados.authenticate(ROOT_TOKEN, Origin::User).unwrap();
+    arvados.update(uuid, &cancel, user, clock::now()).unwrap();
 }

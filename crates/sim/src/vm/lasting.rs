@@ -57,7 +57,7 @@ impl Lasting {
 
     /// Whether the VM of that number (from 1) can be reached.
     pub(super) fn answers(&self, it: &InstanceType, number: u64) -> bool {
-        let in_bad_subnet = self.one_unreachable_in > 0 && number % self.one_unreachable_in == 0;
+        let in_bad_subnet = self.one_unreachable_in > 0 && number.is_multiple_of(self.one_unreachable_in);
         !in_bad_subnet && !self.never_answer.iter().any(|group| group.has(it))
     }
 }
