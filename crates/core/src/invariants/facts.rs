@@ -33,7 +33,7 @@ impl<'a> Facts<'a> {
             hosts: fleet.hosts.iter().map(|host| (&host.id, &**host)).collect(),
             alive: fleet.hosts.iter().flat_map(|host| host.containers()).collect(),
             has_unknown_hosts: fleet.has_unknown_hosts(),
-            adopting_starts: too_early || !fleet.hosts.iter().all(|host| host.processes_known),
+            adopting_starts: too_early || fleet.hosts.iter().any(|host| host.may_show_more()),
             input,
             supply,
         }

@@ -98,7 +98,8 @@ impl PlanInput {
     pub(super) fn summary(&self) -> InputSummary {
         InputSummary {
             has_unknown_workers: self.fleet.has_unknown_hosts(),
-            all_processes_known: self.fleet.hosts.iter().all(|host| host.processes_known),
+            has_written_off: self.fleet.hosts.iter().any(|host| host.written_off),
+            all_processes_known: !self.fleet.hosts.iter().any(|host| host.may_show_more()),
             has_a_past: startup::has_a_past(self),
             census: self.fleet.census(),
         }
@@ -124,6 +125,8 @@ pub fn dated_from(at: Timestamp, origin: Timestamp) -> Timestamp {
 pub(super) struct InputSummary {
     /// Whether the processes of some worker are not known.
     pub(super) has_unknown_workers: bool,
+    /// Whether some worker is written off: it is not believed to run anything, and that is not proven.
+    pub(super) has_written_off: bool,
     /// Whether the list of every worker has shown all that runs there.
     pub(super) all_processes_known: bool,
     /// Whether an earlier dispatcher has left locks or instances.

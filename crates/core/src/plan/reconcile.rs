@@ -112,12 +112,12 @@ impl Round<'_> {
 
     /// Cancels a Running container that no worker has. The proof: every worker has answered, no start of an earlier
     /// dispatcher can be under way, and three complete listings that began after the first poll have shown no other
-    /// instance. Two listings in a row may omit a VM, and after a restart there is no other sign of it.
+    /// instance, not even one that is written off. Two listings in a row may omit a VM, and after a restart there is no other sign of it.
     fn cancel_if_nowhere(&mut self, entry: &Entry) {
         let first_poll = self.queue.first_poll_began;
         let proofs = self.fleet.listings.iter().filter(|began| Some(**began) > first_poll).count();
         let polled_since = self.queue.polled_at > self.fleet.listings.first().copied();
-        let all_is_seen = !self.has_unknown_workers && !self.adopting_starts;
+        let all_is_seen = !self.has_unknown_workers && !self.has_written_off && !self.adopting_starts;
         if proofs >= LISTINGS_KEPT && polled_since && all_is_seen {
             self.cancel(entry, CancelReason::NotOnAnyWorker);
         }

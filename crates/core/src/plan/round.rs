@@ -43,6 +43,8 @@ pub(super) struct Round<'a> {
     pub(super) hosts: Vec<&'a Host>,
     pub(super) processes: ProcessTable<'a>,
     pub(super) has_unknown_workers: bool,
+    /// Whether some worker is written off.
+    pub(super) has_written_off: bool,
     /// Whether starts of an earlier dispatcher may not be listed yet.
     pub(super) adopting_starts: bool,
     /// What the clock says of the round.
@@ -64,6 +66,7 @@ impl<'a> Round<'a> {
             hosts,
             uuids,
             has_unknown_workers: summary.has_unknown_workers,
+            has_written_off: summary.has_written_off,
             adopting_starts: clocked.phase != StartupPhase::Scheduling,
             plan: Plan { supply: Arc::clone(&clocked.supply), ..Plan::default() },
             supply: &clocked.supply,

@@ -56,6 +56,10 @@ pub struct Host {
     /// Whether a listing has shown it long after it was first destroyed: it may never end.
     #[serde(default)]
     pub outstays: bool,
+    /// Whether the cloud has acknowledged its destroy long ago, still lists it, and it has never answered: no start of
+    /// an earlier dispatcher is expected to show there any more.
+    #[serde(default)]
+    pub written_off: bool,
     /// The processes that count on it, including starts in flight.
     pub processes: Vec<HostProcess>,
     /// Containers whose process is dead while its lock is still held there.
@@ -82,6 +86,7 @@ impl Host {
             processes_known: view.processes_known,
             missing,
             outstays: false,
+            written_off: false,
             processes: viewed.chain(sent).collect(),
             stale: view.stale.clone(),
         }
@@ -105,9 +110,14 @@ impl Host {
     pub fn is_unknown(&self) -> bool {
         match self.state {
             State::Unknown => true,
-            State::Shutdown => !self.ours && !self.has_answered,
+            State::Shutdown => !self.ours && !self.has_answered && !self.written_off,
             State::Booting | State::Idle | State::Running => false,
         }
+    }
+
+    /// Whether a start of an earlier dispatcher may still show there.
+    pub fn may_show_more(&self) -> bool {
+        !self.processes_known && !self.written_off
     }
 
     /// Whether the cloud has given it for good: it is in service, or the operator holds it. A held instance stays

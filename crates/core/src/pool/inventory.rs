@@ -113,6 +113,15 @@ impl Slot {
     }
 }
 
+/// A VM that is listed for so long after the cloud acknowledged its destroy, and has never answered, is an error of
+/// the listing: whoever was Locked before our start is not kept waiting for it.
+const WRITTEN_OFF: Duration = Duration::from_secs(30 * 60);
+
+fn is_written_off(view: &View, listed: Timestamp) -> bool {
+    let ended = view.ending_since.is_some_and(|since| after(since, WRITTEN_OFF) <= listed);
+    ended && view.destroy_acknowledged && view.last_success.is_none()
+}
+
 impl WorkerPool {
     /// A listing, or a create's answer, shows an instance. A known instance changes nothing.
     pub fn appeared(&mut self, instance: Instance, now: Timestamp) -> Vec<PoolEffect> {
@@ -158,6 +167,7 @@ impl WorkerPool {
             missing: None,
             last_absent: None,
             outstays: false,
+            written_off: false,
             listed: !ours,
             ordered,
             shutdown_requested_for_probe: None,
@@ -301,6 +311,7 @@ impl WorkerPool {
                 still_listed.push(id.clone());
                 let end = slot.view.ending_since.map(|since| after(since, OUTSTAYS));
                 slot.outstays |= end.is_some_and(|end| end <= began);
+                slot.written_off |= is_written_off(&slot.view, began);
                 let next = end.filter(|_| !slot.outstays);
                 outstays_at = outstays_at.into_iter().chain(next).min();
             }

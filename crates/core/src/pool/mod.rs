@@ -213,6 +213,8 @@ struct Slot {
     last_absent: Option<Timestamp>,
     /// Whether a listing has shown it long after it was first destroyed.
     outstays: bool,
+    /// Whether nothing is expected to run there any more, although listings show it.
+    written_off: bool,
     /// Whether any listing has shown it.
     listed: bool,
     /// When its create was sent; `None` = it was found.
@@ -548,7 +550,7 @@ impl Slot {
     /// snapshots, and compared with them by its address.
     fn renew_host(&mut self) -> bool {
         let mut host = Host::new(&self.view, self.sent.keys().copied(), self.missing.is_some());
-        host.outstays = self.outstays;
+        (host.outstays, host.written_off) = (self.outstays, self.written_off);
         let is_news = host != *self.host;
         if is_news {
             self.host = Arc::new(host);

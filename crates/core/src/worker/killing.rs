@@ -10,6 +10,9 @@ use crate::id::ContainerUuid;
 use crate::instance::IdleBehavior;
 use crate::time::{Timestamp, after, since};
 
+/// A process that comes back after that many kills is given up.
+const RETURNS: u32 = 3;
+
 impl Machine {
     /// A process whose record is final is about to end by itself: it is watched for a moment first.
     /// A process whose start is, or may be, under way is signalled after that: before, `--kill` would find
@@ -66,6 +69,25 @@ impl Machine {
         if unkillable {
             self.drain(DrainReason::Unkillable, effects);
         }
+    }
+
+    /// A process that is listed again each time after `--kill` has called it gone cannot be ended by signals, if it is
+    /// there at all: it is given up like one that does not end, so that it is not killed without end.
+    pub(super) fn give_up_if_it_keeps_returning(
+        &mut self,
+        uuid: ContainerUuid,
+        now: Timestamp,
+        effects: &mut Vec<WorkerEffect>,
+    ) {
+        if self.processes.returns.get(&uuid).is_none_or(|times| *times < RETURNS) {
+            return;
+        }
+        let Some(process) = self.processes.by_container.get_mut(&uuid) else { return };
+        let reason = KillReason::KeepsReturning;
+        process.kill = Some(Kill { reason, since: now, next_signal: None, given_up: true, told: true });
+        let drains = self.behavior != IdleBehavior::Hold;
+        effects.push(WorkerEffect::Tell(WorkerFact::GivenUp(uuid, drains)));
+        self.drain(DrainReason::Unkillable, effects);
     }
 
     pub(super) fn finish_kill(

@@ -74,6 +74,8 @@ pub enum KillReason {
     Requeued,
     /// The controller does not know the container.
     NotInQueue,
+    /// It is listed again each time after a kill has ended it.
+    KeepsReturning,
     /// The operator asked for it, with these words.
     Operator(String),
 }
@@ -85,6 +87,7 @@ impl std::fmt::Display for KillReason {
             Self::Final(state) => write!(f, "state={state}"),
             Self::Requeued => f.write_str("state=Queued"),
             Self::NotInQueue => f.write_str("not in queue"),
+            Self::KeepsReturning => f.write_str("listed again after each kill"),
             Self::Operator(words) => write!(f, "via management API: {words}"),
         }
     }

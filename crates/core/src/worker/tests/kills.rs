@@ -148,3 +148,19 @@ fn in_shutdown_nothing_is_killed_and_its_processes_count_until_it_is_gone() {
     assert_eq!(story.view().processes.len(), 1);
     assert!(story.machine.instance_gone().contains(&WorkerEffect::Ended(uuid(1))));
 }
+
+/// The list of a VM that lies, or the answer of its `--kill`.
+#[test]
+fn a_process_that_is_listed_again_after_each_kill_is_given_up_and_the_worker_drained() {
+    let mut story = Story::running(&[1]);
+    let mut second = 10;
+    for _ in 0..10 {
+        kill(&mut story, second);
+        story.on(second + 1, Completion::KillFinished(uuid(1), KillOutcome::Gone));
+        story.probe(second + 2, second + 3, lists(&[1]));
+        second += 10;
+    }
+    assert_eq!(story.did(&WorkerEffect::Kill(uuid(1))), 3);
+    assert_eq!(story.told(&WorkerFact::GivenUp(uuid(1), true)), 1);
+    assert_eq!(story.told(&WorkerFact::Draining(DrainReason::Unkillable)), 1);
+}
