@@ -18,7 +18,13 @@ impl<'a> Assignment<'_, 'a> {
 
     /// If all types are at quota the round's placement ends here; if only a market is, containers
     /// that want only this market wait, and others are placed.
+    /// A container whose types were all refused lately stops nobody.
     pub(super) fn at_quota(&mut self, item: Item<'a>, reason: WaitReason) -> Placement {
+        if item.types.iter().all(|it| self.round.supply.vain.contains(&it.name)) {
+            self.round.plan.facts.over_quota += 1;
+            self.wait_unplaced(item, reason);
+            return Placement::GoOn;
+        }
         self.over_quota(item, reason.clone());
         let everything = reason == WaitReason::MaxInstances || self.round.supply.at_quota();
         if everything {

@@ -37,7 +37,7 @@ enum Fault {
 
 /// What one living worker says about silence.
 #[derive(Debug, Clone, Copy)]
-struct Standing {
+struct SilenceEvidence {
     /// Whether it may be busy: only those count.
     may_be_busy: bool,
     /// When it will have been silent for half its timeout.
@@ -54,7 +54,7 @@ pub(super) struct Outage {
     /// Silence counts only if a probe that began after this moment failed.
     failures_count_from: Option<Timestamp>,
     /// Workers that are not in shutdown.
-    standings: BTreeMap<InstanceId, Standing>,
+    standings: BTreeMap<InstanceId, SilenceEvidence>,
     /// How many of them may be busy.
     may_be_busy: usize,
     /// Those that may be busy and have been silent for half their timeout, when that was last looked at.
@@ -75,7 +75,7 @@ impl Outage {
             return;
         }
         let silence = view.silence.filter(|_| view.behavior != IdleBehavior::Hold);
-        let standing = Standing {
+        let standing = SilenceEvidence {
             // A worker found after a restart may be as busy as one that has answered us: it counts too.
             may_be_busy: view.last_success.is_some() || view.state == State::Unknown,
             quiet_at: quiet_at(view, policy),

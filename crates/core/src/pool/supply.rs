@@ -23,6 +23,8 @@ pub struct Supply {
     pub gates: BTreeMap<TypeName, Gate>,
     /// Types of which at most one create may be in flight.
     pub on_trial: BTreeSet<TypeName>,
+    /// Types that could not be had lately although the account had room: no room is made for them.
+    pub vain: BTreeSet<TypeName>,
     /// How many creates may be sent now; `None` = no limit.
     pub creates_left: Option<usize>,
     /// How many instances may still be added; `None` = no limit.
@@ -51,10 +53,10 @@ impl CreateLimits {
         let is_full = most > 0 && census.total() >= most;
         let hold = holds.gate(it, census, now);
         match hold {
-            _ if !self.runner_readable && !is_full => Gate::Paused(PauseReason::RunnerUnreadable),
-            Gate::Paused(PauseReason::NearQuota) | Gate::AtQuota(_) | Gate::Open if is_full => {
+            Gate::Paused(PauseReason::NearQuota) | Gate::Open if is_full => {
                 Gate::AtQuota(QuotaReason::MaxInstances)
             }
+            Gate::Open if !self.runner_readable => Gate::Paused(PauseReason::RunnerUnreadable),
             Gate::Open if slots > 0 && self.creates_in_flight >= slots => {
                 Gate::Paused(PauseReason::CreatesInFlight)
             }
@@ -75,6 +77,7 @@ impl Fleet {
         Supply {
             gates: types.iter().map(gate).collect(),
             on_trial: types.iter().filter(|it| self.holds.is_on_trial(it)).map(named).collect(),
+            vain: types.iter().filter(|it| self.holds.is_vain(it, now)).map(named).collect(),
             creates_left: left(rules.max_concurrent_creates, limits.creates_in_flight),
             instances_left: left(rules.max_instances, census.total()),
             near_quota_left: self.holds.near_quota_left(census),

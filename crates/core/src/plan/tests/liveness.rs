@@ -207,3 +207,25 @@ fn openings_suit_what_fits_them() {
     assert!(open.suit(&supervisor));
     assert!(!Openings { supervisors: false, ..open }.suit(&supervisor));
 }
+
+// ------------------------------------------------------------------ no room in vain
+
+/// A booting instance for one container is not shut down for another whose create would be refused again.
+#[test]
+fn at_the_limit_nothing_is_ended_for_a_container_whose_types_were_refused_lately() {
+    for vain in [false, true] {
+        let mut scene = Scene::new();
+        scene.gates(Gate::AtQuota(QuotaReason::MaxInstances));
+        scene.worker("w-1", "small", State::Booting);
+        scene.add_sized(1, Locked, 4, false);
+        scene.add(2, Locked, 0);
+        scene.add(3, Locked, 1);
+        if vain {
+            scene.pool.supply.vain.insert(TypeName::new("big").unwrap());
+        }
+        let ended =
+            scene.actions().iter().any(|it| matches!(it, Action::Pool(PoolAction::ShutdownInstance(..))));
+        assert_eq!(ended, !vain);
+        assert_eq!(matches!(reason_of(&scene, 3), WaitReason::Booting { .. }), vain);
+    }
+}

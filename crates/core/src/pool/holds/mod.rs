@@ -15,6 +15,7 @@ mod backoff;
 mod boots;
 mod capacity;
 mod quota;
+mod vain;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,6 +34,7 @@ use backoff::BackoffHolds;
 use boots::BootHolds;
 use capacity::CapacityHolds;
 use quota::QuotaHolds;
+use vain::VainCreates;
 
 /// The shortest hold for a condition that may end at any moment.
 const SHORT: Duration = Duration::from_secs(60);
@@ -92,6 +94,8 @@ pub struct Holds {
     pub(super) quota: QuotaHolds,
     capacity: CapacityHolds,
     boots: BootHolds,
+    #[serde(default)]
+    vain: VainCreates,
     /// How many instances of a quota group there were when it was last hit.
     #[serde(with = "crate::pairs")]
     pub(super) group_capacities: GroupCapacities,
@@ -131,10 +135,15 @@ impl Holds {
             CloudErrorKind::Quota(scope) => {
                 let again = retried.contains(scope);
                 let (instances, retry_at) = self.quota.refused(it, scope, again, census, now);
+                if instances == 0 {
+                    // Nothing that could be ended would make room.
+                    self.vain.note(it.offering(), now);
+                }
                 facts.push(PoolFact::QuotaHold { type_name, instances, retry_at, error: error.clone() });
             }
             CloudErrorKind::Capacity(scope) => {
                 let until = after(now, SHORT);
+                self.vain.note(it.offering(), now);
                 self.capacity.hold(it, *scope, &self.groups, until);
                 facts.push(PoolFact::CapacityHold { type_name, scope: *scope, until, error: error.clone() });
             }
@@ -143,6 +152,7 @@ impl Holds {
             CloudErrorKind::Unauthorized => self.backoff.failed(None, sent, now),
             // The cause may be a type, image or price of this offering alone, so other offerings are not held.
             CloudErrorKind::NotFound | CloudErrorKind::Other => {
+                self.vain.note(it.offering(), now);
                 self.backoff.failed(Some(it.offering()), sent, now);
             }
         }
@@ -162,6 +172,7 @@ impl Holds {
     ) {
         let is_pending = *kind == CloudErrorKind::Unknown;
         if !is_pending && self.gate(it, census, now) == Gate::Open {
+            self.vain.note(it.offering(), now);
             self.backoff.failed(Some(it.offering()), sent, now);
         }
     }
@@ -187,6 +198,10 @@ impl Holds {
         ordered: Timestamp,
         now: Timestamp,
     ) -> Option<PoolFact> {
+        match success {
+            true => self.vain.forget(offering),
+            false => self.vain.note(offering.clone(), now),
+        }
         self.boots.booted(offering, success, ordered, now)
     }
 
@@ -204,6 +219,7 @@ impl Holds {
     pub(super) fn expire(&mut self, now: Timestamp) {
         self.rate_limited_until = self.rate_limited_until.filter(|until| now < *until);
         self.capacity.expire(now);
+        self.vain.expire(now);
     }
 
     /// When the next hold ends, after `now`: the scheduler must plan again then.
@@ -248,6 +264,11 @@ impl Holds {
         self.boots.is_on_trial(&it.offering())
     }
 
+    /// Whether it is of no use to make room for an instance of this type.
+    pub(super) fn is_vain(&self, it: &InstanceType, now: Timestamp) -> bool {
+        self.vain.has(&it.offering(), now)
+    }
+
     /// Types refused for quota since an instance last existed, and when.
     pub fn refused_types(&self) -> &BTreeMap<TypeName, Timestamp> {
         &self.quota.refused_types
@@ -266,6 +287,7 @@ impl Holds {
         self.quota.shift(by);
         self.capacity.shift(by);
         self.boots.shift(by);
+        self.vain.shift(by);
     }
 }
 

@@ -445,3 +445,29 @@ fn no_refusal_leaves_the_gate_of_its_own_type_open() {
         assert_eq!(story.gate("small", 16), Gate::Open, "{why}: for a moment");
     }
 }
+
+fn vain(story: &Story, second: i64) -> Vec<String> {
+    story.supply(second).vain.iter().map(|name| name.as_str().to_owned()).collect()
+}
+
+#[test]
+fn no_room_is_made_for_ten_minutes_for_what_was_refused_for_another_reason_than_a_limit() {
+    for kind in [CloudErrorKind::Capacity(CapacityScope::Offering), CloudErrorKind::Other, spot_quota()] {
+        let mut story = Story::new();
+        story.refused("small", kind.clone(), 10);
+        assert_eq!(vain(&story, 609), ["small"], "{kind:?}");
+        assert_eq!(vain(&story, 610), [""; 0], "{kind:?}");
+    }
+}
+
+#[test]
+fn no_room_is_made_for_what_is_at_quota_while_none_of_it_exists() {
+    for (others, expected) in [(false, vec!["small"]), (true, vec![])] {
+        let mut story = Story::new();
+        if others {
+            story.created("i-1", "big", 0);
+        }
+        story.refused("small", QUOTA, 10);
+        assert_eq!(vain(&story, 11), expected, "others exist: {others}");
+    }
+}
