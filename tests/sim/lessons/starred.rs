@@ -35,6 +35,28 @@ pub(super) const STARRED: &[Rule] = &[
         "unlocks_are_counted",
         "an_unlock_is_counted_with_its_reason",
     ]),
+    ("what fails for one container stops no other", &[
+        "after_a_failure_nothing_is_begun_before_a_later_poll_and_the_end_of_the_back_off",
+        "nothing_is_reserved_for_a_container_whose_lock_failed",
+        "when_its_back_off_is_over_it_has_one_try_at_its_own_rank",
+    ]),
+    ("what fails for many pauses operations, and the end of an outage ends every back-off", &[
+        "two_containers_within_a_minute_are",
+        "the_pause_doubles_and_failures_in_flight_together_count_once",
+        "the_end_of_an_outage_ends_the_back_off_of_those_who_shared_in_it",
+        "locks_and_unlocks_that_fail_wait_for_the_next_poll",
+    ]),
+    ("after a mass cancel a poll comes before the next lock", &[
+        "after_a_mass_cancel_a_poll_is_made_before_the_others_are_tried",
+        "at_most_one_poll_an_interval_is_made_for_that",
+        "after_a_mass_cancel_the_first_refused_lock_asks_for_a_poll",
+    ]),
+    ("what cannot be placed does not hide what can", &[
+        "what_cannot_be_placed_does_not_hide_what_can",
+        "if_nothing_can_be_placed_one_page_is_enough",
+        "a_poll_reads_at_most_twenty_pages_and_the_next_goes_on_from_there",
+        "what_can_be_placed_is_found_behind_a_thousand_that_cannot",
+    ]),
     // ---------------------------------------------------------------- scheduler
     ("instances that are ready are preferred", &["preferences_are_ready_then_full_then_cheap_then_id"]),
     ("not the worker of its own last failed attempt while another fits", &[
@@ -87,6 +109,37 @@ pub(super) const STARRED: &[Rule] = &[
         "one_that_never_answered_stays_unknown_while_it_is_being_destroyed_and_no_longer",
         "a_worker_on_hold_that_never_answers_is_an_error_every_minute",
         "a_worker_on_hold_that_never_answers_is_told_as_an_error_every_minute",
+    ]),
+    ("a lock is given back only for a higher priority", &[
+        "over_quota_no_lock_is_given_back_if_nobody_of_higher_priority_waits",
+        "a_lock_of_before_the_start_is_kept_for_a_minute_and_then_given_up_only_for_a_higher_priority",
+        "three_kills_at_quota_cost_no_attempt",
+    ]),
+    ("starts of one container back off, and its user reads why the last one failed", &[
+        "the_wait_begins_after_the_second_failure_and_doubles_to_five_minutes",
+        "starts_that_failed_twice_wait_and_reserve_nothing",
+        "a_container_that_failed_elsewhere_is_to_blame_itself",
+        "a_failed_attempt_gives_the_lock_back_and_the_last_one_cancels",
+        "the_user_reads_what_the_runner_said_when_the_last_start_failed",
+        "starts_that_fail_again_and_again_come_less_and_less_often",
+    ]),
+    ("no room is made in vain", &[
+        "at_the_limit_nothing_is_ended_for_a_container_whose_types_were_refused_lately",
+        "no_room_is_made_for_ten_minutes_for_what_was_refused_for_another_reason_than_a_limit",
+        "no_room_is_made_for_what_is_at_quota_while_none_of_it_exists",
+    ]),
+    ("an instance with a place for a container that cannot be started yet is not idle", &[
+        "a_worker_with_a_place_for_a_container_that_cannot_be_started_yet_is_not_idle",
+        "a_worker_is_told_when_it_is_reserved_and_when_no_more",
+    ]),
+    ("what was Locked before the start reserves nothing for longer than a restart takes", &[
+        "a_container_that_may_run_unseen_reserves_nothing_for_longer_than_a_restart_takes",
+    ]),
+    ("a lone 503 while few run changes nothing", &[
+        "a_lone_503_while_one_or_two_run_costs_nothing",
+    ]),
+    ("a process that comes back after each kill is given up", &[
+        "a_process_that_is_listed_again_after_each_kill_is_given_up_and_the_worker_drained",
     ]),
     // ---------------------------------------------------------------- pool and workers
     ("an instance whose type is not configured is managed and drained", &[

@@ -180,3 +180,21 @@ fn what_has_ended_is_known_as_not_started_if_its_start_was_not_sent() {
         assert_eq!(story.snapshot(5).fleet.ended[&uuid(1)].why, why);
     }
 }
+
+#[test]
+fn a_worker_is_told_when_it_is_reserved_and_when_no_more() {
+    let mut story = ready();
+    let reserve = |story: &mut Story, ids: &[&str]| {
+        let told = story.pool.reserve(Arc::new(ids.iter().map(|name| id(name)).collect()));
+        told.into_iter()
+            .map(|effect| match effect {
+                PoolEffect::Command(id, _, Command::Reserve(reserved)) => (id.to_string(), reserved),
+                other => panic!("{other:?}"),
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(reserve(&mut story, &["i-1", "i-9"]), [("i-1".to_owned(), true)], "the other is gone");
+    assert_eq!(reserve(&mut story, &["i-1"]), [], "no news");
+    let moved = [("i-1".to_owned(), false), ("i-2".to_owned(), true)];
+    assert_eq!(reserve(&mut story, &["i-2"]), moved);
+}
