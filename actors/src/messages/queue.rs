@@ -5,8 +5,7 @@ use std::sync::Arc;
 use actix::Message;
 use dispatch_core::container::Standing;
 use dispatch_core::id::ContainerUuid;
-use dispatch_core::plan::Openings;
-use dispatch_core::queue::{CancelReason, QueueRefusal, QueueSnapshot, UnlockReason};
+use dispatch_core::queue::{CancelReason, Openings, QueueRefusal, QueueSnapshot, UnlockReason};
 use dispatch_core::time::Timestamp;
 
 /// Which containers are there, and how do they stand?

@@ -26,8 +26,9 @@ use actix::{
 use dispatch_core::ceiling::Ceiling;
 use dispatch_core::id::InstanceId;
 use dispatch_core::invariants;
-use dispatch_core::plan::{Limits, Openings, PlanInput, Planner};
+use dispatch_core::plan::{Limits, PlanInput, Planner};
 use dispatch_core::policy::{PlanRules, Policy};
+use dispatch_core::queue::Openings;
 use dispatch_core::time::Timestamp;
 use slog::Logger;
 

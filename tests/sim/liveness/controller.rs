@@ -76,7 +76,9 @@ fn a_container_whose_mounts_can_never_be_read_keeps_nobody_waiting() {
 
 #[test]
 fn a_record_that_is_malformed_or_alternates_keeps_nobody_waiting() {
-    let bad: [(&str, Value); 3] = [
+    let bad: [(&str, Value); 4] = [
+        // The list of waiting containers shows one that was not asked for.
+        ("priority", json!(0)),
         ("runtime_constraints", "nonsense".into()),
         ("scheduling_parameters", json!([1, 2])),
         ("mounts", "nonsense".into()),

@@ -117,6 +117,38 @@ fn a_market_that_never_sells_stops_nobody_else() {
     }
 }
 
+/// What stands first in line can never be had, and at the limit it would make room for itself: the instances that were
+/// made for the others were ended as soon as they appeared, thousands of times.
+#[test]
+fn nothing_is_made_and_ended_in_turn_for_what_cannot_be_had() {
+    let spoil = |knobs: &mut WorldKnobs, kind: usize| match kind {
+        0 => knobs.vms.lasting.never_boot.push(Group::Market(Market::Spot)),
+        1 => knobs.cloud.always_ends_booting.push(Group::Market(Market::Spot)),
+        2 => knobs.cloud.close(Group::Market(Market::Spot), CloudFault::Other, None),
+        3 => knobs.cloud.close(Group::Market(Market::Spot), CloudFault::QuotaMarket(Market::Spot), None),
+        _ => knobs.cloud.close(
+            Group::Market(Market::Spot),
+            CloudFault::Capacity(dispatch_core::ports::CapacityScope::Offering),
+            None,
+        ),
+    };
+    for (kind, limit) in (0..5).flat_map(|kind| [(kind, 1), (kind, 2)]) {
+        let mut knobs = WorldKnobs::new(16).with_jobs(6, 2, 120).with_instances(limit);
+        let types = [instance_type("small", 2), spot_type("spot", 2)];
+        knobs.policy.catalog = dispatch_core::instance::Catalog::new(types.map(|it| (*it).clone()));
+        knobs.policy.timeout_booting = minutes(3);
+        for it in &mut knobs.containers[..2] {
+            it.priority = 900;
+            it.spec.scheduling.preemptible = true;
+        }
+        spoil(&mut knobs, kind);
+        simulate(knobs, async |world| {
+            complete(world, 4, minutes(60)).await;
+            assert!(world.vms_made() <= 20, "{kind}, {limit}: {} VMs", world.vms_made());
+        });
+    }
+}
+
 #[test]
 fn a_vm_that_never_goes_is_told_and_asked_less_and_less_and_keeps_nobody_waiting() {
     let mut knobs = WorldKnobs::new(8).with_jobs(4, 2, 60).with_instances(3);

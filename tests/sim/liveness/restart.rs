@@ -50,6 +50,30 @@ fn a_silent_vm_on_hold_causes_no_creates_without_end() {
     });
 }
 
+/// The cloud acknowledges its destroy and lists it for ever, and it has never answered the new dispatcher.
+#[test]
+fn a_silent_vm_that_never_goes_keeps_what_was_locked_before_the_restart_waiting_for_an_hour_at_most() {
+    let mut knobs = WorldKnobs::new(4).with_jobs(1, 2, 7200).with_instances(3);
+    knobs.network_fails = true;
+    knobs.policy.timeout_booting = minutes(3);
+    knobs.policy.timeout_probe = minutes(3);
+    simulate(knobs, async |world| {
+        world.run_until("it runs", minutes(10), |world| world.count(ContainerState::Running) == 1).await;
+        let silent = world.busy_vms()[0].clone();
+        world.cloud.borrow_mut().make_immortal(&silent);
+        for _ in 0..2 {
+            world.submit(job(2, 60));
+        }
+        world
+            .run_until("they are locked", minutes(1), |world| world.count(ContainerState::Locked) == 2)
+            .await;
+        let now = dispatch_sim::clock::now();
+        world.vms.borrow_mut().silence(&silent, now, dispatch_core::time::after(now, minutes(6000)));
+        world.restart().await;
+        complete(world, 2, minutes(60)).await;
+    });
+}
+
 /// New containers need not wait for what a silent VM may run.
 #[test]
 fn new_containers_run_beside_a_silent_vm_on_hold() {

@@ -5,7 +5,7 @@ use super::{Checked, Invariant, require};
 use crate::container::ContainerState::{self, Locked, Queued};
 use crate::id::ContainerUuid;
 use crate::plan::{Action, Plan, PoolAction, QueueAction};
-use crate::queue::Entry;
+use crate::queue::{Entry, SetbackCause};
 
 pub(super) fn only_known_names(facts: &Facts<'_>, plan: &Plan) -> Checked {
     plan.actions.iter().try_for_each(|action| {
@@ -22,13 +22,13 @@ fn is_known(facts: &Facts<'_>, action: &Action) -> bool {
 
 fn is_known_to_queue(facts: &Facts<'_>, action: &QueueAction) -> bool {
     match action {
-        QueueAction::LockContainer(uuid) => may_be_tried(facts, *uuid, Queued),
+        QueueAction::LockContainer(uuid) => {
+            may_be_changed(facts, *uuid, Queued) && may_be_tried(facts, *uuid, SetbackCause::Lock)
+        }
         QueueAction::UnlockContainer(uuid, _) | QueueAction::RequeueContainer(uuid, _) => {
-            may_be_tried(facts, *uuid, Locked)
+            may_be_changed(facts, *uuid, Locked) && may_be_tried(facts, *uuid, SetbackCause::Unlock)
         }
-        QueueAction::CancelContainer(uuid, ..) => {
-            decidable(facts, *uuid).is_some_and(|entry| !entry.is_set_back())
-        }
+        QueueAction::CancelContainer(uuid, ..) => may_be_tried(facts, *uuid, SetbackCause::Cancel),
         QueueAction::ForgetContainer(uuid) => {
             let is_done = |entry: &Entry| {
                 let record = &entry.record;
@@ -57,9 +57,9 @@ fn decidable<'a>(facts: &Facts<'a>, uuid: ContainerUuid) -> Option<&'a Entry> {
     facts.entry(uuid).filter(|entry| !entry.is_undecidable())
 }
 
-/// Nothing is asked of the controller for a container whose back-off is not over.
-fn may_be_tried(facts: &Facts<'_>, uuid: ContainerUuid, state: ContainerState) -> bool {
-    may_be_changed(facts, uuid, state) && facts.entry(uuid).is_some_and(|entry| !entry.is_set_back())
+/// What has failed for a container is not asked for before its back-off is over.
+fn may_be_tried(facts: &Facts<'_>, uuid: ContainerUuid, cause: SetbackCause) -> bool {
+    decidable(facts, uuid).is_some_and(|entry| !entry.is_set_back(cause))
 }
 
 fn may_be_changed(facts: &Facts<'_>, uuid: ContainerUuid, state: ContainerState) -> bool {

@@ -17,12 +17,12 @@ use std::sync::Arc;
 use super::bins::PlaceId;
 use super::budget::{Budget, Order};
 use super::places::Places;
-use super::{Item, Openings, PoolAction, QueueAction, Round, WaitReason};
+use super::{Item, PoolAction, QueueAction, Round, WaitReason};
 use crate::container::ContainerState;
-use crate::id::{InstanceId, TypeName};
+use crate::id::{ContainerUuid, InstanceId, TypeName};
 use crate::instance::InstanceType;
 use crate::pool::{Gate, QuotaReason};
-use crate::queue::UnlockReason;
+use crate::queue::{Openings, SetbackCause, UnlockReason};
 
 /// The placement of a round in progress.
 pub(super) struct Assignment<'r, 'a> {
@@ -214,7 +214,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
         let can_be = item.state == ContainerState::Locked
             && !item.entry.attempts_nearly_used
             && !item.entry.is_undecidable()
-            && !item.entry.is_set_back()
+            && !item.entry.is_set_back(SetbackCause::Unlock)
             && !self.round.may_run_unseen(item.entry)
             && self.is_wanted_by_a_higher_priority(item, reason);
         if can_be && !self.round.has_process(item.position) {
@@ -222,9 +222,9 @@ impl<'r, 'a> Assignment<'r, 'a> {
         }
     }
 
-    /// Notes what could still be placed. O(places).
+    /// Notes what could still be placed. O(places + containers × log).
     fn note_openings(&mut self) {
-        let mut openings = Openings::default();
+        let mut openings = Openings { unplaced: self.unplaced(), ..Openings::default() };
         if !self.is_beyond_ceiling() {
             let types = self.round.rules.catalog.types().iter();
             let creatable = types.filter(|it| self.budget.gate(it) == Gate::Open);
@@ -236,6 +236,13 @@ impl<'r, 'a> Assignment<'r, 'a> {
             openings.supervisors = most == 0 || self.supervisors < most;
         }
         self.round.plan.openings = Some(Arc::new(openings));
+    }
+
+    /// Queued containers that got no place. O(containers × log).
+    fn unplaced(&self) -> BTreeSet<ContainerUuid> {
+        let queued = self.line.iter().filter(|item| item.state == ContainerState::Queued);
+        let without_place = queued.filter(|item| !self.round.has_place(**item));
+        without_place.map(|item| self.round.uuid(*item)).collect()
     }
 
     // ---------------------------------------------------------- instances that exist

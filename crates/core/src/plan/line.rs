@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use super::startup::StartupPhase;
 use super::{Item, Round, WaitReason};
 use crate::container::ContainerState;
-use crate::queue::{Entry, Fit, OperationKind};
+use crate::queue::{Entry, Fit, OperationKind, SetbackCause};
 use crate::time::Timestamp;
 
 /// The order of the line: the order of the fields is the policy.
@@ -84,9 +84,10 @@ impl<'a> Round<'a> {
             let (failures, error) = (failed.count, failed.error.clone());
             return Some(WaitReason::StartsFail { failures, error });
         }
-        // Its lock is held already: what failed was an unlock, and it may as well be started.
-        let is_open = entry.record.state == ContainerState::Queued || entry.fit == Fit::Unsized;
-        let setback = entry.setback.as_ref().filter(|it| it.is_active() && is_open)?;
+        let waits_for_lock =
+            entry.record.state == ContainerState::Queued && entry.is_set_back(SetbackCause::Lock);
+        let waits = waits_for_lock || entry.is_set_back(SetbackCause::Mounts);
+        let setback = entry.setback.as_ref().filter(|_| waits)?;
         Some(WaitReason::SetBack {
             cause: setback.cause,
             failures: setback.failures,

@@ -19,7 +19,6 @@ mod budget;
 mod input;
 mod limits;
 mod line;
-mod openings;
 mod places;
 mod planner;
 mod processes;
@@ -41,7 +40,6 @@ use serde::Serialize;
 pub use action::{Action, PoolAction, QueueAction};
 pub use input::{PlanInput, dated_from};
 pub use limits::Limits;
-pub use openings::Openings;
 pub use planner::Planner;
 pub use reason::{WaitReason, Waiting};
 
@@ -51,6 +49,7 @@ use startup::StartupPhase;
 
 use crate::id::{ContainerUuid, InstanceId};
 use crate::pool::Supply;
+use crate::queue::Openings;
 use crate::time::Timestamp;
 
 /// The result of one round.

@@ -9,7 +9,7 @@ use super::{PoolAction, QueueAction, Round};
 use crate::container::ContainerState as S;
 use crate::id::ContainerUuid;
 use crate::pool::{EndedProcess, EndedWhy, FailedStarts, LISTINGS_KEPT};
-use crate::queue::{CancelReason, Entry, Fit, LookOutcome, UnlockReason};
+use crate::queue::{CancelReason, Entry, Fit, LookOutcome, SetbackCause, UnlockReason};
 use crate::worker::{AttemptOutcome, KillReason};
 
 /// The column of the table: what is known of the container's processes.
@@ -68,7 +68,7 @@ impl Round<'_> {
                 self.place_again(entry, ended)
             }
             (S::Locked, ProcessStanding::None) if entry.record.priority <= 0 => {
-                if !self.may_run_unseen(entry) && !entry.is_set_back() {
+                if !self.may_run_unseen(entry) && !entry.is_set_back(SetbackCause::Unlock) {
                     self.ask_queue(QueueAction::UnlockContainer(uuid, UnlockReason::PriorityZero));
                 }
             }
@@ -84,7 +84,7 @@ impl Round<'_> {
     fn place_again(&mut self, entry: &Entry, ended: &EndedProcess) {
         let uuid = entry.record.uuid;
         match ended.why {
-            EndedWhy::Exited if entry.is_set_back() => {}
+            EndedWhy::Exited if entry.is_set_back(SetbackCause::Unlock) => {}
             EndedWhy::Exited => {
                 let failed = FailedStarts::after(self.fleet.failed_starts.get(&uuid).cloned(), ended);
                 self.ask_queue(QueueAction::RequeueContainer(uuid, text_of_last_attempt(&failed)));
@@ -101,7 +101,7 @@ impl Round<'_> {
     /// Asks for a cancel. After a failure it is not repeated before its back-off is over, so that a controller that
     /// refuses is not asked again and again.
     fn cancel(&mut self, entry: &Entry, reason: CancelReason) {
-        if !entry.is_set_back() {
+        if !entry.is_set_back(SetbackCause::Cancel) {
             self.ask_queue(QueueAction::CancelContainer(entry.record.uuid, reason, entry.record.standing()));
         }
     }
@@ -112,7 +112,8 @@ impl Round<'_> {
 
     /// Cancels a Running container that no worker has. The proof: every worker has answered, no start of an earlier
     /// dispatcher can be under way, and three complete listings that began after the first poll have shown no other
-    /// instance, not even one that is written off. Two listings in a row may omit a VM, and after a restart there is no other sign of it.
+    /// instance, not even one that is written off. Two listings in a row may omit a VM, and after a restart there is
+    /// no other sign of it.
     fn cancel_if_nowhere(&mut self, entry: &Entry) {
         let first_poll = self.queue.first_poll_began;
         let proofs = self.fleet.listings.iter().filter(|began| Some(**began) > first_poll).count();

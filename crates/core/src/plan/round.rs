@@ -116,6 +116,12 @@ impl<'a> Round<'a> {
         self.ask_pool(PoolAction::StartContainer(order, id.clone()));
     }
 
+    /// Whether it has a place on an instance, or will have one on an instance that is being created.
+    pub(super) fn has_place(&self, item: Item<'a>) -> bool {
+        let reason = self.waiting[item.position].as_ref().map(|waiting| &waiting.reason);
+        matches!(reason, Some(WaitReason::Allocated | WaitReason::Booting { .. }))
+    }
+
     pub(super) fn wait(&mut self, item: Item<'a>, position: Option<usize>, reason: WaitReason) {
         self.waiting[item.position] = Some(Waiting { position, reason });
     }

@@ -29,7 +29,7 @@ pub struct FailedStarts {
     pub at: Timestamp,
     /// The instance of the last one.
     pub instance: InstanceId,
-    /// Some of the instances on which starts failed.
+    /// The last of them, and some of the others on which starts failed.
     pub instances: BTreeSet<InstanceId>,
     /// How the last one failed, for users and operators.
     pub error: String,
@@ -39,9 +39,10 @@ impl FailedStarts {
     /// The failed starts of a container after one more of them, `before` being those known until now.
     pub fn after(before: Option<Self>, ended: &EndedProcess) -> Self {
         let (count, mut instances) = before.map_or((0, BTreeSet::new()), |it| (it.count, it.instances));
-        if instances.len() < INSTANCES_KEPT {
-            instances.insert(ended.instance.clone());
+        if instances.len() == INSTANCES_KEPT {
+            instances.pop_first();
         }
+        instances.insert(ended.instance.clone());
         Self {
             count: count + 1,
             at: ended.at,

@@ -530,8 +530,6 @@ impl WorkerPool {
         [self.pacer.wakes_at(), self.holds.next_end(now)].into_iter().flatten().min()
     }
 
-    /// Grants the probes that are due and within the rate, and repeats decisions that depend on time. The end of a
-    /// hold on creates is news to a plan; a grant of probes is not.
     /// Greatest and median age of the last successful probe over workers in service, in seconds.
     pub fn probe_ages(&self, now: Timestamp) -> (f64, f64) {
         let in_service = self.workers.values().filter(|slot| slot.view.state != State::Shutdown);

@@ -9,7 +9,8 @@
 //!              └─otherwise─► refused └─failed─► Read ─► done
 //! ```
 //! A failed call may have taken effect, so the record is read before anything else is decided; if that
-//! fails too the entry is `uncertain` until a poll that began later. One operation at a time per container.
+//! fails too the entry is `uncertain` until a poll that began later. It is not read a second time after a refusal
+//! (403, 422 and the like): then nothing has happened. One operation at a time per container.
 
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ impl ContainerQueue {
         let stamp = self.next_stamp();
         let entry = self.entry_mut(uuid).expect("it was there a moment ago");
         let changed_before = std::mem::replace(&mut entry.changed, stamp);
-        entry.operation = Some(Operation { kind, call, failure: None, changed_before });
+        entry.operation = Some(Operation { kind, call, failure: None, has_read: false, changed_before });
         Ok(call)
     }
 
@@ -58,7 +59,10 @@ impl ContainerQueue {
         let failure = failure_of(&operation, &answer);
         let step = entry.advance(&operation, answer, &context);
         match step {
-            Step::Call(call) => entry.operation = Some(Operation { call, failure, ..operation }),
+            Step::Call(call) => {
+                let has_read = operation.has_read || operation.call == Call::Read;
+                entry.operation = Some(Operation { call, failure, has_read, ..operation });
+            }
             Step::Finished(ref finished) => {
                 entry.conclude(finished, &mut self.shared_failures, now);
                 self.note_success(finished, now);
@@ -77,7 +81,8 @@ impl ContainerQueue {
         if !is_done || !self.shared_failures.succeeded(finished.kind.cause(), now) {
             return;
         }
-        for entry in self.entries.values_mut().filter(|entry| entry.is_set_back()) {
+        let cause = finished.kind.cause();
+        for entry in self.entries.values_mut().filter(|entry| entry.is_set_back(cause)) {
             if let Some(setback) = &mut Arc::make_mut(entry).setback {
                 setback.outage_is_over();
             }
@@ -110,6 +115,11 @@ fn checked(answer: Answer, uuid: ContainerUuid) -> Answer {
 
 fn malformed(message: String) -> ApiError {
     ApiError { kind: ApiErrorKind::Malformed, status: None, message, request_id: String::new() }
+}
+
+/// Whether the server has surely done nothing, and says so.
+fn is_refusal(kind: ApiErrorKind) -> bool {
+    matches!(kind, ApiErrorKind::Forbidden | ApiErrorKind::Refused)
 }
 
 /// What a judgement needs beside the record.
@@ -145,7 +155,7 @@ fn check(entry: &Entry, kind: &OperationKind) -> Result<(), QueueRefusal> {
     if entry.uncertain || entry.unreadable.is_some() {
         return Err(QueueRefusal::Uncertain);
     }
-    if entry.is_set_back() {
+    if entry.is_set_back(kind.cause()) {
         return Err(QueueRefusal::SetBack);
     }
     let standing = entry.record.standing();
@@ -169,6 +179,10 @@ impl Entry {
             Answer::Standing(Ok(standing)) if is_what_was_asked(&operation.kind, standing, context) => {
                 self.take(standing);
                 finish(Outcome::Done(standing), false)
+            }
+            // The record was read a moment before, and the server refuses: nothing has happened to it.
+            Answer::Standing(Err(error)) if operation.has_read && is_refusal(error.kind) => {
+                finish(Outcome::Failed(error), false)
             }
             // An answer that says something else than was asked for is no better than none.
             Answer::Standing(_) => Step::Call(Call::Read),

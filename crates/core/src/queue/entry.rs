@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::operation::Operation;
-use super::setback::Setback;
+use super::setback::{Setback, SetbackCause};
 use crate::container::{ContainerState, MountNeeds, Record};
 use crate::fit::{self, Resources, Unsuitable};
 use crate::instance::{Catalog, InstanceType};
@@ -129,7 +129,7 @@ impl Entry {
     /// them must not keep it in the queue.
     pub(super) fn wants_sizing(&self) -> bool {
         let is_open = self.unreadable.is_none() && !self.record.state.is_final();
-        self.fit == Fit::Unsized && is_open && !self.is_set_back()
+        self.fit == Fit::Unsized && is_open && !self.is_set_back(SetbackCause::Mounts)
     }
 
     /// The eligible types, the most preferred first; empty if unsized or nowhere.
@@ -147,9 +147,9 @@ impl Entry {
         self.operation.is_some() || is_unclear && !self.record.state.is_final()
     }
 
-    /// Whether nothing is tried for it now, because something has failed for it.
-    pub fn is_set_back(&self) -> bool {
-        self.setback.as_ref().is_some_and(Setback::is_active)
+    /// Whether that is not tried now, because it has failed.
+    pub fn is_set_back(&self, cause: SetbackCause) -> bool {
+        self.setback.as_ref().is_some_and(|setback| setback.cause == cause && setback.is_active())
     }
 
     /// Wants to run and has not ended.

@@ -36,7 +36,7 @@ impl ContainerQueue {
         // What was looked up is looked up again as long as there is a reason to.
         self.looked.clear();
         self.look_failed.clear();
-        self.window = poll.next_window();
+        self.horizon.learn(&poll.look, poll.began);
         let (stamp, began) = (poll.stamp, poll.began);
         for record in poll.seen.into_values() {
             self.take_record(record, PollMoment { stamp, began, now }, &mut facts);
@@ -60,7 +60,7 @@ impl ContainerQueue {
         for (uuid, entry) in self.entries.iter().filter(|(uuid, _)| !shown(uuid)) {
             let reason = if poll.deleted.contains(uuid) {
                 DropReason::Deleted
-            } else if entry.record.state == ContainerState::Queued && !poll.available_is_complete {
+            } else if entry.record.state == ContainerState::Queued && !poll.look.is_complete() {
                 DropReason::BeyondHorizon
             } else {
                 // Final, or poisoned without a name: the scheduler, or the next poll, decides.
@@ -125,9 +125,9 @@ impl ContainerQueue {
 
     /// The poll shows the container: if its back-off is over it has one try.
     fn lift_setback(&mut self, uuid: ContainerUuid, began: Timestamp, now: Timestamp) {
-        let is_set_back = self.entries.get(&uuid).is_some_and(|entry| entry.is_set_back());
-        if let Some(entry) = self.entry_mut(uuid).filter(|_| is_set_back)
-            && let Some(setback) = &mut entry.setback
+        let setback = self.entries.get(&uuid).and_then(|entry| entry.setback.as_ref());
+        if setback.is_some_and(|setback| setback.is_active())
+            && let Some(Entry { setback: Some(setback), .. }) = self.entry_mut(uuid)
         {
             setback.seen_by_poll(began, now);
         }

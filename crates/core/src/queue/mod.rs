@@ -5,6 +5,9 @@
 //!      poll ──► Poll (four questions) ──► ContainerQueue::merge ─┐        the local-change rule lives in merge
 //!      lock, unlock, cancel, look ──► ContainerQueue::begin ─────┼──► entries ──► snapshot
 //!      answers ──► ContainerQueue::answered ─────────────────────┘
+//!
+//!   horizon  how far polls look, by what could still be placed (openings)
+//!   setback  what has failed for one container            shared_failures  what has failed for many
 //! ```
 //! **The local-change rule.** Every operation stamps its container when its first call is sent and again
 //! when its last answer is in. A poll notes the stamp at which it began. It never overwrites nor drops
@@ -15,8 +18,10 @@
 mod chain;
 mod entry;
 pub mod exchange;
+mod horizon;
 mod limiter;
 mod merge;
+mod openings;
 mod operation;
 mod orphans;
 mod poll;
@@ -33,6 +38,8 @@ use serde::{Deserialize, Serialize};
 
 use entry::TypeLists;
 pub use entry::{Entry, Fit};
+use horizon::Horizon;
+pub use openings::Openings;
 pub use operation::{
     Answer, Call, CancelReason, Finished, LookOutcome, Operation, OperationKind, Outcome, QueueRefusal, Step,
     UnlockReason,
@@ -42,7 +49,6 @@ pub use setback::{Setback, SetbackCause};
 use shared_failures::SharedFailures;
 
 use crate::id::{ContainerUuid, TokenUuid};
-use crate::plan::Openings;
 use crate::ports::{ApiError, ApiErrorKind};
 use crate::time::Timestamp;
 
@@ -111,10 +117,8 @@ pub struct ContainerQueue {
     /// Stamps of entries that were dropped: a poll that began earlier must not bring them back.
     dropped: BTreeMap<ContainerUuid, u64>,
     type_lists: TypeLists,
-    /// What could be placed after the last plan; `None` = not known.
-    openings: Option<Arc<Openings>>,
-    /// The offset in the list of waiting containers at which the next poll goes on.
-    window: usize,
+    /// How far polls look among the waiting containers.
+    horizon: Horizon,
     /// Failures that containers share.
     shared_failures: SharedFailures,
     stamp: u64,
@@ -160,8 +164,7 @@ impl ContainerQueue {
             look_failed: BTreeSet::new(),
             dropped: BTreeMap::new(),
             type_lists: TypeLists::default(),
-            openings: None,
-            window: 0,
+            horizon: Horizon::default(),
             shared_failures: SharedFailures::default(),
             stamp: 0,
             max_dispatch_attempts,
@@ -178,7 +181,7 @@ impl ContainerQueue {
 
     /// Takes what could be placed after the last plan: it decides how far the next poll looks.
     pub fn set_openings(&mut self, openings: Option<Arc<Openings>>) {
-        self.openings = openings;
+        self.horizon.set_openings(openings);
     }
 
     /// Whose locks are ours, if asked already.
@@ -257,6 +260,10 @@ impl ContainerQueue {
     /// A list has failed.
     pub fn list_failed(&mut self, kind: ApiErrorKind, now: Timestamp) {
         self.shared_failures.list_failed(kind, now);
+    }
+
+    fn entry(&self, uuid: ContainerUuid) -> Option<&Entry> {
+        self.entries.get(&uuid).map(|entry| &**entry)
     }
 
     fn next_stamp(&mut self) -> u64 {

@@ -117,6 +117,8 @@ pub struct Operation {
     pub call: Call,
     /// How the deciding call failed, if it did: the read now shows what became of it.
     pub(super) failure: Option<ApiError>,
+    /// Whether the record was read for it already.
+    pub(super) has_read: bool,
     /// The container's stamp before it was begun, for an operation that is withdrawn.
     pub(super) changed_before: u64,
 }
@@ -125,7 +127,13 @@ pub struct Operation {
 impl Operation {
     /// One that was sent and is not answered, for snapshots built by hand.
     pub(crate) fn sent(kind: OperationKind) -> Self {
-        Self { call: super::chain::first_call(&kind), kind, failure: None, changed_before: 0 }
+        Self {
+            call: super::chain::first_call(&kind),
+            kind,
+            failure: None,
+            has_read: false,
+            changed_before: 0,
+        }
     }
 }
 
@@ -140,7 +148,7 @@ pub enum QueueRefusal {
     Uncertain,
     /// Its state does not allow that.
     WrongState,
-    /// Something has failed for it: it is left alone until its back-off is over and a poll has shown it again.
+    /// The same has failed for it: it is not tried before its back-off is over and a poll has shown the container again.
     SetBack,
     /// One more unlock would use up its dispatch attempts.
     AttemptsNearlyUsed,

@@ -1,32 +1,23 @@
 //! A poll as a chain of questions: pure, so that paging is tested without a server.
 //!
 //! ```text
-//!   Mine (by uuid, until an empty page) ─► Available (by offset, see below)
+//!   Mine (by uuid, until an empty page) ─► Available (by offset, as far as `horizon` says)
 //!        ─► Known (what we have and neither showed; by 20, until answered or proven deleted) ─► merge
-//!
-//!   Available   the first page ─► nothing can be placed now ─► that is all
-//!                    └ the page at which the last poll stopped, and the next ones, until an empty page, or until 100
-//!                      were seen that may find a place, or for 20 pages; the next poll goes on from there
 //! ```
 //! A call that fails ends the poll, and nothing of it is used: the last good state stays. A record that was not asked
 //! for is set aside like one that cannot be decoded, because one wrong record must not hide all others; a poll in
 //! which most records are of that kind is dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
+use super::horizon::Look;
 use super::{ContainerQueue, Fit};
 use crate::container::{ContainerState, Record};
 use crate::id::{ContainerUuid, TokenUuid};
-use crate::plan::Openings;
 use crate::policy::Policy;
 use crate::ports::{ListQuestion, Page};
 use crate::time::Timestamp;
 
-/// Enough of the waiting containers to keep every instance busy until the next poll.
-const HORIZON: usize = 100;
-/// The most pages of waiting containers in one poll.
-const MOST_PAGES: usize = 20;
 /// More wrong records than that, if they are most of all, and the poll is dropped.
 const ODD_TOLERATED: usize = 2;
 /// A server that sends more than this is not to be believed: nothing of such a poll is used.
@@ -69,20 +60,8 @@ pub struct Poll {
     pub(super) me: TokenUuid,
     stage: PollStage,
     after: Option<ContainerUuid>,
-    offset: usize,
-    not_supervisors: usize,
-    /// What could be placed when the poll began, if that is known.
-    openings: Option<Arc<Openings>>,
-    /// The offset at which an earlier poll stopped.
-    window: usize,
-    /// Some pages before the window were left out.
-    jumped: bool,
-    /// How many pages of waiting containers were read.
-    pages: usize,
-    /// How many were seen that may find a place.
-    placeable: usize,
-    /// An empty page has ended the waiting containers.
-    available_ended: bool,
+    /// How far it has looked among the waiting containers.
+    pub(super) look: Look,
     received: usize,
     /// How many were not asked for, and the last of them.
     odd: (usize, String),
@@ -90,8 +69,6 @@ pub struct Poll {
     pub(super) unreadable: BTreeMap<ContainerUuid, String>,
     /// Undecodable items that do not even tell whose they are.
     pub(super) nameless: Vec<String>,
-    /// Whether the second answer reached an empty page.
-    pub(super) available_is_complete: bool,
     /// Still to be asked for.
     to_ask: BTreeSet<ContainerUuid>,
     /// Asked for, and proven not to exist.
@@ -107,20 +84,12 @@ impl ContainerQueue {
             me: self.me?,
             stage: PollStage::Mine,
             after: None,
-            offset: 0,
-            not_supervisors: 0,
-            openings: self.openings.clone(),
-            window: self.window,
-            jumped: false,
-            pages: 0,
-            placeable: 0,
-            available_ended: false,
+            look: self.horizon.look(now),
             received: 0,
             odd: (0, String::new()),
             seen: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             nameless: Vec::new(),
-            available_is_complete: false,
             to_ask: BTreeSet::new(),
             deleted: BTreeSet::new(),
         })
@@ -137,7 +106,7 @@ impl Poll {
     pub fn question(&self) -> Option<ListQuestion> {
         match self.stage {
             PollStage::Mine => Some(ListQuestion::Mine { me: self.me, after: self.after }),
-            PollStage::Available => Some(ListQuestion::Available { offset: self.offset }),
+            PollStage::Available => Some(ListQuestion::Available { offset: self.look.offset() }),
             PollStage::Known => Some(ListQuestion::Known { uuids: self.chunk() }),
             PollStage::Done => None,
         }
@@ -171,7 +140,7 @@ impl Poll {
         if self.stage == PollStage::Known && self.to_ask.is_empty() {
             self.stage = PollStage::Done;
         }
-        if self.stage == PollStage::Available && self.available_ends() {
+        if self.stage == PollStage::Available && self.look.is_over() {
             self.to_ask = self.missing_from_answers(queue);
             self.stage = if self.to_ask.is_empty() { PollStage::Done } else { PollStage::Known };
         }
@@ -205,53 +174,12 @@ impl Poll {
     }
 
     fn answer_available(&mut self, mut page: Page<Record>, queue: &ContainerQueue, policy: &Policy) {
-        if page.is_empty() {
-            self.available_ended = true;
-            self.available_is_complete = !self.jumped;
-            return;
-        }
-        self.pages += 1;
-        self.offset += page.len();
-        page.items.retain(|record| self.is_of_interest(record, queue, policy));
+        let records = page.len();
+        page.items.retain(|record| self.look.keeps(record, queue.entry(record.uuid), policy));
+        self.look.page_was_read(records);
         self.keep(page, "queued with a priority above 0", |record| {
             record.state == ContainerState::Queued && record.priority > 0
         });
-        if !self.available_ends() && self.offset < self.window {
-            (self.offset, self.jumped) = (self.window, true);
-        }
-    }
-
-    /// Beyond the horizon only those are kept that may find a place, so that the queue stays small.
-    fn is_of_interest(&mut self, record: &Record, queue: &ContainerQueue, policy: &Policy) -> bool {
-        let is_near = self.not_supervisors < HORIZON && !self.jumped;
-        self.not_supervisors += usize::from(!record.scheduling.supervisor);
-        let known = queue.entries.get(&record.uuid);
-        let suits = self.openings.as_ref().is_some_and(|openings| match known {
-            Some(entry) => openings.suit(entry),
-            None => openings.may_suit(record, policy),
-        });
-        self.placeable += usize::from(suits);
-        is_near || suits || known.is_some()
-    }
-
-    fn available_ends(&self) -> bool {
-        let is_enough = match &self.openings {
-            None => self.not_supervisors >= HORIZON,
-            Some(openings) if openings.are_none() => self.pages >= 1,
-            Some(_) => self.placeable >= HORIZON || self.pages >= MOST_PAGES,
-        };
-        self.available_ended || is_enough
-    }
-
-    /// Where the next poll goes on, so that everything is seen in turn.
-    pub(super) fn next_window(&self) -> usize {
-        let nothing_open = self.openings.as_ref().is_some_and(|openings| openings.are_none());
-        match self.available_ended {
-            true => 0,
-            false if nothing_open => self.window,
-            false if self.jumped || self.pages >= MOST_PAGES => self.offset,
-            false => 0,
-        }
     }
 
     fn answer_known(&mut self, page: Page<Record>) {
@@ -310,7 +238,7 @@ impl Poll {
         let absent = queue.entries.values().filter(|entry| {
             let uuid = entry.record.uuid;
             let shown = self.seen.contains_key(&uuid) || self.unreadable.contains_key(&uuid);
-            let fell_off = !self.available_is_complete
+            let fell_off = !self.look.is_complete()
                 && entry.record.state == ContainerState::Queued
                 && entry.operation.is_none()
                 && !entry.uncertain

@@ -1,7 +1,7 @@
 //! A container that something keeps failing for: it is left alone for a while, and no other container waits for it.
 //!
 //! ```text
-//!   lock, unlock, cancel or the reading of mounts fails ─► set back: nothing is tried, nothing is reserved
+//!   lock, unlock, cancel or the reading of mounts fails ─► set back: the same is not tried, nothing is reserved
 //!        └ a later poll shows it again, and its back-off is over ─► lifted: one try, at its own rank
 //!             ├ it succeeds ─► no setback
 //!             └ it fails ────► set back again, for twice as long (5 s doubling to 10 min)
@@ -86,7 +86,7 @@ impl Setback {
         Self { cause, failures, at, until: at, error, shared: false, lifted: false }
     }
 
-    /// Whether the container is left alone.
+    /// Whether what failed is not tried.
     pub fn is_active(&self) -> bool {
         !self.lifted
     }

@@ -79,7 +79,7 @@ impl Machine {
         now: Timestamp,
         effects: &mut Vec<WorkerEffect>,
     ) {
-        if self.processes.returns.get(&uuid).is_none_or(|times| *times < RETURNS) {
+        if self.processes.kills.get(&uuid).is_none_or(|times| *times < RETURNS) {
             return;
         }
         let Some(process) = self.processes.by_container.get_mut(&uuid) else { return };

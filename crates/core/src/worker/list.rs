@@ -75,7 +75,7 @@ impl Machine {
         let ended = self.processes.by_container.remove(&uuid);
         if ended.as_ref().is_some_and(|process| process.kill.is_some()) {
             self.processes.excused_starts.insert(uuid);
-            *self.processes.returns.entry(uuid).or_default() += 1;
+            *self.processes.kills.entry(uuid).or_default() += 1;
         }
         let lasted = ended.map_or(Duration::ZERO, |process| since(now, process.since));
         self.processes.last_busy = now;

@@ -101,8 +101,8 @@ pub(super) struct Processes {
     pub(super) known: bool,
     /// Starts in a row that came to nothing.
     pub(super) fruitless_starts: FruitlessStarts,
-    /// How often each process ended after a signal of ours and was listed again, as if nothing had been.
-    pub(super) returns: BTreeMap<ContainerUuid, u32>,
+    /// How often a process of each container has ended while it was being killed; a start sets it back.
+    pub(super) kills: BTreeMap<ContainerUuid, u32>,
     /// Starts that are no failure if they came to nothing: they were counted already, or told to end.
     pub(super) excused_starts: BTreeSet<ContainerUuid>,
 }
@@ -119,7 +119,7 @@ impl Processes {
             last_change: None,
             known: ours,
             fruitless_starts: FruitlessStarts::default(),
-            returns: BTreeMap::new(),
+            kills: BTreeMap::new(),
             excused_starts: BTreeSet::new(),
         }
     }

@@ -34,7 +34,7 @@ impl Machine {
             return Err(WorkerRefusal::AlreadyHere);
         }
         self.processes.by_container.insert(uuid, Process::new(ProcessPhase::Starting(order), now));
-        self.processes.returns.remove(&uuid);
+        self.processes.kills.remove(&uuid);
         self.processes.last_container = Some(uuid);
         self.processes.last_busy = now;
         self.state = State::Running;

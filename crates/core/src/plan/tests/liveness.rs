@@ -168,6 +168,27 @@ fn a_container_that_may_run_unseen_reserves_nothing_for_longer_than_a_restart_ta
     }
 }
 
+/// It is not believed to run anything, and that is not proven.
+#[test]
+fn an_instance_that_is_written_off_keeps_no_locked_container_waiting_and_lets_no_running_one_be_given_up() {
+    for (written_off, wanted) in [(false, vec![]), (true, vec![start(1, "w-1")])] {
+        let mut scene = one_place();
+        scene.now = at(4_000);
+        scene.worker("w-2", "small", State::Shutdown);
+        scene.change("w-2", |view| {
+            (view.ours, view.processes_known, view.last_success) = (false, false, None)
+        });
+        scene.add(1, Locked, 9).locked_before_start = true;
+        scene.add(2, Running, 1);
+        let mut input = scene.input();
+        for host in &mut Arc::make_mut(&mut input.fleet).hosts {
+            Arc::make_mut(host).written_off = written_off && host.id == id("w-2");
+        }
+        let actions = plan(&input, scene.now).actions.into_iter().map(without_record);
+        assert_eq!(actions.collect::<Vec<_>>(), wanted, "{written_off}");
+    }
+}
+
 // ------------------------------------------------------------------ what could still be placed
 
 fn openings(scene: &Scene) -> Openings {
@@ -191,21 +212,46 @@ fn openings_are_open_gates_and_free_places() {
 }
 
 #[test]
-fn openings_suit_what_fits_them() {
+fn openings_name_the_queued_containers_that_got_no_place() {
+    let mut scene = Scene::new();
+    scene.gates(Gate::AtCapacity(at(200)));
+    scene.worker("w-1", "big", State::Idle);
+    scene.add_sized(1, Queued, 3, false);
+    scene.add_sized(2, Queued, 3, false);
+    scene.add(3, Queued, 1).setback = Some(set_back(false));
+    let open = openings(&scene);
+    assert_eq!(open.unplaced, [uuid(2), uuid(3)].into());
+    assert!(open.suit(&scene.entries[&uuid(1)]));
+    assert!(!open.suit(&scene.entries[&uuid(2)]), "although one more CPU is free");
+    scene.entries.get_mut(&uuid(2)).unwrap().fit = Fit::Unsized;
+    assert!(open.suit(&scene.entries[&uuid(2)]), "its mounts are about to be read");
+}
+
+#[test]
+fn a_place_on_which_nothing_fits_is_no_opening() {
+    let mut scene = Scene::new();
+    scene.gates(Gate::AtCapacity(at(200)));
+    scene.worker("w-1", "small", State::Idle);
+    scene.add(1, Locked, 1);
+    assert!(openings(&scene).are_none());
+}
+
+#[test]
+fn a_record_that_is_not_in_the_queue_is_compared_with_what_is_open() {
     let mut scene = Scene::new();
     scene.gates(Gate::AtCapacity(at(200)));
     scene.worker("w-1", "big", State::Idle);
     let open = openings(&scene);
-    assert!(open.suit(scene.add(1, Queued, 1)));
-    assert!(open.suit(scene.add_sized(2, Queued, 4, false)));
-    assert!(!open.suit(scene.add_sized(3, Queued, 1, true)), "a spot instance is wanted");
-    let unlucky = scene.add(4, Queued, 1);
-    unlucky.setback = Some(set_back(false));
-    assert!(!open.suit(unlucky));
-    let mut supervisor = scene.add(5, Queued, 1).clone();
-    supervisor.record.scheduling.supervisor = true;
-    assert!(open.suit(&supervisor));
-    assert!(!Openings { supervisors: false, ..open }.suit(&supervisor));
+    let mut suits = |open: &Openings, vcpus, preemptible, supervisor| {
+        let mut record = scene.add_sized(1, Queued, vcpus, preemptible).record.clone();
+        record.scheduling.supervisor = supervisor;
+        open.may_suit(&record, &scene.policy)
+    };
+    assert!(suits(&open, 4, false, false));
+    assert!(!suits(&open, 4, true, false), "it wants a spot instance");
+    assert!(suits(&open, 99, false, false), "it fits nowhere, and is to be cancelled");
+    assert!(suits(&open, 1, false, true));
+    assert!(!suits(&Openings { supervisors: false, ..open }, 1, false, true));
 }
 
 // ------------------------------------------------------------------ no room in vain

@@ -219,7 +219,8 @@ fn a_cancel_that_failed_waits_for_the_next_poll() {
             .filter(|it| matches!(it, Action::Queue(QueueAction::CancelContainer(..))))
             .count()
     };
+    let failed = |lifted| Setback { cause: SetbackCause::Cancel, ..set_back(lifted) };
     assert_eq!(cancels(None), 3);
-    assert_eq!(cancels(Some(set_back(true))), 3, "a poll has shown it since");
-    assert_eq!(cancels(Some(set_back(false))), 0);
+    assert_eq!(cancels(Some(failed(true))), 3, "a poll has shown it since");
+    assert_eq!(cancels(Some(failed(false))), 0);
 }

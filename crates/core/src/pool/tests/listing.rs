@@ -316,3 +316,31 @@ fn a_create_that_gets_the_id_of_an_instance_in_shutdown_replaces_it() {
     );
     assert_eq!(story.view("i-1").state, State::Booting);
 }
+
+/// Only a destroy that was acknowledged long ago, and a VM that has never answered, keep nobody waiting.
+#[test]
+fn a_silent_instance_that_is_listed_long_after_its_destroy_is_written_off() {
+    let cases = [
+        (1799, true, None, false),
+        (1800, true, None, true),
+        (1800, false, None, false),
+        (1800, true, Some(at(5)), false),
+    ];
+    for (listed, destroy_acknowledged, last_success, written_off) in cases {
+        let mut story = Story::new();
+        story.listed("i-1", "small", "of-another-life", 1);
+        let view = View {
+            state: State::Shutdown,
+            ending_since: Some(at(10)),
+            destroy_acknowledged,
+            last_success,
+            ..story.view("i-1")
+        };
+        story.show(10, view);
+        story.listing(10 + listed, &[]);
+        let host = Arc::clone(&story.snapshot(0).fleet.hosts[0]);
+        let case = (listed, destroy_acknowledged, last_success);
+        assert_eq!((host.written_off, host.may_show_more()), (written_off, !written_off), "{case:?}");
+        assert_eq!(host.is_unknown(), last_success.is_none() && !written_off, "{case:?}");
+    }
+}

@@ -169,6 +169,10 @@ impl ExchangeCalls {
         self.waits_for_poll = true;
     }
 
+    pub(super) fn waits_for_poll(&self) -> bool {
+        self.waits_for_poll
+    }
+
     pub(super) fn poll_ended(&mut self) {
         self.waits_for_poll = false;
     }

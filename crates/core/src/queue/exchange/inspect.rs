@@ -15,6 +15,8 @@ pub struct ExchangeState {
     polls: PollsState,
     /// A call for mounts is waiting or in flight.
     fetching_mounts: bool,
+    /// How many containers' mounts the next call asks for.
+    mounts_at_once: usize,
     /// Told to stop.
     quiescent: bool,
 }
@@ -28,6 +30,10 @@ struct CallsState {
     /// Nothing is sent before then.
     quiet_until: Option<Timestamp>,
     last_overload: Option<Timestamp>,
+    /// No operation is begun before then, because the controller is in trouble.
+    operations_paused_until: Option<Timestamp>,
+    /// No operation is begun before a poll has ended, because the picture is old.
+    operations_wait_for_poll: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,6 +64,7 @@ impl Exchange {
                 failing_since: self.polls.failing_since,
             },
             fetching_mounts: self.fetching_mounts,
+            mounts_at_once: self.mounts_at_once,
             quiescent: self.quiescent,
         }
     }
@@ -75,6 +82,8 @@ impl Exchange {
             limit: limiter.width(),
             quiet_until: limiter.quiet_until(now),
             last_overload: self.calls.last_overload(),
+            operations_paused_until: self.queue.operations_pause_until(now),
+            operations_wait_for_poll: self.calls.waits_for_poll(),
         }
     }
 }

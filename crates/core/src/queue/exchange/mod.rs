@@ -26,10 +26,11 @@ use std::time::Duration;
 pub use calls::{CallNumber, Reply, Request};
 pub use inspect::ExchangeState;
 
-use super::{Answer, ContainerQueue, Finished, OperationKind, Poll, QueueFact, QueueRefusal, QueueSnapshot};
+use super::{
+    Answer, ContainerQueue, Finished, Openings, OperationKind, Poll, QueueFact, QueueRefusal, QueueSnapshot,
+};
 use crate::container::Record;
 use crate::id::{ContainerUuid, TokenUuid};
-use crate::plan::Openings;
 use crate::policy::Policy;
 use crate::ports::{ApiError, Page};
 use crate::time::Timestamp;

@@ -84,8 +84,8 @@ impl Exchange {
         self.fetch_mounts_singly(rest, now, effects);
     }
 
-    /// A container that was asked for and is neither shown nor explained is left alone until the next poll, which
-    /// tells what became of it. So each answer settles all that it was asked for, and nothing waits behind it.
+    /// A container that was asked for and is neither shown nor explained is set back: a later poll tells what became of
+    /// it. So each answer settles all that it was asked for, and nothing waits behind it.
     fn take_mounts(
         &mut self,
         asked: &[ContainerUuid],

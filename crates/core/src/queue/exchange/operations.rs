@@ -59,8 +59,8 @@ impl Exchange {
     }
 
     /// One container cannot be locked because its record has changed since the last poll, and those of others may
-    /// have, too: a user may have cancelled them all. They are not tried one by one; a poll shows them. At most one such poll is made
-    /// in each `PollInterval`.
+    /// have, too: a user may have cancelled them all. They are not tried one by one; a poll shows them. At most one
+    /// such poll is made in each `PollInterval`.
     fn poll_before_others_are_tried(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         if self.polls.may_begin_early(self.policy.poll_interval, now) {
             self.calls.wait_for_poll();

@@ -120,7 +120,8 @@ impl Story {
 
     fn set_back(&mut self) -> Vec<ContainerUuid> {
         let snapshot = self.exchange.snapshot();
-        let set_back = snapshot.entries.iter().filter(|entry| entry.is_set_back());
+        let set_back =
+            snapshot.entries.iter().filter(|entry| entry.setback.as_ref().is_some_and(Setback::is_active));
         set_back.map(|entry| entry.record.uuid).collect()
     }
 }

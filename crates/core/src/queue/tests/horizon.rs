@@ -3,7 +3,7 @@
 use super::*;
 use crate::container::ContainerState::Queued;
 use crate::fixtures::record;
-use crate::plan::Openings;
+use crate::id::TypeName;
 use crate::policy::Policy;
 use crate::ports::ApiErrorKind;
 
@@ -15,18 +15,40 @@ struct Site {
     queue: ContainerQueue,
     waiting: Vec<Record>,
     began: i64,
+    /// The types that are open; `None` = not known.
+    open: Option<Vec<&'static str>>,
     /// The offsets that the last poll asked for.
     offsets: Vec<usize>,
 }
 
 impl Site {
     fn new(waiting: impl IntoIterator<Item = Record>) -> Self {
-        Self { queue: queue(), waiting: waiting.into_iter().collect(), began: 0, offsets: Vec::new() }
+        Self {
+            queue: queue(),
+            waiting: waiting.into_iter().collect(),
+            began: 0,
+            open: None,
+            offsets: Vec::new(),
+        }
     }
 
-    fn open(&mut self, types: &[&str]) {
-        let creatable = types.iter().map(|name| crate::id::TypeName::new(name).unwrap()).collect();
-        let openings = Openings { creatable, supervisors: true, ..Openings::default() };
+    fn open(&mut self, types: &[&'static str]) {
+        self.open = Some(types.to_vec());
+        self.plan();
+    }
+
+    /// What a plan tells of the queue as it is: who wants none of the open types has no place.
+    fn plan(&mut self) {
+        let Some(open) = &self.open else { return };
+        let snapshot = self.queue.snapshot();
+        let is_placed = |entry: &Entry| entry.types().iter().any(|it| open.contains(&it.name.as_str()));
+        let unplaced = snapshot.entries.iter().filter(|entry| !is_placed(entry));
+        let openings = Openings {
+            creatable: open.iter().map(|name| TypeName::new(name).unwrap()).collect(),
+            supervisors: true,
+            unplaced: unplaced.map(|entry| entry.record.uuid).collect(),
+            ..Openings::default()
+        };
         self.queue.set_openings(Some(Arc::new(openings)));
     }
 
@@ -42,6 +64,7 @@ impl Site {
         let mounts = self.queue.unsized_containers().into_iter();
         let mounts = mounts.map(|uuid| (uuid, Ok(MountNeeds::default()))).collect();
         self.queue.take_mounts(&mounts, &policy(), at(self.began));
+        self.plan();
     }
 
     fn answer(&mut self, question: &ListQuestion) -> Page<Record> {
@@ -126,6 +149,42 @@ fn while_nothing_is_open_the_window_stays() {
     site.open(&["small"]);
     site.poll();
     assert_eq!(site.offsets[1], 2_000);
+}
+
+/// A cluster that is full but for crumbs, in which nothing that waits fits.
+#[test]
+fn a_pass_that_found_nothing_is_not_repeated_for_a_minute_or_until_more_is_open() {
+    let mut site = Site::new((1..=500).map(large_on_spot));
+    site.open(&["small"]);
+    site.poll();
+    assert_eq!(site.offsets.len(), 6, "five pages, and the end");
+    for _ in 0..5 {
+        site.poll();
+        assert_eq!(site.offsets, [0]);
+    }
+    site.poll();
+    assert_eq!(site.offsets.len(), 6, "a minute has passed");
+    site.open(&["small", "big"]);
+    site.poll();
+    assert_eq!(site.offsets.len(), 6, "more is open");
+}
+
+/// The record and what is free look as if it fitted: only the plan knows better.
+#[test]
+fn what_the_plan_could_not_place_does_not_fill_the_horizon() {
+    let mut site = Site::new((1..=300).map(|n| record(n, Queued, 5)).chain([record(9_999, Queued, 1)]));
+    site.open(&["small"]);
+    for seen in [100, 200, 300] {
+        site.poll();
+        let snapshot = site.queue.snapshot();
+        assert_eq!(snapshot.entries.len(), seen);
+        let unplaced = snapshot.entries.iter().map(|entry| entry.record.uuid).collect();
+        let creatable = [TypeName::new("small").unwrap()].into();
+        let openings = Openings { creatable, supervisors: true, unplaced, ..Openings::default() };
+        site.queue.set_openings(Some(Arc::new(openings)));
+    }
+    site.poll();
+    assert!(site.sees(9_999));
 }
 
 #[test]

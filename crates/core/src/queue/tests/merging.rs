@@ -114,7 +114,7 @@ fn unreadable_mounts_hurt_only_their_container_and_are_asked_for_again_after_a_b
     assert_eq!(queue.unsized_containers(), [uuid(1), uuid(2)]);
     let answers = [(uuid(1), Err("mounts: null".to_owned())), (uuid(2), Ok(MountNeeds::default()))];
     queue.take_mounts(&answers.into(), &policy(), at(0));
-    assert!(queue.snapshot().get(uuid(1)).unwrap().is_set_back());
+    assert!(queue.snapshot().get(uuid(1)).unwrap().is_set_back(SetbackCause::Mounts));
     assert!(!queue.snapshot().get(uuid(2)).unwrap().types().is_empty());
     assert!(queue.unsized_containers().is_empty());
     assert_eq!(poll(&mut queue, &records, 1), [], "its back-off is not over");

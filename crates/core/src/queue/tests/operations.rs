@@ -241,9 +241,18 @@ fn every_operation_comes_to_what_its_answers_say() {
             "cancel that was refused",
             Running,
             cancel_from(Running),
-            vec![reads(Running), fails(Refused), reads(Running)],
-            vec![Read, Cancel, Read],
+            vec![reads(Running), fails(Refused)],
+            vec![Read, Cancel],
             failed(Refused),
+            Some(Running),
+        ),
+        (
+            "cancel without an answer",
+            Running,
+            cancel_from(Running),
+            vec![reads(Running), fails(Timeout), reads(Running)],
+            vec![Read, Cancel, Read],
+            failed(Timeout),
             Some(Running),
         ),
     ];
@@ -398,6 +407,28 @@ fn an_operation_that_was_not_sent_can_be_taken_back() {
     let snapshot = queue.snapshot();
     let entry = snapshot.get(uuid(1)).unwrap();
     assert_eq!((entry.record.priority, &entry.operation), (7, &None), "the poll's picture holds");
+}
+
+/// What was set back for its lock may be cancelled, and so on.
+#[test]
+fn a_failure_holds_back_only_what_has_failed() {
+    let mut queue = with(Queued);
+    carry_out(&mut queue, OperationKind::Lock, vec![fails(ApiErrorKind::Refused), reads(Queued)]);
+    assert_eq!(queue.begin(uuid(1), OperationKind::Lock), Err(QueueRefusal::SetBack));
+    assert_eq!(queue.begin(uuid(1), cancel_from(Queued)), Ok(Call::Read));
+}
+
+/// Nothing has happened, and the record is known: one read a try is enough.
+#[test]
+fn after_a_refusal_the_record_is_not_read_a_second_time() {
+    for (kind, calls) in
+        [(ApiErrorKind::Refused, 2), (ApiErrorKind::Forbidden, 2), (ApiErrorKind::Timeout, 3)]
+    {
+        let mut queue = with(Locked);
+        let answers = [reads(Locked), fails(kind), reads(Locked)];
+        let (made, outcome) = carry_out(&mut queue, cancel_from(Locked), answers[..calls].to_vec());
+        assert_eq!((made.len(), outcome), (calls, Outcome::Failed(error(kind))));
+    }
 }
 
 fn requeue() -> OperationKind {

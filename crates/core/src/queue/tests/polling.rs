@@ -53,7 +53,7 @@ fn short_pages_do_not_end_paging_and_only_empty_ones_do() {
         ],
     );
     assert_eq!(asked, [mine(None), mine(Some(2)), mine(Some(5)), available(0), available(1), available(3)]);
-    assert_eq!((poll.seen.len(), poll.available_is_complete), (6, true));
+    assert_eq!((poll.seen.len(), poll.look.is_complete()), (6, true));
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_hundred_containers_that_are_not_supervisors_are_enough() {
     let pages = vec![page(vec![]), page(supervisors), page(others(200..299)), page(others(299..310))];
     let (asked, poll) = run(&queue(), pages);
     assert_eq!(asked[1..], [available(0), available(150), available(249)]);
-    assert!(!poll.available_is_complete);
+    assert!(!poll.look.is_complete());
 }
 
 #[test]

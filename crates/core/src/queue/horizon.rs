@@ -1,0 +1,141 @@
+//! How far polls look among the waiting containers.
+//!
+//! ```text
+//!   nothing can be placed now ─► one page
+//!   otherwise                 ─► the first page, then on from where the last poll stopped, until the list ends, or
+//!                                until 100 were seen that may find a place, or for 20 pages
+//!   a whole pass found none   ─► one page a poll, for a minute or until more can be placed
+//! ```
+//! So everything is seen in turn, what cannot be placed hides nothing, and a cluster that is full but for crumbs is no
+//! burden to the controller.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Entry, Openings};
+use crate::container::Record;
+use crate::policy::Policy;
+use crate::time::{Timestamp, after};
+
+/// Enough of the waiting containers to keep every instance busy until the next poll.
+const ENOUGH: usize = 100;
+/// The most pages in one poll.
+const MOST_PAGES: usize = 20;
+/// How long a pass in which nothing was found is not repeated.
+const REST: Duration = Duration::from_secs(60);
+
+/// What is kept from one poll to the next.
+#[derive(Debug, Default)]
+pub(super) struct Horizon {
+    /// What could be placed after the last plan; `None` = not known.
+    openings: Option<Arc<Openings>>,
+    /// The offset at which the next poll goes on after its first page.
+    window: usize,
+    /// Whether anything that may find a place was seen since the pass began.
+    found: bool,
+    /// The last pass found nothing while this could be placed: only first pages are read until then.
+    rest: Option<(Arc<Openings>, Timestamp)>,
+}
+
+impl Horizon {
+    pub(super) fn set_openings(&mut self, openings: Option<Arc<Openings>>) {
+        self.openings = openings;
+    }
+
+    /// A poll begins.
+    pub(super) fn look(&self, now: Timestamp) -> Look {
+        let openings = self.openings.clone();
+        let rests = |open: &Arc<Openings>| {
+            let rest = self.rest.as_ref().filter(|(_, until)| now < *until);
+            rest.is_some_and(|(before, _)| !open.exceed(before))
+        };
+        let one_page = openings.as_ref().is_some_and(|open| open.are_none() || rests(open));
+        Look { openings, one_page, window: self.window, ..Look::default() }
+    }
+
+    /// A poll that began then has ended.
+    pub(super) fn learn(&mut self, look: &Look, began: Timestamp) {
+        let Some(openings) = look.openings.as_ref().filter(|_| !look.one_page) else { return };
+        self.window = match look.ended {
+            true => 0,
+            false if look.jumped || look.pages >= MOST_PAGES => look.offset,
+            false => 0,
+        };
+        self.found |= look.placeable > 0;
+        if look.ended {
+            let is_in_vain = !self.found && (look.jumped || look.pages > 1);
+            self.rest = is_in_vain.then(|| (Arc::clone(openings), after(began, REST)));
+            self.found = false;
+        }
+    }
+}
+
+/// How far one poll has looked.
+#[derive(Debug, Default)]
+pub(super) struct Look {
+    openings: Option<Arc<Openings>>,
+    /// No more than the first page is read.
+    one_page: bool,
+    /// Where it goes on after the first page.
+    window: usize,
+    /// Where the next page begins.
+    offset: usize,
+    /// Some pages before the window were left out.
+    jumped: bool,
+    /// How many pages were read.
+    pages: usize,
+    /// How many were seen that are no supervisors.
+    not_supervisors: usize,
+    /// How many were seen that may find a place.
+    placeable: usize,
+    /// An empty page has ended the list.
+    ended: bool,
+}
+
+impl Look {
+    /// Where the next page begins.
+    pub(super) fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Whether a record is kept; `known` = its entry in the queue. Far away only those are kept that may find a place,
+    /// so that the queue stays small.
+    pub(super) fn keeps(&mut self, record: &Record, known: Option<&Entry>, policy: &Policy) -> bool {
+        let is_near = self.not_supervisors < ENOUGH && !self.jumped;
+        self.not_supervisors += usize::from(!record.scheduling.supervisor);
+        let suits = self.openings.as_ref().is_some_and(|openings| match known {
+            Some(entry) => openings.suit(entry),
+            None => openings.may_suit(record, policy),
+        });
+        self.placeable += usize::from(suits);
+        is_near || suits || known.is_some()
+    }
+
+    /// A page with that many records was read.
+    pub(super) fn page_was_read(&mut self, records: usize) {
+        if records == 0 {
+            self.ended = true;
+            return;
+        }
+        self.pages += 1;
+        self.offset += records;
+        if !self.is_over() && self.offset < self.window {
+            (self.offset, self.jumped) = (self.window, true);
+        }
+    }
+
+    /// Whether no further page is read.
+    pub(super) fn is_over(&self) -> bool {
+        let is_enough = match &self.openings {
+            None => self.not_supervisors >= ENOUGH,
+            Some(_) if self.one_page => self.pages >= 1,
+            Some(_) => self.placeable >= ENOUGH || self.pages >= MOST_PAGES,
+        };
+        self.ended || is_enough
+    }
+
+    /// Whether the whole list was read.
+    pub(super) fn is_complete(&self) -> bool {
+        self.ended && !self.jumped
+    }
+}
