@@ -6,6 +6,8 @@
 //!   burst own  the same, and almost every container has its own RAM and scratch
 //!   steady     nothing to do: what has a place runs, the rest waits at `MaxInstances`; every worker was
 //!              probed since the last round, and nothing else has happened
+//!   all lack RAM, half lack RAM and half scratch
+//!              a thousand containers need some of both and find no place
 //!   settled    the same, planned from nothing, as the first round after any news is
 //! ```
 
@@ -36,6 +38,10 @@ const BURST_OWN: &str = "burst own";
 const STEADY: &str = "steady";
 const SETTLED: &str = "settled";
 
+// Rounds in which no place has enough of both RAM and scratch.
+const LACK_RAM: &str = "all lack RAM";
+const LACK_EITHER: &str = "half lack RAM, half scratch";
+
 // Groups of what is done beside the rounds.
 const MERGE_NEW: &str = "merge new";
 const MERGE_SAME: &str = "merge same";
@@ -57,6 +63,7 @@ fn main() {
             rounds(&mut criterion, containers, workers);
         }
     }
+    vain_searches(&mut criterion);
     merges(&mut criterion);
     snapshots(&mut criterion);
     silence(&mut criterion);
@@ -79,6 +86,21 @@ fn rounds(criterion: &mut Criterion<CpuTime>, containers: usize, workers: usize)
     round(criterion, STEADY, containers, workers, |bencher| {
         steady(bencher, [settled(), probed.get_or_init(|| settled().probed())]);
     });
+}
+
+/// A thousand containers look for a place in vain among ten thousand workers.
+fn vain_searches(criterion: &mut Criterion<CpuTime>) {
+    for (group, halves) in [(LACK_RAM, false), (LACK_EITHER, true)] {
+        let scene = OnceCell::new();
+        round(criterion, group, 1_000, 10_000, |bencher| {
+            let scene = scene.get_or_init(|| {
+                let scene = checked(Scene::full_of_one(1_000, 10_000, halves));
+                assert!(scene.plan().actions.is_empty(), "nothing fits");
+                scene
+            });
+            bencher.iter(|| black_box(scene.plan()));
+        });
+    }
 }
 
 fn checked(scene: Scene) -> Scene {
@@ -201,6 +223,7 @@ fn report(figures: &Figures) {
     println!();
     ratio(figures, "per_container_10000x10000_over_10000x100", (BURST, "10000x10000"), (BURST, "10000x100"));
     ratio(figures, "silent_probe_10000_over_100", (SILENT_PROBE, "10000"), (SILENT_PROBE, "100"));
+    ratio(figures, "vain_search_halves_over_best", (LACK_EITHER, "1000x10000"), (LACK_RAM, "1000x10000"));
     ratio(figures, "steady_over_burst", (STEADY, "10000x10000"), (BURST, "10000x10000"));
 }
 

@@ -70,6 +70,28 @@ impl Scene {
         panic!("{containers} containers on {workers} workers never come to rest");
     }
 
+    /// Every worker runs one container that leaves it almost no RAM, or, if `halves`, in turn almost no RAM or almost
+    /// no scratch. As many containers as said wait, and each needs some of both: none finds a place.
+    pub fn full_of_one(containers: usize, workers: usize, halves: bool) -> Self {
+        let mut site = Site::new();
+        let policy = Arc::clone(&site.policy);
+        let it = Arc::clone(policy.catalog.get("r16").expect("it is a type of the site"));
+        let controller = Controller::with_one_on_each(&mut site, containers, workers, &it, halves);
+        let queue = QueueSnapshot { polled_at: Some(at(1_000_000)), ..controller.queue().snapshot() };
+        let mut scene = Self::burst(0, 0, Sizes::Mixed);
+        Arc::make_mut(&mut scene.input.rules).max_instances = u32::try_from(workers).expect("not that many");
+        scene.input.queue = Arc::new(queue);
+        scene.workers = (0..workers)
+            .map(|n| {
+                let mut view = idle_worker(n, &it, &policy);
+                run_on(&mut view, controller.uuid(n));
+                view
+            })
+            .collect();
+        scene.show_workers();
+        scene
+    }
+
     /// One round, planned from nothing.
     pub fn plan(&self) -> Plan {
         plan::plan(&self.input, now())

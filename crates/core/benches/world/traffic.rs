@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dispatch_core::container::{ContainerState, MountNeeds, Record};
 use dispatch_core::id::ContainerUuid;
+use dispatch_core::instance::InstanceType;
 use dispatch_core::policy::Policy;
 use dispatch_core::pool::WorkerPool;
 use dispatch_core::ports::Page;
@@ -30,6 +31,51 @@ impl Controller {
             mounts.insert(record.uuid, Ok(MountNeeds { tmp_bytes: site.scratch(sizes) }));
         }
         Self { policy: Arc::clone(&site.policy), mounts, records }
+    }
+
+    /// One container that runs for each worker of that type, and as many more that wait ([`super::Scene::full_of_one`]).
+    pub fn with_one_on_each(
+        site: &mut Site,
+        waiting: usize,
+        workers: usize,
+        it: &InstanceType,
+        halves: bool,
+    ) -> Self {
+        let (mut records, mut mounts) = (Vec::new(), BTreeMap::new());
+        for n in 0..workers + waiting {
+            let runs = n < workers;
+            let state = if runs { ContainerState::Running } else { ContainerState::Queued };
+            let mut record = site.record(n, state, Sizes::Mixed);
+            record.scheduling.preemptible = false;
+            // What is left differs from worker to worker.
+            let (most, some) = (it.ram / 20 * 17 + (n as u64 % 997) * 1_000_003, it.ram / 4);
+            let takes_ram = runs && (!halves || n % 2 == 0);
+            record.runtime_constraints.ram = if takes_ram {
+                most
+            } else if runs {
+                0
+            } else {
+                some
+            };
+            record.runtime_constraints.vcpus = 1;
+            let scratch = it.scratch() / 20;
+            let takes_scratch = runs && !takes_ram;
+            let tmp_bytes = if takes_scratch {
+                scratch * 18
+            } else if runs {
+                0
+            } else {
+                scratch * 10
+            };
+            mounts.insert(record.uuid, Ok(MountNeeds { tmp_bytes }));
+            records.push(record);
+        }
+        Self { policy: Arc::clone(&site.policy), mounts, records }
+    }
+
+    /// The uuid of the container of that number.
+    pub fn uuid(&self, n: usize) -> ContainerUuid {
+        self.records[n].uuid
     }
 
     /// A complete poll, begun at that second.

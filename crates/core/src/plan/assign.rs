@@ -129,10 +129,17 @@ impl<'r, 'a> Assignment<'r, 'a> {
             return Placement::GoOn;
         }
         match self.places.best(self.round.uuid(item), &item.needs, item.types) {
-            Some(place) => self.take(item, place),
-            None => return self.place_on_new(item),
+            Some(place) if self.may_take(item, place) => self.take(item, place),
+            None if !item.may_run_unseen => return self.place_on_new(item),
+            Some(_) | None => self.wait(item, WaitReason::PreviousAttempt),
         }
         Placement::GoOn
+    }
+
+    /// One that may not be started yet has a place only on an instance in service. If it took one that is being made
+    /// for another, one more would be made for that other: an instance for a container that may not be started.
+    fn may_take(&self, item: Item<'a>, id: PlaceId) -> bool {
+        !item.may_run_unseen || self.places.place(id).ready
     }
 
     pub(super) fn note_not_in_line(&mut self, item: Item<'a>) {
@@ -315,7 +322,6 @@ impl<'r, 'a> Assignment<'r, 'a> {
         self.wait(item, WaitReason::Booting { instance_type: it.name.clone() });
         match item.state {
             ContainerState::Queued => self.lock(item),
-            // For a container that may not be started yet no instance is ordered: it would stand idle, and cost.
             _ if item.is_settled => {
                 self.round.ask_pool(PoolAction::CreateInstance(it, self.round.uuid(item)));
             }

@@ -26,6 +26,8 @@ pub(super) struct Item<'a> {
     pub(super) supervisor: bool,
     /// Whether its record is not being changed, and no process of it may still be missing from the lists.
     pub(super) is_settled: bool,
+    /// Whether it was Locked before our start, and a process of it may still be missing from the lists.
+    pub(super) may_run_unseen: bool,
     /// Whether it can be placed at all; if not, [`Round::not_in_line`] says why.
     pub(super) in_line: bool,
     pub(super) needs: Resources,
@@ -87,6 +89,7 @@ impl<'a> Round<'a> {
             state: entry.record.state,
             supervisor: entry.record.scheduling.supervisor,
             is_settled: entry.operation.is_none() && !self.may_run_unseen(entry),
+            may_run_unseen: self.may_run_unseen(entry),
             in_line: self.not_in_line(position, entry).is_none(),
             needs: entry.needs,
             types: entry.types(),

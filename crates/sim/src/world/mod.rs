@@ -74,8 +74,20 @@ pub struct World {
 /// # Panics
 /// If an invariant is violated, an actor panics, or the story does.
 pub fn simulate<T>(knobs: WorldKnobs, story: impl AsyncFnOnce(&mut World) -> T) -> T {
+    live_through(knobs, true, story)
+}
+
+/// The same with the machine's own time: for benchmarks of what depends on how late timers fire.
+///
+/// # Panics
+/// As [`simulate`] does.
+pub fn simulate_in_real_time<T>(knobs: WorldKnobs, story: impl AsyncFnOnce(&mut World) -> T) -> T {
+    live_through(knobs, false, story)
+}
+
+fn live_through<T>(knobs: WorldKnobs, paused: bool, story: impl AsyncFnOnce(&mut World) -> T) -> T {
     alarm::install();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(paused).build();
     let runtime = runtime.expect("a runtime without I/O needs nothing of the system");
     let set = Rc::new(LocalSet::new());
     let told = runtime.block_on(set.run_until(async {

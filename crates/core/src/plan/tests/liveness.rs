@@ -168,6 +168,20 @@ fn a_container_that_may_run_unseen_reserves_nothing_for_longer_than_a_restart_ta
     }
 }
 
+/// Otherwise one more would be made for that other.
+#[test]
+fn what_may_run_unseen_takes_no_instance_that_is_being_made_for_another() {
+    let mut scene = Scene::new();
+    scene.now = at(62);
+    scene.add_sized(1, Locked, 4, false).locked_before_start = true;
+    scene.add_sized(2, Locked, 4, false);
+    assert_eq!(creates(&scene.actions()), [create_for("big", 2)]);
+    scene.pending(1, "big");
+    assert_eq!(scene.actions(), [], "it is made for the second");
+    assert!(matches!(reason_of(&scene, 2), WaitReason::Booting { .. }));
+    assert_eq!(reason_of(&scene, 1), WaitReason::PreviousAttempt);
+}
+
 /// It is not believed to run anything, and that is not proven.
 #[test]
 fn an_instance_that_is_written_off_keeps_no_locked_container_waiting_and_lets_no_running_one_be_given_up() {
