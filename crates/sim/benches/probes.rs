@@ -1,6 +1,7 @@
 //! How many probes a second a pool of 10,000 VMs grants of the 1,000 that it may, with the machine's own timers.
 //!
-//! The VMs and the controller are simulated, the actors and the clock are real. Takes a minute. Ends with a ratio:
+//! The VMs and the controller are simulated, the actors and the clock are real. Takes about four minutes, most of them
+//! until all VMs are there. Ends with a ratio:
 //! probes made over probes allowed.
 
 use std::time::Duration;

@@ -38,7 +38,7 @@ impl Scene {
         let fleet = Fleet {
             shown_before_answer: 0,
             first_listing: Some(at(1)),
-            listings: vec![at(999_940), at(999_999)],
+            listings: vec![at(999_880), at(999_940), at(999_999)],
             runner_readable: true,
             ..Fleet::default()
         };

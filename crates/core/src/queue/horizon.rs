@@ -86,6 +86,8 @@ pub(super) struct Look {
     pages: usize,
     /// How many were seen that are no supervisors.
     not_supervisors: usize,
+    /// How many of these were seen before the present page.
+    not_supervisors_before: usize,
     /// How many were seen that may find a place.
     placeable: usize,
     /// An empty page has ended the list.
@@ -98,10 +100,10 @@ impl Look {
         self.offset
     }
 
-    /// Whether a record is kept; `known` = its entry in the queue. Far away only those are kept that may find a place,
-    /// so that the queue stays small.
+    /// Whether a record of the present page is kept; `known` = its entry in the queue. Far away only those are kept
+    /// that may find a place, so that the queue stays small.
     pub(super) fn keeps(&mut self, record: &Record, known: Option<&Entry>, policy: &Policy) -> bool {
-        let is_near = self.not_supervisors < ENOUGH && !self.jumped;
+        let is_near = self.not_supervisors_before < ENOUGH && !self.jumped;
         self.not_supervisors += usize::from(!record.scheduling.supervisor);
         let suits = self.openings.as_ref().is_some_and(|openings| match known {
             Some(entry) => openings.suit(entry),
@@ -119,6 +121,7 @@ impl Look {
         }
         self.pages += 1;
         self.offset += records;
+        self.not_supervisors_before = self.not_supervisors;
         if !self.is_over() && self.offset < self.window {
             (self.offset, self.jumped) = (self.window, true);
         }

@@ -125,6 +125,20 @@ fn a_poll_in_which_most_items_were_not_asked_for_is_an_error() {
     assert!(matches!(error, PollError::NotAskedFor { odd: 3, received: 3, .. }), "{error}");
 }
 
+/// A page is kept whole, however long it is: its records were transferred already.
+#[test]
+fn the_page_with_the_hundredth_container_is_kept_whole() {
+    let mut queue = queue();
+    let waiting: Vec<_> = (1..=150).map(|n| record(n, Queued, 1)).collect();
+    let mut poll = queue.begin_poll(at(0)).unwrap();
+    for items in [vec![], waiting] {
+        poll.answer(page(items), &queue, &policy()).unwrap();
+    }
+    assert_eq!(poll.question(), None);
+    queue.merge(poll, at(0));
+    assert_eq!(queue.snapshot().entries.len(), 150);
+}
+
 #[test]
 fn a_server_without_an_end_is_not_believed() {
     let queue = queue();
