@@ -21,7 +21,7 @@ struct Arguments {
     #[arg(long, conflicts_with_all = ["seeds", "fresh"], required_unless_present_any = ["seeds", "fresh"])]
     seed: Option<u64>,
     /// Print what happened, one line an event, with the dispatcher's log.
-    #[arg(long, requires = "seed", conflicts_with = "seeds")]
+    #[arg(long, requires = "seed", conflicts_with_all = ["seeds", "fresh"])]
     trace: bool,
     /// Live through the chaos of all these seeds, A to before B.
     #[arg(long, value_name = "A..B", value_parser = range)]
@@ -179,6 +179,7 @@ mod tests {
             "sim --fresh 0",
             "sim --fresh 2 --seeds 0..2",
             "sim --fresh 2 --seed 1",
+            "sim --fresh 2 --trace",
             "sim",
             "sim --trace",
             "sim --seeds 0..2 --trace",
