@@ -102,9 +102,10 @@ async fn mean_running(world: &mut World, until: Timestamp) -> f64 {
     sum as f64 / f64::from(looks)
 }
 
-#[test]
-fn a_controller_that_serves_twenty_five_is_asked_to_serve_about_as_many() {
-    let mut knobs = ready(1, 100).with_jobs(1700, 2, 60);
+/// The share of the calls that the controller sheds in the second half of an hour, which is not always the same: a
+/// 503 that strikes none of our calls is not seen.
+fn shed_by_one_that_serves_twenty_five(seed: u64) -> f64 {
+    let mut knobs = ready(seed, 100).with_jobs(1700, 2, 60);
     knobs.faults.served_running = Some(25);
     knobs.step = seconds(1);
     simulate(knobs, async |world| {
@@ -112,8 +113,15 @@ fn a_controller_that_serves_twenty_five_is_asked_to_serve_about_as_many() {
         let (calls_before, shed_before) = (calls(world), overloaded(world));
         let until = after(now(), minutes(30));
         let mean = mean_running(world, until).await;
-        let share = (overloaded(world) - shed_before) as f64 / (calls(world) - calls_before) as f64;
-        assert!((20.0..=30.0).contains(&mean), "{mean}");
-        assert!(share < 0.01, "{share}");
-    });
+        assert!((20.0..=30.0).contains(&mean), "seed {seed}: {mean}");
+        (overloaded(world) - shed_before) as f64 / (calls(world) - calls_before) as f64
+    })
+}
+
+#[test]
+fn a_controller_that_serves_twenty_five_is_asked_to_serve_about_as_many() {
+    let mut shares: Vec<_> = (1..=7).map(shed_by_one_that_serves_twenty_five).collect();
+    shares.sort_by(f64::total_cmp);
+    let mean = shares.iter().sum::<f64>() / shares.len() as f64;
+    assert!(shares[3] < 0.01 && mean < 0.02, "{shares:?}");
 }

@@ -56,8 +56,8 @@ pub struct Host {
     /// Whether a listing has shown it long after it was first destroyed: it may never end.
     #[serde(default)]
     pub outstays: bool,
-    /// Whether the cloud has acknowledged its destroy long ago, still lists it, and it has never answered: no start of
-    /// an earlier dispatcher is expected to show there any more.
+    /// Whether it is on hold or destroyed and has been silent for half an hour: no start of an earlier dispatcher is
+    /// expected to show there any more.
     #[serde(default)]
     pub written_off: bool,
     /// The processes that count on it, including starts in flight.
@@ -109,7 +109,7 @@ impl Host {
     /// destroyed, because its processes may live until it is gone.
     pub fn is_unknown(&self) -> bool {
         match self.state {
-            State::Unknown => true,
+            State::Unknown => !self.written_off,
             State::Shutdown => !self.ours && !self.has_answered && !self.written_off,
             State::Booting | State::Idle | State::Running => false,
         }

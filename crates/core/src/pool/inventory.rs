@@ -113,13 +113,22 @@ impl Slot {
     }
 }
 
-/// A VM that is listed for so long after the cloud acknowledged its destroy, and has never answered, is an error of
-/// the listing: whoever was Locked before our start is not kept waiting for it.
+/// A VM that stays although it gives no sign of life keeps whoever was Locked before our start waiting no longer than
+/// this.
 const WRITTEN_OFF: Duration = Duration::from_secs(30 * 60);
 
+/// Whether a VM that a listing of that moment shows has been silent for so long that no start of an earlier dispatcher
+/// is expected to show there: it is on hold, or the cloud has acknowledged its destroy and lists it all the same.
+/// Proof: a runner that lives and reaches the controller lets its container run within minutes, and the record would
+/// say so. What could fake it: a VM that neither we nor the controller can reach for half an hour, and that both can
+/// reach later.
 fn is_written_off(view: &View, listed: Timestamp) -> bool {
-    let ended = view.ending_since.is_some_and(|since| after(since, WRITTEN_OFF) <= listed);
-    ended && view.destroy_acknowledged && view.last_success.is_none()
+    let is_old = |since: Timestamp| after(since, WRITTEN_OFF) <= listed;
+    let stays = match view.state {
+        State::Shutdown => view.destroy_acknowledged && view.ending_since.is_some_and(is_old),
+        State::Unknown | State::Booting | State::Idle | State::Running => view.behavior == IdleBehavior::Hold,
+    };
+    stays && !view.processes_known && is_old(view.last_success.unwrap_or(view.appeared))
 }
 
 impl WorkerPool {
@@ -311,10 +320,10 @@ impl WorkerPool {
                 still_listed.push(id.clone());
                 let end = slot.view.ending_since.map(|since| after(since, OUTSTAYS));
                 slot.outstays |= end.is_some_and(|end| end <= began);
-                slot.written_off |= is_written_off(&slot.view, began);
                 let next = end.filter(|_| !slot.outstays);
                 outstays_at = outstays_at.into_iter().chain(next).min();
             }
+            slot.written_off = is_written_off(&slot.view, began);
             slot.renew_host();
         }
         // A listing at that moment shows whether it has ended.

@@ -426,6 +426,7 @@ impl WorkerPool {
         let is_news = self.change_slot(&id, |slot| {
             slot.sent.retain(|_, number| *number > applied);
             // A probe that began after the listing that lacked it has succeeded, so the instance exists.
+            slot.written_off &= !answered;
             slot.missing = slot.missing.filter(|it| view.last_success.is_none_or(|at| at <= it.since));
             slot.view = view;
         });

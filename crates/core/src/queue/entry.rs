@@ -64,6 +64,8 @@ pub struct Entry {
     /// It was Locked by our token, and not by this process: its process may be on a worker that has not
     /// answered yet. Until one of our operations succeeds.
     pub locked_before_start: bool,
+    /// Its record was read because a process of it was found: it does not fall off the end of a list.
+    pub found_by_process: bool,
     /// How often this process has unlocked it.
     pub unlocks: u32,
     /// One more unlock would use up its dispatch attempts: it stays locked.
@@ -86,6 +88,7 @@ impl Entry {
             operation: None,
             uncertain: false,
             unreadable: None,
+            found_by_process: false,
             unlocks: 0,
             attempts_nearly_used: false,
             setback: None,

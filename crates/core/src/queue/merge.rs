@@ -60,7 +60,10 @@ impl ContainerQueue {
         for (uuid, entry) in self.entries.iter().filter(|(uuid, _)| !shown(uuid)) {
             let reason = if poll.deleted.contains(uuid) {
                 DropReason::Deleted
-            } else if entry.record.state == ContainerState::Queued && !poll.look.is_complete() {
+            } else if entry.record.state == ContainerState::Queued
+                && !entry.found_by_process
+                && !poll.look.is_complete()
+            {
                 DropReason::BeyondHorizon
             } else {
                 // Final, or poisoned without a name: the scheduler, or the next poll, decides.

@@ -39,7 +39,7 @@ impl ContainerQueue {
             }
             Ok(record) => {
                 let mut entry = Entry::new(record, now);
-                entry.changed = stamp;
+                (entry.changed, entry.found_by_process) = (stamp, true);
                 self.entries.entry(uuid).or_insert(Arc::new(entry));
             }
             Err(error) if error.kind == ApiErrorKind::NotFound => {

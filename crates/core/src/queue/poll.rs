@@ -239,6 +239,7 @@ impl Poll {
             let uuid = entry.record.uuid;
             let shown = self.seen.contains_key(&uuid) || self.unreadable.contains_key(&uuid);
             let fell_off = !self.look.is_complete()
+                && !entry.found_by_process
                 && entry.record.state == ContainerState::Queued
                 && entry.operation.is_none()
                 && !entry.uncertain

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dispatch_core::container::ContainerState;
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::{IdleBehavior, InstanceType};
 use dispatch_core::time::after;
@@ -12,6 +13,7 @@ use super::World;
 use crate::clock;
 use crate::cloud::knobs::CloudFault;
 use crate::group::Group;
+use crate::vm::knobs::Ssh;
 
 impl World {
     /// The VMs of our set that exist and belong to that group.
@@ -90,10 +92,25 @@ impl World {
         let vms = self.vms.borrow();
         let listed = vms.hosts().flat_map(|host| host.behaviour.also_lists.iter().copied());
         let mut excused: BTreeSet<_> = arvados.ailments.containers().into_iter().chain(listed).collect();
+        excused.extend(self.lost_while_a_vm_is_silent());
         let is_open = |uuid: &ContainerUuid| arvados.container(*uuid).is_some_and(|it| !it.state.is_final());
         let all = arvados.containers().map(|it| it.uuid);
         excused.extend(all.filter(|uuid| is_open(uuid) && !self.can_have_a_vm(*uuid)));
         excused
+    }
+
+    /// The Running containers without a process, if a silent VM stays for ever: it may run them for all that the
+    /// dispatcher can know, and to give up a job that runs would lose it.
+    fn lost_while_a_vm_is_silent(&self) -> BTreeSet<ContainerUuid> {
+        let (arvados, vms) = (self.arvados.borrow(), self.vms.borrow());
+        let may_stay = self.vms_that_may_stay();
+        let is_silent = |id: &InstanceId| vms.host(id).is_none_or(|host| host.behaviour.ssh != Ssh::Fine);
+        if !self.own_vms().iter().any(|id| may_stay.contains(id) && is_silent(id)) {
+            return BTreeSet::new();
+        }
+        let is_lost = |uuid: &ContainerUuid| vms.history().live(*uuid) == 0;
+        let running = arvados.containers().filter(|it| it.state == ContainerState::Running);
+        running.map(|it| it.uuid).filter(is_lost).collect()
     }
 
     /// Whether one of the types that the container may use can be had, boots and answers; also if there is no

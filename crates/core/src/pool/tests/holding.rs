@@ -471,3 +471,19 @@ fn no_room_is_made_for_what_is_at_quota_while_none_of_it_exists() {
         assert_eq!(vain(&story, 11), expected, "others exist: {others}");
     }
 }
+
+/// At that limit a container that waits ends the placement and makes room, which is of no use to these types.
+#[test]
+fn a_hold_comes_before_max_instances() {
+    let capacity = CloudErrorKind::Capacity(CapacityScope::Offering);
+    for (kind, gate) in [
+        (capacity, Gate::AtCapacity(at(70))),
+        (CloudErrorKind::Other, Gate::Paused(PauseReason::CreateFailed)),
+        (QUOTA, Gate::AtQuota(QuotaReason::Account)),
+    ] {
+        let mut story = Story::with(Policy { max_instances: 1, ..policy() });
+        story.refused("big", kind.clone(), 10);
+        story.listed("i-1", "small", "of-another-life", 11);
+        assert_eq!(story.gate("big", 12), gate, "{kind:?}");
+    }
+}

@@ -317,14 +317,38 @@ fn a_create_that_gets_the_id_of_an_instance_in_shutdown_replaces_it() {
     assert_eq!(story.view("i-1").state, State::Booting);
 }
 
-/// Only a destroy that was acknowledged long ago, and a VM that has never answered, keep nobody waiting.
+/// It may run what an earlier dispatcher had started, and gives no sign of life.
+#[test]
+fn a_silent_instance_on_hold_is_written_off_after_half_an_hour_until_it_answers() {
+    let mut story = Story::new();
+    story.listed("i-1", "small", "of-another-life", 1);
+    story.show(2, View { behavior: IdleBehavior::Hold, ..story.view("i-1") });
+    let written_off = |story: &Story| story.snapshot(0).fleet.hosts[0].written_off;
+    story.listing(1800, &[]);
+    assert!(!written_off(&story));
+    story.listing(1801, &[]);
+    assert!(written_off(&story));
+    assert!(!story.snapshot(0).fleet.has_unknown_hosts());
+    story.show(1900, View { last_success: Some(at(1900)), ..story.view("i-1") });
+    assert!(!written_off(&story) && story.snapshot(0).fleet.hosts[0].may_show_more());
+}
+
+#[test]
+fn a_silent_instance_that_is_not_on_hold_is_destroyed_and_not_written_off() {
+    let mut story = Story::new();
+    story.listed("i-1", "small", "of-another-life", 1);
+    story.listing(18_000, &[]);
+    assert!(story.snapshot(0).fleet.has_unknown_hosts());
+}
+
+/// Only a destroy that was acknowledged long ago, and a VM that has been silent since, keep nobody waiting.
 #[test]
 fn a_silent_instance_that_is_listed_long_after_its_destroy_is_written_off() {
     let cases = [
         (1799, true, None, false),
         (1800, true, None, true),
         (1800, false, None, false),
-        (1800, true, Some(at(5)), false),
+        (1800, true, Some(at(11)), false),
     ];
     for (listed, destroy_acknowledged, last_success, written_off) in cases {
         let mut story = Story::new();

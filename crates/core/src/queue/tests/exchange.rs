@@ -435,3 +435,33 @@ fn a_poll_takes_back_the_operations_that_were_not_sent() {
     assert_eq!(in_flight, story.calls().len(), "those that were sent");
     assert!(in_flight < 19, "{in_flight}");
 }
+
+/// While the controller is in trouble few are tried: those that never failed have their turn.
+#[test]
+fn those_for_which_something_has_failed_come_after_all_others_in_the_line() {
+    let mut story = Story::polled((1..=30).map(queued).collect());
+    story.now = at(1);
+    for n in 1..=8 {
+        story.begin(n, OperationKind::Lock).unwrap();
+    }
+    story.answer_all_but_locks(ApiErrorKind::Refused);
+    story.now = at(20);
+    story.poll();
+    story.answer_all();
+    for n in 1..=30 {
+        story.begin(n, OperationKind::Lock).unwrap();
+    }
+    let mut line = Vec::new();
+    while let Some((_, request)) = story.calls.first().cloned() {
+        if let Request::Lock(uuid) = request {
+            line.push(uuid);
+        }
+        let reply = story.reply(&request);
+        story.answer(reply);
+    }
+    let failed: Vec<_> = (1..=8).map(uuid).collect();
+    let first_again = line.iter().position(|it| failed.contains(it)).unwrap();
+    // Those that were sent at once had no others before them.
+    let later: Vec<_> = line[8..].iter().map(|it| failed.contains(it)).collect();
+    assert!(later.is_sorted(), "{first_again}: {later:?}");
+}

@@ -123,3 +123,27 @@ fn a_container_that_is_being_changed_is_not_made_unreadable_by_an_older_poll() {
     let entry = snapshot.get(uuid(1)).unwrap();
     assert_eq!((entry.record.state, &entry.unreadable, entry.is_undecidable()), (Locked, &None, false));
 }
+
+/// Otherwise it would be read, added and dropped again with each poll.
+#[test]
+fn what_a_look_has_added_does_not_fall_off_the_end_of_a_list() {
+    let mut queue = queue();
+    queue.begin_look(uuid(9_999));
+    queue.looked(uuid(9_999), Ok(record(9_999, Queued, 1)), at(1));
+    let before: Vec<_> = (1..=150).map(|n| record(n, Queued, 5)).collect();
+    let mut poll = queue.begin_poll(at(2)).unwrap();
+    let mut asked = Vec::new();
+    while let Some(question) = poll.question() {
+        let items = match &question {
+            ListQuestion::Available { .. } => before.clone(),
+            ListQuestion::Mine { .. } => Vec::new(),
+            ListQuestion::Known { uuids } => {
+                asked.extend(uuids.clone());
+                vec![record(9_999, Queued, 1)]
+            }
+        };
+        poll.answer(Page { items, undecodable: Vec::new() }, &queue, &policy()).unwrap();
+    }
+    queue.merge(poll, at(2));
+    assert_eq!((asked, state_of(&queue, 9_999)), (vec![uuid(9_999)], Some(Queued)));
+}
