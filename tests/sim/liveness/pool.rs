@@ -117,6 +117,25 @@ fn a_market_that_never_sells_stops_nobody_else() {
     }
 }
 
+/// The retries that a quota allows served the type of the first in line alone, if that was refused for another reason.
+#[test]
+fn at_quota_a_type_that_can_never_be_had_leaves_the_retries_to_others() {
+    for types in [["small", "large"], ["large", "small"]] {
+        let mut knobs = WorldKnobs::new(22).with_jobs(5, 2, 60).with_instances(8);
+        let catalog = types.map(|name| (*instance_type(name, if name == "small" { 2 } else { 8 })).clone());
+        knobs.policy.catalog = dispatch_core::instance::Catalog::new(catalog);
+        knobs.containers[0].priority = 900;
+        knobs.containers[0].spec.runtime_constraints.vcpus = 8;
+        knobs.cloud.close(Group::sample("large"), CloudFault::Other, None);
+        for fault in [CloudFault::Other, CloudFault::QuotaAll] {
+            knobs.cloud.strike_next(CloudCall::Create, fault);
+        }
+        simulate(knobs, async |world| {
+            complete(world, 4, minutes(40)).await;
+        });
+    }
+}
+
 /// What stands first in line can never be had, and at the limit it would make room for itself: the instances that were
 /// made for the others were ended as soon as they appeared, thousands of times.
 #[test]

@@ -21,7 +21,7 @@ use super::{Item, PoolAction, QueueAction, Round, WaitReason};
 use crate::container::ContainerState;
 use crate::id::{ContainerUuid, InstanceId, TypeName};
 use crate::instance::InstanceType;
-use crate::pool::{Gate, QuotaReason};
+use crate::pool::{Gate, Host, QuotaReason};
 use crate::queue::{Openings, SetbackCause, UnlockReason};
 
 /// The placement of a round in progress.
@@ -267,15 +267,24 @@ impl<'r, 'a> Assignment<'r, 'a> {
         match (item.state, self.places.worker(id)) {
             (ContainerState::Queued, worker) => {
                 self.lock(item);
-                self.reserved.extend(worker.filter(|_| ready).map(|worker| worker.id.clone()));
+                self.reserve(item, worker.filter(|_| ready));
             }
             (_, Some(worker)) if ready && item.is_settled => {
                 self.round.start(item, &worker.id);
             }
             (_, worker) => {
                 self.round.plan.facts.allocated_not_started += 1;
-                self.reserved.extend(worker.filter(|_| ready).map(|worker| worker.id.clone()));
+                self.reserve(item, worker.filter(|_| ready));
             }
+        }
+    }
+
+    /// That instance is not idle while the container waits to be started there. A try of one for which something
+    /// keeps failing keeps no instance: repeated for ever, the tries would.
+    fn reserve(&mut self, item: Item<'a>, host: Option<&Host>) {
+        let is_try = item.state == ContainerState::Queued && item.entry.setback.is_some();
+        if !is_try {
+            self.reserved.extend(host.map(|host| host.id.clone()));
         }
     }
 

@@ -18,7 +18,7 @@ pub(super) struct Budget<'a> {
     near_quota: BTreeMap<QuotaScope, usize>,
     /// Types of which at most one create may be in flight, and one is planned already.
     tried: BTreeSet<TypeName>,
-    /// When the quota is reached without any instance, the retry must serve another type than these.
+    /// When a quota is reached, the retry must serve another type than these.
     not_their_turn: BTreeSet<TypeName>,
 }
 
@@ -103,20 +103,17 @@ impl<'a> Budget<'a> {
     }
 }
 
-/// When the quota is reached without any instance, one create is tried from time to time. The types take turns: a
-/// type that was refused waits until every other wanted type has been refused later.
+/// When a quota is reached, one create is tried from time to time. The types take turns: a type that was refused waits
+/// until every other wanted type has been refused later. A smaller type may still fit, and a type that can never be had
+/// keeps no other from its turn.
 fn refused_before_others<'a>(round: &Round<'a>, line: &[Item<'a>]) -> BTreeSet<TypeName> {
-    let (fleet, supply) = (round.fleet, round.supply);
-    let refused = fleet.holds.refused_types();
+    let (supply, refused) = (round.supply, round.fleet.holds.refused_types());
     if refused.is_empty() {
         return BTreeSet::new();
     }
-    let on_workers = fleet.hosts.iter().filter_map(|host| host.instance_type());
-    let pending = fleet.creates.iter().filter_map(|create| create.instance_type());
-    let in_use: BTreeSet<Market> = on_workers.chain(pending).map(|it| it.market()).collect();
-    let can_be_had = |it: &&Arc<InstanceType>| {
-        supply.gates.get(&it.name) == Some(&Gate::Open) && !in_use.contains(&it.market())
-    };
+    let near_quota = |market: Market| supply.near_quota_left.keys().any(|scope| scope.covers(market));
+    let can_be_had =
+        |it: &&Arc<InstanceType>| supply.gates.get(&it.name) == Some(&Gate::Open) && near_quota(it.market());
     let in_line = line.iter().filter(|item| item.in_line);
     let wanted: BTreeMap<_, _> =
         in_line.flat_map(|item| item.types).filter(can_be_had).map(|it| (&it.name, it.market())).collect();

@@ -82,6 +82,7 @@ impl ContainerQueue {
             return;
         }
         let cause = finished.kind.cause();
+        self.fallen.outage_is_over(cause);
         for entry in self.entries.values_mut().filter(|entry| entry.is_set_back(cause)) {
             if let Some(setback) = &mut Arc::make_mut(entry).setback {
                 setback.outage_is_over();

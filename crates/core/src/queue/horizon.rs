@@ -70,6 +70,15 @@ impl Horizon {
     }
 }
 
+/// What the queue knows of a container that a poll shows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// Its entry.
+    pub(super) entry: Option<&'a Entry>,
+    /// Whether it fell off the end of a list while something kept failing for it, and its back-off goes on.
+    pub(super) is_left_alone: bool,
+}
+
 /// How far one poll has looked.
 #[derive(Debug, Default)]
 pub(super) struct Look {
@@ -100,17 +109,17 @@ impl Look {
         self.offset
     }
 
-    /// Whether a record of the present page is kept; `known` = its entry in the queue. Far away only those are kept
-    /// that may find a place, so that the queue stays small.
-    pub(super) fn keeps(&mut self, record: &Record, known: Option<&Entry>, policy: &Policy) -> bool {
+    /// Whether a record of the present page is kept. Far away only those are kept that may find a place, so that the
+    /// queue stays small.
+    pub(super) fn keeps(&mut self, record: &Record, known: Known<'_>, policy: &Policy) -> bool {
         let is_near = self.not_supervisors_before < ENOUGH && !self.jumped;
         self.not_supervisors += usize::from(!record.scheduling.supervisor);
-        let suits = self.openings.as_ref().is_some_and(|openings| match known {
+        let suits = self.openings.as_ref().is_some_and(|openings| match known.entry {
             Some(entry) => openings.suit(entry),
-            None => openings.may_suit(record, policy),
+            None => !known.is_left_alone && openings.may_suit(record, policy),
         });
         self.placeable += usize::from(suits);
-        is_near || suits || known.is_some()
+        is_near || suits || known.entry.is_some()
     }
 
     /// A page with that many records was read.

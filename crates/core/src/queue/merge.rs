@@ -31,7 +31,8 @@ impl ContainerQueue {
         if self.polled_at.is_some_and(|newer| poll.began < newer) {
             return facts;
         }
-        self.drop_absent(&poll, &mut facts);
+        self.fallen.forget_old(now);
+        self.drop_absent(&poll, now, &mut facts);
         self.take_unreadable(&poll, &mut facts);
         // What was looked up is looked up again as long as there is a reason to.
         self.looked.clear();
@@ -54,7 +55,7 @@ impl ContainerQueue {
     }
 
     /// Drops what is proven deleted, and what fell off the end of a short answer.
-    fn drop_absent(&mut self, poll: &Poll, facts: &mut Vec<QueueFact>) {
+    fn drop_absent(&mut self, poll: &Poll, now: Timestamp, facts: &mut Vec<QueueFact>) {
         let shown = |uuid| poll.seen.contains_key(uuid) || poll.unreadable.contains_key(uuid);
         let mut gone = Vec::new();
         for (uuid, entry) in self.entries.iter().filter(|(uuid, _)| !shown(uuid)) {
@@ -73,7 +74,10 @@ impl ContainerQueue {
         }
         for (uuid, state, reason) in gone {
             if !self.is_newer_than(uuid, poll.stamp) {
-                self.entries.remove(&uuid);
+                let entry = self.entries.remove(&uuid);
+                if let Some(entry) = entry.filter(|_| reason == DropReason::BeyondHorizon) {
+                    self.fallen.note(&entry, now);
+                }
                 facts.push(QueueFact::Dropped { uuid, state, reason });
             }
         }
@@ -121,7 +125,9 @@ impl ContainerQueue {
             // Ended, and nobody here knows it: of no interest.
             None if record.state.is_final() => {}
             None => {
-                self.entries.insert(uuid, Arc::new(Entry::new(record, now)));
+                let entry = self.fallen.recall(Entry::new(record, now));
+                self.entries.insert(uuid, Arc::new(entry));
+                self.lift_setback(uuid, began, now);
             }
         }
     }
@@ -150,7 +156,7 @@ impl ContainerQueue {
             let Some(entry) = entry.filter(|entry| entry.wants_sizing()) else { continue };
             match answer {
                 Ok(needs) => {
-                    entry.setback = None;
+                    entry.setback = entry.setback.take().filter(|it| it.cause != SetbackCause::Mounts);
                     entry.size(*needs, &policy.catalog, &policy.sizing, &mut self.type_lists);
                     facts.push(QueueFact::Added(Arc::clone(&self.entries[uuid])));
                 }

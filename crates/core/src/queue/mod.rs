@@ -6,7 +6,7 @@
 //!      lock, unlock, cancel, look ──► ContainerQueue::begin ─────┼──► entries ──► snapshot
 //!      answers ──► ContainerQueue::answered ─────────────────────┘
 //!
-//!   horizon  how far polls look, by what could still be placed (openings)
+//!   horizon  how far polls look, by what could still be placed (openings)      fallen  what is remembered of the rest
 //!   setback  what has failed for one container            shared_failures  what has failed for many
 //! ```
 //! **The local-change rule.** Every operation stamps its container when its first call is sent and again
@@ -18,6 +18,7 @@
 mod chain;
 mod entry;
 pub mod exchange;
+mod fallen;
 mod horizon;
 mod limiter;
 mod merge;
@@ -38,6 +39,7 @@ use serde::{Deserialize, Serialize};
 
 use entry::TypeLists;
 pub use entry::{Entry, Fit};
+use fallen::Fallen;
 use horizon::Horizon;
 pub use openings::Openings;
 pub use operation::{
@@ -116,6 +118,8 @@ pub struct ContainerQueue {
     look_failed: BTreeSet<ContainerUuid>,
     /// Stamps of entries that were dropped: a poll that began earlier must not bring them back.
     dropped: BTreeMap<ContainerUuid, u64>,
+    /// What is remembered of those that no list shows any more.
+    fallen: Fallen,
     type_lists: TypeLists,
     /// How far polls look among the waiting containers.
     horizon: Horizon,
@@ -163,6 +167,7 @@ impl ContainerQueue {
             looking: BTreeSet::new(),
             look_failed: BTreeSet::new(),
             dropped: BTreeMap::new(),
+            fallen: Fallen::default(),
             type_lists: TypeLists::default(),
             horizon: Horizon::default(),
             shared_failures: SharedFailures::default(),
@@ -229,7 +234,8 @@ impl ContainerQueue {
     /// after all others and alone, so that its fault spoils no other answer. O(containers).
     pub fn unsized_containers(&self) -> Vec<ContainerUuid> {
         let wanting = || self.entries.values().filter(|it| it.wants_sizing());
-        let untried = wanting().filter(|it| it.setback.is_none()).map(|it| it.record.uuid);
+        let failed = |it: &Entry| it.setback.as_ref().is_some_and(|it| it.cause == SetbackCause::Mounts);
+        let untried = wanting().filter(|it| !failed(it)).map(|it| it.record.uuid);
         let mut asked: Vec<_> = untried.collect();
         if asked.is_empty() {
             asked.extend(wanting().map(|it| it.record.uuid).next());

@@ -38,7 +38,7 @@ impl ContainerQueue {
                 self.looked.insert(uuid, LookOutcome::Foreign);
             }
             Ok(record) => {
-                let mut entry = Entry::new(record, now);
+                let mut entry = self.fallen.recall(Entry::new(record, now));
                 (entry.changed, entry.found_by_process) = (stamp, true);
                 self.entries.entry(uuid).or_insert(Arc::new(entry));
             }

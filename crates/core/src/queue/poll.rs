@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::horizon::Look;
+use super::horizon::{Known, Look};
 use super::{ContainerQueue, Fit};
 use crate::container::{ContainerState, Record};
 use crate::id::{ContainerUuid, TokenUuid};
@@ -175,7 +175,11 @@ impl Poll {
 
     fn answer_available(&mut self, mut page: Page<Record>, queue: &ContainerQueue, policy: &Policy) {
         let records = page.len();
-        page.items.retain(|record| self.look.keeps(record, queue.entry(record.uuid), policy));
+        let is_left_alone = |uuid| queue.fallen.is_left_alone(uuid, self.began);
+        page.items.retain(|record| {
+            let known = Known { entry: queue.entry(record.uuid), is_left_alone: is_left_alone(record.uuid) };
+            self.look.keeps(record, known, policy)
+        });
         self.look.page_was_read(records);
         self.keep(page, "queued with a priority above 0", |record| {
             record.state == ContainerState::Queued && record.priority > 0

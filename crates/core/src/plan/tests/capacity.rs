@@ -432,6 +432,17 @@ fn with_spot_instances_refused_and_on_demand_ones_running_spot_retries_go_round_
     assert_eq!(spot(&mut scene), [create_for("small.spot", 2)]);
 }
 
+#[test]
+fn while_instances_exist_retries_go_round_too() {
+    let mut scene = Scene::new();
+    scene.worker("w-1", "big", State::Running);
+    scene.add(9, Running, 1);
+    scene.runs("w-1", 9);
+    scene.add_sized(1, Locked, 4, false);
+    scene.add_sized(2, Locked, 4, true);
+    assert_eq!(rounds_of_refusals(&mut scene, 4), ["big", "big.spot", "big", "big.spot"]);
+}
+
 /// A quota of one market says nothing of the other: its types were never refused.
 #[test]
 fn retries_of_one_market_do_not_wait_for_the_other_market() {

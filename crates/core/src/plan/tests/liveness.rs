@@ -34,6 +34,17 @@ fn when_its_back_off_is_over_it_has_one_try_at_its_own_rank() {
     assert_eq!(scene.actions(), [lock(1)]);
 }
 
+/// Tried for ever, it would keep the worker for ever.
+#[test]
+fn a_try_keeps_no_worker_from_being_idle() {
+    for (has_failed, reserved) in [(true, 0), (false, 1)] {
+        let mut scene = one_place();
+        scene.add(1, Queued, 9).setback = has_failed.then(|| set_back(true));
+        let plan = scene.plan();
+        assert_eq!((plan.actions, plan.reserved.len()), (vec![lock(1)], reserved));
+    }
+}
+
 #[test]
 fn a_container_whose_unlock_failed_may_still_be_started() {
     let mut scene = one_place();

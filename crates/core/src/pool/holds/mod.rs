@@ -125,7 +125,7 @@ impl Holds {
         now: Timestamp,
     ) -> Vec<PoolFact> {
         let type_name = it.name.clone();
-        let retried = self.quota.retry_failed(it.market(), sent, now);
+        let retried = self.quota.retry_failed(it, sent, now);
         let mut facts = vec![PoolFact::CreateFailed { type_name: type_name.clone(), error: error.clone() }];
         match &error.kind {
             CloudErrorKind::RateLimited { until } => {
@@ -269,7 +269,7 @@ impl Holds {
         self.vain.has(&it.offering(), now)
     }
 
-    /// Types refused for quota since an instance last existed, and when.
+    /// Types refused while a quota is reached, and when.
     pub fn refused_types(&self) -> &BTreeMap<TypeName, Timestamp> {
         &self.quota.refused_types
     }

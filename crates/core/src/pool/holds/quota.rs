@@ -2,8 +2,10 @@
 //!
 //! ```text
 //!   refused with n > 0 instances ─► no create until fewer than n exist; one retry after 5 min, doubling to 30 min
-//!   refused with none ────────────► one retry a minute; each serves another type than the one refused last
+//!   refused with none ────────────► one retry a minute
 //! ```
+//! Each retry serves another type than the one that was refused last, whatever the cause: a type that can never be had
+//! must not use up all of them.
 //! The number of instances that fitted the quota is remembered until more than that are seen in service: later
 //! creates exceed it by at most one.
 
@@ -49,7 +51,7 @@ pub(in crate::pool) struct QuotaHolds {
     /// How many instances of a scope fitted its quota when it was last hit.
     #[serde(with = "crate::pairs")]
     pub(in crate::pool) within: BTreeMap<QuotaScope, usize>,
-    /// Types refused for quota while no instance existed, and when: the next retry serves another type.
+    /// Types refused while a quota was reached, and when: the next retry serves another type.
     pub(super) refused_types: BTreeMap<TypeName, Timestamp>,
 }
 
@@ -58,17 +60,20 @@ impl QuotaHolds {
     /// the cause of the failure. Returns the scopes of the holds whose retry it was.
     pub(super) fn retry_failed(
         &mut self,
-        market: Market,
+        it: &InstanceType,
         sent: Timestamp,
         now: Timestamp,
     ) -> Vec<QuotaScope> {
         let mut retried = Vec::new();
         for (scope, hold) in &mut self.holds {
-            if hold.retrying && scope.covers(market) && sent >= hold.retry_at {
+            if hold.retrying && scope.covers(it.market()) && sent >= hold.retry_at {
                 hold.retrying = false;
                 hold.retry_at = after(now, SHORT);
                 retried.push(scope.clone());
             }
+        }
+        if !retried.is_empty() {
+            self.refused_types.insert(it.name.clone(), now);
         }
         retried
     }
@@ -105,9 +110,7 @@ impl QuotaHolds {
         let retry_at = hold.retry_at;
         self.holds.insert(scope.clone(), hold);
         self.within.insert(scope.clone(), instances.max(1));
-        if instances == 0 {
-            self.refused_types.insert(it.name.clone(), now);
-        }
+        self.refused_types.insert(it.name.clone(), now);
         (instances, retry_at)
     }
 
@@ -129,6 +132,9 @@ impl QuotaHolds {
     pub(super) fn recount(&mut self, census: &Census) {
         self.holds.retain(|scope, hold| hold.instances == 0 || census.of(scope) >= hold.instances);
         self.within.retain(|scope, within| census.there_to_stay(scope) <= *within);
+        if self.holds.is_empty() {
+            self.refused_types.clear();
+        }
     }
 
     pub(super) fn retries(&self) -> impl Iterator<Item = Timestamp> {

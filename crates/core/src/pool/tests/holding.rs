@@ -116,6 +116,31 @@ fn with_nothing_running_a_retry_comes_every_minute_and_one_at_a_time() {
     );
 }
 
+/// Otherwise a type that is refused for another reason would have every retry.
+#[test]
+fn a_retry_that_is_refused_for_another_reason_was_the_turn_of_its_type_too() {
+    let mut story = Story::new();
+    story.refused("small", QUOTA, 0);
+    story.refused("big", CloudErrorKind::Other, 60);
+    let holds = story.snapshot(61).fleet.holds.clone();
+    assert_eq!(holds.refused_types().values().collect::<Vec<_>>(), [&at(60), &at(0)]);
+}
+
+#[test]
+fn whose_turn_it_is_is_forgotten_with_the_quota() {
+    let mut story = Story::new();
+    for name in ["i-1", "i-2"] {
+        story.created(name, "small", 0);
+        story.in_service(name, 1);
+    }
+    story.refused("big", QUOTA, 2);
+    assert_eq!(story.snapshot(3).fleet.holds.refused_types().len(), 1);
+    for second in [100, 200, 300] {
+        story.listing(second, &["i-2"]);
+    }
+    assert!(story.snapshot(301).fleet.holds.refused_types().is_empty());
+}
+
 #[test]
 fn a_spot_quota_does_not_stop_on_demand_creates() {
     let mut story = Story::new();

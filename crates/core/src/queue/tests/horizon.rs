@@ -218,3 +218,28 @@ fn a_container_that_is_set_back_does_not_fill_the_horizon() {
     site.poll();
     assert!(site.sees(9_999));
 }
+
+/// Otherwise it would be tried, dropped and taken in again without end, each time as if nothing had failed.
+#[test]
+fn what_failed_for_a_container_is_remembered_while_it_is_beyond_the_horizon() {
+    let mut site = Site::new((1..=500).map(large_on_spot).chain([record(9_999, Queued, 1)]));
+    site.open(&["small"]);
+    site.poll();
+    // The first try fails again before a pass is left out.
+    for (failures, retried_at, was_dropped) in [(1, 20, false), (2, 80, true), (3, 150, true)] {
+        let failed_at = at(site.began + 1);
+        let entry = site.queue.entry_mut(uuid(9_999)).unwrap();
+        let before = entry.setback.take();
+        entry.setback =
+            Some(Setback::after(before.as_ref(), SetbackCause::Lock, "no".to_owned(), false, failed_at));
+        let is_tried =
+            |site: &Site| site.queue.entry(uuid(9_999)).is_some_and(|it| !it.is_set_back(SetbackCause::Lock));
+        let mut dropped = false;
+        while !is_tried(&site) {
+            site.poll();
+            dropped |= !site.sees(9_999);
+        }
+        let setback = site.queue.entry(uuid(9_999)).unwrap().setback.as_ref().unwrap();
+        assert_eq!((setback.failures, site.began, dropped), (failures, retried_at, was_dropped));
+    }
+}
