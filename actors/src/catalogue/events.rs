@@ -155,10 +155,10 @@ events! {
     /// A VM of ours whose type is not configured any more: drained.
     TYPE_NOT_CONFIGURED = Warning "instance type is no longer configured, draining worker" ["Instance", "ProviderType"];
     /// A VM is not in the listing any more.
-    DISAPPEARED = Info "instance disappeared in cloud" ["Instance", "WorkerState"];
+    DISAPPEARED = Info "instance disappeared in cloud" ["Instance", "WorkerState", "Reason"];
     /// A VM that we ordered ended before it was in service, and nobody here asked for that: it counts as a failed boot.
-    /// The cloud's console has the reason (a spot VM taken back, a disk that cannot be had, an image that powers off).
-    ENDED_WHILE_BOOTING = Warning "instance ended while it was booting" ["Instance", "Lifetime"];
+    /// `Reason` is the cloud's own (a spot VM taken back, a disk that cannot be had, an image that powers off).
+    ENDED_WHILE_BOOTING = Warning "instance ended while it was booting" ["Instance", "Lifetime", "Reason"];
     /// A VM's tags could not be saved; tried again.
     TAGS_FAILED = Warning "saving tags failed" ["error"];
     /// A destroy call failed; tried again until the VM is gone.

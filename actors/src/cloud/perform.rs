@@ -83,7 +83,10 @@ impl Cloud {
 
     /// Tells Pool what is absent, then ends the listing, then forgets what Pool has confirmed.
     fn ask_absent(&mut self, absent: Vec<InstanceId>, began: Timestamp, ctx: &mut Context<Self>) {
-        let ask = |id: InstanceId| (id.clone(), self.pool.gone.send(InstanceGone { id, began }));
+        let ask = |id: InstanceId| {
+            let reason = self.driver.end_reason(&id);
+            (id.clone(), self.pool.gone.send(InstanceGone { id, began, reason }))
+        };
         let questions: Vec<_> = absent.into_iter().map(ask).collect();
         let finished = self.pool.finished.clone();
         let replies = async move {

@@ -142,6 +142,8 @@ pub struct InstanceGone {
     pub id: InstanceId,
     /// When the listing began.
     pub began: Timestamp,
+    /// Why it has ended, if the cloud has told.
+    pub reason: Option<String>,
 }
 
 impl Message for InstanceGone {

@@ -275,7 +275,8 @@ impl Handler<InstanceGone> for Pool {
     type Result = MessageResult<InstanceGone>;
 
     fn handle(&mut self, message: InstanceGone, ctx: &mut Context<Self>) -> Self::Result {
-        let (reply, effects) = self.pool.gone(&message.id, message.began, clock::now());
+        let (reply, effects) =
+            self.pool.gone(&message.id, message.reason.as_deref(), message.began, clock::now());
         self.settle(effects, ctx);
         MessageResult(reply)
     }

@@ -29,19 +29,20 @@ impl Pool {
             PoolFact::BootsFail { offering, failures, until } => event!(log, catalogue::CREATES_LIMITED,
                 "ProviderType" => %offering, "Failures" => failures, "ResumeAt" => %until),
             PoolFact::Appeared { instance, ours } => self.report_appeared(&instance, ours),
-            PoolFact::Disappeared { instance, state, after_shutdown, type_name } => {
+            PoolFact::Disappeared { instance, state, after_shutdown, type_name, reason } => {
                 let type_name = type_name.as_ref().map_or("", |name| name.as_str());
                 event!(log, catalogue::DISAPPEARED, "Instance" => instance.as_str(),
-                    "InstanceType" => type_name, "WorkerState" => %state);
+                    "InstanceType" => type_name, "WorkerState" => %state, "Reason" => reason.unwrap_or_default());
                 self.parts.metrics.instances_disappeared.with_label_values(&[state.as_str()]).inc();
                 if let Some(took) = after_shutdown {
                     self.parts.metrics.time_to_disappearance.observe(took);
                 }
             }
-            PoolFact::EndedWhileBooting { instance, type_name, lived } => {
+            PoolFact::EndedWhileBooting { instance, type_name, lived, reason } => {
                 let type_name = type_name.as_ref().map_or("", |name| name.as_str());
                 event!(log, catalogue::ENDED_WHILE_BOOTING, "Instance" => instance.as_str(),
-                    "InstanceType" => type_name, "Lifetime" => lived.as_secs_f64());
+                    "InstanceType" => type_name, "Lifetime" => lived.as_secs_f64(),
+                    "Reason" => reason.as_deref().unwrap_or("the cloud has given none"));
             }
             PoolFact::OutageBegan { silent, of } => event!(log, catalogue::HOLDING_DESTROYS,
                 "Instances" => of, "Unreachable" => silent),

@@ -400,7 +400,7 @@ async fn an_instance_that_was_destroyed_is_gone_with_the_first_listing_that_lack
     site.pool.send(kill).await.unwrap().unwrap();
     pass(1).await;
     assert_eq!(site.destroys.count(), 1);
-    let gone = InstanceGone { id: id("a"), began: clock::now() };
+    let gone = InstanceGone { id: id("a"), began: clock::now(), reason: None };
     assert_eq!(site.pool.send(gone).await.unwrap(), GoneReply::Confirmed);
     pass_millis(5).await;
     assert!(site.view().await.snapshot.workers.is_empty());
@@ -418,7 +418,7 @@ async fn an_instance_that_vanishes_takes_its_processes_with_it_after_a_second_li
     pass(20).await;
     site.vms.odd("list", 100, crate::testing::Odd::Fails(dispatch_core::ports::ExecErrorKind::Refused));
     pass(1).await;
-    let gone = || InstanceGone { id: id("a"), began: clock::now() };
+    let gone = || InstanceGone { id: id("a"), began: clock::now(), reason: None };
     assert_eq!(site.pool.send(gone()).await.unwrap(), GoneReply::Suspected);
     assert_eq!(site.syncs.count(), 1, "a second listing is asked for");
     assert!(site.view().await.snapshot.workers[0].missing);

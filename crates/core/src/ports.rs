@@ -283,6 +283,11 @@ pub trait CloudDriver {
         let _ = instance_type;
         instance.price_history.clone()
     }
+    /// Why that VM has ended or is ending, if the last listing of the cloud has told; for people.
+    fn end_reason(&self, id: &InstanceId) -> Option<String> {
+        let _ = id;
+        None
+    }
     /// The user to log in as.
     fn remote_user(&self) -> &str;
     /// Where on each VM its secret lies; relative = to the directory that commands run in there.

@@ -11,11 +11,12 @@ use dispatch_core::time::Timestamp;
 use prometheus::Registry;
 use slog::Logger;
 
-use crate::answer::instances::{self, Listed};
+use crate::answer::instances;
 use crate::answer::prices::{self, SpotPrice};
 use crate::backoff::{Backoff, Operation};
 use crate::credentials::{self, Source};
 use crate::endpoint::{Endpoint, EndpointError};
+use crate::ends::Ends;
 use crate::errors::{Failure, Meaning};
 use crate::keys::Keys;
 use crate::metrics::Metrics;
@@ -74,6 +75,7 @@ pub struct Ec2Cloud {
     keys: Keys,
     subnets: Subnets,
     spot: SpotPrices,
+    ends: Ends,
     backoff: Backoff,
     metrics: Metrics,
     now: fn() -> Timestamp,
@@ -94,6 +96,7 @@ impl Ec2Cloud {
             keys: Keys::default(),
             subnets: Subnets::new(&params.subnet_ids),
             spot: SpotPrices::new(params.spot_price_update_interval),
+            ends: Ends::default(),
             backoff: Backoff::default(),
             metrics,
             params,
@@ -145,8 +148,8 @@ impl Ec2Cloud {
     }
 
     async fn listed(&self, filter: &Tags) -> Result<Vec<Instance>, Failure> {
-        let listed: Vec<Listed> =
-            self.pages(|page| request::describe_instances(filter, page), instances::page).await?;
+        let shown = self.pages(|page| request::describe_instances(filter, page), instances::page).await?;
+        let listed = self.ends.sort_out(shown);
         self.metrics.listed(&listed);
         self.spot.saw(&listed);
         if let Some(question) = self.spot.due((self.now)()) {
@@ -237,6 +240,10 @@ impl CloudDriver for Ec2Cloud {
 
     fn price_history(&self, instance: &Instance, instance_type: &InstanceType) -> Vec<PricePoint> {
         self.spot.history(instance, instance_type, self.params.ebs_price)
+    }
+
+    fn end_reason(&self, id: &InstanceId) -> Option<String> {
+        self.ends.reason(id)
     }
 
     fn remote_user(&self) -> &str {

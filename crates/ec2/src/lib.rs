@@ -21,6 +21,7 @@ mod credentials;
 mod description;
 mod driver;
 mod endpoint;
+mod ends;
 mod errors;
 mod keys;
 mod metrics;

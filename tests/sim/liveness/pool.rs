@@ -5,7 +5,7 @@ use dispatch_core::instance::Market;
 use dispatch_sim::cloud::knobs::{CloudCall, CloudFault};
 use dispatch_sim::group::Group;
 use dispatch_sim::samples::{instance_type, spot_type};
-use dispatch_sim::world::{World, WorldKnobs, job, simulate};
+use dispatch_sim::world::{LogLine, World, WorldKnobs, job, simulate};
 use slog::Level;
 
 use super::{complete, unlock_calls};
@@ -48,8 +48,13 @@ fn vms_that_the_cloud_ends_while_they_boot_are_rationed_and_burn_no_attempt() {
     let mut knobs = WorldKnobs::new(3).with_jobs(10, 2, 60).with_instances(20);
     knobs.cloud.always_ends_booting.push(Group::sample("small"));
     knobs.policy.max_concurrent_creates = 0;
+    knobs.log = Some(Level::Warning);
     simulate(knobs, async |world| {
         world.run_for(minutes(120)).await;
+        let told = |line: &LogLine| {
+            line.text.starts_with("instance ended while") && line.text.contains("Simulated.taken")
+        };
+        assert!(world.journal.borrow_mut().lines().iter().any(told), "with the cloud's reason");
         let made = world.vms_made();
         assert!(made <= 10 + 30, "{made} VMs in two hours");
         let unlocked = unlock_calls(world);

@@ -161,7 +161,7 @@ impl WorkerPool {
             }
             // The cloud has given the id of an instance that we destroyed to the one that we have just ordered, so
             // the former is gone.
-            effects = self.remove(&instance.id, now);
+            effects = self.remove(&instance.id, None, now);
         }
         // The actor makes the same machine from the same instance; this copy only serves to make its first view.
         let (machine, _) = Machine::new(instance.clone(), ours, Arc::clone(&self.policy), now);
@@ -209,10 +209,11 @@ impl WorkerPool {
         vec![self.command(&id, Command::InstanceUpdated(instance))]
     }
 
-    /// A listing that began at `began` lacks a known instance.
+    /// A listing that began at `began` lacks a known instance; `reason`: why it has ended, if the cloud has told.
     pub fn gone(
         &mut self,
         id: &InstanceId,
+        reason: Option<&str>,
         began: Timestamp,
         now: Timestamp,
     ) -> (GoneReply, Vec<PoolEffect>) {
@@ -223,14 +224,14 @@ impl WorkerPool {
         let may_be_listed_yet = !slot.listed && began <= after(view.appeared, LISTING_LAG);
         let destroyed = view.destroy_acknowledged && view.destroy_called.is_some_and(|called| began > called);
         if destroyed && !may_be_listed_yet && slot.is_surely_empty() {
-            return (GoneReply::Confirmed, self.remove(id, now));
+            return (GoneReply::Confirmed, self.remove(id, reason, now));
         }
         if may_be_listed_yet || began <= view.last_success.unwrap_or(view.appeared) {
             return (GoneReply::Suspected, Vec::new());
         }
         let lacked = Absence::seen_again(slot.missing, began, view.last_success);
         if lacked.listings >= listings_needed(view) && !slot.may_be_ending(lacked, began) {
-            return (GoneReply::Confirmed, self.remove(id, now));
+            return (GoneReply::Confirmed, self.remove(id, reason, now));
         }
         slot.missing = Some(lacked);
         slot.renew_host();
@@ -241,7 +242,12 @@ impl WorkerPool {
     /// An instance that we ordered is gone while it was booting, although neither we nor the operator wanted its end.
     /// Proof: the listings by which it is gone. A listing that omits a living VM imitates that; it costs a step of
     /// the rationing at most.
-    fn note_end_while_booting(&mut self, id: &InstanceId, now: Timestamp) -> Vec<PoolEffect> {
+    fn note_end_while_booting(
+        &mut self,
+        id: &InstanceId,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> Vec<PoolEffect> {
         let Some(slot) = self.workers.get(id) else { return Vec::new() };
         let view = &slot.view;
         let is_wanted = view.state == State::Booting && view.ours && view.behavior == IdleBehavior::Run;
@@ -252,14 +258,15 @@ impl WorkerPool {
             instance: id.clone(),
             type_name: view.type_name.clone(),
             lived: since(now, view.appeared),
+            reason: reason.map(str::to_owned),
         };
         let mut effects = vec![PoolEffect::Tell(fact)];
         effects.extend(self.booted(id, false, now));
         effects
     }
 
-    fn remove(&mut self, id: &InstanceId, now: Timestamp) -> Vec<PoolEffect> {
-        let mut effects = self.note_end_while_booting(id, now);
+    fn remove(&mut self, id: &InstanceId, reason: Option<&str>, now: Timestamp) -> Vec<PoolEffect> {
+        let mut effects = self.note_end_while_booting(id, reason, now);
         let Some(slot) = self.workers.remove(id) else { return Vec::new() };
         self.pacer.schedule(id, None);
         self.outage.forget(id);
@@ -280,6 +287,7 @@ impl WorkerPool {
             type_name: slot.view.type_name.clone(),
             state: slot.view.state,
             after_shutdown,
+            reason: reason.map(str::to_owned),
         };
         effects.extend([PoolEffect::Tell(fact), PoolEffect::Stop(id.clone())]);
         if slot.view.silence.is_some() {

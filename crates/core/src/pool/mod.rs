@@ -144,6 +144,8 @@ pub enum PoolFact {
         state: State,
         /// How long after the last destroy call; `None` = none was made.
         after_shutdown: Option<std::time::Duration>,
+        /// Why, in the cloud's words, if it has told.
+        reason: Option<String>,
     },
     /// An instance that we ordered has ended by itself before it was in service: it counts as a boot that failed.
     EndedWhileBooting {
@@ -153,6 +155,8 @@ pub enum PoolFact {
         type_name: Option<TypeName>,
         /// How long it was there.
         lived: std::time::Duration,
+        /// Why, in the cloud's words, if it has told.
+        reason: Option<String>,
     },
     /// So many workers are silent that the fault must be on our side: none is destroyed.
     OutageBegan {

@@ -34,14 +34,13 @@ impl ContainerQueue {
         self.fallen.forget_old(now);
         self.drop_absent(&poll, now, &mut facts);
         self.take_unreadable(&poll, &mut facts);
-        // What was looked up is looked up again as long as there is a reason to.
-        self.looked.clear();
-        self.look_failed.clear();
         self.horizon.learn(&poll.look, poll.began);
         let (stamp, began) = (poll.stamp, poll.began);
         for record in poll.seen.into_values() {
             self.take_record(record, PollMoment { stamp, began, now }, &mut facts);
         }
+        self.orphans.poll_ended(|uuid| self.entries.contains_key(uuid), now);
+        self.unreadable.extend(self.orphans.unreadable());
         self.dropped.retain(|_, dropped| *dropped > stamp);
         self.first_poll_began.get_or_insert(began);
         self.polled_at = Some(began);

@@ -32,7 +32,7 @@ mod shared_failures;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,7 @@ pub use operation::{
     Answer, Call, CancelReason, Finished, LookOutcome, Operation, OperationKind, Outcome, QueueRefusal, Step,
     UnlockReason,
 };
+use orphans::Orphans;
 pub use poll::{Poll, PollError};
 pub use setback::{Setback, SetbackCause};
 use shared_failures::SharedFailures;
@@ -111,11 +112,7 @@ pub struct ContainerQueue {
     /// Records that could not be decoded at the last poll, with the reason.
     unreadable: BTreeMap<ContainerUuid, String>,
     /// What is known of containers that have a process but no entry.
-    looked: BTreeMap<ContainerUuid, LookOutcome>,
-    /// Looks in flight.
-    looking: BTreeSet<ContainerUuid>,
-    /// Looks that failed: not repeated before the next poll.
-    look_failed: BTreeSet<ContainerUuid>,
+    orphans: Orphans,
     /// Stamps of entries that were dropped: a poll that began earlier must not bring them back.
     dropped: BTreeMap<ContainerUuid, u64>,
     /// What is remembered of those that no list shows any more.
@@ -163,9 +160,7 @@ impl ContainerQueue {
         Self {
             entries: BTreeMap::new(),
             unreadable: BTreeMap::new(),
-            looked: BTreeMap::new(),
-            looking: BTreeSet::new(),
-            look_failed: BTreeSet::new(),
+            orphans: Orphans::default(),
             dropped: BTreeMap::new(),
             fallen: Fallen::default(),
             type_lists: TypeLists::default(),
@@ -199,7 +194,7 @@ impl ContainerQueue {
         QueueSnapshot {
             entries: self.entries.values().cloned().collect(),
             unreadable: self.unreadable.clone(),
-            looked: self.looked.clone(),
+            looked: self.orphans.outcomes(),
             me: self.me,
             first_poll_began: self.first_poll_began,
             polled_at: self.polled_at,

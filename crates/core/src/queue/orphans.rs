@@ -1,26 +1,114 @@
 //! Reads of containers that have a process and no entry, so that the plan knows what that process is.
+//!
+//! ```text
+//!   a process without an entry ─► look (one read) ─┬─ ours ──────────────────► an entry; polls keep it fresh
+//!                                                  └─ absent, foreign, unreadable, or no answer
+//!                                                        └ repeated by a poll after 5 s, doubling to 5 min
+//! ```
+//! Such a process may be listed for ever, by a VM whose list is wrong, or under a record that nobody can read.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::chain::about;
 use super::{ContainerQueue, Entry, LookOutcome, QueueFact};
 use crate::container::Record;
 use crate::id::ContainerUuid;
 use crate::ports::{ApiError, ApiErrorKind};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, after};
 
-impl ContainerQueue {
-    /// Begins a look at a container that has a process but no entry. False: it is under way or known.
-    pub fn begin_look(&mut self, uuid: ContainerUuid) -> bool {
-        let needless = self.entries.contains_key(&uuid)
-            || self.looked.contains_key(&uuid)
-            || self.look_failed.contains(&uuid);
-        !needless && self.looking.insert(uuid)
+const FIRST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(300);
+/// What was found is forgotten if nobody has asked again for that long.
+const KEPT_FOR: Duration = Duration::from_secs(3600);
+
+/// What the last look at a container has found.
+#[derive(Debug)]
+enum OrphanFound {
+    Outcome(LookOutcome),
+    /// Where in the JSON, and what is wrong there.
+    Unreadable(String),
+    /// No answer.
+    Nothing,
+}
+
+#[derive(Debug)]
+struct Orphan {
+    found: OrphanFound,
+    /// How many looks in a row have not made it an entry.
+    looks: u32,
+    /// The end of the back-off.
+    again: Timestamp,
+    /// A poll has ended since then: the next look may begin, and what was found before is shown no more.
+    is_due: bool,
+}
+
+/// The containers that have a process and no entry. Operations cost O(log n), those over all of them O(n).
+#[derive(Debug, Default)]
+pub(super) struct Orphans {
+    /// Looks in flight.
+    looking: BTreeSet<ContainerUuid>,
+    looked: BTreeMap<ContainerUuid, Orphan>,
+}
+
+impl Orphans {
+    /// Whether a look came to nothing: that is no news to anybody.
+    fn has_failed(&self, uuid: ContainerUuid) -> bool {
+        self.looked.get(&uuid).is_some_and(|it| matches!(it.found, OrphanFound::Nothing))
     }
 
-    /// Whether the last look at that container failed: it is not repeated before the next poll.
+    fn may_begin(&self, uuid: ContainerUuid) -> bool {
+        self.looked.get(&uuid).is_none_or(|it| it.is_due)
+    }
+
+    fn note(&mut self, uuid: ContainerUuid, found: OrphanFound, now: Timestamp) {
+        let looks = self.looked.get(&uuid).map_or(0, |it| it.looks) + 1;
+        let doubled = FIRST.saturating_mul(2_u32.saturating_pow(looks - 1));
+        let orphan = Orphan { found, looks, again: after(now, doubled.min(LONGEST)), is_due: false };
+        self.looked.insert(uuid, orphan);
+    }
+
+    /// A poll has ended: looks whose back-off is over may be repeated.
+    pub(super) fn poll_ended(&mut self, has_entry: impl Fn(&ContainerUuid) -> bool, now: Timestamp) {
+        self.looked.retain(|uuid, it| !has_entry(uuid) && now < after(it.again, KEPT_FOR));
+        for orphan in self.looked.values_mut() {
+            orphan.is_due |= orphan.again <= now;
+        }
+    }
+
+    fn shown(&self) -> impl Iterator<Item = (ContainerUuid, &OrphanFound)> {
+        self.looked.iter().filter(|(_, it)| !it.is_due).map(|(uuid, it)| (*uuid, &it.found))
+    }
+
+    /// What is known of them.
+    pub(super) fn outcomes(&self) -> BTreeMap<ContainerUuid, LookOutcome> {
+        let known = |(uuid, found): (ContainerUuid, &OrphanFound)| match found {
+            OrphanFound::Outcome(outcome) => Some((uuid, *outcome)),
+            OrphanFound::Unreadable(_) | OrphanFound::Nothing => None,
+        };
+        self.shown().filter_map(known).collect()
+    }
+
+    /// Those whose record cannot be decoded, with the reason.
+    pub(super) fn unreadable(&self) -> impl Iterator<Item = (ContainerUuid, String)> {
+        self.shown().filter_map(|(uuid, found)| match found {
+            OrphanFound::Unreadable(reason) => Some((uuid, reason.clone())),
+            OrphanFound::Outcome(_) | OrphanFound::Nothing => None,
+        })
+    }
+}
+
+impl ContainerQueue {
+    /// Begins a look at a container that has a process but no entry. False: it is under way, known, or in back-off.
+    pub fn begin_look(&mut self, uuid: ContainerUuid) -> bool {
+        let may_begin = !self.entries.contains_key(&uuid) && self.orphans.may_begin(uuid);
+        may_begin && self.orphans.looking.insert(uuid)
+    }
+
+    /// Whether the last look at that container had no answer.
     pub fn has_look_failed(&self, uuid: ContainerUuid) -> bool {
-        self.look_failed.contains(&uuid)
+        self.orphans.has_failed(uuid)
     }
 
     /// Takes the record that a look asked for. Unlike the answer of a lock, it may add an entry: it is a
@@ -31,27 +119,27 @@ impl ContainerQueue {
         answer: Result<Record, ApiError>,
         now: Timestamp,
     ) -> Vec<QueueFact> {
-        self.looking.remove(&uuid);
+        self.orphans.looking.remove(&uuid);
         let stamp = self.next_stamp();
-        match answer.and_then(|record| about(record, uuid)) {
-            Ok(record) if self.is_foreign(&record) => {
-                self.looked.insert(uuid, LookOutcome::Foreign);
-            }
+        let (found, fact) = match answer.and_then(|record| about(record, uuid)) {
+            Ok(record) if self.is_foreign(&record) => (OrphanFound::Outcome(LookOutcome::Foreign), None),
             Ok(record) => {
                 let mut entry = self.fallen.recall(Entry::new(record, now));
                 (entry.changed, entry.found_by_process) = (stamp, true);
                 self.entries.entry(uuid).or_insert(Arc::new(entry));
+                return Vec::new();
             }
             Err(error) if error.kind == ApiErrorKind::NotFound => {
-                self.looked.insert(uuid, LookOutcome::Absent);
+                (OrphanFound::Outcome(LookOutcome::Absent), None)
             }
             Err(error) if error.kind == ApiErrorKind::Malformed => {
                 self.unreadable.insert(uuid, error.message.clone());
-                return vec![QueueFact::Unreadable { uuid: Some(uuid), reason: error.message }];
+                let fact = QueueFact::Unreadable { uuid: Some(uuid), reason: error.message.clone() };
+                (OrphanFound::Unreadable(error.message), Some(fact))
             }
-            // No retry loop: the next poll gives it another chance.
-            Err(_) => drop(self.look_failed.insert(uuid)),
-        }
-        Vec::new()
+            Err(_) => (OrphanFound::Nothing, None),
+        };
+        self.orphans.note(uuid, found, now);
+        fact.into_iter().collect()
     }
 }

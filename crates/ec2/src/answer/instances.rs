@@ -51,6 +51,7 @@ struct Described {
     instance_lifecycle: Option<String>,
     subnet_id: Option<String>,
     placement: Option<Placement>,
+    state_reason: Option<StateReason>,
     #[serde(default)]
     tag_set: Items<Tag>,
 }
@@ -58,6 +59,14 @@ struct Described {
 #[derive(Deserialize)]
 struct State {
     name: String,
+}
+
+#[derive(Deserialize, Default)]
+struct StateReason {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
 }
 
 #[derive(Deserialize)]
@@ -73,13 +82,26 @@ struct Tag {
     value: String,
 }
 
-/// A page of a listing and the token of the next, those on their way out left out.
-pub(crate) fn page(body: &str) -> Result<(Vec<Listed>, Option<String>), Malformed> {
+/// A VM of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// It exists.
+    Living(Listed),
+    /// It has ended, or is on its way out.
+    Over {
+        /// Which.
+        id: InstanceId,
+        /// Why, in EC2's words; may be empty.
+        reason: String,
+    },
+}
+
+/// A page of a listing and the token of the next.
+pub(crate) fn page(body: &str) -> Result<(Vec<Shown>, Option<String>), Malformed> {
     let response: DescribeInstancesResponse = read(Action::DescribeInstances, body)?;
     let all = response.reservations.item.into_iter().flat_map(|it| it.instances.item);
-    let living = all.filter(|it| !it.is_over());
-    let listed = living.map(Described::checked).collect::<Result<_, _>>()?;
-    Ok((listed, next_page(response.next_token)))
+    let shown = all.map(Described::shown).collect::<Result<_, _>>()?;
+    Ok((shown, next_page(response.next_token)))
 }
 
 /// The VM that an order made.
@@ -89,9 +111,33 @@ pub(crate) fn created(body: &str) -> Result<Listed, Malformed> {
     first.ok_or_else(|| Malformed("no instance in it".to_owned()))?.checked()
 }
 
+/// The longest reason that is passed on, in characters.
+const LONGEST_REASON: usize = 300;
+
+impl StateReason {
+    /// The message begins with the code more often than not.
+    fn text(self) -> String {
+        let Self { code, message } = self;
+        let text = match (message.is_empty(), message.starts_with(&code)) {
+            (true, _) => code,
+            (false, true) => message,
+            (false, false) => format!("{code}: {message}"),
+        };
+        text.chars().take(LONGEST_REASON).collect()
+    }
+}
+
 impl Described {
     fn is_over(&self) -> bool {
         matches!(self.instance_state.name.as_str(), "shutting-down" | "terminated")
+    }
+
+    fn shown(self) -> Result<Shown, Malformed> {
+        if !self.is_over() {
+            return self.checked().map(Shown::Living);
+        }
+        let id = InstanceId::new(&self.instance_id).map_err(|error| Malformed(error.to_string()))?;
+        Ok(Shown::Over { id, reason: self.state_reason.unwrap_or_default().text() })
     }
 
     fn checked(self) -> Result<Listed, Malformed> {

@@ -8,9 +8,17 @@ const PRICES: &str = include_str!("../tests/answers/prices.xml");
 const RUN: &str = include_str!("../tests/answers/run.xml");
 
 #[test]
-fn a_listing_is_read_without_those_on_their_way_out() {
-    let (listed, next) = instances::page(INSTANCES).unwrap();
+fn a_listing_is_read_and_those_on_their_way_out_are_told_apart() {
+    let (shown, next) = instances::page(INSTANCES).unwrap();
+    let (mut listed, mut over) = (Vec::new(), Vec::new());
+    for it in shown {
+        match it {
+            instances::Shown::Living(it) => listed.push(it),
+            instances::Shown::Over { id, reason } => over.push((id.to_string(), reason)),
+        }
+    }
     let [booting, stopped] = listed.try_into().unwrap();
+    assert_eq!(over, [("i-0bbb".to_owned(), String::new()), ("i-0ddd".to_owned(), String::new())]);
     assert_eq!(next, None);
     assert_eq!((booting.instance.id.as_str(), booting.instance.address.as_str()), ("i-0aaa", "10.0.0.12"));
     assert_eq!(booting.instance.provider_type.as_str(), "m5.large");
@@ -40,6 +48,26 @@ fn an_empty_cloud_says_so() {
         "<DescribeInstancesResponse><requestId>x</requestId><reservationSet/></DescribeInstancesResponse>";
     assert_eq!(instances::page(empty).unwrap(), (Vec::new(), None));
     assert!(instances::page("<DescribeInstancesResponse/>").is_err());
+}
+
+#[test]
+fn the_reason_of_an_end_is_read_with_its_code_once() {
+    for (reason, text) in [
+        ("<code>Server.SpotInstanceTermination</code>", "Server.SpotInstanceTermination"),
+        ("<code>Server.X</code><message>Server.X: taken back</message>", "Server.X: taken back"),
+        ("<code>Client.X</code><message>disk is full</message>", "Client.X: disk is full"),
+        ("<message>no code</message>", "no code"),
+        ("", ""),
+    ] {
+        let reason = format!("<name>terminated</name></instanceState><stateReason>{reason}</stateReason>");
+        let end = "<name>terminated</name>\n                    </instanceState>";
+        let (shown, _) = instances::page(&INSTANCES.replace(end, &reason)).unwrap();
+        let told = shown.into_iter().filter_map(|it| match it {
+            instances::Shown::Over { id, reason } => Some(reason).filter(|_| id.as_str() == "i-0ddd"),
+            instances::Shown::Living(_) => None,
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [text]);
+    }
 }
 
 #[test]

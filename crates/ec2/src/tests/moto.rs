@@ -139,6 +139,9 @@ async fn vms_that_the_cloud_calls_terminated_are_left_out() {
     let stays = cloud.create(&second).await.unwrap();
     moto().call("terminate_instances", &json!({"InstanceIds": [ended.id.as_str()]})).unwrap();
     assert_eq!(ids(&cloud.list(&of_set("ended")).await.unwrap()), [stays.id.as_str()]);
+    let reason = cloud.end_reason(&ended.id).unwrap();
+    assert!(reason.contains("Client.UserInitiatedShutdown"), "{reason}");
+    assert_eq!(cloud.end_reason(&stays.id), None);
     moto().call("stop_instances", &json!({"InstanceIds": [stays.id.as_str()]})).unwrap();
     let listed = cloud.list(&of_set("ended")).await.unwrap();
     assert_eq!(ids(&listed), [stays.id.as_str()], "stopped is not gone");

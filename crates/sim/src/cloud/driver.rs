@@ -70,6 +70,10 @@ impl CloudDriver for SimCloud {
         quota_group(provider_type)
     }
 
+    fn end_reason(&self, id: &InstanceId) -> Option<String> {
+        self.cloud.borrow().end_reason(id)
+    }
+
     fn remote_user(&self) -> &str {
         "root"
     }

@@ -214,6 +214,12 @@ impl FakeCloud {
         self.end_vm(id, now, now);
     }
 
+    /// Why that VM has ended, if that was the cloud's own doing.
+    fn end_reason(&self, id: &InstanceId) -> Option<String> {
+        let vm = self.vms.get(id).filter(|vm| vm.taken_away);
+        vm.map(|_| "Simulated.taken: the cloud has taken it back".to_owned())
+    }
+
     /// Adds a VM that another dispatcher or an operator has made.
     pub fn adopt(&mut self, order: &CreateOrder, now: Timestamp) -> Instance {
         let id = self.make(order, now);

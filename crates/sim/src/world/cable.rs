@@ -192,6 +192,10 @@ impl CloudDriver for CloudCable {
         self.cloud.quota_group(provider_type)
     }
 
+    fn end_reason(&self, id: &InstanceId) -> Option<String> {
+        self.cloud.end_reason(id)
+    }
+
     fn remote_user(&self) -> &str {
         self.cloud.remote_user()
     }

@@ -392,7 +392,7 @@ fn an_instance_that_ends_by_itself_while_it_boots_is_a_failed_boot() {
         story.listing(second + 216, &[&name]);
         assert!(story.snapshot(0).workers.is_empty());
     }
-    let ended = |it: &&PoolFact| matches!(it, PoolFact::EndedWhileBooting { .. });
+    let ended = |it: &&PoolFact| matches!(it, PoolFact::EndedWhileBooting { reason: Some(_), .. });
     assert_eq!(story.told.iter().filter(ended).count(), 3);
     assert_eq!(story.gate("small", 2218), Gate::Paused(PauseReason::BootsFail));
     assert_eq!(open(&story, 2218), ["big", "small.spot", "big.spot"], "another type gets its turn");

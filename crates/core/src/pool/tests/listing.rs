@@ -199,7 +199,7 @@ fn what_is_shut_down_and_still_listed_is_told_so() {
         effects.iter().any(told)
     };
     assert!(is_told(&story.pool.listing_finished(at(120)), 120));
-    story.pool.gone(&id("i-1"), at(130), at(131));
+    story.pool.gone(&id("i-1"), None, at(130), at(131));
     assert!(!is_told(&story.pool.listing_finished(at(130)), 130), "this one lacked it");
 }
 

@@ -104,7 +104,7 @@ impl Story {
     fn listing(&mut self, began: i64, lacks: &[&str]) -> Vec<(GoneReply, Vec<PoolEffect>)> {
         let mut gone = Vec::new();
         for name in lacks {
-            let (reply, effects) = self.pool.gone(&id(name), at(began), at(began + 1));
+            let (reply, effects) = self.pool.gone(&id(name), Some("Taken: back"), at(began), at(began + 1));
             gone.push((reply, self.hear(effects)));
         }
         let effects = self.pool.listing_finished(at(began));

@@ -276,6 +276,7 @@ fn the_record_of_an_orphan_is_read_once_and_a_failed_read_is_no_news_until_the_n
     story.answer(Reply::Record(Err(api_error(ApiErrorKind::Connection))));
     story.read_orphan(7);
     assert_eq!((story.calls().len(), story.nudges()), (0, 0));
+    story.now = at(10);
     story.poll();
     story.answer_all();
     story.done.clear();

@@ -176,23 +176,42 @@ fn a_look_adds_ours_remembers_absent_and_foreign_and_believes_no_other_record() 
     assert!(!queue.begin_look(uuid(1)) && !queue.begin_look(uuid(2)), "known already");
 }
 
+/// A VM may list for ever what the controller does not know, or whose record nobody can read.
 #[test]
-fn a_failed_look_is_not_repeated_before_the_next_poll() {
-    let mut queue = queue();
-    assert!(queue.begin_look(uuid(1)));
-    queue.looked(uuid(1), Err(crate::fixtures::api_error(ApiErrorKind::Overloaded)), at(1));
-    assert!(!queue.begin_look(uuid(1)));
-    poll(&mut queue, &[], 2);
-    assert!(queue.begin_look(uuid(1)));
+fn a_look_that_adds_nothing_is_repeated_by_polls_after_five_seconds_doubling_to_five_minutes() {
+    let foreign = || Ok(Record { locked_by: Some(somebody_else()), ..record(1, Running, 1) });
+    let fails = |kind| move || Err(crate::fixtures::api_error(kind));
+    let answers: [&dyn Fn() -> Result<Record, ApiError>; 4] = [
+        &foreign,
+        &fails(ApiErrorKind::NotFound),
+        &fails(ApiErrorKind::Overloaded),
+        &fails(ApiErrorKind::Malformed),
+    ];
+    for answer in answers {
+        let mut queue = queue();
+        let mut looks = Vec::new();
+        for second in (0..1_000).step_by(2) {
+            poll(&mut queue, &[], second);
+            assert!(queue.snapshot().looked.is_empty() || !queue.begin_look(uuid(1)));
+            if queue.begin_look(uuid(1)) {
+                looks.push(second);
+                queue.looked(uuid(1), answer(), at(second));
+                assert!(!queue.begin_look(uuid(1)));
+            }
+        }
+        assert_eq!(looks, [0, 6, 16, 36, 76, 156, 316, 616, 916]);
+    }
 }
 
 #[test]
-fn what_a_look_found_is_looked_up_again_after_each_poll() {
+fn an_orphan_whose_record_cannot_be_read_is_shown_until_the_next_look() {
     let mut queue = queue();
     queue.begin_look(uuid(1));
-    queue.looked(uuid(1), Err(crate::fixtures::api_error(ApiErrorKind::NotFound)), at(1));
+    queue.looked(uuid(1), Err(crate::fixtures::api_error(ApiErrorKind::Malformed)), at(1));
     poll(&mut queue, &[], 2);
-    assert!(queue.snapshot().looked.is_empty() && queue.begin_look(uuid(1)));
+    assert!(queue.snapshot().unreadable.contains_key(&uuid(1)));
+    poll(&mut queue, &[], 10);
+    assert!(!queue.snapshot().unreadable.contains_key(&uuid(1)) && queue.begin_look(uuid(1)));
 }
 
 #[test]
