@@ -265,9 +265,9 @@ fn some_vm(world: &World, chance: &mut Chance) -> Option<InstanceId> {
 }
 
 /// Lowers or raises limits, or removes or adds a type. The next dispatcher that starts uses the new
-/// configuration.
+/// configuration. Many containers need some instances to get done within the time that they are given.
 fn change_configuration(world: &mut World, burdens: u32, chance: &mut Chance) {
-    let most = 1 + burdens + chance.below(10) as u32;
+    let most = 1 + burdens + containers(world) / 30 + chance.below(10) as u32;
     let all = draw::catalog();
     let gone = chance.hits(0.4).then(|| chance.below(all.types().len()));
     let kept = all.types().iter().enumerate().filter(|(n, _)| Some(*n) != gone).map(|(_, it)| it);
@@ -276,6 +276,10 @@ fn change_configuration(world: &mut World, burdens: u32, chance: &mut Chance) {
         policy.max_instances = most;
         policy.catalog = catalog;
     });
+}
+
+fn containers(world: &World) -> u32 {
+    world.containers().len() as u32
 }
 
 /// Makes every record readable again.
@@ -311,10 +315,11 @@ fn lift_limits(world: &mut World) {
 
 /// Brings back the types that were removed, so that every container that is left can run.
 async fn restore_configuration(world: &mut World, before: &super::WorldKnobs) {
+    let least = 20.max(containers(world) / 10);
     world.configure(|policy| {
         policy.catalog = before.policy.catalog.clone();
         // This is enough for all supervisors that run already, and for their steps.
-        policy.max_instances = policy.max_instances.max(20);
+        policy.max_instances = policy.max_instances.max(least);
     });
     world.restart().await;
 }

@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use dispatch_actors::messages::pool::{SetIdleBehavior, ShutdownInstance};
 use dispatch_actors::messages::queue::QueueView;
+use dispatch_actors::messages::scheduler::GetPlan;
 use dispatch_actors::system::Handles;
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::{ContainerUuid, InstanceId};
@@ -186,6 +187,16 @@ impl World {
         answer.expect("the queue lives as long as its incarnation")
     }
 
+    /// What the dispatcher planned last, and why containers wait, for people to read.
+    async fn last_plan(&self) -> String {
+        let Ok(view) = self.handles().scheduler.send(GetPlan).await else { return String::new() };
+        let mut text = format!("--- last plan, at {:?}: {:?}\n", view.planned_at, view.plan.actions);
+        for (uuid, waiting) in &view.plan.waiting {
+            text += &format!("{uuid} waits: {:?}\n", waiting.reason);
+        }
+        text
+    }
+
     /// The operator asks for that idle behavior of an instance; returns whether the dispatcher accepted it.
     pub async fn operator_sets(&mut self, id: &InstanceId, behavior: IdleBehavior) -> bool {
         let message = SetIdleBehavior { id: id.clone(), behavior };
@@ -225,7 +236,8 @@ impl World {
         let until = after(clock::now(), limit);
         while !is_so(self) {
             if clock::now() >= until {
-                self.fail(&format!("I3: after {limit:?} still not: {what}"));
+                let plan = self.last_plan().await;
+                self.fail(&format!("{plan}I3: after {limit:?} still not: {what}"));
             }
             self.step(until).await;
         }
