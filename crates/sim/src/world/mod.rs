@@ -237,7 +237,7 @@ impl World {
         while !is_so(self) {
             if clock::now() >= until {
                 let plan = self.last_plan().await;
-                self.fail(&format!("{plan}I3: after {limit:?} still not: {what}"));
+                self.fail(&format!("I3: after {limit:?} still not: {what}\n{plan}"));
             }
             self.step(until).await;
         }

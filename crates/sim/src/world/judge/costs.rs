@@ -18,6 +18,8 @@ const MOST_STARTS: u64 = 60;
 /// is ten minutes, and polls may ask for more.
 const MOST_CALLS: u64 = 100;
 const MORE_CALLS_AN_HOUR: u64 = 12;
+/// And how many more for each dispatcher: it knows nothing of the back-offs of the one before.
+const MORE_CALLS_A_DISPATCHER: u64 = 8;
 /// How many VMs a world may make: some in any case, more for each container, and more in each virtual hour.
 const MOST_VMS: u64 = 30;
 const MORE_VMS_FOR_A_CONTAINER: u64 = 6;
@@ -35,7 +37,7 @@ pub(in crate::world) fn judge(world: &World) -> Verdict {
         within(&format!("starts of {uuid}"), starts, MOST_STARTS)?;
     }
     let arvados = world.arvados.borrow();
-    let most = MOST_CALLS + MORE_CALLS_AN_HOUR * hours;
+    let most = MOST_CALLS + MORE_CALLS_AN_HOUR * hours + MORE_CALLS_A_DISPATCHER * world.incarnations;
     for uuid in arvados.containers().map(|it| it.uuid) {
         let tally = arvados.history().tally(uuid);
         within(&format!("calls to lock {uuid}"), tally.lock_calls.into(), most)?;
