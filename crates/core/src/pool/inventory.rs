@@ -69,6 +69,8 @@ pub(super) struct Destroyed {
     /// When it was confirmed as gone.
     pub gone: Timestamp,
     secret: Option<Secret>,
+    /// Whether nothing ran on it when it was destroyed.
+    was_empty: bool,
 }
 
 /// The create of ours by which an instance came about.
@@ -163,8 +165,12 @@ impl WorkerPool {
             // the former is gone.
             effects = self.remove(&instance.id, None, now);
         }
+        let destroyed = self.destroyed.remove(&instance.id);
+        let returned = destroyed.filter(|before| !are_different(before.secret.as_ref(), secret.as_ref()));
+        // As on one that we have just made, nothing can run there that we do not know.
+        let is_empty = ours || returned.as_ref().is_some_and(|before| before.was_empty);
         // The actor makes the same machine from the same instance; this copy only serves to make its first view.
-        let (machine, _) = Machine::new(instance.clone(), ours, Arc::clone(&self.policy), now);
+        let (machine, _) = Machine::new(instance.clone(), is_empty, Arc::clone(&self.policy), now);
         let view = Arc::new(machine.view());
         self.pacer.schedule(&instance.id, view.next_probe);
         self.outage.note(&view, &self.policy);
@@ -183,13 +189,10 @@ impl WorkerPool {
         };
         self.workers.insert(instance.id.clone(), slot);
         self.recount();
-        let destroyed = self.destroyed.remove(&instance.id);
-        let was_destroyed =
-            destroyed.is_some_and(|before| !are_different(before.secret.as_ref(), secret.as_ref()));
         let id = instance.id.clone();
         effects.push(PoolEffect::Tell(PoolFact::Appeared { instance: instance.clone(), ours }));
-        effects.push(PoolEffect::Spawn(instance, ours));
-        if was_destroyed {
+        effects.push(PoolEffect::Spawn(instance, is_empty));
+        if returned.is_some() {
             // A listing had left it out: it must not be taken for a new instance, nor be used until it ends.
             effects.push(self.command(&id, Command::ShutDown(ShutdownReason::DestroyedBefore)));
         }
@@ -279,7 +282,8 @@ impl WorkerPool {
         self.recount();
         if slot.view.state == State::Shutdown {
             let secret = self.policy.tag_keys.secret_of(&slot.instance.tags);
-            self.destroyed.insert(id.clone(), Destroyed { gone: now, secret });
+            let was_empty = slot.is_surely_empty() && slot.view.processes_known;
+            self.destroyed.insert(id.clone(), Destroyed { gone: now, secret, was_empty });
         }
         let after_shutdown = slot.view.destroy_called.map(|called| since(now, called));
         let fact = PoolFact::Disappeared {

@@ -146,6 +146,27 @@ fn a_destroyed_instance_that_is_listed_again_is_shut_down_again() {
     assert_eq!(story.pool.appeared(other, at(100)).len(), 2);
 }
 
+/// Nobody is given up while an unknown instance exists, and one in shutdown is not asked any more.
+#[test]
+fn a_destroyed_instance_that_is_listed_again_is_not_unknown_if_it_was_empty() {
+    for (was_empty, is_unknown) in [(true, false), (false, true)] {
+        let mut story = known();
+        let destroyed = View {
+            state: State::Shutdown,
+            processes_known: was_empty,
+            destroy_called: Some(at(70)),
+            destroy_acknowledged: true,
+            ..story.view("i-1")
+        };
+        story.show(71, destroyed);
+        assert_eq!(story.listing(80, &["i-1"])[0].0, GoneReply::Confirmed);
+        let effects = story.listed("i-1", "small", "s1", 100);
+        assert!(effects.iter().any(|it| matches!(it, PoolEffect::Spawn(_, empty) if *empty == was_empty)));
+        story.show(101, View { state: State::Shutdown, ..story.view("i-1") });
+        assert_eq!(story.snapshot(102).fleet.hosts[0].is_unknown(), is_unknown);
+    }
+}
+
 /// Found by chaos (seeds 2110 and 2202): the operator had ended it, and a listing omitted it while it still ran.
 #[test]
 fn a_destroyed_instance_with_processes_is_gone_when_its_end_must_be_over() {
