@@ -173,3 +173,21 @@ fn an_sshd_that_refuses_for_a_moment_costs_no_attempt() {
         assert_eq!((record.lock_count, world.summary().unlocks), (1, 0));
     });
 }
+
+/// A runner of another version says more of a process, a login shell greets, and connections break within a list.
+#[test]
+fn lists_that_are_strange_or_cut_end_no_job_and_start_none_twice() {
+    let mut knobs = WorldKnobs::new(31).with_jobs(8, 2, 900).with_instances(8);
+    knobs.vms.strange_list_rate = 1.0;
+    simulate(knobs, async |world| {
+        world.run_until("all run", minutes(20), |world| world.count(ContainerState::Running) == 8).await;
+        world.vms.borrow_mut().knobs.cut_list_rate = 1.0;
+        world.run_for(minutes(10)).await;
+        assert_eq!(world.count(ContainerState::Running), 8);
+        world.restart().await;
+        world.run_for(minutes(3)).await;
+        world.vms.borrow_mut().knobs.cut_list_rate = 0.0;
+        world.drain(minutes(60)).await;
+        assert_eq!((world.count(ContainerState::Complete), world.vms_made()), (8, 8));
+    });
+}

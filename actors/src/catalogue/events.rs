@@ -200,6 +200,9 @@ events! {
     PROBE_FAILED = Warning "probe failed" ["Command", "Line", "Since", "error", "stderr", "stdout"];
     /// The VM says of itself that it is broken: drained.
     BROKEN = Warning "probe reported broken instance" [];
+    /// `crunch-run --list` printed a line that is neither a container nor `broken`: it is skipped, and told once for
+    /// each VM. A login shell that greets does that.
+    STRANGE_LIST = Warning "skipping a line of a process list" ["Line"];
     /// A process is dead, and a helper still holds its lock.
     STALE_LOCK_FOUND = Info "stale run lock found" ["ContainerUUID"];
     /// A process's helper holds its lock for too long: drained.

@@ -57,6 +57,7 @@ impl Worker {
             WorkerFact::NeverEnds { since, price } => event!(self.log, catalogue::NEVER_ENDS,
                 "Since" => since.as_secs_f64(), "Price" => price.map(|price| price.per_hour())),
             WorkerFact::HeldUnknown => event!(self.log, catalogue::HELD_UNKNOWN),
+            WorkerFact::StrangeList(line) => event!(self.log, catalogue::STRANGE_LIST, "Line" => line),
             WorkerFact::Starting(..)
             | WorkerFact::Started { .. }
             | WorkerFact::StartFailed(..)

@@ -85,6 +85,8 @@ pub enum WorkerFact {
     Detected(ContainerUuid),
     /// A process ended, that long after it was started or found.
     ProcessEnded(ContainerUuid, std::time::Duration),
+    /// A list has a line that makes no sense, such as this: it is skipped.
+    StrangeList(String),
     /// A dead process's lock is held by a helper.
     StaleRunLock(ContainerUuid),
     /// A kill begins.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::effect::{WorkerEffect, WorkerFact};
-use super::probe::ProcessList;
 use super::process::{Process, ProcessPhase};
+use super::process_list::ProcessList;
 use super::reason::DrainReason;
 use super::runner::INHERITED_START_WINDOW;
 use super::{Machine, State};
@@ -20,14 +20,25 @@ impl Machine {
         now: Timestamp,
         effects: &mut Vec<WorkerEffect>,
     ) {
-        self.processes.known |= began >= after(self.appeared, INHERITED_START_WINDOW);
+        self.tell_strange(list, effects);
+        self.processes.known |= !list.is_cut && began >= after(self.appeared, INHERITED_START_WINDOW);
         for uuid in &list.running {
             self.take_living(*uuid, now, effects);
         }
-        self.end_missing(list, began, now, effects);
+        if !list.is_cut {
+            self.end_missing(list, began, now, effects);
+        }
         self.take_stale(list, now, effects);
         if list.broken {
             self.drain(DrainReason::Broken, effects);
+        }
+    }
+
+    /// An instance whose lists make no sense says so once.
+    fn tell_strange(&mut self, list: &ProcessList, effects: &mut Vec<WorkerEffect>) {
+        if let Some(line) = list.strange.as_ref().filter(|_| !self.processes.strange_told) {
+            self.processes.strange_told = true;
+            effects.push(WorkerEffect::Tell(WorkerFact::StrangeList(line.clone())));
         }
     }
 
@@ -88,7 +99,7 @@ impl Machine {
     }
 
     fn take_stale(&mut self, list: &ProcessList, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
-        self.processes.stale.retain(|uuid, _| list.stale.binary_search(uuid).is_ok());
+        self.processes.stale.retain(|uuid, _| list.is_cut || list.stale.binary_search(uuid).is_ok());
         for uuid in &list.stale {
             if !self.processes.stale.contains_key(uuid) {
                 effects.push(WorkerEffect::Tell(WorkerFact::StaleRunLock(*uuid)));

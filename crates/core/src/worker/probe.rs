@@ -9,8 +9,8 @@
 
 use bytes::Bytes;
 
+use super::process_list::ProcessList;
 use super::runner::Commands;
-use crate::id::ContainerUuid;
 use crate::ports::{ExecError, ExecErrorKind, Output, ShellCommand};
 
 /// What a probe has to find out.
@@ -59,17 +59,6 @@ impl CommandFailure {
 fn last_chars(text: &str, most: usize) -> &str {
     let from = text.char_indices().rev().nth(most.saturating_sub(1)).map_or(0, |(at, _)| at);
     &text[from..]
-}
-
-/// What `--list` printed.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ProcessList {
-    /// Living processes, by container, sorted.
-    pub running: Vec<ContainerUuid>,
-    /// Processes that are dead while a helper holds their lock, sorted.
-    pub stale: Vec<ContainerUuid>,
-    /// The instance calls itself broken.
-    pub broken: bool,
 }
 
 /// What a probe has found out.
@@ -177,7 +166,7 @@ impl Probe {
             ProbeStage::Boot => self.booted(&command, result, unreachable),
             ProbeStage::Md5sum => self.compared(result, unreachable),
             ProbeStage::Install => self.installed(result),
-            ProbeStage::List => self.listed(&command, result),
+            ProbeStage::List => self.listed(result),
             ProbeStage::Done => ProbeStage::Done,
         };
     }
@@ -228,16 +217,8 @@ impl Probe {
         next
     }
 
-    fn listed(&mut self, command: &ShellCommand, result: Result<Output, CommandFailure>) -> ProbeStage {
-        let list = result.and_then(|output| {
-            parse_list(&output.stdout, &self.cluster).map_err(|line| CommandFailure {
-                command: command.shell.clone(),
-                error: format!("cannot understand the line {line:?} of the process list"),
-                kind: None,
-                stdout: tail(&output.stdout),
-                stderr: tail(&output.stderr),
-            })
-        });
+    fn listed(&mut self, result: Result<Output, CommandFailure>) -> ProbeStage {
+        let list = result.map(|output| ProcessList::read(&output.stdout, &self.cluster));
         self.report.list = Some(list);
         ProbeStage::Done
     }
@@ -266,27 +247,6 @@ pub fn success(command: &ShellCommand, answer: Result<Output, ExecError>) -> Res
 fn tail(bytes: &[u8]) -> String {
     let start = bytes.len().saturating_sub(1000);
     String::from_utf8_lossy(&bytes[start..]).trim_end().to_owned()
-}
-
-/// Reads what `--list` printed; the error is the first line that makes no sense (cut to 200 characters).
-fn parse_list(stdout: &[u8], cluster: &str) -> Result<ProcessList, String> {
-    let text = String::from_utf8_lossy(stdout);
-    let mut list = ProcessList::default();
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
-        match (first.parse::<ContainerUuid>(), rest.trim()) {
-            (Ok(uuid), "" | "stale") if uuid.cluster() != cluster => {}
-            (Ok(uuid), "") => list.running.push(uuid),
-            (Ok(uuid), "stale") => list.stale.push(uuid),
-            (Err(_), "") if first == "broken" => list.broken = true,
-            _ => return Err(line.chars().take(200).collect()),
-        }
-    }
-    list.running.sort_unstable();
-    list.running.dedup();
-    list.stale.sort_unstable();
-    list.stale.dedup();
-    Ok(list)
 }
 
 #[cfg(test)]

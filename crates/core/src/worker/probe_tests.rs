@@ -84,9 +84,8 @@ fn stale_broken_and_foreign_lines_are_told_apart() {
 }
 
 #[test]
-fn nonsense_in_a_list_fails_the_probe_and_is_quoted() {
-    for nonsense in ["zzzzz-dz642-000000000000001 dead", "Segmentation fault", "broken very"] {
-        let (_, report) = run(probe(false, false, false), vec![exits(0, nonsense)]);
-        assert!(report.failure().unwrap().error.contains(nonsense), "{nonsense}");
-    }
+fn nonsense_in_a_list_does_not_fail_the_probe_and_is_quoted() {
+    let (_, report) = run(probe(false, false, false), vec![exits(0, "Segmentation fault\n")]);
+    assert_eq!(report.failure(), None);
+    assert_eq!(report.process_list().unwrap().strange.as_deref(), Some("Segmentation fault"));
 }

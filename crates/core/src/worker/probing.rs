@@ -92,14 +92,22 @@ impl Machine {
             // A list of the same instant counts as older: it is not known which came first.
             (Some(list), failure) if self.processes.last_change.is_none_or(|updated| began > updated) => {
                 self.take_list(list, began, now, effects);
+                let is_empty = self.processes.by_container.is_empty();
+                // A list that is cut proves less than a worker needs to be used.
+                let is_incomplete = list.is_cut && !self.state.is_ready();
                 match failure {
                     // It can be asked, but it has not booted and runs nothing.
-                    Some(failure) if self.processes.by_container.is_empty() && !self.boot.passed => {
+                    Some(failure) if is_empty && !self.boot.passed => {
                         self.probe_failed(began, failure.clone(), now, effects);
                     }
-                    _ => {
+                    None if is_empty && is_incomplete => {
+                        self.probe_failed(began, cut_list(), now, effects);
+                    }
+                    Some(_) | None => {
                         self.answered(began, now, effects);
-                        self.enter_service(began, now, effects);
+                        if !is_incomplete {
+                            self.enter_service(began, now, effects);
+                        }
                     }
                 }
                 self.go_on_bursting(now);
@@ -165,5 +173,16 @@ impl Machine {
             self.probes.burst += 1;
             self.probe_soon(after(now, Duration::from_millis(*millis)));
         }
+    }
+}
+
+/// The failure of a probe whose list is cut.
+fn cut_list() -> CommandFailure {
+    CommandFailure {
+        command: "crunch-run --list".to_owned(),
+        error: "the process list is cut: its last line has no end, or there are too many".to_owned(),
+        kind: None,
+        stdout: String::new(),
+        stderr: String::new(),
     }
 }

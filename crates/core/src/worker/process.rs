@@ -103,6 +103,8 @@ pub(super) struct Processes {
     pub(super) fruitless_starts: FruitlessStarts,
     /// How often a process of each container has ended while it was being killed; a start sets it back.
     pub(super) kills: BTreeMap<ContainerUuid, u32>,
+    /// A line of a list that makes no sense was told.
+    pub(super) strange_told: bool,
     /// Starts that are no failure if they came to nothing: they were counted already, or told to end.
     pub(super) excused_starts: BTreeSet<ContainerUuid>,
 }
@@ -120,6 +122,7 @@ impl Processes {
             known: ours,
             fruitless_starts: FruitlessStarts::default(),
             kills: BTreeMap::new(),
+            strange_told: false,
             excused_starts: BTreeSet::new(),
         }
     }

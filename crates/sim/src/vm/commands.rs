@@ -80,7 +80,9 @@ impl FakeVms {
         host.expire_locks(now);
         Some(match understand(&command.shell) {
             Asked::List { runner } => {
-                Execution::at_once(host.missing(&runner).unwrap_or_else(|| host.list(now)))
+                let missing = host.missing(&runner);
+                let list = missing.unwrap_or_else(|| host.list(now));
+                Execution::at_once(self.garbled(list))
             }
             Asked::Md5sum { path } => Execution::at_once(host.md5sum(&path)),
             Asked::Install { path, md5 } => Execution::at_once(host.install(path, md5, &command.stdin)),
@@ -98,6 +100,31 @@ impl FakeVms {
                 }
             },
         })
+    }
+
+    /// The list as it arrives. Only the newline of its last line tells that it is whole.
+    fn garbled(&mut self, mut list: Output) -> Output {
+        let Self { knobs, chance, .. } = self;
+        if list.status != 0 {
+            return list;
+        }
+        if chance.hits(knobs.strange_list_rate) {
+            let text = String::from_utf8_lossy(&list.stdout).into_owned();
+            let paused = |line: &str| {
+                if line.contains(' ') { format!("{line}\n") } else { format!("{line} paused\n") }
+            };
+            let lines = text.lines().filter(|line| *line != "broken").map(paused);
+            list.stdout = format!("Last login: never\n{}", lines.collect::<String>()).into_bytes();
+        }
+        if chance.hits(knobs.cut_list_rate) && !list.stdout.is_empty() {
+            let mut length = chance.below(list.stdout.len());
+            length -= usize::from(length > 0 && list.stdout[length - 1] == b'\n');
+            list.stdout.truncate(length);
+            if length == 0 {
+                list.stdout = b"z".to_vec();
+            }
+        }
+        list
     }
 
     /// `RUNNER --detach`: the process lives from now on. The runner's list shows it once it is detached.

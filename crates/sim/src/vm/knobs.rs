@@ -57,6 +57,10 @@ pub struct VmKnobs {
     pub cut_after_rate: f64,
     /// How likely a command hangs until its deadline.
     pub hang_rate: f64,
+    /// How likely a list has more in it than a list should: an unknown word behind a uuid, or a line from elsewhere.
+    pub strange_list_rate: f64,
+    /// How likely a list breaks off somewhere.
+    pub cut_list_rate: f64,
     /// The behaviour of processes that `job_of` does not name.
     pub jobs: JobKnobs,
     /// The behaviour of the processes of these containers.
@@ -91,6 +95,8 @@ impl Default for VmKnobs {
             cut_before_rate: 0.0,
             cut_after_rate: 0.0,
             hang_rate: 0.0,
+            strange_list_rate: 0.0,
+            cut_list_rate: 0.0,
             jobs: JobKnobs::default(),
             job_of: BTreeMap::new(),
             lasting: Lasting::default(),

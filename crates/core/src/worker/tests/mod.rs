@@ -3,6 +3,7 @@
 mod kills;
 mod last_output;
 mod lifecycle;
+mod odd_lists;
 mod probing;
 mod properties;
 mod shown;
@@ -11,7 +12,7 @@ mod watching;
 
 use std::sync::Arc;
 
-use super::probe::{BootOutput, CommandFailure, ProcessList, Report};
+use super::probe::{BootOutput, CommandFailure, Report};
 use super::*;
 use crate::fixtures::{at, instance, order, policy, typed, uuid};
 use crate::ports::ExecErrorKind;

@@ -265,6 +265,8 @@ fn vms(chance: &mut Chance) -> VmKnobs {
         cut_before_rate: rate(chance, 0.03),
         cut_after_rate: rate(chance, 0.03),
         hang_rate: rate(chance, 0.01),
+        strange_list_rate: rate(chance, 0.3),
+        cut_list_rate: rate(chance, 0.1),
         jobs: jobs(chance),
         ..VmKnobs::default()
     }
