@@ -1,8 +1,10 @@
 //! The dispatcher is killed, and another one begins.
 
 use dispatch_core::container::ContainerState;
+use dispatch_core::id::ProviderType;
+use dispatch_core::instance::{Catalog, InstanceType};
 use dispatch_sim::chance::Span;
-use dispatch_sim::vm::facts::CommandKind;
+use dispatch_sim::vm::facts::{CommandKind, VmEntry, VmFact};
 use dispatch_sim::vm::knobs::{CommandFault, Ssh};
 use dispatch_sim::world::{WorldKnobs, simulate};
 
@@ -92,11 +94,31 @@ fn a_type_that_is_gone_from_the_configuration_is_drained_not_kept() {
             .await;
         world.configure(|policy| {
             let small = policy.catalog.get("small").unwrap().clone();
-            policy.catalog = dispatch_core::instance::Catalog::new([(*small).clone()]);
+            policy.catalog = Catalog::new([(*small).clone()]);
         });
         world.restart().await;
         world.drain(minutes(30)).await;
         assert_eq!(world.count(ContainerState::Complete), 3);
+    });
+}
+
+#[test]
+fn a_vm_of_a_type_that_was_redefined_ends_its_job_and_gets_no_other() {
+    simulate(WorldKnobs::new(9).with_jobs(3, 2, 300).with_instances(1), async |world| {
+        world.run_until("one runs", minutes(10), |world| world.count(ContainerState::Running) == 1).await;
+        let before = world.busy_vms()[0].clone();
+        world.configure(|policy| {
+            let mut small = InstanceType::clone(policy.catalog.get("small").unwrap());
+            small.provider_type = ProviderType::new("std.huge").unwrap();
+            small.vcpus = 64;
+            policy.catalog = Catalog::new([small]);
+        });
+        world.restart().await;
+        world.drain(minutes(60)).await;
+        assert_eq!(world.count(ContainerState::Complete), 3);
+        let vms = world.vms.borrow();
+        let started = |entry: &&VmEntry| matches!(&entry.fact, VmFact::Started { vm, .. } if *vm == before);
+        assert_eq!(vms.history().entries().iter().filter(started).count(), 1);
     });
 }
 

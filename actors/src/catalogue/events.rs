@@ -152,7 +152,7 @@ events! {
     SYNC_RECOVERED = Info "sync succeeded again" ["Duration"];
     /// A VM is in the listing that was not.
     APPEARED = Info "instance appeared in cloud" ["Address", "IdleBehavior", "Instance", "InstanceType", "State"];
-    /// A VM of ours whose type is not configured any more: drained.
+    /// A VM of ours whose type is not configured any more, or means another type of the cloud now: drained.
     TYPE_NOT_CONFIGURED = Warning "instance type is no longer configured, draining worker" ["Instance", "ProviderType"];
     /// A VM is not in the listing any more.
     DISAPPEARED = Info "instance disappeared in cloud" ["Instance", "WorkerState", "Reason"];

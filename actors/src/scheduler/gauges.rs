@@ -80,7 +80,7 @@ fn add_worker(facts: &mut GaugeFacts, worker: &WorkerSnapshot) {
     let type_name = worker.view.type_name.as_ref().map_or_else(String::new, ToString::to_string);
     *facts.instances.entry((category, type_name)).or_default() += 1;
     // A worker whose type is not configured any more is counted; what it costs is not known.
-    if let Some(it) = &worker.view.instance_type {
+    if let Some(it) = &worker.view.like {
         *facts.price.entry(category).or_default() += it.price.per_hour();
         *facts.vcpus.entry(category).or_default() += it.vcpus;
         *facts.memory_bytes.entry(category).or_default() += it.ram;

@@ -329,6 +329,16 @@ impl Catalog {
         self.by_preference.iter().find(|it| it.name.as_str() == name)
     }
 
+    /// The type of that name, if the instance really is one: a name may mean another type of the cloud since it was made.
+    pub fn of_instance(&self, name: &str, provider_type: &ProviderType) -> Option<&Arc<InstanceType>> {
+        self.get(name).filter(|it| it.provider_type == *provider_type)
+    }
+
+    /// A type that the cloud calls so, to tell what an instance has and costs that is of no configured type.
+    pub fn like(&self, provider_type: &ProviderType) -> Option<&Arc<InstanceType>> {
+        self.by_preference.iter().find(|it| it.provider_type == *provider_type)
+    }
+
     /// Whether no type is configured.
     pub fn is_empty(&self) -> bool {
         self.by_preference.is_empty()

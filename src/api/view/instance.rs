@@ -68,6 +68,6 @@ impl<'a> InstanceView<'a> {
 /// What it costs now, an hour: what the cloud says, else what its type costs at most, else unknown.
 fn price(worker: &WorkerSnapshot) -> Price {
     let told = worker.instance.price_history.first().map(|point| point.price);
-    let most = worker.view.instance_type.as_ref().map(|it| it.price);
+    let most = worker.view.like.as_ref().map(|it| it.price);
     told.or(most).unwrap_or(Price::ZERO)
 }

@@ -103,8 +103,10 @@ impl Account {
         mut instance: Instance,
         prices: impl Fn(&Instance, &InstanceType) -> Vec<PricePoint>,
     ) -> Instance {
+        let (catalog, provider_type) = (&self.policy.catalog, &instance.provider_type);
         let type_name = instance.tags.get(&self.policy.tag_keys.instance_type);
-        if let Some(it) = type_name.and_then(|name| self.policy.catalog.get(name)) {
+        let configured = type_name.and_then(|name| catalog.of_instance(name, provider_type));
+        if let Some(it) = configured.or_else(|| catalog.like(provider_type)) {
             instance.price_history = prices(&instance, it);
         }
         instance

@@ -17,7 +17,7 @@ use super::census::Census;
 use super::failed_starts::FailedStarts;
 use super::holds::Holds;
 use super::snapshot::EndedProcess;
-use crate::id::{ContainerUuid, InstanceId, TypeName};
+use crate::id::{ContainerUuid, InstanceId, ProviderType, TypeName};
 use crate::instance::{Catalog, IdleBehavior, InstanceType};
 use crate::time::{Timestamp, shift};
 use crate::worker::{State, View};
@@ -38,7 +38,10 @@ pub struct Host {
     pub id: InstanceId,
     /// The type that its tag names; it may not be configured.
     pub type_name: Option<TypeName>,
-    /// The configured type of that name. Follows from the catalog.
+    /// The cloud's name of its type; `None` = not recorded.
+    #[serde(default)]
+    pub provider_type: Option<ProviderType>,
+    /// The configured type of that name, if the cloud calls it so. Follows from the catalog.
     #[serde(skip)]
     instance_type: Option<Arc<InstanceType>>,
     /// The worker's state.
@@ -78,6 +81,7 @@ impl Host {
         Self {
             id: view.id.clone(),
             type_name: view.type_name.clone(),
+            provider_type: ProviderType::new(&view.provider_type).ok(),
             instance_type: view.instance_type.clone(),
             state: view.state,
             behavior: view.behavior,
@@ -132,8 +136,10 @@ impl Host {
     }
 
     fn under(&self, catalog: &Catalog) -> Self {
-        let instance_type = self.type_name.as_ref().and_then(|name| catalog.get(name.as_str())).cloned();
-        Self { instance_type, ..self.clone() }
+        let named = self.type_name.as_ref().and_then(|name| catalog.get(name.as_str()));
+        let is_one =
+            |it: &&Arc<InstanceType>| self.provider_type.as_ref().is_none_or(|is| *is == it.provider_type);
+        Self { instance_type: named.filter(is_one).cloned(), ..self.clone() }
     }
 }
 

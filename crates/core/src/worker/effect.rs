@@ -114,7 +114,7 @@ pub enum WorkerFact {
     NeverEnds {
         /// How long ago destroy was first decided.
         since: std::time::Duration,
-        /// What it costs; `None` = its type is not configured.
+        /// What it costs; `None` = no such type is configured.
         price: Option<Price>,
     },
     /// Destroyed once more.

@@ -202,7 +202,7 @@ impl Machine {
             return;
         };
         self.ending.never_ends_told = Some(now);
-        let price = self.instance_type.as_ref().map(|it| it.price);
+        let price = self.like.as_ref().map(|it| it.price);
         effects.push(WorkerEffect::Tell(WorkerFact::NeverEnds { since: since(now, began), price }));
     }
 

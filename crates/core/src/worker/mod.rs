@@ -74,6 +74,8 @@ pub struct Machine {
     /// By its tag; may name a type that is not configured.
     type_name: Option<TypeName>,
     instance_type: Option<Arc<InstanceType>>,
+    /// The same, or another type that the cloud calls like that: what it has and costs.
+    like: Option<Arc<InstanceType>>,
     state: State,
     behavior: IdleBehavior,
     appeared: Timestamp,
@@ -97,11 +99,14 @@ impl Machine {
     ) -> (Self, Vec<WorkerEffect>) {
         let keys = &policy.tag_keys;
         let type_name = instance.tags.get(&keys.instance_type).and_then(|name| TypeName::new(name).ok());
-        let instance_type = type_name.as_ref().and_then(|name| policy.catalog.get(name.as_str())).cloned();
+        let of_name = |name: &TypeName| policy.catalog.of_instance(name.as_str(), &instance.provider_type);
+        let instance_type = type_name.as_ref().and_then(of_name).cloned();
+        let like = instance_type.clone().or_else(|| policy.catalog.like(&instance.provider_type).cloned());
         let tagged = instance.tags.get(&keys.idle_behavior).and_then(IdleBehavior::from_name);
         let mut machine = Self {
             type_name,
             instance_type,
+            like,
             state: if ours { State::Booting } else { State::Unknown },
             behavior: tagged.unwrap_or_default(),
             appeared: now,

@@ -43,6 +43,8 @@ pub struct View {
     pub type_name: Option<TypeName>,
     /// Its configured type.
     pub instance_type: Option<Arc<InstanceType>>,
+    /// The same, or another configured type that the cloud calls like that: what it has and costs.
+    pub like: Option<Arc<InstanceType>>,
     /// The cloud's name of its type.
     pub provider_type: String,
     /// Host or host:port; empty while booting.
@@ -97,6 +99,7 @@ impl Machine {
             id: self.instance.id.clone(),
             type_name: self.type_name.clone(),
             instance_type: self.instance_type.clone(),
+            like: self.like.clone(),
             provider_type: self.instance.provider_type.to_string(),
             address: self.instance.address.clone(),
             state: self.state,

@@ -8,7 +8,7 @@ mod lasting;
 
 use std::time::Duration;
 
-use dispatch_core::id::{ContainerUuid, InstanceId};
+use dispatch_core::id::{ContainerUuid, InstanceId, ProviderType};
 use dispatch_core::instance::{Catalog, IdleBehavior, InstanceType, Market};
 use dispatch_core::ports::CapacityScope;
 use dispatch_core::time::after;
@@ -264,14 +264,19 @@ fn some_vm(world: &World, chance: &mut Chance) -> Option<InstanceId> {
     all.get(chance.below(all.len())).cloned()
 }
 
-/// Lowers or raises limits, or removes or adds a type. The next dispatcher that starts uses the new
+/// Lowers or raises limits, removes or adds a type, or gives a type's name to another one of the cloud's. The next dispatcher that starts uses the new
 /// configuration. Many containers need some instances to get done within the time that they are given.
 fn change_configuration(world: &mut World, burdens: u32, chance: &mut Chance) {
     let most = 1 + burdens + containers(world) / 30 + chance.below(10) as u32;
     let all = draw::catalog();
     let gone = chance.hits(0.4).then(|| chance.below(all.types().len()));
     let kept = all.types().iter().enumerate().filter(|(n, _)| Some(*n) != gone).map(|(_, it)| it);
-    let catalog = Catalog::new(kept.map(|it| InstanceType::clone(it)));
+    let mut kept: Vec<_> = kept.map(|it| InstanceType::clone(it)).collect();
+    if chance.hits(0.2) {
+        let redefined = chance.below(kept.len());
+        kept[redefined].provider_type = ProviderType::new("std.redefined").expect("a constant");
+    }
+    let catalog = Catalog::new(kept);
     world.configure(|policy| {
         policy.max_instances = most;
         policy.catalog = catalog;

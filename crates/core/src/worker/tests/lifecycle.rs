@@ -323,6 +323,21 @@ fn a_listing_that_shows_other_tags_is_corrected_and_another_address_followed() {
     assert_eq!(story.wish(), Some((10, true)));
 }
 
+/// The name meant another type of the cloud when it was made. What it costs is told all the same.
+#[test]
+fn an_instance_that_is_not_what_its_type_means_now_drains_and_is_priced_as_what_it_is() {
+    let mut shown = instance("i-1", &typed(&policy(), "small"), "s");
+    let big = typed(&policy(), "big");
+    shown.provider_type = big.provider_type.clone();
+    let (machine, _) = Machine::new(shown.clone(), false, Arc::new(policy()), at(0));
+    let view = machine.view();
+    assert_eq!((view.behavior, view.instance_type), (IdleBehavior::Drain, None));
+    assert_eq!(view.like.map(|it| it.price), Some(big.price));
+    shown.provider_type = crate::id::ProviderType::new("other.huge").unwrap();
+    let (machine, _) = Machine::new(shown, false, Arc::new(policy()), at(0));
+    assert_eq!(machine.view().like, None);
+}
+
 #[test]
 fn a_behaviour_tag_is_restored_and_an_unconfigured_type_drains_unless_held() {
     let policy = Arc::new(policy());
