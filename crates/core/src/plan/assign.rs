@@ -91,11 +91,12 @@ impl<'r, 'a> Assignment<'r, 'a> {
         round.plan.facts.with_process = with_process;
         // Containers with a process come first in the line.
         let on_processes = line.iter().take_while(|item| round.has_process(item.position));
+        let supervisors = on_processes.filter(|item| item.supervisor).count();
         Self {
-            supervisors: on_processes.filter(|item| item.supervisor).count(),
+            supervisors,
             unplaced_supervisors: Vec::new(),
             places: Places::new(round),
-            budget: Budget::new(round, line),
+            budget: Budget::new(round, line, supervisors),
             placed: with_process,
             position: 0,
             supervisor_position: 0,
@@ -162,19 +163,13 @@ impl<'r, 'a> Assignment<'r, 'a> {
     // ---------------------------------------------------------- supervisors
 
     pub(super) fn is_over_supervisors(&self, item: Item<'a>) -> bool {
-        let is_over = |most| most > 0 && self.supervisors >= most;
-        item.supervisor && is_over(self.max_supervisors_like(item))
-    }
-
-    fn max_supervisors_like(&self, item: Item<'a>) -> usize {
-        let observed = self.round.supply.observed_capacity_for(item.types);
-        self.round.limits.max_supervisors(observed, self.round.rules)
+        self.round.is_over_supervisors(item, self.supervisors)
     }
 
     /// Lets a supervisor wait without blocking the containers after it.
     pub(super) fn hold_back_supervisor(&mut self, item: Item<'a>) {
         self.supervisor_position += 1;
-        let reason = WaitReason::OverSupervisors { max_supervisors: self.max_supervisors_like(item) };
+        let reason = WaitReason::OverSupervisors { max_supervisors: self.round.max_supervisors_like(item) };
         self.round.wait(item, Some(self.supervisor_position), reason);
         self.unplaced_supervisors.push(item);
     }

@@ -125,6 +125,17 @@ impl<'a> Round<'a> {
         matches!(reason, Some(WaitReason::Allocated | WaitReason::Booting { .. }))
     }
 
+    /// Whether this is a supervisor, and as many as their share allows have a process or a place.
+    pub(super) fn is_over_supervisors(&self, item: Item<'a>, supervisors: usize) -> bool {
+        let is_over = |most| most > 0 && supervisors >= most;
+        item.supervisor && is_over(self.max_supervisors_like(item))
+    }
+
+    pub(super) fn max_supervisors_like(&self, item: Item<'a>) -> usize {
+        let observed = self.supply.observed_capacity_for(item.types);
+        self.limits.max_supervisors(observed, self.rules)
+    }
+
     pub(super) fn wait(&mut self, item: Item<'a>, position: Option<usize>, reason: WaitReason) {
         self.waiting[item.position] = Some(Waiting { position, reason });
     }

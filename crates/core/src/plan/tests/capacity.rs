@@ -467,3 +467,18 @@ fn a_type_that_cannot_be_had_now_does_not_hold_the_turn_of_others() {
     scene.pool.refused_types.insert(typed(&scene.policy, "big").name.clone(), at(95));
     assert_eq!(creates(&scene.actions()), [create_for("big", 1)]);
 }
+
+/// It would never use its turn, and the one that runs may wait for just this step.
+#[test]
+fn a_supervisor_beyond_the_share_does_not_hold_the_turn_of_others() {
+    let mut scene = Scene::new();
+    scene.limits.ceiling = 3;
+    scene.worker("w-1", "small", State::Running);
+    scene.add_supervisor(9, Running);
+    scene.runs("w-1", 9);
+    scene.add_supervisor(8, Queued);
+    scene.add_sized(1, Locked, 4, true);
+    scene.pool.supply.near_quota_left = [(QuotaScope::All, 1)].into();
+    scene.pool.refused_types.insert(typed(&scene.policy, "big.spot").name.clone(), at(95));
+    assert_eq!(creates(&scene.actions()), [create_for("big.spot", 1)]);
+}

@@ -53,6 +53,9 @@ pub(in crate::pool) struct QuotaHolds {
     pub(in crate::pool) within: BTreeMap<QuotaScope, usize>,
     /// Types refused while a quota was reached, and when: the next retry serves another type.
     pub(super) refused_types: BTreeMap<TypeName, Timestamp>,
+    /// The markets of these types.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    refused_markets: BTreeMap<TypeName, Market>,
 }
 
 impl QuotaHolds {
@@ -73,9 +76,21 @@ impl QuotaHolds {
             }
         }
         if !retried.is_empty() {
-            self.refused_types.insert(it.name.clone(), now);
+            self.note_refused(it, now);
         }
         retried
+    }
+
+    fn note_refused(&mut self, it: &InstanceType, now: Timestamp) {
+        self.refused_types.insert(it.name.clone(), now);
+        self.refused_markets.insert(it.name.clone(), it.market());
+    }
+
+    /// Whose turn it is matters as long as a quota of that market holds, whatever happens on the other market.
+    fn forget_turns_without_a_hold(&mut self) {
+        let Self { holds, refused_types, refused_markets, .. } = self;
+        refused_markets.retain(|_, market| holds.keys().any(|scope| scope.covers(*market)));
+        refused_types.retain(|name, _| refused_markets.contains_key(name));
     }
 
     /// Only a refused retry doubles the time to the next, and moves it: refusals of creates that were in flight
@@ -110,7 +125,7 @@ impl QuotaHolds {
         let retry_at = hold.retry_at;
         self.holds.insert(scope.clone(), hold);
         self.within.insert(scope.clone(), instances.max(1));
-        self.refused_types.insert(it.name.clone(), now);
+        self.note_refused(it, now);
         (instances, retry_at)
     }
 
@@ -122,7 +137,7 @@ impl QuotaHolds {
 
     pub(super) fn succeeded(&mut self, market: Market, sent: Timestamp) {
         self.holds.retain(|scope, hold| !scope.covers(market) || sent <= hold.began);
-        self.refused_types.clear();
+        self.forget_turns_without_a_hold();
     }
 
     pub(super) fn depends_on_numbers(&self) -> bool {
@@ -132,9 +147,7 @@ impl QuotaHolds {
     pub(super) fn recount(&mut self, census: &Census) {
         self.holds.retain(|scope, hold| hold.instances == 0 || census.of(scope) >= hold.instances);
         self.within.retain(|scope, within| census.there_to_stay(scope) <= *within);
-        if self.holds.is_empty() {
-            self.refused_types.clear();
-        }
+        self.forget_turns_without_a_hold();
     }
 
     pub(super) fn retries(&self) -> impl Iterator<Item = Timestamp> {

@@ -141,6 +141,37 @@ fn whose_turn_it_is_is_forgotten_with_the_quota() {
     assert!(story.snapshot(301).fleet.holds.refused_types().is_empty());
 }
 
+fn refused_types(story: &Story, second: i64) -> Vec<String> {
+    story.snapshot(second).fleet.holds.refused_types().keys().map(|name| name.to_string()).collect()
+}
+
+/// Otherwise a spot type that can never be had has every retry, as long as instances on demand are made meanwhile.
+#[test]
+fn whose_turn_it_is_on_one_market_is_remembered_whatever_is_made_on_the_other() {
+    let mut story = Story::new();
+    story.refused("small.spot", spot_quota(), 0);
+    story.created("i-1", "small", 10);
+    assert_eq!(refused_types(&story, 11), ["small.spot"]);
+}
+
+/// Otherwise each instance that takes the place of one that has ended is of a dearer type.
+#[test]
+fn whose_turn_it_is_on_one_market_is_forgotten_with_its_quota_although_the_other_has_one() {
+    let mut story = Story::new();
+    let on_demand = CloudErrorKind::Quota(QuotaScope::Market(Market::OnDemand));
+    for name in ["i-1", "i-2"] {
+        story.created(name, "small", 0);
+        story.in_service(name, 1);
+    }
+    story.refused("small", on_demand, 2);
+    story.refused("small.spot", spot_quota(), 2);
+    assert_eq!(refused_types(&story, 3).len(), 2);
+    for second in [100, 200, 300] {
+        story.listing(second, &["i-2"]);
+    }
+    assert_eq!(refused_types(&story, 301), ["small.spot"]);
+}
+
 #[test]
 fn a_spot_quota_does_not_stop_on_demand_creates() {
     let mut story = Story::new();
