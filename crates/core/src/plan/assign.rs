@@ -92,11 +92,13 @@ impl<'r, 'a> Assignment<'r, 'a> {
         // Containers with a process come first in the line.
         let on_processes = line.iter().take_while(|item| round.has_process(item.position));
         let supervisors = on_processes.filter(|item| item.supervisor).count();
+        let places = Places::new(round);
+        let budget = Budget::new(round, line, |item| round.wants_new(item, supervisors, &places));
         Self {
             supervisors,
             unplaced_supervisors: Vec::new(),
-            places: Places::new(round),
-            budget: Budget::new(round, line, supervisors),
+            places,
+            budget,
             placed: with_process,
             position: 0,
             supervisor_position: 0,

@@ -33,8 +33,8 @@ pub(super) enum Order {
 }
 
 impl<'a> Budget<'a> {
-    /// `supervisors`: how many have a process.
-    pub(super) fn new(round: &Round<'a>, line: &[Item<'a>], supervisors: usize) -> Self {
+    /// `wants_new`: whether a container of the line may need an instance that does not exist.
+    pub(super) fn new(round: &Round<'a>, line: &[Item<'a>], wants_new: impl Fn(Item<'a>) -> bool) -> Self {
         let supply = round.supply;
         Self {
             supply,
@@ -42,7 +42,7 @@ impl<'a> Budget<'a> {
             instances: supply.instances_left,
             near_quota: supply.near_quota_left.clone(),
             tried: BTreeSet::new(),
-            not_their_turn: refused_before_others(round, line, supervisors),
+            not_their_turn: refused_before_others(round, line, wants_new),
         }
     }
 
@@ -106,8 +106,12 @@ impl<'a> Budget<'a> {
 
 /// When a quota is reached, one create is tried from time to time. The types take turns: a type that was refused waits
 /// until every other wanted type has been refused later. A smaller type may still fit, and a type that can never be had
-/// keeps no other from its turn. Nor does a supervisor beyond the share, because it would never use it.
-fn refused_before_others<'a>(round: &Round<'a>, line: &[Item<'a>], supervisors: usize) -> BTreeSet<TypeName> {
+/// keeps no other from its turn. Nor does a type for which nothing would be created: nobody would ever use its turn.
+fn refused_before_others<'a>(
+    round: &Round<'a>,
+    line: &[Item<'a>],
+    wants_new: impl Fn(Item<'a>) -> bool,
+) -> BTreeSet<TypeName> {
     let (supply, refused) = (round.supply, round.fleet.holds.refused_types());
     if refused.is_empty() {
         return BTreeSet::new();
@@ -115,7 +119,7 @@ fn refused_before_others<'a>(round: &Round<'a>, line: &[Item<'a>], supervisors: 
     let near_quota = |market: Market| supply.near_quota_left.keys().any(|scope| scope.covers(market));
     let can_be_had =
         |it: &&Arc<InstanceType>| supply.gates.get(&it.name) == Some(&Gate::Open) && near_quota(it.market());
-    let in_line = line.iter().filter(|item| item.in_line && !round.is_over_supervisors(**item, supervisors));
+    let in_line = line.iter().filter(|item| item.in_line && wants_new(**item));
     let wanted: BTreeMap<_, _> =
         in_line.flat_map(|item| item.types).filter(can_be_had).map(|it| (&it.name, it.market())).collect();
     // The quota of one market says nothing about the other market.

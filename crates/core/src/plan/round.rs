@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::input::{Clocked, InputSummary, PlanInput};
+use super::places::Places;
 use super::processes::ProcessTable;
 use super::startup::StartupPhase;
 use super::{Action, Limits, Plan, PoolAction, QueueAction, WaitReason, Waiting};
@@ -129,6 +130,15 @@ impl<'a> Round<'a> {
     pub(super) fn is_over_supervisors(&self, item: Item<'a>, supervisors: usize) -> bool {
         let is_over = |most| most > 0 && supervisors >= most;
         item.supervisor && is_over(self.max_supervisors_like(item))
+    }
+
+    /// Whether a container of the line may need an instance that does not exist: it has no process, nothing that exists
+    /// has room for it, and it may be placed.
+    pub(super) fn wants_new(&self, item: Item<'a>, supervisors: usize, places: &Places<'_>) -> bool {
+        !self.has_process(item.position)
+            && !item.may_run_unseen
+            && !self.is_over_supervisors(item, supervisors)
+            && places.best(self.uuid(item), &item.needs, item.types).is_none()
     }
 
     pub(super) fn max_supervisors_like(&self, item: Item<'a>) -> usize {

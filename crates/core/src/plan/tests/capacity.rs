@@ -482,3 +482,31 @@ fn a_supervisor_beyond_the_share_does_not_hold_the_turn_of_others() {
     scene.pool.refused_types.insert(typed(&scene.policy, "big.spot").name.clone(), at(95));
     assert_eq!(creates(&scene.actions()), [create_for("big.spot", 1)]);
 }
+
+/// Otherwise nobody would ever use its turn, as long as instances of that type do all the work there is.
+#[test]
+fn a_type_for_which_nothing_is_created_does_not_hold_the_turn_of_others() {
+    let holders: [fn(&mut Scene); 3] = [
+        |scene| {
+            scene.worker("w-1", "small", State::Running);
+            scene.add(9, Running, 9);
+            scene.runs("w-1", 9);
+        },
+        |scene| {
+            scene.worker("w-1", "small", State::Idle);
+            scene.add(9, Locked, 9);
+        },
+        |scene| {
+            scene.worker("w-1", "small", State::Booting);
+            scene.add(9, Queued, 9);
+        },
+    ];
+    for hold in holders {
+        let mut scene = Scene::new();
+        hold(&mut scene);
+        scene.add_sized(1, Locked, 4, true);
+        scene.pool.supply.near_quota_left = [(QuotaScope::All, 1)].into();
+        scene.pool.refused_types.insert(typed(&scene.policy, "big.spot").name.clone(), at(95));
+        assert_eq!(creates(&scene.actions()), [create_for("big.spot", 1)]);
+    }
+}
