@@ -262,4 +262,28 @@ pub(super) const LEARNED: &[Lesson] = &[
         "a_lock_of_before_the_start_is_kept_for_a_minute_and_then_given_up_only_for_a_higher_priority",
         "three_kills_at_quota_cost_no_attempt",
     ]),
+    (43, "what failed for a container is forgotten where nobody looks", &[
+        "what_failed_for_a_container_is_remembered_while_it_is_beyond_the_horizon",
+        "a_try_keeps_no_worker_from_being_idle",
+        "a_look_that_adds_nothing_is_repeated_by_polls_after_five_seconds_doubling_to_five_minutes",
+        "what_a_look_has_added_does_not_fall_off_the_end_of_a_list",
+    ]),
+    (44, "one type has all the tries that a quota allows", &[
+        "at_quota_a_type_that_can_never_be_had_leaves_the_retries_to_others",
+        "a_retry_that_is_refused_for_another_reason_was_the_turn_of_its_type_too",
+        "while_instances_exist_retries_go_round_too",
+        "a_type_for_which_nothing_is_created_does_not_hold_the_turn_of_others",
+        "a_supervisor_beyond_the_share_does_not_hold_the_turn_of_others",
+        "whose_turn_it_is_on_one_market_is_remembered_whatever_is_made_on_the_other",
+    ]),
+    (45, "an answer that is not understood is taken for silence", &[
+        "a_uuid_of_ours_lives_whatever_follows_except_stale_alone",
+        "a_list_that_is_cut_proves_who_lives_and_nobodys_end",
+        "lists_that_are_cut_put_no_worker_into_service_and_a_whole_one_does",
+        "lists_that_are_strange_or_cut_end_no_job_and_start_none_twice",
+    ]),
+    (46, "a name means another thing than when it was given", &[
+        "an_instance_that_is_not_what_its_type_means_now_drains_and_is_priced_as_what_it_is",
+        "a_vm_of_a_type_that_was_redefined_ends_its_job_and_gets_no_other",
+    ]),
 ];
