@@ -141,6 +141,24 @@ fn at_quota_a_type_that_can_never_be_had_leaves_the_retries_to_others() {
     }
 }
 
+/// The one that runs waits for its steps, and the one that waits may not run: its type had the turn for ever.
+#[test]
+fn at_quota_a_supervisor_beyond_the_share_leaves_the_retries_to_the_steps() {
+    let mut knobs = WorldKnobs::new(23).with_jobs(1, 2, 36_000).with_instances(8);
+    knobs.containers[0].spec.scheduling.supervisor = true;
+    knobs.cloud.quota_all = Some(1);
+    simulate(knobs, async |world| {
+        world.run_until("it runs", minutes(10), |world| world.count(ContainerState::Running) == 1).await;
+        world.submit(job(2, 60));
+        world.run_for(minutes(1)).await;
+        let mut other = job(8, 60);
+        other.spec.scheduling.supervisor = true;
+        world.submit(other);
+        world.cloud.borrow_mut().knobs.quota_all = Some(2);
+        complete(world, 1, minutes(40)).await;
+    });
+}
+
 /// What stands first in line can never be had, and at the limit it would make room for itself: the instances that were
 /// made for the others were ended as soon as they appeared, thousands of times.
 #[test]

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::ContainerUuid;
+use dispatch_sim::chance::Span;
+use dispatch_sim::group::Group;
 use dispatch_sim::vm::facts::VmFact;
 use dispatch_sim::vm::knobs::{Crash, Job};
 use dispatch_sim::vm::lasting::StartFailure;
 use dispatch_sim::world::{World, WorldKnobs, simulate};
 
 use super::{complete, others};
-use crate::minutes;
+use crate::{minutes, seconds};
 
 /// How many starts of it reached a VM, whatever became of them.
 fn starts(world: &World, uuid: ContainerUuid) -> usize {
@@ -98,5 +100,22 @@ fn starts_that_fail_again_and_again_come_less_and_less_often() {
         let starts: Vec<_> = poisoned.iter().map(|uuid| starts(world, *uuid)).collect();
         assert!(starts.iter().all(|count| (4..=14).contains(count)), "{starts:?} starts in 20 minutes");
         assert!(world.vms_made() <= 10, "{} VMs", world.vms_made());
+    });
+}
+
+/// Its image fills the memory of the VM, say: each start ends a VM before the job is Running. No attempt is used up, and
+/// a new VM was made for it as fast as they boot, without end.
+#[test]
+fn a_job_that_ends_each_of_its_vms_is_tried_less_and_less_often() {
+    let mut knobs = WorldKnobs::new(5).with_jobs(1, 2, 60).with_instances(4);
+    knobs.vms.jobs.running_after = Span::seconds(3600);
+    simulate(knobs, async |world| {
+        for _ in 0..12 * 60 {
+            world.run_for(seconds(10)).await;
+            if !world.busy_vms().is_empty() {
+                world.end_together(&Group::Everything);
+            }
+        }
+        assert!(world.vms_made() <= 24, "{} VMs in two hours", world.vms_made());
     });
 }

@@ -80,7 +80,7 @@ impl Round<'_> {
 
     /// Handles a process that ended although its container never became Running. If the cause was an instance that
     /// is gone, or could not be reached, the container is placed again and stays Locked: an unlock would cost its
-    /// user an attempt.
+    /// user an attempt. It counts as a failed start all the same, because a job may end each of its instances.
     fn place_again(&mut self, entry: &Entry, ended: &EndedProcess) {
         let uuid = entry.record.uuid;
         match ended.why {
@@ -89,11 +89,8 @@ impl Round<'_> {
                 let failed = FailedStarts::after(self.fleet.failed_starts.get(&uuid).cloned(), ended);
                 self.ask_queue(QueueAction::RequeueContainer(uuid, text_of_last_attempt(&failed)));
             }
-            EndedWhy::NotStarted => {
+            EndedWhy::NotStarted | EndedWhy::InstanceGone => {
                 self.ask_pool(PoolAction::ForgetProcess(uuid, AttemptOutcome::StillLocked))
-            }
-            EndedWhy::InstanceGone => {
-                self.ask_pool(PoolAction::ForgetProcess(uuid, AttemptOutcome::LeftLocked))
             }
         }
     }

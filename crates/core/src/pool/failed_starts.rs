@@ -71,6 +71,9 @@ fn error_of(ended: &EndedProcess) -> String {
         (Some(error), EndedWhy::NotStarted) => {
             format!("the start was not sent to instance {instance}: {error}")
         }
+        (_, EndedWhy::InstanceGone) => {
+            format!("instance {instance} ended before the container began to run")
+        }
         (Some(error), _) => format!("the start command failed on instance {instance}: {error}"),
         (None, _) => {
             format!("crunch-run ended on instance {instance} before the container began to run")
@@ -121,5 +124,8 @@ mod tests {
         assert_eq!(failed.error, "the start command failed on instance i-1: exit status 1: no space left");
         let silent = FailedStarts::after(None, &ended("i-1", None));
         assert_eq!(silent.error, "crunch-run ended on instance i-1 before the container began to run");
+        let gone = EndedProcess { why: EndedWhy::InstanceGone, ..ended("i-1", Some("timed out")) };
+        let gone = FailedStarts::after(None, &gone);
+        assert_eq!(gone.error, "instance i-1 ended before the container began to run");
     }
 }

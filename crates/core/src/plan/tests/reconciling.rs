@@ -75,13 +75,13 @@ fn every_row_of_the_table() {
 }
 
 #[test]
-fn a_container_whose_instance_vanished_is_placed_again_without_an_unlock() {
+fn a_container_whose_instance_vanished_is_placed_again_without_an_unlock_and_that_counts_as_a_failed_start() {
     let mut scene = Scene::new();
     scene.add(1, Locked, 1);
     scene.ended(1, 89, EndedWhy::InstanceGone);
     assert_eq!(
         scene.actions(),
-        [Action::Pool(PoolAction::ForgetProcess(uuid(1), AttemptOutcome::LeftLocked))]
+        [Action::Pool(PoolAction::ForgetProcess(uuid(1), AttemptOutcome::StillLocked))]
     );
     scene.ended(1, 90, EndedWhy::InstanceGone);
     assert_eq!(scene.actions(), [], "a later poll must say that it is still Locked");

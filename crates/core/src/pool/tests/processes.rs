@@ -98,7 +98,7 @@ fn failed_starts_are_counted_until_the_container_is_forgotten() {
         story.pool.forget(uuid(1), outcome).unwrap();
     }
     let failed = story.snapshot(8).fleet.failed_starts[&uuid(1)].clone();
-    assert_eq!((failed.count, failed.at), (2, at(2)), "an instance that is gone is no failure");
+    assert_eq!((failed.count, failed.at), (2, at(2)), "what has left the state Locked is no failure");
     story.pool.forget_container(uuid(1));
     assert!(story.snapshot(8).fleet.failed_starts.is_empty());
 }
