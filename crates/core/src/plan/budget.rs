@@ -116,14 +116,15 @@ fn refused_before_others<'a>(
     if refused.is_empty() {
         return BTreeSet::new();
     }
-    let near_quota = |market: Market| supply.near_quota_left.keys().any(|scope| scope.covers(market));
+    let held: Vec<_> = round.fleet.holds.quota_scopes().collect();
+    let at_quota = |market: Market| held.iter().any(|scope| scope.covers(market));
     let can_be_had =
-        |it: &&Arc<InstanceType>| supply.gates.get(&it.name) == Some(&Gate::Open) && near_quota(it.market());
+        |it: &&Arc<InstanceType>| supply.gates.get(&it.name) == Some(&Gate::Open) && at_quota(it.market());
     let in_line = line.iter().filter(|item| item.in_line && wants_new(**item));
     let wanted: BTreeMap<_, _> =
         in_line.flat_map(|item| item.types).filter(can_be_had).map(|it| (&it.name, it.market())).collect();
     // The quota of one market says nothing about the other market.
-    if supply.near_quota_left.contains_key(&QuotaScope::All) {
+    if held.contains(&&QuotaScope::All) {
         return waiting_for_their_turn(refused, wanted.into_keys().collect());
     }
     let of =

@@ -53,7 +53,7 @@ impl ScenePool {
             creates: self.pending.iter().map(|(_, it)| create(it)).collect(),
             ended: self.ended.clone(),
             failed_starts: self.failed_starts.clone(),
-            holds: Holds::with_refused_types(self.refused_types.clone()),
+            holds: Holds::with_refused_types(self.refused_types.clone(), self.supply.near_quota_left.keys()),
             first_listing: self.first_listing,
             listings: self.listings.clone(),
             runner_readable: self.runner_readable,

@@ -106,12 +106,13 @@ impl Holds {
         Self { groups, ..Self::default() }
     }
 
-    /// Holds that only remember which types were refused, for inputs built by hand.
+    /// Holds of quotas whose retry is due, and which types were refused, for inputs built by hand.
     #[cfg(test)]
-    pub(crate) fn with_refused_types(refused_types: BTreeMap<TypeName, Timestamp>) -> Self {
-        let mut holds = Self::default();
-        holds.quota.refused_types = refused_types;
-        holds
+    pub(crate) fn with_refused_types<'a>(
+        refused_types: BTreeMap<TypeName, Timestamp>,
+        held: impl IntoIterator<Item = &'a QuotaScope>,
+    ) -> Self {
+        Self { quota: QuotaHolds::with_refused_types(refused_types, held), ..Self::default() }
     }
 
     /// Learns from the failure of a create that was sent at `sent`; `census` does not count the failed create.
@@ -272,6 +273,11 @@ impl Holds {
     /// Types refused while a quota is reached, and when.
     pub fn refused_types(&self) -> &BTreeMap<TypeName, Timestamp> {
         &self.quota.refused_types
+    }
+
+    /// The scopes whose quota has been reached, and for which no create has succeeded since.
+    pub(crate) fn quota_scopes(&self) -> impl Iterator<Item = &QuotaScope> {
+        self.quota.scopes()
     }
 
     /// How many more instances of each scope may be created now, by the number that fitted its quota last

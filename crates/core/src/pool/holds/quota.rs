@@ -59,6 +59,21 @@ pub(in crate::pool) struct QuotaHolds {
 }
 
 impl QuotaHolds {
+    #[cfg(test)]
+    pub(super) fn with_refused_types<'a>(
+        refused_types: BTreeMap<TypeName, Timestamp>,
+        held: impl IntoIterator<Item = &'a QuotaScope>,
+    ) -> Self {
+        let due = Timestamp::UNIX_EPOCH;
+        let hold = QuotaHold { began: due, instances: 0, retry_at: due, backoff: SHORT, retrying: false };
+        let holds = held.into_iter().map(|scope| (scope.clone(), hold.clone())).collect();
+        Self { holds, refused_types, ..Self::default() }
+    }
+
+    pub(super) fn scopes(&self) -> impl Iterator<Item = &QuotaScope> {
+        self.holds.keys()
+    }
+
     /// If this create, which was sent at `sent`, was the retry of a hold, the next one follows after a while, whatever
     /// the cause of the failure. Returns the scopes of the holds whose retry it was.
     pub(super) fn retry_failed(
