@@ -130,7 +130,7 @@ fn is_written_off(view: &View, listed: Timestamp) -> bool {
         State::Shutdown => view.destroy_acknowledged && view.ending_since.is_some_and(is_old),
         State::Unknown | State::Booting | State::Idle | State::Running => view.behavior == IdleBehavior::Hold,
     };
-    stays && !view.processes_known && is_old(view.last_success.unwrap_or(view.appeared))
+    stays && !view.processes_known && is_old(view.last_success.max(view.last_answer).unwrap_or(view.appeared))
 }
 
 impl WorkerPool {

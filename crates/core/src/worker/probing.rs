@@ -20,6 +20,8 @@ pub(super) struct Probes {
     pub(super) last_began: Option<Timestamp>,
     /// When the last successful probe began.
     pub(super) last_success: Option<Timestamp>,
+    /// When the last probe began whose list was cut: it has answered, and not said all.
+    pub(super) last_part: Option<Timestamp>,
     /// When the probe began that showed it silent for too long.
     pub(super) silent: Option<Timestamp>,
     /// It is to be probed out of turn, no later than then.
@@ -31,12 +33,18 @@ pub(super) struct Probes {
 }
 
 impl Probes {
+    /// When the last probe began that was answered, wholly or in part.
+    pub(super) fn last_answer(&self) -> Option<Timestamp> {
+        self.last_success.max(self.last_part)
+    }
+
     /// Never probed, and to be probed as soon as possible.
     pub(super) fn wanted_at(now: Timestamp) -> Self {
         Self {
             under_way: None,
             last_began: None,
             last_success: None,
+            last_part: None,
             silent: None,
             urgent: Some(now),
             burst: 0,
@@ -100,14 +108,14 @@ impl Machine {
                     Some(failure) if is_empty && !self.boot.passed => {
                         self.probe_failed(began, failure.clone(), now, effects);
                     }
-                    None if is_empty && is_incomplete => {
+                    // On one that we have made nothing can run yet.
+                    Some(_) | None if is_incomplete && is_empty && self.state == State::Booting => {
                         self.probe_failed(began, cut_list(), now, effects);
                     }
+                    Some(_) | None if is_incomplete => self.answered_in_part(began, now, effects),
                     Some(_) | None => {
                         self.answered(began, now, effects);
-                        if !is_incomplete {
-                            self.enter_service(began, now, effects);
-                        }
+                        self.enter_service(began, now, effects);
                     }
                 }
                 self.go_on_bursting(now);
@@ -131,6 +139,19 @@ impl Machine {
         effects.push(WorkerEffect::Tell(WorkerFact::ProbeSucceeded(since(now, began))));
     }
 
+    /// It is not silent, and what runs there is not known.
+    fn answered_in_part(&mut self, began: Timestamp, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
+        self.probes.last_part = self.probes.last_part.max(Some(began));
+        self.probes.silent = None;
+        let (duration, silent_for) = (since(now, began), Duration::ZERO);
+        effects.push(WorkerEffect::Tell(WorkerFact::ProbeFailed {
+            failure: cut_list(),
+            duration,
+            silent_for,
+        }));
+        self.boot.last_failure = Some(cut_list());
+    }
+
     fn probe_failed(
         &mut self,
         began: Timestamp,
@@ -140,7 +161,7 @@ impl Machine {
     ) {
         // Exit status 127: the deployed runner has gone (a cleaned /tmp), so look for it next time.
         self.probes.deployed &= failure.kind.is_some();
-        let last_news = self.probes.last_success.unwrap_or(self.appeared);
+        let last_news = self.probes.last_answer().unwrap_or(self.appeared);
         let silent_for = since(began, last_news);
         // Measured at the start of the failing probe: one probe at least follows the deadline.
         self.probes.silent = (silent_for > self.probe_timeout()).then_some(began);

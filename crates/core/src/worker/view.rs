@@ -65,6 +65,8 @@ pub struct View {
     pub appeared: Timestamp,
     /// When the last successful probe began.
     pub last_success: Option<Timestamp>,
+    /// When the last probe began that was answered, wholly or in part; `None` = none was.
+    pub last_answer: Option<Timestamp>,
     /// Its list has told of all that runs there, what an earlier dispatcher had just started included.
     pub processes_known: bool,
     /// Set while it is silent for longer than allowed: Pool decides what becomes of it.
@@ -110,6 +112,7 @@ impl Machine {
             last_busy: self.processes.last_busy,
             appeared: self.appeared,
             last_success: self.probes.last_success,
+            last_answer: self.probes.last_answer(),
             processes_known: self.processes.known,
             silence: self.silence(),
             probing: self.probes.under_way.is_some(),

@@ -67,3 +67,15 @@ fn a_line_that_makes_no_sense_is_told_once() {
     }
     assert_eq!(story.told(&WorkerFact::StrangeList("hello".to_owned())), 1);
 }
+
+/// Found by the fresh seed 1795947033002086: it could not be reached for longer than `TimeoutBooting`, and its first answer
+/// was cut.
+#[test]
+fn an_unknown_worker_whose_first_answer_is_cut_is_not_silent() {
+    let mut story = Story::unknown();
+    let timeout = policy().timeout_booting.as_secs() as i64;
+    story.probe(timeout + 10, timeout + 11, Report { boot: boots().boot, ..cut(&[]) });
+    assert_eq!((story.view().silence, story.view().last_success), (None, None));
+    story.probe(timeout + 20, timeout + 21, silent());
+    assert_eq!(story.view().silence, None, "it has answered just before");
+}
