@@ -2,6 +2,7 @@
 
 use dispatch_core::container::ContainerState;
 use dispatch_sim::group::Group;
+use dispatch_sim::vm::knobs::{Crash, Job};
 use dispatch_sim::world::{WorldKnobs, job, simulate};
 
 use super::{complete, tally, unlock_calls};
@@ -93,5 +94,28 @@ fn new_containers_run_beside_a_silent_vm_on_hold() {
             world.submit(job(2, 60));
         }
         complete(world, 4, minutes(20)).await;
+    });
+}
+
+/// Found by chaos (seed 1795950246001582): it was destroyed as silent, never goes, and answers again. What an earlier
+/// dispatcher had started there has ended without a trace: only its list can say so.
+#[test]
+fn a_destroyed_vm_that_never_goes_and_answers_again_tells_what_it_does_not_run() {
+    let mut knobs = WorldKnobs::new(5).with_jobs(1, 2, 1200).with_instances(3);
+    knobs.network_fails = true;
+    knobs.policy.timeout_booting = minutes(3);
+    simulate(knobs, async |world| {
+        let uuid = world.containers()[0];
+        let crashing = Job { crash: Crash::WhileRunning, lasts: minutes(20), ..Job::default() };
+        world.vms.borrow_mut().knobs.job_of.insert(uuid, crashing);
+        world.run_until("it runs", minutes(10), |world| world.count(ContainerState::Running) == 1).await;
+        let silent = world.busy_vms()[0].clone();
+        world.cloud.borrow_mut().make_immortal(&silent);
+        let now = dispatch_sim::clock::now();
+        world.vms.borrow_mut().silence(&silent, now, dispatch_core::time::after(now, minutes(15)));
+        world.restart().await;
+        world
+            .run_until("its loss is seen", minutes(20), |world| world.count(ContainerState::Cancelled) == 1)
+            .await;
     });
 }

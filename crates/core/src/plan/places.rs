@@ -9,7 +9,7 @@ use crate::fit::{Free, Resources};
 use crate::id::{ContainerUuid, InstanceId};
 use crate::instance::InstanceType;
 use crate::pool::{Fleet, Host};
-use crate::queue::Fit;
+use crate::queue::{Entry, Fit};
 
 /// Free capacity, and the workers that have it.
 pub(super) struct Places<'a> {
@@ -35,10 +35,12 @@ impl<'a> Places<'a> {
         let mut by_id: Vec<_> = (0..round.hosts.len()).collect();
         by_id.sort_by_key(|position| &round.hosts[*position].id);
         let mut found = Vec::with_capacity(by_id.len());
+        let may_fill_unseen = may_fill_unseen(round);
         for position in by_id {
             let host = round.hosts[position];
             let Some(place) = place_of(host, round, position) else { continue };
-            found.push(place);
+            let may_fill = host.ours || host.processes_known || may_fill_unseen;
+            found.push(Place { ready: place.ready && may_fill, ..place });
             places.workers.push(host);
         }
         places.bins.add_all(found);
@@ -105,6 +107,15 @@ impl<'a> Places<'a> {
         let found = self.workers.binary_search_by(|worker| worker.id.cmp(id));
         found.ok().and_then(|place| PlaceId::try_from(place).ok())
     }
+}
+
+/// Whether a worker on which a process of an earlier dispatcher may still appear has the room that it seems to have.
+/// The line keeps room for each container that was Locked before our start, and for one whose needs are unknown to us
+/// it cannot. O(entries).
+fn may_fill_unseen(round: &Round<'_>) -> bool {
+    let is_unsized = |entry: &Entry| entry.fit == Fit::Unsized && round.may_run_unseen(entry);
+    let mut entries = round.queue.entries.iter().enumerate();
+    !entries.any(|(position, entry)| is_unsized(entry) && !round.has_process(position))
 }
 
 /// What is free on a worker; `None` if nothing may be placed on it.

@@ -93,8 +93,8 @@ fn are_different(one: Option<&Secret>, other: Option<&Secret>) -> bool {
     one.zip(other).is_some_and(|(one, other)| one != other)
 }
 
-/// How many listings must lack an instance. One in shutdown is not probed, so it can give no sign of life; only the
-/// cloud's acknowledgement is a proof that it ends.
+/// How many listings must lack an instance. One in shutdown is asked rarely or not at all, so it gives hardly a sign of
+/// life; only the cloud's acknowledgement is a proof that it ends.
 fn listings_needed(view: &View) -> usize {
     let may_live_on = view.state == State::Shutdown && !view.destroy_acknowledged;
     if may_live_on { LISTINGS_KEPT } else { 2 }

@@ -103,7 +103,10 @@ impl Machine {
             return;
         }
         match outcome {
-            KillOutcome::Gone => self.end_process(uuid, now, effects),
+            KillOutcome::Gone => {
+                self.has_obeyed(now);
+                self.end_process(uuid, now, effects);
+            }
             KillOutcome::Failed(failure) => {
                 let next = after(now, self.policy.timeout_signal);
                 if let Some(kill) = process.kill.as_mut().filter(|kill| !kill.given_up) {

@@ -20,6 +20,21 @@ impl Machine {
         now: Timestamp,
         effects: &mut Vec<WorkerEffect>,
     ) {
+        self.take_running(list, began, now, effects);
+        self.take_stale(list, now, effects);
+        if list.broken {
+            self.drain(DrainReason::Broken, effects);
+        }
+    }
+
+    /// Takes in who lives and who has ended, and nothing else.
+    pub(super) fn take_running(
+        &mut self,
+        list: &ProcessList,
+        began: Timestamp,
+        now: Timestamp,
+        effects: &mut Vec<WorkerEffect>,
+    ) {
         self.tell_strange(list, effects);
         self.processes.known |= !list.is_cut && began >= after(self.appeared, INHERITED_START_WINDOW);
         for uuid in &list.running {
@@ -27,10 +42,6 @@ impl Machine {
         }
         if !list.is_cut {
             self.end_missing(list, began, now, effects);
-        }
-        self.take_stale(list, now, effects);
-        if list.broken {
-            self.drain(DrainReason::Broken, effects);
         }
     }
 

@@ -193,7 +193,8 @@ impl Machine {
             Command::SetIdleBehavior(behavior) => self.behavior = behavior,
             // It is being shut down already.
             Command::ShutDown(_) | Command::Reserve(_) => {}
-            Command::Probe | Command::StartJudged { .. } => self.probes.under_way = None,
+            Command::Probe if self.may_show_news_in_shutdown() => self.begin_probe(now, &mut effects),
+            Command::Probe | Command::StartJudged { .. } => {}
             Command::InstanceUpdated(instance) => self.instance = instance,
             Command::StillListed(began) => self.destroy_again_if_due(began, now, &mut effects),
             // A listing may have omitted it, and the call may have been lost: the cloud is to say that it ends.
@@ -219,7 +220,7 @@ impl Machine {
         }
     }
 
-    /// What was under way when destroy was asked for has no effect any more.
+    /// Only what the instance says of its processes still counts.
     fn on_completion_in_shutdown(
         &mut self,
         completion: Completion,
@@ -227,11 +228,11 @@ impl Machine {
         effects: &mut Vec<WorkerEffect>,
     ) {
         match completion {
-            Completion::ProbeFinished { .. } | Completion::KillFinished(..) | Completion::ConnectionBroke => {
-                self.probes.under_way = None;
+            Completion::ProbeFinished { began, report } => {
+                self.finish_probe_in_shutdown(began, &report, now, effects)
             }
-            // The command may have started a process: it counts until the instance is gone.
-            Completion::StartFinished(..) => {}
+            Completion::KillFinished(..) | Completion::ConnectionBroke => {}
+            Completion::StartFinished(uuid, _) => self.doubt_start(uuid, now),
             Completion::DestroyFinished { sent, acknowledged } => {
                 self.ending.call_finished(sent, acknowledged)
             }

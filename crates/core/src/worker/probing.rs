@@ -11,6 +11,8 @@ use crate::time::{Timestamp, after, since};
 
 /// Quick probes while the process of a final record is still listed: after 0, 0.5, 1, 2, 4 s.
 const BURST_MILLIS: [u64; 4] = [500, 1000, 2000, 4000];
+/// An instance that is being destroyed is asked this often what still runs there: it may never go.
+const ASKED_IN_SHUTDOWN: Duration = Duration::from_secs(60);
 
 /// When the worker is probed, and what its answers prove.
 #[derive(Debug, Clone)]
@@ -20,8 +22,8 @@ pub(super) struct Probes {
     pub(super) last_began: Option<Timestamp>,
     /// When the last successful probe began.
     pub(super) last_success: Option<Timestamp>,
-    /// When the last probe began whose list was cut: it has answered, and not said all.
-    pub(super) last_part: Option<Timestamp>,
+    /// The last sign of life that does not say all: when a probe began whose list was cut, or a command was answered.
+    pub(super) last_sign: Option<Timestamp>,
     /// When the probe began that showed it silent for too long.
     pub(super) silent: Option<Timestamp>,
     /// It is to be probed out of turn, no later than then.
@@ -33,9 +35,9 @@ pub(super) struct Probes {
 }
 
 impl Probes {
-    /// When the last probe began that was answered, wholly or in part.
+    /// The last sign of life, of whatever kind.
     pub(super) fn last_answer(&self) -> Option<Timestamp> {
-        self.last_success.max(self.last_part)
+        self.last_success.max(self.last_sign)
     }
 
     /// Never probed, and to be probed as soon as possible.
@@ -44,7 +46,7 @@ impl Probes {
             under_way: None,
             last_began: None,
             last_success: None,
-            last_part: None,
+            last_sign: None,
             silent: None,
             urgent: Some(now),
             burst: 0,
@@ -133,15 +135,63 @@ impl Machine {
         self.shut_down_if_due(now, effects);
     }
 
+    /// Takes in what still runs on an instance that is being destroyed. It is neither used nor judged any more.
+    pub(super) fn finish_probe_in_shutdown(
+        &mut self,
+        began: Timestamp,
+        report: &Report,
+        now: Timestamp,
+        effects: &mut Vec<WorkerEffect>,
+    ) {
+        self.probes.under_way = None;
+        let Some(list) = report.process_list() else { return };
+        if self.processes.last_change.is_some_and(|changed| began <= changed) {
+            return;
+        }
+        self.take_running(list, began, now, effects);
+        match list.is_cut {
+            true => self.probes.last_sign = self.probes.last_sign.max(Some(began)),
+            false => self.probes.last_success = self.probes.last_success.max(Some(began)),
+        }
+    }
+
+    /// Whether an instance that is being destroyed can still say something that is not known: an earlier dispatcher's
+    /// containers wait for its list, and those of its processes until they have ended or it is gone.
+    pub(super) fn may_show_news_in_shutdown(&self) -> bool {
+        !self.processes.known || !self.processes.by_container.is_empty()
+    }
+
+    /// When it is to be probed next, and whether out of turn; `None` = a probe is under way, or not at all.
+    pub(super) fn next_probe(&self) -> Option<(Timestamp, bool)> {
+        if self.probes.under_way.is_some() {
+            return None;
+        }
+        let follows = |pause| self.probes.last_began.map_or(self.appeared, |began| after(began, pause));
+        match self.state {
+            State::Shutdown => self.may_show_news_in_shutdown().then(|| (follows(ASKED_IN_SHUTDOWN), false)),
+            State::Unknown | State::Booting | State::Idle | State::Running => Some(
+                self.probes
+                    .urgent
+                    .map_or((follows(self.policy.probe_interval), false), |urgent| (urgent, true)),
+            ),
+        }
+    }
+
     fn answered(&mut self, began: Timestamp, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         self.probes.last_success = self.probes.last_success.max(Some(began));
         self.probes.silent = None;
         effects.push(WorkerEffect::Tell(WorkerFact::ProbeSucceeded(since(now, began))));
     }
 
+    /// A start or a kill has succeeded there: whatever becomes of its probes, it is not silent.
+    pub(super) fn has_obeyed(&mut self, now: Timestamp) {
+        self.probes.last_sign = self.probes.last_sign.max(Some(now));
+        self.probes.silent = None;
+    }
+
     /// It is not silent, and what runs there is not known.
     fn answered_in_part(&mut self, began: Timestamp, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
-        self.probes.last_part = self.probes.last_part.max(Some(began));
+        self.probes.last_sign = self.probes.last_sign.max(Some(began));
         self.probes.silent = None;
         let (duration, silent_for) = (since(now, began), Duration::ZERO);
         effects.push(WorkerEffect::Tell(WorkerFact::ProbeFailed {

@@ -67,6 +67,7 @@ impl Machine {
                     effects.push(WorkerEffect::Tell(WorkerFact::Started { order, took }));
                 }
                 process.phase = ProcessPhase::Alive;
+                self.has_obeyed(now);
             }
             StartOutcome::Failed(failure) => {
                 process.phase = match failure.kind.is_some_and(ExecErrorKind::is_before_any_command) {
@@ -82,6 +83,14 @@ impl Machine {
                 process.phase = ProcessPhase::Doubtful { until };
                 self.start_failed(uuid, failure, failed_elsewhere, now, effects);
             }
+        }
+    }
+
+    /// The start's answer came when the instance was being destroyed: whatever it says, a later list tells more.
+    pub(super) fn doubt_start(&mut self, uuid: ContainerUuid, now: Timestamp) {
+        self.processes.last_change = Some(now);
+        if let Some(process) = self.processes.by_container.get_mut(&uuid) {
+            process.phase = ProcessPhase::Doubtful { until: after(now, START + START_GRACE) };
         }
     }
 

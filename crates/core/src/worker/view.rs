@@ -6,7 +6,7 @@ use super::process::ProcessPhase;
 use super::{Machine, State};
 use crate::id::{ContainerUuid, InstanceId, TypeName};
 use crate::instance::{IdleBehavior, InstanceType};
-use crate::time::{Timestamp, after};
+use crate::time::Timestamp;
 
 /// A process on a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub struct View {
     pub appeared: Timestamp,
     /// When the last successful probe began.
     pub last_success: Option<Timestamp>,
-    /// When the last probe began that was answered, wholly or in part; `None` = none was.
+    /// The last sign of life: when a probe began that was answered, wholly or in part, or a command was answered.
     pub last_answer: Option<Timestamp>,
     /// Its list has told of all that runs there, what an earlier dispatcher had just started included.
     pub processes_known: bool,
@@ -131,15 +131,5 @@ impl Machine {
             State::Shutdown => return None,
         };
         self.probes.silent.map(|began| (silence, began))
-    }
-
-    /// Out of turn when there is reason to, else one interval after the last.
-    fn next_probe(&self) -> Option<(Timestamp, bool)> {
-        if self.state == State::Shutdown || self.probes.under_way.is_some() {
-            return None;
-        }
-        let regular =
-            self.probes.last_began.map_or(self.appeared, |began| after(began, self.policy.probe_interval));
-        Some(self.probes.urgent.map_or((regular, false), |urgent| (urgent, true)))
     }
 }

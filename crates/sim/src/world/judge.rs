@@ -59,7 +59,7 @@ pub(super) struct Judge {
     /// Containers whose process was told to end.
     signalled: BTreeSet<ContainerUuid>,
     /// VMs whose destroy this incarnation has sent, and whether the VM had been silent for long when the
-    /// destroy was last sent. A VM that an earlier incarnation has destroyed may look alive for a while.
+    /// destroy was first sent. A VM that an earlier incarnation has destroyed may look alive for a while.
     destroyed: BTreeMap<InstanceId, bool>,
     killed_by_operator: BTreeSet<InstanceId>,
     /// When this incarnation sent its calls to the cloud, for the latest second only.

@@ -70,6 +70,32 @@ fn all_known(second: i64) -> Scene {
     scene
 }
 
+/// Found by chaos (seed 1795950246001026): no room can be kept for a container whose needs are not known, so a VM on
+/// which its process may still appear takes nothing, and no other VM is made for what waits for it.
+#[test]
+fn a_found_worker_takes_nothing_while_a_container_of_unknown_size_may_appear_on_it() {
+    let scene = |is_sized: bool, known: bool| {
+        let mut scene = restarted(10);
+        scene.change("w-1", |view| view.state = State::Idle);
+        for name in ["w-1", "w-2"] {
+            scene.change(name, |view| view.processes_known = known);
+        }
+        if !is_sized {
+            scene.entries.get_mut(&uuid(1)).unwrap().fit = crate::queue::Fit::Unsized;
+        }
+        scene.add(4, Locked, 8);
+        scene
+    };
+    let waits = scene(false, false);
+    assert_eq!(waits.actions(), [lock(2)]);
+    assert!(matches!(waits.reason(4), Some(WaitReason::Booting { .. })), "{:?}", waits.reason(4));
+    for (is_sized, known) in [(false, true), (true, false)] {
+        let actions = scene(is_sized, known).actions();
+        let starts = ["w-1", "w-2"].map(|name| start(4, name));
+        assert!(starts.iter().any(|start| actions.contains(start)), "{actions:?}");
+    }
+}
+
 /// A start that was on its way is listed 62 s after the first listing at the latest, which began at second 1.
 #[test]
 fn old_locks_are_placed_without_an_unlock_when_no_start_of_the_earlier_dispatcher_can_surface() {

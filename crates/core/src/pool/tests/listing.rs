@@ -146,7 +146,7 @@ fn a_destroyed_instance_that_is_listed_again_is_shut_down_again() {
     assert_eq!(story.pool.appeared(other, at(100)).len(), 2);
 }
 
-/// Nobody is given up while an unknown instance exists, and one in shutdown is not asked any more.
+/// Nobody is given up while an unknown instance exists, and one whose answers are all known is not asked any more.
 #[test]
 fn a_destroyed_instance_that_is_listed_again_is_not_unknown_if_it_was_empty() {
     for (was_empty, is_unknown) in [(true, false), (false, true)] {

@@ -139,13 +139,17 @@ fn the_time_to_give_up_runs_from_the_first_signal() {
 }
 
 #[test]
-fn in_shutdown_nothing_is_killed_and_its_processes_count_until_it_is_gone() {
+fn in_shutdown_nothing_is_killed_and_its_processes_count_until_a_list_lacks_them_or_it_is_gone() {
     let mut story = Story::running(&[1]);
     story.on(10, Command::ShutDown(ShutdownReason::Operator("enough".into())));
     let (_, answer) = story.try_on(11, Command::Kill(uuid(1), KillReason::PriorityZero));
     assert_eq!(answer, Err(WorkerRefusal::ShuttingDown));
-    story.on(12, Completion::ProbeFinished { began: at(11), report: lists(&[]) });
+    story.probe(12, 13, silent());
     assert_eq!(story.view().processes.len(), 1);
+    let mut listed = story.machine.clone();
+    let report = lists(&[]);
+    let effects = listed.on_completion(Completion::ProbeFinished { began: at(73), report }, at(74));
+    assert!(effects.contains(&WorkerEffect::Ended(uuid(1))));
     assert!(story.machine.instance_gone().contains(&WorkerEffect::Ended(uuid(1))));
 }
 

@@ -229,6 +229,54 @@ fn from_shutdown_there_is_no_way_back() {
     assert_eq!(story.machine.wakes_at(), None);
 }
 
+/// Found by chaos (seed 1795950246001582): it may never go, and somebody waits for what it may run.
+#[test]
+fn an_instance_in_shutdown_is_asked_once_a_minute_while_its_list_may_be_news() {
+    let mut story = Story::unknown();
+    story.probe(0, 1, silent());
+    story.on(10, Command::ShutDown(ShutdownReason::Operator("bye".into())));
+    assert_eq!(story.wish(), Some((60, false)));
+    story.probe(60, 61, silent());
+    assert_eq!((story.wish(), story.view().last_success), (Some((120, false)), None));
+    let mut cut = lists(&[1]);
+    if let Some(Ok(list)) = &mut cut.list {
+        list.is_cut = true;
+    }
+    story.probe(120, 121, cut);
+    assert_eq!((story.view().processes_known, story.view().last_success), (false, None));
+    story.probe(180, 181, lists(&[1]));
+    assert_eq!((story.view().processes_known, story.wish()), (true, Some((240, false))), "process 1 may end");
+    let ended = story.probe(240, 241, lists(&[]));
+    assert!(ended.contains(&WorkerEffect::Ended(uuid(1))), "{ended:?}");
+    assert_eq!((story.state(), story.wish()), (State::Shutdown, None), "nothing more is expected");
+    assert!(story.on(300, Command::Probe).is_empty());
+}
+
+#[test]
+fn a_start_that_is_answered_in_shutdown_is_in_doubt_until_a_later_list() {
+    let mut story = Story::idle();
+    story.on(10, start(1));
+    story.on(11, Command::ShutDown(ShutdownReason::Operator("bye".into())));
+    story.on(60, Completion::StartFinished(uuid(1), StartOutcome::Started));
+    story.probe(120, 121, lists(&[]));
+    assert_eq!(story.view().processes.len(), 1, "its command may still be under way");
+    let ended = story.probe(180, 181, lists(&[]));
+    assert!(ended.contains(&WorkerEffect::Ended(uuid(1))), "{ended:?}");
+}
+
+#[test]
+fn a_list_of_an_instance_in_shutdown_drains_and_kills_nothing() {
+    let mut story = Story::running(&[1]);
+    story.on(10, Command::ShutDown(ShutdownReason::Operator("bye".into())));
+    let mut report = broken();
+    if let Some(Ok(list)) = &mut report.list {
+        list.running = vec![uuid(1)];
+        list.stale = vec![uuid(2)];
+    }
+    assert_eq!(story.probe(70, 71, report), []);
+    assert_eq!((story.view().behavior, story.view().stale.len()), (IdleBehavior::Run, 0));
+}
+
 #[test]
 fn a_boot_outcome_is_told_once_and_only_of_instances_of_our_own() {
     let outcomes = |story: &Story| {

@@ -277,3 +277,28 @@ fn a_vanished_runner_is_deployed_again() {
     let asked = story.on(30, Command::Probe);
     assert!(matches!(&asked[..], [WorkerEffect::Probe(wanted)] if wanted.deploy));
 }
+
+/// Found by chaos (seed 1795953554000284): a list had broken off, but a kill and a start had succeeded since.
+#[test]
+fn a_start_or_a_kill_that_has_succeeded_is_a_sign_of_life() {
+    let start_succeeds = |story: &mut Story, second| {
+        story.on(second, start(2));
+        story.on(second, Completion::StartFinished(uuid(2), StartOutcome::Started));
+    };
+    let kill_succeeds = |story: &mut Story, second| {
+        story.on(second, Command::Kill(uuid(1), KillReason::PriorityZero));
+        story.on(second, Completion::Tick);
+        story.on(second, Completion::KillFinished(uuid(1), KillOutcome::Gone));
+    };
+    let succeeds: [&dyn Fn(&mut Story, i64); 2] = [&start_succeeds, &kill_succeeds];
+    for succeeds in succeeds {
+        let mut story = Story::running(&[1, 3]);
+        story.probe(10, 11, lists(&[1, 3]));
+        let timeout = story.machine.policy.timeout_probe.as_secs() as i64;
+        succeeds(&mut story, 10 + timeout);
+        story.probe(12 + timeout, 13 + timeout, silent());
+        assert_eq!(story.view().silence, None);
+        story.probe(11 + 2 * timeout, 12 + 2 * timeout, silent());
+        assert!(story.view().silence.is_some(), "and from then on it is silent again");
+    }
+}

@@ -183,7 +183,8 @@ proptest! {
                     _ => {}
                 }
                 if before.state == State::Shutdown {
-                    prop_assert!(matches!(effect, WorkerEffect::Destroy | WorkerEffect::Tell(_)), "{effect:?}");
+                    use WorkerEffect::{Destroy, Ended, Probe, Tell};
+                    prop_assert!(matches!(effect, Destroy | Ended(_) | Probe(_) | Tell(_)), "{effect:?}");
                 }
             }
             let view = world.story.view();

@@ -84,7 +84,9 @@ impl Judge {
     /// I8, and: no VM is destroyed under a process while it answers, and no VM that the operator holds.
     fn destroy_sent(&mut self, vm: &InstanceId, at: Timestamp, world: &World) -> Verdict {
         let was_silent = self.was_silent(vm, at, world);
-        let first = self.destroyed.insert(vm.clone(), was_silent).is_none();
+        let first = !self.destroyed.contains_key(vm);
+        // Calls that repeat it belong to the same decision.
+        let was_silent = *self.destroyed.entry(vm.clone()).or_insert(was_silent);
         let held = self.wish(vm, at, world) == Some(IdleBehavior::Hold);
         if first && held && !self.killed_by_operator.contains(vm) {
             return Err(format!("I8: {vm} is destroyed, which is to be held"));
