@@ -19,7 +19,7 @@ use crate::id::InstanceId;
 use crate::instance::IdleBehavior;
 use crate::policy::Policy;
 use crate::time::{Timestamp, after, since};
-use crate::worker::{Silence, State, View};
+use crate::worker::{Silence, State, View, silence_allowed};
 
 const AT_LEAST: usize = 3;
 /// After an outage workers get this long to answer, because they do not all come back at once.
@@ -181,7 +181,7 @@ impl Outage {
 
 /// When it will have been silent for half its timeout.
 fn quiet_at(view: &View, policy: &Policy) -> Timestamp {
-    let timeout = if view.state.is_ready() { policy.timeout_probe } else { policy.timeout_booting };
-    let last_news = view.last_success.unwrap_or(view.appeared);
+    let timeout = silence_allowed(view.state, view.last_answer.is_some(), policy);
+    let last_news = view.last_success.max(view.last_answer).unwrap_or(view.appeared);
     if view.silence.is_some() { last_news } else { after(last_news, timeout / 2) }
 }

@@ -52,6 +52,7 @@ pub use inspect::MachineState;
 pub use process::{Kill, Process, ProcessPhase};
 pub use process_list::ProcessList;
 pub use reason::{DrainReason, KillReason, ShutdownReason};
+pub(crate) use probing::silence_allowed;
 pub use state::State;
 pub use view::{ProcessView, Silence, View};
 

@@ -7,6 +7,7 @@ use super::probe::{CommandFailure, Deployed, Report, Wanted};
 use super::process::Process;
 use super::reason::KillReason;
 use super::{Machine, State};
+use crate::policy::Policy;
 use crate::time::{Timestamp, after, since};
 
 /// Quick probes while the process of a final record is still listed: after 0, 0.5, 1, 2, 4 s.
@@ -227,7 +228,7 @@ impl Machine {
     }
 
     fn probe_timeout(&self) -> Duration {
-        if self.state.is_ready() { self.policy.timeout_probe } else { self.policy.timeout_booting }
+        silence_allowed(self.state, self.probes.last_answer().is_some(), &self.policy)
     }
 
     /// While the process of a final record is still listed it is asked for again, less and less often.
@@ -244,6 +245,16 @@ impl Machine {
             self.probes.burst += 1;
             self.probe_soon(after(now, Duration::from_millis(*millis)));
         }
+    }
+}
+
+/// How long a worker may give no sign of life. One that was found and has answered in part may be as busy as one in
+/// service, so it has no less time than that.
+pub(crate) fn silence_allowed(state: State, has_answered: bool, policy: &Policy) -> Duration {
+    match state {
+        State::Unknown if has_answered => policy.timeout_booting.max(policy.timeout_probe),
+        State::Unknown | State::Booting => policy.timeout_booting,
+        State::Idle | State::Running | State::Shutdown => policy.timeout_probe,
     }
 }
 

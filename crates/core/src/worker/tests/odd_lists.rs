@@ -79,3 +79,18 @@ fn an_unknown_worker_whose_first_answer_is_cut_is_not_silent() {
     story.probe(timeout + 20, timeout + 21, silent());
     assert_eq!(story.view().silence, None, "it has answered just before");
 }
+
+/// Found by chaos (seed 1795953554001214): its first list was cut, it was as busy as before the restart, and it had only
+/// the shorter `TimeoutBooting`.
+#[test]
+fn an_unknown_worker_that_has_answered_in_part_has_the_time_of_one_in_service() {
+    let mut policy = policy();
+    policy.timeout_booting = std::time::Duration::from_secs(100);
+    policy.timeout_probe = std::time::Duration::from_secs(300);
+    let mut story = Story::with(policy, false);
+    story.probe(10, 11, Report { boot: boots().boot, ..cut(&[1]) });
+    story.probe(310, 311, silent());
+    assert_eq!(story.view().silence, None);
+    story.probe(311, 312, silent());
+    assert!(story.view().silence.is_some());
+}
