@@ -9,7 +9,7 @@ use dispatch_sim::controller::ROOT_TOKEN;
 use dispatch_sim::controller::facts::{Fact, Origin};
 use dispatch_sim::controller::faults::{Burst, CallKind, Fault};
 use dispatch_sim::controller::state::Changes;
-use dispatch_sim::world::{World, WorldKnobs, simulate};
+use dispatch_sim::world::{World, WorldKnobs, job, simulate};
 use serde_json::{Value, json};
 
 use super::{complete, others, tally};
@@ -229,4 +229,24 @@ fn cancel_as_a_user(world: &World, uuid: ContainerUuid) {
     let mut arvados = world.arvados.borrow_mut();
     let user = arvados.authenticate(ROOT_TOKEN, Origin::User).unwrap();
     arvados.update(uuid, &cancel, user, clock::now()).unwrap();
+}
+
+/// The user takes it back, so no list of what waits shows it any more: it is asked for by its uuid, and each such
+/// question fails. Every poll failed with it.
+#[test]
+fn a_container_that_the_controller_cannot_list_does_not_stop_the_polls() {
+    for status in [403, 404, 422, 500, 502] {
+        simulate(WorldKnobs::new(u64::from(status)).with_jobs(4, 2, 30), async |world| {
+            let bad = world.containers()[0];
+            world.arvados.borrow_mut().ailments.hide(bad, status);
+            world.run_for(seconds(5)).await;
+            let now = clock::now();
+            world.arvados.borrow_mut().set_priority(bad, 0, now);
+            world.run_for(seconds(60)).await;
+            for _ in 0..4 {
+                world.submit(job(2, 30));
+            }
+            complete(world, 7, minutes(10)).await;
+        });
+    }
 }

@@ -32,6 +32,7 @@ impl ContainerQueue {
             return facts;
         }
         self.fallen.forget_old(now);
+        self.suspects.learn(&poll, now);
         self.drop_absent(&poll, now, &mut facts);
         self.take_unreadable(&poll, &mut facts);
         self.horizon.learn(&poll.look, poll.began);

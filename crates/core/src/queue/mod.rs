@@ -8,6 +8,7 @@
 //!
 //!   horizon  how far polls look, by what could still be placed (openings)      fallen  what is remembered of the rest
 //!   setback  what has failed for one container            shared_failures  what has failed for many
+//!   suspects  known containers about which a list fails
 //! ```
 //! **The local-change rule.** Every operation stamps its container when its first call is sent and again
 //! when its last answer is in. A poll notes the stamp at which it began. It never overwrites nor drops
@@ -28,6 +29,7 @@ mod orphans;
 mod poll;
 mod setback;
 mod shared_failures;
+mod suspects;
 
 #[cfg(test)]
 mod tests;
@@ -50,6 +52,7 @@ use orphans::Orphans;
 pub use poll::{Poll, PollError};
 pub use setback::{Setback, SetbackCause};
 use shared_failures::SharedFailures;
+use suspects::Suspects;
 
 use crate::id::{ContainerUuid, TokenUuid};
 use crate::ports::{ApiError, ApiErrorKind};
@@ -120,6 +123,8 @@ pub struct ContainerQueue {
     type_lists: TypeLists,
     /// How far polls look among the waiting containers.
     horizon: Horizon,
+    /// Known containers about which a list fails.
+    suspects: Suspects,
     /// Failures that containers share.
     shared_failures: SharedFailures,
     stamp: u64,
@@ -165,6 +170,7 @@ impl ContainerQueue {
             fallen: Fallen::default(),
             type_lists: TypeLists::default(),
             horizon: Horizon::default(),
+            suspects: Suspects::default(),
             shared_failures: SharedFailures::default(),
             stamp: 0,
             max_dispatch_attempts,
@@ -258,8 +264,9 @@ impl ContainerQueue {
         self.shared_failures.paused_until(now)
     }
 
-    /// A list has failed.
-    pub fn list_failed(&mut self, kind: ApiErrorKind, now: Timestamp) {
+    /// A list has failed, and the poll with it.
+    pub fn poll_failed(&mut self, poll: &Poll, kind: ApiErrorKind, now: Timestamp) {
+        self.suspects.learn(poll, now);
         self.shared_failures.list_failed(kind, now);
     }
 

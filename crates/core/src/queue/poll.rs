@@ -4,25 +4,26 @@
 //!   Mine (by uuid, until an empty page) ─► Available (by offset, as far as `horizon` says)
 //!        ─► Known (what we have and neither showed; by 20, until answered or proven deleted) ─► merge
 //! ```
-//! A call that fails ends the poll, and nothing of it is used: the last good state stays. A record that was not asked
+//! A call that fails ends the poll, and nothing of it is used: the last good state stays. Only a question about known
+//! containers is asked again about fewer of them, because one may have made it fail ([`super::suspects`]). A record that was not asked
 //! for is set aside like one that cannot be decoded, because one wrong record must not hide all others; a poll in
 //! which most records are of that kind is dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::horizon::{Known, Look};
+use super::suspects::{Found, Search};
 use super::{ContainerQueue, Fit};
 use crate::container::{ContainerState, Record};
 use crate::id::{ContainerUuid, TokenUuid};
 use crate::policy::Policy;
-use crate::ports::{ListQuestion, Page};
+use crate::ports::{ApiError, ListQuestion, Page};
 use crate::time::Timestamp;
 
 /// More wrong records than that, if they are most of all, and the poll is dropped.
 const ODD_TOLERATED: usize = 2;
 /// A server that sends more than this is not to be believed: nothing of such a poll is used.
 const MOST_ITEMS: usize = 200_000;
-const KNOWN_AT_ONCE: usize = 20;
 
 /// An answer that cannot be true: the whole poll is dropped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +63,7 @@ pub struct Poll {
     after: Option<ContainerUuid>,
     /// How far it has looked among the waiting containers.
     pub(super) look: Look,
+    pub(super) search: Search,
     received: usize,
     /// How many were not asked for, and the last of them.
     odd: (usize, String),
@@ -85,6 +87,7 @@ impl ContainerQueue {
             stage: PollStage::Mine,
             after: None,
             look: self.horizon.look(now),
+            search: self.suspects.search(now),
             received: 0,
             odd: (0, String::new()),
             seen: BTreeMap::new(),
@@ -113,7 +116,7 @@ impl Poll {
     }
 
     fn chunk(&self) -> Vec<ContainerUuid> {
-        self.to_ask.iter().copied().take(KNOWN_AT_ONCE).collect()
+        self.search.next(&self.to_ask)
     }
 
     /// Takes the answer to [`Poll::question`].
@@ -142,9 +145,39 @@ impl Poll {
         }
         if self.stage == PollStage::Available && self.look.is_over() {
             self.to_ask = self.missing_from_answers(queue);
+            self.leave_suspects_alone();
             self.stage = if self.to_ask.is_empty() { PollStage::Done } else { PollStage::Known };
         }
         Ok(())
+    }
+
+    /// Takes a failed answer to [`Poll::question`]. True: the poll goes on with another question.
+    pub fn goes_on_after(&mut self, error: &ApiError) -> bool {
+        if self.stage != PollStage::Known {
+            return false;
+        }
+        let asked = self.chunk();
+        match self.search.failed(&asked, error) {
+            None => return false,
+            Some(Found::AmongFewer) => {}
+            Some(Found::Suspect(uuid, reason)) => {
+                self.to_ask.remove(&uuid);
+                self.unreadable.insert(uuid, reason);
+            }
+        }
+        if self.to_ask.is_empty() {
+            self.stage = PollStage::Done;
+        }
+        true
+    }
+
+    /// A suspect whose pause is not over is not asked for.
+    fn leave_suspects_alone(&mut self) {
+        for (uuid, reason) in &self.search.left_alone {
+            if self.to_ask.remove(uuid) {
+                self.unreadable.insert(*uuid, reason.clone());
+            }
+        }
     }
 
     fn check_odd(&self) -> Result<(), PollError> {
@@ -188,6 +221,7 @@ impl Poll {
 
     fn answer_known(&mut self, page: Page<Record>) {
         let asked = self.chunk();
+        self.search.succeeded(&asked);
         if page.is_empty() {
             self.deleted.extend(&asked);
             self.to_ask.retain(|uuid| !asked.contains(uuid));

@@ -49,10 +49,10 @@ pub use completion::{Completion, KillOutcome, StartOutcome};
 pub use effect::{BootOutcome, WorkerEffect, WorkerFact};
 pub use ending::OUTSTAYS;
 pub use inspect::MachineState;
+pub(crate) use probing::silence_allowed;
 pub use process::{Kill, Process, ProcessPhase};
 pub use process_list::ProcessList;
 pub use reason::{DrainReason, KillReason, ShutdownReason};
-pub(crate) use probing::silence_allowed;
 pub use state::State;
 pub use view::{ProcessView, Silence, View};
 

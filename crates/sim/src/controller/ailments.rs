@@ -19,6 +19,8 @@ use super::faults::CallKind;
 pub struct Ailments {
     answers: BTreeMap<(ContainerUuid, CallKind), u16>,
     records: BTreeMap<ContainerUuid, RecordAilment>,
+    /// The answers to lists that name it.
+    lists: BTreeMap<ContainerUuid, u16>,
 }
 
 /// What is wrong with a record.
@@ -36,6 +38,11 @@ impl Ailments {
         self.answers.insert((uuid, call), status);
     }
 
+    /// Answers every list of records that asks for that container by its uuid with that status from now on.
+    pub fn hide(&mut self, uuid: ContainerUuid, status: u16) {
+        self.lists.insert(uuid, status);
+    }
+
     /// Gives one attribute of the record a bad value in every read, or in about every other one.
     pub fn record(&mut self, uuid: ContainerUuid, attribute: &str, value: Value, alternates: bool) {
         let attribute = attribute.to_owned();
@@ -44,7 +51,8 @@ impl Ailments {
 
     /// All containers that have one.
     pub fn containers(&self) -> BTreeSet<ContainerUuid> {
-        self.answers.keys().map(|(uuid, _)| *uuid).chain(self.records.keys().copied()).collect()
+        let named = self.records.keys().chain(self.lists.keys()).copied();
+        self.answers.keys().map(|(uuid, _)| *uuid).chain(named).collect()
     }
 
     /// Heals everything.
@@ -54,6 +62,12 @@ impl Ailments {
 
     pub(super) fn refuse(&self, uuid: ContainerUuid, call: CallKind) -> Result<(), Refusal> {
         self.answers.get(&(uuid, call)).map_or(Ok(()), |status| Err(Refusal::Ailing(*status)))
+    }
+
+    /// Whether a list that asks for these containers by their uuids can be answered.
+    pub(super) fn refuse_list(&self, uuids: &[ContainerUuid]) -> Result<(), Refusal> {
+        let ailing = uuids.iter().find_map(|uuid| self.lists.get(uuid));
+        ailing.map_or(Ok(()), |status| Err(Refusal::Ailing(*status)))
     }
 
     /// The bad values of the next read: container, attribute, and the value or `None` for the true one.

@@ -165,8 +165,13 @@ impl ArvadosApi for SimApi {
 
     async fn list(&self, question: &ListQuestion) -> Result<Page<Record>, ApiError> {
         let query = query_of(question);
-        let (mut page, fault) =
-            self.call(CallKind::List, |arvados, _, _| Ok(page_of(arvados, &query, record_of))).await?;
+        let known: &[_] = if let ListQuestion::Known { uuids } = question { uuids } else { &[] };
+        let (mut page, fault) = self
+            .call(CallKind::List, |arvados, _, _| {
+                arvados.ailments.refuse_list(known)?;
+                Ok(page_of(arvados, &query, record_of))
+            })
+            .await?;
         if let (Some(_), Some(first)) = (fault, page.items.first_mut()) {
             first.uuid = unknown_uuid(first.uuid);
         }

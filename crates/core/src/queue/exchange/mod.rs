@@ -303,8 +303,9 @@ impl Exchange {
     ) {
         let began = poll.began();
         match page {
+            Err(error) if poll.goes_on_after(&error) => self.ask(poll, now, effects),
             Err(error) => {
-                self.queue.list_failed(error.kind, now);
+                self.queue.poll_failed(&poll, error.kind, now);
                 self.calls.pause_operations(self.queue.operations_pause_until(now));
                 self.poll_failed(began, error.to_string(), error.kind.as_str(), now, effects);
             }

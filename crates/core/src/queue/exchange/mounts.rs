@@ -13,7 +13,8 @@ use super::calls::{Purpose, Request};
 use super::{Exchange, ExchangeEffect, ExchangeFact};
 use crate::container::MountNeeds;
 use crate::id::ContainerUuid;
-use crate::ports::{ApiError, ApiErrorKind, Page};
+use crate::ports::{ApiError, Page};
+use crate::queue::suspects::is_quick;
 use crate::time::Timestamp;
 
 /// How many containers' mounts one call asks for at most.
@@ -45,7 +46,7 @@ impl Exchange {
                 self.mounts_fetched(now, effects);
             }
             // One record spoils the answer: asked one by one, it hurts only itself.
-            Err(error) if may_be_poison(error.kind) => self.fetch_mounts_singly(asked, now, effects),
+            Err(error) if is_quick(error.kind) => self.fetch_mounts_singly(asked, now, effects),
             Err(error) => self.mounts_failed(&asked, &error, now, effects),
         }
     }
@@ -76,7 +77,7 @@ impl Exchange {
     ) {
         match answer {
             Ok(page) => self.take_mounts(&[uuid], page, now, effects),
-            Err(error) if may_be_poison(error.kind) => {
+            Err(error) if is_quick(error.kind) => {
                 self.take_answers(&BTreeMap::from([(uuid, Err(error.to_string()))]), now, effects);
             }
             Err(error) => return self.mounts_failed(&[uuid], &error, now, effects),
@@ -136,12 +137,4 @@ impl Exchange {
         }
         self.polls.failed(now, error.to_string(), error.kind.as_str(), effects);
     }
-}
-
-/// Whether a call may have failed because of one of the records that it asked for.
-fn may_be_poison(kind: ApiErrorKind) -> bool {
-    matches!(
-        kind,
-        ApiErrorKind::Malformed | ApiErrorKind::Refused | ApiErrorKind::NotFound | ApiErrorKind::Server
-    )
 }

@@ -465,3 +465,103 @@ fn those_for_which_something_has_failed_come_after_all_others_in_the_line() {
     }
     assert!(has_failed.len() == 40 && has_failed.is_sorted(), "{has_failed:?}");
 }
+
+// ------------------------------------------------------------------ suspects
+
+/// A controller that cannot list these containers.
+fn reply_without(story: &Story, bad: &[ContainerUuid], kind: ApiErrorKind, request: &Request) -> Reply {
+    match request {
+        Request::List(ListQuestion::Known { uuids }) if uuids.iter().any(|uuid| bad.contains(uuid)) => {
+            Reply::Page(Err(api_error(kind)))
+        }
+        _ => story.reply(request),
+    }
+}
+
+/// Polls once; returns how many questions about known containers that took.
+fn poll_without(story: &mut Story, bad: &[ContainerUuid], kind: ApiErrorKind) -> usize {
+    let mut known = 0;
+    story.poll();
+    while let Some((_, request)) = story.calls.first().cloned() {
+        known += usize::from(matches!(request, Request::List(ListQuestion::Known { .. })));
+        let reply = reply_without(story, bad, kind, &request);
+        story.answer(reply);
+    }
+    known
+}
+
+/// Forty containers were queued and are on hold now, so that only the question about known ones shows them.
+fn on_hold() -> Story {
+    let mut story = Story::polled((1..=40).map(queued).collect());
+    for record in &mut story.records {
+        record.priority = 0;
+    }
+    story
+}
+
+fn priorities(story: &mut Story) -> Vec<i64> {
+    story.exchange.snapshot().entries.iter().map(|entry| entry.record.priority).collect()
+}
+
+#[test]
+fn a_known_container_that_cannot_be_listed_is_left_alone_and_hides_no_other() {
+    for kind in
+        [ApiErrorKind::Server, ApiErrorKind::Refused, ApiErrorKind::Forbidden, ApiErrorKind::Malformed]
+    {
+        let mut story = on_hold();
+        story.now = at(10);
+        let asked = poll_without(&mut story, &[uuid(7), uuid(33)], kind);
+        assert!(asked <= 20, "{asked} questions");
+        assert_eq!(priorities(&mut story).iter().filter(|it| **it == 1).count(), 2);
+        let snapshot = story.exchange.snapshot();
+        assert_eq!(snapshot.unreadable.keys().copied().collect::<Vec<_>>(), [uuid(7), uuid(33)]);
+        assert!(snapshot.unreadable[&uuid(7)].starts_with("the controller cannot list it: "));
+        story.now = at(15);
+        assert_eq!(poll_without(&mut story, &[uuid(7), uuid(33)], kind), 2, "they are not asked for yet");
+        assert_eq!(story.exchange.snapshot().unreadable.len(), 2);
+        story.now = at(30);
+        poll_without(&mut story, &[], kind);
+        assert_eq!(story.exchange.snapshot().unreadable.len(), 0, "the controller can list them again");
+        assert_eq!(priorities(&mut story), [0; 40]);
+    }
+}
+
+/// Each poll that meets it fails, until it has been found.
+#[test]
+fn a_known_container_that_makes_the_controller_hang_is_found_within_six_polls_and_then_asked_for_rarely() {
+    let mut story = on_hold();
+    for n in 1..=5 {
+        story.now = at(10 * n);
+        poll_without(&mut story, &[uuid(7)], ApiErrorKind::Timeout);
+    }
+    let failed = |fact: &ExchangeFact| matches!(fact, ExchangeFact::PollFailed { .. });
+    story.done.clear();
+    for n in 6..=66 {
+        story.now = at(10 * n);
+        poll_without(&mut story, &[uuid(7)], ApiErrorKind::Timeout);
+    }
+    assert_eq!(priorities(&mut story).iter().filter(|it| **it == 1).count(), 1);
+    assert_eq!(story.told(failed), 0, "it is asked for alone");
+}
+
+#[test]
+fn a_controller_that_can_list_no_known_container_fails_the_poll_after_a_bounded_number_of_questions() {
+    let all: Vec<_> = (1..=40).map(uuid).collect();
+    let mut story = on_hold();
+    story.now = at(10);
+    let asked = poll_without(&mut story, &all, ApiErrorKind::Server);
+    assert!(asked <= 30, "{asked} questions");
+    assert_eq!(story.told(|fact| matches!(fact, ExchangeFact::PollFailed { .. })), 1);
+}
+
+#[test]
+fn a_poll_that_fails_for_want_of_a_connection_or_of_rights_blames_no_container() {
+    for kind in [ApiErrorKind::Connection, ApiErrorKind::Unauthorized, ApiErrorKind::Overloaded] {
+        let mut story = on_hold();
+        for n in 1..=8 {
+            story.now = at(10 * n);
+            poll_without(&mut story, &[uuid(7)], kind);
+        }
+        assert_eq!(story.exchange.snapshot().unreadable.len(), 0, "{kind:?}");
+    }
+}
