@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::io::Write;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -72,14 +73,23 @@ fn seconds_since_1970() -> u64 {
 fn replay(seed: u64, trace: bool, json: bool) -> ExitCode {
     let (summary, history) = chaos(seed, trace);
     if trace {
-        print!("{history}");
+        show(format_args!("{history}"));
     }
     if json {
-        println!("{}", serde_json::json!({ "summary": summary }));
+        show(format_args!("{}\n", serde_json::json!({ "summary": summary })));
     } else {
-        print!("{summary}");
+        show(format_args!("{summary}"));
     }
     ExitCode::SUCCESS
+}
+
+/// Writes to standard output. Whoever reads it may stop early, as `head` does: that is no error.
+fn show(text: std::fmt::Arguments<'_>) {
+    if let Err(error) = std::io::stdout().write_fmt(text)
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        eprintln!("standard output cannot be written: {error}");
+    }
 }
 
 /// Runs all seeds of a range and reports their violations and figures.
@@ -144,12 +154,13 @@ fn report(seeds: u64, results: impl Iterator<Item = (u64, Result<Summary, String
     progress.finish_and_clear();
     let took = began.elapsed().as_secs_f64();
     if json {
-        println!("{}", serde_json::json!({"summary": all, "violations": violations, "seconds": took}));
+        let report = serde_json::json!({"summary": all, "violations": violations, "seconds": took});
+        show(format_args!("{report}\n"));
     } else {
-        print!("{all}");
-        violations.iter().for_each(|violation| println!("{violation}"));
-        println!("violations  {}", violations.len());
-        println!("took        {took:.1} s: {:.1} seeds/s", seeds as f64 / took);
+        let speed = seeds as f64 / took;
+        let listed: String = violations.iter().map(|violation| format!("{violation}\n")).collect();
+        let count = violations.len();
+        show(format_args!("{all}{listed}violations  {count}\ntook        {took:.1} s: {speed:.1} seeds/s\n"));
     }
     if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

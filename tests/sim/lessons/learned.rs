@@ -286,4 +286,19 @@ pub(super) const LEARNED: &[Lesson] = &[
         "an_instance_that_is_not_what_its_type_means_now_drains_and_is_priced_as_what_it_is",
         "a_vm_of_a_type_that_was_redefined_ends_its_job_and_gets_no_other",
     ]),
+    (47, "one container that cannot be listed fails every poll", &[
+        "a_known_container_that_cannot_be_listed_is_left_alone_and_hides_no_other",
+        "a_known_container_that_makes_the_controller_hang_is_found_within_six_polls_and_then_asked_for_rarely",
+        "a_container_that_the_controller_cannot_list_does_not_stop_the_polls",
+    ]),
+    (48, "nobody asks a VM that was given up", &[
+        "an_instance_in_shutdown_is_asked_once_a_minute_while_its_list_may_be_news",
+        "a_start_that_is_answered_in_shutdown_is_in_doubt_until_a_later_list",
+        "a_list_of_an_instance_in_shutdown_drains_and_kills_nothing",
+        "a_destroyed_vm_that_never_goes_and_answers_again_tells_what_it_does_not_run",
+    ]),
+    (49, "one kind of answer is not counted as one", &[
+        "a_start_or_a_kill_that_has_succeeded_is_a_sign_of_life",
+        "an_unknown_worker_that_has_answered_in_part_has_the_time_of_one_in_service",
+    ]),
 ];

@@ -17,10 +17,10 @@ use crate::world::figures::{Figures, starts};
 const MOST_STARTS: u64 = 60;
 /// The most calls of one kind about one container, and how many more in each virtual hour: the longest back-off
 /// is ten minutes, and polls may ask for more.
-const MOST_CALLS: u64 = 100;
+const MOST_CALLS: u64 = 40;
 const MORE_CALLS_AN_HOUR: u64 = 12;
 /// And how many more for each dispatcher: it knows nothing of the back-offs of the one before.
-const MORE_CALLS_A_DISPATCHER: u64 = 8;
+const MORE_CALLS_A_DISPATCHER: u64 = 7;
 /// How many VMs a world may make: some in any case, more for each container, and more in each virtual hour.
 const MOST_VMS: u64 = 30;
 const MORE_VMS_FOR_A_CONTAINER: u64 = 6;
