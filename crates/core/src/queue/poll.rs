@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::horizon::{Known, Look};
-use super::suspects::{Found, Search};
+use super::suspects::{Narrowing, Search};
 use super::{ContainerQueue, Fit};
 use crate::container::{ContainerState, Record};
 use crate::id::{ContainerUuid, TokenUuid};
@@ -159,8 +159,8 @@ impl Poll {
         let asked = self.chunk();
         match self.search.failed(&asked, error) {
             None => return false,
-            Some(Found::AmongFewer) => {}
-            Some(Found::Suspect(uuid, reason)) => {
+            Some(Narrowing::AmongFewer) => {}
+            Some(Narrowing::Suspect(uuid, reason)) => {
                 self.to_ask.remove(&uuid);
                 self.unreadable.insert(uuid, reason);
             }

@@ -92,16 +92,16 @@ impl Search {
     }
 
     /// The question about these containers has failed. `None`: the poll has failed, too.
-    pub(super) fn failed(&mut self, asked: &[ContainerUuid], error: &ApiError) -> Option<Found> {
+    pub(super) fn failed(&mut self, asked: &[ContainerUuid], error: &ApiError) -> Option<Narrowing> {
         self.among = asked.iter().copied().collect();
         match asked {
             [alone] if may_be_one(error.kind) && self.alone.len() < MOST_ALONE => {
                 let reason = format!("the controller cannot list it: {error}");
                 self.among.clear();
                 self.alone.insert(*alone, reason.clone());
-                Some(Found::Suspect(*alone, reason))
+                Some(Narrowing::Suspect(*alone, reason))
             }
-            [_, _, ..] if is_quick(error.kind) => Some(Found::AmongFewer),
+            [_, _, ..] if is_quick(error.kind) => Some(Narrowing::AmongFewer),
             _ => None,
         }
     }
@@ -114,7 +114,7 @@ impl Search {
 
 /// What a failed question has shown.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Narrowing {
     /// This container, and how it has failed.
     Suspect(ContainerUuid, String),
     /// It may be one of those that were asked for: fewer of them are asked for next.

@@ -142,6 +142,14 @@ impl VmHistory {
         self.live.get(&container).copied().unwrap_or(0)
     }
 
+    /// The VM on which that container was last started.
+    pub fn last_started_on(&self, container: ContainerUuid) -> Option<&InstanceId> {
+        self.entries.iter().rev().find_map(|entry| match &entry.fact {
+            VmFact::Started { vm, container: started, .. } if *started == container => Some(vm),
+            _ => None,
+        })
+    }
+
     /// How many live processes there are now, on all VMs.
     pub fn all_live(&self) -> usize {
         self.live.values().sum()

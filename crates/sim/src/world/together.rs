@@ -99,18 +99,25 @@ impl World {
         excused
     }
 
-    /// The Running containers without a process, if a silent VM stays for ever: it may run them for all that the
-    /// dispatcher can know, and to give up a job that runs would lose it.
+    /// The containers without a process that a silent VM may run for all that the dispatcher can know, if it stays for
+    /// ever: those that are Running, and Locked ones that were started there. To give up a job that runs would lose it.
     fn lost_while_a_vm_is_silent(&self) -> BTreeSet<ContainerUuid> {
         let (arvados, vms) = (self.arvados.borrow(), self.vms.borrow());
         let may_stay = self.vms_that_may_stay();
         let is_silent = |id: &InstanceId| vms.host(id).is_none_or(|host| host.behaviour.ssh != Ssh::Fine);
-        if !self.own_vms().iter().any(|id| may_stay.contains(id) && is_silent(id)) {
+        let mut silent = self.own_vms();
+        silent.retain(|id| may_stay.contains(id) && is_silent(id));
+        if silent.is_empty() {
             return BTreeSet::new();
         }
-        let is_lost = |uuid: &ContainerUuid| vms.history().live(*uuid) == 0;
-        let running = arvados.containers().filter(|it| it.state == ContainerState::Running);
-        running.map(|it| it.uuid).filter(is_lost).collect()
+        let is_lost = |uuid: ContainerUuid| vms.history().live(uuid) == 0;
+        let was_there = |uuid| vms.history().last_started_on(uuid).is_some_and(|id| silent.contains(id));
+        let may_run = |uuid, state| match state {
+            ContainerState::Running => is_lost(uuid),
+            ContainerState::Locked => is_lost(uuid) && was_there(uuid),
+            ContainerState::Queued | ContainerState::Complete | ContainerState::Cancelled => false,
+        };
+        arvados.containers().filter(|it| may_run(it.uuid, it.state)).map(|it| it.uuid).collect()
     }
 
     /// Whether one of the types that the container may use can be had, boots and answers; also if there is no
