@@ -18,7 +18,7 @@ use bytes::Bytes;
 use dispatch_actors::cloud::CreateDefaults;
 use dispatch_actors::messages::pool::{GetPool, RunnerChanged};
 use dispatch_actors::metrics::{KnownLabels, Metrics};
-use dispatch_actors::system::{self, Handles, Parts};
+use dispatch_actors::system::{self, Handles, MakeExecutors, Parts};
 use dispatch_actors::worker::StartConfig as StartStdin;
 use dispatch_actors::{catalogue, clock, event};
 use dispatch_adapters::{arvados, loopback, ssh};
@@ -38,6 +38,8 @@ use tokio::sync::watch;
 use crate::api::{Active, ApiState, HealthPolicy};
 use crate::drivers;
 use crate::executors;
+use crate::lock::Lease;
+use crate::lock::leased::{LeasedApi, LeasedDriver, LeasedExecutors};
 use crate::runner_file;
 use crate::serving::{Bound, Serving};
 use crate::settings::{Loaded, Settings, StartConfig};
@@ -70,12 +72,12 @@ impl<'a> Standby<'a> {
         self.server.reload_certificate();
     }
 
-    /// Begins to work.
+    /// Begins to work, for as long as the lease lasts.
     ///
     /// # Errors
     /// If a part cannot be had: no ssh client, a driver that is not built in. One line.
-    pub async fn activate(self) -> Result<Application> {
-        Ok(Application { work: self.site.work().await?, server: self.server })
+    pub async fn activate(self, lease: Lease) -> Result<Application> {
+        Ok(Application { work: self.site.work(lease).await?, server: self.server })
     }
 
     /// Closes the API.
@@ -95,11 +97,11 @@ impl Application {
     ///
     /// # Errors
     /// If a part cannot be had: a port taken, no ssh client, a driver that is not built in. One line.
-    pub async fn build(loaded: &Loaded, log: Logger) -> Result<Self> {
+    pub async fn build(loaded: &Loaded, lease: Lease, log: Logger) -> Result<Self> {
         let (site, state) = Site::new(loaded, log)?;
         let bound = Bound::new(&loaded.settings)?;
         // A client that calls now waits, and is never told that this is a standby.
-        let work = site.work().await?;
+        let work = site.work(lease).await?;
         Ok(Self { work, server: bound.serve(&loaded.settings, state)? })
     }
 
@@ -189,15 +191,15 @@ impl<'a> Site<'a> {
     }
 
     /// Opens the cloud and starts the actors.
-    async fn work(self) -> Result<Work> {
+    async fn work(self, lease: Lease) -> Result<Work> {
         let (settings, policy) = (&self.loaded.settings, &self.policy);
         let opened = drivers::open(settings, &self.public_key, &self.registry, &self.log).await?;
         let commands = runner_file::commands(&settings.cloud.runner, &policy.runner);
         drop(self.runner.send_replace(commands.as_ref().map(|_| ()).map_err(Clone::clone)));
         let parts = Parts {
-            api: Rc::new(controller(settings)?),
-            driver: Rc::clone(&opened.driver),
-            executors: executors::prepare(settings, self.log.clone())?,
+            api: Rc::new(LeasedApi { inner: controller(settings)?, lease: lease.clone() }),
+            driver: Rc::new(LeasedDriver { inner: Rc::clone(&opened.driver), lease: lease.clone() }),
+            executors: leased(executors::prepare(settings, self.log.clone())?, lease),
             create_defaults: create_defaults(settings, self.public_key.clone()),
             commands: commands
                 .clone()
@@ -246,6 +248,11 @@ struct Work {
     faults: Option<loopback::Faults>,
     /// Tasks that end with the application.
     tasks: Vec<actix_rt::task::JoinHandle<()>>,
+}
+
+/// Only who has the lease starts and ends processes.
+fn leased(make: MakeExecutors, lease: Lease) -> MakeExecutors {
+    Box::new(move |verifier| Rc::new(LeasedExecutors { inner: make(verifier), lease }))
 }
 
 fn metrics(policy: &Policy, loaded: &Loaded) -> (Metrics, Registry) {

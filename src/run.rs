@@ -19,7 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{Application, Standby};
 use crate::cli::{self, Options};
-use crate::lock::{self, Database, Held};
+use crate::lock::{self, Database, Held, Lease};
 use crate::settings::{FindingKind, Loaded};
 use crate::telemetry;
 
@@ -112,7 +112,7 @@ async fn serve(loaded: &Loaded, log: Logger) -> Result<Ending> {
     let settings = &loaded.settings;
     let Some(database) = Database::new(&settings.postgresql, &settings.policy.cluster_id)? else {
         event!(log, catalogue::NO_LOCK, "Reason" => "PostgreSQL.Connection has neither host nor dbname");
-        let application = Application::build(loaded, log.clone()).await?;
+        let application = Application::build(loaded, Lease::unlimited(), log.clone()).await?;
         notify(&[NotifyState::Ready]);
         return Ok(work(application, &mut signals, &log).await);
     };
@@ -123,9 +123,9 @@ async fn serve(loaded: &Loaded, log: Logger) -> Result<Ending> {
         event!(log, catalogue::STOPPED);
         return Ok(Ending::Stopped);
     };
-    let server = held.server().to_owned();
+    let (server, lease) = (held.server().to_owned(), held.lease());
     let active = async {
-        let application = standby.activate().await?;
+        let application = standby.activate(lease).await?;
         notify(&[NotifyState::Status("active: holds the lock")]);
         Ok(work(application, &mut signals, &log).await)
     };

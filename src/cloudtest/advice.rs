@@ -67,6 +67,7 @@ pub(super) fn of_shell(driver: &dyn DriverAdvice, error: &ExecError, login: &Log
         ExecErrorKind::ConnectionLost => {
             "whether the instance restarted or ran out of memory, and what cuts connections on the way".to_owned()
         }
+        ExecErrorKind::NotSent => "whether another dispatcher has the lock by now".to_owned(),
         ExecErrorKind::OutputTooLarge => "why the command writes more than 32 MiB; let it write to a file".to_owned(),
         ExecErrorKind::Local => {
             "this host: the ssh client (package openssh-client), its user in /etc/passwd, free file descriptors, \

@@ -27,6 +27,7 @@ use tokio::time::Instant;
 
 use crate::app::Application;
 use crate::cli::{self, Demo};
+use crate::lock::Lease;
 use crate::run::Signals;
 use progress::Progress;
 use report::Report;
@@ -71,7 +72,7 @@ pub fn run(demo: &Demo) -> ExitCode {
 }
 
 async fn play(demo: &Demo, world: &World, log: Logger, signals: &mut Signals) -> Result<Report> {
-    let application = Application::build(&world.loaded, log).await?;
+    let application = Application::build(&world.loaded, Lease::unlimited(), log).await?;
     let began = Instant::now();
     let progress = Progress::new(demo, application.url(), &world.management_token);
     let mut faults = faults::Script::new(demo.faults, application.faults());

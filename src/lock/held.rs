@@ -2,6 +2,7 @@
 
 use tokio::time::{Instant, sleep};
 
+use super::lease::{Confirmations, Lease};
 use super::session::Session;
 use super::{ASK_AGAIN, CHECK_EVERY, LockError, REFUSED_FOR};
 
@@ -9,11 +10,12 @@ use super::{ASK_AGAIN, CHECK_EVERY, LockError, REFUSED_FOR};
 #[derive(Debug)]
 pub struct Held {
     session: Session,
+    confirmations: Confirmations,
 }
 
 impl Held {
     pub(super) fn new(session: Session) -> Self {
-        Self { session }
+        Self { session, confirmations: Confirmations::new() }
     }
 
     /// Which server has granted it.
@@ -21,14 +23,19 @@ impl Held {
         self.session.server()
     }
 
+    /// For how long we may act. It begins with the first confirmation, which [`Held::lost`] asks for.
+    pub fn lease(&self) -> Lease {
+        self.confirmations.lease()
+    }
+
     /// Waits until it is lost: at once when the server ends the session, within
     /// [`NOTICED_WITHIN`](super::NOTICED_WITHIN) when the server, or the way to it, is silent.
     pub async fn lost(&mut self) -> LockError {
         loop {
-            if let Err(error) = self.session.endures(CHECK_EVERY).await {
+            if let Err(error) = self.confirm().await {
                 return error;
             }
-            if let Err(error) = self.confirm().await {
+            if let Err(error) = self.session.endures(CHECK_EVERY).await {
                 return error;
             }
         }
@@ -38,7 +45,12 @@ impl Held {
     async fn confirm(&mut self) -> Result<(), LockError> {
         let refused_until = Instant::now() + REFUSED_FOR;
         loop {
+            let asked = self.confirmations.now();
             match self.session.check().await {
+                Ok(()) => {
+                    self.confirmations.confirmed(asked);
+                    return Ok(());
+                }
                 Err(LockError::Refused { .. }) if Instant::now() < refused_until => sleep(ASK_AGAIN).await,
                 verdict => return verdict,
             }

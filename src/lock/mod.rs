@@ -24,6 +24,8 @@
 mod database;
 mod error;
 mod held;
+pub mod lease;
+pub mod leased;
 mod session;
 mod standby;
 mod tls;
@@ -33,6 +35,7 @@ use std::time::Duration;
 pub use database::Database;
 pub use error::LockError;
 pub use held::Held;
+pub use lease::Lease;
 pub use session::Holder;
 pub use standby::acquire;
 

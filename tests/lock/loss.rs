@@ -1,7 +1,9 @@
 //! The active one loses its session: it stops acting at once, and exits 1.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use arvados_dispatch_cloud::lock::lease;
 use dispatch_core::container::ContainerState;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
@@ -83,6 +85,31 @@ async fn a_server_that_does_not_answer_counts_as_lost() {
     assert_eq!(code, 1);
     println!("ended {:?} after the server fell silent", began.elapsed());
     assert_lost(&service, "has not answered within 5 s");
+}
+
+/// It had the lock when it was stopped. What it does in the moment before it notices is done without a lease.
+#[actix_rt::test]
+async fn a_process_that_was_stopped_for_longer_than_its_lease_changes_nothing_when_it_goes_on() {
+    let (mut site, postgres) = site().await;
+    // So often that a lock would be asked for before the loss is noticed.
+    site.cloud()["PollInterval"] = "20ms".into();
+    let mut service = site.start().await;
+    service.logged("ready", SOON).await;
+    let superuser = postgres.superuser().await;
+    let backend = Pid::from_raw(postgres::holder(&superuser).await.unwrap()).unwrap();
+    kill_process(backend, Signal::STOP).unwrap();
+    service.signal(Signal::STOP);
+    tokio::time::sleep(lease::LASTS + Duration::from_secs(1)).await;
+    site.submit(1).await;
+    service.signal(Signal::CONT);
+    let code = service.exit_code(SOON).await;
+    kill_process(backend, Signal::CONT).unwrap();
+    assert_eq!(code, 1);
+    assert_lost(&service, "has not answered within 5 s");
+    assert_eq!(service.lines("adding container to queue").len(), 1, "it has seen what it could lock");
+    let records = site.records().await;
+    let told: Vec<_> = records.iter().map(|it| (it.state, it.lock_count)).collect();
+    assert_eq!(told, [(ContainerState::Queued, 0)]);
 }
 
 /// As by a pooler that shares sessions, or resets them.

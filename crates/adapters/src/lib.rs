@@ -7,5 +7,6 @@
 //! ```
 
 pub mod arvados;
+pub mod boot_time;
 pub mod loopback;
 pub mod ssh;

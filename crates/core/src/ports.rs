@@ -298,6 +298,11 @@ pub trait CloudDriver {
 
 // ---------------------------------------------------------------- a shell on each VM
 
+/// A moment of the clock that also counts the time in which the machine was suspended (`CLOCK_BOOTTIME`): how long
+/// the machine had been up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BootTime(pub Duration);
+
 /// One command for a VM.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ShellCommand {
@@ -309,6 +314,18 @@ pub struct ShellCommand {
     pub stdin: Bytes,
     /// How long it may take, here and on the VM.
     pub deadline: Duration,
+    /// Whether it starts or ends a process: only who may act sends it.
+    pub acts: bool,
+    /// It is handed over before that moment, or not at all.
+    pub not_after: Option<BootTime>,
+}
+
+impl ShellCommand {
+    /// A command that only looks, as the login user, and reads nothing.
+    pub fn new(shell: impl Into<String>, deadline: Duration) -> Self {
+        let shell = shell.into();
+        Self { shell, privileged: false, stdin: Bytes::new(), deadline, acts: false, not_after: None }
+    }
 }
 
 impl fmt::Debug for ShellCommand {
@@ -319,6 +336,7 @@ impl fmt::Debug for ShellCommand {
             .field("privileged", &self.privileged)
             .field("stdin_bytes", &self.stdin.len())
             .field("deadline", &self.deadline)
+            .field("acts", &self.acts)
             .finish()
     }
 }
@@ -339,6 +357,8 @@ pub struct Output {
 pub enum ExecErrorKind {
     /// The VM has no address yet.
     NotReady,
+    /// We may not act now, or no longer: nothing was sent.
+    NotSent,
     /// Nobody listens there, or no route.
     Refused,
     /// No connection, handshake or login within the deadline.
@@ -364,6 +384,7 @@ impl ExecErrorKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotReady => "not_ready",
+            Self::NotSent => "not_sent",
             Self::Refused => "refused",
             Self::ConnectTimeout => "connect_timeout",
             Self::Authentication => "authentication",
@@ -380,6 +401,7 @@ impl ExecErrorKind {
     pub fn is_before_any_command(self) -> bool {
         match self {
             Self::NotReady
+            | Self::NotSent
             | Self::Refused
             | Self::ConnectTimeout
             | Self::Authentication
@@ -393,9 +415,12 @@ impl ExecErrorKind {
     /// Whether a connection had got as far as the verification of the host key.
     pub fn reached_verification(self) -> bool {
         match self {
-            Self::NotReady | Self::Refused | Self::ConnectTimeout | Self::Authentication | Self::Local => {
-                false
-            }
+            Self::NotReady
+            | Self::NotSent
+            | Self::Refused
+            | Self::ConnectTimeout
+            | Self::Authentication
+            | Self::Local => false,
             Self::SecretUnreadable
             | Self::Verification
             | Self::CommandTimeout

@@ -51,10 +51,6 @@ pub fn order(instance_type: &Arc<InstanceType>, set: &str, secret: &str) -> Crea
 
 /// A command with a deadline of 30 s.
 pub fn command(shell: &str, stdin: &str) -> ShellCommand {
-    ShellCommand {
-        shell: shell.to_owned(),
-        privileged: true,
-        stdin: Bytes::from(stdin.to_owned()),
-        deadline: Duration::from_secs(30),
-    }
+    let stdin = Bytes::from(stdin.to_owned());
+    ShellCommand { privileged: true, stdin, ..ShellCommand::new(shell, Duration::from_secs(30)) }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use dispatch_core::ports::{ExecErrorKind, Executor, ShellCommand};
 use tokio::time::Instant;
 
@@ -82,5 +81,5 @@ impl Trial<'_> {
 }
 
 fn command(shell: &str, deadline: Duration) -> ShellCommand {
-    ShellCommand { shell: shell.to_owned(), privileged: false, stdin: Bytes::new(), deadline }
+    ShellCommand::new(shell, deadline)
 }

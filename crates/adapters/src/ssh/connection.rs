@@ -18,6 +18,7 @@ use super::runtime::Runtime;
 use super::session::{Ended, Failure, execute};
 use super::shell::{remote_seconds, wrap};
 use super::verify::verify;
+use crate::boot_time;
 
 /// A server allows ten sessions on a connection. Two are left for commands that were given up.
 const SESSIONS: usize = 8;
@@ -129,6 +130,7 @@ impl Connection {
         let running = self.in_session(&sent, command);
         match timeout(command.deadline.saturating_add(grace), running).await {
             Ok(Ok(ended)) => self.interpret(ended, command, started.elapsed().as_secs()).await,
+            Ok(Err(Failure::TooLate)) => Err(RunFailure { error: too_late(), aftermath: Aftermath::Intact }),
             Ok(Err(Failure::TooMuch)) => {
                 let error = error(ExecErrorKind::OutputTooLarge, "command wrote more than 32 MiB");
                 Err(RunFailure { error, aftermath: Aftermath::SessionTaken })
@@ -145,6 +147,9 @@ impl Connection {
         let mut retries_left = 20;
         loop {
             let slot = self.slots.acquire().await.expect("it is never closed");
+            if command.not_after.is_some_and(|end| end <= boot_time::now()) {
+                return Err(Failure::TooLate);
+            }
             let result = execute(&self.session, sent, &command.stdin, LONGEST_STREAM).await;
             let refused = matches!(result, Err(Failure::NotStarted(_))) && self.is_alive().await;
             if !refused || retries_left == 0 {
@@ -190,6 +195,11 @@ impl Connection {
         let text = format!("connection lost: {why} (ssh: {})", last_line(&self.master.log()));
         RunFailure { error: error(ExecErrorKind::ConnectionLost, text), aftermath: Aftermath::Lost }
     }
+}
+
+/// What the caller may no longer do when everything is ready for it.
+pub(super) fn too_late() -> ExecError {
+    error(ExecErrorKind::NotSent, "not sent: it could not be handed over in the time in which we may act")
 }
 
 /// Starts one ssh client and waits for its login. There is no second attempt.

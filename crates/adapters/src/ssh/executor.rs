@@ -12,6 +12,7 @@
 //! A connection that is no longer current stays open until its last command has ended.
 
 use std::cell::{Cell, RefCell};
+use std::future::Future;
 use std::rc::{Rc, Weak};
 
 use async_trait::async_trait;
@@ -21,8 +22,9 @@ use futures_util::future::{LocalBoxFuture, Shared, WeakShared};
 use tokio::sync::watch;
 
 use super::Settings;
-use super::connection::{Aftermath, Connection};
+use super::connection::{Aftermath, Connection, too_late};
 use super::runtime::Runtime;
+use crate::boot_time;
 
 type Attempt = LocalBoxFuture<'static, Result<Rc<Connection>, ExecError>>;
 
@@ -69,7 +71,7 @@ impl SshExecutor {
 #[async_trait(?Send)]
 impl Executor for SshExecutor {
     async fn run(&self, command: ShellCommand) -> Result<Output, ExecError> {
-        let connection = Inner::connected(&self.inner).await?;
+        let connection = within(&command, Inner::connected(&self.inner)).await?;
         let mut given_up = GivenUp { inner: &self.inner, connection: &connection, armed: true };
         let result = connection.run(&command, self.inner.settings.deadlines.grace).await;
         given_up.armed = false;
@@ -98,6 +100,16 @@ impl Executor for SshExecutor {
         // The sender lives in `inner`, so `changed` returns only because of a change.
         let _ = self.inner.breaks.subscribe().changed().await;
     }
+}
+
+/// What must be handed over before a certain moment has no longer for its connection.
+async fn within<T>(
+    command: &ShellCommand,
+    connecting: impl Future<Output = Result<T, ExecError>>,
+) -> Result<T, ExecError> {
+    let Some(end) = command.not_after else { return connecting.await };
+    let left = end.0.saturating_sub(boot_time::now().0);
+    tokio::time::timeout(left, connecting).await.unwrap_or_else(|_| Err(too_late()))
 }
 
 impl Inner {

@@ -19,6 +19,8 @@ pub(super) enum Failure {
     TooMuch,
     /// No session was opened, so nothing was run.
     NotStarted(String),
+    /// The time in which it might be handed over was over, so nothing was run.
+    TooLate,
     /// The connection to the master failed.
     Lost(String),
 }

@@ -28,12 +28,7 @@ mod tests {
     use super::*;
 
     fn command(shell: &str, privileged: bool) -> ShellCommand {
-        ShellCommand {
-            shell: shell.into(),
-            privileged,
-            stdin: bytes::Bytes::new(),
-            deadline: Duration::from_millis(30_900),
-        }
+        ShellCommand { privileged, ..ShellCommand::new(shell, Duration::from_millis(30_900)) }
     }
 
     #[test]

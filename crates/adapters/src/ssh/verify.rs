@@ -10,7 +10,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use dispatch_core::ports::{ExecError, ExecErrorKind, HostKey, HostKeyVerdict, ShellCommand, Target};
 use dispatch_core::secret::Secret;
 use openssh::Session;
@@ -59,7 +58,7 @@ async fn ask_driver(
 
 async fn read_secret(deadline: Duration, target: &Target, session: &Session) -> Result<Vec<u8>, ExecError> {
     let shell = format!("cat {}", quote(&target.secret_path));
-    let command = ShellCommand { shell, privileged: true, stdin: Bytes::new(), deadline };
+    let command = ShellCommand { privileged: true, ..ShellCommand::new(shell, deadline) };
     let unreadable = |why: String| {
         let text = format!("cannot read {} on instance {}: {why}", target.secret_path, target.id);
         Err(error(ExecErrorKind::SecretUnreadable, text))

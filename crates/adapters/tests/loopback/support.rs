@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use dispatch_adapters::loopback::{LoopbackCloud, Params, SECRET_FILE};
 use dispatch_adapters::ssh::{Deadlines, Options, SshExecutors};
 use dispatch_core::id::{InstanceId, ProviderType, TypeName};
@@ -130,8 +129,7 @@ pub fn order(set: &str) -> CreateOrder {
 }
 
 pub fn command(shell: &str) -> ShellCommand {
-    let (stdin, deadline) = (Bytes::new(), 2 * PATIENCE);
-    ShellCommand { shell: shell.to_owned(), privileged: true, stdin, deadline }
+    ShellCommand { privileged: true, ..ShellCommand::new(shell, 2 * PATIENCE) }
 }
 
 /// Runs a command, and tries again while the instance boots.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dispatch_core::ports::{ExecErrorKind, ShellCommand};
+use dispatch_adapters::boot_time;
+use dispatch_core::ports::{BootTime, ExecErrorKind, ShellCommand};
 
 use crate::sshd::Sshd;
 use crate::support::{PATIENCE, Wire, World, command, eventually, processes_with, run, stdout};
@@ -183,4 +184,47 @@ async fn a_caller_that_stops_waiting_leaves_no_connection_with_a_busy_session() 
     assert!(waited.is_err());
     eventually("the client is gone", || world.clients().is_empty()).await;
     assert_eq!(stdout(&executor, "echo again").await, "again\n");
+}
+
+/// A command that may be handed over within that time, and leaves a file.
+fn within(time: Duration, file: &std::path::Path) -> ShellCommand {
+    let not_after = Some(BootTime(boot_time::now().0 + time));
+    ShellCommand { not_after, ..command(format!("touch {}", file.display())) }
+}
+
+#[actix_rt::test]
+async fn a_command_whose_time_is_over_is_not_sent_over_an_open_connection_either() {
+    let world = World::new();
+    let sshd = Sshd::start(&world.public);
+    let executor = world.open(&sshd.address());
+    let file = world.dir.path().join("touched");
+    assert_eq!(stdout(&executor, "echo open").await, "open\n");
+    let error = executor.run(within(Duration::ZERO, &file)).await.unwrap_err();
+    assert_eq!((error.kind, file.exists()), (ExecErrorKind::NotSent, false), "{error}");
+    executor.run(within(PATIENCE, &file)).await.unwrap();
+    assert!(file.exists());
+    assert_eq!(world.clients().len(), 1, "the connection is as good as before");
+}
+
+#[actix_rt::test]
+async fn a_command_that_waits_for_a_connection_or_a_session_is_not_sent_later_than_it_may_be() {
+    let world = World::new();
+    let file = world.dir.path().join("touched");
+    let soon = Duration::from_millis(300);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let executor = world.open(&silent.local_addr().unwrap().to_string());
+    let error = executor.run(within(soon, &file)).await.unwrap_err();
+    assert_eq!(error.kind, ExecErrorKind::NotSent, "no connection: {error}");
+
+    let sshd = Sshd::start(&world.public);
+    let executor = world.open(&sshd.address());
+    assert_eq!(stdout(&executor, "echo open").await, "open\n");
+    // Eight commands may run at a time.
+    let busy = futures_util::future::join_all((0..8).map(|_| executor.run(command("sleep 2"))));
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        executor.run(within(soon, &file)).await.unwrap_err()
+    };
+    let (_, error) = futures_util::join!(busy, late);
+    assert_eq!((error.kind, file.exists()), (ExecErrorKind::NotSent, false), "no session: {error}");
 }

@@ -9,7 +9,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use dispatch_adapters::ssh::{Deadlines, Options, SshExecutors};
 use dispatch_core::id::InstanceId;
 use dispatch_core::ports::{
@@ -121,7 +120,7 @@ pub fn processes_with(text: &str) -> Vec<i32> {
 }
 
 pub fn command(shell: impl Into<String>) -> ShellCommand {
-    ShellCommand { shell: shell.into(), privileged: false, stdin: Bytes::new(), deadline: 2 * PATIENCE }
+    ShellCommand::new(shell, 2 * PATIENCE)
 }
 
 pub async fn run(executor: &Rc<dyn Executor>, shell: &str) -> Result<Output, ExecError> {

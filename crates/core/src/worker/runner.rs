@@ -97,14 +97,14 @@ impl Commands {
     pub fn boot_probe(&self) -> ShellCommand {
         let text = self.policy.boot_probe_command.trim();
         let shell = if text.is_empty() { "true" } else { text };
-        ShellCommand { shell: shell.to_owned(), privileged: false, stdin: Bytes::new(), deadline: BOOT_PROBE }
+        ShellCommand::new(shell, BOOT_PROBE)
     }
 
     /// Prints the MD5 of the deployed runner. `None` if nothing is deployed.
     pub fn md5sum(&self) -> Option<ShellCommand> {
         let (directory, binary) = self.deployed.as_ref()?;
         let shell = format!("md5sum {}", quote(&path_in(directory, binary)));
-        Some(ShellCommand { shell, privileged: false, stdin: Bytes::new(), deadline: MD5SUM })
+        Some(ShellCommand::new(shell, MD5SUM))
     }
 
     /// Whether what [`Commands::md5sum`] printed is the deployed binary's.
@@ -123,14 +123,16 @@ impl Commands {
              case \"$sum\" in {md5}*) ;; *) echo \"runner arrived damaged: md5 $sum, not {md5}\" >&2; exit 1;; esac; \
              mv -f \"$tmp\" {path}"
         );
-        Some(ShellCommand { shell, privileged: true, stdin: binary.content.clone(), deadline: COPY })
+        let stdin = binary.content.clone();
+        Some(ShellCommand { privileged: true, stdin, ..ShellCommand::new(shell, COPY) })
     }
 
     /// Lists the processes on the worker; with a price history on stdin if there is one.
     pub fn list(&self, prices: Option<Bytes>) -> ShellCommand {
         let flag = if prices.is_some() { " --stdin-prices" } else { "" };
         let shell = self.call(&format!("--list{flag}"));
-        ShellCommand { shell, privileged: true, stdin: prices.unwrap_or_default(), deadline: LIST }
+        let stdin = prices.unwrap_or_default();
+        ShellCommand { privileged: true, stdin, ..ShellCommand::new(shell, LIST) }
     }
 
     /// Starts a process that outlives the command.
@@ -144,13 +146,13 @@ impl Commands {
             shell.push(' ');
             shell.push_str(&quote(argument));
         }
-        ShellCommand { shell, privileged: true, stdin, deadline: START }
+        ShellCommand { privileged: true, stdin, acts: true, ..ShellCommand::new(shell, START) }
     }
 
     /// Asks a process to end. Signal 15, never 9: that would orphan the container itself.
     pub fn kill(&self, uuid: ContainerUuid) -> ShellCommand {
         let shell = self.call(&format!("--kill 15 {uuid}"));
-        ShellCommand { shell, privileged: true, stdin: Bytes::new(), deadline: KILL }
+        ShellCommand { privileged: true, acts: true, ..ShellCommand::new(shell, KILL) }
     }
 }
 
@@ -178,6 +180,14 @@ mod tests {
 
     fn uuid() -> ContainerUuid {
         "zzzzz-dz642-4ur9hgns31ufr0g".parse().unwrap()
+    }
+
+    #[test]
+    fn starts_and_kills_act_and_nothing_else_does() {
+        let commands = commands(true);
+        let acts = |command: &ShellCommand| command.acts;
+        assert!(acts(&commands.start(uuid(), Bytes::new())) && acts(&commands.kill(uuid())));
+        assert!(!acts(&commands.list(None)) && !acts(&commands.boot_probe()));
     }
 
     #[test]
