@@ -265,6 +265,7 @@ pub(super) const LEARNED: &[Lesson] = &[
     (43, "what failed for a container is forgotten where nobody looks", &[
         "what_failed_for_a_container_is_remembered_while_it_is_beyond_the_horizon",
         "a_try_keeps_no_worker_from_being_idle",
+        "each_cause_has_its_own_count_whatever_fails_or_succeeds_in_between",
         "a_look_that_adds_nothing_is_repeated_by_polls_after_five_seconds_doubling_to_five_minutes",
         "what_a_look_has_added_does_not_fall_off_the_end_of_a_list",
     ]),

@@ -7,8 +7,10 @@
 //!       key        0600
 //!       7/         0700              one for each connection: config known_hosts log master
 //! ```
+//! Whatever of it has gone (a cleaner of old files, somebody's `rm`) is made again when the next connection is opened.
+//! The connections whose sockets went with it end, and are opened anew.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
@@ -34,11 +36,13 @@ const TRIES: u32 = 100;
 pub(super) struct Runtime {
     dir: TempDir,
     key_file: PathBuf,
+    /// To write the file again, should it be removed.
+    key: Secret,
     next: Cell<u64>,
     /// The file is kept open for its lock.
-    _lock: File,
+    lock: RefCell<File>,
     /// This must be the last field after `dir`, because fields are dropped in their order.
-    _parent: Parent,
+    parent: Parent,
 }
 
 /// Removes the shared directory with the last dispatcher that uses it, if its name shows that it is ours.
@@ -91,11 +95,31 @@ impl Runtime {
     fn make(parent: &Path, key: &Secret) -> io::Result<Self> {
         let private = std::fs::Permissions::from_mode(0o700);
         let dir = tempfile::Builder::new().prefix(PREFIX).permissions(private).tempdir_in(parent)?;
-        let lock = create_private(&dir.path().join("lock"))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        let lock = RefCell::new(make_lock(dir.path())?);
         let key_file = dir.path().join("key");
         create_private(&key_file)?.write_all(key.expose().as_bytes())?;
-        Ok(Self { dir, key_file, next: Cell::new(1), _lock: lock, _parent: Parent(parent.to_owned()) })
+        let (key, parent) = (key.clone(), Parent(parent.to_owned()));
+        Ok(Self { dir, key_file, key, next: Cell::new(1), lock, parent })
+    }
+
+    /// Makes again what has gone. The shared directory's lock is not waited for: another attempt follows.
+    fn restore(&self) -> io::Result<()> {
+        let (parent, dir) = (&self.parent.0, self.dir.path());
+        if !dir.is_dir() {
+            if !parent.is_dir() {
+                DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+            }
+            check_owner(parent)?;
+            // A dispatcher that starts now must not take the new directory for an abandoned one.
+            let parent_lock = File::open(parent)?;
+            flock(&parent_lock, FlockOperation::NonBlockingLockExclusive)?;
+            DirBuilder::new().mode(0o700).create(dir)?;
+            self.lock.replace(make_lock(dir)?);
+        }
+        if !self.key_file.is_file() {
+            create_private(&self.key_file)?.write_all(self.key.expose().as_bytes())?;
+        }
+        Ok(())
     }
 
     /// The file with our private key.
@@ -103,8 +127,9 @@ impl Runtime {
         &self.key_file
     }
 
-    /// Makes a new directory for one connection.
+    /// Makes a new directory for one connection, and whatever has gone of what it needs.
     pub(super) fn connection_dir(self: &Rc<Self>) -> io::Result<ConnectionDir> {
+        self.restore()?;
         let number = self.next.replace(self.next.get() + 1);
         let path = self.dir.path().join(number.to_string());
         DirBuilder::new().mode(0o700).create(&path)?;
@@ -140,6 +165,13 @@ impl Drop for ConnectionDir {
         // What cannot be removed now is removed together with the runtime directory, or by the next start.
         let _ = std::fs::remove_dir_all(&self.path);
     }
+}
+
+/// The file whose lock says that the directory's dispatcher lives.
+fn make_lock(dir: &Path) -> io::Result<File> {
+    let lock = create_private(&dir.join("lock"))?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(lock)
 }
 
 fn create_private(path: &Path) -> io::Result<File> {
@@ -244,6 +276,27 @@ mod tests {
         assert_eq!(mode(&connection.path), 0o700);
         drop((connection, runtime));
         assert_eq!(entries(parent.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn whatever_of_it_has_gone_is_made_again_for_the_next_connection() {
+        let dir = tempfile::tempdir().unwrap();
+        let parent = dir.path().join("arvados-dispatch-0");
+        let runtime = Rc::new(Runtime::new(&parent, &Secret::new("k")).unwrap());
+        let own = runtime.dir.path().to_owned();
+        for gone in [runtime.key_file(), &own, &parent] {
+            if gone.is_dir() { std::fs::remove_dir_all(gone) } else { std::fs::remove_file(gone) }.unwrap();
+            let connection = runtime.connection_dir().unwrap();
+            let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!((mode(&parent), mode(&own), mode(&connection.path)), (0o700, 0o700, 0o700));
+            assert_eq!(std::fs::read_to_string(runtime.key_file()).unwrap(), "k");
+            assert_eq!(mode(runtime.key_file()), 0o600);
+            // Another one that starts leaves it alone.
+            drop(Runtime::new(&parent, &Secret::new("k")).unwrap());
+            assert!(runtime.key_file().exists(), "{}", gone.display());
+        }
+        drop(runtime);
+        assert_eq!(entries(dir.path()), Vec::<String>::new());
     }
 
     #[test]

@@ -3,8 +3,11 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+use dispatch_adapters::ssh::SshExecutors;
+use dispatch_core::ports::ExecutorFactory;
+
 use crate::sshd::Sshd;
-use crate::support::{World, eventually, processes_with, stdout, until};
+use crate::support::{World, eventually, processes_with, run, stdout, until};
 
 #[actix_rt::test]
 async fn a_dropped_executor_leaves_no_client_and_no_file() {
@@ -44,8 +47,8 @@ fn owner_of_an_executor() {
         world.private = std::env::var("OWNER_KEY").unwrap();
         let mut options = world.options();
         options.runtime_dir = std::env::var("OWNER_RUNTIME_DIR").unwrap().into();
-        let factory = dispatch_adapters::ssh::SshExecutors::new(options).unwrap();
-        let executor = dispatch_core::ports::ExecutorFactory::open(&factory, world.target(&address));
+        let factory = SshExecutors::new(options).unwrap();
+        let executor = factory.open(world.target(&address));
         stdout(&executor, "true").await;
         eprintln!("connected");
         std::future::pending::<()>().await;
@@ -78,4 +81,27 @@ async fn after_a_sigkill_of_the_owner_the_client_dies_and_the_next_start_cleans_
     assert_eq!(world.leftovers().len(), 1);
     drop(world.open(&sshd.address()));
     assert_eq!(world.leftovers(), Vec::<String>::new());
+}
+
+/// As a cleaner of old files does. One command may fail for it; the VM is reached again with the next.
+#[actix_rt::test]
+async fn a_runtime_directory_that_is_removed_is_made_again_and_every_vm_is_reached_again() {
+    for vms in [1, 2, 4] {
+        let world = World::new();
+        let factory = SshExecutors::new(world.options()).unwrap();
+        let sshds: Vec<_> = (0..vms).map(|_| Sshd::start(&world.public)).collect();
+        let executors: Vec<_> =
+            sshds.iter().map(|sshd| factory.open(world.target(&sshd.address()))).collect();
+        for executor in &executors {
+            assert_eq!(stdout(executor, "echo before").await, "before\n");
+        }
+        std::fs::remove_dir_all(world.runtime_dir()).unwrap();
+        for executor in &executors {
+            let first = run(executor, "echo after").await;
+            let second = run(executor, "echo after").await;
+            assert!(first.is_ok() || second.is_ok(), "{first:?}, then {second:?}");
+        }
+        drop((factory, executors));
+        assert_eq!(world.leftovers(), Vec::<String>::new());
+    }
 }

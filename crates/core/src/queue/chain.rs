@@ -85,7 +85,7 @@ impl ContainerQueue {
         self.fallen.outage_is_over(cause);
         for entry in self.entries.values_mut().filter(|entry| entry.is_set_back(cause)) {
             if let Some(setback) = &mut Arc::make_mut(entry).setback {
-                setback.outage_is_over();
+                setback.outage_is_over(cause);
             }
         }
     }

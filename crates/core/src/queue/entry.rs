@@ -152,7 +152,7 @@ impl Entry {
 
     /// Whether that is not tried now, because it has failed.
     pub fn is_set_back(&self, cause: SetbackCause) -> bool {
-        self.setback.as_ref().is_some_and(|setback| setback.cause == cause && setback.is_active())
+        self.setback.as_ref().is_some_and(|setback| setback.forbids(cause))
     }
 
     /// Wants to run and has not ended.
@@ -178,8 +178,7 @@ impl super::QueueSnapshot {
             shift(&mut entry.first_seen, by);
             entry.record.created_at.iter_mut().for_each(|at| shift(at, by));
             if let Some(setback) = &mut entry.setback {
-                shift(&mut setback.at, by);
-                shift(&mut setback.until, by);
+                setback.shift(by);
             }
         }
     }

@@ -56,13 +56,13 @@ impl Fallen {
     /// Whether its back-off goes on.
     pub(super) fn is_left_alone(&self, uuid: ContainerUuid, now: Timestamp) -> bool {
         let setback = self.0.get(&uuid).and_then(|past| past.setback.as_ref());
-        setback.is_some_and(|setback| now < setback.until)
+        setback.is_some_and(|setback| setback.lasts_at(now))
     }
 
     /// An outage in which such calls failed is over: see [`Setback::outage_is_over`].
     pub(super) fn outage_is_over(&mut self, cause: SetbackCause) {
         let setbacks = self.0.values_mut().filter_map(|past| past.setback.as_mut());
-        setbacks.filter(|setback| setback.cause == cause).for_each(Setback::outage_is_over);
+        setbacks.for_each(|setback| setback.outage_is_over(cause));
     }
 
     /// Forgets those that have not come back for long.

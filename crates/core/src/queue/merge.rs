@@ -156,7 +156,7 @@ impl ContainerQueue {
             let Some(entry) = entry.filter(|entry| entry.wants_sizing()) else { continue };
             match answer {
                 Ok(needs) => {
-                    entry.setback = entry.setback.take().filter(|it| it.cause != SetbackCause::Mounts);
+                    entry.setback = entry.setback.take().and_then(|it| it.without(SetbackCause::Mounts));
                     entry.size(*needs, &policy.catalog, &policy.sizing, &mut self.type_lists);
                     facts.push(QueueFact::Added(Arc::clone(&self.entries[uuid])));
                 }

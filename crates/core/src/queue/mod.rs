@@ -235,7 +235,7 @@ impl ContainerQueue {
     /// after all others and alone, so that its fault spoils no other answer. O(containers).
     pub fn unsized_containers(&self) -> Vec<ContainerUuid> {
         let wanting = || self.entries.values().filter(|it| it.wants_sizing());
-        let failed = |it: &Entry| it.setback.as_ref().is_some_and(|it| it.cause == SetbackCause::Mounts);
+        let failed = |it: &Entry| it.setback.as_ref().is_some_and(|it| it.has(SetbackCause::Mounts));
         let untried = wanting().filter(|it| !failed(it)).map(|it| it.record.uuid);
         let mut asked: Vec<_> = untried.collect();
         if asked.is_empty() {

@@ -287,5 +287,5 @@ fn create_for(type_name: &str, n: u64) -> (String, ContainerUuid) {
 /// A failed lock; `lifted` = a later poll has shown the container, and its back-off is over.
 fn set_back(lifted: bool) -> Setback {
     let (cause, error) = (SetbackCause::Lock, "422 refused".to_owned());
-    Setback { cause, failures: 3, at: at(80), until: at(100), error, shared: false, lifted }
+    Setback { cause, failures: 3, at: at(80), until: at(100), error, shared: false, lifted, earlier: None }
 }
