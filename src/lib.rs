@@ -17,6 +17,7 @@ pub mod app;
 pub mod cli;
 pub mod cloudtest;
 pub mod demo;
+pub mod descriptors;
 pub mod drivers;
 pub mod executors;
 pub mod health;

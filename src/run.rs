@@ -19,6 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{Application, Standby};
 use crate::cli::{self, Options};
+use crate::descriptors;
 use crate::lock::{self, Database, Held, Lease};
 use crate::settings::{FindingKind, Loaded};
 use crate::telemetry;
@@ -108,6 +109,11 @@ pub fn run(options: &Options) -> ExitCode {
 
 async fn serve(loaded: &Loaded, log: Logger) -> Result<Ending> {
     tell_findings(loaded, &log);
+    let limit = descriptors::raise_limit();
+    if let Some(reason) = descriptors::doubt(limit, loaded.settings.policy.max_instances) {
+        let path = format!("Clusters.{}.Containers.CloudVMs.MaxInstances", loaded.settings.policy.cluster_id);
+        event!(log, catalogue::DOUBTFUL_SETTING, "Path" => path, "Reason" => reason);
+    }
     let mut signals = Signals::new().context("cannot wait for signals")?;
     let settings = &loaded.settings;
     let Some(database) = Database::new(&settings.postgresql, &settings.policy.cluster_id)? else {

@@ -41,6 +41,10 @@ use executor::SshExecutor;
 pub use key::{KeyError, PublicKeyInfo, check_private_key};
 use runtime::Runtime;
 
+/// The most file descriptors that this process has open for one VM: eight commands at a time, each with a socket and
+/// pipes, and its ssh client. Measured by a test.
+pub const DESCRIPTORS_OF_A_VM: u64 = 32;
+
 /// How long everything besides the command itself may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dispatch_adapters::boot_time;
+use dispatch_adapters::{boot_time, ssh};
 use dispatch_core::ports::{BootTime, ExecErrorKind, ShellCommand};
 
 use crate::sshd::Sshd;
@@ -104,7 +104,7 @@ async fn a_command_that_outlives_its_timeout_costs_the_connection() {
     let sshd = Sshd::start(&world.public);
     let mut options = world.options();
     options.deadlines.grace = Duration::from_millis(100);
-    let factory = dispatch_adapters::ssh::SshExecutors::new(options).unwrap();
+    let factory = ssh::SshExecutors::new(options).unwrap();
     let executor = dispatch_core::ports::ExecutorFactory::open(&factory, world.target(&sshd.address()));
     let before = stdout(&executor, "echo $SSH_CONNECTION").await;
     // Nothing on the VM ends this command: it has left timeout's process group and keeps stdout open.
@@ -227,4 +227,29 @@ async fn a_command_that_waits_for_a_connection_or_a_session_is_not_sent_later_th
     };
     let (_, error) = futures_util::join!(busy, late);
     assert_eq!((error.kind, file.exists()), (ExecErrorKind::NotSent, false), "no session: {error}");
+}
+
+fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[actix_rt::test]
+async fn a_vm_with_as_many_commands_as_may_run_at_a_time_has_no_more_descriptors_than_we_say() {
+    // Other tests of this process open and close some meanwhile: the least of several counts is meant.
+    let mut counts = Vec::new();
+    for _ in 0..5 {
+        let world = World::new();
+        let sshd = Sshd::start(&world.public);
+        let executor = world.open(&sshd.address());
+        let before = open_descriptors();
+        let busy = futures_util::future::join_all((0..8).map(|_| executor.run(command("sleep 1"))));
+        let count = async {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            open_descriptors().saturating_sub(before)
+        };
+        counts.push(futures_util::join!(busy, count).1);
+    }
+    println!("descriptors of one VM: {counts:?}");
+    let least = *counts.iter().min().unwrap() as u64;
+    assert!((8..=ssh::DESCRIPTORS_OF_A_VM).contains(&least), "{counts:?}");
 }

@@ -281,17 +281,16 @@ fn a_vanished_runner_is_deployed_again() {
 /// Found by chaos (seed 1795953554000284): a list had broken off, but a kill and a start had succeeded since.
 #[test]
 fn a_start_or_a_kill_that_has_succeeded_is_a_sign_of_life() {
-    let start_succeeds = |story: &mut Story, second| {
+    let start_succeeds = |story: &mut Story, second: i64| {
         story.on(second, start(2));
         story.on(second, Completion::StartFinished(uuid(2), StartOutcome::Started));
     };
-    let kill_succeeds = |story: &mut Story, second| {
+    let kill_succeeds = |story: &mut Story, second: i64| {
         story.on(second, Command::Kill(uuid(1), KillReason::PriorityZero));
         story.on(second, Completion::Tick);
         story.on(second, Completion::KillFinished(uuid(1), KillOutcome::Gone));
     };
-    let succeeds: [&dyn Fn(&mut Story, i64); 2] = [&start_succeeds, &kill_succeeds];
-    for succeeds in succeeds {
+    for succeeds in [start_succeeds as fn(&mut Story, i64), kill_succeeds] {
         let mut story = Story::running(&[1, 3]);
         story.probe(10, 11, lists(&[1, 3]));
         let timeout = story.machine.policy.timeout_probe.as_secs() as i64;
