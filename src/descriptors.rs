@@ -28,8 +28,8 @@ pub fn doubt(limit: Option<u64>, max_instances: u32) -> Option<String> {
     let enough_for = limit.saturating_sub(BESIDE_VMS) / ssh::DESCRIPTORS_OF_A_VM;
     (fleet > 0 && needed > limit).then(|| {
         format!(
-            "{fleet} VMs may need {needed} file descriptors, and this process may have {limit}, enough for {enough_for} \
-             VMs: raise its hard limit (LimitNOFILE= of the systemd unit, --ulimit nofile= of docker run)"
+            "{fleet} VMs may need {needed} file descriptors, and this process may have {limit}, enough for \
+             {enough_for} VMs: raise its hard limit (LimitNOFILE= of the systemd unit, --ulimit nofile= of docker run)"
         )
     })
 }

@@ -241,6 +241,36 @@ mod tests {
         async fn broken(&self) {}
     }
 
+    fn malformed() -> ApiError {
+        let (kind, message) = (ApiErrorKind::Malformed, String::new());
+        ApiError { kind, status: None, message, request_id: String::new() }
+    }
+
+    #[async_trait(?Send)]
+    impl ArvadosApi for &Outside {
+        async fn current_token(&self) -> Result<TokenUuid, ApiError> {
+            self.reached(Err(malformed()))
+        }
+        async fn list(&self, _: &ListQuestion) -> Result<Page<Record>, ApiError> {
+            self.reached(Err(malformed()))
+        }
+        async fn mounts(&self, _: &[ContainerUuid]) -> Result<Page<(ContainerUuid, MountNeeds)>, ApiError> {
+            self.reached(Err(malformed()))
+        }
+        async fn get(&self, _: ContainerUuid) -> Result<Record, ApiError> {
+            self.reached(Err(malformed()))
+        }
+        async fn lock(&self, _: ContainerUuid) -> Result<Standing, ApiError> {
+            self.reached(Err(malformed()))
+        }
+        async fn unlock(&self, _: ContainerUuid) -> Result<Standing, ApiError> {
+            self.reached(Err(malformed()))
+        }
+        async fn cancel(&self, _: ContainerUuid, _: Option<&str>) -> Result<Standing, ApiError> {
+            self.reached(Err(malformed()))
+        }
+    }
+
     fn lapsed_and_valid() -> [(Lease, bool); 2] {
         let confirmations = Confirmations::new();
         confirmations.confirmed(confirmations.now());
@@ -266,6 +296,28 @@ mod tests {
             assert_eq!((outside.0.get(), unsent), if may_act { (3, 0) } else { (0, 3) });
             driver.list(&Tags::default()).await.unwrap();
             assert_eq!(outside.0.get(), if may_act { 4 } else { 1 });
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_with_a_lease_is_a_record_changed_and_everybody_may_read() {
+        for (lease, may_act) in lapsed_and_valid() {
+            let outside = Outside::default();
+            let api = LeasedApi { inner: &outside, lease };
+            let uuid = "zzzzz-dz642-000000000000001".parse().unwrap();
+            let acts = [api.lock(uuid).await, api.unlock(uuid).await, api.cancel(uuid, None).await];
+            let kinds = acts.map(|answer| answer.unwrap_err().kind);
+            let (kind, reached) =
+                if may_act { (ApiErrorKind::Malformed, 3) } else { (ApiErrorKind::Refused, 0) };
+            assert_eq!((kinds, outside.0.get()), ([kind; 3], reached));
+            let reads = [
+                api.current_token().await.err(),
+                api.list(&ListQuestion::Available { offset: 0 }).await.err(),
+                api.mounts(&[uuid]).await.err(),
+                api.get(uuid).await.err(),
+            ];
+            assert!(reads.iter().flatten().all(|error| error.kind == ApiErrorKind::Malformed));
+            assert_eq!(outside.0.get(), reached + 4);
         }
     }
 

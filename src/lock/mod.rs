@@ -9,6 +9,8 @@
 //!                       │ yes
 //!                       ▼
 //!              Held ── every 2 s: is it still ours? ──► no · session ended · silent for 5 s ─► lost: exit 1
+//!                       │ yes                    lease   for how long we may act after that
+//!                       └──► lease ──► leased    leased  the three ports, which hand actions over only meanwhile
 //! ```
 //! The number is the one that the site's other dispatchers use. The session ends with the process, however that
 //! ends, and the lock with the session: nothing has to be cleaned up, nothing expires.

@@ -5,6 +5,7 @@
 //!   Executor      ← ssh        a shell on each VM, over the system's ssh client
 //!   CloudDriver   ← loopback   a cloud of SSH servers inside this process
 //! ```
+//! Beside them, `boot_time` reads the clock by which [`dispatch_core::ports::BootTime`] is counted.
 
 pub mod arvados;
 pub mod boot_time;

@@ -305,6 +305,7 @@ pub(super) const LEARNED: &[Lesson] = &[
     (50, "who was stopped goes on with what he may no longer do", &[
         "a_process_that_was_stopped_for_longer_than_its_lease_changes_nothing_when_it_goes_on",
         "only_with_a_lease_is_anything_changed_at_the_cloud_and_everybody_may_look",
+        "only_with_a_lease_is_a_record_changed_and_everybody_may_read",
         "only_with_a_lease_is_a_process_started_or_ended_and_everybody_may_list",
         "a_command_that_waits_for_a_connection_or_a_session_is_not_sent_later_than_it_may_be",
     ]),

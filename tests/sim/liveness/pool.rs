@@ -252,9 +252,9 @@ fn a_new_vm_under_the_id_of_a_destroyed_one_is_a_new_vm() {
     });
 }
 
-/// Found by chaos (seed 1795955844001182): room was made for the first, whose create is always refused, ten minutes after
-/// its last try, just before the boot of the second would have failed. So that was never known, and the third, for which
-/// there was no room, never had its turn.
+/// Found by chaos (seed 1795955844001182): room was made for the first, whose create is always refused, ten minutes
+/// after its last try, just before the boot of the second would have failed. So that was never known, and the third,
+/// for which there was no room, never had its turn.
 #[test]
 fn with_room_for_one_a_type_that_is_refused_and_one_that_never_boots_leave_a_turn_to_the_third() {
     let mut knobs = WorldKnobs::new(8).with_jobs(6, 2, 60).with_instances(1);

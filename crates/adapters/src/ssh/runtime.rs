@@ -97,7 +97,7 @@ impl Runtime {
         let dir = tempfile::Builder::new().prefix(PREFIX).permissions(private).tempdir_in(parent)?;
         let lock = RefCell::new(make_lock(dir.path())?);
         let key_file = dir.path().join("key");
-        create_private(&key_file)?.write_all(key.expose().as_bytes())?;
+        write_key(&key_file, key)?;
         let (key, parent) = (key.clone(), Parent(parent.to_owned()));
         Ok(Self { dir, key_file, key, next: Cell::new(1), lock, parent })
     }
@@ -117,7 +117,7 @@ impl Runtime {
             self.lock.replace(make_lock(dir)?);
         }
         if !self.key_file.is_file() {
-            create_private(&self.key_file)?.write_all(self.key.expose().as_bytes())?;
+            write_key(&self.key_file, &self.key)?;
         }
         Ok(())
     }
@@ -172,6 +172,15 @@ fn make_lock(dir: &Path) -> io::Result<File> {
     let lock = create_private(&dir.join("lock"))?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
     Ok(lock)
+}
+
+/// Leaves the whole key there, or no file: half a key would be refused by every VM, and would stay.
+fn write_key(path: &Path, key: &Secret) -> io::Result<()> {
+    let written = create_private(path)?.write_all(key.expose().as_bytes());
+    if written.is_err() {
+        let _ = std::fs::remove_file(path);
+    }
+    written
 }
 
 fn create_private(path: &Path) -> io::Result<File> {

@@ -5,9 +5,10 @@
 //!        ─► Known (what we have and neither showed; by 20, until answered or proven deleted) ─► merge
 //! ```
 //! A call that fails ends the poll, and nothing of it is used: the last good state stays. Only a question about known
-//! containers is asked again about fewer of them, because one may have made it fail ([`super::suspects`]). A record that was not asked
-//! for is set aside like one that cannot be decoded, because one wrong record must not hide all others; a poll in
-//! which most records are of that kind is dropped.
+//! containers is asked again about fewer of them, because one may have made it fail ([`super::suspects`]).
+//!
+//! A record that was not asked for is set aside like one that cannot be decoded, because one wrong record must not hide
+//! all others; a poll in which most records are of that kind is dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -101,7 +101,7 @@ impl Search {
                 self.alone.insert(*alone, reason.clone());
                 Some(Narrowing::Suspect(*alone, reason))
             }
-            [_, _, ..] if is_quick(error.kind) => Some(Narrowing::AmongFewer),
+            [_, _, ..] if may_be_one_record(error.kind) => Some(Narrowing::AmongFewer),
             _ => None,
         }
     }
@@ -123,12 +123,11 @@ pub(super) enum Narrowing {
 
 /// Whether a list may have failed because of one of the records that it asked for.
 fn may_be_one(kind: ApiErrorKind) -> bool {
-    is_quick(kind) || kind == ApiErrorKind::Timeout
+    may_be_one_record(kind) || kind == ApiErrorKind::Timeout
 }
 
-/// Whether the controller has said at once that it cannot answer, maybe because of one record: fewer can be asked for
-/// right away.
-pub(super) fn is_quick(kind: ApiErrorKind) -> bool {
+/// Whether the controller has said that it cannot answer, maybe because of one record: fewer can be asked for at once.
+pub(super) fn may_be_one_record(kind: ApiErrorKind) -> bool {
     matches!(
         kind,
         ApiErrorKind::Malformed

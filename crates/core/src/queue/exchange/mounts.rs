@@ -14,7 +14,7 @@ use super::{Exchange, ExchangeEffect, ExchangeFact};
 use crate::container::MountNeeds;
 use crate::id::ContainerUuid;
 use crate::ports::{ApiError, Page};
-use crate::queue::suspects::is_quick;
+use crate::queue::suspects::may_be_one_record;
 use crate::time::Timestamp;
 
 /// How many containers' mounts one call asks for at most.
@@ -46,7 +46,7 @@ impl Exchange {
                 self.mounts_fetched(now, effects);
             }
             // One record spoils the answer: asked one by one, it hurts only itself.
-            Err(error) if is_quick(error.kind) => self.fetch_mounts_singly(asked, now, effects),
+            Err(error) if may_be_one_record(error.kind) => self.fetch_mounts_singly(asked, now, effects),
             Err(error) => self.mounts_failed(&asked, &error, now, effects),
         }
     }
@@ -77,7 +77,7 @@ impl Exchange {
     ) {
         match answer {
             Ok(page) => self.take_mounts(&[uuid], page, now, effects),
-            Err(error) if is_quick(error.kind) => {
+            Err(error) if may_be_one_record(error.kind) => {
                 self.take_answers(&BTreeMap::from([(uuid, Err(error.to_string()))]), now, effects);
             }
             Err(error) => return self.mounts_failed(&[uuid], &error, now, effects),

@@ -68,8 +68,8 @@ fn a_line_that_makes_no_sense_is_told_once() {
     assert_eq!(story.told(&WorkerFact::StrangeList("hello".to_owned())), 1);
 }
 
-/// Found by the fresh seed 1795947033002086: it could not be reached for longer than `TimeoutBooting`, and its first answer
-/// was cut.
+/// Found by the fresh seed 1795947033002086: it could not be reached for longer than `TimeoutBooting`, and its first
+/// answer was cut.
 #[test]
 fn an_unknown_worker_whose_first_answer_is_cut_is_not_silent() {
     let mut story = Story::unknown();
@@ -80,8 +80,8 @@ fn an_unknown_worker_whose_first_answer_is_cut_is_not_silent() {
     assert_eq!(story.view().silence, None, "it has answered just before");
 }
 
-/// Found by chaos (seed 1795953554001214): its first list was cut, it was as busy as before the restart, and it had only
-/// the shorter `TimeoutBooting`.
+/// Found by chaos (seed 1795953554001214): its first list was cut, it was as busy as before the restart, and it had
+/// only the shorter `TimeoutBooting`.
 #[test]
 fn an_unknown_worker_that_has_answered_in_part_has_the_time_of_one_in_service() {
     let mut policy = policy();
