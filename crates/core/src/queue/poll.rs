@@ -130,6 +130,11 @@ impl Poll {
         self.asked = Asked { at: now, stamp: queue.stamp };
     }
 
+    /// The present question was sent then: it had to wait for its turn.
+    pub(super) fn was_sent(&mut self, at: Timestamp) {
+        self.asked.at = at;
+    }
+
     /// The next question, or `None` when the poll is complete.
     pub fn question(&self) -> Option<ListQuestion> {
         match self.stage {

@@ -221,7 +221,10 @@ impl Exchange {
     ) {
         match (purpose, reply) {
             (Purpose::Me { poll_began }, Reply::Token(me)) => self.take_me(poll_began, me, now, effects),
-            (Purpose::Page(poll), Reply::Page(page)) => self.take_page(poll, page, now, effects),
+            (Purpose::Page(mut poll), Reply::Page(page)) => {
+                poll.was_sent(asked);
+                self.take_page(poll, page, now, effects);
+            }
             (Purpose::Mounts(asked), Reply::Mounts(page)) => self.mounts_answered(asked, page, now, effects),
             (Purpose::SingleMounts(uuid, rest), Reply::Mounts(page)) => {
                 self.single_mounts_answered(uuid, rest, page, now, effects);
