@@ -219,9 +219,9 @@ events! {
     ];
     /// The VM has not answered for too long.
     UNRESPONSIVE = Warning "instance unresponsive, shutting down" ["Since", "error", "stderr", "Hint"];
-    /// Most VMs do not answer: the fault is rather ours (network, key, DNS), so none is destroyed.
+    /// Most VMs do not answer: the fault is rather ours (network, key, DNS), so none is destroyed until one answers.
     HOLDING_DESTROYS = Error "holding off destroys: most workers are unreachable" ["Instances", "Unreachable"];
-    /// VMs answer again, or it has taken too long: unresponsive ones are shut down again.
+    /// One of the silent VMs answers, or a new one: unresponsive ones are shut down again.
     RESUMING_DESTROYS = Warning "unresponsive instances are shut down again" ["Reason"];
     /// A start command goes out.
     STARTING = Debug "starting container" ["Address", "ContainerUUID", "Instance", "InstanceType", "Priority"];

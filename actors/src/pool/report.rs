@@ -47,7 +47,7 @@ impl Pool {
             PoolFact::OutageBegan { silent, of } => event!(log, catalogue::HOLDING_DESTROYS,
                 "Instances" => of, "Unreachable" => silent),
             PoolFact::OutageEnded => {
-                event!(log, catalogue::RESUMING_DESTROYS, "Reason" => "an instance answers again, or it lasted too long")
+                event!(log, catalogue::RESUMING_DESTROYS, "Reason" => "an instance answers again, or a new one")
             }
             // Told by the worker, who knows the last failure.
             PoolFact::Unresponsive(..) => {}

@@ -165,8 +165,7 @@ pub enum PoolFact {
         /// The number of workers that ever answered.
         of: usize,
     },
-    /// The outage is over, because a worker answers again or it has lasted too long: silent workers are destroyed
-    /// again.
+    /// The outage is over, because one of the silent workers answers, or a new one: silent workers are destroyed again.
     OutageEnded,
     /// A worker is to be shut down because it is silent.
     Unresponsive(InstanceId, worker::Silence),
@@ -424,7 +423,7 @@ impl WorkerPool {
         }
         self.pacer.schedule(&id, wish(&view, is_missing));
         self.outage.note(&view, &self.policy);
-        let answered = view.last_success > before.last_success;
+        let answered = view.last_answer > before.last_answer;
         let silent = view.silence.is_some();
         let is_news = self.change_slot(&id, |slot| {
             slot.sent.retain(|_, number| *number > applied);
@@ -437,8 +436,8 @@ impl WorkerPool {
         if is_news || !ended.is_empty() {
             effects.push(PoolEffect::FleetChanged);
         }
-        if answered && before.silence.is_some() {
-            self.outage.answered(now, &mut effects);
+        if answered {
+            self.outage.answered(&before, &self.policy, now, &mut effects);
         }
         if silent || before.silence.is_some() {
             self.judge_silence(now, &mut effects);
@@ -495,7 +494,7 @@ impl WorkerPool {
         if !self.runner_readable {
             return;
         }
-        let dead = self.outage.judge(&self.policy, now, effects);
+        let dead = self.outage.judge(now, effects);
         for (id, silence, probe) in dead {
             let slot = self.workers.get_mut(&id).expect("it was judged by its slot");
             if slot.shutdown_requested_for_probe.replace(probe) == Some(probe) {

@@ -1,15 +1,19 @@
 //! Decides whether unanswered probes point at the VMs or at our own side (network, key, DNS). The fault is ours if,
 //! when a worker has been silent for too long, at least three workers, and more than half of those that ever answered,
-//! are silent too. Then none is destroyed until one of them answers again, or for three times `TimeoutProbe`.
+//! are silent too. Then none is destroyed until one of them, or one that has appeared since, answers: however long that
+//! takes, because a probe of ourselves would not tell whether our route to all of them has gone.
 //!
 //! ```text
-//!   Calm ── so many are silent ────► Ours ── one of them answers, or three times TimeoutProbe ──► Over
-//!    ▲                                                                                             │
-//!    └────────────────── only workers on hold are silent, which are kept ──────────────────────────┘
+//!   Calm ── so many are silent ────► Ours ── one of them, or a new one, answers ──► Over
+//!    ▲                                                                               │
+//!    └────────── only workers on hold are silent, which are kept ────────────────────┘
 //! ```
 //! In an outage workers pass their timeouts one after the other, each measured from its own last answer. So every
 //! worker that has been silent for half the timeout counts: if only those past the timeout counted, they would be
 //! found and destroyed one at a time. Answers of workers that were never silent prove nothing.
+//!
+//! Meanwhile new ones are made as ever, as far as `MaxInstances` has room: the first that answers ends it. If there is no
+//! room, what is silent and idle goes after `TimeoutIdle`, and the operator may end a VM; nothing else makes room.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,7 +22,7 @@ use super::{PoolEffect, PoolFact};
 use crate::id::InstanceId;
 use crate::instance::IdleBehavior;
 use crate::policy::Policy;
-use crate::time::{Timestamp, after, since};
+use crate::time::{Timestamp, after};
 use crate::worker::{Silence, State, View, silence_allowed};
 
 const AT_LEAST: usize = 3;
@@ -31,7 +35,7 @@ enum Fault {
     Calm,
     /// The fault is ours, since this moment.
     Ours(Timestamp),
-    /// The outage is over, or has lasted too long: workers that are still silent are destroyed.
+    /// The outage is over: workers that are still silent are destroyed.
     Over,
 }
 
@@ -120,9 +124,18 @@ impl Outage {
         matches!(self.fault, Fault::Ours(_))
     }
 
-    /// A silent worker answers: an outage is over, and every other worker gets another chance.
-    pub(super) fn answered(&mut self, now: Timestamp, effects: &mut Vec<PoolEffect>) {
-        if self.is_on() {
+    /// A worker answers that looked like this before. If it was silent, or is new, an outage is over, and every other
+    /// worker gets another chance. O(log workers).
+    pub(super) fn answered(
+        &mut self,
+        before: &View,
+        policy: &Policy,
+        now: Timestamp,
+        effects: &mut Vec<PoolEffect>,
+    ) {
+        let Fault::Ours(began) = self.fault else { return };
+        let is_new = before.last_answer.is_none() && before.appeared >= began;
+        if is_new || quiet_at(before, policy) <= now {
             self.failures_count_from = Some(after(now, RECOVERY_GRACE));
             self.end(effects);
         }
@@ -137,7 +150,6 @@ impl Outage {
     /// judged once: a worker may refuse, and tells of the next. O(log workers + those that are returned).
     pub(super) fn judge(
         &mut self,
-        policy: &Policy,
         now: Timestamp,
         effects: &mut Vec<PoolEffect>,
     ) -> Vec<(InstanceId, Silence, Timestamp)> {
@@ -150,7 +162,7 @@ impl Outage {
             return Vec::new();
         }
         let (quiet, of) = (self.count_quiet(now), self.may_be_busy);
-        if self.is_ours(quiet, of, policy.timeout_probe, now, effects) {
+        if self.is_ours(quiet, of, now, effects) {
             return Vec::new();
         }
         let from = self.failures_count_from;
@@ -159,20 +171,12 @@ impl Outage {
         counts.map(|(id, (silence, probe))| (id, silence, probe)).collect()
     }
 
-    fn is_ours(
-        &mut self,
-        quiet: usize,
-        of: usize,
-        timeout_probe: Duration,
-        now: Timestamp,
-        effects: &mut Vec<PoolEffect>,
-    ) -> bool {
+    fn is_ours(&mut self, quiet: usize, of: usize, now: Timestamp, effects: &mut Vec<PoolEffect>) -> bool {
         match self.fault {
             Fault::Calm if quiet >= AT_LEAST && 2 * quiet > of => {
                 self.fault = Fault::Ours(now);
                 effects.push(PoolEffect::Tell(PoolFact::OutageBegan { silent: quiet, of }));
             }
-            Fault::Ours(began) if since(now, began) >= 3 * timeout_probe => self.end(effects),
             Fault::Calm | Fault::Ours(_) | Fault::Over => {}
         }
         self.is_on()

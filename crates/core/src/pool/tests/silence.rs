@@ -146,17 +146,45 @@ fn healthy_workers_that_go_on_answering_do_not_end_it() {
 }
 
 #[test]
-fn it_lasts_three_times_timeout_probe_at_the_most() {
+fn it_lasts_for_days_if_none_of_them_answers_and_ends_with_the_first_answer_of_a_new_one() {
     let mut story = outage(5, 3);
-    let began = 700;
-    story.in_service("i-3", 2400);
-    story.in_service("i-4", 2400);
-    let effects = story.pool.tick(at(began + 1799));
-    assert_eq!(asked_to_shut_down(&effects), []);
-    let effects = story.pool.tick(at(began + 1800));
-    let effects = story.hear(effects);
-    assert_eq!(names(asked_to_shut_down(&effects)), ["i-0", "i-1", "i-2"]);
-    assert_eq!(names(asked_to_shut_down(&story.silent("i-3", 2600))), ["i-3"], "it does not begin again");
+    for second in (710..200_000).step_by(250) {
+        story.in_service("i-3", second);
+        story.in_service("i-4", second);
+        assert_eq!(asked_to_shut_down(&story.silent("i-0", second + 1)), [], "{second}");
+        assert_eq!(asked_to_shut_down(&story.pool.tick(at(second + 2))), [], "{second}");
+    }
+    assert_eq!(outages(&story), (1, 0));
+    story.created("i-9", "small", 200_000);
+    story.in_service("i-9", 200_060);
+    assert_eq!(outages(&story), (1, 1));
+    story.in_service("i-3", 200_119);
+    story.in_service("i-4", 200_119);
+    assert_eq!(names(asked_to_shut_down(&story.silent("i-0", 200_121))), ["i-0"]);
+}
+
+#[test]
+fn one_that_was_there_before_and_answers_for_the_first_time_is_no_new_one() {
+    let mut story = fleet(5);
+    story.created("i-9", "small", 600);
+    story.in_service("i-3", 699);
+    story.in_service("i-4", 699);
+    for (n, name) in ["i-0", "i-1", "i-2"].into_iter().enumerate() {
+        story.silent(name, 700 + n as i64);
+    }
+    story.in_service("i-9", 720);
+    assert_eq!(outages(&story), (1, 0));
+}
+
+/// It was counted among the silent, although it had not passed its timeout.
+#[test]
+fn one_that_was_half_way_to_silence_and_answers_ends_it() {
+    let mut story = fleet(5);
+    story.in_service("i-3", 699);
+    story.in_service("i-4", 699);
+    story.silent("i-0", 700);
+    assert_eq!(outages(&story), (1, 0));
+    story.in_service("i-1", 705);
     assert_eq!(outages(&story), (1, 1));
 }
 
