@@ -4,7 +4,8 @@ use dispatch_core::container::ContainerState;
 use dispatch_core::time::after;
 use dispatch_sim::clock::now;
 use dispatch_sim::controller::faults::{Burst, CallKind, Fault};
-use dispatch_sim::world::{WorldKnobs, simulate};
+use dispatch_sim::controller::hidden::Hidden;
+use dispatch_sim::world::{World, WorldKnobs, simulate};
 
 use crate::{minutes, seconds};
 
@@ -47,6 +48,68 @@ fn answers_lost_after_the_change_do_no_harm() {
         }
         world.drain(minutes(120)).await;
         assert_eq!(world.count(ContainerState::Complete), 20);
+    });
+}
+
+/// As while a database is being restored: every list is empty, and every single record is answered with 404.
+#[test]
+fn a_controller_that_shows_nothing_for_a_while_ends_no_job() {
+    for (jobs, hidden_for) in [(1, 3), (4, 3), (1, 29), (4, 100)] {
+        simulate(WorldKnobs::new(5).with_jobs(jobs, 2, 600), async |world| {
+            let all_run = |world: &World| world.count(ContainerState::Running) == jobs;
+            world.run_until("all run", minutes(10), all_run).await;
+            let until = after(now(), seconds(hidden_for));
+            world.arvados.borrow_mut().hidden = Some(Hidden { only: None, until });
+            world.drain(minutes(30)).await;
+            assert_eq!(world.count(ContainerState::Complete), jobs);
+            assert_eq!(world.summary().processes, jobs as u64, "{hidden_for} s");
+        });
+    }
+}
+
+/// A restart finds VMs whose processes have records that nobody shows.
+#[test]
+fn a_controller_that_shows_nothing_while_the_dispatcher_restarts_ends_no_job() {
+    simulate(WorldKnobs::new(6).with_jobs(4, 2, 900), async |world| {
+        world.run_until("all run", minutes(10), |world| world.count(ContainerState::Running) == 4).await;
+        let until = after(now(), seconds(100));
+        world.arvados.borrow_mut().hidden = Some(Hidden { only: None, until });
+        world.restart().await;
+        world.drain(minutes(60)).await;
+        assert_eq!((world.count(ContainerState::Complete), world.summary().processes), (4, 4));
+    });
+}
+
+#[test]
+fn the_process_of_a_deleted_record_ends_within_a_minute_and_those_of_most_within_five() {
+    for (jobs, deleted, within) in [(9, 1, 1), (9, 9, 5)] {
+        simulate(WorldKnobs::new(7).with_jobs(jobs, 2, 3600), async |world| {
+            let all_run = |world: &World| world.count(ContainerState::Running) == jobs;
+            world.run_until("all run", minutes(10), all_run).await;
+            for uuid in world.containers().into_iter().take(deleted) {
+                world.arvados.borrow_mut().delete(uuid, now());
+            }
+            let left = |world: &World| world.busy_vms().len() == jobs - deleted;
+            world.run_until("their processes have ended", minutes(within), left).await;
+            for uuid in world.containers() {
+                world.arvados.borrow_mut().cancel_by_user(uuid, now());
+            }
+            world.drain(minutes(30)).await;
+        });
+    }
+}
+
+#[test]
+fn a_user_who_cancels_forty_jobs_at_once_waits_for_none_of_them() {
+    let mut knobs = WorldKnobs::new(8).with_jobs(40, 2, 3600).with_instances(40);
+    knobs.policy.max_concurrent_creates = 0;
+    simulate(knobs, async |world| {
+        world.run_until("all run", minutes(20), |world| world.count(ContainerState::Running) == 40).await;
+        for uuid in world.containers() {
+            world.arvados.borrow_mut().cancel_by_user(uuid, now());
+        }
+        world.run_until("nothing runs", seconds(20), |world| world.busy_vms().is_empty()).await;
+        world.drain(minutes(30)).await;
     });
 }
 

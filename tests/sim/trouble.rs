@@ -4,6 +4,7 @@ use dispatch_core::container::ContainerState;
 use dispatch_sim::chance::Span;
 use dispatch_sim::clock::now;
 use dispatch_sim::cloud::knobs::{CloudCall, CloudFault};
+use dispatch_sim::group::Group;
 use dispatch_sim::samples::spot_type;
 use dispatch_sim::vm::knobs::{Crash, Helper, Job, Ssh};
 use dispatch_sim::world::{WorldKnobs, job, simulate};
@@ -66,9 +67,25 @@ fn spot_vms_that_vanish_are_replaced() {
 }
 
 #[test]
-fn a_listing_that_omits_a_busy_vm_once_or_twice_does_no_harm() {
-    for times in [1, 2] {
-        simulate(WorldKnobs::new(5).with_jobs(2, 2, 600), async |world| {
+fn two_listings_that_omit_three_hundred_busy_vms_that_answer_end_no_job() {
+    let mut knobs = WorldKnobs::new(6).with_jobs(300, 2, 1800).with_instances(300);
+    knobs.policy.max_concurrent_creates = 0;
+    knobs.policy.max_cloud_ops_per_second = 0;
+    knobs.policy.max_probes_per_second = Some(10);
+    simulate(knobs, async |world| {
+        world.run_until("all run", minutes(20), |world| world.count(ContainerState::Running) == 300).await;
+        world.omit_together(&Group::Everything);
+        world.drain(minutes(60)).await;
+        assert_eq!((world.count(ContainerState::Complete), world.summary().processes), (300, 300));
+    });
+}
+
+#[test]
+fn listings_that_omit_a_busy_vm_that_answers_do_no_harm_however_many_they_are() {
+    for times in [1, 2, 40] {
+        let mut knobs = WorldKnobs::new(5).with_jobs(2, 2, 600);
+        knobs.cloud.most_omissions = 40;
+        simulate(knobs, async |world| {
             world.run_until("both run", minutes(10), |world| world.count(ContainerState::Running) == 2).await;
             for vm in world.busy_vms() {
                 world.cloud.borrow_mut().omit_next(&vm, times);

@@ -85,6 +85,12 @@ events! {
     CONTAINER_DROPPED = Info "dropping container from queue" ["ContainerUUID", "State", "Reason"];
     /// The controller does not know a container any more.
     CONTAINER_NOT_FOUND = Info "container not found by controller (deleted?)" ["ContainerUUID", "State"];
+    /// It has a lock or a process, so it is not believed before the same is answered half a minute later.
+    CONTAINER_DOUBTED = Warning "controller does not show a container that has a lock or a process" ["ContainerUUID"];
+    /// Nothing is killed, unlocked or forgotten for it before the same was answered three times over two minutes.
+    MOST_ABSENT = Error "controller shows most containers no more: is it the right controller, and is its database whole?" ["Absent", "Of"];
+    /// Most containers that have a lock or a process are shown, or believed to be deleted.
+    MOST_SHOWN = Info "controller shows most containers again, or they are believed to be deleted" [];
     /// A record that cannot be read: it hurts only itself, and its last good picture is kept.
     UNDECODABLE = Warning "skipping undecodable container record" ["ContainerUUID", "error"];
     /// What a container needs cannot be computed: it is left alone for a while, and nobody waits for it.

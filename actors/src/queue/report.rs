@@ -35,6 +35,13 @@ impl Queue {
             QueueFact::Added(entry) => self.report_added(&entry),
             QueueFact::StateChanged { .. } => {}
             QueueFact::Dropped { uuid, state, reason } => self.report_dropped(uuid, state, reason),
+            QueueFact::Doubted { uuid } => {
+                event!(self.log, catalogue::CONTAINER_DOUBTED, "ContainerUUID" => uuid.as_str());
+            }
+            QueueFact::MostAreAbsent { absent, of } => {
+                event!(self.log, catalogue::MOST_ABSENT, "Absent" => absent, "Of" => of);
+            }
+            QueueFact::MostAreShown => event!(self.log, catalogue::MOST_SHOWN),
             QueueFact::MountsUnreadable { uuid, reason } => {
                 let uuid = uuid.to_string();
                 if let Some(n) = self.repeats.note(&catalogue::MOUNTS_UNREADABLE, &uuid, clock::now()) {

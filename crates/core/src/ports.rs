@@ -318,13 +318,23 @@ pub struct ShellCommand {
     pub acts: bool,
     /// It is handed over before that moment, or not at all.
     pub not_after: Option<BootTime>,
+    /// A connection is opened for it, and used by what comes later. Commands that run over the one before go on.
+    pub afresh: bool,
 }
 
 impl ShellCommand {
     /// A command that only looks, as the login user, and reads nothing.
     pub fn new(shell: impl Into<String>, deadline: Duration) -> Self {
         let shell = shell.into();
-        Self { shell, privileged: false, stdin: Bytes::new(), deadline, acts: false, not_after: None }
+        Self {
+            shell,
+            privileged: false,
+            stdin: Bytes::new(),
+            deadline,
+            acts: false,
+            not_after: None,
+            afresh: false,
+        }
     }
 }
 
@@ -337,6 +347,7 @@ impl fmt::Debug for ShellCommand {
             .field("stdin_bytes", &self.stdin.len())
             .field("deadline", &self.deadline)
             .field("acts", &self.acts)
+            .field("afresh", &self.afresh)
             .finish()
     }
 }
@@ -409,6 +420,22 @@ impl ExecErrorKind {
             | Self::Verification => true,
             // Of our own faults nobody knows when they struck.
             Self::CommandTimeout | Self::ConnectionLost | Self::OutputTooLarge | Self::Local => false,
+        }
+    }
+
+    /// Whether our own side, or nobody, is the cause: it says nothing about the VM.
+    pub fn is_our_own(self) -> bool {
+        match self {
+            Self::NotSent | Self::Local => true,
+            Self::NotReady
+            | Self::Refused
+            | Self::ConnectTimeout
+            | Self::Authentication
+            | Self::SecretUnreadable
+            | Self::Verification
+            | Self::CommandTimeout
+            | Self::ConnectionLost
+            | Self::OutputTooLarge => false,
         }
     }
 

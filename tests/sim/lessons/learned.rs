@@ -90,7 +90,7 @@ pub(super) const LEARNED: &[Lesson] = &[
     ]),
     (14, "priority-0 containers never leave the queue, deleted ones loop for ever", &[
         "every_row_of_the_table",
-        "what_is_deleted_or_foreign_is_dropped_and_final_records_stay_until_forgotten",
+        "what_is_absent_for_long_or_foreign_is_dropped_and_final_records_stay_until_forgotten",
         "containers_that_are_deleted_leave_nothing_behind",
     ]),
     (15, "the answer to a lock re-adds a container that was judged unrunnable", &[

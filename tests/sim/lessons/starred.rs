@@ -162,7 +162,7 @@ pub(super) const STARRED: &[Rule] = &[
     ("a worker is probed when there is reason to, first of all, and within the rate", &[
         "a_probe_is_made_at_once_when_there_is_reason_to",
         "after_a_final_record_probes_follow_each_other_less_and_less_often",
-        "those_with_a_reason_go_first",
+        "those_that_a_listing_lacks_go_first_and_then_those_with_another_reason",
         "probes_are_granted_within_the_rate_and_the_next_moment_is_never_one_that_loops",
         "a_broken_connection_is_a_reason_to_probe_and_flapping_is_not",
     ]),

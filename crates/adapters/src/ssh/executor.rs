@@ -7,7 +7,7 @@
 //!     ↑                │ failed, or no command is waiting      │     │ run
 //!     ├────────────────┘                                       │ ←───┘
 //!     └────────────────────────────────────────────────────────┘
-//!        broken · retargeted · a command was given up (it keeps one of the server's sessions)
+//!        broken · retargeted · asked for afresh · a command was given up (it keeps one of the server's sessions)
 //! ```
 //! A connection that is no longer current stays open until its last command has ended.
 
@@ -46,8 +46,8 @@ struct Inner {
     runtime: Rc<Runtime>,
     target: RefCell<Target>,
     link: RefCell<Link>,
-    /// Counts targets. An attempt that was begun for an earlier target does not become the current
-    /// connection.
+    /// Counts targets, and what was asked for afresh. An attempt that was begun for an earlier one does not become the
+    /// current connection.
     generation: Cell<u64>,
     verified: RefCell<Option<HostKey>>,
     breaks: watch::Sender<u64>,
@@ -71,6 +71,9 @@ impl SshExecutor {
 #[async_trait(?Send)]
 impl Executor for SshExecutor {
     async fn run(&self, command: ShellCommand) -> Result<Output, ExecError> {
+        if command.afresh {
+            self.inner.begin_afresh();
+        }
         let connection = within(&command, Inner::connected(&self.inner)).await?;
         let mut given_up = GivenUp { inner: &self.inner, connection: &connection, armed: true };
         let result = connection.run(&command, self.inner.settings.deadlines.grace).await;
@@ -93,8 +96,7 @@ impl Executor for SshExecutor {
             self.inner.verified.replace(None);
         }
         if (old.id, old.address, old.user) != (target.id, target.address, target.user) {
-            self.inner.generation.set(self.inner.generation.get() + 1);
-            self.inner.link.replace(Link::Closed);
+            self.inner.begin_afresh();
         }
     }
 
@@ -157,6 +159,13 @@ impl Inner {
                 Err(failure)
             }
         }
+    }
+
+    /// Lets no new command use the connection there is, nor the one that is being opened. Commands that wait for it, or
+    /// run over it, go on.
+    fn begin_afresh(&self) {
+        self.generation.set(self.generation.get() + 1);
+        self.link.replace(Link::Closed);
     }
 
     /// Lets no new command use that connection. Commands that run on it go on.

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use dispatch_adapters::ssh::{Options, SshExecutors};
-use dispatch_core::ports::{ExecErrorKind, ExecutorFactory, Target};
+use dispatch_core::ports::{ExecErrorKind, ExecutorFactory, ShellCommand, Target};
 use dispatch_core::secret::Secret;
 use tokio::io::AsyncWriteExt;
 
 use crate::sshd::Sshd;
-use crate::support::{PATIENCE, Reserved, World, eventually, random_key, run, stdout};
+use crate::support::{PATIENCE, Reserved, World, command, eventually, random_key, run, stdout};
 
 #[actix_rt::test]
 async fn without_an_address_it_is_not_ready() {
@@ -102,6 +102,32 @@ async fn a_server_that_talks_nonsense_is_refused() {
     });
     let error = run(&world.open(&address), "true").await.unwrap_err();
     assert_eq!(error.kind, ExecErrorKind::Refused, "{error}");
+}
+
+#[actix_rt::test]
+async fn a_command_afresh_has_a_connection_opened_for_it_and_what_runs_over_the_old_one_goes_on() {
+    let world = World::new();
+    let sshd = Sshd::start(&world.public);
+    let executor = world.open(&sshd.address());
+    let file = world.dir.path().join("end");
+    let running =
+        executor.run(command(format!("until [ -e {} ]; do sleep 0.05; done; echo over", file.display())));
+    let asked = async {
+        let begun = || world.clients().len() == 1;
+        eventually("the first connection is there", begun).await;
+        // It stands, or it is being opened: neither is what is asked for.
+        let afresh = ShellCommand { afresh: true, ..command("echo $SSH_CONNECTION") };
+        let first = executor.run(afresh.clone()).await.unwrap().stdout;
+        assert_eq!(
+            stdout(&executor, "echo $SSH_CONNECTION").await.into_bytes(),
+            first,
+            "later commands use it"
+        );
+        assert_ne!(executor.run(afresh).await.unwrap().stdout, first);
+        std::fs::write(&file, "").unwrap();
+    };
+    let (output, ()) = futures_util::join!(running, asked);
+    assert_eq!(output.unwrap().stdout, b"over\n");
 }
 
 #[actix_rt::test]

@@ -32,10 +32,12 @@ fn is_proven(facts: &Facts<'_>, entry: &Entry, reason: &CancelReason, standing: 
     right && !facts.alive.contains(&uuid) && *standing == entry.record.standing()
 }
 
-/// Running by a poll that began after its process was seen to end.
+/// Running by a picture that was asked for after its process was seen to end.
 fn has_exited(facts: &Facts<'_>, entry: &Entry) -> bool {
     let ended = facts.input.fleet.ended.get(&entry.record.uuid);
-    let seen_since = ended.is_some_and(|ended| facts.input.queue.polled_at > Some(ended.at));
+    let queue = &facts.input.queue;
+    let asked = queue.position(entry.record.uuid).and_then(|position| queue.asked_at(position));
+    let seen_since = ended.is_some_and(|ended| asked > Some(ended.at));
     entry.record.state == ContainerState::Running && seen_since
 }
 

@@ -64,6 +64,9 @@ impl<'a> Round<'a> {
             (Some(why), ..) => {
                 Some(WaitReason::HandsOff { why: format!("its record cannot be decoded: {why}") })
             }
+            _ if entry.absence.is_some() => {
+                Some(WaitReason::HandsOff { why: "the controller does not show its record now".into() })
+            }
             _ if entry.uncertain => {
                 Some(WaitReason::HandsOff { why: "the outcome of a call is unknown".into() })
             }

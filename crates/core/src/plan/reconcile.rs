@@ -2,7 +2,7 @@
 //! (docs/behaviour.md, "Containers that have, or had, a process").
 //!
 //! A process that is not seen may still run: while any worker is unknown, nothing is concluded from a missing
-//! process. An ended process is acted upon only with a poll that began after its end.
+//! process. An ended process is acted upon only with a picture of its container that was asked for after its end.
 
 use super::processes::ProcessCounts;
 use super::{PoolAction, QueueAction, Round};
@@ -41,8 +41,8 @@ impl Round<'_> {
             ProcessCounts { .. } => ProcessStanding::None,
         };
         match (entry.record.state, process) {
-            (S::Running, ProcessStanding::None) => self.cancel_if_nowhere(entry),
-            (S::Running, ProcessStanding::Ended(ended)) if self.poll_is_later_than(ended) => {
+            (S::Running, ProcessStanding::None) => self.cancel_if_nowhere(position, entry),
+            (S::Running, ProcessStanding::Ended(ended)) if self.was_asked_after(position, ended) => {
                 self.cancel(entry, CancelReason::ProcessExited);
             }
             (S::Running | S::Locked, ProcessStanding::Alive) if entry.record.priority <= 0 => {
@@ -64,7 +64,7 @@ impl Round<'_> {
             (S::Queued, ProcessStanding::None) if entry.record.priority <= 0 => {
                 self.ask_queue(QueueAction::ForgetContainer(uuid))
             }
-            (S::Locked, ProcessStanding::Ended(ended)) if self.poll_is_later_than(ended) => {
+            (S::Locked, ProcessStanding::Ended(ended)) if self.was_asked_after(position, ended) => {
                 self.place_again(entry, ended)
             }
             (S::Locked, ProcessStanding::None) if entry.record.priority <= 0 => {
@@ -73,7 +73,7 @@ impl Round<'_> {
                 }
             }
             (S::Queued | S::Locked, ProcessStanding::None) => self.cancel_if_unsuitable(entry),
-            // The first waits for a later poll; the second runs as it should.
+            // The first waits for a later picture; the second runs as it should.
             (S::Running | S::Locked, ProcessStanding::Ended(_) | ProcessStanding::Alive) => {}
         }
     }
@@ -103,20 +103,21 @@ impl Round<'_> {
         }
     }
 
-    fn poll_is_later_than(&self, ended: &EndedProcess) -> bool {
-        self.queue.polled_at.is_some_and(|polled| polled > ended.at)
+    /// Whether the picture of the entry at that position was asked for after the process had ended.
+    fn was_asked_after(&self, position: usize, ended: &EndedProcess) -> bool {
+        self.queue.asked_at(position).is_some_and(|asked| asked > ended.at)
     }
 
     /// Cancels a Running container that no worker has. The proof: every worker has answered, no start of an earlier
     /// dispatcher can be under way, and three complete listings that began after the first poll have shown no other
     /// instance, not even one that is written off. Two listings in a row may omit a VM, and after a restart there is
     /// no other sign of it.
-    fn cancel_if_nowhere(&mut self, entry: &Entry) {
+    fn cancel_if_nowhere(&mut self, position: usize, entry: &Entry) {
         let first_poll = self.queue.first_poll_began;
         let proofs = self.fleet.listings.iter().filter(|began| Some(**began) > first_poll).count();
-        let polled_since = self.queue.polled_at > self.fleet.listings.first().copied();
+        let asked_since = self.queue.asked_at(position) > self.fleet.listings.first().copied();
         let all_is_seen = !self.has_unknown_workers && !self.has_written_off && !self.adopting_starts;
-        if proofs >= LISTINGS_KEPT && polled_since && all_is_seen {
+        if proofs >= LISTINGS_KEPT && asked_since && all_is_seen {
             self.cancel(entry, CancelReason::NotOnAnyWorker);
         }
     }
@@ -146,7 +147,7 @@ impl Round<'_> {
     }
 
     /// Processes of containers that are not in the queue: killed only when the controller itself says that
-    /// it does not know them. A record that belongs to another dispatcher, or cannot be decoded, is left alone.
+    /// it does not know them, and is believed. A record that belongs to another dispatcher, or cannot be decoded, is left alone.
     fn reconcile_orphans(&mut self) {
         let orphans: Vec<_> = self.processes.orphans().collect();
         for (uuid, known) in orphans {
@@ -157,7 +158,7 @@ impl Round<'_> {
                 (_, 0) => self.ask_pool(PoolAction::ForgetProcess(uuid, AttemptOutcome::LeftLocked)),
                 (Some(LookOutcome::Absent), _) => self.kill(uuid, &known, KillReason::NotInQueue),
                 (Some(LookOutcome::Foreign), _) => {}
-                (None, _) => self.ask_queue(QueueAction::ReadOrphanRecord(uuid)),
+                (Some(LookOutcome::Doubted) | None, _) => self.ask_queue(QueueAction::ReadOrphanRecord(uuid)),
             }
         }
     }

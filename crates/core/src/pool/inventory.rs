@@ -6,8 +6,9 @@
 //!        │ destroy was acknowledged before it began, surely no processes ─► gone
 //!        ▼
 //!     missing: nothing is placed on it, it is probed at once, a second listing follows 15 s later
-//!        │ a probe succeeds, or a listing shows it ─► no longer missing
-//!        ▼ absent again; in shutdown a third time while no call to destroy it was acknowledged (each repeats that
+//!        │ a sign of life, or a listing shows it ─► no longer missing
+//!        ▼ absent again, and its destroy was acknowledged, or a probe of it has failed that began since and opened a
+//!        │ connection for itself (its own side's fault is none); in shutdown a third time while no call to destroy it was acknowledged (each repeats that
 //!        │ call), and for 90 s if it may have processes
 //!      gone, and its processes with it
 //! ```
@@ -15,7 +16,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{EndedProcess, EndedWhy, Host, PendingCreate, PoolEffect, PoolFact, Slot, WorkerPool};
+use super::{EndedProcess, EndedWhy, Host, PendingCreate, PoolEffect, PoolFact, Slot, WorkerPool, wish};
 use crate::id::InstanceId;
 use crate::instance::{IdleBehavior, Instance};
 use crate::secret::Secret;
@@ -53,8 +54,8 @@ pub(super) struct Absence {
 }
 
 impl Absence {
-    fn seen_again(before: Option<Self>, began: Timestamp, last_success: Option<Timestamp>) -> Self {
-        let goes_on = |it: &Self| began > it.since && last_success.is_none_or(|at| at <= it.since);
+    fn seen_again(before: Option<Self>, began: Timestamp, last_answer: Option<Timestamp>) -> Self {
+        let goes_on = |it: &Self| began > it.since && last_answer.is_none_or(|at| at <= it.since);
         match before.filter(goes_on) {
             Some(before) => Self { listings: before.listings + 1, ..before },
             None => Self { since: began, listings: 1 },
@@ -98,6 +99,11 @@ fn are_different(one: Option<&Secret>, other: Option<&Secret>) -> bool {
 fn listings_needed(view: &View) -> usize {
     let may_live_on = view.state == State::Shutdown && !view.destroy_acknowledged;
     if may_live_on { LISTINGS_KEPT } else { 2 }
+}
+
+/// Whether an instance that listings lack is gone beyond their word: listings may omit one that lives and works.
+fn is_proven(lacked: Absence, view: &View) -> bool {
+    view.destroy_acknowledged || view.failed_afresh > Some(lacked.since)
 }
 
 impl Slot {
@@ -172,7 +178,7 @@ impl WorkerPool {
         // The actor makes the same machine from the same instance; this copy only serves to make its first view.
         let (machine, _) = Machine::new(instance.clone(), is_empty, Arc::clone(&self.policy), now);
         let view = Arc::new(machine.view());
-        self.pacer.schedule(&instance.id, view.next_probe);
+        self.pacer.schedule(&instance.id, wish(&view, false));
         self.outage.note(&view, &self.policy);
         let slot = Slot {
             host: Arc::new(Host::new(&view, [], false)),
@@ -229,11 +235,12 @@ impl WorkerPool {
         if destroyed && !may_be_listed_yet && slot.is_surely_empty() {
             return (GoneReply::Confirmed, self.remove(id, reason, now));
         }
-        if may_be_listed_yet || began <= view.last_success.unwrap_or(view.appeared) {
+        if may_be_listed_yet || began <= view.last_answer.unwrap_or(view.appeared) {
             return (GoneReply::Suspected, Vec::new());
         }
-        let lacked = Absence::seen_again(slot.missing, began, view.last_success);
-        if lacked.listings >= listings_needed(view) && !slot.may_be_ending(lacked, began) {
+        let lacked = Absence::seen_again(slot.missing, began, view.last_answer);
+        let is_due = lacked.listings >= listings_needed(view) && !slot.may_be_ending(lacked, began);
+        if is_due && is_proven(lacked, view) {
             return (GoneReply::Confirmed, self.remove(id, reason, now));
         }
         slot.missing = Some(lacked);

@@ -49,7 +49,7 @@ use crate::time::{Timestamp, since};
 use crate::worker::{self, AttemptOutcome, Command, KillReason, ShutdownReason, StartOrder, State, View};
 use inventory::{Absence, Destroyed};
 use outage::Outage;
-use pacer::Pacer;
+use pacer::{Pacer, Urgency};
 
 /// What Pool wants done.
 #[derive(Debug, Clone, PartialEq)]
@@ -412,9 +412,8 @@ impl WorkerPool {
         now: Timestamp,
     ) -> Vec<PoolEffect> {
         let id = view.id.clone();
-        let Some(before) = self.workers.get(&id).map(|slot| Arc::clone(&slot.view)) else {
-            return Vec::new();
-        };
+        let Some(slot) = self.workers.get(&id) else { return Vec::new() };
+        let (before, is_missing) = (Arc::clone(&slot.view), slot.missing.is_some());
         for uuid in ended {
             let process = before.processes.iter().find(|process| process.uuid == *uuid);
             let unsent = process.is_some_and(|process| process.unsent);
@@ -423,7 +422,7 @@ impl WorkerPool {
             let ended = EndedProcess { uuid: *uuid, at: now, instance: id.clone(), why, error };
             self.ended.insert(*uuid, ended);
         }
-        self.pacer.schedule(&id, view.next_probe);
+        self.pacer.schedule(&id, wish(&view, is_missing));
         self.outage.note(&view, &self.policy);
         let answered = view.last_success > before.last_success;
         let silent = view.silence.is_some();
@@ -431,7 +430,7 @@ impl WorkerPool {
             slot.sent.retain(|_, number| *number > applied);
             // A probe that began after the listing that lacked it has succeeded, so the instance exists.
             slot.written_off &= !answered;
-            slot.missing = slot.missing.filter(|it| view.last_success.is_none_or(|at| at <= it.since));
+            slot.missing = slot.missing.filter(|it| view.last_answer.is_none_or(|at| at <= it.since));
             slot.view = view;
         });
         let mut effects = Vec::new();
@@ -546,6 +545,15 @@ impl WorkerPool {
         let median = ages.get(ages.len() / 2).copied().unwrap_or(0.0);
         (ages.last().copied().unwrap_or(0.0), median)
     }
+}
+
+/// When a worker is to be probed, and how urgent that is.
+fn wish(view: &View, is_missing: bool) -> Option<(Timestamp, Urgency)> {
+    view.next_probe.map(|(at, out_of_turn)| match (out_of_turn, is_missing) {
+        (true, true) => (at, Urgency::Missing),
+        (true, false) => (at, Urgency::OutOfTurn),
+        (false, _) => (at, Urgency::InTurn),
+    })
 }
 
 impl Slot {

@@ -1,5 +1,6 @@
-//! Decides which worker is probed next: workers with an urgent reason come first, then the others in turn, within
-//! the allowed number of probes a second.
+//! Decides which worker is probed next: workers that a listing lacks come first, because whether their containers are
+//! given up depends on it; then those with another urgent reason; then the others in turn. All within the allowed number
+//! of probes a second.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,19 +11,29 @@ use crate::time::{Timestamp, after};
 /// A timer may fire late. The probes that were due meanwhile are granted at once, but no more than this time holds.
 const CATCH_UP: Duration = Duration::from_millis(100);
 
+/// Why a worker is probed: the first in this order are probed first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    /// A listing lacks it.
+    Missing,
+    /// It has another reason.
+    OutOfTurn,
+    /// It is its turn.
+    InTurn,
+}
+
 /// The queue of probes. Scheduling and granting cost O(log workers).
 #[derive(Debug, Default)]
 pub(super) struct Pacer {
-    wishes: BTreeMap<InstanceId, (Timestamp, bool)>,
-    urgent: BTreeSet<(Timestamp, InstanceId)>,
-    regular: BTreeSet<(Timestamp, InstanceId)>,
+    wishes: BTreeMap<InstanceId, (Timestamp, Urgency)>,
+    lines: BTreeMap<Urgency, BTreeSet<(Timestamp, InstanceId)>>,
     /// The earliest moment at which the rate allows a probe.
     next_slot: Option<Timestamp>,
 }
 
 impl Pacer {
-    /// Notes when this worker wants to be probed (true = out of turn); `None` = not at all.
-    pub(super) fn schedule(&mut self, id: &InstanceId, wish: Option<(Timestamp, bool)>) {
+    /// Notes when this worker wants to be probed; `None` = not at all.
+    pub(super) fn schedule(&mut self, id: &InstanceId, wish: Option<(Timestamp, Urgency)>) {
         if let Some((at, urgent)) = self.wishes.remove(id) {
             self.line(urgent).remove(&(at, id.clone()));
         }
@@ -32,8 +43,8 @@ impl Pacer {
         }
     }
 
-    fn line(&mut self, urgent: bool) -> &mut BTreeSet<(Timestamp, InstanceId)> {
-        if urgent { &mut self.urgent } else { &mut self.regular }
+    fn line(&mut self, urgency: Urgency) -> &mut BTreeSet<(Timestamp, InstanceId)> {
+        self.lines.entry(urgency).or_default()
     }
 
     /// The workers to probe now. Each leaves the queue until its next view.
@@ -53,15 +64,14 @@ impl Pacer {
     fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, InstanceId)> {
         let due =
             |line: &BTreeSet<(Timestamp, InstanceId)>| line.first().filter(|(at, _)| *at <= now).cloned();
-        let (at, id) = due(&self.urgent).or_else(|| due(&self.regular))?;
+        let (at, id) = self.lines.values().find_map(due)?;
         self.schedule(&id, None);
         Some((at, id))
     }
 
     /// When a probe may be granted next.
     pub(super) fn wakes_at(&self) -> Option<Timestamp> {
-        let earliest =
-            [self.urgent.first(), self.regular.first()].into_iter().flatten().map(|(at, _)| *at).min()?;
+        let earliest = self.lines.values().filter_map(|line| line.first()).map(|(at, _)| *at).min()?;
         Some(self.next_slot.map_or(earliest, |slot| slot.max(earliest)))
     }
 }
@@ -74,6 +84,7 @@ fn before(at: Timestamp, by: Duration) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use super::Urgency::{InTurn, Missing, OutOfTurn};
     use super::*;
 
     fn at(millis: i64) -> Timestamp {
@@ -88,7 +99,7 @@ mod tests {
     fn probes_are_spread_over_the_second() {
         let mut pacer = Pacer::default();
         for name in ["a", "b", "c"] {
-            pacer.schedule(&id(name), Some((at(0), false)));
+            pacer.schedule(&id(name), Some((at(0), InTurn)));
         }
         assert_eq!(pacer.grant(10, at(0)), [id("a")]);
         assert_eq!(pacer.wakes_at(), Some(at(100)));
@@ -103,7 +114,7 @@ mod tests {
     fn the_rate_is_reached_although_each_timer_fires_late() {
         let mut pacer = Pacer::default();
         for n in 0..2000 {
-            pacer.schedule(&id(&format!("vm-{n:04}")), Some((at(0), false)));
+            pacer.schedule(&id(&format!("vm-{n:04}")), Some((at(0), InTurn)));
         }
         let (mut now, mut granted) = (0, 0);
         while now < 1000 {
@@ -118,7 +129,7 @@ mod tests {
     fn no_more_is_caught_up_than_a_tenth_of_a_second_holds() {
         let mut pacer = Pacer::default();
         for n in 0..2000 {
-            pacer.schedule(&id(&format!("vm-{n:04}")), Some((at(0), false)));
+            pacer.schedule(&id(&format!("vm-{n:04}")), Some((at(0), InTurn)));
         }
         assert_eq!(pacer.grant(1000, at(0)).len(), 1);
         assert_eq!(pacer.grant(1000, at(900)).len(), 101);
@@ -129,23 +140,26 @@ mod tests {
     fn time_in_which_no_probe_was_due_is_not_saved() {
         let mut pacer = Pacer::default();
         for n in 0..100 {
-            pacer.schedule(&id(&format!("vm-{n:02}")), Some((at(1000), false)));
+            pacer.schedule(&id(&format!("vm-{n:02}")), Some((at(1000), InTurn)));
         }
         assert_eq!(pacer.grant(1000, at(1000)).len(), 1);
     }
 
     #[test]
-    fn those_with_a_reason_go_first() {
+    fn those_that_a_listing_lacks_go_first_and_then_those_with_another_reason() {
         let mut pacer = Pacer::default();
-        pacer.schedule(&id("early"), Some((at(0), false)));
-        pacer.schedule(&id("urgent"), Some((at(50), true)));
-        assert_eq!(pacer.grant(10, at(60)), [id("urgent")]);
+        pacer.schedule(&id("early"), Some((at(0), InTurn)));
+        pacer.schedule(&id("urgent"), Some((at(50), OutOfTurn)));
+        pacer.schedule(&id("missing"), Some((at(55), Missing)));
+        assert_eq!(pacer.grant(10, at(60)), [id("missing")]);
+        assert_eq!(pacer.grant(10, at(160)), [id("urgent")]);
+        assert_eq!(pacer.grant(10, at(260)), [id("early")]);
     }
 
     #[test]
     fn nobody_is_probed_before_its_time_or_twice() {
         let mut pacer = Pacer::default();
-        pacer.schedule(&id("a"), Some((at(1000), false)));
+        pacer.schedule(&id("a"), Some((at(1000), InTurn)));
         assert_eq!(pacer.grant(10, at(999)), []);
         assert_eq!(pacer.grant(10, at(1000)), [id("a")]);
         assert_eq!(pacer.grant(10, at(2000)), []);

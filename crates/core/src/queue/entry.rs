@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use super::absence::Absence;
 use super::operation::Operation;
 use super::setback::{Setback, SetbackCause};
 use crate::container::{ContainerState, MountNeeds, Record};
@@ -61,6 +62,8 @@ pub struct Entry {
     pub uncertain: bool,
     /// The record at the last poll could not be decoded: where and why.
     pub unreadable: Option<String>,
+    /// The controller does not show it, and that is not believed yet: nothing is decided about it.
+    pub absence: Option<Absence>,
     /// It was Locked by our token, and not by this process: its process may be on a worker that has not
     /// answered yet. Until one of our operations succeeds.
     pub locked_before_start: bool,
@@ -88,6 +91,7 @@ impl Entry {
             operation: None,
             uncertain: false,
             unreadable: None,
+            absence: None,
             found_by_process: false,
             unlocks: 0,
             attempts_nearly_used: false,
@@ -131,7 +135,7 @@ impl Entry {
     /// Whether its mounts are to be read. Those of a container that has ended are not read, because a fault in
     /// them must not keep it in the queue.
     pub(super) fn wants_sizing(&self) -> bool {
-        let is_open = self.unreadable.is_none() && !self.record.state.is_final();
+        let is_open = self.unreadable.is_none() && self.absence.is_none() && !self.record.state.is_final();
         self.fit == Fit::Unsized && is_open && !self.is_set_back(SetbackCause::Mounts)
     }
 
@@ -146,8 +150,18 @@ impl Entry {
     /// Whether nothing may be decided about it now: it is being changed, or we do not know how it stands. A final
     /// state stays, whatever else cannot be read.
     pub fn is_undecidable(&self) -> bool {
-        let is_unclear = self.uncertain || self.unreadable.is_some();
+        let is_unclear = self.uncertain || self.unreadable.is_some() || self.absence.is_some();
         self.operation.is_some() || is_unclear && !self.record.state.is_final()
+    }
+
+    /// Whether the controller does not show it, and that is not believed yet.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.absence.is_some_and(|absence| !absence.is_believed())
+    }
+
+    /// Whether it has a lock of ours, and probably a process.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self.record.state, ContainerState::Locked | ContainerState::Running)
     }
 
     /// Whether that is not tried now, because it has failed.
@@ -173,9 +187,11 @@ impl super::QueueSnapshot {
 
     /// Moves every moment by that much.
     pub(crate) fn shift(&mut self, by: SignedDuration) {
-        self.first_poll_began.iter_mut().chain(&mut self.polled_at).for_each(|at| shift(at, by));
+        let moments = self.first_poll_began.iter_mut().chain(&mut self.polled_at).chain(&mut self.asked);
+        moments.for_each(|at| shift(at, by));
         for entry in self.entries.iter_mut().map(Arc::make_mut) {
             shift(&mut entry.first_seen, by);
+            entry.absence.iter_mut().for_each(|absence| absence.shift(by));
             entry.record.created_at.iter_mut().for_each(|at| shift(at, by));
             if let Some(setback) = &mut entry.setback {
                 setback.shift(by);

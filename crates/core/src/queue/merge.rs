@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::entry::Entry;
+use super::poll::{Asked, Sighting};
 use super::{ContainerQueue, DropReason, Fit, Poll, QueueFact, Setback, SetbackCause};
 use crate::container::{ContainerState, MountNeeds, Record};
 use crate::fit::Resources;
@@ -11,19 +12,11 @@ use crate::id::ContainerUuid;
 use crate::policy::Policy;
 use crate::time::Timestamp;
 
-/// When a poll was made, by our stamps and by the clock.
-#[derive(Debug, Clone, Copy)]
-struct PollMoment {
-    stamp: u64,
-    began: Timestamp,
-    now: Timestamp,
-}
-
 impl ContainerQueue {
     /// Takes a complete poll in. Costs O(containers × log); what has not changed stays where it is, shared
     /// with the snapshots that show it.
     ///
-    /// The local-change rule: an entry with an operation in flight, or stamped since the poll began, is
+    /// The local-change rule: an entry with an operation in flight, or stamped since the page was asked for, is
     /// neither overwritten nor dropped; one that was dropped since then does not come back.
     pub fn merge(&mut self, poll: Poll, now: Timestamp) -> Vec<QueueFact> {
         let mut facts = Vec::new();
@@ -33,12 +26,13 @@ impl ContainerQueue {
         }
         self.fallen.forget_old(now);
         self.suspects.learn(&poll, now);
+        self.doubt_absent(&poll, &mut facts);
         self.drop_absent(&poll, now, &mut facts);
         self.take_unreadable(&poll, &mut facts);
         self.horizon.learn(&poll.look, poll.began);
         let (stamp, began) = (poll.stamp, poll.began);
-        for record in poll.seen.into_values() {
-            self.take_record(record, PollMoment { stamp, began, now }, &mut facts);
+        for sighting in poll.seen.into_values() {
+            self.take_record(sighting, now, &mut facts);
         }
         self.orphans.poll_ended(|uuid| self.entries.contains_key(uuid), now);
         self.unreadable.extend(self.orphans.unreadable());
@@ -48,18 +42,17 @@ impl ContainerQueue {
         facts
     }
 
-    fn is_newer_than(&self, uuid: ContainerUuid, stamp: u64) -> bool {
+    pub(super) fn is_newer_than(&self, uuid: ContainerUuid, stamp: u64) -> bool {
         let dropped = self.dropped.get(&uuid).is_some_and(|dropped| *dropped > stamp);
         let entry = self.entries.get(&uuid);
         dropped || entry.is_some_and(|entry| entry.operation.is_some() || entry.changed > stamp)
     }
 
-    /// Drops what is proven deleted, and what fell off the end of a short answer.
+    /// Drops what is believed to be deleted, and what fell off the end of a short answer.
     fn drop_absent(&mut self, poll: &Poll, now: Timestamp, facts: &mut Vec<QueueFact>) {
-        let shown = |uuid| poll.seen.contains_key(uuid) || poll.unreadable.contains_key(uuid);
         let mut gone = Vec::new();
-        for (uuid, entry) in self.entries.iter().filter(|(uuid, _)| !shown(uuid)) {
-            let reason = if poll.deleted.contains(uuid) {
+        for (uuid, entry) in self.entries.iter().filter(|(uuid, _)| !poll.shows(uuid)) {
+            let reason = if poll.absent.contains_key(uuid) && !entry.is_doubted() {
                 DropReason::Deleted
             } else if entry.record.state == ContainerState::Queued
                 && !entry.found_by_process
@@ -74,9 +67,13 @@ impl ContainerQueue {
         }
         for (uuid, state, reason) in gone {
             if !self.is_newer_than(uuid, poll.stamp) {
-                let entry = self.entries.remove(&uuid);
-                if let Some(entry) = entry.filter(|_| reason == DropReason::BeyondHorizon) {
-                    self.fallen.note(&entry, now);
+                if let Some(entry) = self.take_out(uuid) {
+                    match reason {
+                        DropReason::BeyondHorizon => self.fallen.note(&entry, now),
+                        DropReason::Deleted | DropReason::Foreign | DropReason::Forgotten => {
+                            self.orphans.note_absence(uuid, entry.absence, now);
+                        }
+                    }
                 }
                 facts.push(QueueFact::Dropped { uuid, state, reason });
             }
@@ -90,6 +87,7 @@ impl ContainerQueue {
             let newer = self.is_newer_than(*uuid, poll.stamp);
             if let Some(entry) = self.entry_mut(*uuid).filter(|_| !newer) {
                 entry.unreadable = Some(reason.clone());
+                entry.absence = None;
             }
         }
         for reason in &poll.nameless {
@@ -97,21 +95,22 @@ impl ContainerQueue {
         }
     }
 
-    fn take_record(&mut self, record: Record, poll: PollMoment, facts: &mut Vec<QueueFact>) {
-        let PollMoment { stamp, began, now } = poll;
+    fn take_record(&mut self, sighting: Sighting, now: Timestamp, facts: &mut Vec<QueueFact>) {
+        let Sighting { record, asked: Asked { at: asked, stamp } } = sighting;
         let uuid = record.uuid;
         if self.is_newer_than(uuid, stamp) {
             return;
         }
         if self.is_foreign(&record) {
-            if let Some(entry) = self.entries.remove(&uuid) {
+            if let Some(entry) = self.take_out(uuid) {
                 let state = entry.record.state;
                 facts.push(QueueFact::Dropped { uuid, state, reason: DropReason::Foreign });
             }
             return;
         }
         if self.entries.get(&uuid).is_some_and(|entry| entry.shows(&record)) {
-            self.lift_setback(uuid, began, now);
+            self.note_asked(uuid, asked);
+            self.lift_setback(uuid, asked, now);
             return;
         }
         match self.entry_mut(uuid) {
@@ -120,25 +119,26 @@ impl ContainerQueue {
                     facts.push(QueueFact::StateChanged { uuid, state: record.state });
                 }
                 entry.refresh(record);
-                self.lift_setback(uuid, began, now);
+                self.note_asked(uuid, asked);
+                self.lift_setback(uuid, asked, now);
             }
             // Ended, and nobody here knows it: of no interest.
             None if record.state.is_final() => {}
             None => {
                 let entry = self.fallen.recall(Entry::new(record, now));
-                self.entries.insert(uuid, Arc::new(entry));
-                self.lift_setback(uuid, began, now);
+                self.put_in(entry, asked);
+                self.lift_setback(uuid, asked, now);
             }
         }
     }
 
     /// The poll shows the container: if its back-off is over it has one try.
-    fn lift_setback(&mut self, uuid: ContainerUuid, began: Timestamp, now: Timestamp) {
+    fn lift_setback(&mut self, uuid: ContainerUuid, asked: Timestamp, now: Timestamp) {
         let setback = self.entries.get(&uuid).and_then(|entry| entry.setback.as_ref());
         if setback.is_some_and(|setback| setback.is_active())
             && let Some(Entry { setback: Some(setback), .. }) = self.entry_mut(uuid)
         {
-            setback.seen_by_poll(began, now);
+            setback.seen_by_poll(asked, now);
         }
     }
 
@@ -174,7 +174,7 @@ impl ContainerQueue {
 impl Entry {
     /// Whether that record is no news.
     fn shows(&self, record: &Record) -> bool {
-        self.record == *record && !self.uncertain && self.unreadable.is_none()
+        self.record == *record && !self.uncertain && self.unreadable.is_none() && self.absence.is_none()
     }
 
     /// A newer good picture. What sizing depends on does not change while a container waits, but if the
@@ -189,5 +189,6 @@ impl Entry {
         self.record = record;
         self.uncertain = false;
         self.unreadable = None;
+        self.absence = None;
     }
 }

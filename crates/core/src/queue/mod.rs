@@ -8,14 +8,17 @@
 //!
 //!   horizon  how far polls look, by what could still be placed (openings)      fallen  what is remembered of the rest
 //!   setback  what has failed for one container            shared_failures  what has failed for many
-//!   suspects  known containers about which a list fails
+//!   suspects  known containers about which a list fails      absence  records that are not shown any more
 //! ```
 //! **The local-change rule.** Every operation stamps its container when its first call is sent and again
-//! when its last answer is in. A poll notes the stamp at which it began. It never overwrites nor drops
-//! a container with an operation in flight, or one stamped after the poll began: its picture is older.
+//! when its last answer is in. A poll notes the stamp at which each of its pages was asked for. A page never overwrites
+//! nor drops a container with an operation in flight, or one stamped after that: its picture is older.
+//!
+//! **The date of a picture** is when the question was asked that it answers. Each container has its own.
 //!
 //! Never does: I/O, deciding what should be locked or cancelled (that is `plan`).
 
+mod absence;
 mod chain;
 mod entry;
 pub mod exchange;
@@ -37,6 +40,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use absence::Absence;
 use serde::{Deserialize, Serialize};
 
 use entry::TypeLists;
@@ -79,6 +83,21 @@ pub enum QueueFact {
         /// The reason.
         reason: DropReason,
     },
+    /// The controller does not show it, although it has a lock or a process: that is not believed yet.
+    Doubted {
+        /// The container.
+        uuid: ContainerUuid,
+    },
+    /// Most of the records that have a lock or a process are absent at once: none of them is believed to be deleted
+    /// before the same has been answered three times over two minutes.
+    MostAreAbsent {
+        /// How many.
+        absent: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// Most of the records are shown again, or believed to be deleted.
+    MostAreShown,
     /// Its mounts cannot be read: it is left alone for a while.
     MountsUnreadable {
         /// The container.
@@ -112,6 +131,11 @@ pub enum DropReason {
 #[derive(Debug)]
 pub struct ContainerQueue {
     entries: BTreeMap<ContainerUuid, Arc<Entry>>,
+    /// When the question was asked that each entry's picture answers. Not in the entry, so that one that has not
+    /// changed stays shared with the snapshots.
+    asked: BTreeMap<ContainerUuid, Timestamp>,
+    /// Whether most of the records with a process or a lock were absent at the last answer.
+    most_are_absent: bool,
     /// Records that could not be decoded at the last poll, with the reason.
     unreadable: BTreeMap<ContainerUuid, String>,
     /// What is known of containers that have a process but no entry.
@@ -139,6 +163,8 @@ pub struct ContainerQueue {
 pub struct QueueSnapshot {
     /// All entries, in order of uuid.
     pub entries: Vec<Arc<Entry>>,
+    /// When the question was asked that each entry's picture answers, in the same order.
+    pub asked: Vec<Timestamp>,
     /// Records that could not be decoded, with the reason.
     pub unreadable: BTreeMap<ContainerUuid, String>,
     /// What is known of containers that have a process but no entry.
@@ -152,18 +178,48 @@ pub struct QueueSnapshot {
 }
 
 impl QueueSnapshot {
+    /// When the question was asked that the picture of the entry at that position answers.
+    pub fn asked_at(&self, position: usize) -> Option<Timestamp> {
+        self.asked.get(position).copied()
+    }
+
     /// The entry of that container; O(log n).
     pub fn get(&self, uuid: ContainerUuid) -> Option<&Arc<Entry>> {
-        let found = self.entries.binary_search_by(|entry| entry.record.uuid.cmp(&uuid));
-        found.ok().map(|at| &self.entries[at])
+        self.position(uuid).map(|at| &self.entries[at])
+    }
+
+    /// The position of the entry of that container; O(log n).
+    pub(crate) fn position(&self, uuid: ContainerUuid) -> Option<usize> {
+        self.entries.binary_search_by(|entry| entry.record.uuid.cmp(&uuid)).ok()
     }
 }
 
 impl ContainerQueue {
+    /// Takes an entry in, whose record was asked for then.
+    fn put_in(&mut self, entry: Entry, asked: Timestamp) {
+        let uuid = entry.record.uuid;
+        self.entries.insert(uuid, Arc::new(entry));
+        self.asked.insert(uuid, asked);
+    }
+
+    fn take_out(&mut self, uuid: ContainerUuid) -> Option<Arc<Entry>> {
+        self.asked.remove(&uuid);
+        self.entries.remove(&uuid)
+    }
+
+    /// The picture of that entry answers a question that was asked then.
+    pub(crate) fn note_asked(&mut self, uuid: ContainerUuid, asked: Timestamp) {
+        if let Some(before) = self.asked.get_mut(&uuid) {
+            *before = asked.max(*before);
+        }
+    }
+
     /// An empty queue, never polled.
     pub fn new(max_dispatch_attempts: u32) -> Self {
         Self {
             entries: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            most_are_absent: false,
             unreadable: BTreeMap::new(),
             orphans: Orphans::default(),
             dropped: BTreeMap::new(),
@@ -199,6 +255,7 @@ impl ContainerQueue {
     pub fn snapshot(&self) -> QueueSnapshot {
         QueueSnapshot {
             entries: self.entries.values().cloned().collect(),
+            asked: self.asked.values().copied().collect(),
             unreadable: self.unreadable.clone(),
             looked: self.orphans.outcomes(),
             me: self.me,
@@ -226,7 +283,7 @@ impl ContainerQueue {
 
     /// Dropping is a local change too: a poll that is under way may still show it.
     fn remove(&mut self, uuid: ContainerUuid) {
-        self.entries.remove(&uuid);
+        self.take_out(uuid);
         let stamp = self.next_stamp();
         self.dropped.insert(uuid, stamp);
     }

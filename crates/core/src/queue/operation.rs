@@ -212,6 +212,8 @@ pub enum Step {
 /// What a look at the record of a process without an entry came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LookOutcome {
+    /// The controller says that it does not know it: that is not believed yet.
+    Doubted,
     /// The controller does not know it: its process may go.
     Absent,
     /// Another dispatcher has it: it is left alone.

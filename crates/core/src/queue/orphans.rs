@@ -8,9 +8,9 @@
 //! Such a process may be listed for ever, by a VM whose list is wrong, or under a record that nobody can read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
+use super::absence::{Absence, AbsentAmong};
 use super::chain::about;
 use super::{ContainerQueue, Entry, LookOutcome, QueueFact};
 use crate::container::Record;
@@ -36,6 +36,8 @@ enum OrphanFound {
 #[derive(Debug)]
 struct Orphan {
     found: OrphanFound,
+    /// Since when the controller has not shown it.
+    absence: Option<Absence>,
     /// How many looks in a row have not made it an entry.
     looks: u32,
     /// The end of the back-off.
@@ -52,7 +54,18 @@ pub(super) struct Orphans {
     looked: BTreeMap<ContainerUuid, Orphan>,
 }
 
+impl Orphan {
+    /// Whether the controller does not show it, and that is not believed yet.
+    fn is_doubted(&self) -> bool {
+        self.absence.is_some_and(|absence| !absence.is_believed())
+    }
+}
+
 impl Orphans {
+    fn is_doubted(&self, uuid: ContainerUuid) -> bool {
+        self.looked.get(&uuid).is_some_and(Orphan::is_doubted)
+    }
+
     /// Whether a look came to nothing: that is no news to anybody.
     fn has_failed(&self, uuid: ContainerUuid) -> bool {
         self.looked.get(&uuid).is_some_and(|it| matches!(it.found, OrphanFound::Nothing))
@@ -62,11 +75,44 @@ impl Orphans {
         self.looked.get(&uuid).is_none_or(|it| it.is_due)
     }
 
-    fn note(&mut self, uuid: ContainerUuid, found: OrphanFound, now: Timestamp) {
-        let looks = self.looked.get(&uuid).map_or(0, |it| it.looks) + 1;
+    fn note(&mut self, uuid: ContainerUuid, found: OrphanFound, asked: Timestamp, now: Timestamp) {
+        let before = self.looked.get(&uuid);
+        let looks = before.map_or(0, |it| it.looks) + 1;
+        let absence = before.and_then(|it| it.absence);
+        let absence = match &found {
+            OrphanFound::Outcome(LookOutcome::Absent) => Some(Absence::again(absence, asked)),
+            OrphanFound::Nothing => absence,
+            OrphanFound::Outcome(LookOutcome::Foreign | LookOutcome::Doubted)
+            | OrphanFound::Unreadable(_) => None,
+        };
         let doubled = FIRST.saturating_mul(2_u32.saturating_pow(looks - 1));
-        let orphan = Orphan { found, looks, again: after(now, doubled.min(LONGEST)), is_due: false };
-        self.looked.insert(uuid, orphan);
+        let again = after(now, doubled.min(LONGEST));
+        self.looked.insert(uuid, Orphan { found, absence, looks, again, is_due: false });
+    }
+
+    /// An entry was dropped because it was absent: if a process of it is found, what was answered so far counts.
+    pub(super) fn note_absence(&mut self, uuid: ContainerUuid, absence: Option<Absence>, now: Timestamp) {
+        if absence.is_some() {
+            let orphan = Orphan { found: OrphanFound::Nothing, absence, looks: 0, again: now, is_due: true };
+            self.looked.insert(uuid, orphan);
+        }
+    }
+
+    /// How many are absent, of those whose processes are there now, less those that are believed to be deleted.
+    pub(super) fn absent_among(&self) -> AbsentAmong {
+        let is_asked_about = |uuid: &ContainerUuid, it: &Orphan| !it.is_due || self.looking.contains(uuid);
+        let known = self.looked.iter().filter(|(uuid, it)| is_asked_about(uuid, it));
+        let open = known.filter(|(_, it)| !it.absence.is_some_and(|absence| absence.is_believed()));
+        let (absent, shown): (Vec<_>, Vec<_>) = open.partition(|(_, it)| it.absence.is_some());
+        let new = self.looking.iter().filter(|uuid| !self.looked.contains_key(uuid)).count();
+        AbsentAmong { absent: absent.len(), of: absent.len() + shown.len() + new }
+    }
+
+    /// Most records are absent at once.
+    pub(super) fn are_absent_with_most(&mut self) {
+        for absence in self.looked.values_mut().filter_map(|it| it.absence.as_mut()) {
+            absence.with_most |= !absence.is_believed();
+        }
     }
 
     /// A poll has ended: looks whose back-off is over may be repeated.
@@ -77,13 +123,16 @@ impl Orphans {
         }
     }
 
-    fn shown(&self) -> impl Iterator<Item = (ContainerUuid, &OrphanFound)> {
-        self.looked.iter().filter(|(_, it)| !it.is_due).map(|(uuid, it)| (*uuid, &it.found))
+    fn shown(&self) -> impl Iterator<Item = (ContainerUuid, &Orphan)> {
+        self.looked.iter().filter(|(_, it)| !it.is_due).map(|(uuid, it)| (*uuid, it))
     }
 
     /// What is known of them.
     pub(super) fn outcomes(&self) -> BTreeMap<ContainerUuid, LookOutcome> {
-        let known = |(uuid, found): (ContainerUuid, &OrphanFound)| match found {
+        let known = |(uuid, it): (ContainerUuid, &Orphan)| match &it.found {
+            OrphanFound::Outcome(LookOutcome::Absent) if it.is_doubted() => {
+                Some((uuid, LookOutcome::Doubted))
+            }
             OrphanFound::Outcome(outcome) => Some((uuid, *outcome)),
             OrphanFound::Unreadable(_) | OrphanFound::Nothing => None,
         };
@@ -92,7 +141,7 @@ impl Orphans {
 
     /// Those whose record cannot be decoded, with the reason.
     pub(super) fn unreadable(&self) -> impl Iterator<Item = (ContainerUuid, String)> {
-        self.shown().filter_map(|(uuid, found)| match found {
+        self.shown().filter_map(|(uuid, it)| match &it.found {
             OrphanFound::Unreadable(reason) => Some((uuid, reason.clone())),
             OrphanFound::Outcome(_) | OrphanFound::Nothing => None,
         })
@@ -117,6 +166,7 @@ impl ContainerQueue {
         &mut self,
         uuid: ContainerUuid,
         answer: Result<Record, ApiError>,
+        asked: Timestamp,
         now: Timestamp,
     ) -> Vec<QueueFact> {
         self.orphans.looking.remove(&uuid);
@@ -126,7 +176,9 @@ impl ContainerQueue {
             Ok(record) => {
                 let mut entry = self.fallen.recall(Entry::new(record, now));
                 (entry.changed, entry.found_by_process) = (stamp, true);
-                self.entries.entry(uuid).or_insert(Arc::new(entry));
+                if !self.entries.contains_key(&uuid) {
+                    self.put_in(entry, asked);
+                }
                 return Vec::new();
             }
             Err(error) if error.kind == ApiErrorKind::NotFound => {
@@ -139,7 +191,13 @@ impl ContainerQueue {
             }
             Err(_) => (OrphanFound::Nothing, None),
         };
-        self.orphans.note(uuid, found, now);
-        fact.into_iter().collect()
+        let was_doubted = self.orphans.is_doubted(uuid);
+        self.orphans.note(uuid, found, asked, now);
+        let mut facts: Vec<_> = fact.into_iter().collect();
+        if !was_doubted && self.orphans.is_doubted(uuid) {
+            facts.push(QueueFact::Doubted { uuid });
+        }
+        self.note_whether_most_are_absent(|_| false, &mut facts);
+        facts
     }
 }

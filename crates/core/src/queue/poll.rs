@@ -4,6 +4,8 @@
 //!   Mine (by uuid, until an empty page) ─► Available (by offset, as far as `horizon` says)
 //!        ─► Known (what we have and neither showed; by 20, until answered or proven deleted) ─► merge
 //! ```
+//! What each page shows has the date at which that page was asked for: a poll of many pages is no picture of one moment.
+//!
 //! A call that fails ends the poll, and nothing of it is used: the last good state stays. Only a question about known
 //! containers is asked again about fewer of them, because one may have made it fail ([`super::suspects`]).
 //!
@@ -54,11 +56,27 @@ enum PollStage {
     Done,
 }
 
+/// When a question was asked, by the clock and by our stamps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) at: Timestamp,
+    pub(super) stamp: u64,
+}
+
+/// A record, and when the question was asked that it answers.
+#[derive(Debug)]
+pub(super) struct Sighting {
+    pub(super) record: Record,
+    pub(super) asked: Asked,
+}
+
 /// One poll in progress.
 #[derive(Debug)]
 pub struct Poll {
     pub(super) began: Timestamp,
     pub(super) stamp: u64,
+    /// When the present question was asked.
+    asked: Asked,
     pub(super) me: TokenUuid,
     stage: PollStage,
     after: Option<ContainerUuid>,
@@ -68,14 +86,14 @@ pub struct Poll {
     received: usize,
     /// How many were not asked for, and the last of them.
     odd: (usize, String),
-    pub(super) seen: BTreeMap<ContainerUuid, Record>,
+    pub(super) seen: BTreeMap<ContainerUuid, Sighting>,
     pub(super) unreadable: BTreeMap<ContainerUuid, String>,
     /// Undecodable items that do not even tell whose they are.
     pub(super) nameless: Vec<String>,
     /// Still to be asked for.
     to_ask: BTreeSet<ContainerUuid>,
-    /// Asked for, and proven not to exist.
-    pub(super) deleted: BTreeSet<ContainerUuid>,
+    /// Asked for, and absent from the answer.
+    pub(super) absent: BTreeMap<ContainerUuid, Asked>,
 }
 
 impl ContainerQueue {
@@ -84,6 +102,7 @@ impl ContainerQueue {
         Some(Poll {
             began: now,
             stamp: self.stamp,
+            asked: Asked { at: now, stamp: self.stamp },
             me: self.me?,
             stage: PollStage::Mine,
             after: None,
@@ -95,7 +114,7 @@ impl ContainerQueue {
             unreadable: BTreeMap::new(),
             nameless: Vec::new(),
             to_ask: BTreeSet::new(),
-            deleted: BTreeSet::new(),
+            absent: BTreeMap::new(),
         })
     }
 }
@@ -106,6 +125,16 @@ impl Poll {
         self.began
     }
 
+    /// The next question is asked now.
+    pub(super) fn asks(&mut self, queue: &ContainerQueue, now: Timestamp) {
+        self.asked = Asked { at: now, stamp: queue.stamp };
+    }
+
+    /// The present question was sent then: it had to wait for its turn.
+    pub(super) fn was_sent(&mut self, at: Timestamp) {
+        self.asked.at = at;
+    }
+
     /// The next question, or `None` when the poll is complete.
     pub fn question(&self) -> Option<ListQuestion> {
         match self.stage {
@@ -114,6 +143,11 @@ impl Poll {
             PollStage::Known => Some(ListQuestion::Known { uuids: self.chunk() }),
             PollStage::Done => None,
         }
+    }
+
+    /// Whether an answer shows that container, if only as one that cannot be decoded.
+    pub(super) fn shows(&self, uuid: &ContainerUuid) -> bool {
+        self.seen.contains_key(uuid) || self.unreadable.contains_key(uuid)
     }
 
     fn chunk(&self) -> Vec<ContainerUuid> {
@@ -224,7 +258,7 @@ impl Poll {
         let asked = self.chunk();
         self.search.succeeded(&asked);
         if page.is_empty() {
-            self.deleted.extend(&asked);
+            self.absent.extend(asked.iter().map(|uuid| (*uuid, self.asked)));
             self.to_ask.retain(|uuid| !asked.contains(uuid));
             return;
         }
@@ -247,7 +281,7 @@ impl Poll {
         for record in page.items {
             if asked(&record) {
                 self.unreadable.remove(&record.uuid);
-                self.seen.insert(record.uuid, record);
+                self.seen.insert(record.uuid, Sighting { record, asked: self.asked });
             } else {
                 self.set_aside(&record, question);
             }
@@ -276,14 +310,13 @@ impl Poll {
     fn missing_from_answers(&self, queue: &ContainerQueue) -> BTreeSet<ContainerUuid> {
         let absent = queue.entries.values().filter(|entry| {
             let uuid = entry.record.uuid;
-            let shown = self.seen.contains_key(&uuid) || self.unreadable.contains_key(&uuid);
             let fell_off = !self.look.is_complete()
                 && !entry.found_by_process
                 && entry.record.state == ContainerState::Queued
                 && entry.operation.is_none()
                 && !entry.uncertain
                 && entry.fit != Fit::Unsized;
-            !shown && !fell_off && !entry.record.state.is_final()
+            !self.shows(&uuid) && !fell_off && !entry.record.state.is_final()
         });
         absent.map(|entry| entry.record.uuid).collect()
     }

@@ -56,7 +56,8 @@ impl Suspects {
         let Search { among, left_alone, alone, .. } = &poll.search;
         self.among = among.clone();
         let is_suspect = |uuid: &ContainerUuid| left_alone.contains_key(uuid) || alone.contains_key(uuid);
-        let is_settled = |uuid: &ContainerUuid| poll.seen.contains_key(uuid) || poll.deleted.contains(uuid);
+        let is_settled =
+            |uuid: &ContainerUuid| poll.seen.contains_key(uuid) || poll.absent.contains_key(uuid);
         self.alone.retain(|uuid, it| is_suspect(uuid) || !is_settled(uuid) && now < after(it.until, LONGEST));
         for (uuid, error) in alone {
             let pause = self.alone.get(uuid).map_or(FIRST, |it| (it.pause * 2).min(LONGEST));

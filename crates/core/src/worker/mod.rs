@@ -177,7 +177,7 @@ impl Machine {
             }
             Command::InstanceUpdated(instance) => self.update(instance, now, &mut effects),
             Command::StillListed(_) => {}
-            Command::Missing => self.probe_soon(now),
+            Command::Missing => self.look_afresh(now),
         }
         Ok(effects)
     }
@@ -194,12 +194,17 @@ impl Machine {
             Command::SetIdleBehavior(behavior) => self.behavior = behavior,
             // It is being shut down already.
             Command::ShutDown(_) | Command::Reserve(_) => {}
-            Command::Probe if self.may_show_news_in_shutdown() => self.begin_probe(now, &mut effects),
+            Command::Probe if self.may_show_news_in_shutdown() || self.probes.afresh => {
+                self.begin_probe(now, &mut effects)
+            }
             Command::Probe | Command::StartJudged { .. } => {}
             Command::InstanceUpdated(instance) => self.instance = instance,
             Command::StillListed(began) => self.destroy_again_if_due(began, now, &mut effects),
             // A listing may have omitted it, and the call may have been lost: the cloud is to say that it ends.
-            Command::Missing => self.destroy_again_if_unacknowledged(now, &mut effects),
+            Command::Missing => {
+                self.destroy_again_if_unacknowledged(now, &mut effects);
+                self.look_afresh(now);
+            }
         }
         Ok(effects)
     }

@@ -24,6 +24,8 @@ pub struct Wanted {
     pub deploy: bool,
     /// Prices for the processes there, as JSON.
     pub prices: Option<Bytes>,
+    /// Whether a connection is opened for it: one that stands says nothing about where its address leads now.
+    pub afresh: bool,
 }
 
 /// A command that did not succeed.
@@ -72,6 +74,8 @@ pub struct Report {
     pub list: Option<Result<ProcessList, CommandFailure>>,
     /// Whether a connection got as far as the verification of the host key.
     pub reached_verification: bool,
+    /// Whether a connection was opened for it.
+    pub afresh: bool,
 }
 
 /// What a passed boot probe wrote.
@@ -132,11 +136,11 @@ impl Probe {
     /// Begins a probe; `cluster` are the five characters that our uuids begin with.
     pub fn new(wanted: Wanted, cluster: &str, commands: std::sync::Arc<Commands>) -> Self {
         let mut probe = Self {
-            wanted,
             cluster: cluster.to_owned(),
             commands,
             stage: ProbeStage::Boot,
-            report: Report::default(),
+            report: Report { afresh: wanted.afresh, ..Report::default() },
+            wanted,
         };
         if !probe.wanted.boot {
             probe.stage = probe.after_boot();
@@ -146,18 +150,21 @@ impl Probe {
 
     /// The next command, or `None` when the probe is over.
     pub fn command(&self) -> Option<ShellCommand> {
-        match self.stage {
+        let command = match self.stage {
             ProbeStage::Boot => Some(self.commands.boot_probe()),
             ProbeStage::Md5sum => self.commands.md5sum(),
             ProbeStage::Install => self.commands.install(),
             ProbeStage::List => Some(self.commands.list(self.wanted.prices.clone())),
             ProbeStage::Done => None,
-        }
+        };
+        command.map(|command| ShellCommand { afresh: self.wanted.afresh, ..command })
     }
 
     /// Takes the answer to [`Probe::command`].
     pub fn answer(&mut self, answer: Result<Output, ExecError>) {
         let Some(command) = self.command() else { return };
+        // Only its first command opens a connection.
+        self.wanted.afresh = false;
         let unreachable = answer.as_ref().is_err_and(|error| error.kind != ExecErrorKind::CommandTimeout);
         self.report.reached_verification |=
             answer.as_ref().map_or_else(|e| e.kind.reached_verification(), |_| true);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 fn probe(boot: bool, list_anyway: bool, deploy: bool) -> Probe {
     let binary = Binary { md5: "0".repeat(32), content: Bytes::from_static(b"#!") };
     let commands = Commands::new(Policy::with_defaults().runner, deploy.then_some(binary));
-    Probe::new(Wanted { boot, list_anyway, deploy, prices: None }, "zzzzz", Arc::new(commands))
+    Probe::new(Wanted { boot, list_anyway, deploy, prices: None, afresh: false }, "zzzzz", Arc::new(commands))
 }
 
 fn exits(status: i32, stdout: &str) -> Result<Output, ExecError> {

@@ -27,6 +27,10 @@ pub(super) struct Probes {
     pub(super) last_sign: Option<Timestamp>,
     /// When the probe began that showed it silent for too long.
     pub(super) silent: Option<Timestamp>,
+    /// A listing lacks it: its next probe opens a connection for itself.
+    pub(super) afresh: bool,
+    /// When the last probe began that opened a connection for itself, and had no answer.
+    pub(super) failed_afresh: Option<Timestamp>,
     /// It is to be probed out of turn, no later than then.
     pub(super) urgent: Option<Timestamp>,
     /// Quick probes since a record became final: how many were asked for.
@@ -49,6 +53,8 @@ impl Probes {
             last_success: None,
             last_sign: None,
             silent: None,
+            afresh: false,
+            failed_afresh: None,
             urgent: Some(now),
             burst: 0,
             deployed: false,
@@ -59,6 +65,20 @@ impl Probes {
 impl Machine {
     pub(super) fn probe_soon(&mut self, at: Timestamp) {
         self.probes.urgent = Some(self.probes.urgent.map_or(at, |urgent| urgent.min(at)));
+    }
+
+    /// A listing lacks it. Whether it is gone is for the instance to say, over a connection opened for the question.
+    pub(super) fn look_afresh(&mut self, now: Timestamp) {
+        self.probes.afresh = true;
+        self.probe_soon(now);
+    }
+
+    /// Notes what a probe that began then says about whether the instance is there at all.
+    fn note_presence(&mut self, began: Timestamp, report: &Report) {
+        let kind = report.failure().and_then(|failure| failure.kind);
+        if report.afresh && kind.is_some_and(|kind| !kind.is_our_own()) {
+            self.probes.failed_afresh = Some(began);
+        }
     }
 
     pub(super) fn begin_probe(&mut self, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
@@ -74,6 +94,7 @@ impl Machine {
             list_anyway: self.state != State::Booting,
             deploy: !self.probes.deployed,
             prices: self.prices(),
+            afresh: std::mem::take(&mut self.probes.afresh),
         }));
     }
 
@@ -91,6 +112,7 @@ impl Machine {
         effects: &mut Vec<WorkerEffect>,
     ) {
         self.probes.under_way = None;
+        self.note_presence(began, &report);
         self.note_first_ssh(&report, now, effects);
         self.note_boot(&report, now, effects);
         match &report.deployed {
@@ -145,6 +167,7 @@ impl Machine {
         effects: &mut Vec<WorkerEffect>,
     ) {
         self.probes.under_way = None;
+        self.note_presence(began, report);
         let Some(list) = report.process_list() else { return };
         if self.processes.last_change.is_some_and(|changed| began <= changed) {
             return;
@@ -169,6 +192,7 @@ impl Machine {
         }
         let follows = |pause| self.probes.last_began.map_or(self.appeared, |began| after(began, pause));
         match self.state {
+            State::Shutdown if self.probes.afresh => self.probes.urgent.map(|urgent| (urgent, true)),
             State::Shutdown => self.may_show_news_in_shutdown().then(|| (follows(ASKED_IN_SHUTDOWN), false)),
             State::Unknown | State::Booting | State::Idle | State::Running => Some(
                 self.probes

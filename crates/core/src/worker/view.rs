@@ -67,6 +67,8 @@ pub struct View {
     pub last_success: Option<Timestamp>,
     /// The last sign of life: when a probe began that was answered, wholly or in part, or a command was answered.
     pub last_answer: Option<Timestamp>,
+    /// When the last probe began that had no answer over a connection opened for it, after a listing had lacked it.
+    pub failed_afresh: Option<Timestamp>,
     /// Its list has told of all that runs there, what an earlier dispatcher had just started included.
     pub processes_known: bool,
     /// Set while it is silent for longer than allowed: Pool decides what becomes of it.
@@ -113,6 +115,7 @@ impl Machine {
             appeared: self.appeared,
             last_success: self.probes.last_success,
             last_answer: self.probes.last_answer(),
+            failed_afresh: self.probes.failed_afresh,
             processes_known: self.processes.known,
             silence: self.silence(),
             probing: self.probes.under_way.is_some(),

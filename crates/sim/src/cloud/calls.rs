@@ -16,6 +16,9 @@ use super::{CloudEntry, CloudVm, FakeCloud, quota_group};
 /// The result of a call: the error that the caller sees, if any.
 type Effect<T> = Result<T, CloudError>;
 
+/// After so many listings a dispatcher knows the VMs by itself.
+const FIRST_LISTINGS: u32 = 4;
+
 impl FakeCloud {
     pub(super) fn create(&mut self, order: &CreateOrder, now: Timestamp) -> Effect<Instance> {
         let fault = self.fault(CloudCall::Create, now);
@@ -129,7 +132,13 @@ impl FakeCloud {
     }
 
     fn listing(&mut self, filter: &Tags, now: Timestamp) -> Vec<Instance> {
-        let Self { vms, omit_next, omitted, chance, knobs, .. } = self;
+        self.listings += 1;
+        let is_known = self.listings > FIRST_LISTINGS;
+        let Self { vms, omit_next, omitted, chance, knobs, hosts, .. } = self;
+        let has_booted = |id: &InstanceId| {
+            let hosts = hosts.as_ref().map(|hosts| hosts.borrow());
+            hosts.is_some_and(|hosts| hosts.host(id).is_some_and(|host| host.has_booted(now)))
+        };
         let mut left_out = |id: &InstanceId| {
             let scripted = omit_next.get_mut(id).filter(|times| **times > 0);
             let omissions = omitted.entry(id.clone()).or_default();
@@ -140,7 +149,11 @@ impl FakeCloud {
                 }
                 None => chance.hits(knobs.omit_rate),
             };
-            let is_left_out = is_wanted && omissions.in_a_row < knobs.most_omissions;
+            let most = match is_known && has_booted(id) {
+                true => knobs.most_omissions,
+                false => knobs.most_omissions.min(2),
+            };
+            let is_left_out = is_wanted && omissions.in_a_row < most;
             // The listing that shows the VM again ends the omission; its answer may still be on its way.
             if is_left_out || omissions.in_a_row > 0 {
                 omissions.last = Some(now);

@@ -128,8 +128,9 @@ pub struct CloudKnobs {
     pub hides_ending: bool,
     /// How likely a listing omits a VM that exists.
     pub omit_rate: f64,
-    /// At most this many listings in a row omit a VM. If a cloud omitted a VM for good, no dispatcher could
-    /// know what runs on it.
+    /// At most this many listings in a row omit a VM that has booted; others, and all while a dispatcher that has just
+    /// been started makes its first listings, are omitted twice in a row at most. If a cloud omitted a VM for good, no
+    /// dispatcher could know what runs on it.
     pub most_omissions: u32,
     /// How likely the cloud takes a spot VM away.
     pub spot_taken_rate: f64,

@@ -123,6 +123,8 @@ pub struct FakeCloud {
     history: Vec<CloudEntry>,
     omit_next: BTreeMap<InstanceId, u32>,
     omitted: BTreeMap<InstanceId, Omissions>,
+    /// How many listings were made since a dispatcher was started.
+    listings: u32,
 }
 
 /// How often listings have omitted a VM that they should have shown.
@@ -146,6 +148,7 @@ impl FakeCloud {
             history: Vec::new(),
             omit_next: BTreeMap::new(),
             omitted: BTreeMap::new(),
+            listings: 0,
         }
     }
 
@@ -192,6 +195,11 @@ impl FakeCloud {
         let lately =
             |it: &Omissions| it.in_a_row > 0 || it.last.is_some_and(|last| since(now, last) < within);
         self.omitted.iter().filter(|(id, omissions)| lately(omissions) && exists(id)).count()
+    }
+
+    /// A dispatcher is started, which knows of no VM but by listings.
+    pub fn dispatcher_starts(&mut self) {
+        self.listings = 0;
     }
 
     /// Lets the next `times` listings omit that VM.

@@ -4,6 +4,7 @@
 //!   http (real sockets) ──→ wire (paths, forms, JSON) ──┐
 //!   port (virtual time) ────────────────────────────────┴→ FakeArvados ── state: one record, its transitions
 //!                                                            │   │   ├─── ailments: what is wrong with one container for ever
+//!                                                            │   │   ├─── hidden: records that are not shown for a while
 //!                                                            │   │   └─── filters, records: lists, select, JSON
 //!                                                            │   └─────── faults: what strikes a call
 //!                                                            └─────────── facts: what happened
@@ -16,6 +17,7 @@ pub mod errors;
 pub mod facts;
 pub mod faults;
 pub mod filters;
+pub mod hidden;
 pub mod http;
 pub mod port;
 pub mod records;
@@ -36,6 +38,7 @@ use errors::Refusal;
 use facts::{Fact, History, Origin};
 use faults::{CallKind, CallOutcome, Faults};
 use filters::ListQuery;
+use hidden::Hidden;
 pub use site::{
     Caller, ContainerRequest, OTHER_DISPATCHER_TOKEN, ROOT_TOKEN, Settings, Submission, Token, USER_TOKEN,
 };
@@ -61,6 +64,8 @@ pub struct FakeArvados {
     pub faults: Faults,
     /// What is wrong with single containers for ever.
     pub ailments: Ailments,
+    /// What is not shown for a while.
+    pub hidden: Option<Hidden>,
     chance: Chance,
     tokens: Vec<Token>,
     containers: BTreeMap<ContainerUuid, Container>,
@@ -86,6 +91,7 @@ impl FakeArvados {
             settings,
             faults: Faults::default(),
             ailments: Ailments::default(),
+            hidden: None,
             chance: Chance::new(seed, 1),
             tokens,
             containers: BTreeMap::new(),

@@ -150,6 +150,7 @@ impl SimApi {
     /// The same errors as for every call.
     pub async fn update(&self, uuid: ContainerUuid, changes: Changes) -> Result<Standing, ApiError> {
         self.change(CallKind::Update, |arvados, caller, now| {
+            arvados.find(uuid, caller.origin, now)?;
             arvados.update(uuid, &changes, caller, now).map(standing_of)
         })
         .await
@@ -167,9 +168,12 @@ impl ArvadosApi for SimApi {
         let query = query_of(question);
         let known: &[_] = if let ListQuestion::Known { uuids } = question { uuids } else { &[] };
         let (mut page, fault) = self
-            .call(CallKind::List, |arvados, _, _| {
+            .call(CallKind::List, |arvados, _, now| {
                 arvados.ailments.refuse_list(known)?;
-                Ok(page_of(arvados, &query, record_of))
+                let mut page = page_of(arvados, &query, record_of);
+                page.items.retain(|record| !arvados.hides(record.uuid, now));
+                page.undecodable.retain(|it| it.uuid.is_none_or(|uuid| !arvados.hides(uuid, now)));
+                Ok(page)
             })
             .await?;
         if let (Some(_), Some(first)) = (fault, page.items.first_mut()) {
@@ -181,9 +185,11 @@ impl ArvadosApi for SimApi {
     async fn mounts(&self, uuids: &[ContainerUuid]) -> Result<Page<(ContainerUuid, MountNeeds)>, ApiError> {
         let query = ListQuery { count: false, select: names(&["uuid", "mounts"]), ..among(uuids) };
         let (mut page, fault) = self
-            .call(CallKind::List, |arvados, caller, _| {
+            .call(CallKind::List, |arvados, caller, now| {
                 uuids.iter().try_for_each(|uuid| arvados.examine(*uuid, CallKind::List, caller.origin))?;
-                Ok(page_of(arvados, &query, mounts_of))
+                let mut page = page_of(arvados, &query, mounts_of);
+                page.items.retain(|(uuid, _)| !arvados.hides(*uuid, now));
+                Ok(page)
             })
             .await?;
         if let (Some(_), Some(first)) = (fault, page.items.first_mut()) {
@@ -195,7 +201,8 @@ impl ArvadosApi for SimApi {
     async fn get(&self, uuid: ContainerUuid) -> Result<Record, ApiError> {
         self.count(uuid, CallKind::Show);
         let (decoded, fault) = self
-            .call(CallKind::Show, |arvados, caller, _| {
+            .call(CallKind::Show, |arvados, caller, now| {
+                arvados.find(uuid, caller.origin, now)?;
                 arvados.examine(uuid, CallKind::Show, caller.origin)?;
                 arvados.show(uuid).map(record_of)
             })
@@ -210,13 +217,17 @@ impl ArvadosApi for SimApi {
 
     async fn lock(&self, uuid: ContainerUuid) -> Result<Standing, ApiError> {
         self.count(uuid, CallKind::Lock);
-        self.change(CallKind::Lock, |arvados, caller, now| arvados.lock(uuid, caller, now).map(standing_of))
-            .await
+        self.change(CallKind::Lock, |arvados, caller, now| {
+            arvados.find(uuid, caller.origin, now)?;
+            arvados.lock(uuid, caller, now).map(standing_of)
+        })
+        .await
     }
 
     async fn unlock(&self, uuid: ContainerUuid) -> Result<Standing, ApiError> {
         self.count(uuid, CallKind::Unlock);
         self.change(CallKind::Unlock, |arvados, caller, now| {
+            arvados.find(uuid, caller.origin, now)?;
             arvados.unlock(uuid, caller, now).map(standing_of)
         })
         .await

@@ -83,6 +83,9 @@ impl Executor for SimExecutor {
         if target.address.is_empty() {
             return Err(error(&target, ExecErrorKind::NotReady, "no address yet"));
         }
+        if command.afresh {
+            self.connection.open.set(false);
+        }
         if !self.connection.open.get() {
             self.connect(&target).await?;
         }

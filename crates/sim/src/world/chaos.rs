@@ -112,6 +112,7 @@ enum Trouble {
     UserReprioritises,
     RecordDeleted,
     RecordPoisoned,
+    RecordsHidden,
     Submission,
     OperatorHolds,
     OperatorDrains,
@@ -128,7 +129,7 @@ enum Trouble {
 }
 
 impl Trouble {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::Restart,
         Self::RestartAtAnEvent,
         Self::ConfigurationChange,
@@ -136,6 +137,7 @@ impl Trouble {
         Self::UserReprioritises,
         Self::RecordDeleted,
         Self::RecordPoisoned,
+        Self::RecordsHidden,
         Self::Submission,
         Self::OperatorHolds,
         Self::OperatorDrains,
@@ -161,6 +163,7 @@ impl Trouble {
             | Self::UserReprioritises
             | Self::RecordDeleted
             | Self::RecordPoisoned
+            | Self::RecordsHidden
             | Self::Submission
             | Self::OperatorHolds
             | Self::OperatorDrains
@@ -203,6 +206,7 @@ async fn cause(world: &mut World, trouble: Trouble, burdens: u32, chance: &mut C
         (Trouble::RecordPoisoned, Some(uuid), _) => {
             world.arvados.borrow_mut().poison(uuid, "runtime_constraints", "nonsense".into());
         }
+        (Trouble::RecordsHidden, Some(uuid), _) => world.hide_records(uuid, chance),
         (Trouble::OperatorHolds, _, Some(vm)) => drop(world.operator_sets(&vm, IdleBehavior::Hold).await),
         (Trouble::OperatorDrains, _, Some(vm)) => drop(world.operator_sets(&vm, IdleBehavior::Drain).await),
         (Trouble::OperatorRuns, _, Some(vm)) => drop(world.operator_sets(&vm, IdleBehavior::Run).await),

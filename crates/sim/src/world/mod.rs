@@ -149,6 +149,7 @@ impl World {
         if self.dispatcher.is_none() {
             self.incarnations += 1;
             self.note(Note::Up(self.incarnations));
+            self.cloud.borrow_mut().dispatcher_starts();
             self.dispatcher = Some(Incarnation::start(self, self.incarnations));
         }
     }

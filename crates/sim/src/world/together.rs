@@ -10,8 +10,10 @@ use dispatch_core::instance::{IdleBehavior, InstanceType};
 use dispatch_core::time::after;
 
 use super::World;
+use crate::chance::{Chance, Span};
 use crate::clock;
 use crate::cloud::knobs::CloudFault;
+use crate::controller::hidden::Hidden;
 use crate::group::Group;
 use crate::vm::knobs::Ssh;
 
@@ -56,6 +58,21 @@ impl World {
         let mut cloud = self.cloud.borrow_mut();
         let times = cloud.knobs.most_omissions;
         all.iter().for_each(|id| cloud.omit_next(id, times));
+    }
+
+    /// The controller shows all records, half of them or that one no more, for less than half a minute. Once in a world:
+    /// between two such times no poll may succeed, and then they look like one that lasts.
+    pub(super) fn hide_records(&mut self, uuid: ContainerUuid, chance: &mut Chance) {
+        if self.arvados.borrow().hidden.is_some() {
+            return;
+        }
+        let until = after(clock::now(), chance.draw(Span::between_millis(500, 29_000)));
+        let only = match chance.below(3) {
+            0 => None,
+            1 => Some(self.containers().into_iter().filter(|_| chance.hits(0.5)).collect()),
+            _ => Some(BTreeSet::from([uuid])),
+        };
+        self.arvados.borrow_mut().hidden = Some(Hidden { only, until });
     }
 
     /// The operator holds a VM and forgets about it: no story frees it.

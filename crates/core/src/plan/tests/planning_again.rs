@@ -10,8 +10,13 @@ use crate::queue::{LookOutcome, Operation, OperationKind};
 
 impl Scene {
     pub(super) fn queue(&self) -> QueueSnapshot {
-        let entries = self.entries.values().cloned().map(Arc::new).collect();
-        QueueSnapshot { entries, ..self.queue.clone() }
+        let entries: Vec<_> = self.entries.values().cloned().map(Arc::new).collect();
+        // Unless a test says otherwise, every picture is of the last poll.
+        let asked = match self.queue.asked[..] {
+            [] => self.queue.polled_at.map(|at| vec![at; entries.len()]).unwrap_or_default(),
+            [..] => self.queue.asked.clone(),
+        };
+        QueueSnapshot { entries, asked, ..self.queue.clone() }
     }
 
     /// Everything that the plan asks for is sent, and nothing is answered but what Pool and Queue do at once.

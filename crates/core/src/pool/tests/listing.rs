@@ -47,6 +47,49 @@ fn a_probe_that_succeeds_in_between_is_a_sign_of_life() {
     assert_eq!(story.listing(232, &["i-1"])[0].0, GoneReply::Confirmed);
 }
 
+/// Two wrong listings of one cloud cancelled the jobs of half its VMs, which answered all the time.
+#[test]
+fn an_instance_that_listings_lack_is_gone_only_after_a_probe_of_it_has_failed_since() {
+    let gone = |story: &mut Story, began| story.pool.gone(&id("i-1"), None, at(began), at(began + 1)).0;
+    let mut story = known();
+    for began in [200, 216, 232, 3_600] {
+        assert_eq!(gone(&mut story, began), GoneReply::Suspected, "nobody has asked it: {began}");
+    }
+    story.show(3_601, View { failed_afresh: Some(at(199)), ..story.view("i-1") });
+    assert_eq!(gone(&mut story, 3_616), GoneReply::Suspected, "that probe began before the first absence");
+    story.show(3_617, View { failed_afresh: Some(at(3_617)), ..story.view("i-1") });
+    assert_eq!(gone(&mut story, 3_632), GoneReply::Confirmed);
+}
+
+#[test]
+fn a_start_that_succeeds_there_is_a_sign_of_life_too() {
+    let mut story = known();
+    story.listing(200, &["i-1"]);
+    story.show(205, View { last_answer: Some(at(205)), ..story.view("i-1") });
+    assert_eq!(story.listing(216, &["i-1"])[0].0, GoneReply::Suspected);
+}
+
+#[test]
+fn those_that_a_listing_lacks_are_probed_before_all_others() {
+    let mut story = known();
+    story.listed("i-2", "small", "s2", 0);
+    let wants =
+        |story: &Story, name: &str, second| View { next_probe: Some((at(second), true)), ..story.view(name) };
+    let other = wants(&story, "i-2", 100);
+    story.show(199, other);
+    story.pool.gone(&id("i-1"), None, at(200), at(201));
+    let missing = wants(&story, "i-1", 201);
+    story.show(201, missing);
+    let probed = |effects: Vec<PoolEffect>| {
+        let id = |it| match it {
+            PoolEffect::Command(id, _, Command::Probe) => Some(id),
+            _ => None,
+        };
+        effects.into_iter().filter_map(id).collect::<Vec<_>>()
+    };
+    assert_eq!(probed(story.pool.tick(at(202))).first(), Some(&id("i-1")));
+}
+
 #[test]
 fn a_listing_that_shows_it_again_clears_it() {
     let mut story = known();

@@ -100,12 +100,16 @@ impl Story {
         self.hear(effects)
     }
 
-    /// A complete listing that lacks these known instances.
+    /// A complete listing that lacks these known instances. Whoever is asked for a sign of life gives none.
     fn listing(&mut self, began: i64, lacks: &[&str]) -> Vec<(GoneReply, Vec<PoolEffect>)> {
         let mut gone = Vec::new();
         for name in lacks {
             let (reply, effects) = self.pool.gone(&id(name), Some("Taken: back"), at(began), at(began + 1));
             gone.push((reply, self.hear(effects)));
+            if self.pool.workers.get(&id(name)).is_some_and(|slot| slot.missing.is_some()) {
+                let view = View { failed_afresh: Some(at(began + 1)), ..self.view(name) };
+                self.pool.worker_changed(Arc::new(view), 0, &[], at(began + 1));
+            }
         }
         let effects = self.pool.listing_finished(at(began));
         self.hear(effects);
@@ -124,8 +128,13 @@ impl Story {
     }
 
     fn in_service(&mut self, name: &str, second: i64) -> Vec<PoolEffect> {
-        let view =
-            View { state: State::Idle, last_success: Some(at(second)), silence: None, ..self.view(name) };
+        let view = View {
+            state: State::Idle,
+            last_success: Some(at(second)),
+            last_answer: Some(at(second)),
+            silence: None,
+            ..self.view(name)
+        };
         self.show(second, view)
     }
 

@@ -222,14 +222,14 @@ impl ExchangeCalls {
         quiet.max(self.pause(now)).filter(|_| self.operations_waiting() > 0)
     }
 
-    /// A call has ended: gives its place back, learns from its outcome, and says what it was for.
+    /// A call has ended: gives its place back, learns from its outcome, and says what it was for and when it was sent.
     pub(super) fn finish(
         &mut self,
         number: CallNumber,
         error: Option<&ApiError>,
         now: Timestamp,
         effects: &mut Vec<ExchangeEffect>,
-    ) -> Option<Purpose> {
+    ) -> Option<(Purpose, Timestamp)> {
         let call = self.in_flight.remove(&number)?;
         let overloaded = error.is_some_and(|error| error.kind == ApiErrorKind::Overloaded);
         self.limiter.finish(overloaded, now);
@@ -237,7 +237,7 @@ impl ExchangeCalls {
             self.last_overload = Some(now);
             effects.push(ExchangeEffect::Tell(ExchangeFact::Overloaded { limit: self.limiter.width() }));
         }
-        Some(call.purpose)
+        Some((call.purpose, call.since))
     }
 
     /// What waits is not sent any more.

@@ -204,28 +204,40 @@ impl Exchange {
     /// Takes the answer of a call.
     pub fn answered(&mut self, number: CallNumber, reply: Reply, now: Timestamp) -> Vec<ExchangeEffect> {
         let mut effects = Vec::new();
-        if let Some(purpose) = self.calls.finish(number, reply.error(), now, &mut effects) {
-            self.take(purpose, reply, now, &mut effects);
+        if let Some((purpose, asked)) = self.calls.finish(number, reply.error(), now, &mut effects) {
+            self.take(purpose, reply, asked, now, &mut effects);
             self.calls.send(now, &mut effects);
         }
         effects
     }
 
-    fn take(&mut self, purpose: Purpose, reply: Reply, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
+    fn take(
+        &mut self,
+        purpose: Purpose,
+        reply: Reply,
+        asked: Timestamp,
+        now: Timestamp,
+        effects: &mut Vec<ExchangeEffect>,
+    ) {
         match (purpose, reply) {
             (Purpose::Me { poll_began }, Reply::Token(me)) => self.take_me(poll_began, me, now, effects),
-            (Purpose::Page(poll), Reply::Page(page)) => self.take_page(poll, page, now, effects),
+            (Purpose::Page(mut poll), Reply::Page(page)) => {
+                poll.was_sent(asked);
+                self.take_page(poll, page, now, effects);
+            }
             (Purpose::Mounts(asked), Reply::Mounts(page)) => self.mounts_answered(asked, page, now, effects),
             (Purpose::SingleMounts(uuid, rest), Reply::Mounts(page)) => {
                 self.single_mounts_answered(uuid, rest, page, now, effects);
             }
             (Purpose::Operation(uuid), Reply::Record(record)) => {
-                self.operation_answered(uuid, Answer::Record(record), now, effects);
+                self.operation_answered(uuid, Answer::Record(record), asked, now, effects);
             }
             (Purpose::Operation(uuid), Reply::Standing(standing)) => {
-                self.operation_answered(uuid, Answer::Standing(standing), now, effects);
+                self.operation_answered(uuid, Answer::Standing(standing), asked, now, effects);
             }
-            (Purpose::Orphan(uuid), Reply::Record(record)) => self.orphan_read(uuid, record, now, effects),
+            (Purpose::Orphan(uuid), Reply::Record(record)) => {
+                self.orphan_read(uuid, record, asked, now, effects);
+            }
             (
                 Purpose::Me { .. }
                 | Purpose::Page(_)
@@ -287,7 +299,8 @@ impl Exchange {
         }
     }
 
-    fn ask(&mut self, poll: Box<Poll>, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
+    fn ask(&mut self, mut poll: Box<Poll>, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
+        poll.asks(&self.queue, now);
         match poll.question() {
             Some(question) => self.call(Request::List(question), Purpose::Page(poll), now, effects),
             None => self.finish_poll(*poll, now, effects),

@@ -36,11 +36,17 @@ impl Exchange {
         &mut self,
         uuid: ContainerUuid,
         answer: Answer,
+        asked: Timestamp,
         now: Timestamp,
         effects: &mut Vec<ExchangeEffect>,
     ) {
         self.snapshot = None;
-        match self.queue.answered(uuid, answer, now) {
+        let is_picture = matches!(answer, Answer::Record(Ok(_)) | Answer::Standing(Ok(_)));
+        let step = self.queue.answered(uuid, answer, now);
+        if is_picture {
+            self.queue.note_asked(uuid, asked);
+        }
+        match step {
             Some(Step::Call(call)) => {
                 let request = self.request(uuid, call);
                 self.call(request, Purpose::Operation(uuid), now, effects);
@@ -72,10 +78,11 @@ impl Exchange {
         &mut self,
         uuid: ContainerUuid,
         record: Result<Record, ApiError>,
+        asked: Timestamp,
         now: Timestamp,
         effects: &mut Vec<ExchangeEffect>,
     ) {
-        let facts = self.queue.looked(uuid, record, now);
+        let facts = self.queue.looked(uuid, record, asked, now);
         effects.extend(facts.into_iter().map(ExchangeFact::Queue).map(ExchangeEffect::Tell));
         // A read that came to nothing is no news: a nudge would only have it asked again at once, and again.
         if !self.queue.has_look_failed(uuid) {

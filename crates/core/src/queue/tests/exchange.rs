@@ -282,7 +282,7 @@ fn the_record_of_an_orphan_is_read_once_and_a_failed_read_is_no_news_until_the_n
     story.done.clear();
     story.read_orphan(7);
     story.answer_all();
-    assert_eq!((story.exchange.snapshot().looked[&uuid(7)], story.nudges()), (LookOutcome::Absent, 1));
+    assert_eq!((story.exchange.snapshot().looked[&uuid(7)], story.nudges()), (LookOutcome::Doubted, 1));
 }
 
 #[test]

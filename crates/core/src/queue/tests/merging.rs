@@ -33,14 +33,15 @@ fn state_and_priority_follow_the_polls() {
 }
 
 #[test]
-fn what_is_deleted_or_foreign_is_dropped_and_final_records_stay_until_forgotten() {
+fn what_is_absent_for_long_or_foreign_is_dropped_and_final_records_stay_until_forgotten() {
     let mut queue = queue();
     let all: Vec<_> = (1..=3).map(|n| record(n, Running, 1)).collect();
     poll(&mut queue, &all, 0);
     let foreign = Record { locked_by: Some(somebody_else()), ..record(2, Running, 1) };
     let facts = poll(&mut queue, &[foreign, record(3, Complete, 1)], 1);
-    assert_eq!(dropped(&facts), [(uuid(1), DropReason::Deleted), (uuid(2), DropReason::Foreign)]);
-    poll(&mut queue, &[], 2);
+    assert_eq!(dropped(&facts), [(uuid(2), DropReason::Foreign)]);
+    let facts = poll(&mut queue, &[], 31);
+    assert_eq!(dropped(&facts), [(uuid(1), DropReason::Deleted)]);
     assert_eq!(state_of(&queue, 3), Some(Complete), "nobody asks for what has ended");
     assert!(queue.forget(uuid(3)).is_some());
     assert_eq!(state_of(&queue, 3), None);
@@ -158,21 +159,26 @@ fn a_record_of_another_size_is_sized_anew() {
 }
 
 #[test]
-fn a_look_adds_ours_remembers_absent_and_foreign_and_believes_no_other_record() {
+fn a_look_adds_ours_doubts_absence_remembers_foreign_and_believes_no_other_record() {
     let mut queue = queue();
     poll(&mut queue, &[], 0);
     for n in 1..=4 {
         assert!(queue.begin_look(uuid(n)));
         assert!(!queue.begin_look(uuid(n)), "one look at a time");
     }
-    queue.looked(uuid(1), Ok(record(1, Running, 1)), at(1));
-    queue.looked(uuid(2), Err(crate::fixtures::api_error(ApiErrorKind::NotFound)), at(1));
-    queue.looked(uuid(3), Ok(Record { locked_by: Some(somebody_else()), ..record(3, Running, 1) }), at(1));
-    let facts = queue.looked(uuid(4), Ok(record(99, Running, 1)), at(1));
+    queue.looked(uuid(1), Ok(record(1, Running, 1)), at(1), at(1));
+    queue.looked(uuid(2), Err(crate::fixtures::api_error(ApiErrorKind::NotFound)), at(1), at(1));
+    queue.looked(
+        uuid(3),
+        Ok(Record { locked_by: Some(somebody_else()), ..record(3, Running, 1) }),
+        at(1),
+        at(1),
+    );
+    let facts = queue.looked(uuid(4), Ok(record(99, Running, 1)), at(1), at(1));
     assert!(matches!(facts[..], [QueueFact::Unreadable { .. }]));
     let snapshot = queue.snapshot();
     assert_eq!(snapshot.entries.len(), 1);
-    assert_eq!(snapshot.looked, [(uuid(2), LookOutcome::Absent), (uuid(3), LookOutcome::Foreign)].into());
+    assert_eq!(snapshot.looked, [(uuid(2), LookOutcome::Doubted), (uuid(3), LookOutcome::Foreign)].into());
     assert!(!queue.begin_look(uuid(1)) && !queue.begin_look(uuid(2)), "known already");
 }
 
@@ -195,7 +201,7 @@ fn a_look_that_adds_nothing_is_repeated_by_polls_after_five_seconds_doubling_to_
             assert!(queue.snapshot().looked.is_empty() || !queue.begin_look(uuid(1)));
             if queue.begin_look(uuid(1)) {
                 looks.push(second);
-                queue.looked(uuid(1), answer(), at(second));
+                queue.looked(uuid(1), answer(), at(second), at(second));
                 assert!(!queue.begin_look(uuid(1)));
             }
         }
@@ -207,7 +213,7 @@ fn a_look_that_adds_nothing_is_repeated_by_polls_after_five_seconds_doubling_to_
 fn an_orphan_whose_record_cannot_be_read_is_shown_until_the_next_look() {
     let mut queue = queue();
     queue.begin_look(uuid(1));
-    queue.looked(uuid(1), Err(crate::fixtures::api_error(ApiErrorKind::Malformed)), at(1));
+    queue.looked(uuid(1), Err(crate::fixtures::api_error(ApiErrorKind::Malformed)), at(1), at(1));
     poll(&mut queue, &[], 2);
     assert!(queue.snapshot().unreadable.contains_key(&uuid(1)));
     poll(&mut queue, &[], 10);

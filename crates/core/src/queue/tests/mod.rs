@@ -1,5 +1,7 @@
 //! The queue without a server: polls, merges, operations, looks.
 
+mod absence;
+mod dates;
 mod exchange;
 mod horizon;
 mod merging;

@@ -80,7 +80,7 @@ fn what_a_look_has_added_is_not_overwritten_by_a_poll_that_began_before_it() {
     let mut older = queue.begin_poll(at(10)).unwrap();
     ask(&mut older, &queue, &[record(1, Queued, 1)]);
     assert!(queue.begin_look(uuid(1)));
-    queue.looked(uuid(1), Ok(record(1, Running, 1)), at(11));
+    queue.looked(uuid(1), Ok(record(1, Running, 1)), at(11), at(11));
     queue.merge(older, at(12));
     assert_eq!(state_of(&queue, 1), Some(Running));
 }
@@ -129,7 +129,7 @@ fn a_container_that_is_being_changed_is_not_made_unreadable_by_an_older_poll() {
 fn what_a_look_has_added_does_not_fall_off_the_end_of_a_list() {
     let mut queue = queue();
     queue.begin_look(uuid(9_999));
-    queue.looked(uuid(9_999), Ok(record(9_999, Queued, 1)), at(1));
+    queue.looked(uuid(9_999), Ok(record(9_999, Queued, 1)), at(1), at(1));
     let before: Vec<_> = (1..=150).map(|n| record(n, Queued, 5)).collect();
     let mut poll = queue.begin_poll(at(2)).unwrap();
     let mut asked = Vec::new();

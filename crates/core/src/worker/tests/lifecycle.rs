@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::instance::Tags;
+use crate::worker::probe::Wanted;
 
 #[test]
 fn an_idle_worker_is_shut_down_after_timeout_idle_since_it_was_last_busy() {
@@ -213,12 +214,11 @@ fn destroy_is_called_again_while_nobody_has_acknowledged_it_and_listings_lack_it
 fn from_shutdown_there_is_no_way_back() {
     let mut story = Story::idle();
     story.on(10, Command::ShutDown(ShutdownReason::OverQuota));
-    let inputs: [Input; 7] = [
+    let inputs: [Input; 6] = [
         Command::Probe.into(),
         Completion::ProbeFinished { began: at(9), report: boots() }.into(),
         Command::SetIdleBehavior(IdleBehavior::Run).into(),
         Completion::Tick.into(),
-        Command::Missing.into(),
         Completion::TagsSaved(true).into(),
         Completion::ConnectionBroke.into(),
     ];
@@ -227,6 +227,35 @@ fn from_shutdown_there_is_no_way_back() {
         assert_eq!((story.state(), story.wish()), (State::Shutdown, None));
     }
     assert_eq!(story.machine.wakes_at(), None);
+}
+
+#[test]
+fn one_that_a_listing_lacks_is_asked_over_a_new_connection_in_shutdown_too() {
+    for in_shutdown in [false, true] {
+        let mut story = Story::idle();
+        if in_shutdown {
+            story.on(10, Command::ShutDown(ShutdownReason::OverQuota));
+        }
+        story.on(20, Command::Missing);
+        assert_eq!(story.wish(), Some((20, true)));
+        let asked = story.on(21, Command::Probe);
+        assert!(matches!(asked[..], [WorkerEffect::Probe(Wanted { afresh: true, .. })]), "{asked:?}");
+        let fails = |kind| Report { list: Some(Err(failure(kind))), ..Report::default() };
+        let afresh = |report| Report { afresh: true, ..report };
+        story.on(22, Completion::ProbeFinished { began: at(21), report: afresh(fails(None)) });
+        assert_eq!(story.view().failed_afresh, None, "an exit status is an answer");
+        for (kind, proves) in [(ExecErrorKind::Local, false), (ExecErrorKind::Refused, true)] {
+            story.on(30, Command::Missing);
+            story.on(31, Command::Probe);
+            story.on(32, Completion::ProbeFinished { began: at(31), report: afresh(fails(Some(kind))) });
+            assert_eq!(story.view().failed_afresh.is_some(), proves, "{kind:?}");
+        }
+        // The connection stands, so a later probe opens none.
+        story.on(40, Command::Probe);
+        story
+            .on(41, Completion::ProbeFinished { began: at(40), report: fails(Some(ExecErrorKind::Refused)) });
+        assert_eq!(story.view().failed_afresh, Some(at(31)));
+    }
 }
 
 /// Found by chaos (seed 1795950246001582): it may never go, and somebody waits for what it may run.

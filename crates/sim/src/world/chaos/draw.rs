@@ -59,10 +59,23 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> (WorldKnobs, Lasting) {
     if chance.hits(0.3) {
         knobs.runner = String::new();
     }
+    if chance.hits(0.1) && !knobs.vms.lasting.silences_some() {
+        omit_what_answers(&mut knobs);
+    }
     if chance.hits(0.007) {
         make_a_fleet(&mut knobs, chance);
     }
     (knobs, lasting)
+}
+
+/// Listings omit VMs for minutes that answer all the time: only those that a probe does not reach may be given up.
+fn omit_what_answers(knobs: &mut WorldKnobs) {
+    let vms = &mut knobs.vms;
+    vms.ssh_rates.clear();
+    (vms.hang_rate, vms.cut_before_rate, vms.cut_after_rate) = (0.0, 0.0, 0.0);
+    (knobs.network_fails, knobs.groups_fall_silent) = (false, false);
+    knobs.cloud.most_omissions = 40;
+    knobs.cloud.omit_rate = 0.03;
 }
 
 /// More VMs than can be probed in the time from one probe of a VM to the next.
