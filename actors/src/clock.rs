@@ -1,16 +1,21 @@
 //! The time, as every actor reads it: wall time that never runs backwards and obeys tokio's paused clock.
 //!
 //! ```text
-//!   now() = where we anchored + what the monotonic clock has gone since
-//!           └ the system's clock, once for the process; or a fixed date, for this thread (simulator, tests)
+//!   now()        = where we anchored + what the monotonic clock has gone since
+//!                  └ the system's clock, once for the process; or a fixed date, for this thread (simulator, tests)
+//!   wall_time()  = the system's clock, read now
+//!   shown(at)    = at + (wall_time() - now())
 //! ```
-//! A step of the system's clock after the start is not followed: a timer must not fire early or never for it.
+//! A step of the system's clock after the start is not followed by `now()`: a timer must not fire early or never for it.
+//! Whatever is measured or decided uses `now()` alone. `wall_time()` and `shown()` are for what people and other
+//! machines read: dates of ours that are shown, and ages of what others have dated.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use dispatch_core::time::{Timestamp, after};
+use jiff::SignedDuration;
 use tokio::time::Instant;
 
 /// A moment on both clocks.
@@ -25,6 +30,8 @@ static PROCESS: OnceLock<Anchor> = OnceLock::new();
 
 thread_local! {
     static THREAD: Cell<Option<Anchor>> = const { Cell::new(None) };
+    /// By how much the wall clock of an anchored thread has been corrected since.
+    static CORRECTION: Cell<SignedDuration> = const { Cell::new(SignedDuration::ZERO) };
 }
 
 /// The time now.
@@ -32,17 +39,46 @@ pub fn now() -> Timestamp {
     THREAD.get().unwrap_or_else(|| *PROCESS.get_or_init(Anchor::at_the_system_clock)).wall_at(Instant::now())
 }
 
+/// The wall time as it is read now. Not for decisions or measurements: it may step.
+pub fn wall_time() -> Timestamp {
+    shown(now())
+}
+
+/// A moment that was noted by [`now`], as the wall clock dates it today.
+pub fn shown(at: Timestamp) -> Timestamp {
+    at.checked_add(correction()).unwrap_or(at)
+}
+
+/// By how much the wall clock has been corrected since we anchored, in whole seconds: less is drift, and would let a
+/// date that is shown twice differ.
+pub fn correction() -> SignedDuration {
+    let corrected = match THREAD.get() {
+        Some(_) => CORRECTION.get(),
+        None => system_clock().duration_since(now()),
+    };
+    SignedDuration::from_secs(corrected.as_secs())
+}
+
 /// From now on it is `epoch` and later on this thread, whatever the system's clock says.
 pub fn anchor(epoch: Timestamp) {
     THREAD.set(Some(Anchor { monotonic: Instant::now(), wall: epoch }));
+    CORRECTION.set(SignedDuration::ZERO);
+}
+
+/// For simulator and tests: the wall clock of this thread, which is anchored, is corrected by that much.
+pub fn correct_wall_clock(by: SignedDuration) {
+    CORRECTION.set(CORRECTION.get() + by);
+}
+
+fn system_clock() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the system for the time")]
+    let system = SystemTime::now();
+    Timestamp::try_from(system).expect("the system's clock is within ten thousand years")
 }
 
 impl Anchor {
     fn at_the_system_clock() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "the one place that asks the system for the time")]
-        let system = SystemTime::now();
-        let wall = Timestamp::try_from(system).expect("the system's clock is within ten thousand years");
-        Self { monotonic: Instant::now(), wall }
+        Self { monotonic: Instant::now(), wall: system_clock() }
     }
 
     fn wall_at(&self, at: Instant) -> Timestamp {
@@ -67,6 +103,24 @@ mod tests {
         assert_eq!(now(), epoch);
         tokio::time::sleep(Duration::from_secs(86_400)).await;
         assert_eq!(now().to_string(), "2030-01-02T00:00:00Z");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_corrected_wall_clock_moves_what_is_shown_and_nothing_else() {
+        let epoch: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
+        anchor(epoch);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        correct_wall_clock(SignedDuration::from_secs(3600));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(now().to_string(), "2030-01-01T00:01:01Z");
+        assert_eq!(wall_time().to_string(), "2030-01-01T01:01:01Z");
+        assert_eq!(shown(epoch).to_string(), "2030-01-01T01:00:00Z");
+    }
+
+    #[test]
+    fn without_a_correction_what_is_shown_is_what_was_noted() {
+        let at = now();
+        assert_eq!(shown(at), at);
     }
 
     #[tokio::test(start_paused = true)]

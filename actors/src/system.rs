@@ -190,7 +190,9 @@ impl Handles {
             state_of(self.cloud.clone().recipient(), within),
         );
         json!({
+            // All other dates are of the clock that has this one. It does not follow corrections of the wall clock.
             "at": clock::now(),
+            "wall_time": clock::wall_time(),
             "queue": queue,
             "pool": pool,
             "workers": workers,

@@ -18,6 +18,7 @@ mod demo;
 mod ec2;
 mod health;
 mod https;
+mod killed_again;
 mod logs;
 mod restart;
 mod stop;

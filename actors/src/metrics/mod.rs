@@ -19,6 +19,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use dispatch_core::id::TypeName;
@@ -92,6 +93,8 @@ pub struct Metrics {
     requests: RequestMetrics,
     config_source: GaugeVec,
     config_load: GaugeVec,
+    /// The hash of the loaded configuration, and when it was loaded by our own clock.
+    loaded: RefCell<Option<(String, Timestamp)>>,
     build_info: GaugeVec,
 }
 
@@ -178,6 +181,7 @@ impl Metrics {
                 "Time of loading of the configuration file.",
                 "sha256",
             ),
+            loaded: RefCell::default(),
             build_info: register.plain_gauges(
                 "dispatcher_build_info",
                 "Version of the running dispatcher; always 1.",
@@ -224,6 +228,10 @@ impl Metrics {
     /// Sets every gauge from a snapshot of the actors, and publishes the summaries.
     pub fn set_gauges(&self, facts: &GaugeFacts) {
         self.gauges.set(facts);
+        if let Some((sha256, at)) = &*self.loaded.borrow() {
+            let shown = crate::clock::shown(*at);
+            self.config_load.with_label_values(&[sha256.as_str()]).set(seconds_of(Some(shown)));
+        }
         self.publish();
     }
 
@@ -237,6 +245,7 @@ impl Metrics {
 
     /// Tells which configuration is loaded: the hash of the file's bytes, when it was changed, when loaded.
     pub fn config_loaded(&self, sha256: &str, source: Timestamp, loaded: Timestamp) {
+        self.loaded.replace(Some((sha256.to_owned(), loaded)));
         self.config_source.with_label_values(&[sha256]).set(seconds_of(Some(source)));
         self.config_load.with_label_values(&[sha256]).set(seconds_of(Some(loaded)));
     }

@@ -20,14 +20,14 @@ impl Pool {
                 self.report_create_failed(type_name.as_str(), &error)
             }
             PoolFact::QuotaHold { type_name, instances, retry_at, error } => event!(log, catalogue::AT_QUOTA,
-                "InstanceType" => type_name.as_str(), "Instances" => instances, "ResumeAt" => %retry_at,
+                "InstanceType" => type_name.as_str(), "Instances" => instances, "ResumeAt" => %clock::shown(retry_at),
                 "error" => %error),
             PoolFact::CapacityHold { type_name, scope, until, error } => event!(log, catalogue::NO_CAPACITY,
-                "InstanceType" => type_name.as_str(), "Scope" => ?scope, "ResumeAt" => %until, "error" => %error),
+                "InstanceType" => type_name.as_str(), "Scope" => ?scope, "ResumeAt" => %clock::shown(until), "error" => %error),
             PoolFact::RateHold { until, error } => event!(log, catalogue::RATE_LIMITED,
-                "CallType" => "Create", "ResumeAt" => %until, "error" => %error),
+                "CallType" => "Create", "ResumeAt" => %clock::shown(until), "error" => %error),
             PoolFact::BootsFail { offering, failures, until } => event!(log, catalogue::CREATES_LIMITED,
-                "ProviderType" => %offering, "Failures" => failures, "ResumeAt" => %until),
+                "ProviderType" => %offering, "Failures" => failures, "ResumeAt" => %clock::shown(until)),
             PoolFact::Appeared { instance, ours } => self.report_appeared(&instance, ours),
             PoolFact::Disappeared { instance, state, after_shutdown, type_name, reason } => {
                 let type_name = type_name.as_ref().map_or("", |name| name.as_str());

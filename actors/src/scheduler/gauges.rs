@@ -30,12 +30,12 @@ impl Scheduler {
             containers_allocated_not_started: plan.facts.allocated_not_started as u64,
             containers_not_allocated_over_quota: plan.facts.over_quota as u64,
             at_quota: plan.supply.at_quota(),
-            last_503: queue.last_overload,
+            last_503: queue.last_overload.map(clock::shown),
             max_concurrent_containers: u64::from(self.last.ceiling),
             probe_age_max: Duration::from_secs_f64(oldest),
             probe_age_median: Duration::from_secs_f64(median),
-            last_poll_success: queue.last_success,
-            last_sync_success: pool.snapshot.fleet.listings.last().copied(),
+            last_poll_success: queue.last_success.map(clock::shown),
+            last_sync_success: pool.snapshot.fleet.listings.last().copied().map(clock::shown),
             active: !self.quiescent,
             ..GaugeFacts::default()
         };
@@ -47,7 +47,8 @@ impl Scheduler {
     }
 
     fn add_containers(&self, facts: &mut GaugeFacts) {
-        let now = clock::now();
+        // The controller has dated its records by the wall clock.
+        let now = clock::wall_time();
         let with_process: std::collections::BTreeSet<_> =
             self.last.pool.snapshot.workers.iter().flat_map(WorkerSnapshot::containers).collect();
         for entry in &self.last.queue.snapshot.entries {
@@ -57,7 +58,7 @@ impl Scheduler {
                 *facts.queue_entries.entry((state, cheapest.to_owned())).or_default() += 1;
             }
             if entry.is_waiting() && !with_process.contains(&entry.record.uuid) {
-                let created = entry.record.created_at.unwrap_or(entry.first_seen);
+                let created = entry.record.created_at.unwrap_or_else(|| clock::shown(entry.first_seen));
                 facts.longest_wait = facts.longest_wait.max(since(now, created));
             }
         }

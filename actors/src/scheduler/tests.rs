@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dispatch_core::container::ContainerState::{Complete, Locked};
+use dispatch_core::container::Record;
 use dispatch_core::instance::IdleBehavior;
 use dispatch_core::ports::ApiErrorKind;
 
@@ -233,4 +234,23 @@ async fn the_state_shows_the_plan_and_the_ceiling() {
     let state = world.handles.scheduler.send(GetState).await.unwrap();
     assert_eq!((&state["ceiling"], &state["quiescent"]), (&64.into(), &false.into()));
     assert_eq!(state["plan"]["waiting"][uuid(1).as_str()]["reason"]["reason"], "booting");
+}
+
+#[actix::test]
+async fn a_corrected_wall_clock_changes_no_shown_age() {
+    let world = World::new(policy(), []);
+    pass(30).await;
+    let age_of_poll = || {
+        let shown = world.meter.value("last_poll_success_time").unwrap();
+        clock::wall_time().as_second() as f64 - shown
+    };
+    assert!((0.0..=30.0).contains(&age_of_poll()), "{}", age_of_poll());
+    clock::correct_wall_clock(jiff::SignedDuration::from_secs(3600));
+    // The controller dates what is submitted now by a clock that was right all the time.
+    world.vms.still_booting.set(true);
+    world.api.put([Record { created_at: Some(clock::wall_time()), ..queued(1) }]);
+    pass(30).await;
+    assert!((0.0..=30.0).contains(&age_of_poll()), "{}", age_of_poll());
+    let waits = world.meter.value("containers_longest_wait_time_seconds").unwrap();
+    assert!((1.0..=31.0).contains(&waits), "{waits}");
 }

@@ -114,7 +114,7 @@ impl Worker {
         event!(self.log, catalogue::STARTED,
             "ContainerUUID" => order.uuid.as_str(), "Duration" => took.as_secs_f64());
         if let Some(created) = order.created_at {
-            self.parts.metrics.time_to_crunch_run.observe(since(clock::now(), created));
+            self.parts.metrics.time_to_crunch_run.observe(since(clock::wall_time(), created));
         }
     }
 

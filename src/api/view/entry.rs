@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dispatch_actors::clock;
 use dispatch_core::container::ContainerState;
 use dispatch_core::fit::Resources;
 use dispatch_core::id::ContainerUuid;
@@ -12,7 +13,7 @@ use serde::Serialize;
 
 use super::container::ContainerView;
 use super::explain::Explanation;
-use super::time;
+use super::{in_wall_time, time};
 
 /// What we know of a container, and what we are going to do about it.
 #[derive(Debug, Serialize)]
@@ -24,6 +25,7 @@ pub struct EntryView<'a> {
     first_seen_at: String,
     /// Why it waits, for its user; empty if it is running or final.
     scheduling_status: String,
+    #[serde(serialize_with = "in_wall_time")]
     explain: Explanation<'a>,
 }
 
@@ -47,7 +49,7 @@ impl<'a> EntryView<'a> {
             container: ContainerView::of(&entry.record),
             instance_resources: entry.needs,
             instance_types: entry.types().iter().map(TypeView::of).collect(),
-            first_seen_at: time(Some(entry.first_seen)),
+            first_seen_at: time(Some(clock::shown(entry.first_seen))),
             scheduling_status: waiting.filter(|_| is_waiting).map(Waiting::text).unwrap_or_default(),
             explain,
         }

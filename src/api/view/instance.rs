@@ -1,5 +1,6 @@
 //! The instances, creates in progress included.
 
+use dispatch_actors::clock;
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::{IdleBehavior, InstanceType, Price};
 use dispatch_core::pool::{PendingCreate, PoolSnapshot, WorkerSnapshot};
@@ -41,7 +42,7 @@ impl<'a> InstanceView<'a> {
             arvados_instance_type: view.type_name.as_ref().map_or("", |name| name.as_str()),
             provider_instance_type: &view.provider_type,
             last_container_uuid: view.last_container.map(|uuid| uuid.to_string()).unwrap_or_default(),
-            last_busy: view.last_busy.to_string(),
+            last_busy: clock::shown(view.last_busy).to_string(),
             running_container_uuids: running,
             worker_state: view.state.as_str(),
             idle_behavior: view.behavior,
@@ -57,7 +58,7 @@ impl<'a> InstanceView<'a> {
             arvados_instance_type: it.name.as_str(),
             provider_instance_type: it.provider_type.as_str(),
             last_container_uuid: String::new(),
-            last_busy: create.since.to_string(),
+            last_busy: clock::shown(create.since).to_string(),
             running_container_uuids: Vec::new(),
             worker_state: State::Booting.as_str(),
             idle_behavior: IdleBehavior::Run,

@@ -61,10 +61,19 @@ impl Runs {
 
     /// What such a container is: one CPU, little memory.
     pub fn spec(&self, name: &str, site: &Path) -> ContainerSpec {
+        self.spec_of(SCRIPT, name, site)
+    }
+
+    /// One that does not wait at the gate, but runs for that many seconds.
+    pub fn spec_lasting(&self, seconds: u64, name: &str, site: &Path) -> ContainerSpec {
+        self.spec_of(&format!(r#"echo $$ >> "$RUNS/$NAME"; sleep {seconds}"#), name, site)
+    }
+
+    fn spec_of(&self, script: &str, name: &str, site: &Path) -> ContainerSpec {
         let text = |path: &Path| path.display().to_string();
         let environment = [("RUNS", text(&self.directory)), ("NAME", name.to_owned()), (MARKER, text(site))];
         ContainerSpec {
-            command: ["sh", "-c", SCRIPT].map(str::to_owned).to_vec(),
+            command: ["sh", "-c", script].map(str::to_owned).to_vec(),
             environment: environment.map(|(name, value)| (name.to_owned(), value)).into(),
             runtime_constraints: RuntimeConstraints { vcpus: 1, ram: 64 << 20, ..Default::default() },
             ..ContainerSpec::default()

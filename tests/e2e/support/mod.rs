@@ -16,6 +16,11 @@ pub use site::Site;
 /// The binary under test.
 pub const DISPATCHER: &str = env!("CARGO_BIN_EXE_arvados-dispatch-cloud");
 
+/// The binary that a site runs: the one under test, or for measurements another that `DISPATCH_BINARY` names.
+pub fn dispatcher() -> String {
+    std::env::var("DISPATCH_BINARY").unwrap_or_else(|_| DISPATCHER.to_owned())
+}
+
 /// Something that must come soon: generous, because other tests run beside us on a few cores.
 pub const SOON: Duration = Duration::from_secs(120);
 

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use super::{DISPATCHER, SOON, Site, until};
+use super::{SOON, Site, dispatcher, until};
 
 /// A running dispatcher.
 pub struct Service {
@@ -34,7 +34,8 @@ pub fn command(site: &Site, arguments: &[&str], environment: &[(&str, &str)]) ->
 
 /// The same by another program, such as `ip netns exec NAME`, in whose place it is run.
 fn command_by(prefix: &[&str], site: &Site, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-    let mut words = prefix.iter().chain([&DISPATCHER]);
+    let dispatcher = dispatcher();
+    let mut words = prefix.iter().copied().chain([dispatcher.as_str()]);
     let mut command = Command::new(words.next().unwrap());
     command.args(words).arg("--config").arg(site.path("config.yml")).args(arguments);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("TMPDIR", site.path("tmp"));

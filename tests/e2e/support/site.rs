@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use dispatch_sim::controller::http::SimController;
+use dispatch_sim::controller::state::ContainerSpec;
 use dispatch_sim::controller::{FakeArvados, Settings, Submission};
 use rand::RngExt as _;
 use russh::keys::ssh_key::LineEnding;
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 
 use super::containers::{self, Record, Runs};
 use super::processes;
-use super::{DISPATCHER, SOON, Service, until};
+use super::{SOON, Service, dispatcher, until};
 use dispatch_core::container::ContainerState;
 use std::time::Duration;
 
@@ -95,6 +96,16 @@ impl Site {
         let specs: Vec<_> = (0..count)
             .map(|number| self.runs.spec(&format!("c{number:02}"), self.directory.path()))
             .collect();
+        self.submit_these(specs).await;
+    }
+
+    /// Submits that many containers, `c000` and so on, which run for that many seconds.
+    pub async fn submit_lasting(&self, count: usize, seconds: u64) {
+        let spec = |number| self.runs.spec_lasting(seconds, &format!("c{number:03}"), self.directory.path());
+        self.submit_these((0..count).map(spec).collect()).await;
+    }
+
+    async fn submit_these(&self, specs: Vec<ContainerSpec>) {
         let submit = move |arvados: &mut FakeArvados, now| {
             for spec in specs {
                 arvados.submit(Submission::of(spec), now);
@@ -201,7 +212,7 @@ fn config(directory: &Path, controller: &str, management: &str, root: &str, key:
             "DispatchPrivateKey": key,
             "RuntimeEngine": "process",
             // Our own runner, where it is: copying an unoptimised binary takes longer than all else.
-            "CrunchRunCommand": format!("{DISPATCHER} crunch-run"),
+            "CrunchRunCommand": format!("{} crunch-run", dispatcher()),
             "ReserveExtraRAM": "1MiB",
             "CloudVMs": {
                 "Enable": true,

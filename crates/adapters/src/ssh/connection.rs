@@ -66,6 +66,18 @@ impl Connection {
         target: &Target,
         known: Option<HostKey>,
     ) -> Result<Self, ExecError> {
+        match Self::try_open(settings, runtime, target, known).await {
+            Ok(connection) => Ok(connection),
+            Err(failure) => Err(settings.own_side.judge(failure).await),
+        }
+    }
+
+    async fn try_open(
+        settings: &Settings,
+        runtime: &Rc<Runtime>,
+        target: &Target,
+        known: Option<HostKey>,
+    ) -> Result<Self, ExecError> {
         let endpoint = Endpoint::parse(&target.address, settings.default_port)?;
         check_user(&target.user)?;
         let (master, known) = match dial(settings, runtime, &endpoint, target, known.as_ref()).await {
@@ -85,15 +97,15 @@ impl Connection {
     }
 
     async fn attach(master: Master, target: &Target) -> Result<Self, ExecError> {
-        let local = |text: String| error(ExecErrorKind::Local, text);
+        let lost = |text: String| error(ExecErrorKind::ConnectionLost, text);
         let socket = master.dir().file("master").into_boxed_path();
         let session = Session::resume_mux(socket, Some(master.dir().file("log").into_boxed_path()));
         let check = timeout(ANSWER_OF_CLIENT, session.check()).await;
         if !matches!(check, Ok(Ok(()))) {
-            return Err(local(format!("ssh client does not answer: {}", last_line(&master.log()))));
+            return Err(lost(format!("ssh client does not answer: {}", last_line(&master.log()))));
         }
         let host_key = shown_host_key(&master.dir().read("known_hosts"))
-            .ok_or_else(|| local("ssh client did not note the host key".to_owned()))?;
+            .ok_or_else(|| lost("ssh client did not note the host key".to_owned()))?;
         Ok(Self {
             session,
             master,
@@ -134,6 +146,10 @@ impl Connection {
             Ok(Err(Failure::TooMuch)) => {
                 let error = error(ExecErrorKind::OutputTooLarge, "command wrote more than 32 MiB");
                 Err(RunFailure { error, aftermath: Aftermath::SessionTaken })
+            }
+            Ok(Err(Failure::OwnSide(why))) => {
+                let error = error(ExecErrorKind::Local, format!("cannot open a session: {why}"));
+                Err(RunFailure { error, aftermath: Aftermath::Intact })
             }
             Ok(Err(Failure::NotStarted(why) | Failure::Lost(why))) => Err(self.lost(&why)),
             Err(_) => Err(timed_out(command, Aftermath::SessionTaken)),
@@ -250,7 +266,7 @@ fn check_user(user: &str) -> Result<(), ExecError> {
     let bad =
         user.is_empty() || user.chars().any(|c| c.is_control() || c.is_whitespace() || "\"'\\%$".contains(c));
     if bad {
-        Err(error(ExecErrorKind::Local, format!("{user:?} cannot be a remote user's name")))
+        Err(error(ExecErrorKind::Authentication, format!("{user:?} cannot be a remote user's name")))
     } else {
         Ok(())
     }

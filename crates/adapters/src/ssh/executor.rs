@@ -78,14 +78,16 @@ impl Executor for SshExecutor {
         let mut given_up = GivenUp { inner: &self.inner, connection: &connection, armed: true };
         let result = connection.run(&command, self.inner.settings.deadlines.grace).await;
         given_up.armed = false;
-        result.map_err(|failure| {
-            match failure.aftermath {
-                Aftermath::Intact => {}
-                Aftermath::SessionTaken => self.inner.retire(&connection),
-                Aftermath::Lost => self.inner.mark_broken(&connection),
-            }
-            failure.error
-        })
+        let failure = match result {
+            Ok(output) => return Ok(output),
+            Err(failure) => failure,
+        };
+        match failure.aftermath {
+            Aftermath::Intact => {}
+            Aftermath::SessionTaken => self.inner.retire(&connection),
+            Aftermath::Lost => self.inner.mark_broken(&connection),
+        }
+        Err(self.inner.settings.own_side.judge(failure.error).await)
     }
 
     fn retarget(&self, target: Target) {

@@ -1,7 +1,8 @@
 //! Interprets the last line of an ssh client's log.
 //!
 //! The client exits with 255 whatever went wrong, so its log is the only evidence. Only errors that are known
-//! for certain get a kind of their own; all others count as [`ExecErrorKind::Refused`].
+//! for certain get a kind of their own; all others count as [`ExecErrorKind::Refused`]. None of them speaks of our own
+//! side: the peer's words are in that log, too (see `own_side`).
 
 use dispatch_core::ports::{ExecError, ExecErrorKind};
 
@@ -19,13 +20,7 @@ pub(super) enum ConnectFailure {
     Failed(ExecError),
 }
 
-const KINDS: [(&str, ExecErrorKind); 14] = [
-    ("no user exists for uid", ExecErrorKind::Local),
-    ("bad configuration option", ExecErrorKind::Local),
-    ("terminating, ", ExecErrorKind::Local),
-    ("unix_listener", ExecErrorKind::Local),
-    ("too many open files", ExecErrorKind::Local),
-    ("bad permissions", ExecErrorKind::Local),
+const KINDS: [(&str, ExecErrorKind); 8] = [
     ("permission denied (", ExecErrorKind::Authentication),
     ("too many authentication failures", ExecErrorKind::Authentication),
     ("no more authentication methods", ExecErrorKind::Authentication),
@@ -65,7 +60,8 @@ mod tests {
             ("root@127.0.0.1: Permission denied (publickey).", ExecErrorKind::Authentication),
             ("ssh: connect to host x port 22: Connection timed out", ExecErrorKind::ConnectTimeout),
             ("Connection timed out during banner exchange", ExecErrorKind::ConnectTimeout),
-            ("No user exists for uid 1234", ExecErrorKind::Local),
+            ("Received disconnect from ::1 port 22:2: No user exists for uid 0", ExecErrorKind::Refused),
+            ("Too many open files", ExecErrorKind::Refused),
             ("", ExecErrorKind::Refused),
         ] {
             let ConnectFailure::Failed(failure) = classify(log, "vm") else { panic!("{log}") };

@@ -9,6 +9,7 @@
 //!     ├─ Master     master       the ssh process that holds it
 //!     ├─ Session    session      one command's streams and exit status
 //!     └─ verify                  before any command: the driver's answer, or the secret
+//!   OwnSide ─────── own_side     whether a failure is ours, by our own system calls
 //!   key · endpoint · config · shell · failure      pure: texts in and out
 //! ```
 //!
@@ -23,6 +24,7 @@ mod executor;
 mod failure;
 mod key;
 mod master;
+mod own_side;
 mod runtime;
 mod session;
 mod shell;
@@ -36,9 +38,12 @@ use std::time::Duration;
 
 use dispatch_core::ports::{Executor, ExecutorFactory, HostKeyVerifier, Target};
 use dispatch_core::secret::Secret;
+use tokio::sync::watch;
 
 use executor::SshExecutor;
 pub use key::{KeyError, PublicKeyInfo, check_private_key};
+use own_side::OwnSide;
+pub use own_side::OwnTrouble;
 use runtime::Runtime;
 
 /// The most file descriptors that this process has open for one VM: eight commands at a time, each with a socket and
@@ -140,6 +145,7 @@ struct Settings {
     ssh_program: PathBuf,
     verifier: Rc<dyn HostKeyVerifier>,
     deadlines: Deadlines,
+    own_side: Rc<OwnSide>,
     log: slog::Logger,
 }
 
@@ -153,6 +159,7 @@ pub struct SshExecutors {
 pub struct Prepared {
     ssh_program: PathBuf,
     runtime: Runtime,
+    trouble: watch::Sender<Option<String>>,
 }
 
 impl Prepared {
@@ -163,7 +170,12 @@ impl Prepared {
     pub fn new(private_key: &Secret, ssh_program: PathBuf, runtime_dir: &Path) -> Result<Self, SetupError> {
         check_client(&ssh_program)?;
         let key = key::to_openssh(private_key.expose())?;
-        Ok(Self { ssh_program, runtime: Runtime::new(runtime_dir, &key)? })
+        Ok(Self { ssh_program, runtime: Runtime::new(runtime_dir, &key)?, trouble: watch::Sender::new(None) })
+    }
+
+    /// What is wrong on our own side, from now on.
+    pub fn trouble(&self) -> OwnTrouble {
+        self.trouble.subscribe()
     }
 
     /// Makes executors; the parameters are explained at [`Options`].
@@ -174,8 +186,11 @@ impl Prepared {
         deadlines: Deadlines,
         log: slog::Logger,
     ) -> SshExecutors {
-        let settings = Settings { default_port, ssh_program: self.ssh_program, verifier, deadlines, log };
-        SshExecutors { settings: Rc::new(settings), runtime: Rc::new(self.runtime) }
+        let runtime = Rc::new(self.runtime);
+        let own_side = OwnSide::new(self.ssh_program.clone(), Rc::clone(&runtime), self.trouble);
+        let ssh_program = self.ssh_program;
+        let settings = Settings { default_port, ssh_program, verifier, deadlines, own_side, log };
+        SshExecutors { settings: Rc::new(settings), runtime }
     }
 }
 

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use openssh::{Error, Session, Stdio};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
+use super::own_side::is_lack;
+
 /// How a command ended.
 pub(super) struct Ended {
     /// `None` = the command was killed by a signal, or the connection was lost.
@@ -19,6 +21,8 @@ pub(super) enum Failure {
     TooMuch,
     /// No session was opened, so nothing was run.
     NotStarted(String),
+    /// A system call of ours failed for lack of something, so nothing was run.
+    OwnSide(String),
     /// The time in which it might be handed over was over, so nothing was run.
     TooLate,
     /// The connection to the master failed.
@@ -35,7 +39,7 @@ pub(super) async fn execute(
     let input = if stdin.is_empty() { Stdio::null() } else { Stdio::piped() };
     let mut command = session.raw_command(command);
     command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().await.map_err(|error| Failure::NotStarted(text(&error)))?;
+    let mut child = command.spawn().await.map_err(not_started)?;
     let to_child = child.stdin().take();
     let (out, err) = (child.stdout().take(), child.stderr().take());
 
@@ -70,6 +74,18 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: usize) -> Result<Vec<
         .await
         .map_err(|source| Failure::Lost(source.to_string()))?;
     if bytes.len() > limit { Err(Failure::TooMuch) } else { Ok(bytes) }
+}
+
+fn not_started(error: Error) -> Failure {
+    use std::error::Error as _;
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        if source.downcast_ref::<std::io::Error>().is_some_and(is_lack) {
+            return Failure::OwnSide(text(&error));
+        }
+        cause = source.source();
+    }
+    Failure::NotStarted(text(&error))
 }
 
 fn text(error: &Error) -> String {

@@ -17,7 +17,7 @@ use subtle::ConstantTimeEq;
 
 use super::Settings;
 use super::failure::error;
-use super::session::{Ended, execute};
+use super::session::{Ended, Failure, execute};
 use super::shell::{quote, wrap};
 
 /// The longest secret that is read.
@@ -73,6 +73,7 @@ async fn read_secret(deadline: Duration, target: &Target, session: &Session) -> 
             }
             None => "the connection was lost".to_owned(),
         }),
+        Ok(Err(Failure::OwnSide(why))) => Err(error(ExecErrorKind::Local, why)),
         Ok(Err(failure)) => unreadable(format!("{failure:?}")),
         Err(_) => unreadable(format!("no answer in {} s", deadline.as_secs_f64())),
     }

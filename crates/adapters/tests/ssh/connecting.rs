@@ -70,7 +70,7 @@ async fn a_wrong_user_is_an_authentication_error_and_a_strange_one_never_reaches
         run(&executor, "true").await.unwrap_err().kind
     };
     assert_eq!(kind_for("nobody-of-that-name").await, ExecErrorKind::Authentication);
-    assert_eq!(kind_for("x\"\nProxyCommand touch /tmp/x").await, ExecErrorKind::Local);
+    assert_eq!(kind_for("x\"\nProxyCommand touch /tmp/x").await, ExecErrorKind::Authentication);
 }
 
 #[actix_rt::test]

@@ -5,6 +5,7 @@ mod commands;
 mod connecting;
 mod deadlines;
 mod leftovers;
+mod own_side;
 mod setup;
 mod sshd;
 mod support;
