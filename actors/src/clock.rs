@@ -143,7 +143,7 @@ mod tests {
     fn unanchored_it_is_the_systems_time() {
         #[expect(clippy::disallowed_methods, reason = "what it is compared with")]
         let system = Timestamp::try_from(SystemTime::now()).unwrap();
-        assert!(now().duration_since(system).abs() < jiff::SignedDuration::from_secs(10));
+        assert!(now().duration_since(system).abs() < SignedDuration::from_secs(10));
     }
 
     #[test]

@@ -174,7 +174,7 @@ pub(super) const STARRED: &[Rule] = &[
         "if_most_are_silent_at_once_none_is_destroyed",
         "half_is_not_more_than_half_and_two_are_not_three",
         "when_a_silent_one_answers_destroying_goes_on_after_one_more_chance",
-        "it_lasts_three_times_timeout_probe_at_the_most",
+        "it_lasts_for_days_if_none_of_them_answers_and_ends_with_the_first_answer_of_a_new_one",
         "an_outage_of_ours_is_told_as_an_error_and_nobody_is_destroyed",
     ]),
     ("three starts in a row that come to nothing drain a worker", &[

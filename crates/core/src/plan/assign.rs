@@ -8,6 +8,7 @@
 //!             ─► paused ────► keeps its state and waits
 //!             ─► at quota ──► it and all after it are over quota: unlock, make room           (quota)
 //!             ─► no capacity ► skipped, others are placed
+//!   nobody may be started, because of an outage ─► one create all the same                  (route)
 //! ```
 
 use std::cell::OnceCell;
@@ -79,6 +80,7 @@ impl<'a> Round<'a> {
         }
         assignment.unlock_supervisors();
         assignment.make_room();
+        assignment.try_our_route(line);
         assignment.note_openings();
         let reserved = std::mem::take(&mut assignment.reserved);
         assignment.round.plan.reserved = Arc::new(reserved);
@@ -209,7 +211,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
         item.types.iter().any(is_wanted)
     }
 
-    fn is_beyond_ceiling(&self) -> bool {
+    pub(super) fn is_beyond_ceiling(&self) -> bool {
         let ceiling = self.round.limits.ceiling;
         ceiling > 0 && self.placed >= ceiling as usize
     }

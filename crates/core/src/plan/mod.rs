@@ -26,6 +26,7 @@ mod quota;
 mod reason;
 mod reconcile;
 mod round;
+mod route;
 mod shelf;
 mod startup;
 

@@ -193,6 +193,9 @@ pub struct Fleet {
     pub listings: Vec<Timestamp>,
     /// Whether the runner to deploy can be read.
     pub runner_readable: bool,
+    /// Whether so many hosts are silent that none is destroyed for it.
+    #[serde(default)]
+    pub outage: bool,
 }
 
 impl Fleet {

@@ -424,6 +424,7 @@ impl WorkerPool {
         self.pacer.schedule(&id, wish(&view, is_missing));
         self.outage.note(&view, &self.policy);
         let answered = view.last_answer > before.last_answer;
+        let is_in_reach = answered || view.last_contact > before.last_contact;
         let silent = view.silence.is_some();
         let is_news = self.change_slot(&id, |slot| {
             slot.sent.retain(|_, number| *number > applied);
@@ -436,7 +437,7 @@ impl WorkerPool {
         if is_news || !ended.is_empty() {
             effects.push(PoolEffect::FleetChanged);
         }
-        if answered {
+        if is_in_reach {
             self.outage.answered(&before, &self.policy, now, &mut effects);
         }
         if silent || before.silence.is_some() {

@@ -12,7 +12,8 @@
 //! worker that has been silent for half the timeout counts: if only those past the timeout counted, they would be
 //! found and destroyed one at a time. Answers of workers that were never silent prove nothing.
 //!
-//! Meanwhile new ones are made as ever, as far as `MaxInstances` has room: the first that answers ends it. If there is no
+//! Meanwhile new ones are made as ever, as far as `MaxInstances` has room (`plan::route` makes one if nobody else needs
+//! one), and given up if they do not boot: the first that answers ends it. If there is no
 //! room, what is silent and idle goes after `TimeoutIdle`, and the operator may end a VM; nothing else makes room.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,7 +125,7 @@ impl Outage {
         matches!(self.fault, Fault::Ours(_))
     }
 
-    /// A worker answers that looked like this before. If it was silent, or is new, an outage is over, and every other
+    /// A worker is in reach that looked like this before. If it was silent, or is new, an outage is over, and every other
     /// worker gets another chance. O(log workers).
     pub(super) fn answered(
         &mut self,
@@ -134,7 +135,7 @@ impl Outage {
         effects: &mut Vec<PoolEffect>,
     ) {
         let Fault::Ours(began) = self.fault else { return };
-        let is_new = before.last_answer.is_none() && before.appeared >= began;
+        let is_new = before.last_contact.is_none() && before.appeared >= began;
         if is_new || quiet_at(before, policy) <= now {
             self.failures_count_from = Some(after(now, RECOVERY_GRACE));
             self.end(effects);
@@ -143,6 +144,7 @@ impl Outage {
 
     fn end(&mut self, effects: &mut Vec<PoolEffect>) {
         self.fault = Fault::Over;
+        effects.push(PoolEffect::FleetChanged);
         effects.push(PoolEffect::Tell(PoolFact::OutageEnded));
     }
 
@@ -163,7 +165,7 @@ impl Outage {
         }
         let (quiet, of) = (self.count_quiet(now), self.may_be_busy);
         if self.is_ours(quiet, of, now, effects) {
-            return Vec::new();
+            return self.take_those_that_never_answered();
         }
         let from = self.failures_count_from;
         let unjudged = std::mem::take(&mut self.unjudged).into_iter();
@@ -171,10 +173,19 @@ impl Outage {
         counts.map(|(id, (silence, probe))| (id, silence, probe)).collect()
     }
 
+    /// Those that we have made and that have not booted in time: nothing was ever sent to them, and another may answer.
+    fn take_those_that_never_answered(&mut self) -> Vec<(InstanceId, Silence, Timestamp)> {
+        let standings = &self.standings;
+        let may_be_busy = |id: &InstanceId| standings.get(id).is_none_or(|it| it.may_be_busy);
+        let never_answered = self.unjudged.extract_if(.., |id, _| !may_be_busy(id));
+        never_answered.map(|(id, (silence, probe))| (id, silence, probe)).collect()
+    }
+
     fn is_ours(&mut self, quiet: usize, of: usize, now: Timestamp, effects: &mut Vec<PoolEffect>) -> bool {
         match self.fault {
             Fault::Calm if quiet >= AT_LEAST && 2 * quiet > of => {
                 self.fault = Fault::Ours(now);
+                effects.push(PoolEffect::FleetChanged);
                 effects.push(PoolEffect::Tell(PoolFact::OutageBegan { silent: quiet, of }));
             }
             Fault::Calm | Fault::Ours(_) | Fault::Over => {}
@@ -183,9 +194,12 @@ impl Outage {
     }
 }
 
-/// When it will have been silent for half its timeout.
+/// When it will have been out of reach for half its timeout. One on which commands run and fail is not.
 fn quiet_at(view: &View, policy: &Policy) -> Timestamp {
     let timeout = silence_allowed(view.state, view.last_answer.is_some(), policy);
-    let last_news = view.last_success.max(view.last_answer).unwrap_or(view.appeared);
-    if view.silence.is_some() { last_news } else { after(last_news, timeout / 2) }
+    let last_news = view.last_success.max(view.last_answer).max(view.last_contact).unwrap_or(view.appeared);
+    match view.silence {
+        Some((_, probe)) if view.last_contact < Some(probe) => last_news,
+        Some(_) | None => after(last_news, timeout / 2),
+    }
 }

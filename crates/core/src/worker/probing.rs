@@ -25,6 +25,8 @@ pub(super) struct Probes {
     pub(super) last_success: Option<Timestamp>,
     /// The last sign of life that does not say all: when a probe began whose list was cut, or a command was answered.
     pub(super) last_sign: Option<Timestamp>,
+    /// When the last probe began of which some command ran there, whatever became of it.
+    pub(super) last_contact: Option<Timestamp>,
     /// When the probe began that showed it silent for too long.
     pub(super) silent: Option<Timestamp>,
     /// A listing lacks it: its next probe opens a connection for itself.
@@ -52,6 +54,7 @@ impl Probes {
             last_began: None,
             last_success: None,
             last_sign: None,
+            last_contact: None,
             silent: None,
             afresh: false,
             failed_afresh: None,
@@ -75,9 +78,11 @@ impl Machine {
 
     /// Notes what a probe that began then says about whether the instance is there at all.
     fn note_presence(&mut self, began: Timestamp, report: &Report) {
-        let kind = report.failure().and_then(|failure| failure.kind);
-        if report.afresh && kind.is_some_and(|kind| !kind.is_our_own()) {
-            self.probes.failed_afresh = Some(began);
+        match report.failure().and_then(|failure| failure.kind) {
+            // An exit status is the word of the instance that was to be asked.
+            None => self.probes.last_contact = self.probes.last_contact.max(Some(began)),
+            Some(kind) if report.afresh && !kind.is_our_own() => self.probes.failed_afresh = Some(began),
+            Some(_) => {}
         }
     }
 

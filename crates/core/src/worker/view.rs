@@ -67,6 +67,9 @@ pub struct View {
     pub last_success: Option<Timestamp>,
     /// The last sign of life: when a probe began that was answered, wholly or in part, or a command was answered.
     pub last_answer: Option<Timestamp>,
+    /// The last time that our way there was open: a sign of life, or when a probe began of which some command ran there,
+    /// even if it failed.
+    pub last_contact: Option<Timestamp>,
     /// When the last probe began that had no answer over a connection opened for it, after a listing had lacked it.
     pub failed_afresh: Option<Timestamp>,
     /// Its list has told of all that runs there, what an earlier dispatcher had just started included.
@@ -115,6 +118,7 @@ impl Machine {
             appeared: self.appeared,
             last_success: self.probes.last_success,
             last_answer: self.probes.last_answer(),
+            last_contact: self.probes.last_contact.max(self.probes.last_answer()),
             failed_afresh: self.probes.failed_afresh,
             processes_known: self.processes.known,
             silence: self.silence(),

@@ -56,11 +56,13 @@ pub fn chaos(seed: u64, trace: bool) -> (Summary, String) {
         if stays_as_it_is {
             ease_limits(world, lasting);
             free_the_held(world).await;
+            end_the_dead(world).await;
             world.drain(RECOVERY_WITHIN_LIMITS).await;
         } else {
             lift_limits(world);
             restore_configuration(world, &spec).await;
             free_the_held(world).await;
+            end_the_dead(world).await;
             world.drain(RECOVERY).await;
         }
         world.judge_costs();
@@ -340,6 +342,23 @@ async fn free_the_held(world: &mut World) {
         world.run_for(Duration::from_secs(60)).await;
         for vm in held(world) {
             world.operator_sets(&vm, IdleBehavior::Run).await;
+        }
+    }
+}
+
+/// While most instances are silent none is destroyed for it, and if they leave no room for another, only the operator can
+/// tell that they are dead. He reads the error for two hours, and ends them.
+async fn end_the_dead(world: &mut World) {
+    for _ in 0..12 {
+        world.run_for(Duration::from_secs(600)).await;
+        if world.settled() {
+            return;
+        }
+    }
+    let dead = world.silent_vms();
+    if dead.len() >= 3 && 2 * dead.len() > world.own_vms().len() {
+        for vm in dead {
+            world.operator_kills(&vm).await;
         }
     }
 }

@@ -179,6 +179,40 @@ fn a_container_that_may_run_unseen_reserves_nothing_for_longer_than_a_restart_ta
     }
 }
 
+/// All instances that were found are silent, and every container may run on one of them.
+#[test]
+fn in_an_outage_one_instance_is_made_for_a_container_that_may_run_unseen_to_try_our_route() {
+    let scene = |outage| {
+        let mut scene = Scene::new();
+        scene.now = at(400);
+        scene.pool.outage = outage;
+        scene.worker("w-1", "small", State::Unknown);
+        scene.change("w-1", |view| (view.ours, view.processes_known) = (false, false));
+        for n in [1, 2] {
+            scene.add(n, Locked, 9).locked_before_start = true;
+        }
+        scene
+    };
+    assert_eq!(scene(false).actions(), []);
+    assert_eq!(creates(&scene(true).actions()), [create_for("small", 1)]);
+    let mut sent = scene(true);
+    sent.pending(1, "small");
+    assert_eq!(sent.actions(), [], "one at a time");
+    let mut booting = scene(true);
+    booting.worker("w-2", "small", State::Booting);
+    assert_eq!(booting.actions(), []);
+    let mut full = scene(true);
+    full.gates(Gate::AtQuota(QuotaReason::MaxInstances));
+    assert_eq!(full.actions(), []);
+    // One that has a place on a silent instance waits for nothing else.
+    for (outage, wanted) in [(false, vec![]), (true, vec![create_for("small", 3)])] {
+        let mut placed = scene(outage);
+        placed.entries.clear();
+        placed.add(3, Locked, 1);
+        assert_eq!(creates(&placed.actions()), wanted);
+    }
+}
+
 /// Otherwise one more would be made for that other.
 #[test]
 fn what_may_run_unseen_takes_no_instance_that_is_being_made_for_another() {

@@ -41,6 +41,7 @@ struct ScenePool {
     first_listing: Option<Timestamp>,
     listings: Vec<Timestamp>,
     runner_readable: bool,
+    outage: bool,
 }
 
 impl ScenePool {
@@ -57,6 +58,7 @@ impl ScenePool {
             first_listing: self.first_listing,
             listings: self.listings.clone(),
             runner_readable: self.runner_readable,
+            outage: self.outage,
         }
     }
 }
@@ -95,6 +97,7 @@ impl Scene {
             first_listing: Some(at(1)),
             listings: vec![at(20), at(50), at(80)],
             runner_readable: true,
+            outage: false,
         };
         Self {
             policy: Arc::new(policy),

@@ -164,6 +164,30 @@ fn it_lasts_for_days_if_none_of_them_answers_and_ends_with_the_first_answer_of_a
 }
 
 #[test]
+fn a_new_one_that_does_not_boot_in_time_is_given_up_meanwhile_because_nothing_can_run_there() {
+    let mut story = outage(5, 3);
+    story.created("i-9", "small", 800);
+    assert_eq!(names(asked_to_shut_down(&story.silent("i-9", 1_500))), ["i-9"]);
+    assert_eq!(asked_to_shut_down(&story.silent("i-1", 1_501)), []);
+    assert_eq!(outages(&story), (1, 0));
+}
+
+/// Found by chaos (seed 71): their boot probes ended with status 1, so our way to them was open.
+#[test]
+fn those_on_which_commands_run_and_fail_are_no_outage_and_end_one() {
+    let mut story = Story::new();
+    for name in ["i-0", "i-1", "i-2"] {
+        story.listed(name, "small", name, 0);
+        let silence = Some((Silence::NeverReady, at(700)));
+        story.show(700, View { silence, last_contact: Some(at(700)), ..story.view(name) });
+    }
+    assert_eq!(outages(&story), (0, 0));
+    let mut story = outage(5, 3);
+    story.show(720, View { last_contact: Some(at(719)), ..story.view("i-0") });
+    assert_eq!(outages(&story), (1, 1));
+}
+
+#[test]
 fn one_that_was_there_before_and_answers_for_the_first_time_is_no_new_one() {
     let mut story = fleet(5);
     story.created("i-9", "small", 600);
