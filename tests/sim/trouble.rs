@@ -4,6 +4,7 @@ use dispatch_core::container::ContainerState;
 use dispatch_sim::chance::Span;
 use dispatch_sim::clock::now;
 use dispatch_sim::cloud::knobs::{CloudCall, CloudFault};
+use dispatch_sim::controller::state::Changes;
 use dispatch_sim::group::Group;
 use dispatch_sim::samples::spot_type;
 use dispatch_sim::vm::knobs::{Crash, Helper, Job, Ssh};
@@ -63,6 +64,32 @@ fn spot_vms_that_vanish_are_replaced() {
     simulate(knobs, async |world| {
         world.drain(minutes(240)).await;
         assert_eq!(world.count(ContainerState::Complete), 10);
+    });
+}
+
+/// crunch-run writes what the cloud has told it into the record of its container.
+#[test]
+fn a_vm_whose_end_was_announced_gets_nothing_new() {
+    let mut knobs = WorldKnobs::new(9).with_jobs(1, 1, 300).with_instances(4);
+    knobs.policy.max_containers_per_instance = 4;
+    simulate(knobs, async |world| {
+        world.run_until("it runs", minutes(10), |world| world.count(ContainerState::Running) == 1).await;
+        let (first, vm) = (world.containers()[0], world.busy_vms()[0].clone());
+        let notice =
+            serde_json::json!({ "runtime_status": { "preemptionNotice": "spot interruption at 12:00" } });
+        let told = Changes::from_json(&notice).unwrap();
+        {
+            let mut arvados = world.arvados.borrow_mut();
+            let process = arvados.process_with(None);
+            arvados.update(first, &told, process, now()).unwrap();
+        }
+        world.run_for(seconds(20)).await;
+        world.submit(job(1, 100));
+        world.run_until("both run", minutes(10), |world| world.count(ContainerState::Running) == 2).await;
+        assert_eq!(world.busy_vms().len(), 2, "the second has a VM of its own");
+        assert!(world.busy_vms().contains(&vm));
+        world.drain(minutes(60)).await;
+        assert_eq!(world.count(ContainerState::Complete), 2);
     });
 }
 

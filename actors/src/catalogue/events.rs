@@ -219,6 +219,8 @@ events! {
     ];
     /// The VM has not answered for too long.
     UNRESPONSIVE = Warning "instance unresponsive, shutting down" ["Since", "error", "stderr", "Hint"];
+    /// The cloud will take the VM away, as one of its processes has reported: it gets nothing new.
+    SPOT_NOTICE = Warning "cloud will take the instance away, it gets nothing new" ["ContainerUUID", "Notice"];
     /// Most VMs do not answer: the fault is rather ours (network, key, DNS), so none is destroyed until one answers.
     HOLDING_DESTROYS = Error "holding off destroys: most workers are unreachable" ["Instances", "Unreachable"];
     /// One of the silent VMs answers, or a new one: unresponsive ones are shut down again.

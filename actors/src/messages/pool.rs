@@ -87,6 +87,16 @@ pub struct ForgetProcess {
     pub outcome: AttemptOutcome,
 }
 
+/// The cloud has announced to the container's process that its instance will be taken away.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct NoteSpotNotice {
+    /// The container.
+    pub uuid: ContainerUuid,
+    /// What was announced.
+    pub notice: String,
+}
+
 /// The container is no longer in the queue: forget what its attempts came to.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

@@ -26,7 +26,8 @@ use dispatch_core::id::TypeName;
 use dispatch_core::time::Timestamp;
 use dispatch_core::worker::{BootOutcome, State};
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, exponential_buckets,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+    exponential_buckets,
 };
 
 pub use gauges::{Category, GaugeFacts};
@@ -66,6 +67,8 @@ pub struct Metrics {
     pub driver_operations: IntCounterVec,
     /// `unlocks_total{reason}`: locks given back; each costs a container one of its dispatch attempts.
     pub unlocks: IntCounterVec,
+    /// `spot_notices_total`: instances whose end the cloud has announced to a process there.
+    pub spot_notices: IntCounter,
     /// `controller_requests_total{call, status}`: calls to the controller; see [`Metrics::controller_request`].
     pub controller_requests: IntCounterVec,
     /// `controller_request_seconds{call, status}`: how long they took.
@@ -117,6 +120,10 @@ impl Metrics {
                 &["operation", "error"],
             ),
             unlocks: register.counters("unlocks_total", "Locks given back to the queue.", &["reason"]),
+            spot_notices: register.counter(
+                "spot_notices_total",
+                "Instances whose end the cloud has announced to a process there.",
+            ),
             controller_requests: register.counters(
                 "controller_requests_total",
                 "Calls to the controller.",
@@ -271,6 +278,10 @@ impl Register<'_> {
         let collector = collector.expect("names and labels are constants, and valid");
         self.registry.register(Box::new(collector.clone())).expect("each name is registered once");
         collector
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.add(IntCounter::with_opts(Opts::new(format!("{PREFIX}{name}"), help)))
     }
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {

@@ -84,6 +84,7 @@ fn our_own_series_are_there_from_the_start() {
     metrics.build_info("0.1.0");
     let ours = shape(&text(&registry));
     for line in [
+        "arvados_dispatchcloud_spot_notices_total",
         "arvados_dispatchcloud_unlocks_total counter",
         "arvados_dispatchcloud_unlocks_total{reason=\"capacity\"}",
         "arvados_dispatchcloud_last_poll_success_time gauge",

@@ -34,8 +34,8 @@ use crate::clock;
 use crate::messages::cloud::{OrderInstance, SyncBy};
 use crate::messages::pool::{
     CreateInstance, ForgetAttempts, ForgetProcess, GetPool, GetWorkers, InstanceAppeared, InstanceChanged,
-    InstanceGone, KillContainer, ListingFinished, PoolView, ReserveInstances, RunnerChanged, SetIdleBehavior,
-    ShutdownInstance, StartContainer, StartRefused, WorkerChanged,
+    InstanceGone, KillContainer, ListingFinished, NoteSpotNotice, PoolView, ReserveInstances, RunnerChanged,
+    SetIdleBehavior, ShutdownInstance, StartContainer, StartRefused, WorkerChanged,
 };
 use crate::messages::scheduler::PoolChanged;
 use crate::messages::worker::{SpawnWorker, WorkerHandles};
@@ -211,6 +211,15 @@ impl Handler<ForgetAttempts> for Pool {
     fn handle(&mut self, message: ForgetAttempts, _: &mut Context<Self>) {
         self.pool.forget_container(message.uuid);
         self.snapshot = None;
+    }
+}
+
+impl Handler<NoteSpotNotice> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, message: NoteSpotNotice, ctx: &mut Context<Self>) {
+        let effects = self.pool.note_spot_notice(message.uuid, &message.notice);
+        self.perform(effects, ctx);
     }
 }
 

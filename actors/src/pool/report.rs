@@ -49,6 +49,11 @@ impl Pool {
             PoolFact::OutageEnded => {
                 event!(log, catalogue::RESUMING_DESTROYS, "Reason" => "an instance answers again, or a new one")
             }
+            PoolFact::SpotNotice { instance, container, notice } => {
+                self.parts.metrics.spot_notices.inc();
+                event!(log, catalogue::SPOT_NOTICE, "Instance" => instance.as_str(),
+                    "ContainerUUID" => container.as_str(), "Notice" => notice);
+            }
             // Told by the worker, who knows the last failure.
             PoolFact::Unresponsive(..) => {}
             PoolFact::FirstListing(n) => event!(log, catalogue::INITIAL_LIST, "N" => n),

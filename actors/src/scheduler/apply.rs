@@ -12,8 +12,8 @@ use crate::catalogue;
 use crate::clock;
 use crate::event;
 use crate::messages::pool::{
-    CreateInstance, ForgetAttempts, ForgetProcess, KillContainer, ReserveInstances, ShutdownInstance,
-    StartContainer,
+    CreateInstance, ForgetAttempts, ForgetProcess, KillContainer, NoteSpotNotice, ReserveInstances,
+    ShutdownInstance, StartContainer,
 };
 use crate::messages::queue::{
     CancelContainer, ForgetContainer, LockContainer, ReadOrphanRecord, RequeueContainer, SetOpenings,
@@ -96,6 +96,9 @@ impl Scheduler {
             }
             PoolAction::KillContainer(uuid, reason) => {
                 to_pool("kill", &pool.kill, KillContainer { uuid, reason })
+            }
+            PoolAction::NoteSpotNotice(uuid, notice) => {
+                pool.note_spot_notice.send(NoteSpotNotice { uuid, notice }).map(|_| None).boxed_local()
             }
             PoolAction::ForgetAttempts(uuid) => {
                 pool.forget_attempts.send(ForgetAttempts { uuid }).map(|_| None).boxed_local()

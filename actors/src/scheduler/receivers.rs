@@ -6,8 +6,8 @@ use actix::{Actor, Addr, Context, Handler, MailboxError, Recipient};
 use futures_util::future;
 
 use crate::messages::pool::{
-    CreateInstance, ForgetAttempts, ForgetProcess, GetPool, KillContainer, PoolView, ReserveInstances,
-    ShutdownInstance, StartContainer,
+    CreateInstance, ForgetAttempts, ForgetProcess, GetPool, KillContainer, NoteSpotNotice, PoolView,
+    ReserveInstances, ShutdownInstance, StartContainer,
 };
 use crate::messages::queue::{
     CancelContainer, ForgetContainer, GetQueue, LockContainer, QueueView, ReadOrphanRecord, RequeueContainer,
@@ -59,6 +59,8 @@ pub struct PoolReceivers {
     pub kill: Recipient<KillContainer>,
     /// An ended process has been dealt with.
     pub forget_process: Recipient<ForgetProcess>,
+    /// The cloud has announced the end of an instance.
+    pub note_spot_notice: Recipient<NoteSpotNotice>,
     /// A container has left the queue.
     pub forget_attempts: Recipient<ForgetAttempts>,
     /// Instances that are not idle although nothing runs there.
@@ -104,6 +106,7 @@ impl PoolReceivers {
             + Handler<KillContainer>
             + Handler<ForgetProcess>
             + Handler<ForgetAttempts>
+            + Handler<NoteSpotNotice>
             + Handler<ReserveInstances>,
     {
         Self {
@@ -113,6 +116,7 @@ impl PoolReceivers {
             start: pool.clone().recipient(),
             kill: pool.clone().recipient(),
             forget_process: pool.clone().recipient(),
+            note_spot_notice: pool.clone().recipient(),
             forget_attempts: pool.clone().recipient(),
             reserve: pool.clone().recipient(),
         }

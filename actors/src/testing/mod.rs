@@ -96,6 +96,7 @@ pub fn record(n: usize, state: ContainerState) -> Record {
         container_image: "d41d8cd98f00b204e9800998ecf8427e+122".to_owned(),
         scheduling: SchedulingParameters::default(),
         created_at: Some(epoch()),
+        preemption_notice: None,
         lock_count: Some(0),
     }
 }

@@ -123,6 +123,9 @@ pub struct Record {
     pub scheduling: SchedulingParameters,
     /// When it was made, by the controller's clock.
     pub created_at: Option<Timestamp>,
+    /// What the cloud has told its process about the end of its spot instance, if it has.
+    #[serde(default)]
+    pub preemption_notice: Option<String>,
     /// How often it has been locked; known from a read of the single record only, never polled.
     pub lock_count: Option<u32>,
 }

@@ -41,6 +41,7 @@ pub(crate) fn record(n: u64, state: ContainerState, priority: i64) -> Record {
         container_image: String::new(),
         scheduling: SchedulingParameters::default(),
         created_at: None,
+        preemption_notice: None,
         lock_count: None,
     }
 }

@@ -233,6 +233,7 @@ pub fn recorded(uuid: ContainerUuid) -> Record {
         container_image: "0123456789abcdef0123456789abcdef+174".to_owned(),
         scheduling: SchedulingParameters::default(),
         created_at: Some("2026-11-22T21:08:52.366599Z".parse().unwrap()),
+        preemption_notice: None,
         lock_count: None,
     }
 }

@@ -70,8 +70,15 @@ pub(super) fn record(place: &Place<'_>) -> Result<Record, DecodeError> {
         container_image: place.field("container_image").text()?,
         scheduling: scheduling(&place.field("scheduling_parameters").object()?)?,
         created_at: place.field("created_at").parsed()?,
+        preemption_notice: preemption_notice(&place.field("runtime_status").field("preemptionNotice")),
         lock_count: lock_count(&place.field("lock_count"))?,
     })
+}
+
+/// What the process has written there is for people, so no form of it makes a record unreadable. At most 500 characters.
+fn preemption_notice(place: &Place<'_>) -> Option<String> {
+    let notice = place.text().unwrap_or_else(|_| place.to_string());
+    Some(notice.chars().take(500).collect::<String>()).filter(|notice| !notice.trim().is_empty())
 }
 
 /// The server sends it only with a single record, never with a list.

@@ -47,6 +47,11 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// The value as JSON.
+    pub(super) fn to_string(&self) -> String {
+        self.value.to_string()
+    }
+
     /// A text; null is the empty text.
     pub(super) fn text(&self) -> Result<String, DecodeError> {
         match self.value {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// A GET whose parameters are longer than this is sent as a POST with `X-Http-Method-Override`.
 const LONGEST_QUERY: usize = 1000;
 const PAGE: &str = "1000";
-const COLUMNS: [&str; 8] = [
+const COLUMNS: [&str; 9] = [
     "uuid",
     "state",
     "priority",
@@ -18,6 +18,7 @@ const COLUMNS: [&str; 8] = [
     "container_image",
     "scheduling_parameters",
     "created_at",
+    "runtime_status",
 ];
 
 /// One call.

@@ -64,6 +64,7 @@ impl Site {
                 ..SchedulingParameters::default()
             },
             created_at: Some(at(0)),
+            preemption_notice: None,
             lock_count: None,
         }
     }

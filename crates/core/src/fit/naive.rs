@@ -171,6 +171,7 @@ prop_compose! {
             container_image: image,
             scheduling: SchedulingParameters { preemptible, ..Default::default() },
             created_at: None,
+            preemption_notice: None,
             lock_count: None,
         }
     }

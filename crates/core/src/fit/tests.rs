@@ -17,6 +17,7 @@ fn record(vcpus: u64, ram: u64) -> Record {
         container_image: "0123456789abcdef0123456789abcdef+174".into(),
         scheduling: SchedulingParameters::default(),
         created_at: None,
+        preemption_notice: None,
         lock_count: None,
     }
 }

@@ -35,6 +35,7 @@ fn decides(action: &Action) -> Option<ContainerUuid> {
             PoolAction::ShutdownInstance(..)
             | PoolAction::KillContainer(..)
             | PoolAction::ForgetProcess(..)
+            | PoolAction::NoteSpotNotice(..)
             | PoolAction::ForgetAttempts(_),
         ) => None,
     }
@@ -59,7 +60,10 @@ fn is_safe(facts: &Facts<'_>, action: &Action) -> bool {
             | QueueAction::ReadOrphanRecord(_),
         )
         | Action::Pool(
-            PoolAction::ShutdownInstance(..) | PoolAction::KillContainer(..) | PoolAction::ForgetAttempts(_),
+            PoolAction::ShutdownInstance(..)
+            | PoolAction::KillContainer(..)
+            | PoolAction::NoteSpotNotice(..)
+            | PoolAction::ForgetAttempts(_),
         ) => true,
     }
 }

@@ -50,6 +50,7 @@ fn places(action: &Action) -> bool {
             PoolAction::ShutdownInstance(..)
             | PoolAction::KillContainer(..)
             | PoolAction::ForgetProcess(..)
+            | PoolAction::NoteSpotNotice(..)
             | PoolAction::ForgetAttempts(_),
         ) => false,
     }

@@ -34,7 +34,10 @@ pub(super) fn i6_placement(facts: &Facts<'_>, plan: &Plan) -> Checked {
                 | QueueAction::ReadOrphanRecord(_),
             )
             | Action::Pool(
-                PoolAction::KillContainer(..) | PoolAction::ForgetProcess(..) | PoolAction::ForgetAttempts(_),
+                PoolAction::KillContainer(..)
+                | PoolAction::ForgetProcess(..)
+                | PoolAction::NoteSpotNotice(..)
+                | PoolAction::ForgetAttempts(_),
             ) => None,
         };
         require(fault.is_none(), Invariant::Placement, || {

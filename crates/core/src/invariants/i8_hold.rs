@@ -26,6 +26,7 @@ pub(super) fn i8_hold(facts: &Facts<'_>, plan: &Plan) -> Checked {
                 PoolAction::CreateInstance(..)
                 | PoolAction::KillContainer(..)
                 | PoolAction::ForgetProcess(..)
+                | PoolAction::NoteSpotNotice(..)
                 | PoolAction::ForgetAttempts(_),
             )
             | Action::Queue(_) => {}

@@ -48,6 +48,7 @@ fn is_known_to_pool(facts: &Facts<'_>, action: &PoolAction) -> bool {
         PoolAction::CreateInstance(_, uuid) => may_be_changed(facts, *uuid, Locked),
         PoolAction::ShutdownInstance(id, _) => facts.hosts.contains_key(id),
         PoolAction::KillContainer(uuid, _) => facts.alive.contains(uuid),
+        PoolAction::NoteSpotNotice(uuid, _) => facts.alive.contains(uuid),
         PoolAction::ForgetAttempts(uuid) => facts.entry(*uuid).is_none(),
         PoolAction::ForgetProcess(uuid, _) => facts.input.fleet.ended.contains_key(uuid),
     }

@@ -47,6 +47,8 @@ pub enum PoolAction {
     ShutdownInstance(InstanceId, ShutdownReason),
     /// End the container's processes.
     KillContainer(ContainerUuid, KillReason),
+    /// The cloud has told the container's process that its instance will be taken away: it gets nothing new.
+    NoteSpotNotice(ContainerUuid, String),
     /// Forget the container's ended process.
     ForgetProcess(ContainerUuid, AttemptOutcome),
     /// Forget the failed starts of a container that is not in the queue any more.

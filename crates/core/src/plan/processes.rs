@@ -17,6 +17,8 @@ pub(super) struct ProcessCounts<'a> {
     pub(super) alive: usize,
     /// How many of them can be signalled and have not been signalled.
     pub(super) can_be_killed: usize,
+    /// How many of them are on instances that may still get something new.
+    pub(super) without_notice: usize,
     pub(super) ended: Option<&'a EndedProcess>,
 }
 
@@ -25,9 +27,10 @@ impl ProcessCounts<'_> {
         self.alive > 0 || self.ended.is_some()
     }
 
-    fn add(&mut self, can_be_killed: bool) {
+    fn add(&mut self, found: &Found) {
         self.alive += 1;
-        self.can_be_killed += usize::from(can_be_killed);
+        self.can_be_killed += usize::from(found.can_be_killed);
+        self.without_notice += usize::from(found.without_notice);
     }
 }
 
@@ -66,7 +69,7 @@ impl<'a> ProcessTable<'a> {
             from += first_not_before(&uuids[from..], it.uuid);
             let position = Some(from).filter(|at| uuids.get(*at) == Some(&it.uuid));
             table.hosted[*number] = position.map(|at| &*queue.entries[at]);
-            table.slot(it.uuid, position).add(it.can_be_killed);
+            table.slot(it.uuid, position).add(it);
         }
         for (uuid, ended) in &fleet.ended {
             table.slot(*uuid, uuids.binary_search(uuid).ok()).ended = Some(ended);
@@ -108,6 +111,7 @@ impl<'a> ProcessTable<'a> {
 struct Found {
     uuid: ContainerUuid,
     can_be_killed: bool,
+    without_notice: bool,
 }
 
 /// All processes, numbered worker by worker, and where those of each worker begin. Processes on a worker in
@@ -119,7 +123,8 @@ fn all_found(hosts: &[&Host]) -> (Vec<(usize, Found)>, Vec<usize>) {
         begins.push(found.len());
         for process in &host.processes {
             let can_be_killed = !process.killing && host.state != State::Shutdown;
-            found.push((found.len(), Found { uuid: process.uuid, can_be_killed }));
+            let without_notice = !host.spot_notice && host.state != State::Shutdown;
+            found.push((found.len(), Found { uuid: process.uuid, can_be_killed, without_notice }));
         }
     }
     begins.push(found.len());

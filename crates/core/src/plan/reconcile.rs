@@ -40,6 +40,7 @@ impl Round<'_> {
             ProcessCounts { ended: Some(ended), .. } => ProcessStanding::Ended(ended),
             ProcessCounts { .. } => ProcessStanding::None,
         };
+        self.note_spot_notice(entry, &known);
         match (entry.record.state, process) {
             (S::Running, ProcessStanding::None) => self.cancel_if_nowhere(position, entry),
             (S::Running, ProcessStanding::Ended(ended)) if self.was_asked_after(position, ended) => {
@@ -75,6 +76,15 @@ impl Round<'_> {
             (S::Queued | S::Locked, ProcessStanding::None) => self.cancel_if_unsuitable(entry),
             // The first waits for a later picture; the second runs as it should.
             (S::Running | S::Locked, ProcessStanding::Ended(_) | ProcessStanding::Alive) => {}
+        }
+    }
+
+    /// An instance whose end the cloud has announced to a process there gets nothing new.
+    fn note_spot_notice(&mut self, entry: &Entry, known: &ProcessCounts<'_>) {
+        if let Some(notice) = entry.record.preemption_notice.as_ref().filter(|_| known.without_notice > 0)
+            && !entry.record.state.is_final()
+        {
+            self.ask_pool(PoolAction::NoteSpotNotice(entry.record.uuid, notice.clone()));
         }
     }
 

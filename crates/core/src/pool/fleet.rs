@@ -63,6 +63,9 @@ pub struct Host {
     /// expected to show there any more.
     #[serde(default)]
     pub written_off: bool,
+    /// Whether the cloud has announced to a process there that it will be taken away.
+    #[serde(default)]
+    pub spot_notice: bool,
     /// The processes that count on it, including starts in flight.
     pub processes: Vec<HostProcess>,
     /// Containers whose process is dead while its lock is still held there.
@@ -91,6 +94,7 @@ impl Host {
             missing,
             outstays: false,
             written_off: false,
+            spot_notice: false,
             processes: viewed.chain(sent).collect(),
             stale: view.stale.clone(),
         }
@@ -107,6 +111,7 @@ impl Host {
             && self.behavior == IdleBehavior::Run
             && self.instance_type.is_some()
             && !self.missing
+            && !self.spot_notice
     }
 
     /// Whether its processes are not known yet. A worker that never answered stays unknown while it is

@@ -189,6 +189,7 @@ impl WorkerPool {
             last_absent: None,
             outstays: false,
             written_off: false,
+            spot_notice: false,
             listed: !ours,
             ordered,
             shutdown_requested_for_probe: None,

@@ -167,6 +167,15 @@ pub enum PoolFact {
     },
     /// The outage is over, because one of the silent workers answers, or a new one: silent workers are destroyed again.
     OutageEnded,
+    /// The cloud has announced to a process that its instance will be taken away.
+    SpotNotice {
+        /// The instance.
+        instance: InstanceId,
+        /// The container of that process.
+        container: ContainerUuid,
+        /// What it has announced.
+        notice: String,
+    },
     /// A worker is to be shut down because it is silent.
     Unresponsive(InstanceId, worker::Silence),
     /// The first complete listing has ended; the number of workers.
@@ -218,6 +227,8 @@ struct Slot {
     outstays: bool,
     /// Whether nothing is expected to run there any more, although listings show it.
     written_off: bool,
+    /// Whether the cloud has announced to a process there that it will be taken away.
+    spot_notice: bool,
     /// Whether any listing has shown it.
     listed: bool,
     /// When its create was sent; `None` = it was found.
@@ -300,9 +311,9 @@ impl WorkerPool {
         if self.homes.contains_key(&uuid) || self.ended.contains_key(&uuid) {
             return Err(PoolRefusal::AlreadyRunning);
         }
-        let takes =
-            slot.view.state.is_ready() && slot.view.behavior == IdleBehavior::Run && slot.missing.is_none();
-        if !takes || !self.runner_readable {
+        let is_in_service = slot.view.state.is_ready() && slot.view.behavior == IdleBehavior::Run;
+        let is_leaving = slot.missing.is_some() || slot.spot_notice;
+        if !is_in_service || is_leaving || !self.runner_readable {
             return Err(PoolRefusal::NotPlaceable);
         }
         let effect = self.command(id, Command::Start(order));
@@ -329,6 +340,20 @@ impl WorkerPool {
     pub fn kill(&mut self, uuid: ContainerUuid, reason: &KillReason) -> Result<Vec<PoolEffect>, PoolRefusal> {
         let holders = self.homes.get(&uuid).cloned().ok_or(PoolRefusal::NoSuchProcess)?;
         Ok(holders.iter().map(|id| self.command(id, Command::Kill(uuid, reason.clone()))).collect())
+    }
+
+    /// The cloud has announced to that container's process that its instance will be taken away: it gets nothing new.
+    pub fn note_spot_notice(&mut self, container: ContainerUuid, notice: &str) -> Vec<PoolEffect> {
+        let mut effects = Vec::new();
+        for id in self.homes.get(&container).cloned().unwrap_or_default() {
+            let is_news = self.change_slot(&id, |slot| slot.spot_notice = true);
+            if is_news {
+                let notice = notice.to_owned();
+                effects.push(PoolEffect::Tell(PoolFact::SpotNotice { instance: id, container, notice }));
+                effects.push(PoolEffect::FleetChanged);
+            }
+        }
+        effects
     }
 
     /// Takes the instances for which a plan has containers that cannot be started yet: they are not idle. Tells the
@@ -562,6 +587,7 @@ impl Slot {
     fn renew_host(&mut self) -> bool {
         let mut host = Host::new(&self.view, self.sent.keys().copied(), self.missing.is_some());
         (host.outstays, host.written_off) = (self.outstays, self.written_off);
+        host.spot_notice = self.spot_notice;
         let is_news = host != *self.host;
         if is_news {
             self.host = Arc::new(host);

@@ -407,8 +407,13 @@ fn record_of(container: &Container) -> Result<Record, Undecodable> {
             spec.scheduling.clone()
         },
         created_at: (!is_null(container, "created_at")).then_some(container.created_at),
+        preemption_notice: container.runtime_status.get("preemptionNotice").and_then(notice_of),
         lock_count: Some(container.lock_count),
     })
+}
+
+fn notice_of(value: &Value) -> Option<String> {
+    Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned)).filter(|it| !it.is_empty())
 }
 
 fn mounts_of(container: &Container) -> Result<(ContainerUuid, MountNeeds), Undecodable> {

@@ -49,6 +49,7 @@ impl Scene {
                     self.change(id.as_str(), |view| view.state = State::Shutdown)
                 }
                 Action::Pool(PoolAction::KillContainer(uuid, _)) => self.kill(uuid),
+                Action::Pool(PoolAction::NoteSpotNotice(..)) => panic!("nobody has announced anything"),
                 Action::Pool(PoolAction::ForgetAttempts(uuid)) => {
                     self.pool.failed_starts.remove(&uuid);
                 }
@@ -125,6 +126,7 @@ fn about(action: &Action) -> String {
         | Action::Pool(PoolAction::StartContainer(StartOrder { uuid, .. }, _))
         | Action::Pool(PoolAction::CreateInstance(_, uuid))
         | Action::Pool(PoolAction::KillContainer(uuid, _))
+        | Action::Pool(PoolAction::NoteSpotNotice(uuid, _))
         | Action::Pool(PoolAction::ForgetAttempts(uuid))
         | Action::Pool(PoolAction::ForgetProcess(uuid, _)) => uuid.to_string(),
         Action::Pool(PoolAction::ShutdownInstance(id, _)) => id.to_string(),

@@ -167,6 +167,27 @@ fn a_container_without_a_suitable_type_is_cancelled_unless_it_runs() {
 }
 
 #[test]
+fn the_instance_whose_end_is_announced_to_a_process_is_told_once() {
+    let mut scene = Scene::new();
+    scene.worker("w-1", "small", State::Running);
+    scene.runs("w-1", 1);
+    scene.add(1, Running, 1).record.preemption_notice = Some("at noon".to_owned());
+    let told = [Action::Pool(PoolAction::NoteSpotNotice(uuid(1), "at noon".to_owned()))];
+    assert_eq!(scene.actions(), told);
+    let mut input = scene.input();
+    let mut fleet = (*input.fleet).clone();
+    Arc::make_mut(&mut fleet.hosts[0]).spot_notice = true;
+    assert!(!fleet.hosts[0].is_placeable());
+    input.fleet = Arc::new(fleet);
+    assert_eq!(plan(&input, scene.now).actions, []);
+}
+
+fn kills(scene: &Scene) -> usize {
+    let actions = scene.actions();
+    actions.iter().filter(|it| matches!(it, Action::Pool(PoolAction::KillContainer(..)))).count()
+}
+
+#[test]
 fn a_process_of_an_unknown_container_is_looked_up_before_anything_is_done_to_it() {
     let mut scene = Scene::new();
     scene.worker("w-1", "small", State::Idle);
@@ -174,6 +195,8 @@ fn a_process_of_an_unknown_container_is_looked_up_before_anything_is_done_to_it(
     assert_eq!(scene.actions(), [Action::Queue(QueueAction::ReadOrphanRecord(uuid(7)))]);
     scene.queue.looked.insert(uuid(7), LookOutcome::Foreign);
     assert_eq!(scene.actions(), [], "another dispatcher's");
+    scene.queue.looked.insert(uuid(7), LookOutcome::Doubted);
+    assert_eq!(kills(&scene), 0, "that it is deleted is not believed yet");
     scene.queue.looked.insert(uuid(7), LookOutcome::Absent);
     assert_eq!(scene.actions(), [Action::Pool(PoolAction::KillContainer(uuid(7), KillReason::NotInQueue))]);
     scene.queue.looked.clear();

@@ -70,6 +70,23 @@ fn a_start_that_succeeds_there_is_a_sign_of_life_too() {
 }
 
 #[test]
+fn an_instance_whose_end_is_announced_gets_nothing_new_and_is_told_once() {
+    let mut story = known();
+    story.show(110, View { state: State::Running, processes: vec![process(1)], ..story.view("i-1") });
+    let told = PoolFact::SpotNotice { instance: id("i-1"), container: uuid(1), notice: "soon".to_owned() };
+    assert_eq!(
+        story.pool.note_spot_notice(uuid(1), "soon"),
+        [PoolEffect::Tell(told), PoolEffect::FleetChanged]
+    );
+    assert_eq!(story.pool.note_spot_notice(uuid(1), "soon"), []);
+    assert_eq!(story.pool.note_spot_notice(uuid(9), "soon"), [], "it runs nowhere");
+    assert!(!story.snapshot(0).fleet.hosts[0].is_placeable());
+    assert_eq!(story.pool.start(order(uuid(2)), &id("i-1")), Err(PoolRefusal::NotPlaceable));
+    story.show(120, View { state: State::Idle, ..story.view("i-1") });
+    assert!(!story.snapshot(0).fleet.hosts[0].is_placeable(), "it stays so");
+}
+
+#[test]
 fn those_that_a_listing_lacks_are_probed_before_all_others() {
     let mut story = known();
     story.listed("i-2", "small", "s2", 0);
