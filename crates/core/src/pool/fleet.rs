@@ -193,6 +193,9 @@ pub struct Fleet {
     pub listings: Vec<Timestamp>,
     /// Whether the runner to deploy can be read.
     pub runner_readable: bool,
+    /// Whether our own system calls fail.
+    #[serde(default)]
+    pub own_side_fails: bool,
 }
 
 impl Fleet {

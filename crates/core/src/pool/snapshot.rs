@@ -113,6 +113,7 @@ impl WorkerPool {
             first_listing: self.first_listing,
             listings: self.listings.clone(),
             runner_readable: self.runner_readable,
+            own_side_fails: self.own_side_fails,
         }
     }
 }

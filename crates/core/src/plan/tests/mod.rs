@@ -57,6 +57,7 @@ impl ScenePool {
             first_listing: self.first_listing,
             listings: self.listings.clone(),
             runner_readable: self.runner_readable,
+            own_side_fails: false,
         }
     }
 }
