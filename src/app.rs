@@ -21,7 +21,7 @@ use dispatch_actors::metrics::{KnownLabels, Metrics};
 use dispatch_actors::system::{self, Handles, MakeExecutors, Parts};
 use dispatch_actors::worker::StartConfig as StartStdin;
 use dispatch_actors::{catalogue, clock, event};
-use dispatch_adapters::{arvados, loopback, ssh};
+use dispatch_adapters::{arvados, boot_time, loopback, ssh};
 use dispatch_core::id::{ContainerUuid, TypeName};
 use dispatch_core::instance::InstanceType;
 use dispatch_core::policy::Policy;
@@ -40,6 +40,7 @@ use crate::drivers;
 use crate::executors;
 use crate::lock::Lease;
 use crate::lock::leased::{LeasedApi, LeasedDriver, LeasedExecutors};
+use crate::own_side;
 use crate::runner_file;
 use crate::serving::{Bound, Serving};
 use crate::settings::{Loaded, Settings, StartConfig};
@@ -196,10 +197,12 @@ impl<'a> Site<'a> {
         let opened = drivers::open(settings, &self.public_key, &self.registry, &self.log).await?;
         let commands = runner_file::commands(&settings.cloud.runner, &policy.runner);
         drop(self.runner.send_replace(commands.as_ref().map(|_| ()).map_err(Clone::clone)));
+        let (make_executors, trouble) = executors::prepare(settings, self.log.clone())?;
         let parts = Parts {
+            pulse: boot_time::pulse,
             api: Rc::new(LeasedApi { inner: controller(settings)?, lease: lease.clone() }),
             driver: Rc::new(LeasedDriver { inner: Rc::clone(&opened.driver), lease: lease.clone() }),
-            executors: leased(executors::prepare(settings, self.log.clone())?, lease),
+            executors: leased(make_executors, lease),
             create_defaults: create_defaults(settings, self.public_key.clone()),
             commands: commands
                 .clone()
@@ -211,8 +214,10 @@ impl<'a> Site<'a> {
             log: self.log.clone(),
         };
         let handles = system::start(parts);
-        self.active.send_replace(Some(Active::now(handles.clone())));
-        let tasks = commands.err().map(|error| self.wait_for_runner(&handles, error)).into_iter().collect();
+        self.active.send_replace(Some(Active::now(handles.clone(), trouble.clone())));
+        let told = own_side::tell(trouble, handles.pool.clone(), self.log.clone());
+        let mut tasks = vec![actix_rt::spawn(told)];
+        tasks.extend(commands.err().map(|error| self.wait_for_runner(&handles, error)));
         Ok(Work { handles, metrics: self.metrics, driver: opened.driver, faults: opened.faults, tasks })
     }
 

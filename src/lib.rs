@@ -22,6 +22,7 @@ pub mod drivers;
 pub mod executors;
 pub mod health;
 pub mod lock;
+pub mod own_side;
 pub mod run;
 pub mod runner_file;
 pub mod serving;

@@ -12,9 +12,10 @@
 
 use std::cell::Cell;
 use std::sync::OnceLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use dispatch_core::time::{Timestamp, after};
+use dispatch_core::ports::{BootTime, Pulse};
+use dispatch_core::time::{Timestamp, after, since};
 use jiff::SignedDuration;
 use tokio::time::Instant;
 
@@ -65,6 +66,11 @@ pub fn anchor(epoch: Timestamp) {
     CORRECTION.set(SignedDuration::ZERO);
 }
 
+/// For simulator and tests: a sign of life of a process whose time is not real, and that computes in no time.
+pub fn pulse() -> Pulse {
+    Pulse { at: BootTime(since(now(), Timestamp::UNIX_EPOCH)), computed: Duration::ZERO }
+}
+
 /// For simulator and tests: the wall clock of this thread, which is anchored, is corrected by that much.
 pub fn correct_wall_clock(by: SignedDuration) {
     CORRECTION.set(CORRECTION.get() + by);
@@ -92,8 +98,6 @@ impl Anchor {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]

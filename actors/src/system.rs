@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::{Actor, Addr, AsyncContext, Context, Recipient};
 use dispatch_core::instance::{InstanceType, Offering};
 use dispatch_core::policy::Policy;
-use dispatch_core::ports::{ArvadosApi, CloudDriver, ExecutorFactory, HostKeyVerifier};
+use dispatch_core::ports::{ArvadosApi, CloudDriver, ExecutorFactory, HostKeyVerifier, Pulse};
 use dispatch_core::worker::runner::Commands;
 use futures_util::future;
 use rand::Rng;
@@ -47,6 +47,8 @@ pub struct Parts {
     pub commands: Arc<Commands>,
     /// The stdin of start commands.
     pub start_config: Rc<dyn StartConfig>,
+    /// Gives a sign of life of this thread ([`clock::pulse`] where time is not real).
+    pub pulse: fn() -> Pulse,
     /// Secrets of new instances come from here.
     pub random: Box<dyn Rng>,
     /// Counters.
@@ -134,6 +136,7 @@ fn new_pool(parts: Parts, handles: &Handles) -> Pool {
         log: parts.log.new(o!()),
     };
     Pool::new(PoolParts {
+        pulse: parts.pulse,
         quota_groups: quota_groups(&*parts.driver, parts.policy.catalog.types()),
         policy: parts.policy,
         create: handles.cloud.clone().recipient(),

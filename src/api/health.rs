@@ -62,7 +62,8 @@ struct Checks {
     last_poll: Age,
     last_instance_list: Age,
     lock_held: Lock,
-    runner_readable: Runner,
+    runner_readable: Check,
+    own_side: Check,
     actors: Actors,
 }
 
@@ -85,9 +86,15 @@ struct Lock {
 }
 
 #[derive(Serialize)]
-struct Runner {
+struct Check {
     ok: bool,
     error: String,
+}
+
+impl Check {
+    fn of(error: String) -> Self {
+        Self { ok: error.is_empty(), error }
+    }
 }
 
 #[derive(Serialize)]
@@ -113,7 +120,8 @@ impl Checks {
             last_poll: Age::of("poll of the controller", polled, active.since, policy.poll_interval),
             last_instance_list: Age::of("list of instances", listed, active.since, policy.sync_interval),
             lock_held: Lock { ok: true },
-            runner_readable: Runner { ok: error.is_empty(), error },
+            runner_readable: Check::of(error),
+            own_side: Check::of(active.trouble.borrow().clone().unwrap_or_default()),
             actors: Actors { ok: silent.is_empty(), silent },
         }
     }
@@ -123,6 +131,9 @@ impl Checks {
         let mut faults = Vec::new();
         if !self.runner_readable.ok {
             faults.push(format!("cannot read the runner: {}", self.runner_readable.error));
+        }
+        if !self.own_side.ok {
+            faults.push(format!("our own side fails: {}", self.own_side.error));
         }
         // Ages come from actors: of a silent one they say nothing, and its silence is the fault.
         let is_silent = |name| self.actors.silent.contains(&name);

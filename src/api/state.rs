@@ -40,12 +40,14 @@ pub struct Active {
     pub handles: Handles,
     /// When they were started: the age of a poll or listing that has not succeeded yet counts from here.
     pub since: Timestamp,
+    /// What is wrong on our own side.
+    pub trouble: watch::Receiver<Option<String>>,
 }
 
 impl Active {
     /// These actors, started now.
-    pub fn now(handles: Handles) -> Self {
-        Self { handles, since: clock::now() }
+    pub fn now(handles: Handles, trouble: watch::Receiver<Option<String>>) -> Self {
+        Self { handles, since: clock::now(), trouble }
     }
 }
 

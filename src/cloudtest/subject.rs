@@ -53,7 +53,7 @@ impl Subject {
         let key = ssh::check_private_key(pem.expose()).context("cannot use Containers.DispatchPrivateKey")?;
         let opened = drivers::open(&settings, &key.openssh_public, &Registry::new(), log).await?;
         let verifier = Rc::new(ByDriver(Rc::clone(&opened.driver)));
-        let executors = executors::prepare(&settings, log.clone())?(verifier);
+        let executors = executors::prepare(&settings, log.clone())?.0(verifier);
         let policy = settings.policy.clone();
         let defaults = create_defaults(&settings, key.openssh_public);
         Ok(Self {

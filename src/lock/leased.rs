@@ -171,6 +171,10 @@ impl Executor for LeasedExecutor {
         self.inner.retarget(target);
     }
 
+    fn forget_connection(&self) {
+        self.inner.forget_connection();
+    }
+
     async fn broken(&self) {
         self.inner.broken().await;
     }

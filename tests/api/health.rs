@@ -53,7 +53,10 @@ async fn a_working_dispatcher_is_well_and_ready() {
     let ready = well(&site).await;
     let checks = ready["checks"].as_object().unwrap();
     let names: Vec<_> = checks.keys().collect();
-    assert_eq!(names, ["last_poll", "last_instance_list", "lock_held", "runner_readable", "actors"]);
+    assert_eq!(
+        names,
+        ["last_poll", "last_instance_list", "lock_held", "runner_readable", "own_side", "actors"]
+    );
     assert!(checks.values().all(|check| check["ok"] == true), "{ready}");
     assert!(
         checks["last_poll"]["age_seconds"].as_f64().unwrap()
@@ -68,6 +71,18 @@ async fn failing_polls_are_an_error_after_five_intervals_and_over_with_the_next_
     site.world.controller_fails.set(true);
     sick(&site, "no poll of the controller has succeeded").await;
     site.world.controller_fails.set(false);
+    well(&site).await;
+}
+
+#[actix_web::test]
+async fn trouble_on_our_own_side_is_an_error_at_once() {
+    let site = Site::start().await;
+    well(&site).await;
+    site.trouble.send_replace(Some("no file descriptors".to_owned()));
+    let text = ping(&site).await.to_string();
+    assert!(text.contains("our own side fails: no file descriptors"), "{text}");
+    assert_eq!(site.get(READY).await.status, 503);
+    site.trouble.send_replace(None);
     well(&site).await;
 }
 

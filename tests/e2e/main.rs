@@ -20,6 +20,7 @@ mod health;
 mod https;
 mod killed_again;
 mod logs;
+mod pause;
 mod restart;
 mod stop;
 mod support;

@@ -58,6 +58,12 @@ events! {
     IGNORED_KEY = Warning "configuration key has no effect here" ["Path", "Reason"];
     /// The runner's file cannot be read: no VM is created until it can.
     RUNNER_UNREADABLE = Error "cannot read the runner binary" ["Path", "error"];
+    /// A system call of our own fails: VMs cannot be reached from here, nothing is created, nobody is judged for silence.
+    OWN_SIDE_FAILS = Error "our own side fails" ["error"];
+    /// It does not any more.
+    OWN_SIDE_WELL = Info "our own side works again" [];
+    /// This process was stopped, or its machine slept: connections are opened anew, and nobody was silent meanwhile.
+    PAUSED = Warning "this process was paused, connections and deadlines begin anew" ["Duration"];
     /// A renewed certificate of the management API cannot be used: the old one stays.
     CERTIFICATE_UNUSABLE = Error "cannot use the renewed certificate" ["error"];
     /// An actor did not answer in time: health says so.

@@ -128,6 +128,14 @@ pub struct RunnerChanged {
     pub commands: Option<Arc<Commands>>,
 }
 
+/// System calls of our own side fail, or succeed again.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct OwnSideChanged {
+    /// Whether they fail: nothing is created, and nobody is judged for silence.
+    pub fails: bool,
+}
+
 /// From Cloud: an instance is there.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

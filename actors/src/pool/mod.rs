@@ -22,6 +22,7 @@ use dispatch_core::id::InstanceId;
 use dispatch_core::instance::Offering;
 use dispatch_core::policy::Policy;
 use dispatch_core::pool::{self as core, CreateRefusal, PoolEffect, PoolRefusal, PoolSnapshot};
+use dispatch_core::ports::Pulse;
 use dispatch_core::secret::Secret;
 use dispatch_core::time::{Timestamp, since};
 use dispatch_core::worker::runner::Commands;
@@ -34,8 +35,8 @@ use crate::clock;
 use crate::messages::cloud::{OrderInstance, SyncBy};
 use crate::messages::pool::{
     CreateInstance, ForgetAttempts, ForgetProcess, GetPool, GetWorkers, InstanceAppeared, InstanceChanged,
-    InstanceGone, KillContainer, ListingFinished, NoteSpotNotice, PoolView, ReserveInstances, RunnerChanged,
-    SetIdleBehavior, ShutdownInstance, StartContainer, StartRefused, WorkerChanged,
+    InstanceGone, KillContainer, ListingFinished, NoteSpotNotice, OwnSideChanged, PoolView, ReserveInstances,
+    RunnerChanged, SetIdleBehavior, ShutdownInstance, StartContainer, StartRefused, WorkerChanged,
 };
 use crate::messages::scheduler::PoolChanged;
 use crate::messages::worker::{SpawnWorker, WorkerHandles};
@@ -58,6 +59,8 @@ pub struct PoolParts {
     pub spawn: SpawnWorker,
     /// The runner's commands, until another is announced.
     pub commands: Arc<Commands>,
+    /// Gives a sign of life of this thread.
+    pub pulse: fn() -> Pulse,
     /// Secrets of new instances come from here.
     pub random: Box<dyn Rng>,
     /// Counters.
@@ -118,8 +121,17 @@ impl Pool {
         self.parts.scheduler.do_send(PoolChanged);
     }
 
+    /// Gives a sign of life. It comes before every decision about silence, so that none is made in ignorance of a pause.
+    fn live(&mut self, ctx: &mut Context<Self>) {
+        let effects = self.pool.lives((self.parts.pulse)(), clock::now());
+        if !effects.is_empty() {
+            self.settle(effects, ctx);
+        }
+    }
+
     fn tick(&mut self, ctx: &mut Context<Self>) {
         self.timer = None;
+        self.live(ctx);
         let now = clock::now();
         let effects = self.pool.tick(now);
         self.settle_news(effects, ctx);
@@ -154,6 +166,7 @@ impl Actor for Pool {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(crate::MAILBOX);
+        ctx.run_interval(core::PULSE, Self::live);
     }
 }
 
@@ -262,6 +275,15 @@ impl Handler<RunnerChanged> for Pool {
     }
 }
 
+impl Handler<OwnSideChanged> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, message: OwnSideChanged, ctx: &mut Context<Self>) {
+        self.pool.set_own_side_fails(message.fails);
+        self.settle(Vec::new(), ctx);
+    }
+}
+
 impl Handler<InstanceAppeared> for Pool {
     type Result = ();
 
@@ -304,6 +326,7 @@ impl Handler<WorkerChanged> for Pool {
     type Result = ();
 
     fn handle(&mut self, message: WorkerChanged, ctx: &mut Context<Self>) {
+        self.live(ctx);
         let WorkerChanged { view, applied, ended, boot } = message;
         let mut effects = self.note_boot(&view, boot);
         effects.extend(self.pool.worker_changed(view, applied, &ended, clock::now()));

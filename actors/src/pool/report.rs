@@ -26,6 +26,7 @@ impl Pool {
                 "InstanceType" => type_name.as_str(), "Scope" => ?scope, "ResumeAt" => %clock::shown(until), "error" => %error),
             PoolFact::RateHold { until, error } => event!(log, catalogue::RATE_LIMITED,
                 "CallType" => "Create", "ResumeAt" => %clock::shown(until), "error" => %error),
+            PoolFact::Paused(pause) => event!(log, catalogue::PAUSED, "Duration" => pause.as_secs_f64()),
             PoolFact::BootsFail { offering, failures, until } => event!(log, catalogue::CREATES_LIMITED,
                 "ProviderType" => %offering, "Failures" => failures, "ResumeAt" => %clock::shown(until)),
             PoolFact::Appeared { instance, ours } => self.report_appeared(&instance, ours),

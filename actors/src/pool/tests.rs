@@ -9,7 +9,7 @@ use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::{IdleBehavior, Instance};
 use dispatch_core::policy::PlanRules;
 use dispatch_core::pool::{Gate, GoneReply, PauseReason};
-use dispatch_core::ports::{CapacityScope, CloudError, CloudErrorKind, QuotaScope};
+use dispatch_core::ports::{CapacityScope, CloudError, CloudErrorKind, ExecErrorKind, QuotaScope};
 use dispatch_core::time::after;
 use dispatch_core::worker::runner::Commands;
 use dispatch_core::worker::{AttemptOutcome, KillReason, ShutdownReason, StartOrder};
@@ -17,11 +17,13 @@ use rand::SeedableRng as _;
 use std::time::Duration;
 
 use super::*;
+use crate::catalogue;
 use crate::messages::cloud::{DestroyAnswer, DestroyInstance, SetTags};
 use crate::system::spawn_workers;
+
 use crate::testing::{
-    Executors, FakeVms, Lines, Meter, NoSecrets, Stub, cloud_error, elapsed, id, instance, pass, pass_millis,
-    pause, policy, seconds, shared, tagged, uuid,
+    Executors, FakeVms, Lines, Meter, NoSecrets, Odd, Stub, cloud_error, elapsed, id, instance, pass,
+    pass_millis, pause, policy, seconds, shared, tagged, uuid,
 };
 use crate::worker::WorkerParts;
 
@@ -69,6 +71,7 @@ fn site_with(policy: Policy) -> Site {
         log: log.clone(),
     };
     let pool = Pool::new(PoolParts {
+        pulse: clock::pulse,
         quota_groups: BTreeMap::new(),
         commands: Arc::new(Commands::new(policy.runner.clone(), None)),
         policy,
@@ -416,7 +419,7 @@ async fn an_instance_that_vanishes_takes_its_processes_with_it_after_a_second_li
     let site = with_workers(&["a"]).await;
     site.start(1, "a").await.unwrap();
     pass(20).await;
-    site.vms.odd("list", 100, crate::testing::Odd::Fails(dispatch_core::ports::ExecErrorKind::Refused));
+    site.vms.odd("list", 100, Odd::Fails(ExecErrorKind::Refused));
     pass(1).await;
     let gone = || InstanceGone { id: id("a"), began: clock::now(), reason: None };
     assert_eq!(site.pool.send(gone()).await.unwrap(), GoneReply::Suspected);
@@ -460,7 +463,7 @@ async fn an_outage_of_ours_is_told_as_an_error_and_nobody_is_destroyed() {
         site.appear(instance(name)).await;
     }
     pass(5).await;
-    site.vms.odd("list", 1000, crate::testing::Odd::Fails(dispatch_core::ports::ExecErrorKind::Refused));
+    site.vms.odd("list", 1000, Odd::Fails(ExecErrorKind::Refused));
     pass(700).await;
     let told = error_told(&site, "holding off destroys: most workers are unreachable");
     assert_eq!((&*told.facts["Unreachable"], &*told.facts["Instances"]), ("3", "3"));
@@ -496,4 +499,33 @@ async fn the_state_shows_workers_and_creates_in_flight_without_secrets() {
     assert!(!state.to_string().contains(order.secret.expose()), "{state}");
     let workers = site.pool.send(GetWorkers).await.unwrap();
     assert_eq!(workers.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["a"]);
+}
+
+/// As after a SIGSTOP: timers are late, and connections are dead.
+#[actix::test]
+async fn what_others_did_not_do_while_we_were_paused_is_not_their_silence() {
+    let mut short = policy();
+    short.timeout_probe = Duration::from_secs(20);
+    let site = site_with(short);
+    for name in ["a", "b"] {
+        site.appear(instance(name)).await;
+    }
+    pass(5).await;
+    site.lines.take();
+    site.vms.odd("list", 2, Odd::Fails(ExecErrorKind::ConnectionLost));
+    tokio::time::advance(Duration::from_secs(40)).await;
+    pass(20).await;
+    assert_eq!(site.destroys.take().len(), 0);
+    let told = site.lines.messages();
+    assert_eq!(told.iter().filter(|told| **told == catalogue::PAUSED.message).count(), 1, "{told:?}");
+    assert!(site.view().await.snapshot.workers.iter().all(|worker| worker.view.state.is_ready()));
+}
+
+#[actix::test]
+async fn nothing_is_created_while_our_own_side_fails() {
+    let site = site();
+    site.pool.send(OwnSideChanged { fails: true }).await.unwrap();
+    assert_eq!(site.create().await, Err(CreateRefusal::Gate(Gate::Paused(PauseReason::OwnSide))));
+    site.pool.send(OwnSideChanged { fails: false }).await.unwrap();
+    assert_eq!(site.create().await, Ok(()));
 }

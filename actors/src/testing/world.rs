@@ -13,6 +13,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::{Executors, FakeApi, FakeCloud, FakeVms, Lines, Meter, NoSecrets, pass, pause, shared};
+use crate::clock;
 use crate::cloud::CreateDefaults;
 use crate::messages::pool::GetPool;
 use crate::messages::queue::GetQueue;
@@ -41,6 +42,7 @@ impl World {
         let policy = shared(policy);
         let executors = Executors(Rc::clone(&vms));
         let handles = system::start(Parts {
+            pulse: clock::pulse,
             commands: Arc::new(Commands::new(policy.runner.clone(), None)),
             policy,
             api: Rc::clone(&api) as _,

@@ -32,6 +32,7 @@ impl Worker {
                 WorkerEffect::Destroy => self.destroy(ctx),
                 WorkerEffect::SaveTags(tags) => self.save_tags(tags, ctx),
                 WorkerEffect::Retarget(instance) => self.retarget(&instance),
+                WorkerEffect::ForgetConnection => self.executor.forget_connection(),
                 WorkerEffect::Ended(uuid) => self.ended.push(uuid),
                 WorkerEffect::Tell(fact) => self.report(fact),
             }

@@ -303,6 +303,15 @@ pub trait CloudDriver {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BootTime(pub Duration);
 
+/// A sign of life of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pulse {
+    /// When.
+    pub at: BootTime,
+    /// For how long the thread that gives it has been computing since it began.
+    pub computed: Duration,
+}
+
 /// One command for a VM.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ShellCommand {
@@ -490,6 +499,9 @@ pub trait Executor {
     async fn run(&self, command: ShellCommand) -> Result<Output, ExecError>;
     /// The VM has another address or secret now.
     fn retarget(&self, target: Target);
+    /// The connection there is may be dead without having told us: the next command opens another. Commands that run
+    /// over it go on.
+    fn forget_connection(&self) {}
     /// Resolves when the open connection breaks; never, if it is closed by us or there is none.
     async fn broken(&self);
 }

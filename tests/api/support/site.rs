@@ -9,6 +9,7 @@ use actix_web::dev::ServerHandle;
 use arvados_dispatch_cloud::api::{self, Active, ApiState, HealthPolicy};
 use awc::http::header::HeaderMap;
 use awc::http::{Method, StatusCode};
+use dispatch_actors::clock;
 use dispatch_actors::cloud::CreateDefaults;
 use dispatch_actors::metrics::{KnownLabels, Metrics};
 use dispatch_actors::system::{self, Handles, Parts};
@@ -34,6 +35,8 @@ pub struct Site {
     pub logs: Logs,
     pub metrics: Rc<Metrics>,
     pub active: watch::Sender<Option<Active>>,
+    /// What is wrong on our own side.
+    pub trouble: watch::Sender<Option<String>>,
     pub runner: watch::Sender<Result<(), String>>,
     client: awc::Client,
     server: ServerHandle,
@@ -73,6 +76,7 @@ pub fn start_actors(world: &Rc<World>, policy: Policy, metrics: Rc<Metrics>, log
     let commands = Commands::new(policy.runner.clone(), None);
     let shells = Rc::new(Shells(Rc::clone(world)));
     system::start(Parts {
+        pulse: clock::pulse,
         policy: Arc::new(policy),
         api: Rc::new(Controller(Rc::clone(world))),
         driver: Rc::new(Cloud(Rc::clone(world))),
@@ -102,7 +106,8 @@ impl Site {
         let handles = options.handles.unwrap_or_else(|| {
             start_actors(&world, options.policy, Rc::clone(&metrics), logs.logger.clone())
         });
-        let active = watch::Sender::new(Some(Active::now(handles)));
+        let trouble = watch::Sender::new(None);
+        let active = watch::Sender::new(Some(Active::now(handles, trouble.subscribe())));
         let runner = watch::Sender::new(Ok(()));
         let state = ApiState {
             active: active.subscribe(),
@@ -123,7 +128,7 @@ impl Site {
         let connector = awc::Connector::new().timeout(2 * DEADLINE);
         let client = awc::Client::builder().connector(connector).timeout(2 * DEADLINE).disable_redirects();
         let client = client.finish();
-        Self { url, world, logs, metrics, active, runner, client, server: handle }
+        Self { url, world, logs, metrics, active, runner, trouble, client, server: handle }
     }
 
     pub async fn get(&self, path: &str) -> Answer {

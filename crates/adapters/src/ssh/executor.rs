@@ -100,6 +100,10 @@ impl Executor for SshExecutor {
         }
     }
 
+    fn forget_connection(&self) {
+        self.inner.begin_afresh();
+    }
+
     async fn broken(&self) {
         // The sender lives in `inner`, so `changed` returns only because of a change.
         let _ = self.inner.breaks.subscribe().changed().await;

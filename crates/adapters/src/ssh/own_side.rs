@@ -102,7 +102,7 @@ impl OwnSide {
 
     /// Does what a connection needs of this machine.
     async fn check(&self) -> Result<(), String> {
-        self.check_files().map_err(|source| format!("our own side fails: {source}"))?;
+        self.check_files().map_err(|source| format!("this machine cannot do what ssh needs: {source}"))?;
         if self.client_worked.get().is_some_and(|at| at.elapsed() < CLIENT_WORKS_FOR) {
             return Ok(());
         }

@@ -145,7 +145,9 @@ fn assert_same_parameters(name: &str, seen: &BTreeMap<String, String>, recorded:
         let more: Vec<_> = ours.difference(&theirs).collect();
         assert!(
             theirs.is_subset(&ours)
-                && more.iter().all(|it| ["locked_by_uuid", "lock_count"].contains(&it.as_str())),
+                && more
+                    .iter()
+                    .all(|it| ["locked_by_uuid", "lock_count", "runtime_status"].contains(&it.as_str())),
             "{name}: {more:?}"
         );
     }

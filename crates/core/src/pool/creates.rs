@@ -52,6 +52,7 @@ impl CreateRefusal {
                 "reached MaxConcurrentInstanceCreateOps"
             }
             Self::Gate(Gate::Paused(PauseReason::RunnerUnreadable)) => "runner cannot be read",
+            Self::Gate(Gate::Paused(PauseReason::OwnSide)) => "our own side fails",
             Self::Gate(Gate::Paused(PauseReason::BootsFail)) => "instances of this offering do not boot",
             Self::Gate(Gate::Paused(PauseReason::CreateFailed)) => "the last create failed",
             Self::Gate(Gate::Paused(PauseReason::NearQuota)) => "near the account's limit",
@@ -70,6 +71,7 @@ impl WorkerPool {
             max_concurrent_creates: self.policy.max_concurrent_creates,
             creates_in_flight: self.creates_in_flight(),
             runner_readable: self.runner_readable,
+            own_side_fails: self.own_side_fails,
         };
         limits.gate(it, &self.holds, &self.census(), now)
     }

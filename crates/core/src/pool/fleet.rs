@@ -201,6 +201,9 @@ pub struct Fleet {
     /// Whether so many hosts are silent that none is destroyed for it.
     #[serde(default)]
     pub outage: bool,
+    /// Whether our own system calls fail.
+    #[serde(default)]
+    pub own_side_fails: bool,
 }
 
 impl Fleet {

@@ -21,6 +21,7 @@ mod inventory;
 mod observed_capacity;
 mod outage;
 mod pacer;
+mod pause;
 mod snapshot;
 mod supply;
 
@@ -50,6 +51,8 @@ use crate::worker::{self, AttemptOutcome, Command, KillReason, ShutdownReason, S
 use inventory::{Absence, Destroyed};
 use outage::Outage;
 use pacer::{Pacer, Urgency};
+pub use pause::PULSE;
+use pause::Pauses;
 
 /// What Pool wants done.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,6 +130,8 @@ pub enum PoolFact {
         /// When the next create may be tried.
         until: Timestamp,
     },
+    /// This process has not lived for that long.
+    Paused(std::time::Duration),
     /// An instance has appeared.
     Appeared {
         /// The instance, with its tags.
@@ -263,6 +268,9 @@ pub struct WorkerPool {
     destroyed: BTreeMap<InstanceId, Destroyed>,
     sequence: u64,
     runner_readable: bool,
+    /// Whether our own system calls fail.
+    own_side_fails: bool,
+    pauses: Pauses,
 }
 
 impl WorkerPool {
@@ -285,6 +293,8 @@ impl WorkerPool {
             destroyed: BTreeMap::new(),
             sequence: 0,
             runner_readable: true,
+            own_side_fails: false,
+            pauses: Pauses::default(),
             policy,
         }
     }
@@ -514,10 +524,10 @@ impl WorkerPool {
         Ok(vec![self.command(id, Command::ShutDown(reason))])
     }
 
-    /// Decides which silent workers are shut down. While the runner cannot be read nothing is decided: a worker can
-    /// answer only with the runner that we deploy.
+    /// Decides which silent workers are shut down. While the runner cannot be read nothing is decided, because a worker
+    /// can answer only with the runner that we deploy; and while our own side fails, because we cannot ask.
     pub(super) fn judge_silence(&mut self, now: Timestamp, effects: &mut Vec<PoolEffect>) {
-        if !self.runner_readable {
+        if !self.runner_readable || self.own_side_fails {
             return;
         }
         let dead = self.outage.judge(now, effects);

@@ -142,6 +142,11 @@ impl Outage {
         }
     }
 
+    /// Probes that began before now prove nothing: we were not able to ask.
+    pub(super) fn excuse(&mut self, now: Timestamp) {
+        self.failures_count_from = self.failures_count_from.max(Some(now));
+    }
+
     fn end(&mut self, effects: &mut Vec<PoolEffect>) {
         self.fault = Fault::Over;
         effects.push(PoolEffect::FleetChanged);

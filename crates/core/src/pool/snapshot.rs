@@ -114,6 +114,7 @@ impl WorkerPool {
             listings: self.listings.clone(),
             runner_readable: self.runner_readable,
             outage: self.outage.is_on(),
+            own_side_fails: self.own_side_fails,
         }
     }
 }

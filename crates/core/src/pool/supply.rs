@@ -42,6 +42,7 @@ pub(super) struct CreateLimits {
     pub(super) max_concurrent_creates: u32,
     pub(super) creates_in_flight: usize,
     pub(super) runner_readable: bool,
+    pub(super) own_side_fails: bool,
 }
 
 impl CreateLimits {
@@ -56,6 +57,7 @@ impl CreateLimits {
             Gate::Paused(PauseReason::NearQuota) | Gate::Open if is_full => {
                 Gate::AtQuota(QuotaReason::MaxInstances)
             }
+            Gate::Open if self.own_side_fails => Gate::Paused(PauseReason::OwnSide),
             Gate::Open if !self.runner_readable => Gate::Paused(PauseReason::RunnerUnreadable),
             Gate::Open if slots > 0 && self.creates_in_flight >= slots => {
                 Gate::Paused(PauseReason::CreatesInFlight)
@@ -92,6 +94,7 @@ impl Fleet {
             creates_in_flight: self.creates.iter().filter(|create| !create.is_doubtful).count()
                 + self.shown_before_answer,
             runner_readable: self.runner_readable,
+            own_side_fails: self.own_side_fails,
         }
     }
 }

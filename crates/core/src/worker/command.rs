@@ -75,6 +75,8 @@ pub enum Command {
     StillListed(Timestamp),
     /// A listing lacks the instance: is it there?
     Missing,
+    /// This process has not lived for a while: what others did not do meanwhile is not their silence.
+    Paused,
 }
 
 impl Command {
@@ -90,7 +92,8 @@ impl Command {
             | Self::StartJudged { .. }
             | Self::InstanceUpdated(_)
             | Self::StillListed(_)
-            | Self::Missing => "news",
+            | Self::Missing
+            | Self::Paused => "news",
         }
     }
 
@@ -106,7 +109,8 @@ impl Command {
             | Self::StartJudged { .. }
             | Self::InstanceUpdated(_)
             | Self::StillListed(_)
-            | Self::Missing => None,
+            | Self::Missing
+            | Self::Paused => None,
         }
     }
 }

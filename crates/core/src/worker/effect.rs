@@ -23,6 +23,8 @@ pub enum WorkerEffect {
     SaveTags(Tags),
     /// Tell the executor where the instance is now.
     Retarget(Instance),
+    /// Open another connection when one is needed next: the one there is may be dead.
+    ForgetConnection,
     /// Tell Pool that a process has ended.
     Ended(ContainerUuid),
     /// Tell the operator.

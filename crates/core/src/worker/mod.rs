@@ -12,7 +12,7 @@
 //!   command      what Pool asks or tells; may be refused     completion   what effects have come to
 //!   effect       effects and facts                           state, reason
 //!   mod          Machine: its fields, and the two matches
-//!   probing, list, starting, killing, keeping, ending    the decisions behind their arms
+//!   probing, excuse, list, starting, killing, keeping, ending    the decisions behind their arms
 //!   probe        a probe as a chain of commands
 //!   runner       those commands as shell text
 //!   view         what Pool and `plan` see of it       inspect   what developers see of it
@@ -24,6 +24,7 @@ mod command;
 mod completion;
 mod effect;
 mod ending;
+mod excuse;
 mod fruitless;
 mod inspect;
 mod keeping;
@@ -178,6 +179,7 @@ impl Machine {
             Command::InstanceUpdated(instance) => self.update(instance, now, &mut effects),
             Command::StillListed(_) => {}
             Command::Missing => self.look_afresh(now),
+            Command::Paused => self.paused(now, &mut effects),
         }
         Ok(effects)
     }
@@ -199,6 +201,7 @@ impl Machine {
             }
             Command::Probe | Command::StartJudged { .. } => {}
             Command::InstanceUpdated(instance) => self.instance = instance,
+            Command::Paused => effects.push(WorkerEffect::ForgetConnection),
             Command::StillListed(began) => self.destroy_again_if_due(began, now, &mut effects),
             // A listing may have omitted it, and the call may have been lost: the cloud is to say that it ends.
             Command::Missing => {

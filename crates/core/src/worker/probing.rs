@@ -8,6 +8,7 @@ use super::process::Process;
 use super::reason::KillReason;
 use super::{Machine, State};
 use crate::policy::Policy;
+use crate::ports::ExecErrorKind;
 use crate::time::{Timestamp, after, since};
 
 /// Quick probes while the process of a final record is still listed: after 0, 0.5, 1, 2, 4 s.
@@ -29,6 +30,8 @@ pub(super) struct Probes {
     pub(super) last_contact: Option<Timestamp>,
     /// When the probe began that showed it silent for too long.
     pub(super) silent: Option<Timestamp>,
+    /// Silence before this moment does not count: we were not able to ask.
+    pub(super) excused_until: Option<Timestamp>,
     /// A listing lacks it: its next probe opens a connection for itself.
     pub(super) afresh: bool,
     /// When the last probe began that opened a connection for itself, and had no answer.
@@ -56,6 +59,7 @@ impl Probes {
             last_sign: None,
             last_contact: None,
             silent: None,
+            excused_until: None,
             afresh: false,
             failed_afresh: None,
             urgent: Some(now),
@@ -241,7 +245,11 @@ impl Machine {
     ) {
         // Exit status 127: the deployed runner has gone (a cleaned /tmp), so look for it next time.
         self.probes.deployed &= failure.kind.is_some();
+        if failure.kind.is_some_and(ExecErrorKind::is_our_own) {
+            self.excuse_silence(now);
+        }
         let last_news = self.probes.last_answer().unwrap_or(self.appeared);
+        let last_news = self.probes.excused_until.map_or(last_news, |until| until.max(last_news));
         let silent_for = since(began, last_news);
         // Measured at the start of the failing probe: one probe at least follows the deadline.
         self.probes.silent = (silent_for > self.probe_timeout()).then_some(began);

@@ -109,6 +109,7 @@ fn parts(world: &World, policy: &Policy, token: &str, cable: &Rc<Cable>, number:
     let mut random = ChaCha8Rng::seed_from_u64(knobs.seed);
     random.set_stream(1000 + number);
     Parts {
+        pulse: dispatch_actors::clock::pulse,
         api: Rc::new(ApiCable { cable: Rc::clone(cable), api: Rc::new(api) }),
         driver: Rc::new(driver),
         executors: Box::new(move |verifier| {

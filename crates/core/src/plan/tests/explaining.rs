@@ -2,10 +2,11 @@
 
 use super::*;
 
-const CAUSES: [PauseReason; 6] = [
+const CAUSES: [PauseReason; 7] = [
     PauseReason::RateLimit,
     PauseReason::CreatesInFlight,
     PauseReason::RunnerUnreadable,
+    PauseReason::OwnSide,
     PauseReason::BootsFail,
     PauseReason::CreateFailed,
     PauseReason::NearQuota,

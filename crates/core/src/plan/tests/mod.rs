@@ -59,6 +59,7 @@ impl ScenePool {
             listings: self.listings.clone(),
             runner_readable: self.runner_readable,
             outage: self.outage,
+            own_side_fails: false,
         }
     }
 }

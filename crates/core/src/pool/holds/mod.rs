@@ -51,6 +51,8 @@ pub enum PauseReason {
     CreatesInFlight,
     /// The runner that is to be deployed cannot be read.
     RunnerUnreadable,
+    /// Our own side fails, as our own system calls report it: VMs cannot be reached from here.
+    OwnSide,
     /// Instances of this offering do not boot.
     BootsFail,
     /// The last create of this offering failed for another reason, or a create of any offering failed because

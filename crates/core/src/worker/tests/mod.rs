@@ -1,5 +1,6 @@
 //! The worker machine without a VM: stories told by commands and completions, in seconds.
 
+mod excuse;
 mod kills;
 mod last_output;
 mod lifecycle;
