@@ -41,5 +41,6 @@ impl<'a> Assignment<'_, 'a> {
             && item.entry.record.priority > 0
             && !item.entry.is_undecidable()
             && !self.round.has_process(item.position)
+            && self.round.waits_for_an_answer(*item)
     }
 }

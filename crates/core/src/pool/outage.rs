@@ -49,6 +49,8 @@ struct SilenceEvidence {
     quiet_at: Timestamp,
     /// Whether it is silent for too long, and no hold keeps it.
     is_doomed: bool,
+    /// Whether that was shown by commands that ran there: our way there is open.
+    is_in_reach: bool,
 }
 
 /// What is known about an outage on our side, and how many workers are silent. The counts are kept up with each view,
@@ -85,6 +87,7 @@ impl Outage {
             may_be_busy: view.last_success.is_some() || view.state == State::Unknown,
             quiet_at: quiet_at(view, policy),
             is_doomed: silence.is_some(),
+            is_in_reach: silence.is_some_and(|(_, probe)| view.last_contact >= Some(probe)),
         };
         if standing.may_be_busy {
             self.may_be_busy += 1;
@@ -170,7 +173,7 @@ impl Outage {
         }
         let (quiet, of) = (self.count_quiet(now), self.may_be_busy);
         if self.is_ours(quiet, of, now, effects) {
-            return self.take_those_that_never_answered();
+            return self.take_those_that_are_judged_all_the_same();
         }
         let from = self.failures_count_from;
         let unjudged = std::mem::take(&mut self.unjudged).into_iter();
@@ -178,12 +181,13 @@ impl Outage {
         counts.map(|(id, (silence, probe))| (id, silence, probe)).collect()
     }
 
-    /// Those that we have made and that have not booted in time: nothing was ever sent to them, and another may answer.
-    fn take_those_that_never_answered(&mut self) -> Vec<(InstanceId, Silence, Timestamp)> {
+    /// Those of whom the outage says nothing: those that we have made and that have not booted in time, because nothing was
+    /// ever sent to them; and those on which commands run and fail, because our way there is open.
+    fn take_those_that_are_judged_all_the_same(&mut self) -> Vec<(InstanceId, Silence, Timestamp)> {
         let standings = &self.standings;
-        let may_be_busy = |id: &InstanceId| standings.get(id).is_none_or(|it| it.may_be_busy);
-        let never_answered = self.unjudged.extract_if(.., |id, _| !may_be_busy(id));
-        never_answered.map(|(id, (silence, probe))| (id, silence, probe)).collect()
+        let is_kept = |id: &InstanceId| standings.get(id).is_none_or(|it| it.may_be_busy && !it.is_in_reach);
+        let judged = self.unjudged.extract_if(.., |id, _| !is_kept(id));
+        judged.map(|(id, (silence, probe))| (id, silence, probe)).collect()
     }
 
     fn is_ours(&mut self, quiet: usize, of: usize, now: Timestamp, effects: &mut Vec<PoolEffect>) -> bool {

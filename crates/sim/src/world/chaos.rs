@@ -351,7 +351,7 @@ async fn free_the_held(world: &mut World) {
 async fn end_the_dead(world: &mut World) {
     for _ in 0..12 {
         world.run_for(Duration::from_secs(600)).await;
-        if world.settled() {
+        if world.settled() && world.all_vms_are_gone() {
             return;
         }
     }

@@ -187,6 +187,19 @@ fn those_on_which_commands_run_and_fail_are_no_outage_and_end_one() {
     assert_eq!(outages(&story), (1, 1));
 }
 
+/// Found by chaos (seed 1795968428000528): they left the account no room for a new one, which would have ended the outage.
+#[test]
+fn one_on_which_commands_run_and_fail_is_judged_in_an_outage_too() {
+    let mut story = outage(5, 3);
+    for second in (750..1_500).step_by(50) {
+        story.in_service("i-4", second);
+    }
+    let silence = Some((Silence::Unresponsive, at(1_500)));
+    let shown = View { silence, last_contact: Some(at(1_500)), ..story.view("i-4") };
+    assert_eq!(names(asked_to_shut_down(&story.show(1_500, shown))), ["i-4"]);
+    assert_eq!(outages(&story), (1, 0));
+}
+
 #[test]
 fn one_that_was_there_before_and_answers_for_the_first_time_is_no_new_one() {
     let mut story = fleet(5);
