@@ -23,6 +23,10 @@ use super::shell::{quote, wrap};
 /// The longest secret that is read.
 const LONGEST_SECRET: usize = 4096;
 
+/// What is said of a VM whose secret is right, after lines that are not in its file.
+const CHATTY_SHELL: &str = "its secret is right, but its login shell prints text before the output of every command: \
+                            silence the start-up files (.bashrc, /etc/profile.d) of that user";
+
 /// Succeeds if the host key, or the secret on the VM, proves that the VM is the target.
 pub(super) async fn verify(
     settings: &Settings,
@@ -38,7 +42,11 @@ pub(super) async fn verify(
             let ours = target.secret.as_ref().filter(|secret| !secret.expose().trim().is_empty());
             let ours = ours.ok_or_else(|| refused(target, "it has no secret to prove itself with"))?;
             let theirs = read_secret(settings.deadlines.secret, target, session).await?;
-            if is_same(ours, &theirs) { Ok(()) } else { Err(refused(target, "its secret is a wrong one")) }
+            if is_same(ours, &theirs) {
+                return Ok(());
+            }
+            let chatty = is_last_line(ours, &theirs);
+            Err(refused(target, if chatty { CHATTY_SHELL } else { "its secret is a wrong one" }))
         }
     }
 }
@@ -82,6 +90,13 @@ async fn read_secret(deadline: Duration, target: &Target, session: &Session) -> 
 /// Compares the secrets in a time that does not depend on where they differ.
 fn is_same(ours: &Secret, theirs: &[u8]) -> bool {
     ours.expose().trim().as_bytes().ct_eq(theirs.trim_ascii()).into()
+}
+
+/// Whether the secret is right, and something was printed before it.
+fn is_last_line(ours: &Secret, theirs: &[u8]) -> bool {
+    let theirs = theirs.trim_ascii_end();
+    let last = theirs.iter().rposition(|byte| *byte == b'\n').map(|end| &theirs[end + 1..]);
+    last.is_some_and(|last| is_same(ours, last))
 }
 
 fn refused(target: &Target, why: &str) -> ExecError {

@@ -56,6 +56,21 @@ async fn the_right_secret_is_proof_enough_whatever_white_space_is_around_it() {
     assert_eq!(stdout(&world.open(&sshd.address()), "echo in").await, "in\n");
 }
 
+/// As a login shell does whose start-up file prints a line: `timeout` stands for it.
+#[actix_rt::test]
+async fn a_login_shell_that_prints_a_line_before_every_command_is_told_as_that() {
+    let world = World::new();
+    world.verifier.verdict.set(HostKeyVerdict::NotSupported);
+    let sshd = Sshd::start(&world.public);
+    sshd.replace_command("timeout", "echo welcome; exec /usr/bin/timeout \"$@\"");
+    for (secret, told) in [("xyzzy\n", "login shell prints"), ("another\n", "secret is a wrong one")] {
+        std::fs::write(world.dir.path().join("secret"), secret).unwrap();
+        let error = run(&world.open(&sshd.address()), "true").await.unwrap_err();
+        assert_eq!(error.kind, ExecErrorKind::Verification);
+        assert!(error.message.contains(told), "{error}");
+    }
+}
+
 #[actix_rt::test]
 async fn a_wrong_secret_is_refused() {
     let world = World::new();
