@@ -63,6 +63,9 @@ pub(super) fn of_shell(driver: &dyn DriverAdvice, error: &ExecError, login: &Log
              secret's file"
                 .to_owned()
         }
+        ExecErrorKind::VerifierFailed => {
+            "the cloud's answer above: its API must tell the instance's host key".to_owned()
+        }
         ExecErrorKind::CommandTimeout => "what the command waits for: log in and run it".to_owned(),
         ExecErrorKind::ConnectionLost => {
             "whether the instance restarted or ran out of memory, and what cuts connections on the way".to_owned()

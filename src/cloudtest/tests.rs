@@ -94,7 +94,7 @@ fn what_may_pass_is_waited_for_and_a_refusal_is_not() {
 #[test]
 fn every_failure_of_the_shell_says_what_to_check() {
     let login = Login { user: "admin".into(), port: 2222, secret_path: "/run/the-secret".into() };
-    let rows: [(ExecErrorKind, &[&str]); 10] = [
+    let rows: [(ExecErrorKind, &[&str]); 11] = [
         (ExecErrorKind::NotReady, &["SubnetID", "private"]),
         (ExecErrorKind::Refused, &["SecurityGroupIDs", "SSHPort 2222", "route", "sshd"]),
         (ExecErrorKind::ConnectTimeout, &["SecurityGroupIDs", "SSHPort 2222", "system log"]),
@@ -104,6 +104,7 @@ fn every_failure_of_the_shell_says_what_to_check() {
         ),
         (ExecErrorKind::SecretUnreadable, &["cloud-init", "admin has sudo", "/run/the-secret"]),
         (ExecErrorKind::Verification, &["another machine", "the secret's file"]),
+        (ExecErrorKind::VerifierFailed, &["host key"]),
         (ExecErrorKind::CommandTimeout, &["what the command waits for"]),
         (ExecErrorKind::ConnectionLost, &["restarted", "memory", "cuts connections"]),
         (ExecErrorKind::OutputTooLarge, &["32 MiB"]),

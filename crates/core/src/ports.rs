@@ -389,6 +389,8 @@ pub enum ExecErrorKind {
     SecretUnreadable,
     /// Wrong secret, no secret to compare with, or a forged host key: no command was run.
     Verification,
+    /// The cloud cannot be asked whether this is the VM: no command was run.
+    VerifierFailed,
     /// The command did not end within its deadline; it may still run.
     CommandTimeout,
     /// The connection broke while it ran; it may still run.
@@ -410,6 +412,7 @@ impl ExecErrorKind {
             Self::Authentication => "authentication",
             Self::SecretUnreadable => "secret_unreadable",
             Self::Verification => "verification",
+            Self::VerifierFailed => "verifier_failed",
             Self::CommandTimeout => "command_timeout",
             Self::ConnectionLost => "connection_lost",
             Self::OutputTooLarge => "output_too_large",
@@ -426,16 +429,17 @@ impl ExecErrorKind {
             | Self::ConnectTimeout
             | Self::Authentication
             | Self::SecretUnreadable
-            | Self::Verification => true,
+            | Self::Verification
+            | Self::VerifierFailed => true,
             // Of our own faults nobody knows when they struck.
             Self::CommandTimeout | Self::ConnectionLost | Self::OutputTooLarge | Self::Local => false,
         }
     }
 
-    /// Whether our own side, or nobody, is the cause: it says nothing about the VM.
+    /// Whether it says nothing about the VM, because our own side is the cause, or the cloud's API.
     pub fn is_our_own(self) -> bool {
         match self {
-            Self::NotSent | Self::Local => true,
+            Self::NotSent | Self::Local | Self::VerifierFailed => true,
             Self::NotReady
             | Self::Refused
             | Self::ConnectTimeout
@@ -459,6 +463,7 @@ impl ExecErrorKind {
             | Self::Local => false,
             Self::SecretUnreadable
             | Self::Verification
+            | Self::VerifierFailed
             | Self::CommandTimeout
             | Self::ConnectionLost
             | Self::OutputTooLarge => true,

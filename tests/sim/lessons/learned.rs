@@ -309,4 +309,25 @@ pub(super) const LEARNED: &[Lesson] = &[
         "only_with_a_lease_is_a_process_started_or_ended_and_everybody_may_list",
         "a_command_that_waits_for_a_connection_or_a_session_is_not_sent_later_than_it_may_be",
     ]),
+    (51, "a list that does not show it is no proof", &[
+        "an_instance_that_listings_lack_is_gone_only_after_a_probe_of_it_has_failed_since",
+        "two_listings_that_omit_three_hundred_busy_vms_that_answer_end_no_job",
+        "listings_that_omit_a_busy_vm_that_answers_do_no_harm_however_many_they_are",
+        "most_records_at_once_are_believed_absent_after_three_answers_over_two_minutes",
+        "a_controller_that_shows_nothing_for_a_while_ends_no_job",
+        "a_controller_that_shows_nothing_while_the_dispatcher_restarts_ends_no_job",
+    ]),
+    (52, "a poll is no picture of one moment", &[
+        "each_container_has_the_date_of_the_page_that_showed_it",
+        "a_picture_without_news_has_a_new_date_and_one_that_no_page_shows_keeps_its_own",
+        "a_change_that_ended_after_one_page_and_before_the_next_leaves_only_the_first_out",
+    ]),
+    (53, "our own trouble is taken for a vm's", &[
+        "it_lasts_for_days_if_none_of_them_answers_and_ends_with_the_first_answer_of_a_new_one",
+        "those_on_which_commands_run_and_fail_are_no_outage_and_end_one",
+        "in_an_outage_one_instance_is_made_for_a_container_that_may_run_unseen_to_try_our_route",
+        "failures_of_our_own_side_are_no_silence_and_silence_counts_from_the_last_of_them",
+        "after_a_pause_silence_begins_anew_over_a_new_connection",
+        "nobody_is_silent_before_a_probe_has_failed_that_opened_a_connection_for_itself",
+    ]),
 ];

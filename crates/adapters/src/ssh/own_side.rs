@@ -71,6 +71,7 @@ impl OwnSide {
             // We have not asked, or the VM has answered.
             ExecErrorKind::NotReady
             | ExecErrorKind::NotSent
+            | ExecErrorKind::VerifierFailed
             | ExecErrorKind::CommandTimeout
             | ExecErrorKind::OutputTooLarge => failure,
             ExecErrorKind::Refused

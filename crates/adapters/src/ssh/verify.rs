@@ -59,8 +59,8 @@ async fn ask_driver(
     let answer = settings.verifier.verify(&target.id, key);
     match tokio::time::timeout(settings.deadlines.secret, answer).await {
         Ok(Ok(verdict)) => Ok(verdict),
-        Ok(Err(cause)) => Err(refused(target, &format!("the cloud cannot be asked: {cause}"))),
-        Err(_) => Err(refused(target, "the cloud does not answer")),
+        Ok(Err(cause)) => Err(unanswered(target, &format!("the cloud cannot be asked: {cause}"))),
+        Err(_) => Err(unanswered(target, "the cloud does not answer")),
     }
 }
 
@@ -97,6 +97,10 @@ fn is_last_line(ours: &Secret, theirs: &[u8]) -> bool {
     let theirs = theirs.trim_ascii_end();
     let last = theirs.iter().rposition(|byte| *byte == b'\n').map(|end| &theirs[end + 1..]);
     last.is_some_and(|last| is_same(ours, last))
+}
+
+fn unanswered(target: &Target, why: &str) -> ExecError {
+    error(ExecErrorKind::VerifierFailed, format!("instance {} cannot be verified: {why}", target.id))
 }
 
 fn refused(target: &Target, why: &str) -> ExecError {

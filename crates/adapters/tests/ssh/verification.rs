@@ -127,7 +127,7 @@ async fn a_cloud_that_does_not_answer_about_a_host_key_is_given_up() {
     let executor = SshExecutors::new(options).unwrap().open(world.target(&sshd.address()));
     let given_up = tokio::time::timeout(PATIENCE, run(&executor, "true")).await;
     let error = given_up.expect("it is given up here").unwrap_err();
-    assert_eq!(error.kind, ExecErrorKind::Verification);
+    assert_eq!(error.kind, ExecErrorKind::VerifierFailed);
     assert!(error.message.ends_with("the cloud does not answer"), "{error}");
 }
 

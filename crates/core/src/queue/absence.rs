@@ -30,7 +30,7 @@ const LEAST_OF_MOST: usize = 3;
 
 /// The questions in a row to which a record was absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Absence {
+pub struct RecordAbsence {
     /// When the first of them was asked.
     pub first: Timestamp,
     /// When the last of them was asked.
@@ -41,7 +41,7 @@ pub struct Absence {
     pub with_most: bool,
 }
 
-impl Absence {
+impl RecordAbsence {
     /// Absent, by a question asked at that moment, after what was before. One that was asked no later tells nothing.
     pub(super) fn again(before: Option<Self>, asked: Timestamp) -> Self {
         match before {
@@ -93,7 +93,7 @@ impl ContainerQueue {
             if entry.absence.is_none() {
                 facts.push(QueueFact::Doubted { uuid: *uuid });
             }
-            entry.absence = Some(Absence::again(entry.absence, asked.at));
+            entry.absence = Some(RecordAbsence::again(entry.absence, asked.at));
         }
         self.note_whether_most_are_absent(|uuid| poll.shows(uuid), facts);
     }
@@ -105,7 +105,7 @@ impl ContainerQueue {
         facts: &mut Vec<QueueFact>,
     ) {
         let held = || self.entries.iter().filter(|(_, entry)| entry.is_held());
-        let is_absent = |uuid: &_, absence: Option<Absence>| absence.is_some() && !shown(uuid);
+        let is_absent = |uuid: &_, absence: Option<RecordAbsence>| absence.is_some() && !shown(uuid);
         let absent = held().filter(|(uuid, entry)| is_absent(uuid, entry.absence)).count();
         let among = AbsentAmong { absent, of: held().count() }.and(self.orphans.absent_among());
         if among.are_most() {
@@ -132,9 +132,10 @@ mod tests {
     use super::*;
     use crate::fixtures::at;
 
-    fn absent(asked: &[i64], with_most: bool) -> Absence {
-        let absence = asked.iter().fold(None, |before, second| Some(Absence::again(before, at(*second))));
-        Absence { with_most, ..absence.unwrap() }
+    fn absent(asked: &[i64], with_most: bool) -> RecordAbsence {
+        let absence =
+            asked.iter().fold(None, |before, second| Some(RecordAbsence::again(before, at(*second))));
+        RecordAbsence { with_most, ..absence.unwrap() }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use super::absence::Absence;
+use super::absence::RecordAbsence;
 use super::operation::Operation;
 use super::setback::{Setback, SetbackCause};
 use crate::container::{ContainerState, MountNeeds, Record};
@@ -63,7 +63,7 @@ pub struct Entry {
     /// The record at the last poll could not be decoded: where and why.
     pub unreadable: Option<String>,
     /// The controller does not show it, and that is not believed yet: nothing is decided about it.
-    pub absence: Option<Absence>,
+    pub absence: Option<RecordAbsence>,
     /// It was Locked by our token, and not by this process: its process may be on a worker that has not
     /// answered yet. Until one of our operations succeeds.
     pub locked_before_start: bool,

@@ -40,7 +40,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use absence::Absence;
+pub use absence::RecordAbsence;
 use serde::{Deserialize, Serialize};
 
 use entry::TypeLists;

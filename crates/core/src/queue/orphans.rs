@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::absence::{Absence, AbsentAmong};
+use super::absence::{AbsentAmong, RecordAbsence};
 use super::chain::about;
 use super::{ContainerQueue, Entry, LookOutcome, QueueFact};
 use crate::container::Record;
@@ -37,7 +37,7 @@ enum OrphanFound {
 struct Orphan {
     found: OrphanFound,
     /// Since when the controller has not shown it.
-    absence: Option<Absence>,
+    absence: Option<RecordAbsence>,
     /// How many looks in a row have not made it an entry.
     looks: u32,
     /// The end of the back-off.
@@ -80,7 +80,7 @@ impl Orphans {
         let looks = before.map_or(0, |it| it.looks) + 1;
         let absence = before.and_then(|it| it.absence);
         let absence = match &found {
-            OrphanFound::Outcome(LookOutcome::Absent) => Some(Absence::again(absence, asked)),
+            OrphanFound::Outcome(LookOutcome::Absent) => Some(RecordAbsence::again(absence, asked)),
             OrphanFound::Nothing => absence,
             OrphanFound::Outcome(LookOutcome::Foreign | LookOutcome::Doubted)
             | OrphanFound::Unreadable(_) => None,
@@ -91,7 +91,12 @@ impl Orphans {
     }
 
     /// An entry was dropped because it was absent: if a process of it is found, what was answered so far counts.
-    pub(super) fn note_absence(&mut self, uuid: ContainerUuid, absence: Option<Absence>, now: Timestamp) {
+    pub(super) fn note_absence(
+        &mut self,
+        uuid: ContainerUuid,
+        absence: Option<RecordAbsence>,
+        now: Timestamp,
+    ) {
         if absence.is_some() {
             let orphan = Orphan { found: OrphanFound::Nothing, absence, looks: 0, again: now, is_due: true };
             self.looked.insert(uuid, orphan);

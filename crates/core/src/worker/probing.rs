@@ -140,11 +140,11 @@ impl Machine {
                 match failure {
                     // It can be asked, but it has not booted and runs nothing.
                     Some(failure) if is_empty && !self.boot.passed => {
-                        self.probe_failed(began, failure.clone(), now, effects);
+                        self.probe_failed(began, failure.clone(), report.afresh, now, effects);
                     }
                     // On one that we have made nothing can run yet.
                     Some(_) | None if is_incomplete && is_empty && self.state == State::Booting => {
-                        self.probe_failed(began, cut_list(), now, effects);
+                        self.probe_failed(began, cut_list(), report.afresh, now, effects);
                     }
                     Some(_) | None if is_incomplete => self.answered_in_part(began, now, effects),
                     Some(_) | None => {
@@ -161,7 +161,7 @@ impl Machine {
                 }
                 self.probe_soon(now);
             }
-            (None, Some(failure)) => self.probe_failed(began, failure.clone(), now, effects),
+            (None, Some(failure)) => self.probe_failed(began, failure.clone(), report.afresh, now, effects),
             (None, None) => {}
         }
         self.shut_down_if_due(now, effects);
@@ -201,7 +201,9 @@ impl Machine {
         }
         let follows = |pause| self.probes.last_began.map_or(self.appeared, |began| after(began, pause));
         match self.state {
-            State::Shutdown if self.probes.afresh => self.probes.urgent.map(|urgent| (urgent, true)),
+            State::Shutdown if self.probes.afresh && self.probes.urgent.is_some() => {
+                self.probes.urgent.map(|urgent| (urgent, true))
+            }
             State::Shutdown => self.may_show_news_in_shutdown().then(|| (follows(ASKED_IN_SHUTDOWN), false)),
             State::Unknown | State::Booting | State::Idle | State::Running => Some(
                 self.probes
@@ -240,6 +242,7 @@ impl Machine {
         &mut self,
         began: Timestamp,
         failure: CommandFailure,
+        afresh: bool,
         now: Timestamp,
         effects: &mut Vec<WorkerEffect>,
     ) {
@@ -251,8 +254,11 @@ impl Machine {
         let last_news = self.probes.last_answer().unwrap_or(self.appeared);
         let last_news = self.probes.excused_until.map_or(last_news, |until| until.max(last_news));
         let silent_for = since(began, last_news);
+        // Who may be silent is asked over a connection opened for it: one that stands may have died unnoticed.
+        let is_asked_well = afresh || failure.kind.is_none();
+        self.probes.afresh |= failure.kind.is_some();
         // Measured at the start of the failing probe: one probe at least follows the deadline.
-        self.probes.silent = (silent_for > self.probe_timeout()).then_some(began);
+        self.probes.silent = (is_asked_well && silent_for > self.probe_timeout()).then_some(began);
         if self.state.is_ready() || self.boot.passed {
             let duration = since(now, began);
             effects.push(WorkerEffect::Tell(WorkerFact::ProbeFailed {

@@ -159,7 +159,10 @@ impl SimExecutor {
         match verdict {
             Ok(HostKeyVerdict::Genuine) => Ok(()),
             Ok(HostKeyVerdict::Forged) => refused("the driver does not know this host key"),
-            Err(failed) => refused(&format!("the driver cannot verify the host key: {failed}")),
+            Err(failed) => {
+                let text = format!("the driver cannot verify the host key: {failed}");
+                Err(error(target, ExecErrorKind::VerifierFailed, &text))
+            }
             Ok(HostKeyVerdict::NotSupported) => {
                 let now = clock::now();
                 let compared = self.vms.borrow().compare_secret(target, now);

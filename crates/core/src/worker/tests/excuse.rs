@@ -8,8 +8,10 @@ fn fails(kind: ExecErrorKind) -> Report {
 
 /// A probe that begins then, and fails like that a second later.
 fn failed_probe(story: &mut Story, began: i64, kind: ExecErrorKind) {
-    story.on(began, Command::Probe);
-    story.on(began + 1, Completion::ProbeFinished { began: at(began), report: fails(kind) });
+    let asked = story.on(began, Command::Probe);
+    let is_afresh = |it: &WorkerEffect| matches!(it, WorkerEffect::Probe(wanted) if wanted.afresh);
+    let report = Report { afresh: asked.iter().any(is_afresh), ..fails(kind) };
+    story.on(began + 1, Completion::ProbeFinished { began: at(began), report });
 }
 
 #[test]
@@ -20,6 +22,16 @@ fn failures_of_our_own_side_are_no_silence_and_silence_counts_from_the_last_of_t
     failed_probe(&mut story, 10_300, ExecErrorKind::Refused);
     assert_eq!(story.view().silence, None);
     failed_probe(&mut story, 10_700, ExecErrorKind::Refused);
+    assert!(story.view().silence.is_some());
+}
+
+/// A connection that stands may have died unnoticed.
+#[test]
+fn nobody_is_silent_before_a_probe_has_failed_that_opened_a_connection_for_itself() {
+    let mut story = Story::running(&[1]);
+    failed_probe(&mut story, 10_000, ExecErrorKind::CommandTimeout);
+    assert_eq!(story.view().silence, None);
+    failed_probe(&mut story, 10_060, ExecErrorKind::ConnectTimeout);
     assert!(story.view().silence.is_some());
 }
 

@@ -61,7 +61,11 @@ fn boot_fails_but_lists(running: &[u64]) -> Report {
 }
 
 fn silent() -> Report {
-    Report { list: Some(Err(failure(Some(ExecErrorKind::ConnectTimeout)))), ..Report::default() }
+    Report {
+        list: Some(Err(failure(Some(ExecErrorKind::ConnectTimeout)))),
+        afresh: true,
+        ..Report::default()
+    }
 }
 
 fn start(n: u64) -> Command {
