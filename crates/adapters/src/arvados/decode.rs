@@ -77,7 +77,7 @@ pub(super) fn record(place: &Place<'_>) -> Result<Record, DecodeError> {
 
 /// What the process has written there is for people, so no form of it makes a record unreadable. At most 500 characters.
 fn preemption_notice(place: &Place<'_>) -> Option<String> {
-    let notice = place.text().unwrap_or_else(|_| place.to_string());
+    let notice = place.text().unwrap_or_else(|_| place.as_json());
     Some(notice.chars().take(500).collect::<String>()).filter(|notice| !notice.trim().is_empty())
 }
 

@@ -48,7 +48,7 @@ impl<'a> Place<'a> {
     }
 
     /// The value as JSON.
-    pub(super) fn to_string(&self) -> String {
+    pub(super) fn as_json(&self) -> String {
         self.value.to_string()
     }
 
