@@ -49,8 +49,6 @@ struct SilenceEvidence {
     quiet_at: Timestamp,
     /// Whether it is silent for too long, and no hold keeps it.
     is_doomed: bool,
-    /// Whether that was shown by commands that ran there: our way there is open.
-    is_in_reach: bool,
 }
 
 /// What is known about an outage on our side, and how many workers are silent. The counts are kept up with each view,
@@ -72,6 +70,9 @@ pub(super) struct Outage {
     doomed: usize,
     /// Of these those whose last failed probe has not been judged.
     unjudged: BTreeMap<InstanceId, (Silence, Timestamp)>,
+    /// The same of those of whom an outage says nothing: those that we have made and that have not booted in time, because
+    /// nothing was ever sent to them; and those on which commands run and fail, because our way there is open.
+    exempt: BTreeMap<InstanceId, (Silence, Timestamp)>,
 }
 
 impl Outage {
@@ -87,7 +88,6 @@ impl Outage {
             may_be_busy: view.last_success.is_some() || view.state == State::Unknown,
             quiet_at: quiet_at(view, policy),
             is_doomed: silence.is_some(),
-            is_in_reach: silence.is_some_and(|(_, probe)| view.last_contact >= Some(probe)),
         };
         if standing.may_be_busy {
             self.may_be_busy += 1;
@@ -95,7 +95,9 @@ impl Outage {
         }
         if let Some(silence) = silence {
             self.doomed += 1;
-            self.unjudged.insert(view.id.clone(), silence);
+            let is_kept = standing.may_be_busy && view.last_contact < Some(silence.1);
+            let line = if is_kept { &mut self.unjudged } else { &mut self.exempt };
+            line.insert(view.id.clone(), silence);
         }
         self.standings.insert(view.id.clone(), standing);
     }
@@ -108,6 +110,7 @@ impl Outage {
         self.quiet.remove(id);
         self.quiet_later.remove(&(before.quiet_at, id.clone()));
         self.unjudged.remove(id);
+        self.exempt.remove(id);
     }
 
     /// How many are quiet, and how many may be busy.
@@ -172,22 +175,13 @@ impl Outage {
             return Vec::new();
         }
         let (quiet, of) = (self.count_quiet(now), self.may_be_busy);
-        if self.is_ours(quiet, of, now, effects) {
-            return self.take_those_that_are_judged_all_the_same();
+        let mut judged = std::mem::take(&mut self.exempt);
+        if !self.is_ours(quiet, of, now, effects) {
+            judged.append(&mut self.unjudged);
         }
         let from = self.failures_count_from;
-        let unjudged = std::mem::take(&mut self.unjudged).into_iter();
-        let counts = unjudged.filter(|(_, (_, probe))| from.is_none_or(|from| *probe > from));
-        counts.map(|(id, (silence, probe))| (id, silence, probe)).collect()
-    }
-
-    /// Those of whom the outage says nothing: those that we have made and that have not booted in time, because nothing was
-    /// ever sent to them; and those on which commands run and fail, because our way there is open.
-    fn take_those_that_are_judged_all_the_same(&mut self) -> Vec<(InstanceId, Silence, Timestamp)> {
-        let standings = &self.standings;
-        let is_kept = |id: &InstanceId| standings.get(id).is_none_or(|it| it.may_be_busy && !it.is_in_reach);
-        let judged = self.unjudged.extract_if(.., |id, _| !is_kept(id));
-        judged.map(|(id, (silence, probe))| (id, silence, probe)).collect()
+        judged.retain(|_, (_, probe)| from.is_none_or(|from| *probe > from));
+        judged.into_iter().map(|(id, (silence, probe))| (id, silence, probe)).collect()
     }
 
     fn is_ours(&mut self, quiet: usize, of: usize, now: Timestamp, effects: &mut Vec<PoolEffect>) -> bool {
