@@ -166,6 +166,21 @@ fn a_container_without_a_suitable_type_is_cancelled_unless_it_runs() {
     assert_eq!(too_large(Running), []);
 }
 
+/// The poll may have ended long after its first page was asked for.
+#[test]
+fn an_end_is_acted_upon_by_the_date_of_the_containers_own_picture() {
+    for state in [Running, Locked] {
+        let mut scene = Scene::new();
+        scene.add(1, state, 1);
+        scene.ended(1, 95, EndedWhy::Exited);
+        scene.queue.polled_at = Some(at(99));
+        scene.queue.asked = vec![at(94)];
+        assert_eq!(scene.actions(), [], "{state}: its page was asked for before the end");
+        scene.queue.asked = vec![at(96)];
+        assert_eq!(scene.actions().len(), 1, "{state}");
+    }
+}
+
 #[test]
 fn the_instance_whose_end_is_announced_to_a_process_is_told_once() {
     let mut scene = Scene::new();
