@@ -114,7 +114,7 @@ impl Cloud {
                 }
             }
             AccountFact::ListRateLimited { until, error } => event!(self.log, catalogue::RATE_LIMITED,
-                "CallType" => "List", "ResumeAt" => %until, "error" => %error),
+                "CallType" => "List", "ResumeAt" => %clock::shown(until), "error" => %error),
             AccountFact::ListRecovered(lasted) => {
                 self.repeats.clear(&catalogue::SYNC_FAILED, "");
                 event!(self.log, catalogue::SYNC_RECOVERED, "Duration" => lasted.as_secs_f64());

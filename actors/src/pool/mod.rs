@@ -279,7 +279,7 @@ impl Handler<OwnSideChanged> for Pool {
     type Result = ();
 
     fn handle(&mut self, message: OwnSideChanged, ctx: &mut Context<Self>) {
-        self.pool.set_own_side_fails(message.fails);
+        self.pool.set_own_side_fails(message.fails, clock::now());
         self.settle(Vec::new(), ctx);
     }
 }

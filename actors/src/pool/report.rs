@@ -48,7 +48,7 @@ impl Pool {
             PoolFact::OutageBegan { silent, of } => event!(log, catalogue::HOLDING_DESTROYS,
                 "Instances" => of, "Unreachable" => silent),
             PoolFact::OutageEnded => {
-                event!(log, catalogue::RESUMING_DESTROYS, "Reason" => "an instance answers again, or a new one")
+                event!(log, catalogue::RESUMING_DESTROYS, "Reason" => "an instance answers again, or a new one, or nobody is to be judged now")
             }
             PoolFact::SpotNotice { instance, container, notice } => {
                 self.parts.metrics.spot_notices.inc();

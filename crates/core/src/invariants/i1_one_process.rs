@@ -47,9 +47,7 @@ fn is_safe(facts: &Facts<'_>, action: &Action) -> bool {
         Action::Queue(QueueAction::LockContainer(uuid)) => runs_nowhere(*uuid),
         Action::Pool(PoolAction::StartContainer(order, _)) => runs_nowhere(order.uuid),
         // An instance for one that may not be started would stand idle; in an outage it shows whose the fault is.
-        Action::Pool(PoolAction::CreateInstance(_, uuid)) => {
-            runs_nowhere(*uuid) || facts.input.fleet.outage && !facts.has_process(*uuid)
-        }
+        Action::Pool(PoolAction::CreateInstance(_, uuid)) => runs_nowhere(*uuid) || facts.input.fleet.outage,
         Action::Queue(QueueAction::UnlockContainer(uuid, _) | QueueAction::RequeueContainer(uuid, _)) => {
             !facts.alive.contains(uuid) && !facts.may_be_elsewhere(*uuid)
         }

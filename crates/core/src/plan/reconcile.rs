@@ -79,10 +79,11 @@ impl Round<'_> {
         }
     }
 
-    /// An instance whose end the cloud has announced to a process there gets nothing new.
+    /// An instance whose end the cloud has announced to a process there gets nothing new. Only while the process runs: what
+    /// an earlier attempt was told may still stand in the record.
     fn note_spot_notice(&mut self, entry: &Entry, known: &ProcessCounts<'_>) {
         if let Some(notice) = entry.record.preemption_notice.as_ref().filter(|_| known.without_notice > 0)
-            && !entry.record.state.is_final()
+            && entry.record.state == S::Running
         {
             self.ask_pool(PoolAction::NoteSpotNotice(entry.record.uuid, notice.clone()));
         }

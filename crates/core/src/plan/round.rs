@@ -126,12 +126,6 @@ impl<'a> Round<'a> {
         matches!(reason, Some(WaitReason::Allocated | WaitReason::Booting { .. }))
     }
 
-    /// Whether it waits for an instance that has not answered: it may run there, or has a place there.
-    pub(super) fn waits_for_an_answer(&self, item: Item<'a>) -> bool {
-        let reason = self.waiting[item.position].as_ref().map(|waiting| &waiting.reason);
-        matches!(reason, Some(WaitReason::PreviousAttempt | WaitReason::Booting { .. }))
-    }
-
     /// Whether this is a supervisor, and as many as their share allows have a process or a place.
     pub(super) fn is_over_supervisors(&self, item: Item<'a>, supervisors: usize) -> bool {
         let is_over = |most| most > 0 && supervisors >= most;

@@ -1,15 +1,18 @@
 //! In an outage nothing is destroyed before one of the silent instances answers, or a new one. If every container that
-//! waits may run on a silent instance, or has a place on one, no new one would ever be made, and the outage would end by no
-//! means. So one is made for the first of them, even if it may not be started there yet: its instance shows whether the
-//! fault is ours.
+//! waits may run on a silent instance, has a place on one or was sent there, no new one would ever be made, and the outage
+//! would end by no means. So one is made for the first Locked container, even if it may not be started there: its instance
+//! shows whether the fault is ours. If none is Locked, nobody waits, and none is made.
 //!
 //! One at a time: another follows only when that one is gone, because it did not boot in time.
+
+use std::collections::BTreeSet;
 
 use super::Item;
 use super::assign::Assignment;
 use super::budget::Order;
-use super::{Action, PoolAction};
+use super::{Action, PoolAction, QueueAction};
 use crate::container::ContainerState;
+use crate::id::ContainerUuid;
 use crate::worker::State;
 
 impl<'a> Assignment<'_, 'a> {
@@ -18,10 +21,13 @@ impl<'a> Assignment<'_, 'a> {
         if !self.round.fleet.outage || self.is_beyond_ceiling() || self.is_new_one_coming() {
             return;
         }
-        for item in line.iter().filter(|item| self.may_try_our_route(item)) {
+        let decided = self.decided();
+        let may_be =
+            |item: &&Item<'a>| self.may_try_our_route(item) && !decided.contains(&self.round.uuid(**item));
+        for item in line.iter().filter(may_be).copied().collect::<Vec<_>>() {
             if let Order::Create(it) = self.budget.order(item.types) {
                 self.budget.spend(&it);
-                let uuid = self.round.uuid(*item);
+                let uuid = self.round.uuid(item);
                 self.round.ask_pool(PoolAction::CreateInstance(it, uuid));
                 return;
             }
@@ -40,7 +46,30 @@ impl<'a> Assignment<'_, 'a> {
         item.state == ContainerState::Locked
             && item.entry.record.priority > 0
             && !item.entry.is_undecidable()
-            && !self.round.has_process(item.position)
-            && self.round.waits_for_an_answer(*item)
+            && !item.types.is_empty()
+    }
+
+    /// The containers about which this round has decided something.
+    fn decided(&self) -> BTreeSet<ContainerUuid> {
+        let about = |action: &Action| match action {
+            Action::Queue(
+                QueueAction::LockContainer(uuid)
+                | QueueAction::UnlockContainer(uuid, _)
+                | QueueAction::RequeueContainer(uuid, _)
+                | QueueAction::CancelContainer(uuid, ..)
+                | QueueAction::ForgetContainer(uuid)
+                | QueueAction::ReadOrphanRecord(uuid),
+            )
+            | Action::Pool(
+                PoolAction::CreateInstance(_, uuid)
+                | PoolAction::KillContainer(uuid, _)
+                | PoolAction::NoteSpotNotice(uuid, _)
+                | PoolAction::ForgetProcess(uuid, _)
+                | PoolAction::ForgetAttempts(uuid),
+            ) => Some(*uuid),
+            Action::Pool(PoolAction::StartContainer(order, _)) => Some(order.uuid),
+            Action::Pool(PoolAction::ShutdownInstance(..)) => None,
+        };
+        self.round.plan.actions.iter().filter_map(about).collect()
     }
 }

@@ -101,9 +101,10 @@ fn listings_needed(view: &View) -> usize {
     if may_live_on { LISTINGS_KEPT } else { 2 }
 }
 
-/// Whether an instance that listings lack is gone beyond their word: listings may omit one that lives and works.
-fn is_proven(lacked: Absence, view: &View) -> bool {
-    view.destroy_acknowledged || view.failed_afresh > Some(lacked.since)
+/// Whether an instance that listings lack is gone beyond their word: listings may omit one that lives and works. A probe
+/// that was under way in a pause of this process proves nothing.
+fn is_proven(lacked: Absence, view: &View, paused_until: Option<Timestamp>) -> bool {
+    view.destroy_acknowledged || view.failed_afresh > paused_until.max(Some(lacked.since))
 }
 
 impl Slot {
@@ -241,7 +242,7 @@ impl WorkerPool {
         }
         let lacked = Absence::seen_again(slot.missing, began, view.last_answer);
         let is_due = lacked.listings >= listings_needed(view) && !slot.may_be_ending(lacked, began);
-        if is_due && is_proven(lacked, view) {
+        if is_due && is_proven(lacked, view, self.paused_until) {
             return (GoneReply::Confirmed, self.remove(id, reason, now));
         }
         slot.missing = Some(lacked);

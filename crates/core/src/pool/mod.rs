@@ -271,6 +271,8 @@ pub struct WorkerPool {
     /// Whether our own system calls fail.
     own_side_fails: bool,
     pauses: Pauses,
+    /// When the last pause of this process ended.
+    paused_until: Option<Timestamp>,
 }
 
 impl WorkerPool {
@@ -295,6 +297,7 @@ impl WorkerPool {
             runner_readable: true,
             own_side_fails: false,
             pauses: Pauses::default(),
+            paused_until: None,
             policy,
         }
     }

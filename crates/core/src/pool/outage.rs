@@ -6,7 +6,8 @@
 //! ```text
 //!   Calm ── so many are silent ────► Ours ── one of them, or a new one, answers ──► Over
 //!    ▲                                                                               │
-//!    └────────── only workers on hold are silent, which are kept ────────────────────┘
+//!    └────────── only workers on hold are silent, which are kept ────────────────────┘   most are silent and nobody is in
+//!                                                                                        reach a minute later ─► Ours
 //! ```
 //! In an outage workers pass their timeouts one after the other, each measured from its own last answer. So every
 //! worker that has been silent for half the timeout counts: if only those past the timeout counted, they would be
@@ -56,6 +57,8 @@ struct SilenceEvidence {
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     fault: Fault,
+    /// When some worker was last in reach.
+    last_reach: Option<Timestamp>,
     /// Silence counts only if a probe that began after this moment failed.
     failures_count_from: Option<Timestamp>,
     /// Workers that are not in shutdown.
@@ -131,8 +134,8 @@ impl Outage {
         matches!(self.fault, Fault::Ours(_))
     }
 
-    /// A worker is in reach that looked like this before. If it was silent, or is new, an outage is over, and every other
-    /// worker gets another chance. O(log workers).
+    /// A worker is in reach that looked like this before. If it was out of reach, or is new, an outage is over, and every
+    /// other worker gets another chance. O(log workers).
     pub(super) fn answered(
         &mut self,
         before: &View,
@@ -140,9 +143,10 @@ impl Outage {
         now: Timestamp,
         effects: &mut Vec<PoolEffect>,
     ) {
+        self.last_reach = self.last_reach.max(Some(now));
         let Fault::Ours(began) = self.fault else { return };
         let is_new = before.last_contact.is_none() && before.appeared >= began;
-        if is_new || quiet_at(before, policy) <= now {
+        if is_new || before.out_of_reach && quiet_at(before, policy) <= now {
             self.failures_count_from = Some(after(now, RECOVERY_GRACE));
             self.end(effects);
         }
@@ -184,9 +188,16 @@ impl Outage {
         judged.into_iter().map(|(id, (silence, probe))| (id, silence, probe)).collect()
     }
 
+    /// Whether nobody has been in reach since those who came back had their chance: what ended the outage did not last.
+    fn is_cut_off_again(&self, now: Timestamp) -> bool {
+        self.failures_count_from.is_some_and(|from| from < now && self.last_reach < Some(from))
+    }
+
     fn is_ours(&mut self, quiet: usize, of: usize, now: Timestamp, effects: &mut Vec<PoolEffect>) -> bool {
+        let are_most = quiet >= AT_LEAST && 2 * quiet > of;
         match self.fault {
-            Fault::Calm if quiet >= AT_LEAST && 2 * quiet > of => {
+            Fault::Over if are_most && !self.is_cut_off_again(now) => {}
+            Fault::Calm | Fault::Over if are_most => {
                 self.fault = Fault::Ours(now);
                 effects.push(PoolEffect::FleetChanged);
                 effects.push(PoolEffect::Tell(PoolFact::OutageBegan { silent: quiet, of }));

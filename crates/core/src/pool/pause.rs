@@ -57,6 +57,7 @@ impl WorkerPool {
     pub fn lives(&mut self, pulse: Pulse, now: Timestamp) -> Vec<PoolEffect> {
         let Some(pause) = self.pauses.beat(pulse) else { return Vec::new() };
         self.outage.excuse(now);
+        self.paused_until = Some(now);
         let mut effects = vec![PoolEffect::Tell(PoolFact::Paused(pause))];
         let ids: Vec<_> = self.workers.keys().cloned().collect();
         effects.extend(ids.iter().map(|id| self.command(id, Command::Paused)));
@@ -65,7 +66,9 @@ impl WorkerPool {
 
     /// Notes whether our own side fails, as our own system calls report it: meanwhile nothing is created, and nobody is
     /// judged for silence.
-    pub fn set_own_side_fails(&mut self, fails: bool) {
+    pub fn set_own_side_fails(&mut self, fails: bool, now: Timestamp) {
+        // What failed meanwhile proves nothing.
+        self.outage.excuse(now);
         self.own_side_fails = fails;
     }
 }

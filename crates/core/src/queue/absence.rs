@@ -85,7 +85,7 @@ impl AbsentAmong {
 }
 
 impl ContainerQueue {
-    /// Notes which of the records that have a lock the poll has asked for in vain. O(absent + those that have a lock).
+    /// Notes which of the records that have a lock the poll has asked for in vain. O(entries).
     pub(super) fn doubt_absent(&mut self, poll: &Poll, facts: &mut Vec<QueueFact>) {
         for (uuid, asked) in &poll.absent {
             let newer = self.is_newer_than(*uuid, asked.stamp);
@@ -98,7 +98,7 @@ impl ContainerQueue {
         self.note_whether_most_are_absent(|uuid| poll.shows(uuid), facts);
     }
 
-    /// Marks all that are absent, if they are most; `shown`: is shown by the answer that is being taken in.
+    /// Marks all that are absent, if they are most: O(entries); `shown`: is shown by the answer that is being taken in.
     pub(super) fn note_whether_most_are_absent(
         &mut self,
         shown: impl Fn(&ContainerUuid) -> bool,

@@ -153,7 +153,7 @@ fn check(entry: &Entry, kind: &OperationKind) -> Result<(), QueueRefusal> {
     if entry.operation.is_some() {
         return Err(QueueRefusal::Busy);
     }
-    if entry.uncertain || entry.unreadable.is_some() {
+    if entry.uncertain || entry.unreadable.is_some() || entry.absence.is_some() {
         return Err(QueueRefusal::Uncertain);
     }
     if entry.is_set_back(kind.cause()) {
@@ -241,6 +241,7 @@ impl Entry {
         self.record.state = standing.state;
         self.record.priority = standing.priority;
         self.record.locked_by = standing.locked_by;
+        self.absence = None;
     }
 
     fn conclude(&mut self, finished: &Finished, shared: &mut SharedFailures, now: Timestamp) {

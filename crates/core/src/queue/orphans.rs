@@ -202,7 +202,9 @@ impl ContainerQueue {
         if !was_doubted && self.orphans.is_doubted(uuid) {
             facts.push(QueueFact::Doubted { uuid });
         }
-        self.note_whether_most_are_absent(|_| false, &mut facts);
+        if was_doubted || self.orphans.is_doubted(uuid) {
+            self.note_whether_most_are_absent(|_| false, &mut facts);
+        }
         facts
     }
 }

@@ -101,10 +101,15 @@ pub enum Deployed {
 impl Report {
     /// The first thing that went wrong, if anything did.
     pub fn failure(&self) -> Option<&CommandFailure> {
+        self.failures().next()
+    }
+
+    /// All that went wrong.
+    pub(super) fn failures(&self) -> impl Iterator<Item = &CommandFailure> {
         let boot = self.boot.as_ref().and_then(|it| it.as_ref().err());
         let deployed = self.deployed.as_ref().and_then(|it| it.as_ref().err());
         let list = self.list.as_ref().and_then(|it| it.as_ref().err());
-        boot.or(deployed).or(list)
+        [boot, deployed, list].into_iter().flatten()
     }
 
     /// The list, if all went well up to it.

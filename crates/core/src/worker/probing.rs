@@ -8,7 +8,6 @@ use super::process::Process;
 use super::reason::KillReason;
 use super::{Machine, State};
 use crate::policy::Policy;
-use crate::ports::ExecErrorKind;
 use crate::time::{Timestamp, after, since};
 
 /// Quick probes while the process of a final record is still listed: after 0, 0.5, 1, 2, 4 s.
@@ -28,11 +27,13 @@ pub(super) struct Probes {
     pub(super) last_sign: Option<Timestamp>,
     /// When the last probe began of which some command ran there, whatever became of it.
     pub(super) last_contact: Option<Timestamp>,
+    /// Whether the last probe that has ended did not get through to it.
+    pub(super) out_of_reach: bool,
     /// When the probe began that showed it silent for too long.
     pub(super) silent: Option<Timestamp>,
     /// Silence before this moment does not count: we were not able to ask.
     pub(super) excused_until: Option<Timestamp>,
-    /// A listing lacks it: its next probe opens a connection for itself.
+    /// Its next probe opens a connection for itself: a listing lacks it, the last one failed, or we were paused.
     pub(super) afresh: bool,
     /// When the last probe began that opened a connection for itself, and had no answer.
     pub(super) failed_afresh: Option<Timestamp>,
@@ -58,6 +59,7 @@ impl Probes {
             last_success: None,
             last_sign: None,
             last_contact: None,
+            out_of_reach: false,
             silent: None,
             excused_until: None,
             afresh: false,
@@ -84,9 +86,17 @@ impl Machine {
     fn note_presence(&mut self, began: Timestamp, report: &Report) {
         match report.failure().and_then(|failure| failure.kind) {
             // An exit status is the word of the instance that was to be asked.
-            None => self.probes.last_contact = self.probes.last_contact.max(Some(began)),
-            Some(kind) if report.afresh && !kind.is_our_own() => self.probes.failed_afresh = Some(began),
-            Some(_) => {}
+            None => {
+                self.probes.last_contact = self.probes.last_contact.max(Some(began));
+                self.probes.out_of_reach = false;
+            }
+            Some(kind) if kind.is_our_own() => {}
+            Some(_) => {
+                self.probes.out_of_reach = true;
+                if report.afresh {
+                    self.probes.failed_afresh = Some(began);
+                }
+            }
         }
     }
 
@@ -122,6 +132,9 @@ impl Machine {
     ) {
         self.probes.under_way = None;
         self.note_presence(began, &report);
+        if report.failures().any(|failure| self.is_excuse(failure)) {
+            self.excuse_silence(now);
+        }
         self.note_first_ssh(&report, now, effects);
         self.note_boot(&report, now, effects);
         match &report.deployed {
@@ -223,6 +236,7 @@ impl Machine {
     pub(super) fn has_obeyed(&mut self, now: Timestamp) {
         self.probes.last_sign = self.probes.last_sign.max(Some(now));
         self.probes.silent = None;
+        self.probes.out_of_reach = false;
     }
 
     /// It is not silent, and what runs there is not known.
@@ -248,9 +262,6 @@ impl Machine {
     ) {
         // Exit status 127: the deployed runner has gone (a cleaned /tmp), so look for it next time.
         self.probes.deployed &= failure.kind.is_some();
-        if failure.kind.is_some_and(ExecErrorKind::is_our_own) {
-            self.excuse_silence(now);
-        }
         let last_news = self.probes.last_answer().unwrap_or(self.appeared);
         let last_news = self.probes.excused_until.map_or(last_news, |until| until.max(last_news));
         let silent_for = since(began, last_news);

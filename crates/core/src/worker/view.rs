@@ -70,7 +70,9 @@ pub struct View {
     /// The last time that our way there was open: a sign of life, or when a probe began of which some command ran there,
     /// even if it failed.
     pub last_contact: Option<Timestamp>,
-    /// When the last probe began that had no answer over a connection opened for it, after a listing had lacked it.
+    /// Whether the last probe that has ended did not get through to it.
+    pub out_of_reach: bool,
+    /// When the last probe began that had no answer over a connection opened for it.
     pub failed_afresh: Option<Timestamp>,
     /// Its list has told of all that runs there, what an earlier dispatcher had just started included.
     pub processes_known: bool,
@@ -119,6 +121,7 @@ impl Machine {
             last_success: self.probes.last_success,
             last_answer: self.probes.last_answer(),
             last_contact: self.probes.last_contact.max(self.probes.last_answer()),
+            out_of_reach: self.probes.out_of_reach,
             failed_afresh: self.probes.failed_afresh,
             processes_known: self.processes.known,
             silence: self.silence(),

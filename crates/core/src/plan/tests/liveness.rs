@@ -204,6 +204,12 @@ fn in_an_outage_one_instance_is_made_for_a_container_that_may_run_unseen_to_try_
     let mut full = scene(true);
     full.gates(Gate::AtQuota(QuotaReason::MaxInstances));
     assert_eq!(full.actions(), []);
+    // A start that was sent there and did not get through is a process that only a list would end.
+    let mut sent = scene(true);
+    sent.entries.clear();
+    sent.add(4, Locked, 1);
+    sent.runs("w-1", 4);
+    assert_eq!(creates(&sent.actions()), [create_for("small", 4)]);
     // One that has a place on a silent instance waits for nothing else.
     for (outage, wanted) in [(false, vec![]), (true, vec![create_for("small", 3)])] {
         let mut placed = scene(outage);

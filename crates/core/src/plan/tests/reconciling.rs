@@ -189,6 +189,9 @@ fn the_instance_whose_end_is_announced_to_a_process_is_told_once() {
     scene.add(1, Running, 1).record.preemption_notice = Some("at noon".to_owned());
     let told = [Action::Pool(PoolAction::NoteSpotNotice(uuid(1), "at noon".to_owned()))];
     assert_eq!(scene.actions(), told);
+    let mut again = scene.clone();
+    again.add(1, Locked, 1).record.preemption_notice = Some("at noon".to_owned());
+    assert_eq!(again.actions(), [], "what its last attempt was told");
     let mut input = scene.input();
     let mut fleet = (*input.fleet).clone();
     Arc::make_mut(&mut fleet.hosts[0]).spot_notice = true;

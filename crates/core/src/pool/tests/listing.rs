@@ -1,6 +1,9 @@
 //! Listings: missing, gone, still there.
 
+use std::time::Duration;
+
 use super::*;
+use crate::ports::{BootTime, Pulse};
 
 /// A worker in service, listed, last heard of at second 100.
 fn known() -> Story {
@@ -59,6 +62,21 @@ fn an_instance_that_listings_lack_is_gone_only_after_a_probe_of_it_has_failed_si
     assert_eq!(gone(&mut story, 3_616), GoneReply::Suspected, "that probe began before the first absence");
     story.show(3_617, View { failed_afresh: Some(at(3_617)), ..story.view("i-1") });
     assert_eq!(gone(&mut story, 3_632), GoneReply::Confirmed);
+}
+
+/// The deadline of its connection passed while this process was stopped.
+#[test]
+fn a_probe_that_failed_over_a_pause_of_this_process_proves_nothing() {
+    let gone = |story: &mut Story, began| story.pool.gone(&id("i-1"), None, at(began), at(began + 1)).0;
+    let mut story = known();
+    gone(&mut story, 200);
+    let pulse = |at: u64| Pulse { at: BootTime(Duration::from_secs(at)), computed: Duration::ZERO };
+    story.pool.lives(pulse(0), at(201));
+    story.pool.lives(pulse(40), at(241));
+    story.show(242, View { failed_afresh: Some(at(202)), ..story.view("i-1") });
+    assert_eq!(gone(&mut story, 250), GoneReply::Suspected);
+    story.show(252, View { failed_afresh: Some(at(251)), ..story.view("i-1") });
+    assert_eq!(gone(&mut story, 260), GoneReply::Confirmed);
 }
 
 #[test]

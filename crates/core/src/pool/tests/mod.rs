@@ -133,6 +133,7 @@ impl Story {
             last_success: Some(at(second)),
             last_answer: Some(at(second)),
             silence: None,
+            out_of_reach: false,
             ..self.view(name)
         };
         self.show(second, view)
@@ -140,7 +141,7 @@ impl Story {
 
     fn silent(&mut self, name: &str, second: i64) -> Vec<PoolEffect> {
         let what = if self.view(name).state.is_ready() { Silence::Unresponsive } else { Silence::NeverReady };
-        let view = View { silence: Some((what, at(second))), ..self.view(name) };
+        let view = View { silence: Some((what, at(second))), out_of_reach: true, ..self.view(name) };
         self.show(second, view)
     }
 

@@ -163,6 +163,24 @@ fn it_lasts_for_days_if_none_of_them_answers_and_ends_with_the_first_answer_of_a
     assert_eq!(names(asked_to_shut_down(&story.silent("i-0", 200_121))), ["i-0"]);
 }
 
+/// One answer in a flap of the network must not give all others up.
+#[test]
+fn an_outage_begins_again_if_nobody_is_in_reach_once_all_had_their_chance() {
+    let mut story = outage(4, 4);
+    story.in_service("i-0", 800);
+    assert_eq!(outages(&story), (1, 1));
+    for (n, name) in ["i-1", "i-2", "i-3"].into_iter().enumerate() {
+        assert_eq!(asked_to_shut_down(&story.silent(name, 1_200 + n as i64)), [], "{name}");
+    }
+    assert_eq!(outages(&story), (2, 1));
+    story.in_service("i-0", 1_300);
+    assert_eq!(outages(&story), (2, 1), "it has answered lately");
+    story.in_service("i-2", 1_400);
+    assert_eq!(outages(&story), (2, 2));
+    story.in_service("i-0", 1_470);
+    assert_eq!(names(asked_to_shut_down(&story.silent("i-1", 1_471))), ["i-1"]);
+}
+
 #[test]
 fn a_new_one_that_does_not_boot_in_time_is_given_up_meanwhile_because_nothing_can_run_there() {
     let mut story = outage(5, 3);
@@ -221,7 +239,10 @@ fn one_that_was_half_way_to_silence_and_answers_ends_it() {
     story.in_service("i-4", 699);
     story.silent("i-0", 700);
     assert_eq!(outages(&story), (1, 0));
-    story.in_service("i-1", 705);
+    story.in_service("i-4", 1_200);
+    assert_eq!(outages(&story), (1, 0), "that one was asked rarely, and nothing had failed there");
+    story.show(1_201, View { out_of_reach: true, ..story.view("i-1") });
+    story.in_service("i-1", 1_205);
     assert_eq!(outages(&story), (1, 1));
 }
 
