@@ -62,7 +62,8 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> (WorldKnobs, Lasting) {
     if chance.hits(0.1) && !knobs.vms.lasting.silences_some() {
         omit_what_answers(&mut knobs);
     }
-    if chance.hits(0.007) {
+    // A fleet's containers would be run one after another for days by the one VM that is left.
+    if chance.hits(0.007) && !lasting.spoils_types {
         make_a_fleet(&mut knobs, chance);
     }
     (knobs, lasting)
