@@ -6,8 +6,8 @@
 //! ```text
 //!   Calm ── so many are silent ────► Ours ── one of them, or a new one, answers ──► Over
 //!    ▲                                                                               │
-//!    └────────── only workers on hold are silent, which are kept ────────────────────┘   most are silent and nobody is in
-//!                                                                                        reach a minute later ─► Ours
+//!    └────────── only workers on hold are silent, which are kept ────────────────────┤
+//!        Ours ◄── most are silent, and the one that had answered is out of reach again ─┘
 //! ```
 //! In an outage workers pass their timeouts one after the other, each measured from its own last answer. So every
 //! worker that has been silent for half the timeout counts: if only those past the timeout counted, they would be
@@ -50,6 +50,8 @@ struct SilenceEvidence {
     quiet_at: Timestamp,
     /// Whether it is silent for too long, and no hold keeps it.
     is_doomed: bool,
+    /// Whether the last probe of it that has ended did not get through.
+    out_of_reach: bool,
 }
 
 /// What is known about an outage on our side, and how many workers are silent. The counts are kept up with each view,
@@ -57,8 +59,8 @@ struct SilenceEvidence {
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     fault: Fault,
-    /// When some worker was last in reach.
-    last_reach: Option<Timestamp>,
+    /// The worker whose answer has ended the last outage.
+    ended_by: Option<InstanceId>,
     /// Silence counts only if a probe that began after this moment failed.
     failures_count_from: Option<Timestamp>,
     /// Workers that are not in shutdown.
@@ -91,6 +93,7 @@ impl Outage {
             may_be_busy: view.last_success.is_some() || view.state == State::Unknown,
             quiet_at: quiet_at(view, policy),
             is_doomed: silence.is_some(),
+            out_of_reach: view.out_of_reach,
         };
         if standing.may_be_busy {
             self.may_be_busy += 1;
@@ -143,11 +146,11 @@ impl Outage {
         now: Timestamp,
         effects: &mut Vec<PoolEffect>,
     ) {
-        self.last_reach = self.last_reach.max(Some(now));
         let Fault::Ours(began) = self.fault else { return };
         let is_new = before.last_contact.is_none() && before.appeared >= began;
         if is_new || before.out_of_reach && quiet_at(before, policy) <= now {
             self.failures_count_from = Some(after(now, RECOVERY_GRACE));
+            self.ended_by = Some(before.id.clone());
             self.end(effects);
         }
     }
@@ -188,15 +191,17 @@ impl Outage {
         judged.into_iter().map(|(id, (silence, probe))| (id, silence, probe)).collect()
     }
 
-    /// Whether nobody has been in reach since those who came back had their chance: what ended the outage did not last.
-    fn is_cut_off_again(&self, now: Timestamp) -> bool {
-        self.failures_count_from.is_some_and(|from| from < now && self.last_reach < Some(from))
+    /// Whether the worker whose answer has ended the outage is out of reach again: it was a flap. If that worker has gone,
+    /// for it was made to try our route and nobody needed it, its answer still counts.
+    fn is_cut_off_again(&self) -> bool {
+        let ended_by = self.ended_by.as_ref().and_then(|id| self.standings.get(id));
+        ended_by.is_some_and(|it| it.out_of_reach)
     }
 
     fn is_ours(&mut self, quiet: usize, of: usize, now: Timestamp, effects: &mut Vec<PoolEffect>) -> bool {
         let are_most = quiet >= AT_LEAST && 2 * quiet > of;
         match self.fault {
-            Fault::Over if are_most && !self.is_cut_off_again(now) => {}
+            Fault::Over if are_most && !self.is_cut_off_again() => {}
             Fault::Calm | Fault::Over if are_most => {
                 self.fault = Fault::Ours(now);
                 effects.push(PoolEffect::FleetChanged);

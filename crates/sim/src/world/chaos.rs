@@ -355,9 +355,10 @@ async fn end_the_dead(world: &mut World) {
             return;
         }
     }
-    let dead = world.silent_vms();
-    if dead.len() >= 3 && 2 * dead.len() > world.own_vms().len() {
-        for vm in dead {
+    let silent = world.silent_vms();
+    if silent.len() >= 3 && 2 * silent.len() > world.own_vms().len() {
+        let may_stay = world.vms_that_may_stay();
+        for vm in silent.into_iter().filter(|vm| !may_stay.contains(vm)) {
             world.operator_kills(&vm).await;
         }
     }

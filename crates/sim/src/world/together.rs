@@ -91,15 +91,14 @@ impl World {
         }
     }
 
-    /// The VMs that do not answer, whatever the reason, less those that stay for ever.
+    /// The VMs that do not answer, whatever the reason.
     pub(super) fn silent_vms(&self) -> Vec<InstanceId> {
-        let may_stay = self.vms_that_may_stay();
         let vms = self.vms.borrow();
         let is_silent = |id: &InstanceId| {
             let behaviour = vms.host(id).map(|host| &host.behaviour);
             behaviour.is_none_or(|it| it.never_answers || it.ssh != Ssh::Fine)
         };
-        self.own_vms().into_iter().filter(|id| !may_stay.contains(id) && is_silent(id)).collect()
+        self.own_vms().into_iter().filter(is_silent).collect()
     }
 
     // ------------------------------------------------------------ who need not end
