@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   a system call of ours fails (directory, file, spawn, descriptor) ─────────┐
-//!   no connection, for whatever reason ─► check() ─┬─ one of its calls fails ─┴─► Local, and `trouble` says so
+//!   no connection, or a lost one ───────► check() ─┬─ one of its calls fails ─┴─► Local, and `trouble` says so
 //!                                                  └─ all succeed ─► the failure stays what it was
 //!   trouble ── check() succeeds, and nothing of ours has failed for 5 s ──► over
 //! ```
@@ -143,8 +143,9 @@ async fn watch_until_over(own_side: Weak<OwnSide>) {
     loop {
         sleep(RECHECK).await;
         let Some(own_side) = own_side.upgrade() else { return };
+        let is_well = own_side.check().await.is_ok();
         let quiet = own_side.last_failure.get().is_none_or(|at| at.elapsed() >= RECHECK);
-        if own_side.check().await.is_ok() && quiet {
+        if is_well && quiet {
             own_side.watched.set(false);
             own_side.trouble.send_replace(None);
             return;

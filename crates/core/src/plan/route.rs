@@ -13,7 +13,14 @@ use super::budget::Order;
 use super::{Action, PoolAction, QueueAction};
 use crate::container::ContainerState;
 use crate::id::ContainerUuid;
+use crate::instance::IdleBehavior;
+use crate::pool::Host;
 use crate::worker::State;
+
+/// Whether it may still answer for the first time. One that somebody holds may never do so, and never goes.
+fn is_coming(host: &Host) -> bool {
+    host.ours && host.state == State::Booting && host.behavior == IdleBehavior::Run
+}
 
 impl<'a> Assignment<'_, 'a> {
     /// O(workers + containers), in an outage only.
@@ -39,7 +46,7 @@ impl<'a> Assignment<'_, 'a> {
         let hosts = &self.round.fleet.hosts;
         !self.round.fleet.creates.is_empty()
             || self.round.plan.actions.iter().any(is_create)
-            || hosts.iter().any(|host| host.ours && host.state == State::Booting)
+            || hosts.iter().any(|host| is_coming(host))
     }
 
     fn may_try_our_route(&self, item: &Item<'a>) -> bool {

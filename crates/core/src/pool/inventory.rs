@@ -8,8 +8,8 @@
 //!     missing: nothing is placed on it, it is probed at once, a second listing follows 15 s later
 //!        │ a sign of life, or a listing shows it ─► no longer missing
 //!        ▼ absent again, and its destroy was acknowledged, or a probe of it has failed that began since and opened a
-//!        │ connection for itself (its own side's fault is none); in shutdown a third time while no call to destroy it was acknowledged (each repeats that
-//!        │ call), and for 90 s if it may have processes
+//!        │ connection for itself (our own side's fault is none); in shutdown a third time while no call to destroy it was
+//!        │ acknowledged (each repeats that call), and for 90 s if it may have processes
 //!      gone, and its processes with it
 //! ```
 
@@ -131,8 +131,10 @@ const WRITTEN_OFF: Duration = Duration::from_secs(30 * 60);
 /// Proof: a runner that lives and reaches the controller lets its container run within minutes, and the record would
 /// say so. What could fake it: a VM that neither we nor the controller can reach for half an hour, and that both can
 /// reach later.
-fn is_written_off(view: &View, listed: Timestamp) -> bool {
-    let is_old = |since: Timestamp| after(since, WRITTEN_OFF) <= listed;
+/// What passed in a pause of this process does not count.
+fn is_written_off(view: &View, listed: Timestamp, paused_until: Option<Timestamp>) -> bool {
+    let is_old =
+        |since: Timestamp| after(paused_until.map_or(since, |end| end.max(since)), WRITTEN_OFF) <= listed;
     let stays = match view.state {
         State::Shutdown => view.destroy_acknowledged && view.ending_since.is_some_and(is_old),
         State::Unknown | State::Booting | State::Idle | State::Running => view.behavior == IdleBehavior::Hold,
@@ -344,7 +346,7 @@ impl WorkerPool {
                 let next = end.filter(|_| !slot.outstays);
                 outstays_at = outstays_at.into_iter().chain(next).min();
             }
-            slot.written_off = is_written_off(&slot.view, began);
+            slot.written_off = is_written_off(&slot.view, began, self.paused_until);
             slot.renew_host();
         }
         // A listing at that moment shows whether it has ended.

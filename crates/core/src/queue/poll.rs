@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Mine (by uuid, until an empty page) ─► Available (by offset, as far as `horizon` says)
-//!        ─► Known (what we have and neither showed; by 20, until answered or proven deleted) ─► merge
+//!        ─► Known (what we have and neither showed; by 20, until each is answered or absent) ─► merge
 //! ```
 //! What each page shows has the date at which that page was asked for: a poll of many pages is no picture of one moment.
 //!
@@ -265,7 +265,7 @@ impl Poll {
         let shown: Vec<_> = page.items.iter().map(|it| it.uuid).chain(named(&page)).collect();
         let answered: Vec<_> = shown.into_iter().filter(|uuid| self.to_ask.remove(uuid)).collect();
         if answered.is_empty() {
-            // Whichever of these it is that cannot be read, none is proven deleted, and what we have of them is no
+            // Whichever of these it is that cannot be read, none is absent, and what we have of them is no
             // longer a good picture.
             let hidden = |uuid| (uuid, "hidden among records that cannot be decoded".to_owned());
             self.unreadable

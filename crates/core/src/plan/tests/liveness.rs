@@ -201,6 +201,8 @@ fn in_an_outage_one_instance_is_made_for_a_container_that_may_run_unseen_to_try_
     let mut booting = scene(true);
     booting.worker("w-2", "small", State::Booting);
     assert_eq!(booting.actions(), []);
+    booting.change("w-2", |view| view.behavior = IdleBehavior::Hold);
+    assert_eq!(creates(&booting.actions()), [create_for("small", 1)], "a held one may never answer");
     let mut full = scene(true);
     full.gates(Gate::AtQuota(QuotaReason::MaxInstances));
     assert_eq!(full.actions(), []);

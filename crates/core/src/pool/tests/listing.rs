@@ -428,6 +428,9 @@ fn a_silent_instance_on_hold_is_written_off_after_half_an_hour_until_it_answers(
     story.listing(1801, &[]);
     assert!(written_off(&story));
     assert!(!story.snapshot(0).fleet.has_unknown_hosts());
+    story.pool.paused_until = Some(at(1802));
+    story.listing(1860, &[]);
+    assert!(!written_off(&story), "time that we did not live through is nobody's silence");
     story.show(1900, View { last_success: Some(at(1900)), last_answer: Some(at(1900)), ..story.view("i-1") });
     assert!(!written_off(&story) && story.snapshot(0).fleet.hosts[0].may_show_more());
 }

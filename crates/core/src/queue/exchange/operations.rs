@@ -41,9 +41,11 @@ impl Exchange {
         effects: &mut Vec<ExchangeEffect>,
     ) {
         self.snapshot = None;
-        let is_picture = matches!(answer, Answer::Record(Ok(_)) | Answer::Standing(Ok(_)));
+        let is_record = matches!(&answer, Answer::Record(Ok(record)) if record.uuid == uuid);
+        let is_standing = matches!(&answer, Answer::Standing(Ok(_)));
         let step = self.queue.answered(uuid, answer, now);
-        if is_picture {
+        // A standing that was not asked for is read again.
+        if is_record || is_standing && matches!(step, Some(Step::Finished(_))) {
             self.queue.note_asked(uuid, asked);
         }
         match step {
