@@ -196,7 +196,9 @@ impl<'a> Site<'a> {
         let opened = drivers::open(settings, &self.public_key, &self.registry, &self.log).await?;
         let commands = runner_file::commands(&settings.cloud.runner, &policy.runner);
         drop(self.runner.send_replace(commands.as_ref().map(|_| ()).map_err(Clone::clone)));
+        let epoch = lease.epoch();
         let parts = Parts {
+            epoch,
             api: Rc::new(LeasedApi { inner: controller(settings)?, lease: lease.clone() }),
             driver: Rc::new(LeasedDriver { inner: Rc::clone(&opened.driver), lease: lease.clone() }),
             executors: leased(executors::prepare(settings, self.log.clone())?, lease),

@@ -42,6 +42,7 @@ impl World {
         let executors = Executors(Rc::clone(&vms));
         let handles = system::start(Parts {
             commands: Arc::new(Commands::new(policy.runner.clone(), None)),
+            epoch: dispatch_core::worker::fence::Epoch::from_micros(1),
             policy,
             api: Rc::clone(&api) as _,
             driver: Rc::clone(&cloud) as _,

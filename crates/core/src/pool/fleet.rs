@@ -20,7 +20,7 @@ use super::snapshot::EndedProcess;
 use crate::id::{ContainerUuid, InstanceId, ProviderType, TypeName};
 use crate::instance::{Catalog, IdleBehavior, InstanceType};
 use crate::time::{Timestamp, shift};
-use crate::worker::{State, View};
+use crate::worker::{FenceView, State, View};
 
 /// A process that counts on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,12 @@ pub struct Host {
     pub has_answered: bool,
     /// Whether its list has shown all that runs there, including what an earlier dispatcher had just started.
     pub processes_known: bool,
+    /// When a list came that has shown all of that because the fence lets nothing more come.
+    #[serde(default)]
+    pub fenced_since: Option<Timestamp>,
+    /// Whether nothing can be started there any more, because its fence is not ours.
+    #[serde(default)]
+    pub lacks_fence: bool,
     /// Whether the last listing lacked it.
     pub missing: bool,
     /// Whether a listing has shown it long after it was first destroyed: it may never end.
@@ -88,6 +94,8 @@ impl Host {
             ours: view.ours,
             has_answered: view.last_success.is_some(),
             processes_known: view.processes_known,
+            fenced_since: view.fenced_since,
+            lacks_fence: view.state.is_ready() && view.fence != FenceView::Ours,
             missing,
             outstays: false,
             written_off: false,
@@ -107,6 +115,7 @@ impl Host {
             && self.behavior == IdleBehavior::Run
             && self.instance_type.is_some()
             && !self.missing
+            && !self.lacks_fence
     }
 
     /// Whether its processes are not known yet. A worker that never answered stays unknown while it is
@@ -223,5 +232,10 @@ impl Fleet {
         self.failed_starts.values_mut().for_each(|failed| shift(&mut failed.at, by));
         self.holds.shift(by);
         self.first_listing.iter_mut().chain(&mut self.listings).for_each(|at| shift(at, by));
+        for host in &mut self.hosts {
+            if host.fenced_since.is_some() {
+                Arc::make_mut(host).fenced_since.iter_mut().for_each(|at| shift(at, by));
+            }
+        }
     }
 }

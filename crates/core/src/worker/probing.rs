@@ -74,6 +74,7 @@ impl Machine {
             list_anyway: self.state != State::Booting,
             deploy: !self.probes.deployed,
             prices: self.prices(),
+            fence: self.fence_wish(),
         }));
     }
 
@@ -99,6 +100,7 @@ impl Machine {
             Some(Ok(Deployed::Already)) | None => {}
         }
         self.probes.deployed |= matches!(report.deployed, Some(Ok(_)));
+        self.note_claim(&report, began, now, effects);
         match (report.process_list(), report.failure()) {
             // A list of the same instant counts as older: it is not known which came first.
             (Some(list), failure) if self.processes.last_change.is_none_or(|updated| began > updated) => {
@@ -116,6 +118,10 @@ impl Machine {
                         self.probe_failed(began, cut_list(), now, effects);
                     }
                     Some(_) | None if is_incomplete => self.answered_in_part(began, now, effects),
+                    // Nothing could be started there: as long as nothing runs, that is as if it had not booted.
+                    Some(_) | None if is_empty && self.is_kept_from_service() => {
+                        self.probe_failed(began, self.fencing.why_not_ours(), now, effects);
+                    }
                     Some(_) | None => {
                         self.answered(began, now, effects);
                         self.enter_service(began, now, effects);
@@ -145,6 +151,7 @@ impl Machine {
         effects: &mut Vec<WorkerEffect>,
     ) {
         self.probes.under_way = None;
+        self.note_claim(report, began, now, effects);
         let Some(list) = report.process_list() else { return };
         if self.processes.last_change.is_some_and(|changed| began <= changed) {
             return;
