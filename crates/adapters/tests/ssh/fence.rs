@@ -173,7 +173,7 @@ async fn a_start_that_waits_for_the_lock_while_it_is_claimed_is_not_run() {
     let start = vm.start(old, "late");
     let (waits, writes) = (vm.outcome(start), async {
         // The new line is written by who has the lock, as a claim does.
-        let waiting = || crate::support::processes_with("flock -s -o").len() > 0;
+        let waiting = || !crate::support::processes_with("flock -s -o").is_empty();
         eventually("the start waits", waiting).await;
         std::fs::write(vm.path("fence dir/set-set"), "200 200 0\n").unwrap();
         drop(holder);

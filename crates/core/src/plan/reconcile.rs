@@ -116,7 +116,7 @@ impl Round<'_> {
         let proofs = self.fleet.listings.iter().filter(|began| Some(**began) > first_poll).count();
         let polled_since = self.queue.polled_at > self.fleet.listings.first().copied();
         let all_is_seen = !self.has_unknown_workers && !self.has_written_off && !self.adopting_starts;
-        if proofs >= LISTINGS_KEPT && polled_since && all_is_seen {
+        if proofs >= LISTINGS_KEPT && polled_since && all_is_seen && !self.clocked.is_within_window {
             self.cancel(entry, CancelReason::NotOnAnyWorker);
         }
     }
