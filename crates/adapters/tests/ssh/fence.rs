@@ -53,7 +53,7 @@ impl Vm {
 
     async fn try_claim(&self, epoch: u64, above: Option<u64>) -> ClaimOutcome {
         let fence = self.fence(epoch);
-        let claim = fence.claim(above);
+        let claim = fence.claim(above, false);
         ClaimOutcome::read(&fence, &claim, Ok(self.run(claim.clone()).await))
     }
 
@@ -254,7 +254,7 @@ async fn without_flock_or_room_or_a_file_it_says_so_and_nothing_is_run() {
         ShellCommand { shell, ..command }
     };
     let fence = vm.fence(400);
-    for (command, status) in [(fence.claim(None), 92), (vm.start(mark, "x"), 92)] {
+    for (command, status) in [(fence.claim(None, false), 92), (vm.start(mark, "x"), 92)] {
         let output = vm.executor.run(bare(command)).await.unwrap();
         assert_eq!((output.status, output.stdout), (status, Vec::new()));
     }

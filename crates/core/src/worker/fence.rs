@@ -238,15 +238,17 @@ impl Fence {
         Self { file: format!("{directory}/set-{name}"), directory, own }
     }
 
-    /// Writes our mark, unless the file has a number that is not smaller. `above` = a number that was found so.
-    pub fn claim(&self, above: Option<u64>) -> ShellCommand {
+    /// Writes our mark, unless the file has a number that is not smaller. `above` = a number that was found so;
+    /// `is_new` = we have made the VM, so nobody else can have sent anything there.
+    pub fn claim(&self, above: Option<u64>, is_new: bool) -> ShellCommand {
+        let window = if is_new { 0 } else { INHERITED_START_WINDOW.as_secs() };
         let number = above.map_or(self.own.0, |seen| self.own.0.max(seen.saturating_add(1)));
         let (directory, file, lock) = self.paths();
         let shell = format!(
             "umask 077; command -v flock >/dev/null || exit {NO_FLOCK}; \
              [ -d {directory} ] || mkdir -p -m 700 {directory} || exit {NOT_WRITTEN}; \
              trap '' TERM; exec flock -x -o -w {CLAIM_WAITS} -E {BUSY} {lock} sh -c {script} \
-             sh {file} {number} {own}",
+             sh {file} {number} {own} {window}",
             script = quote(&claim_script()),
             own = self.own.0,
         );
@@ -300,12 +302,11 @@ impl Fence {
     }
 }
 
-/// Under the exclusive lock, with file, number and owner: `c w q` are number, owner and quiet of the file; quiet is
+/// Under the exclusive lock, with file, number, owner, and for how many seconds an unfenced start may come: `c w q` are number, owner and quiet of the file; quiet is
 /// when, by the VM's clock, no start can come any more that nobody has fenced.
 fn claim_script() -> String {
-    let window = INHERITED_START_WINDOW.as_secs();
     format!(
-        "f=$1 n=$2 o=$3 c=0 w= q=; now=$(date +%s) || exit {NOT_WRITTEN}; quiet=$((now + {window})); \
+        "f=$1 n=$2 o=$3 c=0 w= q=; now=$(date +%s) || exit {NOT_WRITTEN}; quiet=$((now + $4)); \
          if [ -e \"$f\" ]; then read -r c w q <\"$f\"; \
          case $c in ''|*[!0-9]*|???????????????????*) exit {UNREADABLE};; esac; \
          age=$((now - $(stat -c %Y \"$f\" || echo 0))); \

@@ -17,12 +17,12 @@ fn exits(status: i32) -> Result<Output, ExecError> {
 
 #[test]
 fn an_instance_set_cannot_name_a_file_elsewhere() {
-    assert!(fence().claim(None).shell.ends_with(" '/fence/set-zzzzz____set_1' 7 7"));
+    assert!(fence().claim(None, false).shell.ends_with(" '/fence/set-zzzzz____set_1' 7 7 62"));
 }
 
 #[test]
 fn a_claim_acts_and_needs_root_and_has_a_deadline_of_its_own() {
-    let claim = fence().claim(None);
+    let claim = fence().claim(None, false);
     assert!(claim.acts && claim.privileged);
     assert_eq!(claim.deadline, Duration::from_secs(65));
 }
@@ -73,7 +73,7 @@ fn a_start_without_an_answer_may_be_under_way() {
 #[test]
 fn a_claim_that_says_nothing_we_understand_has_failed() {
     let fence = fence();
-    let claim = fence.claim(None);
+    let claim = fence.claim(None, false);
     let read = |stdout: &str| {
         let output = Output { stdout: stdout.as_bytes().to_vec(), ..Output::default() };
         ClaimOutcome::read(&fence, &claim, Ok(output))

@@ -117,7 +117,9 @@ impl Machine {
     pub(super) fn fence_wish(&self) -> FenceWish {
         match self.fencing.holder {
             Holder::Us(_) if self.fencing.quiet_from.is_some() => FenceWish::Touch,
-            Holder::Nobody | Holder::Us(_) => FenceWish::Claim { overtakes: !self.fencing.was_ours },
+            Holder::Nobody | Holder::Us(_) => {
+                FenceWish::Claim { overtakes: !self.fencing.was_ours, is_new: self.ours }
+            }
             Holder::Another => FenceWish::LeaveAlone,
         }
     }

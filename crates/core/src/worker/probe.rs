@@ -39,6 +39,8 @@ pub enum FenceWish {
     Claim {
         /// Whether such a number is overtaken.
         overtakes: bool,
+        /// Whether we have made the VM.
+        is_new: bool,
     },
     /// It is ours: it is touched.
     Touch,
@@ -199,7 +201,7 @@ impl Probe {
             ProbeStage::Boot => Some(self.commands.boot_probe()),
             ProbeStage::Md5sum => self.commands.md5sum(),
             ProbeStage::Install => self.commands.install(),
-            ProbeStage::Claim(above) => Some(self.fence.claim(above)),
+            ProbeStage::Claim(above) => Some(self.fence.claim(above, self.is_new())),
             ProbeStage::List => Some(self.list_command()),
             ProbeStage::Done => None,
         }
@@ -241,6 +243,10 @@ impl Probe {
         }
     }
 
+    fn is_new(&self) -> bool {
+        matches!(self.wanted.fence, FenceWish::Claim { is_new: true, .. })
+    }
+
     fn list_command(&self) -> ShellCommand {
         let list = self.commands.list(self.wanted.prices.clone());
         match self.wanted.fence {
@@ -251,7 +257,7 @@ impl Probe {
 
     /// The list is asked for whatever has come of the claim: it needs no fence.
     fn claimed(&mut self, outcome: ClaimOutcome, unreachable: bool) -> ProbeStage {
-        let overtakes = self.wanted.fence == FenceWish::Claim { overtakes: true };
+        let overtakes = matches!(self.wanted.fence, FenceWish::Claim { overtakes: true, .. });
         if let ClaimOutcome::Greater(seen) = outcome
             && overtakes
             && self.overtaken < OVERTAKES

@@ -108,8 +108,9 @@ fn nonsense_in_a_list_does_not_fail_the_probe_and_is_quoted() {
 #[test]
 fn the_fence_is_claimed_right_before_the_list_and_only_touched_afterwards() {
     let claimed = exits(0, "fence-claimed 7 0 settled\n");
-    let (asked, report) = run(fenced(FenceWish::Claim { overtakes: true }), vec![claimed, exits(0, "")]);
-    assert!(asked[0].contains("flock -x") && asked[0].ends_with("sh '/fence/set-unset' 7 7"), "{asked:?}");
+    let (asked, report) =
+        run(fenced(FenceWish::Claim { overtakes: true, is_new: false }), vec![claimed, exits(0, "")]);
+    assert!(asked[0].contains("flock -x") && asked[0].ends_with("sh '/fence/set-unset' 7 7 62"), "{asked:?}");
     assert_eq!(asked[1], "crunch-run --list");
     let Some(ClaimOutcome::Claimed(Claimed { mark, unfenced_for: Duration::ZERO, is_settled: true })) =
         report.claim
@@ -126,10 +127,11 @@ fn the_fence_is_claimed_right_before_the_list_and_only_touched_afterwards() {
 fn a_greater_number_is_overtaken_at_first_and_never_after_that() {
     let greater = || exits(91, "Last login: never\nfence-seen 41\n");
     let answers = vec![greater(), exits(0, "fence-claimed 42 62 settled\n"), exits(0, "")];
-    let (asked, report) = run(fenced(FenceWish::Claim { overtakes: true }), answers);
-    assert!(asked[1].ends_with(" 42 7"), "{asked:?}");
+    let (asked, report) = run(fenced(FenceWish::Claim { overtakes: true, is_new: false }), answers);
+    assert!(asked[1].ends_with(" 42 7 62"), "{asked:?}");
     assert!(matches!(report.claim, Some(ClaimOutcome::Claimed(_))));
-    let (_, report) = run(fenced(FenceWish::Claim { overtakes: false }), vec![greater(), exits(0, "")]);
+    let (_, report) =
+        run(fenced(FenceWish::Claim { overtakes: false, is_new: false }), vec![greater(), exits(0, "")]);
     assert_eq!(report.claim, Some(ClaimOutcome::Greater(41)));
 }
 
@@ -138,13 +140,13 @@ fn a_list_needs_no_fence_and_a_claim_that_cannot_be_made_fails_no_probe() {
     let why =
         ["no flock", "not to be had in time", "cannot be read", "is the disk full", "lock cannot be opened"];
     for (status, why) in [92, 93, 94, 95, 66].into_iter().zip(why) {
-        let wish = FenceWish::Claim { overtakes: true };
+        let wish = FenceWish::Claim { overtakes: true, is_new: false };
         let (_, report) = run(fenced(wish), vec![exits(status, ""), exits(0, "")]);
         assert_eq!((report.failure(), report.process_list().is_some()), (None, true), "{status}");
         let Some(ClaimOutcome::Failed(failure)) = report.claim else { panic!("{status}") };
         assert!(failure.error.contains(why), "{}", failure.error);
     }
-    let wish = FenceWish::Claim { overtakes: true };
+    let wish = FenceWish::Claim { overtakes: true, is_new: false };
     let (_, report) = run(fenced(wish), vec![fails(ExecErrorKind::NotSent), exits(0, "")]);
     assert!(report.failure().is_none(), "without a lease one may still look");
     let (_, report) = run(fenced(wish), vec![fails(ExecErrorKind::ConnectionLost)]);

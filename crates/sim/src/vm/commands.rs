@@ -111,8 +111,8 @@ impl FakeVms {
     ) -> Execution {
         let Some(host) = self.hosts.get_mut(id) else { return Execution::at_once(failed(255, "no such VM")) };
         match asked {
-            Asked::Claim { file, number, owner } => {
-                let (takes, output) = host.claim(file, number, owner, now);
+            Asked::Claim { file, number, owner, window } => {
+                let (takes, output) = host.claim(file, (number, owner), window, now);
                 Execution { takes, answer: Answer::Output(output) }
             }
             Asked::Touched { file, command: inner } => {

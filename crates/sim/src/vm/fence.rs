@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use dispatch_core::ports::Output;
 use dispatch_core::time::{Timestamp, after, since};
-use dispatch_core::worker::runner::INHERITED_START_WINDOW;
 
 use super::host::{Host, Lock, failed};
 
@@ -29,8 +28,8 @@ impl Host {
     pub(super) fn claim(
         &mut self,
         file: String,
-        number: u64,
-        owner: u64,
+        (number, owner): (u64, u64),
+        window: Duration,
         now: Timestamp,
     ) -> (Duration, Output) {
         if let Some(status) = self.behaviour.no_fence {
@@ -38,7 +37,7 @@ impl Host {
         }
         let takes = since(self.starting_until, now);
         let before = self.fences.get(&file).copied();
-        let latest = after(now, INHERITED_START_WINDOW);
+        let latest = after(now, window);
         let fresh = before.filter(|before| since(now, before.touched) < FRESH);
         let quiet = fresh.map_or(latest, |before| before.quiet.min(latest));
         let number = match before {

@@ -1,6 +1,8 @@
 //! Reads commands as the shell of a VM would, as far as a dispatcher sends any. It accepts whatever the
 //! sender may choose (environment assignments, wrappers, paths, quotes), and is exact about the rest.
 
+use std::time::Duration;
+
 use dispatch_core::id::ContainerUuid;
 
 /// What a command is about.
@@ -41,7 +43,7 @@ pub enum Asked {
         /// What the md5 of its content must be.
         md5: String,
     },
-    /// The fence in that file is claimed: `flock -x … FILE NUMBER OWNER`.
+    /// The fence in that file is claimed: `flock -x … FILE NUMBER OWNER WINDOW`.
     Claim {
         /// The file.
         file: String,
@@ -49,6 +51,8 @@ pub enum Asked {
         number: u64,
         /// Whose claim it is.
         owner: u64,
+        /// For how long a start may still come that no fence stands before, if the file does not say.
+        window: Duration,
     },
     /// A command that is run only if the fence in that file has that mark: `flock -s … FILE NUMBER OWNER COMMAND`.
     Guarded {
@@ -156,9 +160,10 @@ fn read_fence(words: &[String], shell: &str) -> Option<Asked> {
     let flag =
         words.windows(2).find(|pair| pair[0] == "flock" && pair[1].starts_with('-') && pair[1] != "-v")?;
     match (flag[1].as_str(), words) {
-        ("-x", [.., file, number, owner]) => {
+        ("-x", [.., file, number, owner, window]) => {
             let (number, owner) = (number.parse().ok()?, owner.parse().ok()?);
-            Some(Asked::Claim { file: file.clone(), number, owner })
+            let window = Duration::from_secs(window.parse().ok()?);
+            Some(Asked::Claim { file: file.clone(), number, owner, window })
         }
         ("-s", [.., file, number, owner, command]) => {
             let (number, owner) = (number.parse().ok()?, owner.parse().ok()?);
@@ -345,8 +350,11 @@ mod tests {
         let set = InstanceSetId::new("set").unwrap();
         let fence = Fence::new("/fence", &set, Epoch::from_micros(7));
         let file = "/fence/set-set".to_owned();
-        let claim = fence.claim(None);
-        assert_eq!(understand(&claim.shell), Asked::Claim { file: file.clone(), number: 7, owner: 7 });
+        let claim = fence.claim(None, true);
+        assert_eq!(
+            understand(&claim.shell),
+            Asked::Claim { file: file.clone(), number: 7, owner: 7, window: Duration::ZERO }
+        );
         let output = dispatch_core::ports::Output {
             stdout: b"fence-claimed 9 0 settled\n".to_vec(),
             ..dispatch_core::ports::Output::default()

@@ -52,9 +52,9 @@ fn a_cut_list_shows_nothing_behind_a_fence_either() {
 #[test]
 fn it_is_claimed_once_and_again_while_a_run_lock_has_no_name() {
     let mut story = Story::unknown();
-    assert_eq!(wish(&mut story), FenceWish::Claim { overtakes: true });
+    assert_eq!(wish(&mut story), FenceWish::Claim { overtakes: true, is_new: false });
     story.on(2, Completion::ProbeFinished { began: at(0), report: claimed("1 0 unsettled", &[7]) });
-    assert_eq!(wish(&mut story), FenceWish::Claim { overtakes: false });
+    assert_eq!(wish(&mut story), FenceWish::Claim { overtakes: false, is_new: false });
     story.on(4, Completion::ProbeFinished { began: at(3), report: claimed("1 0 settled", &[7]) });
     assert_eq!(wish(&mut story), FenceWish::Touch);
 }
@@ -123,7 +123,7 @@ fn a_start_that_was_not_run_is_over_with_the_next_list_and_a_lost_file_is_claime
     let gone = StartOutcome::NotRun(NotRun::Unreadable, failure(None));
     story.on(11, Completion::StartFinished(uuid(1), gone));
     assert!(story.view().processes[0].unsent);
-    assert_eq!(wish(&mut story), FenceWish::Claim { overtakes: false });
+    assert_eq!(wish(&mut story), FenceWish::Claim { overtakes: false, is_new: true });
     story.on(200, Completion::ProbeFinished { began: at(200), report: boots() });
     assert_eq!((story.view().processes.len(), story.view().fence), (0, FenceView::Ours));
 }

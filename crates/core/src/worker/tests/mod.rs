@@ -42,7 +42,11 @@ fn lists(running: &[u64]) -> Report {
 fn claims(answer: &str) -> ClaimOutcome {
     let fence = Fence::new("/fence", &policy().instance_set_id, Epoch::from_micros(1));
     let stdout = format!("fence-claimed {answer}\n").into_bytes();
-    ClaimOutcome::read(&fence, &fence.claim(None), Ok(crate::ports::Output { stdout, ..Default::default() }))
+    ClaimOutcome::read(
+        &fence,
+        &fence.claim(None, false),
+        Ok(crate::ports::Output { stdout, ..Default::default() }),
+    )
 }
 
 /// A passed boot probe, and an empty list.
