@@ -123,7 +123,8 @@ impl Host {
     pub fn is_unknown(&self) -> bool {
         match self.state {
             State::Unknown => !self.written_off,
-            State::Shutdown => !self.ours && !self.has_answered && !self.written_off,
+            // One that had no fence never came into service, and may have listed all that runs there.
+            State::Shutdown => !self.ours && !self.has_answered && !self.processes_known && !self.written_off,
             State::Booting | State::Idle | State::Running => false,
         }
     }
