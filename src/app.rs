@@ -198,8 +198,10 @@ impl<'a> Site<'a> {
         let commands = runner_file::commands(&settings.cloud.runner, &policy.runner);
         drop(self.runner.send_replace(commands.as_ref().map(|_| ()).map_err(Clone::clone)));
         let (make_executors, trouble) = executors::prepare(settings, self.log.clone())?;
+        let epoch = lease.epoch();
         let parts = Parts {
             pulse: boot_time::pulse,
+            epoch,
             api: Rc::new(LeasedApi { inner: controller(settings)?, lease: lease.clone() }),
             driver: Rc::new(LeasedDriver { inner: Rc::clone(&opened.driver), lease: lease.clone() }),
             executors: leased(make_executors, lease),

@@ -9,6 +9,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Recipient};
 use dispatch_core::instance::{InstanceType, Offering};
 use dispatch_core::policy::Policy;
 use dispatch_core::ports::{ArvadosApi, CloudDriver, ExecutorFactory, HostKeyVerifier, Pulse};
+use dispatch_core::worker::fence::{Epoch, Fence};
 use dispatch_core::worker::runner::Commands;
 use futures_util::future;
 use rand::Rng;
@@ -43,6 +44,8 @@ pub struct Parts {
     pub executors: MakeExecutors,
     /// What every create has in common.
     pub create_defaults: CreateDefaults,
+    /// When we took charge: by the clock of the database that has granted us the dispatcher lock, or else our own.
+    pub epoch: Epoch,
     /// The runner's commands.
     pub commands: Arc<Commands>,
     /// The stdin of start commands.
@@ -124,12 +127,15 @@ fn new_scheduler(parts: &Parts, handles: &Handles) -> Scheduler {
 
 fn new_pool(parts: Parts, handles: &Handles) -> Pool {
     let verifier = Rc::new(DriverVerifier(handles.cloud.clone().recipient()));
+    let set = &parts.policy.instance_set_id;
+    let fence = Fence::new(&parts.driver.fence_directory(), set, parts.epoch);
     let worker = WorkerParts {
         policy: Arc::clone(&parts.policy),
         executors: (parts.executors)(verifier),
         start_config: parts.start_config,
         remote_user: parts.driver.remote_user().to_owned(),
         secret_path: parts.driver.secret_path(),
+        fence: Arc::new(fence),
         destroy: handles.cloud.clone().recipient(),
         set_tags: handles.cloud.clone().recipient(),
         metrics: Rc::clone(&parts.metrics),

@@ -1,5 +1,6 @@
 //! The lock while it is ours.
 
+use dispatch_core::worker::fence::Epoch;
 use tokio::time::{Instant, sleep};
 
 use super::lease::{Confirmations, Lease};
@@ -14,8 +15,9 @@ pub struct Held {
 }
 
 impl Held {
-    pub(super) fn new(session: Session) -> Self {
-        Self { session, confirmations: Confirmations::new() }
+    /// `epoch`: when the lock was granted.
+    pub(super) fn new(session: Session, epoch: Epoch) -> Self {
+        Self { session, confirmations: Confirmations::new(epoch) }
     }
 
     /// Which server has granted it.

@@ -14,8 +14,10 @@
 
 use std::time::Duration;
 
+use dispatch_actors::clock;
 use dispatch_adapters::boot_time;
 use dispatch_core::ports::BootTime;
+use dispatch_core::worker::fence::Epoch;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -33,17 +35,18 @@ pub struct Lapsed;
 #[derive(Debug)]
 pub(super) struct Confirmations {
     sent: watch::Sender<Option<BootTime>>,
+    epoch: Epoch,
     clock: fn() -> BootTime,
 }
 
 impl Confirmations {
     /// None so far.
-    pub(super) fn new() -> Self {
-        Self::by_clock(boot_time::now)
+    pub(super) fn new(epoch: Epoch) -> Self {
+        Self::by_clock(epoch, boot_time::now)
     }
 
-    fn by_clock(clock: fn() -> BootTime) -> Self {
-        Self { sent: watch::Sender::new(None), clock }
+    fn by_clock(epoch: Epoch, clock: fn() -> BootTime) -> Self {
+        Self { sent: watch::Sender::new(None), epoch, clock }
     }
 
     /// The moment to be told by [`Confirmations::confirmed`], if a question is sent now.
@@ -58,7 +61,7 @@ impl Confirmations {
 
     /// The lease that follows from them.
     pub(super) fn lease(&self) -> Lease {
-        Lease { confirmed: Some(self.sent.subscribe()), clock: self.clock }
+        Lease { confirmed: Some(self.sent.subscribe()), epoch: self.epoch, clock: self.clock }
     }
 }
 
@@ -67,13 +70,19 @@ impl Confirmations {
 pub struct Lease {
     /// When the last question was sent that has confirmed the lock; `None`: there is no lock.
     confirmed: Option<watch::Receiver<Option<BootTime>>>,
+    epoch: Epoch,
     clock: fn() -> BootTime,
 }
 
 impl Lease {
     /// Without a lock.
     pub fn unlimited() -> Self {
-        Self { confirmed: None, clock: boot_time::now }
+        Self { confirmed: None, epoch: Epoch::at(clock::now()), clock: boot_time::now }
+    }
+
+    /// When we took charge: by the clock of the database that has granted the lock, without one by our own.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// Until when an action may be handed over; `None`: at any time. Waits for a confirmation, if the last is too old.
@@ -122,7 +131,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_lasts_ten_seconds_from_when_the_confirming_question_was_sent() {
-        let confirmations = Confirmations::by_clock(clock);
+        let confirmations = Confirmations::by_clock(Epoch::from_micros(1), clock);
         let lease = confirmations.lease();
         assert_eq!(lease.end().await, Err(Lapsed), "never confirmed");
         let asked = confirmations.now();
@@ -136,7 +145,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_action_waits_five_seconds_for_a_new_confirmation() {
-        let confirmations = Confirmations::by_clock(clock);
+        let confirmations = Confirmations::by_clock(Epoch::from_micros(1), clock);
         let lease = confirmations.lease();
         let confirm_after = |seconds| {
             let confirmations = &confirmations;
@@ -156,7 +165,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn when_the_lock_is_given_up_nobody_waits() {
-        let confirmations = Confirmations::by_clock(clock);
+        let confirmations = Confirmations::by_clock(Epoch::from_micros(1), clock);
         let lease = confirmations.lease();
         drop(confirmations);
         let began = tokio::time::Instant::now();

@@ -97,6 +97,10 @@ impl CloudDriver for LeasedDriver {
     fn secret_path(&self) -> String {
         self.inner.secret_path()
     }
+
+    fn fence_directory(&self) -> String {
+        self.inner.fence_directory()
+    }
 }
 
 /// A controller at which only who has the lease changes something.
@@ -186,6 +190,7 @@ mod tests {
     use std::time::Duration;
 
     use dispatch_core::ports::BootTime;
+    use dispatch_core::worker::fence::Epoch;
     use dispatch_sim::samples;
 
     use super::super::lease::Confirmations;
@@ -276,10 +281,10 @@ mod tests {
     }
 
     fn lapsed_and_valid() -> [(Lease, bool); 2] {
-        let confirmations = Confirmations::new();
+        let confirmations = Confirmations::new(Epoch::from_micros(1));
         confirmations.confirmed(confirmations.now());
         let valid = confirmations.lease();
-        let long_ago = Confirmations::new();
+        let long_ago = Confirmations::new(Epoch::from_micros(1));
         long_ago.confirmed(BootTime(Duration::ZERO));
         [(long_ago.lease(), false), (valid, true)]
     }

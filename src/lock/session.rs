@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use actix_rt::task::JoinHandle;
+use dispatch_core::worker::fence::Epoch;
 use futures_util::future::{Either, select};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
@@ -148,6 +149,17 @@ impl Session {
         };
         // A clock that was set back makes a young one of it.
         Ok(age.map(|age| Duration::try_from_secs_f64(age).unwrap_or_default()))
+    }
+
+    /// The time by the server's clock; `None`, if it does not say so.
+    pub async fn epoch(&mut self) -> Result<Option<Epoch>, LockError> {
+        let question = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+        let micros = match self.ask(question).await {
+            Ok(columns) => columns.into_iter().next().flatten().and_then(|it| it.parse().ok()),
+            Err(LockError::Refused { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(micros.map(Epoch::from_micros))
     }
 
     /// Fails unless this very session holds the lock.

@@ -3,6 +3,7 @@
 use dispatch_actors::catalogue::{LOCK_ACQUIRED, LOCK_UNREACHABLE, LOCK_WAITING, Repeats};
 use dispatch_actors::{clock, event};
 use dispatch_core::time::since;
+use dispatch_core::worker::fence::Epoch;
 use slog::Logger;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -66,7 +67,10 @@ impl Standby<'_> {
         };
         // Whatever fails from here on, this session is not used again.
         match self.wait_with(&mut session).await? {
-            Attempt::Locked => Ok(Some(Held::new(session))),
+            Attempt::Locked => {
+                let epoch = session.epoch().await?.unwrap_or_else(|| Epoch::at(clock::now()));
+                Ok(Some(Held::new(session, epoch)))
+            }
             Attempt::Taken => {
                 self.session = Some(session);
                 Ok(None)

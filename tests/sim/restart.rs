@@ -6,7 +6,7 @@ use dispatch_core::instance::{Catalog, InstanceType};
 use dispatch_sim::chance::Span;
 use dispatch_sim::vm::facts::{CommandKind, VmEntry, VmFact};
 use dispatch_sim::vm::knobs::{CommandFault, Ssh};
-use dispatch_sim::world::{WorldKnobs, simulate};
+use dispatch_sim::world::{World, WorldKnobs, simulate};
 
 use crate::{minutes, seconds};
 
@@ -173,6 +173,48 @@ fn a_start_whose_answer_was_lost_with_the_dispatcher_is_found_again() {
         world.restart().await;
         world.drain(minutes(30)).await;
         assert_eq!(world.count(ContainerState::Complete), 1);
+        assert_eq!(world.summary().processes, 1);
+    });
+}
+
+/// The start of the first dispatcher comes when the second one has claimed the fence: it is not run, and nobody waits for
+/// as long as it could have come without a fence.
+#[test]
+fn a_start_that_comes_after_the_next_dispatcher_has_claimed_the_fence_is_not_run() {
+    simulate(WorldKnobs::new(8).with_jobs(1, 1, 60), async |world| {
+        world.vms.borrow_mut().knobs.late_by = Span::seconds(40);
+        world.vms.borrow_mut().strike_next(CommandKind::Start, CommandFault::Late);
+        let tried = |world: &World| {
+            world.history().contains("error starting") || world.history().contains("start of")
+        };
+        world.run_until("a start is sent", minutes(10), tried).await;
+        world.restart().await;
+        world.run_for(seconds(35)).await;
+        assert_eq!(world.busy_vms().len(), 1, "started by the second dispatcher, {}", world.history());
+        world.drain(minutes(30)).await;
+        assert_eq!(world.count(ContainerState::Complete), 1);
+        assert_eq!(world.summary().processes, 1);
+    });
+}
+
+/// A dispatcher without fences has worked between two of ours: its start is on its way when ours begins.
+#[test]
+fn a_start_without_a_fence_is_waited_for_if_the_fence_is_old() {
+    simulate(WorldKnobs::new(9).with_jobs(1, 1, 60), async |world| {
+        world.run_until("a lock", minutes(10), |world| world.count(ContainerState::Locked) == 1).await;
+        let ready = |world: &World| world.history().contains("start of");
+        world.vms.borrow_mut().strike_next(CommandKind::Start, CommandFault::CutBefore);
+        world.run_until("a start is sent", minutes(10), ready).await;
+        world.kill_dispatcher();
+        // The other program works for longer than a minute.
+        world.run_for(seconds(70)).await;
+        world.start_dispatcher();
+        world.run_for(seconds(50)).await;
+        assert_eq!(world.busy_vms().len(), 0, "ours does not start it yet");
+        let (vm, container) = (world.own_vms()[0].clone(), world.containers()[0]);
+        let now = dispatch_sim::clock::now();
+        world.vms.borrow_mut().begin_process(&vm, container, now, now);
+        world.drain(minutes(30)).await;
         assert_eq!(world.summary().processes, 1);
     });
 }

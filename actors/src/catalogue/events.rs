@@ -215,6 +215,14 @@ events! {
     /// `crunch-run --list` printed a line that is neither a container nor `broken`: it is skipped, and told once for
     /// each VM. A login shell that greets does that.
     STRANGE_LIST = Warning "skipping a line of a process list" ["Line"];
+    /// The fence on the VM is ours: only we start and end processes there. For that many seconds a start of a dispatcher
+    /// without fences may still show.
+    FENCED = Debug "fence claimed" ["Unfenced"];
+    /// The fence on the VM cannot be claimed: nothing is started there. `error` says why: no `flock`, a full disk.
+    NOT_FENCED = Error "cannot claim the fence on an instance" ["Command", "error", "stderr"];
+    /// The fence on the VM, which was ours, has another dispatcher's mark: two are at work, and this one does nothing
+    /// there any more.
+    FENCED_BY_ANOTHER = Error "another dispatcher has claimed the fence on an instance, leaving it alone" [];
     /// A process is dead, and a helper still holds its lock.
     STALE_LOCK_FOUND = Info "stale run lock found" ["ContainerUUID"];
     /// A process's helper holds its lock for too long: drained.

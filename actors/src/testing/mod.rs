@@ -25,6 +25,7 @@ use dispatch_core::policy::Policy;
 use dispatch_core::queue::UnlockReason;
 use dispatch_core::secret::Secret;
 use dispatch_core::time::Timestamp;
+use dispatch_core::worker::fence::{Epoch, Fence};
 use prometheus::{Registry, TextEncoder};
 
 pub use api::{FakeApi, Spoil};
@@ -179,4 +180,9 @@ impl Meter {
 /// The policy, shared.
 pub fn shared(policy: Policy) -> Arc<Policy> {
     Arc::new(policy)
+}
+
+/// The fence of these tests' VMs.
+pub fn fence() -> Arc<Fence> {
+    Arc::new(Fence::new("/fence", &policy().instance_set_id, Epoch::from_micros(1)))
 }

@@ -87,6 +87,7 @@ impl FakeVms {
                 Output { status: 1, stderr: b"no container engine".to_vec(), ..Output::default() }
             }
             "boot" => Output::default(),
+            "claim" => Output { stdout: b"fence-claimed 1 62 settled\n".to_vec(), ..Output::default() },
             "list" => {
                 let mut text = self.extra_lines.borrow().clone();
                 for uuid in self.processes.borrow().get(id).into_iter().flatten() {
@@ -112,12 +113,18 @@ impl FakeVms {
 }
 
 fn kind_of(shell: &str) -> &'static str {
-    let kinds = [("--list", "list"), ("--detach", "start"), ("--kill", "kill"), ("is-booted", "boot")];
+    let kinds = [
+        ("fence-claimed", "claim"),
+        ("--list", "list"),
+        ("--detach", "start"),
+        ("--kill", "kill"),
+        ("is-booted", "boot"),
+    ];
     kinds.iter().find(|(word, _)| shell.contains(word)).map_or("other", |(_, kind)| kind)
 }
 
 fn uuid_in(shell: &str) -> ContainerUuid {
-    shell.split(' ').next_back().unwrap().trim_matches('\'').parse().unwrap()
+    shell.split(' ').next_back().unwrap().trim_matches(['\'', '\\']).parse().unwrap()
 }
 
 struct FakeExecutor {

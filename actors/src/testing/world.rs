@@ -44,6 +44,7 @@ impl World {
         let handles = system::start(Parts {
             pulse: clock::pulse,
             commands: Arc::new(Commands::new(policy.runner.clone(), None)),
+            epoch: dispatch_core::worker::fence::Epoch::from_micros(1),
             policy,
             api: Rc::clone(&api) as _,
             driver: Rc::clone(&cloud) as _,

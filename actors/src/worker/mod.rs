@@ -27,6 +27,7 @@ use dispatch_core::instance::{Instance, InstanceType};
 use dispatch_core::policy::Policy;
 use dispatch_core::ports::{Executor, ExecutorFactory, Target};
 use dispatch_core::time::{Timestamp, since};
+use dispatch_core::worker::fence::Fence;
 use dispatch_core::worker::probe::CommandFailure;
 use dispatch_core::worker::runner::Commands;
 use dispatch_core::worker::{
@@ -64,6 +65,8 @@ pub struct WorkerParts {
     pub remote_user: String,
     /// The path of the secret on each VM.
     pub secret_path: String,
+    /// The fence on each VM, and who we are.
+    pub fence: Arc<Fence>,
     /// Ends instances.
     pub destroy: Recipient<DestroyInstance>,
     /// Saves tags.

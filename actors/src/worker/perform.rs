@@ -9,7 +9,7 @@ use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::Instance;
 use dispatch_core::ports::{ExecError, ExecErrorKind, Executor, Output, ShellCommand};
 use dispatch_core::time::after;
-use dispatch_core::worker::probe::{CommandFailure, Probe, Wanted, success};
+use dispatch_core::worker::probe::{CommandFailure, Probe, Wanted};
 use dispatch_core::worker::{Completion, KillOutcome, StartOutcome, WorkerEffect};
 
 use super::{Worker, target};
@@ -41,7 +41,8 @@ impl Worker {
 
     fn probe(&mut self, wanted: Wanted, ctx: &mut Context<Self>) {
         let began = clock::now();
-        let probe = Probe::new(wanted, &self.parts.policy.cluster_id, Arc::clone(&self.commands));
+        let (commands, fence) = (Arc::clone(&self.commands), Arc::clone(&self.parts.fence));
+        let probe = Probe::new(wanted, &self.parts.policy.cluster_id, commands, fence);
         let executor = Rc::clone(&self.executor);
         let me = ctx.address();
         self.spawn(ctx, async move {
@@ -56,34 +57,34 @@ impl Worker {
     }
 
     fn start_container(&mut self, uuid: ContainerUuid, ctx: &mut Context<Self>) {
-        let Some(instance_type) = self.machine.instance_type() else {
+        let (Some(instance_type), Some(mark)) = (self.machine.instance_type(), self.machine.held_fence())
+        else {
             // Without an answer the container would count as starting here for ever.
-            let failure = not_sent("its instance type is not configured");
+            let failure = not_sent("its instance type is not configured, or its fence not ours");
             let completion = Completion::StartFinished(uuid, StartOutcome::Failed(failure));
             return ctx.notify(WorkerCompletion { completion });
         };
         let address = &self.machine.instance().address;
         let stdin = self.parts.start_config.stdin(uuid, instance_type, address);
-        let command = self.commands.start(uuid, stdin);
+        let command = self.parts.fence.guard_start(mark, self.commands.start(uuid, stdin));
         let (executor, me) = (Rc::clone(&self.executor), ctx.address());
         self.spawn(ctx, async move {
-            let outcome = match run(&*executor, command).await {
-                Ok(_) => StartOutcome::Started,
-                Err(failure) if may_be_under_way(failure.kind) => StartOutcome::Unanswered(failure),
-                Err(failure) => StartOutcome::Failed(failure),
-            };
+            let answer = answer_of(&*executor, command.clone()).await;
+            let outcome = StartOutcome::of(&command, answer);
             me.do_send(WorkerCompletion { completion: Completion::StartFinished(uuid, outcome) });
         });
     }
 
     fn kill_container(&mut self, uuid: ContainerUuid, ctx: &mut Context<Self>) {
-        let command = self.commands.kill(uuid);
+        let (kill, mark) = (self.commands.kill(uuid), self.machine.held_fence());
+        let command = match mark {
+            Some(mark) => self.parts.fence.guard_kill(mark, kill),
+            None => kill,
+        };
         let (executor, me) = (Rc::clone(&self.executor), ctx.address());
         self.spawn(ctx, async move {
-            let outcome = match run(&*executor, command).await {
-                Ok(_) => KillOutcome::Gone,
-                Err(failure) => KillOutcome::Failed(failure),
-            };
+            let answer = answer_of(&*executor, command.clone()).await;
+            let outcome = KillOutcome::of(&command, answer, mark.is_some());
             me.do_send(WorkerCompletion { completion: Completion::KillFinished(uuid, outcome) });
         });
     }
@@ -140,12 +141,6 @@ impl Worker {
     }
 }
 
-/// Exit status 0, or why not.
-async fn run(executor: &dyn Executor, command: ShellCommand) -> Result<Output, CommandFailure> {
-    let answer = answer_of(executor, command.clone()).await;
-    success(&command, answer)
-}
-
 /// What the executor says, or that it says nothing: one hung command must not end a VM's probes for ever.
 async fn answer_of(executor: &dyn Executor, command: ShellCommand) -> Result<Output, ExecError> {
     let patience = command.deadline.saturating_add(GRACE);
@@ -163,12 +158,4 @@ fn not_sent(error: &str) -> CommandFailure {
         stdout: String::new(),
         stderr: String::new(),
     }
-}
-
-/// Whether a command that failed like that may still be running on the VM.
-fn may_be_under_way(kind: Option<ExecErrorKind>) -> bool {
-    matches!(
-        kind,
-        Some(ExecErrorKind::CommandTimeout | ExecErrorKind::ConnectionLost | ExecErrorKind::OutputTooLarge)
-    )
 }

@@ -56,6 +56,18 @@ impl Worker {
             }
             WorkerFact::NeverEnds { since, price } => event!(self.log, catalogue::NEVER_ENDS,
                 "Since" => since.as_secs_f64(), "Price" => price.map(|price| price.per_hour())),
+            WorkerFact::Fenced(unfenced) => {
+                self.repeats.clear(&catalogue::NOT_FENCED, "");
+                event!(self.log, catalogue::FENCED, "Unfenced" => unfenced.as_secs());
+            }
+            WorkerFact::NotFenced(failure) => {
+                if let Some(n) = self.repeats.note(&catalogue::NOT_FENCED, "", clock::now()) {
+                    event!(self.log, catalogue::NOT_FENCED, "Command" => &failure.command, "error" => &failure.error,
+                        "stderr" => &failure.stderr, "Repeated" => n);
+                }
+                self.last_failure = Some(failure);
+            }
+            WorkerFact::FencedByAnother => event!(self.log, catalogue::FENCED_BY_ANOTHER),
             WorkerFact::HeldUnknown => event!(self.log, catalogue::HELD_UNKNOWN),
             WorkerFact::StrangeList(line) => event!(self.log, catalogue::STRANGE_LIST, "Line" => line),
             WorkerFact::Starting(..)

@@ -101,6 +101,7 @@ fn site_of(instance: Instance, ours: bool) -> Site {
         executors: Rc::new(Executors(Rc::clone(&vms))),
         start_config: Rc::new(NoSecrets),
         remote_user: "crunch".to_owned(),
+        fence: crate::testing::fence(),
         secret_path: "/secret".to_owned(),
         destroy: destroys.recipient.clone(),
         set_tags: tags.recipient.clone(),

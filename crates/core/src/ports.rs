@@ -294,6 +294,11 @@ pub trait CloudDriver {
     fn secret_path(&self) -> String {
         "/var/run/arvados-instance-secret".to_owned()
     }
+    /// In which directory on each VM its fence lies, which only root may enter; relative = to the directory that
+    /// commands run in there. It outlives a reboot.
+    fn fence_directory(&self) -> String {
+        "/var/lib/arvados-dispatch-cloud".to_owned()
+    }
 }
 
 // ---------------------------------------------------------------- a shell on each VM

@@ -83,6 +83,7 @@ pub fn start_actors(world: &Rc<World>, policy: Policy, metrics: Rc<Metrics>, log
         executors: Box::new(move |_| shells),
         create_defaults: CreateDefaults::default(),
         commands: Arc::new(commands),
+        epoch: dispatch_core::worker::fence::Epoch::from_micros(1),
         start_config: Rc::new(NoStdin),
         random: Box::new(rand::rng()),
         metrics,

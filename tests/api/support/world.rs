@@ -219,9 +219,11 @@ impl Executor for Shell {
         let mut processes = self.world.processes.borrow_mut();
         let processes = processes.entry(self.id.clone()).or_default();
         let last = command.shell.rsplit(' ').next().unwrap_or_default();
-        let uuid = last.trim_matches('\'').parse::<ContainerUuid>();
+        let uuid = last.trim_matches(['\'', '\\']).parse::<ContainerUuid>();
         let mut output = Output::default();
-        if command.shell.contains(" --list") {
+        if command.shell.contains("fence-claimed") {
+            output.stdout = b"fence-claimed 1 62 settled\n".to_vec();
+        } else if command.shell.contains(" --list") {
             output.stdout = processes.iter().map(|uuid| format!("{uuid}\n")).collect::<String>().into_bytes();
         } else if command.shell.contains(" --detach") {
             processes.insert(uuid.unwrap());

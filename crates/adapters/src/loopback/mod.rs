@@ -39,6 +39,9 @@ pub use processes::processes_below;
 /// and all other commands run in that directory.
 pub const SECRET_FILE: &str = "arvados-instance-secret";
 
+/// The directory, in an instance's directory, in which its fence lies.
+pub const FENCE_DIRECTORY: &str = "fence";
+
 /// What a [`LoopbackCloud`] is made from.
 #[derive(Debug, Clone)]
 pub struct Params {
@@ -196,6 +199,10 @@ impl CloudDriver for LoopbackCloud {
 
     fn secret_path(&self) -> String {
         SECRET_FILE.to_owned()
+    }
+
+    fn fence_directory(&self) -> String {
+        FENCE_DIRECTORY.to_owned()
     }
 }
 

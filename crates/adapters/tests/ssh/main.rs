@@ -4,6 +4,7 @@
 mod commands;
 mod connecting;
 mod deadlines;
+mod fence;
 mod leftovers;
 mod own_side;
 mod setup;

@@ -13,7 +13,7 @@ use dispatch_core::policy::{PlanRules, Policy};
 use dispatch_core::pool::{Fleet, Host};
 use dispatch_core::queue::QueueSnapshot;
 use dispatch_core::time::{Timestamp, after};
-use dispatch_core::worker::{Machine, ProcessView, StartOrder, State, View};
+use dispatch_core::worker::{FenceView, Machine, ProcessView, StartOrder, State, View};
 
 use super::site::{Site, Sizes, at, instance, me};
 use super::traffic::Controller;
@@ -183,5 +183,5 @@ fn run_on(view: &mut View, uuid: ContainerUuid) {
 
 fn idle_worker(n: usize, it: &InstanceType, policy: &Arc<Policy>) -> View {
     let (machine, _) = Machine::new(instance(n, it), true, Arc::clone(policy), at(0));
-    View { state: State::Idle, last_success: Some(at(1_000_000)), ..machine.view() }
+    View { state: State::Idle, last_success: Some(at(1_000_000)), fence: FenceView::Ours, ..machine.view() }
 }

@@ -1,6 +1,7 @@
 //! What the checks ask of an input, read once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::container::ContainerState;
 use crate::fit::Free;
@@ -24,11 +25,26 @@ pub(super) struct Facts<'a> {
     pub(super) adopting_starts: bool,
 }
 
+/// Every VM that was found has listed its processes behind our fence, and every record with an old lock was asked for
+/// since.
+fn all_fenced(input: &PlanInput) -> bool {
+    let queue = &input.queue;
+    let old = (0..queue.entries.len()).filter(|position| queue.entries[*position].locked_before_start);
+    let polled = old.map(|position| queue.asked_at(position)).chain([queue.polled_at]).min().flatten();
+    let is_fenced = |host: &Host| host.ours || host.fenced_since.is_some_and(|since| polled > Some(since));
+    let spread = input.fleet.listings.windows(2).all(|two| two[1] >= after(two[0], Duration::from_secs(5)));
+    let any_found = input.fleet.hosts.iter().any(|host| !host.ours);
+    any_found
+        && spread
+        && polled > input.fleet.first_listing
+        && input.fleet.hosts.iter().all(|host| is_fenced(host))
+}
+
 impl<'a> Facts<'a> {
     pub(super) fn new(input: &'a PlanInput, supply: &'a Supply, now: Timestamp) -> Self {
         let fleet = &*input.fleet;
-        let too_early = fleet.first_listing.is_none_or(|listed| now < after(listed, INHERITED_START_WINDOW))
-            || fleet.listings.len() < 3;
+        let is_early = fleet.first_listing.is_none_or(|listed| now < after(listed, INHERITED_START_WINDOW));
+        let too_early = (is_early && !all_fenced(input)) || fleet.listings.len() < 3;
         Self {
             hosts: fleet.hosts.iter().map(|host| (&host.id, &**host)).collect(),
             alive: fleet.hosts.iter().flat_map(|host| host.containers()).collect(),

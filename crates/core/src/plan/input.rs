@@ -109,6 +109,7 @@ impl PlanInput {
         Clocked {
             phase: startup::phase(self, summary, now),
             keeps_inherited_locks: startup::keeps_inherited_locks(self, now),
+            is_within_window: startup::is_within_window(self, now),
             held_starts: self.held_starts(now),
             supply: Arc::new(self.fleet.supply(&self.rules, &summary.census, now)),
         }
@@ -140,6 +141,8 @@ pub(super) struct Clocked {
     pub(super) phase: StartupPhase,
     /// Whether no container that was Locked before our start gives its lock back for the sake of others.
     pub(super) keeps_inherited_locks: bool,
+    /// Whether so little time has passed that no Running container is given up because no worker has it.
+    pub(super) is_within_window: bool,
     /// Containers whose next start is not due yet, because earlier ones failed.
     pub(super) held_starts: BTreeSet<ContainerUuid>,
     pub(super) supply: Arc<Supply>,

@@ -128,7 +128,7 @@ impl Round<'_> {
         let proofs = self.fleet.listings.iter().filter(|began| Some(**began) > first_poll).count();
         let asked_since = self.queue.asked_at(position) > self.fleet.listings.first().copied();
         let all_is_seen = !self.has_unknown_workers && !self.has_written_off && !self.adopting_starts;
-        if proofs >= LISTINGS_KEPT && asked_since && all_is_seen {
+        if proofs >= LISTINGS_KEPT && asked_since && all_is_seen && !self.clocked.is_within_window {
             self.cancel(entry, CancelReason::NotOnAnyWorker);
         }
     }

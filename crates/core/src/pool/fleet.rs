@@ -20,7 +20,7 @@ use super::snapshot::EndedProcess;
 use crate::id::{ContainerUuid, InstanceId, ProviderType, TypeName};
 use crate::instance::{Catalog, IdleBehavior, InstanceType};
 use crate::time::{Timestamp, shift};
-use crate::worker::{State, View};
+use crate::worker::{FenceView, State, View};
 
 /// A process that counts on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,12 @@ pub struct Host {
     pub has_answered: bool,
     /// Whether its list has shown all that runs there, including what an earlier dispatcher had just started.
     pub processes_known: bool,
+    /// When a list came that has shown all of that because the fence lets nothing more come.
+    #[serde(default)]
+    pub fenced_since: Option<Timestamp>,
+    /// Whether nothing can be started there any more, because its fence is not ours.
+    #[serde(default)]
+    pub lacks_fence: bool,
     /// Whether the last listing lacked it.
     pub missing: bool,
     /// Whether a listing has shown it long after it was first destroyed: it may never end.
@@ -91,6 +97,8 @@ impl Host {
             ours: view.ours,
             has_answered: view.last_success.is_some(),
             processes_known: view.processes_known,
+            fenced_since: view.fenced_since,
+            lacks_fence: view.state.is_ready() && view.fence != FenceView::Ours,
             missing,
             outstays: false,
             written_off: false,
@@ -112,6 +120,7 @@ impl Host {
             && self.instance_type.is_some()
             && !self.missing
             && !self.spot_notice
+            && !self.lacks_fence
     }
 
     /// Whether its processes are not known yet. A worker that never answered stays unknown while it is
@@ -119,7 +128,8 @@ impl Host {
     pub fn is_unknown(&self) -> bool {
         match self.state {
             State::Unknown => !self.written_off,
-            State::Shutdown => !self.ours && !self.has_answered && !self.written_off,
+            // One that had no fence never came into service, and may have listed all that runs there.
+            State::Shutdown => !self.ours && !self.has_answered && !self.processes_known && !self.written_off,
             State::Booting | State::Idle | State::Running => false,
         }
     }
@@ -234,5 +244,10 @@ impl Fleet {
         self.failed_starts.values_mut().for_each(|failed| shift(&mut failed.at, by));
         self.holds.shift(by);
         self.first_listing.iter_mut().chain(&mut self.listings).for_each(|at| shift(at, by));
+        for host in &mut self.hosts {
+            if host.fenced_since.is_some() {
+                Arc::make_mut(host).fenced_since.iter_mut().for_each(|at| shift(at, by));
+            }
+        }
     }
 }

@@ -35,6 +35,8 @@ const REMEMBERED: Duration = Duration::from_secs(3600);
 /// How many listings are remembered. This many must lack a VM without another sign of life before the containers
 /// that should run on it are given up.
 pub const LISTINGS_KEPT: usize = 3;
+/// How soon the first of them follow one another.
+const SOON_AGAIN: Duration = Duration::from_secs(5);
 
 /// Pool's answer when it is told that an instance is absent from a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -324,8 +326,11 @@ impl WorkerPool {
         let surplus = self.listings.len().saturating_sub(LISTINGS_KEPT);
         self.listings.drain(..surplus);
         self.give_up_doubtful(began);
+        // After a restart one listing is not enough to know all instances, so the next ones follow soon; and later ones
+        // show what three in a row have omitted.
         if self.listings.len() < LISTINGS_KEPT {
-            // After a restart one listing is not enough to know all instances, so the next ones follow soon.
+            effects.push(PoolEffect::SyncBy(after(began, SOON_AGAIN)));
+        } else if self.first_listing.is_some_and(|first| began < after(first, INHERITED_START_WINDOW)) {
             effects.push(PoolEffect::SyncBy(after(began, INHERITED_START_WINDOW / 2)));
         }
         self.recount();

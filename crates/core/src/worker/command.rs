@@ -128,6 +128,10 @@ pub enum WorkerRefusal {
     AlreadyHere,
     /// It has no such process.
     NoSuchProcess,
+    /// Its fence is not ours: nothing is started there.
+    NotFenced,
+    /// Another dispatcher has claimed its fence after us: nothing is done there.
+    FencedByAnother,
 }
 
 impl WorkerRefusal {
@@ -139,6 +143,8 @@ impl WorkerRefusal {
             Self::ShuttingDown => "worker is shutting down",
             Self::AlreadyHere => "container has a process or a stale lock on this worker",
             Self::NoSuchProcess => "no such process on this worker",
+            Self::NotFenced => "the fence of this worker is not ours",
+            Self::FencedByAnother => "another dispatcher has claimed the fence of this worker",
         }
     }
 }

@@ -1,7 +1,9 @@
 //! What a worker's own effects and timers report: it has happened, so it cannot be refused.
 
-use super::probe::{CommandFailure, Report};
+use super::fence::{NotRun, failure, has_overrun};
+use super::probe::{CommandFailure, Report, success};
 use crate::id::ContainerUuid;
+use crate::ports::{ExecError, ExecErrorKind, Output, ShellCommand};
 use crate::time::Timestamp;
 
 /// What has come of an effect of the machine. An input of [`super::Machine::on_completion`].
@@ -40,7 +42,9 @@ pub enum StartOutcome {
     Started,
     /// Another exit status: it most likely did not start, the next list tells.
     Failed(CommandFailure),
-    /// No answer: the command may still be under way on the VM.
+    /// The fence has stopped it: the runner was not called.
+    NotRun(NotRun, CommandFailure),
+    /// No answer, or it was ended in the middle: the command may still be under way on the VM.
     Unanswered(CommandFailure),
 }
 
@@ -49,6 +53,48 @@ pub enum StartOutcome {
 pub enum KillOutcome {
     /// The process is gone.
     Gone,
+    /// The fence has stopped it: the runner was not called.
+    NotRun(NotRun, CommandFailure),
     /// It is still there, or we cannot tell.
     Failed(CommandFailure),
+}
+
+impl StartOutcome {
+    /// What the answer to a start command that was sent through the fence says.
+    pub fn of(command: &ShellCommand, answer: Result<Output, ExecError>) -> Self {
+        if let Some(reason) = not_run(&answer) {
+            return Self::NotRun(reason, failure(command, answer, Some(reason)));
+        }
+        let has_overrun = answer.as_ref().is_ok_and(|output| has_overrun(output.status));
+        match success(command, answer) {
+            Ok(_) => Self::Started,
+            Err(failure) if has_overrun || may_be_under_way(failure.kind) => Self::Unanswered(failure),
+            Err(failure) => Self::Failed(failure),
+        }
+    }
+}
+
+impl KillOutcome {
+    /// What the answer to a kill command says; `is_fenced`: it was sent through the fence.
+    pub fn of(command: &ShellCommand, answer: Result<Output, ExecError>, is_fenced: bool) -> Self {
+        if let Some(reason) = not_run(&answer).filter(|_| is_fenced) {
+            return Self::NotRun(reason, failure(command, answer, Some(reason)));
+        }
+        match success(command, answer) {
+            Ok(_) => Self::Gone,
+            Err(failure) => Self::Failed(failure),
+        }
+    }
+}
+
+fn not_run(answer: &Result<Output, ExecError>) -> Option<NotRun> {
+    answer.as_ref().ok().and_then(|output| NotRun::of(output.status))
+}
+
+/// Whether a command that failed like that may still be running on the VM.
+fn may_be_under_way(kind: Option<ExecErrorKind>) -> bool {
+    matches!(
+        kind,
+        Some(ExecErrorKind::CommandTimeout | ExecErrorKind::ConnectionLost | ExecErrorKind::OutputTooLarge)
+    )
 }

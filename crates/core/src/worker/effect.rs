@@ -49,6 +49,12 @@ pub enum WorkerFact {
     RunnerInstalled,
     /// The runner could not be compared or copied.
     RunnerFailed(CommandFailure),
+    /// The fence is ours; for that long a start may come that nobody has fenced.
+    Fenced(std::time::Duration),
+    /// The fence cannot be claimed: nothing is started there.
+    NotFenced(CommandFailure),
+    /// Another dispatcher has claimed the fence after us: nothing is done there any more.
+    FencedByAnother,
     /// In service from now on.
     InService {
         /// When the probe began.

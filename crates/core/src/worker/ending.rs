@@ -85,7 +85,7 @@ impl Machine {
         }
         let signal = self.processes.by_container.values().filter_map(Process::signal_due).min();
         // Before its processes are known its next list decides, not the clock.
-        let may_idle = self.processes.known && !self.processes.reserved;
+        let may_idle = self.processes.known && !self.processes.reserved && !self.fencing.is_anothers();
         let idle = (may_idle && self.state == State::Idle && self.behavior == IdleBehavior::Run)
             .then(|| after(self.processes.last_busy, self.policy.timeout_idle));
         let held = self.is_held_unknown().then(|| {
@@ -96,7 +96,7 @@ impl Machine {
     }
 
     pub(super) fn shut_down_if_due(&mut self, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
-        if !self.processes.known {
+        if !self.processes.known || self.fencing.is_anothers() {
             return;
         }
         let reason = match (self.behavior, self.state) {
@@ -142,7 +142,8 @@ impl Machine {
         now: Timestamp,
         effects: &mut Vec<WorkerEffect>,
     ) -> Result<(), WorkerRefusal> {
-        let held = self.behavior == IdleBehavior::Hold;
+        // What another dispatcher runs there is not ours to end.
+        let held = self.behavior == IdleBehavior::Hold || self.fencing.is_anothers();
         let busy = !self.processes.by_container.is_empty();
         let refused = match reason {
             // On its way already, whatever its tags say.

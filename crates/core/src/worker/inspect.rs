@@ -27,6 +27,12 @@ pub struct MachineState {
     booted: bool,
     /// The runner is there.
     deployed: bool,
+    /// Whose its fence is.
+    fence: &'static str,
+    /// What is written there, if it is ours.
+    fence_mark: Option<String>,
+    /// A list has shown all that runs there, because the fence lets nothing more come.
+    fenced_since: Option<Timestamp>,
     /// A connection first reached the verification then.
     first_ssh: Option<Timestamp>,
     probe_in_flight_since: Option<Timestamp>,
@@ -88,6 +94,9 @@ impl Machine {
             appeared: view.appeared,
             booted: self.boot.passed,
             deployed: self.probes.deployed,
+            fence: view.fence.as_str(),
+            fence_mark: self.held_fence().map(|mark| mark.to_string()),
+            fenced_since: view.fenced_since,
             first_ssh: self.boot.first_ssh,
             probe_in_flight_since: self.probes.under_way,
             last_successful_probe: view.last_success,

@@ -4,6 +4,7 @@ use super::Machine;
 use super::command::WorkerRefusal;
 use super::completion::KillOutcome;
 use super::effect::{WorkerEffect, WorkerFact};
+use super::fence::NotRun;
 use super::process::Kill;
 use super::reason::{DrainReason, KillReason};
 use crate::id::ContainerUuid;
@@ -107,7 +108,11 @@ impl Machine {
                 self.has_obeyed(now);
                 self.end_process(uuid, now, effects);
             }
-            KillOutcome::Failed(failure) => {
+            KillOutcome::NotRun(NotRun::Taken, failure) => {
+                process.kill = None;
+                self.fence_has_stopped(NotRun::Taken, &failure, effects);
+            }
+            KillOutcome::NotRun(_, failure) | KillOutcome::Failed(failure) => {
                 let next = after(now, self.policy.timeout_signal);
                 if let Some(kill) = process.kill.as_mut().filter(|kill| !kill.given_up) {
                     kill.next_signal = Some(next);

@@ -36,7 +36,14 @@ impl Machine {
         effects: &mut Vec<WorkerEffect>,
     ) {
         self.tell_strange(list, effects);
-        self.processes.known |= !list.is_cut && began >= after(self.appeared, INHERITED_START_WINDOW);
+        let is_behind_fence = self.fencing.lets_nothing_more_come(began);
+        let is_late = began >= after(self.appeared, INHERITED_START_WINDOW);
+        if !list.is_cut && (is_behind_fence || is_late) {
+            self.processes.known = true;
+            if is_behind_fence {
+                self.fencing.note_shown(now);
+            }
+        }
         for uuid in &list.running {
             self.take_living(*uuid, now, effects);
         }

@@ -14,7 +14,7 @@
 //!   mod          Machine: its fields, and the two matches
 //!   probing, excuse, list, starting, killing, keeping, ending    the decisions behind their arms
 //!   probe        a probe as a chain of commands
-//!   runner       those commands as shell text
+//!   runner       those commands as shell text      fence     the same behind the fence     fencing   whose it is
 //!   view         what Pool and `plan` see of it       inspect   what developers see of it
 //! ```
 //! Never does: I/O, choosing containers, counting against limits (that is Pool and `plan`).
@@ -25,6 +25,8 @@ mod completion;
 mod effect;
 mod ending;
 mod excuse;
+pub mod fence;
+mod fencing;
 mod fruitless;
 mod inspect;
 mod keeping;
@@ -49,6 +51,7 @@ pub use command::{AttemptOutcome, Command, StartOrder, WorkerRefusal};
 pub use completion::{Completion, KillOutcome, StartOutcome};
 pub use effect::{BootOutcome, WorkerEffect, WorkerFact};
 pub use ending::OUTSTAYS;
+pub use fencing::FenceView;
 pub use inspect::MachineState;
 pub(crate) use probing::silence_allowed;
 pub use process::{Kill, Process, ProcessPhase};
@@ -63,6 +66,7 @@ use crate::policy::Policy;
 use crate::time::Timestamp;
 use boot::Boot;
 use ending::Ending;
+use fencing::Fencing;
 use keeping::SavedTags;
 use probing::Probes;
 use process::Processes;
@@ -84,6 +88,7 @@ pub struct Machine {
     /// Whether this process created it.
     ours: bool,
     boot: Boot,
+    fencing: Fencing,
     probes: Probes,
     processes: Processes,
     tags: SavedTags,
@@ -114,6 +119,7 @@ impl Machine {
             appeared: now,
             ours,
             boot: Boot::default(),
+            fencing: Fencing::default(),
             probes: Probes::wanted_at(now),
             processes: Processes::none_yet(ours, now),
             tags: SavedTags::new(ours),
@@ -167,6 +173,8 @@ impl Machine {
         let mut effects = Vec::new();
         match command {
             Command::Start(_) if !self.state.is_ready() => return Err(WorkerRefusal::NotInService),
+            Command::Start(_) if self.held_fence().is_none() => return Err(WorkerRefusal::NotFenced),
+            Command::Kill(..) if self.fencing.is_anothers() => return Err(WorkerRefusal::FencedByAnother),
             Command::Start(order) => self.start(order, now, &mut effects)?,
             Command::Kill(uuid, reason) => self.kill(uuid, reason, now, &mut effects)?,
             Command::SetIdleBehavior(behavior) => self.set_behavior(behavior, now, &mut effects),

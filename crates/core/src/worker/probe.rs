@@ -1,14 +1,17 @@
 //! A probe as a chain of commands: pure, performed by the Worker actor one command at a time.
 //!
 //! ```text
-//!   [boot probe] ─ok, or unknown worker─► [md5sum ─differs─► install] ─► --list ─► report
-//!        └─fails─► report                          └─fails─► report
+//!   [boot probe] ─ok, or unknown worker─► [md5sum ─differs─► install] ─► [claim] ─► --list ─► report
+//!        └─fails─► report                          └─fails─► report       └ whatever it comes to
 //! ```
+//! The claim of the fence comes right before the list, so that the list shows every start that was let through
+//! before. It is asked for once in a life; a list needs no fence.
 //! A busy VM found after a restart may fail its boot probe, and the new dispatcher's runner is not on it
 //! yet: without the runner it would look dead. So an unknown worker goes on after a failed boot probe.
 
 use bytes::Bytes;
 
+use super::fence::{ClaimOutcome, Fence};
 use super::process_list::ProcessList;
 use super::runner::Commands;
 use crate::ports::{ExecError, ExecErrorKind, Output, ShellCommand};
@@ -26,7 +29,30 @@ pub struct Wanted {
     pub prices: Option<Bytes>,
     /// Whether a connection is opened for it: one that stands says nothing about where its address leads now.
     pub afresh: bool,
+    /// What is to be done about the fence.
+    pub fence: FenceWish,
 }
+
+/// What a probe does about the fence of its VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FenceWish {
+    /// It is claimed; `overtakes`: also if the file has a number that is not smaller than our epoch, because we have
+    /// not been there yet.
+    Claim {
+        /// Whether such a number is overtaken.
+        overtakes: bool,
+        /// Whether we have made the VM.
+        is_new: bool,
+    },
+    /// It is ours: it is touched.
+    Touch,
+    /// It is another's by now.
+    LeaveAlone,
+}
+
+/// How many numbers a first claim overtakes: one that an earlier dispatcher's clock has left, and one more if that
+/// dispatcher's own claim came between.
+const OVERTAKES: u32 = 3;
 
 /// A command that did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +71,17 @@ pub struct CommandFailure {
 }
 
 impl CommandFailure {
+    /// The command has ended with this output, and that is a failure.
+    pub(super) fn of_output(command: &ShellCommand, output: &Output) -> Self {
+        Self {
+            command: command.shell.clone(),
+            error: format!("exit status {}", output.status),
+            kind: None,
+            stdout: tail(&output.stdout),
+            stderr: tail(&output.stderr),
+        }
+    }
+
     /// In a sentence, for the user of the container that it was to start; at most some 1,000 characters.
     pub fn for_users(&self) -> String {
         let said =
@@ -70,6 +107,8 @@ pub struct Report {
     pub boot: Option<Result<BootOutput, CommandFailure>>,
     /// Whether the runner is there now; `None` if that was not looked at.
     pub deployed: Option<Result<Deployed, CommandFailure>>,
+    /// What has come of the claim of the fence, if it was claimed.
+    pub claim: Option<ClaimOutcome>,
     /// The list, if it was asked for.
     pub list: Option<Result<ProcessList, CommandFailure>>,
     /// Whether a connection got as far as the verification of the host key.
@@ -123,6 +162,8 @@ enum ProbeStage {
     Boot,
     Md5sum,
     Install,
+    /// Above that number, if one was found.
+    Claim(Option<u64>),
     List,
     Done,
 }
@@ -133,16 +174,26 @@ pub struct Probe {
     wanted: Wanted,
     cluster: String,
     commands: std::sync::Arc<Commands>,
+    fence: std::sync::Arc<Fence>,
+    /// Numbers that were found in the fence.
+    overtaken: u32,
     stage: ProbeStage,
     report: Report,
 }
 
 impl Probe {
     /// Begins a probe; `cluster` are the five characters that our uuids begin with.
-    pub fn new(wanted: Wanted, cluster: &str, commands: std::sync::Arc<Commands>) -> Self {
+    pub fn new(
+        wanted: Wanted,
+        cluster: &str,
+        commands: std::sync::Arc<Commands>,
+        fence: std::sync::Arc<Fence>,
+    ) -> Self {
         let mut probe = Self {
             cluster: cluster.to_owned(),
             commands,
+            fence,
+            overtaken: 0,
             stage: ProbeStage::Boot,
             report: Report { afresh: wanted.afresh, ..Report::default() },
             wanted,
@@ -159,7 +210,8 @@ impl Probe {
             ProbeStage::Boot => Some(self.commands.boot_probe()),
             ProbeStage::Md5sum => self.commands.md5sum(),
             ProbeStage::Install => self.commands.install(),
-            ProbeStage::List => Some(self.commands.list(self.wanted.prices.clone())),
+            ProbeStage::Claim(above) => Some(self.fence.claim(above, self.is_new())),
+            ProbeStage::List => Some(self.list_command()),
             ProbeStage::Done => None,
         };
         command.map(|command| ShellCommand { afresh: self.wanted.afresh, ..command })
@@ -173,13 +225,17 @@ impl Probe {
         let unreachable = answer.as_ref().is_err_and(|error| error.kind != ExecErrorKind::CommandTimeout);
         self.report.reached_verification |=
             answer.as_ref().map_or_else(|e| e.kind.reached_verification(), |_| true);
+        if let ProbeStage::Claim(_) = self.stage {
+            self.stage = self.claimed(ClaimOutcome::read(&self.fence, &command, answer), unreachable);
+            return;
+        }
         let result = success(&command, answer);
         self.stage = match self.stage {
             ProbeStage::Boot => self.booted(&command, result, unreachable),
             ProbeStage::Md5sum => self.compared(result, unreachable),
             ProbeStage::Install => self.installed(result),
             ProbeStage::List => self.listed(result),
-            ProbeStage::Done => ProbeStage::Done,
+            ProbeStage::Claim(_) | ProbeStage::Done => ProbeStage::Done,
         };
     }
 
@@ -189,7 +245,49 @@ impl Probe {
     }
 
     fn after_boot(&self) -> ProbeStage {
-        if self.wanted.deploy && self.commands.deploys() { ProbeStage::Md5sum } else { ProbeStage::List }
+        if self.wanted.deploy && self.commands.deploys() { ProbeStage::Md5sum } else { self.before_list() }
+    }
+
+    fn before_list(&self) -> ProbeStage {
+        match self.wanted.fence {
+            FenceWish::Claim { .. } => ProbeStage::Claim(None),
+            FenceWish::Touch | FenceWish::LeaveAlone => ProbeStage::List,
+        }
+    }
+
+    fn is_new(&self) -> bool {
+        matches!(self.wanted.fence, FenceWish::Claim { is_new: true, .. })
+    }
+
+    fn list_command(&self) -> ShellCommand {
+        let list = self.commands.list(self.wanted.prices.clone());
+        match self.wanted.fence {
+            FenceWish::Touch => self.fence.touch(list),
+            FenceWish::Claim { .. } | FenceWish::LeaveAlone => list,
+        }
+    }
+
+    /// The list is asked for whatever has come of the claim: it needs no fence.
+    fn claimed(&mut self, outcome: ClaimOutcome, unreachable: bool) -> ProbeStage {
+        let overtakes = matches!(self.wanted.fence, FenceWish::Claim { overtakes: true, .. });
+        if let ClaimOutcome::Greater(seen) = outcome
+            && overtakes
+            && self.overtaken < OVERTAKES
+        {
+            self.overtaken += 1;
+            return ProbeStage::Claim(Some(seen));
+        }
+        let next = match &outcome {
+            // We may not act, and may always ask.
+            ClaimOutcome::Failed(failure) if failure.kind == Some(ExecErrorKind::NotSent) => ProbeStage::List,
+            ClaimOutcome::Failed(failure) if unreachable => {
+                self.report.list = Some(Err(failure.clone()));
+                ProbeStage::Done
+            }
+            ClaimOutcome::Failed(_) | ClaimOutcome::Claimed(_) | ClaimOutcome::Greater(_) => ProbeStage::List,
+        };
+        self.report.claim = Some(outcome);
+        next
     }
 
     fn booted(
@@ -211,7 +309,7 @@ impl Probe {
         match result {
             Ok(output) if self.commands.md5_matches(&output.stdout) => {
                 self.report.deployed = Some(Ok(Deployed::Already));
-                ProbeStage::List
+                self.before_list()
             }
             // No such file, or another content: copy it.
             Ok(_) => ProbeStage::Install,
@@ -224,7 +322,7 @@ impl Probe {
     }
 
     fn installed(&mut self, result: Result<Output, CommandFailure>) -> ProbeStage {
-        let next = if result.is_ok() { ProbeStage::List } else { ProbeStage::Done };
+        let next = if result.is_ok() { self.before_list() } else { ProbeStage::Done };
         self.report.deployed = Some(result.map(|_| Deployed::Installed));
         next
     }
@@ -241,17 +339,14 @@ impl Probe {
 /// # Errors
 /// The status or error, and the last of what the command wrote.
 pub fn success(command: &ShellCommand, answer: Result<Output, ExecError>) -> Result<Output, CommandFailure> {
-    let failure = |error: String, kind, output: &Output| CommandFailure {
-        command: command.shell.clone(),
-        error,
-        kind,
-        stdout: tail(&output.stdout),
-        stderr: tail(&output.stderr),
-    };
     match answer {
         Ok(output) if output.status == 0 => Ok(output),
-        Ok(output) => Err(failure(format!("exit status {}", output.status), None, &output)),
-        Err(error) => Err(failure(error.message, Some(error.kind), &Output::default())),
+        Ok(output) => Err(CommandFailure::of_output(command, &output)),
+        Err(error) => Err(CommandFailure {
+            error: error.message,
+            kind: Some(error.kind),
+            ..CommandFailure::of_output(command, &Output::default())
+        }),
     }
 }
 

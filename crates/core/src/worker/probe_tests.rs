@@ -1,12 +1,27 @@
 use super::*;
 use crate::policy::Policy;
+use crate::worker::fence::{Claimed, Epoch};
 use crate::worker::runner::Binary;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn probe(boot: bool, list_anyway: bool, deploy: bool) -> Probe {
     let binary = Binary { md5: "0".repeat(32), content: Bytes::from_static(b"#!") };
     let commands = Commands::new(Policy::with_defaults().runner, deploy.then_some(binary));
-    Probe::new(Wanted { boot, list_anyway, deploy, prices: None, afresh: false }, "zzzzz", Arc::new(commands))
+    let fence = FenceWish::LeaveAlone;
+    let wanted = Wanted { boot, list_anyway, deploy, prices: None, afresh: false, fence };
+    Probe::new(wanted, "zzzzz", Arc::new(commands), our_fence())
+}
+
+fn our_fence() -> Arc<Fence> {
+    Arc::new(Fence::new("/fence", &Policy::with_defaults().instance_set_id, Epoch::from_micros(7)))
+}
+
+/// A probe of a VM that has booted, which only asks for the list and does that about the fence.
+fn fenced(fence: FenceWish) -> Probe {
+    let wanted = Wanted { boot: false, list_anyway: true, deploy: false, prices: None, afresh: false, fence };
+    let commands = Commands::new(Policy::with_defaults().runner, None);
+    Probe::new(wanted, "zzzzz", Arc::new(commands), our_fence())
 }
 
 fn exits(status: i32, stdout: &str) -> Result<Output, ExecError> {
@@ -88,4 +103,52 @@ fn nonsense_in_a_list_does_not_fail_the_probe_and_is_quoted() {
     let (_, report) = run(probe(false, false, false), vec![exits(0, "Segmentation fault\n")]);
     assert_eq!(report.failure(), None);
     assert_eq!(report.process_list().unwrap().strange.as_deref(), Some("Segmentation fault"));
+}
+
+#[test]
+fn the_fence_is_claimed_right_before_the_list_and_only_touched_afterwards() {
+    let claimed = exits(0, "fence-claimed 7 0 settled\n");
+    let (asked, report) =
+        run(fenced(FenceWish::Claim { overtakes: true, is_new: false }), vec![claimed, exits(0, "")]);
+    assert!(asked[0].contains("flock -x") && asked[0].ends_with("sh '/fence/set-unset' 7 7 62"), "{asked:?}");
+    assert_eq!(asked[1], "crunch-run --list");
+    let Some(ClaimOutcome::Claimed(Claimed { mark, unfenced_for: Duration::ZERO, is_settled: true })) =
+        report.claim
+    else {
+        panic!("{report:?}")
+    };
+    assert_eq!(mark.to_string(), "7 7");
+    let (asked, report) = run(fenced(FenceWish::Touch), vec![exits(0, "")]);
+    assert_eq!(asked, ["touch -c '/fence/set-unset' 2>/dev/null; crunch-run --list"]);
+    assert_eq!((report.claim, report.list.is_some()), (None, true));
+}
+
+#[test]
+fn a_greater_number_is_overtaken_at_first_and_never_after_that() {
+    let greater = || exits(91, "Last login: never\nfence-seen 41\n");
+    let answers = vec![greater(), exits(0, "fence-claimed 42 62 settled\n"), exits(0, "")];
+    let (asked, report) = run(fenced(FenceWish::Claim { overtakes: true, is_new: false }), answers);
+    assert!(asked[1].ends_with(" 42 7 62"), "{asked:?}");
+    assert!(matches!(report.claim, Some(ClaimOutcome::Claimed(_))));
+    let (_, report) =
+        run(fenced(FenceWish::Claim { overtakes: false, is_new: false }), vec![greater(), exits(0, "")]);
+    assert_eq!(report.claim, Some(ClaimOutcome::Greater(41)));
+}
+
+#[test]
+fn a_list_needs_no_fence_and_a_claim_that_cannot_be_made_fails_no_probe() {
+    let why =
+        ["no flock", "not to be had in time", "cannot be read", "is the disk full", "lock cannot be opened"];
+    for (status, why) in [92, 93, 94, 95, 66].into_iter().zip(why) {
+        let wish = FenceWish::Claim { overtakes: true, is_new: false };
+        let (_, report) = run(fenced(wish), vec![exits(status, ""), exits(0, "")]);
+        assert_eq!((report.failure(), report.process_list().is_some()), (None, true), "{status}");
+        let Some(ClaimOutcome::Failed(failure)) = report.claim else { panic!("{status}") };
+        assert!(failure.error.contains(why), "{}", failure.error);
+    }
+    let wish = FenceWish::Claim { overtakes: true, is_new: false };
+    let (_, report) = run(fenced(wish), vec![fails(ExecErrorKind::NotSent), exits(0, "")]);
+    assert!(report.failure().is_none(), "without a lease one may still look");
+    let (_, report) = run(fenced(wish), vec![fails(ExecErrorKind::ConnectionLost)]);
+    assert!(report.failure().is_some());
 }

@@ -114,6 +114,7 @@ impl Machine {
             deploy: !self.probes.deployed,
             prices: self.prices(),
             afresh: std::mem::take(&mut self.probes.afresh),
+            fence: self.fence_wish(),
         }));
     }
 
@@ -143,6 +144,7 @@ impl Machine {
             Some(Ok(Deployed::Already)) | None => {}
         }
         self.probes.deployed |= matches!(report.deployed, Some(Ok(_)));
+        self.note_claim(&report, began, now, effects);
         match (report.process_list(), report.failure()) {
             // A list of the same instant counts as older: it is not known which came first.
             (Some(list), failure) if self.processes.last_change.is_none_or(|updated| began > updated) => {
@@ -160,6 +162,10 @@ impl Machine {
                         self.probe_failed(began, cut_list(), report.afresh, now, effects);
                     }
                     Some(_) | None if is_incomplete => self.answered_in_part(began, now, effects),
+                    // Nothing could be started there: as long as nothing runs, that is as if it had not booted.
+                    Some(_) | None if is_empty && self.is_kept_from_service() => {
+                        self.probe_failed(began, self.fencing.why_not_ours(), report.afresh, now, effects);
+                    }
                     Some(_) | None => {
                         self.answered(began, now, effects);
                         self.enter_service(began, now, effects);
@@ -190,6 +196,7 @@ impl Machine {
     ) {
         self.probes.under_way = None;
         self.note_presence(began, report);
+        self.note_claim(report, began, now, effects);
         let Some(list) = report.process_list() else { return };
         if self.processes.last_change.is_some_and(|changed| began <= changed) {
             return;

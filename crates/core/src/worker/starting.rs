@@ -57,7 +57,10 @@ impl Machine {
             ProcessPhase::Starting(order) => order.failed_elsewhere,
             ProcessPhase::Doubtful { .. } | ProcessPhase::Unsent { .. } | ProcessPhase::Alive => false,
         };
-        if let StartOutcome::Failed(failure) | StartOutcome::Unanswered(failure) = &outcome {
+        if let StartOutcome::Failed(failure)
+        | StartOutcome::NotRun(_, failure)
+        | StartOutcome::Unanswered(failure) = &outcome
+        {
             process.start_failure = Some(failure.for_users());
         }
         match outcome {
@@ -75,6 +78,11 @@ impl Machine {
                     false => ProcessPhase::Doubtful { until: now },
                 };
                 self.start_failed(uuid, failure, failed_elsewhere, now, effects);
+            }
+            StartOutcome::NotRun(reason, failure) => {
+                process.phase = ProcessPhase::Unsent { since: now };
+                let is_its_fault = self.fence_has_stopped(reason, &failure, effects);
+                self.start_failed(uuid, failure, failed_elsewhere || !is_its_fault, now, effects);
             }
             StartOutcome::Unanswered(failure) => {
                 // It was sent at this moment at the latest: before that the connection was opened, or a session

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::fencing::FenceView;
 use super::process::ProcessPhase;
 use super::{Machine, State};
 use crate::id::{ContainerUuid, InstanceId, TypeName};
@@ -76,6 +77,10 @@ pub struct View {
     pub failed_afresh: Option<Timestamp>,
     /// Its list has told of all that runs there, what an earlier dispatcher had just started included.
     pub processes_known: bool,
+    /// Whose its fence is.
+    pub fence: FenceView,
+    /// When a list came that has shown all that runs there, because the fence lets nothing more come.
+    pub fenced_since: Option<Timestamp>,
     /// Set while it is silent for longer than allowed: Pool decides what becomes of it.
     /// With the moment when the failing probe began.
     pub silence: Option<(Silence, Timestamp)>,
@@ -124,6 +129,8 @@ impl Machine {
             out_of_reach: self.probes.out_of_reach,
             failed_afresh: self.probes.failed_afresh,
             processes_known: self.processes.known,
+            fence: self.fencing.view(),
+            fenced_since: self.fencing.shown_since(),
             silence: self.silence(),
             probing: self.probes.under_way.is_some(),
             next_probe: self.next_probe(),

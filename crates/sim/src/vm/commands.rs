@@ -12,7 +12,13 @@ use super::facts::{CommandKind, VmFact};
 use super::host::{Host, Lock, failed, succeeded};
 use super::knobs::CommandFault;
 use super::lasting::StartFailure;
-use super::shell::{Asked, understand};
+use super::shell::{Asked, understand, without_fence};
+
+/// How long a command may hold the lock of a fence.
+const LIMIT_WITHIN_LOCK: Duration = Duration::from_secs(15);
+
+/// How long after that a process that was begun still takes to name itself, at most.
+const NAMES_ITSELF: Duration = Duration::from_secs(1);
 
 /// What a command does after it has reached its VM.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,9 +49,21 @@ impl FakeVms {
             return self.script.remove(position).map(|(_, fault)| fault);
         }
         let Self { knobs, chance, .. } = self;
+        // Nobody believes a late list.
+        let late_rate = match kind {
+            CommandKind::Start | CommandKind::Claim => knobs.late_rate,
+            CommandKind::BootProbe
+            | CommandKind::Md5sum
+            | CommandKind::Install
+            | CommandKind::List
+            | CommandKind::Kill
+            | CommandKind::ReadSecret
+            | CommandKind::Unknown => 0.0,
+        };
         let faults = [
             (CommandFault::CutBefore, knobs.cut_before_rate),
             (CommandFault::CutAfter, knobs.cut_after_rate),
+            (CommandFault::Late, late_rate),
             (CommandFault::Hang, knobs.hang_rate),
         ];
         faults.into_iter().find(|(_, rate)| chance.hits(*rate)).map(|(fault, _)| fault)
@@ -53,7 +71,9 @@ impl FakeVms {
 
     /// What kind of command it is; the command is not run.
     pub(super) fn kind_of(&self, command: &ShellCommand) -> CommandKind {
-        match understand(&command.shell) {
+        match without_fence(understand(&command.shell)) {
+            Asked::Claim { .. } => CommandKind::Claim,
+            Asked::Guarded { .. } | Asked::Touched { .. } => CommandKind::Unknown,
             Asked::List { .. } => CommandKind::List,
             Asked::Start { .. } => CommandKind::Start,
             Asked::Kill { .. } => CommandKind::Kill,
@@ -78,7 +98,41 @@ impl FakeVms {
         self.history.count_command(self.kind_of(command));
         let host = self.hosts.get_mut(id)?;
         host.expire_locks(now);
-        Some(match understand(&command.shell) {
+        Some(self.carry_out(id, understand(&command.shell), command, now))
+    }
+
+    /// What the command comes to, behind a fence or not.
+    fn carry_out(
+        &mut self,
+        id: &InstanceId,
+        asked: Asked,
+        command: &ShellCommand,
+        now: Timestamp,
+    ) -> Execution {
+        let Some(host) = self.hosts.get_mut(id) else { return Execution::at_once(failed(255, "no such VM")) };
+        match asked {
+            Asked::Claim { file, number, owner, window } => {
+                let (takes, output) = host.claim(file, (number, owner), window, now);
+                Execution { takes, answer: Answer::Output(output) }
+            }
+            Asked::Touched { file, command: inner } => {
+                host.touch(&file, now);
+                self.carry_out(id, *inner, command, now)
+            }
+            Asked::Guarded { file, number, owner, stdin_bytes, command: inner } => {
+                if stdin_bytes.is_some_and(|bytes| bytes != command.stdin.len()) {
+                    return Execution::at_once(failed(96, "truncated"));
+                }
+                if let Some(stopped) = host.stops(&file, number, owner) {
+                    return Execution::at_once(stopped);
+                }
+                let execution = ended_at_limit(self.carry_out(id, *inner, command, now));
+                if let Some(host) = self.hosts.get_mut(id) {
+                    host.name_soon(after(now, LIMIT_WITHIN_LOCK + NAMES_ITSELF));
+                    host.starting_until = host.starting_until.max(after(now, execution.takes));
+                }
+                execution
+            }
             Asked::List { runner } => {
                 let missing = host.missing(&runner);
                 let list = missing.unwrap_or_else(|| host.list(now));
@@ -99,7 +153,7 @@ impl FakeVms {
                     Execution::at_once(failed(127, &format!("sh: {text}: command not found")))
                 }
             },
-        })
+        }
     }
 
     /// The list as it arrives. Only the newline of its last line tells that it is whole.
@@ -199,6 +253,14 @@ impl FakeVms {
                 }
             }
         }
+    }
+}
+
+/// A fenced command is ended at its limit, so that the lock is free again. What it has begun goes on.
+fn ended_at_limit(execution: Execution) -> Execution {
+    match execution.takes > LIMIT_WITHIN_LOCK {
+        true => Execution { takes: LIMIT_WITHIN_LOCK, answer: Answer::Output(failed(137, "Killed")) },
+        false => execution,
     }
 }
 

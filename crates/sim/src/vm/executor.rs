@@ -10,12 +10,12 @@ use dispatch_core::ports::{
     ExecError, ExecErrorKind, Executor, ExecutorFactory, HostKey, HostKeyVerdict, HostKeyVerifier, Output,
     ShellCommand, Target,
 };
-use dispatch_core::time::Timestamp;
+use dispatch_core::time::{Timestamp, after};
 use futures_util::future::{Either, select};
 use tokio::sync::Notify;
 
 use super::knobs::{CommandFault, Ssh};
-use super::{CommandKind, FakeVms, Listed};
+use super::{CommandKind, Event, FakeVms, Listed};
 use crate::clock;
 
 /// How long connecting and the handshake may take.
@@ -191,6 +191,14 @@ impl SimExecutor {
         };
         self.travel(half).await;
         if fault == Some(CommandFault::CutBefore) {
+            return self.cut(target);
+        }
+        if fault == Some(CommandFault::Late) {
+            let mut vms = self.vms.borrow_mut();
+            let by = vms.knobs.late_by;
+            let at = after(clock::now(), vms.chance.draw(by));
+            vms.schedule(at, Event::Late(target.id.clone(), command.clone()));
+            drop(vms);
             return self.cut(target);
         }
         if fault == Some(CommandFault::Hang) || self.commands_hang(target) {

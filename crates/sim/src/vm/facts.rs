@@ -106,6 +106,8 @@ pub enum CommandKind {
     Start,
     /// The runner's `--kill`.
     Kill,
+    /// The fence is claimed.
+    Claim,
     /// The secret is read for verification.
     ReadSecret,
     /// Any other command.

@@ -11,6 +11,7 @@ use dispatch_core::secret::Secret;
 use dispatch_core::time::Timestamp;
 use md5::{Digest, Md5};
 
+use super::fence::FenceFile;
 use super::knobs::Behaviour;
 use super::shell::ANY_RUNNER;
 
@@ -29,6 +30,10 @@ pub struct Host {
     pub(super) secret: Option<Secret>,
     /// The runners that were deployed: the md5 of each path.
     pub(super) runners: BTreeMap<String, String>,
+    /// The fences, by file.
+    pub(super) fences: BTreeMap<String, FenceFile>,
+    /// Until then a start holds the lock of a fence.
+    pub(super) starting_until: Timestamp,
     /// The runner's lock files, by container.
     pub(super) locks: BTreeMap<ContainerUuid, Lock>,
 }

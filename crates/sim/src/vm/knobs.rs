@@ -57,6 +57,12 @@ pub struct VmKnobs {
     pub cut_after_rate: f64,
     /// How likely a command hangs until its deadline.
     pub hang_rate: f64,
+    /// How likely a start or a claim arrives only after its connection has broken, and when.
+    pub late_rate: f64,
+    /// How much later.
+    pub late_by: Span,
+    /// How likely a VM has no `flock`, so that its fence cannot be claimed.
+    pub no_fence_rate: f64,
     /// How likely a list has more in it than a list should: an unknown word behind a uuid, or a line from elsewhere.
     pub strange_list_rate: f64,
     /// How likely a list breaks off somewhere.
@@ -95,6 +101,9 @@ impl Default for VmKnobs {
             cut_before_rate: 0.0,
             cut_after_rate: 0.0,
             hang_rate: 0.0,
+            late_rate: 0.0,
+            late_by: Span::between_millis(100, 45_000),
+            no_fence_rate: 0.0,
             strange_list_rate: 0.0,
             cut_list_rate: 0.0,
             jobs: JobKnobs::default(),
@@ -249,6 +258,8 @@ pub struct Behaviour {
     pub full_disk: bool,
     /// Whether `--list` says `broken`.
     pub broken: bool,
+    /// The status with which every claim of its fence ends, if it has none: 92 without `flock`, 95 on a full disk.
+    pub no_fence: Option<i32>,
     /// Containers of other VMs that `--list` names nevertheless.
     pub also_lists: BTreeSet<ContainerUuid>,
 }
@@ -277,6 +288,8 @@ pub enum CommandFault {
     CutBefore,
     /// The connection breaks after the command has run, so that its answer is lost.
     CutAfter,
+    /// The connection breaks, and the command is run later.
+    Late,
     /// The command is never run, and no answer comes.
     Hang,
 }

@@ -13,6 +13,7 @@
 mod commands;
 pub mod executor;
 pub mod facts;
+mod fence;
 mod host;
 pub mod knobs;
 pub mod lasting;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::InstanceType;
+use dispatch_core::ports::ShellCommand;
 use dispatch_core::time::{Timestamp, after, since};
 use tokio::sync::Notify;
 
@@ -86,6 +88,8 @@ enum Event {
     Process(u64, Step),
     ConnectionsBreak,
     Degrade(InstanceId, Degradation),
+    /// A command arrives whose connection is long gone.
+    Late(InstanceId, ShellCommand),
 }
 
 /// How a VM changes after its boot.
@@ -224,6 +228,8 @@ impl FakeVms {
             behaviour,
             secret: secret_in(init),
             runners: BTreeMap::new(),
+            fences: BTreeMap::new(),
+            starting_until: now,
             locks: BTreeMap::new(),
         };
         self.hosts.insert(id.clone(), host);
@@ -300,6 +306,7 @@ impl FakeVms {
             runner_missing: chance.hits(knobs.runner_missing_rate),
             full_disk: chance.hits(knobs.full_disk_rate),
             broken: chance.hits(knobs.broken_rate),
+            no_fence: chance.hits(knobs.no_fence_rate).then_some(92),
             also_lists: BTreeSet::new(),
         }
     }
@@ -320,6 +327,8 @@ impl FakeVms {
                 Event::Process(pid, step) => self.step(pid, step, at),
                 Event::ConnectionsBreak => self.break_connections(at),
                 Event::Degrade(id, change) => self.degrade(&id, change, at),
+                // Nobody waits for its answer.
+                Event::Late(id, command) => drop(self.execute(&id, &command, at)),
             }
         }
     }

@@ -1,6 +1,8 @@
 //! Reads commands as the shell of a VM would, as far as a dispatcher sends any. It accepts whatever the
 //! sender may choose (environment assignments, wrappers, paths, quotes), and is exact about the rest.
 
+use std::time::Duration;
+
 use dispatch_core::id::ContainerUuid;
 
 /// What a command is about.
@@ -41,6 +43,37 @@ pub enum Asked {
         /// What the md5 of its content must be.
         md5: String,
     },
+    /// The fence in that file is claimed: `flock -x … FILE NUMBER OWNER WINDOW`.
+    Claim {
+        /// The file.
+        file: String,
+        /// The number that is to be in it, if it is greater than what is there.
+        number: u64,
+        /// Whose claim it is.
+        owner: u64,
+        /// For how long a start may still come that no fence stands before, if the file does not say.
+        window: Duration,
+    },
+    /// A command that is run only if the fence in that file has that mark: `flock -s … FILE NUMBER OWNER COMMAND`.
+    Guarded {
+        /// The file.
+        file: String,
+        /// The number that must be in it.
+        number: u64,
+        /// Whose it must be.
+        owner: u64,
+        /// How long its stdin must be, if that is looked at.
+        stdin_bytes: Option<usize>,
+        /// The command.
+        command: Box<Asked>,
+    },
+    /// `touch -c FILE`, and then a command.
+    Touched {
+        /// The file.
+        file: String,
+        /// The command.
+        command: Box<Asked>,
+    },
     /// `cat PATH` of a file that has `secret` in its name.
     ReadSecret,
     /// Anything else: a boot probe, or a mistake of the dispatcher.
@@ -55,8 +88,29 @@ pub(super) const ANY_RUNNER: &str = "crunch-run~*";
 
 /// What that command is about.
 pub fn understand(shell: &str) -> Asked {
-    let words = words(shell);
-    let words = without_wrappers(&words);
+    understand_words(&words(shell), shell)
+}
+
+/// The command itself, without the fence before it.
+pub(crate) fn without_fence(asked: Asked) -> Asked {
+    match asked {
+        Asked::Guarded { command, .. } | Asked::Touched { command, .. } => without_fence(*command),
+        Asked::List { .. }
+        | Asked::Start { .. }
+        | Asked::Kill { .. }
+        | Asked::Md5sum { .. }
+        | Asked::Install { .. }
+        | Asked::Claim { .. }
+        | Asked::ReadSecret
+        | Asked::Other { .. } => asked,
+    }
+}
+
+fn understand_words(words: &[String], shell: &str) -> Asked {
+    let words = without_wrappers(words);
+    if let Some(asked) = read_fence(words, shell) {
+        return asked;
+    }
     if let [program, flag, text] = words
         && flag == "-c"
         && matches!(program.rsplit('/').next(), Some("sh" | "bash"))
@@ -92,6 +146,32 @@ pub fn understand(shell: &str) -> Asked {
         Asked::ReadSecret
     } else {
         other()
+    }
+}
+
+/// Reads what the fence is claimed by, what is guarded by it, and what touches it.
+fn read_fence(words: &[String], shell: &str) -> Option<Asked> {
+    if let [touch, flag, file, _, _, command @ ..] = words
+        && (touch.as_str(), flag.as_str()) == ("touch", "-c")
+    {
+        let command = Box::new(understand_words(command, shell));
+        return Some(Asked::Touched { file: file.clone(), command });
+    }
+    let flag =
+        words.windows(2).find(|pair| pair[0] == "flock" && pair[1].starts_with('-') && pair[1] != "-v")?;
+    match (flag[1].as_str(), words) {
+        ("-x", [.., file, number, owner, window]) => {
+            let (number, owner) = (number.parse().ok()?, owner.parse().ok()?);
+            let window = Duration::from_secs(window.parse().ok()?);
+            Some(Asked::Claim { file: file.clone(), number, owner, window })
+        }
+        ("-s", [.., file, number, owner, command]) => {
+            let (number, owner) = (number.parse().ok()?, owner.parse().ok()?);
+            let bytes = words.windows(2).find(|pair| pair[0] == "-eq").map(|pair| pair[1].parse());
+            let (stdin_bytes, command) = (bytes.transpose().ok()?, Box::new(understand(command)));
+            Some(Asked::Guarded { file: file.clone(), number, owner, stdin_bytes, command })
+        }
+        _ => None,
     }
 }
 
@@ -257,5 +337,41 @@ mod tests {
     fn a_boot_probe_is_something_else() {
         let text = "systemctl is-system-running".to_owned();
         assert_eq!(understand("timeout -k 1 60 systemctl is-system-running"), Asked::Other { text });
+    }
+
+    #[test]
+    fn what_the_dispatcher_sends_through_its_fence_is_understood() {
+        use bytes::Bytes;
+        use dispatch_core::id::InstanceSetId;
+        use dispatch_core::policy::Policy;
+        use dispatch_core::worker::fence::{ClaimOutcome, Epoch, Fence};
+        use dispatch_core::worker::runner::Commands;
+
+        let set = InstanceSetId::new("set").unwrap();
+        let fence = Fence::new("/fence", &set, Epoch::from_micros(7));
+        let file = "/fence/set-set".to_owned();
+        let claim = fence.claim(None, true);
+        assert_eq!(
+            understand(&claim.shell),
+            Asked::Claim { file: file.clone(), number: 7, owner: 7, window: Duration::ZERO }
+        );
+        let output = dispatch_core::ports::Output {
+            stdout: b"fence-claimed 9 0 settled\n".to_vec(),
+            ..dispatch_core::ports::Output::default()
+        };
+        let ClaimOutcome::Claimed(claimed) = ClaimOutcome::read(&fence, &claim, Ok(output)) else { panic!() };
+        let commands = Commands::new(Policy::with_defaults().runner, None);
+        let stdin = Bytes::from_static(b"{}");
+        let Asked::Guarded { number: 9, owner: 7, stdin_bytes: Some(2), command, .. } =
+            understand(&fence.guard_start(claimed.mark, commands.start(uuid(), stdin)).shell)
+        else {
+            panic!("it is a start")
+        };
+        assert!(matches!(*command, Asked::Start { stdin_config: true, .. }), "{command:?}");
+        let guarded = understand(&fence.guard_kill(claimed.mark, commands.kill(uuid())).shell);
+        assert!(matches!(without_fence(guarded), Asked::Kill { signal: 15, .. }));
+        let touched = understand(&fence.touch(commands.list(None)).shell);
+        let command = Box::new(Asked::List { runner: "crunch-run".to_owned() });
+        assert_eq!(touched, Asked::Touched { file, command });
     }
 }

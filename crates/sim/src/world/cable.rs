@@ -27,7 +27,7 @@ use crate::cloud::SimCloud;
 use crate::cloud::knobs::CloudCall;
 use crate::controller::port::SimApi;
 use crate::vm::SimExecutorFactory;
-use crate::vm::shell::{Asked, understand};
+use crate::vm::shell::{Asked, understand, without_fence};
 
 /// How long a command that is on its way to a VM goes on after the dispatcher's end.
 const COMMANDS_END_WITHIN: Duration = Duration::from_millis(100);
@@ -232,7 +232,7 @@ struct ExecutorCable {
 #[async_trait(?Send)]
 impl Executor for ExecutorCable {
     async fn run(&self, command: ShellCommand) -> Result<Output, ExecError> {
-        if let Asked::Start { container, .. } = understand(&command.shell) {
+        if let Asked::Start { container, .. } = without_fence(understand(&command.shell)) {
             self.cable.note(Note::StartSent(self.id.borrow().clone(), container));
         }
         let (cable, executor) = (Rc::clone(&self.cable), Rc::clone(&self.executor));

@@ -16,6 +16,7 @@ use dispatch_core::id::{ContainerUuid, TypeName};
 use dispatch_core::instance::InstanceType;
 use dispatch_core::policy::Policy;
 use dispatch_core::queue::UnlockReason;
+use dispatch_core::worker::fence::Epoch;
 use dispatch_core::worker::runner::{Binary, Commands};
 use md5::{Digest, Md5};
 use rand::SeedableRng;
@@ -121,6 +122,7 @@ fn parts(world: &World, policy: &Policy, token: &str, cable: &Rc<Cable>, number:
             true => Commands::new(policy.runner.clone(), binary(&knobs.runner)),
             false => Commands::without_binary(policy.runner.clone()),
         }),
+        epoch: Epoch::at(crate::clock::now()),
         start_config: Rc::new(EmptyConfig),
         random: Box::new(random),
         metrics: Rc::new(metrics),

@@ -164,7 +164,7 @@ impl Scene {
     fn add_worker(&mut self, name: &str, type_name: &str, state: State, ours: bool) {
         let shown = instance(name, &typed(&self.policy, type_name), name);
         let (machine, _) = Machine::new(shown.clone(), ours, Arc::clone(&self.policy), at(0));
-        let view = crate::worker::View { state, ..machine.view() };
+        let view = crate::worker::View { state, fence: crate::worker::FenceView::Ours, ..machine.view() };
         self.pool.workers.push(WorkerSnapshot {
             view: Arc::new(view),
             sent: vec![],

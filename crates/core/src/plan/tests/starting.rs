@@ -112,6 +112,46 @@ fn old_locks_are_placed_without_an_unlock_when_no_start_of_the_earlier_dispatche
     );
 }
 
+/// Behind our fences no start of the earlier dispatcher can come any more: three listings, each 5 s after the last, and a
+/// poll that began after the lists of all VMs that were found are enough.
+#[test]
+fn behind_fences_old_locks_are_placed_after_three_listings_and_a_fresh_poll() {
+    let fenced = |change: fn(&mut Scene)| {
+        let mut scene = all_known(20);
+        for (name, since) in [("w-1", 2), ("w-2", 4)] {
+            scene.change(name, |view| view.fenced_since = Some(at(since)));
+        }
+        (scene.pool.listings, scene.queue.polled_at) = (vec![at(1), at(6), at(11)], Some(at(5)));
+        change(&mut scene);
+        scene.actions().contains(&start(1, "w-1"))
+    };
+    assert!(fenced(|_| {}));
+    assert!(!fenced(|scene| scene.change("w-2", |view| view.fenced_since = None)), "one without a fence");
+    assert!(!fenced(|scene| scene.queue.polled_at = Some(at(4))), "its record may have changed since");
+    assert!(
+        !fenced(|scene| scene.queue.asked = vec![at(4); scene.entries.len()]),
+        "the poll did not show it"
+    );
+    assert!(!fenced(|scene| scene.pool.listings = vec![at(1), at(6)]), "two may have omitted a VM");
+    assert!(!fenced(|scene| scene.pool.listings = vec![at(1), at(2), at(11)]), "two in one moment");
+}
+
+/// Whether a Running container is on no worker is asked for as long as before: its cancel cannot be taken back.
+#[test]
+fn behind_fences_no_running_container_is_given_up_sooner() {
+    for (second, cancelled) in [(20, false), (62, false), (63, true)] {
+        let mut scene = all_known(second);
+        for name in ["w-1", "w-2"] {
+            scene.change(name, |view| view.fenced_since = Some(at(2)));
+        }
+        scene.queue.first_poll_began = Some(at(0));
+        (scene.pool.listings, scene.queue.polled_at) = (vec![at(1), at(6), at(11)], Some(at(15)));
+        scene.add(9, Running, 5);
+        let is_cancel = |action: &Action| matches!(action, Action::Queue(QueueAction::CancelContainer(it, CancelReason::NotOnAnyWorker, _)) if *it == uuid(9));
+        assert_eq!(scene.actions().iter().any(is_cancel), cancelled, "{second}: {:?}", scene.actions());
+    }
+}
+
 /// The first listing may have omitted the VM on which it is being started, and the second one too.
 #[test]
 fn old_locks_wait_for_three_listings() {

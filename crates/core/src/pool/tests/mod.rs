@@ -19,7 +19,7 @@ use crate::instance::InstanceType;
 use crate::policy::PlanRules;
 use crate::ports::{CapacityScope, CloudErrorKind, QuotaScope};
 use crate::secret::Secret;
-use crate::worker::{ProcessView, Silence};
+use crate::worker::{FenceView, ProcessView, Silence};
 
 /// A pool, and what it told and asked for.
 struct Story {
@@ -130,6 +130,7 @@ impl Story {
     fn in_service(&mut self, name: &str, second: i64) -> Vec<PoolEffect> {
         let view = View {
             state: State::Idle,
+            fence: FenceView::Ours,
             last_success: Some(at(second)),
             last_answer: Some(at(second)),
             silence: None,

@@ -1,6 +1,7 @@
 //! The worker machine without a VM: stories told by commands and completions, in seconds.
 
 mod excuse;
+mod fences;
 mod kills;
 mod last_output;
 mod lifecycle;
@@ -13,6 +14,7 @@ mod watching;
 
 use std::sync::Arc;
 
+use super::fence::{ClaimOutcome, Epoch, Fence};
 use super::probe::{BootOutput, CommandFailure, Report};
 use super::*;
 use crate::fixtures::{at, instance, order, policy, typed, uuid};
@@ -32,7 +34,20 @@ fn failure(kind: Option<ExecErrorKind>) -> CommandFailure {
 fn lists(running: &[u64]) -> Report {
     let listing =
         ProcessList { running: running.iter().copied().map(uuid).collect(), ..ProcessList::default() };
-    Report { list: Some(Ok(listing)), reached_verification: true, ..Report::default() }
+    let claim = Some(claims("1 62 settled"));
+    Report { claim, list: Some(Ok(listing)), reached_verification: true, ..Report::default() }
+}
+
+/// A claim that was answered so: its number, for how many seconds a start may come that is not fenced, and its locks.
+/// Most stories are about VMs that no fence was on before.
+fn claims(answer: &str) -> ClaimOutcome {
+    let fence = Fence::new("/fence", &policy().instance_set_id, Epoch::from_micros(1));
+    let stdout = format!("fence-claimed {answer}\n").into_bytes();
+    ClaimOutcome::read(
+        &fence,
+        &fence.claim(None, false),
+        Ok(crate::ports::Output { stdout, ..Default::default() }),
+    )
 }
 
 /// A passed boot probe, and an empty list.

@@ -281,6 +281,8 @@ fn vms(chance: &mut Chance) -> VmKnobs {
         hang_rate: rate(chance, 0.01),
         strange_list_rate: rate(chance, 0.3),
         cut_list_rate: rate(chance, 0.1),
+        late_rate: rate(chance, 0.05),
+        no_fence_rate: rate(chance, 0.1),
         jobs: jobs(chance),
         ..VmKnobs::default()
     }

@@ -1,0 +1,301 @@
+//! Tests of the fence with Debian's sshd, flock and shell: who may start, and what an old start comes to.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dispatch_core::id::InstanceSetId;
+use dispatch_core::ports::{Executor, Output, ShellCommand};
+use dispatch_core::worker::StartOutcome;
+use dispatch_core::worker::fence::{ClaimOutcome, Claimed, Epoch, Fence, Mark, NotRun};
+
+use crate::sshd::Sshd;
+use crate::support::{Wire, World, eventually, until};
+
+/// A VM with a fence, and a dispatcher that reaches it.
+struct Vm {
+    world: World,
+    sshd: Sshd,
+    executor: Rc<dyn Executor>,
+}
+
+impl Vm {
+    fn new() -> Self {
+        let world = World::new();
+        let sshd = Sshd::start(&world.public);
+        let executor = world.open(&sshd.address());
+        Self { world, sshd, executor }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.world.dir.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    fn fence(&self, epoch: u64) -> Fence {
+        let directory = self.path("fence dir").display().to_string();
+        Fence::new(&directory, &InstanceSetId::new("set").unwrap(), Epoch::from_micros(epoch))
+    }
+
+    /// With the run locks of this VM alone.
+    async fn run(&self, command: ShellCommand) -> Output {
+        let locks = self.path("locks");
+        std::fs::create_dir_all(&locks).unwrap();
+        let shell = format!("export CRUNCH_RUN_LOCKDIR='{}'; {}", locks.display(), command.shell);
+        self.executor.run(ShellCommand { shell, ..command }).await.unwrap()
+    }
+
+    async fn try_claim(&self, epoch: u64, above: Option<u64>) -> ClaimOutcome {
+        let fence = self.fence(epoch);
+        let claim = fence.claim(above, false);
+        ClaimOutcome::read(&fence, &claim, Ok(self.run(claim.clone()).await))
+    }
+
+    async fn claim(&self, epoch: u64) -> Claimed {
+        match self.try_claim(epoch, None).await {
+            ClaimOutcome::Claimed(claimed) => claimed,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A start that writes its stdin into a file and goes on for long.
+    fn start(&self, mark: Mark, stdin: &'static str) -> ShellCommand {
+        let file = self.path("started").display().to_string();
+        let shell = format!("cat >'{file}.new'; mv '{file}.new' '{file}'");
+        self.guarded(mark, &shell, stdin)
+    }
+
+    fn guarded(&self, mark: Mark, shell: &str, stdin: &'static str) -> ShellCommand {
+        let start = ShellCommand::new(shell, Duration::from_secs(60));
+        let stdin = Bytes::from_static(stdin.as_bytes());
+        self.fence(0).guard_start(mark, ShellCommand { stdin, privileged: true, acts: true, ..start })
+    }
+
+    async fn outcome(&self, start: ShellCommand) -> StartOutcome {
+        let output = self.run(start.clone()).await;
+        StartOutcome::of(&start, Ok(output))
+    }
+
+    /// Somebody who holds the fence's lock until it is killed.
+    fn holder(&self, how: &str) -> Holder {
+        let lock = self.path("fence dir/set-set.lock");
+        let mark = self.path("held");
+        let mut command = Command::new("flock");
+        command.args([how, "-F"]).arg(lock).args(["sh", "-c", ": >\"$0\"; exec sleep 1000"]).arg(&mark);
+        let child = command.stdin(Stdio::null()).spawn().unwrap();
+        until("the lock is held", || mark.exists());
+        Holder(child)
+    }
+}
+
+struct Holder(Child);
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn not_run(outcome: StartOutcome) -> NotRun {
+    match outcome {
+        StartOutcome::NotRun(reason, _) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[actix_rt::test]
+async fn the_fence_is_private_and_a_claim_may_be_repeated() {
+    let vm = Vm::new();
+    let first = vm.claim(100).await;
+    assert_eq!((first.mark.to_string().as_str(), first.is_settled), ("100 100", true));
+    assert_eq!(first.unfenced_for, Duration::from_secs(62), "nobody knows who was here before");
+    let mode = |name: &str| std::fs::metadata(vm.path(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(
+        (mode("fence dir"), mode("fence dir/set-set"), mode("fence dir/set-set.lock")),
+        (0o700, 0o600, 0o600)
+    );
+    let again = vm.claim(100).await;
+    assert_eq!(again.mark, first.mark, "its answer may have been lost");
+    assert!(again.unfenced_for <= first.unfenced_for);
+}
+
+#[actix_rt::test]
+async fn only_the_last_one_who_has_claimed_it_starts_anything() {
+    let vm = Vm::new();
+    let old = vm.claim(100).await.mark;
+    assert_eq!(vm.outcome(vm.start(old, "one")).await, StartOutcome::Started);
+    assert_eq!(vm.text("started"), "one");
+    let new = vm.claim(200).await.mark;
+    assert_eq!(not_run(vm.outcome(vm.start(old, "two")).await), NotRun::Taken);
+    assert_eq!(vm.text("started"), "one");
+    assert_eq!(vm.outcome(vm.start(new, "three")).await, StartOutcome::Started);
+    assert_eq!(vm.text("started"), "three");
+    // A claim of the dead one that comes late changes nothing; a clock that was set back is no obstacle.
+    assert_eq!(vm.try_claim(100, None).await, ClaimOutcome::Greater(200));
+    let ClaimOutcome::Claimed(next) = vm.try_claim(150, Some(200)).await else { panic!("not claimed") };
+    assert_eq!(next.mark.to_string(), "201 150");
+    assert_eq!(vm.try_claim(100, Some(200)).await, ClaimOutcome::Greater(201), "the same number of another");
+}
+
+#[actix_rt::test]
+async fn an_old_start_has_happened_before_the_claim_or_never_will() {
+    let vm = Vm::new();
+    let old = vm.claim(100).await.mark;
+    let (under_way, ended) =
+        (vm.path("under way").display().to_string(), vm.path("ended").display().to_string());
+    // One has the lock when the claim comes, and the other one waits for it.
+    let slow = vm.guarded(old, &format!(": >'{under_way}'; sleep 1; : >'{ended}'"), "{}");
+    let wire = Wire::to(vm.sshd.address()).await;
+    let other = vm.world.open(&wire.address);
+    let slow = actix_rt::spawn(async move { other.run(slow).await });
+    eventually("it has the lock", || vm.path("under way").exists()).await;
+    // Its dispatcher ends in the middle.
+    wire.cut();
+    assert!(slow.await.unwrap().is_err());
+    let claimed = vm.claim(200).await;
+    assert!(vm.path("ended").exists(), "the claim has waited for it");
+    assert_eq!(not_run(vm.outcome(vm.start(old, "late")).await), NotRun::Taken);
+    assert_eq!(claimed.mark.to_string(), "200 200");
+}
+
+#[actix_rt::test]
+async fn a_start_that_waits_for_the_lock_while_it_is_claimed_is_not_run() {
+    let vm = Vm::new();
+    let old = vm.claim(100).await.mark;
+    let holder = vm.holder("-x");
+    let start = vm.start(old, "late");
+    let (waits, writes) = (vm.outcome(start), async {
+        // The new line is written by who has the lock, as a claim does.
+        let waiting = || !crate::support::processes_with("flock -s -o").is_empty();
+        eventually("the start waits", waiting).await;
+        std::fs::write(vm.path("fence dir/set-set"), "200 200 0\n").unwrap();
+        drop(holder);
+    });
+    let (outcome, ()) = futures_util::join!(waits, writes);
+    assert_eq!(not_run(outcome), NotRun::Taken);
+    assert!(!vm.path("started").exists());
+}
+
+#[actix_rt::test]
+async fn half_of_a_configuration_starts_nothing() {
+    let vm = Vm::new();
+    let mark = vm.claim(100).await.mark;
+    let whole = vm.start(mark, "0123456789");
+    let cut = ShellCommand { stdin: Bytes::from_static(b"01234"), ..whole.clone() };
+    assert_eq!(not_run(vm.outcome(cut).await), NotRun::CutInput);
+    assert!(!vm.path("started").exists());
+    assert_eq!(vm.outcome(whole).await, StartOutcome::Started);
+    let left: Vec<_> =
+        std::fs::read_dir(vm.path("fence dir")).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "copies of the configuration are not left: {left:?}");
+}
+
+#[actix_rt::test]
+async fn what_was_started_holds_no_lock_and_obeys_signals() {
+    let vm = Vm::new();
+    let mark = vm.claim(100).await.mark;
+    let pid_file = vm.path("pid").display().to_string();
+    let job = format!(
+        "setsid sh -c 'echo $$ >\"$0\"; exec sleep 1000' '{pid_file}' >/dev/null 2>&1 </dev/null & :"
+    );
+    assert_eq!(vm.outcome(vm.guarded(mark, &job, "{}")).await, StartOutcome::Started);
+    until("it has begun", || vm.text("pid").ends_with('\n'));
+    let pid = vm.text("pid").trim().to_owned();
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let held = files.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok());
+    let held: Vec<_> = held.filter(|file| file.starts_with(vm.path("fence dir"))).collect();
+    assert_eq!(held, Vec::<PathBuf>::new());
+    assert_eq!(vm.claim(200).await.mark.to_string(), "200 200", "nothing has to be waited for");
+    let ends = vm.run(ShellCommand::new(format!("kill -TERM {pid}"), Duration::from_secs(10))).await;
+    assert_eq!(ends.status, 0);
+    until("it has ended", || !PathBuf::from(format!("/proc/{pid}/exe")).exists());
+}
+
+#[actix_rt::test]
+async fn kills_obey_the_fence_and_lists_do_not_ask_it() {
+    let vm = Vm::new();
+    let (old, new) = (vm.claim(100).await.mark, vm.claim(200).await.mark);
+    let kill = |mark| vm.fence(0).guard_kill(mark, ShellCommand::new("echo killed", Duration::from_secs(30)));
+    assert_eq!(vm.run(kill(old)).await.status, 91);
+    assert_eq!(vm.run(kill(new)).await.stdout, b"killed\n");
+    let _holder = vm.holder("-x");
+    let list = vm.fence(0).touch(ShellCommand::new("echo listed", Duration::from_secs(30)));
+    assert_eq!(vm.run(list).await.stdout, b"listed\n");
+}
+
+#[actix_rt::test]
+async fn without_flock_or_room_or_a_file_it_says_so_and_nothing_is_run() {
+    let vm = Vm::new();
+    let mark = vm.claim(100).await.mark;
+    let failed = |outcome| match outcome {
+        ClaimOutcome::Failed(failure) => failure.error,
+        other => panic!("{other:?}"),
+    };
+    std::fs::write(vm.path("fence dir/set-set"), "nonsense\n").unwrap();
+    assert_eq!(not_run(vm.outcome(vm.start(mark, "x")).await), NotRun::Unreadable);
+    assert_eq!(failed(vm.try_claim(200, None).await), NotRun::Unreadable.as_str());
+    std::fs::remove_file(vm.path("fence dir/set-set")).unwrap();
+    assert_eq!(not_run(vm.outcome(vm.start(mark, "x")).await), NotRun::Unreadable);
+    // As on a disk that is full: nothing can be made, whoever tries.
+    vm.sshd.replace_command("mktemp", "exit 1");
+    assert_eq!(not_run(vm.outcome(vm.start(mark, "x")).await), NotRun::NotWritten);
+    vm.sshd.replace_command("mv", "exit 1");
+    assert_eq!(failed(vm.try_claim(300, None).await), NotRun::NotWritten.as_str());
+    assert_eq!(vm.text("fence dir/set-set"), "", "what was there before stays");
+    let bare = |command: ShellCommand| {
+        let shell = format!("export PATH=/nonexistent; {}", command.shell);
+        ShellCommand { shell, ..command }
+    };
+    let fence = vm.fence(400);
+    for (command, status) in [(fence.claim(None, false), 92), (vm.start(mark, "x"), 92)] {
+        let output = vm.executor.run(bare(command)).await.unwrap();
+        assert_eq!((output.status, output.stdout), (status, Vec::new()));
+    }
+    assert!(!vm.path("started").exists());
+}
+
+#[actix_rt::test]
+async fn a_run_lock_without_a_name_is_told() {
+    let vm = Vm::new();
+    std::fs::create_dir_all(vm.path("locks")).unwrap();
+    for (name, content, settled) in [("all", "", true), ("one", "{}", true), ("two", "", false)] {
+        let lock = vm.path(&format!("locks/crunch-run-{name}.lock"));
+        std::fs::write(&lock, content).unwrap();
+        let mark = vm.path(&format!("held {name}"));
+        let mut command = Command::new("flock");
+        command.args(["-x", "-F"]).arg(lock).args(["sh", "-c", ": >\"$0\"; exec sleep 1000"]).arg(&mark);
+        let _holder = Holder(command.stdin(Stdio::null()).spawn().unwrap());
+        until("the lock is held", || mark.exists());
+        assert_eq!(vm.claim(100).await.is_settled, settled, "{name}");
+    }
+    assert!(vm.claim(100).await.is_settled, "nobody holds the lock any more");
+}
+
+#[actix_rt::test]
+async fn how_long_an_unfenced_start_may_come_follows_from_when_the_file_was_touched_and_what_it_says() {
+    let vm = Vm::new();
+    let file = vm.path("fence dir/set-set");
+    vm.claim(100).await;
+    let ago = |seconds: u64| std::time::SystemTime::now() - Duration::from_secs(seconds);
+    let secs =
+        |moment: std::time::SystemTime| moment.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    // When it was touched, what it says of when all is quiet, and what the next one is told.
+    let cases = [(50, secs(ago(1)), 0..=0), (50, secs(ago(0)) + 30, 25..=30), (70, secs(ago(1)), 62..=62)];
+    for (epoch, (touched, quiet, told)) in (200..).zip(cases) {
+        std::fs::write(&file, format!("150 150 {quiet}\n")).unwrap();
+        std::fs::File::options().write(true).open(&file).unwrap().set_modified(ago(touched)).unwrap();
+        let seconds = vm.claim(epoch).await.unfenced_for.as_secs();
+        assert!(told.contains(&seconds), "{touched} {seconds} not in {told:?}");
+    }
+    // A list touches it.
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(ago(500)).unwrap();
+    vm.run(vm.fence(0).touch(ShellCommand::new("true", Duration::from_secs(30)))).await;
+    assert!(std::fs::metadata(&file).unwrap().modified().unwrap() > ago(60));
+}
