@@ -35,7 +35,7 @@ const REMEMBERED: Duration = Duration::from_secs(3600);
 /// How many listings are remembered. This many must lack a VM without another sign of life before the containers
 /// that should run on it are given up.
 pub const LISTINGS_KEPT: usize = 3;
-/// How soon the first of them follow one another.
+/// How soon the first of them follow one another, if they have shown an instance of an earlier dispatcher.
 const SOON_AGAIN: Duration = Duration::from_secs(5);
 
 /// Pool's answer when it is told that an instance is absent from a listing.
@@ -326,13 +326,7 @@ impl WorkerPool {
         let surplus = self.listings.len().saturating_sub(LISTINGS_KEPT);
         self.listings.drain(..surplus);
         self.give_up_doubtful(began);
-        // After a restart one listing is not enough to know all instances, so the next ones follow soon; and later ones
-        // show what three in a row have omitted.
-        if self.listings.len() < LISTINGS_KEPT {
-            effects.push(PoolEffect::SyncBy(after(began, SOON_AGAIN)));
-        } else if self.first_listing.is_some_and(|first| began < after(first, INHERITED_START_WINDOW)) {
-            effects.push(PoolEffect::SyncBy(after(began, INHERITED_START_WINDOW / 2)));
-        }
+        effects.extend(self.next_early_listing(began).map(PoolEffect::SyncBy));
         self.recount();
         let (mut still_listed, mut outstays_at) = (Vec::new(), None::<Timestamp>);
         for (id, slot) in &mut self.workers {
@@ -360,5 +354,18 @@ impl WorkerPool {
             effects.push(self.command(&id, Command::StillListed(began)));
         }
         effects
+    }
+
+    /// When the next listing is due after one of the first minute. After a restart one listing is not enough to know all
+    /// instances: the next ones follow soon if there is something to take over, and later ones show what three in a row
+    /// have omitted. O(workers).
+    fn next_early_listing(&self, began: Timestamp) -> Option<Timestamp> {
+        let is_early = self.first_listing.is_some_and(|first| began < after(first, INHERITED_START_WINDOW));
+        let finds_others = self.workers.values().any(|slot| !slot.view.ours);
+        match self.listings.len() < LISTINGS_KEPT {
+            true if finds_others => Some(after(began, SOON_AGAIN)),
+            false if !is_early => None,
+            true | false => Some(after(began, INHERITED_START_WINDOW / 2)),
+        }
     }
 }

@@ -312,8 +312,12 @@ fn after_a_start_three_listings_come_soon_whatever_the_interval() {
         });
         due.map(|due| since(due, at(0)).as_secs())
     };
+    let due = [0, 31, 62, 122].map(|began| next(story.pool.listing_finished(at(began))));
+    assert_eq!(due, [Some(31), Some(62), None, None], "there is nothing to take over");
+    let mut story = Story::new();
+    story.listed("i-1", "small", "s1", 0);
     let due = [0, 5, 10, 41, 72].map(|began| next(story.pool.listing_finished(at(began))));
-    assert_eq!(due, [Some(5), Some(10), Some(41), Some(72), None]);
+    assert_eq!(due, [Some(5), Some(10), Some(41), Some(72), None], "an earlier dispatcher's instance");
 }
 
 #[test]
