@@ -87,6 +87,7 @@ fn sockets(port: u16) -> Vec<(String, usize, u64)> {
 }
 
 /// How many connections the server holds a descriptor for: those in the queue, and those it has closed, have no inode.
+/// The table is not read in one moment, so it may show one that closes and its successor.
 fn held(port: u16) -> usize {
     sockets(port).iter().filter(|(state, _, inode)| state != LISTENING && *inode != 0).count()
 }
@@ -137,8 +138,8 @@ async fn a_thousand_silent_clients_that_come_again_and_again_shut_nobody_out() {
         let seen = crowd.sent_away();
         // It has no connection yet.
         ping(&mut soon("a connection", TcpStream::connect(address)).await.unwrap()).await;
-        let held = held(address.port());
-        assert!(held <= BOUND, "{held} are held");
+        let bounded = async || (held(address.port()) <= BOUND).then_some(());
+        eventually("no more are held than the bound", bounded).await;
         let others = async || (crowd.sent_away() >= seen + BOUND).then_some(());
         eventually("as many as are held are sent away", others).await;
     }
