@@ -5,10 +5,12 @@
 //!   Bearer TOKEN · OAuth2 TOKEN · Basic base64(anyone:TOKEN) ─► right: on · wrong: 403
 //!   nothing of the kind (a token in the URL is nothing) ─► 401
 //! ```
-//! Checked before anything else is looked at, the body included.
+//! Checked before anything else is looked at, the body included. Whoever is refused loses the connection with the answer:
+//! there is a bounded number of them, and only clients that show the token may keep one.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{AUTHORIZATION, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError as _, web};
@@ -31,7 +33,11 @@ pub(super) async fn gate(
     let state = request.app_data::<web::Data<ApiState>>().expect("every app is given its state");
     match check(&state.management_token, request.headers().get(AUTHORIZATION), request.path()) {
         Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
-        Err(refusal) => Ok(request.into_response(refusal.error_response())),
+        Err(refusal) => {
+            let mut response = refusal.error_response();
+            response.head_mut().set_connection_type(ConnectionType::Close);
+            Ok(request.into_response(response))
+        }
     }
 }
 

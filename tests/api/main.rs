@@ -12,6 +12,7 @@ mod health;
 mod instances;
 mod metrics;
 mod requests;
+mod silent;
 mod standby;
 mod support;
 mod tls;

@@ -10,8 +10,9 @@ use awc::http::StatusCode;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::silent::{Crowd, address, all_taken};
 use crate::support::site::{Options, bearer};
-use crate::support::{DEADLINE, Site};
+use crate::support::{DEADLINE, Site, eventually};
 
 /// A directory with certificate and key.
 struct Files {
@@ -114,4 +115,19 @@ async fn plain_http_on_an_https_listener_is_not_answered() {
     let url = site.url.replace("https:", "http:");
     let request = awc::Client::default().get(format!("{url}/_health/ping"));
     assert!(request.insert_header(("authorization", bearer())).send().await.is_err());
+}
+
+#[actix_web::test]
+async fn clients_that_begin_no_handshake_shut_nobody_out() {
+    let files = Files::new();
+    let certificate = files.renew();
+    let site = served(&CertReloader::new(files.tls()).unwrap()).await;
+    let half_a_handshake = b"\x16\x03\x01\x02\x00\x01";
+    let crowd = Crowd::new(400, address(&site), half_a_handshake);
+    all_taken(address(&site)).await;
+    for _ in 0..2 {
+        assert_eq!(ping(&site, &certificate).await.unwrap(), 200);
+        let seen = crowd.sent_away();
+        eventually("silent clients are sent away", async || (crowd.sent_away() > seen).then_some(())).await;
+    }
 }
