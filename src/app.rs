@@ -48,6 +48,9 @@ use crate::settings::{Loaded, Settings, StartConfig};
 /// Calls in flight get this long to end when we stop.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
+/// All VMs get this long after that to note that we have stopped.
+const RELEASE_WITHIN: Duration = Duration::from_secs(5);
+
 /// A dispatcher that serves the management API as standby, and touches nothing: no controller, no cloud, no VM,
 /// no directory of ours.
 pub struct Standby<'a> {
@@ -150,6 +153,9 @@ impl Application {
             task.abort();
         }
         self.work.handles.quiesce(STOP_WITHIN).await;
+        if self.work.handles.release_fences(RELEASE_WITHIN).await.is_none() {
+            event!(self.work.log, catalogue::FENCES_NOT_RELEASED);
+        }
         self.server.stop().await;
     }
 }
@@ -220,7 +226,14 @@ impl<'a> Site<'a> {
         let told = own_side::tell(trouble, handles.pool.clone(), self.log.clone());
         let mut tasks = vec![actix_rt::spawn(told)];
         tasks.extend(commands.err().map(|error| self.wait_for_runner(&handles, error)));
-        Ok(Work { handles, metrics: self.metrics, driver: opened.driver, faults: opened.faults, tasks })
+        Ok(Work {
+            handles,
+            metrics: self.metrics,
+            driver: opened.driver,
+            faults: opened.faults,
+            tasks,
+            log: self.log,
+        })
     }
 
     /// No VM is created until the runner can be read; then everything goes on as if it always had been.
@@ -255,6 +268,7 @@ struct Work {
     faults: Option<loopback::Faults>,
     /// Tasks that end with the application.
     tasks: Vec<actix_rt::task::JoinHandle<()>>,
+    log: Logger,
 }
 
 /// Only who has the lease starts and ends processes.

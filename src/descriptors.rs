@@ -8,7 +8,7 @@ use dispatch_adapters::ssh;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What the process needs beside its VMs: for clients of the API, the controller, the log, the database.
-const BESIDE_VMS: u64 = 256;
+const BESIDE_VMS: u64 = 512;
 
 /// Raises the soft limit to the hard one. Returns the limit now; `None` = there is none.
 pub fn raise_limit() -> Option<u64> {

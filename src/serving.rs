@@ -64,10 +64,13 @@ impl Bound {
         };
         let tls = certificate.as_ref().map(|it| it.server_config());
         let server = api::serve(self.socket, tls, state).context("cannot serve the management API")?;
-        let handle = server.handle();
+        let (handle, api_log) = (server.handle(), log.clone());
         actix_rt::spawn(async move {
-            // It ends when it is told to; an error of an accept thread has been logged there.
-            let _ = server.await;
+            // It ends when it is told to, or if its threads cannot be started. Then the work goes on: whoever asks for
+            // our health gets no answer.
+            if let Err(error) = server.await {
+                event!(api_log, catalogue::API_FAILED, "error" => %error);
+            }
         });
         let url = url(&self.chosen, address.port());
         event!(log, catalogue::LISTENING, "URL" => &url, "Listen" => %address,

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::clock;
 use crate::cloud::{Cloud, CloudListeners, CreateDefaults, DriverVerifier};
-use crate::messages::pool::{GetPool, GetWorkers};
+use crate::messages::pool::{GetPool, GetWorkers, ReleaseFences};
 use crate::messages::queue::GetQueue;
 use crate::messages::worker::SpawnWorker;
 use crate::messages::{GetState, Ping, Quiesce};
@@ -186,6 +186,12 @@ impl Handles {
         while Instant::now() < deadline && self.in_flight().await > 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Lets the fences of all VMs say that we have stopped, so that whoever comes next knows that a program without fences
+    /// may have come before. Returns on how many that is known to have failed; `None`: not all have answered in time.
+    pub async fn release_fences(&self, within: Duration) -> Option<usize> {
+        self.pool.send(ReleaseFences).timeout(within).await.ok()
     }
 
     /// What all actors hold, and what is in flight since when, as JSON without secrets. One that does not answer

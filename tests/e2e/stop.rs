@@ -20,6 +20,9 @@ async fn a_stopped_dispatcher_leaves_containers_running_and_the_next_one_finishe
     assert!(std::fs::read_dir(site.path("tmp")).unwrap().next().is_none(), "no temporary file is left");
     assert!(site.records().await.iter().all(|it| it.state == ContainerState::Running));
 
+    let fences = fences(&site);
+    assert!(fences.len() == 4 && fences.iter().all(|it| it.ends_with(" released\n")), "{fences:?}");
+
     let mut second = site.start().await;
     until("every process is detected", SOON, async || {
         (second.lines("crunch-run process detected").len() == 4).then_some(())
@@ -30,6 +33,14 @@ async fn a_stopped_dispatcher_leaves_containers_running_and_the_next_one_finishe
     site.emptied(RESUMED).await;
     site.assert_all_ran_once(4).await;
     assert_eq!(second.stop().await, 0);
+}
+
+/// What the fences on the instances say.
+fn fences(site: &Site) -> Vec<String> {
+    let instances = std::fs::read_dir(site.state_directory()).unwrap().map(|it| it.unwrap().path());
+    let files = instances.filter_map(|it| std::fs::read_dir(it.join("fence")).ok()).flatten();
+    let files = files.map(|file| file.unwrap().path()).filter(|file| file.extension().is_none());
+    files.map(|file| std::fs::read_to_string(file).unwrap()).collect()
 }
 
 #[actix_rt::test]

@@ -34,6 +34,11 @@ pub struct PoolView {
 #[rtype(result = "WorkerRecipients")]
 pub struct GetWorkers;
 
+/// We stop: let the fences of all VMs say so. The answer: on how many that has failed.
+#[derive(Debug, Message)]
+#[rtype(result = "usize")]
+pub struct ReleaseFences;
+
 /// The answer to [`GetWorkers`].
 pub type WorkerRecipients = Vec<(InstanceId, Recipient<GetState>)>;
 

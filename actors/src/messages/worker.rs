@@ -31,6 +31,11 @@ pub struct UseRunner {
     pub commands: Arc<Commands>,
 }
 
+/// We stop: let the fence on the VM say so. The answer: whether nothing is left to be said.
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+pub struct ReleaseFence;
+
 /// The instance is gone: stop.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -51,6 +56,8 @@ pub struct WorkerHandles {
     pub command: Recipient<WorkerCommand>,
     /// Another runner.
     pub use_runner: Recipient<UseRunner>,
+    /// The end of its fence.
+    pub release: Recipient<ReleaseFence>,
     /// Its end.
     pub stop: Recipient<Stop>,
     /// What it holds.

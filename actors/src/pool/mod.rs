@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle};
+use actix::{Actor, AsyncContext, Context, Handler, MessageResult, Recipient, ResponseFuture, SpawnHandle};
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::Offering;
 use dispatch_core::policy::Policy;
@@ -27,6 +27,7 @@ use dispatch_core::secret::Secret;
 use dispatch_core::time::{Timestamp, since};
 use dispatch_core::worker::runner::Commands;
 use dispatch_core::worker::{BootOutcome, View};
+use futures_util::future::join_all;
 use rand::Rng;
 use slog::Logger;
 
@@ -35,11 +36,12 @@ use crate::clock;
 use crate::messages::cloud::{OrderInstance, SyncBy};
 use crate::messages::pool::{
     CreateInstance, ForgetAttempts, ForgetProcess, GetPool, GetWorkers, InstanceAppeared, InstanceChanged,
-    InstanceGone, KillContainer, ListingFinished, NoteSpotNotice, OwnSideChanged, PoolView, ReserveInstances,
-    RunnerChanged, SetIdleBehavior, ShutdownInstance, StartContainer, StartRefused, WorkerChanged,
+    InstanceGone, KillContainer, ListingFinished, NoteSpotNotice, OwnSideChanged, PoolView, ReleaseFences,
+    ReserveInstances, RunnerChanged, SetIdleBehavior, ShutdownInstance, StartContainer, StartRefused,
+    WorkerChanged,
 };
 use crate::messages::scheduler::PoolChanged;
-use crate::messages::worker::{SpawnWorker, WorkerHandles};
+use crate::messages::worker::{ReleaseFence, SpawnWorker, WorkerHandles};
 use crate::messages::{GetState, Ping, shown};
 use crate::metrics::Metrics;
 
@@ -357,6 +359,20 @@ impl Handler<GetWorkers> for Pool {
     fn handle(&mut self, _: GetWorkers, _: &mut Context<Self>) -> Self::Result {
         let recipients = self.workers.iter().map(|(id, worker)| (id.clone(), worker.state.clone()));
         MessageResult(recipients.collect())
+    }
+}
+
+impl Handler<ReleaseFences> for Pool {
+    type Result = ResponseFuture<usize>;
+
+    /// All at once: one command for each VM, over connections that stand.
+    fn handle(&mut self, _: ReleaseFences, _: &mut Context<Self>) -> Self::Result {
+        let asked: Vec<_> = self.workers.values().map(|worker| worker.release.send(ReleaseFence)).collect();
+        Box::pin(async move {
+            // A worker that has ended has no VM any more.
+            let answers = join_all(asked).await;
+            answers.into_iter().filter(|released| matches!(released, Ok(false))).count()
+        })
     }
 }
 

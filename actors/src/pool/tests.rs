@@ -502,6 +502,25 @@ async fn the_state_shows_workers_and_creates_in_flight_without_secrets() {
     assert_eq!(workers.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["a"]);
 }
 
+#[actix::test]
+async fn when_we_stop_each_fence_is_told_and_what_was_not_told_is_said() {
+    let site = with_workers(&["a", "b"]).await;
+    site.vms.take_kinds();
+    assert_eq!(site.pool.send(ReleaseFences).await.unwrap(), 0);
+    assert_eq!(site.vms.take_kinds(), ["release", "release"]);
+    // Another dispatcher's by now: there is nothing to be told.
+    for (odd, failed) in
+        [(Odd::Exits(95), 1), (Odd::Exits(91), 0), (Odd::Fails(ExecErrorKind::ConnectTimeout), 1)]
+    {
+        site.lines.take();
+        site.vms.odd("release", 1, odd);
+        assert_eq!(site.pool.send(ReleaseFences).await.unwrap(), failed);
+        let told = site.lines.messages();
+        let told = told.iter().filter(|told| **told == catalogue::FENCE_NOT_RELEASED.message).count();
+        assert_eq!(told, failed);
+    }
+}
+
 /// As after a SIGSTOP: timers are late, and connections are dead.
 #[actix::test]
 async fn what_others_did_not_do_while_we_were_paused_is_not_their_silence() {

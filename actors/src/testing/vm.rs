@@ -86,7 +86,7 @@ impl FakeVms {
             "boot" if self.still_booting.get() => {
                 Output { status: 1, stderr: b"no container engine".to_vec(), ..Output::default() }
             }
-            "boot" => Output::default(),
+            "boot" | "release" => Output::default(),
             "claim" => Output { stdout: b"fence-claimed 1 62 settled\n".to_vec(), ..Output::default() },
             "list" => {
                 let mut text = self.extra_lines.borrow().clone();
@@ -114,6 +114,7 @@ impl FakeVms {
 
 fn kind_of(shell: &str) -> &'static str {
     let kinds = [
+        ("released", "release"),
         ("fence-claimed", "claim"),
         ("--list", "list"),
         ("--detach", "start"),

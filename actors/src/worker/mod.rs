@@ -19,7 +19,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{
-    Actor, ActorContext, Addr, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle,
+    Actor, ActorContext, Addr, AsyncContext, Context, Handler, MessageResult, Recipient, ResponseFuture,
+    SpawnHandle,
 };
 use bytes::Bytes;
 use dispatch_core::id::ContainerUuid;
@@ -41,7 +42,7 @@ use crate::clock;
 use crate::messages::cloud::{DestroyInstance, SetTags};
 use crate::messages::pool::{StartRefused, WorkerChanged};
 use crate::messages::worker::{
-    NewWorker, Stop, UseRunner, WorkerCommand, WorkerCompletion, WorkerHandles, WorkerListeners,
+    NewWorker, ReleaseFence, Stop, UseRunner, WorkerCommand, WorkerCompletion, WorkerHandles, WorkerListeners,
 };
 use crate::messages::{GetState, shown};
 use crate::metrics::Metrics;
@@ -135,6 +136,7 @@ impl Worker {
         WorkerHandles {
             command: worker.clone().recipient(),
             use_runner: worker.clone().recipient(),
+            release: worker.clone().recipient(),
             stop: worker.clone().recipient(),
             state: worker.clone().recipient(),
         }
@@ -282,6 +284,14 @@ impl Handler<UseRunner> for Worker {
 
     fn handle(&mut self, message: UseRunner, _: &mut Context<Self>) {
         self.commands = message.commands;
+    }
+}
+
+impl Handler<ReleaseFence> for Worker {
+    type Result = ResponseFuture<bool>;
+
+    fn handle(&mut self, _: ReleaseFence, _: &mut Context<Self>) -> Self::Result {
+        self.release_fence()
     }
 }
 

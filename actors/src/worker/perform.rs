@@ -4,12 +4,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix::{ActorFutureExt, AsyncContext, Context, ResponseFuture, WrapFuture};
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::Instance;
 use dispatch_core::ports::{ExecError, ExecErrorKind, Executor, Output, ShellCommand};
 use dispatch_core::time::after;
-use dispatch_core::worker::probe::{CommandFailure, Probe, Wanted};
+use dispatch_core::worker::fence::NotRun;
+use dispatch_core::worker::probe::{CommandFailure, Probe, Wanted, success};
 use dispatch_core::worker::{Completion, KillOutcome, StartOutcome, WorkerEffect};
 
 use super::{Worker, target};
@@ -73,6 +74,26 @@ impl Worker {
             let outcome = StartOutcome::of(&command, answer);
             me.do_send(WorkerCompletion { completion: Completion::StartFinished(uuid, outcome) });
         });
+    }
+
+    /// Whether the fence is not ours any more in the end, or says that we have stopped.
+    pub(super) fn release_fence(&self) -> ResponseFuture<bool> {
+        let Some(mark) = self.machine.held_fence() else { return Box::pin(async { true }) };
+        let (executor, release) = (Rc::clone(&self.executor), self.parts.fence.release(mark));
+        let log = self.log.clone();
+        Box::pin(async move {
+            let answer = answer_of(&*executor, release.clone()).await;
+            let not_run = answer.as_ref().ok().and_then(|output| NotRun::of(output.status));
+            match success(&release, answer) {
+                Ok(_) => true,
+                Err(_) if not_run == Some(NotRun::Taken) => true,
+                Err(failure) => {
+                    event!(log, catalogue::FENCE_NOT_RELEASED, "error" => &failure.error,
+                        "stderr" => &failure.stderr);
+                    false
+                }
+            }
+        })
     }
 
     fn kill_container(&mut self, uuid: ContainerUuid, ctx: &mut Context<Self>) {

@@ -278,6 +278,24 @@ async fn a_run_lock_without_a_name_is_told() {
     assert!(vm.claim(100).await.is_settled, "nobody holds the lock any more");
 }
 
+/// The other program may have come next, however fresh the file looks.
+#[actix_rt::test]
+async fn a_released_fence_says_nothing_about_who_came_last_and_keeps_its_mark() {
+    let vm = Vm::new();
+    let old = vm.claim(100).await.mark;
+    std::fs::write(vm.path("fence dir/set-set"), "100 100 0\n").unwrap();
+    let foreign = vm.fence(0).release(vm.claim(100).await.mark);
+    assert_eq!(vm.run(foreign).await.status, 0);
+    assert_eq!(vm.text("fence dir/set-set"), "100 100 released\n");
+    // Its last list may touch the file after that.
+    vm.run(vm.fence(0).touch(ShellCommand::new("true", Duration::from_secs(30)))).await;
+    let next = vm.claim(200).await;
+    assert_eq!((next.mark.to_string().as_str(), next.unfenced_for), ("200 200", Duration::from_secs(62)));
+    assert_eq!(not_run(vm.outcome(vm.start(old, "late")).await), NotRun::Taken);
+    assert_eq!(vm.run(vm.fence(0).release(old)).await.status, 91, "it is the next one's by now");
+    assert!(!vm.text("fence dir/set-set").contains("released"));
+}
+
 #[actix_rt::test]
 async fn how_long_an_unfenced_start_may_come_follows_from_when_the_file_was_touched_and_what_it_says() {
     let vm = Vm::new();

@@ -6,6 +6,7 @@
 //!                           └► a number that is not smaller ─► 91, with that number: claimed again with the next
 //!   start    stdin whole ─► length ─► shared lock ─► is it our mark? ─► RUNNER --detach
 //!   kill                               shared lock ─► is it our mark? ─► RUNNER --kill      no: 91, nothing is run
+//!   release                            shared lock ─► is it our mark? ─► the file says so   (we stop)
 //!   list     no lock; the file is touched, so that the next dispatcher sees how fresh it is
 //! ```
 //! So a start that an earlier dispatcher has sent either has happened before our mark was written, and a later list
@@ -33,6 +34,10 @@ const CLAIM_WAITS: u64 = 50;
 const START_LIMITS: [u64; 3] = [20, 20, 15];
 /// How long a kill waits for the lock, and how long the runner may take, in seconds.
 const KILL_LIMITS: [u64; 2] = [10, 15];
+/// How long a release waits for the lock, and how long it may take, in seconds.
+const RELEASE_LIMITS: [u64; 2] = [2, 2];
+/// What ends a claim's line when its dispatcher has stopped: no time by which all is quiet.
+const RELEASED: &str = "released";
 /// A fence that nobody has touched for so many seconds does not say who came last: another program may know no fences.
 const FRESH: u64 = 60;
 
@@ -274,6 +279,16 @@ impl Fence {
         self.guard(mark, kill, "", KILL_LIMITS)
     }
 
+    /// Says in the file that whoever has that mark has stopped: a program without fences may come next. The mark stays,
+    /// so that starts that are still on their way are not run once the next one has claimed it.
+    pub fn release(&self, mark: Mark) -> ShellCommand {
+        let (_, file, _) = self.paths();
+        let new = quote(&format!("{}.new", self.file));
+        let shell = format!("echo '{mark} {RELEASED}' >{new} && mv -f {new} {file} || exit {NOT_WRITTEN}");
+        let command = ShellCommand::new(shell, Duration::from_secs(RELEASE_LIMITS.iter().sum::<u64>() + 1));
+        self.guard(mark, ShellCommand { privileged: true, acts: true, ..command }, "", RELEASE_LIMITS)
+    }
+
     fn guard(&self, mark: Mark, command: ShellCommand, before: &str, limits: [u64; 2]) -> ShellCommand {
         let [wait, run] = limits;
         let (_, file, lock) = self.paths();
@@ -302,8 +317,9 @@ impl Fence {
     }
 }
 
-/// Under the exclusive lock, with file, number, owner, and for how many seconds an unfenced start may come: `c w q` are number, owner and quiet of the file; quiet is
-/// when, by the VM's clock, no start can come any more that nobody has fenced.
+/// Under the exclusive lock, with file, number, owner, and for how many seconds an unfenced start may come: `c w q` are
+/// number, owner and quiet of the file; quiet is when, by the VM's clock, no start can come any more that nobody has
+/// fenced, or that its dispatcher has stopped.
 fn claim_script() -> String {
     format!(
         "f=$1 n=$2 o=$3 c=0 w= q=; now=$(date +%s) || exit {NOT_WRITTEN}; quiet=$((now + $4)); \
