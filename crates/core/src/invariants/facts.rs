@@ -32,10 +32,9 @@ fn all_fenced(input: &PlanInput) -> bool {
     let old = (0..queue.entries.len()).filter(|position| queue.entries[*position].locked_before_start);
     let polled = old.map(|position| queue.asked_at(position)).chain([queue.polled_at]).min().flatten();
     let is_fenced = |host: &Host| host.ours || host.fenced_since.is_some_and(|since| polled > Some(since));
-    let spread = input.fleet.listings.windows(2).all(|two| two[1] >= after(two[0], Duration::from_secs(5)));
     let any_found = input.fleet.hosts.iter().any(|host| !host.ours);
     any_found
-        && spread
+        && input.fleet.spaced_listings >= 3
         && polled > input.fleet.first_listing
         && input.fleet.hosts.iter().all(|host| is_fenced(host))
 }

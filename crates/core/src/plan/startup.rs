@@ -49,9 +49,6 @@ pub(super) fn phase(input: &PlanInput, summary: &InputSummary, now: Timestamp) -
     }
 }
 
-/// The least time between two of the listings that end the wait before its time.
-const LISTINGS_APART: Duration = Duration::from_secs(5);
-
 /// Whether a start that an earlier dispatcher has sent, without a fence, may still come.
 pub(super) fn is_within_window(input: &PlanInput, now: Timestamp) -> bool {
     let listed = input.fleet.first_listing;
@@ -66,11 +63,10 @@ fn is_behind_fences(input: &PlanInput) -> bool {
     let fleet = &input.fleet;
     let shown: Option<Vec<_>> =
         fleet.hosts.iter().filter(|host| !host.ours).map(|host| host.fenced_since).collect();
-    let are_apart = fleet.listings.windows(2).all(|pair| after(pair[0], LISTINGS_APART) <= pair[1]);
     // Where no VM was found none has shown anything.
     let last = shown.and_then(|shown| shown.into_iter().max());
     let known = last.map(|last| Some(last).max(fleet.first_listing));
-    are_apart && known.is_some_and(|known| is_read_after(input, known))
+    fleet.spaced_listings >= LISTINGS_KEPT && known.is_some_and(|known| is_read_after(input, known))
 }
 
 /// Whether a poll has begun after that moment, and has shown each record that was Locked before our start. O(entries),

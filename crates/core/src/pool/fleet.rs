@@ -206,6 +206,10 @@ pub struct Fleet {
     pub first_listing: Option<Timestamp>,
     /// When the last [`LISTINGS_KEPT`](super::LISTINGS_KEPT) complete listings began, latest last.
     pub listings: Vec<Timestamp>,
+    /// How many listings, each begun at least [`LISTINGS_APART`](super::LISTINGS_APART) after the last one that counts,
+    /// have ended since the start; no more than [`LISTINGS_KEPT`](super::LISTINGS_KEPT) are counted.
+    #[serde(default)]
+    pub spaced_listings: usize,
     /// Whether the runner to deploy can be read.
     pub runner_readable: bool,
     /// Whether so many hosts are silent that none is destroyed for it.

@@ -35,8 +35,9 @@ const REMEMBERED: Duration = Duration::from_secs(3600);
 /// How many listings are remembered. This many must lack a VM without another sign of life before the containers
 /// that should run on it are given up.
 pub const LISTINGS_KEPT: usize = 3;
-/// How soon the first of them follow one another, if they have shown an instance of an earlier dispatcher.
-const SOON_AGAIN: Duration = Duration::from_secs(5);
+/// The least time between two of the listings that show, soon after a start, that no instance is omitted. They follow
+/// one another like that if they have shown an instance of an earlier dispatcher.
+pub const LISTINGS_APART: Duration = Duration::from_secs(5);
 
 /// Pool's answer when it is told that an instance is absent from a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -323,6 +324,10 @@ impl WorkerPool {
         }
         self.destroyed.retain(|_, destroyed| since(began, destroyed.gone) < REMEMBERED);
         self.listings.push(began);
+        let is_apart = self.spaced_listings.last().is_none_or(|last| after(*last, LISTINGS_APART) <= began);
+        if is_apart && self.spaced_listings.len() < LISTINGS_KEPT {
+            self.spaced_listings.push(began);
+        }
         let surplus = self.listings.len().saturating_sub(LISTINGS_KEPT);
         self.listings.drain(..surplus);
         self.give_up_doubtful(began);
@@ -362,10 +367,10 @@ impl WorkerPool {
     fn next_early_listing(&self, began: Timestamp) -> Option<Timestamp> {
         let is_early = self.first_listing.is_some_and(|first| began < after(first, INHERITED_START_WINDOW));
         let finds_others = self.workers.values().any(|slot| !slot.view.ours);
-        match self.listings.len() < LISTINGS_KEPT {
-            true if finds_others => Some(after(began, SOON_AGAIN)),
-            false if !is_early => None,
-            true | false => Some(after(began, INHERITED_START_WINDOW / 2)),
+        if finds_others && self.spaced_listings.len() < LISTINGS_KEPT {
+            return self.spaced_listings.last().map(|last| after(*last, LISTINGS_APART));
         }
+        let is_due = is_early || self.listings.len() < LISTINGS_KEPT;
+        is_due.then(|| after(began, INHERITED_START_WINDOW / 2))
     }
 }

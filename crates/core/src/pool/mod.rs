@@ -37,7 +37,7 @@ pub use failed_starts::FailedStarts;
 pub use fleet::{CreateInFlight, Fleet, Host, HostProcess};
 pub use holds::{Gate, Holds, PauseReason, QuotaReason};
 pub use inspect::PoolState;
-pub use inventory::{GoneReply, LISTINGS_KEPT};
+pub use inventory::{GoneReply, LISTINGS_APART, LISTINGS_KEPT};
 pub use observed_capacity::{ObservedCapacity, ObservedScope};
 pub use snapshot::{EndedProcess, EndedWhy, PoolSnapshot, WorkerSnapshot};
 pub use supply::Supply;
@@ -262,6 +262,8 @@ pub struct WorkerPool {
     pacer: Pacer,
     /// When the last complete listings began, latest last.
     listings: Vec<Timestamp>,
+    /// When the first of them began that are not too close to one another.
+    spaced_listings: Vec<Timestamp>,
     first_listing: Option<Timestamp>,
     last_tick: Option<Timestamp>,
     /// Instances that were destroyed and are gone: one that a listing shows again is still ending.
@@ -290,6 +292,7 @@ impl WorkerPool {
             outage: Outage::default(),
             pacer: Pacer::default(),
             listings: Vec::new(),
+            spaced_listings: Vec::new(),
             first_listing: None,
             last_tick: None,
             destroyed: BTreeMap::new(),

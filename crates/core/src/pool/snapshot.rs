@@ -112,6 +112,7 @@ impl WorkerPool {
             holds: self.holds.clone(),
             first_listing: self.first_listing,
             listings: self.listings.clone(),
+            spaced_listings: self.spaced_listings.len(),
             runner_readable: self.runner_readable,
             outage: self.outage.is_on(),
             own_side_fails: self.own_side_fails,

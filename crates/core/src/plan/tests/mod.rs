@@ -40,6 +40,7 @@ struct ScenePool {
     refused_types: BTreeMap<TypeName, Timestamp>,
     first_listing: Option<Timestamp>,
     listings: Vec<Timestamp>,
+    spaced_listings: usize,
     runner_readable: bool,
     outage: bool,
 }
@@ -57,6 +58,7 @@ impl ScenePool {
             holds: Holds::with_refused_types(self.refused_types.clone(), self.supply.near_quota_left.keys()),
             first_listing: self.first_listing,
             listings: self.listings.clone(),
+            spaced_listings: self.spaced_listings,
             runner_readable: self.runner_readable,
             outage: self.outage,
             own_side_fails: false,
@@ -97,6 +99,7 @@ impl Scene {
             refused_types: BTreeMap::new(),
             first_listing: Some(at(1)),
             listings: vec![at(20), at(50), at(80)],
+            spaced_listings: 3,
             runner_readable: true,
             outage: false,
         };

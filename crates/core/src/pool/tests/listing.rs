@@ -320,6 +320,19 @@ fn after_a_start_three_listings_come_soon_whatever_the_interval() {
     assert_eq!(due, [Some(5), Some(10), Some(41), Some(72), None], "an earlier dispatcher's instance");
 }
 
+/// A site may list every second: three of them in a row may omit an instance for one cause.
+#[test]
+fn listings_that_follow_closely_count_once_in_five_seconds() {
+    let mut story = Story::new();
+    story.listed("i-1", "small", "s1", 0);
+    let counted = |story: &mut Story, began| {
+        story.pool.listing_finished(at(began));
+        story.snapshot(began).fleet.spaced_listings
+    };
+    let counts: Vec<_> = (0..=16).map(|began| counted(&mut story, began)).collect();
+    assert_eq!(counts, [[1; 5], [2; 5], [3; 5]].concat().into_iter().chain([3, 3]).collect::<Vec<_>>());
+}
+
 #[test]
 fn its_processes_end_with_it() {
     let mut story = known();
