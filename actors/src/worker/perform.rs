@@ -97,7 +97,11 @@ impl Worker {
     }
 
     fn kill_container(&mut self, uuid: ContainerUuid, ctx: &mut Context<Self>) {
-        let (kill, mark) = (self.commands.kill(uuid), self.machine.held_fence());
+        let kill = match self.machine.lacks_runner() {
+            true => self.commands.kill_without_ours(uuid),
+            false => self.commands.kill(uuid),
+        };
+        let mark = self.machine.held_fence();
         let command = match mark {
             Some(mark) => self.parts.fence.guard_kill(mark, kill),
             None => kill,

@@ -7,6 +7,7 @@ mod deadlines;
 mod fence;
 mod leftovers;
 mod own_side;
+mod runners;
 mod setup;
 mod sshd;
 mod support;

@@ -1,7 +1,6 @@
 //! What the checks ask of an input, read once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use crate::container::ContainerState;
 use crate::fit::Free;

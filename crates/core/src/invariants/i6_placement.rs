@@ -71,8 +71,8 @@ impl<'a> Hosts<'a> {
         let (Some(host), Some(entry)) = (facts.hosts.get(id), facts.entry(uuid)) else {
             return Some("no such instance or container");
         };
-        let ready =
-            host.state.is_ready() && host.behavior == IdleBehavior::Run && !host.missing && !host.lacks_fence;
+        let ready = host.state.is_ready() && host.behavior == IdleBehavior::Run && !host.missing;
+        let ready = ready && !host.lacks_fence && !host.lacks_runner;
         if !ready || self.shut_down.contains(id) {
             return Some("it does not take containers");
         }

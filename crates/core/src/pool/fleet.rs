@@ -60,6 +60,9 @@ pub struct Host {
     /// Whether nothing can be started there any more, because its fence is not ours.
     #[serde(default)]
     pub lacks_fence: bool,
+    /// Whether nothing can be started there any more, because the runner cannot be copied.
+    #[serde(default)]
+    pub lacks_runner: bool,
     /// Whether the last listing lacked it.
     pub missing: bool,
     /// Whether a listing has shown it long after it was first destroyed: it may never end.
@@ -98,6 +101,7 @@ impl Host {
             has_answered: view.last_success.is_some(),
             processes_known: view.processes_known,
             fenced_since: view.fenced_since,
+            lacks_runner: view.lacks_runner,
             lacks_fence: view.state.is_ready() && view.fence != FenceView::Ours,
             missing,
             outstays: false,
@@ -121,14 +125,15 @@ impl Host {
             && !self.missing
             && !self.spot_notice
             && !self.lacks_fence
+            && !self.lacks_runner
     }
 
     /// Whether its processes are not known yet. A worker that never answered stays unknown while it is
     /// destroyed, because its processes may live until it is gone.
     pub fn is_unknown(&self) -> bool {
         match self.state {
-            State::Unknown => !self.written_off,
-            // One that had no fence never came into service, and may have listed all that runs there.
+            // One that cannot be used (it has no fence, and is on hold) may have listed all that runs there.
+            State::Unknown => !self.processes_known && !self.written_off,
             State::Shutdown => !self.ours && !self.has_answered && !self.processes_known && !self.written_off,
             State::Booting | State::Idle | State::Running => false,
         }

@@ -130,6 +130,8 @@ pub enum WorkerRefusal {
     NoSuchProcess,
     /// Its fence is not ours: nothing is started there.
     NotFenced,
+    /// The runner cannot be copied there: nothing is started.
+    NoRunner,
     /// Another dispatcher has claimed its fence after us: nothing is done there.
     FencedByAnother,
 }
@@ -143,6 +145,7 @@ impl WorkerRefusal {
             Self::ShuttingDown => "worker is shutting down",
             Self::AlreadyHere => "container has a process or a stale lock on this worker",
             Self::NoSuchProcess => "no such process on this worker",
+            Self::NoRunner => "the runner cannot be copied to this worker",
             Self::NotFenced => "the fence of this worker is not ours",
             Self::FencedByAnother => "another dispatcher has claimed the fence of this worker",
         }

@@ -124,8 +124,7 @@ impl Machine {
 
     /// Whether it is on hold and what runs there is not known: no rule destroys it, and containers wait until it is known.
     fn is_held_unknown(&self) -> bool {
-        let is_unknown = self.state == State::Unknown || !self.processes.known;
-        is_unknown && self.behavior == IdleBehavior::Hold
+        !self.processes.known && self.behavior == IdleBehavior::Hold
     }
 
     /// Whether it is known that nothing runs there that could still end.

@@ -174,6 +174,7 @@ impl Machine {
         match command {
             Command::Start(_) if !self.state.is_ready() => return Err(WorkerRefusal::NotInService),
             Command::Start(_) if self.held_fence().is_none() => return Err(WorkerRefusal::NotFenced),
+            Command::Start(_) if self.lacks_runner() => return Err(WorkerRefusal::NoRunner),
             Command::Kill(..) if self.fencing.is_anothers() => return Err(WorkerRefusal::FencedByAnother),
             Command::Start(order) => self.start(order, now, &mut effects)?,
             Command::Kill(uuid, reason) => self.kill(uuid, reason, now, &mut effects)?,
@@ -256,6 +257,11 @@ impl Machine {
             Completion::TagsSaved(_) => {}
             Completion::Tick => self.tell_if_it_never_ends(now, effects),
         }
+    }
+
+    /// Whether the runner could not be copied there when that was last tried.
+    pub fn lacks_runner(&self) -> bool {
+        self.probes.lacks_runner
     }
 
     /// The instance's id.

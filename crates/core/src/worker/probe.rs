@@ -233,7 +233,7 @@ impl Probe {
         self.stage = match self.stage {
             ProbeStage::Boot => self.booted(&command, result, unreachable),
             ProbeStage::Md5sum => self.compared(result, unreachable),
-            ProbeStage::Install => self.installed(result),
+            ProbeStage::Install => self.installed(result, unreachable),
             ProbeStage::List => self.listed(result),
             ProbeStage::Claim(_) | ProbeStage::Done => ProbeStage::Done,
         };
@@ -260,7 +260,10 @@ impl Probe {
     }
 
     fn list_command(&self) -> ShellCommand {
-        let list = self.commands.list(self.wanted.prices.clone());
+        let list = match self.report.deployed {
+            Some(Err(_)) => self.commands.list_without_ours(),
+            Some(Ok(_)) | None => self.commands.list(self.wanted.prices.clone()),
+        };
         match self.wanted.fence {
             FenceWish::Touch => self.fence.touch(list),
             FenceWish::Claim { .. } | FenceWish::LeaveAlone => list,
@@ -321,8 +324,9 @@ impl Probe {
         }
     }
 
-    fn installed(&mut self, result: Result<Output, CommandFailure>) -> ProbeStage {
-        let next = if result.is_ok() { self.before_list() } else { ProbeStage::Done };
+    /// It is for new work: if it cannot be copied, for whatever reason, what runs there is asked for all the same.
+    fn installed(&mut self, result: Result<Output, CommandFailure>, unreachable: bool) -> ProbeStage {
+        let next = if result.is_err() && unreachable { ProbeStage::Done } else { self.before_list() };
         self.report.deployed = Some(result.map(|_| Deployed::Installed));
         next
     }

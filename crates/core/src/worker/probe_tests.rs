@@ -83,9 +83,19 @@ fn the_runner_is_copied_when_it_is_missing_and_only_then() {
 }
 
 #[test]
-fn a_failed_copy_ends_the_probe() {
-    let (_, report) = run(probe(false, false, true), vec![exits(0, "other"), exits(1, "")]);
-    assert!(report.list.is_none() && report.failure().is_some());
+fn where_the_runner_cannot_be_copied_what_runs_is_asked_for_with_one_that_is_there() {
+    let list = "zzzzz-dz642-000000000000001\n";
+    let answers = vec![exits(1, "no such file"), exits(1, "no space left"), exits(0, list)];
+    let (asked, report) = run(probe(false, false, true), answers);
+    assert!(asked[2].ends_with("exec \"$r\" --list; fi; done; fi; crunch-run --list"), "{asked:?}");
+    assert_eq!(report.process_list().unwrap().running.len(), 1);
+    assert!(matches!(&report.deployed, Some(Err(failure)) if failure.stdout == "no space left"));
+    // Its connection has broken: nothing more can be asked.
+    let answers = vec![exits(1, "no such file"), fails(ExecErrorKind::ConnectionLost)];
+    assert_eq!(run(probe(false, false, true), answers).1.list, None);
+    // It took too long, and others may be asked.
+    let answers = vec![exits(1, ""), fails(ExecErrorKind::CommandTimeout), exits(0, list)];
+    assert!(run(probe(false, false, true), answers).1.process_list().is_some());
 }
 
 #[test]

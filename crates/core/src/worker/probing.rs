@@ -43,6 +43,8 @@ pub(super) struct Probes {
     pub(super) burst: u32,
     /// The runner is there.
     pub(super) deployed: bool,
+    /// It could not be copied when that was last tried: nothing can be started.
+    pub(super) lacks_runner: bool,
 }
 
 impl Probes {
@@ -67,6 +69,7 @@ impl Probes {
             urgent: Some(now),
             burst: 0,
             deployed: false,
+            lacks_runner: false,
         }
     }
 }
@@ -144,6 +147,9 @@ impl Machine {
             Some(Ok(Deployed::Already)) | None => {}
         }
         self.probes.deployed |= matches!(report.deployed, Some(Ok(_)));
+        if let Some(deployed) = &report.deployed {
+            self.probes.lacks_runner = deployed.is_err();
+        }
         self.note_claim(&report, began, now, effects);
         match (report.process_list(), report.failure()) {
             // A list of the same instant counts as older: it is not known which came first.
@@ -153,8 +159,8 @@ impl Machine {
                 // A list that is cut proves less than a worker needs to be used.
                 let is_incomplete = list.is_cut && !self.state.is_ready();
                 match failure {
-                    // It can be asked, but it has not booted and runs nothing.
-                    Some(failure) if is_empty && !self.boot.passed => {
+                    // It can be asked, but it has not booted, or can start nothing; and it runs nothing.
+                    Some(failure) if is_empty && (!self.boot.passed || self.probes.lacks_runner) => {
                         self.probe_failed(began, failure.clone(), report.afresh, now, effects);
                     }
                     // On one that we have made nothing can run yet.

@@ -81,15 +81,30 @@ impl Commands {
 
     /// The runner with these arguments, as shell text.
     fn call(&self, arguments: &str) -> String {
-        let command = format!("{} {arguments}", self.runner());
         match &self.unreadable {
-            None => command,
-            Some(directory) => {
-                let any = format!("{}/crunch-run~*", quote(directory.trim_end_matches('/')));
-                format!(
-                    "for r in {any}; do if [ -x \"$r\" ]; then exec \"$r\" {arguments}; fi; done; {command}"
-                )
-            }
+            None => format!("{} {arguments}", self.runner()),
+            Some(directory) => self.call_any(directory, arguments),
+        }
+    }
+
+    /// A runner that lies in that directory, ours or an older one, with these arguments; if there is none, the one that
+    /// the site has configured. It is run only if nobody but the user that commands run as (root, where VMs have one)
+    /// could have put it there: file and directory are that user's, no links, and nobody else may write them.
+    fn call_any(&self, directory: &str, arguments: &str) -> String {
+        let directory = quote(directory.trim_end_matches('/'));
+        let otherwise = &self.policy.command;
+        format!(
+            "own() {{ [ -n \"$(find \"$1\" -prune -type \"$2\" -user \"$(id -u)\" ! -perm -020 ! -perm -002)\" ]; }}; \
+             if own {directory} d; then for r in {directory}/crunch-run~*; do \
+             if [ -x \"$r\" ] && own \"$r\" f; then exec \"$r\" {arguments}; fi; done; fi; {otherwise} {arguments}"
+        )
+    }
+
+    /// The same call, if the runner to deploy could not be copied: by another one.
+    fn call_without_ours(&self, arguments: &str) -> String {
+        match &self.deployed {
+            Some((directory, _)) => self.call_any(directory, arguments),
+            None => self.call(arguments),
         }
     }
 
@@ -135,6 +150,12 @@ impl Commands {
         ShellCommand { privileged: true, stdin, ..ShellCommand::new(shell, LIST) }
     }
 
+    /// The same, where ours cannot be copied: what runs there must not be hidden by a step that is for new work. No
+    /// prices: an older runner may not know of them.
+    pub fn list_without_ours(&self) -> ShellCommand {
+        ShellCommand { privileged: true, ..ShellCommand::new(self.call_without_ours("--list"), LIST) }
+    }
+
     /// Starts a process that outlives the command.
     pub fn start(&self, uuid: ContainerUuid, stdin: Bytes) -> ShellCommand {
         let mut shell = format!("{} --detach --stdin-config", self.runner());
@@ -153,6 +174,11 @@ impl Commands {
     pub fn kill(&self, uuid: ContainerUuid) -> ShellCommand {
         let shell = self.call(&format!("--kill 15 {uuid}"));
         ShellCommand { privileged: true, acts: true, ..ShellCommand::new(shell, KILL) }
+    }
+
+    /// The same, where ours cannot be copied.
+    pub fn kill_without_ours(&self, uuid: ContainerUuid) -> ShellCommand {
+        ShellCommand { shell: self.call_without_ours(&format!("--kill 15 {uuid}")), ..self.kill(uuid) }
     }
 }
 
@@ -227,9 +253,18 @@ mod tests {
         assert!(!commands.deploys());
         assert_eq!(
             commands.list(None).shell,
-            "for r in '/tmp/arvados-crunch-run'/crunch-run~*; do if [ -x \"$r\" ]; then exec \"$r\" --list; fi; done; \
-             crunch-run --list"
+            "own() { [ -n \"$(find \"$1\" -prune -type \"$2\" -user \"$(id -u)\" ! -perm -020 ! -perm -002)\" ]; }; \
+             if own '/tmp/arvados-crunch-run' d; then for r in '/tmp/arvados-crunch-run'/crunch-run~*; do \
+             if [ -x \"$r\" ] && own \"$r\" f; then exec \"$r\" --list; fi; done; fi; crunch-run --list"
         );
+    }
+
+    #[test]
+    fn where_ours_cannot_be_copied_the_same_ones_are_asked() {
+        let (copied, unreadable) = (commands(true), Commands::without_binary(Policy::with_defaults().runner));
+        assert_eq!(copied.list_without_ours(), unreadable.list(None));
+        assert_eq!(copied.kill_without_ours(uuid()), unreadable.kill(uuid()));
+        assert_eq!(commands(false).list_without_ours().shell, "crunch-run --list");
     }
 
     #[test]

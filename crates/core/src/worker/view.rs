@@ -81,6 +81,8 @@ pub struct View {
     pub fence: FenceView,
     /// When a list came that has shown all that runs there, because the fence lets nothing more come.
     pub fenced_since: Option<Timestamp>,
+    /// The runner cannot be copied there: it gets nothing new.
+    pub lacks_runner: bool,
     /// Set while it is silent for longer than allowed: Pool decides what becomes of it.
     /// With the moment when the failing probe began.
     pub silence: Option<(Silence, Timestamp)>,
@@ -131,6 +133,7 @@ impl Machine {
             processes_known: self.processes.known,
             fence: self.fencing.view(),
             fenced_since: self.fencing.shown_since(),
+            lacks_runner: self.probes.lacks_runner,
             silence: self.silence(),
             probing: self.probes.under_way.is_some(),
             next_probe: self.next_probe(),

@@ -245,6 +245,18 @@ fn a_destroyed_instance_that_is_listed_again_is_not_unknown_if_it_was_empty() {
     }
 }
 
+/// Found by chaos (seed 1795981310414645): on hold, without `flock`, it answered and never came into service, and old
+/// locks waited for it for ever.
+#[test]
+fn a_found_instance_that_cannot_be_used_is_not_unknown_once_it_has_listed_all() {
+    for (listed_all, is_unknown) in [(false, true), (true, false)] {
+        let mut story = known();
+        story.listed("i-2", "small", "s2", 100);
+        story.show(101, View { state: State::Unknown, processes_known: listed_all, ..story.view("i-2") });
+        assert_eq!(story.snapshot(102).fleet.hosts[1].is_unknown(), is_unknown);
+    }
+}
+
 /// Found by chaos (seeds 2110 and 2202): the operator had ended it, and a listing omitted it while it still ran.
 #[test]
 fn a_destroyed_instance_with_processes_is_gone_when_its_end_must_be_over() {
