@@ -235,3 +235,22 @@ fn lists_that_are_strange_or_cut_end_no_job_and_start_none_twice() {
         assert_eq!((world.count(ContainerState::Complete), world.vms_made()), (8, 8));
     });
 }
+
+/// A cleaner has removed the copied runner, and the disk is full: another runner says what runs there.
+#[test]
+fn a_job_ends_well_on_a_vm_to_which_the_runner_cannot_be_copied_any_more() {
+    let mut knobs = WorldKnobs::new(31).with_jobs(1, 1, 3600);
+    knobs.runner = "#!runner".to_owned();
+    knobs.vms.disk_fills_rate = 1.0;
+    knobs.vms.runners_removed_rate = 1.0;
+    knobs.vms.turns_after = Span::seconds(600);
+    simulate(knobs, async |world| {
+        world.run_until("it runs", minutes(9), |world| world.count(ContainerState::Running) == 1).await;
+        let busy = world.busy_vms();
+        world.run_for(minutes(50)).await;
+        assert_eq!(world.busy_vms(), busy, "{}", world.history());
+        world.drain(minutes(60)).await;
+        assert_eq!(world.count(ContainerState::Complete), 1);
+        assert_eq!(world.summary().processes, 1);
+    });
+}

@@ -98,6 +98,7 @@ enum Degradation {
     Ssh(Ssh),
     Broken,
     DiskFull,
+    RunnersRemoved,
     Dies,
 }
 
@@ -258,6 +259,7 @@ impl FakeVms {
         for (change, rate) in [
             (Degradation::Broken, self.knobs.breaks_rate),
             (Degradation::DiskFull, self.knobs.disk_fills_rate),
+            (Degradation::RunnersRemoved, self.knobs.runners_removed_rate),
         ] {
             if self.chance.hits(rate) {
                 let at = after(now, self.chance.draw(self.knobs.turns_after));
@@ -281,6 +283,7 @@ impl FakeVms {
         match change {
             Degradation::Broken => host.behaviour.broken = true,
             Degradation::DiskFull => host.behaviour.full_disk = true,
+            Degradation::RunnersRemoved => host.runners.clear(),
             Degradation::Dies => self.end(id, now),
             Degradation::Ssh(_) if host.behaviour.never_answers => {}
             Degradation::Ssh(ssh) => {
