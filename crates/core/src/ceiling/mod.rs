@@ -17,9 +17,13 @@
 //! ```text
 //!   503 beyond `safe` ──────────────────────► Failed: so many are too many, the next approach comes later
 //!   503 at `safe`, proven, now and then ────► Unrelated: the ceiling returns there when the 503s are over
-//!   503 at `safe`, not proven, or often ────► Unsafe: a quarter less is tried
+//!   503 at `safe`, not proven, or often ────► Unsafe: a quarter less is tried, at first not below half of `level`
 //!   503s for 90 s, whatever we cut ─────────► Lasting: what runs now is too many
 //! ```
+//! Single 503s do not lower the level below half of what ran when the trouble began. If it comes back twice where
+//! that half is, the half was too much, and it is as if the trouble had begun there: jobs that start in step end in
+//! step, and the quiet between two waves of them proves nothing.
+//!
 //! The cuts are deep because they last only briefly: a dispatcher that starts little during a burst adds little to
 //! it. Jobs that end do not lower the ceiling, and it is not cut again before as few run as it allows: with jobs of
 //! an hour, it would otherwise fall to one before the first of them ends. The trouble is forgotten when twice the
@@ -168,8 +172,9 @@ impl Ceiling {
     fn approach(&mut self, running: u32, most: u32, now: Timestamp) {
         let Some(trouble) = &self.trouble else { return };
         let (patience, waited) = (trouble.patience(self.last_overload), trouble.safe_for(now));
-        // Between two waves of jobs few run, but the ceiling is needed all the same.
-        let is_needed = some_more(most) > self.limit;
+        // Between two waves of jobs few run, but the ceiling is needed all the same; and after a raise the next have
+        // not started yet.
+        let is_needed = some_more(most) > self.limit || !self.is_due(QUIET, now);
         let is_left_behind = self.limit / 2 >= trouble.level;
         if waited > 4 * patience + QUIET && (is_left_behind || !is_needed) {
             self.trouble = None;

@@ -24,8 +24,12 @@ const TROUBLE_PART: u32 = 30;
 pub(super) struct Trouble {
     /// How many ran when it began.
     pub level: u32,
-    /// The level is not lowered below this, unless the trouble lasts: single 503s are too weak a proof for that.
+    /// The level is not lowered below this at once, unless the trouble lasts: single 503s are too weak a proof for
+    /// that.
     least: u32,
+    /// Trouble has come at the safe level while the level could not be lowered further. If it comes again, the level
+    /// is lowered all the same: otherwise jobs that start and end in step would bring it back for ever.
+    is_least_doubted: bool,
     began: Timestamp,
     /// How many approaches have failed.
     failures: u32,
@@ -65,7 +69,8 @@ impl Verdict {
 impl Trouble {
     pub fn new(level: u32, now: Timestamp) -> Self {
         let least = level / 2;
-        Self { level, least, began: now, failures: 0, relapses: 0, safe_since: None }
+        let is_least_doubted = false;
+        Self { level, least, is_least_doubted, began: now, failures: 0, relapses: 0, safe_since: None }
     }
 
     /// Where the recovery ends: nine tenths of the level, or almost all of what is proven.
@@ -103,6 +108,7 @@ impl Trouble {
         };
         if since(now, safe_since) > RELAPSES_COUNT_FOR {
             self.relapses = 0;
+            self.is_least_doubted = false;
         }
         let allowed = if level <= proven { RELAPSES } else { 0 };
         if level > self.safe(proven) {
@@ -127,13 +133,22 @@ impl Trouble {
             Verdict::Failed => {
                 *self = Self { failures: self.failures + 1, ..self.lowered(level, now) };
             }
-            Verdict::Unsafe => *self = self.lowered(level - level / 4, now),
+            Verdict::Unsafe => *self = self.a_quarter_below(level, now),
             Verdict::Lasting => *self = Self::new(level, now),
         }
     }
 
+    fn a_quarter_below(&self, level: u32, now: Timestamp) -> Self {
+        let wanted = level - level / 4;
+        let is_below_least = wanted < self.least;
+        if is_below_least && self.is_least_doubted {
+            return Self::new(wanted, now);
+        }
+        Self { is_least_doubted: self.is_least_doubted || is_below_least, ..self.lowered(wanted, now) }
+    }
+
     fn lowered(&self, level: u32, now: Timestamp) -> Self {
-        let least = self.least;
-        Self { least, ..Self::new(level.max(least), now) }
+        let Self { least, is_least_doubted, .. } = *self;
+        Self { least, is_least_doubted, ..Self::new(level.max(least), now) }
     }
 }

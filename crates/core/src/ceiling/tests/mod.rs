@@ -186,3 +186,61 @@ fn trouble_that_nobody_comes_near_again_is_forgotten() {
     }
     assert!(ceiling.limit() > 10, "{}", ceiling.limit());
 }
+
+/// Waves of jobs that start and end in step, as many as the ceiling allows. The answers are 503 while more run than
+/// are served; all is quiet between two waves, and the ceiling is back at the safe level before the next.
+#[test]
+fn trouble_that_comes_back_with_each_wave_lowers_the_safe_level_until_it_is_served() {
+    let (mut ceiling, served) = (Ceiling::new(100), 25);
+    let mut waves = Vec::new();
+    for wave in 0..40 {
+        let (began, running) = (70 * wave, ceiling.limit().min(87));
+        waves.push(running);
+        if running > served {
+            ceiling.overloaded(running, at(began));
+        }
+        for second in 1..70 {
+            let running = if second < 60 { running } else { 0 };
+            ceiling.look(running, at(began + second));
+        }
+    }
+    assert!(waves[20..].iter().all(|running| (20..=27).contains(running)), "{waves:?}");
+}
+
+/// How far the level falls if trouble comes at the safe level that often, each time after so many quiet seconds.
+fn level_after(count: i64, quiet: i64) -> u32 {
+    let mut trouble = Trouble::new(80, at(0));
+    for now in (1..=count).map(|nth| nth * (quiet + 200)) {
+        trouble.is_safe_from(at(now - quiet));
+        let safe = trouble.safe(0);
+        let verdict = trouble.judge(safe, 0, at(now));
+        assert_eq!(verdict, Verdict::Unsafe);
+        trouble.learn(verdict, safe, at(now));
+    }
+    trouble.level
+}
+
+#[test]
+fn the_level_falls_below_half_only_if_trouble_comes_back_soon() {
+    assert_eq!(level_after(1, 10), 54, "a quarter below 72");
+    assert_eq!(level_after(2, 10), 40, "half");
+    assert_eq!(level_after(3, 10), 27, "a quarter below 36");
+    assert_eq!(level_after(10, 900), 40, "each time it has been quiet for a quarter of an hour");
+}
+
+/// What a raise lets in is not there yet at the next look: that does not show that nobody needs the ceiling.
+#[test]
+fn beyond_the_level_it_goes_slowly_though_jobs_start_later_than_they_may() {
+    let mut ceiling = Ceiling::new(64);
+    ceiling.overloaded(28, at(0));
+    let (mut running, mut raised) = (14, Vec::new());
+    for second in 1..2000 {
+        let before = ceiling.limit();
+        ceiling.look(running, at(second));
+        running = before;
+        if (28..50).contains(&before) && ceiling.limit() > before {
+            raised.push(second);
+        }
+    }
+    assert!(raised.len() > 4 && raised.windows(2).all(|pair| pair[1] - pair[0] >= 20), "{raised:?}");
+}
