@@ -218,6 +218,30 @@ async fn what_was_started_holds_no_lock_and_obeys_signals() {
     until("it has ended", || !PathBuf::from(format!("/proc/{pid}/exe")).exists());
 }
 
+/// crunch-run makes files for the container's user to read.
+#[actix_rt::test]
+async fn what_was_started_makes_files_as_it_would_without_a_fence() {
+    let vm = Vm::new();
+    let plain = vm.run(ShellCommand::new("umask", Duration::from_secs(10))).await;
+    let mark = vm.claim(100).await.mark;
+    let file = vm.path("mask").display().to_string();
+    assert_eq!(vm.outcome(vm.guarded(mark, &format!("umask >'{file}'"), "{}")).await, StartOutcome::Started);
+    assert_eq!(vm.text("mask").as_bytes(), plain.stdout);
+    assert_ne!(vm.text("mask").trim(), "0077", "else this says nothing");
+    let kill = vm.fence(0).guard_kill(mark, ShellCommand::new("umask", Duration::from_secs(30)));
+    assert_eq!(vm.run(kill).await.stdout, plain.stdout);
+}
+
+/// A slow path is not the instance's fault.
+#[actix_rt::test]
+async fn a_configuration_that_does_not_come_in_time_is_cut_and_no_full_disk() {
+    let vm = Vm::new();
+    let mark = vm.claim(100).await.mark;
+    // The one that waits for the configuration, and no other.
+    vm.sshd.replace_command("timeout", "[ \"$1\" = 10 ] && exit 124; exec /usr/bin/timeout \"$@\"");
+    assert_eq!(not_run(vm.outcome(vm.start(mark, "x")).await), NotRun::CutInput);
+}
+
 #[actix_rt::test]
 async fn kills_obey_the_fence_and_lists_do_not_ask_it() {
     let vm = Vm::new();
@@ -243,12 +267,13 @@ async fn without_flock_or_room_or_a_file_it_says_so_and_nothing_is_run() {
     assert_eq!(failed(vm.try_claim(200, None).await), NotRun::Unreadable.as_str());
     std::fs::remove_file(vm.path("fence dir/set-set")).unwrap();
     assert_eq!(not_run(vm.outcome(vm.start(mark, "x")).await), NotRun::Unreadable);
+    std::fs::write(vm.path("fence dir/set-set"), "150 150 0\n").unwrap();
     // As on a disk that is full: nothing can be made, whoever tries.
     vm.sshd.replace_command("mktemp", "exit 1");
     assert_eq!(not_run(vm.outcome(vm.start(mark, "x")).await), NotRun::NotWritten);
     vm.sshd.replace_command("mv", "exit 1");
     assert_eq!(failed(vm.try_claim(300, None).await), NotRun::NotWritten.as_str());
-    assert_eq!(vm.text("fence dir/set-set"), "", "what was there before stays");
+    assert_eq!(vm.text("fence dir/set-set"), "150 150 0\n", "what was there before stays");
     let bare = |command: ShellCommand| {
         let shell = format!("export PATH=/nonexistent; {}", command.shell);
         ShellCommand { shell, ..command }

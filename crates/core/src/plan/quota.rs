@@ -1,10 +1,11 @@
 //! Over quota: which containers give their locks back, and which instances make room.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::assign::{Assignment, Placement};
 use super::{Item, PoolAction, WaitReason};
-use crate::instance::Market;
+use crate::instance::{InstanceType, Market};
 use crate::pool::Gate;
 use crate::queue::{OperationKind, UnlockReason};
 use crate::worker::{ShutdownReason, State};
@@ -82,7 +83,9 @@ impl<'a> Assignment<'_, 'a> {
     }
 
     /// Over quota, idle and booting instances with nothing placed on them are shut down to make room. This is never
-    /// done because of any other error, nor to an instance on hold, nor to one that may run an unseen process.
+    /// done because of any other error, nor to an instance on hold, nor to one that may run an unseen process; nor to
+    /// one that a container could use which is out of the line only because its record cannot be read for the moment:
+    /// it would be made again with the next poll. O(instances × such containers).
     pub(super) fn make_room(&mut self) {
         let markets: BTreeSet<Market> = (self.round.rules.catalog.types().iter())
             .filter(|it| self.over_quota_types.contains(&it.name))
@@ -91,17 +94,29 @@ impl<'a> Assignment<'_, 'a> {
         if markets.is_empty() {
             return;
         }
+        let mut soon_wanted = self.unclear_ones();
         let mut to_shut_down = Vec::new();
         for (place, worker) in self.places.workers() {
             let empty = place.containers == 0 && !place.used;
             let state = matches!(worker.state, State::Idle | State::Booting);
             let at_quota = markets.contains(&place.instance_type.market());
-            if empty && state && worker.processes_known && at_quota {
-                to_shut_down.push(worker.id.clone());
+            if !(empty && state && worker.processes_known && at_quota) {
+                continue;
+            }
+            match soon_wanted.iter().position(|types| types.contains(&place.instance_type)) {
+                Some(one) => drop(soon_wanted.swap_remove(one)),
+                None => to_shut_down.push(worker.id.clone()),
             }
         }
         for id in to_shut_down {
             self.round.ask_pool(PoolAction::ShutdownInstance(id, ShutdownReason::OverQuota));
         }
+    }
+
+    /// The types that each container may use that waits, and of which nothing can be decided now. O(entries).
+    fn unclear_ones(&self) -> Vec<&'a [Arc<InstanceType>]> {
+        let unclear =
+            self.round.queue.entries.iter().filter(|entry| entry.is_waiting() && entry.is_unclear());
+        unclear.map(|entry| entry.types()).collect()
     }
 }

@@ -150,8 +150,12 @@ impl Entry {
     /// Whether nothing may be decided about it now: it is being changed, or we do not know how it stands. A final
     /// state stays, whatever else cannot be read.
     pub fn is_undecidable(&self) -> bool {
-        let is_unclear = self.uncertain || self.unreadable.is_some() || self.absence.is_some();
-        self.operation.is_some() || is_unclear && !self.record.state.is_final()
+        self.operation.is_some() || self.is_unclear() && !self.record.state.is_final()
+    }
+
+    /// Whether we do not know how it stands now.
+    pub fn is_unclear(&self) -> bool {
+        self.uncertain || self.unreadable.is_some() || self.absence.is_some()
     }
 
     /// Whether the controller does not show it, and that is not believed yet.

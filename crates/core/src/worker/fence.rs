@@ -12,7 +12,7 @@
 //! So a start that an earlier dispatcher has sent either has happened before our mark was written, and a later list
 //! shows it, or never will. The lock's descriptor is closed for what is started. The time limit of a start stands
 //! inside the lock, and the limits of its steps add up to less than the command's own: what ends the command never
-//! ends the lock before the start.
+//! ends the lock before the start. The runner has the file mode mask that it would have without a fence.
 //!
 //! It owns the shell texts and the meaning of their exit statuses. Never does: deciding what follows ([`super::Machine`]).
 
@@ -30,8 +30,13 @@ const CLAIM: Duration = Duration::from_secs(65);
 /// How long a claim waits for the lock, in seconds.
 const CLAIM_WAITS: u64 = 50;
 /// How long a start's stdin may take, how long it waits for the lock, and how long the runner may take, in seconds:
-/// together less than [`super::runner::START`].
-const START_LIMITS: [u64; 3] = [20, 20, 15];
+/// together less than [`super::runner::START`]
+/// by [`MARGIN`].
+const START_LIMITS: [u64; 3] = [10, 10, 20];
+/// What the other steps of a start may take together, in seconds, before what ends the command could end the lock
+/// before the start.
+#[cfg(test)]
+const MARGIN: u64 = 20;
 /// How long a kill waits for the lock, and how long the runner may take, in seconds.
 const KILL_LIMITS: [u64; 2] = [10, 15];
 /// How long a release waits for the lock, and how long it may take, in seconds.
@@ -267,8 +272,9 @@ impl Fence {
         let directory = quote(&self.directory);
         // The lock is taken when nothing is waited for any more but the lock. The copy has no name by then.
         let spool = format!(
-            "t=$(mktemp {directory}/in.XXXXXX) && exec 3<>\"$t\" && rm -f \"$t\" && timeout {input} cat >&3 \
-             && exec </proc/self/fd/3 3>&- || exit {NOT_WRITTEN}; \
+            "t=$(mktemp {directory}/in.XXXXXX) && exec 3<>\"$t\" && rm -f \"$t\" || exit {NOT_WRITTEN}; \
+             timeout {input} cat >&3 || {{ [ $? = 124 ] && exit {CUT_INPUT}; exit {NOT_WRITTEN}; }}; \
+             exec </proc/self/fd/3 3>&- || exit {NOT_WRITTEN}; \
              [ \"$(wc -c </proc/self/fd/0)\" -eq {bytes} ] || exit {CUT_INPUT}; "
         );
         self.guard(mark, start, &spool, [wait, run])
@@ -284,7 +290,8 @@ impl Fence {
     pub fn release(&self, mark: Mark) -> ShellCommand {
         let (_, file, _) = self.paths();
         let new = quote(&format!("{}.new", self.file));
-        let shell = format!("echo '{mark} {RELEASED}' >{new} && mv -f {new} {file} || exit {NOT_WRITTEN}");
+        let shell =
+            format!("umask 077; echo '{mark} {RELEASED}' >{new} && mv -f {new} {file} || exit {NOT_WRITTEN}");
         let command = ShellCommand::new(shell, Duration::from_secs(RELEASE_LIMITS.iter().sum::<u64>() + 1));
         self.guard(mark, ShellCommand { privileged: true, acts: true, ..command }, "", RELEASE_LIMITS)
     }
@@ -293,7 +300,7 @@ impl Fence {
         let [wait, run] = limits;
         let (_, file, lock) = self.paths();
         let shell = format!(
-            "umask 077; command -v flock >/dev/null || exit {NO_FLOCK}; {before}\
+            "command -v flock >/dev/null || exit {NO_FLOCK}; {before}\
              trap '' TERM; exec flock -s -o -w {wait} -E {BUSY} {lock} timeout -s KILL {run} sh -c {script} \
              sh {file} {number} {own} {runner}",
             script = quote(&guard_script()),

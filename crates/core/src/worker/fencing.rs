@@ -174,13 +174,13 @@ impl Machine {
                 self.lose_fence(effects);
                 false
             }
-            NotRun::NoFlock | NotRun::Unreadable | NotRun::NoLockFile => {
+            // A directory that has gone looks like a full disk: the next claim makes it, or says that it is one.
+            NotRun::NoFlock | NotRun::Unreadable | NotRun::NoLockFile | NotRun::NotWritten => {
                 self.fencing.holder = Holder::Nobody;
                 self.fencing.failure = Some(failure.clone());
                 effects.push(WorkerEffect::Tell(WorkerFact::NotFenced(failure.clone())));
                 true
             }
-            NotRun::NotWritten => true,
             NotRun::Busy | NotRun::CutInput => false,
         }
     }
@@ -189,6 +189,8 @@ impl Machine {
     fn lose_fence(&mut self, effects: &mut Vec<WorkerEffect>) {
         if !self.fencing.is_anothers() {
             self.fencing.holder = Holder::Another;
+            // What is to be ended there is for the other one to say.
+            self.processes.by_container.values_mut().for_each(|process| process.kill = None);
             effects.push(WorkerEffect::Tell(WorkerFact::FencedByAnother));
         }
     }

@@ -5,6 +5,7 @@ use super::command::WorkerRefusal;
 use super::completion::KillOutcome;
 use super::effect::{WorkerEffect, WorkerFact};
 use super::fence::NotRun;
+use super::probe::CommandFailure;
 use super::process::Kill;
 use super::reason::{DrainReason, KillReason};
 use crate::id::ContainerUuid;
@@ -109,18 +110,32 @@ impl Machine {
                 self.end_process(uuid, now, effects);
             }
             KillOutcome::NotRun(NotRun::Taken, failure) => {
-                process.kill = None;
                 self.fence_has_stopped(NotRun::Taken, &failure, effects);
             }
-            KillOutcome::NotRun(_, failure) | KillOutcome::Failed(failure) => {
-                let next = after(now, self.policy.timeout_signal);
-                if let Some(kill) = process.kill.as_mut().filter(|kill| !kill.given_up) {
-                    kill.next_signal = Some(next);
-                }
-                effects.push(WorkerEffect::Tell(WorkerFact::KillFailed(uuid, failure)));
-                self.probe_soon(now);
+            // A fence that has gone is claimed again; until then the lease alone stands for us.
+            KillOutcome::NotRun(reason, failure) => {
+                self.fence_has_stopped(reason, &failure, effects);
+                self.kill_failed(uuid, failure, now, effects);
             }
+            KillOutcome::Failed(failure) => self.kill_failed(uuid, failure, now, effects),
         }
         self.shut_down_if_due(now, effects);
+    }
+
+    fn kill_failed(
+        &mut self,
+        uuid: ContainerUuid,
+        failure: CommandFailure,
+        now: Timestamp,
+        effects: &mut Vec<WorkerEffect>,
+    ) {
+        let next = after(now, self.policy.timeout_signal);
+        let process = self.processes.by_container.get_mut(&uuid);
+        let kill = process.and_then(|process| process.kill.as_mut());
+        if let Some(kill) = kill.filter(|kill| !kill.given_up) {
+            kill.next_signal = Some(next);
+        }
+        effects.push(WorkerEffect::Tell(WorkerFact::KillFailed(uuid, failure)));
+        self.probe_soon(now);
     }
 }

@@ -220,8 +220,8 @@ impl Probe {
     /// Takes the answer to [`Probe::command`].
     pub fn answer(&mut self, answer: Result<Output, ExecError>) {
         let Some(command) = self.command() else { return };
-        // Only its first command opens a connection.
-        self.wanted.afresh = false;
+        // Only the first command that is sent opens a connection.
+        self.wanted.afresh &= answer.as_ref().is_err_and(|error| error.kind == ExecErrorKind::NotSent);
         let unreachable = answer.as_ref().is_err_and(|error| error.kind != ExecErrorKind::CommandTimeout);
         self.report.reached_verification |=
             answer.as_ref().map_or_else(|e| e.kind.reached_verification(), |_| true);
@@ -233,7 +233,7 @@ impl Probe {
         self.stage = match self.stage {
             ProbeStage::Boot => self.booted(&command, result, unreachable),
             ProbeStage::Md5sum => self.compared(result, unreachable),
-            ProbeStage::Install => self.installed(result, unreachable),
+            ProbeStage::Install => self.installed(result),
             ProbeStage::List => self.listed(result),
             ProbeStage::Claim(_) | ProbeStage::Done => ProbeStage::Done,
         };
@@ -324,11 +324,11 @@ impl Probe {
         }
     }
 
-    /// It is for new work: if it cannot be copied, for whatever reason, what runs there is asked for all the same.
-    fn installed(&mut self, result: Result<Output, CommandFailure>, unreachable: bool) -> ProbeStage {
-        let next = if result.is_err() && unreachable { ProbeStage::Done } else { self.before_list() };
+    /// It is for new work: if it cannot be copied, for whatever reason, what runs there is asked for all the same. Even
+    /// if the connection broke: a path that carries short questions may not carry a large file.
+    fn installed(&mut self, result: Result<Output, CommandFailure>) -> ProbeStage {
         self.report.deployed = Some(result.map(|_| Deployed::Installed));
-        next
+        self.before_list()
     }
 
     fn listed(&mut self, result: Result<Output, CommandFailure>) -> ProbeStage {

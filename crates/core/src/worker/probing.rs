@@ -87,7 +87,9 @@ impl Machine {
 
     /// Notes what a probe that began then says about whether the instance is there at all.
     fn note_presence(&mut self, began: Timestamp, report: &Report) {
-        match report.failure().and_then(|failure| failure.kind) {
+        // Whatever else has failed: what it has listed is its word.
+        let has_listed = matches!(report.list, Some(Ok(_)));
+        match report.failure().filter(|_| !has_listed).and_then(|failure| failure.kind) {
             // An exit status is the word of the instance that was to be asked.
             None => {
                 self.probes.last_contact = self.probes.last_contact.max(Some(began));

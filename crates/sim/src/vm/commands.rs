@@ -15,7 +15,7 @@ use super::lasting::StartFailure;
 use super::shell::{Asked, understand, without_fence};
 
 /// How long a command may hold the lock of a fence.
-const LIMIT_WITHIN_LOCK: Duration = Duration::from_secs(15);
+const LIMIT_WITHIN_LOCK: Duration = Duration::from_secs(20);
 
 /// How long after that a process that was begun still takes to name itself, at most.
 const NAMES_ITSELF: Duration = Duration::from_secs(1);

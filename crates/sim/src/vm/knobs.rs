@@ -105,7 +105,7 @@ impl Default for VmKnobs {
             cut_after_rate: 0.0,
             hang_rate: 0.0,
             late_rate: 0.0,
-            late_by: Span::between_millis(100, 45_000),
+            late_by: Span::between_millis(100, 40_000),
             no_fence_rate: 0.0,
             strange_list_rate: 0.0,
             cut_list_rate: 0.0,

@@ -295,6 +295,23 @@ fn a_spot_quota_stops_spot_and_nothing_else() {
     assert_eq!(actions[2..], [shut_down("w-spot")]);
 }
 
+/// Found by chaos (seed 1795982648735914): two instances were made and shut down in turn for hours.
+#[test]
+fn at_quota_an_instance_is_kept_for_a_container_whose_record_cannot_be_read_for_the_moment() {
+    for (unreadable, ended) in [(true, 1), (false, 2)] {
+        let mut scene = Scene::new();
+        scene.gate("big", QUOTA);
+        scene.worker("w-1", "small", State::Booting);
+        scene.worker("w-2", "small", State::Booting);
+        scene.add_sized(1, Queued, 4, false);
+        let entry = scene.add(2, Queued, if unreadable { 1 } else { 0 });
+        entry.unreadable = unreadable.then(|| "nonsense".to_owned());
+        let actions = scene.actions();
+        let gone = actions.iter().filter(|it| **it == shut_down("w-1") || **it == shut_down("w-2")).count();
+        assert_eq!(gone, ended, "{actions:?}");
+    }
+}
+
 /// Until the answer has come it is Locked still, and stands before them.
 #[test]
 fn nobody_overtakes_one_whose_lock_is_on_its_way_back() {

@@ -117,10 +117,37 @@ fn a_kill_that_the_fence_has_stopped_ends_nothing() {
 }
 
 #[test]
+fn when_another_has_claimed_it_no_earlier_kill_goes_on() {
+    let mut story = Story::running(&[1]);
+    story.on(10, Command::Kill(uuid(1), KillReason::PriorityZero));
+    story.on(11, Completion::KillFinished(uuid(1), KillOutcome::Failed(failure(None))));
+    story.on(12, start(2));
+    let taken = StartOutcome::NotRun(NotRun::Taken, failure(None));
+    story.on(13, Completion::StartFinished(uuid(2), taken));
+    for second in [16, 100, 500] {
+        story.on(second, Completion::Tick);
+    }
+    assert_eq!(story.did(&WorkerEffect::Kill(uuid(1))), 1, "it may be the other one's by now");
+}
+
+#[test]
+fn a_fence_that_a_kill_did_not_find_is_claimed_again_and_the_kill_goes_on() {
+    for reason in [NotRun::Unreadable, NotRun::NoLockFile, NotRun::NoFlock] {
+        let mut story = Story::running(&[1]);
+        story.on(10, Command::Kill(uuid(1), KillReason::PriorityZero));
+        story.on(11, Completion::KillFinished(uuid(1), KillOutcome::NotRun(reason, failure(None))));
+        assert!(matches!(wish(&mut story), FenceWish::Claim { .. }), "{reason:?}");
+        story.on(100, Completion::Tick);
+        assert_eq!(story.did(&WorkerEffect::Kill(uuid(1))), 2, "{reason:?}");
+    }
+}
+
+#[test]
 fn a_start_that_was_not_run_is_over_with_the_next_list_and_a_lost_file_is_claimed_anew() {
     let mut story = Story::idle();
     story.on(10, start(1));
-    let gone = StartOutcome::NotRun(NotRun::Unreadable, failure(None));
+    // Without its directory nothing can be written either.
+    let gone = StartOutcome::NotRun(NotRun::NotWritten, failure(None));
     story.on(11, Completion::StartFinished(uuid(1), gone));
     assert!(story.view().processes[0].unsent);
     assert_eq!(wish(&mut story), FenceWish::Claim { overtakes: false, is_new: true });

@@ -24,6 +24,16 @@ fn where_the_runner_cannot_be_copied_what_runs_goes_on_and_nothing_is_started() 
     assert_eq!(story.try_on(begin + 1212, start(1)).1, Ok(()));
 }
 
+/// It has listed what runs there: whatever the copy came to, it is there.
+#[test]
+fn an_instance_that_lists_is_there_although_the_copy_broke_its_connection() {
+    let mut story = Story::running(&[7]);
+    let begin = story.now + 1;
+    let copy = Some(Err(failure(Some(ExecErrorKind::ConnectionLost))));
+    story.probe(begin, begin + 1, Report { deployed: copy, afresh: true, ..lists(&[7]) });
+    assert!(!story.view().out_of_reach && story.view().failed_afresh.is_none());
+}
+
 #[test]
 fn when_nothing_runs_any_more_it_is_shut_down() {
     let mut story = Story::running(&[7]);
