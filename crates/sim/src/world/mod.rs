@@ -388,8 +388,10 @@ impl World {
     /// The present state of the world, for people to read.
     fn state(&self) -> String {
         let mut text = String::from("--- state\n");
+        let excused = self.containers_that_may_wait();
         for it in self.arvados.borrow().containers().filter(|it| !it.state.is_final()) {
-            text += &format!("{} {:?} priority {}\n", it.uuid, it.state, it.priority);
+            let note = if excused.contains(&it.uuid) { " (may wait for ever)" } else { "" };
+            text += &format!("{} {:?} priority {}{note}\n", it.uuid, it.state, it.priority);
         }
         for id in self.own_vms() {
             text += &format!("{id} exists\n");
