@@ -291,3 +291,23 @@ fn nothing_running_is_cancelled_while_a_worker_has_not_answered() {
             .any(|it| matches!(it, Action::Queue(QueueAction::CancelContainer(..))))
     );
 }
+
+/// Neither a place nor a reason to make no other: nothing can be started there.
+#[test]
+fn where_the_fence_is_not_ours_or_the_runner_cannot_be_copied_nothing_is_placed() {
+    let actions = |change: fn(&mut crate::worker::View)| {
+        let mut scene = Scene::new();
+        scene.worker("w-1", "small", State::Idle);
+        scene.change("w-1", change);
+        scene.add(1, Locked, 1);
+        scene.actions()
+    };
+    assert_eq!(actions(|_| {}), [start(1, "w-1")]);
+    for change in [
+        (|view| view.lacks_runner = true) as fn(&mut crate::worker::View),
+        |view| view.fence = crate::worker::FenceView::Unclaimed,
+        |view| view.fence = crate::worker::FenceView::Anothers,
+    ] {
+        assert_eq!(creates(&actions(change)), [create_for("small", 1)]);
+    }
+}
