@@ -225,11 +225,11 @@ events! {
     /// The fence on the VM, which was ours, has another dispatcher's mark: two are at work, and this one does nothing
     /// there any more.
     FENCED_BY_ANOTHER = Error "another dispatcher has claimed the fence on an instance, leaving it alone" [];
-    /// The same, of instances that did not answer in time.
-    FENCES_NOT_RELEASED = Warning "cannot release the fences of all instances in time" [];
     /// We stop, and the fence on the VM could not be told. A dispatcher without fences should not begin within a minute
     /// after that and end again: its last starts would go unnoticed.
     FENCE_NOT_RELEASED = Warning "cannot release the fence on an instance" ["error", "stderr"];
+    /// The same, of instances that did not answer in time.
+    FENCES_NOT_RELEASED = Warning "cannot release the fences of all instances in time" [];
     /// A process is dead, and a helper still holds its lock.
     STALE_LOCK_FOUND = Info "stale run lock found" ["ContainerUUID"];
     /// A process's helper holds its lock for too long: drained.

@@ -30,13 +30,9 @@ const CLAIM: Duration = Duration::from_secs(65);
 /// How long a claim waits for the lock, in seconds.
 const CLAIM_WAITS: u64 = 50;
 /// How long a start's stdin may take, how long it waits for the lock, and how long the runner may take, in seconds:
-/// together less than [`super::runner::START`]
-/// by [`MARGIN`].
+/// together 20 s less than [`super::runner::START`],
+/// which its other steps may take before what ends the command could end the lock before the start.
 const START_LIMITS: [u64; 3] = [10, 10, 20];
-/// What the other steps of a start may take together, in seconds, before what ends the command could end the lock
-/// before the start.
-#[cfg(test)]
-const MARGIN: u64 = 20;
 /// How long a kill waits for the lock, and how long the runner may take, in seconds.
 const KILL_LIMITS: [u64; 2] = [10, 15];
 /// How long a release waits for the lock, and how long it may take, in seconds.

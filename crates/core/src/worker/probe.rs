@@ -2,10 +2,12 @@
 //!
 //! ```text
 //!   [boot probe] ─ok, or unknown worker─► [md5sum ─differs─► install] ─► [claim] ─► --list ─► report
-//!        └─fails─► report                          └─fails─► report       └ whatever it comes to
+//!        └─fails─► report                          └ whatever they come to ┘
 //! ```
+//! A copy that fails or a claim that cannot be made hides nothing that runs: the list is asked for all the same, where
+//! ours could not be copied with a runner that lies there.
 //! The claim of the fence comes right before the list, so that the list shows every start that was let through
-//! before. It is asked for once in a life; a list needs no fence.
+//! before. It is made once in a life, and again if the fence has gone or cannot be relied on yet.
 //! A busy VM found after a restart may fail its boot probe, and the new dispatcher's runner is not on it
 //! yet: without the runner it would look dead. So an unknown worker goes on after a failed boot probe.
 
