@@ -1,7 +1,7 @@
 //! How far polls look among the waiting containers.
 //!
 //! ```text
-//!   nothing can be placed now ─► one page
+//!   nothing can be placed now ─► one page, and once a minute as below: what fits no type at all is cancelled then
 //!   otherwise                 ─► the first page, then on from where the last poll stopped, until the list ends, or
 //!                                until 100 were seen that may find a place, or for 20 pages
 //!   a whole pass found none   ─► one page a poll, for a minute or until more can be placed
@@ -21,7 +21,8 @@ use crate::time::{Timestamp, after};
 const ENOUGH: usize = 100;
 /// The most pages in one poll.
 const MOST_PAGES: usize = 20;
-/// How long a pass in which nothing was found is not repeated.
+/// How long a pass in which nothing was found is not repeated, and how long polls read one page only while nothing can
+/// be placed.
 const REST: Duration = Duration::from_secs(60);
 
 /// What is kept from one poll to the next.
@@ -35,6 +36,8 @@ pub(super) struct Horizon {
     found: bool,
     /// The last pass found nothing while this could be placed: only first pages are read until then.
     rest: Option<(Arc<Openings>, Timestamp)>,
+    /// Nothing can be placed, but a poll that begins after that reads on.
+    reads_on: Option<Timestamp>,
 }
 
 impl Horizon {
@@ -49,13 +52,19 @@ impl Horizon {
             let rest = self.rest.as_ref().filter(|(_, until)| now < *until);
             rest.is_some_and(|(before, _)| !open.exceed(before))
         };
-        let one_page = openings.as_ref().is_some_and(|open| open.are_none() || rests(open));
+        let waits = |open: &Openings| open.are_none() && self.reads_on.is_none_or(|at| now < at);
+        let one_page = openings.as_ref().is_some_and(|open| waits(open) || rests(open));
         Look { openings, one_page, window: self.window, ..Look::default() }
     }
 
     /// A poll that began then has ended.
     pub(super) fn learn(&mut self, look: &Look, began: Timestamp) {
-        let Some(openings) = look.openings.as_ref().filter(|_| !look.one_page) else { return };
+        let Some(openings) = &look.openings else { return };
+        if look.one_page {
+            self.reads_on.get_or_insert(after(began, REST));
+            return;
+        }
+        self.reads_on = None;
         self.window = match look.ended {
             true => 0,
             false if look.jumped || look.pages >= MOST_PAGES => look.offset,

@@ -79,9 +79,10 @@ impl Openings {
     pub fn may_suit(&self, record: &Record, policy: &Policy) -> bool {
         let needs = fit::needs(record, MountNeeds::default(), &policy.sizing);
         let types = fit::eligible_types(&policy.catalog, &needs, record, &policy.sizing);
-        // One that fits no type at all is to be cancelled.
-        let fits = types.map_or(true, |types| types.iter().any(|it| self.suit_type(it, &needs)));
-        fits && (self.supervisors || !record.scheduling.supervisor)
+        // One that fits no type at all is to be cancelled, a supervisor too.
+        let Ok(types) = types else { return true };
+        let has_a_turn = self.supervisors || !record.scheduling.supervisor;
+        has_a_turn && types.iter().any(|it| self.suit_type(it, &needs))
     }
 
     fn suit_type(&self, it: &InstanceType, needs: &Resources) -> bool {

@@ -112,6 +112,32 @@ fn if_nothing_can_be_placed_one_page_is_enough() {
     assert_eq!(site.offsets, [0]);
 }
 
+/// Nobody waits for a place to learn that there is none for it anywhere.
+#[test]
+fn what_fits_no_type_is_seen_within_a_minute_though_nothing_can_be_placed() {
+    let misfit = |n, is_supervisor| {
+        let mut record = record(n, Queued, 1);
+        record.runtime_constraints.vcpus = 10_000;
+        record.scheduling.supervisor = is_supervisor;
+        record
+    };
+    let waiting = (1..=1_200).map(large_on_spot).chain([misfit(9_998, true), misfit(9_999, false)]);
+    let mut site = Site::new(waiting);
+    site.open(&[]);
+    for _ in 0..6 {
+        site.poll();
+        assert_eq!(site.offsets, [0]);
+    }
+    site.poll();
+    assert_eq!(site.offsets.len(), 14, "thirteen pages, and the end");
+    assert!(site.sees(9_998) && site.sees(9_999));
+    assert_eq!(site.queue.snapshot().entries.len(), 102, "what is far and has no place is not kept");
+    for _ in 0..6 {
+        site.poll();
+        assert_eq!(site.offsets, [0], "and then a minute's rest");
+    }
+}
+
 #[test]
 fn if_everything_can_be_placed_no_more_is_asked_for_than_fills_the_horizon() {
     let mut site = Site::new((1..=1_200).map(|n| record(n, Queued, 5)));
