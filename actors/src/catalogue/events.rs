@@ -278,5 +278,7 @@ events! {
     SHUTDOWN_WORKER = Info "shutdown worker" ["State", "IdleBehavior", "IdleDuration", "Reason"];
     /// A VM is being destroyed.
     SHUTTING_DOWN = Info "shutting down" ["Address", "Instance", "InstanceType", "Reason"];
+    /// A silent VM has shown a living process before the cloud was asked to end it: it is kept.
+    REPRIEVED = Warning "shutdown taken back: the instance answers, and a process lives there" [];
 
 }

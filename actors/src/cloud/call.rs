@@ -27,19 +27,35 @@ impl Cloud {
         T: 'static,
         F: Future<Output = Result<T, CloudError>> + 'static,
     {
+        self.call_uncounted(operation, call, move |act, answer| {
+            act.count(operation, answer.as_ref().err());
+            learn(act, answer);
+        })
+    }
+
+    /// The same; `learn` counts what was really sent.
+    pub(super) fn call_uncounted<T, F>(
+        &mut self,
+        operation: AccountOperation,
+        call: impl FnOnce(Rc<dyn CloudDriver>) -> F + 'static,
+        learn: impl FnOnce(&mut Self, &Result<T, CloudError>) + 'static,
+    ) -> ResponseActFuture<Self, Result<T, CloudError>>
+    where
+        T: 'static,
+        F: Future<Output = Result<T, CloudError>> + 'static,
+    {
         let now = clock::now();
         let slot = self.account.begin_call(operation, now);
         let driver = Rc::clone(&self.driver);
         let answer = within_deadline(since(slot.send_at, now), operation, driver, call).into_actor(self);
         Box::pin(answer.map(move |answer, act, _| {
             let answer = act.account.end_call(slot, answer, clock::now());
-            act.count(operation, answer.as_ref().err());
             learn(act, &answer);
             answer
         }))
     }
 
-    fn count(&mut self, operation: AccountOperation, error: Option<&CloudError>) {
+    pub(super) fn count(&mut self, operation: AccountOperation, error: Option<&CloudError>) {
         if !operation.is_paced() {
             return;
         }

@@ -36,7 +36,7 @@ pub use dispatch_core::cloud::CreateDefaults;
 use crate::catalogue::Repeats;
 use crate::clock;
 use crate::messages::cloud::{
-    DestroyAnswer, DestroyInstance, OrderInstance, SetTags, Sync, SyncBy, VerifyHostKey,
+    DestroyAnswer, DestroyInstance, MayDestroy, OrderInstance, SetTags, Sync, SyncBy, VerifyHostKey,
 };
 use crate::messages::pool::{InstanceAppeared, InstanceChanged, InstanceGone, ListingFinished};
 use crate::messages::{GetState, Ping, shown};
@@ -116,19 +116,42 @@ impl Handler<OrderInstance> for Cloud {
     }
 }
 
-impl Handler<DestroyInstance> for Cloud {
-    type Result = ResponseActFuture<Self, DestroyAnswer>;
+/// What a call to end an instance has come to, if it has not failed.
+struct Destroyed {
+    /// Its worker has taken it back: nothing was sent.
+    is_taken_back: bool,
+}
 
+impl Handler<DestroyInstance> for Cloud {
+    type Result = ResponseActFuture<Self, Option<DestroyAnswer>>;
+
+    /// The slot may lie ahead, and the worker may know better by then. A worker that has stopped has nothing to say.
     fn handle(&mut self, message: DestroyInstance, _: &mut Context<Self>) -> Self::Result {
-        // The slot may lie ahead.
+        let DestroyInstance { id, worker } = message;
         let sent = Rc::new(Cell::new(clock::now()));
         let sending = Rc::clone(&sent);
-        let destroy = move |driver: Rc<dyn CloudDriver>| {
+        let destroy = move |driver: Rc<dyn CloudDriver>| async move {
+            let is_taken_back = matches!(worker.send(MayDestroy).await, Ok(false));
             sending.set(clock::now());
-            async move { driver.destroy(&message.id).await }
+            if !is_taken_back {
+                driver.destroy(&id).await?;
+            }
+            Ok(Destroyed { is_taken_back })
         };
-        let answer = self.call(AccountOperation::Destroy, destroy, |_, _| {});
-        Box::pin(answer.map(move |outcome, _, _| DestroyAnswer { sent: sent.get(), outcome }))
+        let count = |act: &mut Self, answer: &Result<Destroyed, CloudError>| {
+            if !answer.as_ref().is_ok_and(|it| it.is_taken_back) {
+                act.count(AccountOperation::Destroy, answer.as_ref().err());
+            }
+        };
+        let answer = self.call_uncounted(AccountOperation::Destroy, destroy, count);
+        Box::pin(answer.map(move |answer, _, _| {
+            match answer {
+                Ok(Destroyed { is_taken_back: true }) => None,
+                Ok(Destroyed { is_taken_back: false }) => Some(Ok(())),
+                Err(error) => Some(Err(error)),
+            }
+            .map(|outcome| DestroyAnswer { sent: sent.get(), outcome })
+        }))
     }
 }
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
+use dispatch_core::id::InstanceId;
 use dispatch_core::instance::{IdleBehavior, Tags};
 use dispatch_core::pool::GoneReply;
 use dispatch_core::ports::CloudErrorKind;
@@ -13,8 +14,8 @@ use dispatch_core::secret::Secret;
 
 use super::*;
 use crate::testing::{
-    FakeCloud, Lines, Meter, elapsed, epoch, id, instance, pass, pass_millis, pause, policy, seconds, shared,
-    tagged,
+    FakeCloud, Lines, Meter, Stub, elapsed, epoch, id, instance, pass, pass_millis, pause, policy, seconds,
+    shared, tagged,
 };
 
 /// What Pool was told, in order.
@@ -108,6 +109,11 @@ fn site(instances: impl IntoIterator<Item = Instance>) -> Site {
     site_with(FakeCloud::with(instances), policy(), CreateDefaults::default())
 }
 
+/// An order to end it, whose worker never takes it back.
+fn destroy(id: InstanceId) -> DestroyInstance {
+    DestroyInstance { id, worker: Stub::new(|_| async { true }).recipient }
+}
+
 fn create() -> OrderInstance {
     let instance_type = Arc::clone(&policy().catalog.types()[0]);
     OrderInstance { instance_type, secret: Secret::new("s3cr3t") }
@@ -120,10 +126,9 @@ async fn calls_are_a_slot_apart_and_in_order() {
     let site = site([]);
     pass(1).await;
     site.driver.calls.take();
-    let destroys: Vec<_> =
-        (0..5).map(|n| site.cloud.send(DestroyInstance { id: id(&n.to_string()) })).collect();
+    let destroys: Vec<_> = (0..5).map(|n| site.cloud.send(destroy(id(&n.to_string())))).collect();
     for destroy in destroys {
-        destroy.await.unwrap().outcome.unwrap();
+        destroy.await.unwrap().unwrap().outcome.unwrap();
     }
     let gaps: Vec<_> = site.driver.take_times("destroy").windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps.iter().all(|gap| *gap > 0.09), "{gaps:?}");
@@ -135,8 +140,8 @@ async fn slots_that_were_not_used_are_not_saved_up() {
     let site = site([]);
     pass(100).await;
     site.driver.calls.take();
-    let one = site.cloud.send(DestroyInstance { id: id("a") });
-    let two = site.cloud.send(DestroyInstance { id: id("b") });
+    let one = site.cloud.send(destroy(id("a")));
+    let two = site.cloud.send(destroy(id("b")));
     let _ = futures_util::future::join(one, two).await;
     let times = site.driver.take_times("destroy");
     assert!(times[1] - times[0] > 0.09, "{times:?}");
@@ -148,10 +153,10 @@ async fn a_destroy_tells_when_it_was_sent_and_not_when_it_was_asked_for() {
     let site = site([]);
     pass(100).await;
     let asked = clock::now();
-    let one = site.cloud.send(DestroyInstance { id: id("a") });
-    let two = site.cloud.send(DestroyInstance { id: id("b") });
+    let one = site.cloud.send(destroy(id("a")));
+    let two = site.cloud.send(destroy(id("b")));
     let (_, two) = futures_util::future::join(one, two).await;
-    let waited = dispatch_core::time::since(two.unwrap().sent, asked);
+    let waited = dispatch_core::time::since(two.unwrap().unwrap().sent, asked);
     assert!(waited > Duration::from_millis(90), "{waited:?}");
 }
 
@@ -162,8 +167,7 @@ async fn zero_operations_a_second_is_no_limit() {
     let site = site_with(FakeCloud::with([]), policy, CreateDefaults::default());
     pass(1).await;
     site.driver.calls.take();
-    let calls: Vec<_> =
-        (0..50).map(|n| site.cloud.send(DestroyInstance { id: id(&n.to_string()) })).collect();
+    let calls: Vec<_> = (0..50).map(|n| site.cloud.send(destroy(id(&n.to_string())))).collect();
     futures_util::future::join_all(calls).await;
     assert!(elapsed() < 1.01, "{}", elapsed());
 }
@@ -293,8 +297,7 @@ async fn a_listing_begins_when_the_call_is_sent() {
     pass_millis(59_950).await;
     site.told.take();
     // Twenty calls take the slots until 62 s; the listing is due at 60 s.
-    let calls: Vec<_> =
-        (0..20).map(|n| site.cloud.send(DestroyInstance { id: id(&n.to_string()) })).collect();
+    let calls: Vec<_> = (0..20).map(|n| site.cloud.send(destroy(id(&n.to_string())))).collect();
     futures_util::future::join_all(calls).await;
     pass(2).await;
     let [Finished(began)] = site.told.take()[..] else { panic!() };
@@ -403,13 +406,29 @@ async fn the_state_shows_known_instances_and_calls_in_flight_without_secrets() {
     site.cloud.send(create()).await.unwrap().unwrap();
     pass(60).await;
     site.driver.takes.set(Duration::from_secs(5));
-    let destroy = site.cloud.send(DestroyInstance { id: id("vm-1") });
+    let destroy = site.cloud.send(destroy(id("vm-1")));
     let state = site.cloud.send(GetState).await.unwrap();
     assert_eq!(state["instances"][0]["id"], "vm-1");
     assert_eq!(state["calls"][0]["operation"], "Destroy");
     assert_eq!(state["calls"][0]["since"], clock::now().to_string());
     assert!(!state.to_string().contains("s3cr3t"), "{state}");
-    destroy.await.unwrap().outcome.unwrap();
+    destroy.await.unwrap().unwrap().outcome.unwrap();
     let state = site.cloud.send(GetState).await.unwrap();
     assert_eq!(state["calls"].as_array().map(Vec::len), Some(0));
+}
+
+/// While a call waits for its turn its worker may have seen that the instance lives.
+#[actix::test]
+async fn a_destroy_that_its_worker_takes_back_is_neither_sent_nor_counted() {
+    let site = site([]);
+    pass(1).await;
+    site.driver.calls.take();
+    let worker = Stub::new(|_| async { false }).recipient;
+    let kept = DestroyInstance { id: id("vm-1"), worker };
+    let (kept, ended) =
+        futures_util::future::join(site.cloud.send(kept), site.cloud.send(destroy(id("vm-2")))).await;
+    assert!(kept.unwrap().is_none());
+    ended.unwrap().unwrap().outcome.unwrap();
+    assert_eq!(site.driver.take_times("destroy").len(), 1);
+    assert_eq!(site.meter.value("driver_operations{error=\"0\",operation=\"Destroy\"}"), Some(1.0));
 }

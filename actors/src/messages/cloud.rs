@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix::Message;
+use actix::{Message, Recipient};
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::{Instance, InstanceType, Tags};
 use dispatch_core::ports::{CloudError, HostKey, HostKeyVerdict};
@@ -19,13 +19,20 @@ pub struct OrderInstance {
     pub secret: Secret,
 }
 
-/// End an instance.
-#[derive(Debug, Message)]
-#[rtype(result = "DestroyAnswer")]
+/// End an instance. The answer is `None` if its worker has taken that back.
+#[derive(Message)]
+#[rtype(result = "Option<DestroyAnswer>")]
 pub struct DestroyInstance {
     /// The instance.
     pub id: InstanceId,
+    /// Its worker, who is asked once more when the call's turn has come.
+    pub worker: Recipient<MayDestroy>,
 }
+
+/// The cloud is asked to end the instance now: is that still right? After a yes there is no way back.
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+pub struct MayDestroy;
 
 /// What has come of a call to end an instance.
 #[derive(Debug)]

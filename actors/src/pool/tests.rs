@@ -56,7 +56,7 @@ fn site_with(policy: Policy) -> Site {
         }
     });
     let (syncs, nudges) = (Stub::silent(), Stub::silent());
-    let destroys = Stub::new(|_| async { DestroyAnswer { sent: clock::now(), outcome: Ok(()) } });
+    let destroys = Stub::new(|_| async { Some(DestroyAnswer { sent: clock::now(), outcome: Ok(()) }) });
     let tags = Stub::<SetTags>::new(|_| async { Ok(()) });
     let policy = shared(policy);
     let worker = WorkerParts {

@@ -39,7 +39,7 @@ use slog::{Logger, o};
 
 use crate::catalogue::Repeats;
 use crate::clock;
-use crate::messages::cloud::{DestroyInstance, SetTags};
+use crate::messages::cloud::{DestroyInstance, MayDestroy, SetTags};
 use crate::messages::pool::{StartRefused, WorkerChanged};
 use crate::messages::worker::{
     NewWorker, ReleaseFence, Stop, UseRunner, WorkerCommand, WorkerCompletion, WorkerHandles, WorkerListeners,
@@ -284,6 +284,14 @@ impl Handler<UseRunner> for Worker {
 
     fn handle(&mut self, message: UseRunner, _: &mut Context<Self>) {
         self.commands = message.commands;
+    }
+}
+
+impl Handler<MayDestroy> for Worker {
+    type Result = bool;
+
+    fn handle(&mut self, _: MayDestroy, _: &mut Context<Self>) -> bool {
+        self.machine.may_destroy()
     }
 }
 

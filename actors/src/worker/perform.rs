@@ -115,11 +115,11 @@ impl Worker {
     }
 
     fn destroy(&mut self, ctx: &mut Context<Self>) {
-        let id = self.machine.id().clone();
-        let answer = self.parts.destroy.send(DestroyInstance { id }).into_actor(self);
+        let (id, worker) = (self.machine.id().clone(), ctx.address().recipient());
+        let answer = self.parts.destroy.send(DestroyInstance { id, worker }).into_actor(self);
         ctx.spawn(answer.map(|answer, act, ctx| {
-            // Without an answer Cloud is gone, and then nothing is sent any more.
-            let Ok(DestroyAnswer { sent, outcome }) = answer else { return };
+            // Without an answer Cloud is gone, and then nothing is sent any more. `None`: it was taken back.
+            let Ok(Some(DestroyAnswer { sent, outcome })) = answer else { return };
             if let Err(error) = &outcome {
                 act.report_call_failed(&catalogue::DESTROY_FAILED, error);
             }

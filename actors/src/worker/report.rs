@@ -45,6 +45,7 @@ impl Worker {
                 self.last_failure = Some(failure);
             }
             WorkerFact::ShuttingDown { reason, from } => self.report_shutdown(&reason, from),
+            WorkerFact::Reprieved => event!(self.log, catalogue::REPRIEVED),
             WorkerFact::RetryingDestroy => event!(self.log, catalogue::STILL_LISTED),
             WorkerFact::BootOutcome(outcome) => {
                 self.boot = Some(outcome);

@@ -85,7 +85,7 @@ fn site_of(instance: Instance, ours: bool) -> Site {
     let (for_destroy, for_tags) = (Rc::clone(&cloud), Rc::clone(&cloud));
     let destroys = Stub::new(move |_| {
         let outcome = for_destroy.borrow_mut().pop().unwrap_or(Ok(()));
-        std::future::ready(DestroyAnswer { sent: clock::now(), outcome })
+        std::future::ready(Some(DestroyAnswer { sent: clock::now(), outcome }))
     });
     let tags = Stub::new(move |_| {
         let answer = for_tags.borrow_mut().pop().unwrap_or(Ok(()));

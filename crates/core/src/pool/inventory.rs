@@ -343,6 +343,7 @@ impl WorkerPool {
             }
             slot.missing = None;
             slot.listed = true;
+            slot.outstays &= slot.view.state == State::Shutdown;
             if slot.view.state == State::Shutdown {
                 still_listed.push(id.clone());
                 let end = slot.view.ending_since.map(|since| after(since, OUTSTAYS));

@@ -31,6 +31,8 @@ pub(super) struct Ending {
     still_listed: bool,
     /// How long to wait before the next call, once it has outstayed.
     pause: Duration,
+    /// The state in which it lives on, if it shows a living process before the cloud is asked to end it.
+    pub(super) returns_to: Option<State>,
     /// When the operator was last told that it never ends.
     never_ends_told: Option<Timestamp>,
     /// When the operator was last told that nothing is known of an instance on hold.
@@ -169,6 +171,7 @@ impl Machine {
         }
         let failed = matches!(reason, ShutdownReason::BootTimeout);
         self.tell_boot_outcome(if failed { BootOutcome::Failure } else { BootOutcome::Aborted }, effects);
+        self.note_way_back(&reason, Some(from));
         effects.push(WorkerEffect::Tell(WorkerFact::ShuttingDown { reason, from }));
         self.state = State::Shutdown;
         self.destroy(now, effects);

@@ -12,7 +12,7 @@
 //!   command      what Pool asks or tells; may be refused     completion   what effects have come to
 //!   effect       effects and facts                           state, reason
 //!   mod          Machine: its fields, and the two matches
-//!   probing, excuse, list, starting, killing, keeping, ending    the decisions behind their arms
+//!   probing, excuse, list, starting, killing, keeping, ending, reprieve    the decisions behind their arms
 //!   probe        a probe as a chain of commands
 //!   runner       those commands as shell text      fence     the same behind the fence     fencing   whose it is
 //!   view         what Pool and `plan` see of it       inspect   what developers see of it
@@ -37,6 +37,7 @@ mod probing;
 mod process;
 mod process_list;
 mod reason;
+mod reprieve;
 pub mod runner;
 mod starting;
 mod state;
@@ -193,7 +194,7 @@ impl Machine {
         Ok(effects)
     }
 
-    /// Once destroy was asked for there is no way back: what it still runs counts until it is gone.
+    /// Once the cloud was asked to end it there is no way back: what it still runs counts until it is gone.
     fn on_command_in_shutdown(
         &mut self,
         command: Command,
@@ -203,8 +204,9 @@ impl Machine {
         match command {
             Command::Start(_) | Command::Kill(..) => return Err(WorkerRefusal::ShuttingDown),
             Command::SetIdleBehavior(behavior) => self.behavior = behavior,
-            // It is being shut down already.
-            Command::ShutDown(_) | Command::Reserve(_) => {}
+            // It is being shut down already; if that was for another's wish now, whatever it still shows.
+            Command::ShutDown(reason) => self.note_way_back(&reason, self.ending.returns_to),
+            Command::Reserve(_) => {}
             Command::Probe if self.may_show_news_in_shutdown() || self.probes.afresh => {
                 self.begin_probe(now, &mut effects)
             }
@@ -246,6 +248,9 @@ impl Machine {
         effects: &mut Vec<WorkerEffect>,
     ) {
         match completion {
+            Completion::ProbeFinished { began, report } if self.is_reprieved(&report, effects) => {
+                self.finish_probe(began, report, now, effects)
+            }
             Completion::ProbeFinished { began, report } => {
                 self.finish_probe_in_shutdown(began, &report, now, effects)
             }

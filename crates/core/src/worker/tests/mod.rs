@@ -8,6 +8,7 @@ mod lifecycle;
 mod odd_lists;
 mod probing;
 mod properties;
+mod reprieve;
 mod runners;
 mod shown;
 mod starts;

@@ -1,0 +1,46 @@
+//! A shutdown for silence is taken back, if the instance shows what runs there before the cloud was asked to end it.
+//!
+//! ```text
+//!   ShutDown(BootTimeout, Unresponsive) ─► Shutdown ─► Destroy ─► waits for its slot ─► may_destroy? ─► the call
+//!                                             │                                             │
+//!     the state before it ◄── a list with a living process, until then ◄── no ──────────────┘
+//! ```
+//! Calls to the cloud are paced: a hundred silent instances may wait for minutes, and what was true when the end was
+//! decided may be so no longer. An instance that answers and runs nothing is not spared: nothing is lost with it.
+
+use super::effect::{WorkerEffect, WorkerFact};
+use super::probe::Report;
+use super::reason::ShutdownReason;
+use super::{Machine, State};
+
+impl Machine {
+    /// The cloud is asked to end the instance now, unless this says no. After a yes there is no way back.
+    pub fn may_destroy(&mut self) -> bool {
+        self.ending.returns_to = None;
+        self.state == State::Shutdown
+    }
+
+    /// The instance is to be shut down for that reason; `state`: where it would return to.
+    pub(super) fn note_way_back(&mut self, reason: &ShutdownReason, state: Option<State>) {
+        self.ending.returns_to = match reason {
+            ShutdownReason::BootTimeout | ShutdownReason::Unresponsive => state,
+            ShutdownReason::Operator(_)
+            | ShutdownReason::DestroyedBefore
+            | ShutdownReason::OverQuota
+            | ShutdownReason::Idle
+            | ShutdownReason::Drained => None,
+        };
+    }
+
+    /// Whether the shutdown is taken back, because that report shows a living process. The report is taken after that
+    /// as if nothing had been.
+    pub(super) fn is_reprieved(&mut self, report: &Report, effects: &mut Vec<WorkerEffect>) -> bool {
+        let runs = report.process_list().is_some_and(|list| !list.running.is_empty());
+        let Some(state) = self.ending.returns_to.filter(|_| runs) else { return false };
+        (self.state, self.ending) = (state, Default::default());
+        effects.push(WorkerEffect::Tell(WorkerFact::Reprieved));
+        // It may have moved meanwhile.
+        effects.push(WorkerEffect::Retarget(self.instance.clone()));
+        true
+    }
+}

@@ -1,0 +1,77 @@
+//! What a silent instance shows between the decision to end it and the call to the cloud.
+
+use super::*;
+
+/// Silent for so long that Pool has ordered its end.
+fn condemned() -> Story {
+    let mut story = Story::running(&[1]);
+    story.probe(20, 21, silent());
+    story.probe(700, 701, silent());
+    story.on(702, Command::ShutDown(ShutdownReason::Unresponsive));
+    assert_eq!(story.state(), State::Shutdown);
+    story
+}
+
+#[test]
+fn a_living_process_that_shows_before_the_call_is_sent_takes_the_shutdown_back() {
+    let mut story = condemned();
+    story.probe(703, 704, lists(&[1]));
+    assert_eq!((story.state(), story.told(&WorkerFact::Reprieved)), (State::Running, 1));
+    assert!(!story.machine.may_destroy(), "the call is not sent");
+    assert_eq!((story.view().silence, story.view().ending_since), (None, None));
+    story.on(705, start(2));
+    story.on(710, Command::StillListed(at(709)));
+    assert_eq!(story.did(&WorkerEffect::Destroy), 1, "and not repeated");
+}
+
+/// After a restart it is the only one that knows what it runs.
+#[test]
+fn one_that_was_found_and_never_ready_is_kept_too() {
+    let mut story = Story::unknown();
+    story.probe(700, 701, silent());
+    story.on(702, Command::ShutDown(ShutdownReason::BootTimeout));
+    story.probe(703, 704, boot_fails_but_lists(&[7]));
+    assert_eq!((story.state(), story.machine.may_destroy()), (State::Running, false));
+    assert!(story.view().processes.iter().any(|it| it.uuid == uuid(7)));
+}
+
+#[test]
+fn after_the_call_was_sent_there_is_no_way_back() {
+    let mut story = condemned();
+    assert!(story.machine.may_destroy());
+    story.probe(703, 704, lists(&[1]));
+    assert_eq!((story.state(), story.told(&WorkerFact::Reprieved)), (State::Shutdown, 0));
+}
+
+#[test]
+fn one_that_answers_and_runs_nothing_is_not_spared() {
+    let mut story = condemned();
+    story.probe(703, 704, lists(&[]));
+    assert_eq!(story.state(), State::Shutdown);
+    assert!(story.machine.may_destroy());
+}
+
+/// Whatever it runs: somebody has decided that, or nothing that it still shows was its reason.
+#[test]
+fn an_end_for_another_reason_than_silence_is_not_taken_back() {
+    let mut asked_twice = condemned();
+    asked_twice.on(703, Command::ShutDown(ShutdownReason::Operator("enough".into())));
+    let mut asked = Story::running(&[1]);
+    asked.on(702, Command::ShutDown(ShutdownReason::Operator("enough".into())));
+    for mut story in [asked_twice, asked] {
+        story.probe(704, 705, lists(&[1]));
+        assert_eq!(story.state(), State::Shutdown);
+        assert!(story.machine.may_destroy());
+    }
+}
+
+#[test]
+fn a_second_silence_ends_it_as_the_first() {
+    let mut story = condemned();
+    story.probe(703, 704, lists(&[1]));
+    story.probe(710, 711, silent());
+    story.probe(1400, 1401, silent());
+    story.on(1402, Command::ShutDown(ShutdownReason::Unresponsive));
+    assert_eq!((story.state(), story.did(&WorkerEffect::Destroy)), (State::Shutdown, 2));
+    assert!(story.machine.may_destroy());
+}
