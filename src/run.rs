@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use dispatch_actors::lease::Lease;
 use dispatch_actors::{catalogue, event};
 use futures_util::future::{Either, select};
 use sd_notify::NotifyState;
@@ -20,7 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::app::{Application, Standby};
 use crate::cli::{self, Options};
 use crate::descriptors;
-use crate::lock::{self, Database, Held, Lease};
+use crate::lock::{self, Database, Held};
 use crate::settings::{FindingKind, Loaded};
 use crate::telemetry;
 

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use dispatch_actors::lease::Lease;
 use dispatch_core::instance::{Instance, Tags};
 use dispatch_core::ports::CloudDriver;
 use futures_util::future::{Either, select};
@@ -27,7 +28,6 @@ use tokio::time::Instant;
 
 use crate::app::Application;
 use crate::cli::{self, Demo};
-use crate::lock::Lease;
 use crate::run::Signals;
 use progress::Progress;
 use report::Report;

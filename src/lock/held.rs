@@ -1,9 +1,10 @@
 //! The lock while it is ours.
 
+use dispatch_actors::lease::{Confirmations, Lease};
+use dispatch_adapters::boot_time;
 use dispatch_core::worker::fence::Epoch;
 use tokio::time::{Instant, sleep};
 
-use super::lease::{Confirmations, Lease};
 use super::session::Session;
 use super::{ASK_AGAIN, CHECK_EVERY, LockError, REFUSED_FOR};
 
@@ -17,7 +18,7 @@ pub struct Held {
 impl Held {
     /// `epoch`: when the lock was granted.
     pub(super) fn new(session: Session, epoch: Epoch) -> Self {
-        Self { session, confirmations: Confirmations::new(epoch) }
+        Self { session, confirmations: Confirmations::new(epoch, boot_time::now) }
     }
 
     /// Which server has granted it.

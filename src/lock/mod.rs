@@ -10,7 +10,7 @@
 //!                       ▼
 //!              Held ── every 2 s: is it still ours? ──► no · session ended · silent for 5 s ─► lost: exit 1
 //!                       │ yes                    lease   for how long we may act after that
-//!                       └──► lease ──► leased    leased  the three ports, which hand actions over only meanwhile
+//!                       └──► the ports that hand actions over only meanwhile (`dispatch_actors::lease`)
 //! ```
 //! The number is the one that the site's other dispatchers use. The session ends with the process, however that
 //! ends, and the lock with the session: nothing has to be cleaned up, nothing expires.
@@ -26,8 +26,6 @@
 mod database;
 mod error;
 mod held;
-pub mod lease;
-pub mod leased;
 mod session;
 mod standby;
 mod tls;
@@ -37,7 +35,6 @@ use std::time::Duration;
 pub use database::Database;
 pub use error::LockError;
 pub use held::Held;
-pub use lease::Lease;
 pub use session::Holder;
 pub use standby::acquire;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use arvados_dispatch_cloud::lock::lease;
+use dispatch_actors::lease;
 use dispatch_core::container::ContainerState;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;

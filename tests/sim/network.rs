@@ -4,6 +4,8 @@ use dispatch_core::container::ContainerState;
 use dispatch_core::instance::IdleBehavior;
 use dispatch_core::time::after;
 use dispatch_sim::clock::now;
+use dispatch_sim::cloud::knobs::CloudCall;
+use dispatch_sim::group::Group;
 use dispatch_sim::vm::facts::{Ending, VmFact};
 use dispatch_sim::vm::knobs::Ssh;
 use dispatch_sim::world::{World, WorldKnobs, simulate};
@@ -72,4 +74,40 @@ fn a_connection_that_breaks_is_opened_again() {
         assert_eq!(world.count(ContainerState::Complete), 3);
         assert_eq!(world.summary().processes, 3);
     });
+}
+
+/// A call a second: a rack that answers again is ended VM by VM for no reason any more, unless somebody asks once more.
+#[test]
+fn vms_that_answer_again_while_their_destroy_waits_for_its_turn_are_kept() {
+    const SILENT: usize = 20;
+    let mut knobs = WorldKnobs::new(11).with_instances(60).with_jobs(SILENT, 2, 3600).with_jobs(30, 8, 3600);
+    knobs.policy.max_cloud_ops_per_second = 1;
+    knobs.policy.max_concurrent_creates = 0;
+    knobs.policy.max_containers_per_instance = 1;
+    knobs.groups_fall_silent = true;
+    simulate(knobs, async |world| {
+        let all = |world: &World| world.count(ContainerState::Running) == SILENT + 30;
+        world.run_until("all run", minutes(20), all).await;
+        let rack = world.vms_of(&Group::sample("small"));
+        let turn = |world: &World, ssh: Ssh| {
+            let mut vms = world.vms.borrow_mut();
+            rack.iter().for_each(|id| vms.behaviour(id).expect("it exists").ssh = ssh);
+        };
+        turn(world, Ssh::Hanging);
+        for vm in &rack {
+            world.vms.borrow_mut().cut_connection(vm);
+        }
+        let destroyed = |world: &World| destroys(world) > 0;
+        world.run_until("the first is destroyed", minutes(20), destroyed).await;
+        turn(world, Ssh::Fine);
+        world.drain(minutes(180)).await;
+        let lost = processes_lost(world);
+        assert!(lost < SILENT / 2, "{lost} of {SILENT} lost");
+        assert_eq!(world.count(ContainerState::Complete), SILENT + 30 - lost);
+    });
+}
+
+fn destroys(world: &World) -> usize {
+    let cloud = world.cloud.borrow();
+    cloud.history().iter().filter(|entry| entry.call == CloudCall::Destroy).count()
 }

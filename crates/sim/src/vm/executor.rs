@@ -92,6 +92,10 @@ impl Executor for SimExecutor {
         if !self.connection.open.get() {
             self.connect(&target).await?;
         }
+        let now = dispatch_actors::clock::pulse().at;
+        if command.not_after.is_some_and(|end| now >= end) {
+            return Err(error(&target, ExecErrorKind::NotSent, "not sent: connecting took too long"));
+        }
         let performed = tokio::time::timeout(command.deadline, self.perform_or_lose(&target, &command)).await;
         performed.unwrap_or_else(|_| {
             // The hanging command keeps one of the server's sessions, so the whole connection is closed.

@@ -14,14 +14,15 @@ use dispatch_core::container::{MountNeeds, Record, Standing};
 use dispatch_core::id::{ContainerUuid, InstanceId, ProviderType, TokenUuid};
 use dispatch_core::instance::{Instance, Tags};
 use dispatch_core::ports::{
-    ApiError, ArvadosApi, CloudDriver, CloudError, CreateOrder, ExecError, Executor, ExecutorFactory,
-    HostKey, HostKeyVerdict, ListQuestion, Output, Page, ShellCommand, Target,
+    ApiError, ArvadosApi, CloudDriver, CloudError, CreateOrder, ExecError, ExecErrorKind, Executor,
+    ExecutorFactory, HostKey, HostKeyVerdict, ListQuestion, Output, Page, ShellCommand, Target,
 };
 use futures_util::future::select;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::LocalSet;
 
 use super::journal::{Journal, Note};
+use super::plight::Plight;
 use crate::clock;
 use crate::cloud::SimCloud;
 use crate::cloud::knobs::CloudCall;
@@ -36,14 +37,19 @@ const COMMANDS_END_WITHIN: Duration = Duration::from_millis(100);
 pub(super) struct Cable {
     world: Weak<LocalSet>,
     journal: Rc<std::cell::RefCell<Journal>>,
+    plight: Rc<Plight>,
     is_cut: Cell<bool>,
     cut: Notify,
 }
 
 impl Cable {
-    pub(super) fn new(world: &Rc<LocalSet>, journal: Rc<std::cell::RefCell<Journal>>) -> Rc<Self> {
+    pub(super) fn new(
+        world: &Rc<LocalSet>,
+        journal: Rc<std::cell::RefCell<Journal>>,
+        plight: Rc<Plight>,
+    ) -> Rc<Self> {
         let world = Rc::downgrade(world);
-        Rc::new(Self { world, journal, is_cut: Cell::new(false), cut: Notify::new() })
+        Rc::new(Self { world, journal, plight, is_cut: Cell::new(false), cut: Notify::new() })
     }
 
     /// Cuts the cable, because the dispatcher has been killed.
@@ -59,6 +65,13 @@ impl Cable {
     fn note(&self, note: Note) {
         if !self.is_cut() {
             self.journal.borrow_mut().note(clock::now(), note);
+        }
+    }
+
+    /// An action is handed over.
+    fn acts(&self, what: &'static str) {
+        if !self.plight.may_act() {
+            self.note(Note::ActedWithoutLease(what));
         }
     }
 
@@ -129,14 +142,17 @@ impl ArvadosApi for ApiCable {
     }
 
     async fn lock(&self, uuid: ContainerUuid) -> Result<Standing, ApiError> {
+        self.cable.acts("lock");
         self.carry(|api| async move { api.lock(uuid).await }).await
     }
 
     async fn unlock(&self, uuid: ContainerUuid) -> Result<Standing, ApiError> {
+        self.cable.acts("unlock");
         self.carry(|api| async move { api.unlock(uuid).await }).await
     }
 
     async fn cancel(&self, uuid: ContainerUuid, error: Option<&str>) -> Result<Standing, ApiError> {
+        self.cable.acts("cancel");
         let error = error.map(str::to_owned);
         self.carry(|api| async move { api.cancel(uuid, error.as_deref()).await }).await
     }
@@ -162,6 +178,7 @@ impl CloudCable {
 impl CloudDriver for CloudCable {
     async fn create(&self, order: &CreateOrder) -> Result<Instance, CloudError> {
         let order = order.clone();
+        self.cable.acts("create");
         let _open = OpenCreate(Rc::clone(&self.cable));
         self.carry(CloudCall::Create, |cloud| async move { cloud.create(&order).await }).await
     }
@@ -172,12 +189,14 @@ impl CloudDriver for CloudCable {
     }
 
     async fn destroy(&self, id: &InstanceId) -> Result<(), CloudError> {
+        self.cable.acts("destroy");
         self.cable.note(Note::DestroySent(id.clone()));
         let id = id.clone();
         self.carry(CloudCall::Destroy, |cloud| async move { cloud.destroy(&id).await }).await
     }
 
     async fn set_tags(&self, id: &InstanceId, tags: &Tags) -> Result<(), CloudError> {
+        self.cable.acts("set tags");
         let (id, tags) = (id.clone(), tags.clone());
         self.carry(CloudCall::SetTags, |cloud| async move { cloud.set_tags(&id, &tags).await }).await
     }
@@ -232,6 +251,13 @@ struct ExecutorCable {
 #[async_trait(?Send)]
 impl Executor for ExecutorCable {
     async fn run(&self, command: ShellCommand) -> Result<Output, ExecError> {
+        if self.cable.plight.own_side_fails() {
+            let message = "too many open files".to_owned();
+            return Err(ExecError { kind: ExecErrorKind::Local, message });
+        }
+        if command.acts {
+            self.cable.acts("command");
+        }
         if let Asked::Start { container, .. } = without_fence(understand(&command.shell)) {
             self.cable.note(Note::StartSent(self.id.borrow().clone(), container));
         }
@@ -243,6 +269,10 @@ impl Executor for ExecutorCable {
     fn retarget(&self, target: Target) {
         self.id.replace(target.id.clone());
         self.executor.retarget(target);
+    }
+
+    fn forget_connection(&self) {
+        self.executor.forget_connection();
     }
 
     async fn broken(&self) {

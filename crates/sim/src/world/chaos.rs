@@ -24,6 +24,8 @@ use crate::vm::knobs::Job;
 
 /// For how long things go wrong.
 const TROUBLE: Duration = Duration::from_secs(3600);
+/// How often the dispatcher is paused meanwhile.
+const MOST_PAUSES: usize = 3;
 /// How long it may take until everything has ended, once nothing goes wrong any more.
 const RECOVERY: Duration = Duration::from_secs(6 * 3600);
 /// The same for worlds whose limits stay as low as they are.
@@ -74,14 +76,20 @@ pub fn chaos(seed: u64, trace: bool) -> (Summary, String) {
 async fn trouble(world: &mut World, mut lasting: Lasting, chance: &mut Chance) {
     let end = after(clock::epoch(), TROUBLE);
     let burdens = lasting.burdens();
-    let mut kinds = draw::kinds_of_trouble(chance);
+    let (mut kinds, mut pauses) = (draw::kinds_of_trouble(chance), 0);
     kinds.retain(|kind| *kind != Trouble::SilentTogether || world.knobs.groups_fall_silent);
     while clock::now() < end {
         let pause = chance.draw(Span::between_millis(100, 120_000));
         world.run_for(pause).await;
         burden(world, &mut lasting, chance).await;
         let Some(kind) = kinds.get(chance.below(kinds.len())) else { continue };
-        cause(world, *kind, burdens, chance).await;
+        let kind = *kind;
+        // More of them are not taken into account: a process that is paused all the time must end what is dead.
+        pauses += usize::from(kind == Trouble::Paused);
+        if pauses >= MOST_PAUSES {
+            kinds.retain(|kind| *kind != Trouble::Paused);
+        }
+        cause(world, kind, burdens, chance).await;
     }
 }
 
@@ -128,10 +136,14 @@ enum Trouble {
     SilentTogether,
     RefusedTogether,
     OmittedTogether,
+    Paused,
+    OwnSideFails,
+    DatabaseSilent,
+    SpotNotice,
 }
 
 impl Trouble {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 25] = [
         Self::Restart,
         Self::RestartAtAnEvent,
         Self::ConfigurationChange,
@@ -153,6 +165,10 @@ impl Trouble {
         Self::SilentTogether,
         Self::RefusedTogether,
         Self::OmittedTogether,
+        Self::Paused,
+        Self::OwnSideFails,
+        Self::DatabaseSilent,
+        Self::SpotNotice,
     ];
 
     /// In how many worlds it happens.
@@ -178,6 +194,7 @@ impl Trouble {
             | Self::BootsSpoiledTogether
             | Self::RefusedTogether
             | Self::OmittedTogether => 0.1,
+            Self::Paused | Self::OwnSideFails | Self::DatabaseSilent | Self::SpotNotice => 0.2,
             // It is left out of most worlds besides, because in them VMs do not fall silent.
             Self::SilentTogether => 0.7,
         }
@@ -235,6 +252,17 @@ async fn cause(world: &mut World, trouble: Trouble, burdens: u32, chance: &mut C
             world.refuse_together(some_group(chance), fault, lasting);
         }
         (Trouble::OmittedTogether, ..) => world.omit_together(&some_group(chance)),
+        (Trouble::Paused, ..) => {
+            let length = chance.draw(Span::between_millis(1_000, 180_000));
+            world.pause_dispatcher(length).await;
+        }
+        (Trouble::OwnSideFails, ..) => {
+            world.fail_own_side(chance.draw(Span::between_millis(1_000, 900_000)));
+        }
+        (Trouble::DatabaseSilent, ..) => {
+            world.silence_database(chance.draw(Span::between_millis(1_000, 60_000)));
+        }
+        (Trouble::SpotNotice, Some(uuid), _) => world.announce_end(uuid),
         // There is no container or no VM to which it could happen.
         (_, None, _) | (_, _, None) => {}
     }

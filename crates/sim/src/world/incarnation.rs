@@ -9,12 +9,15 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use dispatch_actors::cloud::CreateDefaults;
+use dispatch_actors::lease::ports::{LeasedApi, LeasedDriver, LeasedExecutors};
+use dispatch_actors::lease::{Confirmations, Lease};
 use dispatch_actors::metrics::{KnownLabels, Metrics};
 use dispatch_actors::system::{self, Handles, Parts};
 use dispatch_actors::worker::StartConfig;
 use dispatch_core::id::{ContainerUuid, TypeName};
 use dispatch_core::instance::InstanceType;
 use dispatch_core::policy::Policy;
+use dispatch_core::ports::BootTime;
 use dispatch_core::queue::UnlockReason;
 use dispatch_core::worker::fence::Epoch;
 use dispatch_core::worker::runner::{Binary, Commands};
@@ -23,8 +26,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tokio::task::{AbortHandle, LocalSet};
 
+use super::World;
 use super::cable::{ApiCable, Cable, CloudCable, ExecutorCables};
-use super::{World, journal};
+use super::journal::{self, Journal};
+use super::plight::Plight;
 use crate::cloud::SimCloud;
 use crate::controller::OTHER_DISPATCHER_TOKEN;
 use crate::controller::facts::Origin;
@@ -37,6 +42,7 @@ const BESIDE: u64 = 1 << 20;
 /// The five actors; they live as long as this value.
 pub(super) struct Incarnation {
     pub handles: Handles,
+    pub plight: Rc<Plight>,
     set: Rc<RefCell<Option<LocalSet>>>,
     driver: AbortHandle,
     cable: Rc<Cable>,
@@ -45,28 +51,36 @@ pub(super) struct Incarnation {
 impl Incarnation {
     /// Starts a dispatcher. `number` counts from 1, so that each incarnation draws random numbers of its own.
     pub(super) fn start(world: &World, number: u64) -> Self {
-        let cable = Cable::new(&world.set, Rc::clone(&world.journal));
-        let parts = parts(world, &world.knobs.policy, &world.knobs.settings.root_token, &cable, number);
-        Self::of(world, parts, cable)
+        let who = Who {
+            policy: &world.knobs.policy,
+            token: &world.knobs.settings.root_token,
+            number,
+            journal: Rc::clone(&world.journal),
+        };
+        Self::of(world, who)
     }
 
     /// Starts another dispatcher beside it, with a token and a policy of its own. The judge does not see what
     /// it sends.
     pub(super) fn beside(world: &World, policy: &Policy) -> Self {
-        let cable = Cable::new(&world.set, Rc::default());
-        let parts = parts(world, policy, OTHER_DISPATCHER_TOKEN, &cable, BESIDE);
-        Self::of(world, parts, cable)
+        let who = Who { policy, token: OTHER_DISPATCHER_TOKEN, number: BESIDE, journal: Rc::default() };
+        Self::of(world, who)
     }
 
-    fn of(world: &World, parts: Parts, cable: Rc<Cable>) -> Self {
+    fn of(world: &World, who: Who<'_>) -> Self {
+        let plight = Plight::none();
+        let cable = Cable::new(&world.set, Rc::clone(&who.journal), Rc::clone(&plight));
+        let confirmations = Confirmations::new(Epoch::at(crate::clock::now()), boot_time);
+        let parts = parts(world, &who, &cable, confirmations.lease());
         let set = LocalSet::new();
+        set.spawn_local(Rc::clone(&plight).keep_confirming(confirmations));
         let handles = {
             let _inside = set.enter();
             system::start(parts)
         };
         let set = Rc::new(RefCell::new(Some(set)));
-        let driver = world.set.spawn_local(drive(Rc::clone(&set))).abort_handle();
-        Self { handles, set, driver, cable }
+        let driver = world.set.spawn_local(drive(Rc::clone(&set), Rc::clone(&plight))).abort_handle();
+        Self { handles, plight, set, driver, cable }
     }
 }
 
@@ -80,9 +94,10 @@ impl Drop for Incarnation {
     }
 }
 
-async fn drive(set: Rc<RefCell<Option<LocalSet>>>) {
+async fn drive(set: Rc<RefCell<Option<LocalSet>>>, plight: Rc<Plight>) {
     std::future::poll_fn(|context| match set.borrow_mut().as_mut() {
         None => Poll::Ready(()),
+        Some(_) if plight.is_stopped(context) => Poll::Pending,
         Some(set) => {
             let _ = Pin::new(set).poll(context);
             Poll::Pending
@@ -91,15 +106,22 @@ async fn drive(set: Rc<RefCell<Option<LocalSet>>>) {
     .await;
 }
 
-fn parts(world: &World, policy: &Policy, token: &str, cable: &Rc<Cable>, number: u64) -> Parts {
-    let knobs = &world.knobs;
-    let policy = Arc::new(policy.clone());
-    let api = SimApi::new(
-        Rc::clone(&world.arvados),
-        token,
-        Origin::Dispatcher,
-        knobs.seed.wrapping_add(number << 32),
-    );
+/// One dispatcher, among those that a world may have.
+struct Who<'a> {
+    policy: &'a Policy,
+    token: &'a str,
+    number: u64,
+    journal: Rc<RefCell<Journal>>,
+}
+
+fn boot_time() -> BootTime {
+    dispatch_actors::clock::pulse().at
+}
+
+fn parts(world: &World, who: &Who<'_>, cable: &Rc<Cable>, lease: Lease) -> Parts {
+    let (knobs, policy) = (&world.knobs, Arc::new(who.policy.clone()));
+    let seed = knobs.seed.wrapping_add(who.number << 32);
+    let api = SimApi::new(Rc::clone(&world.arvados), who.token, Origin::Dispatcher, seed);
     api.set_latency(knobs.api_latency);
     let vms = Rc::clone(&world.vms);
     let executor_cable = Rc::clone(cable);
@@ -108,21 +130,25 @@ fn parts(world: &World, policy: &Policy, token: &str, cable: &Rc<Cable>, number:
     let reasons = UnlockReason::ALL.map(UnlockReason::as_str);
     let (metrics, _) = Metrics::new(KnownLabels { types: &types, unlock_reasons: &reasons });
     let mut random = ChaCha8Rng::seed_from_u64(knobs.seed);
-    random.set_stream(1000 + number);
+    random.set_stream(1000 + who.number);
     Parts {
         pulse: dispatch_actors::clock::pulse,
-        api: Rc::new(ApiCable { cable: Rc::clone(cable), api: Rc::new(api) }),
-        driver: Rc::new(driver),
+        api: Rc::new(LeasedApi {
+            inner: ApiCable { cable: Rc::clone(cable), api: Rc::new(api) },
+            lease: lease.clone(),
+        }),
+        driver: Rc::new(LeasedDriver { inner: Rc::new(driver), lease: lease.clone() }),
+        epoch: lease.epoch(),
         executors: Box::new(move |verifier| {
             let executors = SimExecutorFactory::with_verifier(vms, verifier);
-            Rc::new(ExecutorCables { cable: executor_cable, executors })
+            let inner = Rc::new(ExecutorCables { cable: executor_cable, executors });
+            Rc::new(LeasedExecutors { inner, lease })
         }),
         create_defaults: CreateDefaults { image: "img".to_owned(), ..CreateDefaults::default() },
         commands: Arc::new(match knobs.runner_readable {
             true => Commands::new(policy.runner.clone(), binary(&knobs.runner)),
             false => Commands::without_binary(policy.runner.clone()),
         }),
-        epoch: Epoch::at(crate::clock::now()),
         start_config: Rc::new(EmptyConfig),
         random: Box::new(random),
         metrics: Rc::new(metrics),

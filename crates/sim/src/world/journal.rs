@@ -33,6 +33,10 @@ pub enum Note {
     DestroySent(InstanceId),
     /// The dispatcher sent a start command.
     StartSent(InstanceId, ContainerUuid),
+    /// The dispatcher handed over an action of that kind although its lock was not confirmed lately enough.
+    ActedWithoutLease(&'static str),
+    /// The dispatcher could not ask until now: it was stopped, or its own machine failed.
+    CouldNotAsk,
     /// The operator is about to ask for another idle behavior of a VM.
     OperatorAsks(InstanceId),
     /// The operator asked for this idle behavior of a VM, and the dispatcher accepted it.
@@ -210,6 +214,8 @@ fn of_note(note: &Note) -> Option<String> {
         Note::Sent(_) | Note::Answered(_) | Note::OperatorAsks(_) => return None,
         Note::DestroySent(vm) => format!("destroy of {vm} sent"),
         Note::StartSent(vm, uuid) => format!("start of {uuid} on {vm} sent"),
+        Note::ActedWithoutLease(what) => format!("{what} handed over without a lease"),
+        Note::CouldNotAsk => "the dispatcher can ask again".to_owned(),
         Note::Operator(vm, behavior) => format!("operator: {behavior} {vm}"),
         Note::OperatorKills(vm) => format!("operator: kill {vm}"),
         Note::FaultsStop => "faults stop".to_owned(),

@@ -66,6 +66,8 @@ pub(super) struct Judge {
     sent: VecDeque<Timestamp>,
     /// When the present dispatcher began.
     began: Timestamp,
+    /// Nobody is silent for what the present dispatcher could not ask before.
+    could_not_ask_until: Timestamp,
     /// Whether the previous dispatcher is dead and the next one has not begun.
     is_down: bool,
     creates_in_flight: u32,

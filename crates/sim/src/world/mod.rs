@@ -18,6 +18,8 @@ mod incarnation;
 mod journal;
 mod judge;
 mod knobs;
+mod ourselves;
+mod plight;
 mod summary;
 mod together;
 
@@ -418,6 +420,9 @@ impl World {
         self.arvados.borrow_mut().faults.stop();
         self.cloud.borrow_mut().knobs.stop_faults();
         self.vms.borrow_mut().stop_faults(now);
+        if let Some(dispatcher) = &self.dispatcher {
+            dispatcher.plight.end();
+        }
     }
 
     /// Writes a note into the history.

@@ -44,6 +44,11 @@ impl Judge {
                 }
             }
             Note::DestroySent(vm) => self.destroy_sent(vm, at, world),
+            Note::ActedWithoutLease(what) => Err(format!("I9: {what} was handed over without a lease")),
+            Note::CouldNotAsk => {
+                self.could_not_ask_until = at;
+                Ok(())
+            }
             Note::OperatorAsks(vm) => {
                 self.wishes.remove(vm);
                 Ok(())
@@ -109,7 +114,7 @@ impl Judge {
             Some(listed) => (listed, policy.timeout_probe),
             None => (self.began, policy.timeout_booting),
         };
-        since(at, last) >= patience.saturating_sub(LONGEST_PROBE)
+        since(at, last.max(self.could_not_ask_until)) >= patience.saturating_sub(LONGEST_PROBE)
     }
 
     /// The operator's wish, from the time when every dispatcher must know it.

@@ -1,7 +1,7 @@
-//! The lease: for how long we may act after the lock was confirmed.
+//! The lease: for how long we may act after the lock was confirmed; and [`ports`], which hand actions over only meanwhile.
 //!
 //! ```text
-//!   Held ── when the question was sent whose answer has confirmed the lock ──► watch ──► Lease
+//!   who holds the lock ── when the question was sent whose answer has confirmed the lock ──► watch ──► Lease
 //!                                                                                        │
 //!   an action is to be handed over ── confirmed within the last 10 s ─► it has the rest of them
 //!                                  └─ longer ago ─► waits for a new confirmation ─► within 5 s, or it is not sent
@@ -11,15 +11,19 @@
 //! not act on a lock that another one has by now.
 //!
 //! Without a database there is no lock, and the lease never ends.
+//!
+//! Never does: asking the database (whoever holds the lock tells it by [`Confirmations`]).
+
+pub mod ports;
 
 use std::time::Duration;
 
-use dispatch_actors::clock;
-use dispatch_adapters::boot_time;
 use dispatch_core::ports::BootTime;
 use dispatch_core::worker::fence::Epoch;
 use tokio::sync::watch;
 use tokio::time::timeout;
+
+use crate::clock;
 
 /// How long we may act after a question that has confirmed the lock was sent.
 pub const LASTS: Duration = Duration::from_secs(10);
@@ -33,51 +37,54 @@ pub struct Lapsed;
 
 /// Tells every lease of confirmations. When it is dropped, all of them lapse.
 #[derive(Debug)]
-pub(super) struct Confirmations {
+pub struct Confirmations {
     sent: watch::Sender<Option<BootTime>>,
     epoch: Epoch,
     clock: fn() -> BootTime,
 }
 
 impl Confirmations {
-    /// None so far.
-    pub(super) fn new(epoch: Epoch) -> Self {
-        Self::by_clock(epoch, boot_time::now)
-    }
-
-    fn by_clock(epoch: Epoch, clock: fn() -> BootTime) -> Self {
+    /// None so far. `epoch`: when the lock was granted; `clock` also counts the time in which the machine is suspended.
+    pub fn new(epoch: Epoch, clock: fn() -> BootTime) -> Self {
         Self { sent: watch::Sender::new(None), epoch, clock }
     }
 
     /// The moment to be told by [`Confirmations::confirmed`], if a question is sent now.
-    pub(super) fn now(&self) -> BootTime {
+    pub fn now(&self) -> BootTime {
         (self.clock)()
     }
 
     /// A question that was sent then has confirmed the lock.
-    pub(super) fn confirmed(&self, asked: BootTime) {
+    pub fn confirmed(&self, asked: BootTime) {
         self.sent.send_replace(Some(asked));
     }
 
     /// The lease that follows from them.
-    pub(super) fn lease(&self) -> Lease {
-        Lease { confirmed: Some(self.sent.subscribe()), epoch: self.epoch, clock: self.clock }
+    pub fn lease(&self) -> Lease {
+        let confirmed = Some(Confirmed { asked: self.sent.subscribe(), clock: self.clock });
+        Lease { confirmed, epoch: self.epoch }
     }
 }
 
 /// For how long we may act. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Lease {
-    /// When the last question was sent that has confirmed the lock; `None`: there is no lock.
-    confirmed: Option<watch::Receiver<Option<BootTime>>>,
+    /// `None`: there is no lock.
+    confirmed: Option<Confirmed>,
     epoch: Epoch,
+}
+
+#[derive(Debug, Clone)]
+struct Confirmed {
+    /// When the last question was sent that has confirmed the lock.
+    asked: watch::Receiver<Option<BootTime>>,
     clock: fn() -> BootTime,
 }
 
 impl Lease {
     /// Without a lock.
     pub fn unlimited() -> Self {
-        Self { confirmed: None, epoch: Epoch::at(clock::now()), clock: boot_time::now }
+        Self { confirmed: None, epoch: Epoch::at(clock::now()) }
     }
 
     /// When we took charge: by the clock of the database that has granted the lock, without one by our own.
@@ -90,14 +97,14 @@ impl Lease {
     /// # Errors
     /// If there is none within 5 s, or there will be none any more.
     pub async fn end(&self) -> Result<Option<BootTime>, Lapsed> {
-        let Some(mut confirmed) = self.confirmed.clone() else { return Ok(None) };
+        let Some(Confirmed { mut asked, clock }) = self.confirmed.clone() else { return Ok(None) };
         let renewed = async {
             loop {
-                let asked = *confirmed.borrow_and_update();
-                if let Some(end) = asked.map(end_of).filter(|end| (self.clock)() < *end) {
+                let last = *asked.borrow_and_update();
+                if let Some(end) = last.map(end_of).filter(|end| clock() < *end) {
                     return Ok(Some(end));
                 }
-                confirmed.changed().await.map_err(|_| Lapsed)?;
+                asked.changed().await.map_err(|_| Lapsed)?;
             }
         };
         timeout(WAIT, renewed).await.unwrap_or(Err(Lapsed))
@@ -131,7 +138,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_lasts_ten_seconds_from_when_the_confirming_question_was_sent() {
-        let confirmations = Confirmations::by_clock(Epoch::from_micros(1), clock);
+        let confirmations = Confirmations::new(Epoch::from_micros(1), clock);
         let lease = confirmations.lease();
         assert_eq!(lease.end().await, Err(Lapsed), "never confirmed");
         let asked = confirmations.now();
@@ -145,7 +152,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_action_waits_five_seconds_for_a_new_confirmation() {
-        let confirmations = Confirmations::by_clock(Epoch::from_micros(1), clock);
+        let confirmations = Confirmations::new(Epoch::from_micros(1), clock);
         let lease = confirmations.lease();
         let confirm_after = |seconds| {
             let confirmations = &confirmations;
@@ -165,7 +172,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn when_the_lock_is_given_up_nobody_waits() {
-        let confirmations = Confirmations::by_clock(Epoch::from_micros(1), clock);
+        let confirmations = Confirmations::new(Epoch::from_micros(1), clock);
         let lease = confirmations.lease();
         drop(confirmations);
         let began = tokio::time::Instant::now();

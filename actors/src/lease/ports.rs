@@ -21,7 +21,7 @@ use dispatch_core::ports::{
     ShellCommand, Target,
 };
 
-use super::lease::{Lapsed, Lease};
+use super::{Lapsed, Lease};
 
 /// What [`CloudError::code`] says of a call that was not sent.
 const LAPSED: &str = "LeaseLapsed";
@@ -187,14 +187,17 @@ impl Executor for LeasedExecutor {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::sync::Arc;
     use std::time::Duration;
 
+    use dispatch_core::cloud::CreateDefaults;
     use dispatch_core::ports::BootTime;
+    use dispatch_core::secret::Secret;
     use dispatch_core::worker::fence::Epoch;
-    use dispatch_sim::samples;
 
-    use super::super::lease::Confirmations;
+    use super::super::Confirmations;
     use super::*;
+    use crate::testing::policy;
 
     /// Counts what reaches it.
     #[derive(Default)]
@@ -280,11 +283,20 @@ mod tests {
         }
     }
 
+    fn order() -> CreateOrder {
+        let of_type = Arc::clone(&policy().catalog.types()[0]);
+        CreateDefaults::default().order(Tags::default(), of_type, Secret::new("s3cr3t"), "/secret")
+    }
+
+    fn now() -> BootTime {
+        BootTime(Duration::from_secs(100))
+    }
+
     fn lapsed_and_valid() -> [(Lease, bool); 2] {
-        let confirmations = Confirmations::new(Epoch::from_micros(1));
+        let confirmations = Confirmations::new(Epoch::from_micros(1), now);
         confirmations.confirmed(confirmations.now());
         let valid = confirmations.lease();
-        let long_ago = Confirmations::new(Epoch::from_micros(1));
+        let long_ago = Confirmations::new(Epoch::from_micros(1), now);
         long_ago.confirmed(BootTime(Duration::ZERO));
         [(long_ago.lease(), false), (valid, true)]
     }
@@ -295,7 +307,7 @@ mod tests {
             let outside = Rc::new(Outside::default());
             let driver = LeasedDriver { inner: Rc::clone(&outside) as Rc<dyn CloudDriver>, lease };
             let id = InstanceId::new("i-1").unwrap();
-            let order = samples::order(&samples::instance_type("small", 1), "set", "secret");
+            let order = order();
             let acts = [
                 driver.create(&order).await.err(),
                 driver.destroy(&id).await.err(),

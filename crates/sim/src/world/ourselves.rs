@@ -1,0 +1,61 @@
+//! What a story does to the dispatcher's own process and machine, and to the lock that it acts under.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use dispatch_core::id::ContainerUuid;
+use dispatch_core::time::{after, since};
+use serde_json::json;
+
+use super::{Note, World};
+use crate::clock;
+use crate::controller::state::Changes;
+
+/// A server gives up a session from which nothing came for that long.
+const SESSIONS_DROPPED_AFTER: Duration = Duration::from_secs(15);
+
+impl World {
+    /// Stops the dispatcher's process for that long, as a signal, a frozen container or a suspended machine does. The
+    /// world goes on meanwhile, and servers give up sessions from which nothing comes.
+    pub async fn pause_dispatcher(&mut self, length: Duration) {
+        let Some(plight) = self.dispatcher.as_ref().map(|it| Rc::clone(&it.plight)) else { return };
+        plight.stop_for(length);
+        let until = after(clock::now(), length);
+        self.run_for(length.min(SESSIONS_DROPPED_AFTER)).await;
+        if length > SESSIONS_DROPPED_AFTER {
+            let mut vms = self.vms.borrow_mut();
+            self.own_vms().iter().for_each(|id| vms.cut_connection(id));
+        }
+        self.run_for(since(until, clock::now())).await;
+        self.note(Note::CouldNotAsk);
+        plight.wake();
+    }
+
+    /// For that long the dispatcher's own machine can open no connection.
+    pub fn fail_own_side(&mut self, length: Duration) {
+        let Some(dispatcher) = &self.dispatcher else { return };
+        dispatcher.plight.fail_own_side_for(length);
+        let journal = Rc::clone(&self.journal);
+        self.set.spawn_local(async move {
+            tokio::time::sleep(length).await;
+            journal.borrow_mut().note(clock::now(), Note::CouldNotAsk);
+        });
+    }
+
+    /// For that long the database does not answer whether the lock is still the dispatcher's.
+    pub fn silence_database(&mut self, length: Duration) {
+        if let Some(dispatcher) = &self.dispatcher {
+            dispatcher.plight.silence_database_for(length);
+        }
+    }
+
+    /// The cloud tells the process of that container that it will take its VM.
+    pub fn announce_end(&mut self, uuid: ContainerUuid) {
+        let notice = json!({ "runtime_status": { "preemptionNotice": "spot interruption in two minutes" } });
+        let told = Changes::from_json(&notice).expect("a constant");
+        let mut arvados = self.arvados.borrow_mut();
+        let process = arvados.process_with(None);
+        // Refused unless it is Running: then no process of it has been told anything.
+        let _ = arvados.update(uuid, &told, process, clock::now());
+    }
+}
