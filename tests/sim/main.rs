@@ -13,6 +13,7 @@ mod limits;
 mod liveness;
 mod network;
 mod operator;
+mod ourselves;
 mod restart;
 mod rounds;
 mod scale;
