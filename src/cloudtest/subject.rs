@@ -96,6 +96,7 @@ impl Subject {
             user: self.driver.remote_user().to_owned(),
             secret: Some(secret.clone()),
             secret_path: self.driver.secret_path(),
+            secret_copy: None,
         })
     }
 

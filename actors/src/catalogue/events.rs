@@ -190,6 +190,8 @@ events! {
     HOST_KEY_CHANGED = Warning "host key has changed" [];
     /// The VM is not the one it should be, or cannot prove it: no command runs there.
     VERIFICATION_FAILED = Warning "host key verification failed" ["error"];
+    /// A VM that had proven itself cannot any more: it gets nothing new, and what runs there is kept for an hour at most.
+    UNPROVEN = Error "instance cannot prove itself any more" ["error", "Hint"];
     /// The VM does not accept our key or user.
     AUTHENTICATION_FAILED = Warning "ssh authentication failed" ["error"];
     /// The connection to a VM broke.

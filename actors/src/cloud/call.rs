@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use actix::{ActorFutureExt, Recipient, ResponseActFuture, WrapFuture};
 use async_trait::async_trait;
-use dispatch_core::cloud::{AccountOperation, DEADLINE, no_answer};
+use dispatch_core::cloud::{AccountOperation, CallSlot, DEADLINE, no_answer};
 use dispatch_core::id::InstanceId;
 use dispatch_core::ports::{CloudDriver, CloudError, HostKey, HostKeyVerdict, HostKeyVerifier};
-use dispatch_core::time::since;
+use dispatch_core::time::{Timestamp, since};
 
 use super::Cloud;
 use crate::clock;
@@ -44,14 +44,24 @@ impl Cloud {
         T: 'static,
         F: Future<Output = Result<T, CloudError>> + 'static,
     {
-        let now = clock::now();
-        let slot = self.account.begin_call(operation, now);
+        let slot = self.account.begin_call(operation, clock::now());
         let driver = Rc::clone(&self.driver);
-        let answer = within_deadline(since(slot.send_at, now), operation, driver, call).into_actor(self);
+        let turn = self.turn(slot, slot.send_at);
+        let answer = turn.then(move |(), act, _| within_deadline(operation, driver, call).into_actor(act));
         Box::pin(answer.map(move |answer, act, _| {
             let answer = act.account.end_call(slot, answer, clock::now());
             learn(act, &answer);
             answer
+        }))
+    }
+
+    /// Waits for the slot, and again if that comes too soon after another call: after a pause of this process all slots
+    /// that have passed would come at once.
+    fn turn(&self, slot: CallSlot, at: Timestamp) -> ResponseActFuture<Self, ()> {
+        let wait = wait_for_slot(since(at, clock::now())).into_actor(self);
+        Box::pin(wait.then(move |(), act: &mut Self, _| match act.account.send(slot, clock::now()) {
+            Some(later) => act.turn(slot, later),
+            None => Box::pin(std::future::ready(()).into_actor(act)),
         }))
     }
 
@@ -68,9 +78,8 @@ impl Cloud {
     }
 }
 
-/// The call itself: not before its slot, and not for ever.
+/// The call itself, but not for ever.
 async fn within_deadline<T, F>(
-    wait: Duration,
     operation: AccountOperation,
     driver: Rc<dyn CloudDriver>,
     call: impl FnOnce(Rc<dyn CloudDriver>) -> F + 'static,
@@ -78,7 +87,6 @@ async fn within_deadline<T, F>(
 where
     F: Future<Output = Result<T, CloudError>> + 'static,
 {
-    wait_for_slot(wait).await;
     tokio::time::timeout(DEADLINE, call(driver)).await.unwrap_or_else(|_| Err(no_answer(operation)))
 }
 

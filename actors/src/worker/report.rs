@@ -45,6 +45,8 @@ impl Worker {
                 self.last_failure = Some(failure);
             }
             WorkerFact::ShuttingDown { reason, from } => self.report_shutdown(&reason, from),
+            WorkerFact::Unproven(failure) => event!(self.log, catalogue::UNPROVEN, "error" => &failure.error,
+                "Hint" => "nothing new is started there; another machine may have its address, or its secret is lost"),
             WorkerFact::Reprieved => event!(self.log, catalogue::REPRIEVED),
             WorkerFact::RetryingDestroy => event!(self.log, catalogue::STILL_LISTED),
             WorkerFact::BootOutcome(outcome) => {

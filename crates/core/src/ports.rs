@@ -457,6 +457,23 @@ impl ExecErrorKind {
         }
     }
 
+    /// Whether somebody answered at its address who did not prove to be this VM.
+    pub fn is_unproven(self) -> bool {
+        match self {
+            Self::SecretUnreadable | Self::Verification => true,
+            Self::NotReady
+            | Self::NotSent
+            | Self::Refused
+            | Self::ConnectTimeout
+            | Self::Authentication
+            | Self::VerifierFailed
+            | Self::CommandTimeout
+            | Self::ConnectionLost
+            | Self::OutputTooLarge
+            | Self::Local => false,
+        }
+    }
+
     /// Whether a connection had got as far as the verification of the host key.
     pub fn reached_verification(self) -> bool {
         match self {
@@ -499,6 +516,8 @@ pub struct Target {
     pub secret: Option<Secret>,
     /// Where on the VM the secret lies.
     pub secret_path: String,
+    /// Where a copy of it lies that only root can read; `None` = there is none.
+    pub secret_copy: Option<String>,
 }
 
 /// A shell on one VM: one multiplexed connection, opened on demand, verified before any command runs,

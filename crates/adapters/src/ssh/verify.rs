@@ -4,8 +4,8 @@
 //! ```text
 //!   driver: genuine ─────────────────────────────→ ok
 //!           forged  ─────────────────────────────→ refused
-//!           cannot tell → secret on the VM = ours → ok
-//!                                          else   → refused
+//!           cannot tell → secret on the VM, or the copy that lies beside its fence = ours → ok
+//!                                                                                   else → refused
 //! ```
 
 use std::time::Duration;
@@ -41,14 +41,37 @@ pub(super) async fn verify(
             // An empty secret proves nothing, because an empty or missing file would be equal to it.
             let ours = target.secret.as_ref().filter(|secret| !secret.expose().trim().is_empty());
             let ours = ours.ok_or_else(|| refused(target, "it has no secret to prove itself with"))?;
-            let theirs = read_secret(settings.deadlines.secret, target, session).await?;
-            if is_same(ours, &theirs) {
-                return Ok(());
+            match compare(ours, settings, target, session).await {
+                Ok(()) => Ok(()),
+                Err(why) if has_copy(ours, settings, target, session).await => {
+                    slog::debug!(settings.log, "a copy of the secret has proven it"; "error" => %why);
+                    Ok(())
+                }
+                Err(why) => Err(why),
             }
-            let chatty = is_last_line(ours, &theirs);
-            Err(refused(target, if chatty { CHATTY_SHELL } else { "its secret is a wrong one" }))
         }
     }
+}
+
+async fn compare(
+    ours: &Secret,
+    settings: &Settings,
+    target: &Target,
+    session: &Session,
+) -> Result<(), ExecError> {
+    let theirs = read_secret(&target.secret_path, settings.deadlines.secret, target, session).await?;
+    if is_same(ours, &theirs) {
+        return Ok(());
+    }
+    let chatty = is_last_line(ours, &theirs);
+    Err(refused(target, if chatty { CHATTY_SHELL } else { "its secret is a wrong one" }))
+}
+
+/// Whether the copy beside its fence proves it: the secret's own file may have been lost with `/var/run`.
+async fn has_copy(ours: &Secret, settings: &Settings, target: &Target, session: &Session) -> bool {
+    let Some(path) = &target.secret_copy else { return false };
+    let theirs = read_secret(path, settings.deadlines.secret, target, session).await;
+    theirs.is_ok_and(|theirs| is_same(ours, &theirs))
 }
 
 async fn ask_driver(
@@ -64,11 +87,16 @@ async fn ask_driver(
     }
 }
 
-async fn read_secret(deadline: Duration, target: &Target, session: &Session) -> Result<Vec<u8>, ExecError> {
-    let shell = format!("cat {}", quote(&target.secret_path));
+async fn read_secret(
+    path: &str,
+    deadline: Duration,
+    target: &Target,
+    session: &Session,
+) -> Result<Vec<u8>, ExecError> {
+    let shell = format!("cat {}", quote(path));
     let command = ShellCommand { privileged: true, ..ShellCommand::new(shell, deadline) };
     let unreadable = |why: String| {
-        let text = format!("cannot read {} on instance {}: {why}", target.secret_path, target.id);
+        let text = format!("cannot read {path} on instance {}: {why}", target.id);
         Err(error(ExecErrorKind::SecretUnreadable, text))
     };
     let text = wrap(&command, &target.user);

@@ -77,6 +77,7 @@ impl World {
             user: cloud.remote_user().to_owned(),
             secret: instance.tags.get("Secret").map(Secret::new),
             secret_path: cloud.secret_path(),
+            secret_copy: None,
         };
         SshExecutors::new(options).unwrap().open(target)
     }

@@ -7,8 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dispatch_adapters::ssh::SshExecutors;
 use dispatch_core::id::InstanceSetId;
-use dispatch_core::ports::{Executor, Output, ShellCommand};
+use dispatch_core::ports::{ExecErrorKind, Executor, HostKeyVerdict, Output, ShellCommand, Target};
 use dispatch_core::worker::StartOutcome;
 use dispatch_core::worker::fence::{ClaimOutcome, Claimed, Epoch, Fence, Mark, NotRun};
 
@@ -341,4 +342,38 @@ async fn how_long_an_unfenced_start_may_come_follows_from_when_the_file_was_touc
     std::fs::File::options().write(true).open(&file).unwrap().set_modified(ago(500)).unwrap();
     vm.run(vm.fence(0).touch(ShellCommand::new("true", Duration::from_secs(30)))).await;
     assert!(std::fs::metadata(&file).unwrap().modified().unwrap() > ago(60));
+}
+
+/// `/var/run` is emptied by a reboot or by a cleaner: what the claim has kept proves the VM all the same.
+#[actix_rt::test]
+async fn a_vm_whose_secret_was_lost_proves_itself_with_the_copy_beside_its_fence() {
+    let vm = Vm::new();
+    vm.world.verifier.verdict.set(HostKeyVerdict::NotSupported);
+    let secret = vm.path("secret");
+    std::fs::write(&secret, "xyzzy").unwrap();
+    let fence = vm.fence(7).with_secret(&secret.display().to_string());
+    let claim = fence.claim(None, false);
+    assert_eq!(vm.run(claim.clone()).await.status, 0);
+    let copy = PathBuf::from(fence.secret_copy().unwrap());
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&copy), mode(copy.parent().unwrap())), (0o600, 0o700));
+    std::fs::remove_file(&secret).unwrap();
+    assert_eq!(vm.run(claim).await.status, 0, "a secret that has gone leaves its copy");
+    let target = Target { secret_copy: fence.secret_copy(), ..vm.world.target(&vm.sshd.address()) };
+    let trusts = async |target: &Target| {
+        let shell = ShellCommand::new("true", Duration::from_secs(10));
+        SshExecutors::new(vm.world.options())
+            .unwrap()
+            .open(target.clone())
+            .run(shell)
+            .await
+            .map_err(|error| error.kind)
+    };
+    assert!(trusts(&target).await.is_ok());
+    assert_eq!(
+        trusts(&Target { secret_copy: None, ..target.clone() }).await,
+        Err(ExecErrorKind::SecretUnreadable)
+    );
+    std::fs::write(&copy, "another").unwrap();
+    assert_eq!(trusts(&target).await, Err(ExecErrorKind::SecretUnreadable));
 }

@@ -87,6 +87,7 @@ impl World {
             user: current_user(),
             secret: Some(Secret::new("xyzzy")),
             secret_path: self.dir.path().join("secret").display().to_string(),
+            secret_copy: Some(self.dir.path().join("copy of the secret").display().to_string()),
         }
     }
 

@@ -65,6 +65,9 @@ pub(super) struct AccountCalls {
     rate: u32,
     /// Before this moment the rate allows no call.
     pub(super) next_slot: Timestamp,
+    /// Before this moment no call is sent, because one has just been: slots that a pause of this process has made late
+    /// would come all at once.
+    sent_next: Timestamp,
     /// By number.
     in_flight: BTreeMap<u64, CallSlot>,
     last_number: u64,
@@ -72,7 +75,7 @@ pub(super) struct AccountCalls {
 
 impl AccountCalls {
     pub(super) fn new(rate: u32, now: Timestamp) -> Self {
-        Self { rate, next_slot: now, in_flight: BTreeMap::new(), last_number: 0 }
+        Self { rate, next_slot: now, sent_next: now, in_flight: BTreeMap::new(), last_number: 0 }
     }
 
     /// The slot is taken now, so that calls keep their order. Slots that were not used are not saved up.
@@ -91,6 +94,18 @@ impl AccountCalls {
         let slot = self.next_slot.max(now);
         self.next_slot = after(slot, Duration::from_secs(1) / self.rate);
         slot
+    }
+
+    /// The call is to be sent now: `None`, or when to ask again.
+    pub(super) fn send(&mut self, slot: CallSlot, now: Timestamp) -> Option<Timestamp> {
+        if self.rate == 0 || !slot.operation.is_paced() {
+            return None;
+        }
+        if now < self.sent_next {
+            return Some(self.sent_next);
+        }
+        self.sent_next = after(now, Duration::from_secs(1) / self.rate);
+        None
     }
 
     pub(super) fn end<T>(

@@ -1,7 +1,7 @@
 //! Our account in the cloud: which instances are known, what a listing has changed, and when calls may be made.
 //!
 //! ```text
-//!   create, destroy, set tags, list ─► begin_call: the next slot of MaxCloudOpsPerSecond ─► end_call     calls
+//!   create, destroy, set tags, list ─► begin_call: the next slot of MaxCloudOpsPerSecond ─► send ─► end_call   calls
 //!
 //!   SyncAt ─► sync_is_due ─► List ─┬─ listed ─► Appeared, Changed ─► AskAbsent ─► absence_confirmed      listing
 //!      ▲                           └─ list_failed                                        │
@@ -103,6 +103,11 @@ impl Account {
     /// A call is to be made: when it may be sent. It must be ended with [`Account::end_call`].
     pub fn begin_call(&mut self, operation: AccountOperation, now: Timestamp) -> CallSlot {
         self.calls.begin(operation, now)
+    }
+
+    /// The slot of a call has come, if this process was not paused: `None`, or when to ask again.
+    pub fn send(&mut self, slot: CallSlot, now: Timestamp) -> Option<Timestamp> {
+        self.calls.send(slot, now)
     }
 
     /// A call has been answered: the answer as policy is to see it.

@@ -190,3 +190,19 @@ fn the_state_shows_instances_without_their_secrets_and_calls_with_their_time() {
     assert_eq!(state["calls"][0]["operation"], "Destroy");
     assert_eq!(state["calls"][0]["since"], at(5).to_string());
 }
+
+/// After a pause of this process all slots that have passed come at once.
+#[test]
+fn calls_whose_slots_have_passed_are_sent_one_by_one() {
+    let mut policy = policy();
+    policy.max_cloud_ops_per_second = 2;
+    let mut account = Account::new(Arc::new(policy), at(0));
+    let slots: Vec<_> = (0..3).map(|_| account.begin_call(AccountOperation::Destroy, at(0))).collect();
+    let later = |millis| after(at(60), Duration::from_millis(millis));
+    assert_eq!(account.send(slots[0], later(0)), None);
+    assert_eq!(account.send(slots[1], later(0)), Some(later(500)));
+    assert_eq!(account.send(slots[1], later(500)), None);
+    assert_eq!(account.send(slots[2], later(500)), Some(later(1000)));
+    let key = account.begin_call(AccountOperation::VerifyHostKey, later(500));
+    assert_eq!(account.send(key, later(500)), None, "a question about a host key has no slot");
+}

@@ -63,6 +63,9 @@ pub struct Host {
     /// Whether nothing can be started there any more, because the runner cannot be copied.
     #[serde(default)]
     pub lacks_runner: bool,
+    /// Whether it has proven itself before and cannot any more: nothing is started there.
+    #[serde(default)]
+    pub unproven: bool,
     /// Whether the last listing lacked it.
     pub missing: bool,
     /// Whether a listing has shown it long after it was first destroyed: it may never end.
@@ -103,6 +106,7 @@ impl Host {
             fenced_since: view.fenced_since,
             lacks_runner: view.lacks_runner,
             lacks_fence: view.state.is_ready() && view.fence != FenceView::Ours,
+            unproven: view.unproven,
             missing,
             outstays: false,
             written_off: false,
@@ -126,6 +130,7 @@ impl Host {
             && !self.spot_notice
             && !self.lacks_fence
             && !self.lacks_runner
+            && !self.unproven
     }
 
     /// Whether its processes are not known yet. A worker that never answered stays unknown while it is

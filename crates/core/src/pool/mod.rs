@@ -328,7 +328,7 @@ impl WorkerPool {
             return Err(PoolRefusal::AlreadyRunning);
         }
         let is_in_service = slot.view.state.is_ready() && slot.view.behavior == IdleBehavior::Run;
-        let is_leaving = slot.missing.is_some() || slot.spot_notice;
+        let is_leaving = slot.missing.is_some() || slot.spot_notice || slot.view.unproven;
         if !is_in_service || is_leaving || !self.runner_readable {
             return Err(PoolRefusal::NotPlaceable);
         }

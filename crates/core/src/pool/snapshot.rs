@@ -17,7 +17,7 @@ use crate::worker::{ProcessView, View};
 pub enum EndedWhy {
     /// It ended on a living worker.
     Exited,
-    /// It never began: its start command was not sent.
+    /// It never began: its start command was not sent, or our own side failed.
     NotStarted,
     /// Its instance is gone.
     InstanceGone,

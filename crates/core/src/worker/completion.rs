@@ -95,6 +95,12 @@ fn not_run(answer: &Result<Output, ExecError>) -> Option<NotRun> {
 fn may_be_under_way(kind: Option<ExecErrorKind>) -> bool {
     matches!(
         kind,
-        Some(ExecErrorKind::CommandTimeout | ExecErrorKind::ConnectionLost | ExecErrorKind::OutputTooLarge)
+        // Of our own side's faults nobody knows when they struck.
+        Some(
+            ExecErrorKind::CommandTimeout
+                | ExecErrorKind::ConnectionLost
+                | ExecErrorKind::OutputTooLarge
+                | ExecErrorKind::Local
+        )
     )
 }

@@ -118,6 +118,8 @@ pub enum WorkerFact {
         /// From which state.
         from: State,
     },
+    /// It has proven itself before, and cannot any more: it gets nothing new.
+    Unproven(CommandFailure),
     /// A process lives there, which was shown before the cloud was asked to end it: it is not shut down.
     Reprieved,
     /// It was destroyed long ago, and is still listed.

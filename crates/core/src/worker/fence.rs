@@ -229,6 +229,8 @@ pub struct Fence {
     directory: String,
     file: String,
     own: Epoch,
+    /// Where the instance's secret lies, of which a copy is kept beside the fence.
+    secret: Option<String>,
 }
 
 impl Fence {
@@ -241,7 +243,30 @@ impl Fence {
         };
         let name: String = set.as_str().chars().take(200).map(plain).collect();
         let directory = directory.trim_end_matches('/').to_owned();
-        Self { file: format!("{directory}/set-{name}"), directory, own }
+        Self { file: format!("{directory}/set-{name}"), directory, own, secret: None }
+    }
+
+    /// The same; whoever claims it also copies the secret from there to [`Fence::secret_copy`], so that a VM whose
+    /// `/var/run` was emptied can still prove itself. That is no weaker than the secret itself: the copy is made
+    /// by root on a VM that has just proven itself, and only root may enter its directory.
+    pub fn with_secret(self, path: &str) -> Self {
+        Self { secret: Some(path.to_owned()), ..self }
+    }
+
+    /// Where the copy of the secret lies, if one is kept.
+    pub fn secret_copy(&self) -> Option<String> {
+        self.secret.is_some().then(|| format!("{}.secret", self.file))
+    }
+
+    /// Copies the secret, if it is there and its copy is not the same. If that fails, nothing else does.
+    fn keep_secret(&self) -> String {
+        let Some((secret, copy)) = self.secret.as_deref().zip(self.secret_copy()) else {
+            return String::new();
+        };
+        let (secret, new, copy) = (quote(secret), quote(&format!("{copy}.new")), quote(&copy));
+        format!(
+            "{{ [ -s {secret} ] && ! cmp -s {secret} {copy} && cat {secret} >{new} && mv -f {new} {copy}; }} 2>/dev/null; "
+        )
     }
 
     /// Writes our mark, unless the file has a number that is not smaller. `above` = a number that was found so;
@@ -252,9 +277,10 @@ impl Fence {
         let (directory, file, lock) = self.paths();
         let shell = format!(
             "umask 077; command -v flock >/dev/null || exit {NO_FLOCK}; \
-             [ -d {directory} ] || mkdir -p -m 700 {directory} || exit {NOT_WRITTEN}; \
+             [ -d {directory} ] || mkdir -p -m 700 {directory} || exit {NOT_WRITTEN}; {keep}\
              trap '' TERM; exec flock -x -o -w {CLAIM_WAITS} -E {BUSY} {lock} sh -c {script} \
              sh {file} {number} {own} {window}",
+            keep = self.keep_secret(),
             script = quote(&claim_script()),
             own = self.own.0,
         );

@@ -21,6 +21,15 @@ fn an_instance_set_cannot_name_a_file_elsewhere() {
 }
 
 #[test]
+fn a_copy_of_the_secret_is_made_by_paths_alone() {
+    assert_eq!(fence().secret_copy(), None);
+    let keeping = fence().with_secret("/var/run/the secret");
+    assert_eq!(keeping.secret_copy().unwrap(), "/fence/set-zzzzz____set_1.secret");
+    assert!(keeping.claim(None, false).shell.contains("cat '/var/run/the secret' >"));
+    assert!(!fence().claim(None, false).shell.contains("secret"));
+}
+
+#[test]
 fn a_claim_acts_and_needs_root_and_has_a_deadline_of_its_own() {
     let claim = fence().claim(None, false);
     assert!(claim.acts && claim.privileged);

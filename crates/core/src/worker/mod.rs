@@ -12,7 +12,7 @@
 //!   command      what Pool asks or tells; may be refused     completion   what effects have come to
 //!   effect       effects and facts                           state, reason
 //!   mod          Machine: its fields, and the two matches
-//!   probing, excuse, list, starting, killing, keeping, ending, reprieve    the decisions behind their arms
+//!   probing, excuse, list, starting, killing, keeping, ending, reprieve, proof   the decisions behind their arms
 //!   probe        a probe as a chain of commands
 //!   runner       those commands as shell text      fence     the same behind the fence     fencing   whose it is
 //!   view         what Pool and `plan` see of it       inspect   what developers see of it
@@ -36,6 +36,7 @@ pub mod probe;
 mod probing;
 mod process;
 mod process_list;
+mod proof;
 mod reason;
 mod reprieve;
 pub mod runner;

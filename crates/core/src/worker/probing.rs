@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::effect::{WorkerEffect, WorkerFact};
 use super::probe::{CommandFailure, Deployed, Report, Wanted};
 use super::process::Process;
+use super::proof::KEPT_UNPROVEN;
 use super::reason::KillReason;
 use super::{Machine, State};
 use crate::policy::Policy;
@@ -45,6 +46,8 @@ pub(super) struct Probes {
     pub(super) deployed: bool,
     /// It could not be copied when that was last tried: nothing can be started.
     pub(super) lacks_runner: bool,
+    /// It has proven before that it is this instance, and could not the last time that somebody answered.
+    pub(super) unproven: bool,
 }
 
 impl Probes {
@@ -70,6 +73,7 @@ impl Probes {
             burst: 0,
             deployed: false,
             lacks_runner: false,
+            unproven: false,
         }
     }
 }
@@ -86,10 +90,12 @@ impl Machine {
     }
 
     /// Notes what a probe that began then says about whether the instance is there at all.
-    fn note_presence(&mut self, began: Timestamp, report: &Report) {
+    fn note_presence(&mut self, began: Timestamp, report: &Report, effects: &mut Vec<WorkerEffect>) {
         // Whatever else has failed: what it has listed is its word.
         let has_listed = matches!(report.list, Some(Ok(_)));
-        match report.failure().filter(|_| !has_listed).and_then(|failure| failure.kind) {
+        let failure = report.failure().filter(|_| !has_listed);
+        self.note_proof(failure, effects);
+        match failure.and_then(|failure| failure.kind) {
             // An exit status is the word of the instance that was to be asked.
             None => {
                 self.probes.last_contact = self.probes.last_contact.max(Some(began));
@@ -137,7 +143,7 @@ impl Machine {
         effects: &mut Vec<WorkerEffect>,
     ) {
         self.probes.under_way = None;
-        self.note_presence(began, &report);
+        self.note_presence(began, &report, effects);
         if report.failures().any(|failure| self.is_excuse(failure)) {
             self.excuse_silence(now);
         }
@@ -203,7 +209,7 @@ impl Machine {
         effects: &mut Vec<WorkerEffect>,
     ) {
         self.probes.under_way = None;
-        self.note_presence(began, report);
+        self.note_presence(began, report, effects);
         self.note_claim(report, began, now, effects);
         let Some(list) = report.process_list() else { return };
         if self.processes.last_change.is_some_and(|changed| began <= changed) {
@@ -252,6 +258,7 @@ impl Machine {
         self.probes.last_sign = self.probes.last_sign.max(Some(now));
         self.probes.silent = None;
         self.probes.out_of_reach = false;
+        self.probes.unproven = false;
     }
 
     /// It is not silent, and what runs there is not known.
@@ -297,7 +304,8 @@ impl Machine {
     }
 
     fn probe_timeout(&self) -> Duration {
-        silence_allowed(self.state, self.probes.last_answer().is_some(), &self.policy)
+        let usual = silence_allowed(self.state, self.probes.last_answer().is_some(), &self.policy);
+        if self.is_kept_unproven() { usual.max(KEPT_UNPROVEN) } else { usual }
     }
 
     /// While the process of a final record is still listed it is asked for again, less and less often.

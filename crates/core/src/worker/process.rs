@@ -56,12 +56,14 @@ pub struct Process {
     pub kill: Option<Kill>,
     /// How its start command failed, if it did.
     pub start_failure: Option<String>,
+    /// Our own side's fault has kept its start command from an answer.
+    pub own_fault: bool,
 }
 
 impl Process {
     /// One that came to be counted in this way at that moment.
     pub(super) fn new(phase: ProcessPhase, since: Timestamp) -> Self {
-        Self { phase, since, kill: None, start_failure: None }
+        Self { phase, since, kill: None, start_failure: None, own_fault: false }
     }
 
     /// When the next signal may be sent. None while its start command is, or may still be, under way.
@@ -73,6 +75,16 @@ impl Process {
                 Some(wanted.max(after(until, JUST_AFTER)))
             }
             ProcessPhase::Alive => Some(wanted),
+        }
+    }
+
+    /// Whether it is no attempt of its container's if it does not live: its start command was not sent, or our own side
+    /// has failed.
+    pub(super) fn was_not_sent(&self) -> bool {
+        match self.phase {
+            ProcessPhase::Unsent { .. } => true,
+            ProcessPhase::Doubtful { .. } => self.own_fault,
+            ProcessPhase::Starting(_) | ProcessPhase::Alive => false,
         }
     }
 

@@ -62,6 +62,7 @@ impl Machine {
         | StartOutcome::Unanswered(failure) = &outcome
         {
             process.start_failure = Some(failure.for_users());
+            process.own_fault = failure.kind.is_some_and(ExecErrorKind::is_our_own);
         }
         match outcome {
             StartOutcome::Started => {
@@ -110,9 +111,12 @@ impl Machine {
         now: Timestamp,
         effects: &mut Vec<WorkerEffect>,
     ) {
+        let is_our_own = failure.kind.is_some_and(ExecErrorKind::is_our_own);
         effects.push(WorkerEffect::Tell(WorkerFact::StartFailed(uuid, failure)));
         self.processes.excused_starts.insert(uuid);
-        self.count_fruitless_start(uuid, failed_elsewhere, effects);
+        if !is_our_own {
+            self.count_fruitless_start(uuid, failed_elsewhere, effects);
+        }
         self.probe_soon(now);
     }
 

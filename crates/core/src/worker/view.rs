@@ -16,7 +16,8 @@ pub struct ProcessView {
     pub uuid: ContainerUuid,
     /// Its start command has not been answered, or it has failed.
     pub unconfirmed: bool,
-    /// Its start command was not even sent.
+    /// Its start command was not even sent, or our own side's fault has kept it from its answer: if it does not live,
+    /// that was no attempt of the container's.
     pub unsent: bool,
     /// How its start command failed, if it did.
     pub start_failure: Option<String>,
@@ -83,6 +84,8 @@ pub struct View {
     pub fenced_since: Option<Timestamp>,
     /// The runner cannot be copied there: it gets nothing new.
     pub lacks_runner: bool,
+    /// It cannot prove any more that it is this instance: it gets nothing new.
+    pub unproven: bool,
     /// Set while it is silent for longer than allowed: Pool decides what becomes of it.
     /// With the moment when the failing probe began.
     pub silence: Option<(Silence, Timestamp)>,
@@ -106,7 +109,7 @@ impl Machine {
         let processes = self.processes.by_container.iter().map(|(uuid, process)| ProcessView {
             uuid: *uuid,
             unconfirmed: process.phase != ProcessPhase::Alive,
-            unsent: matches!(process.phase, ProcessPhase::Unsent { .. }),
+            unsent: process.was_not_sent(),
             start_failure: process.start_failure.clone(),
             killing: process.kill.is_some(),
             given_up: process.is_given_up(),
@@ -134,6 +137,7 @@ impl Machine {
             fence: self.fencing.view(),
             fenced_since: self.fencing.shown_since(),
             lacks_runner: self.probes.lacks_runner,
+            unproven: self.is_unproven(),
             silence: self.silence(),
             probing: self.probes.under_way.is_some(),
             next_probe: self.next_probe(),

@@ -28,6 +28,8 @@ pub struct Host {
     pub behaviour: Behaviour,
     /// The secret that its init command has written.
     pub(super) secret: Option<Secret>,
+    /// The copy of it that who has claimed the fence has made.
+    pub(super) secret_copy: Option<Secret>,
     /// The runners that were deployed: the md5 of each path.
     pub(super) runners: BTreeMap<String, String>,
     /// The fences, by file.

@@ -41,6 +41,8 @@ pub struct VmKnobs {
     pub disk_fills_rate: f64,
     /// How likely a cleaner removes the runners that were copied there, at some time after its boot.
     pub runners_removed_rate: f64,
+    /// How many VMs lose the file with their secret some time after they have booted: a cleaner empties `/var/run`.
+    pub secret_lost_rate: f64,
     /// How likely its sshd turns bad at some time, for each way of being bad.
     pub ssh_rates: Vec<(Ssh, f64)>,
     /// For how long its sshd stays bad; `None` = for ever.
@@ -95,6 +97,7 @@ impl Default for VmKnobs {
             breaks_rate: 0.0,
             disk_fills_rate: 0.0,
             runners_removed_rate: 0.0,
+            secret_lost_rate: 0.0,
             ssh_rates: Vec::new(),
             ssh_bad_for: Some(Span::seconds(60)),
             turns_after: Span::between_millis(20_000, 600_000),

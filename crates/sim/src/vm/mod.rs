@@ -99,6 +99,7 @@ enum Degradation {
     Broken,
     DiskFull,
     RunnersRemoved,
+    SecretLost,
     Dies,
 }
 
@@ -228,6 +229,7 @@ impl FakeVms {
             made_at: now,
             behaviour,
             secret: secret_in(init),
+            secret_copy: None,
             runners: BTreeMap::new(),
             fences: BTreeMap::new(),
             starting_until: now,
@@ -260,6 +262,7 @@ impl FakeVms {
             (Degradation::Broken, self.knobs.breaks_rate),
             (Degradation::DiskFull, self.knobs.disk_fills_rate),
             (Degradation::RunnersRemoved, self.knobs.runners_removed_rate),
+            (Degradation::SecretLost, self.knobs.secret_lost_rate),
         ] {
             if self.chance.hits(rate) {
                 let at = after(now, self.chance.draw(self.knobs.turns_after));
@@ -284,6 +287,7 @@ impl FakeVms {
             Degradation::Broken => host.behaviour.broken = true,
             Degradation::DiskFull => host.behaviour.full_disk = true,
             Degradation::RunnersRemoved => host.runners.clear(),
+            Degradation::SecretLost => host.secret = None,
             Degradation::Dies => self.end(id, now),
             Degradation::Ssh(_) if host.behaviour.never_answers => {}
             Degradation::Ssh(ssh) => {

@@ -92,6 +92,7 @@ fn target(name: &str) -> Target {
         user: "root".to_owned(),
         secret: Some(Secret::new(SECRET)),
         secret_path: "/var/run/arvados-instance-secret".to_owned(),
+        secret_copy: None,
     }
 }
 

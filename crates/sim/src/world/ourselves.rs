@@ -35,11 +35,19 @@ impl World {
     pub fn fail_own_side(&mut self, length: Duration) {
         let Some(dispatcher) = &self.dispatcher else { return };
         dispatcher.plight.fail_own_side_for(length);
-        let journal = Rc::clone(&self.journal);
+        let (journal, plight) = (Rc::clone(&self.journal), Rc::downgrade(&dispatcher.plight));
         self.set.spawn_local(async move {
             tokio::time::sleep(length).await;
-            journal.borrow_mut().note(clock::now(), Note::CouldNotAsk);
+            // Another incarnation has had no part in it.
+            if plight.upgrade().is_some() {
+                journal.borrow_mut().note(clock::now(), Note::CouldNotAsk);
+            }
         });
+    }
+
+    /// Whether the dispatcher's own machine fails at present.
+    pub(super) fn own_side_fails(&self) -> bool {
+        self.dispatcher.as_ref().is_some_and(|it| it.plight.own_side_fails())
     }
 
     /// For that long the database does not answer whether the lock is still the dispatcher's.

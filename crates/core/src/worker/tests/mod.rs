@@ -7,6 +7,7 @@ mod last_output;
 mod lifecycle;
 mod odd_lists;
 mod probing;
+mod proof;
 mod properties;
 mod reprieve;
 mod runners;

@@ -167,7 +167,8 @@ fn a_start_that_was_not_sent_is_shown_as_that_and_a_list_ends_it() {
         (Some(ExecErrorKind::Refused), true),
         (Some(ExecErrorKind::ConnectTimeout), true),
         (Some(ExecErrorKind::Authentication), true),
-        (Some(ExecErrorKind::Local), false),
+        // Our own side's fault is no attempt of the container's either.
+        (Some(ExecErrorKind::Local), true),
         (None, false),
     ] {
         let mut story = starting();
@@ -183,6 +184,31 @@ fn a_start_that_was_not_sent_is_shown_as_that_and_a_list_ends_it() {
         story.probe(13, 14, lists(&[]));
         assert_eq!(story.did(&WorkerEffect::Ended(uuid(1))), 1, "{kind:?}");
     }
+}
+
+/// Neither the container's attempts nor the worker's name pay for it; and it may still be under way, because nobody
+/// knows when the fault struck.
+#[test]
+fn our_own_sides_fault_counts_against_nobody_and_is_waited_for_like_a_lost_answer() {
+    let mut story = Story::idle();
+    for n in 1..=4 {
+        let second = story.now;
+        story.on(second + 1, start(n));
+        let answer = StartOutcome::of(
+            &crate::ports::ShellCommand::new("start", std::time::Duration::from_secs(60)),
+            Err(crate::ports::ExecError { kind: ExecErrorKind::Local, message: "EMFILE".to_owned() }),
+        );
+        assert!(matches!(answer, StartOutcome::Unanswered(_)), "{answer:?}");
+        story.on(second + 2, Completion::StartFinished(uuid(n), answer));
+        story.probe(second + 60, second + 61, lists(&[]));
+        assert_eq!(story.did(&WorkerEffect::Ended(uuid(n))), 0, "it may be under way");
+        let shown = story.view().processes.iter().any(|it| it.uuid == uuid(n) && it.unsent);
+        assert!(shown, "no attempt");
+        story.probe(second + 70, second + 71, lists(&[]));
+        assert_eq!(story.did(&WorkerEffect::Ended(uuid(n))), 1);
+        judged(&mut story, n, AttemptOutcome::StillLocked);
+    }
+    assert_eq!(story.view().behavior, IdleBehavior::Run);
 }
 
 #[test]

@@ -273,6 +273,7 @@ fn vms(chance: &mut Chance) -> VmKnobs {
         breaks_rate: rate(chance, 0.2),
         disk_fills_rate: rate(chance, 0.2),
         runners_removed_rate: rate(chance, 0.2),
+        secret_lost_rate: rate(chance, 0.3),
         ssh_rates: ssh_rates.into_iter().filter(|(_, rate)| *rate > 0.0).collect(),
         ssh_bad_for: chance.hits(0.7).then_some(Span::between_millis(1_000, 900_000)),
         latency: up_to(chance, 2, &[20, 1_000]),
