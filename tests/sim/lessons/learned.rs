@@ -329,5 +329,18 @@ pub(super) const LEARNED: &[Lesson] = &[
         "failures_of_our_own_side_are_no_silence_and_silence_counts_from_the_last_of_them",
         "after_a_pause_silence_begins_anew_over_a_new_connection",
         "nobody_is_silent_before_a_probe_has_failed_that_opened_a_connection_for_itself",
+        "our_own_sides_fault_counts_against_nobody_and_is_waited_for_like_a_lost_answer",
+        "what_fails_on_our_own_side_ends_no_vm_however_long_it_lasts",
+    ]),
+    (54, "it answered while its end was under way", &[
+        "a_living_process_that_shows_before_the_call_is_sent_takes_the_shutdown_back",
+        "a_destroy_that_its_worker_takes_back_is_neither_sent_nor_counted",
+        "vms_that_answer_again_while_their_destroy_waits_for_its_turn_are_kept",
+    ]),
+    (55, "a cleaner emptied /var/run", &[
+        "a_vm_whose_secret_was_lost_proves_itself_with_the_copy_beside_its_fence",
+        "it_is_told_once_gets_nothing_new_and_is_trusted_again_when_it_proves_itself",
+        "what_may_run_there_is_kept_for_an_hour",
+        "it_is_given_up_when_all_records_known_there_are_final",
     ]),
 ];

@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use dispatch_adapters::ssh::SshExecutors;
 use dispatch_core::id::InstanceSetId;
-use dispatch_core::ports::{ExecErrorKind, Executor, HostKeyVerdict, Output, ShellCommand, Target};
+use dispatch_core::ports::{
+    ExecErrorKind, Executor, ExecutorFactory, HostKeyVerdict, Output, ShellCommand, Target,
+};
 use dispatch_core::worker::StartOutcome;
 use dispatch_core::worker::fence::{ClaimOutcome, Claimed, Epoch, Fence, Mark, NotRun};
 
