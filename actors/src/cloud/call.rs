@@ -47,7 +47,13 @@ impl Cloud {
         let slot = self.account.begin_call(operation, clock::now());
         let driver = Rc::clone(&self.driver);
         let turn = self.turn(slot, slot.send_at);
-        let answer = turn.then(move |(), act, _| within_deadline(operation, driver, call).into_actor(act));
+        let answer = turn.then(move |ready, act, _| {
+            async move {
+                ready?;
+                within_deadline(operation, driver, call).await
+            }
+            .into_actor(act)
+        });
         Box::pin(answer.map(move |answer, act, _| {
             let answer = act.account.end_call(slot, answer, clock::now());
             learn(act, &answer);
@@ -55,13 +61,20 @@ impl Cloud {
         }))
     }
 
-    /// Waits for the slot, and again if that comes too soon after another call: after a pause of this process all slots
-    /// that have passed would come at once.
-    fn turn(&self, slot: CallSlot, at: Timestamp) -> ResponseActFuture<Self, ()> {
-        let wait = wait_for_slot(since(at, clock::now())).into_actor(self);
-        Box::pin(wait.then(move |(), act: &mut Self, _| match act.account.send(slot, clock::now()) {
-            Some(later) => act.turn(slot, later),
-            None => Box::pin(std::future::ready(()).into_actor(act)),
+    /// Waits for the slot, and again if that comes too soon after another call: after a pause of this process, or when
+    /// all have waited until they may act, the slots that have passed would come at once.
+    fn turn(&self, slot: CallSlot, at: Timestamp) -> ResponseActFuture<Self, Result<(), CloudError>> {
+        let driver = Rc::clone(&self.driver);
+        let wait = async move {
+            wait_for_slot(since(at, clock::now())).await;
+            if slot.operation.acts() { driver.ready_to_act().await } else { Ok(()) }
+        };
+        Box::pin(wait.into_actor(self).then(move |ready, act: &mut Self, _| {
+            let later = ready.is_ok().then(|| act.account.send(slot, clock::now())).flatten();
+            match later {
+                Some(later) => act.turn(slot, later),
+                None => Box::pin(std::future::ready(ready).into_actor(act)),
+            }
         }))
     }
 

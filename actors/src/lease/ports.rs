@@ -74,6 +74,11 @@ impl CloudDriver for LeasedDriver {
         self.inner.set_tags(id, tags).await
     }
 
+    async fn ready_to_act(&self) -> Result<(), CloudError> {
+        self.lease.end().await?;
+        self.inner.ready_to_act().await
+    }
+
     async fn verify_host_key(&self, id: &InstanceId, key: &HostKey) -> Result<HostKeyVerdict, CloudError> {
         self.inner.verify_host_key(id, key).await
     }

@@ -283,6 +283,14 @@ pub trait CloudDriver {
         let _ = instance_type;
         instance.price_history.clone()
     }
+    /// Waits until something may be changed in the cloud, if anything stands between: whoever paces calls does so
+    /// afterwards, so that calls which have waited for the same do not come all at once.
+    ///
+    /// # Errors
+    /// If nothing may be changed: the call would be refused too, and is not sent.
+    async fn ready_to_act(&self) -> Result<(), CloudError> {
+        Ok(())
+    }
     /// Why that VM has ended or is ending, if the last listing of the cloud has told; for people.
     fn end_reason(&self, id: &InstanceId) -> Option<String> {
         let _ = id;

@@ -39,6 +39,14 @@ impl AccountOperation {
         }
     }
 
+    /// Whether it changes something in the cloud.
+    pub fn acts(self) -> bool {
+        match self {
+            Self::Create | Self::Destroy | Self::SetTags => true,
+            Self::List | Self::VerifyHostKey => false,
+        }
+    }
+
     /// Whether it is a call of the account's: it has a slot in the rate, and is counted.
     pub fn is_paced(self) -> bool {
         match self {
