@@ -8,7 +8,7 @@ use dispatch_sim::cloud::knobs::CloudCall;
 use dispatch_sim::group::Group;
 use dispatch_sim::vm::facts::{Ending, VmFact};
 use dispatch_sim::vm::knobs::Ssh;
-use dispatch_sim::world::{World, WorldKnobs, simulate};
+use dispatch_sim::world::{World, WorldKnobs, job, simulate};
 
 use crate::minutes;
 
@@ -110,4 +110,44 @@ fn vms_that_answer_again_while_their_destroy_waits_for_its_turn_are_kept() {
 fn destroys(world: &World) -> usize {
     let cloud = world.cloud.borrow();
     cloud.history().iter().filter(|entry| entry.call == CloudCall::Destroy).count()
+}
+
+/// Somebody else answers there, without the secret: longer than a silent VM is kept, and shorter than an hour.
+#[test]
+fn a_vm_whose_address_belongs_to_another_machine_for_a_while_keeps_its_job_and_gets_nothing_new() {
+    let mut knobs = WorldKnobs::new(12).with_jobs(1, 1, 3600).with_instances(4);
+    knobs.policy.timeout_probe = minutes(5);
+    knobs.policy.max_containers_per_instance = 4;
+    simulate(knobs, async |world| {
+        world.run_until("it runs", minutes(10), |world| world.count(ContainerState::Running) == 1).await;
+        let vm = world.busy_vms()[0].clone();
+        let answers_as = |world: &World, ssh: Ssh| {
+            world.vms.borrow_mut().behaviour(&vm).expect("it exists").ssh = ssh;
+            world.vms.borrow_mut().cut_connection(&vm);
+        };
+        answers_as(world, Ssh::Impostor);
+        world.run_for(minutes(1)).await;
+        world.submit(job(1, 60));
+        world.run_for(minutes(30)).await;
+        assert_eq!(world.count(ContainerState::Complete), 1, "the second has run elsewhere");
+        assert_eq!(processes_lost(world), 0);
+        answers_as(world, Ssh::Fine);
+        world.drain(minutes(180)).await;
+        assert_eq!((world.count(ContainerState::Complete), world.summary().processes), (2, 2));
+    });
+}
+
+/// A cleaner has emptied `/var/run`, and the next dispatcher has to be told anew who is who.
+#[test]
+fn vms_that_have_lost_their_secret_keep_their_jobs_across_a_restart() {
+    let mut knobs = WorldKnobs::new(13).with_jobs(5, 2, 3600);
+    knobs.vms.secret_lost_rate = 1.0;
+    knobs.policy.timeout_booting = minutes(5);
+    simulate(knobs, async |world| {
+        world.run_until("all run", minutes(10), |world| world.count(ContainerState::Running) == 5).await;
+        world.run_for(minutes(20)).await;
+        world.restart().await;
+        world.drain(minutes(180)).await;
+        assert_eq!((world.count(ContainerState::Complete), world.summary().processes), (5, 5));
+    });
 }
