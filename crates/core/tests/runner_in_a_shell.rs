@@ -158,3 +158,120 @@ fn no_command_sends_another_signal_than_15() {
     let words = String::from_utf8(run(&commands.kill(uuid)).stdout).unwrap();
     assert_eq!(words, format!("--kill 15 {uuid}\n"));
 }
+
+/// A program in the place of the runner that leaves a trace if anybody runs it.
+fn lay_trap(path: &Path, trace: &Path) {
+    fs::write(path, format!("#!/bin/sh\n: >'{}'\n", trace.display())).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Nothing of what lies there is run, copied over or taken for ours, and the copy says why.
+fn assert_refused(commands: &Commands, trace: &Path, how: &str) {
+    let sum = run(&commands.md5sum().unwrap());
+    assert!(!sum.status.success(), "{how}: {sum:?}");
+    let install = run(&commands.install().unwrap());
+    let words = String::from_utf8_lossy(&install.stderr).into_owned();
+    assert!(!install.status.success() && words.contains("runner directory is refused"), "{how}: {install:?}");
+    let uuid = "zzzzz-dz642-000000000000001".parse().unwrap();
+    for command in [commands.list(None), commands.kill(uuid), commands.start(uuid, Bytes::new())] {
+        let called = run(&command);
+        assert_eq!(called.status.code(), Some(127), "{how}: {called:?}");
+    }
+    assert!(!trace.exists(), "{how}: somebody else's program was run");
+}
+
+#[test]
+fn a_directory_that_others_may_write_or_that_is_a_link_is_refused() {
+    let place = Place::new("theirs");
+    let (commands, trace) = (place.commands(RUNNER), place.0.join("trace"));
+    let directory = place.directory();
+    fs::create_dir(&directory).unwrap();
+    lay_trap(&path_of(&commands), &trace);
+    for mode in [0o777, 0o1777, 0o775, 0o757] {
+        chmod(&directory, mode);
+        assert_refused(&commands, &trace, &format!("mode {mode:o}"));
+    }
+    let elsewhere = place.0.join("elsewhere");
+    fs::rename(&directory, &elsewhere).unwrap();
+    chmod(&elsewhere, 0o755);
+    std::os::unix::fs::symlink(&elsewhere, &directory).unwrap();
+    assert_refused(&commands, &trace, "a link");
+    fs::remove_file(&directory).unwrap();
+    std::os::unix::fs::symlink("/nonexistent/place", &directory).unwrap();
+    let install = run(&commands.install().unwrap());
+    assert!(!install.status.success(), "a link that leads nowhere: {install:?}");
+}
+
+#[test]
+fn a_directory_above_it_that_others_may_write_is_refused_unless_it_is_sticky() {
+    let place = Place::new("above");
+    let directory = place.0.join("open/its");
+    let mut runner = Policy::with_defaults().runner;
+    runner.deploy_directory = Some(format!("{}/", directory.display()));
+    let binary = Binary { md5: md5(RUNNER), content: Bytes::from(RUNNER) };
+    let commands = Commands::new(runner, Some(binary));
+    let trace = place.0.join("trace");
+    fs::create_dir_all(&directory).unwrap();
+    chmod(&place.0.join("open"), 0o777);
+    let install = run(&commands.install().unwrap());
+    assert!(String::from_utf8_lossy(&install.stderr).contains("refused"), "{install:?}");
+    assert!(!run(&commands.md5sum().unwrap()).status.success() && !trace.exists());
+    chmod(&place.0.join("open"), 0o1777);
+    assert!(run(&commands.install().unwrap()).status.success(), "as /tmp");
+    assert_eq!(run(&commands.list(None)).stdout, b"I am --list\n");
+    // A link on the way: whoever may change what it leads to may change what is run.
+    let link = place.0.join("link");
+    std::os::unix::fs::symlink(place.0.join("open"), &link).unwrap();
+    let mut runner = Policy::with_defaults().runner;
+    runner.deploy_directory = Some(link.join("its").display().to_string());
+    let binary = Binary { md5: md5(RUNNER), content: Bytes::from(RUNNER) };
+    let through_link = Commands::new(runner, Some(binary));
+    assert!(run(&through_link.md5sum().unwrap()).status.success());
+    chmod(&place.0.join("open"), 0o777);
+    assert!(!run(&through_link.md5sum().unwrap()).status.success());
+}
+
+#[test]
+fn what_another_user_has_made_beforehand_is_refused() {
+    let place = Place::new("owner");
+    if fs::metadata(&place.0).unwrap().uid() != 0 {
+        eprintln!("only root can give files to other users: not tried");
+        return;
+    }
+    let (commands, trace) = (place.commands(RUNNER), place.0.join("trace"));
+    let directory = place.directory();
+    let (path, theirs) =
+        (path_of(&commands), |path: &Path| std::os::unix::fs::chown(path, Some(1), None).unwrap());
+    fs::create_dir(&directory).unwrap();
+    lay_trap(&path, &trace);
+    theirs(&directory);
+    assert_refused(&commands, &trace, "another user's directory");
+    std::os::unix::fs::chown(&directory, Some(0), None).unwrap();
+    // The file alone is theirs: it is not run, and a copy of ours takes its place.
+    theirs(&path);
+    assert_eq!(run(&commands.list(None)).status.code(), Some(127));
+    assert!(!run(&commands.md5sum().unwrap()).status.success() && !trace.exists());
+    assert!(run(&commands.install().unwrap()).status.success());
+    assert_eq!(run(&commands.list(None)).stdout, b"I am --list\n");
+    theirs(&place.0);
+    let install = run(&commands.install().unwrap());
+    assert!(String::from_utf8_lossy(&install.stderr).contains("of user"), "a directory above: {install:?}");
+    assert!(!install.status.success() && !run(&commands.md5sum().unwrap()).status.success());
+}
+
+#[test]
+fn a_directory_that_was_removed_and_made_again_by_others_is_not_called() {
+    let place = Place::new("again");
+    let (commands, trace) = (place.commands(RUNNER), place.0.join("trace"));
+    assert!(run(&commands.install().unwrap()).status.success());
+    fs::remove_dir_all(place.directory()).unwrap();
+    assert_eq!(run(&commands.list(None)).status.code(), Some(127), "a cleaner has taken it");
+    fs::create_dir(place.directory()).unwrap();
+    chmod(&place.directory(), 0o777);
+    lay_trap(&path_of(&commands), &trace);
+    assert_refused(&commands, &trace, "made again");
+}

@@ -50,6 +50,14 @@ pub enum RunnerError {
         /// What is wrong with it.
         reason: String,
     },
+    /// There is something else in the place of a lock file of ours.
+    #[error("{path} is not a lock file of ours: {what}")]
+    ForeignFile {
+        /// Where the lock file should be.
+        path: PathBuf,
+        /// What is there.
+        what: String,
+    },
     /// The process outlived the signal.
     #[error("sent signal {signal} to process {pid} of container {uuid}, but it is still alive")]
     StillAlive {

@@ -20,6 +20,11 @@ pub(crate) fn run(directory: &LockDir, signal: Signal, uuid: &ContainerUuid) -> 
     let state = directory.state(uuid, &directory.lock_all()?)?;
     let (owner, file) = match state {
         LockState::Absent | LockState::Free => return Ok(()),
+        // No runner holds what is not ours, so there is no process to end.
+        LockState::Foreign(what) => {
+            say(&format!("{} is not a lock file of ours and is skipped: {what}", path.display()));
+            return Ok(());
+        }
         LockState::Starting => return Err(bad("it is empty, the process is being started".to_owned())),
         LockState::Unreadable(reason) => return Err(bad(reason)),
         LockState::Held { owner, file } => (owner, file),

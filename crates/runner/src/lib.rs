@@ -26,6 +26,7 @@ mod engine;
 mod error;
 mod kill;
 mod list;
+mod lock_file;
 mod locks;
 mod prices;
 mod real;

@@ -7,7 +7,7 @@ use dispatch_core::id::ContainerUuid;
 use rustix::process::{Signal, pidfd_send_signal};
 
 use crate::locks::{LockDir, LockState, WholeDirectory};
-use crate::{RunnerError, prices, say};
+use crate::{RunnerError, lock_file, prices, say};
 
 /// Prints one line for each process. Reads stdin only if prices come on it.
 pub(crate) fn run(directory: &LockDir, stdin_prices: bool) -> Result<(), RunnerError> {
@@ -49,12 +49,16 @@ fn line(
     let failed = |error| RunnerError::io(format!("examine {}", path.display()))(error);
     // An empty file means that a process is being started. This is checked first, because other starters may
     // lock and write in another order.
-    if std::fs::metadata(&path).is_ok_and(|file| file.len() == 0) {
+    if lock_file::is_own_and_empty(&path) {
         return Ok(None);
     }
     match directory.state(uuid, whole)? {
         LockState::Absent | LockState::Starting => Ok(None),
         LockState::Free => directory.remove(uuid, whole).map(|()| None),
+        LockState::Foreign(what) => {
+            say(&format!("{} is not a lock file of ours and is skipped: {what}", path.display()));
+            Ok(None)
+        }
         LockState::Unreadable(reason) => Err(RunnerError::BadLockFile { path, reason }),
         LockState::Held { owner, file } => {
             let process = owner.process(&file).map_err(failed)?;

@@ -3,20 +3,24 @@
 //!
 //! Whoever tries a lock must hold the directory's lock meanwhile. Otherwise the trial by a `--list` could
 //! make a simultaneous `--detach` fail, or a file could be removed that has just been locked.
+//!
+//! Other users may write to `/var/lock`. What is not a regular file of our own user ([`lock_file`]) says nothing, and
+//! is never locked, read, written or removed.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use dispatch_core::id::ContainerUuid;
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 use crate::RunnerError;
+use crate::lock_file::{self, Opened};
 
 const PREFIX: &str = "crunch-run-";
 const SUFFIX: &str = ".lock";
@@ -53,6 +57,8 @@ pub(crate) enum LockState {
     },
     /// It is locked but names no process, for this reason.
     Unreadable(String),
+    /// Somebody else has put it there, and no runner has to do with it. The text says what it is.
+    Foreign(String),
 }
 
 /// The directory with the lock files; may be a symlink.
@@ -86,7 +92,8 @@ impl LockDir {
     pub fn lock_all(&self) -> Result<WholeDirectory, RunnerError> {
         let path = self.file("crunch-run-all.lock");
         let failed = |error| RunnerError::io(format!("lock {}", path.display()))(error);
-        let file = options().write(true).create(true).open(&path).map_err(failed)?;
+        let file =
+            lock_file::open(&path, File::options().write(true).create(true)).map_err(failed)?.own(&path)?;
         retry_interrupted(|| flock(&file, FlockOperation::LockExclusive)).map_err(failed)?;
         Ok(WholeDirectory(file))
     }
@@ -95,7 +102,9 @@ impl LockDir {
     pub fn take(&self, uuid: &ContainerUuid, _whole: &WholeDirectory) -> Result<File, RunnerError> {
         let path = self.lock_file(uuid);
         let failed = |error| RunnerError::io(format!("take {}", path.display()))(error);
-        let file = options().read(true).write(true).create(true).open(&path).map_err(failed)?;
+        let mut options = File::options();
+        options.read(true).write(true).create(true);
+        let file = lock_file::open(&path, &mut options).map_err(failed)?.own(&path)?;
         match retry_interrupted(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
             Ok(()) => file.set_len(0).map_err(failed)?,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -110,10 +119,10 @@ impl LockDir {
     /// of it or nothing.
     pub fn name_owner(&self, owner: &Owner, uuid: &ContainerUuid) -> Result<(), RunnerError> {
         let path = self.lock_file(uuid);
+        let failed = |error| RunnerError::io(format!("write {}", path.display()))(error);
         let text = serde_json::to_vec(owner).expect("two plain fields");
-        let file = options().write(true).open(&path);
-        file.and_then(|mut file| io::Write::write_all(&mut file, &text))
-            .map_err(RunnerError::io(format!("write {}", path.display())))
+        let mut file = lock_file::open(&path, File::options().write(true)).map_err(failed)?.own(&path)?;
+        io::Write::write_all(&mut file, &text).map_err(failed)
     }
 
     /// The containers that have a lock file, in order.
@@ -134,8 +143,9 @@ impl LockDir {
     pub fn state(&self, uuid: &ContainerUuid, _whole: &WholeDirectory) -> Result<LockState, RunnerError> {
         let path = self.lock_file(uuid);
         let failed = |error| RunnerError::io(format!("read {}", path.display()))(error);
-        let mut file = match options().read(true).open(&path) {
-            Ok(file) => file,
+        let mut file = match lock_file::open(&path, File::options().read(true)) {
+            Ok(Opened::Own(file)) => file,
+            Ok(Opened::Foreign(what)) => return Ok(LockState::Foreign(what)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LockState::Absent),
             Err(error) => return Err(failed(error)),
         };
@@ -194,13 +204,6 @@ impl Owner {
         };
         Ok(descriptors.filter_map(Result::ok).any(|descriptor| same(descriptor.path())))
     }
-}
-
-/// A symlink is never followed, because other users may write to `/var/lock`.
-fn options() -> OpenOptions {
-    let mut options = File::options();
-    options.mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-    options
 }
 
 fn retry_interrupted(mut call: impl FnMut() -> rustix::io::Result<()>) -> io::Result<()> {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::Settings;
 use super::config::{ClientConfig, known_hosts_line, shown_host_key};
 use super::endpoint::Endpoint;
-use super::failure::{ConnectFailure, error, last_line};
+use super::failure::{ConnectFailure, error};
 use super::master::Master;
 use super::runtime::Runtime;
 use super::session::{Ended, Failure, execute};
@@ -91,7 +91,8 @@ impl Connection {
         };
         let connection = Self::attach(master, target).await?;
         if known.as_ref() != Some(&connection.host_key) {
-            verify(settings, target, &connection.session, &connection.host_key).await?;
+            let verified = verify(settings, target, &connection.session, &connection.host_key).await;
+            verified.map_err(|failure| connection.master.blame(failure))?;
         }
         Ok(connection)
     }
@@ -102,7 +103,7 @@ impl Connection {
         let session = Session::resume_mux(socket, Some(master.dir().file("log").into_boxed_path()));
         let check = timeout(ANSWER_OF_CLIENT, session.check()).await;
         if !matches!(check, Ok(Ok(()))) {
-            return Err(lost(format!("ssh client does not answer: {}", last_line(&master.log()))));
+            return Err(lost(format!("ssh client does not answer: {}", master.last_words())));
         }
         let host_key = shown_host_key(&master.dir().read("known_hosts"))
             .ok_or_else(|| lost("ssh client did not note the host key".to_owned()))?;
@@ -208,7 +209,7 @@ impl Connection {
     }
 
     fn lost(&self, why: &str) -> RunFailure {
-        let text = format!("connection lost: {why} (ssh: {})", last_line(&self.master.log()));
+        let text = format!("connection lost: {why} (ssh: {})", self.master.last_words());
         RunFailure { error: error(ExecErrorKind::ConnectionLost, text), aftermath: Aftermath::Lost }
     }
 }
@@ -241,8 +242,9 @@ async fn dial(
         key_file: runtime.key_file(),
         known_hosts: &known_hosts,
         connect_timeout: settings.deadlines.connect,
+        key_exchange: &settings.key_exchange,
     };
-    let start = Master::start(&settings.ssh_program, dir, &config);
+    let start = Master::start(&settings.client, dir, &config);
     timeout(settings.deadlines.connect, start).await.unwrap_or_else(|_| {
         let seconds = settings.deadlines.connect.as_secs_f64();
         let text = format!("no login at {} port {} in {seconds} s", endpoint.host, endpoint.port);

@@ -14,19 +14,23 @@
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::path::Path;
 use std::pin::pin;
 use std::process::Stdio;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dispatch_core::ports::ExecErrorKind;
+use dispatch_core::ports::{ExecError, ExecErrorKind};
 use rustix::process::Signal;
 use tokio::process::{Child, Command};
 
+use super::client::{Client, is_flooded, limit_files};
 use super::config::{ALIAS, ClientConfig};
-use super::failure::{ConnectFailure, classify, error};
+use super::failure::{ConnectFailure, classify, error, last_line};
 use super::runtime::ConnectionDir;
+
+/// What is said of a server that has made the client write more than it may into its log.
+const FLOODED: &str =
+    "its server has flooded the ssh client's log: more than 1 MiB, so the connection was ended";
 
 /// A connected ssh master. When it is dropped, it is killed and its directory is removed.
 pub(super) struct Master {
@@ -37,13 +41,13 @@ pub(super) struct Master {
 impl Master {
     /// Starts a client and waits until it has logged in. Dropping the future ends the client.
     pub(super) async fn start(
-        program: &Path,
+        client: &Client,
         dir: ConnectionDir,
         config: &ClientConfig<'_>,
     ) -> Result<Self, ConnectFailure> {
         let endpoint = format!("{} port {}", config.endpoint.host, config.endpoint.port);
-        let child = spawn(program, &dir, config).map_err(|source| {
-            let text = format!("cannot run {}: {source}", program.display());
+        let child = spawn(client, &dir, config).map_err(|source| {
+            let text = format!("cannot run {}: {source}", client.program().display());
             ConnectFailure::Failed(error(ExecErrorKind::Local, text))
         })?;
         let master = Self { child: Rc::new(RefCell::new(child)), dir };
@@ -58,7 +62,13 @@ impl Master {
         while !socket.exists() {
             let ended = self.child.borrow_mut().try_wait();
             if !matches!(ended, Ok(None)) {
-                return Err(classify(&self.log(), endpoint));
+                return Err(match self.is_flooded() {
+                    true => ConnectFailure::Failed(error(
+                        ExecErrorKind::Refused,
+                        format!("{endpoint}: {FLOODED}"),
+                    )),
+                    false => classify(&self.dir.read("log"), endpoint),
+                });
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(50));
@@ -79,9 +89,18 @@ impl Master {
         &self.dir
     }
 
-    /// The client's log so far.
-    pub(super) fn log(&self) -> String {
-        self.dir.read("log")
+    /// The last line of the client's log, or that its server has flooded it.
+    pub(super) fn last_words(&self) -> String {
+        if self.is_flooded() { FLOODED.to_owned() } else { last_line(&self.dir.read("log")) }
+    }
+
+    /// The same failure, unless its cause is that the server has flooded the log.
+    pub(super) fn blame(&self, failure: ExecError) -> ExecError {
+        if self.is_flooded() { error(ExecErrorKind::ConnectionLost, FLOODED) } else { failure }
+    }
+
+    fn is_flooded(&self) -> bool {
+        std::fs::metadata(self.dir.file("log")).is_ok_and(|log| is_flooded(log.len()))
     }
 }
 
@@ -92,29 +111,26 @@ impl Drop for Master {
     }
 }
 
-fn spawn(program: &Path, dir: &ConnectionDir, config: &ClientConfig<'_>) -> io::Result<Child> {
+fn spawn(client: &Client, dir: &ConnectionDir, config: &ClientConfig<'_>) -> io::Result<Child> {
     dir.write("config", &config.text())?;
-    let mut command = Command::new(program);
+    let mut command = Command::from(client.command());
     command.args(["-M", "-N", "-T"]);
     command.arg("-S").arg(dir.file("master"));
     command.arg("-E").arg(dir.file("log"));
     command.arg("-F").arg(dir.file("config"));
     command.arg(ALIAS);
-    // The client must not ask any program or person for a password.
-    for name in ["SSH_AUTH_SOCK", "SSH_ASKPASS", "SSH_ASKPASS_REQUIRE", "DISPLAY"] {
-        command.env_remove(name);
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    command.stderr(Stdio::null()).kill_on_drop(true);
     // A Ctrl-C at our terminal must reach this process only.
     command.process_group(0);
-    die_with_parent(&mut command);
+    limit_and_die_with_parent(&mut command);
     command.spawn()
 }
 
-#[expect(unsafe_code, reason = "pre_exec is the only way to run prctl in the child; rustix has the call")]
-fn die_with_parent(command: &mut Command) {
+#[expect(unsafe_code, reason = "pre_exec is the only way to run these calls in the child; rustix has them")]
+fn limit_and_die_with_parent(command: &mut Command) {
     let parent = rustix::process::getpid();
     let in_child = move || {
+        limit_files()?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         // If the parent was killed between fork and prctl, no death signal would ever come.
         if rustix::process::getppid() == Some(parent) {
@@ -123,6 +139,6 @@ fn die_with_parent(command: &mut Command) {
             Err(io::ErrorKind::Interrupted.into())
         }
     };
-    // SAFETY: between fork and exec only two system calls are made; nothing is allocated or locked.
+    // SAFETY: between fork and exec only system calls are made; nothing is allocated or locked.
     unsafe { command.pre_exec(in_child) };
 }

@@ -15,7 +15,6 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -26,6 +25,7 @@ use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::client::Client;
 use super::failure::{error, last_line};
 use super::runtime::Runtime;
 
@@ -43,7 +43,7 @@ pub type OwnTrouble = watch::Receiver<Option<String>>;
 
 /// Our own side, as far as ssh needs it.
 pub(super) struct OwnSide {
-    program: PathBuf,
+    client: Client,
     runtime: Rc<Runtime>,
     trouble: watch::Sender<Option<String>>,
     last_failure: Cell<Option<Instant>>,
@@ -53,12 +53,12 @@ pub(super) struct OwnSide {
 
 impl OwnSide {
     pub(super) fn new(
-        program: PathBuf,
+        client: Client,
         runtime: Rc<Runtime>,
         trouble: watch::Sender<Option<String>>,
     ) -> Rc<Self> {
         let (last_failure, client_worked) = (Cell::new(None), Cell::new(None));
-        Rc::new(Self { program, runtime, trouble, last_failure, client_worked, watched: Cell::new(false) })
+        Rc::new(Self { client, runtime, trouble, last_failure, client_worked, watched: Cell::new(false) })
     }
 
     /// The same failure, or ours, if our own side is not able to ask.
@@ -122,10 +122,9 @@ impl OwnSide {
     }
 
     async fn check_client(&self) -> Result<(), String> {
-        let name = self.program.display();
-        let mut command = Command::new(&self.program);
-        command.args(["-G", "-F", "/dev/null", "vm"]).kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let name = self.client.program().display();
+        let mut command = Command::from(self.client.command());
+        command.args(["-G", "-F", "/dev/null", "vm"]).stderr(Stdio::piped()).kill_on_drop(true);
         let child = command.spawn().map_err(|source| format!("cannot run {name}: {source}"))?;
         match timeout(ANSWER_OF_CLIENT, child.wait_with_output()).await {
             Ok(Ok(output)) if !output.status.success() => {

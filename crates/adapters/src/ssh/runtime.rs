@@ -12,7 +12,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -155,8 +155,8 @@ impl ConnectionDir {
 
     /// The text of a file, at most its last 64 KiB; empty if there is no such file.
     pub(super) fn read(&self, name: &str) -> String {
-        let bytes = std::fs::read(self.file(name)).unwrap_or_default();
-        String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(64 << 10)..]).into_owned()
+        let bytes = read_end(&self.file(name), 64 << 10).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 
@@ -165,6 +165,16 @@ impl Drop for ConnectionDir {
         // What cannot be removed now is removed together with the runtime directory, or by the next start.
         let _ = std::fs::remove_dir_all(&self.path);
     }
+}
+
+/// The last bytes of a file, at most so many. What is before them is not read.
+fn read_end(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The file whose lock says that the directory's dispatcher lives.

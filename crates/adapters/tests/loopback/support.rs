@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use dispatch_adapters::loopback::{LoopbackCloud, Params, SECRET_FILE};
-use dispatch_adapters::ssh::{Deadlines, Options, SshExecutors};
+use dispatch_adapters::ssh::{Deadlines, KeyExchange, Options, SshExecutors};
 use dispatch_core::id::{InstanceId, ProviderType, TypeName};
 use dispatch_core::instance::{Gpu, Instance, InstanceType, Price, Tags};
 use dispatch_core::ports::{
@@ -67,6 +67,7 @@ impl World {
             default_port: 22,
             runtime_dir: self.dir.path().join("run"),
             ssh_program: "ssh".into(),
+            key_exchange: KeyExchange::Fast,
             verifier,
             deadlines: Deadlines { connect: PATIENCE, secret: PATIENCE, ..Deadlines::default() },
             log: log(),

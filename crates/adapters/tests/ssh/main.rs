@@ -5,6 +5,7 @@ mod commands;
 mod connecting;
 mod deadlines;
 mod fence;
+mod hostile;
 mod leftovers;
 mod own_side;
 mod runners;

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use dispatch_adapters::ssh::{Deadlines, Options, SshExecutors};
+use dispatch_adapters::ssh::{Deadlines, KeyExchange, Options, SshExecutors};
 use dispatch_core::id::InstanceId;
 use dispatch_core::ports::{
     CloudError, ExecError, Executor, ExecutorFactory, HostKey, HostKeyVerdict, HostKeyVerifier, Output,
@@ -65,6 +65,7 @@ impl World {
             default_port: 22,
             runtime_dir: self.runtime_dir(),
             ssh_program: "ssh".into(),
+            key_exchange: KeyExchange::default(),
             verifier: self.verifier.clone(),
             // A test about one of these deadlines sets that one.
             deadlines: Deadlines { connect: PATIENCE, secret: PATIENCE, grace: Duration::from_secs(30) },

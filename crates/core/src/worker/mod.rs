@@ -14,7 +14,8 @@
 //!   mod          Machine: its fields, and the two matches
 //!   probing, excuse, list, starting, killing, keeping, ending, reprieve, proof   the decisions behind their arms
 //!   probe        a probe as a chain of commands
-//!   runner       those commands as shell text      fence     the same behind the fence     fencing   whose it is
+//!   runner       those commands as shell text      runner_place    who could have put the runner there
+//!   fence     the same behind the fence     fencing   whose it is
 //!   view         what Pool and `plan` see of it       inspect   what developers see of it
 //! ```
 //! Never does: I/O, choosing containers, counting against limits (that is Pool and `plan`).
@@ -40,6 +41,7 @@ mod proof;
 mod reason;
 mod reprieve;
 pub mod runner;
+mod runner_place;
 mod starting;
 mod state;
 mod view;

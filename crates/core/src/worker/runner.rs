@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::runner_place;
 use crate::id::ContainerUuid;
 use crate::policy;
 use crate::ports::ShellCommand;
@@ -66,10 +67,13 @@ impl Commands {
         self.deployed.is_some()
     }
 
-    /// The runner, as shell text.
+    /// The runner, as shell text. One that was deployed is called only if nobody else can have put it there.
     fn runner(&self) -> String {
         match &self.deployed {
-            Some((directory, binary)) => quote(&path_in(directory, binary)),
+            Some((directory, binary)) => {
+                let path = path_in(directory, binary);
+                format!("{}{}", runner_place::before_call(plain(directory), &path), quote(&path))
+            }
             None => self.policy.command.clone(),
         }
     }
@@ -91,7 +95,7 @@ impl Commands {
     /// the site has configured. It is run only if nobody but the user that commands run as (root, where VMs have one)
     /// could have put it there: file and directory are that user's, no links, and nobody else may write them.
     fn call_any(&self, directory: &str, arguments: &str) -> String {
-        let directory = quote(directory.trim_end_matches('/'));
+        let directory = quote(plain(directory));
         let otherwise = &self.policy.command;
         format!(
             "own() {{ [ -n \"$(find \"$1\" -prune -type \"$2\" -user \"$(id -u)\" ! -perm -020 ! -perm -002)\" ]; }}; \
@@ -115,11 +119,13 @@ impl Commands {
         ShellCommand::new(shell, BOOT_PROBE)
     }
 
-    /// Prints the MD5 of the deployed runner. `None` if nothing is deployed.
+    /// Prints the MD5 of the deployed runner, and fails unless nobody else can have put it there. `None` if nothing is
+    /// deployed. It runs as the user that the runner runs as, because it looks for what belongs to that user.
     pub fn md5sum(&self) -> Option<ShellCommand> {
         let (directory, binary) = self.deployed.as_ref()?;
-        let shell = format!("md5sum {}", quote(&path_in(directory, binary)));
-        Some(ShellCommand::new(shell, MD5SUM))
+        let path = path_in(directory, binary);
+        let shell = format!("md5sum {} && {}", quote(&path), runner_place::check(plain(directory), &[&path]));
+        Some(ShellCommand { privileged: true, ..ShellCommand::new(shell, MD5SUM) })
     }
 
     /// Whether what [`Commands::md5sum`] printed is the deployed binary's.
@@ -128,12 +134,13 @@ impl Commands {
     }
 
     /// Copies the runner: to a fresh name beside it, checked there, then moved. A half-written runner is
-    /// never executed, and one in use never truncated.
+    /// never executed, and one in use never truncated. Nothing is copied into a directory that others can change.
     pub fn install(&self) -> Option<ShellCommand> {
         let (directory, binary) = self.deployed.as_ref()?;
-        let (dir, path, md5) = (quote(directory), quote(&path_in(directory, binary)), &binary.md5);
+        let (dir, path, md5) = (quote(plain(directory)), quote(&path_in(directory, binary)), &binary.md5);
+        let check = runner_place::check(plain(directory), &[]);
         let shell = format!(
-            "set -e; mkdir -p {dir}; tmp=$(mktemp {dir}/.crunch-run.XXXXXXXXXX); trap 'rm -f \"$tmp\"' EXIT; \
+            "set -e; umask 022; mkdir -p {dir}; {check}; tmp=$(mktemp {dir}/.crunch-run.XXXXXXXXXX); trap 'rm -f \"$tmp\"' EXIT; \
              cat >\"$tmp\"; chmod 0755 \"$tmp\"; sum=$(md5sum <\"$tmp\"); \
              case \"$sum\" in {md5}*) ;; *) echo \"runner arrived damaged: md5 $sum, not {md5}\" >&2; exit 1;; esac; \
              mv -f \"$tmp\" {path}"
@@ -182,8 +189,13 @@ impl Commands {
     }
 }
 
+/// Without a slash at its end, which would make a link's target of the link.
+fn plain(directory: &str) -> &str {
+    directory.trim_end_matches('/')
+}
+
 fn path_in(directory: &str, binary: &Binary) -> String {
-    format!("{}/crunch-run~{}", directory.trim_end_matches('/'), binary.md5)
+    format!("{}/crunch-run~{}", plain(directory), binary.md5)
 }
 
 /// `text` as one word of a POSIX shell.
@@ -234,8 +246,8 @@ mod tests {
     fn the_deployed_runner_is_named_by_its_md5() {
         let commands = commands(true);
         let path = "'/tmp/arvados-crunch-run/crunch-run~0123456789abcdef0123456789abcdef'";
-        assert_eq!(commands.list(None).shell, format!("{path} --list"));
-        assert_eq!(commands.md5sum().unwrap().shell, format!("md5sum {path}"));
+        assert!(commands.list(None).shell.ends_with(&format!("; {path} --list")));
+        assert!(commands.md5sum().unwrap().shell.starts_with(&format!("md5sum {path} && ")));
         assert!(commands.install().unwrap().shell.ends_with(&format!("mv -f \"$tmp\" {path}")));
     }
 

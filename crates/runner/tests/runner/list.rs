@@ -1,8 +1,9 @@
 //! Tests of `--list`.
 
 use std::fs::File;
-use std::os::unix::fs::symlink;
-use std::process::Stdio;
+use std::os::unix::fs::{chown, symlink};
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
@@ -103,6 +104,63 @@ fn a_symlink_in_the_place_of_a_lock_file_is_not_followed() {
     symlink(&victim, site.lock_file(UUID)).unwrap();
     assert_eq!(site.detach(UUID).status.code(), Some(1));
     assert_eq!(std::fs::read_to_string(victim).unwrap(), "precious");
+}
+
+/// Everything that another user of the VM can put into `/var/lock` under the name of a lock file.
+#[test]
+fn what_is_no_lock_file_of_ours_is_skipped_and_told_and_nothing_waits_for_it() {
+    let site = Site::running(&["sleep", "600"]);
+    let other = "zzzzz-dz642-000000000000002";
+    let (trap, victim) = (site.lock_file(UUID), site.path("victim"));
+    std::fs::write(&victim, r#"{"UUID":"zzzzz-dz642-000000000000001","PID":1}"#).unwrap();
+    site.start(other);
+    let lay: [(&str, &dyn Fn()); 6] = [
+        ("a FIFO", &|| assert!(Command::new("mkfifo").arg(&trap).status().unwrap().success())),
+        ("a symbolic link", &|| symlink(&victim, &trap).unwrap()),
+        ("a directory", &|| std::fs::create_dir(&trap).unwrap()),
+        ("a socket", &|| drop(UnixListener::bind(&trap).unwrap())),
+        ("a file with another name", &|| std::fs::hard_link(&victim, &trap).unwrap()),
+        ("of user 1", &|| {
+            std::fs::write(&trap, "").unwrap();
+            chown(&trap, Some(1), None).unwrap();
+        }),
+    ];
+    for (what, lay) in lay {
+        if what == "of user 1" && !rustix::process::geteuid().is_root() {
+            eprintln!("only root can give files to other users: not tried");
+            continue;
+        }
+        lay();
+        // The one who laid it holds it, if it can be held.
+        let held = (!matches!(what, "a FIFO" | "a directory")).then(|| File::open(&trap).ok()).flatten();
+        held.iter().for_each(|file| flock(file, FlockOperation::LockExclusive).unwrap());
+        let list = site.runner(&["--list"]).output().unwrap();
+        assert_eq!(lines(&list.stdout), [other], "{what}: {list:?}");
+        assert!(stderr(&list).contains("skipped") && stderr(&list).contains(what), "{what}: {list:?}");
+        let kill = site.kill("15", UUID);
+        assert!(kill.status.success() && stderr(&kill).contains(what), "{kill:?}");
+        let start = site.detach(UUID);
+        assert_eq!(start.status.code(), Some(1), "{what}");
+        assert!(stderr(&start).contains("not a lock file of ours"), "{start:?}");
+        assert!(std::fs::symlink_metadata(&trap).is_ok(), "{what}: somebody else's is not removed");
+        if std::fs::remove_file(&trap).is_err() {
+            std::fs::remove_dir(&trap).unwrap();
+        }
+    }
+    assert!(std::fs::read_to_string(victim).unwrap().contains("PID"), "nothing was cut");
+}
+
+#[test]
+fn a_directory_lock_that_is_not_ours_is_told_at_once() {
+    let site = Site::running(&["true"]);
+    let all = site.path("crunch-run-all.lock");
+    assert!(Command::new("mkfifo").arg(&all).status().unwrap().success());
+    for output in [site.runner(&["--list"]).output().unwrap(), site.kill("15", UUID), site.detach(UUID)] {
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("a FIFO"), "{output:?}");
+    }
+    // The site looks into every file at its end, and would wait there.
+    std::fs::remove_file(all).unwrap();
 }
 
 #[test]

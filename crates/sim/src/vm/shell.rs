@@ -117,6 +117,11 @@ fn understand_words(words: &[String], shell: &str) -> Asked {
     {
         return understand(text);
     }
+    // `case $(find …) in … esac; RUNNER …`: whether the runner may be called is looked at first.
+    let first_case = words.first().filter(|word| *word == "case");
+    if let Some(end) = first_case.and_then(|_| words.iter().position(|word| word == "esac")) {
+        return understand_words(&words[end + 1..], shell);
+    }
     let has = |flag: &str| words.iter().any(|word| word == flag);
     // `for r in DIR/crunch-run~*; do …; done; crunch-run …`: every runner that is installed is asked the
     // same.
@@ -326,6 +331,27 @@ mod tests {
             assert_eq!(understand(&script), Asked::Install { path: path.clone(), md5: MD5.to_owned() });
         }
         assert_eq!(understand(&format!("md5sum '{path}'")), Asked::Md5sum { path });
+    }
+
+    #[test]
+    fn what_the_dispatcher_sends_to_its_deployed_runner_is_understood() {
+        use bytes::Bytes;
+        use dispatch_core::policy::Policy;
+        use dispatch_core::worker::runner::{Binary, Commands};
+
+        let binary = Binary { md5: MD5.to_owned(), content: Bytes::new() };
+        let commands = Commands::new(Policy::with_defaults().runner, Some(binary));
+        let path = commands.deployed().unwrap().0;
+        assert_eq!(understand(&commands.list(None).shell), Asked::List { runner: path.clone() });
+        assert_eq!(understand(&commands.md5sum().unwrap().shell), Asked::Md5sum { path: path.clone() });
+        let install = Asked::Install { path: path.clone(), md5: MD5.to_owned() };
+        assert_eq!(understand(&commands.install().unwrap().shell), install);
+        let kill = Asked::Kill { runner: path.clone(), signal: 15, container: uuid() };
+        assert_eq!(understand(&commands.kill(uuid()).shell), kill);
+        let Asked::Start { runner, .. } = understand(&commands.start(uuid(), Bytes::new()).shell) else {
+            panic!("it is a start")
+        };
+        assert_eq!(runner, path);
     }
 
     #[test]
