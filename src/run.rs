@@ -189,7 +189,7 @@ fn tell_findings(loaded: &Loaded, log: &Logger) {
             FindingKind::UnknownKey => {
                 event!(log, catalogue::UNKNOWN_KEY, "Path" => &finding.path, "Reason" => message)
             }
-            FindingKind::Doubtful | FindingKind::Problem => {
+            FindingKind::Doubtful | FindingKind::Twice | FindingKind::Unsafe | FindingKind::Problem => {
                 event!(log, catalogue::DOUBTFUL_SETTING, "Path" => &finding.path, "Reason" => message);
             }
         }
