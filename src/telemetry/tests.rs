@@ -139,6 +139,34 @@ fn a_stuck_stderr_blocks_nobody_and_lost_lines_are_counted() {
 }
 
 #[test]
+fn errors_and_warnings_are_not_dropped_for_other_lines() {
+    let (let_go, waiting) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
+    let logs = Logs { level: Level::Debug, format: LogFormat::Json };
+    let stuck = Stuck { let_go: waiting, sender, waited: false };
+    let (logger, guard) = logger_to(logs, "zzzzz", false, stuck);
+    for n in 0..2 * WAITING_LINES {
+        info!(logger, "one of many");
+        debug!(logger, "one of many");
+        if n % 4 == 0 {
+            error!(logger, "an alarm");
+        }
+        if n % 4 == 2 {
+            warn!(logger, "an alarm");
+        }
+    }
+    let_go.send(()).unwrap();
+    drop(logger);
+    drop(guard);
+    let text = String::from_utf8(receiver.into_iter().flatten().collect()).unwrap();
+    assert_eq!(text.matches("an alarm").count(), WAITING_LINES, "all of them");
+    let told = text.lines().find(|it| it.contains("log lines were dropped")).expect("the loss is told");
+    let told: Value = serde_json::from_str(told).unwrap();
+    let written = text.matches("one of many").count();
+    assert_eq!(told["Repeated"].as_u64().unwrap() as usize + written, 4 * WAITING_LINES);
+}
+
+#[test]
 fn a_line_after_the_end_of_the_log_is_lost_without_a_panic() {
     let logs = Logs { level: Level::Info, format: LogFormat::Json };
     let (sender, receiver) = mpsc::channel();
