@@ -2,26 +2,29 @@
 //!
 //! ```text
 //!   Logger ─ level ─ Stamp (time of the event) ─ bounded channel ─ a thread ─ Json | Text | Plain ─ stderr
-//!                      └ info and debug are left out while the channel is nearly full, and counted
+//!                      └ queue: info and debug are left out while the channel is nearly full, and counted
+//!                                                               clean ┘ control characters, endless values
 //! ```
 //! The channel drops and reports rather than blocks: a stderr that nobody reads must not stop the arbiter,
 //! on which everything runs, and lost lines are counted in a line of their own. A part of it is kept for warnings and
 //! errors, so that whoever makes us write many other lines does not hide them.
 
 use std::io::{self, IsTerminal as _, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use slog::{Drain, FnValue, Level, Logger, OwnedKVList, PushFnValue, Record, RecordStatic, o};
 use slog_async::{Async, AsyncGuard, OverflowStrategy};
 
+use clean::{Cleaning, Format};
+use queue::{CAPACITY, Leaving, Queue};
+
 use crate::settings::{LogFormat, Logs};
 
-/// Lines that may wait for a slow stderr.
-const WAITING_LINES: usize = 8192;
-/// Warnings and errors that may wait besides.
-const WAITING_ALARMS: usize = 8192;
+mod clean;
+mod queue;
+
+pub use clean::{LONGEST_VALUE, escaped};
 
 /// Keeps the log's thread; when dropped, waits until what was logged is written.
 #[must_use = "dropped at once, it would end the log"]
@@ -68,61 +71,30 @@ pub fn logger_to(
     // One write a line, flushed by the formats at its end.
     let to = io::BufWriter::new(to);
     let queue = Arc::new(Queue::default());
+    let as_text = |drain| in_background(&queue, Format::Text, drain);
     let (drain, guard) = match logs.format {
-        LogFormat::Json => in_background(&queue, json(cluster_id.to_owned(), to)),
-        LogFormat::Plain => in_background(&queue, text(slog_term::PlainDecorator::new(to), plain_header)),
+        LogFormat::Json => in_background(&queue, Format::Json, json(cluster_id.to_owned(), to)),
+        LogFormat::Plain => as_text(text(slog_term::PlainDecorator::new(to), plain_header)),
         // The terminal's decorator writes to stderr itself.
-        LogFormat::Text if colour => in_background(
-            &queue,
-            text(slog_term::TermDecorator::new().stderr().force_color().build(), text_header),
-        ),
-        LogFormat::Text => in_background(&queue, text(slog_term::PlainDecorator::new(to), text_header)),
+        LogFormat::Text if colour => {
+            let decorator = slog_term::TermDecorator::new().stderr().force_color().build();
+            in_background(&queue, Format::Text, text(decorator, text_header))
+        }
+        LogFormat::Text => as_text(text(slog_term::PlainDecorator::new(to), text_header)),
     };
     let drain = Stamp { drain, least: logs.level, queue };
     // A line that comes after the guard is gone is lost: no reason to end the process.
     (Logger::root(drain.ignore_res(), o!()), LogGuard(guard))
 }
 
-/// How many lines wait in the channel, and how many were left out.
-#[derive(Default)]
-struct Queue {
-    waiting: AtomicUsize,
-    left_out: AtomicUsize,
-}
-
-/// The channel's other end: takes note of each line that leaves it, and tells how many were left out.
-struct Leaving<D> {
-    drain: D,
-    queue: Arc<Queue>,
-}
-
-impl<D: Drain<Ok = ()>> Drain for Leaving<D> {
-    type Ok = ();
-    type Err = D::Err;
-
-    fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), D::Err> {
-        // The channel's own report has not been counted, so the number is not taken below zero.
-        let one_less = |waiting: usize| waiting.checked_sub(1);
-        let _ = self.queue.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
-        let left_out = self.queue.left_out.swap(0, Ordering::Relaxed);
-        if left_out > 0 {
-            let message = "log lines were dropped: more were logged than could be written";
-            let kv = slog::b!("Repeated" => left_out);
-            let place = slog::record_static!(Level::Warning, "");
-            self.drain.log(&Record::new(&place, &format_args!("{message}"), kv), &o!().into())?;
-        }
-        self.drain.log(record, values)
-    }
-}
-
-fn in_background<D>(queue: &Arc<Queue>, drain: D) -> (Async, AsyncGuard)
+fn in_background<D>(queue: &Arc<Queue>, format: Format, drain: D) -> (Async, AsyncGuard)
 where
     D: Drain<Ok = (), Err = io::Error> + Send + 'static,
 {
-    let drain = Leaving { drain, queue: Arc::clone(queue) };
+    let drain = Leaving { drain: Cleaning { drain, format }, queue: Arc::clone(queue) };
     // A stderr that is gone cannot be told about.
     Async::new(drain.ignore_res())
-        .chan_size(WAITING_LINES + WAITING_ALARMS)
+        .chan_size(CAPACITY)
         .overflow_strategy(OverflowStrategy::DropAndReport)
         .thread_name("log".to_owned())
         .build_with_guard()
@@ -136,27 +108,12 @@ struct Stamp<D> {
     queue: Arc<Queue>,
 }
 
-impl<D> Stamp<D> {
-    /// Whether there is room in the channel for a line of that level; if so, it counts as waiting.
-    fn has_room(&self, level: Level) -> bool {
-        let is_alarm = level.is_at_least(Level::Warning);
-        let bound = if is_alarm { WAITING_LINES + WAITING_ALARMS } else { WAITING_LINES };
-        let one_more = |waiting: usize| (waiting < bound).then_some(waiting + 1);
-        let has_room =
-            self.queue.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok();
-        if !has_room {
-            self.queue.left_out.fetch_add(1, Ordering::Relaxed);
-        }
-        has_room
-    }
-}
-
 impl<D: Drain<Ok = ()>> Drain for Stamp<D> {
     type Ok = ();
     type Err = D::Err;
 
     fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), D::Err> {
-        if !self.is_enabled(record.level()) || !self.has_room(record.level()) {
+        if !self.is_enabled(record.level()) || !self.queue.has_room(record.level()) {
             return Ok(());
         }
         let time = now();
