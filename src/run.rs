@@ -56,6 +56,13 @@ impl Signals {
         }
     }
 
+    /// A clean-up is under way: the next signal to stop ends it, and the process.
+    pub async fn end_at_the_next(mut self, what: &str) {
+        let signal = self.stop().await;
+        cli::complain(format!("{what}: {signal} again: the clean-up is not finished"));
+        std::process::exit(1);
+    }
+
     /// Waits for a signal to stop, its name; certificates are read anew on SIGHUP meanwhile.
     async fn stop_or_reload(&mut self, reload: impl Fn()) -> &'static str {
         let Self { terminate, interrupt, hangup } = self;
@@ -190,7 +197,7 @@ fn tell_findings(loaded: &Loaded, log: &Logger) {
             FindingKind::UnknownKey => {
                 event!(log, catalogue::UNKNOWN_KEY, "Path" => &finding.path, "Reason" => message)
             }
-            FindingKind::Doubtful | FindingKind::Problem => {
+            FindingKind::Doubtful | FindingKind::Twice | FindingKind::Unsafe | FindingKind::Problem => {
                 event!(log, catalogue::DOUBTFUL_SETTING, "Path" => &finding.path, "Reason" => message);
             }
         }

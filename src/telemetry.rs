@@ -2,21 +2,29 @@
 //!
 //! ```text
 //!   Logger ─ level ─ Stamp (time of the event) ─ bounded channel ─ a thread ─ Json | Text | Plain ─ stderr
+//!                      └ queue: info and debug are left out while the channel is nearly full, and counted
+//!                                                               clean ┘ control characters, endless values
 //! ```
 //! The channel drops and reports rather than blocks: a stderr that nobody reads must not stop the arbiter,
-//! on which everything runs, and lost lines are counted in a line of their own.
+//! on which everything runs, and lost lines are counted in a line of their own. A part of it is kept for warnings and
+//! errors, so that whoever makes us write many other lines does not hide them.
 
 use std::io::{self, IsTerminal as _, Write};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use slog::{Drain, FnValue, Level, Logger, OwnedKVList, PushFnValue, Record, RecordStatic, o};
 use slog_async::{Async, AsyncGuard, OverflowStrategy};
 
+use clean::{Cleaning, Format};
+use queue::{CAPACITY, Leaving, Queue};
+
 use crate::settings::{LogFormat, Logs};
 
-/// Lines that may wait for a slow stderr.
-const WAITING_LINES: usize = 8192;
+mod clean;
+mod queue;
+
+pub use clean::{LONGEST_VALUE, escaped};
 
 /// Keeps the log's thread; when dropped, waits until what was logged is written.
 #[must_use = "dropped at once, it would end the log"]
@@ -62,27 +70,31 @@ pub fn logger_to(
 ) -> (Logger, LogGuard) {
     // One write a line, flushed by the formats at its end.
     let to = io::BufWriter::new(to);
+    let queue = Arc::new(Queue::default());
+    let as_text = |drain| in_background(&queue, Format::Text, drain);
     let (drain, guard) = match logs.format {
-        LogFormat::Json => in_background(json(cluster_id.to_owned(), to)),
-        LogFormat::Plain => in_background(text(slog_term::PlainDecorator::new(to), plain_header)),
+        LogFormat::Json => in_background(&queue, Format::Json, json(cluster_id.to_owned(), to)),
+        LogFormat::Plain => as_text(text(slog_term::PlainDecorator::new(to), plain_header)),
         // The terminal's decorator writes to stderr itself.
         LogFormat::Text if colour => {
-            in_background(text(slog_term::TermDecorator::new().stderr().force_color().build(), text_header))
+            let decorator = slog_term::TermDecorator::new().stderr().force_color().build();
+            in_background(&queue, Format::Text, text(decorator, text_header))
         }
-        LogFormat::Text => in_background(text(slog_term::PlainDecorator::new(to), text_header)),
+        LogFormat::Text => as_text(text(slog_term::PlainDecorator::new(to), text_header)),
     };
-    let drain = Stamp { drain, least: logs.level };
+    let drain = Stamp { drain, least: logs.level, queue };
     // A line that comes after the guard is gone is lost: no reason to end the process.
     (Logger::root(drain.ignore_res(), o!()), LogGuard(guard))
 }
 
-fn in_background<D>(drain: D) -> (Async, AsyncGuard)
+fn in_background<D>(queue: &Arc<Queue>, format: Format, drain: D) -> (Async, AsyncGuard)
 where
     D: Drain<Ok = (), Err = io::Error> + Send + 'static,
 {
+    let drain = Leaving { drain: Cleaning { drain, format }, queue: Arc::clone(queue) };
     // A stderr that is gone cannot be told about.
     Async::new(drain.ignore_res())
-        .chan_size(WAITING_LINES)
+        .chan_size(CAPACITY)
         .overflow_strategy(OverflowStrategy::DropAndReport)
         .thread_name("log".to_owned())
         .build_with_guard()
@@ -93,6 +105,7 @@ where
 struct Stamp<D> {
     drain: D,
     least: Level,
+    queue: Arc<Queue>,
 }
 
 impl<D: Drain<Ok = ()>> Drain for Stamp<D> {
@@ -100,7 +113,7 @@ impl<D: Drain<Ok = ()>> Drain for Stamp<D> {
     type Err = D::Err;
 
     fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), D::Err> {
-        if !self.is_enabled(record.level()) {
+        if !self.is_enabled(record.level()) || !self.queue.has_room(record.level()) {
             return Ok(());
         }
         let time = now();

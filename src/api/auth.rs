@@ -22,8 +22,10 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::error::Refusal;
+use super::places::Place;
 use super::routes::PING;
 use super::state::ApiState;
+use super::watch;
 
 /// The middleware.
 pub(super) async fn gate(
@@ -32,7 +34,13 @@ pub(super) async fn gate(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let state = request.app_data::<web::Data<ApiState>>().expect("every app is given its state");
     match check(&state.management_token, request.headers().get(AUTHORIZATION), request.path()) {
-        Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
+        Ok(()) => {
+            if let Some(place) = request.conn_data::<Place>() {
+                place.prove();
+            }
+            watch::admit(&request);
+            Ok(next.call(request).await?.map_into_boxed_body())
+        }
         Err(refusal) => {
             let mut response = refusal.error_response();
             response.head_mut().set_connection_type(ConnectionType::Close);

@@ -26,6 +26,9 @@ pub enum Refusal {
     /// The body could not be read.
     #[error("cannot read the request body: {0}")]
     UnreadableBody(String),
+    /// The body is not what it says.
+    #[error("the request body is no JSON object of single values, such as {{\"instance_id\": \"…\"}}")]
+    NotAnObject,
     /// The body did not come in time.
     #[error("the request body did not arrive in time")]
     SlowBody,
@@ -39,8 +42,8 @@ pub enum Refusal {
     #[error("page not found")]
     NoSuchPath,
     /// The path is there, for another method.
-    #[error("method not allowed: {0} is")]
-    WrongMethod(&'static str),
+    #[error("this method is not allowed here; allowed: {}", .0.join(", "))]
+    WrongMethod(&'static [&'static str]),
     /// An actor said no.
     #[error("{0}")]
     Refused(&'static str),
@@ -57,7 +60,9 @@ impl ResponseError for Refusal {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden | Self::Disabled => StatusCode::FORBIDDEN,
-            Self::MissingParameter(_) | Self::UnreadableBody(_) => StatusCode::BAD_REQUEST,
+            Self::MissingParameter(_) | Self::UnreadableBody(_) | Self::NotAnObject => {
+                StatusCode::BAD_REQUEST
+            }
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HealthDisabled | Self::NotFound(_) | Self::NoSuchPath => StatusCode::NOT_FOUND,
@@ -70,7 +75,7 @@ impl ResponseError for Refusal {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         match self {
-            Self::WrongMethod(allowed) => response.insert_header((ALLOW, *allowed)),
+            Self::WrongMethod(allowed) => response.insert_header((ALLOW, allowed.join(", "))),
             Self::Unauthorized => response.insert_header((WWW_AUTHENTICATE, "Bearer")),
             _ => &mut response,
         };

@@ -9,10 +9,12 @@
 //!     │       └ who may ask: 401, 403
 //!     └ request id, log lines, request metrics
 //! ```
+//! `places` bounds the connections, and closes those that show no token.
 //! `view` turns the actors' immutable snapshots into JSON; `params` reads what was asked. The HTTP threads
 //! own nothing: every answer is made from what the actors say at that moment.
 //!
-//! Never does: deciding anything; logging a token; answering before the token is checked.
+//! Never does: deciding anything; logging a token; answering before the token is checked; logging a
+//! request that was refused, except as one of a count.
 
 mod auth;
 mod certificate;
@@ -23,6 +25,7 @@ mod health;
 mod instances;
 mod metrics;
 mod params;
+mod places;
 mod redact;
 mod request_id;
 mod routes;

@@ -1,4 +1,4 @@
-//! Parameters: from the form in the body first, then from the query.
+//! Parameters: from the form or the JSON object in the body first, then from the query.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use actix_web::{FromRequest, HttpRequest};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
+use serde_json::Value;
 use url::form_urlencoded;
 
 use super::error::Refusal;
@@ -24,9 +25,14 @@ const LONGEST_REASON: usize = 500;
 pub(super) struct Params(Vec<(String, String)>);
 
 impl Params {
-    fn parse(body: &[u8], query: &[u8]) -> Self {
-        let body = form_urlencoded::parse(body).into_owned();
-        Self(body.chain(form_urlencoded::parse(query).into_owned()).collect())
+    fn parse(form: Form, body: &[u8], query: &[u8]) -> Result<Self, Refusal> {
+        let mut parameters = match form {
+            Form::None => Vec::new(),
+            Form::Urlencoded => form_urlencoded::parse(body).into_owned().collect(),
+            Form::Json => from_json(body)?,
+        };
+        parameters.extend(form_urlencoded::parse(query).into_owned());
+        Ok(Self(parameters))
     }
 
     /// The first of that name; an empty one is none.
@@ -54,18 +60,52 @@ impl FromRequest for Params {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let query = request.query_string().to_owned();
         let payload = payload.take();
-        let is_form = is_form(request);
+        let form = Form::of(request);
         Box::pin(async move {
-            let body = if is_form { read(payload).await? } else { Bytes::new() };
-            Ok(Self::parse(&body, query.as_bytes()))
+            let body = if form == Form::None { Bytes::new() } else { read(payload).await? };
+            Self::parse(form, &body, query.as_bytes())
         })
     }
 }
 
-fn is_form(request: &HttpRequest) -> bool {
-    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+/// How parameters are written in a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// There are none.
+    None,
+    /// As browsers write them.
+    Urlencoded,
+    /// As the members of an object.
+    Json,
+}
+
+impl Form {
+    fn of(request: &HttpRequest) -> Self {
+        let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+        match essence.trim().to_ascii_lowercase().as_str() {
+            "application/x-www-form-urlencoded" => Self::Urlencoded,
+            "application/json" => Self::Json,
+            _ => Self::None,
+        }
+    }
+}
+
+fn from_json(body: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
+    if body.trim_ascii().is_empty() {
+        return Ok(Vec::new());
+    }
+    let members: serde_json::Map<String, Value> =
+        serde_json::from_slice(body).map_err(|_| Refusal::NotAnObject)?;
+    let text = |value: Value| match value {
+        Value::Null => Some(String::new()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(text) => Some(text),
+        Value::Array(_) | Value::Object(_) => None,
+    };
+    let member = |(name, value)| Some((name, text(value)?));
+    members.into_iter().map(|it| member(it).ok_or(Refusal::NotAnObject)).collect()
 }
 
 async fn read(payload: Payload) -> Result<Bytes, Refusal> {

@@ -33,7 +33,8 @@ where
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    web::resource(path).route(web::get().to(handler)).default_service(web::to(get_is_allowed))
+    let head = web::head().to(handler.clone());
+    web::resource(path).route(web::get().to(handler)).route(head).default_service(web::to(get_is_allowed))
 }
 
 fn post<F, Args>(path: &str, handler: F) -> Resource
@@ -46,11 +47,11 @@ where
 }
 
 async fn get_is_allowed() -> Result<String, Refusal> {
-    Err(Refusal::WrongMethod("GET"))
+    Err(Refusal::WrongMethod(&["GET", "HEAD"]))
 }
 
 async fn post_is_allowed() -> Result<String, Refusal> {
-    Err(Refusal::WrongMethod("POST"))
+    Err(Refusal::WrongMethod(&["POST"]))
 }
 
 async fn no_such_path() -> Result<String, Refusal> {

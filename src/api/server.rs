@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!   queue of the system ──► accepted ──► TLS handshake ──► first request ──► refused: closed after the answer
-//!   (at most QUEUE, in      (at most      (≤ HANDSHAKE)    (≤ FIRST_REQUEST)  answered: kept for KEEP_ALIVE
-//!    the order of arrival)   CONNECTIONS)
+//!   (at most QUEUE, in      (at most      (≤ HANDSHAKE)    (≤ FIRST_REQUEST, answered: kept for KEEP_ALIVE
+//!    the order of arrival)   CONNECTIONS)                   at most UNPROVEN)
 //! ```
 //! Each connection costs the process one file descriptor, and descriptors are what the fleet lives on: so there is a
 //! bound. With a bound, clients that say nothing could shut the others out: so a connection must earn its place. Until
-//! it has shown the token it is open for some seconds at most; those who wait are served in their order.
+//! it has shown the token it is open for some seconds at most, and it goes as soon as a newer one needs its place
+//! (`places`).
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -15,11 +16,12 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{NormalizePath, TrailingSlash, from_fn};
 use actix_web::{App, HttpServer, web};
 use rustls::ServerConfig;
 use tokio::net::TcpSocket;
 
+use super::places::{self, Limits};
 use super::state::ApiState;
 use super::{auth, health, routes, watch};
 
@@ -28,6 +30,9 @@ const WORKERS: usize = 2;
 /// How many connections are open at once: far more than a site has dashboards, health checkers and operators, and few
 /// of the descriptors that a process has.
 const CONNECTIONS: usize = 256;
+/// How many of them may be open without having shown the token. Those that shake hands are not counted here: they have
+/// `HANDSHAKE`.
+const UNPROVEN: usize = 64;
 /// How many more wait in the system until there is room, without a descriptor of ours. The system's own bound
 /// (`net.core.somaxconn`) may be lower. A client beyond it is not heard: it tries again by luck, not in its turn.
 const QUEUE: u32 = 1024;
@@ -35,7 +40,7 @@ const QUEUE: u32 = 1024;
 const HANDSHAKE: Duration = Duration::from_secs(3);
 /// How long the head of a connection's first request may take, from the moment when the connection is accepted (with
 /// TLS, when the handshake is over). What a client sends while it waits for its turn is there by then.
-const FIRST_REQUEST: Duration = Duration::from_secs(2);
+const FIRST_REQUEST: Duration = Duration::from_secs(10);
 /// How long a client may go on sending the body of a request that has been refused.
 const LINGER: Duration = Duration::from_secs(1);
 /// How long an idle connection is kept open for the next request.
@@ -54,13 +59,18 @@ pub fn serve(listener: TcpListener, tls: Option<ServerConfig>, state: ApiState) 
         App::new()
             .app_data(state.clone())
             .app_data(health::SilentActors::default())
+            .app_data(watch::Refused::default())
             .configure(routes::all)
             .wrap(from_fn(auth::gate))
             .wrap(from_fn(watch::exchange))
+            // Clients of the site send `//arvados/v1/…`.
+            .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
     });
+    let limits = Limits { connections: CONNECTIONS / WORKERS, unproven: UNPROVEN / WORKERS };
     let server = server
+        .on_connect(move |connection, data| places::take(connection, data, limits))
         .workers(WORKERS)
-        .max_connections(CONNECTIONS / WORKERS)
+        .max_connections(limits.connections)
         .tls_handshake_timeout(HANDSHAKE)
         .client_request_timeout(FIRST_REQUEST)
         .client_disconnect_timeout(LINGER)

@@ -1,24 +1,31 @@
-//! Every request is given an id, counted, timed and logged, whatever becomes of it.
+//! Every request is given an id, counted and timed, whatever becomes of it. It is logged once it has shown the token.
 //!
 //! ```text
-//!   request ──► Exchange begins: id, log "request" ──► gate, routes ──► status known
-//!   last byte handed over, or client gone ──► Exchange dropped: log "response", durations
+//!   request ──► Exchange begins: id ──► gate ─┬─ admitted: log "request" ──► routes ──► status known
+//!                                             └─ refused: one line a minute for each status, with a count
+//!   last byte handed over, or client gone ──► Exchange dropped: log "response" if admitted, durations
 //! ```
+//! A client without the token could write as much into the log as it can send, and hide the real lines: hence the
+//! count. What only reads, a scrape or a poll, is of interest to nobody as long as it succeeds: `debug`.
+//!
 //! Never does: logging a header that carries a token, or a token in a query.
 
+use std::cell::RefCell;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use actix_web::Error;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web;
+use actix_web::{Error, HttpMessage as _, HttpRequest};
 use bytes::Bytes;
+use dispatch_actors::catalogue::Repeats;
 use dispatch_actors::metrics::{ActiveRequest, RequestMetrics};
-use dispatch_actors::{catalogue, event};
+use dispatch_actors::{catalogue, clock, event};
 use slog::{Logger, o};
 use tokio::time::Instant;
 
@@ -29,6 +36,12 @@ use super::state::ApiState;
 /// How much of an error's body is logged.
 const SHOWN_BODY: usize = 1000;
 
+/// Refused requests that were logged lately; one such list a thread.
+pub(super) type Refused = Rc<RefCell<Repeats>>;
+
+/// The request has shown the token: this is its log.
+struct Admitted(Logger);
+
 /// The middleware.
 pub(super) async fn exchange(
     request: ServiceRequest,
@@ -36,20 +49,72 @@ pub(super) async fn exchange(
 ) -> Result<ServiceResponse<Watched>, Error> {
     let state = request.app_data::<web::Data<ApiState>>().expect("every app is given its state");
     let id = request_id::of(request.headers());
-    let mut exchange = Exchange::begin(state, &request, &id);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let mut exchange = Exchange::begin(state, request.method());
     let mut response = next.call(request).await?;
     exchange.status_known(response.status());
+    let admitted = response.request().extensions().get::<Admitted>().map(|it| it.0.clone());
+    if admitted.is_none() {
+        count_refused(response.request(), response.status());
+    }
+    exchange.log = admitted;
     let id = HeaderValue::from_str(&id).expect("an id is letters, digits and a few signs");
     response.headers_mut().insert(request_id::HEADER, id);
     Ok(response.map_body(|_, body| Watched { body: body.boxed(), exchange }))
 }
 
+struct RequestId(String);
+
+/// Logs a request that has shown the token.
+pub(super) fn admit(request: &ServiceRequest) {
+    let state = request.app_data::<web::Data<ApiState>>().expect("every app is given its state");
+    let id = request.extensions().get::<RequestId>().map(|it| it.0.clone()).unwrap_or_default();
+    let redact = Redact::new(&state.management_token);
+    let headers = request.headers();
+    let path = request.path();
+    let log = state.log.new(o!(
+        "RequestID" => redact.text(&id),
+        "remoteAddr" => request.peer_addr().map_or_else(String::new, |it| it.to_string()),
+        "reqBytes" => content_length(headers),
+        "reqForwardedFor" => redact.text(text_of(headers, &X_FORWARDED_FOR)),
+        "reqHost" => redact.text(text_of(headers, &HOST)),
+        "reqMethod" => redact.text(request.method().as_str()),
+        // Without the first slash, as the site's other services log it.
+        "reqPath" => redact.text(path.strip_prefix('/').unwrap_or(path)),
+        "reqQuery" => redact.query(request.query_string()),
+    ));
+    if only_reads(request.method()) {
+        event!(log, catalogue::READ_REQUEST);
+    } else {
+        event!(log, catalogue::REQUEST);
+    }
+    request.extensions_mut().insert(Admitted(log));
+}
+
+fn only_reads(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD
+}
+
+/// A refused request is one of many, perhaps: a line a minute says how many.
+fn count_refused(request: &HttpRequest, status: StatusCode) {
+    let state = request.app_data::<web::Data<ApiState>>().expect("every app is given its state");
+    let refused = request.app_data::<Refused>().expect("every app is given its list");
+    let noted = refused.borrow_mut().note(&catalogue::REQUESTS_REFUSED, status.as_str(), clock::now());
+    if let Some(n) = noted {
+        event!(state.log, catalogue::REQUESTS_REFUSED,
+            "remoteAddr" => request.peer_addr().map_or_else(String::new, |it| it.to_string()),
+            "respStatusCode" => status.as_u16(), "Repeated" => n);
+    }
+}
+
 /// A request and its answer.
 struct Exchange {
-    log: Logger,
+    /// Only of a request that was admitted.
+    log: Option<Logger>,
     metrics: RequestMetrics,
     _active: ActiveRequest,
     method: &'static str,
+    only_reads: bool,
     began: Instant,
     status: Option<(StatusCode, Instant)>,
     bytes: usize,
@@ -58,27 +123,13 @@ struct Exchange {
 }
 
 impl Exchange {
-    fn begin(state: &ApiState, request: &ServiceRequest, id: &str) -> Self {
-        let redact = Redact::new(&state.management_token);
-        let headers = request.headers();
-        let path = request.path();
-        let log = state.log.new(o!(
-            "RequestID" => redact.text(id),
-            "remoteAddr" => request.peer_addr().map_or_else(String::new, |it| it.to_string()),
-            "reqBytes" => content_length(headers),
-            "reqForwardedFor" => redact.text(text_of(headers, &X_FORWARDED_FOR)),
-            "reqHost" => redact.text(text_of(headers, &HOST)),
-            "reqMethod" => redact.text(request.method().as_str()),
-            // Without the first slash, as the site's other services log it.
-            "reqPath" => redact.text(path.strip_prefix('/').unwrap_or(path)),
-            "reqQuery" => redact.query(request.query_string()),
-        ));
-        event!(log, catalogue::REQUEST);
+    fn begin(state: &ApiState, method: &Method) -> Self {
         Self {
-            log,
+            log: None,
             metrics: state.requests.clone(),
             _active: state.requests.begin(),
-            method: method_name(request.method()),
+            method: method_name(method),
+            only_reads: only_reads(method),
             began: Instant::now(),
             status: None,
             bytes: 0,
@@ -107,14 +158,21 @@ impl Drop for Exchange {
         let Some((status, known)) = self.status else { return };
         let now = Instant::now();
         self.metrics.finished(status.as_u16(), self.method, now - self.began);
-        event!(self.log, catalogue::RESPONSE,
+        let Some(log) = &self.log else { return };
+        let log = log.new(o!(
             "respStatusCode" => status.as_u16(),
             "respStatus" => status.canonical_reason().unwrap_or_default(),
             "respBytes" => self.bytes,
             "respBody" => String::from_utf8_lossy(&self.body).into_owned(),
             "timeToStatus" => (known - self.began).as_secs_f64(),
             "timeWriteBody" => (now - known).as_secs_f64(),
-            "timeTotal" => (now - self.began).as_secs_f64());
+            "timeTotal" => (now - self.began).as_secs_f64(),
+        ));
+        if self.only_reads && !status.is_client_error() && !status.is_server_error() {
+            event!(log, catalogue::READ_RESPONSE);
+        } else {
+            event!(log, catalogue::RESPONSE);
+        }
     }
 }
 

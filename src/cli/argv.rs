@@ -35,6 +35,9 @@ pub fn prepare(argv: Vec<OsString>) -> Prepared {
             prepared.arguments.push(argument);
             prepared.arguments.extend(rest);
             return prepared;
+        } else if let Some(option) = switch(&text) {
+            prepared.arguments.extend(option.map(OsString::from));
+            continue;
         } else if let Some(legacy) = legacy(&text) {
             if legacy == Legacy::WithValueNext {
                 rest.next();
@@ -69,6 +72,17 @@ fn is_one_dash_long(text: &str) -> bool {
 /// Whether the next argument is this option's, whatever it looks like (`--config -`).
 fn takes_value(text: &str) -> bool {
     matches!(text.trim_start_matches('-'), "config" | "cluster-id") && text.starts_with('-')
+}
+
+/// `-version=true` is `--version`, `-version=false` is nothing, and so with `-help`; `None` for anything else.
+fn switch(text: &str) -> Option<Option<&'static str>> {
+    let (name, value) = text.strip_prefix("--").or_else(|| text.strip_prefix('-'))?.split_once('=')?;
+    let option = ["--version", "--help"].into_iter().find(|it| it.trim_start_matches('-') == name)?;
+    match value {
+        "1" | "t" | "T" | "true" | "True" | "TRUE" => Some(Some(option)),
+        "0" | "f" | "F" | "false" | "False" | "FALSE" => Some(None),
+        _ => None,
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -109,6 +123,14 @@ mod tests {
         assert_eq!(arguments(&["-config=x.yml", "-V", "-h"]), ["--config=x.yml", "-V", "-h"]);
         assert_eq!(arguments(&["-config", "-"]), ["--config", "-"]);
         assert_eq!(arguments(&["--config", "-odd-name", "-version"]), ["--config", "-odd-name", "--version"]);
+    }
+
+    #[test]
+    fn a_switch_may_say_true_or_false() {
+        assert_eq!(arguments(&["-version=true"]), ["--version"]);
+        assert_eq!(arguments(&["--version=1", "-help=T"]), ["--version", "--help"]);
+        assert_eq!(arguments(&["-version=false", "run"]), ["run"]);
+        assert_eq!(arguments(&["-version=perhaps"]), ["--version=perhaps"]);
     }
 
     #[test]

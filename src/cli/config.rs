@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::{EXIT_USAGE, Options, complain};
-use crate::settings::{DEFAULTS, FindingKind, Loaded};
+use crate::settings::{DEFAULTS, Loaded};
 
 /// What to do with the configuration.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ConfigCommand {
     /// Tell all that is wrong or doubtful; exit 2 if it cannot be used.
     Check {
-        /// Unknown keys are errors.
+        /// Unknown keys, keys that are given twice, and settings that are unsafe are errors.
         #[arg(long)]
         strict: bool,
     },
@@ -51,24 +51,22 @@ pub fn run(options: &Options, command: &ConfigCommand) -> ExitCode {
     }
 }
 
-/// The warnings and a verdict; or, if strict, the unknown keys as an error.
+/// A verdict, after the warnings on stderr; or, if strict, what is then refused as an error.
 fn check(loaded: &Loaded, strict: bool) -> Result<String, String> {
-    let unknown = loaded.warnings.iter().filter(|it| it.kind == FindingKind::UnknownKey);
-    let unknown: Vec<_> = unknown.map(ToString::to_string).collect();
-    if strict && !unknown.is_empty() {
-        return Err(unknown.join("\n"));
+    let refused = loaded.warnings.iter().filter(|it| it.kind.is_refused_if_strict());
+    let refused: Vec<_> = refused.map(ToString::to_string).collect();
+    if strict && !refused.is_empty() {
+        return Err(refused.join("\n"));
     }
-    let mut text: String = loaded.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
+    for warning in &loaded.warnings {
+        complain(format!("warning: {warning}"));
+    }
     let count = match loaded.warnings.len() {
         0 => "no warnings".to_owned(),
         1 => "1 warning".to_owned(),
         more => format!("{more} warnings"),
     };
-    text.push_str(&format!(
-        "cluster {}: configuration is usable, {count}\n",
-        loaded.settings.policy.cluster_id
-    ));
-    Ok(text)
+    Ok(format!("cluster {}: configuration is usable, {count}\n", loaded.settings.policy.cluster_id))
 }
 
 fn dump(loaded: &Loaded, json: bool) -> String {

@@ -40,7 +40,7 @@ Environment:
 
 /// Runs containers from an Arvados controller's queue on cloud VMs over SSH.
 #[derive(Debug, Parser)]
-#[command(name = "arvados-dispatch-cloud", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(name = "arvados-dispatch-cloud", version, after_help = EXAMPLES, args_override_self = true)]
 struct CommandLine {
     #[command(flatten)]
     options: Options,

@@ -137,15 +137,20 @@ async fn play(settings: &Settings, plan: Plan, options: &Cloudtest, log: &Logger
     let mut signals = Signals::new().context("cannot wait for signals")?;
     let (interrupt, interrupted) = watch::channel(false);
     let interrupted = Interrupt::new(interrupted);
-    let work = pin!(try_all(settings, plan, options, &interrupted, log));
-    match select(pin!(signals.stop()), work).await {
-        Either::Left((signal, work)) => {
-            interrupt.send_replace(true);
-            cli::complain(format!("cloudtest: {signal}: destroying what was made"));
-            Ok(work.await)
-        }
-        Either::Right((report, _)) => Ok(report),
-    }
+    let mut work = pin!(try_all(settings, plan, options, &interrupted, log));
+    let signal = match select(pin!(signals.stop()), work.as_mut()).await {
+        Either::Left((signal, _)) => signal,
+        Either::Right((report, _)) => return Ok(report),
+    };
+    interrupt.send_replace(true);
+    cli::complain(format!(
+        "cloudtest: {signal}: destroying what was made; the next Ctrl-C ends that, and leaves it"
+    ));
+    let left = "cloudtest: an instance may be left: run it again with --destroy-existing";
+    let ending = actix_rt::spawn(signals.end_at_the_next(left));
+    let report = work.await;
+    ending.abort();
+    Ok(report)
 }
 
 async fn try_all(

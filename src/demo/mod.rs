@@ -52,10 +52,10 @@ enum Ending {
 pub fn run(demo: &Demo) -> ExitCode {
     let outcome = actix_rt::System::new().block_on(async {
         // From now on Ctrl-C cleans up.
-        let mut signals = Signals::new().context("cannot wait for signals")?;
+        let signals = Signals::new().context("cannot wait for signals")?;
         let world = World::build(demo).await?;
         let (log, guard) = world.logger()?;
-        let report = play(demo, &world, log, &mut signals).await;
+        let report = play(demo, &world, log, signals).await;
         drop(guard);
         world.tear_down(report).await
     });
@@ -71,7 +71,7 @@ pub fn run(demo: &Demo) -> ExitCode {
     }
 }
 
-async fn play(demo: &Demo, world: &World, log: Logger, signals: &mut Signals) -> Result<Report> {
+async fn play(demo: &Demo, world: &World, log: Logger, mut signals: Signals) -> Result<Report> {
     let application = Application::build(&world.loaded, Lease::unlimited(), log).await?;
     let began = Instant::now();
     let progress = Progress::new(demo, application.url(), &world.management_token);
@@ -84,6 +84,11 @@ async fn play(demo: &Demo, world: &World, log: Logger, signals: &mut Signals) ->
         }
     };
     progress.finish();
+    if ending == Ending::Interrupted {
+        cli::complain("demo: cleaning up; the next Ctrl-C ends that");
+        let left = format!("demo: {} may be left", world.directory());
+        actix_rt::spawn(async move { signals.end_at_the_next(&left).await });
+    }
     let took = began.elapsed();
     let created = application.instances_created();
     let driver = application.driver();

@@ -1,4 +1,4 @@
-//! A bar on a terminal, nothing in a pipe.
+//! A bar on a terminal; in a pipe nothing but the address, if somebody is to ask it.
 
 use dispatch_core::container::ContainerState;
 use dispatch_core::pool::PoolSnapshot;
@@ -6,7 +6,7 @@ use dispatch_core::worker::State;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::world::Tally;
-use crate::cli::Demo;
+use crate::cli::{self, Demo};
 
 /// What is shown while the demo runs; indicatif draws on stderr, and only if that is a terminal.
 pub(super) struct Progress {
@@ -18,10 +18,18 @@ impl Progress {
         let bar = ProgressBar::new(u64::from(demo.containers));
         let style = ProgressStyle::with_template("{elapsed_precise} [{bar:40}] {pos}/{len}\n{msg}");
         bar.set_style(style.expect("a constant template").progress_chars("=> "));
-        bar.println(format!("management API: {url}"));
-        bar.println(format!(
+        let address = format!("management API: {url}");
+        let example = format!(
             "  curl -H 'Authorization: Bearer {management_token}' {url}/arvados/v1/dispatch/instances"
-        ));
+        );
+        if bar.is_hidden() && demo.keep_running {
+            // Nobody could find it otherwise. Results are on stdout.
+            cli::complain(address);
+            cli::complain(example);
+        } else {
+            bar.println(address);
+            bar.println(example);
+        }
         Self { bar }
     }
 

@@ -30,7 +30,7 @@ pub fn read(
     host: &Host,
 ) -> Option<Settings> {
     let services = cluster.section("Services");
-    let url = controller_url(&services.section("Controller"));
+    let url = controller_url(&services.section("Controller"), environment);
     let listeners =
         listen::read(&services.section("DispatchCloud"), environment.service_internal_url.as_deref());
     let tls = tls::read(&cluster.section("TLS"), listeners.iter().any(Listener::is_https));
@@ -43,7 +43,7 @@ pub fn read(
     let mut settings = unread(id, environment);
     (settings.listeners, settings.tls) = (listeners, tls);
     TOKENS.read(cluster, &mut settings);
-    check_tokens(cluster, &mut settings);
+    check_tokens(cluster, environment, &mut settings);
     WEBSOCKET.read(&services.section("Websocket"), &mut settings);
     TLS.read(&cluster.section("TLS"), &mut settings);
     SYSTEM_LOGS.read(&cluster.section("SystemLogs"), &mut settings);
@@ -97,10 +97,16 @@ fn unread(id: &str, environment: &Environment) -> Settings {
     }
 }
 
-fn controller_url(section: &Section<'_>) -> Option<Url> {
+fn controller_url(section: &Section<'_>, environment: &Environment) -> Option<Url> {
     let text = section.text("ExternalURL");
     if text.is_empty() {
-        section.missing("ExternalURL", WEB_URL);
+        let wanted = match &environment.api_host {
+            Some(host) => {
+                format!("{WEB_URL}; ARVADOS_API_HOST is not used by the service: write https://{host}/ here")
+            }
+            None => WEB_URL.to_owned(),
+        };
+        section.missing("ExternalURL", &wanted);
         return None;
     }
     let url = parse_web_url(&text);
@@ -110,9 +116,17 @@ fn controller_url(section: &Section<'_>) -> Option<Url> {
     url
 }
 
-fn check_tokens(cluster: &Section<'_>, settings: &mut Settings) {
+fn check_tokens(cluster: &Section<'_>, environment: &Environment, settings: &mut Settings) {
     if settings.system_root_token.is_empty() {
-        cluster.missing("SystemRootToken", "the token for the controller");
+        cluster.missing(
+            "SystemRootToken",
+            match environment.api_token {
+                Some(_) => {
+                    "the token for the controller; ARVADOS_API_TOKEN is not used by the service: write its value here"
+                }
+                None => "the token for the controller",
+            },
+        );
     }
     if settings.management_token.is_empty() {
         cluster.warn("ManagementToken", "empty: the management API answers 403 to everything");

@@ -76,14 +76,20 @@ fn read_gpu(section: &Section<'_>, it: &mut InstanceType) {
     GPU.read(section, it);
     let gpu = &it.gpu;
     if !matches!(gpu.stack.as_str(), "" | "cuda" | "rocm") {
-        section.refuse("Stack", "cuda or rocm");
+        let message = format!(
+            "`{}` is no stack that containers ask for (cuda or rocm): none with GPUs fits",
+            gpu.stack
+        );
+        section.warn("Stack", &message);
     }
     if gpu.device_count > 0 {
         if !is_decimal(&gpu.driver_version) {
             section.refuse("DriverVersion", "a version such as \"12.0\", since DeviceCount is not 0");
         }
         if gpu.stack == "cuda" && !is_decimal(&gpu.hardware_target) {
-            section.refuse("HardwareTarget", "a version such as \"8.6\", since Stack is cuda");
+            let message =
+                "no version such as \"8.6\", although Stack is cuda: no container that asks for cuda fits";
+            section.warn("HardwareTarget", message);
         }
     }
 }

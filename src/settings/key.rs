@@ -5,6 +5,7 @@ use russh::keys::Algorithm;
 use dispatch_core::driver::KeyAlgorithm;
 use dispatch_core::secret::Secret;
 
+use super::pem;
 use super::section::Section;
 
 const WANTED: &str = "a private key without passphrase (RSA, ECDSA or ED25519; PEM of OpenSSH or PKCS), or file:///path of one";
@@ -26,6 +27,18 @@ pub enum KeyError {
     /// Its file cannot be read.
     #[error("cannot read the key file {0}")]
     Unreadable(String),
+    /// It has a passphrase.
+    #[error("the private key in {0} has a passphrase, which nobody could enter: {WANTED}")]
+    Encrypted(String),
+    /// It is the public half, or a certificate.
+    #[error("{0} has a public key where the private one is wanted: {WANTED}")]
+    Public(String),
+    /// Its lines were joined.
+    #[error(
+        "the lines of the private key in {0} have been joined, as YAML does with a text without `|`: write `|` after \
+         the colon and the key, indented, below"
+    )]
+    Folded(String),
     /// The text is no private key.
     #[error("no usable private key in {0}: {WANTED}")]
     Unusable(String),
@@ -48,18 +61,39 @@ impl PrivateKey {
     }
 
     fn from_pem(pem: &str, file: Option<&str>) -> Result<Self, KeyError> {
-        let unusable = || KeyError::Unusable(file.unwrap_or("the configuration").to_owned());
-        let key = russh::keys::decode_secret_key(pem, None).map_err(|_| unusable())?;
+        let place = || file.unwrap_or("the configuration").to_owned();
+        let unusable = || KeyError::Unusable(place());
+        // OpenSSH refuses a key file whose last line does not end.
+        let pem = Secret::new(pem::clean(pem));
+        let text = pem.expose();
+        if pem::is_folded(text) {
+            return Err(KeyError::Folded(place()));
+        }
+        if text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED") {
+            return Err(KeyError::Encrypted(place()));
+        }
+        if is_public(text) {
+            return Err(KeyError::Public(place()));
+        }
+        let key = russh::keys::decode_secret_key(text, None).map_err(|error| match error {
+            russh::keys::Error::KeyIsEncrypted => KeyError::Encrypted(place()),
+            _ => unusable(),
+        })?;
         let algorithm = match key.algorithm() {
             Algorithm::Rsa { .. } => KeyAlgorithm::Rsa,
             Algorithm::Ecdsa { .. } => KeyAlgorithm::Ecdsa,
             Algorithm::Ed25519 => KeyAlgorithm::Ed25519,
             _ => return Err(unusable()),
         };
-        // OpenSSH refuses a key file whose last line does not end.
-        let pem = Secret::new(format!("{}\n", pem.trim_end()));
         Ok(Self { pem, algorithm, file: file.map(str::to_owned) })
     }
+}
+
+fn is_public(text: &str) -> bool {
+    let marks = ["PUBLIC KEY-----", "PUBLIC KEY ----", "BEGIN CERTIFICATE-----"];
+    let algorithms = ["ssh-", "ecdsa-sha2-", "sk-"];
+    !text.contains("PRIVATE KEY")
+        && (marks.iter().any(|it| text.contains(it)) || algorithms.iter().any(|it| text.starts_with(it)))
 }
 
 /// Reads the key; what is wrong with it is a problem of the report.

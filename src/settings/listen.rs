@@ -40,6 +40,14 @@ pub fn parse_web_url(text: &str) -> Option<Url> {
         .then_some(url)
 }
 
+/// A URL to listen on. Without a host it means all addresses, as `[::]` does.
+fn parse_listen_url(text: &str) -> Option<Url> {
+    parse_web_url(text).or_else(|| parse_web_url(&text.replacen("://:", "://[::]:", 1)))
+}
+
+/// What a URL to listen on may look like, for error texts.
+const LISTEN_URL: &str = "a URL such as http://127.0.0.1:9006, or http://:9006 for all addresses";
+
 /// What a web URL may look like, for error texts.
 pub const WEB_URL: &str = "a URL such as https://zzzzz.example.com or http://127.0.0.1:9006";
 
@@ -50,10 +58,10 @@ pub fn read(service: &Section<'_>, chosen: Option<&str>) -> Vec<Listener> {
     if listeners.is_empty() {
         listeners.push(Listener::at(Url::parse(DEFAULT).expect("a constant")));
     }
-    match chosen.map(|text| (text, parse_web_url(text))) {
+    match chosen.map(|text| (text, parse_listen_url(text))) {
         None => listeners,
         Some((text, None)) => {
-            let message = format!("ARVADOS_SERVICE_INTERNAL_URL={text} is not accepted: {WEB_URL}");
+            let message = format!("ARVADOS_SERVICE_INTERNAL_URL={text} is not accepted: {LISTEN_URL}");
             service.fail("InternalURLs", &message);
             listeners
         }
@@ -71,8 +79,8 @@ pub fn read(service: &Section<'_>, chosen: Option<&str>) -> Vec<Listener> {
 }
 
 fn entry(urls: &Section<'_>, key: &str) -> Option<Listener> {
-    let Some(url) = parse_web_url(key) else {
-        urls.fail(key, &format!("`{key}` is not accepted: {WEB_URL}"));
+    let Some(url) = parse_listen_url(key) else {
+        urls.fail(key, &format!("`{key}` is not accepted: {LISTEN_URL}"));
         return None;
     };
     let section = urls.section(key);
@@ -80,8 +88,8 @@ fn entry(urls: &Section<'_>, key: &str) -> Option<Listener> {
     if listen.is_empty() {
         return Some(Listener::at(url));
     }
-    let Some(bind) = parse_web_url(&listen) else {
-        section.refuse("ListenURL", WEB_URL);
+    let Some(bind) = parse_listen_url(&listen) else {
+        section.refuse("ListenURL", LISTEN_URL);
         return None;
     };
     Some(Listener { url, bind })

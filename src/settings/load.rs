@@ -16,7 +16,7 @@ use super::report::{Finding, FindingKind, Report, SettingsError};
 use super::section::Section;
 use super::template::{self, SAMPLE};
 use super::yaml::{Kind, Node, Position};
-use super::{cluster, decode, known, merge, yaml};
+use super::{cluster, decode, known, merge, old_names, yaml};
 
 /// More than any site's file.
 const MAX_BYTES: u64 = 16 << 20;
@@ -112,7 +112,7 @@ pub(super) fn parse_with(
 ) -> Result<Loaded, SettingsError> {
     let file: Arc<str> = name.into();
     let text = std::str::from_utf8(bytes).map_err(|error| whole_file(name, format!("not UTF-8: {error}")))?;
-    let tree = yaml::read(text).map_err(|error| Finding {
+    let yaml::Document { tree, notes } = yaml::read(text).map_err(|error| Finding {
         kind: FindingKind::Problem,
         file: file.clone(),
         at: error.at,
@@ -127,6 +127,12 @@ pub(super) fn parse_with(
         message,
     })?;
     let report = Report::new(file).hiding(secret_names(drivers));
+    notes.into_iter().for_each(|note| report.note(note));
+    if let Kind::Map(entries) = &tree.kind {
+        // Beside `Clusters`, as in files of a time before there were clusters.
+        let beside = entries.iter().filter(|it| it.key.text != "Clusters").cloned().collect();
+        old_names::tell_moved(&Node { at: tree.at, kind: Kind::Map(beside) }, site, "", &report);
+    }
     let settings = check(drivers, id, site, environment, host, &report);
     let warnings = report.finish()?;
     let settings = settings.expect("whatever is missing is a problem of the report");
@@ -142,6 +148,7 @@ fn check(
     report: &Report,
 ) -> Option<Settings> {
     let path = format!("Clusters.{id}");
+    let site = &old_names::rewrite(site, &path, report);
     known::check(site, &path, report);
     let merged = merge::merge(Some(site), Some(template::cluster()));
     let section = Section::new(&merged, Some(template::cluster()), path.clone(), report);
@@ -165,7 +172,17 @@ fn choose<'a>(
     let Kind::Map(entries) = &clusters.kind else {
         return Err((clusters.at, format!("{} where a map of cluster ids is wanted", clusters.kind_name())));
     };
-    let entries: Vec<_> = entries.iter().filter(|it| it.key.text != SAMPLE && !it.value.is_null()).collect();
+    let has_nothing = |id: &str| {
+        format!(
+            "{id} has nothing below it: its keys (SystemRootToken, Services …) are wanted, indented further than the id"
+        )
+    };
+    let named: Vec<_> = entries.iter().filter(|it| it.key.text != SAMPLE).collect();
+    let meant = named.iter().find(|it| wanted.is_none_or(|id| it.key.text == id));
+    let entries: Vec<_> = named.iter().copied().filter(|it| !it.value.is_null()).collect();
+    if let Some(empty) = meant.filter(|it| it.value.is_null() && (wanted.is_some() || entries.is_empty())) {
+        return Err((empty.at, has_nothing(&empty.key.text)));
+    }
     let ids: Vec<_> = entries.iter().map(|it| it.key.text.as_str()).collect();
     let entry = match (wanted, entries.as_slice()) {
         (Some(id), _) => entries.iter().find(|it| it.key.text == id).copied(),

@@ -100,10 +100,13 @@ fn from_default(value: &Value) -> Node {
 pub fn to_json(node: &Node, template: Option<&Value>, path: &str, report: &Report) -> Value {
     match &node.kind {
         Kind::Null => Value::Null,
-        Kind::Scalar(scalar) => scalar_to_json(scalar, template).unwrap_or_else(|disagreement| {
-            report.problem(node.at, path, shown(path, scalar, disagreement, report));
-            Value::Null
-        }),
+        Kind::Scalar(scalar) => {
+            warn_of_other_readers(node, scalar, path, report);
+            scalar_to_json(scalar, template).unwrap_or_else(|disagreement| {
+                report.problem(node.at, path, shown(path, scalar, disagreement, report));
+                Value::Null
+            })
+        }
         Kind::List(items) => {
             let like = template.and_then(Value::as_array).and_then(|items| items.first());
             let paths = (0..items.len()).map(|index| format!("{path}[{index}]"));
@@ -131,6 +134,28 @@ fn map_to_json(
         map.insert(key.clone(), value);
     }
     map
+}
+
+/// The site's other services and we agree about such a scalar, but a reader of YAML 1.2 does not.
+fn warn_of_other_readers(node: &Node, scalar: &Scalar, path: &str, report: &Report) {
+    let text = scalar.text.as_str();
+    if node.at.is_none() || scalar.quoted || plain::is_the_same_in_yaml_1_2(text) {
+        return;
+    }
+    let meaning = match plain::meaning(text) {
+        Ok(Meaning::Flag(flag)) => flag.to_string(),
+        Ok(Meaning::Integer(integer)) => integer.to_string(),
+        Ok(Meaning::Fraction(fraction)) => fraction.to_string(),
+        Ok(Meaning::Text) | Err(_) => return,
+    };
+    let message = if report.is_secret(path) {
+        "(secret): readers of YAML 1.2 take it for something else: quote it".to_owned()
+    } else {
+        format!(
+            "`{text}` is {meaning} here, as for the site's other services; readers of YAML 1.2 take it for something else"
+        )
+    };
+    report.doubt(node.at, path, message);
 }
 
 fn shown(path: &str, scalar: &Scalar, disagreement: Disagreement, report: &Report) -> String {
@@ -173,7 +198,7 @@ mod tests {
 
     fn merged(site: &str, defaults: Value) -> Result<Value, super::super::report::SettingsError> {
         let report = Report::new("x.yml".into());
-        let node = merge(Some(&read(site).unwrap()), Some(&defaults));
+        let node = merge(Some(&read(site).unwrap().tree), Some(&defaults));
         let value = to_json(&node, Some(&defaults), "Clusters.zzzzz", &report);
         report.finish().map(|_| value)
     }
@@ -218,8 +243,8 @@ mod tests {
 
     #[test]
     fn disagreements_are_told_with_place_path_and_value_but_without_secrets() {
-        let error = merged("a: {b: y}\nToken: 123e45\n", json!({"Token": ""})).unwrap_err().to_string();
-        assert!(error.contains("x.yml:1:8: Clusters.zzzzz.a.b: `y`: some YAML readers"), "{error}");
+        let error = merged("a: {b: .inf}\nToken: 123e45\n", json!({"Token": ""})).unwrap_err().to_string();
+        assert!(error.contains("x.yml:1:8: Clusters.zzzzz.a.b: `.inf`: not a number"), "{error}");
         assert!(error.contains("x.yml:2:8: Clusters.zzzzz.Token: (secret)"), "{error}");
         assert!(!error.contains("123e45"));
     }

@@ -8,6 +8,7 @@
 //!                                                                                                     │
 //!                                                                                 start: stdin of start commands
 //! ```
+//! Between the tree and its merge, `old_names` gives today's names to what older releases called otherwise.
 //! The file serves the whole site: what is not ours is passed through as it is (to the VMs, with every start),
 //! what is ours is typed, checked and told about with its place. Nothing below reads the environment. Which drivers
 //! there are is a list in `drivers`; what their parameters are, each driver says itself.
@@ -24,6 +25,8 @@ mod listen;
 mod load;
 mod merge;
 mod model;
+mod old_names;
+mod pem;
 mod postgresql;
 mod report;
 mod section;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
-use super::yaml::Position;
+use super::yaml::{Note, NoteKind, Position};
 
 /// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,8 +13,22 @@ pub enum FindingKind {
     Problem,
     /// A key that nobody knows: ignored, and an error under `config check --strict`.
     UnknownKey,
+    /// A key that is given twice: the last value counts, and it is an error under `config check --strict`.
+    Twice,
+    /// Something that makes the service easier to attack: an error under `config check --strict`.
+    Unsafe,
     /// Something that is probably not meant.
     Doubtful,
+}
+
+impl FindingKind {
+    /// Whether `config check --strict` refuses it.
+    pub fn is_refused_if_strict(self) -> bool {
+        match self {
+            Self::Problem | Self::UnknownKey | Self::Twice | Self::Unsafe => true,
+            Self::Doubtful => false,
+        }
+    }
 }
 
 /// A sentence about a place of the file.
@@ -115,6 +129,20 @@ impl Report {
         self.warnings.borrow_mut().push(self.finding(FindingKind::UnknownKey, at, path, message.into()));
     }
 
+    /// Something that makes the service easier to attack.
+    pub fn unsafe_setting(&self, at: Option<Position>, path: &str, message: impl Into<String>) {
+        self.warnings.borrow_mut().push(self.finding(FindingKind::Unsafe, at, path, message.into()));
+    }
+
+    /// What is odd about how the file is written.
+    pub fn note(&self, note: Note) {
+        let kind = match note.kind {
+            NoteKind::Twice => FindingKind::Twice,
+            NoteKind::AnotherDocument => FindingKind::Doubtful,
+        };
+        self.warnings.borrow_mut().push(self.finding(kind, Some(note.at), &note.path, note.message));
+    }
+
     fn finding(&self, kind: FindingKind, at: Option<Position>, path: &str, message: String) -> Finding {
         Finding { kind, file: self.file.clone(), at, path: path.to_owned(), message }
     }
@@ -127,7 +155,7 @@ impl Report {
         let in_order = |mut findings: Vec<Finding>| {
             findings.sort_by_key(|it| (it.at.is_none(), it.at));
             // A value can be wrong for its type and for the section as a whole: the first word is enough.
-            findings.dedup_by(|a, b| (a.at, &a.path) == (b.at, &b.path));
+            findings.dedup_by(|a, b| (a.at, &a.path, a.kind) == (b.at, &b.path, b.kind));
             findings
         };
         let problems = in_order(self.problems.into_inner());

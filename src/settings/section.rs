@@ -14,6 +14,8 @@ use super::units::{self, parse_duration, parse_size};
 use super::yaml::plain::{self, Meaning};
 use super::yaml::{Entry, Kind, Node, Position, Scalar};
 
+const NUMBER: &str = "a number from 0 on, without quotes or commas";
+
 static NOTHING: Node = Node { at: None, kind: Kind::Map(Vec::new()) };
 
 /// A map of the merged tree, with its path and its defaults.
@@ -134,7 +136,7 @@ impl<'a> Section<'a> {
             Some(Meaning::Fraction(it)) if it.fract() == 0.0 && it.abs() < 9e15 => Some(it as i64),
             _ => None,
         };
-        integer.unwrap_or_else(|| self.refused(key, "a whole number, without quotes"))
+        integer.unwrap_or_else(|| self.refused(key, "a whole number, without quotes or commas"))
     }
 
     /// An integer from 0 on.
@@ -143,24 +145,40 @@ impl<'a> Section<'a> {
         u32::try_from(integer).unwrap_or_else(|_| self.refused(key, "a whole number from 0 to 4294967295"))
     }
 
+    /// A number, possibly negative.
+    pub fn fraction(&self, key: &str) -> f64 {
+        let Some(scalar) = self.scalar(key) else { return 0.0 };
+        match meaning_of(scalar) {
+            Some(Meaning::Integer(integer)) => integer as f64,
+            Some(Meaning::Fraction(fraction)) => fraction,
+            Some(Meaning::Flag(_) | Meaning::Text) | None => self.refused(key, NUMBER),
+        }
+    }
+
     /// A number from 0 on.
     pub fn number(&self, key: &str) -> f64 {
-        let Some(scalar) = self.scalar(key) else { return 0.0 };
-        let number = match meaning_of(scalar) {
-            Some(Meaning::Integer(integer)) => Some(integer as f64),
-            Some(Meaning::Fraction(fraction)) => Some(fraction),
-            _ => None,
-        };
-        number
-            .filter(|it| *it >= 0.0)
-            .unwrap_or_else(|| self.refused(key, "a number from 0 on, without quotes"))
+        let number = self.fraction(key);
+        if number < 0.0 { self.refused(key, NUMBER) } else { number }
+    }
+
+    /// A limit: a negative one is none, as 0 is.
+    pub fn limit(&self, key: &str) -> u32 {
+        let integer = self.integer(key).max(0);
+        u32::try_from(integer).unwrap_or_else(|_| self.refused(key, "a whole number up to 4294967295, or 0"))
     }
 
     /// A size in bytes.
     pub fn size(&self, key: &str) -> u64 {
         let Some(scalar) = self.scalar(key) else { return 0 };
-        let text = text_of(scalar, key, self);
-        text.map_or(0, |text| parse_size(text).unwrap_or_else(|| self.refused(key, units::SIZE)))
+        let size = match meaning_of(scalar) {
+            Some(Meaning::Integer(bytes)) => u64::try_from(bytes).ok(),
+            Some(Meaning::Fraction(bytes)) if bytes.fract() == 0.0 && (0.0..1.8e19).contains(&bytes) => {
+                Some(bytes as u64)
+            }
+            Some(Meaning::Flag(_)) => None,
+            Some(Meaning::Fraction(_) | Meaning::Text) | None => parse_size(&scalar.text),
+        };
+        size.unwrap_or_else(|| self.refused(key, units::SIZE))
     }
 
     /// A duration; what is not positive counts as the default.

@@ -7,6 +7,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use dispatch_core::secret::Secret;
 
+use super::pem;
 use super::section::Section;
 
 /// Where a PEM text comes from.
@@ -61,12 +62,14 @@ impl Tls {
             return Err(TlsError::Missing);
         };
         let text = certificate.read()?;
-        let chain: Vec<_> =
-            CertificateDer::pem_slice_iter(text.expose().as_bytes()).filter_map(Result::ok).collect();
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(pem::clean(text.expose()).as_bytes())
+            .filter_map(Result::ok)
+            .collect();
         if chain.is_empty() {
             return Err(certificate.not_pem("certificate", "TLS.Certificate"));
         }
         let text = key.read()?;
+        let text = Secret::new(pem::clean(text.expose()));
         let key = PrivateKeyDer::from_pem_slice(text.expose().as_bytes())
             .map_err(|_| key.not_pem("private key", "TLS.Key"))?;
         Ok((chain, key))

@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use serde_json::Value;
 use slog::{debug, error, info, trace, warn};
 
+use super::queue::WAITING_LINES;
 use super::*;
 
 /// A writer whose content is collected at the end.
@@ -136,6 +137,84 @@ fn a_stuck_stderr_blocks_nobody_and_lost_lines_are_counted() {
     assert!(written.iter().all(|line| line["time"].as_str().unwrap() <= logged_until.as_str()));
     assert!(text.contains("dropped"), "the loss is told");
     assert!(lines.iter().all(|line| line["time"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok()));
+}
+
+#[test]
+fn errors_and_warnings_are_not_dropped_for_other_lines() {
+    let (let_go, waiting) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
+    let logs = Logs { level: Level::Debug, format: LogFormat::Json };
+    let stuck = Stuck { let_go: waiting, sender, waited: false };
+    let (logger, guard) = logger_to(logs, "zzzzz", false, stuck);
+    for n in 0..2 * WAITING_LINES {
+        info!(logger, "one of many");
+        debug!(logger, "one of many");
+        if n % 4 == 0 {
+            error!(logger, "an alarm");
+        }
+        if n % 4 == 2 {
+            warn!(logger, "an alarm");
+        }
+    }
+    let_go.send(()).unwrap();
+    drop(logger);
+    drop(guard);
+    let text = String::from_utf8(receiver.into_iter().flatten().collect()).unwrap();
+    assert_eq!(text.matches("an alarm").count(), WAITING_LINES, "all of them");
+    let told = text.lines().find(|it| it.contains("log lines were dropped")).expect("the loss is told");
+    let told: Value = serde_json::from_str(told).unwrap();
+    let written = text.matches("one of many").count();
+    assert_eq!(told["Repeated"].as_u64().unwrap() as usize + written, 4 * WAITING_LINES);
+}
+
+/// What a VM, a user or a cloud may say.
+const ATTACK: &str = "x\n2026-01-01T00:00:00Z error forged\r\u{1b}[2J\u{9b}31m\u{202e}gnirts\u{2028}\0";
+
+#[test]
+fn nobodys_words_begin_a_line_or_move_the_terminal() {
+    let log = |log: &Logger| {
+        let log = log.new(o!("Stack" => ATTACK));
+        warn!(log, "boot failed {}", ATTACK; "stderr" => ATTACK, "error" => format_args!("{ATTACK}"), "c" => '\u{1b}');
+    };
+    for format in [LogFormat::Text, LogFormat::Plain] {
+        let text = logged(format, Level::Info, log);
+        assert_eq!(text.lines().count(), 1, "{text:?}");
+        let odd: String = text.trim_end().chars().filter(|c| !(' '..='~').contains(c)).collect();
+        assert_eq!(odd, "", "{text:?}");
+        assert_eq!(text.matches("error forged\\r\\u{1b}[2J").count(), 4, "as people see it: {text}");
+    }
+    let text = logged(LogFormat::Json, Level::Info, log);
+    let line: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (&line["stderr"], &line["error"], &line["Stack"]),
+        (&ATTACK.into(), &ATTACK.into(), &ATTACK.into())
+    );
+    assert!(!text.trim_end().contains(['\n', '\u{1b}']), "{text:?}");
+}
+
+#[test]
+fn a_value_is_cut_at_4_kb_in_all_formats_and_its_length_is_told() {
+    let long = "é".repeat(LONGEST_VALUE);
+    let whole = "y".repeat(LONGEST_VALUE);
+    for format in [LogFormat::Json, LogFormat::Text, LogFormat::Plain] {
+        let text = logged(format, Level::Info, |log| {
+            let log = log.new(o!("stdout" => long.clone()));
+            warn!(log, "boot failed"; "stderr" => &long, "error" => format_args!("{long}"), "whole" => &whole);
+        });
+        assert_eq!(text.matches("… (8192 bytes)").count(), 3, "{format:?}");
+        assert_eq!(text.matches('é').count(), 3 * LONGEST_VALUE / 2, "{format:?}");
+        assert!(text.contains(&whole), "{format:?}");
+    }
+}
+
+#[test]
+fn numbers_stay_numbers() {
+    let text = logged(LogFormat::Json, Level::Info, |log| {
+        info!(log, "a"; "n" => 5, "f" => 0.5, "b" => true, "none" => None::<u32>, "same" => "record");
+    });
+    let line: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&line["n"], &line["f"], &line["b"]), (&5.into(), &0.5.into(), &true.into()));
+    assert!(line["none"].is_null());
 }
 
 #[test]

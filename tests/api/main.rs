@@ -8,6 +8,7 @@ mod access;
 mod containers;
 mod debug;
 mod fidelity;
+mod flood;
 mod health;
 mod instances;
 mod metrics;

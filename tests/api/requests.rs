@@ -62,7 +62,7 @@ async fn the_body_of_a_good_answer_is_not_logged() {
     let headers = [("authorization", bearer()), ("x-request-id", "req-quiet".to_owned())];
     let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
     let answer = site.ask(Method::GET, "/metrics", &headers, None).await;
-    let response = site.logs.about("response", "req-quiet").await;
+    let response = site.logs.about("response to read", "req-quiet").await;
     assert_eq!(response["respBody"], "");
     assert_eq!(response["respBytes"], answer.body.len());
 }
@@ -82,12 +82,13 @@ async fn tokens_are_never_logged_wherever_they_stand() {
     for (index, path) in paths.iter().enumerate() {
         let id = format!("req-{index}");
         let headers = [("authorization", bearer.as_str()), ("x-request-id", &id), ("x-forwarded-for", TOKEN)];
-        site.ask(Method::GET, path, &headers, None).await;
-        site.logs.about("response", &id).await;
+        let is_read = site.ask(Method::GET, path, &headers, None).await.status.is_success();
+        site.logs.about(if is_read { "response to read" } else { "response" }, &id).await;
     }
     let headers = [("authorization", basic), ("x-request-id", "req-last")];
-    site.ask(Method::GET, "/metrics", &headers, None).await;
-    site.logs.about("response", "req-last").await;
+    site.ask(Method::GET, "/metrics", &headers, None).await.assert_error(401);
+    let refused = async || site.logs.with_message("refused requests to the management API").pop();
+    eventually("it is told", refused).await;
     let form = [("api_token", TOKEN), ("instance_id", "i-1")];
     site.post(HOLD, &form).await.assert_error(404);
     let text = site.logs.text();
@@ -103,15 +104,70 @@ async fn other_methods_and_paths_are_refused() {
     let right = [("authorization", bearer())];
     let right = right.each_ref().map(|(name, value)| (*name, value.as_str()));
     for (name, path) in crate::access::ROUTES {
+        let allowed = if name == "GET" { "GET, HEAD" } else { name };
         let others = [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH];
         for method in others.into_iter().filter(|it| it.as_str() != name) {
             let answer = site.ask(method, path, &right, None).await;
             answer.assert_error(405);
-            assert_eq!(answer.header("allow"), name);
+            assert_eq!(answer.header("allow"), allowed);
+            let told = format!("this method is not allowed here; allowed: {allowed}");
+            assert_eq!(answer.json()["errors"][0], told.as_str());
         }
     }
-    for path in ["/", "/nosuch", "/_health/nosuch", "/arvados/v1/dispatch/nosuch", "/metrics/", "//metrics"] {
+    for path in ["/", "/nosuch", "/_health/nosuch", "/arvados/v1/dispatch/nosuch", "/metrics/", "/metrics//"]
+    {
         site.get(path).await.assert_error(404);
+    }
+}
+
+#[actix_web::test]
+async fn a_doubled_slash_is_as_a_plain_one() {
+    let site = Site::start().await;
+    for path in ["//arvados/v1/dispatch/instances", "/arvados//v1///dispatch/instances", "//metrics"] {
+        assert_eq!(site.get(path).await.status, 200, "{path}");
+        site.ask(Method::GET, path, &[], None).await.assert_error(401);
+    }
+    let closed = Site::with(crate::support::site::Options { token: "", ..Default::default() }).await;
+    closed.ask(Method::GET, "//_health/ping", &[], None).await.assert_error(404);
+    closed.ask(Method::GET, "//metrics", &[], None).await.assert_error(403);
+}
+
+#[actix_web::test]
+async fn head_is_answered_where_get_is() {
+    let site = Site::start().await;
+    let right = [("authorization", bearer())];
+    let right = right.each_ref().map(|(name, value)| (*name, value.as_str()));
+    for (name, path) in crate::access::ROUTES {
+        let answer = site.ask(Method::HEAD, path, &right, None).await;
+        let expected = match (name, path) {
+            ("POST", _) => 405,
+            _ => site.get(path).await.status.as_u16(),
+        };
+        assert_eq!((answer.status.as_u16(), answer.body.as_str()), (expected, ""), "{path}");
+    }
+    assert_eq!(site.ask(Method::HEAD, "/metrics", &[], None).await.status, 401);
+}
+
+#[actix_web::test]
+async fn parameters_may_be_the_members_of_a_json_object() {
+    let site = Site::start().await;
+    let headers =
+        [("authorization", bearer()), ("content-type", "application/json; charset=utf-8".to_owned())];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let hold = |body: &'static str| site.ask(Method::POST, HOLD, &headers, Some(body.to_owned()));
+    let unknown = hold(r#"{"instance_id": "i-1", "reason": null, "n": 1}"#).await;
+    unknown.assert_error(404);
+    assert!(unknown.body.contains("not found"), "{unknown:?}");
+    for (body, words) in [
+        ("", "instance_id parameter not provided"),
+        ("{}", "instance_id parameter not provided"),
+        ("[1]", "no JSON object"),
+        ("{\"instance_id\": [\"i-1\"]}", "no JSON object"),
+        ("{\"instance_id\": ", "no JSON object"),
+    ] {
+        let answer = hold(body).await;
+        answer.assert_error(400);
+        assert!(answer.body.contains(words), "{body}: {answer:?}");
     }
 }
 
@@ -138,8 +194,10 @@ async fn requests_side_by_side_are_all_answered() {
     for answer in futures_util::future::join_all(answers).await {
         assert_eq!(answer.status, 200);
     }
-    eventually("all are logged", async || (site.logs.with_message("response").len() >= 50).then_some(()))
-        .await;
+    eventually("all are logged", async || {
+        (site.logs.with_message("response to read").len() >= 50).then_some(())
+    })
+    .await;
 }
 
 #[actix_web::test]

@@ -76,5 +76,5 @@ pub fn yaml_to_json(text: &str) -> serde_json::Value {
             },
         }
     }
-    convert(&read(text).unwrap())
+    convert(&read(text).unwrap().tree)
 }

@@ -175,3 +175,38 @@ async fn an_interrupted_demo_cleans_up_and_says_that_it_did_not_complete() {
     );
     place.assert_empty();
 }
+
+/// The lines of stderr until one has those words.
+async fn line_with(
+    lines: &mut tokio::io::Lines<tokio::io::BufReader<tokio::process::ChildStderr>>,
+    words: &str,
+) -> String {
+    loop {
+        let line = tokio::time::timeout(SOON, lines.next_line()).await.expect("it comes").unwrap();
+        let line = line.unwrap_or_else(|| panic!("`{words}` was not said"));
+        if line.contains(words) {
+            return line;
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn kept_running_in_a_pipe_it_tells_its_address_and_a_second_ctrl_c_ends_the_clean_up() {
+    use tokio::io::AsyncBufReadExt as _;
+    let place = Place::new();
+    let mut command = place.command(&["--containers", "2", "--instances", "1", "--keep-running"]);
+    let mut demo = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = tokio::io::BufReader::new(demo.stderr.take().unwrap()).lines();
+    let address = line_with(&mut lines, "management API: http://127.0.0.1:").await;
+    assert!(
+        line_with(&mut lines, "Authorization: Bearer").await.contains("/arvados/v1/dispatch/instances"),
+        "{address}"
+    );
+    let pid = Pid::from_raw(i32::try_from(demo.id().unwrap()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    line_with(&mut lines, "the next Ctrl-C ends that").await;
+    kill_process(pid, Signal::INT).unwrap();
+    line_with(&mut lines, "SIGINT again: the clean-up is not finished").await;
+    let ended = tokio::time::timeout(SOON, demo.wait()).await.expect("it ends").unwrap();
+    assert_eq!(ended.code(), Some(1));
+}

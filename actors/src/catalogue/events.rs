@@ -80,6 +80,18 @@ events! {
         "respBody", "respBytes", "respStatus", "respStatusCode", "timeToStatus", "timeTotal", "timeWriteBody",
     ];
 
+    /// A request that only reads, such as a scrape or a poll.
+    READ_REQUEST = Debug "request to read" [
+        "RequestID", "remoteAddr", "reqBytes", "reqForwardedFor", "reqHost", "reqMethod", "reqPath", "reqQuery",
+    ];
+    /// Its answer, if it is no error.
+    READ_RESPONSE = Debug "response to read" [
+        "RequestID", "remoteAddr", "reqBytes", "reqForwardedFor", "reqHost", "reqMethod", "reqPath", "reqQuery",
+        "respBody", "respBytes", "respStatus", "respStatusCode", "timeToStatus", "timeTotal", "timeWriteBody",
+    ];
+    /// Requests without the right token were refused; the address is the last one's.
+    REQUESTS_REFUSED = Warning "refused requests to the management API" ["Repeated", "remoteAddr", "respStatusCode"];
+
     // ------------------------------------------------------------ the queue
     /// A container is wanted and can run on these types.
     CONTAINER_ADDED = Info "adding container to queue" ["ContainerUUID", "InstanceTypes", "Priority", "State"];

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde_json::json;
 
-use super::unit::{COUNT, FLAG, INTERVAL, NUMBER, PORT, PROBE_RATE, RUNNER, TAGS, TEXT, place};
+use super::unit::{FLAG, INTERVAL, LIMIT, PORT, PROBE_RATE, RUNNER, SHARE, TAGS, TEXT, place};
 use super::{Table, key, read_elsewhere};
 
 /// `Containers.CloudVMs`.
@@ -94,42 +94,42 @@ pub static CLOUD_VMS: LazyLock<Table> = LazyLock::new(|| Table {
         key(
             "MaxCloudOpsPerSecond",
             10,
-            &COUNT,
+            &LIMIT,
             place!(policy.max_cloud_ops_per_second),
             "Calls to the cloud a second; 0: unlimited.",
         ),
         key(
             "MaxConcurrentInstanceCreateOps",
             1,
-            &COUNT,
+            &LIMIT,
             place!(policy.max_concurrent_creates),
             "VMs being created at the same time; 0: unlimited.",
         ),
         key(
             "MaxInstances",
             64,
-            &COUNT,
+            &LIMIT,
             place!(policy.max_instances),
             "VMs in any state, and where the ceiling on concurrent containers starts; 0: unlimited.",
         ),
         key(
             "MaxRunningContainersPerInstance",
             0,
-            &COUNT,
+            &LIMIT,
             place!(policy.max_containers_per_instance),
             "Containers on one VM; 0: as many as fit.",
         ),
         key(
             "InitialQuotaEstimate",
             0,
-            &COUNT,
+            &LIMIT,
             place!(policy.initial_quota_estimate),
             "Where the ceiling on concurrent containers starts; it rises while the controller is well; 0: at MaxInstances.",
         ),
         key(
             "SupervisorFraction",
             0.5,
-            &NUMBER,
+            &SHARE,
             place!(policy.supervisor_fraction),
             "Share of the ceiling on containers that workflow supervisors may take; 0: no limit.",
         ),

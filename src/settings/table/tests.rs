@@ -55,7 +55,7 @@ fn rows() -> Vec<Row> {
 }
 
 fn documented_cluster() -> Value {
-    let tree = yaml::read(DEFAULTS).unwrap();
+    let tree = yaml::read(DEFAULTS).unwrap().tree;
     let cluster = tree.get("Clusters").and_then(|it| it.get("xxxxx")).unwrap();
     let report = Report::new("default.yml".into());
     let json = merge::to_json(&Node::clone(cluster), None, "", &report);

@@ -53,12 +53,27 @@ pub static INTERVAL: Unit<Duration> =
 /// A whole number from 0 on.
 pub static COUNT: Unit<u32> = Unit { read: |section, key| section.count(key), dump: |it| (*it).into() };
 
-/// The same, kept in 64 bits.
+/// A whole number; 0 and what is negative: no limit.
+pub static LIMIT: Unit<u32> = Unit { read: |section, key| section.limit(key), dump: |it| (*it).into() };
+
+/// The same as a count, kept in 64 bits.
 pub static LONG_COUNT: Unit<u64> =
     Unit { read: |section, key| section.count(key).into(), dump: |it| (*it).into() };
 
 /// A number from 0 on.
 pub static NUMBER: Unit<f64> = Unit { read: |section, key| section.number(key), dump: |it| (*it).into() };
+
+/// A part of a whole; 0 and what is negative: no limit.
+pub static SHARE: Unit<f64> = Unit {
+    read: |section, key| {
+        let share = section.fraction(key).max(0.0);
+        if share > 1.0 {
+            section.refuse(key, "a share from 0 to 1, such as 0.5; 0: no limit");
+        }
+        share
+    },
+    dump: |it| (*it).into(),
+};
 
 /// A size in bytes.
 pub static SIZE: Unit<u64> = Unit { read: |section, key| section.size(key), dump: |it| (*it).into() };
@@ -95,8 +110,13 @@ fn text_map(map: &BTreeMap<String, String>) -> Value {
 /// A TCP port.
 pub static PORT: Unit<u16> = Unit {
     read: |section, key| {
-        section.text(key).parse().ok().filter(|port| *port > 0).unwrap_or_else(|| {
-            section.refuse(key, "a port number from 1 to 65535");
+        let text = section.text(key);
+        // The name of the service is what an ssh client takes if it is told nothing.
+        if matches!(text.as_str(), "" | "ssh") {
+            return 22;
+        }
+        text.parse().ok().filter(|port| *port > 0).unwrap_or_else(|| {
+            section.refuse(key, "a port number from 1 to 65535, or ssh for 22");
             22
         })
     },
@@ -174,8 +194,12 @@ pub static WEBSOCKET_URL: Unit<Option<Url>> = Unit {
             matches!(url.scheme(), "ws" | "wss" | "http" | "https")
                 && url.host_str().is_some_and(|it| !it.is_empty())
         });
+        // The queue is polled without it: no reason to refuse the service.
         if url.is_none() && !text.is_empty() {
-            section.refuse(key, "a URL such as wss://ws.zzzzz.example.com/websocket, or nothing");
+            section.warn(
+                key,
+                "not a URL such as wss://ws.zzzzz.example.com/websocket: as if it were empty, the queue is polled only",
+            );
         }
         url
     },

@@ -1,7 +1,9 @@
 //! The site's file as a tree of our own, whose scalars keep text, quoting and position.
 //!
 //! ```text
-//!   bytes ── read ──> Node (text, quoted?, line, column)      anchors and merge keys resolved, duplicates refused
+//!   bytes ── read ──> Document ──> notes                      a key given twice, a second document
+//!                       |          (mapping: `<<` and keys given twice)
+//!                     Node (text, quoted?, line, column)      anchors and merge keys resolved
 //!                       |
 //!                     plain                                   what a YAML 1.1 reader makes of an unquoted scalar,
 //!                                                             or that readers disagree about it
@@ -9,6 +11,7 @@
 //! The file is read by several programs with several YAML libraries. None of them is guessed at here: what
 //! an unquoted scalar means is decided late, when the type that its key wants is known.
 
+mod mapping;
 pub mod plain;
 mod read;
 
@@ -21,6 +24,37 @@ pub struct Position {
     pub line: usize,
     /// The column, in characters.
     pub column: usize,
+}
+
+/// The first document of a text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// Its value.
+    pub tree: Node,
+    /// What is odd about how it is written, in the order of the text.
+    pub notes: Vec<Note>,
+}
+
+/// Something odd about how a text is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// What it is.
+    pub kind: NoteKind,
+    /// Where it stands.
+    pub at: Position,
+    /// The keys that lead to it; empty = the text as a whole.
+    pub path: String,
+    /// A sentence about it.
+    pub message: String,
+}
+
+/// What is odd about how a text is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoteKind {
+    /// A key is given twice in one map.
+    Twice,
+    /// A second document follows.
+    AnotherDocument,
 }
 
 /// A value of the tree.
@@ -73,6 +107,16 @@ impl Node {
             .iter()
             .find(|entry| entry.key.text == key)
             .map(|entry| &entry.value)
+            .filter(|it| !it.is_null())
+    }
+
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Self> {
+        let Kind::Map(entries) = &mut self.kind else { return None };
+        entries
+            .iter_mut()
+            .find(|entry| entry.key.text == key)
+            .map(|entry| &mut entry.value)
             .filter(|it| !it.is_null())
     }
 

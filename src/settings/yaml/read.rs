@@ -1,10 +1,11 @@
 //! Events of the parser → tree. Bounded in depth and size, so that no file can exhaust us.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag, options};
 
-use super::{Entry, Kind, Node, Position, Scalar};
+use super::mapping::{Mapping, Placed};
+use super::{Document, Kind, Node, Note, NoteKind, Position, Scalar};
 
 /// More values than any site has; aliases count as what they stand for.
 const MAX_VALUES: usize = 500_000;
@@ -20,26 +21,34 @@ pub struct YamlError {
     pub message: String,
 }
 
-/// Reads the one document of a text; an empty text is null.
+/// Reads the first document of a text; an empty text is null. Of a key that is given twice the last value counts.
+/// Both are noted, with the place, because they are rarely meant.
 ///
 /// # Errors
-/// If it is not YAML, has several documents, duplicate or complex keys, foreign tags, an alias within what
-/// it stands for, or is too deep or too large once its aliases are resolved.
-pub fn read(text: &str) -> Result<Node, YamlError> {
+/// If it is not YAML, has complex keys, foreign tags, an alias within what it stands for, or a merge whose result
+/// depends on the reader, or is too deep or too large once its aliases are resolved.
+pub fn read(text: &str) -> Result<Document, YamlError> {
     let options = options! {
         emit_comments: false,
         block_nesting_limit: MAX_DEPTH,
         flow_nesting_limit: MAX_DEPTH,
     };
     let parser = Parser::new_from_str_with_options(text, options);
-    Reader { parser, anchors: BTreeMap::new(), budget: MAX_VALUES }.stream()
+    let reader = Reader {
+        parser,
+        anchors: BTreeMap::new(),
+        budget: MAX_VALUES,
+        path: String::new(),
+        notes: Vec::new(),
+    };
+    reader.stream()
 }
 
 fn position(marker: &Marker) -> Position {
     Position { line: marker.line(), column: marker.col() + 1 }
 }
 
-fn refuse<T>(at: Position, message: impl Into<String>) -> Result<T, YamlError> {
+pub(super) fn refuse<T>(at: Position, message: impl Into<String>) -> Result<T, YamlError> {
     Err(YamlError { at: Some(at), message: message.into() })
 }
 
@@ -48,28 +57,50 @@ struct Reader<'text> {
     /// What each finished anchor stands for.
     anchors: BTreeMap<usize, Node>,
     budget: usize,
+    /// The keys that lead to what is being read.
+    path: String,
+    notes: Vec<Note>,
 }
 
 impl<'text> Reader<'text> {
-    fn stream(mut self) -> Result<Node, YamlError> {
-        let mut document = None;
+    fn stream(mut self) -> Result<Document, YamlError> {
+        let mut tree = Node { at: None, kind: Kind::Null };
         loop {
             let (event, span) = self.next()?;
             match event {
-                Event::StreamEnd => return Ok(document.unwrap_or(Node { at: None, kind: Kind::Null })),
-                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
-                _ if document.is_some() => {
-                    return refuse(position(&span.start), "a second document: only one is read");
+                Event::StreamEnd => break,
+                Event::DocumentEnd => {
+                    self.note_another_document();
+                    break;
                 }
-                event => document = Some(self.node(event, span, 0)?),
+                Event::StreamStart | Event::DocumentStart(..) => {}
+                event => tree = self.node(event, span, 0)?,
             }
         }
+        Ok(Document { tree, notes: self.notes })
+    }
+
+    /// What follows the first document is not read, and need not even be YAML.
+    fn note_another_document(&mut self) {
+        let at = match self.parser.next_event() {
+            None | Some(Ok((Event::StreamEnd, _))) => return,
+            Some(Ok((_, span))) => position(&span.start),
+            Some(Err(error)) => position(error.marker()),
+        };
+        let message = "a second document begins here: only the first is read".to_owned();
+        self.notes.push(Note { kind: NoteKind::AnotherDocument, at, path: String::new(), message });
     }
 
     fn next(&mut self) -> Result<(Event<'text>, Span), YamlError> {
         match self.parser.next_event() {
             Some(Ok(next)) => Ok(next),
-            Some(Err(error)) => refuse(position(error.marker()), format!("not YAML: {}", error.info())),
+            Some(Err(error)) => refuse(
+                position(error.marker()),
+                format!(
+                    "not YAML: {}; quote a text that has signs such as , : # & * ! @ in it",
+                    error.info()
+                ),
+            ),
             None => Err(YamlError { at: None, message: "not YAML: it ends too early".to_owned() }),
         }
     }
@@ -107,38 +138,50 @@ impl<'text> Reader<'text> {
         loop {
             match self.next()? {
                 (Event::SequenceEnd, _) => return Ok(Kind::List(items)),
-                (event, span) => items.push(self.node(event, span, depth + 1)?),
+                (event, span) => {
+                    let step = format!("[{}]", items.len());
+                    items.push(self.below(&step, event, span, depth)?);
+                }
             }
         }
     }
 
     fn map(&mut self, depth: usize) -> Result<Kind, YamlError> {
-        let mut entries: Vec<Entry> = Vec::new();
-        let mut keys = BTreeSet::new();
-        let mut merged = Vec::new();
+        let mut mapping = Mapping::default();
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
-                break;
+                return Ok(Kind::Map(mapping.finish()?));
             }
             let at = position(&span.start);
             let Kind::Scalar(key) = self.key(event, span, depth)? else {
                 return refuse(at, "a key has to be a text");
             };
             let (event, span) = self.next()?;
-            let value = self.node(event, span, depth + 1)?;
-            if key.text == "<<" && !key.quoted {
-                merged.extend(merge_sources(value, at)?);
-                continue;
+            let step = if self.path.is_empty() { key.text.clone() } else { format!(".{}", key.text) };
+            let value = self.below(&step, event, span, depth)?;
+            if let Placed::InPlaceOf(first) = mapping.place(key, at, value)? {
+                let (first, last) = (first.line, at.line);
+                let message = format!("given twice, in lines {first} and {last}: the last value counts");
+                let path = format!("{}{step}", self.path);
+                self.notes.push(Note { kind: NoteKind::Twice, at, path, message });
             }
-            if !keys.insert(key.text.clone()) {
-                return refuse(at, format!("the key `{}` is here twice", key.text));
-            }
-            entries.push(Entry { key, at: Some(at), value });
         }
-        // Own keys win over merged ones, earlier sources over later ones.
-        entries.extend(merged.into_iter().filter(|entry| keys.insert(entry.key.text.clone())));
-        Ok(Kind::Map(entries))
+    }
+
+    /// Reads a value one step further down.
+    fn below(
+        &mut self,
+        step: &str,
+        event: Event<'text>,
+        span: Span,
+        depth: usize,
+    ) -> Result<Node, YamlError> {
+        let here = self.path.len();
+        self.path.push_str(step);
+        let node = self.node(event, span, depth + 1);
+        self.path.truncate(here);
+        node
     }
 
     fn key(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Kind, YamlError> {
@@ -188,31 +231,24 @@ fn check_collection_tag(tag: Option<&Tag>, at: Position) -> Result<(), YamlError
     }
 }
 
+/// A tag of the file's own may be a password that nobody has quoted: it is not shown.
 fn foreign_tag(tag: &Tag) -> String {
-    format!("the tag {} is not read: write the value without it", tag.original())
-}
-
-/// The entries that `<<: *map` or `<<: [*map, *map]` brings in.
-fn merge_sources(value: Node, at: Position) -> Result<Vec<Entry>, YamlError> {
-    let sources = match value.kind {
-        Kind::List(items) => items,
-        kind => vec![Node { at: value.at, kind }],
-    };
-    let mut entries = Vec::new();
-    for source in sources {
-        match source.kind {
-            Kind::Map(more) => entries.extend(more),
-            Kind::Null | Kind::Scalar(_) | Kind::List(_) => {
-                return refuse(at, "what `<<` merges has to be a map or a list of maps");
-            }
-        }
+    let known = ["binary", "bool", "float", "int", "null", "omap", "pairs", "set", "timestamp"];
+    let original = tag.original();
+    if known.iter().any(|name| original.strip_prefix("!!") == Some(name)) {
+        return format!("the tag {original} is not read: write the value without it");
     }
-    Ok(entries)
+    "a tag (an exclamation mark before a value) is not read: quote a text that begins with one, else leave the tag out"
+        .to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn tree(text: &str) -> Node {
+        read(text).unwrap().tree
+    }
 
     fn text_of(node: &Node) -> (&str, bool) {
         match &node.kind {
@@ -223,7 +259,7 @@ mod tests {
 
     #[test]
     fn scalars_keep_text_quoting_and_position() {
-        let tree = read("a:\n  b: yes\n  c: 'yes'\n  d: |\n    yes\n  e: !!str 010\n").unwrap();
+        let tree = tree("a:\n  b: yes\n  c: 'yes'\n  d: |\n    yes\n  e: !!str 010\n");
         let a = tree.get("a").unwrap();
         assert_eq!(text_of(a.get("b").unwrap()), ("yes", false));
         assert_eq!(text_of(a.get("c").unwrap()), ("yes", true));
@@ -234,16 +270,15 @@ mod tests {
 
     #[test]
     fn nulls_are_as_if_absent() {
-        let tree = read("a: ~\nb:\nc: null\nd: 'null'\n").unwrap();
+        let tree = tree("a: ~\nb:\nc: null\nd: 'null'\n");
         assert!(tree.get("a").is_none() && tree.get("b").is_none() && tree.get("c").is_none());
         assert!(tree.get("d").is_some());
-        assert!(read("").unwrap().is_null());
+        assert!(read("").unwrap().tree.is_null());
     }
 
     #[test]
     fn merge_keys_bring_in_what_is_not_said_otherwise() {
-        let tree =
-            read("base: &b {x: 1, y: 2}\nmore: &m {y: 3, z: 4}\nall:\n  y: 9\n  <<: [*b, *m]\n").unwrap();
+        let tree = tree("base: &b {x: 1, y: 2}\nmore: &m {y: 3, z: 4}\nall:\n  <<: [*b, *m]\n  y: 9\n");
         let all = tree.get("all").unwrap();
         let values: Vec<_> = ["x", "y", "z"].iter().map(|key| text_of(all.get(key).unwrap()).0).collect();
         assert_eq!(values, ["1", "9", "4"]);
@@ -252,9 +287,8 @@ mod tests {
     #[test]
     fn what_has_no_single_meaning_is_refused_with_its_place() {
         for (text, line, expected) in [
-            ("a: 1\nb: 2\na: 3\n", 3, "twice"),
-            ("a: 1\n---\nb: 2\n", 3, "second document"),
-            ("a: !site x\n", 1, "tag !site"),
+            ("a: !site x\n", 1, "a tag (an exclamation mark"),
+            ("a: !hunter2\n", 1, "quote a text that begins with one"),
             ("a: !!binary x\n", 1, "tag !!binary"),
             ("? [1, 2]\n: 3\n", 1, "key has to be a text"),
             ("a: &x\n  b: *x\n", 2, "alias within"),
@@ -265,6 +299,39 @@ mod tests {
             let error = read(text).unwrap_err();
             assert!(error.message.contains(expected), "{text:?}: {error}");
             assert_eq!(error.at.unwrap().line, line, "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_tag_is_not_shown_because_it_may_be_a_password() {
+        for text in ["password: !hunter2\n", "a: !hunter2! x\n", "a: !<hunter2> x\n", "a: *hunter2\n"] {
+            assert!(!read(text).unwrap_err().message.contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_a_key_that_is_given_twice_the_last_value_counts_and_both_lines_are_noted() {
+        let document = read("a: 1\nb:\n  - {c: 1}\n  - d: {x: 1}\n    d: {y: 2}\na: 3\n").unwrap();
+        assert_eq!(text_of(document.tree.get("a").unwrap()).0, "3");
+        let notes: Vec<_> = document.notes.iter().map(|it| (it.path.as_str(), it.at.line, it.kind)).collect();
+        assert_eq!(notes, [("b[1].d", 5, NoteKind::Twice), ("a", 6, NoteKind::Twice)]);
+        assert!(document.notes[1].message.contains("lines 1 and 6"), "{:?}", document.notes);
+        let Kind::List(items) = &document.tree.get("b").unwrap().kind else { panic!() };
+        assert!(items[1].get("d").unwrap().get("x").is_none(), "a map is replaced, not merged");
+    }
+
+    #[test]
+    fn only_the_first_document_is_read_and_another_is_noted() {
+        for (text, line) in [
+            ("a: 1\n---\nb: 2\n", Some(2)),
+            ("---\na: 1\n---\n", Some(3)),
+            ("a: 1\n---\n\t{nonsense\n", Some(2)),
+            ("---\na: 1\n...\n", None),
+            ("a: 1\n# the end\n", None),
+        ] {
+            let document = read(text).unwrap();
+            assert_eq!(text_of(document.tree.get("a").unwrap()).0, "1", "{text:?}");
+            assert_eq!(document.notes.first().map(|it| it.at.line), line, "{text:?}: {:?}", document.notes);
         }
     }
 

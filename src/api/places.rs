@@ -1,0 +1,97 @@
+//! The connections of one HTTP thread: which have shown the token, and who goes first when there are too many.
+//!
+//! ```text
+//!   accepted ──► unproven ── shows the token ──► proven ──► closed
+//!                   │ a newer one comes, and UNPROVEN are there or all PLACES are taken: the oldest goes
+//!                   ▼
+//!                 closed
+//! ```
+//! Each connection costs the process a descriptor, and descriptors are what the fleet lives on. Whoever has not shown
+//! the token holds few of them, and never one that a client with the token needs. A connection that has shown it is
+//! not touched here.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::dev::Extensions;
+use actix_web::rt::net::TcpStream as AsyncStream;
+
+thread_local! {
+    static PLACES: RefCell<Places> = const { RefCell::new(Places::new()) };
+}
+
+/// The connections of a thread.
+struct Places {
+    next: u64,
+    open: usize,
+    /// Those that have not shown the token, oldest first, each with a handle of its own.
+    unproven: VecDeque<(u64, TcpStream)>,
+}
+
+/// A connection's place, from when it is accepted until it is closed.
+pub(super) struct Place(u64);
+
+/// How many connections a thread keeps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// All of them.
+    pub connections: usize,
+    /// Those that have not shown the token.
+    pub unproven: usize,
+}
+
+impl Places {
+    const fn new() -> Self {
+        Self { next: 0, open: 0, unproven: VecDeque::new() }
+    }
+
+    fn admit(&mut self, stream: Option<TcpStream>, limits: Limits) -> Place {
+        let id = self.next;
+        self.next += 1;
+        self.open += 1;
+        self.unproven.extend(stream.map(|stream| (id, stream)));
+        // The newest has had no chance yet, so it stays if it is the only one.
+        let is_full = self.open >= limits.connections;
+        let must_go = self.unproven.len() > limits.unproven || (is_full && self.unproven.len() > 1);
+        if must_go && let Some((_, oldest)) = self.unproven.pop_front() {
+            // It may have been closed already.
+            let _ = oldest.shutdown(Shutdown::Both);
+        }
+        Place(id)
+    }
+
+    fn forget(&mut self, id: u64) {
+        self.unproven.retain(|(its, _)| *its != id);
+    }
+}
+
+/// Gives a connection its place; called by the server for each that it has accepted.
+pub(super) fn take(connection: &dyn Any, data: &mut Extensions, limits: Limits) {
+    let plain = connection.downcast_ref::<AsyncStream>();
+    let stream = plain.or_else(|| Some(connection.downcast_ref::<TlsStream<AsyncStream>>()?.get_ref().0));
+    // Without a descriptor for the handle the connection can be closed by its own end only.
+    let handle = stream.and_then(|it| it.as_fd().try_clone_to_owned().ok()).map(TcpStream::from);
+    data.insert(PLACES.with_borrow_mut(|places| places.admit(handle, limits)));
+}
+
+impl Place {
+    /// It has shown the token: it stays.
+    pub(super) fn prove(&self) {
+        PLACES.with_borrow_mut(|places| places.forget(self.0));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // The thread may be ending.
+        let _ = PLACES.try_with(|places| {
+            let mut places = places.borrow_mut();
+            places.forget(self.0);
+            places.open = places.open.saturating_sub(1);
+        });
+    }
+}
