@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Round;
 use super::bins::{Bins, Place, PlaceId};
+use crate::container::ContainerState;
 use crate::fit::{Free, Resources};
 use crate::id::{ContainerUuid, InstanceId};
 use crate::instance::InstanceType;
@@ -111,11 +112,14 @@ impl<'a> Places<'a> {
 
 /// Whether a worker on which a process of an earlier dispatcher may still appear has the room that it seems to have.
 /// The line keeps room for each container that was Locked before our start, and for one whose needs are unknown to us
-/// it cannot. O(entries).
+/// it cannot. Nor does it for one that is Running where no list has shown it: once the first minute is over it runs on
+/// such a worker, or nowhere. O(entries).
 fn may_fill_unseen(round: &Round<'_>) -> bool {
     let is_unsized = |entry: &Entry| entry.fit == Fit::Unsized && round.may_run_unseen(entry);
+    let is_late = !round.clocked.is_within_window;
+    let runs = |entry: &Entry| is_late && entry.record.state == ContainerState::Running;
     let mut entries = round.queue.entries.iter().enumerate();
-    !entries.any(|(position, entry)| is_unsized(entry) && !round.has_process(position))
+    !entries.any(|(position, entry)| (runs(entry) || is_unsized(entry)) && !round.has_process(position))
 }
 
 /// What is free on a worker; `None` if nothing may be placed on it.

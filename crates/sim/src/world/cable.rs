@@ -252,8 +252,7 @@ struct ExecutorCable {
 impl Executor for ExecutorCable {
     async fn run(&self, command: ShellCommand) -> Result<Output, ExecError> {
         if self.cable.plight.own_side_fails() {
-            let message = "too many open files".to_owned();
-            return Err(ExecError { kind: ExecErrorKind::Local, message });
+            return Err(ExecError { kind: ExecErrorKind::Local, message: "too many open files".to_owned() });
         }
         if command.acts {
             self.cable.acts("command");
@@ -263,7 +262,9 @@ impl Executor for ExecutorCable {
         }
         let (cable, executor) = (Rc::clone(&self.cable), Rc::clone(&self.executor));
         let call = async move { executor.run(command).await };
-        self.cable.carry(cable.while_whole(call)).await
+        let answer = self.cable.carry(cable.while_whole(call)).await;
+        // As real ones do: a connection that has failed says nothing if our own side fails by then.
+        answer.map_err(|error| if self.cable.plight.own_side_fails() { own_side(error) } else { error })
     }
 
     fn retarget(&self, target: Target) {
@@ -277,5 +278,22 @@ impl Executor for ExecutorCable {
 
     async fn broken(&self) {
         self.executor.broken().await;
+    }
+}
+
+fn own_side(error: ExecError) -> ExecError {
+    match error.kind {
+        ExecErrorKind::NotReady
+        | ExecErrorKind::NotSent
+        | ExecErrorKind::VerifierFailed
+        | ExecErrorKind::CommandTimeout
+        | ExecErrorKind::OutputTooLarge => error,
+        ExecErrorKind::Refused
+        | ExecErrorKind::ConnectTimeout
+        | ExecErrorKind::Authentication
+        | ExecErrorKind::SecretUnreadable
+        | ExecErrorKind::Verification
+        | ExecErrorKind::ConnectionLost
+        | ExecErrorKind::Local => ExecError { kind: ExecErrorKind::Local, ..error },
     }
 }

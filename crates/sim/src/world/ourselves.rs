@@ -13,6 +13,8 @@ use crate::controller::state::Changes;
 
 /// A server gives up a session from which nothing came for that long.
 const SESSIONS_DROPPED_AFTER: Duration = Duration::from_secs(15);
+/// A shorter pause may go unnoticed: signs of life come every 2 s, and may be 5 s late.
+const SHORT_PAUSE: Duration = Duration::from_secs(7);
 
 impl World {
     /// Stops the dispatcher's process for that long, as a signal, a frozen container or a suspended machine does. The
@@ -27,7 +29,9 @@ impl World {
             self.own_vms().iter().for_each(|id| vms.cut_connection(id));
         }
         self.run_for(since(until, clock::now())).await;
-        self.note(Note::CouldNotAsk);
+        if length > SHORT_PAUSE {
+            self.note(Note::CouldNotAsk);
+        }
         plight.wake();
     }
 

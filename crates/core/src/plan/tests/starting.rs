@@ -266,6 +266,30 @@ fn a_worker_that_may_be_starting_something_unseen_makes_no_room() {
     }
 }
 
+/// All lists of a worker may have been cut since the start: what is Running and nowhere to be seen runs there.
+#[test]
+fn where_a_running_container_may_be_unseen_nothing_is_placed() {
+    for (processes_known, is_shown, is_placed) in
+        [(false, false, false), (true, false, true), (false, true, true)]
+    {
+        let mut scene = Scene::new();
+        scene.now = at(10_000);
+        scene.worker_left("w-1", "big", State::Idle);
+        scene.change("w-1", |view| view.processes_known = processes_known);
+        scene.add(3, Running, 1);
+        if is_shown {
+            scene.runs("w-1", 3);
+        }
+        scene.add(9, Locked, 8);
+        let actions = scene.actions();
+        assert_eq!(
+            actions.contains(&start(9, "w-1")),
+            is_placed,
+            "{processes_known} {is_shown}: {actions:?}"
+        );
+    }
+}
+
 /// What an earlier dispatcher had started a moment before may be Running already, and not listed yet.
 #[test]
 fn nothing_running_is_cancelled_while_a_start_may_surface() {
