@@ -17,13 +17,25 @@ const ROOT: &str = "arvados-dispatch-cloud";
 const SIM: &str = "dispatch-sim";
 
 /// Crate → the crates of this workspace that it may depend on. Tests may use the simulator, too.
-const WALLS: [(&str, &[&str]); 7] = [
-    (ROOT, &["dispatch-core", "dispatch-actors", "dispatch-adapters", "dispatch-ec2", "crunch-runner", SIM]),
+const WALLS: [(&str, &[&str]); 8] = [
+    (
+        ROOT,
+        &[
+            "dispatch-core",
+            "dispatch-actors",
+            "dispatch-adapters",
+            "dispatch-authorities",
+            "dispatch-ec2",
+            "crunch-runner",
+            SIM,
+        ],
+    ),
     ("dispatch-actors", &["dispatch-core"]),
     ("dispatch-core", &[]),
-    ("dispatch-adapters", &["dispatch-core"]),
-    ("dispatch-ec2", &["dispatch-core"]),
-    ("crunch-runner", &["dispatch-core"]),
+    ("dispatch-authorities", &[]),
+    ("dispatch-adapters", &["dispatch-authorities", "dispatch-core"]),
+    ("dispatch-ec2", &["dispatch-authorities", "dispatch-core"]),
+    ("crunch-runner", &["dispatch-authorities", "dispatch-core"]),
     (SIM, &["dispatch-core", "dispatch-actors"]),
 ];
 

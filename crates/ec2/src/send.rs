@@ -173,9 +173,9 @@ fn named(failure: Failure, request: &Request) -> Failure {
     Failure { message: format!("{}: {}", request.action.as_str(), failure.message), ..failure }
 }
 
-/// The system's authorities, among them those that the site added.
+/// The system's authorities, and those that the site added.
 pub(crate) fn tls() -> Result<Arc<ClientConfig>, OpenError> {
-    let found = rustls_native_certs::load_native_certs();
+    let found = dispatch_authorities::load();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {

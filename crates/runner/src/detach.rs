@@ -39,16 +39,17 @@ pub(crate) fn run(
     }
     // The directory's lock is held only while this lock is taken, because the start itself may take long.
     let lock_file = directory.take(&uuid, &directory.lock_all()?)?;
-    let sink = sink::open(directory, &uuid)?;
-    let mut child =
-        spawn(args, &lock_file, sink.output).map_err(RunnerError::io("start the runner's process"))?;
+    let mut sink = sink::open(directory, &uuid)?;
+    let output = std::mem::replace(&mut sink.output, Stdio::null());
+    let mut child = spawn(args, &lock_file, output).map_err(RunnerError::io("start the runner's process"))?;
     match handshake(&mut child, &config).map_err(RunnerError::io("talk to the runner's process"))? {
         Some(line) => {
             io::stdout().lock().write_all(line.as_bytes()).map_err(RunnerError::io("write to stdout"))
         }
         None => {
             let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-            Err(RunnerError::NotReady { status, sink: sink.name })
+            let last = sink.last_lines().unwrap_or_else(|| "it has said nothing".to_owned());
+            Err(RunnerError::NotReady { status, sink: sink.name, last })
         }
     }
 }

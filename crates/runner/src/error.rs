@@ -31,12 +31,14 @@ pub enum RunnerError {
         path: PathBuf,
     },
     /// The detached process ended before it was ready.
-    #[error("the runner's process ended before it was ready ({status}); its output went to {sink}")]
+    #[error("the runner's process ended before it was ready ({status}); its output went to {sink}: {last}")]
     NotReady {
         /// How it ended.
         status: String,
         /// Where its output is.
         sink: String,
+        /// The last lines of it.
+        last: String,
     },
     /// The configuration on stdin cannot be decoded. The text contains nothing of the configuration, because
     /// it contains tokens.

@@ -1,4 +1,4 @@
-//! Which certificates of the controller are accepted: those of the system's authorities or, if the site says
+//! Which certificates of the controller are accepted: those of the system's and the site's authorities or, if the site says
 //! so, any.
 
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) fn config(insecure: bool) -> Result<Arc<ClientConfig>, ClientError> {
 }
 
 fn authorities(provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, ClientError> {
-    let found = rustls_native_certs::load_native_certs();
+    let found = dispatch_authorities::load();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build().map_err(

@@ -86,11 +86,12 @@ impl DriverDescription for Description {
 }
 
 /// The configured directory; else one that is the same at every start, so that a dispatcher started again finds its
-/// instances.
+/// instances. It lies where the ssh runtime directory is by default: below the temporary directory, in one of our own.
 fn directory(parameters: &Parameters, cluster_id: &str) -> PathBuf {
     match parameters.text("StateDirectory") {
         none if none.is_empty() => {
-            std::env::temp_dir().join(format!("arvados-dispatch-loopback-{cluster_id}"))
+            let own = format!("arvados-dispatch-{}", rustix::process::geteuid().as_raw());
+            std::env::temp_dir().join(own).join(format!("loopback-{cluster_id}"))
         }
         directory => directory.into(),
     }

@@ -49,7 +49,8 @@ pub struct Params {
     pub instances: usize,
     /// The time from the create to the init command. Connections are refused until then.
     pub boot_delay: Duration,
-    /// The directory for the cloud's state. It is made (0700) if it is missing. The path must be absolute.
+    /// The directory for the cloud's state. It is made (0700) if it is missing, and must be our own user's alone. The
+    /// path must be absolute.
     pub state_directory: PathBuf,
     /// The key that may log in to instances whose order has no key: a line of `authorized_keys`.
     pub authorized_key: Option<String>,

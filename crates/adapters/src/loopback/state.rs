@@ -1,7 +1,7 @@
 //! The saved state of an instance, on disk.
 //!
 //! ```text
-//!   STATE_DIRECTORY/
+//!   STATE_DIRECTORY/     ours, and nobody else can write to it
 //!     vm-ID/  0700       an instance; commands run here
 //!       state.json 0600  the `State` below; the file is replaced as a whole
 //!       lock/            its runners' lock directory
@@ -15,6 +15,8 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use crate::private_directory;
 
 const STATE: &str = "state.json";
 const VM: &str = "vm-";
@@ -85,12 +87,11 @@ impl State {
     }
 }
 
-/// Makes the directory if it is missing, reads the saved instances, and removes directories that were half
+/// Makes the directory if it is missing, and refuses one that others can change: whoever can write to it chooses the
+/// host keys, and what is run at a first boot. Reads the saved instances, and removes directories that were half
 /// made or half removed.
 pub(super) fn load_all(parent: &Path) -> io::Result<Vec<State>> {
-    if !parent.is_dir() {
-        DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
-    }
+    private_directory::make(parent)?;
     let mut states = Vec::new();
     for entry in std::fs::read_dir(parent)? {
         let entry = entry?;

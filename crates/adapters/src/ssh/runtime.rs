@@ -24,6 +24,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use tempfile::TempDir;
 
 use super::SetupError;
+use crate::private_directory;
 
 /// The control socket is first made under a name with 17 more characters, beside its final name. That name
 /// must fit into the 108 bytes of a socket address.
@@ -80,7 +81,7 @@ impl Runtime {
         if !parent.is_dir() {
             DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
         }
-        check_owner(parent)?;
+        private_directory::check(parent)?;
         // A dispatcher that starts at the same time must not take our new directory for an abandoned one.
         let parent_lock = File::open(parent)?;
         lock_within_deadline(&parent_lock)?;
@@ -109,7 +110,7 @@ impl Runtime {
             if !parent.is_dir() {
                 DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
             }
-            check_owner(parent)?;
+            private_directory::check(parent)?;
             // A dispatcher that starts now must not take the new directory for an abandoned one.
             let parent_lock = File::open(parent)?;
             flock(&parent_lock, FlockOperation::NonBlockingLockExclusive)?;
@@ -208,16 +209,6 @@ fn check_path(parent: &Path) -> Result<(), SetupError> {
         return Err(SetupError::RuntimeDirectoryTooLong { path: parent.to_owned(), longest });
     }
     Ok(())
-}
-
-/// No other user may be able to put files there, or to hold its lock.
-fn check_owner(parent: &Path) -> io::Result<()> {
-    let metadata = std::fs::symlink_metadata(parent)?;
-    let ours = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw();
-    if ours && metadata.mode() & 0o022 == 0 {
-        return Ok(());
-    }
-    Err(io::Error::other("it must be a directory of ours that nobody else can write to"))
 }
 
 /// Whether the error may come from a shared directory that another dispatcher has removed or made again.

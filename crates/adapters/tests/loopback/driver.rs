@@ -158,3 +158,37 @@ async fn an_id_that_is_no_file_name_stays_below_the_state_directory() {
     assert_eq!(made.id.as_str(), "../../etc");
     assert!(world.state_directory().join("vm-hex.2e2e2f2e2e2f657463").is_dir());
 }
+
+/// Who can write there chooses host keys, and the commands of a first boot.
+#[test]
+fn a_state_directory_that_others_can_change_is_refused() {
+    let world = World::new();
+    let directory = world.state_directory();
+    let opened = || LoopbackCloud::open(world.params(1), log());
+    let refused = |why: &str| match opened() {
+        Err(LoopbackError::State { source, .. }) => source.to_string(),
+        Err(other) => panic!("{why}: {other}"),
+        Ok(_) => panic!("{why}: it is used"),
+    };
+    let chmod =
+        |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    std::fs::create_dir(&directory).unwrap();
+    for mode in [0o777, 0o1777, 0o770, 0o707] {
+        chmod(&directory, mode);
+        assert!(refused("mode").contains("nobody else can write"), "{mode:o}");
+    }
+    chmod(&directory, 0o755);
+    drop(opened().unwrap());
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&directory, Some(1), None).unwrap();
+        assert!(refused("another user's").contains("of ours"));
+        std::os::unix::fs::chown(&directory, Some(0), None).unwrap();
+    }
+    chmod(world.dir.path(), 0o777);
+    assert!(refused("one above it").contains("others can rename"));
+    chmod(world.dir.path(), 0o1777);
+    drop(opened().expect("as in /tmp"));
+    std::fs::rename(&directory, world.dir.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(world.dir.path().join("elsewhere"), &directory).unwrap();
+    assert!(refused("a link").contains("of ours"));
+}

@@ -12,7 +12,6 @@ use futures_util::future::{Either, select};
 use rustix::process::{Pid, kill_process_group};
 use serde_json::Value;
 use tokio::process::{Child, Command};
-use tokio::signal::unix::Signal;
 
 /// How long a command may take to end after SIGTERM. This is much shorter than the dispatcher's
 /// `TimeoutTERM`.
@@ -38,6 +37,8 @@ pub(super) enum Ended {
     Exited(i32),
     /// It was ended because we received SIGTERM.
     Cancelled,
+    /// It was ended because our token has been revoked.
+    Revoked,
     /// It could not be started, for that reason.
     NotStarted(String),
 }
@@ -47,6 +48,7 @@ impl fmt::Display for Ended {
         match self {
             Self::Exited(code) => write!(f, "exited with code {code}"),
             Self::Cancelled => f.write_str("ended because we were told to"),
+            Self::Revoked => f.write_str("ended because our token has been revoked"),
             Self::NotStarted(error) => f.write_str(error),
         }
     }
@@ -88,24 +90,36 @@ impl Job {
     }
 }
 
-/// Runs the command until it ends. On SIGTERM, ends it.
-pub(super) async fn run(job: &Job, terminate: &mut Signal) -> Ended {
+/// Why a command is to be ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// We have received SIGTERM.
+    Told,
+    /// Our token has been revoked.
+    Revoked,
+}
+
+/// Runs the command until it ends. When `stop` returns, ends it.
+pub(super) async fn run(job: &Job, stop: impl Future<Output = Stop>) -> Ended {
     let mut child = match job.spawn() {
         Ok(child) => child,
         Err(error) => return Ended::NotStarted(error),
     };
     let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("it was not waited for yet");
     // The command's own end is checked first: a command that has ended by itself was not cancelled.
-    let exited = match select(Box::pin(child.wait()), Box::pin(terminate.recv())).await {
-        Either::Left((status, _)) => Some(status),
-        Either::Right(_) => None,
+    let exited = match select(Box::pin(child.wait()), Box::pin(stop)).await {
+        Either::Left((status, _)) => Ok(status),
+        Either::Right((stop, _)) => Err(stop),
     };
     let ended = match exited {
-        Some(Ok(status)) => Ended::Exited(exit_code(status)),
-        Some(Err(error)) => Ended::NotStarted(format!("cannot wait for the command: {error}")),
-        None => {
+        Ok(Ok(status)) => Ended::Exited(exit_code(status)),
+        Ok(Err(error)) => Ended::NotStarted(format!("cannot wait for the command: {error}")),
+        Err(stop) => {
             end(&mut child, group).await;
-            Ended::Cancelled
+            match stop {
+                Stop::Told => Ended::Cancelled,
+                Stop::Revoked => Ended::Revoked,
+            }
         }
     };
     // What the command left in the background ends with it, as in a real container. It is no error if nothing

@@ -38,7 +38,20 @@ struct Failure {
     /// Whether the call may succeed if it is repeated: after no answer, 5xx, or 401 (which a database outage
     /// causes, too).
     is_temporary: bool,
+    /// Whether the controller has refused the token.
+    is_refused: bool,
     text: String,
+}
+
+/// What the controller says about our token.
+#[derive(Debug)]
+pub(super) enum TokenAnswer {
+    /// It is a good one.
+    Accepted,
+    /// 401, with the text of the call.
+    Refused(String),
+    /// Nothing: there was no answer, or one about something else.
+    Nothing,
 }
 
 /// A client of one controller with one token.
@@ -84,6 +97,15 @@ impl Controller {
         }
     }
 
+    /// Asks once whether our token is still good.
+    pub async fn ask_about_token(&self) -> TokenAnswer {
+        match self.perform(&Call::CurrentToken).await {
+            Ok(_) => TokenAnswer::Accepted,
+            Err(failure) if failure.is_refused => TokenAnswer::Refused(failure.text),
+            Err(_) => TokenAnswer::Nothing,
+        }
+    }
+
     async fn perform(&self, call: &Call<'_>) -> Result<Value, Failure> {
         let path = match call {
             Call::CurrentToken => "/arvados/v1/api_client_authorizations/current".to_owned(),
@@ -92,7 +114,7 @@ impl Controller {
         let url = format!("{}{path}", self.base);
         let failed = |is_temporary, reason: &dyn std::fmt::Display| {
             let verb = if matches!(call, Call::Update(..)) { "PUT" } else { "GET" };
-            Failure { is_temporary, text: format!("{verb} {url}: {reason}") }
+            Failure { is_temporary, is_refused: false, text: format!("{verb} {url}: {reason}") }
         };
         let sent = match call {
             Call::CurrentToken => self.client.get(&url).bearer_auth(self.token.expose()).send(),
@@ -113,8 +135,9 @@ impl Controller {
         let body = response.body().limit(LARGEST_ANSWER).await.map_err(|error| failed(true, &error))?;
         if !status.is_success() {
             let text = String::from_utf8_lossy(&body[..body.len().min(500)]).into_owned();
-            let is_temporary = status.is_server_error() || status == StatusCode::UNAUTHORIZED;
-            return Err(failed(is_temporary, &format_args!("{status} {text}")));
+            let is_refused = status == StatusCode::UNAUTHORIZED;
+            let failure = failed(status.is_server_error() || is_refused, &format_args!("{status} {text}"));
+            return Err(Failure { is_refused, ..failure });
         }
         serde_json::from_slice(&body).map_err(|error| failed(true, &error))
     }

@@ -7,6 +7,7 @@
 //!         │
 //!      command ── ends ─────────▶ PUT Complete, exit_code
 //!         ├────── SIGTERM ──────▶ TERM, then KILL to its process group; PUT Cancelled
+//!         ├────── our token is refused for 30 min ──▶ the same, and nothing is reported; status 1
 //!         └────── cannot start ─▶ PUT Cancelled, runtime_status.error
 //! ```
 //! The engine uses one thread. Calls that fail for temporary reasons are repeated here, because only this
@@ -16,6 +17,7 @@ mod command;
 mod config;
 mod controller;
 mod tls;
+mod token;
 
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
@@ -29,9 +31,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::args::Invocation;
 use crate::locks::{LockDir, Owner};
 use crate::{RunnerError, say};
-use command::Ended;
+use command::{Ended, Stop};
 use config::Config;
 use controller::{Call, Controller};
+use token::{Patience, until_revoked};
 
 /// The value of `--runtime-engine` for this engine.
 pub(crate) const NAME: &str = "process";
@@ -56,7 +59,7 @@ pub(crate) fn run(invocation: &Invocation) -> Result<ExitCode, RunnerError> {
         say(&format!(
             "container {uuid}: engine `process` has no isolation whatever, for the demo and tests only"
         ));
-        run_container(&uuid, &config, &mut signals.terminate).await
+        run_container(&uuid, &config, &mut signals.terminate, Patience::USUAL).await
     })
 }
 
@@ -104,6 +107,7 @@ async fn run_container(
     uuid: &ContainerUuid,
     config: &Config,
     terminate: &mut Signal,
+    patience: Patience,
 ) -> Result<ExitCode, RunnerError> {
     let controller = Controller::new(config)?;
     let Either::Left((started, _)) =
@@ -114,10 +118,18 @@ async fn run_container(
     };
     let Some(job) = started? else { return Ok(ExitCode::FAILURE) };
     say(&format!("container {uuid}: running"));
-    let ended = command::run(&job, terminate).await;
+    let ended = command::run(&job, until_stopped(&controller, terminate, patience)).await;
     say(&format!("container {uuid}: {ended}"));
-    controller.call_with_retries(REPORT_RETRY_TIME, Call::Update(uuid, result_of(&ended))).await?;
+    let Some(result) = result_of(&ended) else { return Ok(ExitCode::FAILURE) };
+    controller.call_with_retries(REPORT_RETRY_TIME, Call::Update(uuid, result)).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn until_stopped(controller: &Controller, terminate: &mut Signal, patience: Patience) -> Stop {
+    match select(Box::pin(terminate.recv()), Box::pin(until_revoked(controller, patience))).await {
+        Either::Left(_) => Stop::Told,
+        Either::Right(_) => Stop::Revoked,
+    }
 }
 
 /// Sets the container Running, if it is locked by our token.
@@ -142,10 +154,15 @@ async fn start(
     Ok(Some(job))
 }
 
-fn result_of(ended: &Ended) -> Value {
+/// What is reported; `None` = nothing can be, because the controller does not know us any more.
+fn result_of(ended: &Ended) -> Option<Value> {
     match ended {
-        Ended::Exited(code) => json!({"state": "Complete", "exit_code": code}),
-        Ended::Cancelled => json!({"state": "Cancelled"}),
-        Ended::NotStarted(error) => json!({"state": "Cancelled", "runtime_status": {"error": error}}),
+        Ended::Exited(code) => Some(json!({"state": "Complete", "exit_code": code})),
+        Ended::Cancelled => Some(json!({"state": "Cancelled"})),
+        Ended::Revoked => None,
+        Ended::NotStarted(error) => Some(json!({"state": "Cancelled", "runtime_status": {"error": error}})),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ pub(super) fn client_config(insecure: bool) -> Result<Arc<ClientConfig>, RunnerE
         builder.dangerous().with_custom_certificate_verifier(anything).with_no_client_auth()
     } else {
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots.add_parsable_certificates(dispatch_authorities::load().certs);
         builder.with_root_certificates(roots).with_no_client_auth()
     };
     Ok(Arc::new(config))

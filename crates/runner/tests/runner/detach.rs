@@ -75,6 +75,7 @@ fn a_configuration_that_cannot_be_decoded_fails_the_start() {
         let output = site.detach_with(UUID, stdin);
         assert_eq!(output.status.code(), Some(1));
         assert!(stderr(&output).contains("ended before it was ready"), "{output:?}");
+        assert!(stderr(&output).contains(": crunch-run: cannot decode"), "its last line is told: {output:?}");
         assert!(output.stdout.is_empty());
     }
     assert_eq!(site.list(), [""; 0], "no process runs");
