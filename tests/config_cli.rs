@@ -227,7 +227,12 @@ fn a_dump_shows_no_secret_and_is_the_same_in_yaml_and_json() {
     let key = TestKey::new();
     let text = config_support::site_text(&key);
     let text = text.replacen("ExternalURL: http://", "ExternalURL: http://user:urlpassword@", 1);
-    assert!(text.contains("urlpassword"));
+    let text =
+        text.replacen("http://127.0.0.1:9006", "http://urltoken@127.0.0.1:9006/?api_token=querytoken", 1);
+    let text = text.replacen("CloudVMs:\n", "CloudVMs:\n        InstanceInitCommand: echo initsecret\n", 1);
+    for secret in ["urlpassword", "urltoken", "querytoken", "initsecret"] {
+        assert!(text.contains(secret), "{secret}");
+    }
     let yaml = with_stdin(&["--config", "-", "config", "dump"], &text);
     let json = with_stdin(&["--config", "-", "config", "dump", "--json"], &text);
     let dump: Value = serde_json::from_str(stdout(&json)).unwrap();
@@ -241,6 +246,9 @@ fn a_dump_shows_no_secret_and_is_the_same_in_yaml_and_json() {
             "PRIVATE",
             "password: lab",
             "urlpassword",
+            "urltoken",
+            "querytoken",
+            "initsecret",
         ] {
             assert!(!shown.contains(secret), "{secret} in {shown}");
         }
