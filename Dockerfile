@@ -1,7 +1,10 @@
 # syntax=docker/dockerfile:1
 # The version of rust-toolchain.toml.
 ARG RUST_VERSION=1.95.0
+# A dated image: what is built from one commit twice has the same base. Raise it with each release.
+ARG DEBIAN_TAG=bookworm-20260812-slim
 
+# Rust's images have no date in their tags, only the exact version; nothing of this stage but the binary goes further.
 FROM rust:${RUST_VERSION}-slim-bookworm AS build
 # The image's own toolchain: that of rust-toolchain.toml, without the components that only developers need.
 ARG RUST_VERSION
@@ -14,13 +17,14 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     cargo build --locked --release --bin arvados-dispatch-cloud \
     && install -D -m 0755 target/release/arvados-dispatch-cloud /out/arvados-dispatch-cloud
 
-FROM debian:bookworm-slim
+FROM debian:${DEBIAN_TAG}
 LABEL org.opencontainers.image.title="arvados-dispatch-cloud" \
       org.opencontainers.image.description="Runs containers from an Arvados controller's queue on cloud VMs over SSH" \
       org.opencontainers.image.licenses="AGPL-3.0-only"
 # tini: as process 1 it ends what outlived its parent (ssh masters, the demo's containers).
 # The user needs a line in /etc/passwd: ssh refuses to work for a number without a name.
 RUN apt-get update \
+    && apt-get upgrade -y \
     && apt-get install -y --no-install-recommends ca-certificates openssh-client tini \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 9006 --user-group --create-home --home-dir /var/lib/arvados-dispatch-cloud \

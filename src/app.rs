@@ -40,6 +40,7 @@ use tokio::sync::watch;
 use crate::api::{Active, ApiState, HealthPolicy};
 use crate::drivers;
 use crate::executors;
+use crate::neighbours;
 use crate::own_side;
 use crate::runner_file;
 use crate::serving::{Bound, Serving};
@@ -224,7 +225,7 @@ impl<'a> Site<'a> {
         let handles = system::start(parts);
         self.active.send_replace(Some(Active::now(handles.clone(), trouble.clone())));
         let told = own_side::tell(trouble, handles.pool.clone(), self.log.clone());
-        let mut tasks = vec![actix_rt::spawn(told)];
+        let mut tasks = vec![actix_rt::spawn(told), self.tell_neighbours(&opened.driver)];
         tasks.extend(commands.err().map(|error| self.wait_for_runner(&handles, error)));
         Ok(Work {
             handles,
@@ -234,6 +235,11 @@ impl<'a> Site<'a> {
             tasks,
             log: self.log,
         })
+    }
+
+    fn tell_neighbours(&self, driver: &Rc<dyn CloudDriver>) -> actix_rt::task::JoinHandle<()> {
+        let (driver, policy, log) = (Rc::clone(driver), Arc::clone(&self.policy), self.log.clone());
+        actix_rt::spawn(async move { neighbours::tell(&*driver, &policy, &log).await })
     }
 
     /// No VM is created until the runner can be read; then everything goes on as if it always had been.

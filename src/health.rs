@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use dispatch_adapters::arvados;
 use serde_json::Value;
+use url::Url;
 
 use crate::cli::{self, Health, Options};
 use crate::settings::{Listener, Settings};
@@ -38,41 +38,63 @@ async fn ask(settings: &Settings, ready: bool) -> Result<String> {
     let path = if ready { "_health/ready" } else { "_health/ping" };
     let mut last = None;
     for listener in &settings.listeners {
-        let url = format!("{}/{path}", address_to_ask(listener).trim_end_matches('/'));
-        match get(&url, settings).await {
-            Ok((status, body)) => return judge(status, &body, ready),
-            Err(error) => last = Some(error),
+        for url in addresses_to_ask(listener) {
+            match get(&url, path, listener, settings).await {
+                Ok((status, body)) => return judge(status, &body, ready),
+                Err(error) => last = Some(error),
+            }
         }
     }
     Err(last.context("no listener is configured")?)
 }
 
 /// What is bound, not what others are told: this asks on the same host.
-fn address_to_ask(listener: &Listener) -> String {
-    let mut url = listener.bind.clone();
-    let everywhere = match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_unspecified().then_some("127.0.0.1"),
-        Some(url::Host::Ipv6(address)) => address.is_unspecified().then_some("[::1]"),
-        Some(url::Host::Domain(_)) | None => None,
+fn addresses_to_ask(listener: &Listener) -> Vec<Url> {
+    let everywhere = match listener.bind.host() {
+        Some(url::Host::Ipv4(address)) if address.is_unspecified() => ["127.0.0.1"].as_slice(),
+        // Where there is no IPv6 it is all addresses of IPv4.
+        Some(url::Host::Ipv6(address)) if address.is_unspecified() => &["[::1]", "127.0.0.1"],
+        Some(url::Host::Ipv4(_) | url::Host::Ipv6(_) | url::Host::Domain(_)) | None => {
+            return vec![listener.bind.clone()];
+        }
     };
-    if let Some(loopback) = everywhere {
+    let at = |host: &&str| {
+        let mut url = listener.bind.clone();
         // Cannot fail: the scheme takes a host.
-        let _ = url.set_host(Some(loopback));
-    }
-    url.into()
+        let _ = url.set_host(Some(host));
+        url
+    };
+    everywhere.iter().map(at).collect()
 }
 
-/// The certificate is our own, and names the service's host rather than this address: any will do.
-async fn get(url: &str, settings: &Settings) -> Result<(u16, String)> {
-    let http = arvados::http_client(true, DEADLINE).context("cannot make an http client")?;
+/// The token goes to our own service only: over http to this machine, over https to who has the site's certificate.
+async fn get(base: &Url, path: &str, listener: &Listener, settings: &Settings) -> Result<(u16, String)> {
+    let mut url = base.clone();
+    url.set_path(&format!("{}/{path}", url.path().trim_end_matches('/')));
+    let connector = awc::Connector::new().timeout(DEADLINE).handshake_timeout(DEADLINE);
+    let connector = match url.scheme() {
+        "https" => connector.rustls_0_23(certificate::only(&settings.tls, &listener.url)?),
+        _ if is_this_machine(&url) => connector,
+        _ => bail!(
+            "{url} is not asked: over http the ManagementToken is sent to a loopback address only; listen on one of \
+             these, too, or with https"
+        ),
+    };
+    let http = awc::Client::builder().connector(connector).timeout(DEADLINE).disable_redirects().finish();
     let authorization = format!("Bearer {}", settings.management_token.expose());
-    let request = http.get(url).insert_header(("Authorization", authorization));
+    let request = http.get(url.as_str()).insert_header(("Authorization", authorization));
     let mut response = match request.send().await {
         Ok(response) => response,
         Err(error) => bail!("cannot ask {url}: {error}"),
     };
     let body = response.body().await.with_context(|| format!("cannot read the answer of {url}"))?;
     Ok((response.status().as_u16(), String::from_utf8_lossy(&body).into_owned()))
+}
+
+/// Whether all addresses of the host are loopback addresses.
+fn is_this_machine(url: &Url) -> bool {
+    let Ok(addresses) = url.socket_addrs(|| None) else { return false };
+    !addresses.is_empty() && addresses.iter().all(|it| it.ip().is_loopback())
 }
 
 fn judge(status: u16, body: &str, ready: bool) -> Result<String> {
@@ -91,9 +113,36 @@ fn judge(status: u16, body: &str, ready: bool) -> Result<String> {
     }
 }
 
+mod certificate;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn over_http_only_this_machine_is_asked() {
+        for (url, expected) in [
+            ("http://127.0.0.1:9006", true),
+            ("http://localhost:9006", true),
+            ("http://[::1]:9006", true),
+            ("http://192.0.2.1:9006", false),
+            ("http://0.0.0.0:9006", false),
+        ] {
+            assert_eq!(is_this_machine(&Url::parse(url).unwrap()), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn all_addresses_are_asked_by_loopback() {
+        let asked = |bind: &str| {
+            let url = Url::parse(bind).unwrap();
+            let urls = addresses_to_ask(&Listener { url: url.clone(), bind: url });
+            urls.iter().map(Url::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(asked("http://0.0.0.0:1"), ["http://127.0.0.1:1/"]);
+        assert_eq!(asked("http://[::]:1"), ["http://[::1]:1/", "http://127.0.0.1:1/"]);
+        assert_eq!(asked("https://a:1"), ["https://a:1/"]);
+    }
 
     #[test]
     fn only_ok_is_well() {

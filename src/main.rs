@@ -3,19 +3,23 @@
 use std::process::ExitCode;
 
 use arvados_dispatch_cloud::cli::{self, Command, Invocation};
-use arvados_dispatch_cloud::{cloudtest, demo, health, run};
+use arvados_dispatch_cloud::{cloudtest, core_dumps, demo, health, run};
 
 fn main() -> ExitCode {
     // The runner's personality comes first: it forks, and must be alone in its process.
     match cli::parse(std::env::args_os()) {
         Invocation::Answered(code) => code,
         Invocation::Runner(arguments) => crunch_runner::main(arguments),
-        Invocation::Command(options, command) => match command {
-            Command::Config(command) => cli::config::run(&options, &command),
-            Command::Run => run::run(&options),
-            Command::Demo(options) => demo::run(&options),
-            Command::Cloudtest(cloudtest) => cloudtest::run(&options, &cloudtest),
-            Command::Health(health) => health::run(&options, &health),
-        },
+        Invocation::Command(options, command) => {
+            // Before anything secret is read.
+            core_dumps::forbid();
+            match command {
+                Command::Config(command) => cli::config::run(&options, &command),
+                Command::Run => run::run(&options),
+                Command::Demo(options) => demo::run(&options),
+                Command::Cloudtest(cloudtest) => cloudtest::run(&options, &cloudtest),
+                Command::Health(health) => health::run(&options, &health),
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The management API while it is served: its address, its certificate, its end.
 
-use std::net::{TcpListener, ToSocketAddrs};
+use std::io;
+use std::net::{Ipv4Addr, TcpListener, ToSocketAddrs};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,26 +23,33 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// The first of the site's listeners whose address is ours.
+    /// The first of the site's listeners that can be bound: on a host with several of them, each belongs to one process.
     ///
     /// # Errors
-    /// If there is none, or it is taken.
+    /// If none can.
     pub fn new(settings: &Settings) -> Result<Self> {
+        let mut taken = None;
         let mut last = None;
         for listener in &settings.listeners {
             let (host, port) = listener.address();
-            match (host.as_str(), port)
-                .to_socket_addrs()
-                .and_then(|found| TcpListener::bind(&*found.collect::<Vec<_>>()))
-            {
+            match bind(&host, port) {
                 Ok(socket) => return Ok(Self { socket, chosen: listener.clone() }),
-                Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
-                    last = Some(format!("{host}:{port}: {error}"));
-                }
                 Err(error) => {
-                    bail!("cannot listen on {host}:{port}: {error} (Services.DispatchCloud.InternalURLs)")
+                    let is_taken = error.kind() == io::ErrorKind::AddrInUse;
+                    let is_elsewhere = error.kind() == io::ErrorKind::AddrNotAvailable;
+                    let text = format!("cannot listen on {host}:{port}: {error}");
+                    if is_taken {
+                        taken.get_or_insert(text);
+                    } else if is_elsewhere {
+                        last = Some(format!("{host}:{port}: {error}"));
+                    } else {
+                        bail!("{text} (Services.DispatchCloud.InternalURLs)");
+                    }
                 }
             }
+        }
+        if let Some(text) = taken {
+            bail!("{text} (Services.DispatchCloud.InternalURLs)");
         }
         bail!(
             "cannot listen: no address of Services.DispatchCloud.InternalURLs is this host's ({})",
@@ -82,6 +90,18 @@ impl Bound {
             url,
             log,
         })
+    }
+}
+
+/// Binds the first of a host's addresses that can be bound. All addresses are those of IPv4 where there is no IPv6.
+fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
+    let addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
+    let bound = TcpListener::bind(&*addresses);
+    match bound {
+        Err(error) if host == "::" && error.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).map_err(|_| error)
+        }
+        bound => bound,
     }
 }
 
@@ -140,3 +160,6 @@ fn url(listener: &Listener, port: u16) -> String {
     }
     url.as_str().trim_end_matches('/').to_owned()
 }
+
+#[cfg(test)]
+mod tests;

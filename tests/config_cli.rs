@@ -68,7 +68,10 @@ fn check_says_that_a_good_configuration_is_usable() {
     let file = file(&minimal(&TestKey::new(), "    InstanceTypes: {a: {VCPUs: 1, RAM: 1GiB, Price: 0.1}}\n"));
     let output = run(&["config", "check", "--strict", "--config", file.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert_one_line(&output, 0, &["warning: ", "Containers.CloudVMs.Enable"]);
+    let told: Vec<_> = stderr(&output).lines().collect();
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(told[0].contains("warning: ") && told[0].contains("Containers.CloudVMs.Enable"), "{told:#?}");
+    assert!(told[1].contains("note: SystemRootToken is a v1 token"), "{told:#?}");
     assert_eq!(stdout(&output), "cluster zzzzz: configuration is usable, 1 warning\n");
 }
 
@@ -90,6 +93,51 @@ fn strict_refuses_unknown_keys() {
     assert!(stderr(&output).contains("did you mean RequestTimeout?"), "{}", stderr(&output));
     let output = with_stdin(&["--config", "-", "config", "check", "--strict"], &text);
     assert_one_line(&output, 2, &["-:9:11: Clusters.zzzzz.API.RequestTimout", "unknown key"]);
+}
+
+#[test]
+fn a_v2_token_needs_no_note() {
+    let text = minimal(&TestKey::new(), "")
+        .replace("SystemRootToken: s", "SystemRootToken: v2/zzzzz-gj3su-000000000000000/abc");
+    let output = with_stdin(&["--config", "-", "config", "check"], &text);
+    assert!(output.status.success() && !stderr(&output).contains("note:"), "{}", stderr(&output));
+}
+
+#[test]
+fn unsafe_settings_are_warnings_and_errors_if_strict() {
+    let strict = |text: &str| with_stdin(&["--config", "-", "config", "check", "--strict"], text);
+    let lax = |text: &str| with_stdin(&["--config", "-", "config", "check"], text);
+    let safe = minimal(&TestKey::new(), "");
+    let insecure = minimal(&TestKey::new(), "    TLS: {Insecure: true}\n");
+    let clear = safe.replace("ExternalURL: https://zzzzz", "ExternalURL: http://zzzzz");
+    for (text, words) in [
+        (&insecure, "TLS.Insecure: true: any certificate"),
+        (&clear, "Controller.ExternalURL: http to another"),
+    ] {
+        assert!(lax(text).status.success() && stderr(&lax(text)).contains(words), "{}", stderr(&lax(text)));
+        assert_one_line(&strict(text), 2, &[words]);
+    }
+    let near = safe.replace("ExternalURL: https://zzzzz.example.com", "ExternalURL: http://127.0.0.1:8000");
+    assert!(strict(&near).status.success(), "{}", stderr(&strict(&near)));
+}
+
+#[test]
+fn a_configuration_that_everybody_may_write_is_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let file = file(&minimal(&TestKey::new(), ""));
+    let check = |mode: u32, arguments: &[&str]| {
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        let name = ["--config", file.path().to_str().unwrap(), "config", "check"];
+        run(&[&name, arguments].concat())
+    };
+    assert!(!stderr(&check(0o664, &[])).contains("everybody"));
+    assert!(stderr(&check(0o666, &[])).contains("everybody on this machine may write it"));
+    assert!(check(0o666, &[]).status.success());
+    assert_one_line(
+        &check(0o646, &["--strict"]),
+        2,
+        &["everybody on this machine may write it", "chmod o-w"],
+    );
 }
 
 #[test]
@@ -179,7 +227,12 @@ fn a_dump_shows_no_secret_and_is_the_same_in_yaml_and_json() {
     let key = TestKey::new();
     let text = config_support::site_text(&key);
     let text = text.replacen("ExternalURL: http://", "ExternalURL: http://user:urlpassword@", 1);
-    assert!(text.contains("urlpassword"));
+    let text =
+        text.replacen("http://127.0.0.1:9006", "http://urltoken@127.0.0.1:9006/?api_token=querytoken", 1);
+    let text = text.replacen("CloudVMs:\n", "CloudVMs:\n        InstanceInitCommand: echo initsecret\n", 1);
+    for secret in ["urlpassword", "urltoken", "querytoken", "initsecret"] {
+        assert!(text.contains(secret), "{secret}");
+    }
     let yaml = with_stdin(&["--config", "-", "config", "dump"], &text);
     let json = with_stdin(&["--config", "-", "config", "dump", "--json"], &text);
     let dump: Value = serde_json::from_str(stdout(&json)).unwrap();
@@ -193,6 +246,9 @@ fn a_dump_shows_no_secret_and_is_the_same_in_yaml_and_json() {
             "PRIVATE",
             "password: lab",
             "urlpassword",
+            "urltoken",
+            "querytoken",
+            "initsecret",
         ] {
             assert!(!shown.contains(secret), "{secret} in {shown}");
         }

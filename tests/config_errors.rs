@@ -268,6 +268,27 @@ fn values_that_readers_disagree_about_are_refused_in_sections_that_are_not_ours_
 }
 
 #[test]
+fn no_secret_is_in_an_error() {
+    for lines in [
+        "    Rails: {SecretKeyBase: [.inf, .nan]}\n    Users: {EmailPassphrase: .inf}\n    Extra: {smtp_password: .nan}\n    Mail: {SendUserSetupNotificationEmail: .inf}\n",
+        "    Services: {Controller: {ExternalURL: 'ftp://user:hunter2@h/'}}\n",
+        "    Services: {DispatchCloud: {InternalURLs: {'ftp://user:hunter2@h/': {}}}}\n",
+        "    Services: {DispatchCloud: {InternalURLs: {'http://hunter2@h/?api_token=hunter2': 5}}}\n",
+        "    Services: {DispatchCloud: {InternalURLs: {'http://h/': {ListenURL: 'ftp://hunter2@h'}}}}\n",
+        "    PostgreSQL: {Connection: {password: !hunter2}}\n",
+        "    PostgreSQL: {Connection: {host: a, password: [hunter2]}}\n",
+    ] {
+        let error = load(lines).unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let environment =
+        Environment { service_internal_url: Some("http://hunter2@x:1".to_owned()), ..Environment::default() };
+    let text = minimal(&TestKey::new(), "");
+    let loaded = parse("config.yml", text.as_bytes(), None, &environment, &HOST).unwrap();
+    assert!(!format!("{:?}", loaded.warnings).contains("hunter2"));
+}
+
+#[test]
 fn everything_that_is_wrong_is_told_at_once_in_the_order_of_the_file() {
     let text = "Clusters:\n  zzzzz:\n    API: {RequestTimeout: 10}\n    Containers:\n      CloudVMs: {MaxInstances: many}\n";
     let error = load_text(text).unwrap_err();

@@ -187,6 +187,60 @@ fn the_core_has_the_same_defaults() {
     assert_eq!(format!("{ours:?}"), format!("{cores:?}"));
 }
 
+/// `systemd-analyze security` on the unit: the whole text, and the exposure from 0 (safe) to 10.
+fn exposure(unit: &std::path::Path) -> (String, f64) {
+    let output = std::process::Command::new("systemd-analyze")
+        .args(["security", "--offline=true", "--no-pager"])
+        .arg(unit)
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("systemd-analyze is missing: run scripts/test once, it installs Debian's package systemd");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (_, rest) = text.split_once("Overall exposure level for ").unwrap_or_else(|| panic!("{output:?}"));
+    let number = rest.split_whitespace().nth(1).unwrap().parse().unwrap();
+    (text, number)
+}
+
+#[test]
+fn the_service_unit_is_hardened() {
+    let unit =
+        std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/config/arvados-dispatch-cloud.service"));
+    let (text, number) = exposure(unit);
+    assert!(number <= 2.5, "{text}");
+    let directory = tempfile::tempdir().unwrap();
+    let bare = directory.path().join("arvados-dispatch-cloud.service");
+    std::fs::write(&bare, "[Service]\nExecStart=/usr/bin/arvados-dispatch-cloud\n").unwrap();
+    assert!(exposure(&bare).1 > 9.0, "a unit without protection is judged otherwise");
+    for line in [
+        "LimitCORE=0",
+        "NoNewPrivileges=yes",
+        "PrivateDevices=yes",
+        "RestrictNamespaces=yes",
+        "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
+        "SystemCallFilter=@system-service",
+        "SystemCallArchitectures=native",
+        "ProtectHostname=yes",
+        "ProtectProc=invisible",
+        "MemoryDenyWriteExecute=yes",
+    ] {
+        assert!(config("arvados-dispatch-cloud.service").lines().any(|it| it == line), "{line}");
+    }
+}
+
+#[test]
+fn the_images_that_ours_is_made_from_are_named_exactly() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Dockerfile")).unwrap();
+    let argument = |name: &str| {
+        let start = format!("ARG {name}=");
+        text.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_else(|| panic!("{name}"))
+    };
+    let date = argument("DEBIAN_TAG").trim_start_matches("bookworm-").trim_end_matches("-slim");
+    assert!(date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()), "{date}");
+    assert_eq!(argument("RUST_VERSION").split('.').count(), 3);
+    let bases: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("FROM ")).collect();
+    assert_eq!(bases, ["rust:${RUST_VERSION}-slim-bookworm AS build", "debian:${DEBIAN_TAG}"]);
+}
+
 #[test]
 fn the_service_unit_starts_this_program_and_never_again_after_wrong_usage() {
     let unit = config("arvados-dispatch-cloud.service");

@@ -61,6 +61,12 @@ fn check(loaded: &Loaded, strict: bool) -> Result<String, String> {
     for warning in &loaded.warnings {
         complain(format!("warning: {warning}"));
     }
+    if !loaded.settings.system_root_token.expose().starts_with("v2/") {
+        complain(
+            "note: SystemRootToken is a v1 token: changing it would lose all running jobs (docs/operate.md, \
+             \"Changing the token\")",
+        );
+    }
     let count = match loaded.warnings.len() {
         0 => "no warnings".to_owned(),
         1 => "1 warning".to_owned(),

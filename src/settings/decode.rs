@@ -12,7 +12,7 @@ use url::Url;
 use super::drivers::{self, Driver, Drivers};
 use super::host::{Environment, Host};
 use super::key::PrivateKey;
-use super::listen::{self, Listener, WEB_URL, parse_web_url};
+use super::listen::{self, Listener, WEB_URL, is_loopback, parse_web_url};
 use super::model::{CloudVms, ClusterJson, Containers, Controller, LogFormat, Logs, RunnerBinary, Settings};
 use super::section::Section;
 use super::table::{API, CLOUD_VMS, CONTAINERS, SYSTEM_LOGS, TLS, TOKENS, WEBSOCKET};
@@ -54,6 +54,7 @@ pub fn read(
     settings.policy.catalog = instance_types::read(cluster, driver.as_ref(), factor, host);
     read_cloud_vms(&cloud, environment, &mut settings);
 
+    warn_of_unsafe_controller(cluster, url.as_ref(), settings.controller.insecure);
     settings.controller.url = url.unwrap_or(settings.controller.url);
     settings.containers.private_key = private_key.unwrap_or(settings.containers.private_key);
     settings.driver = driver.unwrap_or(settings.driver);
@@ -114,6 +115,23 @@ fn controller_url(section: &Section<'_>, environment: &Environment) -> Option<Ur
         section.refuse("ExternalURL", WEB_URL);
     }
     url
+}
+
+/// The root token goes to the controller with each call.
+fn warn_of_unsafe_controller(cluster: &Section<'_>, url: Option<&Url>, insecure: bool) {
+    if insecure {
+        cluster.section("TLS").warn_unsafe(
+            "Insecure",
+            "true: any certificate of the controller is accepted, so whoever redirects a connection gets the \
+             SystemRootToken",
+        );
+    }
+    if url.is_some_and(|url| url.scheme() == "http" && !is_loopback(url)) {
+        cluster.section("Services").section("Controller").warn_unsafe(
+            "ExternalURL",
+            "http to another machine: the SystemRootToken is sent in clear with each call; use https",
+        );
+    }
 }
 
 fn check_tokens(cluster: &Section<'_>, environment: &Environment, settings: &mut Settings) {

@@ -5,6 +5,7 @@ use url::Url;
 
 use super::model::Settings;
 use super::postgresql::Connection;
+use super::report::without_userinfo;
 use super::table::TABLES;
 use super::tls::PemSource;
 
@@ -28,13 +29,9 @@ pub(super) fn connection(connection: &Connection) -> Value {
     connection.0.iter().map(|(key, value)| (key.clone(), shown(key, value))).collect()
 }
 
-/// A password in a URL is of no use to us, and is somebody's all the same.
-pub(super) fn without_password(url: &Url) -> String {
-    let mut shown = url.clone();
-    if url.password().is_some() {
-        shown.set_password(Some("secret")).expect("what has a password can have another");
-    }
-    shown.into()
+/// A password or a token in a URL is of no use to us, and is somebody's all the same.
+pub(super) fn without_secrets(url: &Url) -> String {
+    without_userinfo(url.as_str())
 }
 
 pub(super) fn hidden(secret: &str) -> Value {

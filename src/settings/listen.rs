@@ -40,6 +40,16 @@ pub fn parse_web_url(text: &str) -> Option<Url> {
         .then_some(url)
 }
 
+/// Whether a URL names this machine by an address that no other reaches.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    }
+}
+
 /// A URL to listen on. Without a host it means all addresses, as `[::]` does.
 fn parse_listen_url(text: &str) -> Option<Url> {
     parse_web_url(text).or_else(|| parse_web_url(&text.replacen("://:", "://[::]:", 1)))

@@ -1,10 +1,12 @@
 //! From a file, standard input or text in memory to checked [`Settings`].
 
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 use dispatch_core::driver::secret_names;
 use dispatch_core::time::Timestamp;
@@ -20,6 +22,8 @@ use super::{cluster, decode, known, merge, old_names, yaml};
 
 /// More than any site's file.
 const MAX_BYTES: u64 = 16 << 20;
+/// More than most sites' files.
+const USUAL_BYTES: usize = 1 << 20;
 
 /// Where the site's file comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,21 +64,31 @@ pub fn load(
     environment: &Environment,
     host: &Host,
 ) -> Result<Loaded, SettingsError> {
-    let (name, read, modified) = match source {
+    let (name, read, metadata) = match source {
         Source::Stdin => ("-".to_owned(), read_all(std::io::stdin()), None),
         Source::File(path) => {
             let file = std::fs::File::open(path);
-            let modified = file.as_ref().ok().and_then(|file| file.metadata().ok()?.modified().ok());
-            (path.display().to_string(), file.and_then(read_all), modified)
+            let metadata = file.as_ref().ok().and_then(|file| file.metadata().ok());
+            (path.display().to_string(), file.and_then(read_all), metadata)
         }
     };
     let bytes = read.map_err(|error| whole_file(&name, format!("cannot read it: {error}")))?;
-    let loaded = parse(&name, &bytes, cluster_id, environment, host)?;
-    Ok(Loaded { modified: modified.and_then(|time| Timestamp::try_from(time).ok()), ..loaded })
+    let mut loaded = parse(&name, &bytes, cluster_id, environment, host)?;
+    let modified = metadata.as_ref().and_then(|it| it.modified().ok());
+    loaded.modified = modified.and_then(|time| Timestamp::try_from(time).ok());
+    let everybody_writes = |it: &std::fs::Metadata| it.is_file() && it.mode() & 0o002 != 0;
+    if metadata.as_ref().is_some_and(everybody_writes) {
+        let message =
+            "everybody on this machine may write it, and so run commands as this service: chmod o-w";
+        loaded.warnings.insert(0, whole_file_finding(FindingKind::Unsafe, &name, message.to_owned()));
+    }
+    Ok(loaded)
 }
 
-fn read_all(reader: impl std::io::Read) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+/// What is read is full of secrets: it is wiped when it is no longer needed.
+fn read_all(reader: impl std::io::Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    // Of its final size from the start: a buffer that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(USUAL_BYTES));
     reader.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(std::io::Error::other(format!("longer than {MAX_BYTES} bytes")));
@@ -83,7 +97,11 @@ fn read_all(reader: impl std::io::Read) -> std::io::Result<Vec<u8>> {
 }
 
 fn whole_file(name: &str, message: String) -> SettingsError {
-    Finding { kind: FindingKind::Problem, file: name.into(), at: None, path: String::new(), message }.into()
+    whole_file_finding(FindingKind::Problem, name, message).into()
+}
+
+fn whole_file_finding(kind: FindingKind, name: &str, message: String) -> Finding {
+    Finding { kind, file: name.into(), at: None, path: String::new(), message }
 }
 
 /// Checks the text of a site's file; `name` is what findings call it. Reads the key and certificate files

@@ -144,7 +144,8 @@ impl Report {
     }
 
     fn finding(&self, kind: FindingKind, at: Option<Position>, path: &str, message: String) -> Finding {
-        Finding { kind, file: self.file.clone(), at, path: path.to_owned(), message }
+        let (path, message) = (without_userinfo(path), without_userinfo(&message));
+        Finding { kind, file: self.file.clone(), at, path, message }
     }
 
     /// The warnings, unless there are problems.
@@ -170,6 +171,67 @@ impl Report {
 /// Whether a key is named like a secret.
 fn has_secret_name(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    let ends = ["token", "password", "secret", "key"].iter().any(|end| key.ends_with(end));
-    ends && !key.ends_with("publickey")
+    let ends = ["token", "tokens", "key"].iter().any(|end| key.ends_with(end));
+    let within = ["password", "passphrase", "passwd", "secret", "credential", "privatekey"];
+    (ends || within.iter().any(|word| key.contains(word))) && !key.ends_with("publickey")
+}
+
+/// The same text, where what stands before the `@` of a URL, and what a query calls a token or a password, is not shown.
+pub fn without_userinfo(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        shown.push_str(before);
+        shown.push_str("://");
+        let end = after.find(|c: char| c.is_whitespace() || "`\"'".contains(c)).unwrap_or(after.len());
+        let (url, more) = after.split_at(end);
+        let host_ends = url.find(['/', '?', '#']).unwrap_or(url.len());
+        // A password may have slashes in it that nobody has escaped.
+        let at = url[..host_ends].rfind('@').or_else(|| url.find('@'));
+        let url = at.map_or_else(|| url.to_owned(), |at| format!("(secret){}", &url[at..]));
+        shown.push_str(&without_secret_parameters(&url));
+        rest = more;
+    }
+    shown + rest
+}
+
+fn without_secret_parameters(url: &str) -> String {
+    let Some((base, query)) = url.split_once('?') else { return url.to_owned() };
+    let shown = |pair: &str| match pair.split_once('=') {
+        Some((name, _)) if has_secret_name(name) => format!("{name}=(secret)"),
+        _ => pair.to_owned(),
+    };
+    format!("{base}?{}", query.split('&').map(shown).collect::<Vec<_>>().join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_in_urls_are_not_shown() {
+        for (text, shown) in [
+            ("http://user:hunter2@h:1/x", "http://(secret)@h:1/x"),
+            ("`http://hunter2@h/`: no", "`http://(secret)@h/`: no"),
+            ("a.http://u:hun/ter2@h/.b", "a.http://(secret)@h/.b"),
+            ("x http://a/ y https://u:p@b z", "x http://a/ y https://(secret)@b z"),
+            ("http://h/?api_token=v2&a=b&password=p", "http://h/?api_token=(secret)&a=b&password=(secret)"),
+            ("mail a@b.c", "mail a@b.c"),
+            ("http://h/a@b", "http://(secret)@b"),
+        ] {
+            assert_eq!(without_userinfo(text), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_that_are_named_like_secrets_are_known() {
+        for key in
+            ["SecretKeyBase", "EmailPassphrase", "api_token", "ClientSecret", "PrivateKeyFile", "AccessKey"]
+        {
+            assert!(has_secret_name(key), "{key}");
+        }
+        for key in ["DeployPublicKey", "TokenLifetime", "TagKeyPrefix", "Region"] {
+            assert!(!has_secret_name(key), "{key}");
+        }
+    }
 }

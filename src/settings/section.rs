@@ -97,6 +97,12 @@ impl<'a> Section<'a> {
         self.report.doubt(at, &self.key_path(key), message);
     }
 
+    /// Notes that a key makes the service easier to attack.
+    pub fn warn_unsafe(&self, key: &str, message: &str) {
+        let at = self.node.get(key).and_then(|node| node.at).or(self.node.at);
+        self.report.unsafe_setting(at, &self.key_path(key), message);
+    }
+
     /// Notes that nobody knows a key.
     pub fn unknown(&self, key: &str, message: &str) {
         let at = self.node.get(key).and_then(|node| node.at).or(self.node.at);

@@ -69,13 +69,18 @@ async fn a_renewed_certificate_is_shown_after_sighup_and_an_unusable_one_never()
     service.logged("cannot use the renewed certificate", SOON).await;
     assert!(shows(&service, &second).await, "the old one stays");
 
-    // On the same host any certificate will do: `health` asks by address.
+    // `health` gives the token to who has the site's certificate, and to nobody else.
     renew(&site);
     service.logged("ready", SOON).await;
     let urls = json!({ service.url.as_str(): {} });
     site.cluster()["Services"]["DispatchCloud"]["InternalURLs"] = urls;
     site.write_config();
-    let ended = finish(&mut command(&site, &["health"], &[]), SOON).await;
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "OK\n"), "{ended:?}");
+    let health = async || finish(&mut command(&site, &["health"], &[]), SOON).await;
+    let refused = health().await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("cannot ask") && refused.stderr.contains("certificate"), "{refused:?}");
+    service.signal(Signal::HUP);
+    let well = until("it is well", SOON, async || Some(health().await).filter(|it| it.code == Some(0))).await;
+    assert_eq!(well.stdout, "OK\n");
     assert_eq!(service.stop().await, 0);
 }

@@ -70,6 +70,14 @@ events! {
     CERTIFICATE_UNUSABLE = Error "cannot use the renewed certificate" ["error"];
     /// An actor did not answer in time: health says so.
     ACTOR_SILENT = Error "actor does not answer" ["Actor", "Duration"];
+    /// The cloud shows instances that are not ours; how many of each set, told once at the start.
+    NEIGHBOURS = Info "instances of others in the cloud" ["Instances", "InstanceSets"];
+    /// None of them is ours, and some have tags as ours: was the token changed? Jobs on them are lost then.
+    MAYBE_OURS = Warning "instances may be ours from before a change of the token" [
+        "InstanceSetID", "InstanceSets", "Instances",
+    ];
+    /// The cloud could not be asked for them.
+    NEIGHBOURS_UNKNOWN = Debug "cannot list the instances of others" ["error"];
     /// A request to the management API.
     REQUEST = Info "request" [
         "RequestID", "remoteAddr", "reqBytes", "reqForwardedFor", "reqHost", "reqMethod", "reqPath", "reqQuery",

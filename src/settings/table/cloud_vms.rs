@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde_json::json;
 
-use super::unit::{FLAG, INTERVAL, LIMIT, PORT, PROBE_RATE, RUNNER, SHARE, TAGS, TEXT, place};
+use super::unit::{FLAG, INTERVAL, LIMIT, PORT, PROBE_RATE, RUNNER, SCRIPT, SHARE, TAGS, TEXT, place};
 use super::{Table, key, read_elsewhere};
 
 /// `Containers.CloudVMs`.
@@ -137,7 +137,7 @@ pub static CLOUD_VMS: LazyLock<Table> = LazyLock::new(|| Table {
         key(
             "InstanceInitCommand",
             "",
-            &TEXT,
+            &SCRIPT,
             place!(cloud.instance_init_command),
             "Shell text that is run on a VM's first boot.",
         ),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::unit::{FLAG, INTERVAL, LOG_FORMAT, LOG_LEVEL, SECRET, WEBSOCKET_URL, place};
 use super::{Table, key, read_elsewhere};
-use crate::settings::dump::{connection, pem, without_password};
+use crate::settings::dump::{connection, pem, without_secrets};
 
 /// What stands in the cluster's section itself.
 pub static TOKENS: LazyLock<Table> = LazyLock::new(|| Table {
@@ -35,7 +35,7 @@ pub static CONTROLLER: LazyLock<Table> = LazyLock::new(|| Table {
     keys: vec![read_elsewhere(
         "ExternalURL",
         "",
-        |it| without_password(&it.controller.url).into(),
+        |it| without_secrets(&it.controller.url).into(),
         "Base URL of the controller. Required.",
     )],
 });
@@ -48,8 +48,8 @@ pub static DISPATCH_CLOUD: LazyLock<Table> = LazyLock::new(|| Table {
         json!({}),
         |it| {
             let listeners = it.listeners.iter().map(|it| {
-                let listen = if it.bind == it.url { "" } else { it.bind.as_str() };
-                (it.url.to_string(), json!({"ListenURL": listen}))
+                let listen = if it.bind == it.url { String::new() } else { without_secrets(&it.bind) };
+                (without_secrets(&it.url), json!({"ListenURL": listen}))
             });
             Map::from_iter(listeners).into()
         },

@@ -8,7 +8,7 @@ use dispatch_core::secret::Secret;
 use serde_json::Value;
 use url::Url;
 
-use crate::settings::dump::{hidden, without_password};
+use crate::settings::dump::{hidden, without_secrets};
 use crate::settings::model::{LogFormat, RunnerBinary};
 use crate::settings::section::Section;
 use crate::settings::units::format_duration;
@@ -94,6 +94,9 @@ pub static TEXT: Unit<String> =
 /// A text that is not to be shown.
 pub static SECRET: Unit<Secret> =
     Unit { read: |section, key| section.secret(key), dump: |it| hidden(it.expose()) };
+
+/// A text that may have anything in it, secrets too, and is shown only if it is empty.
+pub static SCRIPT: Unit<String> = Unit { read: |section, key| section.text(key), dump: |it| hidden(it) };
 
 /// A list of texts.
 pub static TEXTS: Unit<Vec<String>> =
@@ -203,5 +206,5 @@ pub static WEBSOCKET_URL: Unit<Option<Url>> = Unit {
         }
         url
     },
-    dump: |it| it.as_ref().map(without_password).unwrap_or_default().into(),
+    dump: |it| it.as_ref().map(without_secrets).unwrap_or_default().into(),
 };
