@@ -212,6 +212,8 @@ events! {
     VERIFICATION_FAILED = Warning "host key verification failed" ["error"];
     /// A VM that had proven itself cannot any more: it gets nothing new, and what runs there is kept for an hour at most.
     UNPROVEN = Error "instance cannot prove itself any more" ["error", "Hint"];
+    /// The file with a VM's secret is not there any more, or another; the copy beside its fence is right.
+    SECRET_LOST = Warning "secret is lost, its copy proves the instance" ["Instance", "error"];
     /// The VM does not accept our key or user.
     AUTHENTICATION_FAILED = Warning "ssh authentication failed" ["error"];
     /// The connection to a VM broke.

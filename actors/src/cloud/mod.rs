@@ -117,7 +117,7 @@ impl Handler<OrderInstance> for Cloud {
 }
 
 /// What a call to end an instance has come to, if it has not failed.
-struct Destroyed {
+struct DestroyCall {
     /// Its worker has taken it back: nothing was sent.
     is_taken_back: bool,
 }
@@ -136,9 +136,9 @@ impl Handler<DestroyInstance> for Cloud {
             if !is_taken_back {
                 driver.destroy(&id).await?;
             }
-            Ok(Destroyed { is_taken_back })
+            Ok(DestroyCall { is_taken_back })
         };
-        let count = |act: &mut Self, answer: &Result<Destroyed, CloudError>| {
+        let count = |act: &mut Self, answer: &Result<DestroyCall, CloudError>| {
             if !answer.as_ref().is_ok_and(|it| it.is_taken_back) {
                 act.count(AccountOperation::Destroy, answer.as_ref().err());
             }
@@ -146,8 +146,8 @@ impl Handler<DestroyInstance> for Cloud {
         let answer = self.call_uncounted(AccountOperation::Destroy, destroy, count);
         Box::pin(answer.map(move |answer, _, _| {
             match answer {
-                Ok(Destroyed { is_taken_back: true }) => None,
-                Ok(Destroyed { is_taken_back: false }) => Some(Ok(())),
+                Ok(DestroyCall { is_taken_back: true }) => None,
+                Ok(DestroyCall { is_taken_back: false }) => Some(Ok(())),
                 Err(error) => Some(Err(error)),
             }
             .map(|outcome| DestroyAnswer { sent: sent.get(), outcome })

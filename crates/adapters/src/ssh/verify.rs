@@ -44,7 +44,8 @@ pub(super) async fn verify(
             match compare(ours, settings, target, session).await {
                 Ok(()) => Ok(()),
                 Err(why) if has_copy(ours, settings, target, session).await => {
-                    slog::debug!(settings.log, "a copy of the secret has proven it"; "error" => %why);
+                    slog::warn!(settings.log, "secret is lost, its copy proves the instance";
+                        "Instance" => target.id.as_str(), "error" => %why);
                     Ok(())
                 }
                 Err(why) => Err(why),
