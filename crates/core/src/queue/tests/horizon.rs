@@ -220,13 +220,16 @@ fn supervisors_without_room_do_not_hide_other_containers() {
         record.scheduling.supervisor = true;
         record
     };
-    let mut site = Site::new((1..=300).map(supervisor).chain([record(9_999, Queued, 1)]));
+    let mut misfit = supervisor(9_998);
+    misfit.runtime_constraints.vcpus = 10_000;
+    let mut site = Site::new((1..=300).map(supervisor).chain([misfit, record(9_999, Queued, 1)]));
     let policy: Policy = policy();
     let creatable = policy.catalog.types().iter().map(|it| it.name.clone()).collect();
     let openings = Openings { creatable, supervisors: false, ..Openings::default() };
     site.queue.set_openings(Some(Arc::new(openings)));
     site.poll();
     assert!(site.sees(9_999));
+    assert!(site.sees(9_998), "one that fits no type is to be cancelled, and needs no room");
 }
 
 #[test]
