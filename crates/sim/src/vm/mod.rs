@@ -287,6 +287,8 @@ impl FakeVms {
             Degradation::Broken => host.behaviour.broken = true,
             Degradation::DiskFull => host.behaviour.full_disk = true,
             Degradation::RunnersRemoved => host.runners.clear(),
+            // One without a copy would never prove itself: that is drawn as an impostor.
+            Degradation::SecretLost if host.secret_copy.is_none() => {}
             Degradation::SecretLost => host.secret = None,
             Degradation::Dies => self.end(id, now),
             Degradation::Ssh(_) if host.behaviour.never_answers => {}
