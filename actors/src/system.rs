@@ -129,7 +129,6 @@ fn new_pool(parts: Parts, handles: &Handles) -> Pool {
     let verifier = Rc::new(DriverVerifier(handles.cloud.clone().recipient()));
     let set = &parts.policy.instance_set_id;
     let fence = Fence::new(&parts.driver.fence_directory(), set, parts.epoch);
-    let fence = fence.with_secret(&parts.driver.secret_path());
     let worker = WorkerParts {
         policy: Arc::clone(&parts.policy),
         executors: (parts.executors)(verifier),

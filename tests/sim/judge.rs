@@ -242,3 +242,10 @@ fn only_a_container_that_cannot_run_may_wait() {
         assert!(!world.settled());
     });
 }
+
+/// The lease of a dispatcher whose database is silent has run out after ten seconds: whatever it sends then breaks I9.
+#[test]
+fn an_action_without_a_lease_breaks_i9() {
+    let said = verdict(|world| world.note(Note::ActedWithoutLease("create")));
+    assert!(said.contains("I9: create"), "{said}");
+}

@@ -125,13 +125,14 @@ struct DestroyCall {
 impl Handler<DestroyInstance> for Cloud {
     type Result = ResponseActFuture<Self, Option<DestroyAnswer>>;
 
-    /// The slot may lie ahead, and the worker may know better by then. A worker that has stopped has nothing to say.
+    /// The slot may lie ahead, and the worker may know better by then. One that has stopped has had its instance gone,
+    /// and the cloud may have given its id to another.
     fn handle(&mut self, message: DestroyInstance, _: &mut Context<Self>) -> Self::Result {
         let DestroyInstance { id, worker } = message;
         let sent = Rc::new(Cell::new(clock::now()));
         let sending = Rc::clone(&sent);
         let destroy = move |driver: Rc<dyn CloudDriver>| async move {
-            let is_taken_back = matches!(worker.send(MayDestroy).await, Ok(false));
+            let is_taken_back = !matches!(worker.send(MayDestroy).await, Ok(true));
             sending.set(clock::now());
             if !is_taken_back {
                 driver.destroy(&id).await?;

@@ -231,7 +231,7 @@ fn target(instance: &Instance, parts: &WorkerParts) -> Target {
         user: parts.remote_user.clone(),
         secret: parts.policy.tag_keys.secret_of(&instance.tags),
         secret_path: parts.secret_path.clone(),
-        secret_copy: parts.fence.secret_copy(),
+        secret_copy: Some(parts.fence.secret_copy()),
     }
 }
 

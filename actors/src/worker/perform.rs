@@ -11,7 +11,7 @@ use dispatch_core::ports::{ExecError, ExecErrorKind, Executor, Output, ShellComm
 use dispatch_core::time::after;
 use dispatch_core::worker::fence::NotRun;
 use dispatch_core::worker::probe::{CommandFailure, Probe, Wanted, success};
-use dispatch_core::worker::{Completion, KillOutcome, StartOutcome, WorkerEffect};
+use dispatch_core::worker::{Completion, DestroyOutcome, KillOutcome, StartOutcome, WorkerEffect};
 
 use super::{Worker, target};
 use crate::catalogue;
@@ -123,7 +123,8 @@ impl Worker {
             if let Err(error) = &outcome {
                 act.report_call_failed(&catalogue::DESTROY_FAILED, error);
             }
-            act.complete(Completion::DestroyFinished { sent, acknowledged: outcome.is_ok() }, ctx);
+            let outcome = DestroyOutcome::of(outcome.as_ref().copied());
+            act.complete(Completion::DestroyFinished { sent, outcome }, ctx);
         }));
     }
 

@@ -43,7 +43,7 @@ pub(super) async fn verify(
             let ours = ours.ok_or_else(|| refused(target, "it has no secret to prove itself with"))?;
             match compare(ours, settings, target, session).await {
                 Ok(()) => Ok(()),
-                Err(why) if has_copy(ours, settings, target, session).await => {
+                Err(why) if why.kind.is_unproven() && has_copy(ours, settings, target, session).await => {
                     slog::warn!(settings.log, "secret is lost, its copy proves the instance";
                         "Instance" => target.id.as_str(), "error" => %why);
                     Ok(())
@@ -96,23 +96,25 @@ async fn read_secret(
 ) -> Result<Vec<u8>, ExecError> {
     let shell = format!("cat {}", quote(path));
     let command = ShellCommand { privileged: true, ..ShellCommand::new(shell, deadline) };
-    let unreadable = |why: String| {
+    let failed = |kind: ExecErrorKind, why: String| {
         let text = format!("cannot read {path} on instance {}: {why}", target.id);
-        Err(error(ExecErrorKind::SecretUnreadable, text))
+        Err(error(kind, text))
     };
     let text = wrap(&command, &target.user);
     let reading = execute(session, &text, &command.stdin, LONGEST_SECRET);
     match tokio::time::timeout(deadline, reading).await {
         Ok(Ok(Ended { status: Some(0), stdout, .. })) => Ok(stdout),
-        Ok(Ok(Ended { stderr, status, .. })) => unreadable(match status {
-            Some(status) => {
-                format!("status {status}: {}", super::failure::last_line(&String::from_utf8_lossy(&stderr)))
-            }
-            None => "the connection was lost".to_owned(),
-        }),
+        Ok(Ok(Ended { stderr, status: Some(status), .. })) => {
+            let last = super::failure::last_line(&String::from_utf8_lossy(&stderr));
+            failed(ExecErrorKind::SecretUnreadable, format!("status {status}: {last}"))
+        }
+        Ok(Ok(Ended { status: None, .. })) => {
+            failed(ExecErrorKind::ConnectionLost, "the connection was lost".to_owned())
+        }
         Ok(Err(Failure::OwnSide(why))) => Err(error(ExecErrorKind::Local, why)),
-        Ok(Err(failure)) => unreadable(format!("{failure:?}")),
-        Err(_) => unreadable(format!("no answer in {} s", deadline.as_secs_f64())),
+        Ok(Err(failure)) => failed(ExecErrorKind::ConnectionLost, format!("{failure:?}")),
+        // Whoever does not answer has not said that it is another.
+        Err(_) => failed(ExecErrorKind::CommandTimeout, format!("no answer in {} s", deadline.as_secs_f64())),
     }
 }
 

@@ -12,6 +12,7 @@ use dispatch_core::id::InstanceSetId;
 use dispatch_core::ports::{
     ExecErrorKind, Executor, ExecutorFactory, HostKeyVerdict, Output, ShellCommand, Target,
 };
+use dispatch_core::secret::Secret;
 use dispatch_core::worker::StartOutcome;
 use dispatch_core::worker::fence::{ClaimOutcome, Claimed, Epoch, Fence, Mark, NotRun};
 
@@ -353,29 +354,28 @@ async fn a_vm_whose_secret_was_lost_proves_itself_with_the_copy_beside_its_fence
     vm.world.verifier.verdict.set(HostKeyVerdict::NotSupported);
     let secret = vm.path("secret");
     std::fs::write(&secret, "xyzzy").unwrap();
-    let fence = vm.fence(7).with_secret(&secret.display().to_string());
-    let claim = fence.claim(None, false);
-    assert_eq!(vm.run(claim.clone()).await.status, 0);
-    let copy = PathBuf::from(fence.secret_copy().unwrap());
+    let fence = vm.fence(7);
+    let claim = fence.keep_secret(fence.claim(None, false), &Secret::new("xyzzy"));
+    let claimed = async || ClaimOutcome::read(&fence, &claim, Ok(vm.run(claim.clone()).await));
+    assert!(matches!(claimed().await, ClaimOutcome::Claimed(_)));
+    let copy = PathBuf::from(fence.secret_copy());
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&copy), mode(copy.parent().unwrap())), (0o600, 0o700));
-    std::fs::remove_file(&secret).unwrap();
-    assert_eq!(vm.run(claim).await.status, 0, "a secret that has gone leaves its copy");
-    let target = Target { secret_copy: fence.secret_copy(), ..vm.world.target(&vm.sshd.address()) };
+    let target = Target { secret_copy: Some(fence.secret_copy()), ..vm.world.target(&vm.sshd.address()) };
     let trusts = async |target: &Target| {
         let shell = ShellCommand::new("true", Duration::from_secs(10));
-        SshExecutors::new(vm.world.options())
-            .unwrap()
-            .open(target.clone())
-            .run(shell)
-            .await
-            .map_err(|error| error.kind)
+        let executor = SshExecutors::new(vm.world.options()).unwrap().open(target.clone());
+        executor.run(shell).await.map_err(|error| error.kind)
     };
+    let without_copy = Target { secret_copy: None, ..target.clone() };
+    std::fs::write(&secret, "somebody's").unwrap();
+    assert_eq!(trusts(&without_copy).await, Err(ExecErrorKind::Verification));
     assert!(trusts(&target).await.is_ok());
-    assert_eq!(
-        trusts(&Target { secret_copy: None, ..target.clone() }).await,
-        Err(ExecErrorKind::SecretUnreadable)
-    );
+    assert!(matches!(claimed().await, ClaimOutcome::Claimed(_)), "whatever lies there, our copy stays right");
+    assert!(trusts(&target).await.is_ok());
+    std::fs::remove_file(&secret).unwrap();
+    assert!(trusts(&target).await.is_ok());
+    assert_eq!(trusts(&without_copy).await, Err(ExecErrorKind::SecretUnreadable));
     std::fs::write(&copy, "another").unwrap();
     assert_eq!(trusts(&target).await, Err(ExecErrorKind::SecretUnreadable));
 }

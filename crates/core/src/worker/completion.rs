@@ -3,7 +3,7 @@
 use super::fence::{NotRun, failure, has_overrun};
 use super::probe::{CommandFailure, Report, success};
 use crate::id::ContainerUuid;
-use crate::ports::{ExecError, ExecErrorKind, Output, ShellCommand};
+use crate::ports::{CloudError, CloudErrorKind, ExecError, ExecErrorKind, Output, ShellCommand};
 use crate::time::Timestamp;
 
 /// What has come of an effect of the machine. An input of [`super::Machine::on_completion`].
@@ -24,8 +24,8 @@ pub enum Completion {
     DestroyFinished {
         /// When it was sent, which may be later than it was decided: calls are paced.
         sent: Timestamp,
-        /// Whether the cloud has acknowledged it.
-        acknowledged: bool,
+        /// What the cloud has said.
+        outcome: DestroyOutcome,
     },
     /// The call that saved tags has ended; true = they are saved.
     TagsSaved(bool),
@@ -46,6 +46,34 @@ pub enum StartOutcome {
     NotRun(NotRun, CommandFailure),
     /// No answer, or it was ended in the middle: the command may still be under way on the VM.
     Unanswered(CommandFailure),
+}
+
+/// What became of a call to end the instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DestroyOutcome {
+    /// The cloud has acknowledged it.
+    Acknowledged,
+    /// The cloud has refused it, or it was not sent: the instance is not ended by it.
+    Refused,
+    /// It may have taken effect.
+    Unknown,
+}
+
+impl DestroyOutcome {
+    /// What that answer says.
+    pub fn of(answer: Result<(), &CloudError>) -> Self {
+        match answer.map_err(|error| &error.kind) {
+            Ok(()) => Self::Acknowledged,
+            Err(
+                CloudErrorKind::RateLimited { .. }
+                | CloudErrorKind::Quota(_)
+                | CloudErrorKind::Capacity(_)
+                | CloudErrorKind::Unauthorized
+                | CloudErrorKind::Other,
+            ) => Self::Refused,
+            Err(CloudErrorKind::NotFound | CloudErrorKind::Unknown) => Self::Unknown,
+        }
+    }
 }
 
 /// What became of a kill command.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::command::WorkerRefusal;
+use super::completion::DestroyOutcome;
 use super::effect::{BootOutcome, WorkerEffect, WorkerFact};
 use super::process::Process;
 use super::reason::ShutdownReason;
@@ -33,6 +34,8 @@ pub(super) struct Ending {
     pause: Duration,
     /// The state in which it lives on, if it shows a living process before the cloud is asked to end it.
     pub(super) returns_to: Option<State>,
+    /// The same, of the call that the cloud was asked for last: if it refuses, there is a way back again.
+    pub(super) asked_from: Option<State>,
     /// When the operator was last told that it never ends.
     never_ends_told: Option<Timestamp>,
     /// When the operator was last told that nothing is known of an instance on hold.
@@ -40,9 +43,14 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    pub(super) fn call_finished(&mut self, sent: Timestamp, acknowledged: bool) {
+    pub(super) fn call_finished(&mut self, sent: Timestamp, outcome: DestroyOutcome) {
         self.destroy_called = self.destroy_called.max(Some(sent));
-        self.destroy_acknowledged |= acknowledged;
+        let asked_from = self.asked_from.take();
+        match outcome {
+            DestroyOutcome::Acknowledged => self.destroy_acknowledged = true,
+            DestroyOutcome::Refused => self.returns_to = asked_from,
+            DestroyOutcome::Unknown => {}
+        }
     }
 
     fn has_outstayed(&self, now: Timestamp) -> bool {

@@ -23,6 +23,7 @@ use super::probe::{CommandFailure, success};
 use super::runner::{INHERITED_START_WINDOW, quote};
 use crate::id::InstanceSetId;
 use crate::ports::{ExecError, Output, ShellCommand};
+use crate::secret::Secret;
 use crate::time::Timestamp;
 
 /// How long a claim may take: it waits for starts that hold the lock.
@@ -229,8 +230,6 @@ pub struct Fence {
     directory: String,
     file: String,
     own: Epoch,
-    /// Where the instance's secret lies, of which a copy is kept beside the fence.
-    secret: Option<String>,
 }
 
 impl Fence {
@@ -243,30 +242,25 @@ impl Fence {
         };
         let name: String = set.as_str().chars().take(200).map(plain).collect();
         let directory = directory.trim_end_matches('/').to_owned();
-        Self { file: format!("{directory}/set-{name}"), directory, own, secret: None }
+        Self { file: format!("{directory}/set-{name}"), directory, own }
     }
 
-    /// The same; whoever claims it also copies the secret from there to [`Fence::secret_copy`], so that a VM whose
-    /// `/var/run` was emptied can still prove itself. That is no weaker than the secret itself: the copy is made
-    /// by root on a VM that has just proven itself, and only root may enter its directory.
-    pub fn with_secret(self, path: &str) -> Self {
-        Self { secret: Some(path.to_owned()), ..self }
+    /// Where a copy of the instance's secret lies. Its name tells nothing to whoever is asked for it.
+    pub fn secret_copy(&self) -> String {
+        format!("{}/instance-secret", self.directory)
     }
 
-    /// Where the copy of the secret lies, if one is kept.
-    pub fn secret_copy(&self) -> Option<String> {
-        self.secret.is_some().then(|| format!("{}.secret", self.file))
-    }
-
-    /// Copies the secret, if it is there and its copy is not the same. If that fails, nothing else does.
-    fn keep_secret(&self) -> String {
-        let Some((secret, copy)) = self.secret.as_deref().zip(self.secret_copy()) else {
-            return String::new();
-        };
-        let (secret, new, copy) = (quote(secret), quote(&format!("{copy}.new")), quote(&copy));
-        format!(
-            "{{ [ -s {secret} ] && ! cmp -s {secret} {copy} && cat {secret} >{new} && mv -f {new} {copy}; }} 2>/dev/null; "
-        )
+    /// A claim that also writes that secret beside the fence, so that a VM whose `/var/run` was emptied can still prove
+    /// itself. It comes on stdin, from us: what lies on the VM may be another by now. If that fails, the claim does not.
+    pub fn keep_secret(&self, claim: ShellCommand, secret: &Secret) -> ShellCommand {
+        let copy = self.secret_copy();
+        let (directory, new, copy) = (quote(&self.directory), quote(&format!("{copy}.new")), quote(&copy));
+        let shell = format!(
+            "umask 077; {{ mkdir -p -m 700 {directory} && cat >{new} && [ -s {new} ] && mv -f {new} {copy}; }} \
+             2>/dev/null; {}",
+            claim.shell
+        );
+        ShellCommand { shell, stdin: secret.expose().to_owned().into(), ..claim }
     }
 
     /// Writes our mark, unless the file has a number that is not smaller. `above` = a number that was found so;
@@ -277,10 +271,9 @@ impl Fence {
         let (directory, file, lock) = self.paths();
         let shell = format!(
             "umask 077; command -v flock >/dev/null || exit {NO_FLOCK}; \
-             [ -d {directory} ] || mkdir -p -m 700 {directory} || exit {NOT_WRITTEN}; {keep}\
+             [ -d {directory} ] || mkdir -p -m 700 {directory} || exit {NOT_WRITTEN}; \
              trap '' TERM; exec flock -x -o -w {CLAIM_WAITS} -E {BUSY} {lock} sh -c {script} \
              sh {file} {number} {own} {window}",
-            keep = self.keep_secret(),
             script = quote(&claim_script()),
             own = self.own.0,
         );

@@ -21,12 +21,12 @@ fn an_instance_set_cannot_name_a_file_elsewhere() {
 }
 
 #[test]
-fn a_copy_of_the_secret_is_made_by_paths_alone() {
-    assert_eq!(fence().secret_copy(), None);
-    let keeping = fence().with_secret("/var/run/the secret");
-    assert_eq!(keeping.secret_copy().unwrap(), "/fence/set-zzzzz____set_1.secret");
-    assert!(keeping.claim(None, false).shell.contains("cat '/var/run/the secret' >"));
-    assert!(!fence().claim(None, false).shell.contains("secret"));
+fn the_copy_of_the_secret_comes_on_stdin_and_its_name_tells_nothing() {
+    assert_eq!(fence().secret_copy(), "/fence/instance-secret");
+    let claim = fence().keep_secret(fence().claim(None, false), &Secret::new("s3cr3t"));
+    assert_eq!(&claim.stdin[..], b"s3cr3t");
+    assert!(!claim.shell.contains("s3cr3t") && !format!("{claim:?}").contains("s3cr3t"));
+    assert!(claim.shell.ends_with(&fence().claim(None, false).shell) && claim.acts && claim.privileged);
 }
 
 #[test]

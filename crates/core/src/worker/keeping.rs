@@ -112,6 +112,13 @@ impl Machine {
         }
     }
 
+    /// Nothing more is saved meanwhile.
+    pub(super) fn tags_saved_in_shutdown(&mut self, saved: bool) {
+        if let Some(tags) = self.tags.saving.take().filter(|_| saved) {
+            self.instance.tags.merge(&tags);
+        }
+    }
+
     /// If it failed it is tried again in a while; if the wish has changed meanwhile, at once.
     pub(super) fn tags_saved(&mut self, saved: bool, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         let Some(tags) = self.tags.saving.take() else { return };

@@ -134,6 +134,10 @@ impl Machine {
         let kill = process.and_then(|process| process.kill.as_mut());
         if let Some(kill) = kill.filter(|kill| !kill.given_up) {
             kill.next_signal = Some(next);
+            // Neither our own side's fault, nor a VM that cannot prove itself, is a process that does not end.
+            if failure.kind.is_some_and(|kind| kind.is_our_own() || kind.is_unproven()) {
+                kill.since = now;
+            }
         }
         effects.push(WorkerEffect::Tell(WorkerFact::KillFailed(uuid, failure)));
         self.probe_soon(now);

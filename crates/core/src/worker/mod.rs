@@ -52,7 +52,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use command::{AttemptOutcome, Command, StartOrder, WorkerRefusal};
-pub use completion::{Completion, KillOutcome, StartOutcome};
+pub use completion::{Completion, DestroyOutcome, KillOutcome, StartOutcome};
 pub use effect::{BootOutcome, WorkerEffect, WorkerFact};
 pub use ending::OUTSTAYS;
 pub use fencing::FenceView;
@@ -206,10 +206,14 @@ impl Machine {
         let mut effects = Vec::new();
         match command {
             Command::Start(_) | Command::Kill(..) => return Err(WorkerRefusal::ShuttingDown),
+            // A hold keeps what the cloud was not asked to end yet.
+            Command::SetIdleBehavior(IdleBehavior::Hold) if self.return_to_life(now, &mut effects) => {
+                self.set_behavior(IdleBehavior::Hold, now, &mut effects)
+            }
             Command::SetIdleBehavior(behavior) => self.behavior = behavior,
             // It is being shut down already; if that was for another's wish now, whatever it still shows.
             Command::ShutDown(reason) => self.note_way_back(&reason, self.ending.returns_to),
-            Command::Reserve(_) => {}
+            Command::Reserve(reserved) => self.reserve(reserved, now),
             Command::Probe if self.may_show_news_in_shutdown() || self.probes.afresh => {
                 self.begin_probe(now, &mut effects)
             }
@@ -251,7 +255,7 @@ impl Machine {
         effects: &mut Vec<WorkerEffect>,
     ) {
         match completion {
-            Completion::ProbeFinished { began, report } if self.is_reprieved(&report, effects) => {
+            Completion::ProbeFinished { began, report } if self.is_reprieved(&report, now, effects) => {
                 self.finish_probe(began, report, now, effects)
             }
             Completion::ProbeFinished { began, report } => {
@@ -259,10 +263,8 @@ impl Machine {
             }
             Completion::KillFinished(..) | Completion::ConnectionBroke => {}
             Completion::StartFinished(uuid, _) => self.doubt_start(uuid, now),
-            Completion::DestroyFinished { sent, acknowledged } => {
-                self.ending.call_finished(sent, acknowledged)
-            }
-            Completion::TagsSaved(_) => {}
+            Completion::DestroyFinished { sent, outcome } => self.ending.call_finished(sent, outcome),
+            Completion::TagsSaved(saved) => self.tags_saved_in_shutdown(saved),
             Completion::Tick => self.tell_if_it_never_ends(now, effects),
         }
     }

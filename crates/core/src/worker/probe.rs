@@ -17,6 +17,7 @@ use super::fence::{ClaimOutcome, Fence};
 use super::process_list::ProcessList;
 use super::runner::Commands;
 use crate::ports::{ExecError, ExecErrorKind, Output, ShellCommand};
+use crate::secret::Secret;
 
 /// What a probe has to find out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct Wanted {
     pub afresh: bool,
     /// What is to be done about the fence.
     pub fence: FenceWish,
+    /// The instance's secret, of which who claims the fence leaves a copy.
+    pub secret: Option<Secret>,
 }
 
 /// What a probe does about the fence of its VM.
@@ -212,7 +215,7 @@ impl Probe {
             ProbeStage::Boot => Some(self.commands.boot_probe()),
             ProbeStage::Md5sum => self.commands.md5sum(),
             ProbeStage::Install => self.commands.install(),
-            ProbeStage::Claim(above) => Some(self.fence.claim(above, self.is_new())),
+            ProbeStage::Claim(above) => Some(self.claim(above)),
             ProbeStage::List => Some(self.list_command()),
             ProbeStage::Done => None,
         };
@@ -254,6 +257,14 @@ impl Probe {
         match self.wanted.fence {
             FenceWish::Claim { .. } => ProbeStage::Claim(None),
             FenceWish::Touch | FenceWish::LeaveAlone => ProbeStage::List,
+        }
+    }
+
+    fn claim(&self, above: Option<u64>) -> ShellCommand {
+        let claim = self.fence.claim(above, self.is_new());
+        match &self.wanted.secret {
+            Some(secret) => self.fence.keep_secret(claim, secret),
+            None => claim,
         }
     }
 

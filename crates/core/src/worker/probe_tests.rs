@@ -9,7 +9,7 @@ fn probe(boot: bool, list_anyway: bool, deploy: bool) -> Probe {
     let binary = Binary { md5: "0".repeat(32), content: Bytes::from_static(b"#!") };
     let commands = Commands::new(Policy::with_defaults().runner, deploy.then_some(binary));
     let fence = FenceWish::LeaveAlone;
-    let wanted = Wanted { boot, list_anyway, deploy, prices: None, afresh: false, fence };
+    let wanted = Wanted { boot, list_anyway, deploy, prices: None, afresh: false, fence, secret: None };
     Probe::new(wanted, "zzzzz", Arc::new(commands), our_fence())
 }
 
@@ -19,7 +19,15 @@ fn our_fence() -> Arc<Fence> {
 
 /// A probe of a VM that has booted, which only asks for the list and does that about the fence.
 fn fenced(fence: FenceWish) -> Probe {
-    let wanted = Wanted { boot: false, list_anyway: true, deploy: false, prices: None, afresh: false, fence };
+    let wanted = Wanted {
+        boot: false,
+        list_anyway: true,
+        deploy: false,
+        prices: None,
+        afresh: false,
+        fence,
+        secret: None,
+    };
     let commands = Commands::new(Policy::with_defaults().runner, None);
     Probe::new(wanted, "zzzzz", Arc::new(commands), our_fence())
 }
@@ -172,4 +180,15 @@ fn a_list_needs_no_fence_and_a_claim_that_cannot_be_made_fails_no_probe() {
     assert!(report.failure().is_none(), "without a lease one may still look");
     let (_, report) = run(fenced(wish), vec![fails(ExecErrorKind::ConnectionLost)]);
     assert!(report.failure().is_some());
+}
+
+#[test]
+fn who_claims_the_fence_leaves_a_copy_of_the_secret() {
+    let fence = FenceWish::Claim { overtakes: true, is_new: true };
+    let secret = Some(Secret::new("s3cr3t"));
+    let wanted =
+        Wanted { boot: false, list_anyway: true, deploy: false, prices: None, afresh: false, fence, secret };
+    let commands = Commands::new(Policy::with_defaults().runner, None);
+    let claim = Probe::new(wanted, "zzzzz", Arc::new(commands), our_fence()).command().unwrap();
+    assert!(claim.shell.contains("instance-secret") && &claim.stdin[..] == b"s3cr3t");
 }

@@ -126,6 +126,7 @@ impl Machine {
             prices: self.prices(),
             afresh: std::mem::take(&mut self.probes.afresh),
             fence: self.fence_wish(),
+            secret: self.policy.tag_keys.secret_of(&self.instance.tags),
         }));
     }
 

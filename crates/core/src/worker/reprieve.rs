@@ -12,11 +12,13 @@ use super::effect::{WorkerEffect, WorkerFact};
 use super::probe::Report;
 use super::reason::ShutdownReason;
 use super::{Machine, State};
+use crate::time::Timestamp;
 
 impl Machine {
-    /// The cloud is asked to end the instance now, unless this says no. After a yes there is no way back.
+    /// The cloud is asked to end the instance now, unless this says no. After a yes there is no way back, unless the
+    /// cloud refuses.
     pub fn may_destroy(&mut self) -> bool {
-        self.ending.returns_to = None;
+        self.ending.asked_from = self.ending.returns_to.take();
         self.state == State::Shutdown
     }
 
@@ -34,13 +36,29 @@ impl Machine {
 
     /// Whether the shutdown is taken back, because that report shows a living process. The report is taken after that
     /// as if nothing had been.
-    pub(super) fn is_reprieved(&mut self, report: &Report, effects: &mut Vec<WorkerEffect>) -> bool {
+    pub(super) fn is_reprieved(
+        &mut self,
+        report: &Report,
+        now: Timestamp,
+        effects: &mut Vec<WorkerEffect>,
+    ) -> bool {
         let runs = report.process_list().is_some_and(|list| !list.running.is_empty());
-        let Some(state) = self.ending.returns_to.filter(|_| runs) else { return false };
+        runs && self.return_to_life(now, effects)
+    }
+
+    /// Whether there was a way back. What was not done in shutdown is done now: signals whose answer was lost are sent
+    /// again, tags are saved, and it may have moved.
+    pub(super) fn return_to_life(&mut self, now: Timestamp, effects: &mut Vec<WorkerEffect>) -> bool {
+        let Some(state) = self.ending.returns_to else { return false };
         (self.state, self.ending) = (state, Default::default());
         effects.push(WorkerEffect::Tell(WorkerFact::Reprieved));
-        // It may have moved meanwhile.
         effects.push(WorkerEffect::Retarget(self.instance.clone()));
+        for process in self.processes.by_container.values_mut() {
+            if let Some(kill) = process.kill.as_mut().filter(|kill| kill.told && !kill.given_up) {
+                (kill.since, kill.next_signal) = (now, Some(now));
+            }
+        }
+        self.save_tags_if_needed(effects);
         true
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::ports::{Output, ShellCommand};
+use dispatch_core::secret::Secret;
 use dispatch_core::time::{Timestamp, after, since};
 
 use super::FakeVms;
@@ -112,6 +113,9 @@ impl FakeVms {
         let Some(host) = self.hosts.get_mut(id) else { return Execution::at_once(failed(255, "no such VM")) };
         match asked {
             Asked::Claim { file, number, owner, window } => {
+                if !command.stdin.is_empty() {
+                    host.secret_copy = Some(Secret::new(String::from_utf8_lossy(&command.stdin)));
+                }
                 let (takes, output) = host.claim(file, (number, owner), window, now);
                 Execution { takes, answer: Answer::Output(output) }
             }

@@ -116,6 +116,10 @@ impl Executor for SimExecutor {
         }
     }
 
+    fn forget_connection(&self) {
+        self.connection.open.set(false);
+    }
+
     async fn broken(&self) {
         self.connection.broken.notified().await;
     }

@@ -35,9 +35,6 @@ impl Host {
         if let Some(status) = self.behaviour.no_fence {
             return (Duration::ZERO, failed(status, "no fence"));
         }
-        if self.secret(now).is_some() {
-            self.secret_copy = self.secret.clone();
-        }
         let takes = since(self.starting_until, now);
         let before = self.fences.get(&file).copied();
         let latest = after(now, window);

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dispatch_core::id::ContainerUuid;
-use dispatch_core::time::{after, since};
+use dispatch_core::time::{Timestamp, after, since};
 use serde_json::json;
 
 use super::{Note, World};
@@ -42,16 +42,16 @@ impl World {
         let (journal, plight) = (Rc::clone(&self.journal), Rc::downgrade(&dispatcher.plight));
         self.set.spawn_local(async move {
             tokio::time::sleep(length).await;
-            // Another incarnation has had no part in it.
-            if plight.upgrade().is_some() {
+            // Another incarnation has had no part in it, and this one may have more of it.
+            if plight.upgrade().is_some_and(|plight| !plight.own_side_fails()) {
                 journal.borrow_mut().note(clock::now(), Note::CouldNotAsk);
             }
         });
     }
 
-    /// Whether the dispatcher's own machine fails at present.
-    pub(super) fn own_side_fails(&self) -> bool {
-        self.dispatcher.as_ref().is_some_and(|it| it.plight.own_side_fails())
+    /// Since when the dispatcher's own machine fails, if it does.
+    pub(super) fn own_side_fails_since(&self) -> Option<Timestamp> {
+        self.dispatcher.as_ref().and_then(|it| it.plight.own_side_fails_since())
     }
 
     /// For that long the database does not answer whether the lock is still the dispatcher's.

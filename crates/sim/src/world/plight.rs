@@ -27,6 +27,7 @@ const ANSWER: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(super) struct Plight {
     stopped_until: Cell<Timestamp>,
+    own_side_fails_from: Cell<Timestamp>,
     own_side_fails_until: Cell<Timestamp>,
     database_silent_until: Cell<Timestamp>,
     /// When the last question was sent that has confirmed the lock.
@@ -41,6 +42,7 @@ impl Plight {
         let long_ago = Timestamp::MIN;
         Rc::new(Self {
             stopped_until: Cell::new(long_ago),
+            own_side_fails_from: Cell::new(long_ago),
             own_side_fails_until: Cell::new(long_ago),
             database_silent_until: Cell::new(long_ago),
             confirmed: Cell::new(None),
@@ -67,7 +69,16 @@ impl Plight {
     }
 
     pub(super) fn fail_own_side_for(&self, length: Duration) {
-        self.own_side_fails_until.set(after(clock::now(), length));
+        if !self.own_side_fails() {
+            self.own_side_fails_from.set(clock::now());
+        }
+        let until = after(clock::now(), length);
+        self.own_side_fails_until.set(self.own_side_fails_until.get().max(until));
+    }
+
+    /// Since when it fails, if it does.
+    pub(super) fn own_side_fails_since(&self) -> Option<Timestamp> {
+        self.own_side_fails().then(|| self.own_side_fails_from.get())
     }
 
     pub(super) fn own_side_fails(&self) -> bool {

@@ -318,7 +318,7 @@ fn nothing_running_is_cancelled_while_a_worker_has_not_answered() {
 
 /// Neither a place nor a reason to make no other: nothing can be started there.
 #[test]
-fn where_the_fence_is_not_ours_or_the_runner_cannot_be_copied_nothing_is_placed() {
+fn where_fence_or_runner_or_proof_is_lacking_nothing_is_placed() {
     let actions = |change: fn(&mut crate::worker::View)| {
         let mut scene = Scene::new();
         scene.worker("w-1", "small", State::Idle);
@@ -329,6 +329,7 @@ fn where_the_fence_is_not_ours_or_the_runner_cannot_be_copied_nothing_is_placed(
     assert_eq!(actions(|_| {}), [start(1, "w-1")]);
     for change in [
         (|view| view.lacks_runner = true) as fn(&mut crate::worker::View),
+        |view| view.unproven = true,
         |view| view.fence = crate::worker::FenceView::Unclaimed,
         |view| view.fence = crate::worker::FenceView::Anothers,
     ] {

@@ -128,6 +128,13 @@ fn a_kill_goes_to_every_worker_that_has_the_process() {
 }
 
 #[test]
+fn one_that_cannot_prove_itself_any_more_is_sent_nothing() {
+    let mut story = ready();
+    story.show(2, View { unproven: true, ..story.view("i-1") });
+    assert_eq!(story.pool.start(order(uuid(1)), &id("i-1")), Err(PoolRefusal::NotPlaceable));
+}
+
+#[test]
 fn a_worker_that_was_just_sent_a_container_is_not_shut_down_for_quota() {
     let mut story = ready();
     story.pool.start(order(uuid(1)), &id("i-1")).unwrap();

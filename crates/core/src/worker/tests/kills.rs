@@ -168,3 +168,24 @@ fn a_process_that_is_listed_again_after_each_kill_is_given_up_and_the_worker_dra
     assert_eq!(story.told(&WorkerFact::GivenUp(uuid(1), true)), 1);
     assert_eq!(story.told(&WorkerFact::Draining(DrainReason::Unkillable)), 1);
 }
+
+/// Only a process that was told to end, and does not, is given up.
+#[test]
+fn signals_that_cannot_have_reached_it_do_not_use_up_its_time() {
+    for (kind, gives_up) in [
+        (Some(ExecErrorKind::Local), false),
+        (Some(ExecErrorKind::NotSent), false),
+        (Some(ExecErrorKind::Verification), false),
+        (Some(ExecErrorKind::ConnectTimeout), true),
+        (None, true),
+    ] {
+        let mut story = Story::running(&[1]);
+        story.on(10, Command::Kill(uuid(1), KillReason::PriorityZero));
+        for second in (11..1000).step_by(10) {
+            story.on(second, Completion::KillFinished(uuid(1), KillOutcome::Failed(failure(kind))));
+            story.on(second + 6, Completion::Tick);
+        }
+        let given_up = story.view().processes[0].given_up;
+        assert_eq!(given_up, gives_up, "{kind:?}");
+    }
+}

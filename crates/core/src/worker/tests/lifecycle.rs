@@ -141,7 +141,7 @@ fn destroy_is_called_again_while_a_listing_still_shows_it() {
     story.on(19, Command::StillListed(at(19)));
     assert_eq!(story.did(&WorkerEffect::Destroy), 1, "within TimeoutShutdown");
     story.on(70, Command::StillListed(at(20)));
-    story.on(130, Completion::DestroyFinished { sent: at(70), acknowledged: true });
+    story.on(130, Completion::DestroyFinished { sent: at(70), outcome: DestroyOutcome::Acknowledged });
     story.on(131, Command::StillListed(at(131)));
     assert_eq!(story.did(&WorkerEffect::Destroy), 3, "acknowledged or not");
     assert!(story.view().destroy_acknowledged);
@@ -153,7 +153,7 @@ fn destroy_was_called_when_the_call_was_sent_and_not_when_it_was_decided() {
     let mut story = Story::idle();
     story.on(10, Command::ShutDown(ShutdownReason::OverQuota));
     assert_eq!((story.view().destroy_called, story.view().ending_since), (None, Some(at(10))));
-    story.on(31, Completion::DestroyFinished { sent: at(30), acknowledged: true });
+    story.on(31, Completion::DestroyFinished { sent: at(30), outcome: DestroyOutcome::Acknowledged });
     assert_eq!((story.view().destroy_called, story.view().ending_since), (Some(at(30)), Some(at(10))));
     story.on(39, Command::StillListed(at(39)));
     assert_eq!(story.did(&WorkerEffect::Destroy), 1, "within TimeoutShutdown of the call");
@@ -200,12 +200,12 @@ fn an_instance_that_never_ends_is_told_once_a_minute_with_its_price() {
 fn destroy_is_called_again_while_nobody_has_acknowledged_it_and_listings_lack_it() {
     let mut story = Story::idle();
     story.on(10, Command::ShutDown(ShutdownReason::OverQuota));
-    story.on(11, Completion::DestroyFinished { sent: at(10), acknowledged: false });
+    story.on(11, Completion::DestroyFinished { sent: at(10), outcome: DestroyOutcome::Unknown });
     story.on(19, Command::Missing);
     assert_eq!(story.did(&WorkerEffect::Destroy), 1, "within TimeoutShutdown");
     story.on(20, Command::Missing);
     assert_eq!(story.did(&WorkerEffect::Destroy), 2);
-    story.on(21, Completion::DestroyFinished { sent: at(21), acknowledged: true });
+    story.on(21, Completion::DestroyFinished { sent: at(21), outcome: DestroyOutcome::Acknowledged });
     story.on(40, Command::Missing);
     assert_eq!(story.did(&WorkerEffect::Destroy), 2, "acknowledged");
 }

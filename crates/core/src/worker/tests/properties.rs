@@ -42,7 +42,7 @@ fn bad_news() -> impl Strategy<Value = Input> {
         input(Command::SetIdleBehavior(IdleBehavior::Run)),
         input(Command::SetIdleBehavior(IdleBehavior::Drain)),
         any::<bool>().prop_map(|saved| Completion::TagsSaved(saved).into()),
-        input(Completion::DestroyFinished { sent: at(0), acknowledged: false }),
+        input(Completion::DestroyFinished { sent: at(0), outcome: DestroyOutcome::Unknown }),
         input(Completion::ConnectionBroke),
         input(Command::Missing),
         input(Completion::Tick),

@@ -65,6 +65,63 @@ fn an_end_for_another_reason_than_silence_is_not_taken_back() {
     }
 }
 
+/// What comes while its end is waited for must not be lost: it may live on.
+#[test]
+fn after_that_it_is_as_if_its_end_had_never_been_decided() {
+    let mut story = Story::running(&[1]);
+    story.probe(20, 21, silent());
+    story.on(690, Command::Kill(uuid(1), KillReason::PriorityZero));
+    story.on(691, Command::SetIdleBehavior(IdleBehavior::Drain));
+    story.on(692, Command::SetIdleBehavior(IdleBehavior::Run));
+    story.on(692, Command::Reserve(true));
+    story.probe(700, 701, silent());
+    story.on(702, Command::ShutDown(ShutdownReason::Unresponsive));
+    story.on(703, Completion::KillFinished(uuid(1), KillOutcome::Failed(failure(None))));
+    story.on(703, Completion::TagsSaved(true));
+    story.on(703, Command::Reserve(false));
+    story.done.clear();
+    story.probe(704, 705, lists(&[1]));
+    assert_eq!(story.state(), State::Running);
+    assert!(story.machine.wakes_at() <= Some(at(705)));
+    story.on(705, Completion::Tick);
+    assert_eq!(story.did(&WorkerEffect::Kill(uuid(1))), 1, "the signal is sent again");
+    let saves =
+        |story: &Story| story.done.iter().filter(|it| matches!(it, WorkerEffect::SaveTags(_))).count();
+    assert_eq!(saves(&story), 1, "its tags say drain, and it is to run");
+    story.on(706, Completion::TagsSaved(true));
+    story.on(707, Completion::KillFinished(uuid(1), KillOutcome::Gone));
+    story.probe(708, 709, lists(&[]));
+    assert!(story.machine.wakes_at().is_some(), "it is idle, and nothing is reserved there");
+}
+
+#[test]
+fn the_operators_hold_takes_it_back_if_the_call_was_not_sent() {
+    for (is_sent, state) in [(false, State::Running), (true, State::Shutdown)] {
+        let mut story = condemned();
+        if is_sent {
+            assert!(story.machine.may_destroy());
+        }
+        story.on(703, Command::SetIdleBehavior(IdleBehavior::Hold));
+        assert_eq!((story.state(), story.view().behavior), (state, IdleBehavior::Hold));
+    }
+}
+
+/// A rack of a hundred is throttled: nothing was ended by a call that was refused.
+#[test]
+fn a_refused_call_leaves_the_way_back_open_and_one_without_an_answer_does_not() {
+    for (outcome, state) in [
+        (DestroyOutcome::Refused, State::Running),
+        (DestroyOutcome::Unknown, State::Shutdown),
+        (DestroyOutcome::Acknowledged, State::Shutdown),
+    ] {
+        let mut story = condemned();
+        assert!(story.machine.may_destroy());
+        story.on(703, Completion::DestroyFinished { sent: at(703), outcome });
+        story.probe(704, 705, lists(&[1]));
+        assert_eq!(story.state(), state, "{outcome:?}");
+    }
+}
+
 #[test]
 fn a_second_silence_ends_it_as_the_first() {
     let mut story = condemned();

@@ -108,16 +108,15 @@ impl Judge {
     /// Whether a VM has not answered well for as long as this dispatcher waits. For a VM that has never
     /// answered, this dispatcher waits for `TimeoutBooting`, counted from its own start.
     fn was_silent(&self, vm: &InstanceId, at: Timestamp, world: &World) -> bool {
-        if world.own_side_fails() {
-            return false;
-        }
+        // What fails from then on says nothing; what was decided before may only be sent now.
+        let judged_at = world.own_side_fails_since().map_or(at, |from| from.min(at));
         let policy = &world.knobs.policy;
         let answered = world.vms.borrow().listed(vm, at).filter(|listed| *listed >= self.began);
         let (last, patience) = match answered {
             Some(listed) => (listed, policy.timeout_probe),
             None => (self.began, policy.timeout_booting),
         };
-        since(at, last.max(self.could_not_ask_until)) >= patience.saturating_sub(LONGEST_PROBE)
+        since(judged_at, last.max(self.could_not_ask_until)) >= patience.saturating_sub(LONGEST_PROBE)
     }
 
     /// The operator's wish, from the time when every dispatcher must know it.
