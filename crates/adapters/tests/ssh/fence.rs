@@ -12,8 +12,8 @@ use dispatch_core::id::InstanceSetId;
 use dispatch_core::ports::{
     ExecErrorKind, Executor, ExecutorFactory, HostKeyVerdict, Output, ShellCommand, Target,
 };
-use dispatch_core::worker::StartOutcome;
 use dispatch_core::worker::fence::{ClaimOutcome, Claimed, Epoch, Fence, Mark, NotRun};
+use dispatch_core::worker::{KillOutcome, StartOutcome};
 
 use crate::sshd::Sshd;
 use crate::support::{Wire, World, eventually, until};
@@ -233,6 +233,30 @@ async fn what_was_started_makes_files_as_it_would_without_a_fence() {
     assert_ne!(vm.text("mask").trim(), "0077", "else this says nothing");
     let kill = vm.fence(0).guard_kill(mark, ShellCommand::new("umask", Duration::from_secs(30)));
     assert_eq!(vm.run(kill).await.stdout, plain.stdout);
+}
+
+/// A site's own wrapper around crunch-run ends as it likes, and was called.
+#[actix_rt::test]
+async fn the_statuses_of_the_fence_are_a_commands_own_once_it_was_called() {
+    let vm = Vm::new();
+    let mark = vm.claim(100).await.mark;
+    for status in [66, 91, 92, 93, 94, 95, 96] {
+        let command = format!("echo why not >&2; exit {status}");
+        match vm.outcome(vm.guarded(mark, &command, "{}")).await {
+            StartOutcome::Failed(failure) => {
+                assert_eq!(failure.error, format!("exit status {status}"));
+                assert!(
+                    failure.stderr.ends_with("why not") && !failure.stderr.contains("fence-"),
+                    "{failure:?}"
+                );
+            }
+            other => panic!("{status}: {other:?}"),
+        }
+        let kill = vm.fence(0).guard_kill(mark, ShellCommand::new(command, Duration::from_secs(30)));
+        let output = vm.run(kill.clone()).await;
+        let outcome = KillOutcome::of(&kill, Ok(output), true);
+        assert!(matches!(outcome, KillOutcome::Failed(_)), "{status}: {outcome:?}");
+    }
 }
 
 /// A slow path is not the instance's fault.

@@ -19,6 +19,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::passed;
 use super::probe::{CommandFailure, success};
 use super::runner::{INHERITED_START_WINDOW, quote};
 use crate::id::InstanceSetId;
@@ -42,7 +43,8 @@ const RELEASED: &str = "released";
 /// A fence that nobody has touched for so many seconds does not say who came last: another program may know no fences.
 const FRESH: u64 = 60;
 
-/// The exit statuses of fenced commands. Shells, `timeout`, `sudo` and ssh use none of them.
+/// The exit statuses of commands that the fence has stopped. Shells, `timeout`, `sudo` and ssh use none of them; what is
+/// called behind the fence may ([`super::passed`]).
 const TAKEN: i32 = 91;
 const NO_FLOCK: i32 = 92;
 const BUSY: i32 = 93;
@@ -118,7 +120,7 @@ impl ClaimOutcome {
                 is_settled,
             }),
             (Some(TAKEN), Said::Greater(number)) => Self::Greater(number),
-            (status, _) => Self::Failed(failure(command, answer, status.and_then(NotRun::of))),
+            (status, _) => Self::Failed(failure(command, answer, status.and_then(NotRun::of_status))),
         }
     }
 }
@@ -173,8 +175,12 @@ pub enum NotRun {
 }
 
 impl NotRun {
-    /// What an exit status of a fenced command says; `None` = it is the command's own.
-    pub fn of(status: i32) -> Option<Self> {
+    /// What the end of a fenced command says; `None` = the fence has let it through, and its status is its own.
+    pub fn of(output: &Output) -> Option<Self> {
+        if passed::has_passed(output) { None } else { Self::of_status(output.status) }
+    }
+
+    fn of_status(status: i32) -> Option<Self> {
         match status {
             TAKEN => Some(Self::Taken),
             NO_FLOCK => Some(Self::NoFlock),
@@ -375,7 +381,8 @@ fn guard_script() -> String {
         "c= w=; [ -e \"$1\" ] && read -r c w q <\"$1\" || exit {UNREADABLE}; \
          case $c in ''|*[!0-9]*|???????????????????*) exit {UNREADABLE};; esac; \
          if [ \"$c $w\" != \"$2 $3\" ]; then [ \"$c\" -ge \"$2\" ] && exit {TAKEN}; exit {UNREADABLE}; fi; \
-         exec sh -c \"$4\""
+         {announcement}; exec sh -c \"$4\"",
+        announcement = passed::announcement(),
     )
 }
 
