@@ -10,6 +10,7 @@ mod leftovers;
 mod own_side;
 mod runners;
 mod setup;
+mod shortage;
 mod sshd;
 mod support;
 mod verification;
