@@ -370,7 +370,7 @@ fn claim_script() -> String {
          left=$((quiet - now)); [ \"$left\" -gt 0 ] || left=0; locks=settled; \
          for l in \"${{CRUNCH_RUN_LOCKDIR:-/var/lock}}\"/crunch-run-*.lock; do \
          case $l in */crunch-run-all.lock) continue;; esac; \
-         if [ -f \"$l\" ] && [ ! -s \"$l\" ] && ! {{ flock -n -s 9; }} 9<\"$l\"; then locks=unsettled; fi; done; \
+         if [ -f \"$l\" ] && [ -O \"$l\" ] && [ ! -L \"$l\" ] && [ ! -s \"$l\" ] && ! {{ flock -n -s 9; }} 9<\"$l\"; then locks=unsettled; fi; done; \
          echo \"fence-claimed $n $left $locks\""
     )
 }
