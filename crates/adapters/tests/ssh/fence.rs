@@ -2,114 +2,16 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use dispatch_adapters::ssh::SshExecutors;
-use dispatch_core::id::InstanceSetId;
-use dispatch_core::ports::{
-    ExecErrorKind, Executor, ExecutorFactory, HostKeyVerdict, Output, ShellCommand, Target,
-};
-use dispatch_core::worker::fence::{ClaimOutcome, Claimed, Epoch, Fence, Mark, NotRun};
+use dispatch_core::ports::{ExecErrorKind, ExecutorFactory, HostKeyVerdict, ShellCommand, Target};
+use dispatch_core::worker::fence::{ClaimOutcome, NotRun};
 use dispatch_core::worker::{KillOutcome, StartOutcome};
 
-use crate::sshd::Sshd;
-use crate::support::{Wire, World, eventually, until};
-
-/// A VM with a fence, and a dispatcher that reaches it.
-struct Vm {
-    world: World,
-    sshd: Sshd,
-    executor: Rc<dyn Executor>,
-}
-
-impl Vm {
-    fn new() -> Self {
-        let world = World::new();
-        let sshd = Sshd::start(&world.public);
-        let executor = world.open(&sshd.address());
-        Self { world, sshd, executor }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.world.dir.path().join(name)
-    }
-
-    fn text(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).unwrap_or_default()
-    }
-
-    fn fence(&self, epoch: u64) -> Fence {
-        let directory = self.path("fence dir").display().to_string();
-        Fence::new(&directory, &InstanceSetId::new("set").unwrap(), Epoch::from_micros(epoch))
-    }
-
-    /// With the run locks of this VM alone.
-    async fn run(&self, command: ShellCommand) -> Output {
-        let locks = self.path("locks");
-        std::fs::create_dir_all(&locks).unwrap();
-        let shell = format!("export CRUNCH_RUN_LOCKDIR='{}'; {}", locks.display(), command.shell);
-        self.executor.run(ShellCommand { shell, ..command }).await.unwrap()
-    }
-
-    async fn try_claim(&self, epoch: u64, above: Option<u64>) -> ClaimOutcome {
-        let fence = self.fence(epoch);
-        let claim = fence.claim(above, false);
-        ClaimOutcome::read(&fence, &claim, Ok(self.run(claim.clone()).await))
-    }
-
-    async fn claim(&self, epoch: u64) -> Claimed {
-        match self.try_claim(epoch, None).await {
-            ClaimOutcome::Claimed(claimed) => claimed,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// A start that writes its stdin into a file and goes on for long.
-    fn start(&self, mark: Mark, stdin: &'static str) -> ShellCommand {
-        let file = self.path("started").display().to_string();
-        let shell = format!("cat >'{file}.new'; mv '{file}.new' '{file}'");
-        self.guarded(mark, &shell, stdin)
-    }
-
-    fn guarded(&self, mark: Mark, shell: &str, stdin: &'static str) -> ShellCommand {
-        let start = ShellCommand::new(shell, Duration::from_secs(60));
-        let stdin = Bytes::from_static(stdin.as_bytes());
-        self.fence(0).guard_start(mark, ShellCommand { stdin, privileged: true, acts: true, ..start })
-    }
-
-    async fn outcome(&self, start: ShellCommand) -> StartOutcome {
-        let output = self.run(start.clone()).await;
-        StartOutcome::of(&start, Ok(output))
-    }
-
-    /// Somebody who holds the fence's lock until it is killed.
-    fn holder(&self, how: &str) -> Holder {
-        self.holder_of(how, "fence dir/set-set.lock")
-    }
-
-    /// Somebody who holds the lock of that file until it is killed.
-    fn holder_of(&self, how: &str, file: &str) -> Holder {
-        let mark = self.path(&format!("held {}", file.replace('/', " ")));
-        let mut command = Command::new("flock");
-        command.args([how, "-F"]).arg(self.path(file));
-        command.args(["sh", "-c", ": >\"$0\"; exec sleep 1000"]).arg(&mark);
-        let child = command.stdin(Stdio::null()).spawn().unwrap();
-        until("the lock is held", || mark.exists());
-        Holder(child)
-    }
-}
-
-struct Holder(Child);
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
+use crate::fence_vm::Vm;
+use crate::support::{Wire, eventually, until};
 
 fn not_run(outcome: StartOutcome) -> NotRun {
     match outcome {

@@ -5,6 +5,7 @@ mod commands;
 mod connecting;
 mod deadlines;
 mod fence;
+mod fence_vm;
 mod hostile;
 mod leftovers;
 mod own_side;
