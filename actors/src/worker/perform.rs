@@ -83,7 +83,7 @@ impl Worker {
         let log = self.log.clone();
         Box::pin(async move {
             let answer = answer_of(&*executor, release.clone()).await;
-            let not_run = answer.as_ref().ok().and_then(|output| NotRun::of(output.status));
+            let not_run = answer.as_ref().ok().and_then(NotRun::of);
             match success(&release, answer) {
                 Ok(_) => true,
                 Err(_) if not_run == Some(NotRun::Taken) => true,

@@ -7,7 +7,7 @@
 //!                                                  └─ all succeed ─► the failure stays what it was
 //!   trouble ── check() succeeds, and nothing of ours has failed for 5 s ──► over
 //! ```
-//! `check` does what a connection and a command need of this machine: a directory, a file with content, a socket, the
+//! `check` does what a connection and a command need of this machine: a directory, its files with content, a socket, the
 //! key, descriptors, and the client as a program that runs (`ssh -G` reads a configuration, looks up our user and ends;
 //! it talks to nobody).
 
@@ -35,6 +35,8 @@ const RECHECK: Duration = Duration::from_secs(5);
 const CLIENT_WORKS_FOR: Duration = Duration::from_secs(10);
 /// What an answer of `ssh -G` may take. A slower one says nothing.
 const ANSWER_OF_CLIENT: Duration = Duration::from_secs(5);
+/// What a small file takes of a disk.
+const BLOCK: usize = 4096;
 /// What a new connection with a command has open here.
 const DESCRIPTORS: usize = 16;
 
@@ -114,7 +116,10 @@ impl OwnSide {
 
     fn check_files(&self) -> io::Result<()> {
         let dir = self.runtime.connection_dir()?;
-        dir.write("check", &"x".repeat(4096))?;
+        // As much room as a connection takes: the one that failed may have left less than that.
+        for file in ["config", "known_hosts", "log"] {
+            dir.write(file, &"x".repeat(BLOCK))?;
+        }
         drop(UnixListener::bind(dir.file("socket"))?);
         File::open(self.runtime.key_file())?;
         (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect::<io::Result<Vec<_>>>()?;

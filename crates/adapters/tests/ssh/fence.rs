@@ -2,110 +2,17 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use dispatch_adapters::ssh::SshExecutors;
-use dispatch_core::id::InstanceSetId;
-use dispatch_core::ports::{
-    ExecErrorKind, Executor, ExecutorFactory, HostKeyVerdict, Output, ShellCommand, Target,
-};
+use dispatch_core::ports::{ExecErrorKind, ExecutorFactory, HostKeyVerdict, ShellCommand, Target};
 use dispatch_core::secret::Secret;
-use dispatch_core::worker::StartOutcome;
-use dispatch_core::worker::fence::{ClaimOutcome, Claimed, Epoch, Fence, Mark, NotRun};
+use dispatch_core::worker::fence::{ClaimOutcome, NotRun};
+use dispatch_core::worker::{KillOutcome, StartOutcome};
 
-use crate::sshd::Sshd;
-use crate::support::{Wire, World, eventually, until};
-
-/// A VM with a fence, and a dispatcher that reaches it.
-struct Vm {
-    world: World,
-    sshd: Sshd,
-    executor: Rc<dyn Executor>,
-}
-
-impl Vm {
-    fn new() -> Self {
-        let world = World::new();
-        let sshd = Sshd::start(&world.public);
-        let executor = world.open(&sshd.address());
-        Self { world, sshd, executor }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.world.dir.path().join(name)
-    }
-
-    fn text(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).unwrap_or_default()
-    }
-
-    fn fence(&self, epoch: u64) -> Fence {
-        let directory = self.path("fence dir").display().to_string();
-        Fence::new(&directory, &InstanceSetId::new("set").unwrap(), Epoch::from_micros(epoch))
-    }
-
-    /// With the run locks of this VM alone.
-    async fn run(&self, command: ShellCommand) -> Output {
-        let locks = self.path("locks");
-        std::fs::create_dir_all(&locks).unwrap();
-        let shell = format!("export CRUNCH_RUN_LOCKDIR='{}'; {}", locks.display(), command.shell);
-        self.executor.run(ShellCommand { shell, ..command }).await.unwrap()
-    }
-
-    async fn try_claim(&self, epoch: u64, above: Option<u64>) -> ClaimOutcome {
-        let fence = self.fence(epoch);
-        let claim = fence.claim(above, false);
-        ClaimOutcome::read(&fence, &claim, Ok(self.run(claim.clone()).await))
-    }
-
-    async fn claim(&self, epoch: u64) -> Claimed {
-        match self.try_claim(epoch, None).await {
-            ClaimOutcome::Claimed(claimed) => claimed,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// A start that writes its stdin into a file and goes on for long.
-    fn start(&self, mark: Mark, stdin: &'static str) -> ShellCommand {
-        let file = self.path("started").display().to_string();
-        let shell = format!("cat >'{file}.new'; mv '{file}.new' '{file}'");
-        self.guarded(mark, &shell, stdin)
-    }
-
-    fn guarded(&self, mark: Mark, shell: &str, stdin: &'static str) -> ShellCommand {
-        let start = ShellCommand::new(shell, Duration::from_secs(60));
-        let stdin = Bytes::from_static(stdin.as_bytes());
-        self.fence(0).guard_start(mark, ShellCommand { stdin, privileged: true, acts: true, ..start })
-    }
-
-    async fn outcome(&self, start: ShellCommand) -> StartOutcome {
-        let output = self.run(start.clone()).await;
-        StartOutcome::of(&start, Ok(output))
-    }
-
-    /// Somebody who holds the fence's lock until it is killed.
-    fn holder(&self, how: &str) -> Holder {
-        let lock = self.path("fence dir/set-set.lock");
-        let mark = self.path("held");
-        let mut command = Command::new("flock");
-        command.args([how, "-F"]).arg(lock).args(["sh", "-c", ": >\"$0\"; exec sleep 1000"]).arg(&mark);
-        let child = command.stdin(Stdio::null()).spawn().unwrap();
-        until("the lock is held", || mark.exists());
-        Holder(child)
-    }
-}
-
-struct Holder(Child);
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
+use crate::fence_vm::Vm;
+use crate::support::{Wire, eventually, until};
 
 fn not_run(outcome: StartOutcome) -> NotRun {
     match outcome {
@@ -236,6 +143,30 @@ async fn what_was_started_makes_files_as_it_would_without_a_fence() {
     assert_eq!(vm.run(kill).await.stdout, plain.stdout);
 }
 
+/// A site's own wrapper around crunch-run ends as it likes, and was called.
+#[actix_rt::test]
+async fn the_statuses_of_the_fence_are_a_commands_own_once_it_was_called() {
+    let vm = Vm::new();
+    let mark = vm.claim(100).await.mark;
+    for status in [66, 91, 92, 93, 94, 95, 96] {
+        let command = format!("echo why not >&2; exit {status}");
+        match vm.outcome(vm.guarded(mark, &command, "{}")).await {
+            StartOutcome::Failed(failure) => {
+                assert_eq!(failure.error, format!("exit status {status}"));
+                assert!(
+                    failure.stderr.ends_with("why not") && !failure.stderr.contains("fence-"),
+                    "{failure:?}"
+                );
+            }
+            other => panic!("{status}: {other:?}"),
+        }
+        let kill = vm.fence(0).guard_kill(mark, ShellCommand::new(command, Duration::from_secs(30)));
+        let output = vm.run(kill.clone()).await;
+        let outcome = KillOutcome::of(&kill, Ok(output), true);
+        assert!(matches!(outcome, KillOutcome::Failed(_)), "{status}: {outcome:?}");
+    }
+}
+
 /// A slow path is not the instance's fault.
 #[actix_rt::test]
 async fn a_configuration_that_does_not_come_in_time_is_cut_and_no_full_disk() {
@@ -295,16 +226,22 @@ async fn a_run_lock_without_a_name_is_told() {
     let vm = Vm::new();
     std::fs::create_dir_all(vm.path("locks")).unwrap();
     for (name, content, settled) in [("all", "", true), ("one", "{}", true), ("two", "", false)] {
-        let lock = vm.path(&format!("locks/crunch-run-{name}.lock"));
-        std::fs::write(&lock, content).unwrap();
-        let mark = vm.path(&format!("held {name}"));
-        let mut command = Command::new("flock");
-        command.args(["-x", "-F"]).arg(lock).args(["sh", "-c", ": >\"$0\"; exec sleep 1000"]).arg(&mark);
-        let _holder = Holder(command.stdin(Stdio::null()).spawn().unwrap());
-        until("the lock is held", || mark.exists());
+        let lock = format!("locks/crunch-run-{name}.lock");
+        std::fs::write(vm.path(&lock), content).unwrap();
+        let _holder = vm.holder_of("-x", &lock);
         assert_eq!(vm.claim(100).await.is_settled, settled, "{name}");
     }
     assert!(vm.claim(100).await.is_settled, "nobody holds the lock any more");
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("only root can give files to other users: not tried");
+        return;
+    }
+    // Any user may put a file there and hold it for ever. No runner has to do with that.
+    let theirs = vm.path("locks/crunch-run-three.lock");
+    std::fs::write(&theirs, "").unwrap();
+    std::os::unix::fs::chown(&theirs, Some(1), None).unwrap();
+    let _holder = vm.holder_of("-x", "locks/crunch-run-three.lock");
+    assert!(vm.claim(100).await.is_settled, "it is another user's");
 }
 
 /// The other program may have come next, however fresh the file looks.

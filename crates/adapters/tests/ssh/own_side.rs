@@ -14,14 +14,14 @@ use crate::sshd::Sshd;
 use crate::support::{World, eventually, run, script, stdout};
 
 /// Executors, and what they tell of our own side.
-fn watched(world: &World, program: PathBuf) -> (SshExecutors, OwnTrouble) {
+pub fn watched(world: &World, program: PathBuf) -> (SshExecutors, OwnTrouble) {
     let options = world.options();
     let prepared = Prepared::new(&Secret::new(&*world.private), program, &options.runtime_dir).unwrap();
     let trouble = prepared.trouble();
     (prepared.into_executors(options.verifier, 22, options.deadlines, options.log), trouble)
 }
 
-async fn kind(executor: &Rc<dyn Executor>) -> ExecErrorKind {
+pub async fn kind(executor: &Rc<dyn Executor>) -> ExecErrorKind {
     run(executor, "true").await.unwrap_err().kind
 }
 

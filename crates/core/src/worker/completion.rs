@@ -1,6 +1,7 @@
 //! What a worker's own effects and timers report: it has happened, so it cannot be refused.
 
 use super::fence::{NotRun, failure, has_overrun};
+use super::passed::without_line;
 use super::probe::{CommandFailure, Report, success};
 use crate::id::ContainerUuid;
 use crate::ports::{CloudError, CloudErrorKind, ExecError, ExecErrorKind, Output, ShellCommand};
@@ -93,6 +94,7 @@ impl StartOutcome {
         if let Some(reason) = not_run(&answer) {
             return Self::NotRun(reason, failure(command, answer, Some(reason)));
         }
+        let answer = answer.map(without_line);
         let has_overrun = answer.as_ref().is_ok_and(|output| has_overrun(output.status));
         match success(command, answer) {
             Ok(_) => Self::Started,
@@ -108,7 +110,7 @@ impl KillOutcome {
         if let Some(reason) = not_run(&answer).filter(|_| is_fenced) {
             return Self::NotRun(reason, failure(command, answer, Some(reason)));
         }
-        match success(command, answer) {
+        match success(command, answer.map(without_line)) {
             Ok(_) => Self::Gone,
             Err(failure) => Self::Failed(failure),
         }
@@ -116,7 +118,7 @@ impl KillOutcome {
 }
 
 fn not_run(answer: &Result<Output, ExecError>) -> Option<NotRun> {
-    answer.as_ref().ok().and_then(|output| NotRun::of(output.status))
+    answer.as_ref().ok().and_then(NotRun::of)
 }
 
 /// Whether a command that failed like that may still be running on the VM.

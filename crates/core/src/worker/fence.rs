@@ -19,6 +19,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::passed;
 use super::probe::{CommandFailure, success};
 use super::runner::{INHERITED_START_WINDOW, quote};
 use crate::id::InstanceSetId;
@@ -43,7 +44,8 @@ const RELEASED: &str = "released";
 /// A fence that nobody has touched for so many seconds does not say who came last: another program may know no fences.
 const FRESH: u64 = 60;
 
-/// The exit statuses of fenced commands. Shells, `timeout`, `sudo` and ssh use none of them.
+/// The exit statuses of commands that the fence has stopped. Shells, `timeout`, `sudo` and ssh use none of them; what is
+/// called behind the fence may ([`super::passed`]).
 const TAKEN: i32 = 91;
 const NO_FLOCK: i32 = 92;
 const BUSY: i32 = 93;
@@ -119,7 +121,7 @@ impl ClaimOutcome {
                 is_settled,
             }),
             (Some(TAKEN), Said::Greater(number)) => Self::Greater(number),
-            (status, _) => Self::Failed(failure(command, answer, status.and_then(NotRun::of))),
+            (status, _) => Self::Failed(failure(command, answer, status.and_then(NotRun::of_status))),
         }
     }
 }
@@ -174,8 +176,12 @@ pub enum NotRun {
 }
 
 impl NotRun {
-    /// What an exit status of a fenced command says; `None` = it is the command's own.
-    pub fn of(status: i32) -> Option<Self> {
+    /// What the end of a fenced command says; `None` = the fence has let it through, and its status is its own.
+    pub fn of(output: &Output) -> Option<Self> {
+        if passed::has_passed(output) { None } else { Self::of_status(output.status) }
+    }
+
+    fn of_status(status: i32) -> Option<Self> {
         match status {
             TAKEN => Some(Self::Taken),
             NO_FLOCK => Some(Self::NoFlock),
@@ -357,7 +363,7 @@ fn claim_script() -> String {
          left=$((quiet - now)); [ \"$left\" -gt 0 ] || left=0; locks=settled; \
          for l in \"${{CRUNCH_RUN_LOCKDIR:-/var/lock}}\"/crunch-run-*.lock; do \
          case $l in */crunch-run-all.lock) continue;; esac; \
-         if [ -f \"$l\" ] && [ ! -s \"$l\" ] && ! {{ flock -n -s 9; }} 9<\"$l\"; then locks=unsettled; fi; done; \
+         if [ -f \"$l\" ] && [ -O \"$l\" ] && [ ! -L \"$l\" ] && [ ! -s \"$l\" ] && ! {{ flock -n -s 9; }} 9<\"$l\"; then locks=unsettled; fi; done; \
          echo \"fence-claimed $n $left $locks\""
     )
 }
@@ -368,7 +374,8 @@ fn guard_script() -> String {
         "c= w=; [ -e \"$1\" ] && read -r c w q <\"$1\" || exit {UNREADABLE}; \
          case $c in ''|*[!0-9]*|???????????????????*) exit {UNREADABLE};; esac; \
          if [ \"$c $w\" != \"$2 $3\" ]; then [ \"$c\" -ge \"$2\" ] && exit {TAKEN}; exit {UNREADABLE}; fi; \
-         exec sh -c \"$4\""
+         {announcement}; exec sh -c \"$4\"",
+        announcement = passed::announcement(),
     )
 }
 

@@ -15,7 +15,7 @@
 //!   probing, excuse, list, starting, killing, keeping, ending, reprieve, proof   the decisions behind their arms
 //!   probe        a probe as a chain of commands
 //!   runner       those commands as shell text      runner_place    who could have put the runner there
-//!   fence     the same behind the fence     fencing   whose it is
+//!   fence        the same behind the fence      fencing   whose it is      passed    whether it let a command through
 //!   view         what Pool and `plan` see of it       inspect   what developers see of it
 //! ```
 //! Never does: I/O, choosing containers, counting against limits (that is Pool and `plan`).
@@ -33,6 +33,7 @@ mod inspect;
 mod keeping;
 mod killing;
 mod list;
+mod passed;
 pub mod probe;
 mod probing;
 mod process;
