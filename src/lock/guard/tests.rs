@@ -65,7 +65,8 @@ async fn asked(code: u32, keywords: &[(&str, &str)]) -> (LockError, Vec<u8>) {
         if first[4..] == 80_877_103_u32.to_be_bytes() {
             stream.write_all(b"N").await.unwrap();
         }
-        stream.read(&mut [0; 4096]).await.unwrap();
+        // Who wants to log in, and where.
+        assert_ne!(stream.read_buf(&mut Vec::with_capacity(4096)).await.unwrap(), 0);
         let salt: &[u8] = if code == 5 { b"salt" } else { b"" };
         stream.write_all(&question(code, salt)).await.unwrap();
         let mut told = Vec::new();
