@@ -243,8 +243,12 @@ fn wrong_values_of_other_sections_are_told() {
             ["PostgreSQL.Connection.port", "`65536`", "1 to 65535"],
         ),
         (
-            "    PostgreSQL: {Connection: {host: db, require_auth: scram-sha-256}}\n",
-            ["PostgreSQL.Connection.require_auth", "not built in", "unsafe"],
+            "    PostgreSQL: {Connection: {host: db, require_auth: 'scram,!md5'}}\n",
+            ["PostgreSQL.Connection.require_auth", "\"scram,!md5\"", "scram-sha-256"],
+        ),
+        (
+            "    PostgreSQL: {Connection: {host: db, requirepeer: postgres}}\n",
+            ["PostgreSQL.Connection.requirepeer", "not built in", "unsafe"],
         ),
     ] {
         let path = format!("Clusters.zzzzz.{}", words[0]);

@@ -2,23 +2,29 @@
 //!
 //! ```text
 //!   accepted ──► unproven ── shows the token ──► proven ──► closed
-//!                   │ a newer one comes, and UNPROVEN are there or all PLACES are taken: the oldest goes
+//!                   │ after GRACE: there are more than UNPROVEN, or all PLACES are taken: the oldest go
 //!                   ▼
 //!                 closed
 //! ```
 //! Each connection costs the process a descriptor, and descriptors are what the fleet lives on. Whoever has not shown
 //! the token holds few of them, and never one that a client with the token needs. A connection that has shown it is
-//! not touched here.
+//! not touched here. Each has some time to send its request: otherwise whoever connects fastest would shut the others
+//! out. Who finds all places taken waits in the system's queue.
 
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream as AsyncStream;
+use tokio::time::Instant;
+
+/// How long a connection is open at least, to show the token: time for a request to come from afar.
+const GRACE: Duration = Duration::from_secs(1);
 
 thread_local! {
     static PLACES: RefCell<Places> = const { RefCell::new(Places::new()) };
@@ -28,8 +34,16 @@ thread_local! {
 struct Places {
     next: u64,
     open: usize,
-    /// Those that have not shown the token, oldest first, each with a handle of its own.
-    unproven: VecDeque<(u64, TcpStream)>,
+    /// Those that have not shown the token, oldest first.
+    unproven: VecDeque<Unproven>,
+}
+
+/// A connection that has not shown the token.
+struct Unproven {
+    id: u64,
+    since: Instant,
+    /// A handle of its own, by which it can be closed.
+    stream: TcpStream,
 }
 
 /// A connection's place, from when it is accepted until it is closed.
@@ -49,23 +63,26 @@ impl Places {
         Self { next: 0, open: 0, unproven: VecDeque::new() }
     }
 
-    fn admit(&mut self, stream: Option<TcpStream>, limits: Limits) -> Place {
+    fn admit(&mut self, stream: Option<TcpStream>) -> Place {
         let id = self.next;
         self.next += 1;
         self.open += 1;
-        self.unproven.extend(stream.map(|stream| (id, stream)));
-        // The newest has had no chance yet, so it stays if it is the only one.
-        let is_full = self.open >= limits.connections;
-        let must_go = self.unproven.len() > limits.unproven || (is_full && self.unproven.len() > 1);
-        if must_go && let Some((_, oldest)) = self.unproven.pop_front() {
-            // It may have been closed already.
-            let _ = oldest.shutdown(Shutdown::Both);
-        }
+        self.unproven.extend(stream.map(|stream| Unproven { id, since: Instant::now(), stream }));
         Place(id)
     }
 
+    /// Closes the oldest of those that have had their time, if they are too many or in the way.
+    fn sweep(&mut self, limits: Limits) {
+        let is_full = self.open >= limits.connections;
+        while is_full || self.unproven.len() > limits.unproven {
+            let Some(oldest) = self.unproven.pop_front_if(|it| it.since.elapsed() >= GRACE) else { return };
+            // It may have been closed already.
+            let _ = oldest.stream.shutdown(Shutdown::Both);
+        }
+    }
+
     fn forget(&mut self, id: u64) {
-        self.unproven.retain(|(its, _)| *its != id);
+        self.unproven.retain(|it| it.id != id);
     }
 }
 
@@ -75,7 +92,11 @@ pub(super) fn take(connection: &dyn Any, data: &mut Extensions, limits: Limits) 
     let stream = plain.or_else(|| Some(connection.downcast_ref::<TlsStream<AsyncStream>>()?.get_ref().0));
     // Without a descriptor for the handle the connection can be closed by its own end only.
     let handle = stream.and_then(|it| it.as_fd().try_clone_to_owned().ok()).map(TcpStream::from);
-    data.insert(PLACES.with_borrow_mut(|places| places.admit(handle, limits)));
+    data.insert(PLACES.with_borrow_mut(|places| places.admit(handle)));
+    actix_rt::spawn(async move {
+        tokio::time::sleep(GRACE).await;
+        PLACES.with_borrow_mut(|places| places.sweep(limits));
+    });
 }
 
 impl Place {

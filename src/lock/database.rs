@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, SslMode};
-use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{Config, NoTls, Socket};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::connect::{Place, Route};
 use super::error::{LockError, Reason};
+use super::guard::Rules;
 use super::session::Session;
-use super::tls;
-use crate::settings::{BadKeyword, Connection, DatabaseAddress, DatabaseServer, DatabaseTls};
+use crate::settings::{
+    AuthMethod, BadKeyword, Connection, DatabaseAddress, DatabaseServer, DatabaseTls, Keepalives,
+};
 
 /// PostgreSQL cuts longer names.
 const LONGEST_NAME: usize = 63;
@@ -22,10 +23,7 @@ pub struct Database {
 
 /// One of the servers that may have the database.
 struct Server {
-    /// `HOST:PORT`, for people.
-    name: String,
-    config: Config,
-    tls: Option<DatabaseTls>,
+    route: Route,
     connect_within: Duration,
 }
 
@@ -40,15 +38,22 @@ impl Database {
             return Ok(None);
         }
         let common = common(connection, cluster_id)?;
-        let (tls, connect_within) = (connection.tls()?, connection.connect_within()?);
+        let protection = Protection {
+            tls: connection.tls()?,
+            methods: connection.auth_methods()?,
+            // Whoever disables TLS has chosen that; whoever only lets it be left out has not.
+            cleartext: connection.get("sslmode") == Some("disable"),
+            keepalives: connection.keepalives()?,
+        };
+        let connect_within = connection.connect_within()?;
         let servers = connection.servers()?.into_iter();
-        let server = |it| Server::new(it, common.clone(), tls.clone(), connect_within);
+        let server = |it| Server { route: protection.route(it, common.clone()), connect_within };
         Ok(Some(Self { servers: servers.map(server).collect() }))
     }
 
     /// The servers' names, for people.
     pub fn names(&self) -> String {
-        self.servers.iter().map(|it| it.name.as_str()).collect::<Vec<_>>().join(", ")
+        self.servers.iter().map(|it| it.route.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
     /// A session with the first server that can be used.
@@ -65,21 +70,35 @@ impl Database {
 }
 
 impl Server {
-    fn new(server: DatabaseServer, common: Config, tls: Option<DatabaseTls>, within: Duration) -> Self {
-        let mut config = common;
-        config.port(server.port);
-        let (name, tls) = match server.address {
+    /// Connects, proves who we are, and looks whether the server is one to lock in.
+    async fn connect(&self) -> Result<Session, LockError> {
+        let Ok(opened) = tokio::time::timeout(self.connect_within, self.route.open()).await else {
+            let text = format!("no session within {} s", self.connect_within.as_secs());
+            return Err(LockError::Connect { server: self.route.name.clone(), reason: Reason::text(&text) });
+        };
+        opened?.prepare().await
+    }
+}
+
+/// How the site wants connections protected.
+struct Protection {
+    tls: Option<DatabaseTls>,
+    methods: Vec<AuthMethod>,
+    cleartext: bool,
+    keepalives: Keepalives,
+}
+
+impl Protection {
+    fn route(&self, server: DatabaseServer, mut config: Config) -> Route {
+        let (name, place, tls) = match server.address {
             // A socket has no use for TLS, whatever the site says of the network.
             DatabaseAddress::Socket(directory) => {
-                config.host_path(&directory);
-                (directory.display().to_string(), None)
+                let file = directory.join(format!(".s.PGSQL.{}", server.port));
+                (directory.display().to_string(), Place::Socket(file), None)
             }
             DatabaseAddress::Network(name, address) => {
-                config.host(&name);
-                if let Some(address) = address {
-                    config.hostaddr(address);
-                }
-                (name, tls)
+                let place = Place::Network(name.clone(), address, server.port);
+                (name, place, self.tls.clone())
             }
         };
         config.ssl_mode(match &tls {
@@ -87,49 +106,17 @@ impl Server {
             Some(tls) if tls.required => SslMode::Require,
             Some(_) => SslMode::Prefer,
         });
+        let is_local = matches!(place, Place::Socket(_));
+        let rules = Rules { methods: self.methods.clone(), cleartext: is_local || self.cleartext };
         let name = if name.contains(':') { format!("[{name}]") } else { name };
         let name = format!("{name}:{}", server.port);
-        Self { name, config, tls, connect_within: within }
-    }
-
-    /// Connects, proves who we are, and looks whether the server is one to lock in.
-    async fn connect(&self) -> Result<Session, LockError> {
-        let connected = match &self.tls {
-            None => self.open(NoTls).await?,
-            Some(tls) => self.open(MakeRustlsConnect::new(tls::config(tls)?)).await?,
-        };
-        connected.prepare().await
-    }
-
-    async fn open<T>(&self, tls: T) -> Result<Session, LockError>
-    where
-        T: MakeTlsConnect<Socket>,
-        T::Stream: 'static,
-        <T::TlsConnect as TlsConnect<Socket>>::Future: 'static,
-    {
-        let refused = |reason| LockError::Connect { server: self.name.clone(), reason };
-        match tokio::time::timeout(self.connect_within, self.config.connect(tls)).await {
-            Ok(Ok((client, connection))) => Ok(Session::new(self.name.clone(), client, connection)),
-            Ok(Err(error)) => Err(refused(Reason::from(&error))),
-            Err(_) => {
-                let text = format!("no session within {} s", self.connect_within.as_secs());
-                Err(refused(Reason::text(&text)))
-            }
-        }
+        Route { name, place, config, tls, rules, keepalives: self.keepalives }
     }
 }
 
 /// What is the same for all servers.
 fn common(connection: &Connection, cluster_id: &str) -> Result<Config, BadKeyword> {
     let mut config = Config::new();
-    let keepalives = connection.keepalives()?;
-    config
-        .connect_timeout(connection.connect_within()?)
-        .keepalives(keepalives.enabled)
-        .keepalives_idle(keepalives.idle)
-        .keepalives_interval(keepalives.interval)
-        .keepalives_retries(keepalives.count)
-        .tcp_user_timeout(keepalives.user_timeout);
     if connection.requires_channel_binding()? {
         config.channel_binding(ChannelBinding::Require);
     }
@@ -171,7 +158,7 @@ mod tests {
         let keywords = [("host", "/run/pg,db,::1"), ("port", "6432"), ("sslmode", "verify-full")];
         let keywords = keywords.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let database = Database::new(&Connection(keywords.into()), "zzzzz").unwrap().unwrap();
-        let modes: Vec<_> = database.servers.iter().map(|it| it.config.get_ssl_mode()).collect();
+        let modes: Vec<_> = database.servers.iter().map(|it| it.route.config.get_ssl_mode()).collect();
         assert_eq!(modes, [SslMode::Disable, SslMode::Require, SslMode::Require]);
         assert_eq!(database.names(), "/run/pg:6432, db:6432, [::1]:6432");
     }

@@ -23,8 +23,10 @@
 //!
 //! Never does: acting for the dispatcher (that is [`crate::run`]'s), printing a password, giving up.
 
+mod connect;
 mod database;
 mod error;
+mod guard;
 mod held;
 mod session;
 mod standby;

@@ -13,6 +13,7 @@
 //! what is ours is typed, checked and told about with its place. Nothing below reads the environment. Which drivers
 //! there are is a list in `drivers`; what their parameters are, each driver says itself.
 
+mod authentication;
 mod cluster;
 mod decode;
 mod drivers;
@@ -37,6 +38,7 @@ mod tls;
 mod units;
 pub mod yaml;
 
+pub use authentication::AuthMethod;
 pub use drivers::{DRIVERS, Driver};
 pub use host::{Environment, Host};
 pub use key::{KeyError, PrivateKey};

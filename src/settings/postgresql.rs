@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::authentication::{self, AuthMethod};
 use super::section::Section;
 
 /// Where Debian's servers have their socket.
@@ -19,7 +20,7 @@ const DEFAULT_PORT: u16 = 5432;
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// What the lock does with them: see `src/lock`.
-const FOLLOWED: [&str; 20] = [
+const FOLLOWED: [&str; 21] = [
     "host",
     "hostaddr",
     "port",
@@ -40,6 +41,7 @@ const FOLLOWED: [&str; 20] = [
     "sslcert",
     "sslkey",
     "channel_binding",
+    "require_auth",
 ];
 
 /// What they ask for is so anyway: a replica is never locked in, servers are tried in their order, texts are ASCII.
@@ -47,16 +49,8 @@ const ANYWAY: [&str; 5] =
     ["target_session_attrs", "load_balance_hosts", "client_encoding", "sslcompression", "sslsni"];
 
 /// To leave one of these out would be to connect to somebody else, or less safely.
-const CANNOT_FOLLOW: [&str; 8] = [
-    "service",
-    "servicefile",
-    "passfile",
-    "require_auth",
-    "requirepeer",
-    "sslcrl",
-    "sslcrldir",
-    "sslpassword",
-];
+const CANNOT_FOLLOW: [&str; 7] =
+    ["service", "servicefile", "passfile", "requirepeer", "sslcrl", "sslcrldir", "sslpassword"];
 
 /// Keywords of libpq in lower case, without empty ones. Its `Debug` shows the keywords only.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -223,6 +217,16 @@ impl Connection {
         }
     }
 
+    /// The ways in which a server may ask who we are.
+    ///
+    /// # Errors
+    /// If the value is not libpq's.
+    pub fn auth_methods(&self) -> Result<Vec<AuthMethod>, BadKeyword> {
+        let wanted = authentication::WANTED;
+        authentication::accepted(self.get("require_auth").unwrap_or_default())
+            .ok_or(BadKeyword { keyword: "require_auth", wanted })
+    }
+
     /// How long a connection may take until it stands, its authentication included.
     ///
     /// # Errors
@@ -260,6 +264,7 @@ impl Connection {
             self.servers().err(),
             self.tls().err(),
             self.requires_channel_binding().err(),
+            self.auth_methods().err(),
             self.connect_within().err(),
             self.keepalives().err(),
         ];

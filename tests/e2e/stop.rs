@@ -75,3 +75,45 @@ async fn systemd_is_told_when_it_serves_and_when_it_stops() {
     assert_eq!(state().await.trim(), "STOPPING=1");
     assert_eq!(service.exit_code(SOON).await, 0);
 }
+
+#[actix_rt::test]
+async fn the_service_and_what_it_starts_leave_no_core_file() {
+    let site = Site::new();
+    site.submit(1).await;
+    let mut service = site.start().await;
+    site.reached(1, ContainerState::Running, SOON).await;
+    let limits = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
+    let has_none = |text: &str| {
+        text.lines().any(|it| {
+            it.split_whitespace().collect::<Vec<_>>()[..]
+                == ["Max", "core", "file", "size", "0", "0", "bytes"]
+        })
+    };
+    assert!(has_none(&limits(service.pid())), "{}", limits(service.pid()));
+    let directory = site.path("tmp").display().to_string();
+    let clients: Vec<_> = processes::all()
+        .filter(|pid| processes::command_line(*pid).contains(&directory))
+        .map(limits)
+        .collect();
+    // One may have ended since.
+    assert!(clients.iter().any(|it| has_none(it)), "{clients:?}");
+    assert_eq!(service.stop().await, 0);
+}
+
+#[actix_rt::test]
+async fn instances_of_before_a_change_of_the_token_are_told() {
+    let mut site = Site::new();
+    site.submit(1).await;
+    let mut first = site.start().await;
+    site.reached(1, ContainerState::Running, SOON).await;
+    assert_eq!(first.stop().await, 0);
+    assert_eq!(first.lines("instances of others in the cloud").len(), 0, "there were none");
+    site.cluster()["SystemRootToken"] = "v2/zzzzz-gj3su-999999999999999/anothersecret".into();
+    site.write_config();
+    let mut second = site.start().await;
+    second.logged("instances may be ours from before a change of the token", SOON).await;
+    let told = &second.lines("instances of others in the cloud")[0];
+    assert_eq!(told["Instances"], 1, "{told}");
+    assert!(told["InstanceSets"].as_str().unwrap().ends_with(": 1"), "{told}");
+    assert_eq!(second.stop().await, 0);
+}

@@ -117,7 +117,13 @@ async fn the_server_is_believed_as_far_as_sslmode_says() {
         assert_eq!(postgres::value(&superuser, encrypted).await.as_deref(), Some("true"), "{keywords:?}");
         drop(held);
     }
-    let held = lock(&postgres, &[("sslmode", "disable")]).await.unwrap();
+    let scram: &[(&str, &str)] = &[("sslmode", "require"), ("require_auth", "scram-sha-256")];
+    drop(lock(&postgres, scram).await.unwrap());
+    let error = lock(&postgres, &[("sslmode", "require"), ("require_auth", "md5,password")])
+        .await
+        .expect_err("it asks otherwise");
+    assert!(error.contains("asks for scram-sha-256, which require_auth does not allow"), "{error}");
+    let held = lock(&postgres, &[("sslmode", "disable"), ("require_auth", "!password,!md5")]).await.unwrap();
     assert_eq!(postgres::value(&superuser, encrypted).await.as_deref(), Some("false"));
     drop(held);
 
