@@ -147,7 +147,7 @@ async fn play(settings: &Settings, plan: Plan, options: &Cloudtest, log: &Logger
         "cloudtest: {signal}: destroying what was made; the next Ctrl-C ends that, and leaves it"
     ));
     let left = "cloudtest: an instance may be left: run it again with --destroy-existing";
-    let ending = actix_rt::spawn(signals.end_at_the_next(left));
+    let ending = actix_rt::spawn(signals.end_at_the_next(signal, left));
     let report = work.await;
     ending.abort();
     Ok(report)

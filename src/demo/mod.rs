@@ -76,18 +76,22 @@ async fn play(demo: &Demo, world: &World, log: Logger, mut signals: Signals) -> 
     let began = Instant::now();
     let progress = Progress::new(demo, application.url(), &world.management_token);
     let mut faults = faults::Script::new(demo.faults, application.faults());
+    let mut interrupted_by = None;
     let ending = {
         let work = pin!(watch(demo, world, &application, &progress, &mut faults));
         match select(pin!(signals.stop()), work).await {
-            Either::Left(_) => Ending::Interrupted,
+            Either::Left((signal, _)) => {
+                interrupted_by = Some(signal);
+                Ending::Interrupted
+            }
             Either::Right((ending, _)) => ending?,
         }
     };
     progress.finish();
-    if ending == Ending::Interrupted {
+    if let Some(signal) = interrupted_by {
         cli::complain("demo: cleaning up; the next Ctrl-C ends that");
         let left = format!("demo: {} may be left", world.directory());
-        actix_rt::spawn(async move { signals.end_at_the_next(&left).await });
+        actix_rt::spawn(async move { signals.end_at_the_next(signal, &left).await });
     }
     let took = began.elapsed();
     let created = application.instances_created();

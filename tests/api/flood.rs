@@ -59,6 +59,23 @@ async fn of_silent_clients_a_few_are_kept_and_those_with_the_token_are_not_cut()
 }
 
 #[actix_web::test]
+async fn of_a_hundred_silent_clients_sixty_four_stay_although_there_is_room() {
+    let site = Site::start().await;
+    let address = address(&site);
+    let began = Instant::now();
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(connect(address).await);
+    }
+    let open = || silent.iter().filter(|it| !is_closed(it)).count();
+    let few = async || (open() <= UNPROVEN && held(address.port()) <= UNPROVEN).then_some(());
+    eventually("the others have gone", few).await;
+    assert!(began.elapsed() < AT_ONCE, "not because they were silent for long: {:?}", began.elapsed());
+    let open = open();
+    assert!((UNPROVEN / 2..=UNPROVEN).contains(&open), "{open}");
+}
+
+#[actix_web::test]
 async fn clients_that_are_refused_and_stay_hold_no_connection() {
     arvados_dispatch_cloud::descriptors::raise_limit();
     let site = Site::start().await;
