@@ -19,6 +19,7 @@ use crate::settings::Settings;
 pub fn prepare(settings: &Settings, log: Logger) -> Result<(MakeExecutors, ssh::OwnTrouble)> {
     let (private_key, default_port) = (&settings.containers.private_key.pem, settings.cloud.ssh_port);
     let prepared = ssh::Prepared::new(private_key, "ssh".into(), &settings.runtime_directory)?;
+    let prepared = prepared.with_key_exchange(settings.cloud.key_exchange);
     let trouble = prepared.trouble();
     let make = Box::new(move |verifier: Rc<dyn HostKeyVerifier>| {
         let executors = prepared.into_executors(verifier, default_port, ssh::Deadlines::default(), log);

@@ -91,6 +91,7 @@ fn wrong_values_of_cloud_vms_are_told() {
         ("DeployPublicKey: 'yes'", ["DeployPublicKey", "\"yes\"", "true or false"]),
         ("DeployPublicKey: yEs", ["DeployPublicKey", "`yEs`", "true or false"]),
         ("SSHPort: 70000", ["SSHPort", "`70000`", "65535"]),
+        ("SSHKex: quick", ["SSHKex", "`quick`", "fast, or nothing"]),
         ("SSHPort: telnet", ["SSHPort", "`telnet`", "or ssh for 22"]),
         ("SSHPort: 022", ["SSHPort", "`022`", "quote it"]),
         ("Driver: gce", ["Driver", "`gce`", "ec2 or loopback"]),

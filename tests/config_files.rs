@@ -113,7 +113,8 @@ fn the_defaults_are_those_of_the_sites_other_services() {
     let mut ours = Vec::new();
     leaves(&documented(), "", &mut ours);
     for (path, value) in ours {
-        if path.contains("SAMPLE") || path.ends_with("DeployRunnerBinary") {
+        // SSHKex is a key of ours: the site's other services make no connections to VMs.
+        if path.contains("SAMPLE") || path.ends_with("DeployRunnerBinary") || path.ends_with("SSHKex") {
             continue;
         }
         let their = at(&theirs, &path).unwrap_or_else(|| panic!("{path} is unknown to the site's services"));

@@ -19,7 +19,7 @@ pub(super) fn only(tls: &Tls, called: &Url) -> Result<Arc<ClientConfig>> {
     let (chain, _) = tls.load().context("cannot tell which certificate the service has")?;
     let known = chain.into_iter().next().context("TLS.Certificate is empty")?;
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(dispatch_authorities::load().certs);
     let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
     // A system without authorities has nobody who vouches.
     let authorities = authorities.build().ok();

@@ -69,7 +69,7 @@ impl Verifier {
                 return Ok(Self { provider, chain: None, known: Vec::new(), checks_name: false });
             }
             Authorities::System => {
-                (rustls_native_certs::load_native_certs().certs, "the system's".to_owned())
+                (dispatch_authorities::load().certs, "the system's and the site's".to_owned())
             }
             Authorities::File(file) => (certificates("sslrootcert", file)?, file.display().to_string()),
         };

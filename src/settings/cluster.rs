@@ -6,6 +6,7 @@ use dispatch_core::instance::Catalog;
 
 use super::merge;
 use super::report::Report;
+use super::table;
 use super::template;
 use super::yaml::Node;
 
@@ -24,6 +25,7 @@ pub fn to_json(merged: &Node, types: &Catalog, path: &str, report: &Report) -> V
     }
     complete_url_keys(cluster.get_mut("Login").and_then(|login| login.get_mut("TrustedClients")));
     add_storage_class(&mut cluster);
+    table::remove_private(&mut cluster);
     cluster
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use dispatch_adapters::ssh::KeyExchange;
 use dispatch_core::driver::{KeyAlgorithm, Parameters};
 use dispatch_core::id::InstanceSetId;
 use dispatch_core::instance::{TagKeys, Tags};
@@ -84,6 +85,7 @@ fn unread(id: &str, environment: &Environment) -> Settings {
         cloud: CloudVms {
             enable: false,
             ssh_port: 22,
+            key_exchange: KeyExchange::PostQuantum,
             image_id: String::new(),
             instance_init_command: String::new(),
             runner: RunnerBinary::None,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use url::Url;
 
+use dispatch_adapters::ssh::KeyExchange;
 use dispatch_core::instance::Tags;
 use dispatch_core::policy::Policy;
 use dispatch_core::secret::Secret;
@@ -117,6 +118,8 @@ pub struct CloudVms {
     pub enable: bool,
     /// Port of the VMs' SSH servers, unless an address has one.
     pub ssh_port: u16,
+    /// How the keys of a connection to a VM are agreed.
+    pub key_exchange: KeyExchange,
     /// The image of new VMs.
     pub image_id: String,
     /// Shell text that is run on first boot, after ours.

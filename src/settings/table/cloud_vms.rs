@@ -4,11 +4,14 @@ use std::sync::LazyLock;
 
 use serde_json::json;
 
-use super::unit::{FLAG, INTERVAL, LIMIT, PORT, PROBE_RATE, RUNNER, SCRIPT, SHARE, TAGS, TEXT, place};
+use super::unit::{
+    FLAG, INTERVAL, KEY_EXCHANGE, LIMIT, PORT, PROBE_RATE, RUNNER, SCRIPT, SHARE, TAGS, TEXT, place,
+};
 use super::{Table, key, read_elsewhere};
 
 /// `Containers.CloudVMs`.
-pub static CLOUD_VMS: LazyLock<Table> = LazyLock::new(|| Table {
+pub static CLOUD_VMS: LazyLock<Table> = LazyLock::new(|| {
+    Table {
     path: &["Containers", "CloudVMs"],
     keys: vec![
         key(
@@ -133,6 +136,14 @@ pub static CLOUD_VMS: LazyLock<Table> = LazyLock::new(|| Table {
             place!(policy.supervisor_fraction),
             "Share of the ceiling on containers that workflow supervisors may take; 0: no limit.",
         ),
+        key(
+            "SSHKex",
+            "",
+            &KEY_EXCHANGE,
+            place!(cloud.key_exchange),
+            "fast: keys of connections are agreed with Curve25519 alone, at a seventh of the CPU time; empty: so that no quantum computer can read them later, if the VM's server can.",
+        )
+        .private(),
         key("ImageID", "", &TEXT, place!(cloud.image_id), "The image of new VMs. Required with ec2."),
         key(
             "InstanceInitCommand",
@@ -185,4 +196,5 @@ pub static CLOUD_VMS: LazyLock<Table> = LazyLock::new(|| Table {
         ),
         read_elsewhere("DriverParameters", json!({}), |it| it.driver.dump(), ""),
     ],
+}
 });

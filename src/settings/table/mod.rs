@@ -66,6 +66,8 @@ pub struct Key<S: 'static = Settings> {
     pub meaning: &'static str,
     /// Whether the default is ours alone: the site's other services have another one, or do not know the key.
     pub is_ours: bool,
+    /// Whether the site's other services do not know the key: it is not sent to the VMs either.
+    is_private: bool,
     read: Reader<S>,
     /// `Null` = there is no value to show.
     dump: Box<dyn Fn(&S) -> Value + Send + Sync>,
@@ -85,6 +87,7 @@ fn key<S, T>(
         default: default.into(),
         meaning,
         is_ours: false,
+        is_private: false,
         read: Box::new(move |section, into| *get_mut(into) = (unit.read)(section, name)),
         dump: Box::new(move |of| (unit.dump)(get(of))),
     }
@@ -102,6 +105,7 @@ fn read_elsewhere<S>(
         default: default.into(),
         meaning,
         is_ours: false,
+        is_private: false,
         read: Box::new(|_, _| {}),
         dump: Box::new(dump),
     }
@@ -111,6 +115,11 @@ impl<S> Key<S> {
     /// The same, with a default that is ours alone.
     fn ours(self) -> Self {
         Self { is_ours: true, ..self }
+    }
+
+    /// The same, a key of this service alone.
+    fn private(self) -> Self {
+        Self { is_ours: true, is_private: true, ..self }
     }
 }
 
@@ -139,6 +148,14 @@ impl<S> Table<S> {
         }
     }
 
+    fn remove_private(&self, cluster: &mut Value) {
+        let section = self.path.iter().try_fold(cluster, |section, name| section.get_mut(*name));
+        let Some(section) = section.and_then(Value::as_object_mut) else { return };
+        for key in self.keys.iter().filter(|key| key.is_private) {
+            section.shift_remove(key.name);
+        }
+    }
+
     /// Puts the defaults that are ours alone into what the site's other services have.
     fn add_own_defaults(&self, cluster: &mut Value) {
         let section = self.path.iter().fold(cluster, |section, name| &mut section[*name]);
@@ -156,6 +173,11 @@ const FLOATING: &str = "MaxProbesPerSecond";
 pub fn add_own_defaults(cluster: &mut Value) {
     TABLES.iter().for_each(|table| table.add_own_defaults(cluster));
     [&INSTANCE_TYPE, &GPU].into_iter().for_each(|table| table.add_own_defaults(cluster));
+}
+
+/// Leaves what only this service reads out of what is sent to the VMs.
+pub fn remove_private(cluster: &mut Value) {
+    TABLES.iter().for_each(|table| table.remove_private(cluster));
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use dispatch_adapters::ssh::KeyExchange;
 use dispatch_core::instance::{Price, Tags};
 use dispatch_core::secret::Secret;
 use serde_json::Value;
@@ -187,6 +188,22 @@ pub static LOG_FORMAT: Unit<LogFormat> = Unit {
         }
     },
     dump: |it| it.as_str().into(),
+};
+
+/// How the keys of a connection to a VM are agreed.
+pub static KEY_EXCHANGE: Unit<KeyExchange> = Unit {
+    read: |section, key| match section.text(key).as_str() {
+        "" => KeyExchange::PostQuantum,
+        "fast" => KeyExchange::Fast,
+        _ => {
+            section.refuse(key, "fast, or nothing");
+            KeyExchange::PostQuantum
+        }
+    },
+    dump: |it| match it {
+        KeyExchange::PostQuantum => "".into(),
+        KeyExchange::Fast => "fast".into(),
+    },
 };
 
 /// The URL of a WebSocket, or nothing.
