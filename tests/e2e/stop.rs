@@ -39,7 +39,12 @@ async fn a_stopped_dispatcher_leaves_containers_running_and_the_next_one_finishe
 fn fences(site: &Site) -> Vec<String> {
     let instances = std::fs::read_dir(site.state_directory()).unwrap().map(|it| it.unwrap().path());
     let files = instances.filter_map(|it| std::fs::read_dir(it.join("fence")).ok()).flatten();
-    let files = files.map(|file| file.unwrap().path()).filter(|file| file.extension().is_none());
+    // Beside a fence lie its lock and the copy of the secret.
+    let is_fence = |file: &std::path::PathBuf| {
+        let name = file.file_name().unwrap().to_string_lossy();
+        name.starts_with("set-") && file.extension().is_none()
+    };
+    let files = files.map(|file| file.unwrap().path()).filter(is_fence);
     files.map(|file| std::fs::read_to_string(file).unwrap()).collect()
 }
 

@@ -14,6 +14,7 @@ use dispatch_core::ports::{ExecError, ExecErrorKind, HostKey, HostKeyVerdict, Sh
 use dispatch_core::secret::Secret;
 use openssh::Session;
 use subtle::ConstantTimeEq;
+use tokio::time::Instant;
 
 use super::Settings;
 use super::failure::error;
@@ -41,9 +42,10 @@ pub(super) async fn verify(
             // An empty secret proves nothing, because an empty or missing file would be equal to it.
             let ours = target.secret.as_ref().filter(|secret| !secret.expose().trim().is_empty());
             let ours = ours.ok_or_else(|| refused(target, "it has no secret to prove itself with"))?;
+            let until = Instant::now() + settings.deadlines.secret;
             match compare(ours, settings, target, session).await {
                 Ok(()) => Ok(()),
-                Err(why) if why.kind.is_unproven() && has_copy(ours, settings, target, session).await => {
+                Err(why) if why.kind.is_unproven() && has_copy(ours, until, target, session).await => {
                     slog::warn!(settings.log, "secret is lost, its copy proves the instance";
                         "Instance" => target.id.as_str(), "error" => %why);
                     Ok(())
@@ -68,10 +70,12 @@ async fn compare(
     Err(refused(target, if chatty { CHATTY_SHELL } else { "its secret is a wrong one" }))
 }
 
-/// Whether the copy beside its fence proves it: the secret's own file may have been lost with `/var/run`.
-async fn has_copy(ours: &Secret, settings: &Settings, target: &Target, session: &Session) -> bool {
-    let Some(path) = &target.secret_copy else { return false };
-    let theirs = read_secret(path, settings.deadlines.secret, target, session).await;
+/// Whether the copy beside its fence proves it: the secret's own file may have been lost with `/var/run`. Both have
+/// one deadline.
+async fn has_copy(ours: &Secret, until: Instant, target: &Target, session: &Session) -> bool {
+    let left = until.saturating_duration_since(Instant::now());
+    let Some(path) = target.secret_copy.as_ref().filter(|_| !left.is_zero()) else { return false };
+    let theirs = read_secret(path, left, target, session).await;
     theirs.is_ok_and(|theirs| is_same(ours, &theirs))
 }
 
@@ -113,8 +117,9 @@ async fn read_secret(
         }
         Ok(Err(Failure::OwnSide(why))) => Err(error(ExecErrorKind::Local, why)),
         Ok(Err(failure)) => failed(ExecErrorKind::ConnectionLost, format!("{failure:?}")),
-        // Whoever does not answer has not said that it is another.
-        Err(_) => failed(ExecErrorKind::CommandTimeout, format!("no answer in {} s", deadline.as_secs_f64())),
+        Err(_) => {
+            failed(ExecErrorKind::SecretUnreadable, format!("no answer in {} s", deadline.as_secs_f64()))
+        }
     }
 }
 

@@ -384,7 +384,9 @@ async fn end_the_dead(world: &mut World) {
         }
     }
     let silent = world.silent_vms();
-    if silent.len() >= 3 && 2 * silent.len() > world.own_vms().len() {
+    // An outage that began with three of them goes on when the cloud has taken one.
+    let are_most = silent.len() >= 3 && 2 * silent.len() > world.own_vms().len();
+    if are_most || world.is_in_outage().await {
         let may_stay = world.vms_that_may_stay();
         for vm in silent.into_iter().filter(|vm| !may_stay.contains(vm)) {
             world.operator_kills(&vm).await;

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use dispatch_actors::messages::pool::GetPool;
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::time::{Timestamp, after, since};
 use serde_json::json;
@@ -52,6 +53,11 @@ impl World {
     /// Since when the dispatcher's own machine fails, if it does.
     pub(super) fn own_side_fails_since(&self) -> Option<Timestamp> {
         self.dispatcher.as_ref().and_then(|it| it.plight.own_side_fails_since())
+    }
+
+    /// Whether the dispatcher believes that most VMs are silent by its own fault.
+    pub(super) async fn is_in_outage(&self) -> bool {
+        self.handles().pool.send(GetPool).await.is_ok_and(|view| view.snapshot.fleet.outage)
     }
 
     /// For that long the database does not answer whether the lock is still the dispatcher's.
