@@ -56,8 +56,8 @@ impl Signals {
         }
     }
 
-    /// A clean-up is under way because of that signal. If it was Ctrl-C, the next Ctrl-C ends it, and the process. Other
-    /// signals do not: a terminal that has gone is no wish of anybody's.
+    /// A clean-up is under way because of that signal. If it was Ctrl-C, the next Ctrl-C ends it, and the process.
+    /// Other signals do not: a terminal that has gone is no wish of anybody's.
     pub async fn end_at_the_next(mut self, first: &str, what: &str) {
         if first == "SIGINT" && self.interrupt.recv().await.is_some() {
             cli::complain(format!("{what}: SIGINT again: the clean-up is not finished"));

@@ -23,7 +23,8 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// The first of the site's listeners that can be bound: on a host with several of them, each belongs to one process.
+    /// The first of the site's listeners that can be bound: on a host with several of them, each belongs to one
+    /// process.
     ///
     /// # Errors
     /// If none can.

@@ -7,8 +7,8 @@
 //! ```
 //! Each connection costs the process one file descriptor, and descriptors are what the fleet lives on: so there is a
 //! bound. With a bound, clients that say nothing could shut the others out: so a connection must earn its place. Until
-//! it has shown the token it is open for some seconds at most, and after its first second it goes as soon as another needs its place
-//! (`places`).
+//! it has shown the token it is open for some seconds at most, and after its first second it goes as soon as another
+//! needs its place (`places`).
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -30,7 +30,8 @@ const WORKERS: usize = 2;
 /// How many connections are open at once: far more than a site has dashboards, health checkers and operators, and few
 /// of the descriptors that a process has.
 const CONNECTIONS: usize = 256;
-/// How many of them may stay open without having shown the token. Those that shake hands are not counted here: they have
+/// How many of them may stay open without having shown the token. Those that shake hands are not counted here: they
+/// have
 /// `HANDSHAKE`.
 const UNPROVEN: usize = 64;
 /// How many more wait in the system until there is room, without a descriptor of ours. The system's own bound

@@ -120,12 +120,12 @@ impl World {
         let _ = self.controller.with(visit).await;
     }
 
-    /// Everything goes; of a run that failed, not of one that was interrupted, the log stays.
     /// Where everything is.
     pub(super) fn directory(&self) -> std::path::Display<'_> {
         self.directory.path().display()
     }
 
+    /// Everything goes; of a run that failed, not of one that was interrupted, the log stays.
     pub(super) async fn tear_down(self, report: Result<Report>) -> Result<Report> {
         self.controller.shutdown().await;
         if report.as_ref().is_ok_and(|report| report.is_good(true) || report.was_interrupted()) {

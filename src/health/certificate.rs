@@ -1,14 +1,15 @@
-//! Which certificate our own service may show: the one of `TLS.Certificate`, or one that the system's authorities vouch
+//! Which certificate our own service may show: the one of `TLS.Certificate`, or one that an authority vouches
 //! for under the name of the listener, because a renewed certificate is shown an hour late at most.
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use dispatch_authorities::{Judge, Shown, Verifier};
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 use url::Url;
 
 use crate::settings::Tls;
@@ -26,7 +27,8 @@ pub(super) fn only(tls: &Tls, called: &Url) -> Result<Arc<ClientConfig>> {
     let name = called
         .host_str()
         .and_then(|host| ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).ok());
-    let verifier = Verifier { provider: Arc::clone(&provider), known, vouched: authorities.zip(name) };
+    let service = OurService { known, vouched: authorities.zip(name) };
+    let verifier = Verifier::new(Arc::clone(&provider), service);
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .context("ring knows no version of TLS")?
@@ -37,62 +39,21 @@ pub(super) fn only(tls: &Tls, called: &Url) -> Result<Arc<ClientConfig>> {
 }
 
 #[derive(Debug)]
-struct Verifier {
-    provider: Arc<CryptoProvider>,
+struct OurService {
     known: CertificateDer<'static>,
-    /// The system's authorities, and the name that they must vouch for.
+    /// The authorities, and the name that they must vouch for.
     vouched: Option<(Arc<WebPkiServerVerifier>, ServerName<'static>)>,
 }
 
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        if *end_entity == self.known {
-            return Ok(ServerCertVerified::assertion());
+impl Judge for OurService {
+    fn judge(&self, shown: &Shown<'_>) -> Result<(), Error> {
+        if *shown.certificate == self.known {
+            return Ok(());
         }
-        match &self.vouched {
-            Some((authorities, name)) => {
-                authorities.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
-            }
-            None => Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)),
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        let Some((authorities, name)) = &self.vouched else {
+            return Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
+        };
+        let Shown { certificate, intermediates, ocsp_response, now, .. } = shown;
+        authorities.verify_server_cert(certificate, intermediates, name, ocsp_response, *now).map(drop)
     }
 }

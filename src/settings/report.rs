@@ -176,7 +176,8 @@ fn has_secret_name(key: &str) -> bool {
     (ends || within.iter().any(|word| key.contains(word))) && !key.ends_with("publickey")
 }
 
-/// The same text, where what stands before the `@` of a URL, and what a query calls a token or a password, is not shown.
+/// The same text, where what stands before the `@` of a URL, and what a query calls a token or a password, is not
+/// shown.
 pub fn without_userinfo(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;

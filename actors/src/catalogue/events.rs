@@ -210,7 +210,8 @@ events! {
     HOST_KEY_CHANGED = Warning "host key has changed" [];
     /// The VM is not the one it should be, or cannot prove it: no command runs there.
     VERIFICATION_FAILED = Warning "host key verification failed" ["error"];
-    /// A VM that had proven itself cannot any more: it gets nothing new, and what runs there is kept for an hour at most.
+    /// A VM that had proven itself cannot any more: it gets nothing new, and what runs there is kept for an hour at
+    /// most.
     UNPROVEN = Error "instance cannot prove itself any more" ["error", "Hint"];
     /// The file with a VM's secret is not there any more, or another; the copy beside its fence is right.
     SECRET_LOST = Warning "secret is lost, its copy proves the instance" ["Instance", "error"];

@@ -1,4 +1,5 @@
-//! The lease: for how long we may act after the lock was confirmed; and [`ports`], which hand actions over only meanwhile.
+//! The lease: for how long we may act after the lock was confirmed; and [`ports`], which hand actions over only
+//! meanwhile.
 //!
 //! ```text
 //!   who holds the lock ── when the question was sent whose answer has confirmed the lock ──► watch ──► Lease

@@ -44,11 +44,8 @@ impl Worker {
                 self.report_failure(&catalogue::PROBE_FAILED, &failure, silent_for);
                 self.last_failure = Some(failure);
             }
-            WorkerFact::ShuttingDown { reason, from } => self.report_shutdown(&reason, from),
             WorkerFact::Unproven(failure) => event!(self.log, catalogue::UNPROVEN, "error" => &failure.error,
                 "Hint" => "nothing new is started there; another machine may have its address, or its secret is lost"),
-            WorkerFact::Reprieved => event!(self.log, catalogue::REPRIEVED),
-            WorkerFact::RetryingDestroy => event!(self.log, catalogue::STILL_LISTED),
             WorkerFact::BootOutcome(outcome) => {
                 self.boot = Some(outcome);
                 self.parts.metrics.boot_outcomes.with_label_values(&[outcome.as_str()]).inc();
@@ -57,8 +54,6 @@ impl Worker {
             WorkerFact::BehaviorSet(behavior) => {
                 event!(self.log, catalogue::SET_IDLE_BEHAVIOR, "IdleBehavior" => %behavior)
             }
-            WorkerFact::NeverEnds { since, price } => event!(self.log, catalogue::NEVER_ENDS,
-                "Since" => since.as_secs_f64(), "Price" => price.map(|price| price.per_hour())),
             WorkerFact::Fenced(unfenced) => {
                 self.repeats.clear(&catalogue::NOT_FENCED, "");
                 event!(self.log, catalogue::FENCED, "Unfenced" => unfenced.as_secs());
@@ -83,6 +78,21 @@ impl Worker {
             | WorkerFact::Signalling(..)
             | WorkerFact::KillFailed(..)
             | WorkerFact::GivenUp(..) => self.report_process(fact),
+            WorkerFact::ShuttingDown { .. }
+            | WorkerFact::Reprieved
+            | WorkerFact::RetryingDestroy
+            | WorkerFact::NeverEnds { .. } => self.report_end(&fact),
+        }
+    }
+
+    fn report_end(&self, fact: &WorkerFact) {
+        match fact {
+            WorkerFact::ShuttingDown { reason, from } => self.report_shutdown(reason, *from),
+            WorkerFact::Reprieved => event!(self.log, catalogue::REPRIEVED),
+            WorkerFact::RetryingDestroy => event!(self.log, catalogue::STILL_LISTED),
+            WorkerFact::NeverEnds { since, price } => event!(self.log, catalogue::NEVER_ENDS,
+                "Since" => since.as_secs_f64(), "Price" => price.map(|price| price.per_hour())),
+            _ => {}
         }
     }
 

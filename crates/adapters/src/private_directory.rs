@@ -23,8 +23,8 @@ pub(crate) fn check(directory: &Path) -> io::Result<()> {
     Err(io::Error::other("it must be a directory of ours that nobody else can write to"))
 }
 
-/// Makes it (0700), with those above it, unless it is there, and checks it and those above it: whoever can rename one of
-/// them can put another directory in its place.
+/// Makes it (0700), with those above it, unless it is there, and checks it and those above it: whoever can rename one
+/// of them can put another directory in its place.
 ///
 /// # Errors
 /// If it cannot be made, or others can change what lies under that path.

@@ -5,11 +5,16 @@
 //!   else ─► the system's, or SSL_CERT_DIR ─┬─► both together
 //!           /etc/arvados/ca-certificates.crt ┘   (if there is one: all services of a site read it)
 //! ```
-//! It owns which files are read. Never does: checking a certificate, or deciding what follows if none is found.
+//! It owns which files are read, and the form of a verifier that asks somebody else whose certificate is accepted
+//! ([`Verifier`]). Never does: deciding that, or what follows if no authority is found.
+
+mod verifier;
 
 use std::path::Path;
 
 use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
+
+pub use verifier::{Anybody, Judge, Shown, Verifier};
 
 /// The file in which a site lists the authorities of its own services.
 pub const SITE_FILE: &str = "/etc/arvados/ca-certificates.crt";

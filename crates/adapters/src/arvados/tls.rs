@@ -1,21 +1,24 @@
-//! Which certificates of the controller are accepted: those of the system's and the site's authorities or, if the site says
-//! so, any.
+//! Which certificates of the controller are accepted: those of the system's and the site's authorities or, if the site
+//! says so, any.
 
 use std::sync::Arc;
 
+use dispatch_authorities::{Anybody, Verifier};
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::{ClientConfig, RootCertStore};
 
 use super::ClientError;
 
 /// The configuration of TLS connections.
 pub(super) fn config(insecure: bool) -> Result<Arc<ClientConfig>, ClientError> {
     let provider = Arc::new(ring::default_provider());
-    let verifier: Arc<dyn ServerCertVerifier> =
-        if insecure { Arc::new(AnyCertificate(Arc::clone(&provider))) } else { authorities(&provider)? };
+    let verifier: Arc<dyn ServerCertVerifier> = match insecure {
+        // If the server has the key that belongs to it.
+        true => Arc::new(Verifier::new(Arc::clone(&provider), Anybody)),
+        false => authorities(&provider)?,
+    };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring knows TLS 1.2 and 1.3")
@@ -35,43 +38,4 @@ fn authorities(provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifie
             ClientError::NoAuthorities(first)
         },
     )
-}
-
-/// `TLS.Insecure`: any certificate is accepted, if the server has the key that belongs to it.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -7,9 +7,9 @@
 //!                                                  └─ all succeed ─► the failure stays what it was
 //!   trouble ── check() succeeds, and nothing of ours has failed for 5 s ──► over
 //! ```
-//! `check` does what a connection and a command need of this machine: a directory, its files with content, a socket, the
-//! key, descriptors, and the client as a program that runs (`ssh -G` reads a configuration, looks up our user and ends;
-//! it talks to nobody).
+//! `check` does what a connection and a command need of this machine: a directory, its files with content, a socket,
+//! the key, descriptors, and the client as a program that runs (`ssh -G` reads a configuration, looks up our user and
+//! ends; it talks to nobody).
 
 use std::cell::Cell;
 use std::fs::File;

@@ -44,8 +44,8 @@ const RELEASED: &str = "released";
 /// A fence that nobody has touched for so many seconds does not say who came last: another program may know no fences.
 const FRESH: u64 = 60;
 
-/// The exit statuses of commands that the fence has stopped. Shells, `timeout`, `sudo` and ssh use none of them; what is
-/// called behind the fence may ([`super::passed`]).
+/// The exit statuses of commands that the fence has stopped. Shells, `timeout`, `sudo` and ssh use none of them; what
+/// is called behind the fence may ([`super::passed`]).
 const TAKEN: i32 = 91;
 const NO_FLOCK: i32 = 92;
 const BUSY: i32 = 93;
@@ -257,7 +257,8 @@ impl Fence {
     }
 
     /// A claim that also writes that secret beside the fence, so that a VM whose `/var/run` was emptied can still prove
-    /// itself. It comes on stdin, from us: what lies on the VM may be another by now. If that fails, the claim does not.
+    /// itself. It comes on stdin, from us: what lies on the VM may be another by now. If that fails, the claim does
+    /// not.
     pub fn keep_secret(&self, claim: ShellCommand, secret: &Secret) -> ShellCommand {
         let copy = self.secret_copy();
         let (directory, new, copy) = (quote(&self.directory), quote(&format!("{copy}.new")), quote(&copy));

@@ -150,15 +150,7 @@ impl Machine {
         }
         self.note_first_ssh(&report, now, effects);
         self.note_boot(&report, now, effects);
-        match &report.deployed {
-            Some(Ok(Deployed::Installed)) => effects.push(WorkerEffect::Tell(WorkerFact::RunnerInstalled)),
-            Some(Err(failure)) => effects.push(WorkerEffect::Tell(WorkerFact::RunnerFailed(failure.clone()))),
-            Some(Ok(Deployed::Already)) | None => {}
-        }
-        self.probes.deployed |= matches!(report.deployed, Some(Ok(_)));
-        if let Some(deployed) = &report.deployed {
-            self.probes.lacks_runner = deployed.is_err();
-        }
+        self.note_runner(&report, effects);
         self.note_claim(&report, began, now, effects);
         match (report.process_list(), report.failure()) {
             // A list of the same instant counts as older: it is not known which came first.
@@ -199,6 +191,18 @@ impl Machine {
             (None, None) => {}
         }
         self.shut_down_if_due(now, effects);
+    }
+
+    /// Notes whether the runner could be copied there.
+    fn note_runner(&mut self, report: &Report, effects: &mut Vec<WorkerEffect>) {
+        let Some(deployed) = &report.deployed else { return };
+        match deployed {
+            Ok(Deployed::Installed) => effects.push(WorkerEffect::Tell(WorkerFact::RunnerInstalled)),
+            Err(failure) => effects.push(WorkerEffect::Tell(WorkerFact::RunnerFailed(failure.clone()))),
+            Ok(Deployed::Already) => {}
+        }
+        self.probes.deployed |= deployed.is_ok();
+        self.probes.lacks_runner = deployed.is_err();
     }
 
     /// Takes in what still runs on an instance that is being destroyed. It is neither used nor judged any more.

@@ -1,10 +1,10 @@
-//! An instance that has proven itself, and cannot any more: another machine may have its address, it may have booted anew
-//! without its secret, or somebody has removed that.
+//! An instance that has proven itself, and cannot any more: another machine may have its address, it may have booted
+//! anew without its secret, or somebody has removed that.
 //!
 //! ```text
 //!   proven ── somebody answers who does not prove to be it ──► unproven: an error, and it gets nothing new
-//!     ▲                                                          │ what runs there may live on: it is kept while one of
-//!     └──────────────── it answers, and proves itself ───────────┤ its records is not final, but for an hour at most
+//!     ▲                                                          │ what runs there may live on: it is kept while one
+//!     └──────────────── it answers, and proves itself ───────────┤ of its records is not final, but for an hour at most
 //!                                                                ▼
 //!                                                    silent, and judged like all that are silent
 //! ```

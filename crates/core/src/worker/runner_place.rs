@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   before it is trusted or copied: the directory (its owner, its mode, no link) and every directory above it ─┐ no: a
-//!   before each call:               the directory and the file                                                 ─┘ refusal
+//!   before each call:               the directory and the file                                                 ┘ refusal
 //! ```
 //! Any user of a VM may make the directory beforehand, or again after a cleaner of old files has removed it, because
 //! it lies in `/tmp` by default. Without these checks root would run the file that lies in it.
@@ -36,7 +36,8 @@ pub(super) fn check(directory: &str, files: &[&str]) -> String {
 }
 
 /// What stands before each call of a runner. It ends the shell with the status of a command that is not there, unless
-/// directory and runner are ours: the next probe then looks for the runner, copies it if it may, and says what is wrong.
+/// directory and runner are ours: the next probe then looks for the runner, copies it if it may, and says what is
+/// wrong.
 pub(super) fn before_call(directory: &str, path: &str) -> String {
     let (directory, path) = (quote(directory), quote(path));
     format!(

@@ -42,7 +42,7 @@ pub struct VmKnobs {
     /// How likely a cleaner removes the runners that were copied there, at some time after its boot.
     pub runners_removed_rate: f64,
     /// How many VMs lose the file with their secret at some time, if a dispatcher has been there: a cleaner empties
-    /// `/var/run`.
+    /// `/var/run`, or another secret lies there.
     pub secret_lost_rate: f64,
     /// How likely its sshd turns bad at some time, for each way of being bad.
     pub ssh_rates: Vec<(Ssh, f64)>,

@@ -29,6 +29,7 @@ use std::time::Duration;
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::InstanceType;
 use dispatch_core::ports::ShellCommand;
+use dispatch_core::secret::Secret;
 use dispatch_core::time::{Timestamp, after, since};
 use tokio::sync::Notify;
 
@@ -289,7 +290,10 @@ impl FakeVms {
             Degradation::RunnersRemoved => host.runners.clear(),
             // One without a copy would never prove itself: that is drawn as an impostor.
             Degradation::SecretLost if host.secret_copy.is_none() => {}
-            Degradation::SecretLost => host.secret = None,
+            Degradation::SecretLost => {
+                let other = self.chance.hits(0.5).then(|| Secret::new("somebody's"));
+                host.secret = other;
+            }
             Degradation::Dies => self.end(id, now),
             Degradation::Ssh(_) if host.behaviour.never_answers => {}
             Degradation::Ssh(ssh) => {

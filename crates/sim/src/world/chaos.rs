@@ -5,20 +5,20 @@
 
 mod draw;
 mod lasting;
+mod trouble;
 
 use std::time::Duration;
 
 use dispatch_core::id::{ContainerUuid, InstanceId, ProviderType};
 use dispatch_core::instance::{Catalog, IdleBehavior, InstanceType, Market};
-use dispatch_core::ports::CapacityScope;
 use dispatch_core::time::after;
 use slog::Level;
 
 use self::lasting::Lasting;
+use self::trouble::{Trouble, cause};
 use super::{Note, Summary, World, simulate};
 use crate::chance::{Chance, Span};
 use crate::clock;
-use crate::cloud::knobs::CloudFault;
 use crate::group::Group;
 use crate::vm::knobs::Job;
 
@@ -109,162 +109,6 @@ async fn burden(world: &mut World, lasting: &mut Lasting, chance: &mut Chance) {
         let uuid = some_container(world, chance);
         world.note(Note::Text(format!("lasting lie {vm}")));
         uuid.into_iter().for_each(|uuid| world.lists_falsely(&vm, uuid));
-    }
-}
-
-/// What may happen to a world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trouble {
-    Restart,
-    RestartAtAnEvent,
-    ConfigurationChange,
-    UserCancels,
-    UserReprioritises,
-    RecordDeleted,
-    RecordPoisoned,
-    RecordsHidden,
-    Submission,
-    OperatorHolds,
-    OperatorDrains,
-    OperatorRuns,
-    OperatorKills,
-    ConnectionCut,
-    VmTakenAway,
-    Omitted,
-    EndTogether,
-    BootsSpoiledTogether,
-    SilentTogether,
-    RefusedTogether,
-    OmittedTogether,
-    Paused,
-    OwnSideFails,
-    DatabaseSilent,
-    SpotNotice,
-}
-
-impl Trouble {
-    const ALL: [Self; 25] = [
-        Self::Restart,
-        Self::RestartAtAnEvent,
-        Self::ConfigurationChange,
-        Self::UserCancels,
-        Self::UserReprioritises,
-        Self::RecordDeleted,
-        Self::RecordPoisoned,
-        Self::RecordsHidden,
-        Self::Submission,
-        Self::OperatorHolds,
-        Self::OperatorDrains,
-        Self::OperatorRuns,
-        Self::OperatorKills,
-        Self::ConnectionCut,
-        Self::VmTakenAway,
-        Self::Omitted,
-        Self::EndTogether,
-        Self::BootsSpoiledTogether,
-        Self::SilentTogether,
-        Self::RefusedTogether,
-        Self::OmittedTogether,
-        Self::Paused,
-        Self::OwnSideFails,
-        Self::DatabaseSilent,
-        Self::SpotNotice,
-    ];
-
-    /// In how many worlds it happens.
-    fn rate(self) -> f64 {
-        match self {
-            Self::Restart => 0.9,
-            Self::RestartAtAnEvent
-            | Self::ConfigurationChange
-            | Self::UserCancels
-            | Self::UserReprioritises
-            | Self::RecordDeleted
-            | Self::RecordPoisoned
-            | Self::RecordsHidden
-            | Self::Submission
-            | Self::OperatorHolds
-            | Self::OperatorDrains
-            | Self::OperatorRuns
-            | Self::OperatorKills
-            | Self::ConnectionCut
-            | Self::VmTakenAway
-            | Self::Omitted => 0.4,
-            Self::EndTogether
-            | Self::BootsSpoiledTogether
-            | Self::RefusedTogether
-            | Self::OmittedTogether => 0.1,
-            Self::Paused | Self::OwnSideFails | Self::DatabaseSilent | Self::SpotNotice => 0.2,
-            // It is left out of most worlds besides, because in them VMs do not fall silent.
-            Self::SilentTogether => 0.7,
-        }
-    }
-}
-
-async fn cause(world: &mut World, trouble: Trouble, burdens: u32, chance: &mut Chance) {
-    world.note(Note::Text(format!("trouble {trouble:?}")));
-    let (uuid, vm) = (some_container(world, chance), some_vm(world, chance));
-    let now = clock::now();
-    match (trouble, uuid, vm) {
-        (Trouble::Restart, ..) => world.restart().await,
-        (Trouble::RestartAtAnEvent, ..) => restart_at_an_event(world, chance).await,
-        (Trouble::ConfigurationChange, ..) => {
-            change_configuration(world, burdens, chance);
-            world.restart().await;
-        }
-        (Trouble::Submission, ..) => {
-            let submission = draw::submission(chance);
-            world.submit(submission);
-        }
-        (Trouble::UserCancels, Some(uuid), _) => world.arvados.borrow_mut().cancel_by_user(uuid, now),
-        (Trouble::UserReprioritises, Some(uuid), _) => {
-            let priority = 1 + chance.below(1000) as i64;
-            world.arvados.borrow_mut().set_priority(uuid, priority, now);
-        }
-        (Trouble::RecordDeleted, Some(uuid), _) => world.arvados.borrow_mut().delete(uuid, now),
-        (Trouble::RecordPoisoned, Some(uuid), _) => {
-            world.arvados.borrow_mut().poison(uuid, "runtime_constraints", "nonsense".into());
-        }
-        (Trouble::RecordsHidden, Some(uuid), _) => world.hide_records(uuid, chance),
-        (Trouble::OperatorHolds, _, Some(vm)) => drop(world.operator_sets(&vm, IdleBehavior::Hold).await),
-        (Trouble::OperatorDrains, _, Some(vm)) => drop(world.operator_sets(&vm, IdleBehavior::Drain).await),
-        (Trouble::OperatorRuns, _, Some(vm)) => drop(world.operator_sets(&vm, IdleBehavior::Run).await),
-        (Trouble::OperatorKills, _, Some(vm)) => drop(world.operator_kills(&vm).await),
-        (Trouble::ConnectionCut, _, Some(vm)) => world.vms.borrow_mut().cut_connection(&vm),
-        (Trouble::VmTakenAway, _, Some(vm)) => world.cloud.borrow_mut().take_away(&vm, now),
-        (Trouble::Omitted, _, Some(vm)) => {
-            let mut cloud = world.cloud.borrow_mut();
-            let times = cloud.knobs.most_omissions;
-            cloud.omit_next(&vm, times);
-        }
-        (Trouble::EndTogether, ..) => world.end_together(&some_group(chance)),
-        (Trouble::BootsSpoiledTogether, ..) => world.spoil_boots_together(&some_group(chance)),
-        (Trouble::SilentTogether, ..) => {
-            let lasting = chance.draw(Span::between_millis(10_000, 1_200_000));
-            world.silence_together(&some_group(chance), lasting);
-        }
-        (Trouble::RefusedTogether, ..) => {
-            let lasting = chance.draw(Span::between_millis(10_000, 900_000));
-            let fault = draw::pick(
-                chance,
-                &[CloudFault::Other, CloudFault::QuotaAll, CloudFault::Capacity(CapacityScope::All)],
-            );
-            world.refuse_together(some_group(chance), fault, lasting);
-        }
-        (Trouble::OmittedTogether, ..) => world.omit_together(&some_group(chance)),
-        (Trouble::Paused, ..) => {
-            let length = chance.draw(Span::between_millis(1_000, 180_000));
-            world.pause_dispatcher(length).await;
-        }
-        (Trouble::OwnSideFails, ..) => {
-            world.fail_own_side(chance.draw(Span::between_millis(1_000, 900_000)));
-        }
-        (Trouble::DatabaseSilent, ..) => {
-            world.silence_database(chance.draw(Span::between_millis(1_000, 60_000)));
-        }
-        (Trouble::SpotNotice, Some(uuid), _) => world.announce_end(uuid),
-        // There is no container or no VM to which it could happen.
-        (_, None, _) | (_, _, None) => {}
     }
 }
 

@@ -5,8 +5,8 @@
 //!   own side     no connection or process can be made here: every command fails at once
 //!   lock         a question every 2 s ─► answered, or only when the database speaks again ─► Confirmations ─► Lease
 //! ```
-//! One per incarnation. Never does: judging. It only says whether an action that is handed over now is covered by the lock,
-//! counted anew from the questions, so that the judge does not believe the lease that it judges.
+//! One per incarnation. Never does: judging. It only says whether an action that is handed over now is covered by the
+//! lock, counted anew from the questions, so that the judge does not believe the lease that it judges.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -1,0 +1,22 @@
+//! The only ways to the world: a controller, a cloud, and a shell on each VM.
+//!
+//! ```text
+//!   controller   ArvadosApi        its questions, its answers, its errors
+//!   cloud        CloudDriver       the same; and what a host key is to it
+//!   shell        Executor          commands for a VM; and who is to be reached there
+//!   clock        BootTime, Pulse   the process's own signs of life
+//! ```
+//! Ports are object-safe, used as `Rc<dyn …>` on one thread, and thin: **one method = one remote call**,
+//! without retries, paging or pacing inside; those are decisions and live in the core. Every method
+//! returns within the deadline it was given or built with. Errors are kinds that policy reacts to;
+//! their text is for people and never branched on.
+
+mod clock;
+mod cloud;
+mod controller;
+mod shell;
+
+pub use clock::{BootTime, Pulse};
+pub use cloud::*;
+pub use controller::*;
+pub use shell::*;
