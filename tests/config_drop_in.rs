@@ -6,6 +6,7 @@ mod config_support;
 
 use arvados_dispatch_cloud::settings::{Environment, FindingKind, Loaded, SettingsError, parse};
 use config_support::{HOST, TestKey, load_text, minimal};
+use dispatch_adapters::ssh::KeyExchange;
 use serde_json::json;
 
 fn load(more: &str) -> Loaded {
@@ -265,6 +266,10 @@ fn ports_and_limits_are_read_as_sites_write_them() {
     for (port, expected) in [("ssh", 22), ("\"\"", 22), ("2222", 2222), ("\"2222\"", 2222)] {
         let loaded = cloud(&format!("        SSHPort: {port}\n"));
         assert_eq!((loaded.settings.cloud.ssh_port, warnings(&loaded)), (expected, vec![]), "{port}");
+    }
+    for (kex, expected) in [("fast", KeyExchange::Fast), ("\"\"", KeyExchange::PostQuantum)] {
+        let loaded = cloud(&format!("        SSHKex: {kex}\n"));
+        assert_eq!((loaded.settings.cloud.key_exchange, warnings(&loaded)), (expected, vec![]), "{kex}");
     }
     let loaded = cloud(
         "        MaxCloudOpsPerSecond: -1\n        MaxConcurrentInstanceCreateOps: -1\n        MaxInstances: -1\n        MaxRunningContainersPerInstance: -1\n        InitialQuotaEstimate: -1\n        SupervisorFraction: -1\n",
