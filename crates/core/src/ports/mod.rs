@@ -1,8 +1,9 @@
-//! The only ways to the world: a controller, a cloud, and a shell on each VM.
+//! The only ways to the world: a controller and its event feed, a cloud, and a shell on each VM.
 //!
 //! ```text
 //!   controller   ArvadosApi        its questions, its answers, its errors
 //!   cloud        CloudDriver       the same; and what a host key is to it
+//!   feed         EventFeed         what makes us ask the controller sooner
 //!   shell        Executor          commands for a VM; and who is to be reached there
 //!   clock        BootTime, Pulse   the process's own signs of life
 //! ```
@@ -14,9 +15,11 @@
 mod clock;
 mod cloud;
 mod controller;
+mod feed;
 mod shell;
 
 pub use clock::{BootTime, Pulse};
 pub use cloud::*;
 pub use controller::*;
+pub use feed::*;
 pub use shell::*;
