@@ -13,7 +13,6 @@ mod decode;
 mod failure;
 mod json;
 mod request;
-mod tls;
 
 use std::time::Duration;
 
@@ -26,6 +25,7 @@ use dispatch_core::ports::{ApiError, ApiErrorKind, ArvadosApi, ListQuestion, Pag
 use dispatch_core::secret::Secret;
 use url::Url;
 
+use crate::tls::{self, NoAuthorities};
 use request::Request;
 
 /// A page of a thousand records has a few megabytes. A longer body is an error.
@@ -51,8 +51,8 @@ pub enum ClientError {
     #[error("`{0}` is not an http or https URL")]
     BadUrl(String),
     /// This system has no certificate authorities.
-    #[error("no certificate authorities found: {0} (is the package ca-certificates installed?)")]
-    NoAuthorities(String),
+    #[error(transparent)]
+    NoAuthorities(#[from] NoAuthorities),
     /// The token contains characters that cannot be sent.
     #[error("token has characters that a header cannot carry")]
     BadToken,
