@@ -340,8 +340,17 @@ fn one_odd_entry_is_no_reason_to_refuse_the_service() {
     let text = minimal(&TestKey::new(), "")
         .replace("      Controller:", "      Websocket: {ExternalURL: \"-\"}\n      Controller:");
     let loaded = load_text(&text).unwrap();
-    assert!(loaded.settings.websocket.is_none());
+    assert!(loaded.settings.websocket.feed_urls().is_empty());
     assert_warning(&loaded, FindingKind::Doubtful, &["Websocket.ExternalURL", "polled only"]);
+    let urls = "{ExternalURL: \"wss://ws.example.com\", InternalURLs: {\"localhost:8005\": {}, \"http://localhost:8005\": {}}}";
+    let loaded = load_text(&text.replace("{ExternalURL: \"-\"}", urls)).unwrap();
+    let feed_urls: Vec<_> = loaded.settings.websocket.feed_urls().iter().map(ToString::to_string).collect();
+    assert_eq!(feed_urls, ["ws://localhost:8005/websocket", "wss://ws.example.com/websocket"]);
+    assert_warning(&loaded, FindingKind::Doubtful, &["InternalURLs.localhost:8005", "not tried"]);
+    let dumped = &loaded.settings.dump()["Clusters"]["zzzzz"]["Services"]["Websocket"];
+    let shown =
+        json!({"ExternalURL": "wss://ws.example.com/", "InternalURLs": {"http://localhost:8005/": {}}});
+    assert_eq!(*dumped, shown);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use super::key::PrivateKey;
 use super::listen::Listener;
 use super::postgresql::Connection;
 use super::tls::Tls;
+use super::websocket::Websocket;
 
 /// Everything that we read of a cluster's section.
 #[derive(Debug, Clone)]
@@ -29,8 +30,8 @@ pub struct Settings {
     pub system_root_token: Secret,
     /// The controller.
     pub controller: Controller,
-    /// Event hints; `None` = polling only.
-    pub websocket: Option<Url>,
+    /// Where the event feed is.
+    pub websocket: Websocket,
     /// Where the management API may listen: the first whose address is local. At least one.
     pub listeners: Vec<Listener>,
     /// Certificate and key of listeners with `https`.

@@ -56,8 +56,6 @@ events! {
     UNKNOWN_KEY = Warning "unknown configuration key" ["Path", "Reason"];
     /// A setting that is accepted, and probably not meant.
     DOUBTFUL_SETTING = Warning "doubtful configuration setting" ["Path", "Reason"];
-    /// A configuration key that is known, and does nothing here.
-    IGNORED_KEY = Warning "configuration key has no effect here" ["Path", "Reason"];
     /// The runner's file cannot be read: no VM is created until it can.
     RUNNER_UNREADABLE = Error "cannot read the runner binary" ["Path", "error"];
     /// A system call of our own fails: VMs cannot be reached from here, nothing is created, nobody is judged for silence.
