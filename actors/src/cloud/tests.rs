@@ -432,3 +432,16 @@ async fn a_destroy_that_its_worker_takes_back_is_neither_sent_nor_counted() {
     assert_eq!(site.driver.take_times("destroy").len(), 1);
     assert_eq!(site.meter.value("driver_operations{error=\"0\",operation=\"Destroy\"}"), Some(1.0));
 }
+
+/// The lease had run out: that says nothing about the cloud.
+#[actix::test]
+async fn a_call_that_was_not_sent_is_not_counted() {
+    let site = site([]);
+    pass(1).await;
+    site.driver.fail("create", CloudErrorKind::NotSent);
+    site.driver.fail("create", CloudErrorKind::Other);
+    for _ in 0..2 {
+        site.cloud.send(create()).await.unwrap().unwrap_err();
+    }
+    assert_eq!(site.meter.value("driver_operations{error=\"1\",operation=\"Create\"}"), Some(1.0));
+}

@@ -70,6 +70,7 @@ impl DestroyOutcome {
                 | CloudErrorKind::Quota(_)
                 | CloudErrorKind::Capacity(_)
                 | CloudErrorKind::Unauthorized
+                | CloudErrorKind::NotSent
                 | CloudErrorKind::Other,
             ) => Self::Refused,
             Err(CloudErrorKind::NotFound | CloudErrorKind::Unknown) => Self::Unknown,

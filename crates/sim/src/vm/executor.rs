@@ -26,9 +26,27 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 pub(super) struct Connection {
     open: Cell<bool>,
     broken: Notify,
+    /// How often it was opened.
+    opened: Cell<u64>,
+    /// Up to which opening it has died: nothing comes over it any more, and nobody is told.
+    died: Cell<u64>,
 }
 
 impl Connection {
+    fn open(&self) {
+        self.opened.set(self.opened.get() + 1);
+        self.open.set(true);
+    }
+
+    /// Lets nothing more through, without a word to the dispatcher.
+    pub(super) fn die(&self) {
+        self.died.set(self.opened.get());
+    }
+
+    fn has_died(&self, opening: u64) -> bool {
+        opening <= self.died.get()
+    }
+
     /// Breaks the connection, if it is open.
     pub(super) fn break_off(&self) {
         if self.open.replace(false) {
@@ -154,7 +172,7 @@ impl SimExecutor {
             self.verify(target, &key).await?;
             self.verified.replace(Some(key));
         }
-        self.connection.open.set(true);
+        self.connection.open();
         Ok(())
     }
 
@@ -190,14 +208,14 @@ impl SimExecutor {
     }
 
     async fn perform(&self, target: &Target, command: &ShellCommand) -> Result<Output, ExecError> {
-        let asked = clock::now();
+        let (asked, opening) = (clock::now(), self.connection.opened.get());
         let (half, fault, kind) = {
             let mut vms = self.vms.borrow_mut();
             let span = vms.knobs.latency;
             let kind = vms.kind_of(command);
             (vms.chance.draw(span) / 2, vms.strike(kind), kind)
         };
-        self.travel(half).await;
+        self.travel(half, opening).await;
         if fault == Some(CommandFault::CutBefore) {
             return self.cut(target);
         }
@@ -219,17 +237,17 @@ impl SimExecutor {
         if fault == Some(CommandFault::CutAfter) {
             return self.cut(target);
         }
-        self.travel(half).await;
+        self.travel(half, opening).await;
         if kind == CommandKind::List && output.status == 0 {
             self.vms.borrow_mut().note_list(&target.id, Listed { asked, answered: clock::now() });
         }
         Ok(output)
     }
 
-    /// Waits for half of a round trip, or for ever while the network lets nothing through.
-    async fn travel(&self, takes: Duration) {
+    /// Waits for half of a round trip, or for ever while the network or this connection lets nothing through.
+    async fn travel(&self, takes: Duration, opening: u64) {
         tokio::time::sleep(takes).await;
-        if !self.vms.borrow().network_is_up(clock::now()) {
+        if self.connection.has_died(opening) || !self.vms.borrow().network_is_up(clock::now()) {
             std::future::pending().await
         }
     }

@@ -128,6 +128,10 @@ impl Holds {
         now: Timestamp,
     ) -> Vec<PoolFact> {
         let type_name = it.name.clone();
+        if error.kind == CloudErrorKind::NotSent {
+            self.not_sent(it, sent);
+            return Vec::new();
+        }
         let retried = self.quota.retry_failed(it, sent, now);
         let mut facts = vec![PoolFact::CreateFailed { type_name: type_name.clone(), error: error.clone() }];
         match &error.kind {
@@ -152,6 +156,7 @@ impl Holds {
             }
             // Its outcome is unknown: the create stays pending, so no hold is needed.
             CloudErrorKind::Unknown => {}
+            CloudErrorKind::NotSent => {}
             CloudErrorKind::Unauthorized => self.backoff.failed(None, sent, now),
             // The cause may be a type, image or price of this offering alone, so other offerings are not held.
             CloudErrorKind::NotFound | CloudErrorKind::Other => {
@@ -161,6 +166,13 @@ impl Holds {
         }
         self.hold_if_open(it, &error.kind, census, sent, now);
         facts
+    }
+
+    /// The cloud has not been asked, because we may not act: that says nothing about the offering, and the one try that
+    /// a hold allows is not used up.
+    fn not_sent(&mut self, it: &InstanceType, sent: Timestamp) {
+        self.quota.not_sent(it.market());
+        self.boots.not_sent(&it.offering(), sent);
     }
 
     /// No refusal leaves the gate of its own type open: a limit that is over already, or that is another market's,

@@ -150,6 +150,13 @@ impl QuotaHolds {
         }
     }
 
+    /// The retry was not sent after all: it is due as before.
+    pub(super) fn not_sent(&mut self, market: Market) {
+        for (scope, hold) in &mut self.holds {
+            hold.retrying &= !scope.covers(market);
+        }
+    }
+
     pub(super) fn succeeded(&mut self, market: Market, sent: Timestamp) {
         self.holds.retain(|scope, hold| !scope.covers(market) || sent <= hold.began);
         self.forget_turns_without_a_hold();

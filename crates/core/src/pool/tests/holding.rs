@@ -325,6 +325,35 @@ fn an_error_that_says_nothing_pauses_its_offering_alone_unless_rights_are_missin
     assert_eq!(open(&story, 5).len(), 4);
 }
 
+/// The lease had run out: the cloud was not asked.
+#[test]
+fn a_create_that_was_not_sent_pauses_nothing_and_is_no_failure() {
+    let mut story = Story::new();
+    let create = story.create("big", "c", 0).unwrap();
+    assert_eq!(story.fails(create, CloudErrorKind::NotSent, 5), []);
+    assert!(story.pool.pending(create).is_none());
+    assert_eq!(open(&story, 5).len(), 4);
+}
+
+/// The retry that a quota hold allows, and the trial after boots that failed, are due as before.
+#[test]
+fn a_create_that_was_not_sent_uses_up_no_trial() {
+    let mut story = Story::new();
+    story.created("i-1", "big", 0);
+    story.refused("small", CloudErrorKind::Quota(QuotaScope::All), 1);
+    let due = (1..1_000).find(|second| story.gate("small", *second) == Gate::Open).expect("a retry");
+    let retry = story.create("small", "c", due).unwrap();
+    story.fails(retry, CloudErrorKind::NotSent, due + 5);
+    assert_eq!(story.gate("small", due + 5), Gate::Open);
+
+    let mut story = Story::new();
+    boots_fail(&mut story, 3);
+    let due = (1..1_000).find(|second| story.gate("small", *second) == Gate::Open).expect("a trial");
+    let trial = story.create("small", "c", due).unwrap();
+    story.fails(trial, CloudErrorKind::NotSent, due + 5);
+    assert_eq!(story.gate("small", due + 5), Gate::Open);
+}
+
 fn boots_fail(story: &mut Story, times: i64) {
     for n in 0..times {
         story.created(&format!("bad-{n}"), "small", 0);

@@ -148,6 +148,8 @@ proptest! {
             // The longest pause is half an hour.
             for _ in 0..31 {
                 let listed = at(world.story.now + 60);
+                // The slot of a call comes, whatever becomes of the call.
+                world.story.call_begins();
                 world.step(60, Command::StillListed(listed));
             }
             prop_assert!(world.story.did(&WorkerEffect::Destroy) > calls);

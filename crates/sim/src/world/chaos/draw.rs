@@ -281,6 +281,7 @@ fn vms(chance: &mut Chance) -> VmKnobs {
         cut_before_rate: rate(chance, 0.03),
         cut_after_rate: rate(chance, 0.03),
         hang_rate: rate(chance, 0.01),
+        silent_break_rate: pick(chance, &[0.0, 0.3, 1.0]),
         strange_list_rate: rate(chance, 0.3),
         cut_list_rate: rate(chance, 0.1),
         late_rate: rate(chance, 0.05),
