@@ -210,6 +210,7 @@ impl<'a> Site<'a> {
             pulse: boot_time::pulse,
             epoch,
             api: Rc::new(LeasedApi { inner: controller(settings)?, lease: lease.clone() }),
+            feed: None,
             driver: Rc::new(LeasedDriver { inner: Rc::clone(&opened.driver), lease: lease.clone() }),
             executors: leased(make_executors, lease),
             create_defaults: create_defaults(settings, self.public_key.clone()),

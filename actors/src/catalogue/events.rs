@@ -127,6 +127,14 @@ events! {
     UPDATE_FAILED = Error "error updating queue" ["error", "Kind", "Duration"];
     /// Asking the controller works again.
     UPDATE_RECOVERED = Info "queue is being updated again" ["Duration"];
+    /// The controller's event feed is connected: what happens there is seen at once.
+    FEED_CONNECTED = Info "event feed connected" [];
+    /// The controller's event feed cannot be connected, or has ended: the queue is polled as without it, and the
+    /// connection is tried again.
+    FEED_LOST = Warning "event feed lost" ["error"];
+    /// The event feed is connected and has told of nothing for five minutes, although containers have changed: its
+    /// token is wrong, which the service does not say, or the site does not log changes of containers.
+    FEED_SILENT = Warning "event feed tells nothing" [];
     /// The controller sheds load: fewer calls at a time.
     OVERLOADED = Warning "controller is overloaded, fewer calls at a time" ["Limit"];
     /// A container is ours to run.

@@ -26,7 +26,7 @@ use dispatch_core::id::TypeName;
 use dispatch_core::time::Timestamp;
 use dispatch_core::worker::{BootOutcome, State};
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
     exponential_buckets,
 };
 
@@ -42,6 +42,8 @@ pub(crate) const PREFIX: &str = "arvados_dispatchcloud_";
 
 /// Values of `driver_operations{operation}`.
 pub const DRIVER_OPERATIONS: [&str; 4] = ["Create", "List", "Destroy", "SetTags"];
+/// Values of `event_feed_events_total{kind}`.
+pub const FEED_KINDS: [&str; 5] = ["container", "container_request", "other", "ping", "malformed"];
 /// Values of `instances_run_probe_duration_seconds{outcome}`.
 pub const PROBE_OUTCOMES: [&str; 2] = ["success", "fail"];
 /// Values of `actor_mailbox_delay_seconds{actor}`.
@@ -69,6 +71,10 @@ pub struct Metrics {
     pub unlocks: IntCounterVec,
     /// `spot_notices_total`: instances whose end the cloud has announced to a process there.
     pub spot_notices: IntCounter,
+    /// `event_feed_connected`: whether the controller's event feed is connected.
+    pub event_feed_connected: Gauge,
+    /// `event_feed_events_total{kind}`: what the event feed has delivered.
+    pub event_feed_events: IntCounterVec,
     /// `controller_requests_total{call, status}`: calls to the controller; see [`Metrics::controller_request`].
     pub controller_requests: IntCounterVec,
     /// `controller_request_seconds{call, status}`: how long they took.
@@ -123,6 +129,18 @@ impl Metrics {
             spot_notices: register.counter(
                 "spot_notices_total",
                 "Instances whose end the cloud has announced to a process there.",
+            ),
+            event_feed_connected: register
+                .gauges(
+                    "event_feed_connected",
+                    "Whether the controller's event feed is connected; 0 too if the site has none.",
+                    &[],
+                )
+                .with_label_values::<&str>(&[]),
+            event_feed_events: register.counters(
+                "event_feed_events_total",
+                "Messages of the controller's event feed.",
+                &["kind"],
             ),
             controller_requests: register.counters(
                 "controller_requests_total",
@@ -210,6 +228,9 @@ impl Metrics {
         zero(&self.boot_outcomes, &BootOutcome::ALL.map(BootOutcome::as_str));
         zero(&self.instances_disappeared, &State::ALL.map(State::as_str));
         zero(&self.unlocks, known.unlock_reasons);
+        for kind in FEED_KINDS {
+            self.event_feed_events.with_label_values(&[kind]);
+        }
         for operation in DRIVER_OPERATIONS {
             for error in ["0", "1"] {
                 self.driver_operations.with_label_values(&[operation, error]);

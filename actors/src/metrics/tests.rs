@@ -85,6 +85,8 @@ fn our_own_series_are_there_from_the_start() {
     let ours = shape(&text(&registry));
     for line in [
         "arvados_dispatchcloud_spot_notices_total",
+        "arvados_dispatchcloud_event_feed_connected gauge",
+        "arvados_dispatchcloud_event_feed_events_total{kind=\"container\"}",
         "arvados_dispatchcloud_unlocks_total counter",
         "arvados_dispatchcloud_unlocks_total{reason=\"capacity\"}",
         "arvados_dispatchcloud_last_poll_success_time gauge",

@@ -30,7 +30,7 @@ fn site(api: Rc<FakeApi>) -> Site {
     let (nudges, meter) = (Stub::silent(), Meter::new());
     let queue = Queue::new(
         shared(policy()),
-        Rc::clone(&api) as Rc<dyn ArvadosApi>,
+        (Rc::clone(&api) as Rc<dyn ArvadosApi>, None),
         nudges.recipient.clone(),
         Rc::clone(&meter.metrics),
         log,

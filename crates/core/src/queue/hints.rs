@@ -127,7 +127,10 @@ pub(super) struct HintContext {
 /// The hints that wait, and how much the feed is to be relied on.
 #[derive(Debug, Default)]
 pub(super) struct Hints {
-    is_connected: bool,
+    /// Since when it is connected.
+    connected: Option<Timestamp>,
+    /// Whether it was told that it is silent, although it is connected.
+    silence_told: bool,
     /// When a container or a request was last hinted at.
     last_heard: Option<Timestamp>,
     containers: BTreeMap<ContainerUuid, Wish>,
@@ -180,15 +183,24 @@ impl Hints {
 
     /// The feed has connected, or has lost its connection. True: it had not before.
     pub(super) fn connected(&mut self, is_connected: bool, now: Timestamp) -> bool {
-        let is_news = std::mem::replace(&mut self.is_connected, is_connected) != is_connected;
+        let is_news = self.is_connected() != is_connected;
+        self.connected = is_connected.then(|| self.connected.unwrap_or(now));
         if is_connected || is_news {
+            (self.silence_told, self.last_heard) = (false, self.last_heard.filter(|_| !is_connected));
             self.everything(now);
         }
         is_news
     }
 
     pub(super) fn is_connected(&self) -> bool {
-        self.is_connected
+        self.connected.is_some()
+    }
+
+    /// A poll has shown that containers change: whether the feed should have told so by now, and that was not told yet.
+    pub(super) fn is_found_silent(&mut self, now: Timestamp) -> bool {
+        let is_old = self.connected.is_some_and(|connected| since(now, connected) >= RELIED_ON);
+        let is_silent = is_old && self.last_heard.is_none();
+        is_silent && !std::mem::replace(&mut self.silence_told, true)
     }
 
     pub(super) fn last_heard(&self) -> Option<Timestamp> {
@@ -277,7 +289,7 @@ impl Hints {
     /// How long to wait from one whole poll to the next, instead of `interval`. O(1).
     pub(super) fn poll_interval(&self, interval: Duration, now: Timestamp) -> Duration {
         let is_relied_on =
-            self.is_connected && self.last_heard.is_some_and(|heard| since(now, heard) < RELIED_ON);
+            self.is_connected() && self.last_heard.is_some_and(|heard| since(now, heard) < RELIED_ON);
         if is_relied_on { rarest_poll_interval(interval) } else { interval }
     }
 }

@@ -18,9 +18,17 @@ pub struct FeedStanding {
 }
 
 impl Exchange {
-    /// The feed has told something.
-    pub fn hear(&mut self, hint: Hint, now: Timestamp) -> Vec<ExchangeEffect> {
+    /// The feed has told this.
+    pub fn hear(&mut self, hints: impl IntoIterator<Item = Hint>, now: Timestamp) -> Vec<ExchangeEffect> {
         let mut effects = Vec::new();
+        for hint in hints {
+            self.take_hint(hint, now, &mut effects);
+        }
+        self.follow_hints(now, &mut effects);
+        effects
+    }
+
+    fn take_hint(&mut self, hint: Hint, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         match hint {
             Hint::Container { uuid, state } => {
                 let have = self.queue.standing_of(uuid);
@@ -38,8 +46,13 @@ impl Exchange {
                 effects.push(ExchangeEffect::Tell(ExchangeFact::FeedLost { reason }));
             }
         }
-        self.follow_hints(now, &mut effects);
-        effects
+    }
+
+    /// A whole poll has shown changes: tells once a connection that the feed should have told of some, and has not.
+    pub(super) fn tell_if_feed_is_silent(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
+        if self.hints.is_found_silent(now) {
+            effects.push(ExchangeEffect::Tell(ExchangeFact::FeedSilent));
+        }
     }
 
     /// The time of [`ExchangeEffect::HintsIn`] is over.

@@ -87,6 +87,8 @@ pub enum ExchangeFact {
         /// Why.
         reason: String,
     },
+    /// The event feed is connected, and has told of nothing, while containers have changed.
+    FeedSilent,
     /// A poll has succeeded after some had failed.
     PollRecovered {
         /// How long they had failed.
@@ -358,6 +360,9 @@ impl Exchange {
         let facts = self.queue.merge(poll, now);
         self.hints.polled(began);
         self.polls.succeeded(now);
+        if facts.iter().any(|fact| matches!(fact, QueueFact::StateChanged { .. })) {
+            self.tell_if_feed_is_silent(now, effects);
+        }
         effects.extend(facts.into_iter().map(ExchangeFact::Queue).map(ExchangeEffect::Tell));
         self.polls.tell_recovered(now, effects);
         self.changed(effects);

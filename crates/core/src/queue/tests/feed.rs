@@ -12,7 +12,7 @@ use crate::time::after;
 
 impl Story {
     fn hear(&mut self, hint: Hint) {
-        let effects = self.exchange.hear(hint, self.now);
+        let effects = self.exchange.hear([hint], self.now);
         self.did(effects);
     }
 
@@ -222,6 +222,22 @@ fn whole_polls_are_rarer_while_the_feed_tells_and_as_before_when_something_waits
     assert_eq!(rest(&mut story), 10, "and its back-off is not over");
     story.hear(Hint::Lost { reason: "closed".to_owned() });
     assert_eq!(story.told(|fact| matches!(fact, ExchangeFact::FeedLost { .. })), 1);
+}
+
+/// A wrong token is not refused, and some sites do not log changes of containers.
+#[test]
+fn a_connected_feed_that_tells_nothing_while_containers_change_is_told_once() {
+    let mut story = polled(vec![record(1, Locked, 1)]);
+    story.hear(Hint::Connected);
+    let mut told = Vec::new();
+    for (minute, state) in [(1, Running), (6, Locked), (11, Running)] {
+        story.now = at(60 * minute);
+        story.records[0].state = state;
+        story.poll();
+        story.answer_all();
+        told.push(story.told(|fact| *fact == ExchangeFact::FeedSilent));
+    }
+    assert_eq!(told, [0, 1, 1]);
 }
 
 #[test]
