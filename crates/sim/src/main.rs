@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 
 use clap::Parser;
 use dispatch_sim::world::Summary;
-use dispatch_sim::world::chaos::chaos;
+use dispatch_sim::world::chaos::{Hearing, chaos_of};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// The dispatcher in a simulated world where everything goes wrong.
@@ -33,6 +33,9 @@ struct Arguments {
     /// How many at a time.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
     jobs: u8,
+    /// Let the dispatcher hear no hints: of the event feed, and of what it watches.
+    #[arg(long)]
+    no_hints: bool,
     /// Print the figures as one JSON object.
     #[arg(long)]
     json: bool,
@@ -49,9 +52,10 @@ fn main() -> ExitCode {
     if let Some((from, until)) = drawn {
         eprintln!("drawn: --seeds {from}..{until}");
     }
+    let hearing = if arguments.no_hints { Hearing::Nothing } else { Hearing::AsDrawn };
     match (arguments.seed, arguments.seeds.or(drawn)) {
-        (Some(seed), _) => replay(seed, arguments.trace, arguments.json),
-        (None, Some((from, until))) => hunt(from, until, arguments.jobs, arguments.json),
+        (Some(seed), _) => replay(seed, hearing, arguments.trace, arguments.json),
+        (None, Some(range)) => hunt(range, hearing, arguments.jobs, arguments.json),
         (None, None) => unreachable!("one of them is required"),
     }
 }
@@ -70,8 +74,8 @@ fn seconds_since_1970() -> u64 {
 }
 
 /// Replays one seed. The history of a violation is part of the panic.
-fn replay(seed: u64, trace: bool, json: bool) -> ExitCode {
-    let (summary, history) = chaos(seed, trace);
+fn replay(seed: u64, hearing: Hearing, trace: bool, json: bool) -> ExitCode {
+    let (summary, history) = chaos_of(seed, trace, hearing);
     if trace {
         show(format_args!("{history}"));
     }
@@ -93,7 +97,7 @@ fn show(text: std::fmt::Arguments<'_>) {
 }
 
 /// Runs all seeds of a range and reports their violations and figures.
-fn hunt(from: u64, until: u64, jobs: u8, json: bool) -> ExitCode {
+fn hunt((from, until): (u64, u64), hearing: Hearing, jobs: u8, json: bool) -> ExitCode {
     // The history of a violation is long; it is shown when its seed is replayed. The headline is printed
     // here, because a release build aborts on a panic and so ends with the first one, even if an actor panics
     // by itself.
@@ -112,7 +116,7 @@ fn hunt(from: u64, until: u64, jobs: u8, json: bool) -> ExitCode {
                     break;
                 }
                 SEED.set(seed);
-                let result = catch_unwind(|| chaos(seed, false).0);
+                let result = catch_unwind(|| chaos_of(seed, false, hearing).0);
                 if results.send((seed, result.map_err(|panic| headline(&*panic)))).is_err() {
                     break;
                 }

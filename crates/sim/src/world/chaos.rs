@@ -37,8 +37,28 @@ const RECOVERY_WITHIN_LIMITS: Duration = Duration::from_secs(48 * 3600);
 /// # Panics
 /// If an invariant is violated.
 pub fn chaos(seed: u64, trace: bool) -> (Summary, String) {
+    chaos_of(seed, trace, Hearing::AsDrawn)
+}
+
+/// Whether the dispatcher hears hints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hearing {
+    /// As the seed has it: none, good ones, or false ones.
+    AsDrawn,
+    /// None at all; everything else is as the seed has it.
+    Nothing,
+}
+
+/// The same, with or without hints.
+///
+/// # Panics
+/// If an invariant is violated.
+pub fn chaos_of(seed: u64, trace: bool, hearing: Hearing) -> (Summary, String) {
     let mut chance = Chance::new(seed, 20);
     let (mut knobs, lasting) = draw::knobs(seed, &mut chance);
+    if hearing == Hearing::Nothing {
+        knobs.feed = None;
+    }
     knobs.log = trace.then_some(Level::Debug);
     knobs.step = Duration::from_millis(500);
     let spec = knobs.clone();

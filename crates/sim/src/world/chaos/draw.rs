@@ -19,7 +19,7 @@ use crate::controller::Submission;
 use crate::controller::faults::{Burst, Fault, Faults};
 use crate::samples::{instance_type, spot_type};
 use crate::vm::knobs::{JobKnobs, Ssh, VmKnobs};
-use crate::world::{World, WorldKnobs, job};
+use crate::world::{World, WorldKnobs, feed, job};
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
@@ -66,6 +66,8 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> (WorldKnobs, Lasting) {
     if chance.hits(0.007) && !lasting.spoils_types {
         make_a_fleet(&mut knobs, chance);
     }
+    // From a stream of its own: the world is the same with and without a feed.
+    knobs.feed = feed::draw(&mut Chance::new(seed, feed::KNOBS_STREAM));
     (knobs, lasting)
 }
 
