@@ -7,12 +7,16 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::InstanceType;
 use dispatch_core::secret::Secret;
 
 use super::model::Settings;
+
+/// More than everything that a start adds to the configuration.
+const SPARE: usize = 16 << 10;
 
 /// Makes the stdin of start commands.
 pub struct StartConfig {
@@ -54,7 +58,7 @@ struct Env<'a> {
     #[serde(rename = "GatewayAddress")]
     gateway_address: String,
     #[serde(rename = "GatewayAuthSecret")]
-    gateway_auth_secret: String,
+    gateway_auth_secret: &'a str,
 }
 
 impl StartConfig {
@@ -74,6 +78,7 @@ impl StartConfig {
 
     /// The stdin for a container on a worker of that type; `address` is the worker's host, or host:port.
     pub fn stdin(&self, uuid: ContainerUuid, instance_type: &InstanceType, address: &str) -> Bytes {
+        let gateway_secret = self.gateway_secret(uuid);
         let stdin = Stdin {
             env: Env {
                 api_host: &self.api_host,
@@ -81,21 +86,25 @@ impl StartConfig {
                 insecure: self.insecure.then_some("1"),
                 instance_type: pretty(instance_type),
                 gateway_address: format!("{}:0", host_of(address)),
-                gateway_auth_secret: self.gateway_secret(uuid),
+                gateway_auth_secret: gateway_secret.expose(),
             },
             cluster: self.cluster.as_deref(),
             keep_buffers: self.keep_buffers_per_vcpu.saturating_mul(instance_type.vcpus),
             ec2_spot_check: self.checks_for_interruption && instance_type.preemptible,
         };
-        serde_json::to_vec(&stdin).expect("a plain struct with text keys is JSON").into()
+        // Of its final size from the start, because a text that grows leaves copies behind, and wiped when it is sent.
+        let size = self.cluster.as_ref().map_or(0, |it| it.get().len()) + SPARE;
+        let mut text = Zeroizing::new(Vec::with_capacity(size));
+        serde_json::to_writer(&mut *text, &stdin).expect("a plain struct with text keys is JSON");
+        Bytes::from_owner(text)
     }
 
     /// By which the container's gateway and the controller know each other.
-    fn gateway_secret(&self, uuid: ContainerUuid) -> String {
+    fn gateway_secret(&self, uuid: ContainerUuid) -> Secret {
         let key = self.token.expose().as_bytes();
         let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
         mac.update(uuid.as_str().as_bytes());
-        hex::encode(mac.finalize().into_bytes())
+        Secret::new(hex::encode(mac.finalize().into_bytes()))
     }
 }
 
