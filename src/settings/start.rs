@@ -5,9 +5,10 @@
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::InstanceType;
@@ -27,6 +28,14 @@ pub struct StartConfig {
     cluster: Option<Box<RawValue>>,
     keep_buffers_per_vcpu: u64,
     checks_for_interruption: bool,
+}
+
+impl Drop for StartConfig {
+    fn drop(&mut self) {
+        if let Some(cluster) = self.cluster.take() {
+            Box::<str>::from(cluster).zeroize();
+        }
+    }
 }
 
 impl std::fmt::Debug for StartConfig {
@@ -65,7 +74,7 @@ impl StartConfig {
     /// Renders the cluster configuration.
     pub fn new(settings: &Settings) -> Self {
         let keep_buffers_per_vcpu = settings.policy.sizing.keep_buffers_per_vcpu;
-        let render = || serde_json::value::to_raw_value(settings.cluster_json()).expect("JSON is JSON");
+        let render = || rendered(settings.cluster_json());
         Self {
             api_host: settings.controller.host(),
             token: settings.system_root_token.clone(),
@@ -105,6 +114,30 @@ impl StartConfig {
         let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
         mac.update(uuid.as_str().as_bytes());
         Secret::new(hex::encode(mac.finalize().into_bytes()))
+    }
+}
+
+/// The text of a configuration, written once and of its final size from the start: one that grows leaves copies of its
+/// secrets behind.
+fn rendered(cluster: &Value) -> Box<RawValue> {
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, cluster).expect("counting cannot fail");
+    let mut text = Vec::with_capacity(length.0);
+    serde_json::to_writer(&mut text, cluster).expect("writing JSON to memory cannot fail");
+    RawValue::from_string(String::from_utf8(text).expect("JSON is UTF-8")).expect("JSON is JSON")
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl std::io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
