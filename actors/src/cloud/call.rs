@@ -88,8 +88,7 @@ impl Cloud {
         let name = operation.as_str();
         self.metrics.driver_operation(name, error.is_some());
         if let Some(error) = error {
-            let labels = [name, error.kind.as_str(), error.code.as_str()];
-            self.metrics.cloud_errors.with_label_values(&labels).inc();
+            self.metrics.cloud_error(name, error.kind.as_str(), &error.code);
         }
     }
 }

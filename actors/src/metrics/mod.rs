@@ -10,7 +10,8 @@
 //!      └──── set_gauges(&GaugeFacts) ── atomics ┘                    ▲
 //!                                   RequestMetrics ── atomics ───────┘
 //! ```
-//! Series with open label values (codes, kinds, hashes, types not configured) appear on first use.
+//! Series with open label values (codes, kinds, hashes, types not configured) appear on first use. What others choose,
+//! such as the cloud's error codes, is bounded ([`BoundedLabel`]): a series is never given back.
 
 mod gauges;
 mod json;
@@ -23,6 +24,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use dispatch_core::id::TypeName;
+use dispatch_core::label::BoundedLabel;
 use dispatch_core::time::Timestamp;
 use dispatch_core::worker::{BootOutcome, State};
 use prometheus::{
@@ -79,7 +81,8 @@ pub struct Metrics {
     pub controller_requests: IntCounterVec,
     /// `controller_request_seconds{call, status}`: how long they took.
     pub controller_request_seconds: HistogramVec,
-    /// `cloud_errors_total{operation, kind, code}`: failed calls to the cloud, by its own code.
+    /// `cloud_errors_total{operation, kind, code}`: failed calls to the cloud, by its own code; see
+    /// [`Metrics::cloud_error`].
     pub cloud_errors: IntCounterVec,
     /// `scheduling_round_seconds`: how long a scheduling round took.
     pub scheduling_round_seconds: Histogram,
@@ -105,6 +108,8 @@ pub struct Metrics {
     /// The hash of the loaded configuration, and when it was loaded by our own clock.
     loaded: RefCell<Option<(String, Timestamp)>>,
     build_info: GaugeVec,
+    codes: BoundedLabel,
+    statuses: BoundedLabel,
 }
 
 impl Metrics {
@@ -212,6 +217,8 @@ impl Metrics {
                 "Version of the running dispatcher; always 1.",
                 "version",
             ),
+            codes: BoundedLabel::default(),
+            statuses: BoundedLabel::default(),
         };
         metrics.start_at_zero(known);
         (metrics, registry)
@@ -247,8 +254,14 @@ impl Metrics {
         self.driver_operations.with_label_values(&[operation, if failed { "1" } else { "0" }]).inc();
     }
 
+    /// Counts a failed call to the cloud; `code` is the cloud's own word.
+    pub fn cloud_error(&self, operation: &str, kind: &str, code: &str) {
+        self.cloud_errors.with_label_values(&[operation, kind, self.codes.bounded(code)]).inc();
+    }
+
     /// Counts and times a call to the controller; `status` is the HTTP status, or the kind of failure.
     pub fn controller_request(&self, call: &str, status: &str, took: Duration) {
+        let status = self.statuses.bounded(status);
         self.controller_requests.with_label_values(&[call, status]).inc();
         self.controller_request_seconds.with_label_values(&[call, status]).observe(took.as_secs_f64());
     }

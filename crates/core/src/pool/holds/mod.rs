@@ -141,12 +141,16 @@ impl Holds {
             }
             CloudErrorKind::Quota(scope) => {
                 let again = retried.contains(scope);
-                let (instances, retry_at) = self.quota.refused(it, scope, again, census, now);
+                let (instances, retry_at, is_new) = self.quota.refused(it, scope, again, census, now);
                 if instances == 0 {
                     // Nothing that could be ended would make room.
                     self.vain.note(it.offering(), now);
                 }
-                facts.push(PoolFact::QuotaHold { type_name, instances, retry_at, error: error.clone() });
+                // Creates that were in flight together, and retries, would tell the same again.
+                if is_new {
+                    let instances = census.existing(scope);
+                    facts.push(PoolFact::QuotaHold { type_name, instances, retry_at, error: error.clone() });
+                }
             }
             CloudErrorKind::Capacity(scope) => {
                 let until = after(now, SHORT);

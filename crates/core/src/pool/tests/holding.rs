@@ -75,6 +75,36 @@ fn creates_that_were_in_flight_together_do_not_double_the_wait() {
     assert!(story.told.iter().any(|it| matches!(it, PoolFact::QuotaHold { instances: 1, .. })));
 }
 
+fn quota_holds_told(story: &Story) -> Vec<usize> {
+    let told = story.told.iter().filter_map(|it| match it {
+        PoolFact::QuotaHold { instances, .. } => Some(*instances),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn a_quota_is_told_once_a_hold_with_the_instances_that_exist() {
+    let mut story = Story::new();
+    for name in ["i-1", "i-2"] {
+        story.created(name, "small", 0);
+        story.in_service(name, 1);
+    }
+    let creates: Vec<_> = (0..4).map(|n| story.create("small", &format!("s{n}"), 1).unwrap()).collect();
+    for create in creates {
+        story.fails(create, QUOTA, 2);
+    }
+    assert_eq!(quota_holds_told(&story), [2], "once, and what is in flight does not exist");
+    let retry = story.create("small", "retry", 302).unwrap();
+    story.fails(retry, QUOTA, 303);
+    assert_eq!(quota_holds_told(&story), [2], "a retry that is refused goes on with the hold");
+    for second in [400, 500, 600] {
+        story.listing(second, &["i-2"]);
+    }
+    story.refused("small", QUOTA, 700);
+    assert_eq!(quota_holds_told(&story), [2, 1], "another hold");
+}
+
 #[test]
 fn a_retry_that_succeeds_ends_the_hold_and_an_older_create_does_not() {
     let mut story = Story::new();
