@@ -41,7 +41,20 @@ pub enum WatchEnd {
 }
 
 impl WatchEnd {
-    /// For logs and metrics.
+    /// All labels, for metrics.
+    pub const LABELS: [&str; 9] = [
+        "not_supported",
+        "no_connection",
+        "connection_lost",
+        "few_sessions",
+        "lingering",
+        "exited",
+        "too_much",
+        "hangs",
+        "local",
+    ];
+
+    /// For metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotSupported => "not_supported",
@@ -53,6 +66,24 @@ impl WatchEnd {
             Self::TooMuch => "too_much",
             Self::Hangs => "hangs",
             Self::Local => "local",
+        }
+    }
+}
+
+impl std::fmt::Display for WatchEnd {
+    /// For logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotSupported => f.write_str("this way to instances cannot watch"),
+            Self::NoConnection => f.write_str("there is no connection"),
+            Self::ConnectionLost => f.write_str("the connection has gone, or another is used"),
+            Self::FewSessions => f.write_str("the server allows too few sessions"),
+            Self::Lingering => f.write_str("an earlier watch has not ended there"),
+            Self::Exited(Some(status)) => write!(f, "exit status {status}"),
+            Self::Exited(None) => f.write_str("ended by a signal"),
+            Self::TooMuch => write!(f, "it printed more than {LONGEST_WATCH} bytes"),
+            Self::Hangs => f.write_str("it hangs"),
+            Self::Local => f.write_str("our own side failed"),
         }
     }
 }
@@ -108,6 +139,23 @@ impl WatchLines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_end_has_one_of_the_labels() {
+        use WatchEnd::*;
+        let all = [
+            NotSupported,
+            NoConnection,
+            ConnectionLost,
+            FewSessions,
+            Lingering,
+            Exited(None),
+            TooMuch,
+            Hangs,
+            Local,
+        ];
+        assert_eq!(all.map(WatchEnd::as_str), WatchEnd::LABELS);
+    }
 
     #[test]
     fn lines_come_whole_however_their_bytes_are_cut() {
