@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use dispatch_core::id::TypeName;
 use dispatch_core::label::BoundedLabel;
+use dispatch_core::ports::WatchEnd;
 use dispatch_core::time::Timestamp;
 use dispatch_core::worker::{BootOutcome, State};
 use prometheus::{
@@ -77,6 +78,10 @@ pub struct Metrics {
     pub event_feed_connected: Gauge,
     /// `event_feed_events_total{kind}`: what the event feed has delivered.
     pub event_feed_events: IntCounterVec,
+    /// `watch_hints_total`: ends of processes that a watch on their VM has told, and for which the VM was probed.
+    pub watch_hints: IntCounter,
+    /// `watch_ends_total{reason}`: watches that have ended other than because nothing was left to be watched.
+    pub watch_ends: IntCounterVec,
     /// `controller_requests_total{call, status}`: calls to the controller; see [`Metrics::controller_request`].
     pub controller_requests: IntCounterVec,
     /// `controller_request_seconds{call, status}`: how long they took.
@@ -146,6 +151,15 @@ impl Metrics {
                 "event_feed_events_total",
                 "Messages of the controller's event feed.",
                 &["kind"],
+            ),
+            watch_hints: register.counter(
+                "watch_hints_total",
+                "Ends of processes that were told by a watch on their instance.",
+            ),
+            watch_ends: register.counters(
+                "watch_ends_total",
+                "Watches on instances that have ended by themselves or failed, by reason.",
+                &["reason"],
             ),
             controller_requests: register.counters(
                 "controller_requests_total",
@@ -238,6 +252,7 @@ impl Metrics {
         for kind in FEED_KINDS {
             self.event_feed_events.with_label_values(&[kind]);
         }
+        zero(&self.watch_ends, &WatchEnd::LABELS);
         for operation in DRIVER_OPERATIONS {
             for error in ["0", "1"] {
                 self.driver_operations.with_label_values(&[operation, error]);

@@ -34,7 +34,7 @@ pub use cloud::{FakeCloud, cloud_error};
 pub use feed::FakeFeed;
 pub use log::{Line, Lines};
 pub use stub::Stub;
-pub use vm::{Executors, FakeVms, NoSecrets, Odd};
+pub use vm::{Executors, FakeVms, FakeWatch, NoSecrets, Odd};
 pub use world::World;
 
 use crate::clock;

@@ -15,3 +15,4 @@ mod shortage;
 mod sshd;
 mod support;
 mod verification;
+mod watch;
