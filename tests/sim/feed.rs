@@ -103,7 +103,9 @@ fn false_late_and_doubled_hints_end_nothing() {
         cut_after: Some(Span::seconds(47)),
         ..FeedKnobs::default()
     };
-    simulate(heard(4, feed).with_jobs(40, 2, 30), async |world| {
+    let mut knobs = WorldKnobs::new(4).with_instances(4).with_jobs(40, 2, 30);
+    knobs.feed = Some(feed);
+    simulate(knobs, async |world| {
         world.drain(minutes(60)).await;
         assert_eq!(world.count(ContainerState::Complete), 40);
         let history = &world.arvados.borrow();
@@ -115,7 +117,9 @@ fn false_late_and_doubled_hints_end_nothing() {
 #[test]
 fn without_a_single_hint_everything_goes_on_as_before() {
     let feed = FeedKnobs { lost_rate: 1.0, cut_after: Some(Span::seconds(5)), ..FeedKnobs::default() };
-    simulate(heard(5, feed).with_jobs(20, 2, 30), async |world| {
+    let mut knobs = WorldKnobs::new(5).with_instances(4).with_jobs(20, 2, 30);
+    knobs.feed = Some(feed);
+    simulate(knobs, async |world| {
         world.drain(minutes(30)).await;
         assert_eq!(world.count(ContainerState::Complete), 20);
     });
