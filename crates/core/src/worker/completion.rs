@@ -30,6 +30,8 @@ pub enum Completion {
     },
     /// The call that saved tags has ended; true = they are saved.
     TagsSaved(bool),
+    /// The journal of the VM was asked for the last words of that container's start; `None` = it could not be asked.
+    JournalRead(ContainerUuid, Option<Output>),
     /// The SSH connection broke.
     ConnectionBroke,
     /// The moment of [`super::Machine::wakes_at`] has come.

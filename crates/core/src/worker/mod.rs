@@ -15,6 +15,7 @@
 //!   probing, excuse, list, starting, killing, keeping, ending, reprieve, proof   the decisions behind their arms
 //!   probe        a probe as a chain of commands
 //!   runner       those commands as shell text      runner_place    who could have put the runner there
+//!   journal      the last words of a start that came to nothing
 //!   fence        the same behind the fence      fencing   whose it is      passed    whether it let a command through
 //!   view         what Pool and `plan` see of it       inspect   what developers see of it
 //! ```
@@ -30,6 +31,7 @@ pub mod fence;
 mod fencing;
 mod fruitless;
 mod inspect;
+pub mod journal;
 mod keeping;
 mod killing;
 mod list;
@@ -244,6 +246,7 @@ impl Machine {
             Completion::DestroyFinished { .. } => {}
             Completion::TagsSaved(saved) => self.tags_saved(saved, now, effects),
             Completion::ConnectionBroke => self.probe_soon(now),
+            Completion::JournalRead(uuid, output) => self.journal_read(uuid, output.as_ref(), effects),
             Completion::Tick => self.tick(now, effects),
         }
     }
@@ -263,6 +266,7 @@ impl Machine {
                 self.finish_probe_in_shutdown(began, &report, now, effects)
             }
             Completion::KillFinished(..) | Completion::ConnectionBroke => {}
+            Completion::JournalRead(uuid, output) => self.journal_read(uuid, output.as_ref(), effects),
             Completion::StartFinished(uuid, _) => self.doubt_start(uuid, now),
             Completion::DestroyFinished { sent, outcome } => self.ending.call_finished(sent, outcome),
             Completion::TagsSaved(saved) => self.tags_saved_in_shutdown(saved),
