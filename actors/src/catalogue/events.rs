@@ -178,7 +178,8 @@ events! {
     CREATE_FAILED = Error "create failed" ["InstanceType", "ProviderType", "error", "Code"];
     /// A create has no answer: it counts until a later listing lacks it.
     CREATE_UNKNOWN = Warning "outcome of create is unknown" ["InstanceType", "error"];
-    /// The account may not have more.
+    /// The account may not have more; told once until an instance is gone or a create succeeds. `Instances`: how many
+    /// exist of what the error speaks of (a market, or all), creates in flight not counted.
     AT_QUOTA = Warning "quota error -- waiting for next instance shutdown" ["InstanceType", "Instances", "ResumeAt", "error"];
     /// The cloud has no more of these.
     NO_CAPACITY = Warning "capacity error -- pausing instance create calls" ["InstanceType", "Scope", "ResumeAt", "error"];
@@ -294,6 +295,8 @@ events! {
     STARTED = Info "crunch-run process started" ["Address", "ContainerUUID", "Instance", "InstanceType", "Duration"];
     /// A start command failed; the next probe tells whether something started all the same.
     START_FAILED = Error "error starting crunch-run process" ["ContainerUUID", "error", "stderr", "stdout"];
+    /// A start has come to nothing without a word: what crunch-run has written into the VM's journal since.
+    LAST_WORDS = Warning "start came to nothing, last lines of the journal" ["ContainerUUID", "Journal"];
     /// Starts failed one after another on one VM: drained. Look at its disk.
     STARTS_FAIL = Warning "starts fail on this instance" ["error", "stderr"];
     /// A process was found that an earlier dispatcher started.

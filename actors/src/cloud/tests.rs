@@ -172,6 +172,30 @@ async fn zero_operations_a_second_is_no_limit() {
     assert!(elapsed() < 1.01, "{}", elapsed());
 }
 
+#[actix::test]
+async fn a_question_about_everybodys_instances_has_a_slot_and_is_counted_and_is_no_listing() {
+    let foreign = instance("theirs");
+    let site = site([foreign.clone()]);
+    let first = site.cloud.send(GetVisibleInstances);
+    let second = site.cloud.send(GetVisibleInstances);
+    let (first, second) = futures_util::future::join(first, second).await;
+    assert_eq!(first.unwrap().unwrap(), [foreign]);
+    assert!(second.unwrap().is_ok());
+    pass(1).await;
+    let times = site.driver.take_times("list");
+    assert_eq!(times.len(), 3, "the first listing of ours comes first: {times:?}");
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] > 0.09), "{times:?}");
+    let filters = site.driver.filters.take();
+    assert_eq!(filters.iter().map(|it| it.0.is_empty()).collect::<Vec<_>>(), [false, true, true]);
+    assert_eq!(site.meter.value("driver_operations{error=\"0\",operation=\"List\"}"), Some(3.0));
+    let finished = site.told.borrow().iter().filter(|it| matches!(it, Finished(_))).count();
+    assert_eq!(finished, 1, "Pool hears of ours only");
+    site.driver.fail("list", CloudErrorKind::Other);
+    assert!(site.cloud.send(GetVisibleInstances).await.unwrap().is_err());
+    assert_eq!(site.meter.value("driver_operations{error=\"1\",operation=\"List\"}"), Some(1.0));
+    assert_eq!(site.lines.messages(), Vec::<String>::new());
+}
+
 // ------------------------------------------------------------------ creates
 
 #[actix::test]

@@ -4,6 +4,7 @@ mod excuse;
 mod fences;
 mod kills;
 mod last_output;
+mod last_words;
 mod lifecycle;
 mod odd_lists;
 mod probing;
