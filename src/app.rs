@@ -210,6 +210,7 @@ impl<'a> Site<'a> {
             pulse: boot_time::pulse,
             epoch,
             api: Rc::new(LeasedApi { inner: controller(settings)?, lease: lease.clone() }),
+            feed: None,
             driver: Rc::new(LeasedDriver { inner: Rc::clone(&opened.driver), lease: lease.clone() }),
             executors: leased(make_executors, lease),
             create_defaults: create_defaults(settings, self.public_key.clone()),
@@ -225,7 +226,7 @@ impl<'a> Site<'a> {
         let handles = system::start(parts);
         self.active.send_replace(Some(Active::now(handles.clone(), trouble.clone())));
         let told = own_side::tell(trouble, handles.pool.clone(), self.log.clone());
-        let mut tasks = vec![actix_rt::spawn(told), self.tell_neighbours(&opened.driver)];
+        let mut tasks = vec![actix_rt::spawn(told), self.tell_neighbours(&handles)];
         tasks.extend(commands.err().map(|error| self.wait_for_runner(&handles, error)));
         Ok(Work {
             handles,
@@ -237,9 +238,9 @@ impl<'a> Site<'a> {
         })
     }
 
-    fn tell_neighbours(&self, driver: &Rc<dyn CloudDriver>) -> actix_rt::task::JoinHandle<()> {
-        let (driver, policy, log) = (Rc::clone(driver), Arc::clone(&self.policy), self.log.clone());
-        actix_rt::spawn(async move { neighbours::tell(&*driver, &policy, &log).await })
+    fn tell_neighbours(&self, handles: &Handles) -> actix_rt::task::JoinHandle<()> {
+        let (cloud, policy, log) = (handles.cloud.clone(), Arc::clone(&self.policy), self.log.clone());
+        actix_rt::spawn(async move { neighbours::tell(&cloud, &policy, &log).await })
     }
 
     /// No VM is created until the runner can be read; then everything goes on as if it always had been.

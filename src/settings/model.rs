@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use url::Url;
+use zeroize::Zeroize as _;
 
 use dispatch_adapters::ssh::KeyExchange;
 use dispatch_core::instance::Tags;
@@ -148,9 +149,25 @@ pub enum RunnerBinary {
     ThisProgram,
 }
 
-/// A whole cluster section. Its `Debug` shows nothing of it: it is full of secrets.
+/// A whole cluster section. It is full of secrets: its `Debug` shows nothing of it, and its texts are overwritten when
+/// it goes.
 #[derive(Clone)]
 pub struct ClusterJson(pub Value);
+
+impl Drop for ClusterJson {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(map) => map.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
 
 impl fmt::Debug for ClusterJson {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,6 +6,7 @@
 mod ceiling;
 mod chaos;
 mod controller;
+mod feed;
 mod happy;
 mod judge;
 mod lessons;
@@ -19,6 +20,7 @@ mod rounds;
 mod scale;
 mod side_by_side;
 mod trouble;
+mod watch;
 
 use std::time::Duration;
 

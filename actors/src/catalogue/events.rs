@@ -125,6 +125,14 @@ events! {
     UPDATE_FAILED = Error "error updating queue" ["error", "Kind", "Duration"];
     /// Asking the controller works again.
     UPDATE_RECOVERED = Info "queue is being updated again" ["Duration"];
+    /// The controller's event feed is connected: what happens there is seen at once.
+    FEED_CONNECTED = Info "event feed connected" [];
+    /// The controller's event feed cannot be connected, or has ended: the queue is polled as without it, and the
+    /// connection is tried again.
+    FEED_LOST = Warning "event feed lost" ["error"];
+    /// The event feed is connected and has told of nothing for five minutes, although containers have changed: its
+    /// token is wrong, which the service does not say, or the site does not log changes of containers.
+    FEED_SILENT = Warning "event feed tells nothing" [];
     /// The controller sheds load: fewer calls at a time.
     OVERLOADED = Warning "controller is overloaded, fewer calls at a time" ["Limit"];
     /// A container is ours to run.
@@ -168,7 +176,8 @@ events! {
     CREATE_FAILED = Error "create failed" ["InstanceType", "ProviderType", "error", "Code"];
     /// A create has no answer: it counts until a later listing lacks it.
     CREATE_UNKNOWN = Warning "outcome of create is unknown" ["InstanceType", "error"];
-    /// The account may not have more.
+    /// The account may not have more; told once until an instance is gone or a create succeeds. `Instances`: how many
+    /// exist of what the error speaks of (a market, or all), creates in flight not counted.
     AT_QUOTA = Warning "quota error -- waiting for next instance shutdown" ["InstanceType", "Instances", "ResumeAt", "error"];
     /// The cloud has no more of these.
     NO_CAPACITY = Warning "capacity error -- pausing instance create calls" ["InstanceType", "Scope", "ResumeAt", "error"];
@@ -253,6 +262,15 @@ events! {
     FENCE_NOT_RELEASED = Warning "cannot release the fence on an instance" ["error", "stderr"];
     /// The same, of instances that did not answer in time.
     FENCES_NOT_RELEASED = Warning "cannot release the fences of all instances in time" [];
+    /// A command on the VM tells the ends of processes there.
+    WATCHED = Debug "watching for ends of processes" [];
+    /// It does not any more; begun again as soon as that makes sense.
+    WATCH_ENDED = Debug "watch ended" ["Reason", "Duration"];
+    /// The VM cannot be watched: its sshd allows too few sessions, it has no `flock`, or what it prints makes no sense.
+    /// It is tried again after ten minutes; meanwhile ends are seen by probes alone.
+    NOT_WATCHED = Info "not watching the instance for ten minutes" ["Reason", "Duration"];
+    /// The end of a process was told: the VM is asked for its processes at once.
+    END_HINTED = Debug "end of a crunch-run process told, probing" ["ContainerUUID"];
     /// A process is dead, and a helper still holds its lock.
     STALE_LOCK_FOUND = Info "stale run lock found" ["ContainerUUID"];
     /// A process's helper holds its lock for too long: drained.
@@ -275,6 +293,8 @@ events! {
     STARTED = Info "crunch-run process started" ["Address", "ContainerUUID", "Instance", "InstanceType", "Duration"];
     /// A start command failed; the next probe tells whether something started all the same.
     START_FAILED = Error "error starting crunch-run process" ["ContainerUUID", "error", "stderr", "stdout"];
+    /// A start has come to nothing without a word: what crunch-run has written into the VM's journal since.
+    LAST_WORDS = Warning "start came to nothing, last lines of the journal" ["ContainerUUID", "Journal"];
     /// Starts failed one after another on one VM: drained. Look at its disk.
     STARTS_FAIL = Warning "starts fail on this instance" ["error", "stderr"];
     /// A process was found that an earlier dispatcher started.

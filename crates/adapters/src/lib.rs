@@ -7,7 +7,8 @@
 //!   CloudDriver   ← loopback   a cloud of SSH servers inside this process
 //! ```
 //! Beside them, `boot_time` reads the clock by which [`dispatch_core::ports::BootTime`] is counted, `tls` says whose
-//! certificates are accepted, and `private_directory` looks whether a directory is our own user's alone.
+//! certificates are accepted, and `private_directory` looks whether a directory is our own user's alone. `watch` has
+//! what all adapters have in common that watch VMs.
 
 pub mod arvados;
 pub mod boot_time;
@@ -16,3 +17,4 @@ pub mod loopback;
 mod private_directory;
 pub mod ssh;
 pub mod tls;
+mod watch;

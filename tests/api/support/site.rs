@@ -79,6 +79,7 @@ pub fn start_actors(world: &Rc<World>, policy: Policy, metrics: Rc<Metrics>, log
         pulse: clock::pulse,
         policy: Arc::new(policy),
         api: Rc::new(Controller(Rc::clone(world))),
+        feed: None,
         driver: Rc::new(Cloud(Rc::clone(world))),
         executors: Box::new(move |_| shells),
         create_defaults: CreateDefaults::default(),

@@ -97,8 +97,10 @@ impl Client {
         if !is_http {
             return Err(ClientError::BadUrl(url.to_string()));
         }
-        let authorization = format!("Bearer {}", options.token.expose());
-        header::HeaderValue::from_str(&authorization).map_err(|_| ClientError::BadToken)?;
+        let authorization = Secret::new(["Bearer ", options.token.expose()].concat());
+        let mut authorization = header::HeaderValue::from_maybe_shared(authorization.to_bytes())
+            .map_err(|_| ClientError::BadToken)?;
+        authorization.set_sensitive(true);
         let connector = Connector::new().timeout(options.timeout).handshake_timeout(options.timeout);
         let connector = match url.scheme() {
             "https" => connector.rustls_0_23(tls::config(options.insecure)?),

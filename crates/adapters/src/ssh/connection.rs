@@ -18,9 +18,10 @@ use super::runtime::Runtime;
 use super::session::{Ended, Failure, execute};
 use super::shell::{remote_seconds, wrap};
 use super::verify::verify;
+use super::watch::Gate;
 use crate::boot_time;
 
-/// A server allows ten sessions on a connection. Two are left for commands that were given up.
+/// A server allows ten sessions on a connection. Two are left: for a watch, and for a command that was given up.
 const SESSIONS: usize = 8;
 /// The most bytes that a command may write to one of its streams.
 const LONGEST_STREAM: usize = 32 << 20;
@@ -51,6 +52,7 @@ pub(super) struct Connection {
     session: Session,
     master: Master,
     slots: Semaphore,
+    gate: Gate,
     /// How many slots there are; taken ones are included.
     sessions: Cell<usize>,
     user: String,
@@ -111,6 +113,7 @@ impl Connection {
             session,
             master,
             slots: Semaphore::new(SESSIONS),
+            gate: Gate::default(),
             sessions: Cell::new(SESSIONS),
             user: target.user.clone(),
             host_key,
@@ -120,6 +123,21 @@ impl Connection {
 
     pub(super) fn host_key(&self) -> &HostKey {
         &self.host_key
+    }
+
+    /// The client that holds it.
+    pub(super) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Whom we have logged in as.
+    pub(super) fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// Whether there may be a watch.
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     pub(super) fn master(&self) -> &Master {
@@ -158,8 +176,8 @@ impl Connection {
     }
 
     /// Waits for a free session and runs the command in it. A server that allows fewer sessions than we
-    /// assumed refuses to open one. Then nothing was run; the assumed number is reduced, and the command
-    /// waits for one of the open sessions.
+    /// assumed refuses to open one. Then nothing was run; a watch gives its session up, or the assumed number is
+    /// reduced, and the command waits for one of the open sessions.
     async fn in_session(&self, sent: &str, command: &ShellCommand) -> Result<Ended, Failure> {
         let mut retries_left = 20;
         loop {
@@ -171,6 +189,9 @@ impl Connection {
             let refused = matches!(result, Err(Failure::NotStarted(_))) && self.is_alive().await;
             if !refused || retries_left == 0 {
                 return result;
+            }
+            if self.gate.make_room().await {
+                continue;
             }
             if self.sessions.get() > 1 {
                 self.sessions.set(self.sessions.get() - 1);
@@ -203,7 +224,7 @@ impl Connection {
         }
     }
 
-    async fn is_alive(&self) -> bool {
+    pub(super) async fn is_alive(&self) -> bool {
         let check = timeout(ANSWER_OF_CLIENT, self.session.check());
         matches!(check.await, Ok(Ok(())))
     }

@@ -8,6 +8,7 @@
 //!   Connection ──── connection   one login: deadlines, limits, the meaning of an end
 //!     ├─ Master     master       the ssh process that holds it
 //!     ├─ Session    session      one command's streams and exit status
+//!     ├─ Gate       watch        the one command that goes on for long, and gives way to others
 //!     └─ verify                  before any command: the driver's answer, or the secret
 //!   OwnSide ─────── own_side     whether a failure is ours, by our own system calls
 //!   Client ──────── client       the program: its environment, its limits, what it can do
@@ -31,6 +32,7 @@ mod runtime;
 mod session;
 mod shell;
 mod verify;
+mod watch;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,7 +41,6 @@ use std::time::Duration;
 
 use dispatch_core::ports::{Executor, ExecutorFactory, HostKeyVerifier, Target};
 use dispatch_core::secret::Secret;
-use tokio::sync::watch;
 
 use client::Client;
 use executor::SshExecutor;
@@ -48,8 +49,8 @@ use own_side::OwnSide;
 pub use own_side::OwnTrouble;
 use runtime::Runtime;
 
-/// The most file descriptors that this process has open for one VM: eight commands at a time, each with a socket and
-/// pipes, and its ssh client. Measured by a test.
+/// The most file descriptors that this process has open for one VM: eight commands at a time and a watch, each with a
+/// socket and pipes, and its ssh client. Measured by a test.
 pub const DESCRIPTORS_OF_A_VM: u64 = 32;
 
 /// How long everything besides the command itself may take.
@@ -177,7 +178,7 @@ pub struct Prepared {
     client: Client,
     key_exchange: KeyExchange,
     runtime: Runtime,
-    trouble: watch::Sender<Option<String>>,
+    trouble: tokio::sync::watch::Sender<Option<String>>,
 }
 
 impl Prepared {
@@ -188,7 +189,7 @@ impl Prepared {
     pub fn new(private_key: &Secret, ssh_program: PathBuf, runtime_dir: &Path) -> Result<Self, SetupError> {
         let client = Client::new(ssh_program)?;
         let key = key::to_openssh(private_key.expose())?;
-        let (runtime, trouble) = (Runtime::new(runtime_dir, &key)?, watch::Sender::new(None));
+        let (runtime, trouble) = (Runtime::new(runtime_dir, &key)?, tokio::sync::watch::Sender::new(None));
         Ok(Self { client, key_exchange: KeyExchange::default(), runtime, trouble })
     }
 

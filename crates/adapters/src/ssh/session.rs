@@ -56,8 +56,8 @@ pub(super) async fn execute(
     Ok(Ended { status, stdout, stderr })
 }
 
-/// Status 127 is an error without streams in the openssh crate, so we read the streams ourselves.
-fn status(waited: Result<std::process::ExitStatus, Error>) -> Result<Option<i32>, Failure> {
+/// The exit status; `None` = it was killed by a signal, or the connection was lost. Status 127 is an error without streams in the openssh crate, so we read the streams ourselves.
+pub(super) fn status(waited: Result<std::process::ExitStatus, Error>) -> Result<Option<i32>, Failure> {
     match waited {
         Ok(status) => Ok(status.code()),
         Err(Error::Remote(_)) => Ok(Some(127)),
@@ -76,7 +76,7 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: usize) -> Result<Vec<
     if bytes.len() > limit { Err(Failure::TooMuch) } else { Ok(bytes) }
 }
 
-fn not_started(error: Error) -> Failure {
+pub(super) fn not_started(error: Error) -> Failure {
     use std::error::Error as _;
     let mut cause = error.source();
     while let Some(source) = cause {

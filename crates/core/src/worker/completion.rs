@@ -4,7 +4,7 @@ use super::fence::{NotRun, failure, has_overrun};
 use super::passed::without_line;
 use super::probe::{CommandFailure, Report, success};
 use crate::id::ContainerUuid;
-use crate::ports::{CloudError, CloudErrorKind, ExecError, ExecErrorKind, Output, ShellCommand};
+use crate::ports::{CloudError, CloudErrorKind, ExecError, ExecErrorKind, Output, ShellCommand, WatchEnd};
 use crate::time::Timestamp;
 
 /// What has come of an effect of the machine. An input of [`super::Machine::on_completion`].
@@ -30,6 +30,14 @@ pub enum Completion {
     },
     /// The call that saved tags has ended; true = they are saved.
     TagsSaved(bool),
+    /// The watch of that number has begun on the VM.
+    WatchBegan(u64),
+    /// The watch of that number says that the process of this container has ended.
+    WatchTold(u64, ContainerUuid),
+    /// There is no watch of that number, or none any more.
+    WatchEnded(u64, WatchEnd),
+    /// The journal of the VM was asked for the last words of that container's start; `None` = it could not be asked.
+    JournalRead(ContainerUuid, Option<Output>),
     /// The SSH connection broke.
     ConnectionBroke,
     /// The moment of [`super::Machine::wakes_at`] has come.
@@ -70,6 +78,7 @@ impl DestroyOutcome {
                 | CloudErrorKind::Quota(_)
                 | CloudErrorKind::Capacity(_)
                 | CloudErrorKind::Unauthorized
+                | CloudErrorKind::NotSent
                 | CloudErrorKind::Other,
             ) => Self::Refused,
             Err(CloudErrorKind::NotFound | CloudErrorKind::Unknown) => Self::Unknown,

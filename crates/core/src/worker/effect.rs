@@ -6,6 +6,7 @@ use super::reason::{DrainReason, KillReason, ShutdownReason};
 use super::state::State;
 use crate::id::ContainerUuid;
 use crate::instance::{IdleBehavior, Instance, Price, Tags};
+use crate::ports::WatchEnd;
 use crate::time::Timestamp;
 
 /// What is to be done for a worker: the machine's output, performed in order.
@@ -17,6 +18,8 @@ pub enum WorkerEffect {
     Start(ContainerUuid),
     /// Run a kill command.
     Kill(ContainerUuid),
+    /// Ask the VM's journal for the last words of that container's start, which is so old.
+    ReadJournal(ContainerUuid, std::time::Duration),
     /// Ask the cloud to destroy the instance.
     Destroy,
     /// Save these tags.
@@ -25,6 +28,17 @@ pub enum WorkerEffect {
     Retarget(Instance),
     /// Open another connection when one is needed next: the one there is may be dead.
     ForgetConnection,
+    /// Begin to watch these containers' processes.
+    Watch {
+        /// The number of the watch, which comes back with what it says.
+        number: u64,
+        /// The containers.
+        uuids: Vec<ContainerUuid>,
+    },
+    /// Watch this container's process, too.
+    AddToWatch(ContainerUuid),
+    /// End the watch.
+    EndWatch,
     /// Tell Pool that a process has ended.
     Ended(ContainerUuid),
     /// Tell the operator.
@@ -89,10 +103,25 @@ pub enum WorkerFact {
     },
     /// A start command failed.
     StartFailed(ContainerUuid, CommandFailure),
+    /// A start has come to nothing without a word; this is what the VM's journal has of it.
+    LastWords(ContainerUuid, String),
     /// A process was found that we had not started.
     Detected(ContainerUuid),
     /// A process ended, that long after it was started or found.
     ProcessEnded(ContainerUuid, std::time::Duration),
+    /// The instance is watched: ends of processes are told.
+    WatchBegan,
+    /// It is not watched any more.
+    WatchEnded {
+        /// Why.
+        end: WatchEnd,
+        /// For how long it was watched.
+        lasted: std::time::Duration,
+        /// Whether it is left alone for a while for that.
+        rests: bool,
+    },
+    /// Its watch says that the process of this container has ended: it is probed for that.
+    EndHinted(ContainerUuid),
     /// A list has a line that makes no sense, such as this: it is skipped.
     StrangeList(String),
     /// A dead process's lock is held by a helper.

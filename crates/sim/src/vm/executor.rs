@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dispatch_core::ports::{
     ExecError, ExecErrorKind, Executor, ExecutorFactory, HostKey, HostKeyVerdict, HostKeyVerifier, Output,
-    ShellCommand, Target,
+    ShellCommand, Target, Watch, WatchEnd,
 };
 use dispatch_core::time::{Timestamp, after};
 use futures_util::future::{Either, select};
@@ -26,14 +26,46 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 pub(super) struct Connection {
     open: Cell<bool>,
     broken: Notify,
+    /// Which of the connections that were opened one after another it is.
+    generation: Cell<u64>,
+    /// The last of them that has died: nothing comes over it any more, and nobody is told.
+    died: Cell<Option<u64>>,
+    closed: Notify,
 }
 
 impl Connection {
+    /// Lets nothing more through, without a word to the dispatcher.
+    pub(super) fn die(&self) {
+        self.died.set(Some(self.generation.get()));
+    }
+
+    pub(super) fn has_died(&self, generation: u64) -> bool {
+        self.died.get().is_some_and(|died| generation <= died)
+    }
+
     /// Breaks the connection, if it is open.
     pub(super) fn break_off(&self) {
-        if self.open.replace(false) {
+        if self.open.get() {
+            self.close();
             self.broken.notify_waiters();
         }
+    }
+
+    /// Is not used any more.
+    fn close(&self) {
+        if self.open.replace(false) {
+            self.generation.set(self.generation.get() + 1);
+            self.closed.notify_waiters();
+        }
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.get()
+    }
+
+    /// Resolves when it is not used any more.
+    pub(super) fn closed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.closed.notified()
     }
 }
 
@@ -87,7 +119,7 @@ impl Executor for SimExecutor {
             return Err(error(&target, ExecErrorKind::NotReady, "no address yet"));
         }
         if command.afresh {
-            self.connection.open.set(false);
+            self.connection.close();
         }
         if !self.connection.open.get() {
             self.connect(&target).await?;
@@ -99,16 +131,24 @@ impl Executor for SimExecutor {
         let performed = tokio::time::timeout(command.deadline, self.perform_or_lose(&target, &command)).await;
         performed.unwrap_or_else(|_| {
             // The hanging command keeps one of the server's sessions, so the whole connection is closed.
-            self.connection.open.set(false);
+            self.connection.close();
             Err(error(&target, ExecErrorKind::CommandTimeout, "the command did not end within its deadline"))
         })
+    }
+
+    async fn watch(&self, command: ShellCommand) -> Result<Rc<dyn Watch>, WatchEnd> {
+        if !self.connection.open.get() {
+            return Err(WatchEnd::NoConnection);
+        }
+        let id = self.target.borrow().id.clone();
+        super::watch::begin(&self.vms, &id, &self.connection, command).await
     }
 
     fn retarget(&self, target: Target) {
         let before = self.target.replace(target);
         let now = self.target.borrow().clone();
         if (&before.address, &before.secret) != (&now.address, &now.secret) {
-            self.connection.open.set(false);
+            self.connection.close();
         }
         if before.id != now.id {
             self.verified.take();
@@ -117,7 +157,7 @@ impl Executor for SimExecutor {
     }
 
     fn forget_connection(&self) {
-        self.connection.open.set(false);
+        self.connection.close();
     }
 
     async fn broken(&self) {
@@ -190,14 +230,15 @@ impl SimExecutor {
     }
 
     async fn perform(&self, target: &Target, command: &ShellCommand) -> Result<Output, ExecError> {
-        let asked = clock::now();
+        let (asked, generation) = (clock::now(), self.connection.generation());
         let (half, fault, kind) = {
             let mut vms = self.vms.borrow_mut();
+            vms.watches_give_way(&target.id);
             let span = vms.knobs.latency;
             let kind = vms.kind_of(command);
             (vms.chance.draw(span) / 2, vms.strike(kind), kind)
         };
-        self.travel(half).await;
+        self.travel(half, generation).await;
         if fault == Some(CommandFault::CutBefore) {
             return self.cut(target);
         }
@@ -219,17 +260,17 @@ impl SimExecutor {
         if fault == Some(CommandFault::CutAfter) {
             return self.cut(target);
         }
-        self.travel(half).await;
+        self.travel(half, generation).await;
         if kind == CommandKind::List && output.status == 0 {
             self.vms.borrow_mut().note_list(&target.id, Listed { asked, answered: clock::now() });
         }
         Ok(output)
     }
 
-    /// Waits for half of a round trip, or for ever while the network lets nothing through.
-    async fn travel(&self, takes: Duration) {
+    /// Waits for half of a round trip, or for ever while the network or this connection lets nothing through.
+    async fn travel(&self, takes: Duration, generation: u64) {
         tokio::time::sleep(takes).await;
-        if !self.vms.borrow().network_is_up(clock::now()) {
+        if self.connection.has_died(generation) || !self.vms.borrow().network_is_up(clock::now()) {
             std::future::pending().await
         }
     }

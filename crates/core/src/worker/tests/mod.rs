@@ -4,6 +4,7 @@ mod excuse;
 mod fences;
 mod kills;
 mod last_output;
+mod last_words;
 mod lifecycle;
 mod odd_lists;
 mod probing;
@@ -13,6 +14,7 @@ mod reprieve;
 mod runners;
 mod shown;
 mod starts;
+mod watch;
 mod watching;
 
 use std::sync::Arc;
@@ -150,6 +152,11 @@ impl Story {
     }
 
     /// What the machine does at that second.
+    /// The slot of a destroy call has come: whether it is sent.
+    fn call_begins(&mut self) -> bool {
+        self.machine.may_destroy(at(self.now))
+    }
+
     fn on(&mut self, second: i64, input: impl Into<Input>) -> Vec<WorkerEffect> {
         self.try_on(second, input).0
     }
@@ -203,6 +210,6 @@ impl Story {
     fn wish(&self) -> Option<(i64, bool)> {
         self.view()
             .next_probe
-            .map(|(when, urgent)| (crate::time::since(when, at(0)).as_secs() as i64, urgent))
+            .map(|(when, turn)| (crate::time::since(when, at(0)).as_secs() as i64, turn != ProbeTurn::InTurn))
     }
 }
