@@ -34,3 +34,6 @@ pub fn open(settings: &Settings) -> Result<Option<Rc<dyn EventFeed>>> {
     .context("cannot use Services.Websocket.ExternalURL")?;
     Ok(Some(Rc::new(feed)))
 }
+
+#[cfg(test)]
+mod tests;

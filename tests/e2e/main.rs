@@ -17,6 +17,7 @@ mod cloudtest;
 mod crash_loop;
 mod demo;
 mod ec2;
+mod events;
 mod health;
 mod https;
 mod killed_again;

@@ -35,6 +35,9 @@ const LONGEST_FRAME: usize = 2 << 20;
 /// that only who does not read is cut off.
 const AT_ONCE: usize = 32;
 const TURN: Duration = Duration::from_millis(1);
+/// A queue that is full for this long is that of a client who does not read, and not that of a busy machine, where our
+/// own threads have to wait. The real service gives no such time.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// One client.
 struct Subscriber {
@@ -42,6 +45,8 @@ struct Subscriber {
     subscriptions: Vec<Subscription>,
     queue: mpsc::Sender<String>,
     told: u64,
+    /// Since when its queue is full.
+    full_since: Option<Timestamp>,
     /// Dropped with the subscriber: the connection ends.
     _end: oneshot::Sender<()>,
 }
@@ -59,15 +64,23 @@ pub(super) struct Subscribers {
 }
 
 impl Subscribers {
-    /// Tells some of what is due to whom it concerns.
-    fn turn(&mut self, arvados: &FakeArvados) {
-        for event in self.due.drain(..self.due.len().min(AT_ONCE)) {
-            self.clients.retain(|_, client| client.tell(&event, arvados));
+    /// Tells some of what is due to whom it concerns. While a queue is full nothing is told to anybody, for a moment.
+    fn turn(&mut self, arvados: &FakeArvados, now: Timestamp) {
+        self.clients.retain(|_, client| !client.is_deaf(now));
+        for _ in 0..AT_ONCE {
+            if self.clients.values().any(|client| client.queue.capacity() == 0) {
+                return;
+            }
+            let Some(event) = self.due.pop_front() else { return };
+            self.clients.values_mut().for_each(|client| client.tell(&event, arvados));
         }
     }
 
     /// Makes the events of other objects that are due since the last time; what a late clock has missed is left out.
     fn stir(&mut self, arvados: &mut FakeArvados, now: Timestamp) {
+        if self.due.len() > AT_ONCE {
+            return;
+        }
         let rate = f64::from(arvados.events.knobs.others_per_second);
         let elapsed = self.stirred.map_or(TURN, |last| since(now, last));
         let count = (rate * elapsed.as_secs_f64()) as usize;
@@ -80,15 +93,22 @@ impl Subscribers {
 }
 
 impl Subscriber {
-    /// Whether it is still a client afterwards. Who may see the object is asked for each event anew.
-    fn tell(&mut self, event: &Event, arvados: &FakeArvados) -> bool {
+    /// Who may see the object is asked for each event anew.
+    fn tell(&mut self, event: &Event, arvados: &FakeArvados) {
         let caller = arvados.authenticate(&self.token, Origin::Http);
         let is_wanted = self.subscriptions.iter().any(|it| it.wants(event));
-        if !is_wanted || !caller.is_ok_and(|caller| caller.admin) {
-            return true;
+        if is_wanted && caller.is_ok_and(|caller| caller.admin) {
+            self.told += 1;
+            // The queue had room a moment ago, or its connection has ended.
+            let _ = self.queue.try_send(event.message(self.told));
         }
-        self.told += 1;
-        self.queue.try_send(event.message(self.told)).is_ok()
+    }
+
+    /// Whether its queue has been full for so long that it cannot be reading.
+    fn is_deaf(&mut self, now: Timestamp) -> bool {
+        let is_full = self.queue.capacity() == 0;
+        self.full_since = is_full.then(|| self.full_since.unwrap_or(now));
+        self.full_since.is_some_and(|full| since(now, full) > GRACE)
     }
 }
 
@@ -115,7 +135,7 @@ impl Controller {
             });
         }
         if !self.feed.is_turning {
-            self.feed.turn(&self.arvados);
+            self.feed.turn(&self.arvados, (self.clock)());
             self.arrange_turn(ctx);
         }
     }
@@ -148,7 +168,8 @@ impl Handler<Join> for Controller {
 
     fn handle(&mut self, Join { token, queue, end }: Join, ctx: &mut Self::Context) -> Self::Result {
         self.feed.last += 1;
-        let client = Subscriber { token, subscriptions: Vec::new(), queue, told: 0, _end: end };
+        let client =
+            Subscriber { token, subscriptions: Vec::new(), queue, told: 0, full_since: None, _end: end };
         self.feed.clients.insert(self.feed.last, client);
         self.tell_events(ctx);
         MessageResult(self.feed.last)
@@ -163,14 +184,14 @@ impl Message for Receive {
 }
 
 impl Handler<Receive> for Controller {
-    type Result = &'static str;
+    type Result = MessageResult<Receive>;
 
     fn handle(&mut self, Receive(id, text): Receive, _: &mut Self::Context) -> Self::Result {
-        let Some(subscription) = Subscription::parse(&text) else { return REFUSED };
+        let Some(subscription) = Subscription::parse(&text) else { return MessageResult(REFUSED) };
         if let Some(client) = self.feed.clients.get_mut(&id) {
             client.subscriptions.push(subscription);
         }
-        ACCEPTED
+        MessageResult(ACCEPTED)
     }
 }
 

@@ -43,7 +43,8 @@ impl Subscription {
             Some(filters) => filters.as_array()?.as_slice(),
         };
         let filters: Option<Vec<&Vec<Value>>> = filters.iter().map(Value::as_array).collect();
-        is_subscription.then(|| Self(filters.into_iter().flatten().filter_map(|it| filter(it)).collect()))
+        let filters = filters?.into_iter().filter_map(|it| filter(it)).collect();
+        is_subscription.then_some(Self(filters))
     }
 
     /// Whether that event is wanted.
