@@ -175,6 +175,9 @@ pub(super) const STARRED: &[Rule] = &[
         "a_false_line_ends_nothing_and_costs_a_few_lists",
         "the_end_of_a_process_is_told_within_a_second_and_no_sooner",
     ]),
+    ("an end is acted upon only by a picture that was asked for a second after it", &[
+        "a_picture_that_was_asked_for_within_a_second_of_the_end_proves_nothing",
+    ]),
     ("a watch that fails is given up for a while, and is never held against its VM", &[
         "one_that_fails_at_once_is_tried_three_times_and_then_not_for_ten_minutes",
         "whoever_has_no_session_for_it_floods_hangs_or_lingers_is_left_alone_for_ten_minutes",
