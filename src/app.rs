@@ -39,6 +39,7 @@ use tokio::sync::watch;
 
 use crate::api::{Active, ApiState, HealthPolicy};
 use crate::drivers;
+use crate::event_feed;
 use crate::executors;
 use crate::neighbours;
 use crate::own_side;
@@ -210,7 +211,7 @@ impl<'a> Site<'a> {
             pulse: boot_time::pulse,
             epoch,
             api: Rc::new(LeasedApi { inner: controller(settings)?, lease: lease.clone() }),
-            feed: None,
+            feed: event_feed::open(settings)?,
             driver: Rc::new(LeasedDriver { inner: Rc::clone(&opened.driver), lease: lease.clone() }),
             executors: leased(make_executors, lease),
             create_defaults: create_defaults(settings, self.public_key.clone()),
