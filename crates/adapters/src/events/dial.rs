@@ -8,6 +8,7 @@ use awc::error::{ConnectError, SendRequestError, WsClientError};
 use awc::{BoxedSocket, Connector};
 use dispatch_core::secret::Secret;
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::OpenError;
 use super::frames::{Bounded, Frames, LONGEST};
@@ -25,14 +26,15 @@ pub(super) struct Dialer {
 }
 
 impl Dialer {
-    pub fn new(urls: Vec<Url>, token: Secret, insecure: bool, timeout: Duration) -> Result<Self, OpenError> {
+    pub fn new(mut urls: Vec<Url>, token: Secret, insecure: bool, timeout: Duration) -> Result<Self, OpenError> {
         if urls.is_empty() {
             return Err(OpenError::NoUrl);
         }
-        for url in &urls {
+        for url in &mut urls {
             if !matches!(url.scheme(), "ws" | "wss") || !url.has_host() {
                 return Err(OpenError::BadUrl(shown(url)));
             }
+            url.set_fragment(None);
         }
         let connector = Connector::new().timeout(timeout).handshake_timeout(timeout);
         let is_tls = urls.iter().any(|url| url.scheme() == "wss");
@@ -60,14 +62,23 @@ impl Dialer {
     }
 
     async fn connect(&self, url: &Url) -> Result<Framed<BoxedSocket, Bounded>, String> {
-        // The service reads no header: the token must be in the query, and so this URL is a secret.
-        let mut secret = url.clone();
-        secret.query_pairs_mut().append_pair("api_token", self.token.expose());
+        let secret = self.with_token(url);
         let connecting = self.http.ws(secret.as_str()).max_frame_size(LONGEST).connect();
         // awc's own deadline begins anew with the handshake's answer.
         let connected = tokio::time::timeout(self.timeout, connecting).await;
         let (_, link) = connected.map_err(|_| self.no_answer())?.map_err(|error| self.reason(&error))?;
         Ok(link.into_map_codec(Bounded))
+    }
+
+    /// The service reads no header: the token must be in the query, and so this text is a secret.
+    fn with_token(&self, url: &Url) -> Zeroizing<String> {
+        let (url, token) = (url.as_str(), self.token.expose());
+        // With room for all of it, so that it never moves and leaves a copy behind.
+        let mut text = Zeroizing::new(String::with_capacity(url.len() + 16 + 3 * token.len()));
+        text.push_str(url);
+        text.push_str(if url.contains('?') { "&api_token=" } else { "?api_token=" });
+        text.extend(form_urlencoded::byte_serialize(token.as_bytes()));
+        text
     }
 
     fn no_answer(&self) -> String {

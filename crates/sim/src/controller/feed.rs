@@ -163,14 +163,14 @@ impl Message for Receive {
 }
 
 impl Handler<Receive> for Controller {
-    type Result = &'static str;
+    type Result = MessageResult<Receive>;
 
     fn handle(&mut self, Receive(id, text): Receive, _: &mut Self::Context) -> Self::Result {
-        let Some(subscription) = Subscription::parse(&text) else { return REFUSED };
+        let Some(subscription) = Subscription::parse(&text) else { return MessageResult(REFUSED) };
         if let Some(client) = self.feed.clients.get_mut(&id) {
             client.subscriptions.push(subscription);
         }
-        ACCEPTED
+        MessageResult(ACCEPTED)
     }
 }
 
