@@ -26,7 +26,12 @@ pub(super) struct Dialer {
 }
 
 impl Dialer {
-    pub fn new(mut urls: Vec<Url>, token: Secret, insecure: bool, timeout: Duration) -> Result<Self, OpenError> {
+    pub fn new(
+        mut urls: Vec<Url>,
+        token: Secret,
+        insecure: bool,
+        timeout: Duration,
+    ) -> Result<Self, OpenError> {
         if urls.is_empty() {
             return Err(OpenError::NoUrl);
         }
