@@ -39,6 +39,7 @@ use tokio::sync::watch;
 
 use crate::api::{Active, ApiState, HealthPolicy};
 use crate::drivers;
+use crate::event_feed;
 use crate::executors;
 use crate::neighbours;
 use crate::own_side;
@@ -190,7 +191,7 @@ impl<'a> Site<'a> {
             management_token: settings.management_token.clone(),
             registry: registry.clone(),
             requests: metrics.requests(),
-            health: HealthPolicy::new(&policy),
+            health: HealthPolicy::new(&policy, !settings.websocket.feed_urls().is_empty()),
             runner: runner_seen,
             log: log.clone(),
         };
@@ -210,6 +211,7 @@ impl<'a> Site<'a> {
             pulse: boot_time::pulse,
             epoch,
             api: Rc::new(LeasedApi { inner: controller(settings)?, lease: lease.clone() }),
+            feed: event_feed::open(settings)?,
             driver: Rc::new(LeasedDriver { inner: Rc::clone(&opened.driver), lease: lease.clone() }),
             executors: leased(make_executors, lease),
             create_defaults: create_defaults(settings, self.public_key.clone()),
@@ -225,7 +227,7 @@ impl<'a> Site<'a> {
         let handles = system::start(parts);
         self.active.send_replace(Some(Active::now(handles.clone(), trouble.clone())));
         let told = own_side::tell(trouble, handles.pool.clone(), self.log.clone());
-        let mut tasks = vec![actix_rt::spawn(told), self.tell_neighbours(&opened.driver)];
+        let mut tasks = vec![actix_rt::spawn(told), self.tell_neighbours(&handles)];
         tasks.extend(commands.err().map(|error| self.wait_for_runner(&handles, error)));
         Ok(Work {
             handles,
@@ -237,9 +239,9 @@ impl<'a> Site<'a> {
         })
     }
 
-    fn tell_neighbours(&self, driver: &Rc<dyn CloudDriver>) -> actix_rt::task::JoinHandle<()> {
-        let (driver, policy, log) = (Rc::clone(driver), Arc::clone(&self.policy), self.log.clone());
-        actix_rt::spawn(async move { neighbours::tell(&*driver, &policy, &log).await })
+    fn tell_neighbours(&self, handles: &Handles) -> actix_rt::task::JoinHandle<()> {
+        let (cloud, policy, log) = (handles.cloud.clone(), Arc::clone(&self.policy), self.log.clone());
+        actix_rt::spawn(async move { neighbours::tell(&cloud, &policy, &log).await })
     }
 
     /// No VM is created until the runner can be read; then everything goes on as if it always had been.

@@ -20,6 +20,7 @@ pub mod core_dumps;
 pub mod demo;
 pub mod descriptors;
 pub mod drivers;
+pub mod event_feed;
 pub mod executors;
 pub mod health;
 pub mod lock;

@@ -1,15 +1,18 @@
 //! What the cloud shows besides our own instances: told once, at the start.
 //!
 //! Instances belong to a set, whose id comes from the token. A token that was changed makes another set of it: then the
-//! instances of before are nobody's, and the jobs on them are lost. Nothing is decided by what is found here.
+//! instances of before are nobody's, and the jobs on them are lost. Nothing is decided by what is found here. Cloud is
+//! asked, so that the call has its turn among all calls and is counted.
 
 use std::collections::BTreeMap;
 
+use actix::Addr;
+use dispatch_actors::cloud::Cloud;
+use dispatch_actors::messages::cloud::GetVisibleInstances;
 use dispatch_actors::{catalogue, event};
 use dispatch_core::id::InstanceSetId;
 use dispatch_core::instance::{TagKeys, Tags};
 use dispatch_core::policy::Policy;
-use dispatch_core::ports::CloudDriver;
 use slog::Logger;
 
 /// More sets than any account has; the rest is counted as one.
@@ -57,13 +60,15 @@ impl Seen {
 }
 
 /// Lists everything once, and tells what is not ours.
-pub async fn tell(driver: &dyn CloudDriver, policy: &Policy, log: &Logger) {
-    let instances = match driver.list(&Tags::default()).await {
-        Ok(instances) => instances,
-        Err(error) => {
+pub async fn tell(cloud: &Addr<Cloud>, policy: &Policy, log: &Logger) {
+    let instances = match cloud.send(GetVisibleInstances).await {
+        Ok(Ok(instances)) => instances,
+        Ok(Err(error)) => {
             event!(log, catalogue::NEIGHBOURS_UNKNOWN, "error" => %error);
             return;
         }
+        // Cloud is gone: we stop.
+        Err(_) => return,
     };
     let tags = instances.iter().map(|it| &it.tags);
     let seen = Seen::count(tags, &policy.tag_keys, &policy.instance_set_id);

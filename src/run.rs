@@ -191,7 +191,7 @@ fn notify(states: &[NotifyState<'_>]) {
     let _ = sd_notify::notify(states);
 }
 
-/// What is doubtful in the configuration, and what this version does not do with it yet.
+/// What is doubtful in the configuration.
 fn tell_findings(loaded: &Loaded, log: &Logger) {
     for finding in &loaded.warnings {
         let message = format!("{finding}");
@@ -203,12 +203,5 @@ fn tell_findings(loaded: &Loaded, log: &Logger) {
                 event!(log, catalogue::DOUBTFUL_SETTING, "Path" => &finding.path, "Reason" => message);
             }
         }
-    }
-    let ignored = |path: &str, reason: &str| {
-        event!(log, catalogue::IGNORED_KEY, "Path" => path, "Reason" => reason);
-    };
-    let settings = &loaded.settings;
-    if settings.websocket.is_some() {
-        ignored("Services.Websocket.ExternalURL", "event hints are not built in yet: the queue is polled");
     }
 }

@@ -110,15 +110,24 @@ fn unsafe_settings_are_warnings_and_errors_if_strict() {
     let safe = minimal(&TestKey::new(), "");
     let insecure = minimal(&TestKey::new(), "    TLS: {Insecure: true}\n");
     let clear = safe.replace("ExternalURL: https://zzzzz", "ExternalURL: http://zzzzz");
+    let websocket = |url: &str| {
+        safe.replace(
+            "      Controller:",
+            &format!("      Websocket: {{ExternalURL: \"{url}\"}}\n      Controller:"),
+        )
+    };
     for (text, words) in [
         (&insecure, "TLS.Insecure: true: any certificate"),
         (&clear, "Controller.ExternalURL: http to another"),
+        (&websocket("ws://ws.zzzzz.example.com"), "Websocket.ExternalURL: ws to another"),
     ] {
         assert!(lax(text).status.success() && stderr(&lax(text)).contains(words), "{}", stderr(&lax(text)));
         assert_one_line(&strict(text), 2, &[words]);
     }
     let near = safe.replace("ExternalURL: https://zzzzz.example.com", "ExternalURL: http://127.0.0.1:8000");
-    assert!(strict(&near).status.success(), "{}", stderr(&strict(&near)));
+    for text in [near, websocket("wss://ws.zzzzz.example.com"), websocket("http://localhost:8005")] {
+        assert!(strict(&text).status.success(), "{}", stderr(&strict(&text)));
+    }
 }
 
 #[test]

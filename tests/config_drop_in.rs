@@ -138,6 +138,45 @@ fn instance_types_of_old_files_are_read() {
 }
 
 #[test]
+fn old_names_that_nobody_reads_any_more_are_told_with_todays() {
+    let scratch =
+        load("    InstanceTypes: {a: {VCPUs: 1, RAM: 1GiB, Scratch: 10GB, IncludedScratch: 2GB}}\n");
+    assert_eq!(scratch.settings.policy.catalog.get("a").unwrap().scratch(), 2_000_000_000);
+    assert_warning(
+        &scratch,
+        FindingKind::Doubtful,
+        &["InstanceTypes.a.Scratch", "ignored", "IncludedScratch", "AddedScratch"],
+    );
+    let dispatch = "{PollInterval: 1s, ProbeInterval: 1s, MaxProbesPerSecond: 1, StaleLockTimeout: 1s}";
+    let loaded = load(&format!("    Dispatch: {dispatch}\n"));
+    for (old, new) in [
+        ("PollInterval", "Containers.CloudVMs.PollInterval"),
+        ("ProbeInterval", "Containers.CloudVMs.ProbeInterval"),
+        ("MaxProbesPerSecond", "Containers.CloudVMs.MaxProbesPerSecond"),
+        ("StaleLockTimeout", "Containers.StaleLockTimeout"),
+    ] {
+        let words = [&format!("Dispatch.{old}: "), "not read any more", &format!("write {new}")];
+        assert_warning(&loaded, FindingKind::Doubtful, &words);
+    }
+    assert_eq!(loaded.settings.policy.poll_interval.as_secs(), 10, "the default");
+}
+
+/// The site's other services rewrite these for themselves, and nothing on a VM reads them.
+#[test]
+fn old_names_of_what_is_no_concern_of_ours_are_passed_on_as_they_are() {
+    let loaded = load(
+        "    RequestLimits: {MaxItemsPerResponse: 7, MultiClusterRequestConcurrency: 2}\n    \
+         Login: {GoogleClientID: a, GoogleClientSecret: hunter2, GoogleAlternateEmailAddresses: false}\n    \
+         Volumes: {v: {Driver: S3, DriverParameters: {Bucket: b, UseAWSS3v2Driver: true}}}\n",
+    );
+    assert_eq!(warnings(&loaded), [""; 0]);
+    let cluster = loaded.settings.cluster_json();
+    assert_eq!(cluster["RequestLimits"]["MaxItemsPerResponse"], 7);
+    assert_eq!(cluster["Login"]["GoogleClientSecret"], "hunter2");
+    assert_eq!(cluster["Volumes"]["v"]["DriverParameters"]["UseAWSS3v2Driver"], true);
+}
+
+#[test]
 fn sections_that_have_moved_are_named_with_their_new_place() {
     let key = TestKey::new();
     for (lines, old, new) in [
@@ -340,8 +379,17 @@ fn one_odd_entry_is_no_reason_to_refuse_the_service() {
     let text = minimal(&TestKey::new(), "")
         .replace("      Controller:", "      Websocket: {ExternalURL: \"-\"}\n      Controller:");
     let loaded = load_text(&text).unwrap();
-    assert!(loaded.settings.websocket.is_none());
+    assert!(loaded.settings.websocket.feed_urls().is_empty());
     assert_warning(&loaded, FindingKind::Doubtful, &["Websocket.ExternalURL", "polled only"]);
+    let urls = "{ExternalURL: \"wss://ws.example.com\", InternalURLs: {\"localhost:8005\": {}, \"http://localhost:8005\": {}}}";
+    let loaded = load_text(&text.replace("{ExternalURL: \"-\"}", urls)).unwrap();
+    let feed_urls: Vec<_> = loaded.settings.websocket.feed_urls().iter().map(ToString::to_string).collect();
+    assert_eq!(feed_urls, ["ws://localhost:8005/websocket", "wss://ws.example.com/websocket"]);
+    assert_warning(&loaded, FindingKind::Doubtful, &["InternalURLs.localhost:8005", "not tried"]);
+    let dumped = &loaded.settings.dump()["Clusters"]["zzzzz"]["Services"]["Websocket"];
+    let shown =
+        json!({"ExternalURL": "wss://ws.example.com/", "InternalURLs": {"http://localhost:8005/": {}}});
+    assert_eq!(*dumped, shown);
 }
 
 #[test]

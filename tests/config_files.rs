@@ -238,6 +238,8 @@ fn the_images_that_ours_is_made_from_are_named_exactly() {
     let date = argument("DEBIAN_TAG").trim_start_matches("bookworm-").trim_end_matches("-slim");
     assert!(date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()), "{date}");
     assert_eq!(argument("RUST_VERSION").split('.').count(), 3);
+    let toolchain = include_str!("../rust-toolchain.toml");
+    assert!(toolchain.contains(&format!("channel = \"{}\"", argument("RUST_VERSION"))), "{toolchain}");
     let bases: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("FROM ")).collect();
     assert_eq!(bases, ["rust:${RUST_VERSION}-slim-bookworm AS build", "debian:${DEBIAN_TAG}"]);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::{Actor, Addr, AsyncContext, Context, Recipient};
 use dispatch_core::instance::{InstanceType, Offering};
 use dispatch_core::policy::Policy;
-use dispatch_core::ports::{ArvadosApi, CloudDriver, ExecutorFactory, HostKeyVerifier, Pulse};
+use dispatch_core::ports::{ArvadosApi, CloudDriver, EventFeed, ExecutorFactory, HostKeyVerifier, Pulse};
 use dispatch_core::worker::fence::{Epoch, Fence};
 use dispatch_core::worker::runner::Commands;
 use futures_util::future;
@@ -38,6 +38,8 @@ pub struct Parts {
     pub policy: Arc<Policy>,
     /// The controller.
     pub api: Rc<dyn ArvadosApi>,
+    /// The controller's event feed, if the site has one.
+    pub feed: Option<Rc<dyn EventFeed>>,
     /// The cloud.
     pub driver: Rc<dyn CloudDriver>,
     /// Shells on VMs.
@@ -105,7 +107,7 @@ fn new_cloud(parts: &Parts, handles: &Handles) -> Cloud {
 fn new_queue(parts: &Parts, handles: &Handles) -> Queue {
     Queue::new(
         Arc::clone(&parts.policy),
-        Rc::clone(&parts.api),
+        (Rc::clone(&parts.api), parts.feed.clone()),
         handles.scheduler.clone().recipient(),
         Rc::clone(&parts.metrics),
         parts.log.new(o!()),

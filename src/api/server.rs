@@ -31,8 +31,7 @@ const WORKERS: usize = 2;
 /// of the descriptors that a process has.
 const CONNECTIONS: usize = 256;
 /// How many of them may stay open without having shown the token. Those that shake hands are not counted here: they
-/// have
-/// `HANDSHAKE`.
+/// have `HANDSHAKE`.
 const UNPROVEN: usize = 64;
 /// How many more wait in the system until there is room, without a descriptor of ours. The system's own bound
 /// (`net.core.somaxconn`) may be lower. A client beyond it is not heard: it tries again by luck, not in its turn.

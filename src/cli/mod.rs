@@ -136,6 +136,9 @@ pub struct Demo {
     /// Let things go wrong: the controller sheds load and loses answers; one VM dies, one breaks, one hangs.
     #[arg(long)]
     pub faults: bool,
+    /// Without the controller's event feed: the queue is polled only.
+    #[arg(long)]
+    pub no_events: bool,
 }
 
 /// Options of `cloudtest`.

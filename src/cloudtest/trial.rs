@@ -355,6 +355,7 @@ pub(super) fn patience(
         CloudErrorKind::Quota(_)
         | CloudErrorKind::Capacity(_)
         | CloudErrorKind::Unauthorized
+        | CloudErrorKind::NotSent
         | CloudErrorKind::Other => Err(trouble.into()),
     }
 }

@@ -179,11 +179,13 @@ fn private_key() -> Result<String> {
 fn config(demo: &Demo, directory: &TempDir, controller: &SimController, token: &str, key: &str) -> Value {
     let below = |name: &str| directory.path().join(name).display().to_string();
     let timeout_probe = if demo.faults { "10s" } else { "10m" };
+    let websocket_url = if demo.no_events { String::new() } else { controller.websocket_url() };
     json!({ "Clusters": { CLUSTER: {
         "ManagementToken": token,
         "SystemRootToken": controller.token(),
         "Services": {
             "Controller": { "ExternalURL": controller.url() },
+            "Websocket": { "ExternalURL": websocket_url },
             "DispatchCloud": { "InternalURLs": { "http://127.0.0.1:0": {} } },
         },
         "Containers": {

@@ -17,6 +17,7 @@ use super::listen::{self, Listener, WEB_URL, is_loopback, parse_web_url};
 use super::model::{CloudVms, ClusterJson, Containers, Controller, LogFormat, Logs, RunnerBinary, Settings};
 use super::section::Section;
 use super::table::{API, CLOUD_VMS, CONTAINERS, SYSTEM_LOGS, TLS, TOKENS, WEBSOCKET};
+use super::websocket::{self, Websocket};
 use super::{instance_types, key, postgresql, tls};
 
 const DEFAULT_RUNNER: &str = "/usr/bin/crunch-run";
@@ -46,6 +47,7 @@ pub fn read(
     TOKENS.read(cluster, &mut settings);
     check_tokens(cluster, environment, &mut settings);
     WEBSOCKET.read(&services.section("Websocket"), &mut settings);
+    settings.websocket.internal = websocket::internal(&services.section("Websocket"));
     TLS.read(&cluster.section("TLS"), &mut settings);
     SYSTEM_LOGS.read(&cluster.section("SystemLogs"), &mut settings);
     API.read(&cluster.section("API"), &mut settings);
@@ -76,7 +78,11 @@ fn unread(id: &str, environment: &Environment) -> Settings {
             insecure: false,
             request_timeout: std::time::Duration::ZERO,
         },
-        websocket: None,
+        websocket: Websocket {
+            external: None,
+            internal: Vec::new(),
+            ping_interval: std::time::Duration::ZERO,
+        },
         listeners: Vec::new(),
         tls: tls::Tls::default(),
         logs: Logs { level: slog::Level::Info, format: LogFormat::Json },

@@ -54,8 +54,9 @@ impl PrivateKey {
             None => Self::from_pem(text, None),
             Some(path) => {
                 let pem = std::fs::read_to_string(path)
+                    .map(Secret::new)
                     .map_err(|error| KeyError::Unreadable(format!("{path}: {error}")))?;
-                Self::from_pem(&pem, Some(path))
+                Self::from_pem(pem.expose(), Some(path))
             }
         }
     }
@@ -98,12 +99,13 @@ fn is_public(text: &str) -> bool {
 
 /// Reads the key; what is wrong with it is a problem of the report.
 pub fn read(containers: &Section<'_>) -> Option<PrivateKey> {
-    let text = containers.text("DispatchPrivateKey");
+    let text = containers.secret("DispatchPrivateKey");
+    let text = text.expose();
     if text.trim().is_empty() {
         containers.missing("DispatchPrivateKey", WANTED);
         return None;
     }
-    PrivateKey::from_text(&text)
+    PrivateKey::from_text(text)
         .map_err(|error| containers.fail("DispatchPrivateKey", &error.to_string()))
         .ok()
 }

@@ -36,6 +36,7 @@ mod table;
 mod template;
 mod tls;
 mod units;
+mod websocket;
 pub mod yaml;
 
 pub use authentication::AuthMethod;
@@ -53,6 +54,7 @@ pub use start::StartConfig;
 pub use table::{Key, TABLES, Table};
 pub use tls::{PemSource, Tls, TlsError};
 pub use units::format_duration;
+pub use websocket::Websocket;
 
 /// Every key that we read, its default, and a line about it.
 pub const DEFAULTS: &str = include_str!("../../config/default.yml");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use url::Url;
+use zeroize::Zeroize as _;
 
 use dispatch_adapters::ssh::KeyExchange;
 use dispatch_core::instance::Tags;
@@ -17,6 +18,7 @@ use super::key::PrivateKey;
 use super::listen::Listener;
 use super::postgresql::Connection;
 use super::tls::Tls;
+use super::websocket::Websocket;
 
 /// Everything that we read of a cluster's section.
 #[derive(Debug, Clone)]
@@ -29,8 +31,8 @@ pub struct Settings {
     pub system_root_token: Secret,
     /// The controller.
     pub controller: Controller,
-    /// Event hints; `None` = polling only.
-    pub websocket: Option<Url>,
+    /// Where the event feed is.
+    pub websocket: Websocket,
     /// Where the management API may listen: the first whose address is local. At least one.
     pub listeners: Vec<Listener>,
     /// Certificate and key of listeners with `https`.
@@ -147,9 +149,25 @@ pub enum RunnerBinary {
     ThisProgram,
 }
 
-/// A whole cluster section. Its `Debug` shows nothing of it: it is full of secrets.
+/// A whole cluster section. It is full of secrets: its `Debug` shows nothing of it, and its texts are overwritten when
+/// it goes.
 #[derive(Clone)]
 pub struct ClusterJson(pub Value);
+
+impl Drop for ClusterJson {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(map) => map.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
 
 impl fmt::Debug for ClusterJson {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

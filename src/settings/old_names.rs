@@ -5,7 +5,9 @@
 //!   site's tree ── rewrite ──> the same tree with today's names, a warning for each that was rewritten
 //!                              a problem for what nobody rewrites any more and is not there under its new name
 //! ```
-//! It knows the names that matter for the dispatcher, or for the storage server beside a job. Others are passed on.
+//! It knows the names that matter for the dispatcher, or for the storage server beside a job. Others are passed on as
+//! they are: `RequestLimits` and `Login.Google…`, which the site's other services rewrite for themselves, and what
+//! nobody reads any more.
 
 use super::report::Report;
 use super::yaml::{Entry, Kind, Node, Scalar};
@@ -17,9 +19,24 @@ const MOVED: [(&[&str], &[&str]); 3] = [
     (&["NodeProfiles"], &["Services"]),
 ];
 
+/// Keys of the first releases that nobody reads or rewrites any more, and what they are called now. They have defaults,
+/// so a file that has them is not refused.
+const UNREAD: [(&str, &str); 4] = [
+    ("PollInterval", "Containers.CloudVMs.PollInterval"),
+    ("ProbeInterval", "Containers.CloudVMs.ProbeInterval"),
+    ("MaxProbesPerSecond", "Containers.CloudVMs.MaxProbesPerSecond"),
+    ("StaleLockTimeout", "Containers.StaleLockTimeout"),
+];
+
 /// The cluster with today's names.
 pub fn rewrite(cluster: &Node, path: &str, report: &Report) -> Node {
     tell_moved(cluster, cluster, path, report);
+    for (old, new) in UNREAD {
+        if let Some(found) = at(cluster, &["Dispatch", old]) {
+            let message = format!("an old name that is not read any more: write {new}");
+            report.doubt(found.at, &format!("{path}.Dispatch.{old}"), message);
+        }
+    }
     let mut cluster = cluster.clone();
     if let Some(volumes) = cluster.get_mut("Volumes") {
         for (entry, path) in entries(volumes, &format!("{path}.Volumes")) {
@@ -31,6 +48,7 @@ pub fn rewrite(cluster: &Node, path: &str, report: &Report) -> Node {
         name_listed_types(types, &path, report);
         for (entry, path) in entries(types, &path) {
             rewrite_cuda(&mut entry.value, &path, report);
+            tell_scratch(&mut entry.value, &path, report);
         }
     }
     cluster
@@ -133,6 +151,20 @@ fn name_listed_types(types: &mut Node, path: &str, report: &Report) {
     }
     report.doubt(types.at, path, "a list, as in old releases: write a map of names and types");
     types.kind = Kind::Map(named);
+}
+
+/// `Scratch` of an instance type: nobody reads it, and a type that has nothing else has no room for any container.
+fn tell_scratch(instance_type: &mut Node, path: &str, report: &Report) {
+    let Kind::Map(entries) = &mut instance_type.kind else { return };
+    entries.retain(|it| {
+        let is_old = it.key.text == "Scratch";
+        if is_old && !it.value.is_null() {
+            let message =
+                "an old name, ignored: write IncludedScratch (what the type has), or AddedScratch (what is to be added)";
+            report.doubt(it.at, &format!("{path}.Scratch"), message);
+        }
+        !is_old
+    });
 }
 
 /// `CUDA` of an instance type is `GPU` with the stack cuda.

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use zeroize::Zeroize;
+
 use super::authentication::{self, AuthMethod};
 use super::section::Section;
 
@@ -52,9 +54,16 @@ const ANYWAY: [&str; 5] =
 const CANNOT_FOLLOW: [&str; 7] =
     ["service", "servicefile", "passfile", "requirepeer", "sslcrl", "sslcrldir", "sslpassword"];
 
-/// Keywords of libpq in lower case, without empty ones. Its `Debug` shows the keywords only.
+/// Keywords of libpq in lower case, without empty ones. Its `Debug` shows the keywords only; its values, the password
+/// among them, are overwritten when it goes.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Connection(pub BTreeMap<String, String>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.values_mut().for_each(Zeroize::zeroize);
+    }
+}
 
 /// A server that may have the database.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,14 +5,19 @@
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::Sha256;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::InstanceType;
 use dispatch_core::secret::Secret;
 
 use super::model::Settings;
+
+/// More than everything that a start adds to the configuration.
+const SPARE: usize = 16 << 10;
 
 /// Makes the stdin of start commands.
 pub struct StartConfig {
@@ -23,6 +28,14 @@ pub struct StartConfig {
     cluster: Option<Box<RawValue>>,
     keep_buffers_per_vcpu: u64,
     checks_for_interruption: bool,
+}
+
+impl Drop for StartConfig {
+    fn drop(&mut self) {
+        if let Some(cluster) = self.cluster.take() {
+            Box::<str>::from(cluster).zeroize();
+        }
+    }
 }
 
 impl std::fmt::Debug for StartConfig {
@@ -54,14 +67,14 @@ struct Env<'a> {
     #[serde(rename = "GatewayAddress")]
     gateway_address: String,
     #[serde(rename = "GatewayAuthSecret")]
-    gateway_auth_secret: String,
+    gateway_auth_secret: &'a str,
 }
 
 impl StartConfig {
     /// Renders the cluster configuration.
     pub fn new(settings: &Settings) -> Self {
         let keep_buffers_per_vcpu = settings.policy.sizing.keep_buffers_per_vcpu;
-        let render = || serde_json::value::to_raw_value(settings.cluster_json()).expect("JSON is JSON");
+        let render = || rendered(settings.cluster_json());
         Self {
             api_host: settings.controller.host(),
             token: settings.system_root_token.clone(),
@@ -74,6 +87,7 @@ impl StartConfig {
 
     /// The stdin for a container on a worker of that type; `address` is the worker's host, or host:port.
     pub fn stdin(&self, uuid: ContainerUuid, instance_type: &InstanceType, address: &str) -> Bytes {
+        let gateway_secret = self.gateway_secret(uuid);
         let stdin = Stdin {
             env: Env {
                 api_host: &self.api_host,
@@ -81,21 +95,49 @@ impl StartConfig {
                 insecure: self.insecure.then_some("1"),
                 instance_type: pretty(instance_type),
                 gateway_address: format!("{}:0", host_of(address)),
-                gateway_auth_secret: self.gateway_secret(uuid),
+                gateway_auth_secret: gateway_secret.expose(),
             },
             cluster: self.cluster.as_deref(),
             keep_buffers: self.keep_buffers_per_vcpu.saturating_mul(instance_type.vcpus),
             ec2_spot_check: self.checks_for_interruption && instance_type.preemptible,
         };
-        serde_json::to_vec(&stdin).expect("a plain struct with text keys is JSON").into()
+        // Of its final size from the start, because a text that grows leaves copies behind, and wiped when it is sent.
+        let size = self.cluster.as_ref().map_or(0, |it| it.get().len()) + SPARE;
+        let mut text = Zeroizing::new(Vec::with_capacity(size));
+        serde_json::to_writer(&mut *text, &stdin).expect("a plain struct with text keys is JSON");
+        Bytes::from_owner(text)
     }
 
     /// By which the container's gateway and the controller know each other.
-    fn gateway_secret(&self, uuid: ContainerUuid) -> String {
+    fn gateway_secret(&self, uuid: ContainerUuid) -> Secret {
         let key = self.token.expose().as_bytes();
         let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
         mac.update(uuid.as_str().as_bytes());
-        hex::encode(mac.finalize().into_bytes())
+        Secret::new(hex::encode(mac.finalize().into_bytes()))
+    }
+}
+
+/// The text of a configuration, written once and of its final size from the start: one that grows leaves copies of its
+/// secrets behind.
+fn rendered(cluster: &Value) -> Box<RawValue> {
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, cluster).expect("counting cannot fail");
+    let mut text = Vec::with_capacity(length.0);
+    serde_json::to_writer(&mut text, cluster).expect("writing JSON to memory cannot fail");
+    RawValue::from_string(String::from_utf8(text).expect("JSON is UTF-8")).expect("JSON is JSON")
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl std::io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -114,7 +114,7 @@ fn read_file(file: &Path) -> Result<Secret, TlsError> {
 pub fn read(section: &Section<'_>, is_https: bool) -> Tls {
     let tls = Tls {
         certificate: PemSource::from_text(&section.text("Certificate")),
-        key: PemSource::from_text(&section.text("Key")),
+        key: PemSource::from_text(section.secret("Key").expose()),
     };
     if is_https && let Err(error) = tls.load() {
         let key = if tls.certificate.is_none() { "Certificate" } else { "Key" };

@@ -13,7 +13,7 @@ use crate::support::site::Options;
 use crate::support::{DEADLINE, Site, eventually};
 
 /// How many connections without the token the server keeps.
-const UNPROVEN: usize = 64;
+pub const UNPROVEN: usize = 64;
 /// Sooner than any of the server's times for silent clients.
 const AT_ONCE: Duration = Duration::from_secs(8);
 
@@ -22,7 +22,7 @@ async fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// Whether the server has closed that connection.
-fn is_closed(stream: &TcpStream) -> bool {
+pub fn is_closed(stream: &TcpStream) -> bool {
     match stream.try_read(&mut [0; 4096]) {
         Ok(0) => true,
         Ok(_) => false,

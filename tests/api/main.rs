@@ -9,6 +9,7 @@ mod containers;
 mod debug;
 mod fidelity;
 mod flood;
+mod flood_tls;
 mod health;
 mod instances;
 mod metrics;

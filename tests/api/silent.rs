@@ -120,7 +120,7 @@ pub async fn ping(stream: &mut TcpStream) {
 }
 
 /// Whether the head is there, and as much of the body as it says.
-fn is_whole(answer: &[u8]) -> bool {
+pub fn is_whole(answer: &[u8]) -> bool {
     let answer = String::from_utf8_lossy(answer).to_ascii_lowercase();
     let Some((head, body)) = answer.split_once("\r\n\r\n") else { return false };
     let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));

@@ -15,12 +15,12 @@ use crate::support::site::{Options, bearer};
 use crate::support::{DEADLINE, Site, eventually};
 
 /// A directory with certificate and key.
-struct Files {
+pub struct Files {
     directory: tempfile::TempDir,
 }
 
 impl Files {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { directory: tempfile::tempdir().unwrap() }
     }
 
@@ -29,12 +29,16 @@ impl Files {
     }
 
     /// Puts a new pair there, and returns the certificate.
-    fn renew(&self) -> CertificateDer<'static> {
+    pub fn renew(&self) -> CertificateDer<'static> {
         let pair =
             rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         write(&self.path("cert.pem"), &pair.cert.pem());
         write(&self.path("key.pem"), &pair.signing_key.serialize_pem());
         pair.cert.der().clone()
+    }
+
+    pub fn reloader(&self) -> CertReloader {
+        CertReloader::new(self.tls()).unwrap()
     }
 
     fn tls(&self) -> Tls {
@@ -47,20 +51,25 @@ fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
-async fn served(reloader: &CertReloader) -> Site {
+pub async fn served(reloader: &CertReloader) -> Site {
     Site::with(Options { tls: Some(reloader.server_config()), ..Options::default() }).await
 }
 
-/// Asks over a new connection, trusting that certificate only.
-async fn ping(site: &Site, trusted: &CertificateDer<'static>) -> Result<StatusCode, SendRequestError> {
+/// A client's configuration that trusts that certificate only.
+pub fn trusting(certificate: &CertificateDer<'static>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    roots.add(trusted.clone()).unwrap();
+    roots.add(certificate.clone()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let connector = awc::Connector::new().rustls_0_23(Arc::new(config));
+    Arc::new(config)
+}
+
+/// Asks over a new connection, trusting that certificate only.
+async fn ping(site: &Site, trusted: &CertificateDer<'static>) -> Result<StatusCode, SendRequestError> {
+    let connector = awc::Connector::new().rustls_0_23(trusting(trusted));
     let connector = connector.timeout(2 * DEADLINE).handshake_timeout(2 * DEADLINE);
     let client = awc::Client::builder().connector(connector).timeout(2 * DEADLINE).finish();
     let request = client.get(format!("{}/_health/ping", site.url)).insert_header(("authorization", bearer()));
@@ -71,7 +80,7 @@ async fn ping(site: &Site, trusted: &CertificateDer<'static>) -> Result<StatusCo
 async fn https_shows_the_configured_certificate() {
     let files = Files::new();
     let certificate = files.renew();
-    let site = served(&CertReloader::new(files.tls()).unwrap()).await;
+    let site = served(&files.reloader()).await;
     assert_eq!(ping(&site, &certificate).await.unwrap(), 200);
     let other = Files::new().renew();
     assert!(ping(&site, &other).await.is_err(), "another certificate is not trusted");
@@ -81,7 +90,7 @@ async fn https_shows_the_configured_certificate() {
 async fn a_renewed_certificate_is_shown_after_a_reload_without_a_restart() {
     let files = Files::new();
     let old = files.renew();
-    let reloader = CertReloader::new(files.tls()).unwrap();
+    let reloader = files.reloader();
     let site = served(&reloader).await;
     let new = files.renew();
     assert_eq!(ping(&site, &old).await.unwrap(), 200, "not before the reload");
@@ -94,7 +103,7 @@ async fn a_renewed_certificate_is_shown_after_a_reload_without_a_restart() {
 async fn a_bad_renewal_is_an_error_and_the_old_certificate_stays() {
     let files = Files::new();
     let old = files.renew();
-    let reloader = CertReloader::new(files.tls()).unwrap();
+    let reloader = files.reloader();
     let site = served(&reloader).await;
     write(&files.path("cert.pem"), "not PEM");
     assert!(reloader.reload().unwrap_err().to_string().contains("no certificate in"));
@@ -111,7 +120,7 @@ async fn a_bad_renewal_is_an_error_and_the_old_certificate_stays() {
 async fn plain_http_on_an_https_listener_is_not_answered() {
     let files = Files::new();
     files.renew();
-    let site = served(&CertReloader::new(files.tls()).unwrap()).await;
+    let site = served(&files.reloader()).await;
     let url = site.url.replace("https:", "http:");
     let request = awc::Client::default().get(format!("{url}/_health/ping"));
     assert!(request.insert_header(("authorization", bearer())).send().await.is_err());
@@ -121,7 +130,7 @@ async fn plain_http_on_an_https_listener_is_not_answered() {
 async fn clients_that_begin_no_handshake_shut_nobody_out() {
     let files = Files::new();
     let certificate = files.renew();
-    let site = served(&CertReloader::new(files.tls()).unwrap()).await;
+    let site = served(&files.reloader()).await;
     let half_a_handshake = b"\x16\x03\x01\x02\x00\x01";
     let crowd = Crowd::new(400, address(&site), half_a_handshake);
     all_taken(address(&site)).await;

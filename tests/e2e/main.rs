@@ -11,6 +11,7 @@
 //! failed one too, is killed with its [`support::Site`].
 #![allow(clippy::unwrap_used, reason = "a test whose helper fails has failed")]
 
+mod authorities;
 mod bad_input;
 mod cloudtest;
 mod crash_loop;
@@ -22,5 +23,6 @@ mod killed_again;
 mod logs;
 mod pause;
 mod restart;
+mod ssh_client;
 mod stop;
 mod support;

@@ -56,8 +56,6 @@ events! {
     UNKNOWN_KEY = Warning "unknown configuration key" ["Path", "Reason"];
     /// A setting that is accepted, and probably not meant.
     DOUBTFUL_SETTING = Warning "doubtful configuration setting" ["Path", "Reason"];
-    /// A configuration key that is known, and does nothing here.
-    IGNORED_KEY = Warning "configuration key has no effect here" ["Path", "Reason"];
     /// The runner's file cannot be read: no VM is created until it can.
     RUNNER_UNREADABLE = Error "cannot read the runner binary" ["Path", "error"];
     /// A system call of our own fails: VMs cannot be reached from here, nothing is created, nobody is judged for silence.
@@ -127,6 +125,14 @@ events! {
     UPDATE_FAILED = Error "error updating queue" ["error", "Kind", "Duration"];
     /// Asking the controller works again.
     UPDATE_RECOVERED = Info "queue is being updated again" ["Duration"];
+    /// The controller's event feed is connected: what happens there is seen at once.
+    FEED_CONNECTED = Info "event feed connected" [];
+    /// The controller's event feed cannot be connected, or has ended: the queue is polled as without it, and the
+    /// connection is tried again.
+    FEED_LOST = Warning "event feed lost" ["error"];
+    /// The event feed is connected and has told of nothing for five minutes, although containers have changed: its
+    /// token is wrong, which the service does not say, or the site does not log changes of containers.
+    FEED_SILENT = Warning "event feed tells nothing" [];
     /// The controller sheds load: fewer calls at a time.
     OVERLOADED = Warning "controller is overloaded, fewer calls at a time" ["Limit"];
     /// A container is ours to run.
@@ -170,7 +176,8 @@ events! {
     CREATE_FAILED = Error "create failed" ["InstanceType", "ProviderType", "error", "Code"];
     /// A create has no answer: it counts until a later listing lacks it.
     CREATE_UNKNOWN = Warning "outcome of create is unknown" ["InstanceType", "error"];
-    /// The account may not have more.
+    /// The account may not have more; told once until an instance is gone or a create succeeds. `Instances`: how many
+    /// exist of what the error speaks of (a market, or all), creates in flight not counted.
     AT_QUOTA = Warning "quota error -- waiting for next instance shutdown" ["InstanceType", "Instances", "ResumeAt", "error"];
     /// The cloud has no more of these.
     NO_CAPACITY = Warning "capacity error -- pausing instance create calls" ["InstanceType", "Scope", "ResumeAt", "error"];
@@ -286,6 +293,8 @@ events! {
     STARTED = Info "crunch-run process started" ["Address", "ContainerUUID", "Instance", "InstanceType", "Duration"];
     /// A start command failed; the next probe tells whether something started all the same.
     START_FAILED = Error "error starting crunch-run process" ["ContainerUUID", "error", "stderr", "stdout"];
+    /// A start has come to nothing without a word: what crunch-run has written into the VM's journal since.
+    LAST_WORDS = Warning "start came to nothing, last lines of the journal" ["ContainerUUID", "Journal"];
     /// Starts failed one after another on one VM: drained. Look at its disk.
     STARTS_FAIL = Warning "starts fail on this instance" ["error", "stderr"];
     /// A process was found that an earlier dispatcher started.

@@ -8,7 +8,9 @@ use actix::{ActorFutureExt, Recipient, ResponseActFuture, WrapFuture};
 use async_trait::async_trait;
 use dispatch_core::cloud::{AccountOperation, CallSlot, DEADLINE, no_answer};
 use dispatch_core::id::InstanceId;
-use dispatch_core::ports::{CloudDriver, CloudError, HostKey, HostKeyVerdict, HostKeyVerifier};
+use dispatch_core::ports::{
+    CloudDriver, CloudError, CloudErrorKind, HostKey, HostKeyVerdict, HostKeyVerifier,
+};
 use dispatch_core::time::{Timestamp, since};
 
 use super::Cloud;
@@ -79,14 +81,14 @@ impl Cloud {
     }
 
     pub(super) fn count(&mut self, operation: AccountOperation, error: Option<&CloudError>) {
-        if !operation.is_paced() {
+        let is_sent = error.is_none_or(|error| error.kind != CloudErrorKind::NotSent);
+        if !operation.is_paced() || !is_sent {
             return;
         }
         let name = operation.as_str();
         self.metrics.driver_operation(name, error.is_some());
         if let Some(error) = error {
-            let labels = [name, error.kind.as_str(), error.code.as_str()];
-            self.metrics.cloud_errors.with_label_values(&labels).inc();
+            self.metrics.cloud_error(name, error.kind.as_str(), &error.code);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Cloud: owns the driver, and our account with it.
 //!
 //! ```text
-//!   OrderInstance, DestroyInstance, SetTags, VerifyHostKey ─► a slot ─► driver ─► the answer
+//!   OrderInstance, DestroyInstance, SetTags, VerifyHostKey, GetVisibleInstances ─► a slot ─► driver ─► the answer
 //!   Sync, SyncBy, timer, answers of listings ─┐
 //!                                             ▼
 //!                 core::cloud::Account ─► effects ─► perform ─► driver, timer
@@ -24,7 +24,7 @@ use actix::{
     Actor, ActorFutureExt, Context, Handler, MessageResult, Recipient, ResponseActFuture, SpawnHandle,
 };
 use dispatch_core::cloud::{Account, AccountOperation};
-use dispatch_core::instance::Instance;
+use dispatch_core::instance::{Instance, Tags};
 use dispatch_core::policy::Policy;
 use dispatch_core::ports::{CloudDriver, CloudError, HostKeyVerdict};
 use dispatch_core::time::Timestamp;
@@ -36,7 +36,8 @@ pub use dispatch_core::cloud::CreateDefaults;
 use crate::catalogue::Repeats;
 use crate::clock;
 use crate::messages::cloud::{
-    DestroyAnswer, DestroyInstance, MayDestroy, OrderInstance, SetTags, Sync, SyncBy, VerifyHostKey,
+    DestroyAnswer, DestroyInstance, GetVisibleInstances, MayDestroy, OrderInstance, SetTags, Sync, SyncBy,
+    VerifyHostKey,
 };
 use crate::messages::pool::{InstanceAppeared, InstanceChanged, InstanceGone, ListingFinished};
 use crate::messages::{GetState, Ping, shown};
@@ -180,6 +181,16 @@ impl Handler<VerifyHostKey> for Cloud {
             move |driver| async move { driver.verify_host_key(&id, &key).await },
             |_, _| {},
         )
+    }
+}
+
+impl Handler<GetVisibleInstances> for Cloud {
+    type Result = ResponseActFuture<Self, Result<Vec<Instance>, CloudError>>;
+
+    /// In a slot of its own and counted, and otherwise no listing: the account learns nothing from it.
+    fn handle(&mut self, _: GetVisibleInstances, _: &mut Context<Self>) -> Self::Result {
+        let list = |driver: Rc<dyn CloudDriver>| async move { driver.list(&Tags::default()).await };
+        self.call(AccountOperation::List, list, |_, _| {})
     }
 }
 

@@ -172,6 +172,30 @@ async fn zero_operations_a_second_is_no_limit() {
     assert!(elapsed() < 1.01, "{}", elapsed());
 }
 
+#[actix::test]
+async fn a_question_about_everybodys_instances_has_a_slot_and_is_counted_and_is_no_listing() {
+    let foreign = instance("theirs");
+    let site = site([foreign.clone()]);
+    let first = site.cloud.send(GetVisibleInstances);
+    let second = site.cloud.send(GetVisibleInstances);
+    let (first, second) = futures_util::future::join(first, second).await;
+    assert_eq!(first.unwrap().unwrap(), [foreign]);
+    assert!(second.unwrap().is_ok());
+    pass(1).await;
+    let times = site.driver.take_times("list");
+    assert_eq!(times.len(), 3, "the first listing of ours comes first: {times:?}");
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] > 0.09), "{times:?}");
+    let filters = site.driver.filters.take();
+    assert_eq!(filters.iter().map(|it| it.0.is_empty()).collect::<Vec<_>>(), [false, true, true]);
+    assert_eq!(site.meter.value("driver_operations{error=\"0\",operation=\"List\"}"), Some(3.0));
+    let finished = site.told.borrow().iter().filter(|it| matches!(it, Finished(_))).count();
+    assert_eq!(finished, 1, "Pool hears of ours only");
+    site.driver.fail("list", CloudErrorKind::Other);
+    assert!(site.cloud.send(GetVisibleInstances).await.unwrap().is_err());
+    assert_eq!(site.meter.value("driver_operations{error=\"1\",operation=\"List\"}"), Some(1.0));
+    assert_eq!(site.lines.messages(), Vec::<String>::new());
+}
+
 // ------------------------------------------------------------------ creates
 
 #[actix::test]
@@ -431,4 +455,17 @@ async fn a_destroy_that_its_worker_takes_back_is_neither_sent_nor_counted() {
     ended.unwrap().unwrap().outcome.unwrap();
     assert_eq!(site.driver.take_times("destroy").len(), 1);
     assert_eq!(site.meter.value("driver_operations{error=\"0\",operation=\"Destroy\"}"), Some(1.0));
+}
+
+/// The lease had run out: that says nothing about the cloud.
+#[actix::test]
+async fn a_call_that_was_not_sent_is_not_counted() {
+    let site = site([]);
+    pass(1).await;
+    site.driver.fail("create", CloudErrorKind::NotSent);
+    site.driver.fail("create", CloudErrorKind::Other);
+    for _ in 0..2 {
+        site.cloud.send(create()).await.unwrap().unwrap_err();
+    }
+    assert_eq!(site.meter.value("driver_operations{error=\"1\",operation=\"Create\"}"), Some(1.0));
 }

@@ -28,13 +28,13 @@ const LAPSED: &str = "LeaseLapsed";
 
 impl From<Lapsed> for CloudError {
     fn from(lapsed: Lapsed) -> Self {
-        Self { kind: CloudErrorKind::Other, code: LAPSED.to_owned(), message: lapsed.to_string() }
+        Self { kind: CloudErrorKind::NotSent, code: LAPSED.to_owned(), message: lapsed.to_string() }
     }
 }
 
 impl From<Lapsed> for ApiError {
     fn from(lapsed: Lapsed) -> Self {
-        let (kind, message) = (ApiErrorKind::Refused, lapsed.to_string());
+        let (kind, message) = (ApiErrorKind::NotSent, lapsed.to_string());
         Self { kind, status: None, message, request_id: String::new() }
     }
 }
@@ -338,7 +338,7 @@ mod tests {
             let acts = [api.lock(uuid).await, api.unlock(uuid).await, api.cancel(uuid, None).await];
             let kinds = acts.map(|answer| answer.unwrap_err().kind);
             let (kind, reached) =
-                if may_act { (ApiErrorKind::Malformed, 3) } else { (ApiErrorKind::Refused, 0) };
+                if may_act { (ApiErrorKind::Malformed, 3) } else { (ApiErrorKind::NotSent, 0) };
             assert_eq!((kinds, outside.0.get()), ([kind; 3], reached));
             let reads = [
                 api.current_token().await.err(),

@@ -53,6 +53,11 @@ pub struct SetTags {
     pub tags: Tags,
 }
 
+/// Every instance that the cloud shows, whoever's it is: once, for people. It is no listing of ours.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Vec<Instance>, CloudError>")]
+pub struct GetVisibleInstances;
+
 /// List the instances no later than then.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

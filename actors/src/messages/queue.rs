@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix::Message;
 use dispatch_core::container::Standing;
 use dispatch_core::id::ContainerUuid;
+use dispatch_core::queue::exchange::FeedStanding;
 use dispatch_core::queue::{CancelReason, Openings, QueueRefusal, QueueSnapshot, UnlockReason};
 use dispatch_core::time::Timestamp;
 
@@ -24,6 +25,8 @@ pub struct QueueView {
     pub in_flight: usize,
     /// When the last poll succeeded, by our clock at its end.
     pub last_success: Option<Timestamp>,
+    /// How the event feed stands, if there is one.
+    pub feed: Option<FeedStanding>,
 }
 
 /// Queued → Locked. The answer says whether it was begun; how it ended is news of the queue.

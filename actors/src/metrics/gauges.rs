@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::TypeName;
+use dispatch_core::label::BoundedLabel;
 use dispatch_core::time::Timestamp;
 use prometheus::{Gauge, GaugeVec};
 
@@ -134,6 +135,8 @@ fn set_categories(gauge: &GaugeVec, value: impl Fn(Category) -> f64) {
 pub(super) struct Gauges {
     /// `instances_total{category, instance_type}`.
     instances: Pairs,
+    /// Values of that label: a type that is not configured stands in a tag, which is the cloud's to show.
+    types: BoundedLabel,
     /// `queue_entries{state, instance_type}`.
     queue_entries: Pairs,
     /// `instances_price{category}`.
@@ -168,6 +171,7 @@ impl Gauges {
             &["state", "instance_type"],
         );
         let gauges = Self {
+            types: BoundedLabel::with_known(types.iter().map(TypeName::as_str)),
             instances: Pairs::new(instances, pairs(Category::ALL.map(Category::as_str), types)),
             queue_entries: Pairs::new(queue_entries, pairs(QUEUE_STATES.map(ContainerState::as_str), types)),
             price: by_category("instances_price", "Price an hour of instances."),
@@ -200,9 +204,12 @@ impl Gauges {
     }
 
     pub fn set(&self, facts: &GaugeFacts) {
-        let count =
-            |(key, count): (&(Category, String), &u64)| ((key.0.as_str(), key.1.clone()), *count as f64);
-        self.instances.set(facts.instances.iter().map(count).collect());
+        let mut instances = BTreeMap::new();
+        for ((category, type_name), count) in &facts.instances {
+            let key = (category.as_str(), self.types.bounded(type_name).to_owned());
+            *instances.entry(key).or_default() += *count as f64;
+        }
+        self.instances.set(instances);
         let count = |(key, count): (&(ContainerState, String), &u64)| {
             ((key.0.as_str(), key.1.clone()), *count as f64)
         };

@@ -10,7 +10,8 @@
 //!      └──── set_gauges(&GaugeFacts) ── atomics ┘                    ▲
 //!                                   RequestMetrics ── atomics ───────┘
 //! ```
-//! Series with open label values (codes, kinds, hashes, types not configured) appear on first use.
+//! Series with open label values (codes, kinds, hashes, types not configured) appear on first use. What others choose,
+//! such as the cloud's error codes, is bounded ([`BoundedLabel`]): a series is never given back.
 
 mod gauges;
 mod json;
@@ -23,11 +24,12 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use dispatch_core::id::TypeName;
+use dispatch_core::label::BoundedLabel;
 use dispatch_core::ports::WatchEnd;
 use dispatch_core::time::Timestamp;
 use dispatch_core::worker::{BootOutcome, State};
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
     exponential_buckets,
 };
 
@@ -43,6 +45,8 @@ pub(crate) const PREFIX: &str = "arvados_dispatchcloud_";
 
 /// Values of `driver_operations{operation}`.
 pub const DRIVER_OPERATIONS: [&str; 4] = ["Create", "List", "Destroy", "SetTags"];
+/// Values of `event_feed_events_total{kind}`.
+pub const FEED_KINDS: [&str; 5] = ["container", "container_request", "other", "ping", "malformed"];
 /// Values of `instances_run_probe_duration_seconds{outcome}`.
 pub const PROBE_OUTCOMES: [&str; 2] = ["success", "fail"];
 /// Values of `actor_mailbox_delay_seconds{actor}`.
@@ -70,6 +74,10 @@ pub struct Metrics {
     pub unlocks: IntCounterVec,
     /// `spot_notices_total`: instances whose end the cloud has announced to a process there.
     pub spot_notices: IntCounter,
+    /// `event_feed_connected`: whether the controller's event feed is connected.
+    pub event_feed_connected: Gauge,
+    /// `event_feed_events_total{kind}`: what the event feed has delivered.
+    pub event_feed_events: IntCounterVec,
     /// `watch_hints_total`: ends of processes that a watch on their VM has told, and for which the VM was probed.
     pub watch_hints: IntCounter,
     /// `watch_ends_total{reason}`: watches that have ended other than because nothing was left to be watched.
@@ -78,7 +86,8 @@ pub struct Metrics {
     pub controller_requests: IntCounterVec,
     /// `controller_request_seconds{call, status}`: how long they took.
     pub controller_request_seconds: HistogramVec,
-    /// `cloud_errors_total{operation, kind, code}`: failed calls to the cloud, by its own code.
+    /// `cloud_errors_total{operation, kind, code}`: failed calls to the cloud, by its own code; see
+    /// [`Metrics::cloud_error`].
     pub cloud_errors: IntCounterVec,
     /// `scheduling_round_seconds`: how long a scheduling round took.
     pub scheduling_round_seconds: Histogram,
@@ -104,6 +113,8 @@ pub struct Metrics {
     /// The hash of the loaded configuration, and when it was loaded by our own clock.
     loaded: RefCell<Option<(String, Timestamp)>>,
     build_info: GaugeVec,
+    codes: BoundedLabel,
+    statuses: BoundedLabel,
 }
 
 impl Metrics {
@@ -128,6 +139,18 @@ impl Metrics {
             spot_notices: register.counter(
                 "spot_notices_total",
                 "Instances whose end the cloud has announced to a process there.",
+            ),
+            event_feed_connected: register
+                .gauges(
+                    "event_feed_connected",
+                    "Whether the controller's event feed is connected; 0 too if the site has none.",
+                    &[],
+                )
+                .with_label_values::<&str>(&[]),
+            event_feed_events: register.counters(
+                "event_feed_events_total",
+                "Messages of the controller's event feed.",
+                &["kind"],
             ),
             watch_hints: register.counter(
                 "watch_hints_total",
@@ -208,6 +231,8 @@ impl Metrics {
                 "Version of the running dispatcher; always 1.",
                 "version",
             ),
+            codes: BoundedLabel::default(),
+            statuses: BoundedLabel::default(),
         };
         metrics.start_at_zero(known);
         (metrics, registry)
@@ -224,6 +249,9 @@ impl Metrics {
         zero(&self.boot_outcomes, &BootOutcome::ALL.map(BootOutcome::as_str));
         zero(&self.instances_disappeared, &State::ALL.map(State::as_str));
         zero(&self.unlocks, known.unlock_reasons);
+        for kind in FEED_KINDS {
+            self.event_feed_events.with_label_values(&[kind]);
+        }
         zero(&self.watch_ends, &WatchEnd::LABELS);
         for operation in DRIVER_OPERATIONS {
             for error in ["0", "1"] {
@@ -241,8 +269,14 @@ impl Metrics {
         self.driver_operations.with_label_values(&[operation, if failed { "1" } else { "0" }]).inc();
     }
 
+    /// Counts a failed call to the cloud; `code` is the cloud's own word.
+    pub fn cloud_error(&self, operation: &str, kind: &str, code: &str) {
+        self.cloud_errors.with_label_values(&[operation, kind, self.codes.bounded(code)]).inc();
+    }
+
     /// Counts and times a call to the controller; `status` is the HTTP status, or the kind of failure.
     pub fn controller_request(&self, call: &str, status: &str, took: Duration) {
+        let status = self.statuses.bounded(status);
         self.controller_requests.with_label_values(&[call, status]).inc();
         self.controller_request_seconds.with_label_values(&[call, status]).observe(took.as_secs_f64());
     }

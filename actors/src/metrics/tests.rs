@@ -85,6 +85,8 @@ fn our_own_series_are_there_from_the_start() {
     let ours = shape(&text(&registry));
     for line in [
         "arvados_dispatchcloud_spot_notices_total",
+        "arvados_dispatchcloud_event_feed_connected gauge",
+        "arvados_dispatchcloud_event_feed_events_total{kind=\"container\"}",
         "arvados_dispatchcloud_unlocks_total counter",
         "arvados_dispatchcloud_unlocks_total{reason=\"capacity\"}",
         "arvados_dispatchcloud_last_poll_success_time gauge",
@@ -105,7 +107,7 @@ fn open_labels_appear_on_first_use() {
     let (metrics, registry) = metrics();
     assert!(!text(&registry).contains("controller_requests_total"));
     metrics.controller_request("list", "200", Duration::from_millis(20));
-    metrics.cloud_errors.with_label_values(&["Create", "quota", "VcpuLimitExceeded"]).inc();
+    metrics.cloud_error("Create", "quota", "VcpuLimitExceeded");
     let name = "arvados_dispatchcloud_controller_requests_total{call=\"list\",status=\"200\"}";
     assert_eq!(value(&registry, name), 1.0);
     let name = "arvados_dispatchcloud_controller_request_seconds_count{call=\"list\",status=\"200\"}";
@@ -113,6 +115,49 @@ fn open_labels_appear_on_first_use() {
     assert!(
         text(&registry).contains("cloud_errors_total{code=\"VcpuLimitExceeded\",kind=\"quota\",operation")
     );
+}
+
+/// The values of one label among a series' samples, with what each counts.
+fn by_label(registry: &Registry, series: &str, label: &str) -> BTreeMap<String, f64> {
+    let mut found = BTreeMap::new();
+    for line in text(registry).lines().filter(|line| line.starts_with(&format!("{series}{{"))) {
+        let (_, rest) = line.split_once(&format!("{label}=\"")).unwrap();
+        let (name, rest) = rest.split_once('"').unwrap();
+        *found.entry(name.to_owned()).or_default() +=
+            rest.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap();
+    }
+    found
+}
+
+#[test]
+fn of_a_thousand_values_that_others_choose_64_are_shown_and_the_rest_is_other() {
+    let (metrics, registry) = metrics();
+    let mut facts = GaugeFacts::default();
+    for number in 0..1_000 {
+        metrics.cloud_error("Create", "other", &format!("Code{number}"));
+        metrics.cloud_error("List", "other", &format!("Code{number}"));
+        metrics.controller_request("lock", &number.to_string(), Duration::from_millis(1));
+        facts.instances.insert((Category::Idle, format!("x{number}")), 2);
+    }
+    for type_name in types() {
+        facts.instances.insert((Category::Idle, type_name.to_string()), 5);
+    }
+    metrics.set_gauges(&facts);
+    metrics.set_gauges(&facts);
+    for (series, label, each, all) in [
+        ("cloud_errors_total", "code", 2.0, 2_000.0),
+        ("controller_requests_total", "status", 1.0, 1_000.0),
+        ("controller_request_seconds_count", "status", 1.0, 1_000.0),
+    ] {
+        let found = by_label(&registry, &format!("arvados_dispatchcloud_{series}"), label);
+        assert_eq!(found.len(), 65, "{series}");
+        assert_eq!(found.values().sum::<f64>(), all, "{series}: nothing is lost");
+        assert_eq!(found["other"], all - 64.0 * each, "{series}");
+    }
+    let instances = by_label(&registry, "arvados_dispatchcloud_instances_total", "instance_type");
+    assert_eq!(instances.len(), 65 + types().len());
+    assert_eq!(instances.values().sum::<f64>(), 2_000.0 + 5.0 * types().len() as f64);
+    assert_eq!(instances["m4.large.spot"], 5.0, "what is configured always has its own");
 }
 
 #[test]

@@ -69,9 +69,10 @@ impl Pool {
             CloudErrorKind::Quota(_) | CloudErrorKind::Capacity(_) | CloudErrorKind::RateLimited { .. } => {
                 return;
             }
-            CloudErrorKind::NotFound | CloudErrorKind::Unauthorized | CloudErrorKind::Other => {
-                &catalogue::CREATE_FAILED
-            }
+            CloudErrorKind::NotFound
+            | CloudErrorKind::Unauthorized
+            | CloudErrorKind::NotSent
+            | CloudErrorKind::Other => &catalogue::CREATE_FAILED,
         };
         if let Some(n) = self.repeats.note(event, type_name, now) {
             event!(self.parts.log, *event, "InstanceType" => type_name, "error" => %error, "Repeated" => n);

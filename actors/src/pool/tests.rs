@@ -235,6 +235,30 @@ async fn the_end_of_a_quota_hold_wakes_the_scheduler() {
 }
 
 #[actix::test]
+async fn a_quota_is_one_line_a_hold_and_tells_the_instances_that_exist() {
+    let site = site_with(Policy { max_concurrent_creates: 3, ..policy() });
+    for name in ["a", "b"] {
+        site.appear(instance(name)).await;
+    }
+    pass(2).await;
+    let refusals = || std::iter::repeat_with(|| Err(cloud_error(CloudErrorKind::Quota(QuotaScope::All))));
+    site.answers.borrow_mut().extend(refusals().take(3));
+    for _ in 0..3 {
+        site.create().await.unwrap();
+    }
+    pass(1).await;
+    // The retry that the hold allows.
+    site.answers.borrow_mut().extend(refusals().take(1));
+    pass(300).await;
+    site.create().await.unwrap();
+    pass(1).await;
+    let lines = site.lines.take();
+    let told: Vec<_> = lines.iter().filter(|it| it.message == catalogue::AT_QUOTA.message).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].facts["Instances"], "2");
+}
+
+#[actix::test]
 async fn the_end_of_a_pause_after_a_failure_wakes_the_scheduler() {
     wakes_the_scheduler(CloudErrorKind::Other, 5.5).await;
 }

@@ -19,6 +19,7 @@ impl Queue {
                 ExchangeEffect::Call(number, request) => self.call(number, request, ctx),
                 ExchangeEffect::ResumeIn(wait) => self.resume_in(wait, ctx),
                 ExchangeEffect::PollIn(wait) => self.poll_in(wait, ctx),
+                ExchangeEffect::HintsIn(wait) => self.hints_in(wait, ctx),
                 // Lost only if the scheduler is gone, and then nobody plans any more.
                 ExchangeEffect::Changed => self.scheduler.do_send(QueueChanged),
                 ExchangeEffect::Tell(fact) => self.report(fact),
@@ -35,6 +36,16 @@ impl Queue {
     fn poll_in(&mut self, wait: Duration, ctx: &mut Context<Self>) {
         let timer = ctx.run_later(wait, Self::poll_is_due);
         if let Some(old) = self.next_poll.replace(timer) {
+            ctx.cancel_future(old);
+        }
+    }
+
+    fn hints_in(&mut self, wait: Duration, ctx: &mut Context<Self>) {
+        let timer = ctx.run_later(wait, |act, ctx| {
+            let effects = act.exchange.hints_are_due(clock::now());
+            act.perform(effects, ctx);
+        });
+        if let Some(old) = self.next_hints.replace(timer) {
             ctx.cancel_future(old);
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   Scheduler ─► Lock, Unlock, Requeue, Cancel, Forget, …  ──────┐
+//!   hints of the event feed ─────────────────────────────────────┤
 //!   timers, answers of calls ────────────────────────────────────┤
 //!                                                                ▼
 //!                        core::queue::Exchange ─► effects ─► perform ─► ArvadosApi, timers
@@ -10,6 +11,7 @@
 //! Never does: deciding what to lock or cancel; retrying. A failed call waits for the next poll.
 
 mod calls;
+mod feed;
 mod report;
 
 #[cfg(test)]
@@ -21,7 +23,7 @@ use std::sync::Arc;
 use actix::{Actor, Context, Handler, MessageResult, Recipient, SpawnHandle};
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::policy::Policy;
-use dispatch_core::ports::ArvadosApi;
+use dispatch_core::ports::{ArvadosApi, EventFeed, FeedCounts};
 use dispatch_core::queue::exchange::Exchange;
 use dispatch_core::queue::{OperationKind, QueueRefusal};
 use slog::Logger;
@@ -46,14 +48,19 @@ pub struct Queue {
     /// The timer of [`dispatch_core::queue::exchange::ExchangeEffect::ResumeIn`].
     resume: Option<SpawnHandle>,
     next_poll: Option<SpawnHandle>,
+    /// The timer of [`dispatch_core::queue::exchange::ExchangeEffect::HintsIn`].
+    next_hints: Option<SpawnHandle>,
+    feed: Option<Rc<dyn EventFeed>>,
+    /// What the feed had delivered when it was last counted.
+    counted: FeedCounts,
     repeats: Repeats,
 }
 
 impl Queue {
-    /// Polls as soon as it is started.
+    /// Polls as soon as it is started, and listens to the event feed, if there is one.
     pub fn new(
         policy: Arc<Policy>,
-        api: Rc<dyn ArvadosApi>,
+        (api, feed): (Rc<dyn ArvadosApi>, Option<Rc<dyn EventFeed>>),
         scheduler: Recipient<QueueChanged>,
         metrics: Rc<Metrics>,
         log: Logger,
@@ -66,6 +73,9 @@ impl Queue {
             log,
             resume: None,
             next_poll: None,
+            next_hints: None,
+            feed,
+            counted: FeedCounts::default(),
             repeats: Repeats::default(),
         }
     }
@@ -88,6 +98,7 @@ impl Actor for Queue {
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(crate::MAILBOX);
         self.poll_is_due(ctx);
+        self.listen(ctx);
     }
 }
 
@@ -100,6 +111,7 @@ impl Handler<GetQueue> for Queue {
             last_overload: self.exchange.last_overload(),
             in_flight: self.exchange.unfinished_calls(),
             last_success: self.exchange.last_success(),
+            feed: self.feed.is_some().then(|| self.exchange.feed()),
         })
     }
 }

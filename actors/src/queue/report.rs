@@ -21,6 +21,16 @@ impl Queue {
             ExchangeFact::Operation(finished) => self.report_operation(&finished),
             ExchangeFact::Overloaded { limit } => self.report_overloaded(limit),
             ExchangeFact::PollFailed { began, error, kind } => self.report_poll_failed(began, &error, kind),
+            ExchangeFact::FeedConnected => {
+                self.repeats.clear(&catalogue::FEED_LOST, "");
+                event!(self.log, catalogue::FEED_CONNECTED);
+            }
+            ExchangeFact::FeedLost { reason } => {
+                if let Some(n) = self.repeats.note(&catalogue::FEED_LOST, "", clock::now()) {
+                    event!(self.log, catalogue::FEED_LOST, "error" => reason, "Repeated" => n);
+                }
+            }
+            ExchangeFact::FeedSilent => event!(self.log, catalogue::FEED_SILENT),
             ExchangeFact::PollRecovered { lasted, kinds } => {
                 for kind in kinds {
                     self.repeats.clear(&catalogue::UPDATE_FAILED, kind);

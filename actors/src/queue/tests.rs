@@ -1,5 +1,6 @@
 //! Queue against a controller of a few records.
 
+mod feed;
 mod mounts;
 
 use std::rc::Rc;
@@ -26,11 +27,15 @@ struct Site {
 
 /// A queue over that controller; nothing has happened yet.
 fn site(api: Rc<FakeApi>) -> Site {
+    site_with(api, None)
+}
+
+fn site_with(api: Rc<FakeApi>, feed: Option<Rc<dyn EventFeed>>) -> Site {
     let (log, lines) = Lines::new();
     let (nudges, meter) = (Stub::silent(), Meter::new());
     let queue = Queue::new(
         shared(policy()),
-        Rc::clone(&api) as Rc<dyn ArvadosApi>,
+        (Rc::clone(&api) as Rc<dyn ArvadosApi>, feed),
         nudges.recipient.clone(),
         Rc::clone(&meter.metrics),
         log,

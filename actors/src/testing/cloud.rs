@@ -18,6 +18,8 @@ pub struct FakeCloud {
     /// Each call: when, which.
     pub calls: RefCell<Vec<(f64, &'static str)>>,
     pub orders: RefCell<Vec<CreateOrder>>,
+    /// What each listing has asked for.
+    pub filters: RefCell<Vec<Tags>>,
     fails: RefCell<BTreeMap<&'static str, VecDeque<CloudErrorKind>>>,
     /// How long each call takes.
     pub takes: Cell<Duration>,
@@ -34,6 +36,7 @@ impl FakeCloud {
             instances: RefCell::default(),
             calls: RefCell::default(),
             orders: RefCell::default(),
+            filters: RefCell::default(),
             fails: RefCell::default(),
             takes: Cell::default(),
             made: Cell::default(),
@@ -83,7 +86,8 @@ impl CloudDriver for FakeCloud {
         Ok(Instance { address: String::new(), ..instance })
     }
 
-    async fn list(&self, _filter: &Tags) -> Result<Vec<Instance>, CloudError> {
+    async fn list(&self, filter: &Tags) -> Result<Vec<Instance>, CloudError> {
+        self.filters.borrow_mut().push(filter.clone());
         let shown = self.instances.borrow().values().cloned().collect();
         self.call("list").await?;
         Ok(shown)

@@ -9,6 +9,7 @@
 
 mod api;
 mod cloud;
+mod feed;
 mod log;
 mod stub;
 mod vm;
@@ -30,6 +31,7 @@ use prometheus::{Registry, TextEncoder};
 
 pub use api::{FakeApi, Spoil};
 pub use cloud::{FakeCloud, cloud_error};
+pub use feed::FakeFeed;
 pub use log::{Line, Lines};
 pub use stub::Stub;
 pub use vm::{Executors, FakeVms, FakeWatch, NoSecrets, Odd};

@@ -39,6 +39,8 @@ pub struct FakeVms {
     pub processes: RefCell<BTreeMap<InstanceId, BTreeSet<ContainerUuid>>>,
     /// Lines that `--list` prints beside the processes.
     pub extra_lines: RefCell<String>,
+    /// What runners have written into the journal.
+    pub journal: RefCell<String>,
     /// Each command: when, on which VM, its kind.
     pub commands: RefCell<Vec<(f64, InstanceId, &'static str)>>,
     odd: RefCell<BTreeMap<&'static str, VecDeque<Odd>>>,
@@ -99,6 +101,7 @@ impl FakeVms {
                 }
                 Output { stdout: text.into_bytes(), ..Output::default() }
             }
+            "journal" => Output { stdout: self.journal.borrow().clone().into_bytes(), ..Output::default() },
             "start" => {
                 let uuid = uuid_in(shell);
                 self.run(id, uuid);
@@ -118,6 +121,7 @@ impl FakeVms {
 
 fn kind_of(shell: &str) -> &'static str {
     let kinds = [
+        ("journalctl", "journal"),
         ("released", "release"),
         ("fence-claimed", "claim"),
         ("--list", "list"),

@@ -47,6 +47,7 @@ impl World {
             epoch: dispatch_core::worker::fence::Epoch::from_micros(1),
             policy,
             api: Rc::clone(&api) as _,
+            feed: None,
             driver: Rc::clone(&cloud) as _,
             executors: Box::new(|_| Rc::new(executors)),
             create_defaults: CreateDefaults::default(),

@@ -298,7 +298,7 @@ impl Handler<MayDestroy> for Worker {
     type Result = bool;
 
     fn handle(&mut self, _: MayDestroy, _: &mut Context<Self>) -> bool {
-        self.machine.may_destroy()
+        self.machine.may_destroy(clock::now())
     }
 }
 

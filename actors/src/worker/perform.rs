@@ -11,7 +11,7 @@ use dispatch_core::ports::{ExecError, ExecErrorKind, Executor, Output, ShellComm
 use dispatch_core::time::after;
 use dispatch_core::worker::fence::NotRun;
 use dispatch_core::worker::probe::{CommandFailure, Probe, Wanted, success};
-use dispatch_core::worker::{Completion, DestroyOutcome, KillOutcome, StartOutcome, WorkerEffect};
+use dispatch_core::worker::{Completion, DestroyOutcome, KillOutcome, StartOutcome, WorkerEffect, journal};
 
 use super::{Worker, target};
 use crate::catalogue;
@@ -30,6 +30,7 @@ impl Worker {
                 WorkerEffect::Probe(wanted) => self.probe(wanted, ctx),
                 WorkerEffect::Start(uuid) => self.start_container(uuid, ctx),
                 WorkerEffect::Kill(uuid) => self.kill_container(uuid, ctx),
+                WorkerEffect::ReadJournal(uuid, age) => self.read_journal(uuid, age, ctx),
                 WorkerEffect::Destroy => self.destroy(ctx),
                 WorkerEffect::SaveTags(tags) => self.save_tags(tags, ctx),
                 WorkerEffect::Retarget(instance) => self.retarget(&instance),
@@ -114,6 +115,14 @@ impl Worker {
             let answer = answer_of(&*executor, command.clone()).await;
             let outcome = KillOutcome::of(&command, answer, mark.is_some());
             me.do_send(WorkerCompletion { completion: Completion::KillFinished(uuid, outcome) });
+        });
+    }
+
+    fn read_journal(&mut self, uuid: ContainerUuid, age: Duration, ctx: &mut Context<Self>) {
+        let (executor, me) = (Rc::clone(&self.executor), ctx.address());
+        self.spawn(ctx, async move {
+            let output = answer_of(&*executor, journal::read(age)).await.ok();
+            me.do_send(WorkerCompletion { completion: Completion::JournalRead(uuid, output) });
         });
     }
 

@@ -74,6 +74,7 @@ impl Worker {
             WorkerFact::Starting(..)
             | WorkerFact::Started { .. }
             | WorkerFact::StartFailed(..)
+            | WorkerFact::LastWords(..)
             | WorkerFact::Detected(..)
             | WorkerFact::ProcessEnded(..)
             | WorkerFact::StaleRunLock(..)
@@ -126,6 +127,9 @@ impl Worker {
                 event!(self.log, catalogue::START_FAILED, "ContainerUUID" => uuid.as_str(),
                     "error" => &failure.error, "stdout" => &failure.stdout, "stderr" => &failure.stderr);
                 self.last_failure = Some(failure);
+            }
+            WorkerFact::LastWords(uuid, words) => {
+                event!(log, catalogue::LAST_WORDS, "ContainerUUID" => uuid.as_str(), "Journal" => words)
             }
             WorkerFact::Detected(uuid) => {
                 event!(log, catalogue::PROCESS_DETECTED, "ContainerUUID" => uuid.as_str())

@@ -10,9 +10,10 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 use dispatch_core::instance::IdleBehavior;
 use dispatch_core::ports::{CloudError, CloudErrorKind, ExecErrorKind};
-use dispatch_core::worker::{KillReason, ShutdownReason, StartOrder, State};
+use dispatch_core::worker::{AttemptOutcome, KillReason, ShutdownReason, StartOrder, State};
 
 use super::*;
+use crate::catalogue;
 use crate::messages::cloud::DestroyAnswer;
 use crate::testing::{
     Executors, FakeVms, Lines, Meter, NoSecrets, Odd, Stub, cloud_error, id, instance, pass, pass_millis,
@@ -349,7 +350,8 @@ async fn a_failed_start_is_told_and_the_next_probe_tells_what_is_there() {
     site.vms.odd("start", 1, Odd::Exits(1));
     site.start(1).await;
     pass(1).await;
-    assert_eq!(site.vms.take_kinds(), ["start", "list"], "probed at once");
+    let kinds = site.vms.take_kinds();
+    assert_eq!(kinds, ["start", "journal", "list"], "it has said nothing, and it is probed at once");
     assert_eq!(site.ended(), [uuid(1)]);
     assert!(site.lines.messages().contains(&"error starting crunch-run process".to_owned()));
 }
@@ -564,4 +566,49 @@ async fn the_state_shows_processes_and_what_is_in_flight_without_secrets() {
     assert_eq!(process["phase"], "starting");
     assert!(process["since"].as_str().unwrap().starts_with("2030-01-01T00:00:01"), "{process}");
     assert!(!state.to_string().contains("s3cr3t"), "{state}");
+}
+
+#[actix::test]
+async fn a_start_that_came_to_nothing_without_a_word_is_told_with_the_journals_last_lines() {
+    let site = in_service().await;
+    site.vms.journal.replace(format!("{} panic: \u{1b}[31mno such image\n{} of another\n", uuid(1), uuid(2)));
+    let judged = |n, outcome| Command::StartJudged { uuid: uuid(n), outcome, failed_elsewhere: false };
+    for n in [1, 3] {
+        site.start(n).await;
+        site.vms.end(uuid(n));
+    }
+    pass(15).await;
+    assert_eq!(site.ended().len(), 2);
+    site.vms.commands.take();
+    site.tell(judged(1, AttemptOutcome::StillLocked)).await;
+    site.tell(judged(3, AttemptOutcome::LeftLocked)).await;
+    site.breathe().await;
+    assert_eq!(site.vms.take_kinds(), ["journal"], "of the one that never ran");
+    let lines = site.lines.take();
+    let told: Vec<_> = lines.iter().filter(|it| it.message == catalogue::LAST_WORDS.message).collect();
+    assert_eq!(told.len(), 1, "{lines:?}");
+    assert_eq!(told[0].facts["ContainerUUID"], uuid(1).to_string());
+    assert_eq!(told[0].facts["Journal"], format!("{} panic: \u{fffd}[31mno such image", uuid(1)));
+}
+
+#[actix::test]
+async fn a_journal_that_cannot_be_read_is_no_news() {
+    let site = in_service().await;
+    site.vms.journal.replace("nobody reads this\n".to_owned());
+    // As long as it runs something it is not shut down.
+    site.start(9).await;
+    for (n, odd) in [(1, Odd::Exits(127)), (2, Odd::Hangs)] {
+        site.start(n).await;
+        site.vms.end(uuid(n));
+        pass(15).await;
+        site.vms.commands.take();
+        site.vms.odd("journal", 1, odd.clone());
+        let outcome = AttemptOutcome::StillLocked;
+        site.tell(Command::StartJudged { uuid: uuid(n), outcome, failed_elsewhere: false }).await;
+        pass(200).await;
+        assert_eq!(site.vms.take_times("journal").len(), 1, "{odd:?}");
+        let told = site.lines.take();
+        assert!(told.iter().all(|line| !line.level.is_at_least(slog::Level::Warning)), "{odd:?}: {told:?}");
+        assert_eq!((site.view().behavior, site.view().silence), (IdleBehavior::Run, None), "{odd:?}");
+    }
 }

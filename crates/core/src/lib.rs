@@ -28,6 +28,7 @@ mod fixtures;
 pub mod id;
 pub mod instance;
 pub mod invariants;
+pub mod label;
 mod pairs;
 pub mod plan;
 pub mod policy;

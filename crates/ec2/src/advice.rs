@@ -58,6 +58,8 @@ impl DriverAdvice for Advice {
                 "whether the cloud offers this type in the subnet's zone: try --instance-type, or a subnet elsewhere, \
                  or later"
             }
+            // No driver answers so.
+            CloudErrorKind::NotSent => "whether this process may act",
             CloudErrorKind::NotFound => "whether somebody else destroyed the instance",
             CloudErrorKind::Unauthorized => {
                 return format!(

@@ -150,6 +150,10 @@ impl Ec2Cloud {
     async fn listed(&self, filter: &Tags) -> Result<Vec<Instance>, Failure> {
         let shown = self.pages(|page| request::describe_instances(filter, page), instances::page).await?;
         let listed = self.ends.sort_out(shown);
+        // Without a filter others' instances are shown, too: they are neither counted nor priced here.
+        if filter.0.is_empty() {
+            return Ok(listed.into_iter().map(|it| it.instance).collect());
+        }
         self.metrics.listed(&listed);
         self.spot.saw(&listed);
         if let Some(question) = self.spot.due((self.now)()) {

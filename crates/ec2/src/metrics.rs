@@ -4,7 +4,9 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
+use dispatch_core::label::BoundedLabel;
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use crate::answer::instances::Listed;
@@ -12,6 +14,8 @@ use crate::errors::Failure;
 use crate::request::Action;
 
 const PREFIX: &str = "arvados_dispatchcloud_ec2";
+/// Where no subnet is configured, EC2 takes its default one.
+const NO_SUBNET: &str = "";
 
 /// The series; all of configured subnets exist from the start.
 #[derive(Debug)]
@@ -20,18 +24,24 @@ pub(crate) struct Metrics {
     starts: IntCounterVec,
     errors: Errors,
     subnets: Vec<String>,
+    /// Values of `ec2_instances{subnet_id}`: of subnets that are not configured, only the cloud speaks.
+    subnet_labels: BoundedLabel,
     /// The subnets that the gauge shows.
     shown: RefCell<BTreeSet<String>>,
 }
 
 /// Failed calls.
 #[derive(Debug, Clone)]
-pub(crate) struct Errors(IntCounterVec);
+pub(crate) struct Errors {
+    counter: IntCounterVec,
+    codes: Rc<BoundedLabel>,
+}
 
 impl Errors {
-    /// A call has failed. Labels are EC2's own words: few, and bounded by [`crate::answer::error`].
+    /// A call has failed. The code is EC2's own word.
     pub fn failed(&self, action: Action, failure: &Failure) {
-        self.0.with_label_values(&[action.as_str(), failure.code.as_str()]).inc();
+        let code = self.codes.bounded(&failure.code);
+        self.counter.with_label_values(&[action.as_str(), code]).inc();
     }
 }
 
@@ -49,20 +59,24 @@ impl Metrics {
         let metrics = Self {
             instances: IntGaugeVec::new(instances, &["subnet_id"])?,
             starts: IntCounterVec::new(starts, &["subnet_id", "success"])?,
-            errors: Errors(IntCounterVec::new(errors, &["operation", "code"])?),
+            errors: Errors {
+                counter: IntCounterVec::new(errors, &["operation", "code"])?,
+                codes: Rc::default(),
+            },
+            subnet_labels: BoundedLabel::with_known(subnets.iter().map(String::as_str).chain([NO_SUBNET])),
             subnets: subnets.to_vec(),
             shown: RefCell::default(),
         };
         registry.register(Box::new(metrics.instances.clone()))?;
         registry.register(Box::new(metrics.starts.clone()))?;
-        registry.register(Box::new(metrics.errors.0.clone()))?;
+        registry.register(Box::new(metrics.errors.counter.clone()))?;
         metrics.start_at_zero();
         Ok(metrics)
     }
 
     fn start_at_zero(&self) {
         self.listed(&[]);
-        let default = [String::new()];
+        let default = [NO_SUBNET.to_owned()];
         for subnet in if self.subnets.is_empty() { &default[..] } else { &self.subnets[..] } {
             for success in ["0", "1"] {
                 self.starts.with_label_values(&[subnet.as_str(), success]);
@@ -78,16 +92,16 @@ impl Metrics {
     /// An attempt to make one there.
     pub fn attempted(&self, subnet: Option<&str>, success: bool) {
         let success = if success { "1" } else { "0" };
-        self.starts.with_label_values(&[subnet.unwrap_or_default(), success]).inc();
+        self.starts.with_label_values(&[subnet.unwrap_or(NO_SUBNET), success]).inc();
     }
 
     /// Sets the number of instances that exist now. A subnet that is no longer configured is shown while something is
     /// in it.
     pub fn listed(&self, listed: &[Listed]) {
         let configured = self.subnets.iter().map(|subnet| (subnet.as_str(), 0));
-        let mut counts: BTreeMap<&str, i64> = configured.chain([("", 0)]).collect();
+        let mut counts: BTreeMap<&str, i64> = configured.chain([(NO_SUBNET, 0)]).collect();
         for it in listed {
-            *counts.entry(&it.subnet).or_default() += 1;
+            *counts.entry(self.subnet_labels.bounded(&it.subnet)).or_default() += 1;
         }
         for (subnet, count) in &counts {
             self.instances.with_label_values(&[*subnet]).set(*count);
@@ -106,7 +120,28 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
+    use crate::errors::Meaning;
     use crate::spot::tests::listed;
+
+    #[test]
+    fn a_thousand_codes_and_a_thousand_subnets_of_ec2_are_64_and_other() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry, &["subnet-ours".to_owned()]).unwrap();
+        for number in 0..1_000 {
+            let code = format!("InvalidParameter.{number}");
+            metrics.errors().failed(Action::RunInstances, &Failure::ours(Meaning::Other, &code, "no"));
+        }
+        let subnets: Vec<_> = (0..1_000).map(|number| in_subnet(&format!("subnet-{number}"))).collect();
+        metrics.listed(&subnets);
+        metrics.listed(&[&subnets[..], &[in_subnet("subnet-ours")]].concat());
+        let families = registry.gather();
+        let errors =
+            families.iter().find(|it| it.name() == "arvados_dispatchcloud_ec2_errors_total").unwrap();
+        let counts: Vec<_> = errors.get_metric().iter().map(|it| it.get_counter().get_value()).collect();
+        assert_eq!((counts.len(), counts.iter().sum::<f64>()), (65, 1_000.0));
+        let shown: BTreeMap<_, _> = shown(&registry).into_iter().collect();
+        assert_eq!((shown.len(), shown["other"], shown["subnet-ours"]), (64 + 3, 936.0, 1.0));
+    }
 
     fn in_subnet(subnet: &str) -> Listed {
         Listed { subnet: subnet.to_owned(), ..listed("i-1", "m5.large", "a", false) }

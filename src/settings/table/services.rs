@@ -61,13 +61,25 @@ pub static DISPATCH_CLOUD: LazyLock<Table> = LazyLock::new(|| Table {
 /// `Services.Websocket`.
 pub static WEBSOCKET: LazyLock<Table> = LazyLock::new(|| Table {
     path: &["Services", "Websocket"],
-    keys: vec![key(
-        "ExternalURL",
-        "",
-        &WEBSOCKET_URL,
-        place!(websocket),
-        "Event hints; empty: the queue is polled only.",
-    )],
+    keys: vec![
+        key(
+            "ExternalURL",
+            "",
+            &WEBSOCKET_URL,
+            place!(websocket.external),
+            "The site's event feed, which says what has changed; empty: the queue is polled only. http(s) means \
+             ws(s), and without a path it is /websocket.",
+        ),
+        read_elsewhere(
+            "InternalURLs",
+            json!({}),
+            |it| {
+                let urls = it.websocket.internal.iter().map(|url| (without_secrets(url), json!({})));
+                Map::from_iter(urls).into()
+            },
+            "Those that name this machine (localhost, 127.0.0.1, [::1]) are tried before ExternalURL.",
+        ),
+    ],
 });
 
 /// `TLS`.
@@ -91,7 +103,7 @@ pub static TLS: LazyLock<Table> = LazyLock::new(|| Table {
             false,
             &FLAG,
             place!(controller.insecure),
-            "Accept any certificate of the controller.",
+            "Accept any certificate of the controller and of the event feed.",
         ),
     ],
 });
@@ -120,13 +132,22 @@ pub static SYSTEM_LOGS: LazyLock<Table> = LazyLock::new(|| Table {
 /// `API`.
 pub static API: LazyLock<Table> = LazyLock::new(|| Table {
     path: &["API"],
-    keys: vec![key(
-        "RequestTimeout",
-        "5m",
-        &INTERVAL,
-        place!(controller.request_timeout),
-        "Deadline of one call to the controller.",
-    )],
+    keys: vec![
+        key(
+            "RequestTimeout",
+            "5m",
+            &INTERVAL,
+            place!(controller.request_timeout),
+            "Deadline of one call to the controller.",
+        ),
+        key(
+            "SendTimeout",
+            "1m",
+            &INTERVAL,
+            place!(websocket.ping_interval),
+            "How often the event feed gives a sign of life. After twice that without one it is connected anew.",
+        ),
+    ],
 });
 
 /// `PostgreSQL`.

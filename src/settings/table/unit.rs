@@ -13,6 +13,7 @@ use crate::settings::dump::{hidden, without_secrets};
 use crate::settings::model::{LogFormat, RunnerBinary};
 use crate::settings::section::Section;
 use crate::settings::units::format_duration;
+use crate::settings::websocket;
 
 /// What stands for this very program.
 const SELF: &str = "/proc/self/exe";
@@ -206,22 +207,8 @@ pub static KEY_EXCHANGE: Unit<KeyExchange> = Unit {
     },
 };
 
-/// The URL of a WebSocket, or nothing.
+/// The URL of the websocket service, or nothing.
 pub static WEBSOCKET_URL: Unit<Option<Url>> = Unit {
-    read: |section, key| {
-        let text = section.text(key);
-        let url = Url::parse(&text).ok().filter(|url| {
-            matches!(url.scheme(), "ws" | "wss" | "http" | "https")
-                && url.host_str().is_some_and(|it| !it.is_empty())
-        });
-        // The queue is polled without it: no reason to refuse the service.
-        if url.is_none() && !text.is_empty() {
-            section.warn(
-                key,
-                "not a URL such as wss://ws.zzzzz.example.com/websocket: as if it were empty, the queue is polled only",
-            );
-        }
-        url
-    },
+    read: websocket::external,
     dump: |it| it.as_ref().map(without_secrets).unwrap_or_default().into(),
 };

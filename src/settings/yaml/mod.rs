@@ -17,6 +17,8 @@ mod read;
 
 pub use read::{YamlError, read};
 
+use zeroize::Zeroize as _;
+
 /// Where something stands in the file; both count from one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
@@ -79,13 +81,19 @@ pub enum Kind {
     Map(Vec<Entry>),
 }
 
-/// The text of a scalar, escapes resolved.
+/// The text of a scalar, escapes resolved. It may be a secret: the memory that it lies in is overwritten when it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scalar {
     /// The text.
     pub text: String,
     /// Whether it is a text whatever it looks like: quoted, a block, or tagged `!!str`.
     pub quoted: bool,
+}
+
+impl Drop for Scalar {
+    fn drop(&mut self) {
+        self.text.zeroize();
+    }
 }
 
 /// A key and its value.

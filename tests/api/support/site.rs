@@ -55,7 +55,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let policy = quick_policy();
-        let health = HealthPolicy { actor_answer: DEADLINE, ..HealthPolicy::new(&policy) };
+        let health = HealthPolicy { actor_answer: DEADLINE, ..HealthPolicy::new(&policy, false) };
         Self { token: TOKEN, policy, health, tls: None, handles: None }
     }
 }
@@ -79,6 +79,7 @@ pub fn start_actors(world: &Rc<World>, policy: Policy, metrics: Rc<Metrics>, log
         pulse: clock::pulse,
         policy: Arc::new(policy),
         api: Rc::new(Controller(Rc::clone(world))),
+        feed: None,
         driver: Rc::new(Cloud(Rc::clone(world))),
         executors: Box::new(move |_| shells),
         create_defaults: CreateDefaults::default(),

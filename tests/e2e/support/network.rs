@@ -7,6 +7,18 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Set to 1: what needs root is left out.
 const SKIP: &str = "DISPATCH_SKIP_ROOT_TESTS";
 
+/// Whether a test that needs namespaces of its own can be made; false without root, if it is known that there is none.
+///
+/// # Panics
+/// Without root, if that is not known.
+#[track_caller]
+pub fn is_root(name: &str) -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    let is_known = std::env::var_os(SKIP).is_some_and(|it| it == "1");
+    assert!(is_root || is_known, "{name}: a namespace of its own needs root; {SKIP}=1 leaves this test out");
+    is_root
+}
+
 /// A network namespace with a loopback of its own; with it go all its processes.
 pub struct Network(String);
 
@@ -17,9 +29,7 @@ impl Network {
     /// Without root, if that is not known.
     #[track_caller]
     pub fn new(name: &str) -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            let is_known = std::env::var_os(SKIP).is_some_and(|it| it == "1");
-            assert!(is_known, "{name}: a network of its own needs root; {SKIP}=1 leaves this test out");
+        if !is_root(name) {
             return None;
         }
         let network = Self(format!("e2e-{}-{name}", std::process::id()));

@@ -343,4 +343,20 @@ pub(super) const LEARNED: &[Lesson] = &[
         "what_may_run_there_is_kept_for_an_hour",
         "it_is_given_up_when_all_records_known_there_are_final",
     ]),
+    (56, "what we may not send is nobody's failure", &[
+        "a_create_that_was_not_sent_pauses_nothing_and_is_no_failure",
+        "a_create_that_was_not_sent_uses_up_no_trial",
+        "a_call_that_was_not_sent_sets_nothing_back",
+        "a_call_that_was_not_sent_is_not_counted",
+        "a_call_that_waits_for_its_slot_is_not_repeated",
+    ]),
+    (57, "a hint is no answer", &[
+        "a_false_hint_changes_nothing",
+        "what_an_answer_does_not_show_is_neither_dropped_nor_doubted",
+        "an_older_poll_in_flight_does_not_bring_back_what_a_newer_answer_has_ended",
+        "an_older_answer_does_not_bring_back_what_a_newer_poll_has_ended",
+        "what_was_not_asked_for_is_not_believed",
+        "false_late_and_doubled_hints_end_nothing",
+        "without_a_single_hint_everything_goes_on_as_before",
+    ]),
 ];

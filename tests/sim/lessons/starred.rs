@@ -243,4 +243,10 @@ pub(super) const STARRED: &[Rule] = &[
         "a_runner_in_use_is_replaced_and_never_written_to",
         "a_damaged_copy_does_not_touch_the_runner_that_is_there",
     ]),
+    ("a start that comes to nothing without a word is told with what the VM's journal has of it", &[
+        "a_process_that_ended_and_left_its_container_locked_is_asked_for_once",
+        "a_start_command_that_fails_without_a_word_is_asked_for_at_once_and_not_again",
+        "whatever_the_journal_says_is_told_or_nothing_and_is_no_news_of_the_vm",
+        "a_start_that_came_to_nothing_without_a_word_is_told_with_the_journals_last_lines",
+    ]),
 ];

@@ -13,7 +13,6 @@ mod decode;
 mod failure;
 mod json;
 mod request;
-mod tls;
 
 use std::time::Duration;
 
@@ -26,6 +25,7 @@ use dispatch_core::ports::{ApiError, ApiErrorKind, ArvadosApi, ListQuestion, Pag
 use dispatch_core::secret::Secret;
 use url::Url;
 
+use crate::tls::{self, NoAuthorities};
 use request::Request;
 
 /// A page of a thousand records has a few megabytes. A longer body is an error.
@@ -51,8 +51,8 @@ pub enum ClientError {
     #[error("`{0}` is not an http or https URL")]
     BadUrl(String),
     /// This system has no certificate authorities.
-    #[error("no certificate authorities found: {0} (is the package ca-certificates installed?)")]
-    NoAuthorities(String),
+    #[error(transparent)]
+    NoAuthorities(#[from] NoAuthorities),
     /// The token contains characters that cannot be sent.
     #[error("token has characters that a header cannot carry")]
     BadToken,
@@ -97,8 +97,10 @@ impl Client {
         if !is_http {
             return Err(ClientError::BadUrl(url.to_string()));
         }
-        let authorization = format!("Bearer {}", options.token.expose());
-        header::HeaderValue::from_str(&authorization).map_err(|_| ClientError::BadToken)?;
+        let authorization = Secret::new(["Bearer ", options.token.expose()].concat());
+        let mut authorization = header::HeaderValue::from_maybe_shared(authorization.to_bytes())
+            .map_err(|_| ClientError::BadToken)?;
+        authorization.set_sensitive(true);
         let connector = Connector::new().timeout(options.timeout).handshake_timeout(options.timeout);
         let connector = match url.scheme() {
             "https" => connector.rustls_0_23(tls::config(options.insecure)?),

@@ -58,7 +58,11 @@ pub(super) fn to_openssh(pem: &str) -> Result<Secret, KeyError> {
 /// Decodes the key. It accepts what configuration files do to keys: indentation, CRLF, and a missing line
 /// feed at the end.
 fn parse(pem: &str) -> Result<PrivateKey, KeyError> {
-    let pem: String = pem.trim().lines().map(|line| format!("{}\n", line.trim())).collect();
+    // Of its final size from the start: a text that grows leaves copies of the key behind.
+    let mut clean = String::with_capacity(pem.len() + 1);
+    pem.trim().lines().for_each(|line| clean.extend([line.trim(), "\n"]));
+    let clean = Secret::new(clean);
+    let pem = clean.expose();
     if pem.is_empty() {
         return Err(KeyError::Empty);
     }
@@ -71,7 +75,7 @@ fn parse(pem: &str) -> Result<PrivateKey, KeyError> {
     if pem.contains("BEGIN ENCRYPTED") || pem.contains("4,ENCRYPTED") {
         return Err(KeyError::Encrypted);
     }
-    let key = decode_secret_key(&pem, None).map_err(|error| match error {
+    let key = decode_secret_key(pem, None).map_err(|error| match error {
         russh::keys::Error::KeyIsEncrypted => KeyError::Encrypted,
         russh::keys::Error::CouldNotReadKey => KeyError::NotPem,
         other => KeyError::Damaged(other.to_string()),

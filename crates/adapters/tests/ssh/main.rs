@@ -7,6 +7,7 @@ mod deadlines;
 mod fence;
 mod fence_vm;
 mod hostile;
+mod journal;
 mod leftovers;
 mod own_side;
 mod runners;

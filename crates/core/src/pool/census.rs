@@ -12,6 +12,8 @@ use crate::worker::State;
 pub struct Census {
     /// Instances in any state and creates in flight.
     by_market: BTreeMap<Market, usize>,
+    /// Of these the instances.
+    existing: BTreeMap<Market, usize>,
     /// Of these the instances that were destroyed long ago and may never end.
     outstaying: BTreeMap<Market, usize>,
     /// Creates in flight, and workers that are booting and not on hold: what the operator keeps may never come to an
@@ -33,6 +35,7 @@ impl Census {
             let market = it.map_or(Market::OnDemand, |it| it.market());
             *census.there_to_stay.entry(market).or_default() += usize::from(host.is_there_to_stay());
             *census.by_market.entry(market).or_default() += 1;
+            *census.existing.entry(market).or_default() += 1;
             *census.outstaying.entry(market).or_default() += usize::from(host.outstays);
             let is_trial = host.state == State::Booting && host.behavior != IdleBehavior::Hold;
             if let (true, Some(it)) = (is_trial, it) {
@@ -52,6 +55,11 @@ impl Census {
 
     pub(super) fn of(&self, scope: &QuotaScope) -> usize {
         count_in(&self.by_market, scope)
+    }
+
+    /// Those that exist, whatever is in flight.
+    pub(super) fn existing(&self, scope: &QuotaScope) -> usize {
+        count_in(&self.existing, scope)
     }
 
     /// Those that count against "near a quota".

@@ -94,11 +94,11 @@ pub enum PoolFact {
         /// The error.
         error: CloudError,
     },
-    /// Creates within a quota wait until fewer instances exist, or a retry is due.
+    /// Creates within a quota wait until fewer instances exist, or a retry is due. Told once a hold.
     QuotaHold {
         /// The type that was refused.
         type_name: TypeName,
-        /// How many instances there were in its scope.
+        /// How many instances exist in its scope; creates in flight are none.
         instances: usize,
         /// When one create is tried again.
         retry_at: Timestamp,

@@ -71,6 +71,8 @@ pub enum CloudErrorKind {
     NotFound,
     /// Credentials are missing, wrong or expired.
     Unauthorized,
+    /// We may not act now, or no longer: the cloud was not asked, and this says nothing about it.
+    NotSent,
     /// The outcome is unknown: no answer, or a cut one. The call may have taken effect.
     Unknown,
     /// Anything else: the call was refused.
@@ -86,6 +88,7 @@ impl CloudErrorKind {
             Self::Capacity(_) => "capacity",
             Self::NotFound => "not_found",
             Self::Unauthorized => "unauthorized",
+            Self::NotSent => "not_sent",
             Self::Unknown => "unknown",
             Self::Other => "other",
         }

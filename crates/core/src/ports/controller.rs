@@ -61,6 +61,8 @@ impl<T> Page<T> {
 /// Why a call to the controller failed, as far as policy must know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ApiErrorKind {
+    /// We may not act now, or no longer: the controller was not asked, and this says nothing about it.
+    NotSent,
     /// 401: a bad token, or a database outage. Never a reason to drop anything.
     Unauthorized,
     /// 403: not ours to do.
@@ -85,6 +87,7 @@ impl ApiErrorKind {
     /// For metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::NotSent => "not_sent",
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",

@@ -88,7 +88,7 @@ impl ContainerQueue {
     /// Notes which of the records that have a lock the poll has asked for in vain. O(entries).
     pub(super) fn doubt_absent(&mut self, poll: &Poll, facts: &mut Vec<QueueFact>) {
         for (uuid, asked) in &poll.absent {
-            let newer = self.is_newer_than(*uuid, asked.stamp);
+            let newer = self.is_newer_than(*uuid, asked.stamp) || self.is_dated_after(*uuid, asked.at);
             let Some(entry) = self.entry_mut(*uuid).filter(|it| !newer && it.is_held()) else { continue };
             if entry.absence.is_none() {
                 facts.push(QueueFact::Doubted { uuid: *uuid });

@@ -10,7 +10,8 @@
 //! ```
 //! A failed call may have taken effect, so the record is read before anything else is decided; if that
 //! fails too the entry is `uncertain` until a poll that began later. It is not read a second time after a refusal
-//! (403, 422 and the like): then nothing has happened. One operation at a time per container.
+//! (403, 422 and the like): then nothing has happened. It is not read at all after a call that was not sent, because we
+//! may not act now: the operation ends as if it had not been begun. One operation at a time per container.
 
 use std::sync::Arc;
 
@@ -181,6 +182,9 @@ impl Entry {
                 self.take(standing);
                 finish(Outcome::Done(standing), false)
             }
+            Answer::Standing(Err(error)) if error.kind == ApiErrorKind::NotSent => {
+                finish(Outcome::Refused(QueueRefusal::NotSent), false)
+            }
             // The record was read a moment before, and the server refuses: nothing has happened to it.
             Answer::Standing(Err(error)) if operation.has_read && is_refusal(error.kind) => {
                 finish(Outcome::Failed(error), false)
@@ -254,8 +258,8 @@ impl Entry {
                 self.locked_before_start = false;
                 None
             }
-            // It stays locked until it is started, which is no failure.
-            Outcome::Refused(QueueRefusal::AttemptsNearlyUsed) => before,
+            // It stays locked until it is started, which is no failure; nor is what only we are the cause of.
+            Outcome::Refused(QueueRefusal::AttemptsNearlyUsed | QueueRefusal::NotSent) => before,
             Outcome::Refused(refusal) => {
                 let error = refusal.as_str().to_owned();
                 Some(Setback::until_next_poll(before.as_ref(), cause, error, now))

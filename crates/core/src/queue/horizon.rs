@@ -38,6 +38,8 @@ pub(super) struct Horizon {
     rest: Option<(Arc<Openings>, Timestamp)>,
     /// Nothing can be placed, but a poll that begins after that reads on.
     reads_on: Option<Timestamp>,
+    /// Whether the last poll has read the whole list.
+    saw_all: bool,
 }
 
 impl Horizon {
@@ -57,8 +59,14 @@ impl Horizon {
         Look { openings, one_page, window: self.window, ..Look::default() }
     }
 
+    /// Whether no container waits that the last poll has not seen.
+    pub(super) fn saw_all(&self) -> bool {
+        self.saw_all
+    }
+
     /// A poll that began then has ended.
     pub(super) fn learn(&mut self, look: &Look, began: Timestamp) {
+        self.saw_all = look.is_complete();
         let Some(openings) = &look.openings else { return };
         if look.one_page {
             self.reads_on.get_or_insert(after(began, REST));

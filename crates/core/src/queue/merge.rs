@@ -16,8 +16,9 @@ impl ContainerQueue {
     /// Takes a complete poll in. Costs O(containers × log); what has not changed stays where it is, shared
     /// with the snapshots that show it.
     ///
-    /// The local-change rule: an entry with an operation in flight, or stamped since the page was asked for, is
-    /// neither overwritten nor dropped; one that was dropped since then does not come back.
+    /// An entry whose picture answers a later question is neither overwritten nor dropped. The local-change rule: nor is
+    /// one with an operation in flight, or stamped since the page was asked for; one that was dropped since then does
+    /// not come back.
     pub fn merge(&mut self, poll: Poll, now: Timestamp) -> Vec<QueueFact> {
         let mut facts = Vec::new();
         // Polls may finish out of order.
@@ -48,15 +49,22 @@ impl ContainerQueue {
         dropped || entry.is_some_and(|entry| entry.operation.is_some() || entry.changed > stamp)
     }
 
+    /// Whether what we have of that container answers a later question than one that was asked then.
+    pub(super) fn is_dated_after(&self, uuid: ContainerUuid, asked: Timestamp) -> bool {
+        self.asked.get(&uuid).is_some_and(|have| asked < *have)
+    }
+
     /// Drops what is believed to be deleted, and what fell off the end of a short answer.
     fn drop_absent(&mut self, poll: &Poll, now: Timestamp, facts: &mut Vec<QueueFact>) {
         let mut gone = Vec::new();
         for (uuid, entry) in self.entries.iter().filter(|(uuid, _)| !poll.shows(uuid)) {
-            let reason = if poll.absent.contains_key(uuid) && !entry.is_doubted() {
+            let was_absent = |asked: &Asked| !self.is_dated_after(*uuid, asked.at);
+            let reason = if poll.absent.get(uuid).is_some_and(was_absent) && !entry.is_doubted() {
                 DropReason::Deleted
             } else if entry.record.state == ContainerState::Queued
                 && !entry.found_by_process
                 && !poll.look.is_complete()
+                && !self.is_dated_after(*uuid, poll.began)
             {
                 DropReason::BeyondHorizon
             } else {
@@ -95,24 +103,40 @@ impl ContainerQueue {
         }
     }
 
-    fn take_record(&mut self, sighting: Sighting, now: Timestamp, facts: &mut Vec<QueueFact>) {
+    /// Takes a record in, unless what we have is newer. True: it tells something new.
+    pub(super) fn take_record(
+        &mut self,
+        sighting: Sighting,
+        now: Timestamp,
+        facts: &mut Vec<QueueFact>,
+    ) -> bool {
         let Sighting { record, asked: Asked { at: asked, stamp } } = sighting;
         let uuid = record.uuid;
-        if self.is_newer_than(uuid, stamp) {
-            return;
+        if self.is_newer_than(uuid, stamp) || self.is_dated_after(uuid, asked) {
+            return false;
         }
         if self.is_foreign(&record) {
-            if let Some(entry) = self.take_out(uuid) {
-                let state = entry.record.state;
-                facts.push(QueueFact::Dropped { uuid, state, reason: DropReason::Foreign });
-            }
-            return;
+            let Some(entry) = self.take_out(uuid) else { return false };
+            let state = entry.record.state;
+            facts.push(QueueFact::Dropped { uuid, state, reason: DropReason::Foreign });
+            return true;
         }
         if self.entries.get(&uuid).is_some_and(|entry| entry.shows(&record)) {
             self.note_asked(uuid, asked);
             self.lift_setback(uuid, asked, now);
-            return;
+            return false;
         }
+        self.take_news(record, asked, now, facts)
+    }
+
+    fn take_news(
+        &mut self,
+        record: Record,
+        asked: Timestamp,
+        now: Timestamp,
+        facts: &mut Vec<QueueFact>,
+    ) -> bool {
+        let uuid = record.uuid;
         match self.entry_mut(uuid) {
             Some(entry) => {
                 if entry.record.state != record.state {
@@ -120,16 +144,16 @@ impl ContainerQueue {
                 }
                 entry.refresh(record);
                 self.note_asked(uuid, asked);
-                self.lift_setback(uuid, asked, now);
             }
             // Ended, and nobody here knows it: of no interest.
-            None if record.state.is_final() => {}
+            None if record.state.is_final() => return false,
             None => {
                 let entry = self.fallen.recall(Entry::new(record, now));
                 self.put_in(entry, asked);
-                self.lift_setback(uuid, asked, now);
             }
         }
+        self.lift_setback(uuid, asked, now);
+        true
     }
 
     /// The poll shows the container: if its back-off is over it has one try.

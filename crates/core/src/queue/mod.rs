@@ -8,13 +8,15 @@
 //!
 //!   horizon  how far polls look, by what could still be placed (openings)      fallen  what is remembered of the rest
 //!   setback  what has failed for one container            shared_failures  what has failed for many
+//!   hints    what the event feed makes us ask               hinted  what the answer means
 //!   suspects  known containers about which a list fails      absence  records that are not shown any more
 //! ```
 //! **The local-change rule.** Every operation stamps its container when its first call is sent and again
 //! when its last answer is in. A poll notes the stamp at which each of its pages was asked for. A page never overwrites
 //! nor drops a container with an operation in flight, or one stamped after that: its picture is older.
 //!
-//! **The date of a picture** is when the question was asked that it answers. Each container has its own.
+//! **The date of a picture** is when the question was asked that it answers. Each container has its own, and an older
+//! picture never replaces a newer one.
 //!
 //! Never does: I/O, deciding what should be locked or cancelled (that is `plan`).
 
@@ -23,6 +25,8 @@ mod chain;
 mod entry;
 pub mod exchange;
 mod fallen;
+mod hinted;
+mod hints;
 mod horizon;
 mod limiter;
 mod merge;
@@ -46,6 +50,7 @@ use serde::{Deserialize, Serialize};
 use entry::TypeLists;
 pub use entry::{Entry, Fit};
 use fallen::Fallen;
+pub use hints::rarest_poll_interval;
 use horizon::Horizon;
 pub use openings::Openings;
 pub use operation::{

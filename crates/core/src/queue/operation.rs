@@ -156,6 +156,8 @@ pub enum QueueRefusal {
     RecordChanged,
     /// Another dispatcher has it: it is no longer in the queue.
     Foreign,
+    /// We may not act now: the call was not sent.
+    NotSent,
 }
 
 impl QueueRefusal {
@@ -170,6 +172,7 @@ impl QueueRefusal {
             Self::AttemptsNearlyUsed => "one more unlock would use up its dispatch attempts",
             Self::RecordChanged => "the record has changed",
             Self::Foreign => "another dispatcher has it",
+            Self::NotSent => "we may not act now",
         }
     }
 }

@@ -93,7 +93,8 @@ fn pauses(kind: ApiErrorKind) -> bool {
 
 fn is_about_what_was_asked(kind: ApiErrorKind) -> bool {
     match kind {
-        ApiErrorKind::Unauthorized
+        ApiErrorKind::NotSent
+        | ApiErrorKind::Unauthorized
         | ApiErrorKind::Forbidden
         | ApiErrorKind::NotFound
         | ApiErrorKind::Refused => true,

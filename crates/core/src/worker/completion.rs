@@ -36,6 +36,8 @@ pub enum Completion {
     WatchTold(u64, ContainerUuid),
     /// There is no watch of that number, or none any more.
     WatchEnded(u64, WatchEnd),
+    /// The journal of the VM was asked for the last words of that container's start; `None` = it could not be asked.
+    JournalRead(ContainerUuid, Option<Output>),
     /// The SSH connection broke.
     ConnectionBroke,
     /// The moment of [`super::Machine::wakes_at`] has come.
@@ -76,6 +78,7 @@ impl DestroyOutcome {
                 | CloudErrorKind::Quota(_)
                 | CloudErrorKind::Capacity(_)
                 | CloudErrorKind::Unauthorized
+                | CloudErrorKind::NotSent
                 | CloudErrorKind::Other,
             ) => Self::Refused,
             Err(CloudErrorKind::NotFound | CloudErrorKind::Unknown) => Self::Unknown,

@@ -18,6 +18,8 @@ pub enum WorkerEffect {
     Start(ContainerUuid),
     /// Run a kill command.
     Kill(ContainerUuid),
+    /// Ask the VM's journal for the last words of that container's start, which is so old.
+    ReadJournal(ContainerUuid, std::time::Duration),
     /// Ask the cloud to destroy the instance.
     Destroy,
     /// Save these tags.
@@ -101,6 +103,8 @@ pub enum WorkerFact {
     },
     /// A start command failed.
     StartFailed(ContainerUuid, CommandFailure),
+    /// A start has come to nothing without a word; this is what the VM's journal has of it.
+    LastWords(ContainerUuid, String),
     /// A process was found that we had not started.
     Detected(ContainerUuid),
     /// A process ended, that long after it was started or found.

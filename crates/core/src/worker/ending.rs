@@ -22,8 +22,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
 pub(super) struct Ending {
     /// When destroy was first decided.
     pub(super) began: Option<Timestamp>,
-    /// When destroy was last decided.
+    /// When destroy was last decided, or the cloud was asked for it.
     decided: Option<Timestamp>,
+    /// Whether a call waits for its slot: the cloud has not been asked.
+    waits_for_slot: bool,
     /// When the last call that has ended was sent.
     pub(super) destroy_called: Option<Timestamp>,
     /// The cloud has acknowledged a destroy call.
@@ -44,6 +46,7 @@ pub(super) struct Ending {
 
 impl Ending {
     pub(super) fn call_finished(&mut self, sent: Timestamp, outcome: DestroyOutcome) {
+        self.waits_for_slot = false;
         self.destroy_called = self.destroy_called.max(Some(sent));
         let asked_from = self.asked_from.take();
         match outcome {
@@ -51,6 +54,14 @@ impl Ending {
             DestroyOutcome::Refused => self.returns_to = asked_from,
             DestroyOutcome::Unknown => {}
         }
+    }
+
+    /// The slot of a call has come.
+    pub(super) fn call_begins(&mut self, now: Timestamp) {
+        if std::mem::take(&mut self.waits_for_slot) {
+            self.decided = self.decided.max(Some(now));
+        }
+        self.asked_from = self.returns_to.take();
     }
 
     fn has_outstayed(&self, now: Timestamp) -> bool {
@@ -188,6 +199,7 @@ impl Machine {
     fn destroy(&mut self, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         self.ending.began.get_or_insert(now);
         self.ending.decided = Some(now);
+        self.ending.waits_for_slot = true;
         effects.push(WorkerEffect::Destroy);
     }
 
@@ -230,7 +242,11 @@ impl Machine {
         }
     }
 
+    /// Not while a call waits for its slot: for a rack that is ended at once, each listing would add as many calls again.
     fn is_destroy_due(&self, at: Timestamp) -> bool {
+        if self.ending.waits_for_slot {
+            return false;
+        }
         let pause = self.policy.timeout_shutdown.max(self.ending.pause_at(at));
         let last = self.ending.decided.max(self.ending.destroy_called);
         last.is_none_or(|last| since(at, last) >= pause)

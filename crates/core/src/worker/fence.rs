@@ -267,7 +267,7 @@ impl Fence {
              2>/dev/null; {}",
             claim.shell
         );
-        ShellCommand { shell, stdin: secret.expose().to_owned().into(), ..claim }
+        ShellCommand { shell, stdin: secret.to_bytes(), ..claim }
     }
 
     /// Writes our mark, unless the file has a number that is not smaller. `above` = a number that was found so;

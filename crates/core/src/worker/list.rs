@@ -107,6 +107,9 @@ impl Machine {
             *self.processes.kills.entry(uuid).or_default() += 1;
         }
         self.watching.forget(uuid);
+        if let Some(Process { phase: ProcessPhase::Alive, kill: None, since, .. }) = ended {
+            self.processes.ended_quietly.insert(uuid, since);
+        }
         let lasted = ended.map_or(Duration::ZERO, |process| since(now, process.since));
         self.processes.last_busy = now;
         self.processes.last_change = Some(now);

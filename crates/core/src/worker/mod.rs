@@ -16,6 +16,7 @@
 //!   watch        when it is watched, what a line means        watch_script   the command that watches
 //!   probe        a probe as a chain of commands
 //!   runner       those commands as shell text      runner_place    who could have put the runner there
+//!   journal      the last words of a start that came to nothing
 //!   fence        the same behind the fence      fencing   whose it is      passed    whether it let a command through
 //!   view         what Pool and `plan` see of it       inspect   what developers see of it
 //! ```
@@ -31,6 +32,7 @@ pub mod fence;
 mod fencing;
 mod fruitless;
 mod inspect;
+pub mod journal;
 mod keeping;
 mod killing;
 mod list;
@@ -256,6 +258,7 @@ impl Machine {
             Completion::WatchTold(number, uuid) => self.watch_told(number, uuid, now, effects),
             Completion::WatchEnded(number, end) => self.watch_ended(number, end, now, effects),
             Completion::ConnectionBroke => self.probe_soon(now),
+            Completion::JournalRead(uuid, output) => self.journal_read(uuid, output.as_ref(), effects),
             Completion::Tick => self.tick(now, effects),
         }
     }
@@ -279,6 +282,7 @@ impl Machine {
             | Completion::WatchTold(..)
             | Completion::WatchEnded(..)
             | Completion::ConnectionBroke => {}
+            Completion::JournalRead(uuid, output) => self.journal_read(uuid, output.as_ref(), effects),
             Completion::StartFinished(uuid, _) => self.doubt_start(uuid, now),
             Completion::DestroyFinished { sent, outcome } => self.ending.call_finished(sent, outcome),
             Completion::TagsSaved(saved) => self.tags_saved_in_shutdown(saved),

@@ -119,6 +119,9 @@ pub(super) struct Processes {
     pub(super) strange_told: bool,
     /// Starts that are no failure if they came to nothing: they were counted already, or told to end.
     pub(super) excused_starts: BTreeSet<ContainerUuid>,
+    /// Processes that have ended unasked and are not judged yet, and since when there were: if one has left its
+    /// container Locked, nobody has said why.
+    pub(super) ended_quietly: BTreeMap<ContainerUuid, Timestamp>,
 }
 
 impl Processes {
@@ -136,6 +139,7 @@ impl Processes {
             kills: BTreeMap::new(),
             strange_told: false,
             excused_starts: BTreeSet::new(),
+            ended_quietly: BTreeMap::new(),
         }
     }
 }

@@ -17,8 +17,8 @@ use crate::time::Timestamp;
 impl Machine {
     /// The cloud is asked to end the instance now, unless this says no. After a yes there is no way back, unless the
     /// cloud refuses.
-    pub fn may_destroy(&mut self) -> bool {
-        self.ending.asked_from = self.ending.returns_to.take();
+    pub fn may_destroy(&mut self, now: Timestamp) -> bool {
+        self.ending.call_begins(now);
         self.state == State::Shutdown
     }
 

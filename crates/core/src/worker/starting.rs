@@ -35,6 +35,7 @@ impl Machine {
         }
         self.processes.by_container.insert(uuid, Process::new(ProcessPhase::Starting(order), now));
         self.processes.kills.remove(&uuid);
+        self.processes.ended_quietly.remove(&uuid);
         self.processes.last_container = Some(uuid);
         self.processes.last_busy = now;
         self.state = State::Running;
@@ -78,6 +79,7 @@ impl Machine {
                     true => ProcessPhase::Unsent { since: now },
                     false => ProcessPhase::Doubtful { until: now },
                 };
+                self.ask_after_failed_start(uuid, &failure, now, effects);
                 self.start_failed(uuid, failure, failed_elsewhere, now, effects);
             }
             StartOutcome::NotRun(reason, failure) => {
@@ -132,8 +134,12 @@ impl Machine {
         match outcome {
             AttemptOutcome::LeftLocked => self.processes.fruitless_starts = FruitlessStarts::default(),
             AttemptOutcome::StillLocked if is_excused => {}
-            AttemptOutcome::StillLocked => self.count_fruitless_start(uuid, failed_elsewhere, effects),
+            AttemptOutcome::StillLocked => {
+                self.ask_after_quiet_end(uuid, now, effects);
+                self.count_fruitless_start(uuid, failed_elsewhere, effects);
+            }
         }
+        self.processes.ended_quietly.remove(&uuid);
         self.shut_down_if_due(now, effects);
     }
 

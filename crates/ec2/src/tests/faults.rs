@@ -270,6 +270,24 @@ async fn an_ecdsa_key_is_refused_before_anything_is_sent() {
     assert!(stub.calls().is_empty());
 }
 
+fn ours() -> Tags {
+    Tags([("ArvadosInstanceSetID".to_owned(), "ours".to_owned())].into())
+}
+
+/// It would show others' instances as ours until the next listing.
+#[actix_rt::test]
+async fn a_listing_of_everybodys_instances_is_neither_counted_as_ours_nor_priced() {
+    let stub = Stub::start(None).unwrap();
+    let (cloud, registry) = driver(&stub.endpoint, params()).await;
+    stub.next("DescribeInstances", Reply::Xml(200, INSTANCES.to_owned()));
+    assert_eq!(cloud.list(&Tags::default()).await.unwrap().len(), 2);
+    assert_eq!(stub.actions(), ["DescribeInstances"]);
+    let families = registry.gather();
+    let shown = families.iter().filter(|it| it.name() == "arvados_dispatchcloud_ec2_instances");
+    let counts = shown.flat_map(|it| it.get_metric().iter().map(|it| it.get_gauge().get_value()));
+    assert_eq!(counts.sum::<f64>(), 0.0);
+}
+
 #[actix_rt::test]
 async fn spot_prices_that_cannot_be_had_do_not_hurt_the_listing_and_are_counted() {
     let stub = Stub::start(None).unwrap();
@@ -277,7 +295,7 @@ async fn spot_prices_that_cannot_be_had_do_not_hurt_the_listing_and_are_counted(
     for _ in 0..2 {
         stub.next("DescribeInstances", Reply::Xml(200, INSTANCES.to_owned()));
         stub.next("DescribeSpotPriceHistory", Reply::refusal(403, "UnauthorizedOperation", "no"));
-        assert_eq!(cloud.list(&Tags::default()).await.unwrap().len(), 2);
+        assert_eq!(cloud.list(&ours()).await.unwrap().len(), 2);
     }
     assert_eq!(stub.actions(), ["DescribeInstances", "DescribeSpotPriceHistory", "DescribeInstances"]);
     let failed = "ec2_errors_total{code=\"UnauthorizedOperation\",operation=\"DescribeSpotPriceHistory\"}";
@@ -290,7 +308,7 @@ async fn a_listing_waits_ten_seconds_for_prices_and_no_longer() {
     let (cloud, registry) = driver(&stub.endpoint, params()).await;
     stub.next("DescribeInstances", Reply::Xml(200, INSTANCES.to_owned()));
     stub.next("DescribeSpotPriceHistory", Reply::Silence);
-    let listing = actix_rt::spawn(async move { cloud.list(&Tags::default()).await });
+    let listing = actix_rt::spawn(async move { cloud.list(&ours()).await });
     let mut asked = Vec::new();
     while !asked.contains(&"DescribeSpotPriceHistory".to_owned()) {
         assert!(!listing.is_finished(), "{asked:?}");

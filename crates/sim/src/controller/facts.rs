@@ -2,10 +2,12 @@
 //! reports.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::{ContainerUuid, TokenUuid};
 use dispatch_core::time::Timestamp;
+use tokio::sync::Notify;
 
 use super::faults::{CallKind, Fault};
 
@@ -149,9 +151,15 @@ pub struct History {
     calls: BTreeMap<(CallKind, u16), u64>,
     faults: BTreeMap<Fault, u64>,
     tallies: BTreeMap<ContainerUuid, Tally>,
+    changed: Arc<Notify>,
 }
 
 impl History {
+    /// Is notified whenever something happens.
+    pub fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
+    }
+
     /// All facts, in order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
@@ -195,6 +203,7 @@ impl History {
             Fact::Submitted { .. } | Fact::Prioritised { .. } | Fact::Deleted { .. } => {}
         }
         self.entries.push(Entry { at, fact });
+        self.changed.notify_waiters();
     }
 
     pub(super) fn count_call(&mut self, kind: CallKind, status: u16) {

@@ -5,6 +5,7 @@
 //!     actor Controller ── owns FakeArvados
 //!        ↑ Handle, With
 //!     HTTP workers ── read requests, hold answers back, cut connections
+//!        └─ /websocket ── feed
 //! ```
 //!
 //! The handle may be used from any thread. Dropping it stops the server and waits for its thread.
@@ -26,6 +27,7 @@ use serde_json::Value;
 
 use super::FakeArvados;
 use super::facts::Origin;
+use super::feed::{Subscribers, websocket};
 use super::wire::{Outcome, Reply, Request, params_of_json};
 
 /// More than any client of ours sends in one request.
@@ -33,9 +35,10 @@ const LARGEST_BODY: usize = 32 << 20;
 
 // ---------------------------------------------------------------- the actor
 
-struct Controller {
-    arvados: FakeArvados,
-    clock: fn() -> Timestamp,
+pub(super) struct Controller {
+    pub(super) arvados: FakeArvados,
+    pub(super) clock: fn() -> Timestamp,
+    pub(super) feed: Subscribers,
 }
 
 impl Actor for Controller {
@@ -56,8 +59,10 @@ impl Message for Handle {
 impl Handler<Handle> for Controller {
     type Result = MessageResult<Handle>;
 
-    fn handle(&mut self, Handle(request, origin): Handle, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.arvados.handle(&request, origin, (self.clock)()))
+    fn handle(&mut self, Handle(request, origin): Handle, ctx: &mut Self::Context) -> Self::Result {
+        let reply = self.arvados.handle(&request, origin, (self.clock)());
+        self.tell_events(ctx);
+        MessageResult(reply)
     }
 }
 
@@ -73,8 +78,9 @@ impl Message for With {
 impl Handler<With> for Controller {
     type Result = ();
 
-    fn handle(&mut self, With(visit): With, _: &mut Self::Context) {
+    fn handle(&mut self, With(visit): With, ctx: &mut Self::Context) {
         visit(&mut self.arvados, (self.clock)());
+        self.tell_events(ctx);
     }
 }
 
@@ -116,6 +122,11 @@ impl SimController {
     /// `http://127.0.0.1:PORT`, without a slash at the end.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where the event feed is: `ws://127.0.0.1:PORT/websocket`.
+    pub fn websocket_url(&self) -> String {
+        format!("{}/websocket", self.url.replacen("http", "ws", 1))
     }
 
     /// The secret of the root token.
@@ -161,12 +172,13 @@ impl Drop for SimController {
 // ---------------------------------------------------------------- the server
 
 async fn serve(arvados: FakeArvados, clock: fn() -> Timestamp, report: mpsc::Sender<io::Result<Serving>>) {
-    let controller = Controller { arvados, clock }.start();
+    let controller = Controller { arvados, clock, feed: Subscribers::default() }.start();
     let state = web::Data::new(controller.clone());
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
             .app_data(web::PayloadConfig::new(LARGEST_BODY))
+            .route("/websocket", web::get().to(websocket))
             .default_service(web::to(answer))
     })
     .workers(2)
@@ -195,6 +207,11 @@ fn keep_socket(connection: &dyn Any, data: &mut Extensions) {
     if let Ok(descriptor) = stream.as_fd().try_clone_to_owned() {
         data.insert(Socket(TcpStream::from(descriptor)));
     }
+}
+
+/// A handle of the socket of a request's connection.
+pub(super) fn socket_of(http: &HttpRequest) -> Option<TcpStream> {
+    http.conn_data::<Socket>().and_then(|Socket(socket)| socket.try_clone().ok())
 }
 
 async fn answer(

@@ -3,7 +3,7 @@
 //! ```text
 //!   http (real sockets) ──→ wire (paths, forms, JSON) ──┐
 //!   port (virtual time) ────────────────────────────────┴→ FakeArvados ── state: one record, its transitions
-//!                                                            │   │   ├─── ailments: what is wrong with one container for ever
+//!   feed (a websocket) ←────────────── events ←───────────┤   │   ├─── ailments: what is wrong with one container for ever
 //!                                                            │   │   ├─── hidden: records that are not shown for a while
 //!                                                            │   │   └─── filters, records: lists, select, JSON
 //!                                                            │   └─────── faults: what strikes a call
@@ -14,8 +14,10 @@
 
 pub mod ailments;
 pub mod errors;
+pub mod events;
 pub mod facts;
 pub mod faults;
+mod feed;
 pub mod filters;
 pub mod hidden;
 pub mod http;
@@ -23,6 +25,7 @@ pub mod port;
 pub mod records;
 mod site;
 pub mod state;
+pub mod subscription;
 pub mod wire;
 
 use std::collections::BTreeMap;
@@ -35,6 +38,7 @@ use dispatch_core::time::Timestamp;
 use crate::chance::Chance;
 use ailments::Ailments;
 use errors::Refusal;
+use events::{Deed, Events};
 use facts::{Fact, History, Origin};
 use faults::{CallKind, CallOutcome, Faults};
 use filters::ListQuery;
@@ -66,6 +70,8 @@ pub struct FakeArvados {
     pub ailments: Ailments,
     /// What is not shown for a while.
     pub hidden: Option<Hidden>,
+    /// What the event feed tells, to whoever listens.
+    pub events: Events,
     chance: Chance,
     tokens: Vec<Token>,
     containers: BTreeMap<ContainerUuid, Container>,
@@ -92,6 +98,7 @@ impl FakeArvados {
             faults: Faults::default(),
             ailments: Ailments::default(),
             hidden: None,
+            events: Events::new(seed),
             chance: Chance::new(seed, 1),
             tokens,
             containers: BTreeMap::new(),
@@ -151,6 +158,7 @@ impl FakeArvados {
         let Submission { spec, priority, max_attempts } = submission;
         let attempts = Vec::new();
         self.requests.insert(request.clone(), ContainerRequest { max_attempts, priority, attempts });
+        self.events.note_request(Deed::Create, &request, false, now);
         self.make_container(request, Arc::new(spec), now)
     }
 
@@ -181,6 +189,8 @@ impl FakeArvados {
             request.priority = priority;
         }
         if from != priority {
+            // The request is saved; the container's own priority is recomputed by SQL, and no event tells that.
+            self.events.note_request(Deed::Update, &container.request, false, now);
             self.history.record(now, Fact::Prioritised { uuid, from, to: priority });
         }
     }
@@ -189,6 +199,7 @@ impl FakeArvados {
     pub fn delete(&mut self, uuid: ContainerUuid, now: Timestamp) {
         if let Some(gone) = self.containers.remove(&uuid) {
             self.running -= usize::from(gone.state == ContainerState::Running);
+            self.events.note_container(Some(&gone), None, now);
             self.history.record(now, Fact::Deleted { uuid });
         }
     }
@@ -387,9 +398,10 @@ impl FakeArvados {
         let change =
             Change { by: caller.token, auth, max_attempts: self.settings.max_dispatch_attempts, now };
         let container = self.containers.get_mut(&uuid).ok_or(Refusal::NotFound)?;
-        let from = container.state;
+        let before = container.clone();
         apply(container, &change)?;
-        let to = container.state;
+        let (from, to) = (before.state, container.state);
+        self.events.note_container(Some(&before), Some(container), now);
         if from != to {
             let (by, origin) = (caller.token, caller.origin);
             self.history.record(now, Fact::Changed { uuid, from, to, call, by, origin });
@@ -407,7 +419,11 @@ impl FakeArvados {
         let cancelled = container.state == ContainerState::Cancelled;
         let attempts_left = request.attempts.len() < request.max_attempts as usize;
         let is_latest = request.attempts.last() == Some(&uuid);
-        if cancelled && request.priority > 0 && attempts_left && is_latest {
+        let goes_on = cancelled && request.priority > 0 && attempts_left && is_latest;
+        if container.state.is_final() && is_latest {
+            self.events.note_request(Deed::Update, &container.request, !goes_on, now);
+        }
+        if goes_on {
             self.make_container(container.request.clone(), container.spec.clone(), now);
         }
     }
@@ -418,8 +434,10 @@ impl FakeArvados {
         let entry = self.requests.get_mut(&request).expect("the caller has it from there or just put it in");
         entry.attempts.push(uuid);
         let attempt = entry.attempts.len() as u32;
-        let container = Container::new(uuid, request.clone(), spec, entry.priority, now);
-        self.containers.insert(uuid, Container { attempt, ..container });
+        let container =
+            Container { attempt, ..Container::new(uuid, request.clone(), spec, entry.priority, now) };
+        self.events.note_container(None, Some(&container), now);
+        self.containers.insert(uuid, container);
         self.history.record(now, Fact::Submitted { uuid, request, attempt });
         uuid
     }

@@ -1,5 +1,7 @@
 //! What a site has besides its containers: settings, tokens, and users' requests.
 
+use std::time::Duration;
+
 use dispatch_core::id::{ContainerUuid, TokenUuid};
 
 use super::facts::Origin;
@@ -29,6 +31,10 @@ pub struct Settings {
     pub page_bytes: Option<usize>,
     /// Whether every empty value of a record is null.
     pub nulls: bool,
+    /// How often the event feed gives a sign of life, if it has nothing to tell.
+    pub ping_interval: Duration,
+    /// A client of the event feed for which more messages than this are waiting is cut off.
+    pub event_queue: usize,
 }
 
 impl Default for Settings {
@@ -41,6 +47,8 @@ impl Default for Settings {
             page_items: None,
             page_bytes: None,
             nulls: false,
+            ping_interval: Duration::from_secs(60),
+            event_queue: 64,
         }
     }
 }

@@ -62,7 +62,7 @@ impl ContainerSpec {
 }
 
 /// A container record.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Container {
     /// Its identifier.
     pub uuid: ContainerUuid,

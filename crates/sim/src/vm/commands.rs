@@ -59,6 +59,7 @@ impl FakeVms {
             | CommandKind::List
             | CommandKind::Kill
             | CommandKind::ReadSecret
+            | CommandKind::ReadJournal
             | CommandKind::Unknown => 0.0,
         };
         let faults = [
@@ -81,6 +82,7 @@ impl FakeVms {
             Asked::Md5sum { .. } => CommandKind::Md5sum,
             Asked::Install { .. } => CommandKind::Install,
             Asked::ReadSecret => CommandKind::ReadSecret,
+            Asked::ReadJournal => CommandKind::ReadJournal,
             Asked::Other { text } if text == self.knobs.boot_probe || text.is_empty() || text == "true" => {
                 CommandKind::BootProbe
             }
@@ -145,6 +147,8 @@ impl FakeVms {
             Asked::Md5sum { path } => Execution::at_once(host.md5sum(&path)),
             Asked::Install { path, md5 } => Execution::at_once(host.install(path, md5, &command.stdin)),
             Asked::ReadSecret => Execution::at_once(host.read_secret(now)),
+            // The runners of these VMs say what they have to say to whoever starts them.
+            Asked::ReadJournal => Execution::at_once(succeeded("")),
             Asked::Start { runner, container, stdin_config } => {
                 self.start(id, &runner, container, stdin_config.then_some(&command.stdin), now)
             }

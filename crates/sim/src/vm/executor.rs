@@ -28,10 +28,21 @@ pub(super) struct Connection {
     broken: Notify,
     /// Which of the connections that were opened one after another it is.
     generation: Cell<u64>,
+    /// The last of them that has died: nothing comes over it any more, and nobody is told.
+    died: Cell<Option<u64>>,
     closed: Notify,
 }
 
 impl Connection {
+    /// Lets nothing more through, without a word to the dispatcher.
+    pub(super) fn die(&self) {
+        self.died.set(Some(self.generation.get()));
+    }
+
+    pub(super) fn has_died(&self, generation: u64) -> bool {
+        self.died.get().is_some_and(|died| generation <= died)
+    }
+
     /// Breaks the connection, if it is open.
     pub(super) fn break_off(&self) {
         if self.open.get() {
@@ -219,7 +230,7 @@ impl SimExecutor {
     }
 
     async fn perform(&self, target: &Target, command: &ShellCommand) -> Result<Output, ExecError> {
-        let asked = clock::now();
+        let (asked, generation) = (clock::now(), self.connection.generation());
         let (half, fault, kind) = {
             let mut vms = self.vms.borrow_mut();
             vms.watches_give_way(&target.id);
@@ -227,7 +238,7 @@ impl SimExecutor {
             let kind = vms.kind_of(command);
             (vms.chance.draw(span) / 2, vms.strike(kind), kind)
         };
-        self.travel(half).await;
+        self.travel(half, generation).await;
         if fault == Some(CommandFault::CutBefore) {
             return self.cut(target);
         }
@@ -249,17 +260,17 @@ impl SimExecutor {
         if fault == Some(CommandFault::CutAfter) {
             return self.cut(target);
         }
-        self.travel(half).await;
+        self.travel(half, generation).await;
         if kind == CommandKind::List && output.status == 0 {
             self.vms.borrow_mut().note_list(&target.id, Listed { asked, answered: clock::now() });
         }
         Ok(output)
     }
 
-    /// Waits for half of a round trip, or for ever while the network lets nothing through.
-    async fn travel(&self, takes: Duration) {
+    /// Waits for half of a round trip, or for ever while the network or this connection lets nothing through.
+    async fn travel(&self, takes: Duration, generation: u64) {
         tokio::time::sleep(takes).await;
-        if !self.vms.borrow().network_is_up(clock::now()) {
+        if self.connection.has_died(generation) || !self.vms.borrow().network_is_up(clock::now()) {
             std::future::pending().await
         }
     }

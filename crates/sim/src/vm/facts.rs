@@ -110,6 +110,8 @@ pub enum CommandKind {
     Claim,
     /// The secret is read for verification.
     ReadSecret,
+    /// The journal is read.
+    ReadJournal,
     /// Any other command.
     Unknown,
 }

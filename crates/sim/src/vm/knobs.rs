@@ -62,6 +62,8 @@ pub struct VmKnobs {
     pub cut_after_rate: f64,
     /// How likely a command hangs until its deadline.
     pub hang_rate: f64,
+    /// How likely a connection that breaks does not say so: what is asked over it gets no answer, until another is opened.
+    pub silent_break_rate: f64,
     /// How likely a start or a claim arrives only after its connection has broken, and when.
     pub late_rate: f64,
     /// How much later.
@@ -110,6 +112,7 @@ impl Default for VmKnobs {
             cut_before_rate: 0.0,
             cut_after_rate: 0.0,
             hang_rate: 0.0,
+            silent_break_rate: 0.0,
             late_rate: 0.0,
             late_by: Span::between_millis(100, 40_000),
             no_fence_rate: 0.0,

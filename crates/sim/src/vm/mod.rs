@@ -211,8 +211,12 @@ impl FakeVms {
 
     /// Breaks the connection to one VM.
     pub fn cut_connection(&mut self, id: &InstanceId) {
-        for connection in self.connections.get(id).into_iter().flatten().filter_map(Weak::upgrade) {
-            connection.break_off();
+        let open = self.connections.get(id).into_iter().flatten().filter_map(Weak::upgrade);
+        for connection in open {
+            match self.chance.hits(self.knobs.silent_break_rate) {
+                true => connection.die(),
+                false => connection.break_off(),
+            }
         }
     }
 

@@ -474,6 +474,20 @@ async fn our_own_networks_outage_hangs_commands_breaks_connections_and_passes() 
     assert_eq!(world.state(uuid), ContainerState::Complete);
 }
 
+/// As when a router between has forgotten it.
+#[tokio::test(start_paused = true)]
+async fn a_connection_may_break_without_a_word_until_another_is_opened() {
+    let world = World::new(VmKnobs { silent_break_rate: 1.0, ..VmKnobs::default() });
+    let (id, shell) = world.booted_vm("a").await;
+    run(&shell, "true").await.unwrap();
+    world.vms.borrow_mut().cut_connection(&id);
+    assert_eq!(run(&shell, "true").await, Err(ExecErrorKind::CommandTimeout));
+    assert_eq!(run(&shell, "true").await.unwrap().0, 0);
+    world.vms.borrow_mut().cut_connection(&id);
+    shell.forget_connection();
+    assert_eq!(run(&shell, "true").await.unwrap().0, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_is_found_dead_in_a_long_outage() {
     let world = World::new(VmKnobs::default());

@@ -189,6 +189,9 @@ impl FakeVms {
     }
 }
 
+/// How long it takes until nobody waits any more for an answer over a connection that is dead.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(30);
+
 /// Begins a watch over an open connection.
 pub(super) async fn begin(
     vms: &Rc<RefCell<FakeVms>>,
@@ -203,6 +206,10 @@ pub(super) async fn begin(
         vms.watch_chance.draw(latency)
     };
     tokio::time::sleep(takes).await;
+    if connection.has_died(generation) {
+        tokio::time::sleep(GIVEN_UP_AFTER).await;
+        return Err(WatchEnd::ConnectionLost);
+    }
     let now = clock::now();
     if connection.generation() != generation || !vms.borrow().network_is_up(now) {
         return Err(WatchEnd::ConnectionLost);
@@ -227,7 +234,8 @@ struct SimWatch {
 impl SimWatch {
     /// What there is to be read now, or why there is nothing any more.
     fn read(&self) -> Option<Result<String, WatchEnd>> {
-        if let Some(line) = self.pipe.lines.borrow_mut().pop_front() {
+        let line = self.pipe.lines.borrow_mut().pop_front();
+        if let Some(line) = line.filter(|_| !self.connection.has_died(self.generation)) {
             return Some(Ok(line));
         }
         let is_lost = self.connection.generation() != self.generation;

@@ -45,7 +45,10 @@ pub fn chaos(seed: u64, trace: bool) -> (Summary, String) {
 /// # Panics
 /// If an invariant is violated.
 pub fn chaos_without_hints(seed: u64, trace: bool) -> (Summary, String) {
-    chaos_with(seed, trace, |knobs| knobs.vms.watch.supported = false)
+    chaos_with(seed, trace, |knobs| {
+        knobs.feed = None;
+        knobs.vms.watch.supported = false;
+    })
 }
 
 fn chaos_with(seed: u64, trace: bool, change: impl FnOnce(&mut WorldKnobs)) -> (Summary, String) {

@@ -17,7 +17,7 @@ use dispatch_actors::worker::StartConfig;
 use dispatch_core::id::{ContainerUuid, TypeName};
 use dispatch_core::instance::InstanceType;
 use dispatch_core::policy::Policy;
-use dispatch_core::ports::BootTime;
+use dispatch_core::ports::{BootTime, EventFeed};
 use dispatch_core::queue::UnlockReason;
 use dispatch_core::worker::fence::Epoch;
 use dispatch_core::worker::runner::{Binary, Commands};
@@ -28,8 +28,10 @@ use tokio::task::{AbortHandle, LocalSet};
 
 use super::World;
 use super::cable::{ApiCable, Cable, CloudCable, ExecutorCables};
+use super::feed::SimFeed;
 use super::journal::{self, Journal};
 use super::plight::Plight;
+use crate::chance::Chance;
 use crate::cloud::SimCloud;
 use crate::controller::OTHER_DISPATCHER_TOKEN;
 use crate::controller::facts::Origin;
@@ -38,6 +40,9 @@ use crate::vm::SimExecutorFactory;
 
 /// The number of an incarnation that runs beside the judged one.
 const BESIDE: u64 = 1 << 20;
+
+/// The stream of random numbers of event feeds.
+const FEED_STREAM: u64 = 77;
 
 /// The five actors; they live as long as this value.
 pub(super) struct Incarnation {
@@ -123,6 +128,11 @@ fn parts(world: &World, who: &Who<'_>, cable: &Rc<Cable>, lease: Lease) -> Parts
     let seed = knobs.seed.wrapping_add(who.number << 32);
     let api = SimApi::new(Rc::clone(&world.arvados), who.token, Origin::Dispatcher, seed);
     api.set_latency(knobs.api_latency);
+    let feed = knobs.feed.as_ref().map(|feed| {
+        let chance = Chance::new(seed, FEED_STREAM);
+        let arvados = Rc::clone(&world.arvados);
+        Rc::new(SimFeed::new(feed.clone(), arvados, Rc::clone(cable), chance)) as Rc<dyn EventFeed>
+    });
     let vms = Rc::clone(&world.vms);
     let executor_cable = Rc::clone(cable);
     let driver = CloudCable { cable: Rc::clone(cable), cloud: SimCloud::new(Rc::clone(&world.cloud)) };
@@ -137,6 +147,7 @@ fn parts(world: &World, who: &Who<'_>, cable: &Rc<Cable>, lease: Lease) -> Parts
             inner: ApiCable { cable: Rc::clone(cable), api: Rc::new(api) },
             lease: lease.clone(),
         }),
+        feed,
         driver: Rc::new(LeasedDriver { inner: Rc::new(driver), lease: lease.clone() }),
         epoch: lease.epoch(),
         executors: Box::new(move |verifier| {

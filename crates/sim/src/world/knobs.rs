@@ -8,6 +8,7 @@ use dispatch_core::instance::{Catalog, InstanceType};
 use dispatch_core::policy::Policy;
 use slog::Level;
 
+use super::feed::FeedKnobs;
 use crate::chance::Span;
 use crate::cloud::knobs::CloudKnobs;
 use crate::controller::faults::Faults;
@@ -29,6 +30,8 @@ pub struct WorldKnobs {
     pub settings: Settings,
     /// What goes wrong at the controller.
     pub faults: Faults,
+    /// How the controller's event feed behaves; `None` = the site has none.
+    pub feed: Option<FeedKnobs>,
     /// How the cloud behaves.
     pub cloud: CloudKnobs,
     /// How VMs and jobs behave.
@@ -64,6 +67,7 @@ impl WorldKnobs {
             containers: Vec::new(),
             settings: Settings::default(),
             faults: Faults::default(),
+            feed: None,
             cloud: CloudKnobs::default(),
             vms: VmKnobs::default(),
             api_latency: Span::millis(20),

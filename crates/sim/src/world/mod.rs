@@ -13,6 +13,7 @@
 mod alarm;
 mod cable;
 pub mod chaos;
+mod feed;
 mod figures;
 mod incarnation;
 mod journal;
@@ -44,6 +45,7 @@ use crate::clock;
 use crate::cloud::{CloudVm, FakeCloud};
 use crate::controller::{FakeArvados, Submission};
 use crate::vm::{self, FakeVms};
+pub use feed::FeedKnobs;
 pub use figures::{Distribution, Figures};
 use incarnation::Incarnation;
 pub use journal::{Journal, LogLine, Note};

@@ -50,6 +50,13 @@ impl BootHolds {
         }
     }
 
+    /// The trial that was to be sent then was not sent: it is due as before.
+    pub(super) fn not_sent(&mut self, offering: &Offering, sent: Timestamp) {
+        if let Some(boots) = self.0.get_mut(offering).filter(|boots| boots.ration()) {
+            boots.until = Some(sent);
+        }
+    }
+
     /// Learns from the end of the boot of an instance that was ordered at `ordered`.
     pub(super) fn booted(
         &mut self,

@@ -128,6 +128,10 @@ impl Holds {
         now: Timestamp,
     ) -> Vec<PoolFact> {
         let type_name = it.name.clone();
+        if error.kind == CloudErrorKind::NotSent {
+            self.not_sent(it, sent);
+            return Vec::new();
+        }
         let retried = self.quota.retry_failed(it, sent, now);
         let mut facts = vec![PoolFact::CreateFailed { type_name: type_name.clone(), error: error.clone() }];
         match &error.kind {
@@ -137,12 +141,16 @@ impl Holds {
             }
             CloudErrorKind::Quota(scope) => {
                 let again = retried.contains(scope);
-                let (instances, retry_at) = self.quota.refused(it, scope, again, census, now);
+                let (instances, retry_at, is_new) = self.quota.refused(it, scope, again, census, now);
                 if instances == 0 {
                     // Nothing that could be ended would make room.
                     self.vain.note(it.offering(), now);
                 }
-                facts.push(PoolFact::QuotaHold { type_name, instances, retry_at, error: error.clone() });
+                // Creates that were in flight together, and retries, would tell the same again.
+                if is_new {
+                    let instances = census.existing(scope);
+                    facts.push(PoolFact::QuotaHold { type_name, instances, retry_at, error: error.clone() });
+                }
             }
             CloudErrorKind::Capacity(scope) => {
                 let until = after(now, SHORT);
@@ -152,6 +160,7 @@ impl Holds {
             }
             // Its outcome is unknown: the create stays pending, so no hold is needed.
             CloudErrorKind::Unknown => {}
+            CloudErrorKind::NotSent => {}
             CloudErrorKind::Unauthorized => self.backoff.failed(None, sent, now),
             // The cause may be a type, image or price of this offering alone, so other offerings are not held.
             CloudErrorKind::NotFound | CloudErrorKind::Other => {
@@ -161,6 +170,13 @@ impl Holds {
         }
         self.hold_if_open(it, &error.kind, census, sent, now);
         facts
+    }
+
+    /// The cloud has not been asked, because we may not act: that says nothing about the offering, and the one try that
+    /// a hold allows is not used up.
+    fn not_sent(&mut self, it: &InstanceType, sent: Timestamp) {
+        self.quota.not_sent(it.market());
+        self.boots.not_sent(&it.offering(), sent);
     }
 
     /// No refusal leaves the gate of its own type open: a limit that is over already, or that is another market's,

@@ -109,8 +109,8 @@ impl QuotaHolds {
     }
 
     /// Only a refused retry doubles the time to the next, and moves it: refusals of creates that were in flight
-    /// together with the one that was refused first tell nothing new but the number of instances. Returns that number
-    /// and the next retry.
+    /// together with the one that was refused first tell nothing new but the number of instances. Returns that number,
+    /// the next retry, and whether this began a hold.
     pub(super) fn refused(
         &mut self,
         it: &InstanceType,
@@ -118,9 +118,10 @@ impl QuotaHolds {
         was_retry: bool,
         census: &Census,
         now: Timestamp,
-    ) -> (usize, Timestamp) {
+    ) -> (usize, Timestamp, bool) {
         let instances = census.of(scope);
         let before = self.holds.get(scope);
+        let is_new = before.is_none();
         let backoff = match (instances, before.map(|hold| hold.backoff)) {
             (0, _) => SHORT,
             (_, Some(backoff)) if was_retry => (backoff * 2).clamp(FIRST_RETRY, LONGEST),
@@ -141,12 +142,19 @@ impl QuotaHolds {
         self.holds.insert(scope.clone(), hold);
         self.within.insert(scope.clone(), instances.max(1));
         self.note_refused(it, now);
-        (instances, retry_at)
+        (instances, retry_at, is_new)
     }
 
     pub(super) fn sent(&mut self, market: Market, now: Timestamp) {
         for (scope, hold) in &mut self.holds {
             hold.retrying |= scope.covers(market) && now >= hold.retry_at;
+        }
+    }
+
+    /// The retry was not sent after all: it is due as before.
+    pub(super) fn not_sent(&mut self, market: Market) {
+        for (scope, hold) in &mut self.holds {
+            hold.retrying &= !scope.covers(market);
         }
     }
 

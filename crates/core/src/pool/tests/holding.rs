@@ -75,6 +75,36 @@ fn creates_that_were_in_flight_together_do_not_double_the_wait() {
     assert!(story.told.iter().any(|it| matches!(it, PoolFact::QuotaHold { instances: 1, .. })));
 }
 
+fn quota_holds_told(story: &Story) -> Vec<usize> {
+    let told = story.told.iter().filter_map(|it| match it {
+        PoolFact::QuotaHold { instances, .. } => Some(*instances),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn a_quota_is_told_once_a_hold_with_the_instances_that_exist() {
+    let mut story = Story::new();
+    for name in ["i-1", "i-2"] {
+        story.created(name, "small", 0);
+        story.in_service(name, 1);
+    }
+    let creates: Vec<_> = (0..4).map(|n| story.create("small", &format!("s{n}"), 1).unwrap()).collect();
+    for create in creates {
+        story.fails(create, QUOTA, 2);
+    }
+    assert_eq!(quota_holds_told(&story), [2], "once, and what is in flight does not exist");
+    let retry = story.create("small", "retry", 302).unwrap();
+    story.fails(retry, QUOTA, 303);
+    assert_eq!(quota_holds_told(&story), [2], "a retry that is refused goes on with the hold");
+    for second in [400, 500, 600] {
+        story.listing(second, &["i-2"]);
+    }
+    story.refused("small", QUOTA, 700);
+    assert_eq!(quota_holds_told(&story), [2, 1], "another hold");
+}
+
 #[test]
 fn a_retry_that_succeeds_ends_the_hold_and_an_older_create_does_not() {
     let mut story = Story::new();
@@ -323,6 +353,35 @@ fn an_error_that_says_nothing_pauses_its_offering_alone_unless_rights_are_missin
     story.refused("big", CloudErrorKind::Unauthorized, 0);
     assert_eq!(open(&story, 4), [] as [&str; 0]);
     assert_eq!(open(&story, 5).len(), 4);
+}
+
+/// The lease had run out: the cloud was not asked.
+#[test]
+fn a_create_that_was_not_sent_pauses_nothing_and_is_no_failure() {
+    let mut story = Story::new();
+    let create = story.create("big", "c", 0).unwrap();
+    assert_eq!(story.fails(create, CloudErrorKind::NotSent, 5), []);
+    assert!(story.pool.pending(create).is_none());
+    assert_eq!(open(&story, 5).len(), 4);
+}
+
+/// The retry that a quota hold allows, and the trial after boots that failed, are due as before.
+#[test]
+fn a_create_that_was_not_sent_uses_up_no_trial() {
+    let mut story = Story::new();
+    story.created("i-1", "big", 0);
+    story.refused("small", CloudErrorKind::Quota(QuotaScope::All), 1);
+    let due = (1..1_000).find(|second| story.gate("small", *second) == Gate::Open).expect("a retry");
+    let retry = story.create("small", "c", due).unwrap();
+    story.fails(retry, CloudErrorKind::NotSent, due + 5);
+    assert_eq!(story.gate("small", due + 5), Gate::Open);
+
+    let mut story = Story::new();
+    boots_fail(&mut story, 3);
+    let due = (1..1_000).find(|second| story.gate("small", *second) == Gate::Open).expect("a trial");
+    let trial = story.create("small", "c", due).unwrap();
+    story.fails(trial, CloudErrorKind::NotSent, due + 5);
+    assert_eq!(story.gate("small", due + 5), Gate::Open);
 }
 
 fn boots_fail(story: &mut Story, times: i64) {

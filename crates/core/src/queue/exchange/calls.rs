@@ -16,7 +16,9 @@ use crate::container::{MountNeeds, Record, Standing};
 use crate::id::{ContainerUuid, TokenUuid};
 use crate::ports::{ApiError, ApiErrorKind, ListQuestion, Page};
 use crate::queue::Poll;
+use crate::queue::hints::Hinted;
 use crate::queue::limiter::Limiter;
+use crate::queue::poll::Asked;
 use crate::time::{Timestamp, since};
 
 /// Identifies a call, so that its answer finds back.
@@ -94,6 +96,8 @@ pub(super) enum Purpose {
     Me { poll_began: Timestamp },
     /// The next page of a poll.
     Page(Box<Poll>),
+    /// To follow hints of the event feed.
+    Hinted(Hinted, Asked),
     /// To size these containers.
     Mounts(Vec<ContainerUuid>),
     /// To size this container alone, then the rest one by one.

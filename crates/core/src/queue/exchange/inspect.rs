@@ -13,6 +13,7 @@ pub struct ExchangeState {
     queue: QueueSnapshot,
     calls: CallsState,
     polls: PollsState,
+    hints: HintsState,
     /// A call for mounts is waiting or in flight.
     fetching_mounts: bool,
     /// How many containers' mounts the next call asks for.
@@ -51,6 +52,16 @@ struct PollsState {
     failing_since: Option<Timestamp>,
 }
 
+#[derive(Debug, Serialize)]
+struct HintsState {
+    /// Whether the event feed is connected.
+    connected: bool,
+    /// When it has last told of a container or a container request.
+    last_heard: Option<Timestamp>,
+    /// How many questions wait.
+    waiting: usize,
+}
+
 impl Exchange {
     /// What it holds; O(containers).
     pub fn inspect(&self, now: Timestamp) -> ExchangeState {
@@ -62,6 +73,11 @@ impl Exchange {
                 next: self.polls.next,
                 last_success: self.polls.last_success,
                 failing_since: self.polls.failing_since,
+            },
+            hints: HintsState {
+                connected: self.hints.is_connected(),
+                last_heard: self.hints.last_heard(),
+                waiting: self.hints.waiting(),
             },
             fetching_mounts: self.fetching_mounts,
             mounts_at_once: self.mounts_at_once,

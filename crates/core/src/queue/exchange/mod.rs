@@ -1,6 +1,7 @@
 //! The exchange with the controller: which calls are made, in which order, and what their answers mean to the queue.
 //!
 //! ```text
+//!   hints of the event feed ─► a question about some containers, or an earlier poll              feed
 //!   poll is due ─► page by page ─► merge ─► mounts of new containers ─► the next poll is due        polls, mounts
 //!   lock, unlock, cancel ─► one chain of calls a container ─► finished
 //!   read_orphan ─► the record of a process without an entry
@@ -14,6 +15,7 @@
 //! should be locked or cancelled (that is `plan`).
 
 mod calls;
+mod feed;
 mod inspect;
 mod mounts;
 mod operations;
@@ -24,8 +26,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use calls::{CallNumber, Reply, Request};
+pub use feed::FeedStanding;
 pub use inspect::ExchangeState;
 
+use super::hints::Hints;
+use super::poll::Asked;
 use super::{
     Answer, ContainerQueue, Finished, Openings, OperationKind, Poll, QueueFact, QueueRefusal, QueueSnapshot,
 };
@@ -46,6 +51,8 @@ pub enum ExchangeEffect {
     ResumeIn(Duration),
     /// Ask [`Exchange::poll_is_due`] after this long.
     PollIn(Duration),
+    /// Ask [`Exchange::hints_are_due`] after this long, and no longer when that was last asked for.
+    HintsIn(Duration),
     /// The queue has changed: the scheduler should look again.
     Changed,
     /// Tell the operator.
@@ -73,6 +80,15 @@ pub enum ExchangeFact {
         /// The same as a label.
         kind: &'static str,
     },
+    /// The event feed is connected.
+    FeedConnected,
+    /// The event feed is not connected.
+    FeedLost {
+        /// Why.
+        reason: String,
+    },
+    /// The event feed is connected, and has told of nothing, while containers have changed.
+    FeedSilent,
     /// A poll has succeeded after some had failed.
     PollRecovered {
         /// How long they had failed.
@@ -89,6 +105,7 @@ pub struct Exchange {
     policy: Arc<Policy>,
     calls: ExchangeCalls,
     polls: Polls,
+    hints: Hints,
     fetching_mounts: bool,
     /// How many containers' mounts the next call asks for; fewer after a failure.
     mounts_at_once: usize,
@@ -105,6 +122,7 @@ impl Exchange {
             policy,
             calls: ExchangeCalls::default(),
             polls: Polls::default(),
+            hints: Hints::default(),
             fetching_mounts: false,
             mounts_at_once: mounts::MOUNTS_AT_ONCE,
             snapshot: None,
@@ -225,6 +243,9 @@ impl Exchange {
                 poll.was_sent(asked);
                 self.take_page(poll, page, now, effects);
             }
+            (Purpose::Hinted(hinted, question), Reply::Page(page)) => {
+                self.hinted_answered((hinted, Asked { at: asked, ..question }), page, now, effects);
+            }
             (Purpose::Mounts(asked), Reply::Mounts(page)) => self.mounts_answered(asked, page, now, effects),
             (Purpose::SingleMounts(uuid, rest), Reply::Mounts(page)) => {
                 self.single_mounts_answered(uuid, rest, page, now, effects);
@@ -241,6 +262,7 @@ impl Exchange {
             (
                 Purpose::Me { .. }
                 | Purpose::Page(_)
+                | Purpose::Hinted(..)
                 | Purpose::Mounts(_)
                 | Purpose::SingleMounts(..)
                 | Purpose::Operation(_)
@@ -336,7 +358,11 @@ impl Exchange {
             self.queue.withdraw(uuid);
         }
         let facts = self.queue.merge(poll, now);
+        self.hints.polled(began);
         self.polls.succeeded(now);
+        if facts.iter().any(|fact| matches!(fact, QueueFact::StateChanged { .. })) {
+            self.tell_if_feed_is_silent(now, effects);
+        }
         effects.extend(facts.into_iter().map(ExchangeFact::Queue).map(ExchangeEffect::Tell));
         self.polls.tell_recovered(now, effects);
         self.changed(effects);
@@ -345,9 +371,18 @@ impl Exchange {
     }
 
     fn poll_ends(&mut self, began: Timestamp, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
-        self.polls.end(began, self.policy.poll_interval, now, effects);
+        let intervals = (self.policy.poll_interval, self.poll_interval(now));
+        self.polls.end(began, intervals, now, effects);
         self.calls.poll_ended();
+        self.follow_hints(now, effects);
         self.calls.send(now, effects);
+    }
+
+    /// Longer than the site's, while the event feed tells what happens and nothing waits for a poll.
+    fn poll_interval(&self, now: Timestamp) -> Duration {
+        let interval = self.policy.poll_interval;
+        let is_rare = self.polls.failing_since.is_none() && self.queue.waits_for_no_poll();
+        if is_rare { self.hints.poll_interval(interval, now) } else { interval }
     }
 
     fn poll_failed(

@@ -5,7 +5,7 @@ use super::{Exchange, ExchangeEffect, ExchangeFact};
 use crate::container::Record;
 use crate::id::ContainerUuid;
 use crate::ports::ApiError;
-use crate::queue::{Answer, Call, CancelReason, OperationKind, Step};
+use crate::queue::{Answer, Call, CancelReason, OperationKind, Outcome, Step};
 use crate::time::Timestamp;
 
 impl Exchange {
@@ -54,6 +54,11 @@ impl Exchange {
                 self.call(request, Purpose::Operation(uuid), now, effects);
             }
             Some(Step::Finished(finished)) => {
+                if !matches!(finished.outcome, Outcome::Done(_)) {
+                    // What became of the container only a poll tells, which may be rare.
+                    self.hints.everything(now);
+                    self.follow_hints(now, effects);
+                }
                 let others_may_be_stale = finished.picture_is_old && finished.kind == OperationKind::Lock;
                 effects.push(ExchangeEffect::Tell(ExchangeFact::Operation(finished)));
                 self.calls.pause_operations(self.queue.operations_pause_until(now));

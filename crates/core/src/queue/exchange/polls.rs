@@ -24,6 +24,8 @@ pub(super) struct Polls {
     failing_kinds: BTreeSet<&'static str>,
     /// The last that was not waited for began then.
     last_early: Option<Timestamp>,
+    /// One that is wanted before it is due may begin then.
+    wanted_from: Option<Timestamp>,
 }
 
 impl Polls {
@@ -35,6 +37,12 @@ impl Polls {
         self.under_way = Some(now);
         self.next = None;
         true
+    }
+
+    /// From when on a poll may be made that is wanted, but not due: when it would be due without an event feed. `None`:
+    /// one is under way.
+    pub(super) fn wanted_from(&self) -> Option<Timestamp> {
+        self.wanted_from.filter(|_| self.under_way.is_none())
     }
 
     /// Whether a poll may begin before it is due: at most one does in each interval. If so it is noted.
@@ -52,17 +60,20 @@ impl Polls {
         self.under_way = None;
     }
 
-    /// One has ended that began then: the next is an interval after that, but never sooner than this one took.
+    /// One has ended that began then: the next is an interval after that, but never sooner than this one took; the
+    /// site's interval if it is wanted, else the longer one.
     pub(super) fn end(
         &mut self,
         began: Timestamp,
-        interval: Duration,
+        (interval, longer): (Duration, Duration),
         now: Timestamp,
         effects: &mut Vec<ExchangeEffect>,
     ) {
         self.under_way = None;
         let took = since(now, began);
-        let rest = interval.saturating_sub(took).max(took).max(LEAST_REST);
+        let rest_of = |interval: Duration| interval.saturating_sub(took).max(took).max(LEAST_REST);
+        self.wanted_from = Some(after(now, rest_of(interval)));
+        let rest = rest_of(longer);
         self.next = Some(after(now, rest));
         effects.push(ExchangeEffect::PollIn(rest));
     }

@@ -11,24 +11,24 @@ use crate::queue::exchange::{CallNumber, Exchange, ExchangeEffect, ExchangeFact,
 use crate::time::after;
 
 /// An exchange, its clock, and a controller that has these records.
-struct Story {
-    exchange: Exchange,
-    now: Timestamp,
-    records: Vec<Record>,
+pub(super) struct Story {
+    pub(super) exchange: Exchange,
+    pub(super) now: Timestamp,
+    pub(super) records: Vec<Record>,
     /// Calls that nobody has answered yet.
-    calls: Vec<(CallNumber, Request)>,
-    done: Vec<ExchangeEffect>,
+    pub(super) calls: Vec<(CallNumber, Request)>,
+    pub(super) done: Vec<ExchangeEffect>,
 }
 
 impl Story {
     /// Nothing is polled yet.
-    fn new(records: Vec<Record>) -> Self {
+    pub(super) fn new(records: Vec<Record>) -> Self {
         let exchange = Exchange::new(Arc::new(policy()));
         Self { exchange, now: at(0), records, calls: Vec::new(), done: Vec::new() }
     }
 
     /// Polled once, and all containers are sized.
-    fn polled(records: Vec<Record>) -> Self {
+    pub(super) fn polled(records: Vec<Record>) -> Self {
         let mut story = Self::new(records);
         story.poll();
         story.answer_all();
@@ -36,7 +36,7 @@ impl Story {
         story
     }
 
-    fn did(&mut self, effects: Vec<ExchangeEffect>) {
+    pub(super) fn did(&mut self, effects: Vec<ExchangeEffect>) {
         for effect in effects {
             if let ExchangeEffect::Call(number, request) = &effect {
                 self.calls.push((*number, request.clone()));
@@ -45,12 +45,12 @@ impl Story {
         }
     }
 
-    fn poll(&mut self) {
+    pub(super) fn poll(&mut self) {
         let effects = self.exchange.poll_is_due(self.now);
         self.did(effects);
     }
 
-    fn begin(&mut self, n: u64, kind: OperationKind) -> Result<(), QueueRefusal> {
+    pub(super) fn begin(&mut self, n: u64, kind: OperationKind) -> Result<(), QueueRefusal> {
         let effects = self.exchange.begin(uuid(n), kind, self.now)?;
         self.did(effects);
         Ok(())
@@ -62,21 +62,21 @@ impl Story {
     }
 
     /// Answers the first call that waits for an answer.
-    fn answer(&mut self, reply: Reply) {
+    pub(super) fn answer(&mut self, reply: Reply) {
         let (number, _) = self.calls.remove(0);
         let effects = self.exchange.answered(number, reply, self.now);
         self.did(effects);
     }
 
     /// As a controller without faults does.
-    fn answer_all(&mut self) {
+    pub(super) fn answer_all(&mut self) {
         while let Some((_, request)) = self.calls.first().cloned() {
             let reply = self.reply(&request);
             self.answer(reply);
         }
     }
 
-    fn reply(&self, request: &Request) -> Reply {
+    pub(super) fn reply(&self, request: &Request) -> Reply {
         let known = |uuid: &ContainerUuid| self.records.iter().find(|it| it.uuid == *uuid).cloned();
         let missing = || api_error(ApiErrorKind::NotFound);
         match request {
@@ -94,25 +94,26 @@ impl Story {
     }
 
     /// The names of the calls that wait for an answer.
-    fn calls(&self) -> Vec<&'static str> {
+    pub(super) fn calls(&self) -> Vec<&'static str> {
         self.calls.iter().map(|(_, request)| request.name()).collect()
     }
 
-    fn nudges(&self) -> usize {
+    pub(super) fn nudges(&self) -> usize {
         self.done.iter().filter(|effect| **effect == ExchangeEffect::Changed).count()
     }
 
-    fn next_poll(&self) -> Option<Duration> {
+    pub(super) fn next_poll(&self) -> Option<Duration> {
         self.done.iter().rev().find_map(|effect| match effect {
             ExchangeEffect::PollIn(wait) => Some(*wait),
             ExchangeEffect::Call(..)
             | ExchangeEffect::ResumeIn(_)
+            | ExchangeEffect::HintsIn(_)
             | ExchangeEffect::Changed
             | ExchangeEffect::Tell(_) => None,
         })
     }
 
-    fn told(&self, wanted: impl Fn(&ExchangeFact) -> bool) -> usize {
+    pub(super) fn told(&self, wanted: impl Fn(&ExchangeFact) -> bool) -> usize {
         let is_wanted =
             |effect: &&ExchangeEffect| matches!(effect, ExchangeEffect::Tell(fact) if wanted(fact));
         self.done.iter().filter(is_wanted).count()
@@ -126,7 +127,7 @@ impl Story {
     }
 }
 
-fn queued(n: u64) -> Record {
+pub(super) fn queued(n: u64) -> Record {
     record(n, Queued, 1)
 }
 

@@ -3,6 +3,7 @@
 mod absence;
 mod dates;
 mod exchange;
+mod feed;
 mod horizon;
 mod merging;
 mod operations;

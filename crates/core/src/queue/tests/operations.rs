@@ -67,7 +67,7 @@ fn carry_out(queue: &mut ContainerQueue, kind: OperationKind, answers: Vec<Answe
 
 #[test]
 fn every_operation_comes_to_what_its_answers_say() {
-    use ApiErrorKind::{Forbidden, Overloaded, Refused, Timeout};
+    use ApiErrorKind::{Forbidden, NotSent, Overloaded, Refused, Timeout};
     use Call::{Cancel, Lock, Read, Unlock};
     let done = |state| Outcome::Done(standing(state));
     let refused = Outcome::Refused;
@@ -146,6 +146,24 @@ fn every_operation_comes_to_what_its_answers_say() {
             vec![Unlock, Read],
             failed(Refused),
             Some(Running),
+        ),
+        (
+            "lock while we may not act",
+            Queued,
+            OperationKind::Lock,
+            vec![fails(NotSent)],
+            vec![Lock],
+            refused(QueueRefusal::NotSent),
+            Some(Queued),
+        ),
+        (
+            "unlock while we may not act",
+            Locked,
+            ENDED,
+            vec![fails(NotSent)],
+            vec![Unlock],
+            refused(QueueRefusal::NotSent),
+            Some(Locked),
         ),
         (
             "unlock of what is another's",
@@ -354,6 +372,16 @@ fn after_a_failure_nothing_is_begun_before_a_later_poll_and_the_end_of_the_back_
     assert_eq!(again.0, [Call::Lock, Call::Read], "one try");
     assert_eq!((setback_of(&queue).failures, setback_of(&queue).until), (2, at(21)));
     assert_eq!(setback_of(&queue).error, error(ApiErrorKind::Refused).to_string());
+}
+
+/// The lease had run out: nothing is known of the container that was not known before.
+#[test]
+fn a_call_that_was_not_sent_sets_nothing_back() {
+    let mut queue = with(Queued);
+    carry_out(&mut queue, OperationKind::Lock, vec![fails(ApiErrorKind::NotSent)]);
+    assert_eq!(queue.snapshot().get(uuid(1)).unwrap().setback, None);
+    assert!(!queue.snapshot().get(uuid(1)).unwrap().uncertain);
+    assert_eq!(queue.begin(uuid(1), OperationKind::Lock), Ok(Call::Lock), "it may be tried at once");
 }
 
 #[test]

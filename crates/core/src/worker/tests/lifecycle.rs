@@ -138,13 +138,42 @@ fn making_room_yields_to_what_the_worker_knows_better() {
 fn destroy_is_called_again_while_a_listing_still_shows_it() {
     let mut story = Story::idle();
     story.on(10, Command::ShutDown(ShutdownReason::OverQuota));
+    assert!(story.call_begins());
     story.on(19, Command::StillListed(at(19)));
     assert_eq!(story.did(&WorkerEffect::Destroy), 1, "within TimeoutShutdown");
     story.on(70, Command::StillListed(at(20)));
+    assert!(story.call_begins());
     story.on(130, Completion::DestroyFinished { sent: at(70), outcome: DestroyOutcome::Acknowledged });
     story.on(131, Command::StillListed(at(131)));
     assert_eq!(story.did(&WorkerEffect::Destroy), 3, "acknowledged or not");
     assert!(story.view().destroy_acknowledged);
+}
+
+/// A rack of hundreds is ended at once, and MaxCloudOpsPerSecond is small.
+#[test]
+fn a_call_that_waits_for_its_slot_is_not_repeated() {
+    let mut story = Story::idle();
+    story.on(10, Command::ShutDown(ShutdownReason::OverQuota));
+    for second in (20..300).step_by(10) {
+        let repeat = if second % 20 == 0 { Command::StillListed(at(second)) } else { Command::Missing };
+        story.on(second, repeat);
+    }
+    assert_eq!(story.did(&WorkerEffect::Destroy), 1);
+    assert!(story.call_begins());
+    story.on(299, Command::StillListed(at(299)));
+    assert_eq!(story.did(&WorkerEffect::Destroy), 1, "within TimeoutShutdown of the call");
+    story.on(300, Command::StillListed(at(300)));
+    assert_eq!(story.did(&WorkerEffect::Destroy), 2, "no answer");
+}
+
+/// We could not act when its slot came.
+#[test]
+fn a_call_that_was_never_sent_is_made_again() {
+    let mut story = Story::idle();
+    story.on(10, Command::ShutDown(ShutdownReason::OverQuota));
+    story.on(25, Completion::DestroyFinished { sent: at(10), outcome: DestroyOutcome::Refused });
+    story.on(26, Command::StillListed(at(26)));
+    assert_eq!(story.did(&WorkerEffect::Destroy), 2);
 }
 
 /// Calls are paced, and a listing that began before the call was sent says nothing about it.
@@ -166,9 +195,11 @@ fn an_instance_that_never_ends_is_destroyed_more_and_more_rarely_up_to_every_hal
     let mut story = Story::idle();
     story.on(0, Command::ShutDown(ShutdownReason::OverQuota));
     let (mut calls, mut done) = (Vec::new(), 1);
+    assert!(story.call_begins());
     for second in (10..20_000).step_by(10) {
         story.on(second, Command::StillListed(at(second)));
         if story.did(&WorkerEffect::Destroy) > done {
+            assert!(story.call_begins());
             done += 1;
             calls.push(second);
         }

@@ -4,6 +4,7 @@ mod excuse;
 mod fences;
 mod kills;
 mod last_output;
+mod last_words;
 mod lifecycle;
 mod odd_lists;
 mod probing;
@@ -151,6 +152,11 @@ impl Story {
     }
 
     /// What the machine does at that second.
+    /// The slot of a destroy call has come: whether it is sent.
+    fn call_begins(&mut self) -> bool {
+        self.machine.may_destroy(at(self.now))
+    }
+
     fn on(&mut self, second: i64, input: impl Into<Input>) -> Vec<WorkerEffect> {
         self.try_on(second, input).0
     }

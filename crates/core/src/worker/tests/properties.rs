@@ -80,6 +80,7 @@ fn anything() -> impl Strategy<Value = Input> {
         3 => bad_news(),
         2 => good.prop_map(|report| Completion::ProbeFinished { began: at(0), report }.into()),
         1 => container().prop_map(|uuid| Completion::KillFinished(uuid, KillOutcome::Gone).into()),
+        1 => container().prop_map(|uuid| Completion::JournalRead(uuid, None).into()),
         1 => input(Command::SetIdleBehavior(IdleBehavior::Hold)),
         1 => input(Command::ShutDown(ShutdownReason::OverQuota)),
         1 => input(Command::ShutDown(ShutdownReason::Unresponsive)),
@@ -168,6 +169,8 @@ proptest! {
             // The longest pause is half an hour.
             for _ in 0..31 {
                 let listed = at(world.story.now + 60);
+                // The slot of a call comes, whatever becomes of the call.
+                world.story.call_begins();
                 world.step(60, Command::StillListed(listed));
             }
             prop_assert!(world.story.did(&WorkerEffect::Destroy) > calls);

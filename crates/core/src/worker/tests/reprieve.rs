@@ -17,7 +17,7 @@ fn a_living_process_that_shows_before_the_call_is_sent_takes_the_shutdown_back()
     let mut story = condemned();
     story.probe(703, 704, lists(&[1]));
     assert_eq!((story.state(), story.told(&WorkerFact::Reprieved)), (State::Running, 1));
-    assert!(!story.machine.may_destroy(), "the call is not sent");
+    assert!(!story.call_begins(), "the call is not sent");
     assert_eq!((story.view().silence, story.view().ending_since), (None, None));
     story.on(705, start(2));
     story.on(710, Command::StillListed(at(709)));
@@ -31,14 +31,14 @@ fn one_that_was_found_and_never_ready_is_kept_too() {
     story.probe(700, 701, silent());
     story.on(702, Command::ShutDown(ShutdownReason::BootTimeout));
     story.probe(703, 704, boot_fails_but_lists(&[7]));
-    assert_eq!((story.state(), story.machine.may_destroy()), (State::Running, false));
+    assert_eq!((story.state(), story.call_begins()), (State::Running, false));
     assert!(story.view().processes.iter().any(|it| it.uuid == uuid(7)));
 }
 
 #[test]
 fn after_the_call_was_sent_there_is_no_way_back() {
     let mut story = condemned();
-    assert!(story.machine.may_destroy());
+    assert!(story.call_begins());
     story.probe(703, 704, lists(&[1]));
     assert_eq!((story.state(), story.told(&WorkerFact::Reprieved)), (State::Shutdown, 0));
 }
@@ -48,7 +48,7 @@ fn one_that_answers_and_runs_nothing_is_not_spared() {
     let mut story = condemned();
     story.probe(703, 704, lists(&[]));
     assert_eq!(story.state(), State::Shutdown);
-    assert!(story.machine.may_destroy());
+    assert!(story.call_begins());
 }
 
 /// Whatever it runs: somebody has decided that, or nothing that it still shows was its reason.
@@ -61,7 +61,7 @@ fn an_end_for_another_reason_than_silence_is_not_taken_back() {
     for mut story in [asked_twice, asked] {
         story.probe(704, 705, lists(&[1]));
         assert_eq!(story.state(), State::Shutdown);
-        assert!(story.machine.may_destroy());
+        assert!(story.call_begins());
     }
 }
 
@@ -99,7 +99,7 @@ fn the_operators_hold_takes_it_back_if_the_call_was_not_sent() {
     for (is_sent, state) in [(false, State::Running), (true, State::Shutdown)] {
         let mut story = condemned();
         if is_sent {
-            assert!(story.machine.may_destroy());
+            assert!(story.call_begins());
         }
         story.on(703, Command::SetIdleBehavior(IdleBehavior::Hold));
         assert_eq!((story.state(), story.view().behavior), (state, IdleBehavior::Hold));
@@ -115,7 +115,7 @@ fn a_refused_call_leaves_the_way_back_open_and_one_without_an_answer_does_not() 
         (DestroyOutcome::Acknowledged, State::Shutdown),
     ] {
         let mut story = condemned();
-        assert!(story.machine.may_destroy());
+        assert!(story.call_begins());
         story.on(703, Completion::DestroyFinished { sent: at(703), outcome });
         story.probe(704, 705, lists(&[1]));
         assert_eq!(story.state(), state, "{outcome:?}");
@@ -130,5 +130,5 @@ fn a_second_silence_ends_it_as_the_first() {
     story.probe(1400, 1401, silent());
     story.on(1402, Command::ShutDown(ShutdownReason::Unresponsive));
     assert_eq!((story.state(), story.did(&WorkerEffect::Destroy)), (State::Shutdown, 2));
-    assert!(story.machine.may_destroy());
+    assert!(story.call_begins());
 }

@@ -19,7 +19,7 @@ use crate::controller::Submission;
 use crate::controller::faults::{Burst, Fault, Faults};
 use crate::samples::{instance_type, spot_type};
 use crate::vm::knobs::{JobKnobs, Ssh, VmKnobs, WatchKnobs};
-use crate::world::{World, WorldKnobs, job};
+use crate::world::{World, WorldKnobs, feed, job};
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
@@ -67,6 +67,8 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> (WorldKnobs, Lasting) {
     if chance.hits(0.007) && !lasting.spoils_types {
         make_a_fleet(&mut knobs, chance);
     }
+    // From a stream of its own: the world is the same with and without a feed.
+    knobs.feed = feed::draw(&mut Chance::new(seed, feed::KNOBS_STREAM));
     (knobs, lasting)
 }
 
@@ -300,6 +302,7 @@ fn vms(chance: &mut Chance) -> VmKnobs {
         cut_before_rate: rate(chance, 0.03),
         cut_after_rate: rate(chance, 0.03),
         hang_rate: rate(chance, 0.01),
+        silent_break_rate: pick(chance, &[0.0, 0.3, 1.0]),
         strange_list_rate: rate(chance, 0.3),
         cut_list_rate: rate(chance, 0.1),
         late_rate: rate(chance, 0.05),
