@@ -191,7 +191,7 @@ impl<'a> Site<'a> {
             management_token: settings.management_token.clone(),
             registry: registry.clone(),
             requests: metrics.requests(),
-            health: HealthPolicy::new(&policy),
+            health: HealthPolicy::new(&policy, !settings.websocket.feed_urls().is_empty()),
             runner: runner_seen,
             log: log.clone(),
         };

@@ -15,6 +15,7 @@ use dispatch_actors::catalogue::{ACTOR_SILENT, Repeats};
 use dispatch_actors::messages::pool::GetPool;
 use dispatch_actors::messages::queue::GetQueue;
 use dispatch_actors::{clock, event};
+use dispatch_core::queue::exchange::FeedStanding;
 use dispatch_core::time::{Timestamp, since};
 use serde::Serialize;
 use serde_json::json;
@@ -65,6 +66,23 @@ struct Checks {
     runner_readable: Check,
     own_side: Check,
     actors: Actors,
+    /// Not there if the site has none. Whatever it says is no fault: without it the queue is polled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_feed: Option<Feed>,
+}
+
+#[derive(Serialize)]
+struct Feed {
+    connected: bool,
+    /// Since it has told of a container or a container request.
+    silent_seconds: Option<f64>,
+}
+
+impl Feed {
+    fn of(standing: FeedStanding) -> Self {
+        let silent = standing.last_heard.map(|heard| since(clock::now(), heard).as_secs_f64());
+        Self { connected: standing.is_connected, silent_seconds: silent }
+    }
 }
 
 /// How long ago something succeeded.
@@ -112,7 +130,8 @@ impl Checks {
             handles.queue.send(GetQueue).timeout(within),
             handles.pool.send(GetPool).timeout(within),
         );
-        let polled = queue.ok().and_then(|view| view.last_success);
+        let queue = queue.ok();
+        let polled = queue.as_ref().and_then(|view| view.last_success);
         let listed = pool.ok().and_then(|view| view.snapshot.fleet.listings.last().copied());
         let error = state.runner.borrow().clone().err().unwrap_or_default();
         let policy = &state.health;
@@ -123,6 +142,7 @@ impl Checks {
             runner_readable: Check::of(error),
             own_side: Check::of(active.trouble.borrow().clone().unwrap_or_default()),
             actors: Actors { ok: silent.is_empty(), silent },
+            event_feed: queue.and_then(|view| view.feed).map(Feed::of),
         }
     }
 

@@ -6,6 +6,7 @@ use dispatch_actors::clock;
 use dispatch_actors::metrics::RequestMetrics;
 use dispatch_actors::system::Handles;
 use dispatch_core::policy::Policy;
+use dispatch_core::queue::rarest_poll_interval;
 use dispatch_core::secret::Secret;
 use dispatch_core::time::Timestamp;
 use prometheus::Registry;
@@ -54,7 +55,7 @@ impl Active {
 /// What is healthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HealthPolicy {
-    /// How often the queue is polled.
+    /// How often the queue is polled at least.
     pub poll_interval: Duration,
     /// How often the cloud is listed.
     pub sync_interval: Duration,
@@ -63,10 +64,11 @@ pub struct HealthPolicy {
 }
 
 impl HealthPolicy {
-    /// The intervals of the site, and 5 s for actors.
-    pub fn new(policy: &Policy) -> Self {
+    /// The intervals of the site, with or without an event feed, and 5 s for actors.
+    pub fn new(policy: &Policy, has_feed: bool) -> Self {
+        let poll_interval = policy.poll_interval;
         Self {
-            poll_interval: policy.poll_interval,
+            poll_interval: if has_feed { rarest_poll_interval(poll_interval) } else { poll_interval },
             sync_interval: policy.sync_interval,
             actor_answer: Duration::from_secs(5),
         }

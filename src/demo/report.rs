@@ -46,6 +46,8 @@ pub(super) struct Report {
     wait_seconds: Quantiles,
     /// Placeable on an idle VM → process started.
     start_latency_seconds: Quantiles,
+    /// The end of one container on a VM → the start of the next there, which had been waiting.
+    vm_idle_gap_seconds: Quantiles,
     /// Appeared → in service.
     boot_seconds: Quantiles,
     instance_hours: f64,
@@ -76,6 +78,7 @@ impl Report {
             leftover_processes: ended.leftover_processes,
             wait_seconds: quantiles(waits.collect()),
             start_latency_seconds: quantiles(lives.start_latencies(&tally.containers)),
+            vm_idle_gap_seconds: quantiles(lives.idle_gaps(&tally.containers)),
             boot_seconds: quantiles(lives.boots()),
             instance_hours,
             cost: instance_hours * PRICE,
@@ -121,6 +124,7 @@ impl Report {
         table.add_row(["containers cancelled", &self.cancelled.to_string()]);
         table.add_row(["container wait, s", &quantiles(&self.wait_seconds)]);
         table.add_row(["start latency on an idle VM, s", &quantiles(&self.start_latency_seconds)]);
+        table.add_row(["idle VM between two containers, s", &quantiles(&self.vm_idle_gap_seconds)]);
         table.add_row(["instances created", &self.instances_created.to_string()]);
         table.add_row(["boot time, s", &quantiles(&self.boot_seconds)]);
         table.add_row(["instance-hours", &format!("{:.4}", self.instance_hours)]);
@@ -195,6 +199,18 @@ impl Lives {
         (seconds.sum::<f64>() + 0.0) / 3600.0
     }
 
+    /// How long each instance, which has room for one container, had none while the next one waited.
+    fn idle_gaps(&self, containers: &[Seen]) -> Vec<Duration> {
+        let by_uuid: BTreeMap<_, _> = containers.iter().map(|it| (it.uuid.to_string(), it)).collect();
+        let seen = |uuid: &String| by_uuid.get(uuid).copied();
+        let gap = |pair: &[String]| {
+            let (before, next) = (seen(&pair[0])?, seen(&pair[1])?);
+            let free = before.finished_at.filter(|free| next.created_at <= *free)?;
+            Some(since(next.started_at?, free))
+        };
+        self.by_instance.values().flat_map(|life| life.started.windows(2).filter_map(gap)).collect()
+    }
+
     /// A container is placeable on an instance of the demo, which has room for one, when it exists, the
     /// instance is in service, and the container before it has ended there.
     fn start_latencies(&self, containers: &[Seen]) -> Vec<Duration> {
@@ -216,6 +232,33 @@ impl Lives {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// Created, started and ended at these seconds.
+    fn seen(n: u64, created: i64, started: i64, ended: i64) -> Seen {
+        Seen {
+            uuid: format!("zzzzz-dz642-{n:015}").parse().unwrap(),
+            state: ContainerState::Complete,
+            created_at: second(created),
+            started_at: Some(second(started)),
+            finished_at: Some(second(ended)),
+        }
+    }
+
+    /// The second container waited for the first to end, and nobody waited when the second ended.
+    #[test]
+    fn an_instance_is_idle_only_while_the_next_container_waits() {
+        let containers = [seen(1, 0, 10, 20), seen(2, 0, 23, 30), seen(3, 40, 41, 50)];
+        let started = containers.iter().map(|it| it.uuid.to_string()).collect();
+        let life = Life { in_service: Some(second(5)), started, ..Life::default() };
+        let lives = Lives { by_instance: [("i-1".to_owned(), life)].into(), last_line: None };
+        let seconds = |of: Vec<Duration>| of.iter().map(Duration::as_secs).collect::<Vec<_>>();
+        assert_eq!(seconds(lives.idle_gaps(&containers)), [3]);
+        assert_eq!(seconds(lives.start_latencies(&containers)), [5, 3, 1]);
+    }
 
     #[test]
     fn quantiles_are_nearest_ranks() {

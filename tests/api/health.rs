@@ -157,8 +157,10 @@ fn held_up_actors() -> (Handles, mpsc::Sender<()>) {
 #[actix_web::test]
 async fn actors_that_do_not_answer_are_named_and_logged_once() {
     let (handles, release) = held_up_actors();
-    let health =
-        HealthPolicy { actor_answer: Duration::from_millis(100), ..HealthPolicy::new(&quick_policy()) };
+    let health = HealthPolicy {
+        actor_answer: Duration::from_millis(100),
+        ..HealthPolicy::new(&quick_policy(), false)
+    };
     let site = Site::with(Options { health, handles: Some(handles), ..Options::default() }).await;
     sick(&site, "no answer from: queue, pool, scheduler, cloud").await;
     for path in ["containers", "instances"] {

@@ -93,6 +93,7 @@ async fn a_demo_completes_and_reports_one_json_object() {
     for (group, quantiles) in [
         ("wait_seconds", ["p50", "p95", "max"].as_slice()),
         ("start_latency_seconds", &["p50", "p95"]),
+        ("vm_idle_gap_seconds", &["p50", "p95"]),
         ("boot_seconds", &["p50", "max"]),
     ] {
         for quantile in quantiles {

@@ -17,7 +17,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, AsyncContext, Context, Handler, MessageResult, Recipient, ResponseFuture, SpawnHandle};
+use actix::{
+    Actor, ActorFutureExt, AsyncContext, Context, Handler, MessageResult, Recipient, ResponseFuture,
+    SpawnHandle, WrapFuture,
+};
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::Offering;
 use dispatch_core::policy::Policy;
@@ -145,7 +148,11 @@ impl Pool {
         if self.timer.as_ref().is_some_and(|(set, _)| *set <= at.max(now)) {
             return;
         }
-        let handle = ctx.run_later(since(at, now), Self::tick);
+        // A timer of no time takes a millisecond or two: the place of a job that has ended does not wait for that.
+        let handle = match at <= now {
+            true => ctx.spawn(std::future::ready(()).into_actor(self).map(|(), act, ctx| act.tick(ctx))),
+            false => ctx.run_later(since(at, now), Self::tick),
+        };
         if let Some((_, old)) = self.timer.replace((at, handle)) {
             ctx.cancel_future(old);
         }

@@ -55,7 +55,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let policy = quick_policy();
-        let health = HealthPolicy { actor_answer: DEADLINE, ..HealthPolicy::new(&policy) };
+        let health = HealthPolicy { actor_answer: DEADLINE, ..HealthPolicy::new(&policy, false) };
         Self { token: TOKEN, policy, health, tls: None, handles: None }
     }
 }

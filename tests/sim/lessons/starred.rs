@@ -166,6 +166,29 @@ pub(super) const STARRED: &[Rule] = &[
         "probes_are_granted_within_the_rate_and_the_next_moment_is_never_one_that_loops",
         "a_broken_connection_is_a_reason_to_probe_and_flapping_is_not",
     ]),
+    ("an end that is told is asked for at once, and a line alone ends, kills and unlocks nothing", &[
+        "an_end_that_is_told_makes_it_be_asked_at_once_and_again_while_it_is_listed",
+        "nothing_is_started_on_hold_or_drain_twice_or_in_shutdown_and_holds_are_kept",
+        "a_line_during_a_probe_makes_one_more_and_many_lines_make_no_more_than_one",
+        "lines_of_others_of_earlier_watches_and_of_those_that_have_ended_are_dropped",
+        "an_end_is_seen_at_once_and_its_place_is_taken_at_once",
+        "a_false_line_ends_nothing_and_costs_a_few_lists",
+        "the_end_of_a_process_is_told_within_a_second_and_no_sooner",
+    ]),
+    ("an end is acted upon only by a picture that was asked for a second after it", &[
+        "a_picture_that_was_asked_for_within_a_second_of_the_end_proves_nothing",
+    ]),
+    ("a watch that fails is given up for a while, and is never held against its VM", &[
+        "one_that_fails_at_once_is_tried_three_times_and_then_not_for_ten_minutes",
+        "whoever_has_no_session_for_it_floods_hangs_or_lingers_is_left_alone_for_ten_minutes",
+        "a_watch_that_fails_is_no_reason_to_call_its_vm_silent_or_broken",
+        "a_server_of_few_sessions_has_them_for_commands",
+        "a_client_that_is_killed_leaves_nothing_on_the_vm",
+        "whatever_befalls_watches_costs_time_only",
+    ]),
+    ("ends that are told together do not wait for each other within the rate", &[
+        "ends_that_are_told_together_share_the_second_and_no_second_has_more_than_the_rate",
+    ]),
     ("a VM that never booted is logged with its boot probe's last output", &[
         "a_shutdown_for_silence_tells_the_last_failure_and_counts_as_a_failed_boot",
         "a_vm_that_never_boots_is_given_up_with_its_last_output_and_what_to_try",

@@ -30,6 +30,7 @@ impl Inbox {
                 (&mut counts.containers, Some(Hint::Container { uuid, state }))
             }
             Told::Requests => (&mut counts.requests, Some(Hint::Requests)),
+            Told::ClosedRequest => (&mut counts.requests, None),
             Told::Other => (&mut counts.others, None),
             Told::Ping => (&mut counts.pings, None),
             // An answer after the first one has no question.

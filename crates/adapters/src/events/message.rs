@@ -12,6 +12,8 @@ pub(super) enum Told {
     Container { uuid: ContainerUuid, state: Option<ContainerState> },
     /// A container request was.
     Requests,
+    /// A container request that wants no container now: nothing becomes available by it.
+    ClosedRequest,
     /// Something else has happened, or something in another cluster.
     Other,
     /// Nothing has happened, the service is there.
@@ -27,6 +29,9 @@ const CONTAINER: &[u8] = b"dz642";
 const REQUEST: &[u8] = b"xvhdp";
 /// The kinds of event that change an object. Others (a line of its log, say) would only be noise.
 const CHANGES: [&str; 3] = [r#""create""#, r#""update""#, r#""delete""#];
+
+/// The state of a request that wants a container. It is Uncommitted before, and Final afterwards.
+const OPEN_REQUEST: &str = "Committed";
 
 /// The top of a message; what is below it is only looked over.
 #[derive(Deserialize)]
@@ -96,7 +101,8 @@ fn decode(message: &[u8], cluster: &str) -> Told {
         return Told::Other;
     }
     if object.as_bytes()[6..11] == *REQUEST {
-        return Told::Requests;
+        let is_open = envelope.properties.and_then(name_of_state).is_none_or(|it| it == OPEN_REQUEST);
+        return if is_open { Told::Requests } else { Told::ClosedRequest };
     }
     match object.parse() {
         Ok(uuid) => Told::Container { uuid, state: envelope.properties.and_then(state_afterwards) },
@@ -114,8 +120,12 @@ fn without_object(envelope: &Envelope<'_>) -> Told {
 
 /// The state that a change has led to. What is not understood is not known: the controller will be asked anyhow.
 fn state_afterwards(properties: &RawValue) -> Option<ContainerState> {
+    ContainerState::from_name(&name_of_state(properties)?)
+}
+
+fn name_of_state(properties: &RawValue) -> Option<String> {
     let attributes = parsed::<Properties<'_>>(properties).ok()?.new_attributes?;
-    ContainerState::from_name(&parsed::<String>(attributes.state?).ok()?)
+    parsed(attributes.state?).ok()
 }
 
 fn parsed<'a, T: Deserialize<'a>>(value: &'a RawValue) -> serde_json::Result<T> {
@@ -169,6 +179,14 @@ mod tests {
     #[test]
     fn what_is_not_about_our_containers_and_requests_is_something_else() {
         assert_eq!(told(event("zzzzz-xvhdp-000000000000001", "update", "{}")), Told::Requests);
+        for (state, expected) in [
+            ("Committed", Told::Requests),
+            ("Uncommitted", Told::ClosedRequest),
+            ("Final", Told::ClosedRequest),
+        ] {
+            let properties = format!(r#"{{"new_attributes":{{"state":"{state}"}}}}"#);
+            assert_eq!(told(event("zzzzz-xvhdp-000000000000001", "update", &properties)), expected);
+        }
         for (object, kind) in [
             ("zzzzz-4zz18-000000000000001", "create"),
             ("zzzzz-tpzed-000000000000001", "update"),

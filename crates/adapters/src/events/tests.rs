@@ -28,8 +28,9 @@ fn text(text: impl Into<String>) -> Message {
 }
 
 fn event(object: &str) -> Message {
+    let state = if object.contains("-xvhdp-") { "Committed" } else { "Running" };
     text(format!(
-        r#"{{"event_type":"update","object_uuid":"{object}","properties":{{"new_attributes":{{"state":"Running"}}}}}}"#
+        r#"{{"event_type":"update","object_uuid":"{object}","properties":{{"new_attributes":{{"state":"{state}"}}}}}}"#
     ))
 }
 

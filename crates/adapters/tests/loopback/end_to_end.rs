@@ -7,6 +7,7 @@ use bytes::Bytes;
 use dispatch_adapters::loopback::{LoopbackCloud, Params, processes_below};
 use dispatch_core::instance::Tags;
 use dispatch_core::ports::{CloudDriver, CreateOrder, ExecErrorKind, ShellCommand};
+use dispatch_core::worker::watch_script;
 use futures_util::future::{Either, select};
 
 use crate::support::{PATIENCE, World, command, eventually, is_alive, log, order, run, start_daemon, stdout};
@@ -147,6 +148,32 @@ async fn a_command_ends_with_its_connection() {
     let pid = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
     drop(executor);
     eventually("the command is gone", || !is_alive(pid)).await;
+}
+
+#[actix_rt::test]
+async fn an_instance_is_watched_like_any_other_and_nothing_is_left_when_that_ends() {
+    let world = World::new();
+    let cloud = world.cloud(1);
+    let made = cloud.create(&order("a")).await.unwrap();
+    let executor = world.executor(&cloud, &made, true);
+    let uuid = "zzzzz-dz642-000000000000001".parse().unwrap();
+    let lock = format!("$CRUNCH_RUN_LOCKDIR/crunch-run-{uuid}.lock");
+    let holder = format!(
+        "mkdir -p $CRUNCH_RUN_LOCKDIR; \
+         setsid flock -x -F {lock} sh -c 'echo $$ >pid; exec sleep 600' >/dev/null 2>&1 </dev/null & \
+         while ! [ -s pid ]; do sleep 0.01; done; cat pid"
+    );
+    let pid = stdout(&executor, &holder).await.trim().parse().unwrap();
+    let idle = processes_below(&world.state_directory()).len();
+    let watch = executor.watch(watch_script::command(&[uuid])).await.unwrap();
+    eventually("it waits", || processes_below(&world.state_directory()).len() > idle + 2).await;
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let line = tokio::time::timeout(PATIENCE, watch.next()).await.expect("its end is told");
+    assert_eq!(line, Ok(uuid.to_string()));
+    drop(watch);
+    eventually("nothing is left", || processes_below(&world.state_directory()).is_empty()).await;
+    cloud.destroy(&made.id).await.unwrap();
 }
 
 #[actix_rt::test]

@@ -4,13 +4,21 @@
 //! A process that is not seen may still run: while any worker is unknown, nothing is concluded from a missing
 //! process. An ended process is acted upon only with a picture of its container that was asked for after its end.
 
+use std::time::Duration;
+
 use super::processes::ProcessCounts;
 use super::{PoolAction, QueueAction, Round};
 use crate::container::ContainerState as S;
 use crate::id::ContainerUuid;
 use crate::pool::{EndedProcess, EndedWhy, FailedStarts, LISTINGS_KEPT};
 use crate::queue::{CancelReason, Entry, Fit, LookOutcome, SetbackCause, UnlockReason};
+use crate::time::after;
 use crate::worker::{AttemptOutcome, KillReason};
+
+/// The picture of a container by which the end of its process is acted upon was asked for at least so long after the end.
+/// A watch shows the end within milliseconds of the runner's last word to the controller, and a controller that reads
+/// from a replica may not know that word yet, not even in the last look before a cancel.
+const SETTLES: Duration = Duration::from_secs(1);
 
 /// The column of the table: what is known of the container's processes.
 enum ProcessStanding<'p> {
@@ -114,9 +122,9 @@ impl Round<'_> {
         }
     }
 
-    /// Whether the picture of the entry at that position was asked for after the process had ended.
+    /// Whether the picture of the entry at that position was asked for long enough after the process had ended.
     fn was_asked_after(&self, position: usize, ended: &EndedProcess) -> bool {
-        self.queue.asked_at(position).is_some_and(|asked| asked > ended.at)
+        self.queue.asked_at(position).is_some_and(|asked| asked >= after(ended.at, SETTLES))
     }
 
     /// Cancels a Running container that no worker has. The proof: every worker has answered, no start of an earlier

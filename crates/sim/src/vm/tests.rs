@@ -1,5 +1,7 @@
 //! Tests of VMs and their processes, as a dispatcher uses them over SSH.
 
+mod watch;
+
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::ports::{ArvadosApi, CloudDriver, ExecErrorKind, Executor, ExecutorFactory, Target};

@@ -1,14 +1,14 @@
 //! Watches on simulated VMs: what they print when a process ends, and what goes wrong with them.
 //!
 //! ```text
-//!   SimExecutor ── watch ──→ OnVm: who is watched, how it fares ── lock free ──→ Event::WatchPrints ──→ Pipe
-//!        └ SimWatch ── add ──→   └ lost, late, repeated, false, garbage, floods, hangs, dies           │
-//!                   ←─ next ───────────────────────────────────────────────────────────────────────────┘
+//!   SimExecutor ── watch ──→ OnVm: who is watched, how it fares ── lock free ──→ Event::Watch ──→ Pipe
+//!        └ SimWatch ── add ──→   └ lost, late, repeated, false, garbage, floods, hangs, dies       │
+//!                   ←─ next ───────────────────────────────────────────────────────────────────────┘
 //! ```
 //! What is drawn here is drawn from a stream of its own, so that the same seed without watches is the same world.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -26,6 +26,7 @@ use super::facts::VmFact;
 use super::host::Lock;
 use super::knobs::Ssh;
 use super::{Event, FakeVms};
+use crate::chance::Chance;
 use crate::clock;
 
 /// What a watch without `flock` ends with.
@@ -53,9 +54,32 @@ impl Pipe {
     }
 }
 
+/// All watches of a world.
+#[derive(Debug)]
+pub(super) struct Watches {
+    pub(super) chance: Chance,
+    on_vms: BTreeMap<u64, OnVm>,
+    next: u64,
+}
+
+impl Watches {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { chance: Chance::new(seed, 5), on_vms: BTreeMap::new(), next: 0 }
+    }
+}
+
+/// What happens to a watch.
+#[derive(Debug)]
+pub(super) enum WatchEvent {
+    /// It prints that line.
+    Prints(String),
+    /// It ends.
+    Ends(WatchEnd),
+}
+
 /// A watch, as the VM has it.
 #[derive(Debug)]
-pub(super) struct OnVm {
+struct OnVm {
     vm: InstanceId,
     containers: BTreeSet<ContainerUuid>,
     /// It prints nothing, whatever happens.
@@ -64,6 +88,11 @@ pub(super) struct OnVm {
 }
 
 impl FakeVms {
+    /// How many watches go on, on all VMs.
+    pub fn watches(&self) -> usize {
+        self.watches.on_vms.len()
+    }
+
     /// Begins a watch on that VM, if it lets us.
     fn begin_watch(
         &mut self,
@@ -72,29 +101,28 @@ impl FakeVms {
         now: Timestamp,
     ) -> Result<(u64, Rc<Pipe>), WatchEnd> {
         self.advance(now);
-        let Self { knobs, watch_chance, .. } = self;
-        let knobs = &knobs.watch;
+        let (knobs, chance) = (self.knobs.watch, &mut self.watches.chance);
         if !knobs.supported {
             return Err(WatchEnd::NotSupported);
         }
-        if watch_chance.hits(knobs.refused_rate) {
+        if chance.hits(knobs.refused_rate) {
             return Err(WatchEnd::FewSessions);
         }
-        let hangs = watch_chance.hits(knobs.hangs_rate);
-        let dies = watch_chance.hits(knobs.dies_rate).then(|| watch_chance.draw(knobs.within));
-        let floods = watch_chance.hits(knobs.floods_rate).then(|| watch_chance.draw(knobs.within));
+        let hangs = chance.hits(knobs.hangs_rate);
+        let dies = chance.hits(knobs.dies_rate).then(|| chance.draw(knobs.within));
+        let floods = chance.hits(knobs.floods_rate).then(|| chance.draw(knobs.within));
         let host = self.hosts.get(vm).ok_or(WatchEnd::ConnectionLost)?;
         let no_flock = (host.behaviour.no_fence == Some(92)).then_some(Duration::ZERO);
         if !order.shell.contains("flock -s") || !order.shell.contains("read -r u") {
             self.history.record(now, VmFact::NotUnderstood { vm: vm.clone(), shell: order.shell.clone() });
         }
-        let (number, pipe) = (self.next_watch, Rc::<Pipe>::default());
-        self.next_watch += 1;
+        let (number, pipe) = (self.watches.next, Rc::<Pipe>::default());
+        self.watches.next += 1;
         let on_vm = OnVm { vm: vm.clone(), containers: BTreeSet::new(), hangs, pipe: Rc::clone(&pipe) };
-        self.watches.insert(number, on_vm);
+        self.watches.on_vms.insert(number, on_vm);
         for (end, at) in [(NO_FLOCK, no_flock), (WatchEnd::Exited(None), dies), (WatchEnd::TooMuch, floods)] {
             if let Some(pause) = at {
-                self.schedule(after(now, pause), Event::WatchEnds(number, end));
+                self.schedule(after(now, pause), Event::Watch(number, WatchEvent::Ends(end)));
             }
         }
         if no_flock.is_none() {
@@ -107,7 +135,7 @@ impl FakeVms {
 
     /// The watch is given one container more.
     fn add_to_watch(&mut self, number: u64, line: &str, now: Timestamp) {
-        let Some(watch) = self.watches.get_mut(&number) else { return };
+        let Some(watch) = self.watches.on_vms.get_mut(&number) else { return };
         let Some(container) = watch_script::told_by(line) else {
             let (vm, shell) = (watch.vm.clone(), format!("watch {line}"));
             return self.history.record(now, VmFact::NotUnderstood { vm, shell });
@@ -122,15 +150,15 @@ impl FakeVms {
         if let Some(at) = free_at {
             self.print_end(number, container, at.max(now));
         }
-        let Self { knobs, watch_chance, .. } = self;
-        if watch_chance.hits(knobs.watch.false_rate) {
-            let at = after(now, watch_chance.draw(knobs.watch.within));
-            self.schedule(at, Event::WatchPrints(number, container.to_string()));
+        let (knobs, chance) = (self.knobs.watch, &mut self.watches.chance);
+        if chance.hits(knobs.false_rate) {
+            let at = after(now, chance.draw(knobs.within));
+            self.schedule(at, Event::Watch(number, WatchEvent::Prints(container.to_string())));
         }
-        if self.watch_chance.hits(self.knobs.watch.garbage_rate) {
+        if self.watches.chance.hits(knobs.garbage_rate) {
             let garbage = ["", "broken", "zzzzz-dz642-", "Last login: never", "zzzzz-dz642-000000000000000"];
             for line in garbage.map(str::to_owned).into_iter().chain([format!("{container} stale")]) {
-                self.schedule(now, Event::WatchPrints(number, line));
+                self.schedule(now, Event::Watch(number, WatchEvent::Prints(line)));
             }
         }
     }
@@ -139,7 +167,7 @@ impl FakeVms {
     pub(super) fn lock_is_freed(&mut self, vm: &InstanceId, container: ContainerUuid, at: Timestamp) {
         let waits = |watch: &OnVm| watch.vm == *vm && watch.containers.contains(&container);
         let waiting: Vec<_> =
-            self.watches.iter().filter(|(_, watch)| waits(watch)).map(|(number, _)| *number).collect();
+            self.watches.on_vms.iter().filter(|(_, watch)| waits(watch)).map(|(number, _)| *number).collect();
         for number in waiting {
             self.print_end(number, container, at);
         }
@@ -147,11 +175,11 @@ impl FakeVms {
 
     /// The line comes as the knobs say, half a round trip later.
     fn print_end(&mut self, number: u64, container: ContainerUuid, at: Timestamp) {
-        let Self { knobs, watch_chance: chance, watches, .. } = self;
-        if let Some(watch) = watches.get_mut(&number) {
+        let Watches { chance, on_vms, .. } = &mut self.watches;
+        if let Some(watch) = on_vms.get_mut(&number) {
             watch.containers.remove(&container);
         }
-        let (latency, knobs) = (knobs.latency, &knobs.watch);
+        let (latency, knobs) = (self.knobs.latency, self.knobs.watch);
         if chance.hits(knobs.lost_rate) {
             return;
         }
@@ -159,20 +187,27 @@ impl FakeVms {
         let first = after(at, chance.draw(latency) / 2 + late);
         let again = chance.hits(knobs.repeated_rate).then(|| after(first, chance.draw(knobs.within)));
         for at in [Some(first), again].into_iter().flatten() {
-            self.schedule(at, Event::WatchPrints(number, container.to_string()));
+            self.schedule(at, Event::Watch(number, WatchEvent::Prints(container.to_string())));
         }
     }
 
-    pub(super) fn watch_prints(&mut self, number: u64, line: String, now: Timestamp) {
-        let Some(watch) = self.watches.get(&number).filter(|watch| !watch.hangs) else { return };
+    pub(super) fn watch_happens(&mut self, number: u64, what: WatchEvent, now: Timestamp) {
+        match what {
+            WatchEvent::Prints(line) => self.watch_prints(number, line, now),
+            WatchEvent::Ends(end) => self.watch_ends(number, end),
+        }
+    }
+
+    fn watch_prints(&mut self, number: u64, line: String, now: Timestamp) {
+        let Some(watch) = self.watches.on_vms.get(&number).filter(|watch| !watch.hangs) else { return };
         let gets_through = self.hosts.get(&watch.vm).is_some_and(|host| host.behaviour.ssh == Ssh::Fine);
         if gets_through && self.network_is_up(now) {
             watch.pipe.print(line);
         }
     }
 
-    pub(super) fn watch_ends(&mut self, number: u64, end: WatchEnd) {
-        if let Some(watch) = self.watches.remove(&number) {
+    fn watch_ends(&mut self, number: u64, end: WatchEnd) {
+        if let Some(watch) = self.watches.on_vms.remove(&number) {
             watch.pipe.end(end);
         }
     }
@@ -182,7 +217,8 @@ impl FakeVms {
         if !self.hosts.get(vm).is_some_and(|host| host.behaviour.one_session) {
             return;
         }
-        let there = self.watches.iter().filter(|(_, watch)| watch.vm == *vm).map(|(number, _)| *number);
+        let there =
+            self.watches.on_vms.iter().filter(|(_, watch)| watch.vm == *vm).map(|(number, _)| *number);
         for number in there.collect::<Vec<_>>() {
             self.watch_ends(number, WatchEnd::FewSessions);
         }
@@ -203,7 +239,7 @@ pub(super) async fn begin(
     let takes = {
         let mut vms = vms.borrow_mut();
         let latency = vms.knobs.latency;
-        vms.watch_chance.draw(latency)
+        vms.watches.chance.draw(latency)
     };
     tokio::time::sleep(takes).await;
     if connection.has_died(generation) {
@@ -268,6 +304,6 @@ impl Watch for SimWatch {
 
 impl Drop for SimWatch {
     fn drop(&mut self) {
-        self.vms.borrow_mut().watches.remove(&self.number);
+        self.vms.borrow_mut().watches.on_vms.remove(&self.number);
     }
 }

@@ -181,6 +181,22 @@ fn an_end_is_acted_upon_by_the_date_of_the_containers_own_picture() {
     }
 }
 
+/// A replica may be behind: within a second its picture is no proof that the runner had not told the end.
+#[test]
+fn a_picture_that_was_asked_for_within_a_second_of_the_end_proves_nothing() {
+    for (state, why) in
+        [(Running, EndedWhy::Exited), (Locked, EndedWhy::Exited), (Locked, EndedWhy::NotStarted)]
+    {
+        let mut scene = Scene::new();
+        scene.add(1, state, 1);
+        scene.ended(1, 95, why);
+        for (millis, is_proof) in [(0, false), (1, false), (999, false), (1_000, true)] {
+            scene.queue.asked = vec![crate::time::after(at(95), std::time::Duration::from_millis(millis))];
+            assert_eq!(!scene.actions().is_empty(), is_proof, "{state} {why:?} {millis}");
+        }
+    }
+}
+
 #[test]
 fn the_instance_whose_end_is_announced_to_a_process_is_told_once() {
     let mut scene = Scene::new();
