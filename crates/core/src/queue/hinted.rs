@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::hints::{Hinted, Standing};
+use super::hints::{Believed, Hinted};
 use super::horizon::{Known, Look};
 use super::poll::{Asked, Sighting};
 use super::{ContainerQueue, QueueFact};
@@ -30,9 +30,9 @@ impl ContainerQueue {
     }
 
     /// What we have of a container that is hinted at.
-    pub(super) fn standing_of(&self, uuid: ContainerUuid) -> Option<Standing> {
+    pub(super) fn standing_of(&self, uuid: ContainerUuid) -> Option<Believed> {
         let entry = self.entry(uuid)?;
-        Some(Standing { state: entry.record.state, is_changing: entry.operation.is_some() })
+        Some(Believed { state: entry.record.state, is_changing: entry.operation.is_some() })
     }
 
     /// Whether everything about all containers is as a later poll would find it, as far as we know: nothing waits for a

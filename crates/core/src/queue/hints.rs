@@ -74,7 +74,7 @@ impl Wish {
 
 /// What we have of a container that is hinted at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct Believed {
     /// Its state, as we believe.
     pub(super) state: ContainerState,
     /// Whether a call about it is under way, whose answer will tell.
@@ -147,7 +147,7 @@ impl Hints {
         &mut self,
         uuid: ContainerUuid,
         told: Option<ContainerState>,
-        have: Option<Standing>,
+        have: Option<Believed>,
         now: Timestamp,
     ) {
         self.last_heard = Some(now);

@@ -11,8 +11,8 @@ fn peace() -> HintContext {
     HintContext { last_overload: None, poll_from: Some(at(3600)) }
 }
 
-fn have(state: ContainerState) -> Option<Standing> {
-    Some(Standing { state, is_changing: false })
+fn have(state: ContainerState) -> Option<Believed> {
+    Some(Believed { state, is_changing: false })
 }
 
 fn known(ns: impl IntoIterator<Item = u64>) -> HintStep {
@@ -39,7 +39,7 @@ fn what_a_hint_makes_us_ask() {
         (Some(Complete), None, None),
         // No news, or the echo of what we do.
         (Some(Locked), have(Locked), None),
-        (Some(Locked), Some(Standing { state: Queued, is_changing: true }), None),
+        (Some(Locked), Some(Believed { state: Queued, is_changing: true }), None),
         // News at once.
         (Some(Cancelled), have(Running), Some(known([1]))),
         (Some(Queued), have(Locked), Some(known([1]))),
