@@ -57,7 +57,7 @@ pub(super) fn to_openssh(pem: &str) -> Result<Secret, KeyError> {
 
 /// Decodes the key. It accepts what configuration files do to keys: indentation, CRLF, and a missing line
 /// feed at the end.
-fn parse(pem: &str) -> Result<PrivateKey, KeyError> {
+pub(super) fn parse(pem: &str) -> Result<PrivateKey, KeyError> {
     let pem: String = pem.trim().lines().map(|line| format!("{}\n", line.trim())).collect();
     if pem.is_empty() {
         return Err(KeyError::Empty);

@@ -1,5 +1,9 @@
-//! Tests of the executor against Debian's sshd, and against servers that misbehave.
+//! Tests of the executors against Debian's sshd, and against servers that misbehave: most of them with both ssh clients.
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests; real time, because ssh is real")]
+
+#[macro_use]
+#[path = "../suite/both_clients.rs"]
+mod both_clients;
 
 mod commands;
 mod connecting;
@@ -9,6 +13,7 @@ mod fence_vm;
 mod hostile;
 mod leftovers;
 mod own_side;
+mod peers;
 mod runners;
 mod setup;
 mod shortage;

@@ -4,30 +4,8 @@ use bytes::Bytes;
 use openssh::{Error, Session, Stdio};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use super::own_side::is_lack;
-
-/// How a command ended.
-pub(super) struct Ended {
-    /// `None` = the command was killed by a signal, or the connection was lost.
-    pub status: Option<i32>,
-    pub stdout: Vec<u8>,
-    pub stderr: Vec<u8>,
-}
-
-/// Why nothing is known about a command's end.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The command wrote more to one of its streams than is allowed.
-    TooMuch,
-    /// No session was opened, so nothing was run.
-    NotStarted(String),
-    /// A system call of ours failed for lack of something, so nothing was run.
-    OwnSide(String),
-    /// The time in which it might be handed over was over, so nothing was run.
-    TooLate,
-    /// The connection to the master failed.
-    Lost(String),
-}
+use crate::ssh::line::{Ended, Failure};
+use crate::ssh::own_side::is_lack;
 
 /// Runs a command to its end. Each of its streams may have at most `limit` bytes.
 pub(super) async fn execute(
