@@ -44,8 +44,15 @@ impl Line for OpenSshLine {
         &self.host_key
     }
 
+    /// The status may come before the last of the output, and a client whose connection breaks then closes the streams
+    /// as after a whole answer. So a status counts only if the client is there after the end of the streams: what is cut
+    /// must not look whole.
     async fn execute(&self, command: &str, stdin: &Bytes, limit: usize) -> Result<Ended, Failure> {
-        execute(&self.session, command, stdin, limit).await
+        let ended = execute(&self.session, command, stdin, limit).await?;
+        if ended.status.is_some() && !self.is_alive().await {
+            return Ok(Ended { status: None, ..ended });
+        }
+        Ok(ended)
     }
 
     async fn is_alive(&self) -> bool {
