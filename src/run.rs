@@ -22,7 +22,7 @@ use crate::app::{Application, Standby};
 use crate::cli::{self, Options};
 use crate::descriptors;
 use crate::lock::{self, Database, Held};
-use crate::settings::{FindingKind, Loaded};
+use crate::settings::{FindingKind, Loaded, Settings};
 use crate::telemetry;
 
 /// The signals that the service knows.
