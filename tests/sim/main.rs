@@ -19,6 +19,7 @@ mod rounds;
 mod scale;
 mod side_by_side;
 mod trouble;
+mod watch;
 
 use std::time::Duration;
 

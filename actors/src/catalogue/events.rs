@@ -255,6 +255,15 @@ events! {
     FENCE_NOT_RELEASED = Warning "cannot release the fence on an instance" ["error", "stderr"];
     /// The same, of instances that did not answer in time.
     FENCES_NOT_RELEASED = Warning "cannot release the fences of all instances in time" [];
+    /// A command on the VM tells the ends of processes there.
+    WATCHED = Debug "watching for ends of processes" [];
+    /// It does not any more; begun again as soon as that makes sense.
+    WATCH_ENDED = Debug "watch ended" ["Reason", "Duration"];
+    /// The VM cannot be watched: its sshd allows too few sessions, it has no `flock`, or what it prints makes no sense.
+    /// It is tried again after ten minutes; meanwhile ends are seen by probes alone.
+    NOT_WATCHED = Info "not watching the instance for ten minutes" ["Reason", "Duration"];
+    /// The end of a process was told: the VM is asked for its processes at once.
+    END_HINTED = Debug "end of a crunch-run process told, probing" ["ContainerUUID"];
     /// A process is dead, and a helper still holds its lock.
     STALE_LOCK_FOUND = Info "stale run lock found" ["ContainerUUID"];
     /// A process's helper holds its lock for too long: drained.

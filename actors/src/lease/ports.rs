@@ -18,7 +18,7 @@ use dispatch_core::instance::{Instance, InstanceType, PricePoint, Tags};
 use dispatch_core::ports::{
     ApiError, ApiErrorKind, ArvadosApi, CloudDriver, CloudError, CloudErrorKind, CreateOrder, ExecError,
     ExecErrorKind, Executor, ExecutorFactory, HostKey, HostKeyVerdict, ListQuestion, Output, Page,
-    ShellCommand, Target,
+    ShellCommand, Target, Watch, WatchEnd,
 };
 
 use super::{Lapsed, Lease};
@@ -174,6 +174,10 @@ impl Executor for LeasedExecutor {
     async fn run(&self, command: ShellCommand) -> Result<Output, ExecError> {
         let not_after = if command.acts { self.lease.end().await? } else { None };
         self.inner.run(ShellCommand { not_after, ..command }).await
+    }
+
+    async fn watch(&self, command: ShellCommand) -> Result<Rc<dyn Watch>, WatchEnd> {
+        self.inner.watch(command).await
     }
 
     fn retarget(&self, target: Target) {

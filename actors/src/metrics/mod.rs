@@ -23,6 +23,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use dispatch_core::id::TypeName;
+use dispatch_core::ports::WatchEnd;
 use dispatch_core::time::Timestamp;
 use dispatch_core::worker::{BootOutcome, State};
 use prometheus::{
@@ -69,6 +70,10 @@ pub struct Metrics {
     pub unlocks: IntCounterVec,
     /// `spot_notices_total`: instances whose end the cloud has announced to a process there.
     pub spot_notices: IntCounter,
+    /// `watch_hints_total`: ends of processes that a watch on their VM has told, and for which the VM was probed.
+    pub watch_hints: IntCounter,
+    /// `watch_ends_total{reason}`: watches that have ended other than because nothing was left to be watched.
+    pub watch_ends: IntCounterVec,
     /// `controller_requests_total{call, status}`: calls to the controller; see [`Metrics::controller_request`].
     pub controller_requests: IntCounterVec,
     /// `controller_request_seconds{call, status}`: how long they took.
@@ -123,6 +128,15 @@ impl Metrics {
             spot_notices: register.counter(
                 "spot_notices_total",
                 "Instances whose end the cloud has announced to a process there.",
+            ),
+            watch_hints: register.counter(
+                "watch_hints_total",
+                "Ends of processes that were told by a watch on their instance.",
+            ),
+            watch_ends: register.counters(
+                "watch_ends_total",
+                "Watches on instances that have ended by themselves or failed, by reason.",
+                &["reason"],
             ),
             controller_requests: register.counters(
                 "controller_requests_total",
@@ -210,6 +224,7 @@ impl Metrics {
         zero(&self.boot_outcomes, &BootOutcome::ALL.map(BootOutcome::as_str));
         zero(&self.instances_disappeared, &State::ALL.map(State::as_str));
         zero(&self.unlocks, known.unlock_reasons);
+        zero(&self.watch_ends, &WatchEnd::LABELS);
         for operation in DRIVER_OPERATIONS {
             for error in ["0", "1"] {
                 self.driver_operations.with_label_values(&[operation, error]);

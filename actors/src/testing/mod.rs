@@ -32,7 +32,7 @@ pub use api::{FakeApi, Spoil};
 pub use cloud::{FakeCloud, cloud_error};
 pub use log::{Line, Lines};
 pub use stub::Stub;
-pub use vm::{Executors, FakeVms, NoSecrets, Odd};
+pub use vm::{Executors, FakeVms, FakeWatch, NoSecrets, Odd};
 pub use world::World;
 
 use crate::clock;

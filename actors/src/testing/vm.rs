@@ -11,7 +11,7 @@ use bytes::Bytes;
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::InstanceType;
 use dispatch_core::ports::{
-    ExecError, ExecErrorKind, Executor, ExecutorFactory, Output, ShellCommand, Target,
+    ExecError, ExecErrorKind, Executor, ExecutorFactory, Output, ShellCommand, Target, Watch, WatchEnd,
 };
 use tokio::sync::Notify;
 
@@ -52,6 +52,10 @@ pub struct FakeVms {
     /// Connections look broken from the start, always.
     pub always_broken: Cell<bool>,
     pub on_start: RefCell<Option<OnStart>>,
+    /// Watches that were begun, and what they are given: by number.
+    pub watches: RefCell<Vec<Rc<FakeWatch>>>,
+    /// Why there are none.
+    pub no_watch: Cell<Option<WatchEnd>>,
     /// Executors that exist.
     pub open: Cell<usize>,
 }
@@ -128,6 +132,50 @@ fn uuid_in(shell: &str) -> ContainerUuid {
     shell.split(' ').next_back().unwrap().trim_matches(['\'', '\\']).parse().unwrap()
 }
 
+/// A watch, as the VM has it.
+#[derive(Default)]
+pub struct FakeWatch {
+    /// The lines that it was given, at first and later.
+    pub given: RefCell<Vec<String>>,
+    lines: RefCell<VecDeque<Result<String, WatchEnd>>>,
+    printed: Notify,
+    /// Its stdin is open.
+    pub open: Cell<bool>,
+}
+
+impl FakeWatch {
+    /// Prints a line, or ends.
+    pub fn print(&self, line: Result<&str, WatchEnd>) {
+        self.lines.borrow_mut().push_back(line.map(str::to_owned));
+        self.printed.notify_one();
+    }
+}
+
+/// The client's side of it.
+struct WatchEndpoint(Rc<FakeWatch>);
+
+#[async_trait(?Send)]
+impl Watch for WatchEndpoint {
+    fn add(&self, line: &str) {
+        self.0.given.borrow_mut().push(line.to_owned());
+    }
+
+    async fn next(&self) -> Result<String, WatchEnd> {
+        loop {
+            if let Some(line) = self.0.lines.borrow_mut().pop_front() {
+                return line;
+            }
+            self.0.printed.notified().await;
+        }
+    }
+}
+
+impl Drop for WatchEndpoint {
+    fn drop(&mut self) {
+        self.0.open.set(false);
+    }
+}
+
 struct FakeExecutor {
     vms: Rc<FakeVms>,
     target: RefCell<Target>,
@@ -174,6 +222,18 @@ impl Executor for FakeExecutor {
                 Err(exec_error(ExecErrorKind::ConnectionLost))
             }
         }
+    }
+
+    async fn watch(&self, command: ShellCommand) -> Result<Rc<dyn Watch>, WatchEnd> {
+        take(self.vms.takes.get()).await;
+        if let Some(end) = self.vms.no_watch.get() {
+            return Err(end);
+        }
+        let watch = Rc::new(FakeWatch { open: Cell::new(true), ..FakeWatch::default() });
+        let given = String::from_utf8_lossy(&command.stdin).lines().map(str::to_owned).collect();
+        watch.given.replace(given);
+        self.vms.watches.borrow_mut().push(Rc::clone(&watch));
+        Ok(Rc::new(WatchEndpoint(watch)))
     }
 
     fn retarget(&self, target: Target) {

@@ -5,12 +5,14 @@
 //!                                └─ refused ─► Pool, or the log      │
 //!   own WorkerCompletion, calls' answers, timer                      │
 //!            └─► Completion ─► Machine::on_completion ───────────────┘
+//!   lines of the watch on the VM ─► WorkerCompletion, one at a time
 //!   after each: the view, if it has changed ─► WorkerChanged ─► Pool
 //! ```
 //! Never does: choosing containers; probing without being told (Pool has the rate).
 
 mod perform;
 mod report;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -46,6 +48,7 @@ use crate::messages::worker::{
 };
 use crate::messages::{GetState, shown};
 use crate::metrics::Metrics;
+use watch::OpenWatch;
 
 /// Makes what a start command reads: the environment of the process, and its share of the configuration.
 pub trait StartConfig {
@@ -96,6 +99,8 @@ pub struct Worker {
     boot: Option<BootOutcome>,
     timer: Option<(Timestamp, SpawnHandle)>,
     watching: bool,
+    /// The command that tells ends of processes.
+    watch: Option<OpenWatch>,
     /// The connection is not watched before then.
     watch_from: Timestamp,
     /// The last command that failed: told when the worker is given up for it.
@@ -125,6 +130,7 @@ impl Worker {
             boot: None,
             timer: None,
             watching: false,
+            watch: None,
             watch_from: clock::now(),
             last_failure: None,
             repeats: Repeats::with_capacity(20),

@@ -34,6 +34,9 @@ impl Worker {
                 WorkerEffect::SaveTags(tags) => self.save_tags(tags, ctx),
                 WorkerEffect::Retarget(instance) => self.retarget(&instance),
                 WorkerEffect::ForgetConnection => self.executor.forget_connection(),
+                WorkerEffect::Watch { number, uuids } => self.watch(number, &uuids, ctx),
+                WorkerEffect::AddToWatch(uuid) => self.add_to_watch(uuid),
+                WorkerEffect::EndWatch => self.end_watch(ctx),
                 WorkerEffect::Ended(uuid) => self.ended.push(uuid),
                 WorkerEffect::Tell(fact) => self.report(fact),
             }

@@ -67,6 +67,9 @@ impl Worker {
             }
             WorkerFact::FencedByAnother => event!(self.log, catalogue::FENCED_BY_ANOTHER),
             WorkerFact::HeldUnknown => event!(self.log, catalogue::HELD_UNKNOWN),
+            WorkerFact::WatchBegan | WorkerFact::WatchEnded { .. } | WorkerFact::EndHinted(_) => {
+                self.report_watch(&fact);
+            }
             WorkerFact::StrangeList(line) => event!(self.log, catalogue::STRANGE_LIST, "Line" => line),
             WorkerFact::Starting(..)
             | WorkerFact::Started { .. }
@@ -82,6 +85,23 @@ impl Worker {
             | WorkerFact::Reprieved
             | WorkerFact::RetryingDestroy
             | WorkerFact::NeverEnds { .. } => self.report_end(&fact),
+        }
+    }
+
+    fn report_watch(&self, fact: &WorkerFact) {
+        let metrics = &self.parts.metrics;
+        match fact {
+            WorkerFact::WatchBegan => event!(self.log, catalogue::WATCHED),
+            WorkerFact::EndHinted(uuid) => {
+                metrics.watch_hints.inc();
+                event!(self.log, catalogue::END_HINTED, "ContainerUUID" => uuid.as_str());
+            }
+            WorkerFact::WatchEnded { end, lasted, rests } => {
+                metrics.watch_ends.with_label_values(&[end.as_str()]).inc();
+                let event = if *rests { &catalogue::NOT_WATCHED } else { &catalogue::WATCH_ENDED };
+                event!(self.log, *event, "Reason" => %end, "Duration" => lasted.as_secs_f64());
+            }
+            _ => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! Worker on a VM of a few answers. Whoever plays Pool grants each probe when it is wished for.
 
 mod boot;
+mod watch;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

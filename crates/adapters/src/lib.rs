@@ -6,10 +6,12 @@
 //!   CloudDriver   ← loopback   a cloud of SSH servers inside this process
 //! ```
 //! Beside them, `boot_time` reads the clock by which [`dispatch_core::ports::BootTime`] is counted, and
-//! `private_directory` looks whether a directory is our own user's alone.
+//! `private_directory` looks whether a directory is our own user's alone. `watch` has what
+//! all adapters have in common that watch VMs.
 
 pub mod arvados;
 pub mod boot_time;
 pub mod loopback;
 mod private_directory;
 pub mod ssh;
+mod watch;

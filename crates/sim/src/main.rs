@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 
 use clap::Parser;
 use dispatch_sim::world::Summary;
-use dispatch_sim::world::chaos::chaos;
+use dispatch_sim::world::chaos::{chaos, chaos_without_hints};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// The dispatcher in a simulated world where everything goes wrong.
@@ -33,10 +33,16 @@ struct Arguments {
     /// How many at a time.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
     jobs: u8,
+    /// The same worlds without hints: nothing that happens on VMs is told, all has to be asked for.
+    #[arg(long)]
+    no_hints: bool,
     /// Print the figures as one JSON object.
     #[arg(long)]
     json: bool,
 }
+
+/// Lives through the chaos of a seed.
+type Life = fn(u64, bool) -> (Summary, String);
 
 fn range(text: &str) -> Result<(u64, u64), String> {
     let parsed = text.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
@@ -49,9 +55,10 @@ fn main() -> ExitCode {
     if let Some((from, until)) = drawn {
         eprintln!("drawn: --seeds {from}..{until}");
     }
+    let live: Life = if arguments.no_hints { chaos_without_hints } else { chaos };
     match (arguments.seed, arguments.seeds.or(drawn)) {
-        (Some(seed), _) => replay(seed, arguments.trace, arguments.json),
-        (None, Some((from, until))) => hunt(from, until, arguments.jobs, arguments.json),
+        (Some(seed), _) => replay(live, seed, arguments.trace, arguments.json),
+        (None, Some(seeds)) => hunt(live, seeds, arguments.jobs, arguments.json),
         (None, None) => unreachable!("one of them is required"),
     }
 }
@@ -70,8 +77,8 @@ fn seconds_since_1970() -> u64 {
 }
 
 /// Replays one seed. The history of a violation is part of the panic.
-fn replay(seed: u64, trace: bool, json: bool) -> ExitCode {
-    let (summary, history) = chaos(seed, trace);
+fn replay(live: Life, seed: u64, trace: bool, json: bool) -> ExitCode {
+    let (summary, history) = live(seed, trace);
     if trace {
         show(format_args!("{history}"));
     }
@@ -93,7 +100,7 @@ fn show(text: std::fmt::Arguments<'_>) {
 }
 
 /// Runs all seeds of a range and reports their violations and figures.
-fn hunt(from: u64, until: u64, jobs: u8, json: bool) -> ExitCode {
+fn hunt(live: Life, (from, until): (u64, u64), jobs: u8, json: bool) -> ExitCode {
     // The history of a violation is long; it is shown when its seed is replayed. The headline is printed
     // here, because a release build aborts on a panic and so ends with the first one, even if an actor panics
     // by itself.
@@ -112,7 +119,7 @@ fn hunt(from: u64, until: u64, jobs: u8, json: bool) -> ExitCode {
                     break;
                 }
                 SEED.set(seed);
-                let result = catch_unwind(|| chaos(seed, false).0);
+                let result = catch_unwind(|| live(seed, false).0);
                 if results.send((seed, result.map_err(|panic| headline(&*panic)))).is_err() {
                     break;
                 }
@@ -183,7 +190,8 @@ mod tests {
     #[test]
     fn options_that_would_do_nothing_are_refused() {
         let parse = |line: &str| Arguments::try_parse_from(line.split(' ')).is_ok();
-        for taken in ["sim --seed 1 --trace", "sim --seeds 0..2 --jobs 2 --json", "sim --fresh 9 --jobs 2"] {
+        for taken in ["sim --seed 1 --trace", "sim --seeds 0..2 --jobs 2 --json", "sim --fresh 9 --no-hints"]
+        {
             assert!(parse(taken), "{taken}");
         }
         for refused in [

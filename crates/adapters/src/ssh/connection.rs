@@ -12,10 +12,11 @@ use super::failure::error;
 use super::line::{Dialer, Ended, Failure, Line, Login};
 use super::shell::{remote_seconds, wrap};
 use super::verify::verify;
+use super::watch::Gate;
 use super::{Settings, Shared};
 use crate::boot_time;
 
-/// A server allows ten sessions on a connection. Two are left for commands that were given up.
+/// A server allows ten sessions on a connection. Two are left: for a watch, and for a command that was given up.
 const SESSIONS: usize = 8;
 /// The most bytes that a command may write to one of its streams.
 const LONGEST_STREAM: usize = 32 << 20;
@@ -41,6 +42,7 @@ pub(super) enum Aftermath {
 pub(super) struct Connection<L> {
     line: L,
     slots: Semaphore,
+    gate: Gate,
     /// How many slots there are; taken ones are included.
     sessions: Cell<usize>,
     user: String,
@@ -84,6 +86,7 @@ impl<L: Line> Connection<L> {
         Ok(Self {
             line,
             slots: Semaphore::new(SESSIONS),
+            gate: Gate::default(),
             sessions: Cell::new(SESSIONS),
             user: target.user.clone(),
             ended: Cell::new(false),
@@ -92,6 +95,16 @@ impl<L: Line> Connection<L> {
 
     pub(super) fn line(&self) -> &L {
         &self.line
+    }
+
+    /// Whom we have logged in as.
+    pub(super) fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// Whether there may be a watch.
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Remembers that the connection has ended.
@@ -126,8 +139,8 @@ impl<L: Line> Connection<L> {
     }
 
     /// Waits for a free session and runs the command in it. A server that allows fewer sessions than we
-    /// assumed refuses to open one. Then nothing was run; the assumed number is reduced, and the command
-    /// waits for one of the open sessions.
+    /// assumed refuses to open one. Then nothing was run; a watch gives its session up, or the assumed number is
+    /// reduced, and the command waits for one of the open sessions.
     async fn in_session(&self, sent: &str, command: &ShellCommand) -> Result<Ended, Failure> {
         let mut retries_left = 20;
         loop {
@@ -139,6 +152,9 @@ impl<L: Line> Connection<L> {
             let refused = matches!(result, Err(Failure::NotStarted(_))) && self.line.is_alive().await;
             if !refused || retries_left == 0 {
                 return result;
+            }
+            if self.gate.make_room().await {
+                continue;
             }
             if self.sessions.get() > 1 {
                 self.sessions.set(self.sessions.get() - 1);

@@ -16,7 +16,7 @@ use std::future::Future;
 use std::rc::{Rc, Weak};
 
 use async_trait::async_trait;
-use dispatch_core::ports::{ExecError, Executor, HostKey, Output, ShellCommand, Target};
+use dispatch_core::ports::{ExecError, Executor, HostKey, Output, ShellCommand, Target, Watch, WatchEnd};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared as SharedFuture, WeakShared};
 use tokio::sync::watch;
@@ -88,6 +88,14 @@ impl<D: Dialer> Executor for SshExecutor<D> {
         Err(self.inner.shared.own_side.judge(failure.error).await)
     }
 
+    async fn watch(&self, command: ShellCommand) -> Result<Rc<dyn Watch>, WatchEnd> {
+        let connection = match &*self.inner.link.borrow() {
+            Link::Open(connection) if !connection.is_ended() => Rc::clone(connection),
+            Link::Open(_) | Link::Connecting(_) | Link::Closed => return Err(WatchEnd::NoConnection),
+        };
+        super::watch::begin(connection, command).await
+    }
+
     fn retarget(&self, target: Target) {
         let old = self.inner.target.replace(target.clone());
         if old.id != target.id {
@@ -133,7 +141,7 @@ impl<D: Dialer> Inner<D> {
     fn begin(inner: &Rc<Self>) -> SharedFuture<Attempt<D::Line>> {
         let attempt = Self::attempt(Rc::clone(inner)).boxed_local().shared();
         let weak = attempt.downgrade().expect("it was not polled yet");
-        inner.link.replace(Link::Connecting(weak));
+        inner.use_link(Link::Connecting(weak));
         attempt
     }
 
@@ -149,17 +157,24 @@ impl<D: Dialer> Inner<D> {
                 slog::debug!(inner.shared.settings.log, "ssh connected"; "Instance" => target.id.as_str());
                 if is_current {
                     inner.verified.replace(Some(connection.line().host_key().clone()));
-                    inner.link.replace(Link::Open(Rc::clone(&connection)));
+                    inner.use_link(Link::Open(Rc::clone(&connection)));
                 }
                 watch_line(&inner, &connection);
                 Ok(connection)
             }
             Err(failure) => {
                 if is_current {
-                    inner.link.replace(Link::Closed);
+                    inner.use_link(Link::Closed);
                 }
                 Err(failure)
             }
+        }
+    }
+
+    /// A connection that is no longer current is not watched over: a watch would keep it open.
+    fn use_link(&self, link: Link<D::Line>) {
+        if let Link::Open(before) = self.link.replace(link) {
+            before.gate().close(WatchEnd::ConnectionLost);
         }
     }
 
@@ -167,13 +182,13 @@ impl<D: Dialer> Inner<D> {
     /// run over it, go on.
     fn begin_afresh(&self) {
         self.generation.set(self.generation.get() + 1);
-        self.link.replace(Link::Closed);
+        self.use_link(Link::Closed);
     }
 
     /// Lets no new command use that connection. Commands that run on it go on.
     fn retire(&self, connection: &Rc<Connection<D::Line>>) {
         if self.is_current(connection) {
-            self.link.replace(Link::Closed);
+            self.use_link(Link::Closed);
         }
     }
 
@@ -184,9 +199,15 @@ impl<D: Dialer> Inner<D> {
     /// Retires a connection that has broken, and tells all who wait for a break, once.
     fn mark_broken(&self, connection: &Rc<Connection<D::Line>>) {
         if self.is_current(connection) {
-            self.link.replace(Link::Closed);
+            self.use_link(Link::Closed);
             self.breaks.send_modify(|count| *count += 1);
         }
+    }
+}
+
+impl<D: Dialer> Drop for Inner<D> {
+    fn drop(&mut self) {
+        self.use_link(Link::Closed);
     }
 }
 

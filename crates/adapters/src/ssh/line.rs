@@ -7,6 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use dispatch_core::id::InstanceId;
 use dispatch_core::ports::{ExecError, ExecErrorKind, HostKey};
+use futures_util::future::LocalBoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::endpoint::Endpoint;
 use super::failure::error;
@@ -57,6 +59,9 @@ pub(super) trait Line: 'static {
     /// Runs a command to its end. Each of its streams may have at most `limit` bytes.
     async fn execute(&self, command: &str, stdin: &Bytes, limit: usize) -> Result<Ended, Failure>;
 
+    /// Begins a command that goes on for long.
+    async fn begin(&self, command: &str) -> Result<LongCommand<'_>, Failure>;
+
     /// Whether it stands, as far as this machine knows.
     async fn is_alive(&self) -> bool;
 
@@ -68,6 +73,15 @@ pub(super) trait Line: 'static {
 
     /// The same failure, unless its cause is that the server has flooded us.
     fn blame(&self, failure: ExecError) -> ExecError;
+}
+
+/// A command that runs. What it writes to stderr is dropped.
+pub(super) struct LongCommand<'a> {
+    /// Dropping it closes the command's stdin.
+    pub stdin: Box<dyn AsyncWrite + Unpin + 'a>,
+    pub stdout: Box<dyn AsyncRead + Unpin + 'a>,
+    /// Resolves when it has ended, after the end of its stdout; `None` = killed by a signal, or the connection was lost.
+    pub status: LocalBoxFuture<'a, Option<i32>>,
 }
 
 /// How a command ended.

@@ -7,6 +7,7 @@
 //!        │ run
 //!   Connection ──── connection   one login: deadlines, limits, the meaning of an end
 //!     ├─ verify                  before any command: the driver's answer, or the secret
+//!     ├─ Gate       watch        the one command that goes on for long, and gives way to others
 //!     └─ Line ───── line         what a client does for it ─┬─ via_openssh  the system's client: a process for each
 //!   OwnSide ─────── own_side     whether a failure is ours, └─ via_russh    the crate: a thread for all
 //!                                by our own system calls
@@ -28,11 +29,11 @@ mod shell;
 mod verify;
 mod via_openssh;
 mod via_russh;
+mod watch;
 
 use std::rc::Rc;
 
 use dispatch_core::ports::{Executor, ExecutorFactory, HostKeyVerifier, Target};
-use tokio::sync::watch;
 
 use executor::SshExecutor;
 pub use key::{KeyError, PublicKeyInfo, check_private_key};
@@ -59,7 +60,7 @@ struct Shared<D: Dialer> {
 }
 
 impl<D: Dialer> Shared<D> {
-    fn new(dialer: D, settings: Settings, trouble: watch::Sender<Option<String>>) -> Rc<Self> {
+    fn new(dialer: D, settings: Settings, trouble: tokio::sync::watch::Sender<Option<String>>) -> Rc<Self> {
         let dialer = Rc::new(dialer);
         let own_side = OwnSide::new(Rc::clone(&dialer), trouble);
         Rc::new(Self { settings, dialer, own_side })

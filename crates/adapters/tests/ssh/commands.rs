@@ -208,6 +208,8 @@ async fn a_command_that_waits_for_a_connection_or_a_session_is_not_sent_later_th
     let executor = world.open(&sshd.address());
     assert_eq!(stdout(&executor, "echo open").await, "open\n");
     // Eight commands may run at a time.
+    stdout(&executor, "true").await;
+    let _watch = executor.watch(command("cat")).await.unwrap();
     let busy = futures_util::future::join_all((0..8).map(|_| executor.run(command("sleep 2"))));
     let late = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -230,6 +232,8 @@ async fn descriptors_of_a_busy_vm(client: SshClient) -> usize {
     let file = |name: &str| world.dir.path().join(name).display().to_string();
     let (began, end) = (file("began"), file("end"));
     let shell = |n| format!("touch {began}-{n}; while [ ! -e {end} ]; do sleep 0.05; done");
+    stdout(&executor, "true").await;
+    let _watch = executor.watch(command("cat")).await.unwrap();
     let busy = futures_util::future::join_all((0..8).map(|n| executor.run(command(shell(n)))));
     let counted = async {
         let all_run = || (0..8).all(|n| std::path::Path::new(&format!("{began}-{n}")).exists());

@@ -20,3 +20,4 @@ mod shortage;
 mod sshd;
 mod support;
 mod verification;
+mod watch;

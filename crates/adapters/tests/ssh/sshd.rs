@@ -1,5 +1,6 @@
 //! Debian's sshd, started as the current user on a free loopback port.
 
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -108,11 +109,18 @@ impl Sshd {
             .stderr(log);
         self.child = Some(command.spawn().unwrap());
         let started = Instant::now();
-        while TcpStream::connect(self.reserved.address).is_err() {
+        let mut connection = loop {
+            if let Ok(connection) = TcpStream::connect(self.reserved.address) {
+                break connection;
+            }
             let log = std::fs::read_to_string(path("log")).unwrap();
             assert!(started.elapsed() < PATIENCE, "sshd does not listen: {log}");
             std::thread::yield_now();
-        }
+        };
+        // The first byte comes from the process of the connection, which is counted until it has ended.
+        connection.read_exact(&mut [0]).unwrap();
+        drop(connection);
+        until("that connection is over", || self.connections() == 0);
     }
 
     /// How many connections there are. Each has a process.

@@ -13,7 +13,7 @@ use dispatch_core::policy::{PlanRules, Policy};
 use dispatch_core::pool::{Fleet, Host};
 use dispatch_core::queue::QueueSnapshot;
 use dispatch_core::time::{Timestamp, after};
-use dispatch_core::worker::{FenceView, Machine, ProcessView, StartOrder, State, View};
+use dispatch_core::worker::{FenceView, Machine, ProbeTurn, ProcessView, StartOrder, State, View};
 
 use super::site::{Site, Sizes, at, instance, me};
 use super::traffic::Controller;
@@ -107,7 +107,7 @@ impl Scene {
     pub fn probed(&self) -> Self {
         let mut probed = self.clone();
         for view in &mut probed.workers {
-            (view.last_success, view.next_probe) = (Some(now()), Some((now(), true)));
+            (view.last_success, view.next_probe) = (Some(now()), Some((now(), ProbeTurn::OutOfTurn)));
         }
         let input = &mut probed.input;
         (input.queue, input.fleet) = (Arc::new((*input.queue).clone()), Arc::new((*input.fleet).clone()));

@@ -47,7 +47,9 @@ use crate::instance::{IdleBehavior, Instance, Offering};
 use crate::policy::Policy;
 use crate::ports::{CapacityScope, CloudError};
 use crate::time::{Timestamp, since};
-use crate::worker::{self, AttemptOutcome, Command, KillReason, ShutdownReason, StartOrder, State, View};
+use crate::worker::{
+    self, AttemptOutcome, Command, KillReason, ProbeTurn, ShutdownReason, StartOrder, State, View,
+};
 use inventory::{Absence, Destroyed};
 use outage::Outage;
 use pacer::{Pacer, Urgency};
@@ -590,10 +592,11 @@ impl WorkerPool {
 
 /// When a worker is to be probed, and how urgent that is.
 fn wish(view: &View, is_missing: bool) -> Option<(Timestamp, Urgency)> {
-    view.next_probe.map(|(at, out_of_turn)| match (out_of_turn, is_missing) {
-        (true, true) => (at, Urgency::Missing),
-        (true, false) => (at, Urgency::OutOfTurn),
-        (false, _) => (at, Urgency::InTurn),
+    view.next_probe.map(|(at, turn)| match (turn, is_missing) {
+        (ProbeTurn::OutOfTurn | ProbeTurn::EndHinted, true) => (at, Urgency::Missing),
+        (ProbeTurn::EndHinted, false) => (at, Urgency::EndHinted),
+        (ProbeTurn::OutOfTurn, false) => (at, Urgency::OutOfTurn),
+        (ProbeTurn::InTurn, _) => (at, Urgency::InTurn),
     })
 }
 

@@ -1,8 +1,13 @@
 //! Decides which worker is probed next: workers that a listing lacks come first, because whether their containers are
-//! given up depends on it; then those with another urgent reason; then the others in turn. All within the allowed number
-//! of probes a second.
+//! given up depends on it; then those on which the end of a process was told, because a place may be free there; then
+//! those with another urgent reason; then the others in turn. All within the allowed number of probes a second.
+//!
+//! ```text
+//!   listing lacks it, end told ─► at once, as long as no second has more than the rate ─┐
+//!   another reason, its turn ───► evenly, a slot each ──────────────────────────────────┴─► each moves the next slot
+//! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::id::InstanceId;
@@ -11,15 +16,29 @@ use crate::time::{Timestamp, after};
 /// A timer may fire late. The probes that were due meanwhile are granted at once, but no more than this time holds.
 const CATCH_UP: Duration = Duration::from_millis(100);
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// Why a worker is probed: the first in this order are probed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Urgency {
     /// A listing lacks it.
     Missing,
+    /// The end of a process there was told.
+    EndHinted,
     /// It has another reason.
     OutOfTurn,
     /// It is its turn.
     InTurn,
+}
+
+impl Urgency {
+    /// Whether it does not wait for a slot while the second has room: jobs that end together would wait for each other.
+    fn skips_slots(self) -> bool {
+        match self {
+            Self::Missing | Self::EndHinted => true,
+            Self::OutOfTurn | Self::InTurn => false,
+        }
+    }
 }
 
 /// The queue of probes. Scheduling and granting cost O(log workers).
@@ -27,8 +46,12 @@ pub(super) enum Urgency {
 pub(super) struct Pacer {
     wishes: BTreeMap<InstanceId, (Timestamp, Urgency)>,
     lines: BTreeMap<Urgency, BTreeSet<(Timestamp, InstanceId)>>,
-    /// The earliest moment at which the rate allows a probe.
+    /// The earliest moment at which the next slot is free.
     next_slot: Option<Timestamp>,
+    /// When the probes of the last second were granted.
+    granted: VecDeque<Timestamp>,
+    /// The second is full until then.
+    full_until: Option<Timestamp>,
 }
 
 impl Pacer {
@@ -49,30 +72,51 @@ impl Pacer {
 
     /// The workers to probe now. Each leaves the queue until its next view.
     pub(super) fn grant(&mut self, per_second: u32, now: Timestamp) -> Vec<InstanceId> {
-        let gap = Duration::from_secs(1) / per_second.max(1);
+        let gap = SECOND / per_second.max(1);
         let mut granted = Vec::new();
-        while self.next_slot.is_none_or(|slot| slot <= now) {
-            let Some((due, id)) = self.pop_due(now) else { break };
+        self.look_at_second(per_second, now);
+        while let Some((due, id)) = self.pop_due(now) {
             // The probe counts from when it could have been granted; time in which none was due is not saved.
             let missed = due.max(before(now, CATCH_UP));
             self.next_slot = Some(after(self.next_slot.map_or(missed, |slot| slot.max(missed)), gap));
+            self.granted.push_back(now);
+            self.look_at_second(per_second, now);
             granted.push(id);
         }
         granted
     }
 
+    /// Forgets what was granted more than a second ago, and notes whether the last second has room.
+    fn look_at_second(&mut self, per_second: u32, now: Timestamp) {
+        while self.granted.front().is_some_and(|at| after(*at, SECOND) <= now) {
+            self.granted.pop_front();
+        }
+        let is_full = self.granted.len() >= per_second.max(1) as usize;
+        self.full_until = self.granted.front().filter(|_| is_full).map(|at| after(*at, SECOND));
+    }
+
     fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, InstanceId)> {
-        let due =
-            |line: &BTreeSet<(Timestamp, InstanceId)>| line.first().filter(|(at, _)| *at <= now).cloned();
-        let (at, id) = self.lines.values().find_map(due)?;
+        let due = |(urgency, line): (&Urgency, &BTreeSet<(Timestamp, InstanceId)>)| {
+            let first = line.first().filter(|(at, _)| *at <= now);
+            first.filter(|_| self.opens_at(*urgency).is_none_or(|from| from <= now)).cloned()
+        };
+        let (at, id) = self.lines.iter().find_map(due)?;
         self.schedule(&id, None);
         Some((at, id))
     }
 
+    /// From when on the rate allows a probe of that urgency; `None` = at any time.
+    fn opens_at(&self, urgency: Urgency) -> Option<Timestamp> {
+        if urgency.skips_slots() { self.next_slot.min(self.full_until) } else { self.next_slot }
+    }
+
     /// When a probe may be granted next.
     pub(super) fn wakes_at(&self) -> Option<Timestamp> {
-        let earliest = self.lines.values().filter_map(|line| line.first()).map(|(at, _)| *at).min()?;
-        Some(self.next_slot.map_or(earliest, |slot| slot.max(earliest)))
+        let of_line = |(urgency, line): (&Urgency, &BTreeSet<(Timestamp, InstanceId)>)| {
+            let (earliest, _) = line.first()?;
+            Some(self.opens_at(*urgency).map_or(*earliest, |opens| opens.max(*earliest)))
+        };
+        self.lines.iter().filter_map(of_line).min()
     }
 }
 
@@ -84,7 +128,7 @@ fn before(at: Timestamp, by: Duration) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use super::Urgency::{InTurn, Missing, OutOfTurn};
+    use super::Urgency::{EndHinted, InTurn, Missing, OutOfTurn};
     use super::*;
 
     fn at(millis: i64) -> Timestamp {
@@ -154,6 +198,40 @@ mod tests {
         assert_eq!(pacer.grant(10, at(60)), [id("missing")]);
         assert_eq!(pacer.grant(10, at(160)), [id("urgent")]);
         assert_eq!(pacer.grant(10, at(260)), [id("early")]);
+    }
+
+    /// Twenty jobs of the same length end together: the last place would be seen two seconds later.
+    #[test]
+    fn ends_that_are_told_together_share_the_second_and_no_second_has_more_than_the_rate() {
+        let mut pacer = Pacer::default();
+        for n in 0..25 {
+            pacer.schedule(&id(&format!("vm-{n:02}")), Some((at(0), EndHinted)));
+            pacer.schedule(&id(&format!("other-{n:02}")), Some((at(0), InTurn)));
+        }
+        let mut granted = Vec::new();
+        while let Some(wakes) = pacer.wakes_at() {
+            let now = at(wakes.as_millisecond().max(0));
+            granted.extend(pacer.grant(10, now).into_iter().map(|id| (now.as_millisecond(), id)));
+        }
+        let hinted: Vec<_> =
+            granted.iter().filter(|(_, id)| id.as_str().starts_with("vm")).map(|(at, _)| *at).collect();
+        assert_eq!(hinted[..10], [0; 10]);
+        assert!(hinted[20..].iter().all(|at| *at <= 2_000), "{hinted:?}");
+        assert_eq!(granted.len(), 50);
+        for (n, (at, _)) in granted.iter().enumerate().skip(10) {
+            assert!(at - granted[n - 10].0 >= 1_000, "more than ten in the second before {at}");
+        }
+    }
+
+    #[test]
+    fn an_end_that_was_told_goes_before_other_reasons_and_after_those_that_a_listing_lacks() {
+        let mut pacer = Pacer::default();
+        pacer.schedule(&id("urgent"), Some((at(0), OutOfTurn)));
+        pacer.schedule(&id("told"), Some((at(60), EndHinted)));
+        pacer.schedule(&id("missing"), Some((at(60), Missing)));
+        assert_eq!(pacer.grant(10, at(60)), [id("missing"), id("told")]);
+        assert_eq!(pacer.wakes_at(), Some(at(260)), "each has taken a slot");
+        assert_eq!(pacer.grant(10, at(260)), [id("urgent")]);
     }
 
     #[test]

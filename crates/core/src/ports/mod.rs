@@ -5,6 +5,7 @@
 //!   cloud        CloudDriver       the same; and what a host key is to it
 //!   feed         EventFeed         what makes us ask the controller sooner
 //!   shell        Executor          commands for a VM; and who is to be reached there
+//!   watch        Watch             what a VM tells by itself: what makes us ask it sooner
 //!   clock        BootTime, Pulse   the process's own signs of life
 //! ```
 //! Ports are object-safe, used as `Rc<dyn …>` on one thread, and thin: **one method = one remote call**,
@@ -17,9 +18,11 @@ mod cloud;
 mod controller;
 mod feed;
 mod shell;
+mod watch;
 
 pub use clock::{BootTime, Pulse};
 pub use cloud::*;
 pub use controller::*;
 pub use feed::*;
 pub use shell::*;
+pub use watch::*;

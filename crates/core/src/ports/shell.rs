@@ -1,6 +1,7 @@
 //! The port to the VMs.
 
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use bytes::Bytes;
 
 use super::clock::BootTime;
 use super::cloud::{CloudError, HostKey, HostKeyVerdict};
+use super::watch::{Watch, WatchEnd};
 use crate::id::InstanceId;
 use crate::secret::Secret;
 
@@ -220,6 +222,14 @@ pub struct Target {
 pub trait Executor {
     /// Runs one command to its end. Commands may run side by side.
     async fn run(&self, command: ShellCommand) -> Result<Output, ExecError>;
+    /// Begins a command that goes on until its stdin is closed, or its deadline has passed there. It is given its `stdin`
+    /// first; then its stdin stays open for more lines. It uses the connection that is there, and no other: it ends
+    /// when that breaks, or when new commands use another one. It must not be in the way of commands: if the server
+    /// refuses one of them a session, the watch is ended for it.
+    async fn watch(&self, command: ShellCommand) -> Result<Rc<dyn Watch>, WatchEnd> {
+        let _ = command;
+        Err(WatchEnd::NotSupported)
+    }
     /// The VM has another address or secret now.
     fn retarget(&self, target: Target);
     /// The connection there is may be dead without having told us: the next command opens another. Commands that run
@@ -232,7 +242,7 @@ pub trait Executor {
 /// Makes executors; verification by the driver goes through [`HostKeyVerifier`].
 pub trait ExecutorFactory {
     /// An executor for that VM; connects when first used.
-    fn open(&self, target: Target) -> std::rc::Rc<dyn Executor>;
+    fn open(&self, target: Target) -> Rc<dyn Executor>;
 }
 
 /// Asks the driver about a host key, by way of the Cloud actor.

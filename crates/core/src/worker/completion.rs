@@ -4,7 +4,7 @@ use super::fence::{NotRun, failure, has_overrun};
 use super::passed::without_line;
 use super::probe::{CommandFailure, Report, success};
 use crate::id::ContainerUuid;
-use crate::ports::{CloudError, CloudErrorKind, ExecError, ExecErrorKind, Output, ShellCommand};
+use crate::ports::{CloudError, CloudErrorKind, ExecError, ExecErrorKind, Output, ShellCommand, WatchEnd};
 use crate::time::Timestamp;
 
 /// What has come of an effect of the machine. An input of [`super::Machine::on_completion`].
@@ -30,6 +30,12 @@ pub enum Completion {
     },
     /// The call that saved tags has ended; true = they are saved.
     TagsSaved(bool),
+    /// The watch of that number has begun on the VM.
+    WatchBegan(u64),
+    /// The watch of that number says that the process of this container has ended.
+    WatchTold(u64, ContainerUuid),
+    /// There is no watch of that number, or none any more.
+    WatchEnded(u64, WatchEnd),
     /// The SSH connection broke.
     ConnectionBroke,
     /// The moment of [`super::Machine::wakes_at`] has come.

@@ -6,6 +6,7 @@ use super::reason::{DrainReason, KillReason, ShutdownReason};
 use super::state::State;
 use crate::id::ContainerUuid;
 use crate::instance::{IdleBehavior, Instance, Price, Tags};
+use crate::ports::WatchEnd;
 use crate::time::Timestamp;
 
 /// What is to be done for a worker: the machine's output, performed in order.
@@ -25,6 +26,17 @@ pub enum WorkerEffect {
     Retarget(Instance),
     /// Open another connection when one is needed next: the one there is may be dead.
     ForgetConnection,
+    /// Begin to watch these containers' processes.
+    Watch {
+        /// The number of the watch, which comes back with what it says.
+        number: u64,
+        /// The containers.
+        uuids: Vec<ContainerUuid>,
+    },
+    /// Watch this container's process, too.
+    AddToWatch(ContainerUuid),
+    /// End the watch.
+    EndWatch,
     /// Tell Pool that a process has ended.
     Ended(ContainerUuid),
     /// Tell the operator.
@@ -93,6 +105,19 @@ pub enum WorkerFact {
     Detected(ContainerUuid),
     /// A process ended, that long after it was started or found.
     ProcessEnded(ContainerUuid, std::time::Duration),
+    /// The instance is watched: ends of processes are told.
+    WatchBegan,
+    /// It is not watched any more.
+    WatchEnded {
+        /// Why.
+        end: WatchEnd,
+        /// For how long it was watched.
+        lasted: std::time::Duration,
+        /// Whether it is left alone for a while for that.
+        rests: bool,
+    },
+    /// Its watch says that the process of this container has ended: it is probed for that.
+    EndHinted(ContainerUuid),
     /// A list has a line that makes no sense, such as this: it is skipped.
     StrangeList(String),
     /// A dead process's lock is held by a helper.

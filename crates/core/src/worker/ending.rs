@@ -102,7 +102,7 @@ impl Machine {
             let first = after(self.appeared, self.policy.timeout_booting + Duration::from_millis(1));
             self.ending.held_unknown_told.map_or(first, |told| after(told, MINUTE))
         });
-        [signal, idle, held, self.tags.retry_at].into_iter().flatten().min()
+        [signal, idle, held, self.tags.retry_at, self.watch_due()].into_iter().flatten().min()
     }
 
     pub(super) fn shut_down_if_due(&mut self, now: Timestamp, effects: &mut Vec<WorkerEffect>) {

@@ -52,6 +52,10 @@ pub struct MachineState {
     destroy_acknowledged: bool,
     /// Tags are being saved.
     saving_tags: bool,
+    /// It is watched for the ends of processes since then.
+    watched_since: Option<Timestamp>,
+    /// Watching has failed: it is not tried before then.
+    not_watched_before: Option<Timestamp>,
     /// Its timer is set to then.
     wakes_at: Option<Timestamp>,
 }
@@ -115,6 +119,8 @@ impl Machine {
             destroy_called: view.destroy_called,
             destroy_acknowledged: view.destroy_acknowledged,
             saving_tags: self.tags.saving.is_some(),
+            watched_since: self.watching.since(),
+            not_watched_before: self.watching.not_before(),
             wakes_at: self.wakes_at(),
             id: view.id,
         }

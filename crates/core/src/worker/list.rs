@@ -106,6 +106,7 @@ impl Machine {
             self.processes.excused_starts.insert(uuid);
             *self.processes.kills.entry(uuid).or_default() += 1;
         }
+        self.watching.forget(uuid);
         let lasted = ended.map_or(Duration::ZERO, |process| since(now, process.since));
         self.processes.last_busy = now;
         self.processes.last_change = Some(now);

@@ -13,6 +13,7 @@
 //!   effect       effects and facts                           state, reason
 //!   mod          Machine: its fields, and the two matches
 //!   probing, excuse, list, starting, killing, keeping, ending, reprieve, proof   the decisions behind their arms
+//!   watch        when it is watched, what a line means        watch_script   the command that watches
 //!   probe        a probe as a chain of commands
 //!   runner       those commands as shell text      runner_place    who could have put the runner there
 //!   fence        the same behind the fence      fencing   whose it is      passed    whether it let a command through
@@ -46,6 +47,8 @@ mod runner_place;
 mod starting;
 mod state;
 mod view;
+mod watch;
+pub mod watch_script;
 
 #[cfg(test)]
 mod tests;
@@ -63,7 +66,7 @@ pub use process::{Kill, Process, ProcessPhase};
 pub use process_list::ProcessList;
 pub use reason::{DrainReason, KillReason, ShutdownReason};
 pub use state::State;
-pub use view::{ProcessView, Silence, View};
+pub use view::{ProbeTurn, ProcessView, Silence, View};
 
 use crate::id::{InstanceId, TypeName};
 use crate::instance::{IdleBehavior, Instance, InstanceType};
@@ -75,6 +78,7 @@ use fencing::Fencing;
 use keeping::SavedTags;
 use probing::Probes;
 use process::Processes;
+use watch::Watching;
 
 /// The state machine of one worker. Owned by its Worker actor. What is decided together stands together, and each
 /// group is changed by the file that defines it.
@@ -96,6 +100,7 @@ pub struct Machine {
     fencing: Fencing,
     probes: Probes,
     processes: Processes,
+    watching: Watching,
     tags: SavedTags,
     ending: Ending,
 }
@@ -127,6 +132,7 @@ impl Machine {
             fencing: Fencing::default(),
             probes: Probes::wanted_at(now),
             processes: Processes::none_yet(ours, now),
+            watching: Watching::default(),
             tags: SavedTags::new(ours),
             ending: Ending::default(),
             instance,
@@ -149,12 +155,14 @@ impl Machine {
         command: Command,
         now: Timestamp,
     ) -> Result<Vec<WorkerEffect>, WorkerRefusal> {
-        match self.state {
+        let mut effects = match self.state {
             State::Unknown | State::Booting | State::Idle | State::Running => {
-                self.on_command_while_living(command, now)
+                self.on_command_while_living(command, now)?
             }
-            State::Shutdown => self.on_command_in_shutdown(command, now),
-        }
+            State::Shutdown => self.on_command_in_shutdown(command, now)?,
+        };
+        self.renew_watch(now, &mut effects);
+        Ok(effects)
     }
 
     /// Takes what has come of an effect, and says what is to be done.
@@ -166,6 +174,7 @@ impl Machine {
             }
             State::Shutdown => self.on_completion_in_shutdown(completion, now, &mut effects),
         }
+        self.renew_watch(now, &mut effects);
         effects
     }
 
@@ -243,6 +252,9 @@ impl Machine {
             Completion::KillFinished(uuid, outcome) => self.finish_kill(uuid, outcome, now, effects),
             Completion::DestroyFinished { .. } => {}
             Completion::TagsSaved(saved) => self.tags_saved(saved, now, effects),
+            Completion::WatchBegan(number) => self.watch_began(number, effects),
+            Completion::WatchTold(number, uuid) => self.watch_told(number, uuid, now, effects),
+            Completion::WatchEnded(number, end) => self.watch_ended(number, end, now, effects),
             Completion::ConnectionBroke => self.probe_soon(now),
             Completion::Tick => self.tick(now, effects),
         }
@@ -262,7 +274,11 @@ impl Machine {
             Completion::ProbeFinished { began, report } => {
                 self.finish_probe_in_shutdown(began, &report, now, effects)
             }
-            Completion::KillFinished(..) | Completion::ConnectionBroke => {}
+            Completion::KillFinished(..)
+            | Completion::WatchBegan(_)
+            | Completion::WatchTold(..)
+            | Completion::WatchEnded(..)
+            | Completion::ConnectionBroke => {}
             Completion::StartFinished(uuid, _) => self.doubt_start(uuid, now),
             Completion::DestroyFinished { sent, outcome } => self.ending.call_finished(sent, outcome),
             Completion::TagsSaved(saved) => self.tags_saved_in_shutdown(saved),

@@ -7,11 +7,11 @@ use super::probe::{CommandFailure, Deployed, Report, Wanted};
 use super::process::Process;
 use super::proof::KEPT_UNPROVEN;
 use super::reason::KillReason;
-use super::{Machine, State};
+use super::{Machine, ProbeTurn, State};
 use crate::policy::Policy;
 use crate::time::{Timestamp, after, since};
 
-/// Quick probes while the process of a final record is still listed: after 0, 0.5, 1, 2, 4 s.
+/// Quick probes while the process of a final record, or one whose end was told, is still listed: after 0, 0.5, 1, 2, 4 s.
 const BURST_MILLIS: [u64; 4] = [500, 1000, 2000, 4000];
 /// An instance that is being destroyed is asked this often what still runs there: it may never go.
 const ASKED_IN_SHUTDOWN: Duration = Duration::from_secs(60);
@@ -40,7 +40,9 @@ pub(super) struct Probes {
     pub(super) failed_afresh: Option<Timestamp>,
     /// It is to be probed out of turn, no later than then.
     pub(super) urgent: Option<Timestamp>,
-    /// Quick probes since a record became final: how many were asked for.
+    /// That is for a process whose end was told.
+    pub(super) hinted: bool,
+    /// Quick probes since a record became final, or an end was told: how many were asked for.
     pub(super) burst: u32,
     /// The runner is there.
     pub(super) deployed: bool,
@@ -70,6 +72,7 @@ impl Probes {
             afresh: false,
             failed_afresh: None,
             urgent: Some(now),
+            hinted: false,
             burst: 0,
             deployed: false,
             lacks_runner: false,
@@ -98,6 +101,7 @@ impl Machine {
         match failure.and_then(|failure| failure.kind) {
             // An exit status is the word of the instance that was to be asked.
             None => {
+                self.watching.note_answer();
                 self.probes.last_contact = self.probes.last_contact.max(Some(began));
                 self.probes.out_of_reach = false;
             }
@@ -118,6 +122,7 @@ impl Machine {
         self.probes.under_way = Some(now);
         self.probes.last_began = Some(now);
         self.probes.urgent = None;
+        self.probes.hinted = false;
         effects.push(WorkerEffect::Probe(Wanted {
             boot: !self.boot.passed,
             // A busy VM must not look dead because its boot probe fails after a restart.
@@ -233,22 +238,26 @@ impl Machine {
         !self.processes.known || !self.processes.by_container.is_empty()
     }
 
-    /// When it is to be probed next, and whether out of turn; `None` = a probe is under way, or not at all.
-    pub(super) fn next_probe(&self) -> Option<(Timestamp, bool)> {
+    /// When it is to be probed next, and why then; `None` = a probe is under way, or not at all.
+    pub(super) fn next_probe(&self) -> Option<(Timestamp, ProbeTurn)> {
         if self.probes.under_way.is_some() {
             return None;
         }
         let follows = |pause| self.probes.last_began.map_or(self.appeared, |began| after(began, pause));
         match self.state {
             State::Shutdown if self.probes.afresh && self.probes.urgent.is_some() => {
-                self.probes.urgent.map(|urgent| (urgent, true))
+                self.probes.urgent.map(|urgent| (urgent, ProbeTurn::OutOfTurn))
             }
-            State::Shutdown => self.may_show_news_in_shutdown().then(|| (follows(ASKED_IN_SHUTDOWN), false)),
-            State::Unknown | State::Booting | State::Idle | State::Running => Some(
-                self.probes
-                    .urgent
-                    .map_or((follows(self.policy.probe_interval), false), |urgent| (urgent, true)),
-            ),
+            State::Shutdown => {
+                self.may_show_news_in_shutdown().then(|| (follows(ASKED_IN_SHUTDOWN), ProbeTurn::InTurn))
+            }
+            State::Unknown | State::Booting | State::Idle | State::Running => {
+                Some(match self.probes.urgent {
+                    None => (follows(self.policy.probe_interval), ProbeTurn::InTurn),
+                    Some(urgent) if self.probes.hinted => (urgent, ProbeTurn::EndHinted),
+                    Some(urgent) => (urgent, ProbeTurn::OutOfTurn),
+                })
+            }
         }
     }
 
@@ -264,6 +273,7 @@ impl Machine {
         self.probes.silent = None;
         self.probes.out_of_reach = false;
         self.probes.unproven = false;
+        self.watching.note_answer();
     }
 
     /// It is not silent, and what runs there is not known.
@@ -313,7 +323,8 @@ impl Machine {
         if self.is_kept_unproven() { usual.max(KEPT_UNPROVEN) } else { usual }
     }
 
-    /// While the process of a final record is still listed it is asked for again, less and less often.
+    /// While the process of a final record, or one whose end was told, is still listed it is asked for again, less and less
+    /// often.
     fn go_on_bursting(&mut self, now: Timestamp) {
         let awaited = |process: &Process| {
             process
@@ -321,11 +332,13 @@ impl Machine {
                 .as_ref()
                 .is_some_and(|kill| matches!(kill.reason, KillReason::Final(_)) && !kill.given_up)
         };
-        if !self.processes.by_container.values().any(awaited) {
+        if !self.processes.by_container.values().any(awaited) && !self.watching.awaits_an_end() {
             self.probes.burst = 0;
         } else if let Some(millis) = BURST_MILLIS.get(self.probes.burst as usize) {
             self.probes.burst += 1;
             self.probe_soon(after(now, Duration::from_millis(*millis)));
+        } else {
+            self.watching.believe_the_lists();
         }
     }
 }

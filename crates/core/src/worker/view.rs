@@ -36,6 +36,17 @@ pub enum Silence {
     Unresponsive,
 }
 
+/// Why a worker wants to be probed at a certain time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeTurn {
+    /// It is its turn.
+    InTurn,
+    /// There is a reason.
+    OutOfTurn,
+    /// The end of a process there was told: a place may be free.
+    EndHinted,
+}
+
 /// A worker as others see it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
@@ -91,8 +102,8 @@ pub struct View {
     pub silence: Option<(Silence, Timestamp)>,
     /// A probe is under way.
     pub probing: bool,
-    /// When it wants to be probed next, and whether that is out of turn.
-    pub next_probe: Option<(Timestamp, bool)>,
+    /// When it wants to be probed next, and why then.
+    pub next_probe: Option<(Timestamp, ProbeTurn)>,
     /// The destroy call was acknowledged.
     pub destroy_acknowledged: bool,
     /// When the last destroy call that has ended was sent.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dispatch_core::ports::{
     ExecError, ExecErrorKind, Executor, ExecutorFactory, HostKey, HostKeyVerdict, HostKeyVerifier, Output,
-    ShellCommand, Target,
+    ShellCommand, Target, Watch, WatchEnd,
 };
 use dispatch_core::time::{Timestamp, after};
 use futures_util::future::{Either, select};
@@ -26,14 +26,35 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 pub(super) struct Connection {
     open: Cell<bool>,
     broken: Notify,
+    /// Which of the connections that were opened one after another it is.
+    generation: Cell<u64>,
+    closed: Notify,
 }
 
 impl Connection {
     /// Breaks the connection, if it is open.
     pub(super) fn break_off(&self) {
-        if self.open.replace(false) {
+        if self.open.get() {
+            self.close();
             self.broken.notify_waiters();
         }
+    }
+
+    /// Is not used any more.
+    fn close(&self) {
+        if self.open.replace(false) {
+            self.generation.set(self.generation.get() + 1);
+            self.closed.notify_waiters();
+        }
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.get()
+    }
+
+    /// Resolves when it is not used any more.
+    pub(super) fn closed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.closed.notified()
     }
 }
 
@@ -87,7 +108,7 @@ impl Executor for SimExecutor {
             return Err(error(&target, ExecErrorKind::NotReady, "no address yet"));
         }
         if command.afresh {
-            self.connection.open.set(false);
+            self.connection.close();
         }
         if !self.connection.open.get() {
             self.connect(&target).await?;
@@ -99,16 +120,24 @@ impl Executor for SimExecutor {
         let performed = tokio::time::timeout(command.deadline, self.perform_or_lose(&target, &command)).await;
         performed.unwrap_or_else(|_| {
             // The hanging command keeps one of the server's sessions, so the whole connection is closed.
-            self.connection.open.set(false);
+            self.connection.close();
             Err(error(&target, ExecErrorKind::CommandTimeout, "the command did not end within its deadline"))
         })
+    }
+
+    async fn watch(&self, command: ShellCommand) -> Result<Rc<dyn Watch>, WatchEnd> {
+        if !self.connection.open.get() {
+            return Err(WatchEnd::NoConnection);
+        }
+        let id = self.target.borrow().id.clone();
+        super::watch::begin(&self.vms, &id, &self.connection, command).await
     }
 
     fn retarget(&self, target: Target) {
         let before = self.target.replace(target);
         let now = self.target.borrow().clone();
         if (&before.address, &before.secret) != (&now.address, &now.secret) {
-            self.connection.open.set(false);
+            self.connection.close();
         }
         if before.id != now.id {
             self.verified.take();
@@ -117,7 +146,7 @@ impl Executor for SimExecutor {
     }
 
     fn forget_connection(&self) {
-        self.connection.open.set(false);
+        self.connection.close();
     }
 
     async fn broken(&self) {
@@ -193,6 +222,7 @@ impl SimExecutor {
         let asked = clock::now();
         let (half, fault, kind) = {
             let mut vms = self.vms.borrow_mut();
+            vms.watches_give_way(&target.id);
             let span = vms.knobs.latency;
             let kind = vms.kind_of(command);
             (vms.chance.draw(span) / 2, vms.strike(kind), kind)

@@ -72,6 +72,8 @@ pub struct VmKnobs {
     pub strange_list_rate: f64,
     /// How likely a list breaks off somewhere.
     pub cut_list_rate: f64,
+    /// What becomes of watches.
+    pub watch: WatchKnobs,
     /// The behaviour of processes that `job_of` does not name.
     pub jobs: JobKnobs,
     /// The behaviour of the processes of these containers.
@@ -113,6 +115,7 @@ impl Default for VmKnobs {
             no_fence_rate: 0.0,
             strange_list_rate: 0.0,
             cut_list_rate: 0.0,
+            watch: WatchKnobs::default(),
             jobs: JobKnobs::default(),
             job_of: BTreeMap::new(),
             lasting: Lasting::default(),
@@ -126,6 +129,7 @@ impl VmKnobs {
         let Self { ssh_after, secret_after, boots_after, connect, latency, detach, .. } = *self;
         let (boot_probe, job_of) = (std::mem::take(&mut self.boot_probe), std::mem::take(&mut self.job_of));
         let lasting = std::mem::take(&mut self.lasting);
+        let watch = WatchKnobs { supported: self.watch.supported, ..WatchKnobs::default() };
         let JobKnobs { running_after, lasts, ends_after_term, .. } = self.jobs;
         let jobs = JobKnobs { running_after, lasts, ends_after_term, ..JobKnobs::default() };
         *self = Self {
@@ -138,9 +142,59 @@ impl VmKnobs {
             boot_probe,
             job_of,
             lasting,
+            watch,
             jobs,
             ..Self::default()
         };
+    }
+}
+
+/// What becomes of watches.
+#[derive(Debug, Clone, Copy)]
+pub struct WatchKnobs {
+    /// Whether the executors can watch at all.
+    pub supported: bool,
+    /// How likely a line never comes.
+    pub lost_rate: f64,
+    /// How likely a line comes later.
+    pub late_rate: f64,
+    /// How likely a line comes twice.
+    pub repeated_rate: f64,
+    /// How likely the end of a process is told that lives.
+    pub false_rate: f64,
+    /// How likely lines come that mean nothing.
+    pub garbage_rate: f64,
+    /// How likely a watch prints more than it may.
+    pub floods_rate: f64,
+    /// How likely a watch prints nothing, whatever happens.
+    pub hangs_rate: f64,
+    /// How likely a watch ends by itself.
+    pub dies_rate: f64,
+    /// How likely a watch is refused a session.
+    pub refused_rate: f64,
+    /// How likely a VM's sshd allows one session only.
+    pub one_session_rate: f64,
+    /// How much later a line comes, and when a watch dies, floods or lies.
+    pub within: Span,
+}
+
+impl Default for WatchKnobs {
+    /// Every end is told at once.
+    fn default() -> Self {
+        Self {
+            supported: true,
+            lost_rate: 0.0,
+            late_rate: 0.0,
+            repeated_rate: 0.0,
+            false_rate: 0.0,
+            garbage_rate: 0.0,
+            floods_rate: 0.0,
+            hangs_rate: 0.0,
+            dies_rate: 0.0,
+            refused_rate: 0.0,
+            one_session_rate: 0.0,
+            within: Span::between_millis(0, 30_000),
+        }
     }
 }
 
@@ -269,6 +323,8 @@ pub struct Behaviour {
     pub no_fence: Option<i32>,
     /// Containers of other VMs that `--list` names nevertheless.
     pub also_lists: BTreeSet<ContainerUuid>,
+    /// Whether its sshd allows one session only.
+    pub one_session: bool,
 }
 
 /// How an sshd behaves.

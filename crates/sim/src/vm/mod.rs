@@ -19,6 +19,7 @@ pub mod knobs;
 pub mod lasting;
 mod process;
 pub(crate) mod shell;
+mod watch;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::InstanceType;
-use dispatch_core::ports::ShellCommand;
+use dispatch_core::ports::{ShellCommand, WatchEnd};
 use dispatch_core::secret::Secret;
 use dispatch_core::time::{Timestamp, after, since};
 use tokio::sync::Notify;
@@ -66,6 +67,10 @@ pub struct FakeVms {
     pub knobs: VmKnobs,
     arvados: Rc<RefCell<FakeArvados>>,
     chance: Chance,
+    /// What befalls watches: a world without them is the same otherwise.
+    watch_chance: Chance,
+    watches: BTreeMap<u64, watch::OnVm>,
+    next_watch: u64,
     hosts: BTreeMap<InstanceId, Host>,
     processes: BTreeMap<u64, Process>,
     next_pid: u64,
@@ -89,6 +94,10 @@ enum Event {
     Process(u64, Step),
     ConnectionsBreak,
     Degrade(InstanceId, Degradation),
+    /// A watch prints that line.
+    WatchPrints(u64, String),
+    /// A watch ends.
+    WatchEnds(u64, WatchEnd),
     /// A command arrives whose connection is long gone.
     Late(InstanceId, ShellCommand),
 }
@@ -111,6 +120,9 @@ impl FakeVms {
             knobs,
             arvados,
             chance: Chance::new(seed, 3),
+            watch_chance: Chance::new(seed, 5),
+            watches: BTreeMap::new(),
+            next_watch: 0,
             hosts: BTreeMap::new(),
             processes: BTreeMap::new(),
             next_pid: 1,
@@ -144,6 +156,11 @@ impl FakeVms {
         // Only the latest answers matter to the judge.
         lists.drain(..lists.len().saturating_sub(LISTS_KEPT - 1));
         lists.push(list);
+    }
+
+    /// How many watches go on, on all VMs.
+    pub fn watches(&self) -> usize {
+        self.watches.len()
     }
 
     /// All VMs that exist, by id.
@@ -321,6 +338,7 @@ impl FakeVms {
             broken: chance.hits(knobs.broken_rate),
             no_fence: chance.hits(knobs.no_fence_rate).then_some(92),
             also_lists: BTreeSet::new(),
+            one_session: self.watch_chance.hits(self.knobs.watch.one_session_rate),
         }
     }
 
@@ -340,6 +358,8 @@ impl FakeVms {
                 Event::Process(pid, step) => self.step(pid, step, at),
                 Event::ConnectionsBreak => self.break_connections(at),
                 Event::Degrade(id, change) => self.degrade(&id, change, at),
+                Event::WatchPrints(number, line) => self.watch_prints(number, line, at),
+                Event::WatchEnds(number, end) => self.watch_ends(number, end),
                 // Nobody waits for its answer.
                 Event::Late(id, command) => drop(self.execute(&id, &command, at)),
             }

@@ -243,8 +243,16 @@ impl FakeVms {
                 Helper::KeepsLockForEver => Some(Lock::Stale { until: None }),
                 Helper::LetsGo => None,
             };
-            if let Some(stale) = stale.filter(|_| ending == Ending::Crashed) {
+            let stale = stale.filter(|_| ending == Ending::Crashed);
+            if let Some(stale) = stale {
                 host.locks.insert(process.container, stale);
+            }
+            match stale {
+                Some(Lock::Stale { until: None } | Lock::Process { .. }) => {}
+                Some(Lock::Stale { until: Some(until) }) => {
+                    self.lock_is_freed(&process.vm, process.container, until);
+                }
+                None => self.lock_is_freed(&process.vm, process.container, now),
             }
         }
         self.history.ended(now, process.vm, process.container, pid, ending);

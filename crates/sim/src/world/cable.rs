@@ -1,7 +1,8 @@
 //! Connects one incarnation of the dispatcher with the world.
 //!
 //! The world carries out a call, and not its caller: when the dispatcher is killed, what it has sent still
-//! arrives, and the answer is dropped. Commands on VMs end soon after the connection that they came by.
+//! arrives, and the answer is dropped. Commands on VMs end soon after the connection that they came by, and watches with
+//! it.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -15,7 +16,8 @@ use dispatch_core::id::{ContainerUuid, InstanceId, ProviderType, TokenUuid};
 use dispatch_core::instance::{Instance, Tags};
 use dispatch_core::ports::{
     ApiError, ArvadosApi, CloudDriver, CloudError, CreateOrder, ExecError, ExecErrorKind, Executor,
-    ExecutorFactory, HostKey, HostKeyVerdict, ListQuestion, Output, Page, ShellCommand, Target,
+    ExecutorFactory, HostKey, HostKeyVerdict, ListQuestion, Output, Page, ShellCommand, Target, Watch,
+    WatchEnd,
 };
 use futures_util::future::select;
 use tokio::sync::{Notify, oneshot};
@@ -265,6 +267,14 @@ impl Executor for ExecutorCable {
         let answer = self.cable.carry(cable.while_whole(call)).await;
         // As real ones do: a connection that has failed says nothing if our own side fails by then.
         answer.map_err(|error| if self.cable.plight.own_side_fails() { own_side(error) } else { error })
+    }
+
+    async fn watch(&self, command: ShellCommand) -> Result<Rc<dyn Watch>, WatchEnd> {
+        if self.cable.plight.own_side_fails() {
+            return Err(WatchEnd::Local);
+        }
+        let executor = Rc::clone(&self.executor);
+        self.cable.carry(async move { executor.watch(command).await }).await
     }
 
     fn retarget(&self, target: Target) {

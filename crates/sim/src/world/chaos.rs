@@ -16,7 +16,7 @@ use slog::Level;
 
 use self::lasting::Lasting;
 use self::trouble::{Trouble, cause};
-use super::{Note, Summary, World, simulate};
+use super::{Note, Summary, World, WorldKnobs, simulate};
 use crate::chance::{Chance, Span};
 use crate::clock;
 use crate::group::Group;
@@ -37,8 +37,21 @@ const RECOVERY_WITHIN_LIMITS: Duration = Duration::from_secs(48 * 3600);
 /// # Panics
 /// If an invariant is violated.
 pub fn chaos(seed: u64, trace: bool) -> (Summary, String) {
+    chaos_with(seed, trace, |_| {})
+}
+
+/// The same world with the same troubles, but without any hint: what it is told by itself, it has to ask for.
+///
+/// # Panics
+/// If an invariant is violated.
+pub fn chaos_without_hints(seed: u64, trace: bool) -> (Summary, String) {
+    chaos_with(seed, trace, |knobs| knobs.vms.watch.supported = false)
+}
+
+fn chaos_with(seed: u64, trace: bool, change: impl FnOnce(&mut WorldKnobs)) -> (Summary, String) {
     let mut chance = Chance::new(seed, 20);
     let (mut knobs, lasting) = draw::knobs(seed, &mut chance);
+    change(&mut knobs);
     knobs.log = trace.then_some(Level::Debug);
     knobs.step = Duration::from_millis(500);
     let spec = knobs.clone();
@@ -197,7 +210,7 @@ fn lift_limits(world: &mut World) {
 }
 
 /// Brings back the types that were removed, so that every container that is left can run.
-async fn restore_configuration(world: &mut World, before: &super::WorldKnobs) {
+async fn restore_configuration(world: &mut World, before: &WorldKnobs) {
     let least = 20.max(containers(world) / 10);
     world.configure(|policy| {
         policy.catalog = before.policy.catalog.clone();

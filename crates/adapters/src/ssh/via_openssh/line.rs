@@ -10,9 +10,9 @@ use tokio::time::timeout;
 
 use super::config::shown_host_key;
 use super::master::Master;
-use super::session::execute;
+use super::session::{begin, execute};
 use crate::ssh::failure::error;
-use crate::ssh::line::{Ended, Failure, Line};
+use crate::ssh::line::{Ended, Failure, Line, LongCommand};
 
 /// How long the local ssh client may take to answer. It is on this machine, so a slower answer counts as
 /// none.
@@ -53,6 +53,10 @@ impl Line for OpenSshLine {
             return Ok(Ended { status: None, ..ended });
         }
         Ok(ended)
+    }
+
+    async fn begin(&self, command: &str) -> Result<LongCommand<'_>, Failure> {
+        begin(&self.session, command).await
     }
 
     async fn is_alive(&self) -> bool {

@@ -46,8 +46,8 @@ use line::OpenSshLine;
 use master::Master;
 use runtime::Runtime;
 
-/// The most file descriptors that this process has open for one VM: eight commands at a time, each with a socket and
-/// pipes, and its ssh client. Measured by a test.
+/// The most file descriptors that this process has open for one VM: eight commands at a time and a watch, each with a
+/// socket and pipes, and its ssh client. Measured by a test.
 pub(super) const DESCRIPTORS_OF_A_VM: u64 = 32;
 
 /// For how long the client counts as a program that runs.

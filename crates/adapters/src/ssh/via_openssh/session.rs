@@ -1,10 +1,11 @@
 //! Runs one command over an open connection: its streams and its exit status.
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use openssh::{Error, Session, Stdio};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use crate::ssh::line::{Ended, Failure};
+use crate::ssh::line::{Ended, Failure, LongCommand};
 use crate::ssh::own_side::is_lack;
 
 /// Runs a command to its end. Each of its streams may have at most `limit` bytes.
@@ -32,6 +33,17 @@ pub(super) async fn execute(
     // The status is read last: reading it ends the session, and drops what is still in the streams.
     let status = status(child.wait().await)?;
     Ok(Ended { status, stdout, stderr })
+}
+
+/// Begins a command that goes on for long.
+pub(super) async fn begin<'a>(session: &'a Session, command: &str) -> Result<LongCommand<'a>, Failure> {
+    let mut command = session.raw_command(command);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().await.map_err(not_started)?;
+    let streams = child.stdin().take().zip(child.stdout().take());
+    let (stdin, stdout) = streams.ok_or_else(|| Failure::Lost("a session without streams".to_owned()))?;
+    let status = async move { status(child.wait().await).unwrap_or(None) }.boxed_local();
+    Ok(LongCommand { stdin: Box::new(stdin), stdout: Box::new(stdout), status })
 }
 
 /// Status 127 is an error without streams in the openssh crate, so we read the streams ourselves.

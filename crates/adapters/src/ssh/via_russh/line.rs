@@ -12,11 +12,12 @@ use tokio::sync::watch;
 
 use super::failure::FLOODED;
 use super::login::wait_for_end;
+use super::long::begin;
 use super::peer::{Facts, Peer};
 use super::thread::Thread;
 use super::wire::{Closer, Traffic};
 use crate::ssh::failure::error;
-use crate::ssh::line::{Ended, Failure, Line, Login};
+use crate::ssh::line::{Ended, Failure, Line, Login, LongCommand};
 
 /// How much of a command's stdin is handed over at once. The crate keeps a buffer for some ten of these as long as the
 /// connection stands.
@@ -72,6 +73,10 @@ impl Line for RusshLine {
         self.thread.run(running).await.unwrap_or_else(lost)
     }
 
+    async fn begin(&self, command: &str) -> Result<LongCommand<'_>, Failure> {
+        begin(&self.thread, Arc::clone(&self.handle), command.to_owned()).await
+    }
+
     async fn is_alive(&self) -> bool {
         !self.handle.is_closed() && self.facts.borrow().end.is_none()
     }
@@ -122,7 +127,7 @@ async fn execute(
 }
 
 /// A refused session is told apart from a connection that has ended.
-fn not_opened(error: Error) -> Failure {
+pub(super) fn not_opened(error: Error) -> Failure {
     match error {
         Error::ChannelOpenFailure(_) => Failure::NotStarted(error.to_string()),
         _ => Failure::Lost(error.to_string()),

@@ -7,6 +7,7 @@
 //!     │    ├─ Wire   wire        the socket: counted, and closed from outside
 //!     │    └─ Peer   peer        what the server does by itself: noted, and refused
 //!     └─ RusshLine line        one connection: commands in sessions
+//!          └─ carry  long        a command that goes on for long
 //!   algorithms · failure       pure
 //! ```
 //! No process, no file: the private key stays in memory. A connection takes some ten kilobytes and one descriptor.
@@ -15,6 +16,7 @@ mod algorithms;
 mod failure;
 mod line;
 mod login;
+mod long;
 mod peer;
 mod thread;
 mod wire;
@@ -49,6 +51,8 @@ const ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const ALIVE_MAX: usize = 3;
 /// How many names are looked up at a time.
 const LOOKUPS: usize = 16;
+/// How much of a command's output may be under way: after we have closed a session it is nobody's, and is no flood yet.
+const WINDOW: u32 = 256 << 10;
 /// How many packets of a command's output may wait to be read.
 const WAITING_PACKETS: usize = 16;
 
@@ -77,6 +81,7 @@ impl Russh {
             keepalive_interval: Some(ALIVE_INTERVAL),
             keepalive_max: ALIVE_MAX,
             nodelay: true,
+            window_size: WINDOW,
             channel_buffer_size: WAITING_PACKETS,
             // By the amount of data only, like the other client: after an hour all connections that were opened after a
             // restart would exchange keys at once.

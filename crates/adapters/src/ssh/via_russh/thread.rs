@@ -30,6 +30,11 @@ impl Thread {
         Ok(Self { runtime: handle, _stop: stop })
     }
 
+    /// Begins something there that ends by itself.
+    pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(future);
+    }
+
     /// Runs a future there; it is dropped there when this one is dropped. `None` = the thread has ended.
     pub(super) async fn run<T: Send + 'static>(
         &self,
@@ -57,7 +62,7 @@ mod tests {
         assert!(tokio::time::timeout(std::time::Duration::from_millis(1), forever).await.is_err());
         assert!(dropped.await.is_err());
         let (held, dropped) = oneshot::channel::<()>();
-        thread.runtime.spawn(async move {
+        thread.spawn(async move {
             let _held = held;
             std::future::pending::<()>().await;
         });

@@ -18,7 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// How much a server may send at once that is no output. It is four times the longest packet.
+/// How much a server may send at once that is no output. It is four times the longest packet, and four times what may be
+/// under way in a session when we close it.
 const FLOOD: u64 = 1 << 20;
 /// How much of it is forgotten each second. A connection at rest has some ten bytes a second, one with many commands
 /// some thousand.

@@ -213,7 +213,8 @@ impl Scene {
         match news {
             News::None => {}
             News::Probed(index) => self.some_view(index, |view| {
-                (view.last_success, view.next_probe, view.probing) = (Some(now), Some((now, true)), true);
+                (view.last_success, view.next_probe, view.probing) =
+                    (Some(now), Some((now, crate::worker::ProbeTurn::OutOfTurn)), true);
             }),
             News::Address(index) => self.some_view(index, |view| view.address.push('1')),
             News::State(index) => self.some_view(index, |view| {

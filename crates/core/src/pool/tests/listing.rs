@@ -108,8 +108,10 @@ fn an_instance_whose_end_is_announced_gets_nothing_new_and_is_told_once() {
 fn those_that_a_listing_lacks_are_probed_before_all_others() {
     let mut story = known();
     story.listed("i-2", "small", "s2", 0);
-    let wants =
-        |story: &Story, name: &str, second| View { next_probe: Some((at(second), true)), ..story.view(name) };
+    let wants = |story: &Story, name: &str, second| View {
+        next_probe: Some((at(second), ProbeTurn::OutOfTurn)),
+        ..story.view(name)
+    };
     let other = wants(&story, "i-2", 100);
     story.show(199, other);
     story.pool.gone(&id("i-1"), None, at(200), at(201));

@@ -19,7 +19,7 @@ use crate::instance::InstanceType;
 use crate::policy::PlanRules;
 use crate::ports::{CapacityScope, CloudErrorKind, QuotaScope};
 use crate::secret::Secret;
-use crate::worker::{FenceView, ProcessView, Silence};
+use crate::worker::{FenceView, ProbeTurn, ProcessView, Silence};
 
 /// A pool, and what it told and asked for.
 struct Story {

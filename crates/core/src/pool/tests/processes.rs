@@ -171,7 +171,7 @@ fn a_granted_worker_is_not_granted_again_before_it_shows_itself() {
         |effects: &[PoolEffect]| effects.iter().filter(|it| matches!(it, PoolEffect::Command(..))).count();
     assert_eq!(granted(&story.pool.tick(at(0))), 1);
     assert_eq!(granted(&story.pool.tick(at(50))), 0);
-    story.show(51, View { next_probe: Some((at(60), false)), ..story.view("i-1") });
+    story.show(51, View { next_probe: Some((at(60), ProbeTurn::InTurn)), ..story.view("i-1") });
     assert_eq!(granted(&story.pool.tick(at(60))), 1);
 }
 

@@ -13,6 +13,7 @@ mod reprieve;
 mod runners;
 mod shown;
 mod starts;
+mod watch;
 mod watching;
 
 use std::sync::Arc;
@@ -203,6 +204,6 @@ impl Story {
     fn wish(&self) -> Option<(i64, bool)> {
         self.view()
             .next_probe
-            .map(|(when, urgent)| (crate::time::since(when, at(0)).as_secs() as i64, urgent))
+            .map(|(when, turn)| (crate::time::since(when, at(0)).as_secs() as i64, turn != ProbeTurn::InTurn))
     }
 }

@@ -252,7 +252,7 @@ fn after_a_final_record_probes_follow_each_other_less_and_less_often() {
         let millis = |n: i64| crate::time::after(at(100), std::time::Duration::from_millis(n as u64));
         machine.on_command(Command::Kill(uuid(1), KillReason::Final(state)), millis(0)).unwrap();
         let mut seen = Vec::new();
-        while let Some((when, true)) = machine.view().next_probe {
+        while let Some((when, ProbeTurn::OutOfTurn)) = machine.view().next_probe {
             seen.push(crate::time::since(when, at(100)).as_millis());
             machine.on_command(Command::Probe, when).unwrap();
             machine.on_completion(Completion::ProbeFinished { began: when, report: lists(&[1]) }, when);

@@ -20,6 +20,25 @@ fn input(input: impl Into<Input>) -> Just<Input> {
     Just(input.into())
 }
 
+/// What a watch says and comes to, true or not, of this one or another.
+fn watch() -> impl Strategy<Value = Input> {
+    use crate::ports::WatchEnd;
+    let ends = vec![
+        WatchEnd::NoConnection,
+        WatchEnd::ConnectionLost,
+        WatchEnd::FewSessions,
+        WatchEnd::Exited(Some(124)),
+        WatchEnd::TooMuch,
+        WatchEnd::Local,
+    ];
+    prop_oneof![
+        (1..6u64).prop_map(|number| Completion::WatchBegan(number).into()),
+        (1..6u64, container()).prop_map(|(number, uuid)| Completion::WatchTold(number, uuid).into()),
+        (1..6u64, proptest::sample::select(ends))
+            .prop_map(|(number, end)| Completion::WatchEnded(number, end).into()),
+    ]
+}
+
 /// Inputs that bring no good news; a probe's result is that of the probe under way.
 fn bad_news() -> impl Strategy<Value = Input> {
     let unlucky = prop_oneof![
@@ -44,6 +63,7 @@ fn bad_news() -> impl Strategy<Value = Input> {
         any::<bool>().prop_map(|saved| Completion::TagsSaved(saved).into()),
         input(Completion::DestroyFinished { sent: at(0), outcome: DestroyOutcome::Unknown }),
         input(Completion::ConnectionBroke),
+        watch(),
         input(Command::Missing),
         input(Completion::Tick),
     ]
@@ -161,18 +181,38 @@ proptest! {
     ) {
         let mut world = World::new(kind);
         let mut counted: BTreeSet<_> = world.story.machine.processes.by_container.keys().copied().collect();
+        // Who is watched: it is given one after another, and none twice.
+        let mut watch = (kind == 3).then(|| (1, BTreeSet::from([uuid(1)])));
         for (pause, input) in inputs {
+            if let Input::Completion(Completion::WatchEnded(number, _)) = &input {
+                watch = watch.filter(|(current, _)| current != number);
+            }
             let before = world.story.view();
             let effects = world.step(pause, input.clone());
+            let is_hint = matches!(input, Input::Completion(Completion::WatchTold(..)));
             for effect in &effects {
                 match effect {
+                    WorkerEffect::Watch { number, uuids } => {
+                        prop_assert!(watch.replace((*number, uuids.iter().copied().collect())).is_none());
+                    }
+                    WorkerEffect::AddToWatch(uuid) => {
+                        prop_assert!(watch.as_mut().is_some_and(|(_, given)| given.insert(*uuid)));
+                    }
+                    WorkerEffect::EndWatch => prop_assert!(watch.take().is_some()),
+                    WorkerEffect::Tell(WorkerFact::EndHinted(_)) => prop_assert!(is_hint),
+                    _ if is_hint => prop_assert!(false, "a line has done more than a hint may: {effect:?}"),
                     WorkerEffect::Start(uuid) => {
                         prop_assert_eq!(before.behavior, IdleBehavior::Run);
                         prop_assert!(before.state.is_ready());
                         prop_assert!(counted.insert(*uuid), "started twice");
                     }
                     WorkerEffect::Tell(WorkerFact::Detected(uuid)) => prop_assert!(counted.insert(*uuid)),
-                    WorkerEffect::Ended(uuid) => prop_assert!(counted.remove(uuid), "ended twice"),
+                    WorkerEffect::Ended(uuid) => {
+                        prop_assert!(counted.remove(uuid), "ended twice");
+                        if let Some((_, given)) = &mut watch {
+                            given.remove(uuid);
+                        }
+                    }
                     WorkerEffect::Kill(uuid) => prop_assert!(counted.contains(uuid)),
                     WorkerEffect::Destroy if before.state != State::Shutdown => {
                         prop_assert_ne!(world.story.view().behavior, IdleBehavior::Hold);

@@ -18,7 +18,7 @@ use crate::cloud::knobs::{CloudBurst, CloudCall, CloudFault, CloudKnobs};
 use crate::controller::Submission;
 use crate::controller::faults::{Burst, Fault, Faults};
 use crate::samples::{instance_type, spot_type};
-use crate::vm::knobs::{JobKnobs, Ssh, VmKnobs};
+use crate::vm::knobs::{JobKnobs, Ssh, VmKnobs, WatchKnobs};
 use crate::world::{World, WorldKnobs, job};
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
@@ -45,6 +45,7 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> (WorldKnobs, Lasting) {
     knobs.faults = faults(chance);
     knobs.cloud = cloud(chance);
     knobs.vms = vms(chance);
+    knobs.vms.watch = watch(&mut Chance::new(seed, 21));
     let lasting = Lasting::draw(&mut knobs, chance);
     knobs.groups_fall_silent = chance.hits(0.15);
     let attempts = pick(chance, &[2, 3, 10, 10]);
@@ -180,6 +181,24 @@ fn faults(chance: &mut Chance) -> Faults {
     let slow_by = Some(Span::between_millis(1_000, 60_000));
     let served_running = chance.hits(0.15).then(|| 3 + chance.below(10));
     Faults { rates, bursts, slow_rate, slow_by, served_running, ..Faults::default() }
+}
+
+/// How watches fare. It is drawn from a stream of its own, so that a seed has the same troubles without any.
+fn watch(chance: &mut Chance) -> WatchKnobs {
+    WatchKnobs {
+        supported: !chance.hits(0.15),
+        lost_rate: rate(chance, 1.0),
+        late_rate: rate(chance, 1.0),
+        repeated_rate: rate(chance, 1.0),
+        false_rate: rate(chance, 1.0),
+        garbage_rate: rate(chance, 1.0),
+        floods_rate: rate(chance, 0.3),
+        hangs_rate: rate(chance, 0.5),
+        dies_rate: rate(chance, 0.8),
+        refused_rate: rate(chance, 0.5),
+        one_session_rate: rate(chance, 0.5),
+        within: up_to(chance, 0, &[1_000, 10_000, 120_000]),
+    }
 }
 
 fn burst(chance: &mut Chance) -> Burst {
