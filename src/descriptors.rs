@@ -1,10 +1,10 @@
 //! File descriptors: the limit of this process, and what the fleet needs of it.
 //!
-//! Each VM has an ssh client, and each command on it pipes and a socket. The soft limit, usually 1,024 for the sake of
-//! old programs that use `select`, would be reached with some hundred VMs; the hard limit is what the operator has
-//! really set.
+//! Over the system's ssh client each VM has a process, and each command on it pipes and a socket; over russh a VM has a
+//! socket. The soft limit, usually 1,024 for the sake of old programs that use `select`, would be reached with some
+//! hundred VMs; the hard limit is what the operator has really set.
 
-use dispatch_adapters::ssh;
+use dispatch_adapters::ssh::SshClient;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What the process needs beside its VMs: for clients of the API, the controller, the log, the database.
@@ -20,12 +20,12 @@ pub fn raise_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// What is doubtful about that limit for so many VMs (0 = any number); `None` = nothing.
-pub fn doubt(limit: Option<u64>, max_instances: u32) -> Option<String> {
+/// What is doubtful about that limit for so many VMs (0 = any number) over that client; `None` = nothing.
+pub fn doubt(limit: Option<u64>, max_instances: u32, client: SshClient) -> Option<String> {
     let limit = limit?;
-    let fleet = u64::from(max_instances);
-    let needed = BESIDE_VMS + fleet * ssh::DESCRIPTORS_OF_A_VM;
-    let enough_for = limit.saturating_sub(BESIDE_VMS) / ssh::DESCRIPTORS_OF_A_VM;
+    let (fleet, each) = (u64::from(max_instances), client.descriptors_of_a_vm());
+    let needed = BESIDE_VMS + fleet * each;
+    let enough_for = limit.saturating_sub(BESIDE_VMS) / each;
     (fleet > 0 && needed > limit).then(|| {
         format!(
             "{fleet} VMs may need {needed} file descriptors, and this process may have {limit}, enough for \
@@ -46,11 +46,13 @@ mod tests {
 
     #[test]
     fn a_limit_that_is_too_small_for_the_fleet_is_doubtful_and_says_what_it_is_enough_for() {
-        let enough = BESIDE_VMS + 100 * ssh::DESCRIPTORS_OF_A_VM;
-        assert_eq!(doubt(Some(enough), 100), None);
-        let text = doubt(Some(enough), 101).unwrap();
-        assert!(text.contains("101 VMs may need") && text.contains("enough for 100 VMs"), "{text}");
-        assert_eq!(doubt(Some(1), 0), None, "any number: nobody knows how many");
-        assert_eq!(doubt(None, 1_000_000), None, "there is no limit");
+        for client in [SshClient::OpenSsh, SshClient::Russh] {
+            let enough = BESIDE_VMS + 100 * client.descriptors_of_a_vm();
+            assert_eq!(doubt(Some(enough), 100, client), None);
+            let text = doubt(Some(enough), 101, client).unwrap();
+            assert!(text.contains("101 VMs may need") && text.contains("enough for 100 VMs"), "{text}");
+            assert_eq!(doubt(Some(1), 0, client), None, "any number: nobody knows how many");
+            assert_eq!(doubt(None, 1_000_000, client), None, "there is no limit");
+        }
     }
 }

@@ -22,7 +22,7 @@ use crate::app::{Application, Standby};
 use crate::cli::{self, Options};
 use crate::descriptors;
 use crate::lock::{self, Database, Held};
-use crate::settings::{FindingKind, Loaded};
+use crate::settings::{FindingKind, Loaded, Settings};
 use crate::telemetry;
 
 /// The signals that the service knows.
@@ -120,8 +120,9 @@ pub fn run(options: &Options) -> ExitCode {
 async fn serve(loaded: &Loaded, log: Logger) -> Result<Ending> {
     tell_findings(loaded, &log);
     let limit = descriptors::raise_limit();
-    if let Some(reason) = descriptors::doubt(limit, loaded.settings.policy.max_instances) {
-        let path = format!("Clusters.{}.Containers.CloudVMs.MaxInstances", loaded.settings.policy.cluster_id);
+    let Settings { policy, cloud, .. } = &loaded.settings;
+    if let Some(reason) = descriptors::doubt(limit, policy.max_instances, cloud.ssh_client) {
+        let path = format!("Clusters.{}.Containers.CloudVMs.MaxInstances", policy.cluster_id);
         event!(log, catalogue::DOUBTFUL_SETTING, "Path" => path, "Reason" => reason);
     }
     let mut signals = Signals::new().context("cannot wait for signals")?;

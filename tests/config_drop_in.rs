@@ -6,7 +6,7 @@ mod config_support;
 
 use arvados_dispatch_cloud::settings::{Environment, FindingKind, Loaded, SettingsError, parse};
 use config_support::{HOST, TestKey, load_text, minimal};
-use dispatch_adapters::ssh::KeyExchange;
+use dispatch_adapters::ssh::{KeyExchange, SshClient};
 use serde_json::json;
 
 fn load(more: &str) -> Loaded {
@@ -309,6 +309,12 @@ fn ports_and_limits_are_read_as_sites_write_them() {
     for (kex, expected) in [("fast", KeyExchange::Fast), ("\"\"", KeyExchange::PostQuantum)] {
         let loaded = cloud(&format!("        SSHKex: {kex}\n"));
         assert_eq!((loaded.settings.cloud.key_exchange, warnings(&loaded)), (expected, vec![]), "{kex}");
+    }
+    for (client, expected) in
+        [("russh", SshClient::Russh), ("openssh", SshClient::OpenSsh), ("\"\"", SshClient::OpenSsh)]
+    {
+        let loaded = cloud(&format!("        SSHClient: {client}\n"));
+        assert_eq!((loaded.settings.cloud.ssh_client, warnings(&loaded)), (expected, vec![]), "{client}");
     }
     let loaded = cloud(
         "        MaxCloudOpsPerSecond: -1\n        MaxConcurrentInstanceCreateOps: -1\n        MaxInstances: -1\n        MaxRunningContainersPerInstance: -1\n        InitialQuotaEstimate: -1\n        SupervisorFraction: -1\n",

@@ -92,6 +92,7 @@ fn wrong_values_of_cloud_vms_are_told() {
         ("DeployPublicKey: yEs", ["DeployPublicKey", "`yEs`", "true or false"]),
         ("SSHPort: 70000", ["SSHPort", "`70000`", "65535"]),
         ("SSHKex: quick", ["SSHKex", "`quick`", "fast, or nothing"]),
+        ("SSHClient: libssh", ["SSHClient", "`libssh`", "openssh or russh"]),
         ("SSHPort: telnet", ["SSHPort", "`telnet`", "or ssh for 22"]),
         ("SSHPort: 022", ["SSHPort", "`022`", "quote it"]),
         ("Driver: gce", ["Driver", "`gce`", "ec2 or loopback"]),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dispatch_adapters::ssh::KeyExchange;
+use dispatch_adapters::ssh::{KeyExchange, SshClient};
 use dispatch_core::driver::{KeyAlgorithm, Parameters};
 use dispatch_core::id::InstanceSetId;
 use dispatch_core::instance::{TagKeys, Tags};
@@ -92,6 +92,7 @@ fn unread(id: &str, environment: &Environment) -> Settings {
             enable: false,
             ssh_port: 22,
             key_exchange: KeyExchange::PostQuantum,
+            ssh_client: SshClient::OpenSsh,
             image_id: String::new(),
             instance_init_command: String::new(),
             runner: RunnerBinary::None,

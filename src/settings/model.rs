@@ -8,7 +8,7 @@ use serde_json::Value;
 use url::Url;
 use zeroize::Zeroize as _;
 
-use dispatch_adapters::ssh::KeyExchange;
+use dispatch_adapters::ssh::{KeyExchange, SshClient};
 use dispatch_core::instance::Tags;
 use dispatch_core::policy::Policy;
 use dispatch_core::secret::Secret;
@@ -122,6 +122,8 @@ pub struct CloudVms {
     pub ssh_port: u16,
     /// How the keys of a connection to a VM are agreed.
     pub key_exchange: KeyExchange,
+    /// Which ssh client makes the connections to VMs.
+    pub ssh_client: SshClient,
     /// The image of new VMs.
     pub image_id: String,
     /// Shell text that is run on first boot, after ours.

@@ -8,7 +8,17 @@ const CONTAINERS: usize = 20;
 
 #[actix_rt::test]
 async fn a_killed_dispatcher_that_is_started_again_adopts_every_process_and_starts_none_twice() {
-    let site = Site::new();
+    is_killed_and_started_again("openssh").await;
+}
+
+#[actix_rt::test]
+async fn so_does_one_whose_ssh_client_is_inside_it() {
+    is_killed_and_started_again("russh").await;
+}
+
+async fn is_killed_and_started_again(ssh_client: &str) {
+    let mut site = Site::new();
+    site.cloud()["SSHClient"] = ssh_client.into();
     site.submit(CONTAINERS).await;
     let mut first = site.start().await;
     site.reached(CONTAINERS, ContainerState::Running, SOON).await;

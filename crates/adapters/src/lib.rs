@@ -3,7 +3,7 @@
 //! ```text
 //!   ArvadosApi    ← arvados    the controller, over awc
 //!   EventFeed     ← events     the site's websocket service, over awc
-//!   Executor      ← ssh        a shell on each VM, over the system's ssh client
+//!   Executor      ← ssh        a shell on each VM, over one of two ssh clients
 //!   CloudDriver   ← loopback   a cloud of SSH servers inside this process
 //! ```
 //! Beside them, `boot_time` reads the clock by which [`dispatch_core::ports::BootTime`] is counted, `tls` says whose

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use serde_json::json;
 
 use super::unit::{
-    FLAG, INTERVAL, KEY_EXCHANGE, LIMIT, PORT, PROBE_RATE, RUNNER, SCRIPT, SHARE, TAGS, TEXT, place,
+    FLAG, INTERVAL, KEY_EXCHANGE, LIMIT, PORT, PROBE_RATE, RUNNER, SCRIPT, SHARE, SSH_CLIENT, TAGS, TEXT,
+    place,
 };
 use super::{Table, key, read_elsewhere};
 
@@ -142,6 +143,14 @@ pub static CLOUD_VMS: LazyLock<Table> = LazyLock::new(|| {
             &KEY_EXCHANGE,
             place!(cloud.key_exchange),
             "fast: keys of connections are agreed with Curve25519 alone, at a seventh of the CPU time; empty: so that no quantum computer can read them later, if the VM's server can.",
+        )
+        .private(),
+        key(
+            "SSHClient",
+            "openssh",
+            &SSH_CLIENT,
+            place!(cloud.ssh_client),
+            "openssh: connections are processes of the system's ssh client; russh: they are made inside this process, in a seventh of the memory.",
         )
         .private(),
         key("ImageID", "", &TEXT, place!(cloud.image_id), "The image of new VMs. Required with ec2."),

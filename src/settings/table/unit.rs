@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dispatch_adapters::ssh::KeyExchange;
+use dispatch_adapters::ssh::{KeyExchange, SshClient};
 use dispatch_core::instance::{Price, Tags};
 use dispatch_core::secret::Secret;
 use serde_json::Value;
@@ -204,6 +204,22 @@ pub static KEY_EXCHANGE: Unit<KeyExchange> = Unit {
     dump: |it| match it {
         KeyExchange::PostQuantum => "".into(),
         KeyExchange::Fast => "fast".into(),
+    },
+};
+
+/// Which ssh client makes the connections to VMs.
+pub static SSH_CLIENT: Unit<SshClient> = Unit {
+    read: |section, key| match section.text(key).as_str() {
+        "" | "openssh" => SshClient::OpenSsh,
+        "russh" => SshClient::Russh,
+        _ => {
+            section.refuse(key, "openssh or russh");
+            SshClient::OpenSsh
+        }
+    },
+    dump: |it| match it {
+        SshClient::OpenSsh => "openssh".into(),
+        SshClient::Russh => "russh".into(),
     },
 };
 

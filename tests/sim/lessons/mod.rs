@@ -60,12 +60,16 @@ fn tests_of_the_workspace() -> BTreeSet<String> {
     tests
 }
 
-/// A function below a test's attribute, with nothing but other attributes and comments between.
+/// A function below a test's attribute, with nothing but other attributes and comments between, or one that is named to
+/// the macro that makes a test of it for each ssh client (`crates/adapters/tests/suite`).
 fn tests_in(source: &str) -> Vec<String> {
     let mut tests = Vec::new();
-    let (mut is_test, mut is_ignored) = (false, false);
+    let (mut is_test, mut is_ignored, mut is_for_both) = (false, false, false);
     for line in source.lines().map(str::trim) {
-        if line.starts_with("#[") {
+        is_for_both = (is_for_both || line.starts_with("for_both_clients!(")) && line != ");";
+        if is_for_both {
+            tests.extend(line.strip_suffix(',').map(str::to_owned));
+        } else if line.starts_with("#[") {
             is_test |= line.ends_with("test]") || line.contains("::test(");
             is_ignored |= line.starts_with("#[ignore");
         } else if !line.starts_with("//") {
@@ -93,6 +97,12 @@ fn only_functions_that_are_run_as_tests_count() {
         #[test]
         const NOT: u8 = 1;
         fn helper() {}
+        async fn suite(client: SshClient) {}
+        async fn of_no_suite(client: SshClient) {}
+        for_both_clients!(
+            suite,
+        );
+        last,
     ";
-    assert_eq!(tests_in(source), ["plain", "in_an_actor"]);
+    assert_eq!(tests_in(source), ["plain", "in_an_actor", "suite"]);
 }

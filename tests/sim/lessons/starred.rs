@@ -237,6 +237,15 @@ pub(super) const STARRED: &[Rule] = &[
         "a_command_that_outlives_its_timeout_costs_the_connection",
         "a_hung_command_does_not_end_the_probes",
     ]),
+    ("an answer that was cut is none, whatever its status", &[
+        "a_status_before_the_output_has_come_to_its_end_is_none",
+    ]),
+    ("a server cannot flood us, nor ask anything of us", &[
+        "a_server_that_floods_us_loses_its_connection_and_is_told",
+        "whatever_channel_a_server_asks_for_is_refused_and_commands_go_on",
+        "requests_without_end_overflow_and_output_does_not",
+        "the_client_has_an_environment_of_its_own_and_writes_no_core_file",
+    ]),
     // ---------------------------------------------------------------- runner
     ("a half-written runner is never executed, one in use never truncated", &[
         "a_runner_that_arrives_damaged_is_refused_and_leaves_nothing",

@@ -1,34 +1,25 @@
 //! One verified connection: it is opened to an address, and then runs commands.
 
 use std::cell::Cell;
-use std::rc::Rc;
 use std::time::Duration;
 
 use dispatch_core::ports::{ExecError, ExecErrorKind, HostKey, Output, ShellCommand, Target};
-use openssh::Session;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use super::Settings;
-use super::config::{ClientConfig, known_hosts_line, shown_host_key};
 use super::endpoint::Endpoint;
-use super::failure::{ConnectFailure, error};
-use super::master::Master;
-use super::runtime::Runtime;
-use super::session::{Ended, Failure, execute};
+use super::failure::error;
+use super::line::{Dialer, Ended, Failure, Line, Login};
 use super::shell::{remote_seconds, wrap};
 use super::verify::verify;
 use super::watch::Gate;
+use super::{Settings, Shared};
 use crate::boot_time;
 
 /// A server allows ten sessions on a connection. Two are left: for a watch, and for a command that was given up.
 const SESSIONS: usize = 8;
 /// The most bytes that a command may write to one of its streams.
 const LONGEST_STREAM: usize = 32 << 20;
-
-/// How long the local ssh client may take to answer. It is on this machine, so a slower answer counts as
-/// none.
-const ANSWER_OF_CLIENT: Duration = Duration::from_secs(5);
 
 /// Why a command has no exit status, and what that means for its connection.
 pub(super) struct RunFailure {
@@ -48,86 +39,62 @@ pub(super) enum Aftermath {
 }
 
 /// An open connection to a VM that has proven itself. It is closed when this is dropped.
-pub(super) struct Connection {
-    session: Session,
-    master: Master,
+pub(super) struct Connection<L> {
+    line: L,
     slots: Semaphore,
     gate: Gate,
     /// How many slots there are; taken ones are included.
     sessions: Cell<usize>,
     user: String,
-    host_key: HostKey,
     ended: Cell<bool>,
 }
 
-impl Connection {
+impl<L: Line> Connection<L> {
     /// Connects, logs in and verifies the VM. `known` is the key that was verified earlier.
-    pub(super) async fn open(
-        settings: &Settings,
-        runtime: &Rc<Runtime>,
+    pub(super) async fn open<D: Dialer<Line = L>>(
+        shared: &Shared<D>,
         target: &Target,
         known: Option<HostKey>,
     ) -> Result<Self, ExecError> {
-        match Self::try_open(settings, runtime, target, known).await {
+        match Self::try_open(&*shared.dialer, &shared.settings, target, known).await {
             Ok(connection) => Ok(connection),
-            Err(failure) => Err(settings.own_side.judge(failure).await),
+            Err(failure) => Err(shared.own_side.judge(failure).await),
         }
     }
 
-    async fn try_open(
+    async fn try_open<D: Dialer<Line = L>>(
+        dialer: &D,
         settings: &Settings,
-        runtime: &Rc<Runtime>,
         target: &Target,
         known: Option<HostKey>,
     ) -> Result<Self, ExecError> {
         let endpoint = Endpoint::parse(&target.address, settings.default_port)?;
         check_user(&target.user)?;
-        let (master, known) = match dial(settings, runtime, &endpoint, target, known.as_ref()).await {
-            Ok(master) => (master, known),
-            Err(ConnectFailure::KeyChanged) => {
-                slog::warn!(settings.log, "host key has changed"; "Instance" => target.id.as_str());
-                let again = dial(settings, runtime, &endpoint, target, None).await;
-                (again.map_err(|failure| give_up(failure, target))?, None)
-            }
-            Err(ConnectFailure::Failed(failure)) => return Err(failure),
+        let login = Login {
+            endpoint: &endpoint,
+            user: &target.user,
+            id: &target.id,
+            known: known.as_ref(),
+            deadline: settings.deadlines.connect,
+            log: &settings.log,
         };
-        let connection = Self::attach(master, target).await?;
-        if known.as_ref() != Some(&connection.host_key) {
-            let verified = verify(settings, target, &connection.session, &connection.host_key).await;
-            verified.map_err(|failure| connection.master.blame(failure))?;
+        let line = dialer.dial(&login).await?;
+        if known.as_ref() != Some(line.host_key()) {
+            let verified = verify(settings, target, &line).await;
+            verified.map_err(|failure| line.blame(failure))?;
         }
-        Ok(connection)
-    }
-
-    async fn attach(master: Master, target: &Target) -> Result<Self, ExecError> {
-        let lost = |text: String| error(ExecErrorKind::ConnectionLost, text);
-        let socket = master.dir().file("master").into_boxed_path();
-        let session = Session::resume_mux(socket, Some(master.dir().file("log").into_boxed_path()));
-        let check = timeout(ANSWER_OF_CLIENT, session.check()).await;
-        if !matches!(check, Ok(Ok(()))) {
-            return Err(lost(format!("ssh client does not answer: {}", master.last_words())));
-        }
-        let host_key = shown_host_key(&master.dir().read("known_hosts"))
-            .ok_or_else(|| lost("ssh client did not note the host key".to_owned()))?;
         Ok(Self {
-            session,
-            master,
+            line,
             slots: Semaphore::new(SESSIONS),
             gate: Gate::default(),
             sessions: Cell::new(SESSIONS),
             user: target.user.clone(),
-            host_key,
             ended: Cell::new(false),
         })
     }
 
-    pub(super) fn host_key(&self) -> &HostKey {
-        &self.host_key
-    }
-
-    /// The client that holds it.
-    pub(super) fn session(&self) -> &Session {
-        &self.session
+    pub(super) fn line(&self) -> &L {
+        &self.line
     }
 
     /// Whom we have logged in as.
@@ -140,11 +107,7 @@ impl Connection {
         &self.gate
     }
 
-    pub(super) fn master(&self) -> &Master {
-        &self.master
-    }
-
-    /// Remembers that the master has ended.
+    /// Remembers that the connection has ended.
     pub(super) fn mark_ended(&self) {
         self.ended.set(true);
     }
@@ -185,8 +148,8 @@ impl Connection {
             if command.not_after.is_some_and(|end| end <= boot_time::now()) {
                 return Err(Failure::TooLate);
             }
-            let result = execute(&self.session, sent, &command.stdin, LONGEST_STREAM).await;
-            let refused = matches!(result, Err(Failure::NotStarted(_))) && self.is_alive().await;
+            let result = self.line.execute(sent, &command.stdin, LONGEST_STREAM).await;
+            let refused = matches!(result, Err(Failure::NotStarted(_))) && self.line.is_alive().await;
             if !refused || retries_left == 0 {
                 return result;
             }
@@ -217,20 +180,15 @@ impl Connection {
         match ended.status {
             Some(124 | 137) if over_time => Err(timed_out(command, Aftermath::Intact)),
             Some(status) => Ok(output(status, ended)),
-            None if !self.is_alive().await => Err(self.lost("no exit status")),
+            None if !self.line.is_alive().await => Err(self.lost("no exit status")),
             None if over_time => Err(timed_out(command, Aftermath::Intact)),
             // The command was killed by a signal. The ssh client itself would exit with 255.
             None => Ok(output(255, ended)),
         }
     }
 
-    pub(super) async fn is_alive(&self) -> bool {
-        let check = timeout(ANSWER_OF_CLIENT, self.session.check());
-        matches!(check.await, Ok(Ok(())))
-    }
-
     fn lost(&self, why: &str) -> RunFailure {
-        let text = format!("connection lost: {why} (ssh: {})", self.master.last_words());
+        let text = format!("connection lost: {why} (ssh: {})", self.line.last_words());
         RunFailure { error: error(ExecErrorKind::ConnectionLost, text), aftermath: Aftermath::Lost }
     }
 }
@@ -240,51 +198,7 @@ pub(super) fn too_late() -> ExecError {
     error(ExecErrorKind::NotSent, "not sent: it could not be handed over in the time in which we may act")
 }
 
-/// Starts one ssh client and waits for its login. There is no second attempt.
-async fn dial(
-    settings: &Settings,
-    runtime: &Rc<Runtime>,
-    endpoint: &Endpoint,
-    target: &Target,
-    known: Option<&HostKey>,
-) -> Result<Master, ConnectFailure> {
-    let local = |source: std::io::Error| {
-        let text = format!("cannot write to the ssh runtime directory: {source}");
-        ConnectFailure::Failed(error(ExecErrorKind::Local, text))
-    };
-    let dir = runtime.connection_dir().map_err(local)?;
-    if let Some(key) = known {
-        dir.write("known_hosts", &known_hosts_line(key)).map_err(local)?;
-    }
-    let known_hosts = dir.file("known_hosts");
-    let config = ClientConfig {
-        endpoint,
-        user: &target.user,
-        key_file: runtime.key_file(),
-        known_hosts: &known_hosts,
-        connect_timeout: settings.deadlines.connect,
-        key_exchange: &settings.key_exchange,
-    };
-    let start = Master::start(&settings.client, dir, &config);
-    timeout(settings.deadlines.connect, start).await.unwrap_or_else(|_| {
-        let seconds = settings.deadlines.connect.as_secs_f64();
-        let text = format!("no login at {} port {} in {seconds} s", endpoint.host, endpoint.port);
-        Err(ConnectFailure::Failed(error(ExecErrorKind::ConnectTimeout, text)))
-    })
-}
-
-/// The host key changed twice within a second: this may be an attack, or two VMs may share an address.
-fn give_up(failure: ConnectFailure, target: &Target) -> ExecError {
-    match failure {
-        ConnectFailure::Failed(failure) => failure,
-        ConnectFailure::KeyChanged => {
-            let text = format!("host key of instance {} cannot be verified", target.id);
-            error(ExecErrorKind::Verification, text)
-        }
-    }
-}
-
-/// The name becomes a quoted word of the client's configuration, so it must be harmless there.
+/// The name may become a quoted word of a client's configuration, so it must be harmless there.
 fn check_user(user: &str) -> Result<(), ExecError> {
     let bad =
         user.is_empty() || user.chars().any(|c| c.is_control() || c.is_whitespace() || "\"'\\%$".contains(c));

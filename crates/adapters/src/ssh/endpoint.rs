@@ -1,4 +1,6 @@
-//! Where a VM listens: an address from the cloud's listing, made safe for a line of a configuration file.
+//! Where a VM listens: an address from the cloud's listing, made safe for a line of a configuration file and for a log.
+
+use std::fmt;
 
 use dispatch_core::ports::{ExecError, ExecErrorKind};
 
@@ -31,6 +33,12 @@ impl Endpoint {
             return Err(unusable(address));
         }
         Ok(Self { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} port {}", self.host, self.port)
     }
 }
 

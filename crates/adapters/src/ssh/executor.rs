@@ -18,34 +18,33 @@ use std::rc::{Rc, Weak};
 use async_trait::async_trait;
 use dispatch_core::ports::{ExecError, Executor, HostKey, Output, ShellCommand, Target, Watch, WatchEnd};
 use futures_util::FutureExt;
-use futures_util::future::{LocalBoxFuture, Shared, WeakShared};
+use futures_util::future::{LocalBoxFuture, Shared as SharedFuture, WeakShared};
 use tokio::sync::watch;
 
-use super::Settings;
+use super::Shared;
 use super::connection::{Aftermath, Connection, too_late};
-use super::runtime::Runtime;
+use super::line::{Dialer, Line};
 use crate::boot_time;
 
-type Attempt = LocalBoxFuture<'static, Result<Rc<Connection>, ExecError>>;
+type Attempt<L> = LocalBoxFuture<'static, Result<Rc<Connection<L>>, ExecError>>;
 
-enum Link {
+enum Link<L> {
     Closed,
     /// The reference is weak: when the last command that waits for the attempt is dropped, so are the attempt
     /// and its client.
-    Connecting(WeakShared<Attempt>),
-    Open(Rc<Connection>),
+    Connecting(WeakShared<Attempt<L>>),
+    Open(Rc<Connection<L>>),
 }
 
-/// A shell on one VM through the system's ssh client.
-pub(super) struct SshExecutor {
-    inner: Rc<Inner>,
+/// A shell on one VM through one of the ssh clients.
+pub(super) struct SshExecutor<D: Dialer> {
+    inner: Rc<Inner<D>>,
 }
 
-struct Inner {
-    settings: Rc<Settings>,
-    runtime: Rc<Runtime>,
+struct Inner<D: Dialer> {
+    shared: Rc<Shared<D>>,
     target: RefCell<Target>,
-    link: RefCell<Link>,
+    link: RefCell<Link<D::Line>>,
     /// Counts targets, and what was asked for afresh. An attempt that was begun for an earlier one does not become the
     /// current connection.
     generation: Cell<u64>,
@@ -53,11 +52,10 @@ struct Inner {
     breaks: watch::Sender<u64>,
 }
 
-impl SshExecutor {
-    pub(super) fn new(settings: Rc<Settings>, runtime: Rc<Runtime>, target: Target) -> Self {
+impl<D: Dialer> SshExecutor<D> {
+    pub(super) fn new(shared: Rc<Shared<D>>, target: Target) -> Self {
         let inner = Inner {
-            settings,
-            runtime,
+            shared,
             target: RefCell::new(target),
             link: RefCell::new(Link::Closed),
             generation: Cell::new(0),
@@ -69,14 +67,14 @@ impl SshExecutor {
 }
 
 #[async_trait(?Send)]
-impl Executor for SshExecutor {
+impl<D: Dialer> Executor for SshExecutor<D> {
     async fn run(&self, command: ShellCommand) -> Result<Output, ExecError> {
         if command.afresh {
             self.inner.begin_afresh();
         }
         let connection = within(&command, Inner::connected(&self.inner)).await?;
         let mut given_up = GivenUp { inner: &self.inner, connection: &connection, armed: true };
-        let result = connection.run(&command, self.inner.settings.deadlines.grace).await;
+        let result = connection.run(&command, self.inner.shared.settings.deadlines.grace).await;
         given_up.armed = false;
         let failure = match result {
             Ok(output) => return Ok(output),
@@ -87,7 +85,7 @@ impl Executor for SshExecutor {
             Aftermath::SessionTaken => self.inner.retire(&connection),
             Aftermath::Lost => self.inner.mark_broken(&connection),
         }
-        Err(self.inner.settings.own_side.judge(failure.error).await)
+        Err(self.inner.shared.own_side.judge(failure.error).await)
     }
 
     async fn watch(&self, command: ShellCommand) -> Result<Rc<dyn Watch>, WatchEnd> {
@@ -128,9 +126,9 @@ async fn within<T>(
     tokio::time::timeout(left, connecting).await.unwrap_or_else(|_| Err(too_late()))
 }
 
-impl Inner {
+impl<D: Dialer> Inner<D> {
     /// The current connection. There is one attempt at a time, shared by all commands that wait.
-    async fn connected(inner: &Rc<Self>) -> Result<Rc<Connection>, ExecError> {
+    async fn connected(inner: &Rc<Self>) -> Result<Rc<Connection<D::Line>>, ExecError> {
         let current = match &*inner.link.borrow() {
             Link::Open(connection) if !connection.is_ended() => return Ok(Rc::clone(connection)),
             Link::Connecting(attempt) => attempt.upgrade(),
@@ -140,28 +138,28 @@ impl Inner {
         attempt.await
     }
 
-    fn begin(inner: &Rc<Self>) -> Shared<Attempt> {
+    fn begin(inner: &Rc<Self>) -> SharedFuture<Attempt<D::Line>> {
         let attempt = Self::attempt(Rc::clone(inner)).boxed_local().shared();
         let weak = attempt.downgrade().expect("it was not polled yet");
         inner.use_link(Link::Connecting(weak));
         attempt
     }
 
-    async fn attempt(inner: Rc<Self>) -> Result<Rc<Connection>, ExecError> {
+    async fn attempt(inner: Rc<Self>) -> Result<Rc<Connection<D::Line>>, ExecError> {
         let generation = inner.generation.get();
         let target = inner.target.borrow().clone();
         let known = inner.verified.borrow().clone();
-        let opened = Connection::open(&inner.settings, &inner.runtime, &target, known).await;
+        let opened = Connection::open(&inner.shared, &target, known).await;
         let is_current = inner.generation.get() == generation;
         match opened {
             Ok(connection) => {
                 let connection = Rc::new(connection);
-                slog::debug!(inner.settings.log, "ssh connected"; "Instance" => target.id.as_str());
+                slog::debug!(inner.shared.settings.log, "ssh connected"; "Instance" => target.id.as_str());
                 if is_current {
-                    inner.verified.replace(Some(connection.host_key().clone()));
+                    inner.verified.replace(Some(connection.line().host_key().clone()));
                     inner.use_link(Link::Open(Rc::clone(&connection)));
                 }
-                watch_client(&inner, &connection);
+                watch_line(&inner, &connection);
                 Ok(connection)
             }
             Err(failure) => {
@@ -174,7 +172,7 @@ impl Inner {
     }
 
     /// A connection that is no longer current is not watched over: a watch would keep it open.
-    fn use_link(&self, link: Link) {
+    fn use_link(&self, link: Link<D::Line>) {
         if let Link::Open(before) = self.link.replace(link) {
             before.gate().close(WatchEnd::ConnectionLost);
         }
@@ -188,18 +186,18 @@ impl Inner {
     }
 
     /// Lets no new command use that connection. Commands that run on it go on.
-    fn retire(&self, connection: &Rc<Connection>) {
+    fn retire(&self, connection: &Rc<Connection<D::Line>>) {
         if self.is_current(connection) {
             self.use_link(Link::Closed);
         }
     }
 
-    fn is_current(&self, connection: &Rc<Connection>) -> bool {
+    fn is_current(&self, connection: &Rc<Connection<D::Line>>) -> bool {
         matches!(&*self.link.borrow(), Link::Open(open) if Rc::ptr_eq(open, connection))
     }
 
     /// Retires a connection that has broken, and tells all who wait for a break, once.
-    fn mark_broken(&self, connection: &Rc<Connection>) {
+    fn mark_broken(&self, connection: &Rc<Connection<D::Line>>) {
         if self.is_current(connection) {
             self.use_link(Link::Closed);
             self.breaks.send_modify(|count| *count += 1);
@@ -207,16 +205,15 @@ impl Inner {
     }
 }
 
-impl Drop for Inner {
+impl<D: Dialer> Drop for Inner<D> {
     fn drop(&mut self) {
         self.use_link(Link::Closed);
     }
 }
 
-/// Waits for the end of the ssh client. The task holds only a weak reference to the connection, and ends with
-/// it.
-fn watch_client(inner: &Rc<Inner>, connection: &Rc<Connection>) {
-    let ended = connection.master().ended();
+/// Waits for the end of a connection. The task holds only a weak reference to it, and ends with it.
+fn watch_line<D: Dialer>(inner: &Rc<Inner<D>>, connection: &Rc<Connection<D::Line>>) {
+    let ended = connection.line().ended();
     let (inner, connection) = (Rc::downgrade(inner), Rc::downgrade(connection));
     actix_rt::spawn(async move {
         ended.await;
@@ -224,7 +221,7 @@ fn watch_client(inner: &Rc<Inner>, connection: &Rc<Connection>) {
     });
 }
 
-fn report_break(inner: &Weak<Inner>, connection: &Weak<Connection>) {
+fn report_break<D: Dialer>(inner: &Weak<Inner<D>>, connection: &Weak<Connection<D::Line>>) {
     // If one of them is gone, we have closed the connection ourselves.
     let (Some(inner), Some(connection)) = (inner.upgrade(), connection.upgrade()) else { return };
     connection.mark_ended();
@@ -232,13 +229,13 @@ fn report_break(inner: &Weak<Inner>, connection: &Weak<Connection>) {
 }
 
 /// When dropped, retires the connection of a command whose caller stopped waiting.
-struct GivenUp<'a> {
-    inner: &'a Inner,
-    connection: &'a Rc<Connection>,
+struct GivenUp<'a, D: Dialer> {
+    inner: &'a Inner<D>,
+    connection: &'a Rc<Connection<D::Line>>,
     armed: bool,
 }
 
-impl Drop for GivenUp<'_> {
+impl<D: Dialer> Drop for GivenUp<'_, D> {
     fn drop(&mut self) {
         if self.armed {
             self.inner.retire(self.connection);

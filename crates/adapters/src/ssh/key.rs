@@ -57,7 +57,7 @@ pub(super) fn to_openssh(pem: &str) -> Result<Secret, KeyError> {
 
 /// Decodes the key. It accepts what configuration files do to keys: indentation, CRLF, and a missing line
 /// feed at the end.
-fn parse(pem: &str) -> Result<PrivateKey, KeyError> {
+pub(super) fn parse(pem: &str) -> Result<PrivateKey, KeyError> {
     // Of its final size from the start: a text that grows leaves copies of the key behind.
     let mut clean = String::with_capacity(pem.len() + 1);
     pem.trim().lines().for_each(|line| clean.extend([line.trim(), "\n"]));

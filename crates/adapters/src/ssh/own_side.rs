@@ -1,66 +1,51 @@
 //! Decides whether a failure is our own side's. Only what our own system calls report counts, never a text that a peer
-//! has sent or that stands in the client's log: a peer could write anything there.
+//! has sent or that stands in a client's log: a peer could write anything there.
 //!
 //! ```text
-//!   a system call of ours fails (directory, file, spawn, descriptor) ─────────┐
+//!   a system call of ours fails (directory, file, spawn, socket, descriptor) ─┐
 //!   no connection, or a lost one ───────► check() ─┬─ one of its calls fails ─┴─► Local, and `trouble` says so
 //!                                                  └─ all succeed ─► the failure stays what it was
 //!   trouble ── check() succeeds, and nothing of ours has failed for 5 s ──► over
 //! ```
-//! `check` does what a connection and a command need of this machine: a directory, its files with content, a socket,
-//! the key, descriptors, and the client as a program that runs (`ssh -G` reads a configuration, looks up our user and
-//! ends; it talks to nobody).
+//! `check` does what a connection and a command need of this machine: descriptors, and whatever the client needs beside
+//! them ([`Dialer::check_own_side`]).
 
 use std::cell::Cell;
 use std::fs::File;
 use std::io;
-use std::os::unix::net::UnixListener;
-use std::process::Stdio;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use dispatch_core::ports::{ExecError, ExecErrorKind};
 use rustix::io::Errno;
-use tokio::process::Command;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
-use super::client::Client;
-use super::failure::{error, last_line};
-use super::runtime::Runtime;
+use super::failure::error;
+use super::line::Dialer;
 
 /// How often it is checked whether trouble is over, and how long nothing of ours may have failed by then.
 const RECHECK: Duration = Duration::from_secs(5);
-/// For how long the client counts as a program that runs.
-const CLIENT_WORKS_FOR: Duration = Duration::from_secs(10);
-/// What an answer of `ssh -G` may take. A slower one says nothing.
-const ANSWER_OF_CLIENT: Duration = Duration::from_secs(5);
-/// What a small file takes of a disk.
-const BLOCK: usize = 4096;
-/// What a new connection with a command has open here.
+/// What a new connection with a command has open here, with some to spare.
 const DESCRIPTORS: usize = 16;
+
+/// How an error begins if this machine lacks something.
+pub(super) const NOT_ABLE: &str = "this machine cannot do what ssh needs";
 
 /// What is wrong on our own side: `None` = nothing.
 pub type OwnTrouble = watch::Receiver<Option<String>>;
 
 /// Our own side, as far as ssh needs it.
-pub(super) struct OwnSide {
-    client: Client,
-    runtime: Rc<Runtime>,
+pub(super) struct OwnSide<D> {
+    dialer: Rc<D>,
     trouble: watch::Sender<Option<String>>,
     last_failure: Cell<Option<Instant>>,
-    client_worked: Cell<Option<Instant>>,
     watched: Cell<bool>,
 }
 
-impl OwnSide {
-    pub(super) fn new(
-        client: Client,
-        runtime: Rc<Runtime>,
-        trouble: watch::Sender<Option<String>>,
-    ) -> Rc<Self> {
-        let (last_failure, client_worked) = (Cell::new(None), Cell::new(None));
-        Rc::new(Self { client, runtime, trouble, last_failure, client_worked, watched: Cell::new(false) })
+impl<D: Dialer> OwnSide<D> {
+    pub(super) fn new(dialer: Rc<D>, trouble: watch::Sender<Option<String>>) -> Rc<Self> {
+        Rc::new(Self { dialer, trouble, last_failure: Cell::new(None), watched: Cell::new(false) })
     }
 
     /// The same failure, or ours, if our own side is not able to ask.
@@ -105,45 +90,17 @@ impl OwnSide {
 
     /// Does what a connection needs of this machine.
     async fn check(&self) -> Result<(), String> {
-        self.check_files().map_err(|source| format!("this machine cannot do what ssh needs: {source}"))?;
-        if self.client_worked.get().is_some_and(|at| at.elapsed() < CLIENT_WORKS_FOR) {
-            return Ok(());
-        }
-        self.check_client().await?;
-        self.client_worked.set(Some(Instant::now()));
-        Ok(())
-    }
-
-    fn check_files(&self) -> io::Result<()> {
-        let dir = self.runtime.connection_dir()?;
-        // As much room as a connection takes: the one that failed may have left less than that.
-        for file in ["config", "known_hosts", "log"] {
-            dir.write(file, &"x".repeat(BLOCK))?;
-        }
-        drop(UnixListener::bind(dir.file("socket"))?);
-        File::open(self.runtime.key_file())?;
-        (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect::<io::Result<Vec<_>>>()?;
-        Ok(())
-    }
-
-    async fn check_client(&self) -> Result<(), String> {
-        let name = self.client.program().display();
-        let mut command = Command::from(self.client.command());
-        command.args(["-G", "-F", "/dev/null", "vm"]).stderr(Stdio::piped()).kill_on_drop(true);
-        let child = command.spawn().map_err(|source| format!("cannot run {name}: {source}"))?;
-        match timeout(ANSWER_OF_CLIENT, child.wait_with_output()).await {
-            Ok(Ok(output)) if !output.status.success() => {
-                let why = last_line(&String::from_utf8_lossy(&output.stderr));
-                Err(format!("{name} does not work here: {}: {why}", output.status))
-            }
-            Ok(Err(source)) => Err(format!("cannot wait for {name}: {source}")),
-            Ok(Ok(_)) | Err(_) => Ok(()),
-        }
+        open_descriptors().map_err(|source| format!("{NOT_ABLE}: {source}"))?;
+        self.dialer.check_own_side().await
     }
 }
 
+fn open_descriptors() -> io::Result<()> {
+    (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect::<io::Result<Vec<_>>>().map(drop)
+}
+
 /// Checks again and again until all is well. It ends with the last executor.
-async fn watch_until_over(own_side: Weak<OwnSide>) {
+async fn watch_until_over<D: Dialer>(own_side: Weak<OwnSide<D>>) {
     loop {
         sleep(RECHECK).await;
         let Some(own_side) = own_side.upgrade() else { return };

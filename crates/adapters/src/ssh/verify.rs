@@ -12,13 +12,12 @@ use std::time::Duration;
 
 use dispatch_core::ports::{ExecError, ExecErrorKind, HostKey, HostKeyVerdict, ShellCommand, Target};
 use dispatch_core::secret::Secret;
-use openssh::Session;
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
 use super::Settings;
-use super::failure::error;
-use super::session::{Ended, Failure, execute};
+use super::failure::{error, last_line};
+use super::line::{Ended, Failure, Line};
 use super::shell::{quote, wrap};
 
 /// The longest secret that is read.
@@ -29,13 +28,8 @@ const CHATTY_SHELL: &str = "its secret is right, but its login shell prints text
                             silence the start-up files (.bashrc, /etc/profile.d) of that user";
 
 /// Succeeds if the host key, or the secret on the VM, proves that the VM is the target.
-pub(super) async fn verify(
-    settings: &Settings,
-    target: &Target,
-    session: &Session,
-    key: &HostKey,
-) -> Result<(), ExecError> {
-    match ask_driver(settings, target, key).await? {
+pub(super) async fn verify(settings: &Settings, target: &Target, line: &impl Line) -> Result<(), ExecError> {
+    match ask_driver(settings, target, line.host_key()).await? {
         HostKeyVerdict::Genuine => Ok(()),
         HostKeyVerdict::Forged => Err(refused(target, "its host key is not the one that the cloud knows")),
         HostKeyVerdict::NotSupported => {
@@ -43,9 +37,9 @@ pub(super) async fn verify(
             let ours = target.secret.as_ref().filter(|secret| !secret.expose().trim().is_empty());
             let ours = ours.ok_or_else(|| refused(target, "it has no secret to prove itself with"))?;
             let until = Instant::now() + settings.deadlines.secret;
-            match compare(ours, settings, target, session).await {
+            match compare(ours, settings, target, line).await {
                 Ok(()) => Ok(()),
-                Err(why) if why.kind.is_unproven() && has_copy(ours, until, target, session).await => {
+                Err(why) if why.kind.is_unproven() && has_copy(ours, until, target, line).await => {
                     slog::warn!(settings.log, "secret is lost, its copy proves the instance";
                         "Instance" => target.id.as_str(), "error" => %why);
                     Ok(())
@@ -60,9 +54,9 @@ async fn compare(
     ours: &Secret,
     settings: &Settings,
     target: &Target,
-    session: &Session,
+    line: &impl Line,
 ) -> Result<(), ExecError> {
-    let theirs = read_secret(&target.secret_path, settings.deadlines.secret, target, session).await?;
+    let theirs = read_secret(&target.secret_path, settings.deadlines.secret, target, line).await?;
     if is_same(ours, &theirs) {
         return Ok(());
     }
@@ -72,10 +66,10 @@ async fn compare(
 
 /// Whether the copy beside its fence proves it: the secret's own file may have been lost with `/var/run`. Both have
 /// one deadline.
-async fn has_copy(ours: &Secret, until: Instant, target: &Target, session: &Session) -> bool {
+async fn has_copy(ours: &Secret, until: Instant, target: &Target, line: &impl Line) -> bool {
     let left = until.saturating_duration_since(Instant::now());
     let Some(path) = target.secret_copy.as_ref().filter(|_| !left.is_zero()) else { return false };
-    let theirs = read_secret(path, left, target, session).await;
+    let theirs = read_secret(path, left, target, line).await;
     theirs.is_ok_and(|theirs| is_same(ours, &theirs))
 }
 
@@ -96,7 +90,7 @@ async fn read_secret(
     path: &str,
     deadline: Duration,
     target: &Target,
-    session: &Session,
+    line: &impl Line,
 ) -> Result<Vec<u8>, ExecError> {
     let shell = format!("cat {}", quote(path));
     let command = ShellCommand { privileged: true, ..ShellCommand::new(shell, deadline) };
@@ -105,12 +99,13 @@ async fn read_secret(
         Err(error(kind, text))
     };
     let text = wrap(&command, &target.user);
-    let reading = execute(session, &text, &command.stdin, LONGEST_SECRET);
+    let reading = line.execute(&text, &command.stdin, LONGEST_SECRET);
     match tokio::time::timeout(deadline, reading).await {
         Ok(Ok(Ended { status: Some(0), stdout, .. })) => Ok(stdout),
         Ok(Ok(Ended { stderr, status: Some(status), .. })) => {
-            let last = super::failure::last_line(&String::from_utf8_lossy(&stderr));
-            failed(ExecErrorKind::SecretUnreadable, format!("status {status}: {last}"))
+            let last = last_line(&String::from_utf8_lossy(&stderr));
+            let why = format!("status {status}: {}", last.as_deref().unwrap_or("it says nothing"));
+            failed(ExecErrorKind::SecretUnreadable, why)
         }
         Ok(Ok(Ended { status: None, .. })) => {
             failed(ExecErrorKind::ConnectionLost, "the connection was lost".to_owned())

@@ -14,13 +14,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dispatch_core::ports::{LONGEST_WATCH, ShellCommand, Watch, WatchEnd};
-use openssh::{Child, ChildStdin, ChildStdout, Session, Stdio};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connection::Connection;
-use super::session::{Failure, not_started, status};
+use super::line::{Failure, Line, LongCommand};
 use super::shell::wrap;
 use crate::watch::{Remote, ends};
 
@@ -117,8 +116,8 @@ impl Drop for Place<'_> {
 }
 
 /// Begins a watch over that connection. What has been begun ends if the caller does not wait for it.
-pub(super) async fn begin(
-    connection: Rc<Connection>,
+pub(super) async fn begin<L: Line>(
+    connection: Rc<Connection<L>>,
     order: ShellCommand,
 ) -> Result<Rc<dyn Watch>, WatchEnd> {
     let (handle, remote) = ends();
@@ -128,8 +127,8 @@ pub(super) async fn begin(
 }
 
 /// The life of a watch.
-async fn live(
-    connection: &Connection,
+async fn live<L: Line>(
+    connection: &Connection<L>,
     order: &ShellCommand,
     mut remote: Remote,
     began: oneshot::Sender<Result<(), WatchEnd>>,
@@ -144,8 +143,8 @@ async fn live(
         }
     };
     let overruns_at = Instant::now() + order.deadline + LEEWAY;
-    let mut child = match open(connection, &wrap(order, connection.user())).await {
-        Ok(child) => child,
+    let command = match open(connection, &wrap(order, connection.user())).await {
+        Ok(command) => command,
         Err(end) => {
             match end {
                 WatchEnd::Hangs => gate.stray_until.set(Some(overruns_at)),
@@ -157,14 +156,16 @@ async fn live(
             return;
         }
     };
-    let streams = child.stdin().take().zip(child.stdout().take());
-    let Some((stdin, stdout)) = streams.filter(|_| began.send(Ok(())).is_ok()) else { return };
+    let LongCommand { stdin, stdout, status } = command;
+    if began.send(Ok(())).is_err() {
+        return;
+    }
     let mut talk = Talk { stdin: Some(stdin), stdout, unwritten: order.stdin.to_vec() };
     let end = talk.go_on(gate, &mut remote, overruns_at).await;
     // Closed, so that the command ends.
     talk.stdin = None;
     let has_ended = match timeout(ENDS_WITHIN, talk.drain()).await {
-        Ok(true) => timeout(STATUS_WITHIN, child.wait()).await.ok(),
+        Ok(true) => timeout(STATUS_WITHIN, status).await.ok(),
         Ok(false) | Err(_) => None,
     };
     if has_ended.is_none() {
@@ -172,10 +173,10 @@ async fn live(
     }
     // Only now a command that needs the session is told that it is free.
     drop(place);
-    let end = match (end, has_ended.map(status)) {
+    let end = match (end, has_ended) {
         (Some(end), _) => end,
-        (None, Some(Ok(Some(status)))) => WatchEnd::Exited(Some(status)),
-        (None, Some(_)) if connection.is_alive().await => WatchEnd::Exited(None),
+        (None, Some(Some(status))) => WatchEnd::Exited(Some(status)),
+        (None, Some(None)) if connection.line().is_alive().await => WatchEnd::Exited(None),
         (None, Some(_)) => WatchEnd::ConnectionLost,
         (None, None) => WatchEnd::Hangs,
     };
@@ -183,29 +184,27 @@ async fn live(
 }
 
 /// Opens a session for it.
-async fn open<'a>(connection: &'a Connection, sent: &str) -> Result<Child<&'a Session>, WatchEnd> {
-    let mut command = connection.session().raw_command(sent);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let failure = match timeout(BEGINS_WITHIN, command.spawn()).await {
-        Ok(Ok(child)) => return Ok(child),
-        Ok(Err(error)) => not_started(error),
+async fn open<'a, L: Line>(connection: &'a Connection<L>, sent: &str) -> Result<LongCommand<'a>, WatchEnd> {
+    let failure = match timeout(BEGINS_WITHIN, connection.line().begin(sent)).await {
+        Ok(Ok(command)) => return Ok(command),
+        Ok(Err(failure)) => failure,
         Err(_) => return Err(WatchEnd::Hangs),
     };
     Err(match failure {
         Failure::OwnSide(_) => WatchEnd::Local,
-        _ if connection.is_alive().await => WatchEnd::FewSessions,
+        _ if connection.line().is_alive().await => WatchEnd::FewSessions,
         _ => WatchEnd::ConnectionLost,
     })
 }
 
 /// The streams of the command.
-struct Talk {
-    stdin: Option<ChildStdin>,
-    stdout: ChildStdout,
+struct Talk<'a> {
+    stdin: Option<Box<dyn AsyncWrite + Unpin + 'a>>,
+    stdout: Box<dyn AsyncRead + Unpin + 'a>,
     unwritten: Vec<u8>,
 }
 
-impl Talk {
+impl Talk<'_> {
     /// Passes lines on in both directions. Why that is over; `None` = the command prints no more.
     #[expect(
         clippy::disallowed_macros,
@@ -259,7 +258,7 @@ impl Talk {
 }
 
 /// Writes some of it. What a command does not read any more is as good as written.
-async fn write(stdin: &mut Option<ChildStdin>, bytes: &[u8]) -> std::io::Result<usize> {
+async fn write(stdin: &mut Option<impl AsyncWrite + Unpin>, bytes: &[u8]) -> std::io::Result<usize> {
     match stdin {
         Some(stdin) => stdin.write(bytes).await,
         None => Ok(bytes.len()),

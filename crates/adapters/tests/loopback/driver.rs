@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use dispatch_adapters::loopback::{LoopbackCloud, LoopbackError, Params};
+use dispatch_adapters::ssh::SshClient;
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::{Instance, Tags};
 use dispatch_core::ports::{CloudDriver, CloudErrorKind, HostKey, HostKeyVerdict, QuotaScope};
@@ -17,7 +18,7 @@ async fn all(cloud: &LoopbackCloud) -> Vec<Instance> {
 
 #[actix_rt::test]
 async fn an_instance_is_created_listed_tagged_and_destroyed() {
-    let world = World::new();
+    let world = World::new(SshClient::OpenSsh);
     let cloud = world.cloud(2);
     let made = cloud.create(&order("a")).await.unwrap();
     assert_eq!(made.provider_type.as_str(), "t1.tiny");
@@ -40,7 +41,7 @@ async fn an_instance_is_created_listed_tagged_and_destroyed() {
 
 #[actix_rt::test]
 async fn two_sets_side_by_side_are_told_apart_by_their_tags() {
-    let world = World::new();
+    let world = World::new(SshClient::OpenSsh);
     let cloud = world.cloud(3);
     let a = cloud.create(&order("a")).await.unwrap();
     let b = cloud.create(&order("b")).await.unwrap();
@@ -54,7 +55,7 @@ async fn two_sets_side_by_side_are_told_apart_by_their_tags() {
 
 #[actix_rt::test]
 async fn a_create_beyond_the_limit_is_a_quota_error() {
-    let world = World::new();
+    let world = World::new(SshClient::OpenSsh);
     let cloud = world.cloud(1);
     let made = cloud.create(&order("a")).await.unwrap();
     let error = cloud.create(&order("b")).await.unwrap_err();
@@ -65,7 +66,7 @@ async fn a_create_beyond_the_limit_is_a_quota_error() {
 
 #[actix_rt::test]
 async fn a_single_instance_has_its_type_as_id_and_is_not_broken_when_made_again() {
-    let world = World::new();
+    let world = World::new(SshClient::OpenSsh);
     let cloud = world.cloud(1);
     let made = cloud.create(&order("a")).await.unwrap();
     assert_eq!(made.id.as_str(), "t1.tiny");
@@ -79,7 +80,7 @@ async fn a_single_instance_has_its_type_as_id_and_is_not_broken_when_made_again(
 
 #[actix_rt::test]
 async fn what_was_saved_is_private_and_found_again() {
-    let world = World::new();
+    let world = World::new(SshClient::OpenSsh);
     let (made, key) = {
         let cloud = world.cloud(2);
         let made = cloud.create(&order("a")).await.unwrap();
@@ -101,7 +102,7 @@ async fn what_was_saved_is_private_and_found_again() {
 
 #[actix_rt::test]
 async fn old_connections_do_not_keep_an_instance_from_its_port() {
-    let world = World::new();
+    let world = World::new(SshClient::OpenSsh);
     let cloud = world.cloud(1);
     let made = cloud.create(&order("a")).await.unwrap();
     stdout(&world.executor(&cloud, &made, true), "true").await;
@@ -123,7 +124,7 @@ fn host_key(world: &World, id: &InstanceId) -> HostKey {
 
 #[actix_rt::test]
 async fn half_made_and_half_removed_instances_are_removed_and_other_files_are_kept() {
-    let world = World::new();
+    let world = World::new(SshClient::OpenSsh);
     let directory = world.state_directory();
     for name in [".new-x", ".ended-x", "precious"] {
         std::fs::create_dir_all(directory.join(name)).unwrap();
@@ -136,7 +137,7 @@ async fn half_made_and_half_removed_instances_are_removed_and_other_files_are_ke
 
 #[actix_rt::test]
 async fn what_cannot_work_is_refused_at_start() {
-    let world = World::new();
+    let world = World::new(SshClient::OpenSsh);
     let error = |params| LoopbackCloud::open(params, log()).err().unwrap();
     let relative = Params { state_directory: "cloud".into(), ..world.params(1) };
     assert!(matches!(error(relative), LoopbackError::NotAbsolute(_)));
@@ -148,7 +149,7 @@ async fn what_cannot_work_is_refused_at_start() {
 
 #[actix_rt::test]
 async fn an_id_that_is_no_file_name_stays_below_the_state_directory() {
-    let world = World::new();
+    let world = World::new(SshClient::OpenSsh);
     let cloud = world.cloud(1);
     let mut order = order("a");
     let mut of_type = (*order.instance_type).clone();
@@ -162,7 +163,7 @@ async fn an_id_that_is_no_file_name_stays_below_the_state_directory() {
 /// Who can write there chooses host keys, and the commands of a first boot.
 #[test]
 fn a_state_directory_that_others_can_change_is_refused() {
-    let world = World::new();
+    let world = World::new(SshClient::OpenSsh);
     let directory = world.state_directory();
     let opened = || LoopbackCloud::open(world.params(1), log());
     let refused = |why: &str| match opened() {

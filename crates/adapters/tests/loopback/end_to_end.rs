@@ -1,10 +1,11 @@
-//! Tests with the real ssh client, our executor, and the loopback cloud's servers.
+//! Tests with both ssh clients, our executor, and the loopback cloud's servers.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use dispatch_adapters::loopback::{LoopbackCloud, Params, processes_below};
+use dispatch_adapters::ssh::SshClient;
 use dispatch_core::instance::Tags;
 use dispatch_core::ports::{CloudDriver, CreateOrder, ExecErrorKind, ShellCommand};
 use dispatch_core::worker::watch_script;
@@ -12,9 +13,8 @@ use futures_util::future::{Either, select};
 
 use crate::support::{PATIENCE, World, command, eventually, is_alive, log, order, run, start_daemon, stdout};
 
-#[actix_rt::test]
-async fn the_host_key_is_verified_by_the_driver() {
-    let world = World::new();
+async fn the_host_key_is_verified_by_the_driver(client: SshClient) {
+    let world = World::new(client);
     let cloud = world.cloud(1);
     let made = cloud.create(&order("a")).await.unwrap();
     let executor = world.executor(&cloud, &made, true);
@@ -24,9 +24,8 @@ async fn the_host_key_is_verified_by_the_driver() {
     assert!(directory.join("booted").exists(), "the init command ran there");
 }
 
-#[actix_rt::test]
-async fn the_host_key_is_verified_by_the_secret() {
-    let world = World::new();
+async fn the_host_key_is_verified_by_the_secret(client: SshClient) {
+    let world = World::new(client);
     let cloud = world.cloud(2);
     let made = cloud.create(&order("a")).await.unwrap();
     assert_eq!(
@@ -48,9 +47,8 @@ async fn the_host_key_is_verified_by_the_secret() {
     assert!(!world.state_directory().join(format!("vm-{}/it-ran", forged.id)).exists());
 }
 
-#[actix_rt::test]
-async fn statuses_streams_and_stdin_arrive_as_from_a_real_server() {
-    let world = World::new();
+async fn statuses_streams_and_stdin_arrive_as_from_a_real_server(client: SshClient) {
+    let world = World::new(client);
     let cloud = world.cloud(1);
     let made = cloud.create(&order("a")).await.unwrap();
     let executor = world.executor(&cloud, &made, true);
@@ -72,10 +70,9 @@ async fn statuses_streams_and_stdin_arrive_as_from_a_real_server() {
     assert_eq!(stdout(&executor, &format!("printf %s '{}'", text.replace('\'', r"'\''"))).await, text);
 }
 
-#[actix_rt::test]
-async fn a_key_that_came_with_the_order_gets_in_and_no_other() {
-    let world = World::new();
-    let stranger = World::new();
+async fn a_key_that_came_with_the_order_gets_in_and_no_other(client: SshClient) {
+    let world = World::new(client);
+    let stranger = World::new(client);
     let params = Params { authorized_key: None, ..world.params(2) };
     let cloud = std::rc::Rc::new(LoopbackCloud::open(params, log()).unwrap());
     let made =
@@ -96,9 +93,8 @@ fn let_go_on(world: &World) {
     std::fs::write(world.state_directory().join("vm-t1.tiny/go"), "").unwrap();
 }
 
-#[actix_rt::test]
-async fn connections_are_refused_until_the_instance_has_booted() {
-    let world = World::new();
+async fn connections_are_refused_until_the_instance_has_booted(client: SshClient) {
+    let world = World::new(client);
     let cloud = world.cloud(1);
     let made = cloud.create(&order_that_waits()).await.unwrap();
     let executor = world.executor(&cloud, &made, true);
@@ -107,9 +103,8 @@ async fn connections_are_refused_until_the_instance_has_booted() {
     assert_eq!(stdout(&executor, "ls booted").await, "booted\n");
 }
 
-#[actix_rt::test]
-async fn a_detached_process_outlives_connection_and_cloud_and_ends_with_its_instance() {
-    let world = World::new();
+async fn a_detached_process_outlives_connection_and_cloud_and_ends_with_its_instance(client: SshClient) {
+    let world = World::new(client);
     let cloud = world.cloud(2);
     let made = cloud.create(&order("a")).await.unwrap();
     let other = cloud.create(&order("b")).await.unwrap();
@@ -131,9 +126,8 @@ async fn a_detached_process_outlives_connection_and_cloud_and_ends_with_its_inst
     assert_eq!(processes_below(&world.state_directory()), Vec::<i32>::new());
 }
 
-#[actix_rt::test]
-async fn a_command_ends_with_its_connection() {
-    let world = World::new();
+async fn a_command_ends_with_its_connection(client: SshClient) {
+    let world = World::new(client);
     let cloud = world.cloud(1);
     let made = cloud.create(&order("a")).await.unwrap();
     let executor = world.executor(&cloud, &made, true);
@@ -150,9 +144,8 @@ async fn a_command_ends_with_its_connection() {
     eventually("the command is gone", || !is_alive(pid)).await;
 }
 
-#[actix_rt::test]
-async fn an_instance_is_watched_like_any_other_and_nothing_is_left_when_that_ends() {
-    let world = World::new();
+async fn an_instance_is_watched_like_any_other_and_nothing_is_left_when_that_ends(client: SshClient) {
+    let world = World::new(client);
     let cloud = world.cloud(1);
     let made = cloud.create(&order("a")).await.unwrap();
     let executor = world.executor(&cloud, &made, true);
@@ -176,9 +169,8 @@ async fn an_instance_is_watched_like_any_other_and_nothing_is_left_when_that_end
     cloud.destroy(&made.id).await.unwrap();
 }
 
-#[actix_rt::test]
-async fn a_power_cut_breaks_the_connection_and_ends_the_instance() {
-    let world = World::new();
+async fn a_power_cut_breaks_the_connection_and_ends_the_instance(client: SshClient) {
+    let world = World::new(client);
     let cloud = world.cloud(1);
     let made = cloud.create(&order_that_waits()).await.unwrap();
     // While its server does not listen, its port can be bound once more. Then no other program gets it
@@ -199,9 +191,8 @@ async fn a_power_cut_breaks_the_connection_and_ends_the_instance() {
     assert_eq!(executor.run(command("true")).await.unwrap_err().kind, ExecErrorKind::Refused);
 }
 
-#[actix_rt::test]
-async fn commands_hang_for_as_long_as_they_are_told_to() {
-    let world = World::new();
+async fn commands_hang_for_as_long_as_they_are_told_to(client: SshClient) {
+    let world = World::new(client);
     let cloud = world.cloud(1);
     let made = cloud.create(&order("a")).await.unwrap();
     let executor = world.executor(&cloud, &made, true);
@@ -213,9 +204,8 @@ async fn commands_hang_for_as_long_as_they_are_told_to() {
     assert_eq!(stdout(&executor, "echo again").await, "again\n");
 }
 
-#[actix_rt::test]
-async fn twenty_instances_with_commands_side_by_side() {
-    let world = World::new();
+async fn twenty_instances_with_commands_side_by_side(client: SshClient) {
+    let world = World::new(client);
     let cloud = world.cloud(20);
     let mut executors = Vec::new();
     for number in 0..20 {
@@ -228,3 +218,17 @@ async fn twenty_instances_with_commands_side_by_side() {
     names.dedup();
     assert_eq!(names.len(), 20, "each instance has a directory of its own");
 }
+
+for_both_clients!(
+    the_host_key_is_verified_by_the_driver,
+    the_host_key_is_verified_by_the_secret,
+    statuses_streams_and_stdin_arrive_as_from_a_real_server,
+    a_key_that_came_with_the_order_gets_in_and_no_other,
+    connections_are_refused_until_the_instance_has_booted,
+    a_detached_process_outlives_connection_and_cloud_and_ends_with_its_instance,
+    a_command_ends_with_its_connection,
+    an_instance_is_watched_like_any_other_and_nothing_is_left_when_that_ends,
+    a_power_cut_breaks_the_connection_and_ends_the_instance,
+    commands_hang_for_as_long_as_they_are_told_to,
+    twenty_instances_with_commands_side_by_side,
+);

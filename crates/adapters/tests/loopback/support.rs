@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use dispatch_adapters::loopback::{LoopbackCloud, Params, SECRET_FILE};
-use dispatch_adapters::ssh::{Deadlines, KeyExchange, Options, SshExecutors};
+use dispatch_adapters::ssh::{ClientSetup, Deadlines, KeyExchange, Options, SshClient, SshExecutors};
 use dispatch_core::id::{InstanceId, ProviderType, TypeName};
 use dispatch_core::instance::{Gpu, Instance, InstanceType, Price, Tags};
 use dispatch_core::ports::{
@@ -23,17 +23,18 @@ use russh::keys::{Algorithm, PrivateKey};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct World {
+    pub client: SshClient,
     pub dir: tempfile::TempDir,
     pub private: String,
     pub public: String,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub fn new(client: SshClient) -> Self {
         let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
         let private = key.to_openssh(LineEnding::LF).unwrap().to_string();
         let public = key.public_key().to_openssh().unwrap();
-        Self { dir: tempfile::tempdir().unwrap(), private, public }
+        Self { client, dir: tempfile::tempdir().unwrap(), private, public }
     }
 
     pub fn state_directory(&self) -> PathBuf {
@@ -62,11 +63,16 @@ impl World {
         by_driver: bool,
     ) -> Rc<dyn Executor> {
         let verifier = Rc::new(ByCloud { cloud: cloud.clone(), by_driver: Cell::new(by_driver) });
+        let client = match self.client {
+            SshClient::OpenSsh => {
+                ClientSetup::OpenSsh { program: "ssh".into(), runtime_dir: self.dir.path().join("run") }
+            }
+            SshClient::Russh => ClientSetup::Russh,
+        };
         let options = Options {
             private_key: Secret::new(&*self.private),
             default_port: 22,
-            runtime_dir: self.dir.path().join("run"),
-            ssh_program: "ssh".into(),
+            client,
             key_exchange: KeyExchange::Fast,
             verifier,
             deadlines: Deadlines { connect: PATIENCE, secret: PATIENCE, ..Deadlines::default() },

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dispatch_adapters::{boot_time, ssh};
-use dispatch_core::ports::{BootTime, ExecErrorKind, ShellCommand};
+use dispatch_adapters::boot_time;
+use dispatch_adapters::ssh::{SshClient, SshExecutors};
+use dispatch_core::ports::{BootTime, ExecErrorKind, ExecutorFactory, ShellCommand};
 
 use crate::sshd::Sshd;
 use crate::support::{PATIENCE, Wire, World, command, eventually, processes_with, run, stdout};
 
-#[actix_rt::test]
-async fn every_exit_status_arrives_with_both_streams() {
-    let world = World::new();
+async fn every_exit_status_arrives_with_both_streams(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
     for status in [0, 1, 124, 126, 127, 137, 255] {
@@ -23,12 +23,11 @@ async fn every_exit_status_arrives_with_both_streams() {
     let output = run(&executor, "/nonexistent").await.unwrap();
     assert_eq!(output.status, 127);
     assert!(String::from_utf8(output.stderr).unwrap().contains("not found"));
-    assert_eq!(world.clients().len(), 1, "all commands share one connection");
+    assert_eq!(sshd.connections(), 1, "all commands share one connection");
 }
 
-#[actix_rt::test]
-async fn a_command_killed_by_a_signal_ends_without_ending_the_connection() {
-    let world = World::new();
+async fn a_command_killed_by_a_signal_ends_without_ending_the_connection(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
     // First the shell itself is killed, then the timeout above it. Neither leaves an exit status of its own.
@@ -37,12 +36,11 @@ async fn a_command_killed_by_a_signal_ends_without_ending_the_connection() {
         assert_eq!(output.status, 255, "{victim}");
     }
     assert_eq!(stdout(&executor, "echo still here").await, "still here\n");
-    assert_eq!(world.clients().len(), 1);
+    assert_eq!(sshd.connections(), 1);
 }
 
-#[actix_rt::test]
-async fn the_shell_receives_unicode_quotes_and_expansions_unchanged() {
-    let world = World::new();
+async fn the_shell_receives_unicode_quotes_and_expansions_unchanged(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
     let text = "it's \"quoted\" `id` $HOME \\ \u{1f980} ünïcödé ; & | > < * ~ # \t end";
@@ -51,9 +49,8 @@ async fn the_shell_receives_unicode_quotes_and_expansions_unchanged() {
     assert_eq!(stdout(&executor, "for i in a b\ndo echo $i; done | cat").await, "a\nb\n");
 }
 
-#[actix_rt::test]
-async fn three_megabytes_of_stdin_arrive() {
-    let world = World::new();
+async fn three_megabytes_of_stdin_arrive(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
     let stdin = Bytes::from(vec![b'x'; 3_000_000]);
@@ -64,9 +61,8 @@ async fn three_megabytes_of_stdin_arrive() {
     assert_eq!(stdout(&executor, "cat").await, "", "a command without stdin reads an empty one");
 }
 
-#[actix_rt::test]
-async fn twenty_megabytes_of_stdout_arrive_and_more_than_32_mib_are_refused() {
-    let world = World::new();
+async fn twenty_megabytes_of_stdout_arrive_and_more_than_32_mib_are_refused(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
     // This is done several times, because the exit status only sometimes overtakes the last megabytes of the
@@ -84,9 +80,8 @@ async fn twenty_megabytes_of_stdout_arrive_and_more_than_32_mib_are_refused() {
     assert_eq!((output.status, output.stdout.len()), (0, 32 << 20));
 }
 
-#[actix_rt::test]
-async fn a_hanging_command_is_ended_on_the_vm_and_the_connection_stays() {
-    let world = World::new();
+async fn a_hanging_command_is_ended_on_the_vm_and_the_connection_stays(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
     let before = stdout(&executor, "echo $SSH_CONNECTION").await;
@@ -98,14 +93,12 @@ async fn a_hanging_command_is_ended_on_the_vm_and_the_connection_stays() {
     assert_eq!(stdout(&executor, "echo $SSH_CONNECTION").await, before);
 }
 
-#[actix_rt::test]
-async fn a_command_that_outlives_its_timeout_costs_the_connection() {
-    let world = World::new();
+async fn a_command_that_outlives_its_timeout_costs_the_connection(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let mut options = world.options();
     options.deadlines.grace = Duration::from_millis(100);
-    let factory = ssh::SshExecutors::new(options).unwrap();
-    let executor = dispatch_core::ports::ExecutorFactory::open(&factory, world.target(&sshd.address()));
+    let executor = SshExecutors::new(options).unwrap().open(world.target(&sshd.address()));
     let before = stdout(&executor, "echo $SSH_CONNECTION").await;
     // Nothing on the VM ends this command: it has left timeout's process group and keeps stdout open.
     sshd.replace_command("timeout", "shift 3; exec \"$@\"");
@@ -114,13 +107,12 @@ async fn a_command_that_outlives_its_timeout_costs_the_connection() {
     let running = executor.run(ShellCommand { deadline, ..command(for_as_long_as_the_test) });
     let given_up = tokio::time::timeout(PATIENCE, running).await.expect("it is given up here");
     assert_eq!(given_up.unwrap_err().kind, ExecErrorKind::CommandTimeout);
-    eventually("the client is gone", || world.clients().is_empty()).await;
+    eventually("the connection is closed", || sshd.connections() == 0).await;
     assert_ne!(stdout(&executor, "echo $SSH_CONNECTION").await, before);
 }
 
-#[actix_rt::test]
-async fn a_connection_cut_in_the_middle_of_a_command_is_lost_and_then_reopened() {
-    let world = World::new();
+async fn a_connection_cut_in_the_middle_of_a_command_is_lost_and_then_reopened(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let wire = Wire::to(sshd.address()).await;
     let executor = world.open(&wire.address);
@@ -139,9 +131,8 @@ async fn a_connection_cut_in_the_middle_of_a_command_is_lost_and_then_reopened()
     assert_eq!(world.verifier.asked.borrow().len(), 1, "the key is the same, so it is not verified again");
 }
 
-#[actix_rt::test]
-async fn many_commands_at_once_stay_within_the_servers_ten_sessions() {
-    let world = World::new();
+async fn many_commands_at_once_stay_within_the_servers_ten_sessions(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
     let running = (0..30).map(|number| {
@@ -151,12 +142,11 @@ async fn many_commands_at_once_stay_within_the_servers_ten_sessions() {
     let outputs = futures_util::future::join_all(running).await;
     let wanted: Vec<_> = (0..30).map(|number| format!("{number}\n")).collect();
     assert_eq!(outputs, wanted);
-    assert_eq!(world.clients().len(), 1);
+    assert_eq!(sshd.connections(), 1);
 }
 
-#[actix_rt::test]
-async fn a_server_that_allows_fewer_sessions_still_runs_all_commands() {
-    let world = World::new();
+async fn a_server_that_allows_fewer_sessions_still_runs_all_commands(client: SshClient) {
+    let world = World::new(client);
     for allowed in [1, 2] {
         let sshd = Sshd::start_with(std::net::Ipv4Addr::LOCALHOST.into(), &world.public, allowed);
         let executor = world.open(&sshd.address());
@@ -166,23 +156,21 @@ async fn a_server_that_allows_fewer_sessions_still_runs_all_commands() {
     }
 }
 
-#[actix_rt::test]
-async fn a_server_without_sessions_is_an_error() {
-    let world = World::new();
+async fn a_server_without_sessions_is_an_error(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start_with(std::net::Ipv4Addr::LOCALHOST.into(), &world.public, 0);
     let error = run(&world.open(&sshd.address()), "true").await.unwrap_err();
     assert_eq!(error.kind, ExecErrorKind::ConnectionLost, "{error}");
 }
 
-#[actix_rt::test]
-async fn a_caller_that_stops_waiting_leaves_no_connection_with_a_busy_session() {
-    let world = World::new();
+async fn a_caller_that_stops_waiting_leaves_no_connection_with_a_busy_session(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
     stdout(&executor, "true").await;
     let waited = tokio::time::timeout(Duration::from_millis(200), run(&executor, "sleep 20")).await;
     assert!(waited.is_err());
-    eventually("the client is gone", || world.clients().is_empty()).await;
+    eventually("the connection is closed", || sshd.connections() == 0).await;
     assert_eq!(stdout(&executor, "echo again").await, "again\n");
 }
 
@@ -192,9 +180,8 @@ fn within(time: Duration, file: &std::path::Path) -> ShellCommand {
     ShellCommand { not_after, ..command(format!("touch {}", file.display())) }
 }
 
-#[actix_rt::test]
-async fn a_command_whose_time_is_over_is_not_sent_over_an_open_connection_either() {
-    let world = World::new();
+async fn a_command_whose_time_is_over_is_not_sent_over_an_open_connection_either(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
     let file = world.dir.path().join("touched");
@@ -203,12 +190,13 @@ async fn a_command_whose_time_is_over_is_not_sent_over_an_open_connection_either
     assert_eq!((error.kind, file.exists()), (ExecErrorKind::NotSent, false), "{error}");
     executor.run(within(PATIENCE, &file)).await.unwrap();
     assert!(file.exists());
-    assert_eq!(world.clients().len(), 1, "the connection is as good as before");
+    assert_eq!(sshd.connections(), 1, "the connection is as good as before");
 }
 
-#[actix_rt::test]
-async fn a_command_that_waits_for_a_connection_or_a_session_is_not_sent_later_than_it_may_be() {
-    let world = World::new();
+async fn a_command_that_waits_for_a_connection_or_a_session_is_not_sent_later_than_it_may_be(
+    client: SshClient,
+) {
+    let world = World::new(client);
     let file = world.dir.path().join("touched");
     let soon = Duration::from_millis(300);
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -236,8 +224,8 @@ fn open_descriptors() -> usize {
 }
 
 /// How many descriptors of this process belong to a VM while eight commands run there.
-async fn descriptors_of_a_busy_vm() -> usize {
-    let world = World::new();
+async fn descriptors_of_a_busy_vm(client: SshClient) -> usize {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
     let before = open_descriptors();
@@ -258,15 +246,16 @@ async fn descriptors_of_a_busy_vm() -> usize {
 }
 
 /// Descriptors belong to the whole process, so this is counted in one that runs no other test.
-#[actix_rt::test]
-async fn a_vm_with_as_many_commands_as_may_run_at_a_time_has_no_more_descriptors_than_we_say() {
-    const NAME: &str =
-        "commands::a_vm_with_as_many_commands_as_may_run_at_a_time_has_no_more_descriptors_than_we_say";
+async fn a_vm_with_as_many_commands_as_may_run_at_a_time_has_no_more_descriptors_than_we_say(
+    client: SshClient,
+) {
     const ALONE: &str = "DISPATCH_TEST_RUNS_ALONE";
+    let thread = std::thread::current();
+    let name = thread.name().expect("a test's thread has its name");
     if std::env::var_os(ALONE).is_none() {
         let this = std::env::current_exe().unwrap();
         let output = std::process::Command::new(this)
-            .args(["--exact", NAME, "--nocapture"])
+            .args(["--exact", name, "--nocapture"])
             .env(ALONE, "1")
             .output()
             .unwrap();
@@ -274,8 +263,30 @@ async fn a_vm_with_as_many_commands_as_may_run_at_a_time_has_no_more_descriptors
         assert!(output.status.success() && said.contains("1 passed"), "{said}{output:?}");
         return;
     }
-    let count = descriptors_of_a_busy_vm().await as u64;
+    let count = descriptors_of_a_busy_vm(client).await as u64;
     println!("descriptors of one VM: {count}");
-    // Each command has at least one.
-    assert!((8..=ssh::DESCRIPTORS_OF_A_VM).contains(&count), "{count}");
+    let fewest = match client {
+        // Each command has at least one.
+        SshClient::OpenSsh => 8,
+        SshClient::Russh => 1,
+    };
+    assert!((fewest..=client.descriptors_of_a_vm()).contains(&count), "{count}");
 }
+
+for_both_clients!(
+    every_exit_status_arrives_with_both_streams,
+    a_command_killed_by_a_signal_ends_without_ending_the_connection,
+    the_shell_receives_unicode_quotes_and_expansions_unchanged,
+    three_megabytes_of_stdin_arrive,
+    twenty_megabytes_of_stdout_arrive_and_more_than_32_mib_are_refused,
+    a_hanging_command_is_ended_on_the_vm_and_the_connection_stays,
+    a_command_that_outlives_its_timeout_costs_the_connection,
+    a_connection_cut_in_the_middle_of_a_command_is_lost_and_then_reopened,
+    many_commands_at_once_stay_within_the_servers_ten_sessions,
+    a_server_that_allows_fewer_sessions_still_runs_all_commands,
+    a_server_without_sessions_is_an_error,
+    a_caller_that_stops_waiting_leaves_no_connection_with_a_busy_session,
+    a_command_whose_time_is_over_is_not_sent_over_an_open_connection_either,
+    a_command_that_waits_for_a_connection_or_a_session_is_not_sent_later_than_it_may_be,
+    a_vm_with_as_many_commands_as_may_run_at_a_time_has_no_more_descriptors_than_we_say,
+);

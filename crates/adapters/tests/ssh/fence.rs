@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dispatch_adapters::ssh::SshClient;
 use dispatch_adapters::ssh::SshExecutors;
 use dispatch_core::ports::{ExecErrorKind, ExecutorFactory, HostKeyVerdict, ShellCommand, Target};
 use dispatch_core::secret::Secret;
@@ -21,9 +22,8 @@ fn not_run(outcome: StartOutcome) -> NotRun {
     }
 }
 
-#[actix_rt::test]
-async fn the_fence_is_private_and_a_claim_may_be_repeated() {
-    let vm = Vm::new();
+async fn the_fence_is_private_and_a_claim_may_be_repeated(client: SshClient) {
+    let vm = Vm::new(client);
     let first = vm.claim(100).await;
     assert_eq!((first.mark.to_string().as_str(), first.is_settled), ("100 100", true));
     assert_eq!(first.unfenced_for, Duration::from_secs(62), "nobody knows who was here before");
@@ -37,9 +37,8 @@ async fn the_fence_is_private_and_a_claim_may_be_repeated() {
     assert!(again.unfenced_for <= first.unfenced_for);
 }
 
-#[actix_rt::test]
-async fn only_the_last_one_who_has_claimed_it_starts_anything() {
-    let vm = Vm::new();
+async fn only_the_last_one_who_has_claimed_it_starts_anything(client: SshClient) {
+    let vm = Vm::new(client);
     let old = vm.claim(100).await.mark;
     assert_eq!(vm.outcome(vm.start(old, "one")).await, StartOutcome::Started);
     assert_eq!(vm.text("started"), "one");
@@ -55,9 +54,8 @@ async fn only_the_last_one_who_has_claimed_it_starts_anything() {
     assert_eq!(vm.try_claim(100, Some(200)).await, ClaimOutcome::Greater(201), "the same number of another");
 }
 
-#[actix_rt::test]
-async fn an_old_start_has_happened_before_the_claim_or_never_will() {
-    let vm = Vm::new();
+async fn an_old_start_has_happened_before_the_claim_or_never_will(client: SshClient) {
+    let vm = Vm::new(client);
     let old = vm.claim(100).await.mark;
     let (under_way, ended) =
         (vm.path("under way").display().to_string(), vm.path("ended").display().to_string());
@@ -76,9 +74,8 @@ async fn an_old_start_has_happened_before_the_claim_or_never_will() {
     assert_eq!(claimed.mark.to_string(), "200 200");
 }
 
-#[actix_rt::test]
-async fn a_start_that_waits_for_the_lock_while_it_is_claimed_is_not_run() {
-    let vm = Vm::new();
+async fn a_start_that_waits_for_the_lock_while_it_is_claimed_is_not_run(client: SshClient) {
+    let vm = Vm::new(client);
     let old = vm.claim(100).await.mark;
     let holder = vm.holder("-x");
     let start = vm.start(old, "late");
@@ -94,9 +91,8 @@ async fn a_start_that_waits_for_the_lock_while_it_is_claimed_is_not_run() {
     assert!(!vm.path("started").exists());
 }
 
-#[actix_rt::test]
-async fn half_of_a_configuration_starts_nothing() {
-    let vm = Vm::new();
+async fn half_of_a_configuration_starts_nothing(client: SshClient) {
+    let vm = Vm::new(client);
     let mark = vm.claim(100).await.mark;
     let whole = vm.start(mark, "0123456789");
     let cut = ShellCommand { stdin: Bytes::from_static(b"01234"), ..whole.clone() };
@@ -108,9 +104,8 @@ async fn half_of_a_configuration_starts_nothing() {
     assert_eq!(left.len(), 2, "copies of the configuration are not left: {left:?}");
 }
 
-#[actix_rt::test]
-async fn what_was_started_holds_no_lock_and_obeys_signals() {
-    let vm = Vm::new();
+async fn what_was_started_holds_no_lock_and_obeys_signals(client: SshClient) {
+    let vm = Vm::new(client);
     let mark = vm.claim(100).await.mark;
     let pid_file = vm.path("pid").display().to_string();
     let job = format!(
@@ -130,9 +125,8 @@ async fn what_was_started_holds_no_lock_and_obeys_signals() {
 }
 
 /// crunch-run makes files for the container's user to read.
-#[actix_rt::test]
-async fn what_was_started_makes_files_as_it_would_without_a_fence() {
-    let vm = Vm::new();
+async fn what_was_started_makes_files_as_it_would_without_a_fence(client: SshClient) {
+    let vm = Vm::new(client);
     let plain = vm.run(ShellCommand::new("umask", Duration::from_secs(10))).await;
     let mark = vm.claim(100).await.mark;
     let file = vm.path("mask").display().to_string();
@@ -144,9 +138,8 @@ async fn what_was_started_makes_files_as_it_would_without_a_fence() {
 }
 
 /// A site's own wrapper around crunch-run ends as it likes, and was called.
-#[actix_rt::test]
-async fn the_statuses_of_the_fence_are_a_commands_own_once_it_was_called() {
-    let vm = Vm::new();
+async fn the_statuses_of_the_fence_are_a_commands_own_once_it_was_called(client: SshClient) {
+    let vm = Vm::new(client);
     let mark = vm.claim(100).await.mark;
     for status in [66, 91, 92, 93, 94, 95, 96] {
         let command = format!("echo why not >&2; exit {status}");
@@ -168,18 +161,16 @@ async fn the_statuses_of_the_fence_are_a_commands_own_once_it_was_called() {
 }
 
 /// A slow path is not the instance's fault.
-#[actix_rt::test]
-async fn a_configuration_that_does_not_come_in_time_is_cut_and_no_full_disk() {
-    let vm = Vm::new();
+async fn a_configuration_that_does_not_come_in_time_is_cut_and_no_full_disk(client: SshClient) {
+    let vm = Vm::new(client);
     let mark = vm.claim(100).await.mark;
     // The one that waits for the configuration, and no other.
     vm.sshd.replace_command("timeout", "[ \"$1\" = 10 ] && exit 124; exec /usr/bin/timeout \"$@\"");
     assert_eq!(not_run(vm.outcome(vm.start(mark, "x")).await), NotRun::CutInput);
 }
 
-#[actix_rt::test]
-async fn kills_obey_the_fence_and_lists_do_not_ask_it() {
-    let vm = Vm::new();
+async fn kills_obey_the_fence_and_lists_do_not_ask_it(client: SshClient) {
+    let vm = Vm::new(client);
     let (old, new) = (vm.claim(100).await.mark, vm.claim(200).await.mark);
     let kill = |mark| vm.fence(0).guard_kill(mark, ShellCommand::new("echo killed", Duration::from_secs(30)));
     assert_eq!(vm.run(kill(old)).await.status, 91);
@@ -189,9 +180,8 @@ async fn kills_obey_the_fence_and_lists_do_not_ask_it() {
     assert_eq!(vm.run(list).await.stdout, b"listed\n");
 }
 
-#[actix_rt::test]
-async fn without_flock_or_room_or_a_file_it_says_so_and_nothing_is_run() {
-    let vm = Vm::new();
+async fn without_flock_or_room_or_a_file_it_says_so_and_nothing_is_run(client: SshClient) {
+    let vm = Vm::new(client);
     let mark = vm.claim(100).await.mark;
     let failed = |outcome| match outcome {
         ClaimOutcome::Failed(failure) => failure.error,
@@ -221,9 +211,8 @@ async fn without_flock_or_room_or_a_file_it_says_so_and_nothing_is_run() {
     assert!(!vm.path("started").exists());
 }
 
-#[actix_rt::test]
-async fn a_run_lock_without_a_name_is_told() {
-    let vm = Vm::new();
+async fn a_run_lock_without_a_name_is_told(client: SshClient) {
+    let vm = Vm::new(client);
     std::fs::create_dir_all(vm.path("locks")).unwrap();
     for (name, content, settled) in [("all", "", true), ("one", "{}", true), ("two", "", false)] {
         let lock = format!("locks/crunch-run-{name}.lock");
@@ -245,9 +234,8 @@ async fn a_run_lock_without_a_name_is_told() {
 }
 
 /// The other program may have come next, however fresh the file looks.
-#[actix_rt::test]
-async fn a_released_fence_says_nothing_about_who_came_last_and_keeps_its_mark() {
-    let vm = Vm::new();
+async fn a_released_fence_says_nothing_about_who_came_last_and_keeps_its_mark(client: SshClient) {
+    let vm = Vm::new(client);
     let old = vm.claim(100).await.mark;
     std::fs::write(vm.path("fence dir/set-set"), "100 100 0\n").unwrap();
     let foreign = vm.fence(0).release(vm.claim(100).await.mark);
@@ -262,9 +250,10 @@ async fn a_released_fence_says_nothing_about_who_came_last_and_keeps_its_mark() 
     assert!(!vm.text("fence dir/set-set").contains("released"));
 }
 
-#[actix_rt::test]
-async fn how_long_an_unfenced_start_may_come_follows_from_when_the_file_was_touched_and_what_it_says() {
-    let vm = Vm::new();
+async fn how_long_an_unfenced_start_may_come_follows_from_when_the_file_was_touched_and_what_it_says(
+    client: SshClient,
+) {
+    let vm = Vm::new(client);
     let file = vm.path("fence dir/set-set");
     vm.claim(100).await;
     let ago = |seconds: u64| std::time::SystemTime::now() - Duration::from_secs(seconds);
@@ -285,9 +274,8 @@ async fn how_long_an_unfenced_start_may_come_follows_from_when_the_file_was_touc
 }
 
 /// `/var/run` is emptied by a reboot or by a cleaner: what the claim has kept proves the VM all the same.
-#[actix_rt::test]
-async fn a_vm_whose_secret_was_lost_proves_itself_with_the_copy_beside_its_fence() {
-    let vm = Vm::new();
+async fn a_vm_whose_secret_was_lost_proves_itself_with_the_copy_beside_its_fence(client: SshClient) {
+    let vm = Vm::new(client);
     vm.world.verifier.verdict.set(HostKeyVerdict::NotSupported);
     let secret = vm.path("secret");
     std::fs::write(&secret, "xyzzy").unwrap();
@@ -316,3 +304,21 @@ async fn a_vm_whose_secret_was_lost_proves_itself_with_the_copy_beside_its_fence
     std::fs::write(&copy, "another").unwrap();
     assert_eq!(trusts(&target).await, Err(ExecErrorKind::SecretUnreadable));
 }
+
+for_both_clients!(
+    the_fence_is_private_and_a_claim_may_be_repeated,
+    only_the_last_one_who_has_claimed_it_starts_anything,
+    an_old_start_has_happened_before_the_claim_or_never_will,
+    a_start_that_waits_for_the_lock_while_it_is_claimed_is_not_run,
+    half_of_a_configuration_starts_nothing,
+    what_was_started_holds_no_lock_and_obeys_signals,
+    what_was_started_makes_files_as_it_would_without_a_fence,
+    the_statuses_of_the_fence_are_a_commands_own_once_it_was_called,
+    a_configuration_that_does_not_come_in_time_is_cut_and_no_full_disk,
+    kills_obey_the_fence_and_lists_do_not_ask_it,
+    without_flock_or_room_or_a_file_it_says_so_and_nothing_is_run,
+    a_run_lock_without_a_name_is_told,
+    a_released_fence_says_nothing_about_who_came_last_and_keeps_its_mark,
+    how_long_an_unfenced_start_may_come_follows_from_when_the_file_was_touched_and_what_it_says,
+    a_vm_whose_secret_was_lost_proves_itself_with_the_copy_beside_its_fence,
+);

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dispatch_adapters::ssh::SshClient;
 use dispatch_core::id::InstanceSetId;
 use dispatch_core::ports::{Executor, Output, ShellCommand};
 use dispatch_core::worker::StartOutcome;
@@ -22,8 +23,8 @@ pub struct Vm {
 }
 
 impl Vm {
-    pub fn new() -> Self {
-        let world = World::new();
+    pub fn new(client: SshClient) -> Self {
+        let world = World::new(client);
         let sshd = Sshd::start(&world.public);
         let executor = world.open(&sshd.address());
         Self { world, sshd, executor }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use dispatch_adapters::ssh::SshClient;
 use dispatch_core::worker::journal;
 
 use crate::sshd::Sshd;
 use crate::support::World;
 
-#[actix_rt::test]
-async fn a_flooded_journal_is_cut_on_the_vm_and_one_that_fails_says_nothing() {
-    let world = World::new();
+async fn a_flooded_journal_is_cut_on_the_vm_and_one_that_fails_says_nothing(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
     let read = || executor.run(journal::read(Duration::from_secs(5)));
@@ -25,3 +25,5 @@ async fn a_flooded_journal_is_cut_on_the_vm_and_one_that_fails_says_nothing() {
     let none = read().await.unwrap();
     assert_eq!((none.status, none.stdout, none.stderr), (0, Vec::new(), Vec::new()));
 }
+
+for_both_clients!(a_flooded_journal_is_cut_on_the_vm_and_one_that_fails_says_nothing);

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use dispatch_adapters::ssh::SshExecutors;
+use dispatch_adapters::ssh::{ClientSetup, Options, SshClient, SshExecutors};
 use dispatch_core::ports::ExecutorFactory;
 
 use crate::sshd::Sshd;
@@ -11,7 +11,7 @@ use crate::support::{World, eventually, processes_with, run, stdout, until};
 
 #[actix_rt::test]
 async fn a_dropped_executor_leaves_no_client_and_no_file() {
-    let world = World::new();
+    let world = World::new(SshClient::OpenSsh);
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
     stdout(&executor, "true").await;
@@ -23,7 +23,7 @@ async fn a_dropped_executor_leaves_no_client_and_no_file() {
 
 #[actix_rt::test]
 async fn the_key_is_in_a_private_file_and_on_no_command_line() {
-    let world = World::new();
+    let world = World::new(SshClient::OpenSsh);
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
     stdout(&executor, "true").await;
@@ -43,11 +43,11 @@ async fn the_key_is_in_a_private_file_and_on_no_command_line() {
 fn owner_of_an_executor() {
     actix_rt::System::new().block_on(async {
         let address = std::env::var("OWNER_ADDRESS").unwrap();
-        let mut world = World::new();
+        let mut world = World::new(SshClient::OpenSsh);
         world.private = std::env::var("OWNER_KEY").unwrap();
-        let mut options = world.options();
-        options.runtime_dir = std::env::var("OWNER_RUNTIME_DIR").unwrap().into();
-        let factory = SshExecutors::new(options).unwrap();
+        let runtime_dir = std::env::var("OWNER_RUNTIME_DIR").unwrap().into();
+        let client = ClientSetup::OpenSsh { program: "ssh".into(), runtime_dir };
+        let factory = SshExecutors::new(Options { client, ..world.options() }).unwrap();
         let executor = factory.open(world.target(&address));
         stdout(&executor, "true").await;
         eprintln!("connected");
@@ -57,7 +57,7 @@ fn owner_of_an_executor() {
 
 #[actix_rt::test]
 async fn after_a_sigkill_of_the_owner_the_client_dies_and_the_next_start_cleans_up() {
-    let world = World::new();
+    let world = World::new(SshClient::OpenSsh);
     let sshd = Sshd::start(&world.public);
     let mut owner = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "leftovers::owner_of_an_executor", "--nocapture"])
@@ -87,7 +87,7 @@ async fn after_a_sigkill_of_the_owner_the_client_dies_and_the_next_start_cleans_
 #[actix_rt::test]
 async fn a_runtime_directory_that_is_removed_is_made_again_and_every_vm_is_reached_again() {
     for vms in [1, 2, 4] {
-        let world = World::new();
+        let world = World::new(SshClient::OpenSsh);
         let factory = SshExecutors::new(world.options()).unwrap();
         let sshds: Vec<_> = (0..vms).map(|_| Sshd::start(&world.public)).collect();
         let executors: Vec<_> =

@@ -1,5 +1,9 @@
-//! Tests of the executor against Debian's sshd, and against servers that misbehave.
+//! Tests of the executors against Debian's sshd, and against servers that misbehave: most of them with both ssh clients.
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests; real time, because ssh is real")]
+
+#[macro_use]
+#[path = "../suite/both_clients.rs"]
+mod both_clients;
 
 mod commands;
 mod connecting;
@@ -10,6 +14,7 @@ mod hostile;
 mod journal;
 mod leftovers;
 mod own_side;
+mod peers;
 mod runners;
 mod setup;
 mod shortage;

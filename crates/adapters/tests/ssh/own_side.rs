@@ -1,12 +1,12 @@
 //! Tests that only our own system calls say that our own side has failed, and that they do.
 
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::process::Command;
 use std::rc::Rc;
 
-use dispatch_adapters::ssh::{OwnTrouble, Prepared, SshExecutors};
+use dispatch_adapters::ssh::{OwnTrouble, Prepared, SshClient, SshExecutors};
 use dispatch_core::ports::{ExecErrorKind, Executor, ExecutorFactory};
-use dispatch_core::secret::Secret;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -15,8 +15,8 @@ use crate::support::{World, eventually, run, script, stdout};
 
 /// Executors, and what they tell of our own side.
 pub fn watched(world: &World, program: PathBuf) -> (SshExecutors, OwnTrouble) {
-    let options = world.options();
-    let prepared = Prepared::new(&Secret::new(&*world.private), program, &options.runtime_dir).unwrap();
+    let options = world.options_with(program);
+    let prepared = Prepared::new(&options.private_key, options.client, options.key_exchange).unwrap();
     let trouble = prepared.trouble();
     (prepared.into_executors(options.verifier, 22, options.deadlines, options.log), trouble)
 }
@@ -34,9 +34,8 @@ fn disconnect(text: &str) -> Vec<u8> {
     [&length[..], &[u8::try_from(padding).unwrap()], &payload, &vec![0; padding]].concat()
 }
 
-#[actix_rt::test]
-async fn what_a_peer_says_is_never_a_failure_of_our_own_side() {
-    let world = World::new();
+async fn what_a_peer_says_is_never_a_failure_of_our_own_side(client: SshClient) {
+    let world = World::new(client);
     let (executors, trouble) = watched(&world, "ssh".into());
     for text in [
         "Too many open files",
@@ -67,7 +66,7 @@ async fn what_a_peer_says_is_never_a_failure_of_our_own_side() {
 
 #[actix_rt::test]
 async fn a_runtime_directory_that_cannot_be_made_is_our_own_trouble_until_it_can() {
-    let world = World::new();
+    let world = World::new(SshClient::OpenSsh);
     let (executors, trouble) = watched(&world, "ssh".into());
     let sshd = Sshd::start(&world.public);
     let executor = executors.open(world.target(&sshd.address()));
@@ -82,7 +81,7 @@ async fn a_runtime_directory_that_cannot_be_made_is_our_own_trouble_until_it_can
 
 #[actix_rt::test]
 async fn a_client_that_is_gone_or_does_not_work_here_is_our_own_trouble() {
-    let world = World::new();
+    let world = World::new(SshClient::OpenSsh);
     let program = world.dir.path().join("client");
     // Like the client of a user who does not exist: it says `-V`, and nothing else works.
     script(&program, "[ \"$1\" = -V ] && exec ssh -V\necho 'No user exists for uid 7' >&2; exit 255");
@@ -99,7 +98,7 @@ async fn a_client_that_is_gone_or_does_not_work_here_is_our_own_trouble() {
 #[ignore = "helper of the test below, which runs it in a process of its own"]
 fn owner_without_descriptors() {
     actix_rt::System::new().block_on(async {
-        let mut world = World::new();
+        let mut world = World::new(crate::support::inherited_client());
         world.private = std::env::var("OWNER_KEY").unwrap();
         let (executors, trouble) = watched(&world, "ssh".into());
         let address = std::env::var("OWNER_ADDRESS").unwrap();
@@ -107,10 +106,19 @@ fn owner_without_descriptors() {
         let new = executors.open(world.target(&address));
         assert_eq!(stdout(&connected, "echo before").await, "before\n");
         let before = getrlimit(Resource::Nofile);
-        let used = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
-        setrlimit(Resource::Nofile, Rlimit { current: Some(used), ..before }).unwrap();
+        // The lowest number that is free: none can be opened.
+        let free = std::fs::File::open("/dev/null").unwrap().as_raw_fd() as u64;
+        setrlimit(Resource::Nofile, Rlimit { current: Some(free), ..before }).unwrap();
         assert_eq!(kind(&new).await, ExecErrorKind::Local, "no connection can be opened");
-        assert_eq!(kind(&connected).await, ExecErrorKind::Local, "no session can be opened");
+        match world.client {
+            SshClient::OpenSsh => {
+                assert_eq!(kind(&connected).await, ExecErrorKind::Local, "no session can be opened");
+            }
+            SshClient::Russh => {
+                let still = stdout(&connected, "echo still").await;
+                assert_eq!(still, "still\n", "a session needs no descriptor");
+            }
+        }
         assert!(trouble.borrow().is_some());
         setrlimit(Resource::Nofile, before).unwrap();
         assert_eq!(stdout(&connected, "echo after").await, "after\n");
@@ -118,16 +126,21 @@ fn owner_without_descriptors() {
     });
 }
 
-#[actix_rt::test]
-async fn descriptors_that_are_used_up_are_our_own_trouble_until_there_are_some() {
-    let world = World::new();
+async fn descriptors_that_are_used_up_are_our_own_trouble_until_there_are_some(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let owner = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "own_side::owner_without_descriptors", "--nocapture"])
         .env("OWNER_ADDRESS", sshd.address())
         .env("OWNER_KEY", &world.private)
+        .env("OWNER_CLIENT", format!("{client:?}"))
         .env("TMPDIR", world.dir.path())
         .output()
         .unwrap();
     assert!(owner.status.success(), "{}", String::from_utf8_lossy(&owner.stderr));
 }
+
+for_both_clients!(
+    what_a_peer_says_is_never_a_failure_of_our_own_side,
+    descriptors_that_are_used_up_are_our_own_trouble_until_there_are_some,
+);

@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use bytes::Bytes;
+use dispatch_adapters::ssh::SshClient;
 use dispatch_core::policy::Policy;
 use dispatch_core::worker::runner::{Binary, Commands};
 
@@ -18,9 +19,8 @@ fn lay(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-#[actix_rt::test]
-async fn only_a_runner_that_nobody_else_can_have_put_there_is_called() {
-    let world = World::new();
+async fn only_a_runner_that_nobody_else_can_have_put_there_is_called(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
     let directory = world.dir.path().join("it's runners");
@@ -59,3 +59,5 @@ async fn only_a_runner_that_nobody_else_can_have_put_there_is_called() {
     let output = executor.run(kill).await.unwrap();
     assert_eq!(output.stdout, b"crunch-run~e --kill 15 zzzzz-dz642-000000000000001\n");
 }
+
+for_both_clients!(only_a_runner_that_nobody_else_can_have_put_there_is_called,);

@@ -1,6 +1,8 @@
 //! Tests that errors of the setup are reported at start, in one line.
 
-use dispatch_adapters::ssh::{KeyError, Options, SetupError, SshExecutors, check_private_key};
+use dispatch_adapters::ssh::{
+    ClientSetup, KeyError, Options, SetupError, SshClient, SshExecutors, check_private_key,
+};
 
 use crate::support::World;
 
@@ -12,19 +14,20 @@ fn openssl(arguments: &[&str]) -> String {
 
 #[test]
 fn a_missing_client_is_said_with_what_to_install() {
-    let world = World::new();
-    let error = SshExecutors::new(Options { ssh_program: "/nonexistent/ssh".into(), ..world.options() });
+    let world = World::new(SshClient::OpenSsh);
+    let error = SshExecutors::new(world.options_with("/nonexistent/ssh".into()));
     let text = error.err().unwrap().to_string();
     assert!(text.starts_with("cannot run /nonexistent/ssh: No such file"), "{text}");
     assert!(text.contains("openssh-client"), "{text}");
-    let error = SshExecutors::new(Options { ssh_program: "/bin/false".into(), ..world.options() });
+    let error = SshExecutors::new(world.options_with("/bin/false".into()));
     assert!(matches!(error.err().unwrap(), SetupError::StrangeClient { .. }));
 }
 
 #[test]
 fn a_directory_that_cannot_be_made_is_said_with_its_path() {
-    let world = World::new();
-    let error = SshExecutors::new(Options { runtime_dir: "/proc/nowhere".into(), ..world.options() });
+    let world = World::new(SshClient::OpenSsh);
+    let client = ClientSetup::OpenSsh { program: "ssh".into(), runtime_dir: "/proc/nowhere".into() };
+    let error = SshExecutors::new(Options { client, ..world.options() });
     let text = error.err().unwrap().to_string();
     assert!(text.starts_with("cannot use ssh runtime directory /proc/nowhere: "), "{text}");
 }
@@ -35,7 +38,7 @@ fn keys_of_every_kind_and_format_are_accepted() {
     let rsa = openssl(&["genrsa", "-traditional", "2048"]);
     let rsa_pkcs8 = openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]);
     let ed25519 = openssl(&["genpkey", "-algorithm", "ED25519"]);
-    let own = World::new();
+    let own = World::new(SshClient::OpenSsh);
     for (pem, kind) in [
         (&ec, "ecdsa-sha2-nistp256 "),
         (&rsa, "ssh-rsa "),
@@ -54,7 +57,7 @@ fn keys_of_every_kind_and_format_are_accepted() {
 
 #[test]
 fn every_other_text_is_refused_with_its_reason() {
-    let world = World::new();
+    let world = World::new(SshClient::OpenSsh);
     let encrypted = openssl(&["genpkey", "-algorithm", "ED25519", "-aes256", "-pass", "pass:x"]);
     let old_encrypted = openssl(&["genrsa", "-traditional", "-aes128", "-passout", "pass:x", "2048"]);
     let file = world.dir.path().join("key");

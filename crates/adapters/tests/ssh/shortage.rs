@@ -5,30 +5,31 @@ use std::fs::File;
 use std::io::Write;
 use std::process::Command;
 
+use dispatch_adapters::ssh::SshClient;
 use dispatch_core::ports::{ExecErrorKind, ExecutorFactory, Target};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::own_side::{kind, watched};
 use crate::sshd::Sshd;
-use crate::support::{World, eventually, run, stdout};
+use crate::support::{World, eventually, inherited_client, run, stdout};
 
 const PAGE: u64 = 4096;
 
 /// This world's key and server are those of the process that has started this one.
 fn inherited() -> (World, Target) {
-    let mut world = World::new();
+    let mut world = World::new(inherited_client());
     world.private = std::env::var("OWNER_KEY").unwrap();
     let target = world.target(&std::env::var("OWNER_ADDRESS").unwrap());
     (world, Target { user: "root".to_owned(), ..target })
 }
 
 /// Runs that test of this file with those words before it, in a directory that everybody may enter.
-fn in_a_process(words: &[&str], test: &str) {
+fn in_a_process(client: SshClient, words: &[&str], test: &str) {
     if !rustix::process::geteuid().is_root() {
         eprintln!("only root can make such a process: not tried");
         return;
     }
-    let world = World::new();
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
     std::fs::set_permissions(world.dir.path(), mode).unwrap();
@@ -36,6 +37,7 @@ fn in_a_process(words: &[&str], test: &str) {
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).arg(program).args(["--ignored", "--exact", test, "--nocapture"]);
     command.env("OWNER_ADDRESS", sshd.address()).env("OWNER_KEY", &world.private);
+    command.env("OWNER_CLIENT", format!("{client:?}"));
     let output = command.env("TMPDIR", world.dir.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let ran = String::from_utf8_lossy(&output.stdout).contains("1 passed");
@@ -66,7 +68,14 @@ fn owner_on_a_small_disk() {
             Err((kind, _)) => *kind == ExecErrorKind::Local,
         };
         assert!(outcomes.iter().all(is_ours), "{outcomes:#?}");
-        assert!(outcomes[0].is_err() && outcomes[11].is_ok(), "{outcomes:#?}");
+        match world.client {
+            SshClient::OpenSsh => {
+                assert!(outcomes[0].is_err() && outcomes[11].is_ok(), "{outcomes:#?}");
+            }
+            SshClient::Russh => {
+                assert!(outcomes.iter().all(Result::is_ok), "no file is needed: {outcomes:#?}")
+            }
+        }
         assert_eq!(
             stdout(&connected, "echo after").await,
             "after\n",
@@ -78,10 +87,9 @@ fn owner_on_a_small_disk() {
     });
 }
 
-#[actix_rt::test]
-async fn a_full_disk_is_our_own_trouble_until_there_is_room() {
+async fn a_full_disk_is_our_own_trouble_until_there_is_room(client: SshClient) {
     let mount = "mount -t tmpfs -o size=512k,mode=1777 room \"$TMPDIR\" && exec \"$@\"";
-    in_a_process(&["unshare", "-m", "sh", "-c", mount, "sh"], "shortage::owner_on_a_small_disk");
+    in_a_process(client, &["unshare", "-m", "sh", "-c", mount, "sh"], "shortage::owner_on_a_small_disk");
 }
 
 #[test]
@@ -95,8 +103,20 @@ fn owner_without_processes() {
         let before = getrlimit(Resource::Nproc);
         setrlimit(Resource::Nproc, Rlimit { current: Some(1), ..before }).unwrap();
         assert!(Command::new("true").spawn().is_err(), "else this shows nothing");
-        assert_eq!(kind(&executors.open(target.clone())).await, ExecErrorKind::Local);
-        assert!(trouble.borrow().as_ref().unwrap().contains("cannot run ssh"), "{trouble:?}");
+        let new = executors.open(target.clone());
+        match world.client {
+            SshClient::OpenSsh => {
+                assert_eq!(kind(&new).await, ExecErrorKind::Local);
+                assert!(trouble.borrow().as_ref().unwrap().contains("cannot run ssh"), "{trouble:?}");
+            }
+            SshClient::Russh => {
+                assert_eq!(stdout(&new, "echo new").await, "new\n", "a connection needs no process");
+                let by_name = target.address.replace("127.0.0.1", "localhost");
+                let by_name = executors.open(Target { address: by_name, ..target.clone() });
+                assert_eq!(kind(&by_name).await, ExecErrorKind::Local, "a look-up needs a thread");
+                assert!(trouble.borrow().as_ref().unwrap().contains("to look a name up"), "{trouble:?}");
+            }
+        }
         assert_eq!(
             stdout(&connected, "echo still").await,
             "still\n",
@@ -109,8 +129,12 @@ fn owner_without_processes() {
 }
 
 /// The limit of processes does not bind root.
-#[actix_rt::test]
-async fn processes_that_are_used_up_are_our_own_trouble_until_there_are_some() {
+async fn processes_that_are_used_up_are_our_own_trouble_until_there_are_some(client: SshClient) {
     let nobody = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"];
-    in_a_process(&nobody, "shortage::owner_without_processes");
+    in_a_process(client, &nobody, "shortage::owner_without_processes");
 }
+
+for_both_clients!(
+    a_full_disk_is_our_own_trouble_until_there_is_room,
+    processes_that_are_used_up_are_our_own_trouble_until_there_are_some,
+);

@@ -1,5 +1,6 @@
 //! Debian's sshd, started as the current user on a free loopback port.
 
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -15,7 +16,8 @@ pub struct Sshd {
     /// The port stays reserved between a stop and the next start.
     reserved: Reserved,
     pub port: u16,
-    max_sessions: u32,
+    /// More lines for its configuration.
+    lines: String,
     child: Option<Child>,
 }
 
@@ -26,11 +28,20 @@ impl Sshd {
     }
 
     pub fn start_on(ip: IpAddr, authorized: &str) -> Self {
-        Self::start_with(ip, authorized, 10)
+        Self::begin(ip, authorized, String::new())
     }
 
     /// Starts an sshd that allows that many sessions on a connection.
     pub fn start_with(ip: IpAddr, authorized: &str, max_sessions: u32) -> Self {
+        Self::begin(ip, authorized, format!("MaxSessions {max_sessions}\n"))
+    }
+
+    /// Starts an sshd with these lines more in its configuration.
+    pub fn start_with_lines(authorized: &str, lines: &str) -> Self {
+        Self::begin(Ipv4Addr::LOCALHOST.into(), authorized, lines.to_owned())
+    }
+
+    fn begin(ip: IpAddr, authorized: &str, lines: String) -> Self {
         assert!(
             Path::new(SSHD).exists(),
             "{SSHD} is missing: install the package openssh-server for this test"
@@ -40,7 +51,7 @@ impl Sshd {
         let reserved = Reserved::on(ip);
         let port = reserved.address.port();
         std::fs::create_dir(dir.path().join("bin")).unwrap();
-        let mut sshd = Self { dir, reserved, port, max_sessions, child: None };
+        let mut sshd = Self { dir, reserved, port, lines, child: None };
         // A test user who is not root may not be allowed to use sudo here.
         sshd.replace_command("sudo", "exec \"$@\"");
         sshd.change_host_key();
@@ -79,14 +90,14 @@ impl Sshd {
         let path = |name: &str| self.dir.path().join(name).display().to_string();
         let config = format!(
             "Port {}\nListenAddress {}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n\
-             UsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nMaxStartups 100\nMaxSessions {}\n\
-             LogLevel ERROR\nSetEnv PATH={}:/usr/bin:/bin\n",
+             UsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nMaxStartups 100\n\
+             LogLevel ERROR\nSetEnv PATH={}:/usr/bin:/bin\n{}",
             self.port,
             self.reserved.address.ip(),
             path("host_key"),
             path("authorized_keys"),
-            self.max_sessions,
             path("bin"),
+            self.lines,
         );
         std::fs::write(path("config"), config).unwrap();
         let log = std::fs::File::create(path("log")).unwrap();
@@ -98,10 +109,31 @@ impl Sshd {
             .stderr(log);
         self.child = Some(command.spawn().unwrap());
         let started = Instant::now();
-        while TcpStream::connect(self.reserved.address).is_err() {
+        let mut connection = loop {
+            if let Ok(connection) = TcpStream::connect(self.reserved.address) {
+                break connection;
+            }
             let log = std::fs::read_to_string(path("log")).unwrap();
             assert!(started.elapsed() < PATIENCE, "sshd does not listen: {log}");
             std::thread::yield_now();
+        };
+        // The first byte comes from the process of the connection, which is counted until it has ended.
+        connection.read_exact(&mut [0]).unwrap();
+        drop(connection);
+        until("that connection is over", || self.connections() == 0);
+    }
+
+    /// How many connections there are. Each has a process.
+    pub fn connections(&self) -> usize {
+        self.child.as_ref().map_or(0, |child| children(child.id()).len())
+    }
+
+    /// Stops the processes of all connections, without ending them.
+    pub fn freeze_connections(&self) {
+        for pid in self.child.as_ref().map_or(Vec::new(), |child| children(child.id())) {
+            for pid in children(pid).into_iter().chain([pid]) {
+                signal(pid, rustix::process::Signal::STOP);
+            }
         }
     }
 
@@ -133,8 +165,13 @@ fn children(pid: u32) -> Vec<u32> {
 }
 
 fn kill(pid: u32) {
+    signal(pid, rustix::process::Signal::KILL);
+}
+
+fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
-    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    // An error means that it has ended.
+    let _ = rustix::process::kill_process(pid, signal);
 }
 
 fn write_private(path: &Path, text: &str) {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use dispatch_adapters::ssh::{Deadlines, KeyExchange, Options, SshExecutors};
+use dispatch_adapters::ssh::{ClientSetup, Deadlines, KeyExchange, Options, SshClient, SshExecutors};
 use dispatch_core::id::InstanceId;
 use dispatch_core::ports::{
     CloudError, ExecError, Executor, ExecutorFactory, HostKey, HostKeyVerdict, HostKeyVerifier, Output,
@@ -46,6 +46,7 @@ impl HostKeyVerifier for Verifier {
 
 /// A factory with a directory of its own, for one test.
 pub struct World {
+    pub client: SshClient,
     pub dir: tempfile::TempDir,
     pub private: String,
     pub public: String,
@@ -53,18 +54,26 @@ pub struct World {
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub fn new(client: SshClient) -> Self {
         let (private, public) = random_key();
         let verifier = Verifier { verdict: Cell::new(HostKeyVerdict::Genuine), asked: RefCell::default() };
-        Self { dir: tempfile::tempdir().unwrap(), private, public, verifier: Rc::new(verifier) }
+        Self { client, dir: tempfile::tempdir().unwrap(), private, public, verifier: Rc::new(verifier) }
     }
 
     pub fn options(&self) -> Options {
+        self.options_with("ssh".into())
+    }
+
+    /// With that program, if the client is one.
+    pub fn options_with(&self, program: PathBuf) -> Options {
+        let client = match self.client {
+            SshClient::OpenSsh => ClientSetup::OpenSsh { program, runtime_dir: self.runtime_dir() },
+            SshClient::Russh => ClientSetup::Russh,
+        };
         Options {
             private_key: Secret::new(&*self.private),
             default_port: 22,
-            runtime_dir: self.runtime_dir(),
-            ssh_program: "ssh".into(),
+            client,
             key_exchange: KeyExchange::default(),
             verifier: self.verifier.clone(),
             // A test about one of these deadlines sets that one.
@@ -101,6 +110,15 @@ impl World {
     pub fn leftovers(&self) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.runtime_dir()) else { return Vec::new() };
         entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect()
+    }
+}
+
+/// The client that a test has named to this process when it started it.
+pub fn inherited_client() -> SshClient {
+    match std::env::var("OWNER_CLIENT").unwrap().as_str() {
+        "OpenSsh" => SshClient::OpenSsh,
+        "Russh" => SshClient::Russh,
+        other => panic!("no client is called {other}"),
     }
 }
 

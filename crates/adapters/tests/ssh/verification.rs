@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dispatch_adapters::ssh::SshExecutors;
+use dispatch_adapters::ssh::{SshClient, SshExecutors};
 use dispatch_core::id::InstanceId;
 use dispatch_core::ports::{
     CloudError, ExecErrorKind, ExecutorFactory, HostKey, HostKeyVerdict, HostKeyVerifier, Target,
@@ -30,26 +30,23 @@ async fn refused_with(world: &World, target: Target) -> ExecErrorKind {
     error.kind
 }
 
-#[actix_rt::test]
-async fn the_driver_is_asked_about_the_very_key_that_the_server_showed() {
-    let world = World::new();
+async fn the_driver_is_asked_about_the_very_key_that_the_server_showed(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     stdout(&world.open(&sshd.address()), "true").await;
     let asked = world.verifier.asked.borrow();
     assert_eq!(format!("{} {}", asked[0].algorithm, asked[0].base64), sshd.host_key());
 }
 
-#[actix_rt::test]
-async fn a_forged_key_is_refused() {
-    let world = World::new();
+async fn a_forged_key_is_refused(client: SshClient) {
+    let world = World::new(client);
     world.verifier.verdict.set(HostKeyVerdict::Forged);
     let sshd = Sshd::start(&world.public);
     assert_eq!(refused_with(&world, world.target(&sshd.address())).await, ExecErrorKind::Verification);
 }
 
-#[actix_rt::test]
-async fn the_right_secret_is_proof_enough_whatever_white_space_is_around_it() {
-    let world = World::new();
+async fn the_right_secret_is_proof_enough_whatever_white_space_is_around_it(client: SshClient) {
+    let world = World::new(client);
     world.verifier.verdict.set(HostKeyVerdict::NotSupported);
     let sshd = Sshd::start(&world.public);
     std::fs::write(world.dir.path().join("secret"), "xyzzy\n").unwrap();
@@ -57,9 +54,8 @@ async fn the_right_secret_is_proof_enough_whatever_white_space_is_around_it() {
 }
 
 /// As a login shell does whose start-up file prints a line: `timeout` stands for it.
-#[actix_rt::test]
-async fn a_login_shell_that_prints_a_line_before_every_command_is_told_as_that() {
-    let world = World::new();
+async fn a_login_shell_that_prints_a_line_before_every_command_is_told_as_that(client: SshClient) {
+    let world = World::new(client);
     world.verifier.verdict.set(HostKeyVerdict::NotSupported);
     let sshd = Sshd::start(&world.public);
     sshd.replace_command("timeout", "echo welcome; exec /usr/bin/timeout \"$@\"");
@@ -71,9 +67,8 @@ async fn a_login_shell_that_prints_a_line_before_every_command_is_told_as_that()
     }
 }
 
-#[actix_rt::test]
-async fn a_wrong_secret_is_refused() {
-    let world = World::new();
+async fn a_wrong_secret_is_refused(client: SshClient) {
+    let world = World::new(client);
     world.verifier.verdict.set(HostKeyVerdict::NotSupported);
     let sshd = Sshd::start(&world.public);
     for secret in ["xyzz", "xyzzyy", "", "XYZZY"] {
@@ -82,9 +77,8 @@ async fn a_wrong_secret_is_refused() {
     }
 }
 
-#[actix_rt::test]
-async fn no_secret_or_an_empty_one_is_refused_even_if_the_file_is_empty() {
-    let world = World::new();
+async fn no_secret_or_an_empty_one_is_refused_even_if_the_file_is_empty(client: SshClient) {
+    let world = World::new(client);
     world.verifier.verdict.set(HostKeyVerdict::NotSupported);
     let sshd = Sshd::start(&world.public);
     std::fs::write(world.dir.path().join("secret"), "").unwrap();
@@ -94,9 +88,8 @@ async fn no_secret_or_an_empty_one_is_refused_even_if_the_file_is_empty() {
     }
 }
 
-#[actix_rt::test]
-async fn a_missing_secret_file_is_unreadable_and_is_tried_again() {
-    let world = World::new();
+async fn a_missing_secret_file_is_unreadable_and_is_tried_again(client: SshClient) {
+    let world = World::new(client);
     world.verifier.verdict.set(HostKeyVerdict::NotSupported);
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
@@ -117,9 +110,8 @@ impl HostKeyVerifier for Silent {
     }
 }
 
-#[actix_rt::test]
-async fn a_cloud_that_does_not_answer_about_a_host_key_is_given_up() {
-    let world = World::new();
+async fn a_cloud_that_does_not_answer_about_a_host_key_is_given_up(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let mut options = world.options();
     options.verifier = Rc::new(Silent);
@@ -143,9 +135,8 @@ impl Drop for Fifo {
     }
 }
 
-#[actix_rt::test]
-async fn a_secret_file_that_hangs_is_unreadable_even_if_the_vm_keeps_no_deadline() {
-    let world = World::new();
+async fn a_secret_file_that_hangs_is_unreadable_even_if_the_vm_keeps_no_deadline(client: SshClient) {
+    let world = World::new(client);
     world.verifier.verdict.set(HostKeyVerdict::NotSupported);
     let sshd = Sshd::start(&world.public);
     // The arguments are: timeout -k 1 SECONDS COMMAND…
@@ -161,9 +152,8 @@ async fn a_secret_file_that_hangs_is_unreadable_even_if_the_vm_keeps_no_deadline
     assert!(error.message.ends_with("no answer in 0.5 s"), "{error}");
 }
 
-#[actix_rt::test]
-async fn a_changed_host_key_is_verified_anew_and_an_unchanged_one_is_not() {
-    let world = World::new();
+async fn a_changed_host_key_is_verified_anew_and_an_unchanged_one_is_not(client: SshClient) {
+    let world = World::new(client);
     let mut sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
     stdout(&executor, "true").await;
@@ -176,9 +166,8 @@ async fn a_changed_host_key_is_verified_anew_and_an_unchanged_one_is_not() {
     assert_eq!(world.verifier.asked.borrow().len(), 2, "a key is known by the VM, not by its address");
 }
 
-#[actix_rt::test]
-async fn a_changed_host_key_that_is_forged_is_refused() {
-    let world = World::new();
+async fn a_changed_host_key_that_is_forged_is_refused(client: SshClient) {
+    let world = World::new(client);
     let mut sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
     stdout(&executor, "true").await;
@@ -188,3 +177,17 @@ async fn a_changed_host_key_that_is_forged_is_refused() {
     assert_eq!(error.kind, ExecErrorKind::Verification);
     assert!(!trace(&world).exists());
 }
+
+for_both_clients!(
+    the_driver_is_asked_about_the_very_key_that_the_server_showed,
+    a_forged_key_is_refused,
+    the_right_secret_is_proof_enough_whatever_white_space_is_around_it,
+    a_login_shell_that_prints_a_line_before_every_command_is_told_as_that,
+    a_wrong_secret_is_refused,
+    no_secret_or_an_empty_one_is_refused_even_if_the_file_is_empty,
+    a_missing_secret_file_is_unreadable_and_is_tried_again,
+    a_cloud_that_does_not_answer_about_a_host_key_is_given_up,
+    a_secret_file_that_hangs_is_unreadable_even_if_the_vm_keeps_no_deadline,
+    a_changed_host_key_is_verified_anew_and_an_unchanged_one_is_not,
+    a_changed_host_key_that_is_forged_is_refused,
+);

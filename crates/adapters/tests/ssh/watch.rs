@@ -4,6 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use dispatch_adapters::ssh::SshClient;
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::ports::{Executor, LONGEST_WATCH_LINE, ShellCommand, Watch, WatchEnd};
 use dispatch_core::worker::watch_script;
@@ -85,9 +86,8 @@ async fn refused(executor: &Rc<dyn Executor>, order: ShellCommand) -> WatchEnd {
     executor.watch(order).await.map(|_| "a watch").unwrap_err()
 }
 
-#[actix_rt::test]
-async fn the_end_of_a_process_is_told_within_a_second_and_no_sooner() {
-    let vm = Vm::new();
+async fn the_end_of_a_process_is_told_within_a_second_and_no_sooner(client: SshClient) {
+    let vm = Vm::new(client);
     let runners: Vec<_> = (1..=6).map(|n| vm.runner(n)).collect();
     let watch = vm.watch(&[1, 2, 3]).await;
     for n in 4..=6 {
@@ -110,9 +110,8 @@ async fn the_end_of_a_process_is_told_within_a_second_and_no_sooner() {
     eprintln!("told after {took:?}");
 }
 
-#[actix_rt::test]
-async fn a_watch_that_is_dropped_leaves_nothing_on_the_vm_and_the_connection_as_it_was() {
-    let vm = Vm::new();
+async fn a_watch_that_is_dropped_leaves_nothing_on_the_vm_and_the_connection_as_it_was(client: SshClient) {
+    let vm = Vm::new(client);
     let _runners = [vm.runner(1), vm.runner(2)];
     let before = stdout(&vm.executor, "echo $SSH_CONNECTION").await;
     for _ in 0..3 {
@@ -129,7 +128,7 @@ async fn a_watch_that_is_dropped_leaves_nothing_on_the_vm_and_the_connection_as_
 
 #[actix_rt::test]
 async fn a_client_that_is_killed_leaves_nothing_on_the_vm() {
-    let vm = Vm::new();
+    let vm = Vm::new(SshClient::OpenSsh);
     let _runner = vm.runner(1);
     let watch = vm.watch(&[1]).await;
     eventually("it waits", || vm.watchers().len() >= 4).await;
@@ -140,9 +139,8 @@ async fn a_client_that_is_killed_leaves_nothing_on_the_vm() {
     eventually("nothing is left", || vm.watchers().is_empty()).await;
 }
 
-#[actix_rt::test]
-async fn a_cut_connection_ends_it() {
-    let world = World::new();
+async fn a_cut_connection_ends_it(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let wire = Wire::to(sshd.address()).await;
     let executor = world.open(&wire.address);
@@ -155,31 +153,29 @@ async fn a_cut_connection_ends_it() {
     assert!(matches!(end, WatchEnd::NoConnection | WatchEnd::ConnectionLost), "{end:?}");
 }
 
-#[actix_rt::test]
-async fn it_opens_no_connection_of_its_own_and_goes_with_the_one_it_uses() {
-    let world = World::new();
+async fn it_opens_no_connection_of_its_own_and_goes_with_the_one_it_uses(client: SshClient) {
+    let world = World::new(client);
     let sshd = Sshd::start(&world.public);
     let executor = world.open(&sshd.address());
     assert_eq!(refused(&executor, printing("cat")).await, WatchEnd::NoConnection);
-    assert!(world.clients().is_empty());
+    assert_eq!(sshd.connections(), 0);
     stdout(&executor, "true").await;
     let watch = executor.watch(printing("cat")).await.unwrap();
     assert_eq!(next(&watch).await, Ok("first".to_owned()));
     executor.forget_connection();
     assert_eq!(next(&watch).await, Err(WatchEnd::ConnectionLost));
-    eventually("the connection is not kept open for it", || world.clients().is_empty()).await;
+    eventually("the connection is not kept open for it", || sshd.connections() == 0).await;
     stdout(&executor, "true").await;
     let watch = executor.watch(printing("cat")).await.unwrap();
     assert_eq!(next(&watch).await, Ok("first".to_owned()));
     drop(executor);
     assert_eq!(next(&watch).await, Err(WatchEnd::ConnectionLost));
-    eventually("nor for a watch alone", || world.clients().is_empty()).await;
+    eventually("nor for a watch alone", || sshd.connections() == 0).await;
 }
 
-#[actix_rt::test]
-async fn a_server_of_few_sessions_has_them_for_commands() {
+async fn a_server_of_few_sessions_has_them_for_commands(client: SshClient) {
     for sessions in [1, 2] {
-        let world = World::new();
+        let world = World::new(client);
         let sshd = Sshd::start_with(std::net::Ipv4Addr::LOCALHOST.into(), &world.public, sessions);
         let executor = world.open(&sshd.address());
         let before = stdout(&executor, "echo $SSH_CONNECTION").await;
@@ -206,9 +202,8 @@ async fn a_server_of_few_sessions_has_them_for_commands() {
     }
 }
 
-#[actix_rt::test]
-async fn beside_it_eight_commands_run_at_a_time() {
-    let vm = Vm::new();
+async fn beside_it_eight_commands_run_at_a_time(client: SshClient) {
+    let vm = Vm::new(client);
     let _runner = vm.runner(1);
     let watch = vm.watch(&[1]).await;
     let commands = (0..24).map(|_| run(&vm.executor, "sleep 0.1; echo $SSH_CONNECTION"));
@@ -220,9 +215,8 @@ async fn beside_it_eight_commands_run_at_a_time() {
     assert_eq!(next(&watch).await, Ok(uuid(9).to_string()), "and it goes on");
 }
 
-#[actix_rt::test]
-async fn garbage_comes_as_lines_within_bounds_and_the_exit_status_last() {
-    let vm = Vm::new();
+async fn garbage_comes_as_lines_within_bounds_and_the_exit_status_last(client: SshClient) {
+    let vm = Vm::new(client);
     stdout(&vm.executor, "true").await;
     let long = LONGEST_WATCH_LINE + 1;
     let shell =
@@ -236,10 +230,9 @@ async fn garbage_comes_as_lines_within_bounds_and_the_exit_status_last() {
     assert_eq!(next(&killed).await, Err(WatchEnd::Exited(None)));
 }
 
-#[actix_rt::test]
-async fn a_flood_ends_it_and_there_is_no_other_over_that_connection() {
+async fn a_flood_ends_it_and_there_is_no_other_over_that_connection(client: SshClient) {
     for shell in ["yes", "cat /dev/zero", "yes ''"] {
-        let vm = Vm::new();
+        let vm = Vm::new(client);
         let before = stdout(&vm.executor, "echo $SSH_CONNECTION").await;
         let mark = format!("# {}", vm.world.dir.path().display());
         let watch = vm.executor.watch(printing(&format!("{shell}; {mark}"))).await.unwrap();
@@ -259,9 +252,8 @@ async fn a_flood_ends_it_and_there_is_no_other_over_that_connection() {
 }
 
 /// It does not care that its stdin is closed.
-#[actix_rt::test]
-async fn one_that_does_not_end_on_the_vm_is_the_only_one_until_its_time_is_over() {
-    let vm = Vm::new();
+async fn one_that_does_not_end_on_the_vm_is_the_only_one_until_its_time_is_over(client: SshClient) {
+    let vm = Vm::new(client);
     let before = stdout(&vm.executor, "echo $SSH_CONNECTION").await;
     let alive = vm.path("alive");
     std::fs::write(&alive, "").unwrap();
@@ -279,9 +271,8 @@ async fn one_that_does_not_end_on_the_vm_is_the_only_one_until_its_time_is_over(
     std::fs::remove_file(alive).unwrap();
 }
 
-#[actix_rt::test]
-async fn its_time_is_limited_there() {
-    let vm = Vm::new();
+async fn its_time_is_limited_there(client: SshClient) {
+    let vm = Vm::new(client);
     let _runner = vm.runner(1);
     stdout(&vm.executor, "true").await;
     let order = ShellCommand { deadline: Duration::from_secs(1), ..vm.order(&[1]) };
@@ -290,9 +281,8 @@ async fn its_time_is_limited_there() {
     eventually("nothing is left", || vm.watchers().is_empty()).await;
 }
 
-#[actix_rt::test]
-async fn one_that_never_reads_is_ended() {
-    let vm = Vm::new();
+async fn one_that_never_reads_is_ended(client: SshClient) {
+    let vm = Vm::new(client);
     stdout(&vm.executor, "true").await;
     let deaf = format!("echo deaf; while [ -e '{}' ]; do sleep 0.1; done", vm.world.dir.path().display());
     let watch = vm.executor.watch(printing(&deaf)).await.unwrap();
@@ -311,9 +301,8 @@ async fn one_that_never_reads_is_ended() {
     }
 }
 
-#[actix_rt::test]
-async fn without_flock_it_ends_at_once_and_prints_nothing() {
-    let vm = Vm::new();
+async fn without_flock_it_ends_at_once_and_prints_nothing(client: SshClient) {
+    let vm = Vm::new(client);
     let _runner = vm.runner(1);
     stdout(&vm.executor, "true").await;
     let order = vm.order(&[1]);
@@ -323,9 +312,8 @@ async fn without_flock_it_ends_at_once_and_prints_nothing() {
 }
 
 /// Anybody may make files in `/var/lock`: none of them is opened that the runner would not trust.
-#[actix_rt::test]
-async fn lock_files_that_are_no_runners_are_not_waited_for() {
-    let vm = Vm::new();
+async fn lock_files_that_are_no_runners_are_not_waited_for(client: SshClient) {
+    let vm = Vm::new(client);
     let _held = vm.runner(1);
     std::os::unix::fs::symlink(vm.lock_of(1), vm.lock_of(2)).unwrap();
     assert!(Command::new("mkfifo").arg(vm.lock_of(3)).status().unwrap().success());
@@ -345,3 +333,19 @@ async fn lock_files_that_are_no_runners_are_not_waited_for() {
     let ran = stdout(&vm.executor, "ls it-ran 2>/dev/null || true").await;
     assert_eq!(ran, "", "what it is given is no shell text");
 }
+
+for_both_clients!(
+    the_end_of_a_process_is_told_within_a_second_and_no_sooner,
+    a_watch_that_is_dropped_leaves_nothing_on_the_vm_and_the_connection_as_it_was,
+    a_cut_connection_ends_it,
+    it_opens_no_connection_of_its_own_and_goes_with_the_one_it_uses,
+    a_server_of_few_sessions_has_them_for_commands,
+    beside_it_eight_commands_run_at_a_time,
+    garbage_comes_as_lines_within_bounds_and_the_exit_status_last,
+    a_flood_ends_it_and_there_is_no_other_over_that_connection,
+    one_that_does_not_end_on_the_vm_is_the_only_one_until_its_time_is_over,
+    its_time_is_limited_there,
+    one_that_never_reads_is_ended,
+    without_flock_it_ends_at_once_and_prints_nothing,
+    lock_files_that_are_no_runners_are_not_waited_for,
+);

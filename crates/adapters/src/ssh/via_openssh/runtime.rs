@@ -23,8 +23,8 @@ use dispatch_core::secret::Secret;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use tempfile::TempDir;
 
-use super::SetupError;
 use crate::private_directory;
+use crate::ssh::SetupError;
 
 /// The control socket is first made under a name with 17 more characters, beside its final name. That name
 /// must fit into the 108 bytes of a socket address.

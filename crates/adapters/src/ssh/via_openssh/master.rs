@@ -25,8 +25,10 @@ use tokio::process::{Child, Command};
 
 use super::client::{Client, is_flooded, limit_files};
 use super::config::{ALIAS, ClientConfig};
-use super::failure::{ConnectFailure, classify, error, last_line};
+use super::failure::{ConnectFailure, classify, last_line};
 use super::runtime::ConnectionDir;
+use crate::ssh::failure::error;
+use crate::ssh::line::Login;
 
 /// What is said of a server that has made the client write more than it may into its log.
 const FLOODED: &str =
@@ -44,31 +46,25 @@ impl Master {
         client: &Client,
         dir: ConnectionDir,
         config: &ClientConfig<'_>,
+        login: &Login<'_>,
     ) -> Result<Self, ConnectFailure> {
-        let endpoint = format!("{} port {}", config.endpoint.host, config.endpoint.port);
         let child = spawn(client, &dir, config).map_err(|source| {
             let text = format!("cannot run {}: {source}", client.program().display());
             ConnectFailure::Failed(error(ExecErrorKind::Local, text))
         })?;
         let master = Self { child: Rc::new(RefCell::new(child)), dir };
-        master.connected(&endpoint).await?;
+        master.connected(login).await?;
         Ok(master)
     }
 
     /// The client's socket appears when the login is done. There is no other sign of it.
-    async fn connected(&self, endpoint: &str) -> Result<(), ConnectFailure> {
+    async fn connected(&self, login: &Login<'_>) -> Result<(), ConnectFailure> {
         let socket = self.dir.file("master");
         let mut pause = Duration::from_millis(2);
         while !socket.exists() {
             let ended = self.child.borrow_mut().try_wait();
             if !matches!(ended, Ok(None)) {
-                return Err(match self.is_flooded() {
-                    true => ConnectFailure::Failed(error(
-                        ExecErrorKind::Refused,
-                        format!("{endpoint}: {FLOODED}"),
-                    )),
-                    false => classify(&self.dir.read("log"), endpoint),
-                });
+                return Err(self.why_not_connected(login));
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(50));
@@ -76,8 +72,18 @@ impl Master {
         Ok(())
     }
 
+    fn why_not_connected(&self, login: &Login<'_>) -> ConnectFailure {
+        if self.is_flooded() {
+            return ConnectFailure::Failed(login.failed(ExecErrorKind::Refused, FLOODED));
+        }
+        match classify(&self.dir.read("log")) {
+            Some((kind, why)) => ConnectFailure::Failed(login.failed(kind, &why)),
+            None => ConnectFailure::KeyChanged,
+        }
+    }
+
     /// Resolves when the client has ended.
-    pub(super) fn ended(&self) -> impl Future<Output = ()> + use<> {
+    pub(super) fn ended(&self) -> impl Future<Output = ()> + 'static + use<> {
         let child = Rc::clone(&self.child);
         async move {
             // Whatever the result, there is no connection any more.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dispatch_core::ports::HostKey;
 
-use super::endpoint::Endpoint;
+use crate::ssh::endpoint::Endpoint;
 
 /// The name under which the client knows the VM, whatever the VM's present address is.
 pub(super) const ALIAS: &str = "vm";

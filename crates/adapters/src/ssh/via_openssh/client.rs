@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::{KeyExchange, SetupError};
+use crate::ssh::{KeyExchange, SetupError};
 
 /// The most bytes that a client may write into its log. The signal for more ends it, and its connection with it.
 pub(super) const LONGEST_LOG: u64 = 1 << 20;

@@ -1,33 +1,12 @@
 //! Runs one command over an open connection: its streams and its exit status.
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use openssh::{Error, Session, Stdio};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use super::own_side::is_lack;
-
-/// How a command ended.
-pub(super) struct Ended {
-    /// `None` = the command was killed by a signal, or the connection was lost.
-    pub status: Option<i32>,
-    pub stdout: Vec<u8>,
-    pub stderr: Vec<u8>,
-}
-
-/// Why nothing is known about a command's end.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The command wrote more to one of its streams than is allowed.
-    TooMuch,
-    /// No session was opened, so nothing was run.
-    NotStarted(String),
-    /// A system call of ours failed for lack of something, so nothing was run.
-    OwnSide(String),
-    /// The time in which it might be handed over was over, so nothing was run.
-    TooLate,
-    /// The connection to the master failed.
-    Lost(String),
-}
+use crate::ssh::line::{Ended, Failure, LongCommand};
+use crate::ssh::own_side::is_lack;
 
 /// Runs a command to its end. Each of its streams may have at most `limit` bytes.
 pub(super) async fn execute(
@@ -56,8 +35,19 @@ pub(super) async fn execute(
     Ok(Ended { status, stdout, stderr })
 }
 
-/// The exit status; `None` = it was killed by a signal, or the connection was lost. Status 127 is an error without streams in the openssh crate, so we read the streams ourselves.
-pub(super) fn status(waited: Result<std::process::ExitStatus, Error>) -> Result<Option<i32>, Failure> {
+/// Begins a command that goes on for long.
+pub(super) async fn begin<'a>(session: &'a Session, command: &str) -> Result<LongCommand<'a>, Failure> {
+    let mut command = session.raw_command(command);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().await.map_err(not_started)?;
+    let streams = child.stdin().take().zip(child.stdout().take());
+    let (stdin, stdout) = streams.ok_or_else(|| Failure::Lost("a session without streams".to_owned()))?;
+    let status = async move { status(child.wait().await).unwrap_or(None) }.boxed_local();
+    Ok(LongCommand { stdin: Box::new(stdin), stdout: Box::new(stdout), status })
+}
+
+/// Status 127 is an error without streams in the openssh crate, so we read the streams ourselves.
+fn status(waited: Result<std::process::ExitStatus, Error>) -> Result<Option<i32>, Failure> {
     match waited {
         Ok(status) => Ok(status.code()),
         Err(Error::Remote(_)) => Ok(Some(127)),
@@ -76,7 +66,7 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: usize) -> Result<Vec<
     if bytes.len() > limit { Err(Failure::TooMuch) } else { Ok(bytes) }
 }
 
-pub(super) fn not_started(error: Error) -> Failure {
+fn not_started(error: Error) -> Failure {
     use std::error::Error as _;
     let mut cause = error.source();
     while let Some(source) = cause {
