@@ -211,3 +211,31 @@ async fn kept_running_in_a_pipe_it_tells_its_address_and_a_second_ctrl_c_ends_th
     let ended = tokio::time::timeout(SOON, demo.wait()).await.expect("it ends").unwrap();
     assert_eq!(ended.code(), Some(1));
 }
+
+#[actix_rt::test]
+async fn it_hears_the_controllers_events_unless_it_is_not_to() {
+    use tokio::io::AsyncBufReadExt as _;
+    for (more, hears) in [(&[][..], true), (&["--no-events"], false)] {
+        let place = Place::new();
+        let arguments = [&["--containers", "0", "--instances", "1", "--keep-running"], more].concat();
+        let mut demo =
+            place.command(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = tokio::io::BufReader::new(demo.stderr.take().unwrap()).lines();
+        let address = line_with(&mut lines, "management API: ").await;
+        let token = line_with(&mut lines, "Authorization: Bearer ").await;
+        let token = token.split("Bearer ").nth(1).unwrap().split('\'').next().unwrap();
+        let url = format!("{}/_health/ready", address.split("API: ").nth(1).unwrap().trim());
+        until("health shows the feed, or that there is none", SOON, async || {
+            let mut answer = awc::Client::default().get(&url).bearer_auth(token).send().await.unwrap();
+            let health: Value = serde_json::from_slice(&answer.body().await.unwrap()).unwrap();
+            let feed = &health["checks"]["event_feed"];
+            (if hears { feed["connected"] == true } else { health["ready"] == true && feed.is_null() })
+                .then_some(())
+        })
+        .await;
+        let pid = Pid::from_raw(i32::try_from(demo.id().unwrap()).unwrap()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+        tokio::time::timeout(SOON, demo.wait()).await.expect("it ends").unwrap();
+        place.assert_empty();
+    }
+}
