@@ -143,8 +143,9 @@ impl Handler<RequeueContainer> for Queue {
 impl Handler<SetOpenings> for Queue {
     type Result = ();
 
-    fn handle(&mut self, message: SetOpenings, _: &mut Context<Self>) {
-        self.exchange.set_openings(message.0);
+    fn handle(&mut self, message: SetOpenings, ctx: &mut Context<Self>) {
+        let effects = self.exchange.set_openings(message.0, clock::now());
+        self.perform(effects, ctx);
     }
 }
 

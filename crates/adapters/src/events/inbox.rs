@@ -30,6 +30,11 @@ impl Inbox {
                 (&mut counts.containers, Some(Hint::Container { uuid, state }))
             }
             Told::Requests => (&mut counts.requests, Some(Hint::Requests)),
+            Told::ChangedRequest => {
+                // Of those that run only a poll tells.
+                self.add(Hint::Everything);
+                (&mut counts.requests, Some(Hint::Requests))
+            }
             Told::ClosedRequest => (&mut counts.requests, None),
             Told::Other => (&mut counts.others, None),
             Told::Ping => (&mut counts.pings, None),

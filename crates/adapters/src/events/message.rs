@@ -12,6 +12,9 @@ pub(super) enum Told {
     Container { uuid: ContainerUuid, state: Option<ContainerState> },
     /// A container request was.
     Requests,
+    /// A container request that wants a container as before: its priority may have changed, and with it that of its
+    /// containers, of which no event tells.
+    ChangedRequest,
     /// A container request that wants no container now: nothing becomes available by it.
     ClosedRequest,
     /// Something else has happened, or something in another cluster.
@@ -48,6 +51,8 @@ struct Envelope<'a> {
 
 #[derive(Deserialize)]
 struct Properties<'a> {
+    #[serde(borrow)]
+    old_attributes: Option<Attributes<'a>>,
     #[serde(borrow)]
     new_attributes: Option<Attributes<'a>>,
 }
@@ -101,12 +106,21 @@ fn decode(message: &[u8], cluster: &str) -> Told {
         return Told::Other;
     }
     if object.as_bytes()[6..11] == *REQUEST {
-        let is_open = envelope.properties.and_then(name_of_state).is_none_or(|it| it == OPEN_REQUEST);
-        return if is_open { Told::Requests } else { Told::ClosedRequest };
+        return envelope.properties.map_or(Told::Requests, request);
     }
     match object.parse() {
         Ok(uuid) => Told::Container { uuid, state: envelope.properties.and_then(state_afterwards) },
         Err(_) => Told::Malformed,
+    }
+}
+
+fn request(properties: &RawValue) -> Told {
+    let is_open = |state: &String| state == OPEN_REQUEST;
+    let (before, now) = states(properties);
+    match (before.is_some_and(|it| is_open(&it)), now.is_none_or(|it| is_open(&it))) {
+        (true, true) => Told::ChangedRequest,
+        (false, true) => Told::Requests,
+        (_, false) => Told::ClosedRequest,
     }
 }
 
@@ -120,12 +134,16 @@ fn without_object(envelope: &Envelope<'_>) -> Told {
 
 /// The state that a change has led to. What is not understood is not known: the controller will be asked anyhow.
 fn state_afterwards(properties: &RawValue) -> Option<ContainerState> {
-    ContainerState::from_name(&name_of_state(properties)?)
+    ContainerState::from_name(&states(properties).1?)
 }
 
-fn name_of_state(properties: &RawValue) -> Option<String> {
-    let attributes = parsed::<Properties<'_>>(properties).ok()?.new_attributes?;
-    parsed(attributes.state?).ok()
+/// The names of the states before and after a change, as far as they can be read.
+fn states(properties: &RawValue) -> (Option<String>, Option<String>) {
+    let state = |of: Option<Attributes<'_>>| parsed(of?.state?).ok();
+    match parsed::<Properties<'_>>(properties) {
+        Ok(it) => (state(it.old_attributes), state(it.new_attributes)),
+        Err(_) => (None, None),
+    }
 }
 
 fn parsed<'a, T: Deserialize<'a>>(value: &'a RawValue) -> serde_json::Result<T> {
@@ -179,12 +197,15 @@ mod tests {
     #[test]
     fn what_is_not_about_our_containers_and_requests_is_something_else() {
         assert_eq!(told(event("zzzzz-xvhdp-000000000000001", "update", "{}")), Told::Requests);
-        for (state, expected) in [
-            ("Committed", Told::Requests),
-            ("Uncommitted", Told::ClosedRequest),
-            ("Final", Told::ClosedRequest),
+        for (before, state, expected) in [
+            ("null", "Committed", Told::Requests),
+            (r#"{"state":"Uncommitted"}"#, "Committed", Told::Requests),
+            (r#"{"state":"Committed"}"#, "Committed", Told::ChangedRequest),
+            ("null", "Uncommitted", Told::ClosedRequest),
+            (r#"{"state":"Committed"}"#, "Final", Told::ClosedRequest),
         ] {
-            let properties = format!(r#"{{"new_attributes":{{"state":"{state}"}}}}"#);
+            let properties =
+                format!(r#"{{"old_attributes":{before},"new_attributes":{{"state":"{state}"}}}}"#);
             assert_eq!(told(event("zzzzz-xvhdp-000000000000001", "update", &properties)), expected);
         }
         for (object, kind) in [

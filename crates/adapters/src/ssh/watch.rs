@@ -10,10 +10,15 @@
 //! the command waits for that. A stray keeps a session until the VM itself ends it, so that no other is begun meanwhile.
 
 use std::cell::Cell;
+use std::future::{Future, pending};
+use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use dispatch_core::ports::{LONGEST_WATCH, ShellCommand, Watch, WatchEnd};
+use futures_util::FutureExt;
+use futures_util::future::select;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -157,11 +162,13 @@ async fn live<L: Line>(
         }
     };
     let LongCommand { stdin, stdout, status } = command;
-    if began.send(Ok(())).is_err() {
-        return;
-    }
+    // Nobody may wait for it any more: then it is ended in order, like any other.
+    let is_wanted = began.send(Ok(())).is_ok();
     let mut talk = Talk { stdin: Some(stdin), stdout, unwritten: order.stdin.to_vec() };
-    let end = talk.go_on(gate, &mut remote, overruns_at).await;
+    let end = match is_wanted {
+        true => talk.go_on(gate, &mut remote, overruns_at).await,
+        false => Some(WatchEnd::ConnectionLost),
+    };
     // Closed, so that the command ends.
     talk.stdin = None;
     let has_ended = match timeout(ENDS_WITHIN, talk.drain()).await {
@@ -206,41 +213,44 @@ struct Talk<'a> {
 
 impl Talk<'_> {
     /// Passes lines on in both directions. Why that is over; `None` = the command prints no more.
-    #[expect(
-        clippy::disallowed_macros,
-        reason = "biased: the end comes first, and then what has been waiting longest"
-    )]
     async fn go_on(&mut self, gate: &Gate, remote: &mut Remote, overruns_at: Instant) -> Option<WatchEnd> {
         let mut buffer = [0; 4096];
         loop {
-            let writing = write(&mut self.stdin, &self.unwritten);
-            tokio::select! {
-                biased;
-                why = gate.closes() => return Some(why),
-                () = sleep_until(overruns_at) => return Some(WatchEnd::Hangs),
-                added = remote.added() => {
-                    // Without a line its user has dropped it, and hears nothing any more.
-                    let Some(line) = added else { return Some(WatchEnd::ConnectionLost) };
-                    self.unwritten.extend(line.bytes().chain([b'\n']));
-                    if self.unwritten.len() > MOST_UNWRITTEN {
-                        return Some(WatchEnd::Hangs);
+            match self.news(gate, remote, overruns_at, &mut buffer).await {
+                News::Over(why) => return Some(why),
+                // Its user has dropped it, and hears nothing any more.
+                News::Added(None) => return Some(WatchEnd::ConnectionLost),
+                News::Added(Some(line)) => self.unwritten.extend(line.bytes().chain([b'\n'])),
+                News::Written(Ok(length)) => drop(self.unwritten.drain(..length)),
+                // It reads no more; it may still print.
+                News::Written(Err(_)) => self.stdin = None,
+                News::Printed(Ok(0) | Err(_)) => return None,
+                News::Printed(Ok(length)) => {
+                    if let Err(end) = remote.printed(&buffer[..length]) {
+                        return Some(end);
                     }
                 }
-                written = writing, if !self.unwritten.is_empty() => match written {
-                    Ok(written) => drop(self.unwritten.drain(..written)),
-                    // It reads no more; it may still print.
-                    Err(_) => self.stdin = None,
-                },
-                read = self.stdout.read(&mut buffer) => match read {
-                    Ok(0) | Err(_) => return None,
-                    Ok(length) => {
-                        if let Err(end) = remote.printed(&buffer[..length]) {
-                            return Some(end);
-                        }
-                    }
-                },
+            }
+            if self.unwritten.len() > MOST_UNWRITTEN {
+                return Some(WatchEnd::Hangs);
             }
         }
+    }
+
+    /// What happens next; of what happens at once, the end comes first.
+    async fn news(
+        &mut self,
+        gate: &Gate,
+        remote: &mut Remote,
+        overruns_at: Instant,
+        buffer: &mut [u8],
+    ) -> News {
+        let closes = gate.closes().map(News::Over);
+        let overruns = sleep_until(overruns_at).map(|()| News::Over(WatchEnd::Hangs));
+        let added = remote.added().map(News::Added);
+        let written = write(&mut self.stdin, &self.unwritten).map(News::Written);
+        let printed = self.stdout.read(buffer).map(News::Printed);
+        first(closes, first(overruns, first(added, first(written, printed)))).await
     }
 
     /// Reads until the command has closed its output, and drops what it prints. False = it floods.
@@ -257,10 +267,28 @@ impl Talk<'_> {
     }
 }
 
-/// Writes some of it. What a command does not read any more is as good as written.
-async fn write(stdin: &mut Option<impl AsyncWrite + Unpin>, bytes: &[u8]) -> std::io::Result<usize> {
+/// What happens to a watch.
+enum News {
+    /// It is over.
+    Over(WatchEnd),
+    /// It is given a line; `None` = its user has dropped it.
+    Added(Option<String>),
+    /// So much of what it was given is written.
+    Written(io::Result<usize>),
+    /// So much has been read of what it printed.
+    Printed(io::Result<usize>),
+}
+
+/// Writes some of it, if there is any. What a command does not read any more is as good as written.
+async fn write(stdin: &mut Option<impl AsyncWrite + Unpin>, bytes: &[u8]) -> io::Result<usize> {
     match stdin {
+        _ if bytes.is_empty() => pending().await,
         Some(stdin) => stdin.write(bytes).await,
         None => Ok(bytes.len()),
     }
+}
+
+/// What comes first of the two, the first if both are there.
+async fn first<T>(one: impl Future<Output = T>, other: impl Future<Output = T>) -> T {
+    select(pin!(one), pin!(other)).await.factor_first().0
 }

@@ -230,7 +230,8 @@ impl<'r, 'a> Assignment<'r, 'a> {
 
     /// Notes what could still be placed. O(places + containers × log).
     fn note_openings(&mut self) {
-        let mut openings = Openings { unplaced: self.unplaced(), ..Openings::default() };
+        let (unplaced, awaits_picture) = (self.unplaced(), self.round.awaits_picture);
+        let mut openings = Openings { unplaced, awaits_picture, ..Openings::default() };
         if !self.is_beyond_ceiling() {
             let types = self.round.rules.catalog.types().iter();
             let creatable = types.filter(|it| self.budget.gate(it) == Gate::Open);

@@ -82,8 +82,9 @@ impl Round<'_> {
                 }
             }
             (S::Queued | S::Locked, ProcessStanding::None) => self.cancel_if_unsuitable(entry),
-            // The first waits for a later picture; the second runs as it should.
-            (S::Running | S::Locked, ProcessStanding::Ended(_) | ProcessStanding::Alive) => {}
+            (S::Running | S::Locked, ProcessStanding::Ended(_)) => self.awaits_picture = true,
+            // It runs as it should.
+            (S::Running | S::Locked, ProcessStanding::Alive) => {}
         }
     }
 

@@ -50,6 +50,8 @@ pub(super) struct Round<'a> {
     pub(super) has_written_off: bool,
     /// Whether starts of an earlier dispatcher may not be listed yet.
     pub(super) adopting_starts: bool,
+    /// Whether something is decided only by a later picture of a container.
+    pub(super) awaits_picture: bool,
     /// What the clock says of the round.
     pub(super) clocked: &'a Clocked,
     pub(super) plan: Plan,
@@ -65,6 +67,7 @@ impl<'a> Round<'a> {
         let uuids: Vec<_> = queue.entries.iter().map(|entry| entry.record.uuid).collect();
         let hosts: Vec<_> = fleet.hosts.iter().map(|host| &**host).collect();
         Self {
+            awaits_picture: false,
             processes: ProcessTable::new(queue, &uuids, fleet, &hosts),
             hosts,
             uuids,

@@ -21,6 +21,8 @@ pub(super) struct HintedNews {
     pub(super) facts: Vec<QueueFact>,
     /// The containers of which it shows something new.
     pub(super) of: BTreeSet<ContainerUuid>,
+    /// Whether only a poll can tell what it shows.
+    pub(super) needs_poll: bool,
 }
 
 impl ContainerQueue {
@@ -66,11 +68,23 @@ impl ContainerQueue {
                 Hinted::Available { .. } => self.is_wanted(&record, asked, &mut look, policy, now),
             };
             let uuid = record.uuid;
+            // Hints come just when we lock and start: a replica that lags a little would have its process killed.
+            if is_taken && self.is_step_back(&record) {
+                news.needs_poll = true;
+                continue;
+            }
             if is_taken && self.take_record(Sighting { record, asked }, now, &mut news.facts) {
                 news.of.insert(uuid);
             }
         }
         news
+    }
+
+    /// Whether a record shows as waiting what we believe to be locked or running.
+    fn is_step_back(&self, record: &Record) -> bool {
+        let have = self.entry(record.uuid).map(|entry| entry.record.state);
+        let is_held = matches!(have, Some(ContainerState::Locked | ContainerState::Running));
+        is_held && record.state == ContainerState::Queued
     }
 
     /// Whether a record is one that was asked for, and is near enough, and no newer poll has told of what is available.

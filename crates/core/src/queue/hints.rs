@@ -158,7 +158,7 @@ impl Hints {
             }
             return;
         };
-        if have.is_changing || told == Some(have.state) {
+        if is_no_news(have, told) {
             return;
         }
         let wait = if is_expected(have.state, told) { EXPECTED } else { COLLECT };
@@ -240,7 +240,10 @@ impl Hints {
             self.available = None;
             return Hinted::Available { again: wish.again };
         }
-        let mut by_due: Vec<_> = self.containers.iter().map(|(uuid, wish)| (wish.due, *uuid)).collect();
+        // What was asked for in vain is not asked sooner than it was meant to be: a replica needs its time.
+        let may_be_asked = |wish: &Wish| !wish.again || wish.due <= now;
+        let wishes = self.containers.iter().filter(|(_, wish)| may_be_asked(wish));
+        let mut by_due: Vec<_> = wishes.map(|(uuid, wish)| (wish.due, *uuid)).collect();
         by_due.sort_unstable();
         by_due.truncate(AT_ONCE);
         Hinted::Known(by_due.into_iter().map(|(_, uuid)| uuid).collect())
@@ -278,12 +281,13 @@ impl Hints {
         }
     }
 
-    /// A whole poll that began then has succeeded: it has shown all that was hinted at before.
+    /// A whole poll that began then has succeeded: it has shown all that was hinted at before. What was hinted at only a
+    /// moment before may have been hidden by a replica, and is asked for all the same.
     pub(super) fn polled(&mut self, began: Timestamp) {
-        self.containers.retain(|_, wish| wish.heard > began);
-        for wish in [&mut self.available, &mut self.everything] {
-            *wish = wish.filter(|it| it.heard > began);
-        }
+        let is_late = |wish: &Wish| after(wish.heard, ONCE_MORE) > began;
+        self.containers.retain(|_, wish| is_late(wish));
+        self.available = self.available.filter(is_late);
+        self.everything = self.everything.filter(|it| it.heard > began);
     }
 
     /// How long to wait from one whole poll to the next, instead of `interval`. O(1).
@@ -299,11 +303,19 @@ pub fn rarest_poll_interval(interval: Duration) -> Duration {
     interval.saturating_mul(RARER).min(RAREST).max(interval)
 }
 
+/// Whether it tells what we have, or what a call of ours leads to. While a container runs its record may also say that the
+/// cloud will take its VM.
+fn is_no_news(have: Believed, told: Option<ContainerState>) -> bool {
+    let is_ours = have.is_changing && matches!(told, Some(ContainerState::Queued | ContainerState::Locked));
+    let is_same = told == Some(have.state) && have.state != ContainerState::Running;
+    is_ours || is_same
+}
+
 /// Whether that is how containers go on, so that nothing depends on when we know it.
 fn is_expected(have: ContainerState, told: Option<ContainerState>) -> bool {
     matches!(
         (have, told),
-        (ContainerState::Locked, Some(ContainerState::Running))
+        (ContainerState::Locked | ContainerState::Running, Some(ContainerState::Running))
             | (ContainerState::Locked | ContainerState::Running, Some(ContainerState::Complete))
     )
 }

@@ -116,8 +116,8 @@ impl ContainerQueue {
             return false;
         }
         if self.is_foreign(&record) {
-            let Some(entry) = self.take_out(uuid) else { return false };
-            let state = entry.record.state;
+            let Some(state) = self.entry(uuid).map(|entry| entry.record.state) else { return false };
+            self.remove(uuid);
             facts.push(QueueFact::Dropped { uuid, state, reason: DropReason::Foreign });
             return true;
         }

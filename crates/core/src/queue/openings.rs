@@ -33,6 +33,9 @@ pub struct Openings {
     pub supervisors: bool,
     /// Queued containers that got no place in this round, whatever the reason.
     pub unplaced: BTreeSet<ContainerUuid>,
+    /// Whether something is decided only by a later picture of a container: polls are not to be rare.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub awaits_picture: bool,
 }
 
 impl Openings {

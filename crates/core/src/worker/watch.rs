@@ -44,6 +44,8 @@ pub(super) struct Watching {
     failures: u32,
     /// None is begun before then.
     not_before: Option<Timestamp>,
+    /// None can be begun at all.
+    is_unsupported: bool,
     /// None is begun before the VM has answered again: there was no connection, or it has gone.
     needs_answer: bool,
     /// Whose end was told, and when.
@@ -70,6 +72,8 @@ enum Sequel {
     Again,
     /// Not for a while.
     Rest,
+    /// Not again.
+    Never,
 }
 
 impl Sequel {
@@ -78,11 +82,8 @@ impl Sequel {
             // Whether our own side works again is seen by the same answer.
             WatchEnd::NoConnection | WatchEnd::ConnectionLost | WatchEnd::Local => Self::AfterAnswer,
             WatchEnd::Exited(_) => Self::Again,
-            WatchEnd::NotSupported
-            | WatchEnd::FewSessions
-            | WatchEnd::Lingering
-            | WatchEnd::TooMuch
-            | WatchEnd::Hangs => Self::Rest,
+            WatchEnd::FewSessions | WatchEnd::Lingering | WatchEnd::TooMuch | WatchEnd::Hangs => Self::Rest,
+            WatchEnd::NotSupported => Self::Never,
         }
     }
 }
@@ -122,6 +123,11 @@ impl Watching {
         self.not_before
     }
 
+    /// Whether no passing of time lets one begin.
+    fn must_wait(&self) -> bool {
+        self.is_unsupported || self.needs_answer
+    }
+
     fn current(&mut self, number: u64) -> Option<&mut Current> {
         self.current.as_mut().filter(|_| self.number == number)
     }
@@ -135,6 +141,7 @@ impl Machine {
         let living = self.processes.by_container.iter().filter(|_| is_watchable);
         let mut living =
             living.filter(|(_, it)| it.phase == ProcessPhase::Alive).map(|(uuid, _)| *uuid).peekable();
+        let must_wait = self.watching.must_wait();
         match &mut self.watching.current {
             Some(_) if living.peek().is_none() => {
                 self.watching.current = None;
@@ -145,7 +152,7 @@ impl Machine {
                 effects.extend(added.map(WorkerEffect::AddToWatch));
             }
             Some(_) => {}
-            None if living.peek().is_none() || self.watching.needs_answer => {}
+            None if living.peek().is_none() || must_wait => {}
             None if self.watching.not_before.is_some_and(|from| now < from) => {}
             None => {
                 let given: BTreeSet<_> = living.collect();
@@ -162,7 +169,7 @@ impl Machine {
     pub(super) fn watch_due(&self) -> Option<Timestamp> {
         let watching = &self.watching;
         let lives = self.processes.by_container.values().any(|it| it.phase == ProcessPhase::Alive);
-        let waits = watching.current.is_none() && !watching.needs_answer && !self.fencing.is_anothers();
+        let waits = watching.current.is_none() && !watching.must_wait() && !self.fencing.is_anothers();
         watching.not_before.filter(|_| waits && lives)
     }
 
@@ -223,6 +230,10 @@ impl Machine {
                 watching.failures >= TRIES
             }
             Sequel::Rest => true,
+            Sequel::Never => {
+                watching.is_unsupported = true;
+                false
+            }
         };
         if rests {
             (watching.failures, watching.not_before) = (0, Some(after(now, REST)));

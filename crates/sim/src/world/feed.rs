@@ -225,7 +225,7 @@ fn hints_of(fact: &Fact) -> Vec<Hint> {
             vec![container(*uuid, Some(ContainerState::Queued)), Hint::Requests]
         }
         Fact::Changed { uuid, to, .. } => vec![container(*uuid, Some(*to))],
-        Fact::Prioritised { .. } => vec![Hint::Requests],
+        Fact::Prioritised { .. } => vec![Hint::Requests, Hint::Everything],
         Fact::Deleted { uuid } => vec![container(*uuid, None)],
         Fact::Refused { .. } | Fact::Struck { .. } => Vec::new(),
     }

@@ -1,11 +1,14 @@
 //! One connection that the crate serves.
 
-use std::future::{Future, pending};
+use std::future::Future;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use dispatch_core::ports::{ExecError, ExecErrorKind, HostKey};
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
 use russh::client::{Handle, Msg};
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Error};
 use tokio::sync::watch;
@@ -105,19 +108,9 @@ async fn execute(
     channel.exec(true, command).await.map_err(|error| Failure::Lost(error.to_string()))?;
     let (mut output, input) = channel.split();
     let result = {
-        let feeding = async {
-            // A command need not read its input.
-            let _ = feed(&input, stdin).await;
-            pending().await
-        };
-        #[expect(clippy::disallowed_macros, reason = "biased: the end of the command comes first")]
-        {
-            tokio::select! {
-                biased;
-                ended = read(&mut output, limit) => ended,
-                () = feeding => unreachable!("it is pending for ever"),
-            }
-        }
+        // A command need not read its input.
+        let feeding = feed(&input, stdin).map(drop);
+        beside(read(&mut output, limit), feeding).await
     };
     if matches!(result, Err(Failure::TooMuch)) {
         // Commands beside it may use the connection for a while, and nobody reads this any more.
@@ -131,6 +124,14 @@ pub(super) fn not_opened(error: Error) -> Failure {
     match error {
         Error::ChannelOpenFailure(_) => Failure::NotStarted(error.to_string()),
         _ => Failure::Lost(error.to_string()),
+    }
+}
+
+/// What the first comes to; the other goes on beside it, and may end before.
+pub(super) async fn beside<T>(first: impl Future<Output = T>, other: impl Future<Output = ()>) -> T {
+    match select(pin!(first), pin!(other)).await {
+        Either::Left((result, _)) => result,
+        Either::Right(((), first)) => first.await,
     }
 }
 

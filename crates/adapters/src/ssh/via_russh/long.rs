@@ -6,7 +6,6 @@
 //!   status ◄────────── carry ◄── the session has ended
 //! ```
 
-use std::future::pending;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,7 +15,7 @@ use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::oneshot;
 
-use super::line::not_opened;
+use super::line::{beside, not_opened};
 use super::peer::Peer;
 use super::thread::Thread;
 use crate::ssh::line::{Failure, LongCommand};
@@ -63,19 +62,9 @@ async fn open(handle: Arc<Handle<Peer>>, command: String) -> Result<Channel<Msg>
 /// Carries the streams until the session has ended.
 async fn carry(channel: Channel<Msg>, to_feed: DuplexStream, to_fill: DuplexStream) -> Option<i32> {
     let (mut output, input) = channel.split();
-    let feeding = async {
-        // A command need not read its input.
-        let _ = feed(to_feed, &input).await;
-        pending().await
-    };
-    #[expect(clippy::disallowed_macros, reason = "biased: the end of the command comes first")]
-    let (status, is_read) = {
-        tokio::select! {
-            biased;
-            ended = fill(&mut output, to_fill) => ended,
-            () = feeding => unreachable!("it is pending for ever"),
-        }
-    };
+    // A command need not read its input.
+    let feeding = feed(to_feed, &input).map(drop);
+    let (status, is_read) = beside(fill(&mut output, to_fill), feeding).await;
     if !is_read {
         let _ = input.close().await;
     }

@@ -67,6 +67,12 @@ impl Exchange {
         FeedStanding { is_connected: self.hints.is_connected(), last_heard: self.hints.last_heard() }
     }
 
+    /// Something waits for a poll: the next comes when it would without an event feed.
+    pub(super) fn want_poll(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
+        self.hints.everything(now);
+        self.follow_hints(now, effects);
+    }
+
     pub(super) fn follow_hints(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         // Before the first poll everything is about to be asked anyway.
         if self.quiescent || self.queue.polled_at.is_none() {
@@ -103,6 +109,10 @@ impl Exchange {
         };
         self.hints.answered(&hinted, is_news, now);
         effects.extend(news.facts.into_iter().map(ExchangeFact::Queue).map(ExchangeEffect::Tell));
+        self.snapshot = None;
+        if news.needs_poll {
+            self.hints.everything(now);
+        }
         if !news.of.is_empty() {
             self.fetch_mounts(now, effects);
             self.changed(effects);

@@ -106,6 +106,8 @@ pub struct Exchange {
     calls: ExchangeCalls,
     polls: Polls,
     hints: Hints,
+    /// Whether the last plan, or one that is not known yet, waits for a later picture.
+    awaits_picture: bool,
     fetching_mounts: bool,
     /// How many containers' mounts the next call asks for; fewer after a failure.
     mounts_at_once: usize,
@@ -123,6 +125,7 @@ impl Exchange {
             calls: ExchangeCalls::default(),
             polls: Polls::default(),
             hints: Hints::default(),
+            awaits_picture: true,
             fetching_mounts: false,
             mounts_at_once: mounts::MOUNTS_AT_ONCE,
             snapshot: None,
@@ -171,8 +174,14 @@ impl Exchange {
     }
 
     /// Takes what could be placed after the last plan: it decides how far the next poll looks.
-    pub fn set_openings(&mut self, openings: Option<Arc<Openings>>) {
+    pub fn set_openings(&mut self, openings: Option<Arc<Openings>>, now: Timestamp) -> Vec<ExchangeEffect> {
+        let mut effects = Vec::new();
+        self.awaits_picture = openings.as_ref().is_none_or(|it| it.awaits_picture);
         self.queue.set_openings(openings);
+        if self.awaits_picture {
+            self.want_poll(now, &mut effects);
+        }
+        effects
     }
 
     /// Begins nothing more: no operation, no poll, no further call of a chain. What was begun is read again at the
@@ -381,7 +390,8 @@ impl Exchange {
     /// Longer than the site's, while the event feed tells what happens and nothing waits for a poll.
     fn poll_interval(&self, now: Timestamp) -> Duration {
         let interval = self.policy.poll_interval;
-        let is_rare = self.polls.failing_since.is_none() && self.queue.waits_for_no_poll();
+        let waits = self.awaits_picture || self.polls.failing_since.is_some();
+        let is_rare = !waits && self.queue.waits_for_no_poll();
         if is_rare { self.hints.poll_interval(interval, now) } else { interval }
     }
 

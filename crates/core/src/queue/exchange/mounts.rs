@@ -136,5 +136,6 @@ impl Exchange {
             self.changed(effects);
         }
         self.polls.failed(now, error.to_string(), error.kind.as_str(), effects);
+        self.want_poll(now, effects);
     }
 }

@@ -56,8 +56,7 @@ impl Exchange {
             Some(Step::Finished(finished)) => {
                 if !matches!(finished.outcome, Outcome::Done(_)) {
                     // What became of the container only a poll tells, which may be rare.
-                    self.hints.everything(now);
-                    self.follow_hints(now, effects);
+                    self.want_poll(now, effects);
                 }
                 let others_may_be_stale = finished.picture_is_old && finished.kind == OperationKind::Lock;
                 effects.push(ExchangeEffect::Tell(ExchangeFact::Operation(finished)));

@@ -40,6 +40,9 @@ fn what_a_hint_makes_us_ask() {
         // No news, or the echo of what we do.
         (Some(Locked), have(Locked), None),
         (Some(Locked), Some(Believed { state: Queued, is_changing: true }), None),
+        (Some(Queued), Some(Believed { state: Locked, is_changing: true }), None),
+        // A user was faster than our call.
+        (Some(Cancelled), Some(Believed { state: Queued, is_changing: true }), Some(known([1]))),
         // News at once.
         (Some(Cancelled), have(Running), Some(known([1]))),
         (Some(Queued), have(Locked), Some(known([1]))),
@@ -57,7 +60,8 @@ fn what_a_hint_makes_us_ask() {
 /// A job of three seconds would cause two questions otherwise, and nothing that we do depends on them.
 #[test]
 fn what_is_expected_goes_with_the_next_question_or_waits_two_seconds() {
-    for (state, told) in [(Locked, Running), (Locked, Complete), (Running, Complete)] {
+    // Its record may say, while it runs, that the cloud will take its VM.
+    for (state, told) in [(Locked, Running), (Locked, Complete), (Running, Complete), (Running, Running)] {
         let mut hints = Hints::default();
         hints.container(uuid(1), Some(told), have(state), at(0));
         assert_eq!(hints.next(peace(), at(1)), HintStep::Wait(at(2)));
@@ -97,6 +101,11 @@ fn what_shows_nothing_new_is_asked_once_more_after_a_second() {
     let first = hints.next(peace(), at(1));
     answer(&mut hints, &first, false, at(1));
     assert_eq!(hints.next(peace(), at(1)), HintStep::Wait(at(2)));
+    // Not sooner because another is asked for.
+    hints.container(uuid(2), None, have(Running), at(1));
+    let other = hints.next(peace(), ms(1, 500));
+    assert_eq!(other, known([2]));
+    answer(&mut hints, &other, true, ms(1, 500));
     let second = hints.next(peace(), at(2));
     assert_eq!(second, known([1]));
     answer(&mut hints, &second, false, at(2));
@@ -136,6 +145,12 @@ fn a_poll_fulfils_the_wishes_that_are_older_than_it() {
     hints.polled(at(3));
     assert_eq!(hints.waiting(), 1);
     assert_eq!(hints.next(peace(), at(6)), known([2]));
+    // A replica may not have shown to the poll what was hinted at a moment before.
+    let mut hints = Hints::default();
+    hints.container(uuid(1), None, have(Running), at(0));
+    hints.everything(at(0));
+    hints.polled(ms(0, 20));
+    assert_eq!(hints.next(peace(), at(1)), known([1]));
 }
 
 /// Ten thousand events a second of as many containers: memory is bounded, and polls are no more than without a feed.

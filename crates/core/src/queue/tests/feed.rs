@@ -155,6 +155,66 @@ fn an_older_answer_does_not_bring_back_what_a_newer_poll_has_ended() {
     }
 }
 
+/// A replica that lags shows a container as waiting that has just been locked, and its process starts.
+#[test]
+fn an_answer_that_shows_as_waiting_what_is_held_is_left_to_the_poll() {
+    for state in [Locked, Running] {
+        let mut story = polled(vec![record(1, state, 1)]);
+        story.records[0] = queued(1);
+        story.hear_of(1, Queued);
+        story.hear(Hint::Requests);
+        for _ in 0..4 {
+            story.hints_are_due_in(1_000);
+            story.answer_all();
+        }
+        assert_eq!(story.state(1), Some(state));
+        story.hints_are_due_in(10_000);
+        assert_eq!(story.calls(), ["list_mine"], "brought forward");
+        story.answer_all();
+        assert_eq!(story.state(1), Some(Queued));
+    }
+}
+
+/// Its lock was lost to another dispatcher, and a page that was asked for before shows it as waiting.
+#[test]
+fn an_older_page_does_not_bring_back_what_a_newer_answer_has_shown_as_anothers() {
+    let mut story = polled(vec![queued(1)]);
+    story.hear_of(1, Cancelled);
+    story.now = after(story.now, Duration::from_secs(1));
+    story.poll();
+    story.answer(Reply::Page(Ok(page(vec![]))));
+    assert_eq!(story.calls(), ["list_available"]);
+    let old = story.records.clone();
+    story.records[0] = record(1, Locked, 1);
+    story.records[0].locked_by = Some("zzzzz-gj3su-anotherdispatch".parse().unwrap());
+    story.hints_are_due_in(50);
+    let (number, request) = story.calls.pop().unwrap();
+    assert_eq!(request.name(), "list_known");
+    let reply = story.reply(&request);
+    let effects = story.exchange.answered(number, reply, story.now);
+    story.did(effects);
+    assert_eq!(story.state(1), None);
+    story.records = old;
+    story.answer_all();
+    assert_eq!(story.state(1), None);
+}
+
+#[test]
+fn polls_are_not_rare_while_a_plan_waits_for_a_later_picture() {
+    let openings = |awaits_picture| Some(Arc::new(Openings { awaits_picture, ..Openings::default() }));
+    let mut story = polled(vec![]);
+    story.hear(Hint::Connected);
+    story.hear(Hint::Requests);
+    for (awaits, seconds) in [(false, 30), (true, 10), (false, 30)] {
+        let effects = story.exchange.set_openings(openings(awaits), story.now);
+        let is_wanted = effects.iter().any(|it| matches!(it, ExchangeEffect::HintsIn(_)));
+        assert!(is_wanted || !awaits, "the poll is brought forward");
+        story.poll();
+        story.answer_all();
+        assert_eq!(story.next_poll().unwrap().as_secs(), seconds, "{awaits}");
+    }
+}
+
 #[test]
 fn a_container_with_a_call_under_way_is_left_to_its_answer() {
     let mut story = polled(vec![queued(1)]);
@@ -210,6 +270,7 @@ fn whole_polls_are_rarer_while_the_feed_tells_and_as_before_when_something_waits
         story.next_poll().unwrap().as_secs()
     };
     let mut story = polled(vec![queued(1)]);
+    story.exchange.set_openings(Some(Arc::default()), story.now);
     story.hear(Hint::Connected);
     assert_eq!(rest(&mut story), 10, "it has told nothing");
     story.hear(Hint::Requests);

@@ -233,6 +233,16 @@ fn whoever_has_no_session_for_it_floods_hangs_or_lingers_is_left_alone_for_ten_m
 }
 
 #[test]
+fn what_cannot_watch_is_asked_once() {
+    let mut story = watched(&[1]);
+    story.on(10, ends(1, WatchEnd::NotSupported));
+    story.probe(11, 12, lists(&[1]));
+    assert_eq!(begun_by_the_clock(&mut story), None);
+    story.on(5_000, start(2));
+    assert_eq!(begun(&story.on(5_001, Completion::StartFinished(uuid(2), StartOutcome::Started))), None);
+}
+
+#[test]
 fn without_a_connection_it_is_begun_after_the_next_answer_and_no_sooner() {
     for end in [WatchEnd::NoConnection, WatchEnd::ConnectionLost, WatchEnd::Local] {
         let mut story = watched(&[1]);
