@@ -5,8 +5,8 @@
 //!    ▲         │       (≤ 2 MiB)  (ours?)   (merged, bounded)
 //!    └ backoff ┴─ Lost{reason}
 //! ```
-//! It owns one connection, and the task that keeps it and reads it, whether hints are taken or not: the service cuts off
-//! who does not read. Never does: deciding what a hint is worth, and showing its URL, which has the token.
+//! It owns one connection, and the task that keeps it and reads it, whether hints are taken or not: the service cuts
+//! off who does not read. Never does: deciding what a hint is worth, and showing its URL, which has the token.
 
 mod backoff;
 mod dial;
