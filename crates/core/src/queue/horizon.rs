@@ -38,7 +38,7 @@ pub(super) struct Horizon {
     rest: Option<(Arc<Openings>, Timestamp)>,
     /// Nothing can be placed, but a poll that begins after that reads on.
     reads_on: Option<Timestamp>,
-    /// Whether the last poll has read the whole list.
+    /// Whether the last poll that read on has read the whole list.
     saw_all: bool,
 }
 
@@ -66,7 +66,10 @@ impl Horizon {
 
     /// A poll that began then has ended.
     pub(super) fn learn(&mut self, look: &Look, began: Timestamp) {
-        self.saw_all = look.is_complete();
+        // Where nothing can be placed one page tells nothing of the others.
+        if !look.one_page {
+            self.saw_all = look.is_complete();
+        }
         let Some(openings) = &look.openings else { return };
         if look.one_page {
             self.reads_on.get_or_insert(after(began, REST));
