@@ -60,6 +60,10 @@ impl Round<'_> {
             (S::Complete | S::Cancelled, ProcessStanding::Alive) => {
                 self.kill(uuid, &known, KillReason::Final(entry.record.state));
             }
+            // It was Locked until we have cancelled it for that.
+            (S::Cancelled, ProcessStanding::Ended(_)) if entry.cancelled_unstarted => {
+                self.ask_pool(PoolAction::ForgetProcess(uuid, AttemptOutcome::StillLocked))
+            }
             (S::Complete | S::Cancelled, ProcessStanding::Ended(_)) => {
                 self.ask_pool(PoolAction::ForgetProcess(uuid, AttemptOutcome::LeftLocked))
             }

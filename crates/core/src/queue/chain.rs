@@ -255,6 +255,8 @@ impl Entry {
         self.setback = match &finished.outcome {
             Outcome::Done(standing) => {
                 self.unlocks += u32::from(is_unlocked(&finished.kind, *standing));
+                let was_requeued = matches!(finished.kind, OperationKind::Requeue { .. });
+                self.cancelled_unstarted |= was_requeued && standing.state == ContainerState::Cancelled;
                 self.locked_before_start = false;
                 None
             }

@@ -73,6 +73,9 @@ pub struct Entry {
     pub unlocks: u32,
     /// One more unlock would use up its dispatch attempts: it stays locked.
     pub attempts_nearly_used: bool,
+    /// Its last start came to nothing, and with that its dispatch attempts were used up: it was never Running.
+    #[serde(default)]
+    pub cancelled_unstarted: bool,
     /// What failed for it last, until something succeeds.
     pub setback: Option<Setback>,
     /// Stamp of the last local change.
@@ -95,6 +98,7 @@ impl Entry {
             found_by_process: false,
             unlocks: 0,
             attempts_nearly_used: false,
+            cancelled_unstarted: false,
             setback: None,
             changed: 0,
         }

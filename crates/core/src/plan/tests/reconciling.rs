@@ -75,6 +75,15 @@ fn every_row_of_the_table() {
 }
 
 #[test]
+fn the_last_attempt_counts_as_one_that_came_to_nothing() {
+    let mut scene = Scene::new();
+    scene.add(1, Cancelled, 0).cancelled_unstarted = true;
+    scene.ended(1, 89, EndedWhy::Exited);
+    let forgotten = PoolAction::ForgetProcess(uuid(1), AttemptOutcome::StillLocked);
+    assert_eq!(scene.actions(), [Action::Pool(forgotten)]);
+}
+
+#[test]
 fn a_container_whose_instance_vanished_is_placed_again_without_an_unlock_and_that_counts_as_a_failed_start() {
     let mut scene = Scene::new();
     scene.add(1, Locked, 1);

@@ -476,7 +476,9 @@ fn a_failed_attempt_gives_the_lock_back_and_the_last_one_cancels() {
             carry_out(&mut queue, requeue(), vec![reads_locked(count), answer]),
             (calls.into(), outcome)
         );
-        assert_eq!(queue.snapshot().get(uuid(1)).unwrap().unlocks, unlocks);
+        let snapshot = queue.snapshot();
+        let entry = snapshot.get(uuid(1)).unwrap();
+        assert_eq!((entry.unlocks, entry.cancelled_unstarted), (unlocks, count == Some(10)));
     }
     let mut queue = with(Locked);
     let changed = Outcome::Refused(QueueRefusal::RecordChanged);
