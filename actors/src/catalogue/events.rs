@@ -211,6 +211,9 @@ events! {
     STILL_LISTED = Warning "worker still listed after shutdown; retrying" [];
 
     // ------------------------------------------------------------ a worker
+    /// Whoever listens at a VM's address has let us in, and this is how the connection's keys were agreed on. Of the client
+    /// `openssh` that is not known.
+    SSH_KEYS_EXCHANGED = Debug "ssh keys are exchanged" ["KeyExchange"];
     /// A connection to a VM is open, and the VM is the one it should be.
     SSH_CONNECTED = Debug "ssh connected" [];
     /// A VM shows another host key than before: it is verified anew before any command runs.
