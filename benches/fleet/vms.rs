@@ -181,8 +181,8 @@ struct Idle;
 fn said(command: &str) -> String {
     if command.contains("fence-claimed") {
         // At the end of the text: …/set-ID NUMBER OWNER WINDOW.
-        let numbers = command.rsplit(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
-        let number = numbers.filter(|word| word.len() > 9).next().unwrap_or("1");
+        let mut numbers = command.rsplit(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
+        let number = numbers.find(|word| word.len() > 9).unwrap_or("1");
         return format!("fence-claimed {number} 0 settled\n");
     }
     if command.contains("instance-secret") { SECRET.to_owned() } else { String::new() }
