@@ -169,7 +169,7 @@ impl Scheduler {
     /// A 503 since the last look lowers the ceiling; quiet raises it.
     fn follow_overload(&mut self, queue: &QueueView) {
         let now = clock::now();
-        let running = u32::try_from(self.last.plan.facts.with_process).unwrap_or(u32::MAX);
+        let running = u32::try_from(self.last.plan.facts.living).unwrap_or(u32::MAX);
         match queue.last_overload {
             Some(at) if self.ceiling.last_overload() < Some(at) => self.ceiling.overloaded(running, at),
             _ => self.ceiling.look(running, now),

@@ -91,6 +91,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
     fn new(round: &'r mut Round<'a>, line: &'r [Item<'a>]) -> Self {
         let with_process = round.processes.containers();
         round.plan.facts.with_process = with_process;
+        round.plan.facts.living = round.processes.living();
         // Containers with a process come first in the line.
         let on_processes = line.iter().take_while(|item| round.has_process(item.position));
         let supervisors = on_processes.filter(|item| item.supervisor).count();

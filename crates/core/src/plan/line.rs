@@ -118,5 +118,6 @@ impl<'a> Round<'a> {
             }
         }
         self.plan.facts.with_process = self.processes.containers();
+        self.plan.facts.living = self.processes.living();
     }
 }

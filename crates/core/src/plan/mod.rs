@@ -77,6 +77,9 @@ pub struct Plan {
 pub struct PlanFacts {
     /// Containers with a process, starting and ended ones included.
     pub with_process: usize,
+    /// How many of these have one that lives. For a while after an end the next container may run in its place.
+    #[serde(skip)]
+    pub living: usize,
     /// Containers that have a place on an instance and no process yet.
     pub allocated_not_started: usize,
     /// Containers that wait because of a quota.

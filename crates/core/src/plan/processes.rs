@@ -45,6 +45,7 @@ pub(super) struct ProcessTable<'a> {
     /// The index in `hosted` at which the processes of each worker begin, and the end of the last.
     begins: Vec<usize>,
     containers: usize,
+    living: usize,
 }
 
 impl<'a> ProcessTable<'a> {
@@ -63,6 +64,7 @@ impl<'a> ProcessTable<'a> {
             hosted: vec![None; found.len()],
             begins,
             containers: 0,
+            living: 0,
         };
         let mut from = 0;
         for (number, it) in &found {
@@ -76,6 +78,8 @@ impl<'a> ProcessTable<'a> {
         }
         let with_process = table.of_entries.iter().filter(|it| it.is_any()).count();
         table.containers = with_process + table.orphans.len();
+        let all = table.of_entries.iter().chain(table.orphans.values());
+        table.living = all.filter(|it| it.alive > 0).count();
         table
     }
 
@@ -99,6 +103,11 @@ impl<'a> ProcessTable<'a> {
     /// The entries of the processes on the worker at this position; `None` for an orphan.
     pub(super) fn on_worker(&self, position: usize) -> &[Option<&'a Entry>] {
         &self.hosted[self.begins[position]..self.begins[position + 1]]
+    }
+
+    /// How many containers have a process that lives, as far as we know.
+    pub(super) fn living(&self) -> usize {
+        self.living
     }
 
     /// How many containers have a process, or one that ended.
