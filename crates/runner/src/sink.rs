@@ -88,6 +88,9 @@ fn file(directory: &LockDir, uuid: &ContainerUuid) -> Result<Sink, RunnerError> 
     Ok(Sink { output: file.into(), name: path.display().to_string(), written: Written::File(path) })
 }
 
+/// What is told of a program for the journal that does not live to read its first line.
+const ENDED: &str = "it ended at once";
+
 /// What has come of the attempt to write to the journal.
 enum Journal {
     /// What is written to this is copied there, as the words of that process.
@@ -109,7 +112,7 @@ fn journal(socket: &Path, program: &str, uuid: &ContainerUuid) -> Journal {
     let Ok(mut cat) = command.process_group(0).spawn() else { return Journal::Absent };
     let Some(mut pipe) = cat.stdin.take() else { return Journal::Absent };
     let line = format!("crunch-run: container {uuid}: its output follows\n");
-    match pipe.write_all(line.as_bytes()).and_then(|()| until_read(&pipe)) {
+    match write(&mut pipe, line.as_bytes()).and_then(|()| until_read(&pipe)) {
         Ok(()) => Journal::Works(pipe.into(), cat.id()),
         Err(error) => {
             // An error means that it has ended already.
@@ -118,6 +121,14 @@ fn journal(socket: &Path, program: &str, uuid: &ContainerUuid) -> Journal {
             Journal::Fails(format!("{error}{status}"))
         }
     }
+}
+
+/// Writes to a program that may have ended already.
+fn write(pipe: &mut ChildStdin, line: &[u8]) -> io::Result<()> {
+    pipe.write_all(line).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => io::Error::other(ENDED),
+        _ => error,
+    })
 }
 
 /// Waits until the other end has read all that was written. A program that fails at its start never does, and whatever
@@ -131,7 +142,7 @@ fn until_read(pipe: &ChildStdin) -> io::Result<()> {
         // Without a reader the end of the pipe is in error. Nothing else is waited for.
         let mut ends = [PollFd::new(pipe, PollFlags::empty())];
         if rustix::event::poll(&mut ends, Some(&pause))? > 0 {
-            return Err(io::Error::other("it ended at once"));
+            return Err(io::Error::other(ENDED));
         }
     }
     Err(io::Error::other("it does not read what it is given"))

@@ -32,7 +32,7 @@ impl Inbox {
             Told::Requests => (&mut counts.requests, Some(Hint::Requests)),
             Told::ChangedRequest => {
                 // Of those that run only a poll tells.
-                self.add(Hint::Everything);
+                self.waiting.borrow_mut().want_poll_too();
                 (&mut counts.requests, Some(Hint::Requests))
             }
             Told::ClosedRequest => (&mut counts.requests, None),

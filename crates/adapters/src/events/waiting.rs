@@ -19,9 +19,16 @@ pub(super) struct Waiting {
     everything: bool,
     containers: BTreeMap<ContainerUuid, Option<ContainerState>>,
     requests: bool,
+    /// Beside the others, of which none is dropped for it, a whole poll is wanted.
+    poll_too: bool,
 }
 
 impl Waiting {
+    /// Something may have changed of which no event tells: a whole poll is wanted besides.
+    pub fn want_poll_too(&mut self) {
+        self.poll_too = !self.everything;
+    }
+
     pub fn add(&mut self, hint: Hint) {
         match hint {
             Hint::Lost { reason } => {
@@ -48,7 +55,7 @@ impl Waiting {
     /// A whole poll answers for the containers and the requests, too.
     fn add_everything(&mut self) {
         self.everything = true;
-        self.requests = false;
+        (self.requests, self.poll_too) = (false, false);
         self.containers.clear();
     }
 
@@ -66,7 +73,10 @@ impl Waiting {
         if let Some((uuid, state)) = self.containers.pop_first() {
             return Some(Hint::Container { uuid, state });
         }
-        std::mem::take(&mut self.requests).then_some(Hint::Requests)
+        if std::mem::take(&mut self.requests) {
+            return Some(Hint::Requests);
+        }
+        std::mem::take(&mut self.poll_too).then_some(Hint::Everything)
     }
 }
 
@@ -125,5 +135,15 @@ mod tests {
         assert_eq!(taken(ended), [lost("b"), container(1, None)]);
         let again = [lost("a"), Hint::Connected, lost("b"), Hint::Connected, Hint::Requests];
         assert_eq!(taken(again), [lost("b"), Hint::Connected, Hint::Requests]);
+    }
+
+    #[test]
+    fn a_poll_that_is_wanted_besides_drops_nothing() {
+        let mut waiting = Waiting::default();
+        waiting.add(container(1, None));
+        waiting.want_poll_too();
+        waiting.add(Hint::Requests);
+        let told: Vec<_> = std::iter::from_fn(|| waiting.take()).collect();
+        assert_eq!(told, [container(1, None), Hint::Requests, Hint::Everything]);
     }
 }
