@@ -1,16 +1,15 @@
 //! Something between a dispatcher and its server that says things of its own on the dispatcher's session.
 
-use std::io::{Read, Write};
+use std::io::{Read, Result, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 
 use crate::support::{SOON, until};
 use crate::{Postgres, Site};
 
-/// How every complete answer ends but for the last byte: ready for the next question.
-const READY: [u8; 5] = [b'Z', 0, 0, 0, 5];
+/// The server is ready for the next question: the end of every answer, and of logging in.
+const READY: u8 = b'Z';
 
 /// Carries connections; ends with the process.
 pub struct Proxy {
@@ -21,15 +20,16 @@ pub struct Proxy {
 /// A connection's way to the server.
 struct Link {
     server: TcpStream,
-    talk: Arc<Talk>,
+    talk: Arc<Mutex<Talk>>,
 }
 
-/// Where the conversation stands.
+/// Where the conversation stands. Whoever sends something to the server holds it meanwhile, so that answers come in
+/// the order of what is noted here.
 struct Talk {
     /// Questions of the dispatcher without a complete answer; logging in is the first.
-    open: AtomicI64,
-    /// What the server says now is not for the dispatcher.
-    swallow: AtomicBool,
+    open: u32,
+    /// What the server says up to its next `READY` is not for the dispatcher.
+    swallow: bool,
 }
 
 impl Proxy {
@@ -43,7 +43,7 @@ impl Proxy {
         std::thread::spawn(move || {
             for client in listener.incoming().map(Result::unwrap) {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
-                let talk = Arc::new(Talk { open: AtomicI64::new(1), swallow: AtomicBool::new(false) });
+                let talk = Arc::new(Mutex::new(Talk { open: 1, swallow: false }));
                 let link = Link { server: server.try_clone().unwrap(), talk: Arc::clone(&talk) };
                 let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
                 let there = Arc::clone(&talk);
@@ -57,44 +57,62 @@ impl Proxy {
         Self { opened, latest: None }
     }
 
-    /// Says this on the session that was opened last, as soon as no question of the dispatcher is open: the next
-    /// one comes at least half a second later.
+    /// Says this on the session that was opened last, as soon as no question of the dispatcher is open.
     pub async fn inject(&mut self, statement: &str) {
         while let Ok(later) = self.opened.try_recv() {
             self.latest = Some(later);
         }
-        let link = self.latest.as_mut().expect("a dispatcher has connected");
-        let answered = async || (link.talk.open.load(Ordering::SeqCst) == 0).then_some(());
-        until("every question is answered", SOON, answered).await;
-        link.talk.swallow.store(true, Ordering::SeqCst);
+        let Link { server, talk } = self.latest.as_mut().expect("a dispatcher has connected");
         let length = u32::try_from(statement.len() + 5).unwrap();
         let message = [b"Q", length.to_be_bytes().as_slice(), statement.as_bytes(), b"\0"].concat();
-        link.server.write_all(&message).unwrap();
+        let mut said = || {
+            let mut talk = talk.lock().unwrap();
+            (talk.open == 0 && !talk.swallow).then(|| {
+                talk.swallow = true;
+                server.write_all(&message).unwrap();
+            })
+        };
+        until("every question is answered", SOON, async || said()).await;
     }
 }
 
-fn carry(mut client: TcpStream, mut server: TcpStream, talk: &Talk) {
-    let mut buffer = [0; 65536];
-    while let Ok(count @ 1..) = client.read(&mut buffer) {
-        talk.open.fetch_add(i64::from(buffer[0] == b'Q'), Ordering::SeqCst);
-        if server.write_all(&buffer[..count]).is_err() {
+/// The next message: a letter unless it is the first of a client, its length with these four bytes, and so many.
+fn message(from: &mut TcpStream, letter: bool) -> Result<Vec<u8>> {
+    let head = 4 + usize::from(letter);
+    let mut message = vec![0; head];
+    from.read_exact(&mut message)?;
+    let length = u32::from_be_bytes(message[head - 4..].try_into().unwrap());
+    message.resize(head - 4 + length as usize, 0);
+    from.read_exact(&mut message[head..])?;
+    Ok(message)
+}
+
+fn carry(mut client: TcpStream, mut server: TcpStream, talk: &Mutex<Talk>) {
+    let mut is_first = true;
+    while let Ok(message) = message(&mut client, !is_first) {
+        let mut talk = talk.lock().unwrap();
+        talk.open += u32::from(!is_first && message[0] == b'Q');
+        if server.write_all(&message).is_err() {
             break;
         }
+        is_first = false;
     }
     let _ = server.shutdown(Shutdown::Both);
 }
 
-fn carry_back(mut server: TcpStream, mut client: TcpStream, talk: &Talk) {
-    let mut buffer = [0; 65536];
-    while let Ok(count @ 1..) = server.read(&mut buffer) {
-        let chunk = &buffer[..count];
-        let is_complete = count > READY.len() && chunk[count - 6..count - 1] == READY;
-        if talk.swallow.load(Ordering::SeqCst) {
-            talk.swallow.store(!is_complete, Ordering::SeqCst);
-            continue;
+fn carry_back(mut server: TcpStream, mut client: TcpStream, talk: &Mutex<Talk>) {
+    while let Ok(message) = message(&mut server, true) {
+        {
+            let mut talk = talk.lock().unwrap();
+            let is_ready = message[0] == READY;
+            // It was said while nothing was open: its answer comes before those to later questions.
+            if talk.swallow {
+                talk.swallow = !is_ready;
+                continue;
+            }
+            talk.open -= u32::from(is_ready);
         }
-        talk.open.fetch_sub(i64::from(is_complete), Ordering::SeqCst);
-        if client.write_all(chunk).is_err() {
+        if client.write_all(&message).is_err() {
             break;
         }
     }

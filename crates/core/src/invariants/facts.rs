@@ -62,10 +62,9 @@ impl<'a> Facts<'a> {
         self.alive.contains(&uuid) || self.input.fleet.ended.contains_key(&uuid)
     }
 
-    /// How many containers have a process, or one that ended.
-    pub(super) fn with_process(&self) -> usize {
-        let ended = self.input.fleet.ended.keys().filter(|uuid| !self.alive.contains(uuid));
-        self.alive.len() + ended.count()
+    /// How many containers have a process that lives, as far as is known.
+    pub(super) fn living(&self) -> usize {
+        self.alive.len()
     }
 
     /// It may have a process that nobody has shown yet; one that we saw end is no such process.

@@ -11,7 +11,7 @@ use crate::queue::UnlockReason;
 /// the gates and numbers. Beyond the ceiling no lock is given back for others' sake.
 pub(super) fn i5_limits(facts: &Facts<'_>, plan: &Plan) -> Checked {
     let ceiling = facts.input.limits.ceiling as usize;
-    let mut placed = facts.with_process();
+    let mut placed = facts.living();
     let mut created: Vec<&InstanceType> = Vec::new();
     for action in &plan.actions {
         if places(action) {

@@ -89,9 +89,7 @@ impl<'a> Round<'a> {
 
 impl<'r, 'a> Assignment<'r, 'a> {
     fn new(round: &'r mut Round<'a>, line: &'r [Item<'a>]) -> Self {
-        let with_process = round.processes.containers();
-        round.plan.facts.with_process = with_process;
-        round.plan.facts.living = round.processes.living();
+        round.note_processes();
         // Containers with a process come first in the line.
         let on_processes = line.iter().take_while(|item| round.has_process(item.position));
         let supervisors = on_processes.filter(|item| item.supervisor).count();
@@ -102,7 +100,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
             unplaced_supervisors: Vec::new(),
             places,
             budget,
-            placed: with_process,
+            placed: round.processes.living(),
             position: 0,
             supervisor_position: 0,
             over_quota_types: BTreeSet::new(),

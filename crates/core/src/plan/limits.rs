@@ -7,7 +7,7 @@ use crate::policy::PlanRules;
 /// Limits that the Scheduler owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Limits {
-    /// The most containers with a process at a time; 0 = no limit.
+    /// The most containers with a living process at a time; 0 = no limit. What has ended asks the controller nothing.
     pub ceiling: u32,
 }
 

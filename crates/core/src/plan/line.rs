@@ -117,6 +117,10 @@ impl<'a> Round<'a> {
                 self.wait(*item, Some(place), reason.clone());
             }
         }
+        self.note_processes();
+    }
+
+    pub(super) fn note_processes(&mut self) {
         self.plan.facts.with_process = self.processes.containers();
         self.plan.facts.living = self.processes.living();
     }

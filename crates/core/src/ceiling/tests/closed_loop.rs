@@ -5,7 +5,7 @@
 //!     ▲ never beyond the limit       each PUT is made again after 2, 4 … 60 s if it is answered 503
 //!   limit ◄─ Rule ◄─ our own 503s alone: locks, and polls of four calls; a second without calls after each
 //! ```
-//! An ended process counts until a poll shows its record, as in the dispatcher.
+//! An ended process counts no more, whether its record was seen or not, as in the dispatcher.
 //! What the controller sheds: of the calls that more than `capacity` processes cause the share beyond it, and
 //! of all calls a part while a burst goes on. The dispatcher never sees the containers' 503s, only its own:
 //! that is what makes the ceiling hard. The calls that running containers make in between are counted in
@@ -167,8 +167,6 @@ struct Site<'a, R> {
     chance: Chance,
     now: u64,
     running: u32,
-    /// Processes that have ended, and whose records are not seen yet.
-    ended: u32,
     left: Option<u32>,
     reports: BinaryHeap<Reverse<(u64, Report, u32)>>,
     next_poll: u64,
@@ -185,7 +183,6 @@ pub fn live(story: &Story, rule: impl Rule) -> Outcome {
         chance: Chance(story.seed),
         now: 0,
         running: 0,
-        ended: 0,
         left: story.jobs,
         reports: BinaryHeap::new(),
         next_poll: 0,
@@ -214,17 +211,12 @@ impl<R: Rule> Site<'_, R> {
         self.poll();
         let now = at_millis(self.now);
         match std::mem::take(&mut self.own_shed) {
-            true => self.rule.overloaded(self.counted(), now),
-            false => self.rule.look(self.counted(), now),
+            true => self.rule.overloaded(self.running, now),
+            false => self.rule.look(self.running, now),
         }
         self.start_some();
-        self.second.running = self.counted();
+        self.second.running = self.running;
         self.second.limit = self.rule.limit();
-    }
-
-    /// What the ceiling counts: an ended process until its record is seen.
-    fn counted(&self) -> u32 {
-        self.running + self.ended
     }
 
     /// How likely a call is shed now.
@@ -277,7 +269,6 @@ impl<R: Rule> Site<'_, R> {
                 }
                 (true, Report::Complete) => {
                     self.running -= 1;
-                    self.ended += 1;
                 }
             }
         }
@@ -288,9 +279,7 @@ impl<R: Rule> Site<'_, R> {
             return;
         }
         self.next_poll = self.now + self.story.poll.as_millis() as u64;
-        if (0..4).all(|_| self.own_call()) {
-            self.ended = 0;
-        }
+        let _ = (0..4).all(|_| self.own_call());
     }
 
     fn start_some(&mut self) {
@@ -299,7 +288,7 @@ impl<R: Rule> Site<'_, R> {
                 0 => self.story.places,
                 limit => limit.min(self.story.places),
             };
-            if self.counted() >= limit || self.now < self.quiet_until || self.left == Some(0) {
+            if self.running >= limit || self.now < self.quiet_until || self.left == Some(0) {
                 return;
             }
             if self.own_call() {

@@ -38,8 +38,7 @@ fn it_settles_near_five() {
     settles(5, 5);
 }
 
-/// One too many of five is a sixth of all calls. An ended job counts until a poll shows it: where six are counted
-/// five or fewer run for some of the time, and six look harmless: some seeds miss the goal of one per cent.
+/// One too many of five is a sixth of all calls: some seeds miss the goal of one per cent.
 #[test]
 fn near_five_jobs_of_a_minute_cost_more_503s() {
     let stories: Vec<Story> = (101..=120).map(|seed| limited(5, 60, seed)).collect();

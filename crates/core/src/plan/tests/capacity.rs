@@ -69,7 +69,7 @@ fn supervisors_that_run_count_first() {
 #[test]
 fn beyond_the_ceiling_nothing_is_touched() {
     let mut scene = Scene::new();
-    scene.limits.ceiling = 3;
+    scene.limits.ceiling = 2;
     scene.policy = Arc::new(Policy { supervisor_fraction: 0.4, ..policy() });
     scene.worker("w-1", "big", State::Idle);
     scene.worker("w-2", "small", State::Idle);
@@ -85,8 +85,12 @@ fn beyond_the_ceiling_nothing_is_touched() {
         .into_iter()
         .filter(|it| !matches!(it, Action::Pool(PoolAction::ForgetProcess(..))))
         .collect();
-    assert_eq!(actions, [start(2, "w-1")], "an ended process counts, nobody is unlocked, no room is made");
-    assert_eq!(scene.reason(3), Some(WaitReason::Ceiling { ceiling: 3 }));
+    assert_eq!(
+        actions,
+        [start(2, "w-1")],
+        "an ended process counts no more, nobody is unlocked, no room is made"
+    );
+    assert_eq!(scene.reason(3), Some(WaitReason::Ceiling { ceiling: 2 }));
 }
 
 /// It waited for something else when its turn came, and others took the share meanwhile.

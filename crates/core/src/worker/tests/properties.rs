@@ -226,8 +226,8 @@ proptest! {
                     _ => {}
                 }
                 if before.state == State::Shutdown {
-                    use WorkerEffect::{Destroy, Ended, Probe, Tell};
-                    prop_assert!(matches!(effect, Destroy | Ended(_) | Probe(_) | Tell(_)), "{effect:?}");
+                    use WorkerEffect::{Destroy, Ended, Probe, Retarget, Tell};
+                    prop_assert!(matches!(effect, Destroy | Ended(_) | Probe(_) | Retarget(_) | Tell(_)), "{effect:?}");
                 }
             }
             let view = world.story.view();
