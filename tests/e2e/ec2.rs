@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 
 use crate::support::network::Network;
 use crate::support::service::{command, finish};
-use crate::support::{DISPATCHER, SOON, Service, Site, until};
+use crate::support::{DISPATCHER, Metrics, SOON, Service, Site, until};
 
 const LONG: Duration = Duration::from_secs(300);
 const FURNISH_EVERY: Duration = Duration::from_millis(100);
@@ -291,41 +291,6 @@ impl World {
         let other = &answer["Reservations"][0]["Instances"][0];
         assert_eq!(state(other), "running", "another set's VM is none of our business");
         assert_eq!(tags(other), tags(&self.other), "nor are its tags");
-    }
-}
-
-/// What `/metrics.json` says.
-struct Metrics(Vec<Value>);
-
-impl Metrics {
-    async fn of(service: &Service, site: &Site) -> Self {
-        let (status, metrics) = service.get(site, "/metrics.json").await;
-        assert_eq!(status, 200);
-        Self(metrics.as_array().unwrap().clone())
-    }
-
-    fn series(&self, name: &str) -> impl Iterator<Item = &Value> {
-        let name = format!("arvados_dispatchcloud_{name}");
-        let families = self.0.iter().filter(move |it| it["name"] == name);
-        families.flat_map(|it| it["metric"].as_array().unwrap())
-    }
-
-    fn number(series: &Value) -> Option<f64> {
-        ["gauge", "counter"].into_iter().find_map(|kind| series[kind]["value"].as_f64())
-    }
-
-    /// Of the series with these labels.
-    fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let has = |it: &Value, (name, value): &(&str, &str)| {
-            it["label"].as_array().unwrap().iter().any(|it| it["name"] == *name && it["value"] == *value)
-        };
-        let mut series = self.series(name);
-        Self::number(series.find(|it| labels.iter().all(|label| has(it, label)))?)
-    }
-
-    /// Of all series of that name.
-    fn sum(&self, name: &str) -> f64 {
-        self.series(name).filter_map(Self::number).sum()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the tests share: a site to run against, a dispatcher to run, eyes for processes and logs.
 
 pub mod containers;
+pub mod metrics;
 pub mod network;
 pub mod processes;
 pub mod service;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub use metrics::Metrics;
 pub use service::{Ended, Service};
 pub use site::Site;
 

@@ -171,6 +171,7 @@ fn run_on(view: &mut View, uuid: ContainerUuid) {
     view.state = State::Running;
     let process = ProcessView {
         uuid,
+        since: at(0),
         unconfirmed: false,
         unsent: false,
         start_failure: None,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::id::ContainerUuid;
 use crate::pool::{EndedProcess, Fleet, Host};
 use crate::queue::{Entry, QueueSnapshot};
+use crate::time::Timestamp;
 use crate::worker::State;
 
 /// What is known of a container's processes.
@@ -19,6 +20,8 @@ pub(super) struct ProcessCounts<'a> {
     pub(super) can_be_killed: usize,
     /// How many of them are on instances that may still get something new.
     pub(super) without_notice: usize,
+    /// When the last of them began, as far as we know; `None`: a start was just sent.
+    pub(super) youngest: Option<Timestamp>,
     pub(super) ended: Option<&'a EndedProcess>,
 }
 
@@ -28,6 +31,9 @@ impl ProcessCounts<'_> {
     }
 
     fn add(&mut self, found: &Found) {
+        let is_first = self.alive == 0;
+        self.youngest =
+            if is_first { found.since } else { self.youngest.zip(found.since).map(|(a, b)| a.max(b)) };
         self.alive += 1;
         self.can_be_killed += usize::from(found.can_be_killed);
         self.without_notice += usize::from(found.without_notice);
@@ -119,6 +125,7 @@ impl<'a> ProcessTable<'a> {
 /// A process on a worker.
 struct Found {
     uuid: ContainerUuid,
+    since: Option<Timestamp>,
     can_be_killed: bool,
     without_notice: bool,
 }
@@ -133,7 +140,8 @@ fn all_found(hosts: &[&Host]) -> (Vec<(usize, Found)>, Vec<usize>) {
         for process in &host.processes {
             let can_be_killed = !process.killing && host.state != State::Shutdown;
             let without_notice = !host.spot_notice && host.state != State::Shutdown;
-            found.push((found.len(), Found { uuid: process.uuid, can_be_killed, without_notice }));
+            let (uuid, since) = (process.uuid, process.since);
+            found.push((found.len(), Found { uuid, since, can_be_killed, without_notice }));
         }
     }
     begins.push(found.len());

@@ -15,7 +15,8 @@ use crate::queue::{CancelReason, Entry, Fit, LookOutcome, SetbackCause, UnlockRe
 use crate::time::after;
 use crate::worker::{AttemptOutcome, KillReason};
 
-/// The picture of a container by which the end of its process is acted upon was asked for at least so long after the end.
+/// The picture of a container by which the end of its process is acted upon was asked for at least so long after the end,
+/// and that by which a process is killed as one that nobody wants, so long after its start.
 /// A watch shows the end within milliseconds of the runner's last word to the controller, and a controller that reads
 /// from a replica may not know that word yet, not even in the last look before a cancel.
 const SETTLES: Duration = Duration::from_secs(1);
@@ -70,7 +71,10 @@ impl Round<'_> {
             (S::Complete | S::Cancelled, ProcessStanding::None) => {
                 self.ask_queue(QueueAction::ForgetContainer(uuid))
             }
-            (S::Queued, ProcessStanding::Alive) => self.kill(uuid, &known, KillReason::Requeued),
+            (S::Queued, ProcessStanding::Alive) if self.was_asked_since_start(position, &known) => {
+                self.kill(uuid, &known, KillReason::Requeued);
+            }
+            (S::Queued, ProcessStanding::Alive) => self.awaits_picture = true,
             (S::Queued, ProcessStanding::Ended(_)) => {
                 self.ask_pool(PoolAction::ForgetProcess(uuid, AttemptOutcome::StillLocked))
             }
@@ -130,6 +134,13 @@ impl Round<'_> {
     /// Whether the picture of the entry at that position was asked for long enough after the process had ended.
     fn was_asked_after(&self, position: usize, ended: &EndedProcess) -> bool {
         self.queue.asked_at(position).is_some_and(|asked| asked >= after(ended.at, SETTLES))
+    }
+
+    /// Whether the picture of the entry at that position was asked for long enough after the last of its processes was
+    /// started or found: it was locked for that just before, and a replica may still show the time before the lock.
+    fn was_asked_since_start(&self, position: usize, known: &ProcessCounts<'_>) -> bool {
+        let asked = self.queue.asked_at(position);
+        asked.zip(known.youngest).is_some_and(|(asked, began)| asked >= after(began, SETTLES))
     }
 
     /// Cancels a Running container that no worker has. The proof: every worker has answered, no start of an earlier

@@ -27,6 +27,9 @@ use crate::worker::{FenceView, State, View};
 pub struct HostProcess {
     /// The container.
     pub uuid: ContainerUuid,
+    /// When we started or found it; `None`: its start was just sent to the worker.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
     /// Whether a kill is under way.
     pub killing: bool,
 }
@@ -88,11 +91,15 @@ impl Host {
     /// From a worker's view, the containers whose start was sent and is not in the view yet, and whether the
     /// last listing lacked it. O(processes × log).
     pub fn new(view: &View, sent: impl IntoIterator<Item = ContainerUuid>, missing: bool) -> Self {
-        let viewed = view.processes.iter().map(|it| HostProcess { uuid: it.uuid, killing: it.killing });
+        let viewed = view.processes.iter().map(|it| HostProcess {
+            uuid: it.uuid,
+            since: Some(it.since),
+            killing: it.killing,
+        });
         let is_viewed =
             |uuid: &ContainerUuid| view.processes.binary_search_by_key(uuid, |it| it.uuid).is_ok();
         let sent = sent.into_iter().filter(|uuid| !is_viewed(uuid));
-        let sent = sent.map(|uuid| HostProcess { uuid, killing: false });
+        let sent = sent.map(|uuid| HostProcess { uuid, since: None, killing: false });
         Self {
             id: view.id.clone(),
             type_name: view.type_name.clone(),
@@ -259,8 +266,10 @@ impl Fleet {
         self.holds.shift(by);
         self.first_listing.iter_mut().chain(&mut self.listings).for_each(|at| shift(at, by));
         for host in &mut self.hosts {
-            if host.fenced_since.is_some() {
-                Arc::make_mut(host).fenced_since.iter_mut().for_each(|at| shift(at, by));
+            if host.fenced_since.is_some() || !host.processes.is_empty() {
+                let host = Arc::make_mut(host);
+                let began = host.processes.iter_mut().filter_map(|process| process.since.as_mut());
+                began.chain(&mut host.fenced_since).for_each(|at| shift(at, by));
             }
         }
     }

@@ -56,7 +56,7 @@ impl ContainerQueue {
         let entry = self.entries.get_mut(&uuid).map(Arc::make_mut)?;
         let operation = entry.operation.clone()?;
         let answer = checked(answer, uuid);
-        entry.changed = stamp;
+        (entry.changed, entry.changed_at) = (stamp, Some(now));
         let failure = failure_of(&operation, &answer);
         let step = entry.advance(&operation, answer, &context);
         match step {

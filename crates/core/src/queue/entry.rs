@@ -80,6 +80,9 @@ pub struct Entry {
     pub setback: Option<Setback>,
     /// Stamp of the last local change.
     pub(super) changed: u64,
+    /// When the controller last answered a call of ours that changes it.
+    #[serde(skip)]
+    pub(super) changed_at: Option<Timestamp>,
 }
 
 impl Entry {
@@ -101,6 +104,7 @@ impl Entry {
             cancelled_unstarted: false,
             setback: None,
             changed: 0,
+            changed_at: None,
         }
     }
 

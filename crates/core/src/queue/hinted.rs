@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::hints::{Believed, Hinted};
 use super::horizon::{Known, Look};
 use super::poll::{Asked, Sighting};
-use super::{ContainerQueue, QueueFact};
+use super::{ContainerQueue, Entry, QueueFact};
 use crate::container::{ContainerState, Record};
 use crate::id::ContainerUuid;
 use crate::policy::Policy;
@@ -32,7 +32,7 @@ impl ContainerQueue {
     }
 
     /// What we have of a container that is hinted at.
-    pub(super) fn standing_of(&self, uuid: ContainerUuid) -> Option<Believed> {
+    pub(super) fn believed_of(&self, uuid: ContainerUuid) -> Option<Believed> {
         let entry = self.entry(uuid)?;
         Some(Believed { state: entry.record.state, is_changing: entry.operation.is_some() })
     }
@@ -40,7 +40,7 @@ impl ContainerQueue {
     /// Whether everything about all containers is as a later poll would find it, as far as we know: nothing waits for a
     /// poll to tell. O(containers).
     pub(super) fn waits_for_no_poll(&self) -> bool {
-        let is_clear = |entry: &super::Entry| {
+        let is_clear = |entry: &Entry| {
             !entry.uncertain
                 && entry.absence.is_none()
                 && entry.unreadable.is_none()
@@ -81,7 +81,7 @@ impl ContainerQueue {
     }
 
     /// Whether a record shows as waiting what we believe to be locked or running.
-    fn is_step_back(&self, record: &Record) -> bool {
+    pub(super) fn is_step_back(&self, record: &Record) -> bool {
         let have = self.entry(record.uuid).map(|entry| entry.record.state);
         let is_held = matches!(have, Some(ContainerState::Locked | ContainerState::Running));
         is_held && record.state == ContainerState::Queued

@@ -11,7 +11,7 @@
 //! as evidence (`ContainerQueue::take_hinted`), what it does not show proves nothing. A whole poll fulfils all wishes
 //! that are older.
 //!
-//! A hint costs O(log wishes), and there are at most [`MOST_WISHES`].
+//! A hint costs O(log wishes), a look at what is due O(wishes), and there are at most [`MOST_WISHES`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -313,11 +313,8 @@ fn is_no_news(have: Believed, told: Option<ContainerState>) -> bool {
 
 /// Whether that is how containers go on, so that nothing depends on when we know it.
 fn is_expected(have: ContainerState, told: Option<ContainerState>) -> bool {
-    matches!(
-        (have, told),
-        (ContainerState::Locked | ContainerState::Running, Some(ContainerState::Running))
-            | (ContainerState::Locked | ContainerState::Running, Some(ContainerState::Complete))
-    )
+    matches!(have, ContainerState::Locked | ContainerState::Running)
+        && matches!(told, Some(ContainerState::Running | ContainerState::Complete))
 }
 
 #[cfg(test)]

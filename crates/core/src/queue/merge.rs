@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::entry::Entry;
 use super::poll::{Asked, Sighting};
@@ -10,7 +11,10 @@ use crate::container::{ContainerState, MountNeeds, Record};
 use crate::fit::Resources;
 use crate::id::ContainerUuid;
 use crate::policy::Policy;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, after};
+
+/// A controller that reads from a replica may show the time before a change for so long.
+const REPLICA_LAG: Duration = Duration::from_secs(1);
 
 impl ContainerQueue {
     /// Takes a complete poll in. Costs O(containers × log); what has not changed stays where it is, shared
@@ -52,6 +56,13 @@ impl ContainerQueue {
     /// Whether what we have of that container answers a later question than one that was asked then.
     pub(super) fn is_dated_after(&self, uuid: ContainerUuid, asked: Timestamp) -> bool {
         self.asked.get(&uuid).is_some_and(|have| asked < *have)
+    }
+
+    /// Whether a replica that lags may show the state before our last change: what waits and was locked by us is taken in
+    /// only from a question that was asked long enough after our lock.
+    fn is_before_our_change(&self, record: &Record, asked: Timestamp) -> bool {
+        let changed_at = self.entry(record.uuid).and_then(|entry| entry.changed_at);
+        changed_at.is_some_and(|at| asked < after(at, REPLICA_LAG)) && self.is_step_back(record)
     }
 
     /// Drops what is believed to be deleted, and what fell off the end of a short answer.
@@ -112,7 +123,10 @@ impl ContainerQueue {
     ) -> bool {
         let Sighting { record, asked: Asked { at: asked, stamp } } = sighting;
         let uuid = record.uuid;
-        if self.is_newer_than(uuid, stamp) || self.is_dated_after(uuid, asked) {
+        if self.is_newer_than(uuid, stamp)
+            || self.is_dated_after(uuid, asked)
+            || self.is_before_our_change(&record, asked)
+        {
             return false;
         }
         if self.is_foreign(&record) {

@@ -14,6 +14,8 @@ use crate::time::Timestamp;
 pub struct ProcessView {
     /// The container.
     pub uuid: ContainerUuid,
+    /// When we started or found it.
+    pub since: Timestamp,
     /// Its start command has not been answered, or it has failed.
     pub unconfirmed: bool,
     /// Its start command was not even sent, or our own side's fault has kept it from its answer: if it does not live,
@@ -119,6 +121,7 @@ impl Machine {
     pub fn view(&self) -> View {
         let processes = self.processes.by_container.iter().map(|(uuid, process)| ProcessView {
             uuid: *uuid,
+            since: process.since,
             unconfirmed: process.phase != ProcessPhase::Alive,
             unsent: process.was_not_sent(),
             start_failure: process.start_failure.clone(),

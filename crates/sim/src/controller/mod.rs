@@ -5,6 +5,8 @@
 //!   port (virtual time) ────────────────────────────────┴→ FakeArvados ── state: one record, its transitions
 //!   feed (a websocket) ←────────────── events ←───────────┤   │   ├─── ailments: what is wrong with one container for ever
 //!                                                            │   │   ├─── hidden: records that are not shown for a while
+//!                                                            │   │   ├─── replica: reads that show a moment ago
+//!                                                            │   │   ├─── users: what users and operators do
 //!                                                            │   │   └─── filters, records: lists, select, JSON
 //!                                                            │   └─────── faults: what strikes a call
 //!                                                            └─────────── facts: what happened
@@ -13,6 +15,7 @@
 //! It owns the records. It never asks for the time: each call says what time it is.
 
 pub mod ailments;
+mod answers;
 pub mod errors;
 pub mod events;
 pub mod facts;
@@ -23,9 +26,11 @@ pub mod hidden;
 pub mod http;
 pub mod port;
 pub mod records;
+pub mod replica;
 mod site;
 pub mod state;
 pub mod subscription;
+mod users;
 pub mod wire;
 
 use std::collections::BTreeMap;
@@ -43,6 +48,7 @@ use facts::{Fact, History, Origin};
 use faults::{CallKind, CallOutcome, Faults};
 use filters::ListQuery;
 use hidden::Hidden;
+use replica::Replica;
 pub use site::{
     Caller, ContainerRequest, OTHER_DISPATCHER_TOKEN, ROOT_TOKEN, Settings, Submission, Token, USER_TOKEN,
 };
@@ -70,6 +76,8 @@ pub struct FakeArvados {
     pub ailments: Ailments,
     /// What is not shown for a while.
     pub hidden: Option<Hidden>,
+    /// What answers the reads of dispatchers, if not the database that is written to.
+    pub replica: Option<Replica>,
     /// What the event feed tells, to whoever listens.
     pub events: Events,
     chance: Chance,
@@ -98,6 +106,7 @@ impl FakeArvados {
             faults: Faults::default(),
             ailments: Ailments::default(),
             hidden: None,
+            replica: None,
             events: Events::new(seed),
             chance: Chance::new(seed, 1),
             tokens,
@@ -148,74 +157,6 @@ impl FakeArvados {
     /// Accepts one more token.
     pub fn add_token(&mut self, token: Token) {
         self.tokens.push(token);
-    }
-
-    // ------------------------------------------------------------ what users and operators do
-
-    /// Makes a container request and its first container.
-    pub fn submit(&mut self, submission: Submission, now: Timestamp) -> ContainerUuid {
-        let request = format!("{}-xvhdp-{}", self.settings.cluster, self.chance.uuid_tail());
-        let Submission { spec, priority, max_attempts } = submission;
-        let attempts = Vec::new();
-        self.requests.insert(request.clone(), ContainerRequest { max_attempts, priority, attempts });
-        self.events.note_request(Deed::Create, &request, false, now);
-        self.make_container(request, Arc::new(spec), now)
-    }
-
-    /// Adds a record as it is, for example a fixture.
-    pub fn insert(&mut self, container: Container) {
-        self.running += usize::from(container.state == ContainerState::Running);
-        let request = self.requests.entry(container.request.clone()).or_insert(ContainerRequest {
-            max_attempts: 1,
-            priority: container.priority,
-            attempts: Vec::new(),
-        });
-        request.attempts.push(container.uuid);
-        let replaced = self.containers.insert(container.uuid, container);
-        self.running -= usize::from(replaced.is_some_and(|it| it.state == ContainerState::Running));
-    }
-
-    /// A user cancels: the priority becomes 0, and the state stays.
-    pub fn cancel_by_user(&mut self, uuid: ContainerUuid, now: Timestamp) {
-        self.set_priority(uuid, 0, now);
-    }
-
-    /// A user changes the priority.
-    pub fn set_priority(&mut self, uuid: ContainerUuid, priority: i64, now: Timestamp) {
-        let Some(container) = self.containers.get_mut(&uuid) else { return };
-        let from = std::mem::replace(&mut container.priority, priority);
-        container.modified_at = now;
-        if let Some(request) = self.requests.get_mut(&container.request) {
-            request.priority = priority;
-        }
-        if from != priority {
-            // The request is saved; the container's own priority is recomputed by SQL, and no event tells that.
-            self.events.note_request(Deed::Update, &container.request, false, now);
-            self.history.record(now, Fact::Prioritised { uuid, from, to: priority });
-        }
-    }
-
-    /// Deletes the record from the database.
-    pub fn delete(&mut self, uuid: ContainerUuid, now: Timestamp) {
-        if let Some(gone) = self.containers.remove(&uuid) {
-            self.running -= usize::from(gone.state == ContainerState::Running);
-            self.events.note_container(Some(&gone), None, now);
-            self.history.record(now, Fact::Deleted { uuid });
-        }
-    }
-
-    /// Gives one attribute of a record any value from now on, so that clients cannot decode the record.
-    pub fn poison(&mut self, uuid: ContainerUuid, attribute: &str, value: serde_json::Value) {
-        if let Some(container) = self.containers.get_mut(&uuid) {
-            container.overrides.insert(attribute.to_owned(), value);
-        }
-    }
-
-    /// Removes the bad values from a record again. What it has for ever is back with the next read.
-    pub fn cure(&mut self, uuid: ContainerUuid) {
-        if let Some(container) = self.containers.get_mut(&uuid) {
-            container.overrides.clear();
-        }
     }
 
     // ------------------------------------------------------------ the API
@@ -292,7 +233,16 @@ impl FakeArvados {
 
     /// One page of records. It has at most as many items as the settings allow.
     pub fn list(&self, query: &ListQuery) -> Listed<'_> {
-        let mut matching: Vec<&Container> = self.containers.values().filter(|it| query.matches(it)).collect();
+        self.list_of(self.containers.values().collect(), query)
+    }
+
+    /// The same, as it was at that moment, if reads may be late.
+    pub(super) fn list_as_of(&self, query: &ListQuery, moment: Timestamp) -> Listed<'_> {
+        self.list_of(self.as_of(moment), query)
+    }
+
+    fn list_of<'a>(&self, records: Vec<&'a Container>, query: &ListQuery) -> Listed<'a> {
+        let mut matching: Vec<_> = records.into_iter().filter(|it| query.matches(it)).collect();
         query.sort(&mut matching);
         let available = matching.len();
         let limit = query.limit.min(self.settings.max_items_per_response);
@@ -402,6 +352,7 @@ impl FakeArvados {
         apply(container, &change)?;
         let (from, to) = (before.state, container.state);
         self.events.note_container(Some(&before), Some(container), now);
+        self.note_change(uuid, Some(before), now);
         if from != to {
             let (by, origin) = (caller.token, caller.origin);
             self.history.record(now, Fact::Changed { uuid, from, to, call, by, origin });
@@ -437,6 +388,7 @@ impl FakeArvados {
         let container =
             Container { attempt, ..Container::new(uuid, request.clone(), spec, entry.priority, now) };
         self.events.note_container(None, Some(&container), now);
+        self.note_change(uuid, None, now);
         self.containers.insert(uuid, container);
         self.history.record(now, Fact::Submitted { uuid, request, attempt });
         uuid

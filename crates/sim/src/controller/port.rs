@@ -11,21 +11,22 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dispatch_core::container::{MountNeeds, Record, Standing};
 use dispatch_core::id::{ContainerUuid, TokenUuid};
-use dispatch_core::ports::{ApiError, ApiErrorKind, ArvadosApi, ListQuestion, Page, Undecodable};
+use dispatch_core::ports::{ApiError, ApiErrorKind, ArvadosApi, ListQuestion, Page};
 use dispatch_core::time::Timestamp;
 use serde_json::{Value, json};
 
+use super::answers::{mounts_of, page_of, record_of, standing_of};
 use super::errors::Refusal;
 use super::facts::Origin;
 use super::faults::{CallKind, Fault};
 use super::filters::{Filter, ListQuery, SortBy};
-use super::state::{Changes, Container};
+use super::state::Changes;
 use super::{Caller, FakeArvados};
 use crate::chance::{Chance, Span};
 use crate::clock;
 
 /// The columns that all polls select (docs/behaviour.md, "Queue and polling").
-const POLLED: [&str; 8] = [
+pub(super) const POLLED: [&str; 8] = [
     "uuid",
     "state",
     "priority",
@@ -136,6 +137,16 @@ impl SimApi {
         }
     }
 
+    /// The moment whose records a read shows: with a replica some time ago, another each time.
+    fn read_as_of(&self, arvados: &FakeArvados, now: Timestamp) -> Timestamp {
+        let Some(replica) = arvados.replica.as_ref().filter(|_| self.origin != Origin::Process) else {
+            return now;
+        };
+        let lag = Span { least: Duration::ZERO, most: replica.lag };
+        let late = self.chance.borrow_mut().draw(lag);
+        now.checked_sub(late).expect("the simulated time is far from its beginning")
+    }
+
     fn count(&self, uuid: ContainerUuid, call: CallKind) {
         self.arvados.borrow_mut().count_call_about(uuid, call);
     }
@@ -170,7 +181,7 @@ impl ArvadosApi for SimApi {
         let (mut page, fault) = self
             .call(CallKind::List, |arvados, _, now| {
                 arvados.ailments.refuse_list(known)?;
-                let mut page = page_of(arvados, &query, record_of);
+                let mut page = page_of(arvados, &query, self.read_as_of(arvados, now), record_of);
                 page.items.retain(|record| !arvados.hides(record.uuid, now));
                 page.undecodable.retain(|it| it.uuid.is_none_or(|uuid| !arvados.hides(uuid, now)));
                 Ok(page)
@@ -187,7 +198,7 @@ impl ArvadosApi for SimApi {
         let (mut page, fault) = self
             .call(CallKind::List, |arvados, caller, now| {
                 uuids.iter().try_for_each(|uuid| arvados.examine(*uuid, CallKind::List, caller.origin))?;
-                let mut page = page_of(arvados, &query, mounts_of);
+                let mut page = page_of(arvados, &query, self.read_as_of(arvados, now), mounts_of);
                 page.items.retain(|(uuid, _)| !arvados.hides(*uuid, now));
                 Ok(page)
             })
@@ -204,7 +215,8 @@ impl ArvadosApi for SimApi {
             .call(CallKind::Show, |arvados, caller, now| {
                 arvados.find(uuid, caller.origin, now)?;
                 arvados.examine(uuid, CallKind::Show, caller.origin)?;
-                arvados.show(uuid).map(record_of)
+                let moment = self.read_as_of(arvados, now);
+                arvados.record_as_of(uuid, moment).map(record_of).ok_or(Refusal::NotFound)
             })
             .await?;
         let failed = |failed| failure(failed, CallKind::Show, self.last_request_id());
@@ -343,88 +355,6 @@ fn query_of(question: &ListQuestion) -> ListQuery {
             ListQuery { filters: among(uuids).filters, order: sorted_by("uuid"), ..polled }
         }
     }
-}
-
-// ---------------------------------------------------------------- answers
-
-fn page_of<T>(
-    arvados: &FakeArvados,
-    query: &ListQuery,
-    decode: impl Fn(&Container) -> Result<T, Undecodable>,
-) -> Page<T> {
-    let mut page = Page { items: vec![], undecodable: vec![] };
-    for container in arvados.list(query).items {
-        match decode(container) {
-            Ok(item) => page.items.push(item),
-            Err(undecodable) => page.undecodable.push(undecodable),
-        }
-    }
-    page
-}
-
-/// An error if one of these attributes has a value that a strict client cannot decode.
-fn poison_in(container: &Container, attributes: &[&str]) -> Result<(), Undecodable> {
-    let poisoned = container.overrides.iter().find(|(name, value)| {
-        let read = attributes.contains(&name.as_str());
-        let indispensable = matches!(name.as_str(), "uuid" | "state");
-        read && (indispensable || !value.is_null())
-    });
-    match poisoned {
-        None => Ok(()),
-        Some((name, value)) => Err(Undecodable {
-            uuid: (name != "uuid").then_some(container.uuid),
-            reason: format!("{name}: unexpected {value}"),
-        }),
-    }
-}
-
-fn is_null(container: &Container, attribute: &str) -> bool {
-    container.overrides.get(attribute).is_some_and(Value::is_null)
-}
-
-fn record_of(container: &Container) -> Result<Record, Undecodable> {
-    poison_in(container, &POLLED)?;
-    let spec = &container.spec;
-    let standing = standing_of(container);
-    Ok(Record {
-        uuid: container.uuid,
-        state: standing.state,
-        priority: if is_null(container, "priority") { 0 } else { standing.priority },
-        locked_by: if is_null(container, "locked_by_uuid") { None } else { standing.locked_by },
-        runtime_constraints: if is_null(container, "runtime_constraints") {
-            Default::default()
-        } else {
-            spec.runtime_constraints.clone()
-        },
-        container_image: if is_null(container, "container_image") {
-            String::new()
-        } else {
-            spec.container_image.clone()
-        },
-        scheduling: if is_null(container, "scheduling_parameters") {
-            Default::default()
-        } else {
-            spec.scheduling.clone()
-        },
-        created_at: (!is_null(container, "created_at")).then_some(container.created_at),
-        preemption_notice: container.runtime_status.get("preemptionNotice").and_then(notice_of),
-        lock_count: Some(container.lock_count),
-    })
-}
-
-fn notice_of(value: &Value) -> Option<String> {
-    Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned)).filter(|it| !it.is_empty())
-}
-
-fn mounts_of(container: &Container) -> Result<(ContainerUuid, MountNeeds), Undecodable> {
-    poison_in(container, &["uuid", "mounts"])?;
-    let needs =
-        if is_null(container, "mounts") { MountNeeds::default() } else { container.spec.mount_needs() };
-    Ok((container.uuid, needs))
-}
-
-fn standing_of(container: &Container) -> Standing {
-    Standing { state: container.state, priority: container.priority, locked_by: container.locked_by }
 }
 
 #[cfg(test)]

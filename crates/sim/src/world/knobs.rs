@@ -32,6 +32,8 @@ pub struct WorldKnobs {
     pub faults: Faults,
     /// How the controller's event feed behaves; `None` = the site has none.
     pub feed: Option<FeedKnobs>,
+    /// How late the controller's answers to reads are at most, because a replica gives them; zero = none does.
+    pub replica_lag: Duration,
     /// How the cloud behaves.
     pub cloud: CloudKnobs,
     /// How VMs and jobs behave.
@@ -68,6 +70,7 @@ impl WorldKnobs {
             settings: Settings::default(),
             faults: Faults::default(),
             feed: None,
+            replica_lag: Duration::ZERO,
             cloud: CloudKnobs::default(),
             vms: VmKnobs::default(),
             api_latency: Span::millis(20),

@@ -43,6 +43,7 @@ use tokio::task::LocalSet;
 
 use crate::clock;
 use crate::cloud::{CloudVm, FakeCloud};
+use crate::controller::replica::Replica;
 use crate::controller::{FakeArvados, Submission};
 use crate::vm::{self, FakeVms};
 pub use feed::FeedKnobs;
@@ -116,6 +117,7 @@ impl World {
         let seed = knobs.seed;
         let mut arvados = FakeArvados::new(seed, knobs.settings.clone());
         arvados.faults = knobs.faults.clone();
+        arvados.replica = (!knobs.replica_lag.is_zero()).then(|| Replica::new(knobs.replica_lag));
         for submission in &knobs.containers {
             arvados.submit(submission.clone(), clock::now());
         }

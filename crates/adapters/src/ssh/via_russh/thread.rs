@@ -35,20 +35,32 @@ impl Thread {
         self.runtime.spawn(future);
     }
 
-    /// Runs a future there; it is dropped there when this one is dropped. `None` = the thread has ended.
+    /// Runs a future there; it is dropped there when this one is dropped. `None` = the thread has ended. If the future
+    /// panics so does this one: that is a bug in this program, and no news of the VM or of our own side.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
         let mut tasks = JoinSet::new();
         tasks.spawn_on(future, &self.runtime);
-        tasks.join_next().await?.ok()
+        match tasks.join_next().await? {
+            Ok(answer) => Some(answer),
+            Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+            Err(_) => None,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[actix_rt::test]
+    #[should_panic(expected = "a bug")]
+    async fn a_panic_there_is_one_here() {
+        let thread = Thread::start().unwrap();
+        let _: Option<()> = thread.run(async { panic!("a bug") }).await;
+    }
 
     #[actix_rt::test]
     async fn what_is_not_waited_for_any_more_is_dropped_there_and_everything_with_the_thread() {

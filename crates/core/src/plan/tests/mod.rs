@@ -186,6 +186,7 @@ impl Scene {
         self.change(name, |view| {
             let process = ProcessView {
                 uuid: uuid(n),
+                since: at(0),
                 unconfirmed: false,
                 unsent: false,
                 start_failure: None,

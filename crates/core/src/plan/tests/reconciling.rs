@@ -74,6 +74,20 @@ fn every_row_of_the_table() {
     }
 }
 
+/// A replica that lags shows for a moment that nobody has locked what runs already.
+#[test]
+fn a_process_is_not_killed_for_a_picture_that_may_be_older_than_its_start() {
+    for (began, is_killed) in [(88, true), (89, true), (90, false), (95, false)] {
+        let mut scene = Scene::new();
+        scene.worker("w-1", "small", State::Idle);
+        scene.add(1, Queued, 1);
+        scene.runs("w-1", 1);
+        scene.change("w-1", |view| view.processes[0].since = at(began));
+        let kill = Action::Pool(PoolAction::KillContainer(uuid(1), KillReason::Requeued));
+        assert_eq!(scene.actions(), Vec::from_iter(is_killed.then_some(kill)), "it began at {began}");
+    }
+}
+
 #[test]
 fn the_last_attempt_counts_as_one_that_came_to_nothing() {
     let mut scene = Scene::new();

@@ -265,6 +265,7 @@ fn a_destroyed_instance_with_processes_is_gone_when_its_end_must_be_over() {
     let mut story = known();
     let process = ProcessView {
         uuid: uuid(1),
+        since: at(0),
         unconfirmed: false,
         unsent: false,
         start_failure: None,

@@ -163,6 +163,7 @@ impl Story {
 fn process(n: u64) -> ProcessView {
     ProcessView {
         uuid: uuid(n),
+        since: at(0),
         unconfirmed: false,
         unsent: false,
         start_failure: None,

@@ -31,7 +31,7 @@ impl Exchange {
     fn take_hint(&mut self, hint: Hint, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         match hint {
             Hint::Container { uuid, state } => {
-                let have = self.queue.standing_of(uuid);
+                let have = self.queue.believed_of(uuid);
                 self.hints.container(uuid, state, have, now);
             }
             Hint::Requests => self.hints.requests(now),

@@ -133,6 +133,21 @@ pub(super) fn queued(n: u64) -> Record {
 
 // ------------------------------------------------------------------ polls
 
+/// A replica that lags shows as waiting what we have just locked.
+#[test]
+fn a_poll_soon_after_our_lock_that_shows_the_time_before_it_is_not_believed() {
+    for (millis, is_believed) in [(0, false), (999, false), (1_000, true)] {
+        let mut story = Story::polled(vec![queued(1)]);
+        story.begin(1, OperationKind::Lock).unwrap();
+        story.answer(Reply::Standing(Ok(record(1, Locked, 1).standing())));
+        story.now = after(story.now, Duration::from_millis(millis));
+        story.poll();
+        story.answer_all();
+        let shown = if is_believed { Queued } else { Locked };
+        assert_eq!(story.exchange.snapshot().entries[0].record.state, shown, "after {millis} ms");
+    }
+}
+
 #[test]
 fn the_first_poll_asks_who_we_are_and_its_end_sizes_what_is_new() {
     let mut story = Story::new(vec![queued(1)]);

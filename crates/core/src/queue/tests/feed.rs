@@ -27,6 +27,15 @@ impl Story {
         self.did(effects);
     }
 
+    /// Answers the call that was made last, of that name, before those that have waited longer.
+    fn answer_last(&mut self, name: &str) {
+        let (number, request) = self.calls.pop().unwrap();
+        assert_eq!(request.name(), name);
+        let reply = self.reply(&request);
+        let effects = self.exchange.answered(number, reply, self.now);
+        self.did(effects);
+    }
+
     fn state(&mut self, n: u64) -> Option<ContainerState> {
         self.exchange.snapshot().get(uuid(n)).map(|entry| entry.record.state)
     }
@@ -113,11 +122,7 @@ fn an_older_poll_in_flight_does_not_bring_back_what_a_newer_answer_has_ended() {
         assert_eq!(story.calls(), ["list_mine"]);
         story.records[0].state = Cancelled;
         story.hints_are_due_in(50);
-        let (number, request) = story.calls.pop().unwrap();
-        assert_eq!(request.name(), "list_known");
-        let reply = story.reply(&request);
-        let effects = story.exchange.answered(number, reply, story.now);
-        story.did(effects);
+        story.answer_last("list_known");
         assert_eq!(story.state(1), Some(Cancelled));
         if is_forgotten {
             let effects = story.exchange.forget(uuid(1));
@@ -188,11 +193,7 @@ fn an_older_page_does_not_bring_back_what_a_newer_answer_has_shown_as_anothers()
     story.records[0] = record(1, Locked, 1);
     story.records[0].locked_by = Some("zzzzz-gj3su-anotherdispatch".parse().unwrap());
     story.hints_are_due_in(50);
-    let (number, request) = story.calls.pop().unwrap();
-    assert_eq!(request.name(), "list_known");
-    let reply = story.reply(&request);
-    let effects = story.exchange.answered(number, reply, story.now);
-    story.did(effects);
+    story.answer_last("list_known");
     assert_eq!(story.state(1), None);
     story.records = old;
     story.answer_all();
@@ -221,12 +222,8 @@ fn a_container_with_a_call_under_way_is_left_to_its_answer() {
     story.begin(1, OperationKind::Lock).unwrap();
     story.hear(Hint::Requests);
     story.hints_are_due_in(50);
-    let (number, request) = story.calls.pop().unwrap();
-    assert_eq!(request.name(), "list_available");
     story.records[0].priority = 7;
-    let reply = story.reply(&request);
-    let effects = story.exchange.answered(number, reply, story.now);
-    story.did(effects);
+    story.answer_last("list_available");
     assert_eq!(story.exchange.snapshot().entries[0].record.priority, 1);
 }
 

@@ -69,6 +69,7 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> (WorldKnobs, Lasting) {
     }
     // From a stream of its own: the world is the same with and without a feed.
     knobs.feed = feed::draw(&mut Chance::new(seed, feed::KNOBS_STREAM));
+    knobs.replica_lag = replica_lag(&mut Chance::new(seed, 22));
     (knobs, lasting)
 }
 
@@ -201,6 +202,11 @@ fn watch(chance: &mut Chance) -> WatchKnobs {
         one_session_rate: rate(chance, 0.5),
         within: up_to(chance, 0, &[1_000, 10_000, 120_000]),
     }
+}
+
+/// Mostly the controller reads what it has written.
+fn replica_lag(chance: &mut Chance) -> Duration {
+    if chance.hits(0.3) { Duration::from_millis(pick(chance, &[100, 500, 950])) } else { Duration::ZERO }
 }
 
 fn burst(chance: &mut Chance) -> Burst {
