@@ -29,7 +29,7 @@ fn site() -> Site {
     let cloud = site.cloud();
     cloud["DriverParameters"]["Instances"] = INSTANCES.into();
     cloud["MaxInstances"] = INSTANCES.into();
-    cloud["MaxContainersPerInstance"] = 1.into();
+    cloud["MaxRunningContainersPerInstance"] = 1.into();
     let intervals = cloud.as_object_mut().unwrap();
     for key in ["PollInterval", "SyncInterval", "ProbeInterval", "TimeoutIdle", "TimeoutShutdown"] {
         assert!(intervals.remove(key).is_some(), "{key} is as it is by default");
