@@ -1,10 +1,13 @@
 //! The controller, and what users do there.
 
+use std::time::Duration;
+
 use dispatch_core::container::ContainerState;
 use dispatch_core::time::after;
 use dispatch_sim::clock::now;
 use dispatch_sim::controller::faults::{Burst, CallKind, Fault};
 use dispatch_sim::controller::hidden::Hidden;
+use dispatch_sim::vm::facts::CommandKind;
 use dispatch_sim::world::{World, WorldKnobs, simulate};
 
 use crate::{minutes, seconds};
@@ -161,4 +164,24 @@ fn a_poisoned_record_hurts_only_itself() {
         world.drain(minutes(10)).await;
         assert_eq!(world.count(ContainerState::Complete), 4);
     });
+}
+
+/// It shows for a second what was: polls come often here, so that many of them show the time before a lock.
+#[test]
+fn a_controller_that_reads_from_a_replica_gets_nothing_killed_or_locked_twice() {
+    for seed in 1..=5 {
+        let mut knobs = WorldKnobs::new(seed).with_jobs(60, 2, 5).with_instances(6);
+        knobs.policy.poll_interval = seconds(1);
+        knobs.replica_lag = Duration::from_millis(950);
+        simulate(knobs, async |world| {
+            world.drain(minutes(30)).await;
+            assert_eq!(world.count(ContainerState::Complete), 60);
+            let kills = world.vms.borrow().history().commands().get(&CommandKind::Kill).copied();
+            assert_eq!(kills, None, "killed");
+            assert_eq!(world.summary().processes, 60, "each ran once");
+            let arvados = world.arvados.borrow();
+            let locks: u32 = world.containers().iter().map(|it| arvados.history().tally(*it).locks).sum();
+            assert_eq!(locks, 60, "each was locked once");
+        });
+    }
 }
