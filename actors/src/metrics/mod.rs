@@ -100,6 +100,10 @@ pub struct Metrics {
     pub time_to_ready: Summary,
     /// `instances_time_from_shutdown_request_to_disappearance_seconds`: from the last destroy call.
     pub time_to_disappearance: Summary,
+    /// `containers_time_from_queue_to_lock_seconds`: created_at → the controller's answer to our lock.
+    pub time_to_lock: Summary,
+    /// `containers_time_from_lock_to_crunch_run_seconds`: from there → start command returned.
+    pub time_from_lock: Summary,
     /// `containers_time_from_queue_to_crunch_run_seconds`: created_at → start command returned.
     pub time_to_crunch_run: Summary,
     /// `instances_run_probe_duration_seconds{outcome}`: how long `--list` took.
@@ -199,6 +203,16 @@ impl Metrics {
             time_to_disappearance: register.summary(
                 "instances_time_from_shutdown_request_to_disappearance_seconds",
                 "Time from the last destroy call to disappearance from the cloud.",
+                &mut summaries,
+            ),
+            time_to_lock: register.summary(
+                "containers_time_from_queue_to_lock_seconds",
+                "Time from a container's creation to its lock.",
+                &mut summaries,
+            ),
+            time_from_lock: register.summary(
+                "containers_time_from_lock_to_crunch_run_seconds",
+                "Time from a container's lock to the start of its crunch-run process.",
                 &mut summaries,
             ),
             time_to_crunch_run: register.summary(

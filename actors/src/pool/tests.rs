@@ -88,7 +88,7 @@ fn site_with(policy: Policy) -> Site {
 }
 
 fn order(uuid: ContainerUuid) -> StartOrder {
-    StartOrder { uuid, priority: 1, created_at: None, failed_elsewhere: false }
+    StartOrder { uuid, priority: 1, created_at: None, locked_at: None, failed_elsewhere: false }
 }
 
 fn site() -> Site {

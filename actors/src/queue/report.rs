@@ -107,7 +107,10 @@ impl Queue {
         let uuid = finished.uuid.as_str().to_owned();
         match (&finished.kind, &finished.outcome) {
             (OperationKind::Lock, Outcome::Done(_)) => {
-                event!(self.log, catalogue::LOCK_SUCCEEDED, "ContainerUUID" => &uuid)
+                event!(self.log, catalogue::LOCK_SUCCEEDED, "ContainerUUID" => &uuid);
+                if let Some(created) = self.exchange.created_at(finished.uuid) {
+                    self.metrics.time_to_lock.observe(since(clock::wall_time(), created));
+                }
             }
             (OperationKind::Unlock(reason), Outcome::Done(standing)) => {
                 self.metrics.unlocks.with_label_values(&[reason.as_str()]).inc();

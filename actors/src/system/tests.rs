@@ -51,6 +51,8 @@ async fn the_day_is_counted_once_each() {
         ("instances_time_to_ssh_seconds_count", 2.0),
         ("instances_time_to_ready_for_container_seconds_count", 2.0),
         ("instances_time_from_shutdown_request_to_disappearance_seconds_count", 2.0),
+        ("containers_time_from_queue_to_lock_seconds_count", 5.0),
+        ("containers_time_from_lock_to_crunch_run_seconds_count", 5.0),
         ("containers_time_from_queue_to_crunch_run_seconds_count", 5.0),
         ("controller_requests_total{call=\"lock\",status=\"200\"}", 5.0),
         ("containers_running", 0.0),

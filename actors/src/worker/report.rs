@@ -54,18 +54,9 @@ impl Worker {
             WorkerFact::BehaviorSet(behavior) => {
                 event!(self.log, catalogue::SET_IDLE_BEHAVIOR, "IdleBehavior" => %behavior)
             }
-            WorkerFact::Fenced(unfenced) => {
-                self.repeats.clear(&catalogue::NOT_FENCED, "");
-                event!(self.log, catalogue::FENCED, "Unfenced" => unfenced.as_secs());
+            WorkerFact::Fenced(_) | WorkerFact::NotFenced(_) | WorkerFact::FencedByAnother => {
+                self.report_fence(fact);
             }
-            WorkerFact::NotFenced(failure) => {
-                if let Some(n) = self.repeats.note(&catalogue::NOT_FENCED, "", clock::now()) {
-                    event!(self.log, catalogue::NOT_FENCED, "Command" => &failure.command, "error" => &failure.error,
-                        "stderr" => &failure.stderr, "Repeated" => n);
-                }
-                self.last_failure = Some(failure);
-            }
-            WorkerFact::FencedByAnother => event!(self.log, catalogue::FENCED_BY_ANOTHER),
             WorkerFact::HeldUnknown => event!(self.log, catalogue::HELD_UNKNOWN),
             WorkerFact::WatchBegan | WorkerFact::WatchEnded { .. } | WorkerFact::EndHinted(_) => {
                 self.report_watch(&fact);
@@ -86,6 +77,24 @@ impl Worker {
             | WorkerFact::Reprieved
             | WorkerFact::RetryingDestroy
             | WorkerFact::NeverEnds { .. } => self.report_end(&fact),
+        }
+    }
+
+    fn report_fence(&mut self, fact: WorkerFact) {
+        match fact {
+            WorkerFact::Fenced(unfenced) => {
+                self.repeats.clear(&catalogue::NOT_FENCED, "");
+                event!(self.log, catalogue::FENCED, "Unfenced" => unfenced.as_secs());
+            }
+            WorkerFact::NotFenced(failure) => {
+                if let Some(n) = self.repeats.note(&catalogue::NOT_FENCED, "", clock::now()) {
+                    event!(self.log, catalogue::NOT_FENCED, "Command" => &failure.command, "error" => &failure.error,
+                        "stderr" => &failure.stderr, "Repeated" => n);
+                }
+                self.last_failure = Some(failure);
+            }
+            WorkerFact::FencedByAnother => event!(self.log, catalogue::FENCED_BY_ANOTHER),
+            _ => {}
         }
     }
 
@@ -162,8 +171,12 @@ impl Worker {
     fn report_started(&self, order: &StartOrder, took: Duration) {
         event!(self.log, catalogue::STARTED,
             "ContainerUUID" => order.uuid.as_str(), "Duration" => took.as_secs_f64());
+        let metrics = &self.parts.metrics;
         if let Some(created) = order.created_at {
-            self.parts.metrics.time_to_crunch_run.observe(since(clock::wall_time(), created));
+            metrics.time_to_crunch_run.observe(since(clock::wall_time(), created));
+        }
+        if let Some(locked) = order.locked_at {
+            metrics.time_from_lock.observe(since(clock::now(), locked));
         }
     }
 

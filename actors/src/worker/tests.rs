@@ -154,6 +154,7 @@ impl Site {
             uuid: uuid(n),
             priority: 7,
             created_at,
+            locked_at: created_at,
             failed_elsewhere: false,
         }))
         .await;
@@ -335,6 +336,7 @@ async fn a_container_is_started_runs_and_ends() {
     pass(1).await;
     assert!(!site.view().processes[0].unconfirmed);
     assert_eq!(site.meter.value("containers_time_from_queue_to_crunch_run_seconds_count"), Some(1.0));
+    assert_eq!(site.meter.value("containers_time_from_lock_to_crunch_run_seconds_count"), Some(1.0));
     site.vms.end(uuid(1));
     pass(12).await;
     assert_eq!((site.view().state, site.ended()), (State::Idle, vec![uuid(1)]));

@@ -48,7 +48,7 @@ pub(crate) fn record(n: u64, state: ContainerState, priority: i64) -> Record {
 
 /// An order to start that container, of which nothing more is known.
 pub(crate) fn order(uuid: ContainerUuid) -> StartOrder {
-    StartOrder { uuid, priority: 0, created_at: None, failed_elsewhere: false }
+    StartOrder { uuid, priority: 0, created_at: None, locked_at: None, failed_elsewhere: false }
 }
 
 pub(crate) fn instance_type(name: &str, vcpus: u64, price: f64, preemptible: bool) -> InstanceType {

@@ -80,8 +80,8 @@ pub struct Entry {
     pub setback: Option<Setback>,
     /// Stamp of the last local change.
     pub(super) changed: u64,
-    /// When the controller last answered a call of ours that changes it.
-    #[serde(skip)]
+    /// When the controller last answered a call of an operation of ours on it.
+    #[serde(default)]
     pub(super) changed_at: Option<Timestamp>,
 }
 
@@ -113,6 +113,12 @@ impl Entry {
         let mut entry = Self { locked_before_start: false, ..Self::new(record, first_seen) };
         entry.size(mounts, &policy.catalog, &policy.sizing, &mut TypeLists::default());
         entry
+    }
+
+    /// When we were told that our lock is there; `None`: it was there before us, or there is none.
+    pub fn locked_at(&self) -> Option<Timestamp> {
+        let is_our_lock = self.record.state == ContainerState::Locked && !self.locked_before_start;
+        self.changed_at.filter(|_| is_our_lock)
     }
 
     /// Computes needs and eligible types.
@@ -203,6 +209,7 @@ impl super::QueueSnapshot {
         moments.for_each(|at| shift(at, by));
         for entry in self.entries.iter_mut().map(Arc::make_mut) {
             shift(&mut entry.first_seen, by);
+            entry.changed_at.iter_mut().for_each(|at| shift(at, by));
             entry.absence.iter_mut().for_each(|absence| absence.shift(by));
             entry.record.created_at.iter_mut().for_each(|at| shift(at, by));
             if let Some(setback) = &mut entry.setback {

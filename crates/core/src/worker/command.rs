@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::reason::{KillReason, ShutdownReason};
-use crate::container::Record;
 use crate::id::ContainerUuid;
 use crate::instance::{IdleBehavior, Instance};
+use crate::queue::Entry;
 use crate::time::Timestamp;
 
 /// A container that is to be started, with what the log and the metrics say of its start. Made by the plan,
@@ -18,18 +18,22 @@ pub struct StartOrder {
     pub priority: i64,
     /// When it was made, by the controller's clock: for the time from queue to process.
     pub created_at: Option<Timestamp>,
+    /// When the controller answered our lock, if it was this process that has locked it.
+    pub locked_at: Option<Timestamp>,
     /// Whether an earlier start of it has failed on another instance: then another failure says little about the
     /// worker.
     pub failed_elsewhere: bool,
 }
 
 impl StartOrder {
-    /// The order to start the container of that record.
-    pub fn of(record: &Record) -> Self {
+    /// The order to start that container.
+    pub fn of(entry: &Entry) -> Self {
+        let record = &entry.record;
         Self {
             uuid: record.uuid,
             priority: record.priority,
             created_at: record.created_at,
+            locked_at: entry.locked_at(),
             failed_elsewhere: false,
         }
     }

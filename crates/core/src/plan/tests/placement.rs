@@ -227,6 +227,12 @@ fn a_start_carries_what_its_log_line_and_its_metric_say_of_the_record() {
     let mut scene = Scene::new();
     scene.worker("w-1", "small", State::Idle);
     scene.add(1, Locked, 5).record.created_at = Some(at(3));
-    let order = StartOrder { uuid: uuid(1), priority: 5, created_at: Some(at(3)), failed_elsewhere: false };
+    let order = StartOrder {
+        uuid: uuid(1),
+        priority: 5,
+        created_at: Some(at(3)),
+        locked_at: None,
+        failed_elsewhere: false,
+    };
     assert_eq!(scene.plan().actions, [Action::Pool(PoolAction::StartContainer(order, id("w-1")))]);
 }

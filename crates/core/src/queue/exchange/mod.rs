@@ -197,6 +197,11 @@ impl Exchange {
         Arc::clone(self.snapshot.get_or_insert_with(|| Arc::new(queue.snapshot())))
     }
 
+    /// When that container was made, by the controller's clock. O(log containers).
+    pub fn created_at(&self, uuid: ContainerUuid) -> Option<Timestamp> {
+        self.queue.entry(uuid)?.record.created_at
+    }
+
     /// When the controller last answered 503.
     pub fn last_overload(&self) -> Option<Timestamp> {
         self.calls.last_overload()

@@ -160,6 +160,67 @@ fn an_older_answer_does_not_bring_back_what_a_newer_poll_has_ended() {
     }
 }
 
+/// The poll's question was asked before the answer that shows them, and its page, which lacks them, comes after it.
+#[test]
+fn an_older_page_neither_drops_nor_doubts_what_a_newer_answer_has_shown() {
+    let mut story = polled(vec![record(1, Running, 1), queued(2)]);
+    let records = std::mem::take(&mut story.records);
+    story.now = after(story.now, Duration::from_secs(10));
+    story.poll();
+    while story.calls() != ["list_known"] {
+        story.answer(Reply::Page(Ok(page(vec![]))));
+    }
+    story.records = records;
+    story.hear_of(1, Cancelled);
+    story.hear_of(2, Cancelled);
+    story.hints_are_due_in(50);
+    story.answer_last("list_known");
+    let before = story.exchange.snapshot();
+    assert_eq!(story.date(2), Some(story.now));
+    story.answer(Reply::Page(Ok(page(vec![]))));
+    assert_eq!(story.told(|_| true), 0);
+    assert_eq!(story.exchange.snapshot().entries, before.entries);
+}
+
+/// The same for a waiting container that is far down the line: the pages of the poll are short of it.
+#[test]
+fn a_poll_that_began_before_does_not_let_fall_off_what_a_newer_answer_has_shown() {
+    for is_shown_later in [true, false] {
+        let mut story = polled(vec![queued(1)]);
+        story.now = after(story.now, Duration::from_secs(10));
+        story.poll();
+        if is_shown_later {
+            story.hear_of(1, Cancelled);
+            story.hints_are_due_in(50);
+            story.answer_last("list_known");
+        }
+        story.records = (2..=130).map(queued).collect();
+        story.answer_all();
+        assert_eq!(story.state(1), is_shown_later.then_some(Queued));
+    }
+}
+
+/// The container was deleted before the poll began, and the question is older still.
+#[test]
+fn an_older_answer_does_not_add_what_a_newer_poll_has_not_shown() {
+    for was_known in [true, false] {
+        let mut story = polled(if was_known { vec![queued(1)] } else { vec![] });
+        story.hear_of(1, if was_known { Cancelled } else { Queued });
+        story.hints_are_due_in(50);
+        let (number, request) = story.calls.pop().unwrap();
+        story.records = vec![queued(1)];
+        let old = story.reply(&request);
+        story.records.clear();
+        story.now = after(story.now, Duration::from_secs(1));
+        story.poll();
+        story.answer_all();
+        assert_eq!(story.state(1), None);
+        let effects = story.exchange.answered(number, old, story.now);
+        story.did(effects);
+        assert_eq!(story.state(1), None, "{}", request.name());
+    }
+}
+
 /// A replica that lags shows a container as waiting that has just been locked, and its process starts.
 #[test]
 fn an_answer_that_shows_as_waiting_what_is_held_is_left_to_the_poll() {
@@ -273,10 +334,17 @@ fn whole_polls_are_rarer_while_the_feed_tells_and_as_before_when_something_waits
     story.hear(Hint::Requests);
     assert_eq!(rest(&mut story), 30);
     // A lock fails, and so does the read after it: only a poll tells how it stands.
+    story.done.clear();
     story.begin(1, OperationKind::Lock).unwrap();
     story.answer(Reply::Standing(Err(api_error(ApiErrorKind::Server))));
     story.answer(Reply::Record(Err(api_error(ApiErrorKind::Server))));
-    assert!(story.done.contains(&ExchangeEffect::HintsIn(Duration::from_secs(10))), "brought forward");
+    let seconds = (0..=10).find(|_| {
+        story.hints_are_due_in(1_000);
+        let is_poll = story.calls() == ["list_mine"];
+        story.answer_all();
+        is_poll
+    });
+    assert_eq!(seconds, Some(9), "brought forward");
     assert_eq!(rest(&mut story), 10, "and its back-off is not over");
     story.hear(Hint::Lost { reason: "closed".to_owned() });
     assert_eq!(story.told(|fact| matches!(fact, ExchangeFact::FeedLost { .. })), 1);

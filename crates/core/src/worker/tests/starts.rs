@@ -238,7 +238,13 @@ fn processes_that_were_told_to_end_are_no_failed_starts() {
 #[test]
 fn a_start_is_told_with_its_order_and_how_long_it_took() {
     let mut story = Story::idle();
-    let order = StartOrder { uuid: uuid(1), priority: 5, created_at: Some(at(-60)), failed_elsewhere: false };
+    let order = StartOrder {
+        uuid: uuid(1),
+        priority: 5,
+        created_at: Some(at(-60)),
+        locked_at: None,
+        failed_elsewhere: false,
+    };
     story.on(10, Command::Start(order));
     assert_eq!(story.told(&WorkerFact::Starting(order)), 1);
     story.on(13, Completion::StartFinished(uuid(1), StartOutcome::Started));
