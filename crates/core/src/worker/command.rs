@@ -19,6 +19,7 @@ pub struct StartOrder {
     /// When it was made, by the controller's clock: for the time from queue to process.
     pub created_at: Option<Timestamp>,
     /// When the controller answered our lock, if it was this process that has locked it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub locked_at: Option<Timestamp>,
     /// Whether an earlier start of it has failed on another instance: then another failure says little about the
     /// worker.
