@@ -124,3 +124,24 @@ fn without_a_single_hint_everything_goes_on_as_before() {
         assert_eq!(world.count(ContainerState::Complete), 20);
     });
 }
+
+/// As side by side with the program that we replace, which takes 306 s. Twenty VMs need 240 s.
+#[test]
+fn three_hundred_jobs_of_15_s_on_twenty_vms_take_no_more_than_255_s_and_few_requests() {
+    let mut knobs = heard(6, FeedKnobs::default()).with_instances(20).with_jobs(300, 2, 15);
+    knobs.policy.max_concurrent_creates = 0;
+    // A runner that needs as little before its job begins as on one machine.
+    knobs.vms.jobs.running_after = Span::millis(100);
+    simulate(knobs, async |world| {
+        let is_in_service = |world: &World| world.busy_vms().len() == 20;
+        world.run_until("all VMs run something", minutes(5), is_in_service).await;
+        let began = clock::now();
+        world
+            .run_until("all are done", minutes(10), |world| world.count(ContainerState::Complete) == 300)
+            .await;
+        let took = since(clock::now(), began).as_secs_f64();
+        assert!(took <= 255.0, "{took} s");
+        let requests = polls(world) as f64 / 300.0;
+        assert!(requests <= 1.0, "{requests} lists for each container");
+    });
+}
