@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use awc::http::Method;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::support::site::bearer;
 use crate::support::{Site, TOKEN, eventually};
@@ -130,6 +132,36 @@ async fn a_doubled_slash_is_as_a_plain_one() {
     let closed = Site::with(crate::support::site::Options { token: "", ..Default::default() }).await;
     closed.ask(Method::GET, "//_health/ping", &[], None).await.assert_error(404);
     closed.ask(Method::GET, "//metrics", &[], None).await.assert_error(403);
+}
+
+/// The status of an answer to exactly these bytes: no client has put the path in order.
+async fn raw(site: &Site, method: &str, path: &str, token: Option<&str>) -> u16 {
+    let mut stream = TcpStream::connect(site.url.trim_start_matches("http://")).await.unwrap();
+    let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: dispatcher\r\n{authorization}Content-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    let status = answer.split(' ').nth(1).and_then(|it| it.parse().ok());
+    status.unwrap_or_else(|| panic!("{method} {path}: {answer:?}"))
+}
+
+/// The client that is in use on sites asks for every path with two slashes before it.
+#[actix_web::test]
+async fn every_route_is_found_behind_a_doubled_slash_with_the_same_authentication() {
+    let site = Site::start().await;
+    for (method, path) in crate::access::ROUTES {
+        let doubled = format!("/{path}");
+        assert_eq!(raw(&site, method, &doubled, None).await, 401, "{doubled}");
+        assert_eq!(raw(&site, method, &doubled, Some("wrong")).await, 403, "{doubled}");
+        let plain = raw(&site, method, path, Some(TOKEN)).await;
+        assert_eq!(raw(&site, method, &doubled, Some(TOKEN)).await, plain, "{doubled}");
+        let wrong = if method == "GET" { "POST" } else { "GET" };
+        assert_eq!(raw(&site, wrong, &doubled, Some(TOKEN)).await, 405, "{doubled}");
+    }
 }
 
 #[actix_web::test]
