@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::error::Refusal;
 use super::instances::{answered, done};
+use super::operator::Operator;
 use super::params::Params;
 use super::state::{Active, ApiState};
 use super::view::{Containers, EntryView};
@@ -34,11 +35,18 @@ pub(super) async fn show(state: web::Data<ApiState>, params: Params) -> Result<H
 }
 
 /// Ends the processes of one of them.
-pub(super) async fn kill(state: web::Data<ApiState>, params: Params) -> Result<HttpResponse, Refusal> {
+pub(super) async fn kill(
+    state: web::Data<ApiState>,
+    params: Params,
+    operator: Operator,
+) -> Result<HttpResponse, Refusal> {
     let uuid = params.need("container_uuid")?;
     let uuid: ContainerUuid = uuid.parse().map_err(|_| Refusal::NotFound("container"))?;
-    let message = KillContainer { uuid, reason: KillReason::Operator(params.reason()) };
-    done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)
+    let reason = params.reason();
+    let message = KillContainer { uuid, reason: KillReason::Operator(reason.clone()) };
+    let answer = done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)?;
+    operator.killed(uuid, &reason);
+    Ok(answer)
 }
 
 async fn ask(state: &ApiState, active: &Active) -> Result<Containers, Refusal> {

@@ -10,6 +10,7 @@ use dispatch_core::worker::ShutdownReason;
 use serde_json::json;
 
 use super::error::Refusal;
+use super::operator::Operator;
 use super::params::Params;
 use super::state::ApiState;
 use super::view;
@@ -23,29 +24,56 @@ pub(super) async fn list(state: web::Data<ApiState>) -> Result<HttpResponse, Ref
 }
 
 /// Holds an instance: nothing new is placed on it, and it is never shut down by us.
-pub(super) async fn hold(state: web::Data<ApiState>, params: Params) -> Result<HttpResponse, Refusal> {
-    set(&state, &params, IdleBehavior::Hold).await
+pub(super) async fn hold(
+    state: web::Data<ApiState>,
+    params: Params,
+    operator: Operator,
+) -> Result<HttpResponse, Refusal> {
+    set(&state, &params, &operator, IdleBehavior::Hold).await
 }
 
 /// Drains an instance: nothing new is placed on it, and it is shut down when empty.
-pub(super) async fn drain(state: web::Data<ApiState>, params: Params) -> Result<HttpResponse, Refusal> {
-    set(&state, &params, IdleBehavior::Drain).await
+pub(super) async fn drain(
+    state: web::Data<ApiState>,
+    params: Params,
+    operator: Operator,
+) -> Result<HttpResponse, Refusal> {
+    set(&state, &params, &operator, IdleBehavior::Drain).await
 }
 
 /// Lets an instance be used like any other.
-pub(super) async fn run(state: web::Data<ApiState>, params: Params) -> Result<HttpResponse, Refusal> {
-    set(&state, &params, IdleBehavior::Run).await
+pub(super) async fn run(
+    state: web::Data<ApiState>,
+    params: Params,
+    operator: Operator,
+) -> Result<HttpResponse, Refusal> {
+    set(&state, &params, &operator, IdleBehavior::Run).await
 }
 
 /// Ends it now, whatever runs on it.
-pub(super) async fn kill(state: web::Data<ApiState>, params: Params) -> Result<HttpResponse, Refusal> {
-    let message = ShutdownInstance { id: id(&params)?, reason: ShutdownReason::Operator(params.reason()) };
-    done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)
+pub(super) async fn kill(
+    state: web::Data<ApiState>,
+    params: Params,
+    operator: Operator,
+) -> Result<HttpResponse, Refusal> {
+    let (id, reason) = (id(&params)?, params.reason());
+    let message = ShutdownInstance { id: id.clone(), reason: ShutdownReason::Operator(reason.clone()) };
+    let answer = done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)?;
+    operator.ordered("kill", &id, &reason);
+    Ok(answer)
 }
 
-async fn set(state: &ApiState, params: &Params, behavior: IdleBehavior) -> Result<HttpResponse, Refusal> {
-    let message = SetIdleBehavior { id: id(params)?, behavior };
-    done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)
+async fn set(
+    state: &ApiState,
+    params: &Params,
+    operator: &Operator,
+    behavior: IdleBehavior,
+) -> Result<HttpResponse, Refusal> {
+    let id = id(params)?;
+    let message = SetIdleBehavior { id: id.clone(), behavior };
+    let answer = done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)?;
+    operator.ordered(behavior.as_str(), &id, &params.reason());
+    Ok(answer)
 }
 
 fn id(params: &Params) -> Result<InstanceId, Refusal> {

@@ -9,7 +9,7 @@
 //!     │       └ who may ask: 401, 403
 //!     └ request id, log lines, request metrics
 //! ```
-//! `places` bounds the connections, and closes those that show no token.
+//! `operator` logs what was ordered, and why. `places` bounds the connections, and closes those that show no token.
 //! `view` turns the actors' immutable snapshots into JSON; `params` reads what was asked. The HTTP threads
 //! own nothing: every answer is made from what the actors say at that moment.
 //!
@@ -24,6 +24,7 @@ mod error;
 mod health;
 mod instances;
 mod metrics;
+mod operator;
 mod params;
 mod places;
 mod redact;

@@ -40,7 +40,12 @@ const SHOWN_BODY: usize = 1000;
 pub(super) type Refused = Rc<RefCell<Repeats>>;
 
 /// The request has shown the token: this is its log.
-struct Admitted(Logger);
+struct Admitted {
+    /// With all that is known of the request, for its own lines.
+    log: Logger,
+    /// With its id and its sender only, for lines about what it orders.
+    orders: Logger,
+}
 
 /// The middleware.
 pub(super) async fn exchange(
@@ -53,7 +58,7 @@ pub(super) async fn exchange(
     let mut exchange = Exchange::begin(state, request.method());
     let mut response = next.call(request).await?;
     exchange.status_known(response.status());
-    let admitted = response.request().extensions().get::<Admitted>().map(|it| it.0.clone());
+    let admitted = response.request().extensions().get::<Admitted>().map(|it| it.log.clone());
     if admitted.is_none() {
         count_refused(response.request(), response.status());
     }
@@ -72,9 +77,11 @@ pub(super) fn admit(request: &ServiceRequest) {
     let redact = Redact::new(&state.management_token);
     let headers = request.headers();
     let path = request.path();
-    let log = state.log.new(o!(
+    let orders = state.log.new(o!(
         "RequestID" => redact.text(&id),
         "remoteAddr" => request.peer_addr().map_or_else(String::new, |it| it.to_string()),
+    ));
+    let log = orders.new(o!(
         "reqBytes" => content_length(headers),
         "reqForwardedFor" => redact.text(text_of(headers, &X_FORWARDED_FOR)),
         "reqHost" => redact.text(text_of(headers, &HOST)),
@@ -88,7 +95,12 @@ pub(super) fn admit(request: &ServiceRequest) {
     } else {
         event!(log, catalogue::REQUEST);
     }
-    request.extensions_mut().insert(Admitted(log));
+    request.extensions_mut().insert(Admitted { log, orders });
+}
+
+/// Where to log what a request orders: with its id and its sender. A request that was not admitted orders nothing.
+pub(super) fn orders(request: &HttpRequest) -> Option<Logger> {
+    request.extensions().get::<Admitted>().map(|it| it.orders.clone())
 }
 
 fn only_reads(method: &Method) -> bool {

@@ -155,6 +155,11 @@ async fn killing_a_container_ends_its_process_and_logs_the_operators_words() {
     assert_eq!(ended["ContainerUUID"], uuid(1).as_str());
     let killing = site.logs.with_message("killing crunch-run process");
     assert_eq!(killing[0]["Reason"], "via management API: a reason");
+    let ordered = eventually("the order is logged", async || {
+        site.logs.with_message("ordered by an operator").into_iter().next()
+    })
+    .await;
+    assert_eq!((&ordered["Action"], &ordered["Reason"]), (&json!("kill"), &json!("a reason")));
     assert_eq!(killing[0]["Instance"], instance);
 }
 

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use awc::http::Method;
 use dispatch_core::instance::{Price, PricePoint};
 use dispatch_core::time::Timestamp;
 use serde_json::{Value, json};
 
-use crate::support::site::{Options, quick_policy, recorded, uuid};
-use crate::support::{Site, eventually};
+use crate::support::site::{Options, bearer, quick_policy, recorded, uuid};
+use crate::support::{Site, TOKEN, eventually};
 
 const INSTANCES: &str = "/arvados/v1/dispatch/instances";
 
@@ -123,6 +124,34 @@ async fn parameters_may_stand_in_the_query_and_the_body_counts_more() {
     site.post(&format!("{INSTANCES}/run?instance_id={id}"), &[("instance_id", "i-unknown")])
         .await
         .assert_error(404);
+}
+
+#[actix_web::test]
+async fn an_operators_order_is_logged_with_its_reason_and_the_requests_id() {
+    let (site, id) = busy_site().await;
+    let order = async |path: String, name: &str, what: &str, request: &str| {
+        let reason = format!("look at\nits {TOKEN}");
+        let form = [(name, what), ("reason", reason.as_str())];
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let bearer = bearer();
+        let form_type = "application/x-www-form-urlencoded";
+        let headers =
+            [("authorization", bearer.as_str()), ("content-type", form_type), ("x-request-id", request)];
+        site.ask(Method::POST, &path, &headers, Some(body)).await
+    };
+    for action in ["hold", "drain", "run", "kill"] {
+        let request = format!("req-{action}");
+        order(format!("{INSTANCES}/{action}"), "instance_id", &id, &request).await.assert_done();
+        let line = site.logs.about("ordered by an operator", &request).await;
+        assert_eq!((&line["Action"], &line["Instance"]), (&json!(action), &json!(id)));
+        assert_eq!(line["Reason"], "look at its (secret)");
+        assert!(line["remoteAddr"].as_str().is_some_and(|it| it.starts_with("127.0.0.1:")), "{line}");
+    }
+    // What was refused was not done.
+    order(format!("{INSTANCES}/hold"), "instance_id", "i-unknown", "req-refused").await.assert_error(404);
+    site.logs.about("response", "req-refused").await;
+    let lines = site.logs.with_message("ordered by an operator");
+    assert!(lines.iter().all(|line| line["RequestID"] != "req-refused"), "{lines:?}");
 }
 
 #[actix_web::test]

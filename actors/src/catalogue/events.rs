@@ -95,6 +95,9 @@ events! {
         "RequestID", "remoteAddr", "reqBytes", "reqForwardedFor", "reqHost", "reqMethod", "reqPath", "reqQuery",
         "respBody", "respBytes", "respStatus", "respStatusCode", "timeToStatus", "timeTotal", "timeWriteBody",
     ];
+    /// An operator has had something done by the management API: what (hold, drain, run, kill), to which instance or
+    /// container, and why. The id is the request's.
+    ORDERED = Info "ordered by an operator" ["Action", "Reason", "remoteAddr"];
     /// Requests without the right token were refused; the address is the last one's.
     REQUESTS_REFUSED = Warning "refused requests to the management API" ["Repeated", "remoteAddr", "respStatusCode"];
 

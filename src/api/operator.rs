@@ -1,0 +1,54 @@
+//! What an operator has ordered, in the log: the action, what it was done to, the reason, and the request's id.
+//!
+//! ```text
+//!   request ─ gate: admitted ─► handler ─► an actor did it ─► Operator::ordered ─► "ordered by an operator"
+//! ```
+//! Never does: logging an order that was refused (its `response` says so); logging the token, wherever it stands.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
+use dispatch_actors::{catalogue, event};
+use dispatch_core::id::{ContainerUuid, InstanceId};
+use slog::Logger;
+
+use super::error::Refusal;
+use super::redact::Redact;
+use super::state::ApiState;
+use super::watch;
+
+/// Whoever has sent this request.
+pub(super) struct Operator {
+    log: Logger,
+    state: web::Data<ApiState>,
+}
+
+impl Operator {
+    /// Logs that this was done to an instance.
+    pub fn ordered(&self, action: &str, instance: &InstanceId, reason: &str) {
+        event!(self.log, catalogue::ORDERED, "Action" => action, "Instance" => instance.as_str(),
+            "Reason" => self.shown(reason));
+    }
+
+    /// Logs that a container's processes are ended.
+    pub fn killed(&self, container: ContainerUuid, reason: &str) {
+        event!(self.log, catalogue::ORDERED, "Action" => "kill", "ContainerUUID" => container.as_str(),
+            "Reason" => self.shown(reason));
+    }
+
+    fn shown(&self, reason: &str) -> String {
+        Redact::new(&self.state.management_token).text(reason)
+    }
+}
+
+impl FromRequest for Operator {
+    type Error = Refusal;
+    type Future = Ready<Result<Self, Refusal>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let state = request.app_data::<web::Data<ApiState>>().expect("every app is given its state");
+        let log = watch::orders(request).ok_or(Refusal::Unauthorized);
+        ready(log.map(|log| Self { log, state: state.clone() }))
+    }
+}
