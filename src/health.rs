@@ -49,7 +49,7 @@ async fn ask(settings: &Settings, ready: bool) -> Result<String> {
 }
 
 /// What is bound, not what others are told: this asks on the same host.
-fn addresses_to_ask(listener: &Listener) -> Vec<Url> {
+pub(crate) fn addresses_to_ask(listener: &Listener) -> Vec<Url> {
     let everywhere = match listener.bind.host() {
         Some(url::Host::Ipv4(address)) if address.is_unspecified() => ["127.0.0.1"].as_slice(),
         // Where there is no IPv6 it is all addresses of IPv4.
@@ -92,7 +92,7 @@ async fn get(base: &Url, path: &str, listener: &Listener, settings: &Settings) -
 }
 
 /// Whether all addresses of the host are loopback addresses.
-fn is_this_machine(url: &Url) -> bool {
+pub(crate) fn is_this_machine(url: &Url) -> bool {
     let Ok(addresses) = url.socket_addrs(|| None) else { return false };
     !addresses.is_empty() && addresses.iter().all(|it| it.ip().is_loopback())
 }
@@ -113,7 +113,7 @@ fn judge(status: u16, body: &str, ready: bool) -> Result<String> {
     }
 }
 
-mod certificate;
+pub(crate) mod certificate;
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@
 //!               ├─ demo ─────────┤  runner_file, telemetry
 //!               ├─ cloudtest ────┤
 //!               ├─ health        └─ serving ─ api   HTTP, on threads of its own
+//!               ├─ client        asks a running service, as operators do
 //!               └─ config
 //! ```
 
@@ -15,6 +16,7 @@
 pub mod api;
 pub mod app;
 pub mod cli;
+pub mod client;
 pub mod cloudtest;
 pub mod core_dumps;
 pub mod demo;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use arvados_dispatch_cloud::cli::{self, Command, Invocation};
-use arvados_dispatch_cloud::{cloudtest, core_dumps, demo, health, run};
+use arvados_dispatch_cloud::{client, cloudtest, core_dumps, demo, health, run};
 
 fn main() -> ExitCode {
     // The runner's personality comes first: it forks, and must be alone in its process.
@@ -15,10 +15,14 @@ fn main() -> ExitCode {
             core_dumps::forbid();
             match command {
                 Command::Config(command) => cli::config::run(&options, &command),
+                Command::Completions { shell } => cli::generated::completions(shell),
+                Command::Man { directory } => cli::generated::man(&directory),
                 Command::Run => run::run(&options),
                 Command::Demo(options) => demo::run(&options),
                 Command::Cloudtest(cloudtest) => cloudtest::run(&options, &cloudtest),
                 Command::Health(health) => health::run(&options, &health),
+                Command::Instance(command) => client::instance(&options, &command),
+                Command::Container(command) => client::container(&options, &command),
             }
         }
     }

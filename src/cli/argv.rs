@@ -71,7 +71,7 @@ fn is_one_dash_long(text: &str) -> bool {
 
 /// Whether the next argument is this option's, whatever it looks like (`--config -`).
 fn takes_value(text: &str) -> bool {
-    matches!(text.trim_start_matches('-'), "config" | "cluster-id") && text.starts_with('-')
+    matches!(text.trim_start_matches('-'), "config" | "cluster-id" | "reason") && text.starts_with('-')
 }
 
 /// `-version=true` is `--version`, `-version=false` is nothing, and so with `-help`; `None` for anything else.

@@ -10,6 +10,8 @@
 
 mod argv;
 pub mod config;
+pub mod generated;
+pub mod service;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -34,9 +36,13 @@ Examples:
   arvados-dispatch-cloud config check --strict        before a restart
   arvados-dispatch-cloud --config ./config.yml config dump
   arvados-dispatch-cloud health --ready && echo in service
+  arvados-dispatch-cloud instance list --watch        what is there, and what it costs
+  arvados-dispatch-cloud instance hold i-0a1b2c --reason 'disk is full, looking at it'
+  arvados-dispatch-cloud container explain zzzzz-dz642-0123456789abcde
 
 Environment:
-  ARVADOS_CONFIG, ARVADOS_CLUSTER_ID, ARVADOS_SERVICE_INTERNAL_URL, NO_COLOR";
+  ARVADOS_CONFIG, ARVADOS_CLUSTER_ID, ARVADOS_SERVICE_INTERNAL_URL, NO_COLOR;
+  ARVADOS_MANAGEMENT_TOKEN for instance and container, in place of the configuration's";
 
 /// Runs containers from an Arvados controller's queue on cloud VMs over SSH.
 #[derive(Debug, Parser)]
@@ -113,9 +119,25 @@ pub enum Command {
     Cloudtest(Cloudtest),
     /// Ask a running service whether it is well; exit 0 or 1.
     Health(Health),
+    /// Look at the instances of a running service, and say what is to happen with them.
+    #[command(subcommand)]
+    Instance(service::InstanceCommand),
+    /// Look at the containers of a running service, ask why they wait, and end them.
+    #[command(subcommand)]
+    Container(service::ContainerCommand),
     /// Check or show the configuration.
     #[command(subcommand, arg_required_else_help = false)]
     Config(config::ConfigCommand),
+    /// Print what a shell needs to complete this program's commands and options.
+    Completions {
+        /// Which shell.
+        shell: generated::Shell,
+    },
+    /// Write man pages, one for each command, into a directory.
+    Man {
+        /// Which; it is made if it is not there.
+        directory: std::path::PathBuf,
+    },
 }
 
 /// Options of `demo`.

@@ -15,19 +15,34 @@ use url::Url;
 use crate::settings::Tls;
 
 /// TLS with that certificate only. `called`: the URL by which others call the service.
-pub(super) fn only(tls: &Tls, called: &Url) -> Result<Arc<ClientConfig>> {
-    let provider = Arc::new(ring::default_provider());
+pub(crate) fn only(tls: &Tls, called: &Url) -> Result<Arc<ClientConfig>> {
     let (chain, _) = tls.load().context("cannot tell which certificate the service has")?;
     let known = chain.into_iter().next().context("TLS.Certificate is empty")?;
+    let service = OurService { known: Some(known), vouched: vouchers(called) };
+    config(service)
+}
+
+/// TLS with a certificate that an authority vouches for, where the service's own is not known.
+pub(crate) fn vouched(called: &Url) -> Result<Arc<ClientConfig>> {
+    let vouched =
+        vouchers(called).context("no certificate authorities found (is ca-certificates installed?)")?;
+    config(OurService { known: None, vouched: Some(vouched) })
+}
+
+/// The authorities, and the name that they must vouch for. A system without authorities has nobody who vouches.
+fn vouchers(called: &Url) -> Option<Vouchers> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(dispatch_authorities::load().certs);
-    let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
-    // A system without authorities has nobody who vouches.
-    let authorities = authorities.build().ok();
+    let provider = Arc::new(ring::default_provider());
+    let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok();
     let name = called
         .host_str()
         .and_then(|host| ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).ok());
-    let service = OurService { known, vouched: authorities.zip(name) };
+    authorities.zip(name)
+}
+
+fn config(service: OurService) -> Result<Arc<ClientConfig>> {
+    let provider = Arc::new(ring::default_provider());
     let verifier = Verifier::new(Arc::clone(&provider), service);
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -38,16 +53,17 @@ pub(super) fn only(tls: &Tls, called: &Url) -> Result<Arc<ClientConfig>> {
     Ok(Arc::new(config))
 }
 
+type Vouchers = (Arc<WebPkiServerVerifier>, ServerName<'static>);
+
 #[derive(Debug)]
 struct OurService {
-    known: CertificateDer<'static>,
-    /// The authorities, and the name that they must vouch for.
-    vouched: Option<(Arc<WebPkiServerVerifier>, ServerName<'static>)>,
+    known: Option<CertificateDer<'static>>,
+    vouched: Option<Vouchers>,
 }
 
 impl Judge for OurService {
     fn judge(&self, shown: &Shown<'_>) -> Result<(), Error> {
-        if *shown.certificate == self.known {
+        if self.known.as_ref() == Some(shown.certificate) {
             return Ok(());
         }
         let Some((authorities, name)) = &self.vouched else {

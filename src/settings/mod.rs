@@ -43,7 +43,7 @@ pub use authentication::AuthMethod;
 pub use drivers::{DRIVERS, Driver};
 pub use host::{Environment, Host};
 pub use key::{KeyError, PrivateKey};
-pub use listen::Listener;
+pub use listen::{Listener, parse_web_url};
 pub use load::{Loaded, Source, load, parse};
 pub use model::{CloudVms, ClusterJson, Containers, Controller, LogFormat, Logs, RunnerBinary, Settings};
 pub use postgresql::{
@@ -53,7 +53,7 @@ pub use report::{Finding, FindingKind, SettingsError};
 pub use start::StartConfig;
 pub use table::{Key, TABLES, Table};
 pub use tls::{PemSource, Tls, TlsError};
-pub use units::format_duration;
+pub use units::{format_duration, parse_duration};
 pub use websocket::Websocket;
 
 /// Every key that we read, its default, and a line about it.

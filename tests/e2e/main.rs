@@ -13,11 +13,14 @@
 
 mod authorities;
 mod bad_input;
+mod client;
+mod client_errors;
 mod cloudtest;
 mod crash_loop;
 mod demo;
 mod ec2;
 mod events;
+mod generated;
 mod health;
 mod https;
 mod killed_again;

@@ -1,0 +1,135 @@
+//! The commands for a running service: `instance` and `container`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use url::Url;
+
+use crate::settings::{parse_duration, parse_web_url};
+
+/// Where the service is, and how long it may take.
+#[derive(Debug, Clone, Args)]
+pub struct At {
+    /// The service's URL, instead of those of the configuration.
+    #[arg(long, value_name = "URL", value_parser = web_url)]
+    pub url: Option<Url>,
+    /// How long an answer may take.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub timeout: Duration,
+}
+
+/// How a list is shown.
+#[derive(Debug, Clone, Args)]
+pub struct ListOptions {
+    /// Begin with the names of the columns, in a pipe too.
+    #[arg(long, conflicts_with = "json")]
+    pub header: bool,
+    /// Print one JSON object a line for each item, as the service has it.
+    #[arg(long)]
+    pub json: bool,
+    /// Go on, and show the list again whenever it has changed.
+    #[arg(long)]
+    pub watch: bool,
+    /// How often --watch asks.
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration, requires = "watch")]
+    pub interval: Duration,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub at: At,
+}
+
+/// What is shown, by its ids.
+#[derive(Debug, Clone, Args)]
+pub struct Show {
+    /// Which.
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Print one JSON object a line, as the service has it.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub at: At,
+}
+
+/// What is ordered, for which ids, and why.
+#[derive(Debug, Clone, Args)]
+pub struct Order {
+    /// Which.
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Why, for the service's log.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub reason: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub at: At,
+}
+
+/// What to do with instances.
+#[derive(Debug, Clone, Subcommand)]
+pub enum InstanceCommand {
+    /// List all instances, and those that are being created.
+    List(ListOptions),
+    /// Show all that is known of some instances.
+    Show(Show),
+    /// Place nothing new on them, and keep them until told otherwise.
+    Hold(Order),
+    /// Place nothing new on them, and shut them down when they are empty.
+    Drain(Order),
+    /// Use them like any other, again.
+    Run(Order),
+    /// Shut them down now, whatever runs there.
+    Kill(Order),
+}
+
+/// What to do with containers.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ContainerCommand {
+    /// List the containers of the queue, in the order in which they will be started.
+    List(ListOptions),
+    /// Show what is known of some containers.
+    Show(Show),
+    /// Say why some containers wait, with the evidence.
+    Explain(Show),
+    /// End the processes of some containers.
+    Kill(Order),
+}
+
+fn web_url(text: &str) -> Result<Url, String> {
+    let url = parse_web_url(text).ok_or("wanted is a URL such as http://127.0.0.1:9006")?;
+    match url.password().is_none() && url.username().is_empty() {
+        true => Ok(url),
+        false => Err("a URL has no token: set ARVADOS_MANAGEMENT_TOKEN instead".to_owned()),
+    }
+}
+
+/// At least a tenth of a second: the service has other work.
+fn duration(text: &str) -> Result<Duration, String> {
+    const SHORTEST: Duration = Duration::from_millis(100);
+    let nanoseconds = parse_duration(text).and_then(|it| u64::try_from(it).ok());
+    let duration = nanoseconds.map(Duration::from_nanos).filter(|it| *it >= SHORTEST);
+    duration.ok_or_else(|| "wanted is a duration such as 30s or 1m30s, 100ms at least".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_the_configurations_and_never_zero() {
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        for wrong in ["", "0", "5", "-1s", "99ms", "soon"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_of_the_web_and_carries_no_secret() {
+        assert!(web_url("https://dispatch.example:9006").is_ok());
+        for wrong in ["dispatch:9006", "ftp://a", "http://", "http://token@a", "http://a:token@b"] {
+            let error = web_url(wrong).unwrap_err();
+            assert!(!error.contains("token@"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! One request to the service: to the first of its addresses that works for the cluster.
+//!
+//! ```text
+//!   place 1 ─ no connection ─► place 2 ─ stands by ─► place 3 ─ answers ─► remembered for the next request
+//!           └ no answer in time, or a broken one: told, and nobody else is asked (it may have been done)
+//! ```
+
+use std::time::Duration;
+
+use awc::error::{ConnectError, SendRequestError};
+use awc::http::StatusCode;
+use serde_json::Value;
+
+use super::failure::Failure;
+use super::place::{Place, Places};
+use crate::cli::Options;
+use crate::cli::service::At;
+
+/// How long a connection may take: an address that is dead must not keep us from the next.
+const CONNECT: Duration = Duration::from_secs(5);
+/// A list of a hundred thousand containers has 160 MB.
+const LARGEST: usize = 1 << 30;
+/// How much of an error's text is shown.
+const SHOWN: usize = 300;
+
+/// The service, as a client sees it.
+pub(super) struct Client {
+    places: Places,
+    within: Duration,
+    /// The place that answered last.
+    works: usize,
+}
+
+/// What is asked.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    /// As the API has it.
+    pub(super) path: &'static str,
+    /// An order, not a question.
+    pub(super) is_order: bool,
+    pub(super) parameters: &'a [(&'static str, &'a str)],
+}
+
+/// How an answer came out.
+struct Answer {
+    status: StatusCode,
+    body: Vec<u8>,
+}
+
+impl Client {
+    /// To the service of a command line.
+    pub fn of(options: &Options, at: &At) -> Result<Self, Failure> {
+        Ok(Self { places: Places::of(options, at)?, within: at.timeout, works: 0 })
+    }
+
+    /// The items of a list.
+    pub async fn list(&mut self, path: &'static str) -> Result<Vec<Value>, Failure> {
+        let answer = self.ask(Request { path, is_order: false, parameters: &[] }).await?;
+        let Value::Object(mut fields) = answer else { return Err(self.strange("its answer is no list")) };
+        match fields.remove("items") {
+            Some(Value::Array(items)) if items.iter().all(Value::is_object) => Ok(items),
+            _ => Err(self.strange("its answer is no list")),
+        }
+    }
+
+    /// One thing.
+    pub async fn show(&mut self, path: &'static str, name: &'static str, id: &str) -> Result<Value, Failure> {
+        let answer = self.ask(Request { path, is_order: false, parameters: &[(name, id)] }).await?;
+        if answer.is_object() { Ok(answer) } else { Err(self.strange("its answer is no object")) }
+    }
+
+    /// Has something done.
+    pub async fn order(
+        &mut self,
+        path: &'static str,
+        parameters: &[(&'static str, &str)],
+    ) -> Result<(), Failure> {
+        self.ask(Request { path, is_order: true, parameters }).await.map(drop)
+    }
+
+    async fn ask(&mut self, request: Request<'_>) -> Result<Value, Failure> {
+        let count = self.places.places.len();
+        let mut last = None;
+        for index in (self.works..count).chain(0..self.works) {
+            match self.ask_at(index, request).await {
+                Err(failure @ (Failure::Unreachable { .. } | Failure::Standby { .. })) => {
+                    // Who stands by says more than who is not there.
+                    if !matches!(last, Some(Failure::Standby { .. })) {
+                        last = Some(failure);
+                    }
+                }
+                answered => {
+                    self.works = index;
+                    return answered;
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| Failure::Unusable("no URL of the service is configured".to_owned())))
+    }
+
+    async fn ask_at(&self, index: usize, request: Request<'_>) -> Result<Value, Failure> {
+        let place = &self.places.places[index];
+        let answer = self.send(place, request).await?;
+        // On standby no container is found: the controller wants it so.
+        if answer.status == StatusCode::NOT_FOUND && !request.is_order && self.stands_by(place).await {
+            return Err(Failure::Standby { url: place.url.to_string() });
+        }
+        self.judge(place, request, &answer)
+    }
+
+    async fn stands_by(&self, place: &Place) -> bool {
+        let ping = Request { path: "/_health/ping", is_order: false, parameters: &[] };
+        let Ok(answer) = self.send(place, ping).await else { return false };
+        serde_json::from_slice::<Value>(&answer.body).is_ok_and(|it| it["standby"] == true)
+    }
+
+    async fn send(&self, place: &Place, request: Request<'_>) -> Result<Answer, Failure> {
+        let answer = tokio::time::timeout(self.within, self.exchange(place, request)).await;
+        answer.unwrap_or_else(|_| Err(Failure::Silent { url: place.url.to_string(), within: self.within }))
+    }
+
+    async fn exchange(&self, place: &Place, request: Request<'_>) -> Result<Answer, Failure> {
+        let limit = CONNECT.min(self.within);
+        let connector = awc::Connector::new().timeout(limit).handshake_timeout(limit);
+        let connector = match &place.tls {
+            Some(tls) => connector.rustls_0_23(tls.clone()),
+            None => connector,
+        };
+        // The time is limited as a whole, above; the token follows no redirect.
+        let http = awc::Client::builder().connector(connector).disable_timeout().disable_redirects().finish();
+        let mut url = place.url.clone();
+        url.set_path(&format!("{}{}", url.path().trim_end_matches('/'), request.path));
+        let unreadable = |error: &dyn std::fmt::Display| Failure::BrokenOff {
+            url: place.url.to_string(),
+            why: clean(&error.to_string()),
+        };
+        let bearer = format!("Bearer {}", self.places.token.expose());
+        let sent = if request.is_order {
+            let form: Vec<_> = request.parameters.to_vec();
+            http.post(url.as_str()).insert_header(("Authorization", bearer)).send_form(&form).await
+        } else {
+            url.query_pairs_mut().extend_pairs(request.parameters);
+            http.get(url.as_str()).insert_header(("Authorization", bearer)).send().await
+        };
+        let mut response = match sent {
+            Ok(response) => response,
+            // That is how the client says that the other side has hung up before it had answered.
+            Err(SendRequestError::Connect(ConnectError::Disconnected)) => {
+                return Err(unreadable(&"the connection was closed"));
+            }
+            Err(SendRequestError::Connect(error)) => {
+                return Err(Failure::Unreachable {
+                    url: place.url.to_string(),
+                    why: clean(&error.to_string()),
+                });
+            }
+            Err(error) => return Err(unreadable(&error)),
+        };
+        let body = response.body().limit(LARGEST).await.map_err(|error| unreadable(&error))?;
+        Ok(Answer { status: response.status(), body: body.to_vec() })
+    }
+
+    fn judge(&self, place: &Place, request: Request<'_>, answer: &Answer) -> Result<Value, Failure> {
+        let url = place.url.to_string();
+        let said = answer.error();
+        match answer.status {
+            StatusCode::OK if request.is_order && answer.body.trim_ascii().is_empty() => Ok(Value::Null),
+            StatusCode::OK => serde_json::from_slice(&answer.body).map_err(|error| {
+                // What ends too early is not always told by HTTP.
+                match error.is_eof() && !answer.body.is_empty() {
+                    true => Failure::BrokenOff { url, why: "it is not whole".to_owned() },
+                    false => Failure::Strange { url, what: format!("it sent {}", answer.kind()) },
+                }
+            }),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Failure::Token {
+                url,
+                said: said.unwrap_or_else(|| answer.status.to_string()),
+                origin: self.places.origin,
+            }),
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => match said {
+                Some(said) if !said.contains("page not found") && !said.contains("not allowed") => {
+                    Err(Failure::Refused(said))
+                }
+                _ => Err(Failure::NoRoute { url, path: request.path }),
+            },
+            StatusCode::SERVICE_UNAVAILABLE if said.as_ref().is_some_and(|it| it.starts_with("standby")) => {
+                Err(Failure::Standby { url })
+            }
+            status => match said {
+                Some(said) => Err(Failure::Refused(format!("{said} ({status})"))),
+                None => {
+                    Err(Failure::Strange { url, what: format!("it answered {status} and {}", answer.kind()) })
+                }
+            },
+        }
+    }
+
+    /// The service that answered last says what we do not understand.
+    pub fn strange(&self, what: &str) -> Failure {
+        Failure::Strange { url: self.places.places[self.works].url.to_string(), what: what.to_owned() }
+    }
+}
+
+impl Answer {
+    /// The texts of `{"errors": […]}`.
+    fn error(&self) -> Option<String> {
+        let answer: Value = serde_json::from_slice(&self.body).ok()?;
+        let errors = answer["errors"].as_array()?.iter().filter_map(Value::as_str);
+        let errors = errors.collect::<Vec<_>>().join("; ");
+        (!errors.is_empty()).then(|| clean(&errors))
+    }
+
+    /// What the body looks like.
+    fn kind(&self) -> &'static str {
+        let body = self.body.trim_ascii_start();
+        let begins = |with: &[u8]| body.len() >= with.len() && body[..with.len()].eq_ignore_ascii_case(with);
+        if body.is_empty() {
+            "nothing"
+        } else if begins(b"<!doctype html") || begins(b"<html") {
+            "a web page (HTML), not JSON"
+        } else {
+            "something that is not JSON"
+        }
+    }
+}
+
+/// One line, fit for a terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|it| if it.is_control() { ' ' } else { it }).take(SHOWN).collect()
+}

@@ -1,0 +1,73 @@
+//! The commands for a running service: what an operator asks and orders from a shell.
+//!
+//! ```text
+//!   cli::service ─► instances, containers ─► place: which URLs, which token
+//!                     │        │             http: one request, within its time, to the first that works
+//!                     │        └ explain     failure: what went wrong, and what to do
+//!                     └─► table: a terminal's table · tab-separated in a pipe · JSON
+//!                         screen: where it is shown; watch: again, when it has changed
+//! ```
+//! Results are on stdout, complaints on stderr, one line each. Exit codes: 0 done, 1 failed, 2 wrong usage or
+//! configuration.
+//!
+//! Never does: showing a failed request as an empty list; showing a token, or taking one from the command line; passing
+//! control characters on to a terminal.
+
+mod containers;
+mod explain;
+mod failure;
+mod http;
+mod instances;
+mod orders;
+mod place;
+mod screen;
+mod table;
+mod watch;
+
+use std::process::ExitCode;
+
+use crate::cli::service::{ContainerCommand, InstanceCommand};
+use crate::cli::{self, Options};
+use failure::Failure;
+use orders::Verb;
+use screen::Screen;
+
+/// `instance …`.
+pub fn instance(options: &Options, command: &InstanceCommand) -> ExitCode {
+    let screen = Screen::this();
+    block_on(async {
+        match command {
+            InstanceCommand::List(list) => instances::list(options, list, &screen).await,
+            InstanceCommand::Show(show) => instances::show(options, show, &screen).await,
+            InstanceCommand::Hold(order) => orders::give(options, Verb::Hold, order, &screen).await,
+            InstanceCommand::Drain(order) => orders::give(options, Verb::Drain, order, &screen).await,
+            InstanceCommand::Run(order) => orders::give(options, Verb::Run, order, &screen).await,
+            InstanceCommand::Kill(order) => orders::give(options, Verb::Kill, order, &screen).await,
+        }
+    })
+}
+
+/// `container …`.
+pub fn container(options: &Options, command: &ContainerCommand) -> ExitCode {
+    let screen = Screen::this();
+    block_on(async {
+        match command {
+            ContainerCommand::List(list) => containers::list(options, list, &screen).await,
+            ContainerCommand::Show(show) => containers::show(options, show, &screen).await,
+            ContainerCommand::Explain(show) => containers::explain(options, show, &screen).await,
+            ContainerCommand::Kill(order) => orders::give(options, Verb::KillContainer, order, &screen).await,
+        }
+    })
+}
+
+fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> ExitCode {
+    match actix_rt::System::new().block_on(command) {
+        Ok(code) => code,
+        // Whoever reads has gone, as with `| head`: what he wanted he has.
+        Err(Failure::NobodyReads) => ExitCode::SUCCESS,
+        Err(failure) => {
+            cli::complain(&failure);
+            failure.exit_code()
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! `instance` and `container`: the binary as an operator's client of the running service.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use dispatch_core::container::ContainerState;
+use rcgen::generate_simple_self_signed;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::support::service::{command, finish};
+use crate::support::{Ended, SOON, Service, Site, until};
+
+const TOKEN: &str = "ARVADOS_MANAGEMENT_TOKEN";
+
+/// As on the service's own host: URL and token are the configuration's.
+async fn client(site: &Site, arguments: &[&str]) -> Ended {
+    finish(&mut command(site, arguments, &[]), SOON).await
+}
+
+/// It did what was asked, and complained of nothing.
+#[track_caller]
+fn output(ended: &Ended) -> &str {
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+    &ended.stdout
+}
+
+/// A running service whose configuration names its address.
+async fn serving(site: &mut Site) -> Service {
+    let mut service = site.start().await;
+    service.logged("ready", SOON).await;
+    let urls = json!({ service.url.as_str(): {} });
+    site.cluster()["Services"]["DispatchCloud"]["InternalURLs"] = urls;
+    site.write_config();
+    service
+}
+
+/// The only instance there is, once it runs something.
+async fn busy_instance(site: &Site) -> String {
+    until("an instance is busy", SOON, async || {
+        let listed = client(site, &["instance", "list"]).await;
+        let line = output(&listed).lines().find(|line| line.contains("\trunning\t"))?.to_owned();
+        line.split('\t').next().map(str::to_owned)
+    })
+    .await
+}
+
+fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[actix_rt::test]
+async fn an_operator_sees_and_orders_from_a_shell() {
+    let mut site = Site::new();
+    let mut service = serving(&mut site).await;
+    assert_eq!(output(&client(&site, &["instance", "list"]).await), "");
+    assert_eq!(output(&client(&site, &["container", "list"]).await), "");
+    site.submit(1).await;
+    site.begun(1).await;
+    let uuid = site.records().await[0].uuid.to_string();
+    let id = busy_instance(&site).await;
+
+    // The columns that scripts know.
+    let listed = client(&site, &["instance", "list", "--header"]).await;
+    let lines: Vec<Vec<&str>> = output(&listed).lines().map(|line| line.split('\t').collect()).collect();
+    let columns = "instance address state idle-behavior config-type provider-type price running-containers";
+    assert_eq!(lines[0], columns.split(' ').collect::<Vec<_>>());
+    let [name, _, "running", "run", "shared", _, "0.1", running] = lines[1][..] else { panic!("{lines:?}") };
+    assert_eq!((name, running), (id.as_str(), uuid.as_str()));
+    let items = json_lines(output(&client(&site, &["instance", "list", "--json"]).await));
+    assert_eq!((&items[0]["instance"], &items[0]["worker_state"]), (&json!(id), &json!("running")));
+    let shown = client(&site, &["instance", "show", &id]).await;
+    assert!(output(&shown).contains(&format!("running         {uuid}")), "{shown:?}");
+
+    // The same of the container.
+    until("the container is shown as running", SOON, async || {
+        let listed = client(&site, &["container", "list"]).await;
+        let cells: Vec<_> = output(&listed).trim_end().split('\t').collect();
+        assert_eq!((cells[0], cells[7]), (uuid.as_str(), id.as_str()));
+        (cells[1] == "Running").then_some(())
+    })
+    .await;
+    let explained = client(&site, &["container", "explain", &uuid]).await;
+    for words in [
+        "it does not wait: it runs (running)",
+        "shared at 0.1 an hour",
+        &format!("{id} (running, run, shared)"),
+    ] {
+        assert!(output(&explained).contains(words), "{words} is not in {explained:?}");
+    }
+    let shown = json_lines(output(&client(&site, &["container", "show", "--json", &uuid]).await));
+    assert_eq!(shown[0]["explain"]["reason"], "running");
+
+    // Each id is answered by its own line; one that is not there does not keep the others from it.
+    let ordered = client(&site, &["instance", "hold", "i-unknown", &id, "--reason", "-look at it"]).await;
+    assert_eq!(ordered.code, Some(1), "{ordered:?}");
+    assert_eq!(ordered.stdout, format!("{id}: on hold: gets nothing new, and is kept\n"));
+    assert_eq!(ordered.stderr, "arvados-dispatch-cloud: i-unknown: instance not found\n");
+    let orders = service.lines("ordered by an operator");
+    assert_eq!((&orders[0]["Action"], &orders[0]["Reason"]), (&json!("hold"), &json!("-look at it")));
+    for (verb, behavior) in [("drain", "drain"), ("run", "run")] {
+        output(&client(&site, &["instance", verb, &id]).await);
+        until(verb, SOON, async || {
+            let items = json_lines(output(&client(&site, &["instance", "show", "--json", &id]).await));
+            (items[0]["idle_behavior"] == behavior).then_some(())
+        })
+        .await;
+    }
+
+    // By its URL, without a configuration; the token is in the environment.
+    let environment = [(TOKEN, site.management_token.as_str()), ("ARVADOS_CONFIG", "/nonexistent")];
+    let arguments = ["instance", "list", "--url", &service.url, "--config", "/nonexistent"];
+    let elsewhere = finish(&mut command(&site, &arguments, &environment), SOON).await;
+    assert!(output(&elsewhere).starts_with(&id), "{elsewhere:?}");
+
+    let killed = client(&site, &["container", "kill", &uuid, "--reason", "enough"]).await;
+    assert_eq!(output(&killed), format!("{uuid}: its processes are being ended\n"));
+    site.reached(1, ContainerState::Cancelled, SOON).await;
+    let killed = client(&site, &["instance", "kill", &id, "--reason", "enough"]).await;
+    assert_eq!(output(&killed), format!("{id}: shutting down\n"));
+    assert!(!service.log_text().contains(&site.management_token));
+    assert_eq!(service.stop().await, 0);
+}
+
+#[actix_rt::test]
+async fn a_watched_list_is_a_block_for_each_change_in_a_pipe() {
+    let mut site = Site::new();
+    let mut service = serving(&mut site).await;
+    let arguments = ["instance", "list", "--watch", "--interval", "200ms"];
+    let mut child = command(&site, &arguments, &[]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = async || tokio::time::timeout(SOON, lines.next_line()).await.unwrap().unwrap().unwrap();
+    assert_eq!(next().await, "", "an empty list is an empty block");
+    site.submit(1).await;
+    while !next().await.contains("\trunning\t") {}
+    // Nothing changes, nothing is printed; Ctrl-C ends it.
+    kill_process(Pid::from_raw(child.id().unwrap().cast_signed()).unwrap(), Signal::INT).unwrap();
+    let status = tokio::time::timeout(SOON, child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), None, "{status}");
+    assert_eq!(service.stop().await, 0);
+}
+
+#[actix_rt::test]
+async fn over_https_the_sites_certificate_is_trusted_and_another_is_not() {
+    let mut site = Site::new();
+    let certify = |site: &Site| {
+        let made = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(site.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(site.path("cert.pem"), made.cert.pem()).unwrap();
+    };
+    certify(&site);
+    let file = |name: &str| format!("file://{}", site.path(name).display());
+    let tls = json!({ "Certificate": file("cert.pem"), "Key": file("key.pem") });
+    site.cluster()["TLS"] = tls;
+    site.cluster()["Services"]["DispatchCloud"]["InternalURLs"] = json!({ "https://127.0.0.1:0": {} });
+    let mut service = serving(&mut site).await;
+    assert_eq!(output(&client(&site, &["instance", "list"]).await), "");
+
+    // Nobody vouches for it where the site's configuration is not.
+    let environment = [(TOKEN, site.management_token.as_str())];
+    let arguments = ["instance", "list", "--url", &service.url];
+    let ended = finish(&mut command(&site, &arguments, &environment), SOON).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+    assert!(ended.stderr.contains("certificate") && ended.stderr.lines().count() == 1, "{ended:?}");
+    let own = site.path("cert.pem").display().to_string();
+    let trusting = [environment[0], ("SSL_CERT_FILE", own.as_str())];
+    assert_eq!(output(&finish(&mut command(&site, &arguments, &trusting), SOON).await), "");
+
+    certify(&site);
+    let ended = client(&site, &["instance", "list"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("certificate") && ended.stderr.lines().count() == 1, "{ended:?}");
+    let plain = service.url.replacen("https", "http", 1);
+    let ended = finish(&mut command(&site, &["instance", "list", "--url", &plain], &environment), SOON).await;
+    assert_eq!((ended.code, ended.stderr.lines().count()), (Some(1), 1), "{ended:?}");
+    assert_eq!(service.stop().await, 0);
+}
+
+/// Long enough for a loaded machine to connect, and no longer.
+const HANG: Duration = Duration::from_millis(500);
+
+#[actix_rt::test]
+async fn a_service_that_does_not_answer_in_time_is_told_and_a_stopped_one_cannot_be_reached() {
+    let mut site = Site::new();
+    let mut service = serving(&mut site).await;
+    // Frozen, its sockets still take connections.
+    service.signal(Signal::STOP);
+    let timeout = format!("{}ms", HANG.as_millis());
+    let orders = client(&site, &["instance", "hold", "i-1", "i-2", "--timeout", &timeout]).await;
+    service.signal(Signal::CONT);
+    assert_eq!((orders.code, orders.stdout.as_str()), (Some(1), ""), "{orders:?}");
+    let [first, second] = orders.stderr.lines().collect::<Vec<_>>()[..] else { panic!("{orders:?}") };
+    assert!(
+        first.contains("i-1: the service at") && first.contains("has not answered within 500ms"),
+        "{first}"
+    );
+    assert!(second.ends_with("i-2: not tried"), "{second}");
+    assert_eq!(service.stop().await, 0);
+
+    for arguments in [["instance", "list", "--json"], ["container", "list", "--header"]] {
+        let ended = client(&site, &arguments).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+        assert!(
+            ended.stderr.contains("cannot reach the service at") && ended.stderr.contains(&service.url),
+            "{ended:?}"
+        );
+        assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    }
+}
