@@ -70,6 +70,7 @@ impl Cloud {
         began: Timestamp,
         ctx: &mut Context<Self>,
     ) {
+        let _working = self.metrics.working("cloud", "listing");
         let now = clock::now();
         let driver = Rc::clone(&self.driver);
         let effects = match answer {

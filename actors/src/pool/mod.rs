@@ -135,6 +135,7 @@ impl Pool {
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
+        let _working = self.parts.metrics.working("pool", "tick");
         self.timer = None;
         self.live(ctx);
         let now = clock::now();
@@ -183,6 +184,7 @@ impl Handler<GetPool> for Pool {
     type Result = MessageResult<GetPool>;
 
     fn handle(&mut self, _: GetPool, _: &mut Context<Self>) -> Self::Result {
+        let _working = self.parts.metrics.working("pool", "snapshot");
         let (pool, now) = (&self.pool, clock::now());
         let snapshot = Arc::clone(self.snapshot.get_or_insert_with(|| Arc::new(pool.snapshot())));
         let in_flight = snapshot.in_flight();
@@ -297,6 +299,7 @@ impl Handler<InstanceAppeared> for Pool {
     type Result = ();
 
     fn handle(&mut self, message: InstanceAppeared, ctx: &mut Context<Self>) {
+        let _working = self.parts.metrics.working("pool", "instance_appeared");
         let effects = self.pool.appeared(message.instance, clock::now());
         self.settle(effects, ctx);
     }
@@ -326,6 +329,7 @@ impl Handler<ListingFinished> for Pool {
     type Result = ();
 
     fn handle(&mut self, message: ListingFinished, ctx: &mut Context<Self>) {
+        let _working = self.parts.metrics.working("pool", "listing");
         let effects = self.pool.listing_finished(message.began);
         self.settle(effects, ctx);
     }
@@ -335,6 +339,7 @@ impl Handler<WorkerChanged> for Pool {
     type Result = ();
 
     fn handle(&mut self, message: WorkerChanged, ctx: &mut Context<Self>) {
+        let _working = self.parts.metrics.working("pool", "worker_changed");
         self.live(ctx);
         let WorkerChanged { view, applied, ended, boot } = message;
         let mut effects = self.note_boot(&view, boot);

@@ -65,6 +65,7 @@ impl Queue {
         let reply = ask(Rc::clone(&self.api), request).into_actor(self);
         ctx.spawn(reply.map(move |reply, act, ctx| {
             act.count(name, reply.error(), asked);
+            let _working = act.metrics.working("queue", name);
             let effects = act.exchange.answered(number, reply, clock::now());
             act.perform(effects, ctx);
         }));

@@ -106,6 +106,7 @@ impl Handler<GetQueue> for Queue {
     type Result = MessageResult<GetQueue>;
 
     fn handle(&mut self, _: GetQueue, _: &mut Context<Self>) -> Self::Result {
+        let _working = self.metrics.working("queue", "snapshot");
         MessageResult(QueueView {
             snapshot: self.exchange.snapshot(),
             last_overload: self.exchange.last_overload(),

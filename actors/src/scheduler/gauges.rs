@@ -14,6 +14,7 @@ use crate::metrics::{Category, GaugeFacts};
 
 impl Scheduler {
     pub(super) fn set_gauges(&self) {
+        let _working = self.metrics.working("scheduler", "gauges");
         self.metrics.set_gauges(&self.gauge_facts());
     }
 

@@ -127,6 +127,7 @@ impl Scheduler {
         if self.quiescent {
             return;
         }
+        let _working = self.metrics.working("scheduler", "round");
         let began = clock::now();
         let timer = self.metrics.scheduling_round_seconds.start_timer();
         self.follow_overload(&queue);

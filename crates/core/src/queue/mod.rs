@@ -64,6 +64,7 @@ use shared_failures::SharedFailures;
 use suspects::Suspects;
 
 use crate::id::{ContainerUuid, TokenUuid};
+use crate::policy::PollWindow;
 use crate::ports::{ApiError, ApiErrorKind};
 use crate::time::Timestamp;
 
@@ -244,6 +245,11 @@ impl ContainerQueue {
     /// Whose locks are ours.
     pub fn set_me(&mut self, me: TokenUuid) {
         self.me = Some(me);
+    }
+
+    /// How far polls look, whatever could be placed.
+    pub fn set_poll_window(&mut self, window: PollWindow) {
+        self.horizon.set_window(window);
     }
 
     /// Takes what could be placed after the last plan: it decides how far the next poll looks.

@@ -119,8 +119,10 @@ pub struct Exchange {
 impl Exchange {
     /// Before the first poll.
     pub fn new(policy: Arc<Policy>) -> Self {
+        let mut queue = ContainerQueue::new(policy.max_dispatch_attempts);
+        queue.set_poll_window(policy.poll_window);
         Self {
-            queue: ContainerQueue::new(policy.max_dispatch_attempts),
+            queue,
             policy,
             calls: ExchangeCalls::default(),
             polls: Polls::default(),
