@@ -23,6 +23,7 @@ pub mod catalogue;
 pub mod clock;
 pub mod cloud;
 pub mod lease;
+pub mod long_work;
 pub mod messages;
 pub mod metrics;
 pub mod pool;

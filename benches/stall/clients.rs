@@ -16,8 +16,8 @@ const LISTS: [&str; 2] = ["/arvados/v1/dispatch/containers", "/arvados/v1/dispat
 const METRICS: &str = "/metrics";
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Answers: what was fetched, how long it took, how long it was.
-type Fetched = Vec<(&'static str, Duration, usize)>;
+/// Answers: what was fetched, how long it took, how long it was; `None`: it was refused or cut.
+type Fetched = Vec<(&'static str, Duration, Option<usize>)>;
 
 /// The thread of all clients.
 pub struct Clients {
@@ -64,26 +64,32 @@ async fn fetch_again_and_again(url: String, paths: &'static [&'static str], fetc
         ticks.tick().await;
         for path in paths {
             let began = Instant::now();
-            let mut answer = client.get(format!("{url}{path}")).bearer_auth(TOKEN).send().await.unwrap();
-            assert!(answer.status().is_success(), "{path}: {}", answer.status());
-            let mut bytes = 0;
-            while let Some(chunk) = answer.next().await {
-                bytes += chunk.unwrap().len();
-            }
+            let bytes = fetch(&client, format!("{url}{path}")).await;
             fetched.borrow_mut().push((path, began.elapsed(), bytes));
         }
     }
 }
 
+async fn fetch(client: &awc::Client, url: String) -> Option<usize> {
+    let mut answer = client.get(url).bearer_auth(TOKEN).send().await.ok()?;
+    let mut bytes = 0;
+    while let Some(chunk) = answer.next().await {
+        bytes += chunk.ok()?.len();
+    }
+    answer.status().is_success().then_some(bytes)
+}
+
 impl Report {
     pub fn print(&self) {
-        println!("  answers of the API                        p50      max  (s)   bytes");
+        println!("  answers of the API                        p50      max  (s)   bytes   refused or cut");
         for path in LISTS.into_iter().chain([METRICS]) {
             let of_path = || self.0.iter().filter(|it| it.0 == path);
             let took: Vec<_> = of_path().map(|it| it.1).collect();
             let at = |share| quantile(&took, share).as_secs_f64();
-            let bytes = of_path().map(|it| it.2).max().unwrap_or(0);
-            println!("  {:>5} of {path:<32} {:>6.2} {:>8.2} {bytes:>12}", took.len(), at(0.5), at(1.0));
+            let bytes = of_path().filter_map(|it| it.2).max().unwrap_or(0);
+            let refused = of_path().filter(|it| it.2.is_none()).count();
+            let count = took.len();
+            println!("  {count:>5} of {path:<32} {:>6.2} {:>8.2} {bytes:>12} {refused:>6}", at(0.5), at(1.0));
         }
     }
 }

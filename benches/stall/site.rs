@@ -12,6 +12,7 @@ use arvados_dispatch_cloud::telemetry::{self, LogGuard};
 use bytes::Bytes;
 use dispatch_actors::clock;
 use dispatch_actors::cloud::CreateDefaults;
+use dispatch_actors::long_work::LongWork;
 use dispatch_actors::messages::pool::GetPool;
 use dispatch_actors::messages::queue::GetQueue;
 use dispatch_actors::metrics::{KnownLabels, Metrics};
@@ -51,6 +52,8 @@ fn policy(vms: u32) -> Policy {
     policy.max_instances = vms;
     // More containers than VMs, because some have room for several.
     policy.initial_quota_estimate = 2 * vms;
+    // All of them stay, although it takes a while to fill them.
+    policy.timeout_idle = Duration::from_secs(3_600);
     policy.sizing.keep_buffers_per_vcpu = 0;
     policy.runner.boot_probe_command = "true".to_owned();
     policy.runner.deploy_directory = None;
@@ -73,6 +76,7 @@ impl Site {
         let shells = Rc::clone(&bridge);
         let handles = system::start(Parts {
             pulse: clock::pulse,
+            long_work: LongWork::Elsewhere,
             policy: Arc::clone(&policy),
             api: Rc::clone(&bridge) as _,
             feed: None,

@@ -20,6 +20,7 @@ impl Queue {
                 ExchangeEffect::ResumeIn(wait) => self.resume_in(wait, ctx),
                 ExchangeEffect::PollIn(wait) => self.poll_in(wait, ctx),
                 ExchangeEffect::HintsIn(wait) => self.hints_in(wait, ctx),
+                ExchangeEffect::GoOn => self.go_on_soon(ctx),
                 // Lost only if the scheduler is gone, and then nobody plans any more.
                 ExchangeEffect::Changed => self.scheduler.do_send(QueueChanged),
                 ExchangeEffect::Tell(fact) => self.report(fact),
@@ -38,6 +39,16 @@ impl Queue {
         if let Some(old) = self.next_poll.replace(timer) {
             ctx.cancel_future(old);
         }
+    }
+
+    /// When other messages have had their turn, of this actor and of others.
+    fn go_on_soon(&mut self, ctx: &mut Context<Self>) {
+        let turn = tokio::task::yield_now().into_actor(self);
+        ctx.spawn(turn.map(|(), act, ctx| {
+            let _working = act.metrics.working("queue", "merge");
+            let effects = act.exchange.go_on(clock::now());
+            act.perform(effects, ctx);
+        }));
     }
 
     fn hints_in(&mut self, wait: Duration, ctx: &mut Context<Self>) {

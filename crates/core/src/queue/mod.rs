@@ -41,7 +41,7 @@ mod suspects;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::sync::Arc;
 
 pub use absence::RecordAbsence;
@@ -52,12 +52,14 @@ pub use entry::{Entry, Fit};
 use fallen::Fallen;
 pub use hints::rarest_poll_interval;
 use horizon::Horizon;
+pub use merge::Merging;
 pub use openings::Openings;
 pub use operation::{
     Answer, Call, CancelReason, Finished, LookOutcome, Operation, OperationKind, Outcome, QueueRefusal, Step,
     UnlockReason,
 };
 use orphans::Orphans;
+use poll::following;
 pub use poll::{Poll, PollError};
 pub use setback::{Setback, SetbackCause};
 use shared_failures::SharedFailures;
@@ -151,6 +153,8 @@ pub struct ContainerQueue {
     /// What is remembered of those that no list shows any more.
     fallen: Fallen,
     type_lists: TypeLists,
+    /// Where the search for containers whose mounts are to be read has ended.
+    sized_until: Option<ContainerUuid>,
     /// How far polls look among the waiting containers.
     horizon: Horizon,
     /// Known containers about which a list fails.
@@ -231,6 +235,7 @@ impl ContainerQueue {
             dropped: BTreeMap::new(),
             fallen: Fallen::default(),
             type_lists: TypeLists::default(),
+            sized_until: None,
             horizon: Horizon::default(),
             suspects: Suspects::default(),
             shared_failures: SharedFailures::default(),
@@ -299,17 +304,34 @@ impl ContainerQueue {
         self.dropped.insert(uuid, stamp);
     }
 
-    /// The containers whose mounts are to be read, in this order. One whose mounts could not be read before comes
-    /// after all others and alone, so that its fault spoils no other answer. O(containers).
-    pub fn unsized_containers(&self) -> Vec<ContainerUuid> {
-        let wanting = || self.entries.values().filter(|it| it.wants_sizing());
+    /// The next containers whose mounts are to be read, no more than that many, in the order of their uuids. One whose
+    /// mounts could not be read before comes after all others and alone, so that its fault spoils no other answer. It
+    /// looks on from where it has ended before: in all, a pass over a large queue costs O(containers).
+    pub fn unsized_containers(&mut self, most: usize) -> Vec<ContainerUuid> {
         let failed = |it: &Entry| it.setback.as_ref().is_some_and(|it| it.has(SetbackCause::Mounts));
-        let untried = wanting().filter(|it| !failed(it)).map(|it| it.record.uuid);
-        let mut asked: Vec<_> = untried.collect();
+        let wants = |entries: btree_map::Range<'_, ContainerUuid, Arc<Entry>>, most: usize| -> Vec<_> {
+            let untried = entries.filter(|(_, it)| it.wants_sizing() && !failed(it));
+            untried.map(|(uuid, _)| *uuid).take(most).collect()
+        };
+        let mut asked = wants(self.entries.range(following(self.sized_until)), most);
+        let last = asked.last().copied();
+        if let Some(until) = self.sized_until
+            && asked.len() < most
+        {
+            let earlier = wants(self.entries.range(..=until), most - asked.len());
+            asked.splice(..0, earlier);
+        }
+        self.sized_until = last.filter(|_| asked.len() == most);
         if asked.is_empty() {
-            asked.extend(wanting().map(|it| it.record.uuid).next());
+            asked.extend(self.entries.values().find(|it| it.wants_sizing()).map(|it| it.record.uuid));
         }
         asked
+    }
+
+    /// What was asked for last has not been answered: the next search begins at the beginning, so that fewer of the same
+    /// are asked for.
+    pub fn look_for_unsized_again(&mut self) {
+        self.sized_until = None;
     }
 
     /// The mounts of this container alone could not be read, maybe because the controller is in trouble.

@@ -5,6 +5,7 @@
 //!   poll is due ─► page by page ─► merge ─► mounts of new containers ─► the next poll is due        polls, mounts
 //!   lock, unlock, cancel ─► one chain of calls a container ─► finished
 //!   read_orphan ─► the record of a process without an entry
+//!   merge ─► a piece ─► GoOn: other messages have their turn ─► the next piece
 //!        every call ─► the line ─► as many at a time as the limiter allows ─► ExchangeEffect::Call          calls
 //! ```
 //! On failure: a poll that fails changes nothing, and the next comes in its time. A container whose record cannot
@@ -32,7 +33,8 @@ pub use inspect::ExchangeState;
 use super::hints::Hints;
 use super::poll::Asked;
 use super::{
-    Answer, ContainerQueue, Finished, Openings, OperationKind, Poll, QueueFact, QueueRefusal, QueueSnapshot,
+    Answer, ContainerQueue, Finished, Merging, Openings, OperationKind, Poll, QueueFact, QueueRefusal,
+    QueueSnapshot,
 };
 use crate::container::Record;
 use crate::id::{ContainerUuid, TokenUuid};
@@ -53,6 +55,8 @@ pub enum ExchangeEffect {
     PollIn(Duration),
     /// Ask [`Exchange::hints_are_due`] after this long, and no longer when that was last asked for.
     HintsIn(Duration),
+    /// Ask [`Exchange::go_on`] when other messages have had their turn.
+    GoOn,
     /// The queue has changed: the scheduler should look again.
     Changed,
     /// Tell the operator.
@@ -111,10 +115,15 @@ pub struct Exchange {
     fetching_mounts: bool,
     /// How many containers' mounts the next call asks for; fewer after a failure.
     mounts_at_once: usize,
+    /// The poll that is being taken in, and whether it has shown a change so far.
+    merging: Option<(Merging, bool)>,
     /// Rebuilt when asked for after a change.
     snapshot: Option<Arc<QueueSnapshot>>,
     quiescent: bool,
 }
+
+/// How many entries and records are looked at before other messages have their turn: some milliseconds.
+const PIECE: usize = 4_000;
 
 impl Exchange {
     /// Before the first poll.
@@ -130,6 +139,7 @@ impl Exchange {
             awaits_picture: true,
             fetching_mounts: false,
             mounts_at_once: mounts::MOUNTS_AT_ONCE,
+            merging: None,
             snapshot: None,
             quiescent: false,
         }
@@ -220,6 +230,16 @@ impl Exchange {
     pub fn poll_is_due(&mut self, now: Timestamp) -> Vec<ExchangeEffect> {
         let mut effects = Vec::new();
         self.poll(now, &mut effects);
+        effects
+    }
+
+    /// Goes on with what was cut into pieces.
+    pub fn go_on(&mut self, now: Timestamp) -> Vec<ExchangeEffect> {
+        let mut effects = Vec::new();
+        if let Some((merging, had_news)) = self.merging.take() {
+            let began = merging.began();
+            self.merge_on(Some(merging), (began, had_news), Vec::new(), now, &mut effects);
+        }
         effects
     }
 
@@ -368,17 +388,43 @@ impl Exchange {
         for uuid in self.calls.withdraw_operations() {
             self.queue.withdraw(uuid);
         }
-        let facts = self.queue.merge(poll, now);
-        self.hints.polled(began);
-        self.polls.succeeded(now);
-        if facts.iter().any(|fact| matches!(fact, QueueFact::StateChanged { .. })) {
-            self.tell_if_feed_is_silent(now, effects);
+        let mut facts = Vec::new();
+        let merging = self.queue.begin_merge(poll, now, &mut facts);
+        self.merge_on(merging, (began, false), facts, now, effects);
+    }
+
+    /// Takes the next piece of a poll in: one that fits into a piece is taken in at once.
+    fn merge_on(
+        &mut self,
+        merging: Option<Merging>,
+        (began, had_news): (Timestamp, bool),
+        mut facts: Vec<QueueFact>,
+        now: Timestamp,
+        effects: &mut Vec<ExchangeEffect>,
+    ) {
+        self.snapshot = None;
+        let merging = merging.and_then(|it| self.queue.go_on_merging(it, PIECE, &mut facts));
+        let had_news = had_news || facts.iter().any(|fact| matches!(fact, QueueFact::StateChanged { .. }));
+        if merging.is_none() {
+            self.hints.polled(began);
+            self.polls.succeeded(now);
+            if had_news {
+                self.tell_if_feed_is_silent(now, effects);
+            }
         }
         effects.extend(facts.into_iter().map(ExchangeFact::Queue).map(ExchangeEffect::Tell));
-        self.polls.tell_recovered(now, effects);
-        self.changed(effects);
-        self.fetch_mounts(now, effects);
-        self.poll_ends(began, now, effects);
+        match merging {
+            Some(merging) => {
+                self.merging = Some((merging, had_news));
+                effects.push(ExchangeEffect::GoOn);
+            }
+            None => {
+                self.polls.tell_recovered(now, effects);
+                self.changed(effects);
+                self.fetch_mounts(now, effects);
+                self.poll_ends(began, now, effects);
+            }
+        }
     }
 
     fn poll_ends(&mut self, began: Timestamp, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {

@@ -108,6 +108,7 @@ impl Story {
             ExchangeEffect::Call(..)
             | ExchangeEffect::ResumeIn(_)
             | ExchangeEffect::HintsIn(_)
+            | ExchangeEffect::GoOn
             | ExchangeEffect::Changed
             | ExchangeEffect::Tell(_) => None,
         })
@@ -144,6 +145,34 @@ fn the_first_poll_asks_who_we_are_and_its_end_sizes_what_is_new() {
     assert_eq!(story.exchange.snapshot().entries.len(), 1);
     assert_eq!(story.told(|fact| matches!(fact, ExchangeFact::Queue(QueueFact::Added(_)))), 1);
     assert_eq!(story.next_poll(), Some(policy().poll_interval));
+}
+
+/// While the rest of a poll is taken in, everything else goes on.
+#[test]
+fn a_poll_of_a_large_queue_is_taken_in_piece_by_piece() {
+    let many = 10_000;
+    let mut story = Story::new((1..=many).map(queued).collect());
+    story.poll();
+    story.answer_all();
+    let mut pieces = 1;
+    story.begin(1, OperationKind::Lock).unwrap();
+    while story.done.contains(&ExchangeEffect::GoOn) {
+        assert_eq!((story.nudges(), story.next_poll()), (0, None), "it has not ended");
+        story.done.clear();
+        story.poll();
+        assert_eq!(story.calls(), ["lock"], "no other poll begins");
+        let effects = story.exchange.go_on(story.now);
+        story.did(effects);
+        pieces += 1;
+    }
+    assert_eq!(pieces, 3, "4,000 records each");
+    assert_eq!((story.nudges(), story.next_poll()), (1, Some(policy().poll_interval)));
+    assert_eq!(story.calls(), ["lock", "mounts"]);
+    let snapshot = story.exchange.snapshot();
+    assert_eq!(snapshot.entries.len() as u64, many);
+    assert!(snapshot.get(uuid(1)).unwrap().operation.is_some(), "begun between two pieces");
+    assert!(snapshot.entries.iter().all(|it| it.first_seen == snapshot.entries[0].first_seen));
+    assert_eq!(story.exchange.go_on(story.now), [], "nothing is left to go on with");
 }
 
 #[test]

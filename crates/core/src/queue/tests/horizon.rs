@@ -61,7 +61,7 @@ impl Site {
             poll.answer(answer, &self.queue, &policy()).unwrap();
         }
         self.queue.merge(poll, at(self.began));
-        let mounts = self.queue.unsized_containers().into_iter();
+        let mounts = self.queue.unsized_containers(usize::MAX).into_iter();
         let mounts = mounts.map(|uuid| (uuid, Ok(MountNeeds::default()))).collect();
         self.queue.take_mounts(&mounts, &policy(), at(self.began));
         self.plan();
