@@ -23,7 +23,7 @@ use crate::long_work::LongWork;
 use crate::messages::pool::{GetPool, GetWorkers, ReleaseFences};
 use crate::messages::queue::GetQueue;
 use crate::messages::worker::SpawnWorker;
-use crate::messages::{GetState, Ping, Quiesce};
+use crate::messages::{ActorState, GetState, Ping, Quiesce};
 use crate::metrics::Metrics;
 use crate::pool::{Pool, PoolParts};
 use crate::queue::Queue;
@@ -237,7 +237,7 @@ impl Handles {
 }
 
 async fn state_of(actor: Recipient<GetState>, within: Duration) -> Value {
-    actor.send(GetState).timeout(within).await.unwrap_or_else(|_| no_answer())
+    actor.send(GetState).timeout(within).await.map_or_else(|_| no_answer(), ActorState::into_json)
 }
 
 fn no_answer() -> Value {

@@ -40,7 +40,7 @@ use crate::messages::cloud::{
     VerifyHostKey,
 };
 use crate::messages::pool::{InstanceAppeared, InstanceChanged, InstanceGone, ListingFinished};
-use crate::messages::{GetState, Ping, shown};
+use crate::messages::{ActorState, GetState, Ping};
 use crate::metrics::Metrics;
 
 /// Whom Cloud tells.
@@ -214,7 +214,7 @@ impl Handler<GetState> for Cloud {
     type Result = MessageResult<GetState>;
 
     fn handle(&mut self, _: GetState, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(shown(&self.account.inspect()))
+        MessageResult(ActorState::of(self.account.inspect()))
     }
 }
 

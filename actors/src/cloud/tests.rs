@@ -431,13 +431,13 @@ async fn the_state_shows_known_instances_and_calls_in_flight_without_secrets() {
     pass(60).await;
     site.driver.takes.set(Duration::from_secs(5));
     let destroy = site.cloud.send(destroy(id("vm-1")));
-    let state = site.cloud.send(GetState).await.unwrap();
+    let state = site.cloud.send(GetState).await.unwrap().into_json();
     assert_eq!(state["instances"][0]["id"], "vm-1");
     assert_eq!(state["calls"][0]["operation"], "Destroy");
     assert_eq!(state["calls"][0]["since"], clock::now().to_string());
     assert!(!state.to_string().contains("s3cr3t"), "{state}");
     destroy.await.unwrap().unwrap().outcome.unwrap();
-    let state = site.cloud.send(GetState).await.unwrap();
+    let state = site.cloud.send(GetState).await.unwrap().into_json();
     assert_eq!(state["calls"].as_array().map(Vec::len), Some(0));
 }
 

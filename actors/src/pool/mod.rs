@@ -45,7 +45,7 @@ use crate::messages::pool::{
 };
 use crate::messages::scheduler::PoolChanged;
 use crate::messages::worker::{ReleaseFence, SpawnWorker, WorkerHandles};
-use crate::messages::{GetState, Ping, shown};
+use crate::messages::{ActorState, GetState, Ping};
 use crate::metrics::Metrics;
 
 /// Whom Pool asks and tells, and how it gets its workers.
@@ -361,7 +361,7 @@ impl Handler<GetState> for Pool {
     type Result = MessageResult<GetState>;
 
     fn handle(&mut self, _: GetState, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(shown(&self.pool.inspect(clock::now())))
+        MessageResult(ActorState::of(self.pool.inspect(clock::now())))
     }
 }
 

@@ -1,10 +1,12 @@
 //! Performs what the exchange has decided: calls to the controller, timers, nudges.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use dispatch_core::ports::{ApiError, ArvadosApi};
+use dispatch_core::queue::QueueSnapshot;
 use dispatch_core::queue::exchange::{CallNumber, ExchangeEffect, Reply, Request};
 use dispatch_core::time::{Timestamp, since};
 
@@ -21,6 +23,7 @@ impl Queue {
                 ExchangeEffect::PollIn(wait) => self.poll_in(wait, ctx),
                 ExchangeEffect::HintsIn(wait) => self.hints_in(wait, ctx),
                 ExchangeEffect::GoOn => self.go_on_soon(ctx),
+                ExchangeEffect::Copied(snapshot) => self.tell_snapshot(&snapshot),
                 // Lost only if the scheduler is gone, and then nobody plans any more.
                 ExchangeEffect::Changed => self.scheduler.do_send(QueueChanged),
                 ExchangeEffect::Tell(fact) => self.report(fact),
@@ -45,10 +48,17 @@ impl Queue {
     fn go_on_soon(&mut self, ctx: &mut Context<Self>) {
         let turn = tokio::task::yield_now().into_actor(self);
         ctx.spawn(turn.map(|(), act, ctx| {
-            let _working = act.metrics.working("queue", "merge");
+            let _working = act.metrics.working("queue", "piece");
             let effects = act.exchange.go_on(clock::now());
             act.perform(effects, ctx);
         }));
+    }
+
+    fn tell_snapshot(&mut self, snapshot: &Arc<QueueSnapshot>) {
+        for asked in self.asked.drain(..) {
+            // Who has asked may have stopped waiting.
+            let _ = asked.send(Arc::clone(snapshot));
+        }
     }
 
     fn hints_in(&mut self, wait: Duration, ctx: &mut Context<Self>) {

@@ -46,7 +46,7 @@ use crate::long_work::LongWork;
 use crate::messages::pool::PoolView;
 use crate::messages::queue::QueueView;
 use crate::messages::scheduler::{GetPlan, PlanView, PoolChanged, QueueChanged};
-use crate::messages::{GetState, Ping, Quiesce, shown};
+use crate::messages::{ActorState, GetState, Ping, Quiesce};
 use crate::metrics::Metrics;
 
 /// Nudges within this time share a round.
@@ -274,7 +274,7 @@ impl Handler<GetState> for Scheduler {
     type Result = MessageResult<GetState>;
 
     fn handle(&mut self, _: GetState, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(shown(&self.inspect()))
+        MessageResult(ActorState::of(self.inspect()))
     }
 }
 

@@ -187,6 +187,14 @@ pub struct QueueSnapshot {
     pub polled_at: Option<Timestamp>,
 }
 
+/// A snapshot of a large queue that is being made.
+#[derive(Debug)]
+pub(crate) struct Copying {
+    copy: QueueSnapshot,
+    /// Entries up to this one are in it.
+    last: Option<ContainerUuid>,
+}
+
 impl QueueSnapshot {
     /// When the question was asked that the picture of the entry at that position answers.
     pub fn asked_at(&self, position: usize) -> Option<Timestamp> {
@@ -199,7 +207,7 @@ impl QueueSnapshot {
     }
 
     /// The position of the entry of that container; O(log n).
-    pub(crate) fn position(&self, uuid: ContainerUuid) -> Option<usize> {
+    pub fn position(&self, uuid: ContainerUuid) -> Option<usize> {
         self.entries.binary_search_by(|entry| entry.record.uuid.cmp(&uuid)).ok()
     }
 }
@@ -269,15 +277,32 @@ impl ContainerQueue {
 
     /// The present state; O(containers) pointer copies.
     pub fn snapshot(&self) -> QueueSnapshot {
-        QueueSnapshot {
-            entries: self.entries.values().cloned().collect(),
-            asked: self.asked.values().copied().collect(),
+        self.copy_on(self.begin_copy(), usize::MAX).expect("there are fewer entries than that")
+    }
+
+    /// A copy of the present state, without entries so far.
+    pub(crate) fn begin_copy(&self) -> Copying {
+        let copy = QueueSnapshot {
+            entries: Vec::with_capacity(self.entries.len()),
+            asked: Vec::with_capacity(self.entries.len()),
             unreadable: self.unreadable.clone(),
             looked: self.orphans.outcomes(),
             me: self.me,
             first_poll_began: self.first_poll_began,
             polled_at: self.polled_at,
-        }
+        };
+        Copying { copy, last: None }
+    }
+
+    /// Copies no more than that many further entries. The snapshot, if there are no more.
+    pub(crate) fn copy_on(&self, mut copying: Copying, most: usize) -> Result<QueueSnapshot, Copying> {
+        let Copying { copy, last } = &mut copying;
+        let piece = following(*last);
+        let before = copy.entries.len();
+        copy.entries.extend(self.entries.range(piece).take(most).map(|(_, entry)| Arc::clone(entry)));
+        copy.asked.extend(self.asked.range(piece).take(most).map(|(_, asked)| *asked));
+        *last = copy.entries.last().map(|entry| entry.record.uuid);
+        if copy.entries.len() - before < most { Ok(copying.copy) } else { Err(copying) }
     }
 
     /// Drops a container that is final, or on hold: the scheduler's decision. Nothing happens while an

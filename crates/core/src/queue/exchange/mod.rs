@@ -5,7 +5,7 @@
 //!   poll is due ─► page by page ─► merge ─► mounts of new containers ─► the next poll is due        polls, mounts
 //!   lock, unlock, cancel ─► one chain of calls a container ─► finished
 //!   read_orphan ─► the record of a process without an entry
-//!   merge ─► a piece ─► GoOn: other messages have their turn ─► the next piece
+//!   merge, snapshot ─► a piece ─► GoOn: other messages have their turn ─► the next piece          snapshots
 //!        every call ─► the line ─► as many at a time as the limiter allows ─► ExchangeEffect::Call          calls
 //! ```
 //! On failure: a poll that fails changes nothing, and the next comes in its time. A container whose record cannot
@@ -21,6 +21,7 @@ mod inspect;
 mod mounts;
 mod operations;
 mod polls;
+mod snapshots;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use std::time::Duration;
 pub use calls::{CallNumber, Reply, Request};
 pub use feed::FeedStanding;
 pub use inspect::ExchangeState;
+pub use snapshots::SnapshotAnswer;
 
 use super::hints::Hints;
 use super::poll::Asked;
@@ -43,6 +45,7 @@ use crate::ports::{ApiError, Page};
 use crate::time::Timestamp;
 use calls::{ExchangeCalls, Purpose};
 use polls::Polls;
+use snapshots::Snapshots;
 
 /// What is to be done, in this order.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +60,8 @@ pub enum ExchangeEffect {
     HintsIn(Duration),
     /// Ask [`Exchange::go_on`] when other messages have had their turn.
     GoOn,
+    /// The snapshot that was asked for.
+    Copied(Arc<QueueSnapshot>),
     /// The queue has changed: the scheduler should look again.
     Changed,
     /// Tell the operator.
@@ -117,8 +122,9 @@ pub struct Exchange {
     mounts_at_once: usize,
     /// The poll that is being taken in, and whether it has shown a change so far.
     merging: Option<(Merging, bool)>,
-    /// Rebuilt when asked for after a change.
-    snapshot: Option<Arc<QueueSnapshot>>,
+    snapshots: Snapshots,
+    /// [`ExchangeEffect::GoOn`] has been told, and nobody has gone on yet.
+    goes_on: bool,
     quiescent: bool,
 }
 
@@ -140,7 +146,8 @@ impl Exchange {
             fetching_mounts: false,
             mounts_at_once: mounts::MOUNTS_AT_ONCE,
             merging: None,
-            snapshot: None,
+            snapshots: Snapshots::default(),
+            goes_on: false,
             quiescent: false,
         }
     }
@@ -161,7 +168,7 @@ impl Exchange {
             return Err(QueueRefusal::Busy);
         }
         let call = self.queue.begin(uuid, kind)?;
-        self.snapshot = None;
+        self.snapshots.are_outdated();
         let mut effects = Vec::new();
         let request = self.request(uuid, call);
         let failed_before = self.queue.has_failed_before(uuid);
@@ -181,7 +188,7 @@ impl Exchange {
 
     /// Drops a container that is final, or on hold.
     pub fn forget(&mut self, uuid: ContainerUuid) -> Vec<ExchangeEffect> {
-        self.snapshot = None;
+        self.snapshots.are_outdated();
         self.queue.forget(uuid).map(ExchangeFact::Queue).map(ExchangeEffect::Tell).into_iter().collect()
     }
 
@@ -201,12 +208,6 @@ impl Exchange {
     pub fn quiesce(&mut self) {
         self.quiescent = true;
         self.calls.forget_waiting();
-    }
-
-    /// The containers at this moment, shared until they change.
-    pub fn snapshot(&mut self) -> Arc<QueueSnapshot> {
-        let queue = &self.queue;
-        Arc::clone(self.snapshot.get_or_insert_with(|| Arc::new(queue.snapshot())))
     }
 
     /// When the controller last answered 503.
@@ -236,11 +237,22 @@ impl Exchange {
     /// Goes on with what was cut into pieces.
     pub fn go_on(&mut self, now: Timestamp) -> Vec<ExchangeEffect> {
         let mut effects = Vec::new();
+        self.goes_on = false;
         if let Some((merging, had_news)) = self.merging.take() {
             let began = merging.began();
             self.merge_on(Some(merging), (began, had_news), Vec::new(), now, &mut effects);
         }
+        effects.extend(self.copy_on().map(ExchangeEffect::Copied));
+        if self.snapshots.is_copying() {
+            self.go_on_soon(&mut effects);
+        }
         effects
+    }
+
+    fn go_on_soon(&mut self, effects: &mut Vec<ExchangeEffect>) {
+        if !std::mem::replace(&mut self.goes_on, true) {
+            effects.push(ExchangeEffect::GoOn);
+        }
     }
 
     /// The quiet second is over.
@@ -318,7 +330,7 @@ impl Exchange {
 
     /// The old snapshot is worthless, and the scheduler should look again.
     fn changed(&mut self, effects: &mut Vec<ExchangeEffect>) {
-        self.snapshot = None;
+        self.snapshots.are_outdated();
         effects.push(ExchangeEffect::Changed);
     }
 
@@ -344,7 +356,7 @@ impl Exchange {
         match me {
             Ok(me) => {
                 self.queue.set_me(me);
-                self.snapshot = None;
+                self.snapshots.are_outdated();
                 self.polls.restart();
                 self.poll(now, effects);
             }
@@ -402,7 +414,7 @@ impl Exchange {
         now: Timestamp,
         effects: &mut Vec<ExchangeEffect>,
     ) {
-        self.snapshot = None;
+        self.snapshots.are_outdated();
         let merging = merging.and_then(|it| self.queue.go_on_merging(it, PIECE, &mut facts));
         let had_news = had_news || facts.iter().any(|fact| matches!(fact, QueueFact::StateChanged { .. }));
         if merging.is_none() {
@@ -416,7 +428,7 @@ impl Exchange {
         match merging {
             Some(merging) => {
                 self.merging = Some((merging, had_news));
-                effects.push(ExchangeEffect::GoOn);
+                self.go_on_soon(effects);
             }
             None => {
                 self.polls.tell_recovered(now, effects);

@@ -7,7 +7,9 @@ use crate::container::ContainerState::{Locked, Queued};
 use crate::container::Standing;
 use crate::fixtures::{api_error, record};
 use crate::ports::ApiErrorKind;
-use crate::queue::exchange::{CallNumber, Exchange, ExchangeEffect, ExchangeFact, Reply, Request};
+use crate::queue::exchange::{
+    CallNumber, Exchange, ExchangeEffect, ExchangeFact, Reply, Request, SnapshotAnswer,
+};
 use crate::time::after;
 
 /// An exchange, its clock, and a controller that has these records.
@@ -109,6 +111,7 @@ impl Story {
             | ExchangeEffect::ResumeIn(_)
             | ExchangeEffect::HintsIn(_)
             | ExchangeEffect::GoOn
+            | ExchangeEffect::Copied(_)
             | ExchangeEffect::Changed
             | ExchangeEffect::Tell(_) => None,
         })
@@ -145,6 +148,34 @@ fn the_first_poll_asks_who_we_are_and_its_end_sizes_what_is_new() {
     assert_eq!(story.exchange.snapshot().entries.len(), 1);
     assert_eq!(story.told(|fact| matches!(fact, ExchangeFact::Queue(QueueFact::Added(_)))), 1);
     assert_eq!(story.next_poll(), Some(policy().poll_interval));
+}
+
+/// All who ask while it is made are given the same; it is kept only if nothing has changed meanwhile.
+#[test]
+fn a_snapshot_of_a_large_queue_is_made_piece_by_piece() {
+    let many = 10_000;
+    let mut story = Story::polled((1..=many).map(queued).collect());
+    while story.exchange.go_on(story.now).contains(&ExchangeEffect::GoOn) {}
+    let copied = |story: &mut Story, change: bool| {
+        let SnapshotAnswer::Later(effects) = story.exchange.ask_snapshot() else { panic!("it is large") };
+        assert_eq!(effects, [ExchangeEffect::GoOn]);
+        let SnapshotAnswer::Later(effects) = story.exchange.ask_snapshot() else { panic!("under way") };
+        assert_eq!(effects, []);
+        if change {
+            story.begin(1, OperationKind::Lock).unwrap();
+        }
+        assert_eq!(story.exchange.go_on(story.now), [ExchangeEffect::GoOn]);
+        let effects = story.exchange.go_on(story.now);
+        let [ExchangeEffect::Copied(snapshot)] = &effects[..] else { panic!("{effects:?}") };
+        Arc::clone(snapshot)
+    };
+    let changed = copied(&mut story, true);
+    assert_eq!(changed.entries.len() as u64, many);
+    let unchanged = copied(&mut story, false);
+    assert!(unchanged.get(uuid(1)).unwrap().operation.is_some());
+    let SnapshotAnswer::Ready(again) = story.exchange.ask_snapshot() else { panic!("it is there") };
+    assert!(Arc::ptr_eq(&again, &unchanged));
+    assert_eq!(again.entries.len(), again.asked.len());
 }
 
 /// While the rest of a poll is taken in, everything else goes on.
