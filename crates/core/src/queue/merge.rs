@@ -12,11 +12,14 @@ use crate::id::ContainerUuid;
 use crate::policy::Policy;
 use crate::time::Timestamp;
 
+/// By how much quicker an entry is passed over than compared.
+const QUICKER: usize = 4;
+
 /// A poll that is being taken in, a piece at a time: in a large queue one that is taken in at once would keep everything
 /// else waiting.
 ///
 /// ```text
-///   begun: what is absent is doubted ─► entries that it does not show ─► what it shows ─► ended: the date of the poll
+///   what is absent is doubted ─► entries that it does not show ─► what it shows ─► ended: the date of the poll
 ///                                         └ dropped, or kept               └ taken in, unless older
 ///                                               a piece is so many of these
 /// ```
@@ -31,6 +34,8 @@ pub struct Merging {
 
 #[derive(Debug)]
 enum MergeStage {
+    /// What is absent is to be doubted.
+    Doubting,
     /// Entries up to this one have been compared with what the poll shows.
     Dropping(Option<ContainerUuid>),
     /// What it shows, as far as it is not taken in yet.
@@ -53,23 +58,22 @@ impl ContainerQueue {
     /// not come back.
     pub fn merge(&mut self, poll: Poll, now: Timestamp) -> Vec<QueueFact> {
         let mut facts = Vec::new();
-        let mut merging = self.begin_merge(poll, now, &mut facts);
+        let mut merging = self.begin_merge(poll, now);
         while let Some(under_way) = merging {
             merging = self.go_on_merging(under_way, usize::MAX, &mut facts);
         }
         facts
     }
 
-    /// Begins to take a complete poll in; `None`: a newer one was taken in already. O(containers).
-    pub fn begin_merge(&mut self, poll: Poll, now: Timestamp, facts: &mut Vec<QueueFact>) -> Option<Merging> {
+    /// Begins to take a complete poll in; `None`: a newer one was taken in already.
+    pub fn begin_merge(&mut self, poll: Poll, now: Timestamp) -> Option<Merging> {
         // Polls may finish out of order.
         if self.polled_at.is_some_and(|newer| poll.began < newer) {
             return None;
         }
         self.fallen.forget_old(now);
         self.suspects.learn(&poll, now);
-        self.doubt_absent(&poll, facts);
-        Some(Merging { poll, now, stage: MergeStage::Dropping(None) })
+        Some(Merging { poll, now, stage: MergeStage::Doubting })
     }
 
     /// Looks at no more than that many further entries and records. `None`: the poll is taken in.
@@ -83,6 +87,11 @@ impl ContainerQueue {
         while left > 0 {
             let (poll, now) = (&mut merging.poll, merging.now);
             match &mut merging.stage {
+                MergeStage::Doubting => {
+                    self.doubt_absent(poll, facts);
+                    left -= left.min(1 + self.entries.len() / QUICKER);
+                    merging.stage = MergeStage::Dropping(None);
+                }
                 MergeStage::Dropping(after) => {
                     let (looked_at, last) = self.drop_absent(poll, *after, left, now, facts);
                     (left, *after) = (left - looked_at, last);

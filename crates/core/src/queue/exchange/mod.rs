@@ -20,6 +20,7 @@ mod feed;
 mod inspect;
 mod mounts;
 mod operations;
+mod pieces;
 mod polls;
 mod snapshots;
 
@@ -128,9 +129,6 @@ pub struct Exchange {
     quiescent: bool,
 }
 
-/// How many entries and records are looked at before other messages have their turn: some milliseconds.
-const PIECE: usize = 4_000;
-
 impl Exchange {
     /// Before the first poll.
     pub fn new(policy: Arc<Policy>) -> Self {
@@ -232,27 +230,6 @@ impl Exchange {
         let mut effects = Vec::new();
         self.poll(now, &mut effects);
         effects
-    }
-
-    /// Goes on with what was cut into pieces.
-    pub fn go_on(&mut self, now: Timestamp) -> Vec<ExchangeEffect> {
-        let mut effects = Vec::new();
-        self.goes_on = false;
-        if let Some((merging, had_news)) = self.merging.take() {
-            let began = merging.began();
-            self.merge_on(Some(merging), (began, had_news), Vec::new(), now, &mut effects);
-        }
-        effects.extend(self.copy_on().map(ExchangeEffect::Copied));
-        if self.snapshots.is_copying() {
-            self.go_on_soon(&mut effects);
-        }
-        effects
-    }
-
-    fn go_on_soon(&mut self, effects: &mut Vec<ExchangeEffect>) {
-        if !std::mem::replace(&mut self.goes_on, true) {
-            effects.push(ExchangeEffect::GoOn);
-        }
     }
 
     /// The quiet second is over.
@@ -391,51 +368,6 @@ impl Exchange {
                 Ok(()) => self.ask(poll, now, effects),
                 Err(error) => self.poll_failed(began, error.to_string(), "malformed", now, effects),
             },
-        }
-    }
-
-    fn finish_poll(&mut self, poll: Poll, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
-        let began = poll.began();
-        // What waits in the line was decided from an older picture: the next plan decides anew.
-        for uuid in self.calls.withdraw_operations() {
-            self.queue.withdraw(uuid);
-        }
-        let mut facts = Vec::new();
-        let merging = self.queue.begin_merge(poll, now, &mut facts);
-        self.merge_on(merging, (began, false), facts, now, effects);
-    }
-
-    /// Takes the next piece of a poll in: one that fits into a piece is taken in at once.
-    fn merge_on(
-        &mut self,
-        merging: Option<Merging>,
-        (began, had_news): (Timestamp, bool),
-        mut facts: Vec<QueueFact>,
-        now: Timestamp,
-        effects: &mut Vec<ExchangeEffect>,
-    ) {
-        self.snapshots.are_outdated();
-        let merging = merging.and_then(|it| self.queue.go_on_merging(it, PIECE, &mut facts));
-        let had_news = had_news || facts.iter().any(|fact| matches!(fact, QueueFact::StateChanged { .. }));
-        if merging.is_none() {
-            self.hints.polled(began);
-            self.polls.succeeded(now);
-            if had_news {
-                self.tell_if_feed_is_silent(now, effects);
-            }
-        }
-        effects.extend(facts.into_iter().map(ExchangeFact::Queue).map(ExchangeEffect::Tell));
-        match merging {
-            Some(merging) => {
-                self.merging = Some((merging, had_news));
-                self.go_on_soon(effects);
-            }
-            None => {
-                self.polls.tell_recovered(now, effects);
-                self.changed(effects);
-                self.fetch_mounts(now, effects);
-                self.poll_ends(began, now, effects);
-            }
         }
     }
 

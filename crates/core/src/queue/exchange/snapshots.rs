@@ -10,7 +10,8 @@
 
 use std::sync::Arc;
 
-use super::{Exchange, ExchangeEffect, PIECE};
+use super::pieces::PIECE;
+use super::{Exchange, ExchangeEffect};
 use crate::queue::{Copying, QueueSnapshot};
 
 /// The last snapshot, and the next.

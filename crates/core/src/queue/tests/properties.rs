@@ -118,7 +118,7 @@ impl Story {
         let Some(poll) = self.poll.take_if(|poll| poll.question().is_none()) else { return };
         let stamp = poll.stamp;
         let now = at(self.clock);
-        self.undoing_nothing(stamp, |queue| queue.begin_merge(poll, now, &mut Vec::new()));
+        self.undoing_nothing(stamp, |queue| queue.begin_merge(poll, now));
     }
 
     /// One step further, as small as steps can be.
@@ -220,7 +220,7 @@ proptest! {
         let facts = whole.merge(second, at(11));
         let (mut pieces, second) = polled();
         let mut told = Vec::new();
-        let mut merging = pieces.begin_merge(second, at(11), &mut told);
+        let mut merging = pieces.begin_merge(second, at(11));
         while let Some(under_way) = merging {
             merging = pieces.go_on_merging(under_way, most, &mut told);
         }
