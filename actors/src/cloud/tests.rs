@@ -119,6 +119,25 @@ fn create() -> OrderInstance {
     OrderInstance { instance_type, secret: Secret::new("s3cr3t") }
 }
 
+// ------------------------------------------------------------------ pieces
+
+/// Pool takes all that is in its mailbox without a break: what else is to be done is done between the pieces.
+#[actix::test]
+async fn the_first_listing_of_a_large_site_is_told_a_piece_at_a_time_and_in_order() {
+    let names: Vec<_> = (0..1_201).map(|n| format!("vm-{n:04}")).collect();
+    let site = site(names.iter().map(|name| instance(name)));
+    while site.told.borrow().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let first = site.told.borrow().len();
+    assert!(first < names.len(), "{first} without a break");
+    pass_millis(10).await;
+    let told = site.told.take();
+    let (finished, appeared) = told.split_last().unwrap();
+    assert_eq!(*finished, Finished(0.0));
+    assert_eq!(appeared, names.into_iter().map(Appeared).collect::<Vec<_>>());
+}
+
 // ------------------------------------------------------------------ slots
 
 #[actix::test]

@@ -29,7 +29,6 @@ use dispatch_core::ports::Pulse;
 use dispatch_core::secret::Secret;
 use dispatch_core::time::{Timestamp, since};
 use dispatch_core::worker::runner::Commands;
-use dispatch_core::worker::{BootOutcome, View};
 use futures_util::future::join_all;
 use rand::Rng;
 use slog::Logger;
@@ -318,6 +317,7 @@ impl Handler<InstanceGone> for Pool {
     type Result = MessageResult<InstanceGone>;
 
     fn handle(&mut self, message: InstanceGone, ctx: &mut Context<Self>) -> Self::Result {
+        let _working = self.parts.metrics.working("pool", "instance_gone");
         let (reply, effects) =
             self.pool.gone(&message.id, message.reason.as_deref(), message.began, clock::now());
         self.settle(effects, ctx);
@@ -392,14 +392,4 @@ impl Handler<Ping> for Pool {
     type Result = ();
 
     fn handle(&mut self, _: Ping, _: &mut Context<Self>) {}
-}
-
-impl Pool {
-    fn note_boot(&mut self, view: &View, boot: Option<BootOutcome>) -> Vec<PoolEffect> {
-        match boot {
-            Some(BootOutcome::Success) => self.pool.booted(&view.id, true, clock::now()),
-            Some(BootOutcome::Failure) => self.pool.booted(&view.id, false, clock::now()),
-            Some(BootOutcome::Aborted | BootOutcome::Disappeared) | None => Vec::new(),
-        }
-    }
 }
