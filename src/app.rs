@@ -18,6 +18,7 @@ use bytes::Bytes;
 use dispatch_actors::cloud::CreateDefaults;
 use dispatch_actors::lease::Lease;
 use dispatch_actors::lease::ports::{LeasedApi, LeasedDriver, LeasedExecutors};
+use dispatch_actors::long_work::LongWork;
 use dispatch_actors::messages::pool::{GetPool, RunnerChanged};
 use dispatch_actors::metrics::{KnownLabels, Metrics};
 use dispatch_actors::system::{self, Handles, MakeExecutors, Parts};
@@ -209,6 +210,7 @@ impl<'a> Site<'a> {
         let epoch = lease.epoch();
         let parts = Parts {
             pulse: boot_time::pulse,
+            long_work: LongWork::Elsewhere,
             epoch,
             api: Rc::new(LeasedApi { inner: controller(settings)?, lease: lease.clone() }),
             feed: event_feed::open(settings)?,

@@ -14,7 +14,8 @@
 //!                                       Worker (one per VM) ──────┘
 //!                                        └────────────────────────── Executor
 //! ```
-//! All on one arbiter: a message costs half a microsecond, and no state is shared. A handler is three lines:
+//! All on one arbiter: a message costs half a microsecond, and no state is shared. What takes long is done elsewhere, from
+//! immutable snapshots ([`long_work`]), or in pieces. A handler is three lines:
 //! take the message, let the core decide, perform the effects. If it grows an `if`, that belongs in core.
 //! What actors say to each other is in [`messages`]; no actor knows another, only [`system`] knows all five. They act
 //! through the ports of [`lease`], which hand nothing over that the lock no longer covers.
@@ -23,6 +24,7 @@ pub mod catalogue;
 pub mod clock;
 pub mod cloud;
 pub mod lease;
+pub mod long_work;
 pub mod messages;
 pub mod metrics;
 pub mod pool;

@@ -19,10 +19,11 @@ use tokio::time::Instant;
 
 use crate::clock;
 use crate::cloud::{Cloud, CloudListeners, CreateDefaults, DriverVerifier};
+use crate::long_work::LongWork;
 use crate::messages::pool::{GetPool, GetWorkers, ReleaseFences};
 use crate::messages::queue::GetQueue;
 use crate::messages::worker::SpawnWorker;
-use crate::messages::{GetState, Ping, Quiesce};
+use crate::messages::{ActorState, GetState, Ping, Quiesce};
 use crate::metrics::Metrics;
 use crate::pool::{Pool, PoolParts};
 use crate::queue::Queue;
@@ -54,6 +55,8 @@ pub struct Parts {
     pub start_config: Rc<dyn StartConfig>,
     /// Gives a sign of life of this thread ([`clock::pulse`] where time is not real).
     pub pulse: fn() -> Pulse,
+    /// Where long work is done ([`LongWork::Here`] where time is not real).
+    pub long_work: LongWork,
     /// Secrets of new instances come from here.
     pub random: Box<dyn Rng>,
     /// Counters.
@@ -123,8 +126,8 @@ fn new_scheduler(parts: &Parts, handles: &Handles) -> Scheduler {
     ];
     let receivers =
         Receivers { queue: QueueReceivers::of(&handles.queue), pool: PoolReceivers::of(&handles.pool) };
-    let log = parts.log.new(o!());
-    Scheduler::new(Arc::clone(&parts.policy), receivers, pings, Rc::clone(&parts.metrics), log)
+    let telemetry = (Rc::clone(&parts.metrics), parts.log.new(o!()));
+    Scheduler::new(Arc::clone(&parts.policy), receivers, pings, parts.long_work, telemetry)
 }
 
 fn new_pool(parts: Parts, handles: &Handles) -> Pool {
@@ -234,7 +237,7 @@ impl Handles {
 }
 
 async fn state_of(actor: Recipient<GetState>, within: Duration) -> Value {
-    actor.send(GetState).timeout(within).await.unwrap_or_else(|_| no_answer())
+    actor.send(GetState).timeout(within).await.map_or_else(|_| no_answer(), ActorState::into_json)
 }
 
 fn no_answer() -> Value {

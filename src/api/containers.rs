@@ -6,20 +6,19 @@ use dispatch_actors::messages::queue::{GetQueue, QueueView};
 use dispatch_actors::messages::scheduler::{GetPlan, PlanView};
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::worker::KillReason;
-use serde_json::json;
 
 use super::error::Refusal;
 use super::instances::{answered, done};
+use super::list;
 use super::operator::Operator;
 use super::params::Params;
 use super::state::{Active, ApiState};
-use super::view::{Containers, EntryView};
+use super::view::Containers;
 
 /// All of them, in scheduling order.
 pub(super) async fn list(state: web::Data<ApiState>) -> Result<HttpResponse, Refusal> {
     let containers = ask(&state, &state.active()?).await?;
-    let items: Vec<EntryView<'_>> = containers.in_order().collect();
-    Ok(HttpResponse::Ok().json(json!({ "items": items })))
+    Ok(list::answer(containers.in_order()))
 }
 
 /// Shows one container. On standby it is not found: the controller asks every dispatcher of the site, and takes any

@@ -7,20 +7,20 @@ use dispatch_core::id::InstanceId;
 use dispatch_core::instance::IdleBehavior;
 use dispatch_core::pool;
 use dispatch_core::worker::ShutdownReason;
-use serde_json::json;
 
 use super::error::Refusal;
+use super::list;
 use super::operator::Operator;
 use super::params::Params;
 use super::state::ApiState;
-use super::view;
+use super::view::Instances;
 
 /// All of them, and creates in progress.
 pub(super) async fn list(state: web::Data<ApiState>) -> Result<HttpResponse, Refusal> {
     let pool = state.active()?.handles.pool;
     let view = pool.send(GetPool).timeout(state.health.actor_answer).await;
     let pool: PoolView = answered(view, "pool")?;
-    Ok(HttpResponse::Ok().json(json!({ "items": view::instances(&pool.snapshot) })))
+    Ok(list::answer(Instances(pool.snapshot)))
 }
 
 /// Holds an instance: nothing new is placed on it, and it is never shut down by us.

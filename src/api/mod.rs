@@ -23,6 +23,7 @@ mod debug;
 mod error;
 mod health;
 mod instances;
+mod list;
 mod metrics;
 mod operator;
 mod params;

@@ -1,9 +1,10 @@
 //! The containers' routes.
 
+use awc::http::Method;
 use dispatch_core::container::ContainerState;
 use serde_json::{Value, json};
 
-use crate::support::site::{Options, quick_policy, recorded, uuid};
+use crate::support::site::{Options, bearer, quick_policy, recorded, uuid};
 use crate::support::{Site, eventually};
 
 const CONTAINERS: &str = "/arvados/v1/dispatch/containers";
@@ -53,6 +54,23 @@ async fn containers_are_listed_in_scheduling_order_with_exact_priorities() {
         json!(562_948_158_082_432_002_i64),
         json!(5)
     ]));
+}
+
+/// A long list is written a piece at a time.
+#[actix_web::test]
+async fn a_long_list_is_whole() {
+    let site = full_site().await;
+    (1..=350).for_each(|number| site.world.add(recorded(uuid(number))));
+    let listed = eventually("all are listed", async || {
+        let listed = in_order(&site).await;
+        (listed.len() == 350).then_some(listed)
+    })
+    .await;
+    let all: Vec<_> = (1..=350).map(|number| uuid(number).to_string()).collect();
+    let sorted: std::collections::BTreeSet<_> = listed.into_iter().collect();
+    assert!(sorted.into_iter().eq(all), "each of them once");
+    let head = site.ask(Method::HEAD, CONTAINERS, &[("authorization", &bearer())], None).await;
+    assert_eq!((head.status.as_u16(), head.body.as_str()), (200, ""));
 }
 
 #[actix_web::test]

@@ -17,13 +17,14 @@ mod perform;
 mod tests;
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{
     Actor, ActorFutureExt, Context, Handler, MessageResult, Recipient, ResponseActFuture, SpawnHandle,
 };
-use dispatch_core::cloud::{Account, AccountOperation};
+use dispatch_core::cloud::{Account, AccountEffect, AccountOperation};
 use dispatch_core::instance::{Instance, Tags};
 use dispatch_core::policy::Policy;
 use dispatch_core::ports::{CloudDriver, CloudError, HostKeyVerdict};
@@ -40,7 +41,7 @@ use crate::messages::cloud::{
     VerifyHostKey,
 };
 use crate::messages::pool::{InstanceAppeared, InstanceChanged, InstanceGone, ListingFinished};
-use crate::messages::{GetState, Ping, shown};
+use crate::messages::{ActorState, GetState, Ping};
 use crate::metrics::Metrics;
 
 /// Whom Cloud tells.
@@ -66,6 +67,8 @@ pub struct Cloud {
     log: Logger,
     /// The timer of the next listing.
     timer: Option<SpawnHandle>,
+    /// What the account has decided, and waits for its turn.
+    to_perform: VecDeque<AccountEffect>,
     repeats: Repeats,
 }
 
@@ -80,7 +83,17 @@ impl Cloud {
     ) -> Self {
         let (metrics, log) = telemetry;
         let account = Account::new(policy, clock::now());
-        Self { account, driver, defaults, pool, metrics, log, timer: None, repeats: Repeats::default() }
+        Self {
+            account,
+            driver,
+            defaults,
+            pool,
+            metrics,
+            log,
+            timer: None,
+            to_perform: VecDeque::new(),
+            repeats: Repeats::default(),
+        }
     }
 
     fn sync_by(&mut self, at: Timestamp, ctx: &mut Context<Self>) {
@@ -214,7 +227,7 @@ impl Handler<GetState> for Cloud {
     type Result = MessageResult<GetState>;
 
     fn handle(&mut self, _: GetState, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(shown(&self.account.inspect()))
+        MessageResult(ActorState::of(self.account.inspect()))
     }
 }
 

@@ -17,20 +17,40 @@ use crate::clock;
 use crate::event;
 use crate::messages::pool::{InstanceAppeared, InstanceChanged, InstanceGone, ListingFinished};
 
+/// How much is performed before other messages have their turn: some milliseconds, with what Pool makes of it.
+const PIECE: usize = 500;
+
 impl Cloud {
-    /// What is told to Pool is lost only if Pool is gone, and then nobody acts any more.
+    /// In order, a piece at a time: the first listing of a large site has news of all its instances, and Pool takes what
+    /// is in its mailbox without a break.
     pub(super) fn perform(&mut self, effects: Vec<AccountEffect>, ctx: &mut Context<Self>) {
-        for effect in effects {
-            match effect {
-                AccountEffect::List(filter) => self.list(filter, ctx),
-                AccountEffect::SyncAt(at) => self.sync_at(at, ctx),
-                AccountEffect::Appeared(instance) => {
-                    self.pool.appeared.do_send(InstanceAppeared { instance })
-                }
-                AccountEffect::Changed(instance) => self.pool.changed.do_send(InstanceChanged { instance }),
-                AccountEffect::AskAbsent { absent, began } => self.ask_absent(absent, began, ctx),
-                AccountEffect::Tell(fact) => self.report(fact),
-            }
+        let is_waiting = !self.to_perform.is_empty();
+        self.to_perform.extend(effects);
+        if !is_waiting {
+            self.perform_piece(ctx);
+        }
+    }
+
+    fn perform_piece(&mut self, ctx: &mut Context<Self>) {
+        let piece = self.to_perform.len().min(PIECE);
+        for effect in self.to_perform.drain(..piece).collect::<Vec<_>>() {
+            self.perform_one(effect, ctx);
+        }
+        if !self.to_perform.is_empty() {
+            let turn = tokio::task::yield_now().into_actor(self);
+            ctx.spawn(turn.map(|(), act, ctx| act.perform_piece(ctx)));
+        }
+    }
+
+    /// What is told to Pool is lost only if Pool is gone, and then nobody acts any more.
+    fn perform_one(&mut self, effect: AccountEffect, ctx: &mut Context<Self>) {
+        match effect {
+            AccountEffect::List(filter) => self.list(filter, ctx),
+            AccountEffect::SyncAt(at) => self.sync_at(at, ctx),
+            AccountEffect::Appeared(instance) => self.pool.appeared.do_send(InstanceAppeared { instance }),
+            AccountEffect::Changed(instance) => self.pool.changed.do_send(InstanceChanged { instance }),
+            AccountEffect::AskAbsent { absent, began } => self.ask_absent(absent, began, ctx),
+            AccountEffect::Tell(fact) => self.report(fact),
         }
     }
 
@@ -70,6 +90,7 @@ impl Cloud {
         began: Timestamp,
         ctx: &mut Context<Self>,
     ) {
+        let _working = self.metrics.working("cloud", "listing");
         let now = clock::now();
         let driver = Rc::clone(&self.driver);
         let effects = match answer {

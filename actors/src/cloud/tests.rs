@@ -119,6 +119,25 @@ fn create() -> OrderInstance {
     OrderInstance { instance_type, secret: Secret::new("s3cr3t") }
 }
 
+// ------------------------------------------------------------------ pieces
+
+/// Pool takes all that is in its mailbox without a break: what else is to be done is done between the pieces.
+#[actix::test]
+async fn the_first_listing_of_a_large_site_is_told_a_piece_at_a_time_and_in_order() {
+    let names: Vec<_> = (0..1_201).map(|n| format!("vm-{n:04}")).collect();
+    let site = site(names.iter().map(|name| instance(name)));
+    while site.told.borrow().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let first = site.told.borrow().len();
+    assert!(first < names.len(), "{first} without a break");
+    pass_millis(10).await;
+    let told = site.told.take();
+    let (finished, appeared) = told.split_last().unwrap();
+    assert_eq!(*finished, Finished(0.0));
+    assert_eq!(appeared, names.into_iter().map(Appeared).collect::<Vec<_>>());
+}
+
 // ------------------------------------------------------------------ slots
 
 #[actix::test]
@@ -431,13 +450,13 @@ async fn the_state_shows_known_instances_and_calls_in_flight_without_secrets() {
     pass(60).await;
     site.driver.takes.set(Duration::from_secs(5));
     let destroy = site.cloud.send(destroy(id("vm-1")));
-    let state = site.cloud.send(GetState).await.unwrap();
+    let state = site.cloud.send(GetState).await.unwrap().into_json();
     assert_eq!(state["instances"][0]["id"], "vm-1");
     assert_eq!(state["calls"][0]["operation"], "Destroy");
     assert_eq!(state["calls"][0]["since"], clock::now().to_string());
     assert!(!state.to_string().contains("s3cr3t"), "{state}");
     destroy.await.unwrap().unwrap().outcome.unwrap();
-    let state = site.cloud.send(GetState).await.unwrap();
+    let state = site.cloud.send(GetState).await.unwrap().into_json();
     assert_eq!(state["calls"].as_array().map(Vec::len), Some(0));
 }
 

@@ -37,10 +37,22 @@ pub struct Quiesce;
 /// To every actor: what do you hold, and what is in flight since when? For developers, and for a bug report; secrets
 /// are left out.
 #[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "Value")]
+#[rtype(result = "ActorState")]
 pub struct GetState;
 
-/// The state of an actor as JSON.
-pub fn shown(state: &impl Serialize) -> Value {
-    serde_json::to_value(state).unwrap_or_else(|error| json!({ "error": error.to_string() }))
+/// The answer to [`GetState`]: a copy, made JSON by whoever has asked, because that takes seconds in a large site.
+pub struct ActorState(Box<dyn FnOnce() -> Value + Send>);
+
+impl ActorState {
+    /// Of an actor that holds this.
+    pub fn of(state: impl Serialize + Send + 'static) -> Self {
+        let show =
+            move || serde_json::to_value(state).unwrap_or_else(|error| json!({ "error": error.to_string() }));
+        Self(Box::new(show))
+    }
+
+    /// As JSON.
+    pub fn into_json(self) -> Value {
+        (self.0)()
+    }
 }

@@ -29,8 +29,8 @@ use dispatch_core::ports::WatchEnd;
 use dispatch_core::time::Timestamp;
 use dispatch_core::worker::{BootOutcome, State};
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
-    exponential_buckets,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramTimer, HistogramVec, IntCounter, IntCounterVec, Opts,
+    Registry, exponential_buckets,
 };
 
 pub use gauges::{Category, GaugeFacts};
@@ -51,6 +51,10 @@ pub const FEED_KINDS: [&str; 5] = ["container", "container_request", "other", "p
 pub const PROBE_OUTCOMES: [&str; 2] = ["success", "fail"];
 /// Values of `actor_mailbox_delay_seconds{actor}`.
 pub const ACTORS: [&str; 5] = ["queue", "pool", "worker", "scheduler", "cloud"];
+
+/// Upper bounds of `actor_work_seconds`: as fine as a reader needs who asks what has made a message wait.
+const WORK_BUCKETS: [f64; 12] =
+    [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 
 /// Label values that are known at the start, but not here.
 #[derive(Debug, Clone, Copy, Default)]
@@ -93,6 +97,9 @@ pub struct Metrics {
     pub scheduling_round_seconds: Histogram,
     /// `actor_mailbox_delay_seconds{actor}`: how long a message waited for its actor.
     pub actor_mailbox_delay_seconds: HistogramVec,
+    /// `actor_work_seconds{actor, work}`: how long pieces of work took, during which every other message waits; see
+    /// [`Metrics::working`].
+    actor_work_seconds: HistogramVec,
 
     /// `instances_time_to_ssh_seconds`: appeared → first connection that reaches verification.
     pub time_to_ssh: Summary,
@@ -190,6 +197,12 @@ impl Metrics {
                 &["actor"],
                 0.000_05,
             ),
+            actor_work_seconds: register.buckets(
+                "actor_work_seconds",
+                "How long pieces of work took that keep all actors from everything else.",
+                &["actor", "work"],
+                &WORK_BUCKETS,
+            ),
             time_to_ssh: register.summary(
                 "instances_time_to_ssh_seconds",
                 "Time from an instance's appearance to its first SSH connection.",
@@ -278,6 +291,12 @@ impl Metrics {
         self.publish();
     }
 
+    /// A piece of work begins, during which no actor takes a message: it is timed until the returned value is dropped.
+    #[must_use = "dropped at once, it would time nothing"]
+    pub fn working(&self, actor: &str, work: &str) -> HistogramTimer {
+        self.actor_work_seconds.with_label_values(&[actor, work]).start_timer()
+    }
+
     /// Counts a call to the cloud.
     pub fn driver_operation(&self, operation: &str, failed: bool) {
         self.driver_operations.with_label_values(&[operation, if failed { "1" } else { "0" }]).inc();
@@ -354,10 +373,12 @@ impl Register<'_> {
     /// From `smallest` on, twelve buckets, each three times the one before.
     fn histograms(&self, name: &str, help: &str, labels: &[&str], smallest: f64) -> HistogramVec {
         let buckets = exponential_buckets(smallest, 3.0, 12).expect("constants, and valid");
-        self.add(HistogramVec::new(
-            HistogramOpts::new(format!("{PREFIX}{name}"), help).buckets(buckets),
-            labels,
-        ))
+        self.buckets(name, help, labels, &buckets)
+    }
+
+    fn buckets(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+        let options = HistogramOpts::new(format!("{PREFIX}{name}"), help).buckets(buckets.to_vec());
+        self.add(HistogramVec::new(options, labels))
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {

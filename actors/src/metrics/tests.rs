@@ -103,6 +103,16 @@ fn our_own_series_are_there_from_the_start() {
 }
 
 #[test]
+fn work_is_timed_until_its_timer_is_dropped() {
+    let (metrics, registry) = metrics();
+    let name = "arvados_dispatchcloud_actor_work_seconds_count{actor=\"queue\",work=\"snapshot\"}";
+    let working = metrics.working("queue", "snapshot");
+    assert_eq!(value(&registry, name), 0.0);
+    drop(working);
+    assert_eq!(value(&registry, name), 1.0);
+}
+
+#[test]
 fn open_labels_appear_on_first_use() {
     let (metrics, registry) = metrics();
     assert!(!text(&registry).contains("controller_requests_total"));

@@ -29,7 +29,6 @@ use dispatch_core::ports::Pulse;
 use dispatch_core::secret::Secret;
 use dispatch_core::time::{Timestamp, since};
 use dispatch_core::worker::runner::Commands;
-use dispatch_core::worker::{BootOutcome, View};
 use futures_util::future::join_all;
 use rand::Rng;
 use slog::Logger;
@@ -45,7 +44,7 @@ use crate::messages::pool::{
 };
 use crate::messages::scheduler::PoolChanged;
 use crate::messages::worker::{ReleaseFence, SpawnWorker, WorkerHandles};
-use crate::messages::{GetState, Ping, shown};
+use crate::messages::{ActorState, GetState, Ping};
 use crate::metrics::Metrics;
 
 /// Whom Pool asks and tells, and how it gets its workers.
@@ -135,6 +134,7 @@ impl Pool {
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
+        let _working = self.parts.metrics.working("pool", "tick");
         self.timer = None;
         self.live(ctx);
         let now = clock::now();
@@ -183,6 +183,7 @@ impl Handler<GetPool> for Pool {
     type Result = MessageResult<GetPool>;
 
     fn handle(&mut self, _: GetPool, _: &mut Context<Self>) -> Self::Result {
+        let _working = self.parts.metrics.working("pool", "snapshot");
         let (pool, now) = (&self.pool, clock::now());
         let snapshot = Arc::clone(self.snapshot.get_or_insert_with(|| Arc::new(pool.snapshot())));
         let in_flight = snapshot.in_flight();
@@ -297,6 +298,7 @@ impl Handler<InstanceAppeared> for Pool {
     type Result = ();
 
     fn handle(&mut self, message: InstanceAppeared, ctx: &mut Context<Self>) {
+        let _working = self.parts.metrics.working("pool", "instance_appeared");
         let effects = self.pool.appeared(message.instance, clock::now());
         self.settle(effects, ctx);
     }
@@ -315,6 +317,7 @@ impl Handler<InstanceGone> for Pool {
     type Result = MessageResult<InstanceGone>;
 
     fn handle(&mut self, message: InstanceGone, ctx: &mut Context<Self>) -> Self::Result {
+        let _working = self.parts.metrics.working("pool", "instance_gone");
         let (reply, effects) =
             self.pool.gone(&message.id, message.reason.as_deref(), message.began, clock::now());
         self.settle(effects, ctx);
@@ -326,6 +329,7 @@ impl Handler<ListingFinished> for Pool {
     type Result = ();
 
     fn handle(&mut self, message: ListingFinished, ctx: &mut Context<Self>) {
+        let _working = self.parts.metrics.working("pool", "listing");
         let effects = self.pool.listing_finished(message.began);
         self.settle(effects, ctx);
     }
@@ -335,6 +339,7 @@ impl Handler<WorkerChanged> for Pool {
     type Result = ();
 
     fn handle(&mut self, message: WorkerChanged, ctx: &mut Context<Self>) {
+        let _working = self.parts.metrics.working("pool", "worker_changed");
         self.live(ctx);
         let WorkerChanged { view, applied, ended, boot } = message;
         let mut effects = self.note_boot(&view, boot);
@@ -356,7 +361,7 @@ impl Handler<GetState> for Pool {
     type Result = MessageResult<GetState>;
 
     fn handle(&mut self, _: GetState, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(shown(&self.pool.inspect(clock::now())))
+        MessageResult(ActorState::of(self.pool.inspect(clock::now())))
     }
 }
 
@@ -387,14 +392,4 @@ impl Handler<Ping> for Pool {
     type Result = ();
 
     fn handle(&mut self, _: Ping, _: &mut Context<Self>) {}
-}
-
-impl Pool {
-    fn note_boot(&mut self, view: &View, boot: Option<BootOutcome>) -> Vec<PoolEffect> {
-        match boot {
-            Some(BootOutcome::Success) => self.pool.booted(&view.id, true, clock::now()),
-            Some(BootOutcome::Failure) => self.pool.booted(&view.id, false, clock::now()),
-            Some(BootOutcome::Aborted | BootOutcome::Disappeared) | None => Vec::new(),
-        }
-    }
 }

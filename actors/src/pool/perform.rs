@@ -6,8 +6,8 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::Instance;
 use dispatch_core::pool::{CreateId, PoolEffect};
-use dispatch_core::worker::Command;
 use dispatch_core::worker::runner::Commands;
+use dispatch_core::worker::{BootOutcome, Command, View};
 
 use super::Pool;
 use crate::clock;
@@ -72,6 +72,14 @@ impl Pool {
     fn command(&mut self, id: &InstanceId, number: u64, command: Command) {
         if let Some(worker) = self.workers.get(id) {
             worker.command.do_send(WorkerCommand { number, sent: clock::now(), command });
+        }
+    }
+
+    pub(super) fn note_boot(&mut self, view: &View, boot: Option<BootOutcome>) -> Vec<PoolEffect> {
+        match boot {
+            Some(BootOutcome::Success) => self.pool.booted(&view.id, true, clock::now()),
+            Some(BootOutcome::Failure) => self.pool.booted(&view.id, false, clock::now()),
+            Some(BootOutcome::Aborted | BootOutcome::Disappeared) | None => Vec::new(),
         }
     }
 }

@@ -516,7 +516,7 @@ async fn the_state_shows_workers_and_creates_in_flight_without_secrets() {
     site.create().await.unwrap();
     let [order] = &site.creates.messages()[..] else { panic!() };
     site.start(1, "a").await.unwrap();
-    let state = site.pool.send(GetState).await.unwrap();
+    let state = site.pool.send(GetState).await.unwrap().into_json();
     assert_eq!(state["creates"][0]["since"], sent.to_string());
     assert_eq!(state["fleet"]["hosts"][0]["id"], "a");
     assert_eq!(state["fleet"]["hosts"][0]["processes"][0]["uuid"], uuid(1).as_str());

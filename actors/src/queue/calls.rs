@@ -1,10 +1,12 @@
 //! Performs what the exchange has decided: calls to the controller, timers, nudges.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use dispatch_core::ports::{ApiError, ArvadosApi};
+use dispatch_core::queue::QueueSnapshot;
 use dispatch_core::queue::exchange::{CallNumber, ExchangeEffect, Reply, Request};
 use dispatch_core::time::{Timestamp, since};
 
@@ -20,6 +22,8 @@ impl Queue {
                 ExchangeEffect::ResumeIn(wait) => self.resume_in(wait, ctx),
                 ExchangeEffect::PollIn(wait) => self.poll_in(wait, ctx),
                 ExchangeEffect::HintsIn(wait) => self.hints_in(wait, ctx),
+                ExchangeEffect::GoOn => self.go_on_soon(ctx),
+                ExchangeEffect::Copied(snapshot) => self.tell_snapshot(&snapshot),
                 // Lost only if the scheduler is gone, and then nobody plans any more.
                 ExchangeEffect::Changed => self.scheduler.do_send(QueueChanged),
                 ExchangeEffect::Tell(fact) => self.report(fact),
@@ -37,6 +41,23 @@ impl Queue {
         let timer = ctx.run_later(wait, Self::poll_is_due);
         if let Some(old) = self.next_poll.replace(timer) {
             ctx.cancel_future(old);
+        }
+    }
+
+    /// When other messages have had their turn, of this actor and of others.
+    fn go_on_soon(&mut self, ctx: &mut Context<Self>) {
+        let turn = tokio::task::yield_now().into_actor(self);
+        ctx.spawn(turn.map(|(), act, ctx| {
+            let _working = act.metrics.working("queue", "piece");
+            let effects = act.exchange.go_on(clock::now());
+            act.perform(effects, ctx);
+        }));
+    }
+
+    fn tell_snapshot(&mut self, snapshot: &Arc<QueueSnapshot>) {
+        for asked in self.asked.drain(..) {
+            // Who has asked may have stopped waiting.
+            let _ = asked.send(Arc::clone(snapshot));
         }
     }
 
@@ -65,6 +86,7 @@ impl Queue {
         let reply = ask(Rc::clone(&self.api), request).into_actor(self);
         ctx.spawn(reply.map(move |reply, act, ctx| {
             act.count(name, reply.error(), asked);
+            let _working = act.metrics.working("queue", name);
             let effects = act.exchange.answered(number, reply, clock::now());
             act.perform(effects, ctx);
         }));

@@ -20,13 +20,16 @@ mod tests;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, Context, Handler, MessageResult, Recipient, SpawnHandle};
+use actix::{
+    Actor, ActorFutureExt, ActorResponse, Context, Handler, MessageResult, Recipient, SpawnHandle, WrapFuture,
+};
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::policy::Policy;
 use dispatch_core::ports::{ArvadosApi, EventFeed, FeedCounts};
-use dispatch_core::queue::exchange::Exchange;
-use dispatch_core::queue::{OperationKind, QueueRefusal};
+use dispatch_core::queue::exchange::{Exchange, SnapshotAnswer};
+use dispatch_core::queue::{OperationKind, QueueRefusal, QueueSnapshot};
 use slog::Logger;
+use tokio::sync::oneshot;
 
 use crate::catalogue::Repeats;
 use crate::clock;
@@ -35,7 +38,7 @@ use crate::messages::queue::{
     SetOpenings, UnlockContainer,
 };
 use crate::messages::scheduler::QueueChanged;
-use crate::messages::{GetState, Ping, Quiesce, shown};
+use crate::messages::{ActorState, GetState, Ping, Quiesce};
 use crate::metrics::Metrics;
 
 /// The actor.
@@ -50,6 +53,8 @@ pub struct Queue {
     next_poll: Option<SpawnHandle>,
     /// The timer of [`dispatch_core::queue::exchange::ExchangeEffect::HintsIn`].
     next_hints: Option<SpawnHandle>,
+    /// Who waits for the snapshot that is being made.
+    asked: Vec<oneshot::Sender<Arc<QueueSnapshot>>>,
     feed: Option<Rc<dyn EventFeed>>,
     /// What the feed had delivered when it was last counted.
     counted: FeedCounts,
@@ -74,9 +79,20 @@ impl Queue {
             resume: None,
             next_poll: None,
             next_hints: None,
+            asked: Vec::new(),
             feed,
             counted: FeedCounts::default(),
             repeats: Repeats::default(),
+        }
+    }
+
+    fn view(&self, snapshot: Arc<QueueSnapshot>) -> QueueView {
+        QueueView {
+            snapshot,
+            last_overload: self.exchange.last_overload(),
+            in_flight: self.exchange.unfinished_calls(),
+            last_success: self.exchange.last_success(),
+            feed: self.feed.is_some().then(|| self.exchange.feed()),
         }
     }
 
@@ -103,16 +119,27 @@ impl Actor for Queue {
 }
 
 impl Handler<GetQueue> for Queue {
-    type Result = MessageResult<GetQueue>;
+    type Result = ActorResponse<Self, QueueView>;
 
-    fn handle(&mut self, _: GetQueue, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(QueueView {
-            snapshot: self.exchange.snapshot(),
-            last_overload: self.exchange.last_overload(),
-            in_flight: self.exchange.unfinished_calls(),
-            last_success: self.exchange.last_success(),
-            feed: self.feed.is_some().then(|| self.exchange.feed()),
-        })
+    /// The snapshot of a large queue is made piece by piece, for all who ask meanwhile.
+    fn handle(&mut self, _: GetQueue, ctx: &mut Context<Self>) -> Self::Result {
+        let _working = self.metrics.working("queue", "snapshot");
+        match self.exchange.ask_snapshot() {
+            SnapshotAnswer::Ready(snapshot) => ActorResponse::reply(self.view(snapshot)),
+            SnapshotAnswer::Later(effects) => {
+                let (tell, told) = oneshot::channel();
+                self.asked.push(tell);
+                self.perform(effects, ctx);
+                // Nobody tells only if this actor is gone, and then this is not polled any more.
+                let told = async move {
+                    match told.await {
+                        Ok(snapshot) => snapshot,
+                        Err(_) => std::future::pending().await,
+                    }
+                };
+                ActorResponse::r#async(told.into_actor(self).map(|snapshot, act, _| act.view(snapshot)))
+            }
+        }
     }
 }
 
@@ -188,7 +215,7 @@ impl Handler<GetState> for Queue {
     type Result = MessageResult<GetState>;
 
     fn handle(&mut self, _: GetState, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(shown(&self.exchange.inspect(clock::now())))
+        MessageResult(ActorState::of(self.exchange.inspect(clock::now())))
     }
 }
 

@@ -409,7 +409,7 @@ async fn the_state_shows_containers_and_calls_in_flight() {
     let site = polled([queued(1)]).await;
     site.api.takes.set(Duration::from_secs(1));
     site.lock(1).await.unwrap();
-    let state = site.queue.send(GetState).await.unwrap();
+    let state = site.queue.send(GetState).await.unwrap().into_json();
     assert_eq!(state["queue"]["entries"][0]["record"]["uuid"], uuid(1).as_str());
     assert_eq!(state["calls"]["in_flight"][0]["call"], "lock");
     assert_eq!(state["calls"]["in_flight"][0]["since"], clock::now().to_string());

@@ -7,7 +7,7 @@ use actix::{MailboxError, Recipient};
 use dispatch_core::plan::{Action, PoolAction, QueueAction};
 use futures_util::future::{self, FutureExt, LocalBoxFuture};
 
-use super::Scheduler;
+use super::{Receivers, Scheduler};
 use crate::catalogue;
 use crate::clock;
 use crate::event;
@@ -24,12 +24,22 @@ use crate::messages::queue::{
 pub(super) type Refused = (&'static str, &'static str);
 type ActionAnswer = LocalBoxFuture<'static, Option<Refused>>;
 
+/// How many actions are sent before the answers to them are waited for: a plan for a large site may have thousands, and
+/// each makes work for others (Queue, Pool, a Worker).
+const PIECE: usize = 200;
+
 impl Scheduler {
-    /// Sends all actions of the last plan; the answer comes when every one of them is answered.
+    /// Sends all actions of the last plan, a piece at a time; the answer comes when every one of them is answered.
     pub(super) fn apply(&mut self) -> impl Future<Output = Vec<Refused>> + use<> {
-        let plan = Arc::clone(&self.last.plan);
-        let answers: Vec<_> = plan.actions.iter().map(|action| self.send(action)).collect();
-        async move { future::join_all(answers).await.into_iter().flatten().collect() }
+        let (plan, receivers) = (Arc::clone(&self.last.plan), self.receivers.clone());
+        async move {
+            let mut refused = Vec::new();
+            for piece in plan.actions.chunks(PIECE) {
+                let answers: Vec<_> = piece.iter().map(|action| receivers.send(action)).collect();
+                refused.extend(future::join_all(answers).await.into_iter().flatten());
+            }
+            refused
+        }
     }
 
     /// Tells Queue what could still be placed, if that has changed.
@@ -50,6 +60,19 @@ impl Scheduler {
         }
     }
 
+    /// The same refusal every round is told once a minute.
+    pub(super) fn report_refusals(&mut self, refusals: &[Refused]) {
+        let now = clock::now();
+        for (action, reason) in refusals {
+            if let Some(n) = self.repeats.note(&catalogue::ACTION_REFUSED, &format!("{action} {reason}"), now)
+            {
+                event!(self.log, catalogue::ACTION_REFUSED, "Action" => *action, "Reason" => *reason, "Repeated" => n);
+            }
+        }
+    }
+}
+
+impl Receivers {
     fn send(&self, action: &Action) -> ActionAnswer {
         match action.clone() {
             Action::Queue(action) => self.send_to_queue(action),
@@ -58,7 +81,7 @@ impl Scheduler {
     }
 
     fn send_to_queue(&self, action: QueueAction) -> ActionAnswer {
-        let (queue, pool) = (&self.receivers.queue, &self.receivers.pool);
+        let (queue, pool) = (&self.queue, &self.pool);
         match action {
             QueueAction::LockContainer(uuid) => to_queue("lock", &queue.lock, LockContainer { uuid }),
             QueueAction::UnlockContainer(uuid, reason) => {
@@ -82,7 +105,7 @@ impl Scheduler {
     }
 
     fn send_to_pool(&self, action: PoolAction) -> ActionAnswer {
-        let pool = &self.receivers.pool;
+        let pool = &self.pool;
         match action {
             PoolAction::StartContainer(order, instance) => {
                 to_pool("start", &pool.start, StartContainer { order, instance })
@@ -105,17 +128,6 @@ impl Scheduler {
             }
             PoolAction::ForgetProcess(uuid, outcome) => {
                 to_pool("forget", &pool.forget_process, ForgetProcess { uuid, outcome })
-            }
-        }
-    }
-
-    /// The same refusal every round is told once a minute.
-    pub(super) fn report_refusals(&mut self, refusals: &[Refused]) {
-        let now = clock::now();
-        for (action, reason) in refusals {
-            if let Some(n) = self.repeats.note(&catalogue::ACTION_REFUSED, &format!("{action} {reason}"), now)
-            {
-                event!(self.log, catalogue::ACTION_REFUSED, "Action" => *action, "Reason" => *reason, "Repeated" => n);
             }
         }
     }

@@ -1,66 +1,94 @@
-//! The gauges, from the last snapshots. O(containers + workers), once a second.
+//! The gauges, from the last snapshots. O(containers + workers), once a second, counted elsewhere.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use dispatch_core::container::ContainerState;
 use dispatch_core::instance::IdleBehavior;
 use dispatch_core::pool::WorkerSnapshot;
-use dispatch_core::time::since;
+use dispatch_core::time::{Timestamp, since};
 use dispatch_core::worker::State;
+use jiff::SignedDuration;
 
 use super::Scheduler;
 use crate::clock;
+use crate::messages::scheduler::PlanView;
 use crate::metrics::{Category, GaugeFacts};
 
 impl Scheduler {
-    pub(super) fn set_gauges(&self) {
-        self.metrics.set_gauges(&self.gauge_facts());
-    }
-
-    fn gauge_facts(&self) -> GaugeFacts {
-        let (queue, pool, plan) = (&self.last.queue, &self.last.pool, &self.last.plan);
-        let (oldest, median) = pool.probe_ages;
-        let mut facts = GaugeFacts {
-            containers_running: pool
-                .snapshot
-                .workers
-                .iter()
-                .map(|worker| worker.containers().count() as u64)
-                .sum(),
-            containers_allocated_not_started: plan.facts.allocated_not_started as u64,
-            containers_not_allocated_over_quota: plan.facts.over_quota as u64,
-            at_quota: plan.supply.at_quota(),
-            last_503: queue.last_overload.map(clock::shown),
-            max_concurrent_containers: u64::from(self.last.ceiling),
-            probe_age_max: Duration::from_secs_f64(oldest),
-            probe_age_median: Duration::from_secs_f64(median),
-            last_poll_success: queue.last_success.map(clock::shown),
-            last_sync_success: pool.snapshot.fleet.listings.last().copied().map(clock::shown),
-            active: !self.quiescent,
-            ..GaugeFacts::default()
-        };
-        for worker in &pool.snapshot.workers {
-            add_worker(&mut facts, worker);
+    /// Counts elsewhere, and shows what was counted.
+    pub(super) fn set_gauges(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.counting, true) {
+            return;
         }
-        self.add_containers(&mut facts);
-        facts
-    }
-
-    fn add_containers(&self, facts: &mut GaugeFacts) {
         // The controller has dated its records by the wall clock.
-        let now = clock::wall_time();
-        let with_process: std::collections::BTreeSet<_> =
-            self.last.pool.snapshot.workers.iter().flat_map(WorkerSnapshot::containers).collect();
-        for entry in &self.last.queue.snapshot.entries {
-            let state = entry.record.state;
-            if matches!(state, ContainerState::Queued | ContainerState::Locked | ContainerState::Running) {
-                let cheapest = entry.types().first().map_or("", |it| it.name.as_str());
-                *facts.queue_entries.entry((state, cheapest.to_owned())).or_default() += 1;
-            }
-            if entry.is_waiting() && !with_process.contains(&entry.record.uuid) {
-                let created = entry.record.created_at.unwrap_or_else(|| clock::shown(entry.first_seen));
-                facts.longest_wait = facts.longest_wait.max(since(now, created));
-            }
+        let (last, active) = (self.last.clone(), !self.quiescent);
+        let dates = Dates { now: clock::wall_time(), correction: clock::correction() };
+        let facts = self.long_work.run(move || gauge_facts(&last, active, dates)).into_actor(self);
+        ctx.spawn(facts.map(|facts, act, _| {
+            act.counting = false;
+            act.metrics.set_gauges(&facts);
+        }));
+    }
+}
+
+/// How dates of ours are shown.
+#[derive(Clone, Copy)]
+struct Dates {
+    /// By the wall clock.
+    now: Timestamp,
+    /// By how much that has been corrected.
+    correction: SignedDuration,
+}
+
+impl Dates {
+    fn shown(self, at: Timestamp) -> Timestamp {
+        at.checked_add(self.correction).unwrap_or(at)
+    }
+}
+
+fn gauge_facts(last: &PlanView, active: bool, dates: Dates) -> GaugeFacts {
+    let PlanView { queue, pool, plan, .. } = last;
+    let (oldest, median) = pool.probe_ages;
+    let mut facts = GaugeFacts {
+        containers_running: pool
+            .snapshot
+            .workers
+            .iter()
+            .map(|worker| worker.containers().count() as u64)
+            .sum(),
+        containers_allocated_not_started: plan.facts.allocated_not_started as u64,
+        containers_not_allocated_over_quota: plan.facts.over_quota as u64,
+        at_quota: plan.supply.at_quota(),
+        last_503: queue.last_overload.map(|at| dates.shown(at)),
+        max_concurrent_containers: u64::from(last.ceiling),
+        probe_age_max: Duration::from_secs_f64(oldest),
+        probe_age_median: Duration::from_secs_f64(median),
+        last_poll_success: queue.last_success.map(|at| dates.shown(at)),
+        last_sync_success: pool.snapshot.fleet.listings.last().map(|at| dates.shown(*at)),
+        active,
+        ..GaugeFacts::default()
+    };
+    for worker in &pool.snapshot.workers {
+        add_worker(&mut facts, worker);
+    }
+    add_containers(&mut facts, last, dates);
+    facts
+}
+
+fn add_containers(facts: &mut GaugeFacts, last: &PlanView, dates: Dates) {
+    let workers = &last.pool.snapshot.workers;
+    let with_process: BTreeSet<_> = workers.iter().flat_map(WorkerSnapshot::containers).collect();
+    for entry in &last.queue.snapshot.entries {
+        let state = entry.record.state;
+        if matches!(state, ContainerState::Queued | ContainerState::Locked | ContainerState::Running) {
+            let cheapest = entry.types().first().map_or("", |it| it.name.as_str());
+            *facts.queue_entries.entry((state, cheapest.to_owned())).or_default() += 1;
+        }
+        if entry.is_waiting() && !with_process.contains(&entry.record.uuid) {
+            let created = entry.record.created_at.unwrap_or_else(|| dates.shown(entry.first_seen));
+            facts.longest_wait = facts.longest_wait.max(since(dates.now, created));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What Scheduler holds, to be shown to developers.
 
+use std::sync::Arc;
+
 use dispatch_core::plan::{Plan, PlanInput};
 use dispatch_core::time::Timestamp;
 use serde::Serialize;
@@ -8,7 +10,7 @@ use super::Scheduler;
 
 /// What Scheduler holds, and what is in flight since when.
 #[derive(Serialize)]
-pub(super) struct SchedulerState<'a> {
+pub(super) struct SchedulerState {
     /// The round whose actions are not all answered yet began then.
     round_in_flight_since: Option<Timestamp>,
     /// Somebody has nudged since the last round began.
@@ -20,23 +22,23 @@ pub(super) struct SchedulerState<'a> {
     /// Told to stop.
     quiescent: bool,
     /// What the last round was planned from, and when: enough to plan it again.
-    input: Option<&'a PlanInput>,
+    input: Option<PlanInput>,
     planned_at: Option<Timestamp>,
     /// What the last round came to.
-    plan: &'a Plan,
+    plan: Arc<Plan>,
 }
 
 impl Scheduler {
-    pub(super) fn inspect(&self) -> SchedulerState<'_> {
+    pub(super) fn inspect(&self) -> SchedulerState {
         SchedulerState {
             round_in_flight_since: self.running,
             nudged: self.nudged,
             ceiling: self.ceiling.limit(),
             last_overload: self.ceiling.last_overload(),
             quiescent: self.quiescent,
-            input: self.last.input.as_ref(),
+            input: self.last.input.clone(),
             planned_at: self.last.planned_at,
-            plan: &self.last.plan,
+            plan: Arc::clone(&self.last.plan),
         }
     }
 }

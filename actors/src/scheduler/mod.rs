@@ -4,6 +4,9 @@
 //!   QueueChanged, PoolChanged, every second ─► round: GetQueue + GetPool ─► plan ─► apply ─► answers
 //!                          └ a nudge during a round, or a moment after one, makes one more
 //! ```
+//! The plan is made elsewhere ([`LongWork`]), from the snapshots that the round has asked for, and then acted upon: for
+//! 100,000 containers it takes a part of a second, in which the actors go on. There is one round at a time.
+//!
 //! It takes no hints: each round looks at everything, whatever caused it. The next round begins when every
 //! action of the last has been answered, so that what is in flight is part of the snapshots.
 
@@ -16,12 +19,14 @@ mod receivers;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::future::ready;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorFutureExt, AsyncContext, Context, Handler, MailboxError, MessageResult, Recipient, WrapFuture,
+    Actor, ActorFutureExt, AsyncContext, Context, Handler, MailboxError, MessageResult, Recipient,
+    ResponseActFuture, WrapFuture,
 };
 use dispatch_core::ceiling::Ceiling;
 use dispatch_core::id::InstanceId;
@@ -37,23 +42,31 @@ pub use receivers::{PoolReceivers, QueueReceivers, Receivers};
 use crate::catalogue;
 use crate::clock;
 use crate::event;
+use crate::long_work::LongWork;
 use crate::messages::pool::PoolView;
 use crate::messages::queue::QueueView;
 use crate::messages::scheduler::{GetPlan, PlanView, PoolChanged, QueueChanged};
-use crate::messages::{GetState, Ping, Quiesce, shown};
+use crate::messages::{ActorState, GetState, Ping, Quiesce};
 use crate::metrics::Metrics;
 
 /// Nudges within this time share a round.
 const COALESCE: Duration = Duration::from_millis(10);
 const TICK: Duration = Duration::from_secs(1);
 
+/// A plan that was just made, and what it was made from.
+struct Planned(PlanView);
+
 /// The actor.
 pub struct Scheduler {
     rules: Arc<PlanRules>,
     receivers: Receivers,
     ceiling: Ceiling,
+    /// Away while a plan is made.
     planner: Planner,
     last: PlanView,
+    long_work: LongWork,
+    /// The facts of the last second are still being counted.
+    counting: bool,
     metrics: Rc<Metrics>,
     log: Logger,
     /// Somebody has nudged since the last round began.
@@ -77,8 +90,8 @@ impl Scheduler {
         policy: Arc<Policy>,
         receivers: Receivers,
         pings: Vec<(&'static str, Recipient<Ping>)>,
-        metrics: Rc<Metrics>,
-        log: Logger,
+        long_work: LongWork,
+        (metrics, log): (Rc<Metrics>, Logger),
     ) -> Self {
         let start = if policy.initial_quota_estimate > 0 {
             policy.initial_quota_estimate
@@ -91,6 +104,8 @@ impl Scheduler {
             receivers,
             ceiling: Ceiling::new(start),
             last: PlanView { ceiling: start, ..PlanView::default() },
+            long_work,
+            counting: false,
             metrics,
             log,
             nudged: false,
@@ -118,41 +133,53 @@ impl Scheduler {
         self.running = Some(clock::now());
         self.nudged = false;
         let questions = self.receivers.ask().into_actor(self);
-        ctx.spawn(questions.map(|answers, act, ctx| act.round(answers, ctx)));
+        let round = questions.then(|answers, act, _| act.plan(answers));
+        ctx.spawn(round.map(|planned, act, ctx| act.planned(planned, ctx)));
     }
 
-    fn round(&mut self, answers: Result<(QueueView, PoolView), MailboxError>, ctx: &mut Context<Self>) {
+    /// Has a plan made of the snapshots; `None` if nothing is to be planned any more.
+    fn plan(
+        &mut self,
+        answers: Result<(QueueView, PoolView), MailboxError>,
+    ) -> ResponseActFuture<Self, Option<Planned>> {
         // Queue or Pool is gone: the process is ending.
-        let Ok((queue, pool)) = answers else { return };
-        if self.quiescent {
-            return;
-        }
-        let began = clock::now();
-        let timer = self.metrics.scheduling_round_seconds.start_timer();
+        let Some((queue, pool)) = answers.ok().filter(|_| !self.quiescent) else {
+            return Box::pin(ready(None).into_actor(self));
+        };
+        let at = clock::now();
         self.follow_overload(&queue);
-        let limits = Limits { ceiling: self.ceiling.limit() };
         let input = PlanInput {
             rules: Arc::clone(&self.rules),
             queue: Arc::clone(&queue.snapshot),
             fleet: Arc::clone(&pool.snapshot.fleet),
-            limits,
+            limits: Limits { ceiling: self.ceiling.limit() },
         };
-        let plan = self.planner.plan(&input, began);
-        timer.observe_duration();
-        debug_assert_eq!(invariants::check_plan(&input, &plan, began), Ok(()), "the plan breaks a rule");
-        if !plan.actions.is_empty() {
-            event!(self.log, catalogue::SCHEDULED, "Containers" => queue.snapshot.entries.len(),
-                "Processes" => plan.facts.with_process, "maxContainers" => limits.ceiling,
-                "Actions" => plan.actions.len());
+        let mut planner = std::mem::take(&mut self.planner);
+        let timer = self.metrics.scheduling_round_seconds.start_timer();
+        let work = self.long_work.run(move || {
+            let plan = planner.plan(&input, at);
+            timer.observe_duration();
+            debug_assert_eq!(invariants::check_plan(&input, &plan, at), Ok(()), "the plan breaks a rule");
+            (planner, plan, input)
+        });
+        Box::pin(work.into_actor(self).map(move |(planner, plan, input), act, _| {
+            act.planner = planner;
+            let ceiling = input.limits.ceiling;
+            Some(Planned(PlanView { plan, input: Some(input), planned_at: Some(at), queue, pool, ceiling }))
+        }))
+    }
+
+    /// Acts upon the plan. What has changed since its snapshots were taken is known to those who are asked to act.
+    fn planned(&mut self, planned: Option<Planned>, ctx: &mut Context<Self>) {
+        let Some(Planned(view)) = planned.filter(|_| !self.quiescent) else { return };
+        let _working = self.metrics.working("scheduler", "actions");
+        if !view.plan.actions.is_empty() {
+            event!(self.log, catalogue::SCHEDULED, "Containers" => view.queue.snapshot.entries.len(),
+                "Processes" => view.plan.facts.with_process, "maxContainers" => view.ceiling,
+                "Actions" => view.plan.actions.len());
         }
-        self.last = PlanView {
-            plan,
-            input: Some(input),
-            planned_at: Some(began),
-            queue,
-            pool,
-            ceiling: limits.ceiling,
-        };
+        let before = std::mem::replace(&mut self.last, view);
+        self.long_work.discard(before);
         self.tell_ready();
         self.tell_openings();
         self.tell_reserved();
@@ -188,7 +215,7 @@ impl Scheduler {
     /// Every second: look again, whatever nudges were missed, and show the operator the numbers.
     fn tick(&mut self, ctx: &mut Context<Self>) {
         self.nudge(ctx);
-        self.set_gauges();
+        self.set_gauges(ctx);
         self.ping(ctx);
     }
 
@@ -247,7 +274,7 @@ impl Handler<GetState> for Scheduler {
     type Result = MessageResult<GetState>;
 
     fn handle(&mut self, _: GetState, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(shown(&self.inspect()))
+        MessageResult(ActorState::of(self.inspect()))
     }
 }
 

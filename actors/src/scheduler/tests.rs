@@ -231,7 +231,7 @@ async fn mailboxes_are_measured() {
 async fn the_state_shows_the_plan_and_the_ceiling() {
     let world = World::new(policy(), (1..=5).map(queued));
     pass(20).await;
-    let state = world.handles.scheduler.send(GetState).await.unwrap();
+    let state = world.handles.scheduler.send(GetState).await.unwrap().into_json();
     assert_eq!((&state["ceiling"], &state["quiescent"]), (&64.into(), &false.into()));
     assert_eq!(state["plan"]["waiting"][uuid(1).as_str()]["reason"]["reason"], "booting");
 }

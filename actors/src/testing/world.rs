@@ -15,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{Executors, FakeApi, FakeCloud, FakeVms, Lines, Meter, NoSecrets, pass, pause, shared};
 use crate::clock;
 use crate::cloud::CreateDefaults;
+use crate::long_work::LongWork;
 use crate::messages::pool::GetPool;
 use crate::messages::queue::GetQueue;
 use crate::messages::scheduler::{GetPlan, PlanView};
@@ -43,6 +44,7 @@ impl World {
         let executors = Executors(Rc::clone(&vms));
         let handles = system::start(Parts {
             pulse: clock::pulse,
+            long_work: LongWork::Here,
             commands: Arc::new(Commands::new(policy.runner.clone(), None)),
             epoch: dispatch_core::worker::fence::Epoch::from_micros(1),
             policy,

@@ -46,7 +46,7 @@ use crate::messages::pool::{StartRefused, WorkerChanged};
 use crate::messages::worker::{
     NewWorker, ReleaseFence, Stop, UseRunner, WorkerCommand, WorkerCompletion, WorkerHandles, WorkerListeners,
 };
-use crate::messages::{GetState, shown};
+use crate::messages::{ActorState, GetState};
 use crate::metrics::Metrics;
 use watch::OpenWatch;
 
@@ -315,7 +315,11 @@ impl Handler<GetState> for Worker {
 
     fn handle(&mut self, _: GetState, _: &mut Context<Self>) -> Self::Result {
         let machine = self.machine.inspect();
-        MessageResult(shown(&WorkerState { machine, last_command: self.applied, watching: self.watching }))
+        MessageResult(ActorState::of(WorkerState {
+            machine,
+            last_command: self.applied,
+            watching: self.watching,
+        }))
     }
 }
 

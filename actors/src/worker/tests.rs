@@ -562,7 +562,7 @@ async fn the_state_shows_processes_and_what_is_in_flight_without_secrets() {
     pass(1).await;
     site.vms.takes.set(Duration::from_millis(500));
     site.start(1).await;
-    let state = site.worker.send(GetState).await.unwrap();
+    let state = site.worker.send(GetState).await.unwrap().into_json();
     assert_eq!((&state["id"], &state["state"]), (&"vm".into(), &"running".into()));
     let process = &state["processes"][uuid(1).as_str()];
     assert_eq!(process["phase"], "starting");

@@ -14,6 +14,8 @@ pub struct Policy {
     pub cluster_id: String,
     /// How often the queue is polled, at most.
     pub poll_interval: Duration,
+    /// How far one poll looks among the waiting containers; no key of the configuration.
+    pub poll_window: PollWindow,
     /// How often the cloud is listed.
     pub sync_interval: Duration,
     /// How often each worker is probed.
@@ -60,6 +62,16 @@ pub struct Policy {
     pub instance_set_id: InstanceSetId,
     /// The names of our tags.
     pub tag_keys: TagKeys,
+}
+
+/// How far one poll looks among the waiting containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PollWindow {
+    /// As far as what could be placed asks for: what a site has.
+    #[default]
+    AsNeeded,
+    /// To the end of the list, whatever could be placed, and all of it is kept: for measurements of a large queue.
+    Whole,
 }
 
 /// What a planning round reads of the policy: enough to plan the same round under another configuration.
@@ -143,6 +155,7 @@ impl Policy {
         Self {
             cluster_id: "zzzzz".to_owned(),
             poll_interval: seconds(10),
+            poll_window: PollWindow::default(),
             sync_interval: minutes(1),
             probe_interval: seconds(10),
             max_probes_per_second: None,

@@ -1,6 +1,5 @@
 //! All containers at one moment, in the order in which they are served.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dispatch_core::id::ContainerUuid;
@@ -10,6 +9,7 @@ use dispatch_core::queue::{Entry, QueueSnapshot};
 
 use super::entry::EntryView;
 use super::explain::{Explanation, Places};
+use crate::api::list::Items;
 
 /// Snapshots that belong together as nearly as three questions at once can tell.
 pub struct Containers {
@@ -27,16 +27,19 @@ impl Containers {
 
     /// In scheduling order; then what the last plan has not seen, then what could never be read.
     /// O(containers × log).
-    pub fn in_order(&self) -> impl Iterator<Item = EntryView<'_>> {
-        let entries: BTreeMap<_, _> =
-            self.queue.entries.iter().map(|entry| (entry.record.uuid, &**entry)).collect();
-        let planned: BTreeSet<_> = self.plan.order.iter().copied().collect();
-        let ordered = self.plan.order.iter().filter_map(|uuid| entries.get(uuid).copied());
-        let ordered: Vec<_> = ordered.collect();
-        let new = self.queue.entries.iter().filter(move |it| !planned.contains(&it.record.uuid));
-        let unreadable = self.queue.unreadable.keys().filter(move |uuid| !entries.contains_key(uuid));
-        let readable = ordered.into_iter().chain(new.map(|entry| &**entry));
-        readable.map(|entry| self.view(entry)).chain(unreadable.filter_map(|uuid| self.unreadable(*uuid)))
+    pub fn in_order(self) -> OrderedContainers {
+        let queue = &self.queue;
+        let mut is_planned = vec![false; queue.entries.len()];
+        let mut rows = Vec::with_capacity(queue.entries.len() + queue.unreadable.len());
+        for position in self.plan.order.iter().filter_map(|uuid| queue.position(*uuid)) {
+            is_planned[position] = true;
+            rows.push(Row::Entry(position));
+        }
+        let new = (0..is_planned.len()).filter(|position| !is_planned[*position]);
+        rows.extend(new.map(Row::Entry));
+        let unreadable = queue.unreadable.keys().filter(|uuid| queue.position(**uuid).is_none());
+        rows.extend(unreadable.map(|uuid| Row::Unreadable(*uuid)));
+        OrderedContainers { containers: self, rows }
     }
 
     /// One container.
@@ -52,5 +55,35 @@ impl Containers {
     fn unreadable(&self, uuid: ContainerUuid) -> Option<EntryView<'_>> {
         let why = self.queue.unreadable.get(&uuid)?;
         Some(EntryView::unreadable(uuid, Explanation::undecodable(uuid, why, &self.places)))
+    }
+}
+
+/// What stands at one place of the list.
+enum Row {
+    /// The entry at that position of the snapshot.
+    Entry(usize),
+    /// A record that could never be read.
+    Unreadable(ContainerUuid),
+}
+
+/// All of them, each made when its turn comes.
+pub struct OrderedContainers {
+    containers: Containers,
+    rows: Vec<Row>,
+}
+
+impl Items for OrderedContainers {
+    fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn write(&self, place: usize, to: &mut Vec<u8>) -> serde_json::Result<()> {
+        let Self { containers, rows } = self;
+        match rows[place] {
+            Row::Entry(position) => {
+                serde_json::to_writer(to, &containers.view(&containers.queue.entries[position]))
+            }
+            Row::Unreadable(uuid) => serde_json::to_writer(to, &containers.unreadable(uuid)),
+        }
     }
 }

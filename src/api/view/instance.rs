@@ -1,11 +1,15 @@
 //! The instances, creates in progress included.
 
+use std::sync::Arc;
+
 use dispatch_actors::clock;
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::{IdleBehavior, InstanceType, Price};
 use dispatch_core::pool::{PendingCreate, PoolSnapshot, WorkerSnapshot};
 use dispatch_core::worker::State;
 use serde::Serialize;
+
+use crate::api::list::Items;
 
 /// An instance as the API shows it. A create in progress has no id yet.
 #[derive(Debug, Serialize)]
@@ -22,12 +26,22 @@ pub struct InstanceView<'a> {
     idle_behavior: IdleBehavior,
 }
 
-/// All of them, by id.
-pub fn instances(pool: &PoolSnapshot) -> Vec<InstanceView<'_>> {
-    let pending = pool.pending.iter().map(|(_, create)| InstanceView::pending(create));
-    let mut views: Vec<_> = pending.chain(pool.workers.iter().map(InstanceView::of)).collect();
-    views.sort_by(|a, b| a.instance.cmp(b.instance));
-    views
+/// All of them, by id: creates in progress, which have none, come first.
+pub struct Instances(pub Arc<PoolSnapshot>);
+
+impl Items for Instances {
+    fn count(&self) -> usize {
+        self.0.pending.len() + self.0.workers.len()
+    }
+
+    fn write(&self, place: usize, to: &mut Vec<u8>) -> serde_json::Result<()> {
+        let PoolSnapshot { pending, workers, .. } = &*self.0;
+        let view = match pending.get(place) {
+            Some((_, create)) => InstanceView::pending(create),
+            None => InstanceView::of(&workers[place - pending.len()]),
+        };
+        serde_json::to_writer(to, &view)
+    }
 }
 
 impl<'a> InstanceView<'a> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Plan + QueueSnapshot + PoolSnapshot ─► Containers ─► EntryView { container, types, explain }
-//!   PoolSnapshot ─► instances()
+//!   PoolSnapshot ─► Instances
 //! ```
 //! Names, types, nesting and values for nothing (`""`, 0, `[]`, null) are part of the interface.
 
@@ -13,8 +13,7 @@ mod explain;
 mod instance;
 
 pub(super) use containers::Containers;
-pub(super) use entry::EntryView;
-pub(super) use instance::instances;
+pub(super) use instance::Instances;
 
 use dispatch_actors::clock;
 use serde::{Serialize, Serializer};

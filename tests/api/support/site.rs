@@ -11,6 +11,7 @@ use awc::http::header::HeaderMap;
 use awc::http::{Method, StatusCode};
 use dispatch_actors::clock;
 use dispatch_actors::cloud::CreateDefaults;
+use dispatch_actors::long_work::LongWork;
 use dispatch_actors::metrics::{KnownLabels, Metrics};
 use dispatch_actors::system::{self, Handles, Parts};
 use dispatch_core::container::{ContainerState, Record, RuntimeConstraints, SchedulingParameters};
@@ -77,6 +78,7 @@ pub fn start_actors(world: &Rc<World>, policy: Policy, metrics: Rc<Metrics>, log
     let shells = Rc::new(Shells(Rc::clone(world)));
     system::start(Parts {
         pulse: clock::pulse,
+        long_work: LongWork::Elsewhere,
         policy: Arc::new(policy),
         api: Rc::new(Controller(Rc::clone(world))),
         feed: None,

@@ -104,10 +104,11 @@ impl ContainerQueue {
         shown: impl Fn(&ContainerUuid) -> bool,
         facts: &mut Vec<QueueFact>,
     ) {
-        let held = || self.entries.iter().filter(|(_, entry)| entry.is_held());
-        let is_absent = |uuid: &_, absence: Option<RecordAbsence>| absence.is_some() && !shown(uuid);
-        let absent = held().filter(|(uuid, entry)| is_absent(uuid, entry.absence)).count();
-        let among = AbsentAmong { absent, of: held().count() }.and(self.orphans.absent_among());
+        let mut among = self.orphans.absent_among();
+        for (uuid, entry) in self.entries.iter().filter(|(_, entry)| entry.is_held()) {
+            let is_absent = entry.absence.is_some() && !shown(uuid);
+            among = among.and(AbsentAmong { absent: usize::from(is_absent), of: 1 });
+        }
         if among.are_most() {
             for entry in self.entries.values_mut().filter(|it| it.absence.is_some_and(|it| !it.with_most)) {
                 if let Some(absence) = &mut Arc::make_mut(entry).absence {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::{Entry, Openings};
 use crate::container::Record;
-use crate::policy::Policy;
+use crate::policy::{Policy, PollWindow};
 use crate::time::{Timestamp, after};
 
 /// Enough of the waiting containers to keep every instance busy until the next poll.
@@ -40,6 +40,8 @@ pub(super) struct Horizon {
     reads_on: Option<Timestamp>,
     /// Whether the last poll that read on has read the whole list.
     saw_all: bool,
+    /// Whether each poll reads the whole list.
+    window_of_polls: PollWindow,
 }
 
 impl Horizon {
@@ -47,8 +49,15 @@ impl Horizon {
         self.openings = openings;
     }
 
+    pub(super) fn set_window(&mut self, window: PollWindow) {
+        self.window_of_polls = window;
+    }
+
     /// A poll begins.
     pub(super) fn look(&self, now: Timestamp) -> Look {
+        if self.window_of_polls == PollWindow::Whole {
+            return Look { reads_all: true, ..Look::default() };
+        }
         let openings = self.openings.clone();
         let rests = |open: &Arc<Openings>| {
             let rest = self.rest.as_ref().filter(|(_, until)| now < *until);
@@ -103,6 +112,8 @@ pub(super) struct Known<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Look {
     openings: Option<Arc<Openings>>,
+    /// The whole list is read and kept.
+    reads_all: bool,
     /// No more than the first page is read.
     one_page: bool,
     /// Where it goes on after the first page.
@@ -132,7 +143,7 @@ impl Look {
     /// Whether a record of the present page is kept. Far away only those are kept that may find a place, so that the
     /// queue stays small.
     pub(super) fn keeps(&mut self, record: &Record, known: Known<'_>, policy: &Policy) -> bool {
-        let is_near = self.not_supervisors_before < ENOUGH && !self.jumped;
+        let is_near = self.reads_all || self.not_supervisors_before < ENOUGH && !self.jumped;
         self.not_supervisors += usize::from(!record.scheduling.supervisor);
         let suits = self.openings.as_ref().is_some_and(|openings| match known.entry {
             Some(entry) => openings.suit(entry),
@@ -159,7 +170,7 @@ impl Look {
     /// Whether no further page is read.
     pub(super) fn is_over(&self) -> bool {
         let is_enough = match &self.openings {
-            None => self.not_supervisors >= ENOUGH,
+            None => !self.reads_all && self.not_supervisors >= ENOUGH,
             Some(_) if self.one_page => self.pages >= 1,
             Some(_) => self.placeable >= ENOUGH || self.pages >= MOST_PAGES,
         };

@@ -1,11 +1,11 @@
-//! What a finished poll means to the queue.
+//! What a finished poll means to the queue, a piece at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::Entry;
-use super::poll::{Asked, Sighting};
+use super::poll::{Asked, Sighting, following};
 use super::{ContainerQueue, DropReason, Fit, Poll, QueueFact, Setback, SetbackCause};
 use crate::container::{ContainerState, MountNeeds, Record};
 use crate::fit::Resources;
@@ -16,8 +16,45 @@ use crate::time::{Timestamp, after};
 /// A controller that reads from a replica may show the time before a change for so long.
 const REPLICA_LAG: Duration = Duration::from_secs(1);
 
+/// By how much quicker an entry is passed over than compared.
+const QUICKER: usize = 4;
+
+/// A poll that is being taken in, a piece at a time: in a large queue one that is taken in at once would keep everything
+/// else waiting.
+///
+/// ```text
+///   what is absent is doubted ─► entries that it does not show ─► what it shows ─► ended: the date of the poll
+///                                         └ dropped, or kept               └ taken in, unless older
+///                                               a piece is so many of these
+/// ```
+/// What happens between two pieces is newer than the poll, and the local-change rule keeps it.
+#[derive(Debug)]
+pub struct Merging {
+    poll: Poll,
+    /// When it was begun: one poll is one moment, whenever its last piece is taken in.
+    now: Timestamp,
+    stage: MergeStage,
+}
+
+#[derive(Debug)]
+enum MergeStage {
+    /// What is absent is to be doubted.
+    Doubting,
+    /// Entries up to this one have been compared with what the poll shows.
+    Dropping(Option<ContainerUuid>),
+    /// What it shows, as far as it is not taken in yet.
+    Taking(btree_map::IntoIter<ContainerUuid, Sighting>),
+}
+
+impl Merging {
+    /// When the poll began.
+    pub fn began(&self) -> Timestamp {
+        self.poll.began
+    }
+}
+
 impl ContainerQueue {
-    /// Takes a complete poll in. Costs O(containers × log); what has not changed stays where it is, shared
+    /// Takes a complete poll in, at once. Costs O(containers × log); what has not changed stays where it is, shared
     /// with the snapshots that show it.
     ///
     /// An entry whose picture answers a later question is neither overwritten nor dropped. The local-change rule: nor is
@@ -25,26 +62,68 @@ impl ContainerQueue {
     /// not come back.
     pub fn merge(&mut self, poll: Poll, now: Timestamp) -> Vec<QueueFact> {
         let mut facts = Vec::new();
+        let mut merging = self.begin_merge(poll, now);
+        while let Some(under_way) = merging {
+            merging = self.go_on_merging(under_way, usize::MAX, &mut facts);
+        }
+        facts
+    }
+
+    /// Begins to take a complete poll in; `None`: a newer one was taken in already.
+    pub fn begin_merge(&mut self, poll: Poll, now: Timestamp) -> Option<Merging> {
         // Polls may finish out of order.
         if self.polled_at.is_some_and(|newer| poll.began < newer) {
-            return facts;
+            return None;
         }
         self.fallen.forget_old(now);
         self.suspects.learn(&poll, now);
-        self.doubt_absent(&poll, &mut facts);
-        self.drop_absent(&poll, now, &mut facts);
-        self.take_unreadable(&poll, &mut facts);
-        self.horizon.learn(&poll.look, poll.began);
-        let (stamp, began) = (poll.stamp, poll.began);
-        for sighting in poll.seen.into_values() {
-            self.take_record(sighting, now, &mut facts);
+        Some(Merging { poll, now, stage: MergeStage::Doubting })
+    }
+
+    /// Looks at no more than that many further entries and records. `None`: the poll is taken in.
+    pub fn go_on_merging(
+        &mut self,
+        mut merging: Merging,
+        most: usize,
+        facts: &mut Vec<QueueFact>,
+    ) -> Option<Merging> {
+        let mut left = most;
+        while left > 0 {
+            let (poll, now) = (&mut merging.poll, merging.now);
+            match &mut merging.stage {
+                MergeStage::Doubting => {
+                    self.doubt_absent(poll, facts);
+                    left -= left.min(1 + self.entries.len() / QUICKER);
+                    merging.stage = MergeStage::Dropping(None);
+                }
+                MergeStage::Dropping(after) => {
+                    let (looked_at, last) = self.drop_absent(poll, *after, left, now, facts);
+                    (left, *after) = (left - looked_at, last);
+                    if left > 0 {
+                        self.take_unreadable(poll, facts);
+                        self.horizon.learn(&poll.look, poll.began);
+                        merging.stage = MergeStage::Taking(std::mem::take(&mut poll.seen).into_iter());
+                    }
+                }
+                MergeStage::Taking(seen) => {
+                    let Some((_, sighting)) = seen.next() else {
+                        self.end_merge(poll, now);
+                        return None;
+                    };
+                    left -= 1;
+                    self.take_record(sighting, now, facts);
+                }
+            }
         }
+        Some(merging)
+    }
+
+    fn end_merge(&mut self, poll: &Poll, now: Timestamp) {
         self.orphans.poll_ended(|uuid| self.entries.contains_key(uuid), now);
         self.unreadable.extend(self.orphans.unreadable());
-        self.dropped.retain(|_, dropped| *dropped > stamp);
-        self.first_poll_began.get_or_insert(began);
-        self.polled_at = Some(began);
-        facts
+        self.dropped.retain(|_, dropped| *dropped > poll.stamp);
+        self.first_poll_began.get_or_insert(poll.began);
+        self.polled_at = Some(poll.began);
     }
 
     pub(super) fn is_newer_than(&self, uuid: ContainerUuid, stamp: u64) -> bool {
@@ -65,10 +144,21 @@ impl ContainerQueue {
         changed_at.is_some_and(|at| asked < after(at, REPLICA_LAG)) && self.is_step_back(record)
     }
 
-    /// Drops what is believed to be deleted, and what fell off the end of a short answer.
-    fn drop_absent(&mut self, poll: &Poll, now: Timestamp, facts: &mut Vec<QueueFact>) {
+    /// Drops what is believed to be deleted, and what fell off the end of a short answer, of so many entries after that
+    /// one. Returns how many there were, and the last of them.
+    fn drop_absent(
+        &mut self,
+        poll: &Poll,
+        begin: Option<ContainerUuid>,
+        most: usize,
+        now: Timestamp,
+        facts: &mut Vec<QueueFact>,
+    ) -> (usize, Option<ContainerUuid>) {
         let mut gone = Vec::new();
-        for (uuid, entry) in self.entries.iter().filter(|(uuid, _)| !poll.shows(uuid)) {
+        let piece = self.entries.range(following(begin)).take(most);
+        let (mut looked_at, mut last) = (0, begin);
+        let compared = piece.inspect(|(uuid, _)| (looked_at, last) = (looked_at + 1, Some(**uuid)));
+        for (uuid, entry) in poll.not_shown(begin, compared) {
             let was_absent = |asked: &Asked| !self.is_dated_after(*uuid, asked.at);
             let reason = if poll.absent.get(uuid).is_some_and(was_absent) && !entry.is_doubted() {
                 DropReason::Deleted
@@ -97,6 +187,7 @@ impl ContainerQueue {
                 facts.push(QueueFact::Dropped { uuid, state, reason });
             }
         }
+        (looked_at, last)
     }
 
     fn take_unreadable(&mut self, poll: &Poll, facts: &mut Vec<QueueFact>) {

@@ -36,34 +36,39 @@ mod orphans;
 mod poll;
 mod setback;
 mod shared_failures;
+mod snapshot;
 mod suspects;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::sync::Arc;
 
 pub use absence::RecordAbsence;
-use serde::{Deserialize, Serialize};
 
 use entry::TypeLists;
 pub use entry::{Entry, Fit};
 use fallen::Fallen;
 pub use hints::rarest_poll_interval;
 use horizon::Horizon;
+pub use merge::Merging;
 pub use openings::Openings;
 pub use operation::{
     Answer, Call, CancelReason, Finished, LookOutcome, Operation, OperationKind, Outcome, QueueRefusal, Step,
     UnlockReason,
 };
 use orphans::Orphans;
+use poll::following;
 pub use poll::{Poll, PollError};
 pub use setback::{Setback, SetbackCause};
 use shared_failures::SharedFailures;
+pub(crate) use snapshot::Copying;
+pub use snapshot::QueueSnapshot;
 use suspects::Suspects;
 
 use crate::id::{ContainerUuid, TokenUuid};
+use crate::policy::PollWindow;
 use crate::ports::{ApiError, ApiErrorKind};
 use crate::time::Timestamp;
 
@@ -150,6 +155,8 @@ pub struct ContainerQueue {
     /// What is remembered of those that no list shows any more.
     fallen: Fallen,
     type_lists: TypeLists,
+    /// Where the search for containers whose mounts are to be read has ended.
+    sized_until: Option<ContainerUuid>,
     /// How far polls look among the waiting containers.
     horizon: Horizon,
     /// Known containers about which a list fails.
@@ -161,42 +168,6 @@ pub struct ContainerQueue {
     me: Option<TokenUuid>,
     first_poll_began: Option<Timestamp>,
     polled_at: Option<Timestamp>,
-}
-
-/// What `plan` and the management API see of the queue: raw facts, no secrets. Cheap to clone.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QueueSnapshot {
-    /// All entries, in order of uuid.
-    pub entries: Vec<Arc<Entry>>,
-    /// When the question was asked that each entry's picture answers, in the same order.
-    pub asked: Vec<Timestamp>,
-    /// Records that could not be decoded, with the reason.
-    pub unreadable: BTreeMap<ContainerUuid, String>,
-    /// What is known of containers that have a process but no entry.
-    pub looked: BTreeMap<ContainerUuid, LookOutcome>,
-    /// Our lock owner id.
-    pub me: Option<TokenUuid>,
-    /// When the first successful poll began.
-    pub first_poll_began: Option<Timestamp>,
-    /// When the last successful poll began.
-    pub polled_at: Option<Timestamp>,
-}
-
-impl QueueSnapshot {
-    /// When the question was asked that the picture of the entry at that position answers.
-    pub fn asked_at(&self, position: usize) -> Option<Timestamp> {
-        self.asked.get(position).copied()
-    }
-
-    /// The entry of that container; O(log n).
-    pub fn get(&self, uuid: ContainerUuid) -> Option<&Arc<Entry>> {
-        self.position(uuid).map(|at| &self.entries[at])
-    }
-
-    /// The position of the entry of that container; O(log n).
-    pub(crate) fn position(&self, uuid: ContainerUuid) -> Option<usize> {
-        self.entries.binary_search_by(|entry| entry.record.uuid.cmp(&uuid)).ok()
-    }
 }
 
 impl ContainerQueue {
@@ -230,6 +201,7 @@ impl ContainerQueue {
             dropped: BTreeMap::new(),
             fallen: Fallen::default(),
             type_lists: TypeLists::default(),
+            sized_until: None,
             horizon: Horizon::default(),
             suspects: Suspects::default(),
             shared_failures: SharedFailures::default(),
@@ -246,6 +218,11 @@ impl ContainerQueue {
         self.me = Some(me);
     }
 
+    /// How far polls look, whatever could be placed.
+    pub fn set_poll_window(&mut self, window: PollWindow) {
+        self.horizon.set_window(window);
+    }
+
     /// Takes what could be placed after the last plan: it decides how far the next poll looks.
     pub fn set_openings(&mut self, openings: Option<Arc<Openings>>) {
         self.horizon.set_openings(openings);
@@ -254,19 +231,6 @@ impl ContainerQueue {
     /// Whose locks are ours, if asked already.
     pub fn me(&self) -> Option<TokenUuid> {
         self.me
-    }
-
-    /// The present state; O(containers) pointer copies.
-    pub fn snapshot(&self) -> QueueSnapshot {
-        QueueSnapshot {
-            entries: self.entries.values().cloned().collect(),
-            asked: self.asked.values().copied().collect(),
-            unreadable: self.unreadable.clone(),
-            looked: self.orphans.outcomes(),
-            me: self.me,
-            first_poll_began: self.first_poll_began,
-            polled_at: self.polled_at,
-        }
     }
 
     /// Drops a container that is final, or on hold: the scheduler's decision. Nothing happens while an
@@ -293,17 +257,34 @@ impl ContainerQueue {
         self.dropped.insert(uuid, stamp);
     }
 
-    /// The containers whose mounts are to be read, in this order. One whose mounts could not be read before comes
-    /// after all others and alone, so that its fault spoils no other answer. O(containers).
-    pub fn unsized_containers(&self) -> Vec<ContainerUuid> {
-        let wanting = || self.entries.values().filter(|it| it.wants_sizing());
+    /// The next containers whose mounts are to be read, no more than that many, in the order of their uuids. One whose
+    /// mounts could not be read before comes after all others and alone, so that its fault spoils no other answer. It
+    /// looks on from where it has ended before: in all, a pass over a large queue costs O(containers).
+    pub fn unsized_containers(&mut self, most: usize) -> Vec<ContainerUuid> {
         let failed = |it: &Entry| it.setback.as_ref().is_some_and(|it| it.has(SetbackCause::Mounts));
-        let untried = wanting().filter(|it| !failed(it)).map(|it| it.record.uuid);
-        let mut asked: Vec<_> = untried.collect();
+        let wants = |entries: btree_map::Range<'_, ContainerUuid, Arc<Entry>>, most: usize| -> Vec<_> {
+            let untried = entries.filter(|(_, it)| it.wants_sizing() && !failed(it));
+            untried.map(|(uuid, _)| *uuid).take(most).collect()
+        };
+        let mut asked = wants(self.entries.range(following(self.sized_until)), most);
+        let last = asked.last().copied();
+        if let Some(until) = self.sized_until
+            && asked.len() < most
+        {
+            let earlier = wants(self.entries.range(..=until), most - asked.len());
+            asked.splice(..0, earlier);
+        }
+        self.sized_until = last.filter(|_| asked.len() == most);
         if asked.is_empty() {
-            asked.extend(wanting().map(|it| it.record.uuid).next());
+            asked.extend(self.entries.values().find(|it| it.wants_sizing()).map(|it| it.record.uuid));
         }
         asked
+    }
+
+    /// What was asked for last has not been answered: the next search begins at the beginning, so that fewer of the same
+    /// are asked for.
+    pub fn look_for_unsized_again(&mut self) {
+        self.sized_until = None;
     }
 
     /// The mounts of this container alone could not be read, maybe because the controller is in trouble.

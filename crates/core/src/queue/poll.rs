@@ -13,10 +13,12 @@
 //! all others; a poll in which most records are of that kind is dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
 
 use super::horizon::{Known, Look};
 use super::suspects::{Narrowing, Search};
-use super::{ContainerQueue, Fit};
+use super::{ContainerQueue, Entry, Fit};
 use crate::container::{ContainerState, Record};
 use crate::id::{ContainerUuid, TokenUuid};
 use crate::policy::Policy;
@@ -148,6 +150,19 @@ impl Poll {
     /// Whether an answer shows that container, if only as one that cannot be decoded.
     pub(super) fn shows(&self, uuid: &ContainerUuid) -> bool {
         self.seen.contains_key(uuid) || self.unreadable.contains_key(uuid)
+    }
+
+    /// Of these entries, which are in order of their uuids and come after `begin`, those that no answer shows. O(entries).
+    pub(super) fn not_shown<'a>(
+        &'a self,
+        begin: Option<ContainerUuid>,
+        entries: impl Iterator<Item = (&'a ContainerUuid, &'a Arc<Entry>)>,
+    ) -> impl Iterator<Item = (&'a ContainerUuid, &'a Arc<Entry>)> {
+        let mut seen = self.seen.range(following(begin)).map(|(uuid, _)| uuid).peekable();
+        entries.filter(move |(uuid, _)| {
+            while seen.next_if(|it| it < uuid).is_some() {}
+            seen.peek() != Some(uuid) && !self.unreadable.contains_key(uuid)
+        })
     }
 
     fn chunk(&self) -> Vec<ContainerUuid> {
@@ -308,18 +323,22 @@ impl Poll {
 
     /// What we have, is not final, and was in neither answer; less what merely fell off a short answer.
     fn missing_from_answers(&self, queue: &ContainerQueue) -> BTreeSet<ContainerUuid> {
-        let absent = queue.entries.values().filter(|entry| {
-            let uuid = entry.record.uuid;
+        let absent = self.not_shown(None, queue.entries.iter()).filter(|(_, entry)| {
             let fell_off = !self.look.is_complete()
                 && !entry.found_by_process
                 && entry.record.state == ContainerState::Queued
                 && entry.operation.is_none()
                 && !entry.uncertain
                 && entry.fit != Fit::Unsized;
-            !self.shows(&uuid) && !fell_off && !entry.record.state.is_final()
+            !fell_off && !entry.record.state.is_final()
         });
-        absent.map(|entry| entry.record.uuid).collect()
+        absent.map(|(uuid, _)| *uuid).collect()
     }
+}
+
+/// All that come after that one.
+pub(super) fn following(begin: Option<ContainerUuid>) -> (Bound<ContainerUuid>, Bound<ContainerUuid>) {
+    (begin.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
 }
 
 /// The uuids of the records that cannot be decoded, as far as they can be read.

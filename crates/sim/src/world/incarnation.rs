@@ -11,6 +11,7 @@ use bytes::Bytes;
 use dispatch_actors::cloud::CreateDefaults;
 use dispatch_actors::lease::ports::{LeasedApi, LeasedDriver, LeasedExecutors};
 use dispatch_actors::lease::{Confirmations, Lease};
+use dispatch_actors::long_work::LongWork;
 use dispatch_actors::metrics::{KnownLabels, Metrics};
 use dispatch_actors::system::{self, Handles, Parts};
 use dispatch_actors::worker::StartConfig;
@@ -143,6 +144,7 @@ fn parts(world: &World, who: &Who<'_>, cable: &Rc<Cable>, lease: Lease) -> Parts
     random.set_stream(1000 + who.number);
     Parts {
         pulse: dispatch_actors::clock::pulse,
+        long_work: LongWork::Here,
         api: Rc::new(LeasedApi {
             inner: ApiCable { cable: Rc::clone(cable), api: Rc::new(api) },
             lease: lease.clone(),

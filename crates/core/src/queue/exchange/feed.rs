@@ -109,7 +109,7 @@ impl Exchange {
         };
         self.hints.answered(&hinted, is_news, now);
         effects.extend(news.facts.into_iter().map(ExchangeFact::Queue).map(ExchangeEffect::Tell));
-        self.snapshot = None;
+        self.snapshots.are_outdated();
         if news.needs_poll {
             self.hints.everything(now);
         }

@@ -5,6 +5,7 @@
 //!   poll is due ─► page by page ─► merge ─► mounts of new containers ─► the next poll is due        polls, mounts
 //!   lock, unlock, cancel ─► one chain of calls a container ─► finished
 //!   read_orphan ─► the record of a process without an entry
+//!   merge, snapshot ─► a piece ─► GoOn: other messages have their turn ─► the next piece          snapshots
 //!        every call ─► the line ─► as many at a time as the limiter allows ─► ExchangeEffect::Call          calls
 //! ```
 //! On failure: a poll that fails changes nothing, and the next comes in its time. A container whose record cannot
@@ -19,7 +20,9 @@ mod feed;
 mod inspect;
 mod mounts;
 mod operations;
+mod pieces;
 mod polls;
+mod snapshots;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,11 +31,13 @@ use std::time::Duration;
 pub use calls::{CallNumber, Reply, Request};
 pub use feed::FeedStanding;
 pub use inspect::ExchangeState;
+pub use snapshots::SnapshotAnswer;
 
 use super::hints::Hints;
 use super::poll::Asked;
 use super::{
-    Answer, ContainerQueue, Finished, Openings, OperationKind, Poll, QueueFact, QueueRefusal, QueueSnapshot,
+    Answer, ContainerQueue, Finished, Merging, Openings, OperationKind, Poll, QueueFact, QueueRefusal,
+    QueueSnapshot,
 };
 use crate::container::Record;
 use crate::id::{ContainerUuid, TokenUuid};
@@ -41,6 +46,7 @@ use crate::ports::{ApiError, Page};
 use crate::time::Timestamp;
 use calls::{ExchangeCalls, Purpose};
 use polls::Polls;
+use snapshots::Snapshots;
 
 /// What is to be done, in this order.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +59,10 @@ pub enum ExchangeEffect {
     PollIn(Duration),
     /// Ask [`Exchange::hints_are_due`] after this long, and no longer when that was last asked for.
     HintsIn(Duration),
+    /// Ask [`Exchange::go_on`] when other messages have had their turn.
+    GoOn,
+    /// The snapshot that was asked for.
+    Copied(Arc<QueueSnapshot>),
     /// The queue has changed: the scheduler should look again.
     Changed,
     /// Tell the operator.
@@ -111,16 +121,21 @@ pub struct Exchange {
     fetching_mounts: bool,
     /// How many containers' mounts the next call asks for; fewer after a failure.
     mounts_at_once: usize,
-    /// Rebuilt when asked for after a change.
-    snapshot: Option<Arc<QueueSnapshot>>,
+    /// The poll that is being taken in, and whether it has shown a change so far.
+    merging: Option<(Merging, bool)>,
+    snapshots: Snapshots,
+    /// [`ExchangeEffect::GoOn`] has been told, and nobody has gone on yet.
+    goes_on: bool,
     quiescent: bool,
 }
 
 impl Exchange {
     /// Before the first poll.
     pub fn new(policy: Arc<Policy>) -> Self {
+        let mut queue = ContainerQueue::new(policy.max_dispatch_attempts);
+        queue.set_poll_window(policy.poll_window);
         Self {
-            queue: ContainerQueue::new(policy.max_dispatch_attempts),
+            queue,
             policy,
             calls: ExchangeCalls::default(),
             polls: Polls::default(),
@@ -128,7 +143,9 @@ impl Exchange {
             awaits_picture: true,
             fetching_mounts: false,
             mounts_at_once: mounts::MOUNTS_AT_ONCE,
-            snapshot: None,
+            merging: None,
+            snapshots: Snapshots::default(),
+            goes_on: false,
             quiescent: false,
         }
     }
@@ -149,7 +166,7 @@ impl Exchange {
             return Err(QueueRefusal::Busy);
         }
         let call = self.queue.begin(uuid, kind)?;
-        self.snapshot = None;
+        self.snapshots.are_outdated();
         let mut effects = Vec::new();
         let request = self.request(uuid, call);
         let failed_before = self.queue.has_failed_before(uuid);
@@ -169,7 +186,7 @@ impl Exchange {
 
     /// Drops a container that is final, or on hold.
     pub fn forget(&mut self, uuid: ContainerUuid) -> Vec<ExchangeEffect> {
-        self.snapshot = None;
+        self.snapshots.are_outdated();
         self.queue.forget(uuid).map(ExchangeFact::Queue).map(ExchangeEffect::Tell).into_iter().collect()
     }
 
@@ -189,12 +206,6 @@ impl Exchange {
     pub fn quiesce(&mut self) {
         self.quiescent = true;
         self.calls.forget_waiting();
-    }
-
-    /// The containers at this moment, shared until they change.
-    pub fn snapshot(&mut self) -> Arc<QueueSnapshot> {
-        let queue = &self.queue;
-        Arc::clone(self.snapshot.get_or_insert_with(|| Arc::new(queue.snapshot())))
     }
 
     /// When that container was made, by the controller's clock. O(log containers).
@@ -301,7 +312,7 @@ impl Exchange {
 
     /// The old snapshot is worthless, and the scheduler should look again.
     fn changed(&mut self, effects: &mut Vec<ExchangeEffect>) {
-        self.snapshot = None;
+        self.snapshots.are_outdated();
         effects.push(ExchangeEffect::Changed);
     }
 
@@ -327,7 +338,7 @@ impl Exchange {
         match me {
             Ok(me) => {
                 self.queue.set_me(me);
-                self.snapshot = None;
+                self.snapshots.are_outdated();
                 self.polls.restart();
                 self.poll(now, effects);
             }
@@ -363,25 +374,6 @@ impl Exchange {
                 Err(error) => self.poll_failed(began, error.to_string(), "malformed", now, effects),
             },
         }
-    }
-
-    fn finish_poll(&mut self, poll: Poll, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
-        let began = poll.began();
-        // What waits in the line was decided from an older picture: the next plan decides anew.
-        for uuid in self.calls.withdraw_operations() {
-            self.queue.withdraw(uuid);
-        }
-        let facts = self.queue.merge(poll, now);
-        self.hints.polled(began);
-        self.polls.succeeded(now);
-        if facts.iter().any(|fact| matches!(fact, QueueFact::StateChanged { .. })) {
-            self.tell_if_feed_is_silent(now, effects);
-        }
-        effects.extend(facts.into_iter().map(ExchangeFact::Queue).map(ExchangeEffect::Tell));
-        self.polls.tell_recovered(now, effects);
-        self.changed(effects);
-        self.fetch_mounts(now, effects);
-        self.poll_ends(began, now, effects);
     }
 
     fn poll_ends(&mut self, began: Timestamp, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {

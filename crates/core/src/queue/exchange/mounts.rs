@@ -24,9 +24,11 @@ type MountsPage = Page<(ContainerUuid, MountNeeds)>;
 
 impl Exchange {
     pub(super) fn fetch_mounts(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
-        let mut uuids = self.queue.unsized_containers();
-        uuids.truncate(self.mounts_at_once);
-        if self.fetching_mounts || uuids.is_empty() {
+        if self.fetching_mounts {
+            return;
+        }
+        let uuids = self.queue.unsized_containers(self.mounts_at_once);
+        if uuids.is_empty() {
             return;
         }
         self.fetching_mounts = true;
@@ -131,6 +133,7 @@ impl Exchange {
     ) {
         self.fetching_mounts = false;
         self.mounts_at_once = (self.mounts_at_once / 2).max(1);
+        self.queue.look_for_unsized_again();
         if let [alone] = asked {
             self.queue.mounts_failed(*alone, error, now);
             self.changed(effects);

@@ -40,7 +40,7 @@ impl Exchange {
         now: Timestamp,
         effects: &mut Vec<ExchangeEffect>,
     ) {
-        self.snapshot = None;
+        self.snapshots.are_outdated();
         let is_record = matches!(&answer, Answer::Record(Ok(record)) if record.uuid == uuid);
         let is_standing = matches!(&answer, Answer::Standing(Ok(_)));
         let step = self.queue.answered(uuid, answer, now);

@@ -7,7 +7,9 @@ use crate::container::ContainerState::{Locked, Queued};
 use crate::container::Standing;
 use crate::fixtures::{api_error, record};
 use crate::ports::ApiErrorKind;
-use crate::queue::exchange::{CallNumber, Exchange, ExchangeEffect, ExchangeFact, Reply, Request};
+use crate::queue::exchange::{
+    CallNumber, Exchange, ExchangeEffect, ExchangeFact, Reply, Request, SnapshotAnswer,
+};
 use crate::time::after;
 
 /// An exchange, its clock, and a controller that has these records.
@@ -108,6 +110,8 @@ impl Story {
             ExchangeEffect::Call(..)
             | ExchangeEffect::ResumeIn(_)
             | ExchangeEffect::HintsIn(_)
+            | ExchangeEffect::GoOn
+            | ExchangeEffect::Copied(_)
             | ExchangeEffect::Changed
             | ExchangeEffect::Tell(_) => None,
         })
@@ -159,6 +163,62 @@ fn the_first_poll_asks_who_we_are_and_its_end_sizes_what_is_new() {
     assert_eq!(story.exchange.snapshot().entries.len(), 1);
     assert_eq!(story.told(|fact| matches!(fact, ExchangeFact::Queue(QueueFact::Added(_)))), 1);
     assert_eq!(story.next_poll(), Some(policy().poll_interval));
+}
+
+/// All who ask while it is made are given the same; it is kept only if nothing has changed meanwhile.
+#[test]
+fn a_snapshot_of_a_large_queue_is_made_piece_by_piece() {
+    let many = 10_000;
+    let mut story = Story::polled((1..=many).map(queued).collect());
+    while story.exchange.go_on(story.now).contains(&ExchangeEffect::GoOn) {}
+    let copied = |story: &mut Story, change: bool| {
+        let SnapshotAnswer::Later(effects) = story.exchange.ask_snapshot() else { panic!("it is large") };
+        assert_eq!(effects, [ExchangeEffect::GoOn]);
+        let SnapshotAnswer::Later(effects) = story.exchange.ask_snapshot() else { panic!("under way") };
+        assert_eq!(effects, []);
+        if change {
+            story.begin(1, OperationKind::Lock).unwrap();
+        }
+        assert_eq!(story.exchange.go_on(story.now), [ExchangeEffect::GoOn]);
+        let effects = story.exchange.go_on(story.now);
+        let [ExchangeEffect::Copied(snapshot)] = &effects[..] else { panic!("{effects:?}") };
+        Arc::clone(snapshot)
+    };
+    let changed = copied(&mut story, true);
+    assert_eq!(changed.entries.len() as u64, many);
+    let unchanged = copied(&mut story, false);
+    assert!(unchanged.get(uuid(1)).unwrap().operation.is_some());
+    let SnapshotAnswer::Ready(again) = story.exchange.ask_snapshot() else { panic!("it is there") };
+    assert!(Arc::ptr_eq(&again, &unchanged));
+    assert_eq!(again.entries.len(), again.asked.len());
+}
+
+/// While the rest of a poll is taken in, everything else goes on.
+#[test]
+fn a_poll_of_a_large_queue_is_taken_in_piece_by_piece() {
+    let many = 10_000;
+    let mut story = Story::new((1..=many).map(queued).collect());
+    story.poll();
+    story.answer_all();
+    let mut pieces = 1;
+    story.begin(1, OperationKind::Lock).unwrap();
+    while story.done.contains(&ExchangeEffect::GoOn) {
+        assert_eq!((story.nudges(), story.next_poll()), (0, None), "it has not ended");
+        story.done.clear();
+        story.poll();
+        assert_eq!(story.calls(), ["lock"], "no other poll begins");
+        let effects = story.exchange.go_on(story.now);
+        story.did(effects);
+        pieces += 1;
+    }
+    assert_eq!(pieces, 3, "4,000 records each");
+    assert_eq!((story.nudges(), story.next_poll()), (1, Some(policy().poll_interval)));
+    assert_eq!(story.calls(), ["lock", "mounts"]);
+    let snapshot = story.exchange.snapshot();
+    assert_eq!(snapshot.entries.len() as u64, many);
+    assert!(snapshot.get(uuid(1)).unwrap().operation.is_some(), "begun between two pieces");
+    assert!(snapshot.entries.iter().all(|it| it.first_seen == snapshot.entries[0].first_seen));
+    assert_eq!(story.exchange.go_on(story.now), [], "nothing is left to go on with");
 }
 
 #[test]

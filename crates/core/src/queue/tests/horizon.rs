@@ -4,7 +4,7 @@ use super::*;
 use crate::container::ContainerState::Queued;
 use crate::fixtures::record;
 use crate::id::TypeName;
-use crate::policy::Policy;
+use crate::policy::{Policy, PollWindow};
 use crate::ports::ApiErrorKind;
 
 /// How many records the server puts on a page.
@@ -61,7 +61,7 @@ impl Site {
             poll.answer(answer, &self.queue, &policy()).unwrap();
         }
         self.queue.merge(poll, at(self.began));
-        let mounts = self.queue.unsized_containers().into_iter();
+        let mounts = self.queue.unsized_containers(usize::MAX).into_iter();
         let mounts = mounts.map(|uuid| (uuid, Ok(MountNeeds::default()))).collect();
         self.queue.take_mounts(&mounts, &policy(), at(self.began));
         self.plan();
@@ -270,5 +270,19 @@ fn what_failed_for_a_container_is_remembered_while_it_is_beyond_the_horizon() {
         }
         let setback = site.queue.entry(uuid(9_999)).unwrap().setback.as_ref().unwrap();
         assert_eq!((setback.failures, site.began, dropped), (failures, retried_at, was_dropped));
+    }
+}
+
+/// For measurements of a large queue.
+#[test]
+fn with_the_window_open_all_is_read_and_kept_whatever_can_be_placed() {
+    let mut site = Site::new((1..=3_000).map(large_on_spot));
+    site.queue.set_poll_window(PollWindow::Whole);
+    for open in [None, Some(vec![]), Some(vec!["small"])] {
+        site.open = open;
+        site.poll();
+        site.poll();
+        assert_eq!(site.queue.snapshot().entries.len(), 3_000, "{:?}", site.open);
+        assert_eq!(site.offsets.len(), 31, "all pages, and an empty one");
     }
 }

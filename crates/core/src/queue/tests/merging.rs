@@ -112,12 +112,12 @@ fn unreadable_mounts_hurt_only_their_container_and_are_asked_for_again_after_a_b
     let mut first = queue.begin_poll(at(0)).unwrap();
     ask(&mut first, &queue, &records);
     queue.merge(first, at(0));
-    assert_eq!(queue.unsized_containers(), [uuid(1), uuid(2)]);
+    assert_eq!(queue.unsized_containers(usize::MAX), [uuid(1), uuid(2)]);
     let answers = [(uuid(1), Err("mounts: null".to_owned())), (uuid(2), Ok(MountNeeds::default()))];
     queue.take_mounts(&answers.into(), &policy(), at(0));
     assert!(queue.snapshot().get(uuid(1)).unwrap().is_set_back(SetbackCause::Mounts));
     assert!(!queue.snapshot().get(uuid(2)).unwrap().types().is_empty());
-    assert!(queue.unsized_containers().is_empty());
+    assert!(queue.unsized_containers(usize::MAX).is_empty());
     assert_eq!(poll(&mut queue, &records, 1), [], "its back-off is not over");
     let facts = poll(&mut queue, &records, 6);
     assert!(matches!(&facts[..], [QueueFact::Added(entry)] if entry.record.uuid == uuid(1)));
@@ -132,7 +132,7 @@ fn unreadable_mounts_do_not_keep_a_container_that_has_ended() {
     let mut second = queue.begin_poll(at(1)).unwrap();
     ask(&mut second, &queue, &[record(1, Complete, 1)]);
     queue.merge(second, at(1));
-    assert!(queue.unsized_containers().is_empty());
+    assert!(queue.unsized_containers(usize::MAX).is_empty());
     queue.take_mounts(&[(uuid(1), Err("mounts: null".to_owned()))].into(), &policy(), at(0));
     assert!(!queue.snapshot().get(uuid(1)).unwrap().is_undecidable());
 }
@@ -242,4 +242,31 @@ fn a_poll_that_finishes_after_a_later_one_is_no_news() {
     poll(&mut queue, &[record(1, Running, 1)], 2);
     queue.merge(older, at(3));
     assert_eq!((state_of(&queue, 1), queue.snapshot().polled_at), (Some(Running), Some(at(2))));
+}
+
+#[test]
+fn a_search_for_mounts_to_be_read_goes_on_where_it_has_ended_and_leaves_nothing_out() {
+    let mut queue = queue();
+    let poll_of = |queue: &mut ContainerQueue, numbers: std::ops::RangeInclusive<u64>, began: i64| {
+        let records: Vec<_> = numbers.map(|n| record(n, Queued, 1)).collect();
+        let mut poll = queue.begin_poll(at(began)).unwrap();
+        ask(&mut poll, queue, &records);
+        queue.merge(poll, at(began));
+    };
+    poll_of(&mut queue, 2..=8, 0);
+    let numbers =
+        |uuids: Vec<ContainerUuid>| -> Vec<_> { (1..=8).filter(|n| uuids.contains(&uuid(*n))).collect() };
+    let size = |queue: &mut ContainerQueue| {
+        let asked = queue.unsized_containers(3);
+        assert!(asked.is_sorted());
+        let mounts = asked.iter().map(|uuid| (*uuid, Ok(MountNeeds::default()))).collect();
+        queue.take_mounts(&mounts, &policy(), at(1));
+        numbers(asked)
+    };
+    assert_eq!(size(&mut queue), [2, 3, 4]);
+    // One comes in front of those that have been looked at.
+    poll_of(&mut queue, 1..=8, 2);
+    assert_eq!(size(&mut queue), [5, 6, 7]);
+    assert_eq!(size(&mut queue), [1, 8]);
+    assert_eq!(size(&mut queue), [0; 0]);
 }

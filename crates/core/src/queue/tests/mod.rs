@@ -60,8 +60,11 @@ fn poll(queue: &mut ContainerQueue, records: &[Record], began: i64) -> Vec<Queue
     let mut poll = queue.begin_poll(at(began)).unwrap();
     ask(&mut poll, queue, records);
     let mut facts = queue.merge(poll, at(began));
-    let mounts =
-        queue.unsized_containers().into_iter().map(|uuid| (uuid, Ok(MountNeeds::default()))).collect();
+    let mounts = queue
+        .unsized_containers(usize::MAX)
+        .into_iter()
+        .map(|uuid| (uuid, Ok(MountNeeds::default())))
+        .collect();
     facts.extend(queue.take_mounts(&mounts, &policy(), at(began)));
     facts
 }

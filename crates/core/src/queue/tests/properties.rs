@@ -13,7 +13,10 @@ enum Happens {
     PollBegins,
     /// The server answers all questions of the poll as it stands now.
     PollAsks,
+    /// The complete poll begins to be taken in.
     PollEnds,
+    /// A piece of it is taken in.
+    PollGoesOn,
     Lock,
     Unlock,
     /// The call of the operation takes effect, and its answer arrives or is lost.
@@ -28,6 +31,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         Just(Happens::PollBegins),
         Just(Happens::PollAsks),
         Just(Happens::PollEnds),
+        Just(Happens::PollGoesOn),
         Just(Happens::Lock),
         Just(Happens::Unlock),
         any::<bool>().prop_map(Happens::Answered),
@@ -41,6 +45,8 @@ struct Story {
     server: Record,
     queue: ContainerQueue,
     poll: Option<Poll>,
+    /// What is being taken in, and the stamp of its poll.
+    merging: Option<(Merging, u64)>,
     clock: i64,
 }
 
@@ -49,7 +55,7 @@ impl Story {
         let server = record(1, Queued, 1);
         let mut queue = queue();
         poll(&mut queue, std::slice::from_ref(&server), 0);
-        Self { server, queue, poll: None, clock: 0 }
+        Self { server, queue, poll: None, merging: None, clock: 0 }
     }
 
     fn standing(&self) -> Option<Standing> {
@@ -83,7 +89,9 @@ impl Story {
         self.clock += 1;
         let now = at(self.clock);
         match happens {
-            Happens::PollBegins if self.poll.is_none() => self.poll = self.queue.begin_poll(now),
+            Happens::PollBegins if self.poll.is_none() && self.merging.is_none() => {
+                self.poll = self.queue.begin_poll(now)
+            }
             Happens::PollBegins => {}
             Happens::PollAsks => {
                 if let Some(poll) = self.poll.as_mut() {
@@ -91,6 +99,7 @@ impl Story {
                 }
             }
             Happens::PollEnds => self.end_poll(),
+            Happens::PollGoesOn => self.go_on(),
             Happens::Lock => {
                 let _ = self.queue.begin(uuid(1), OperationKind::Lock);
             }
@@ -104,17 +113,35 @@ impl Story {
         }
     }
 
-    /// A complete poll is merged; what is in flight, or changed since it began, is as before.
+    /// A complete poll begins to be merged.
     fn end_poll(&mut self) {
         let Some(poll) = self.poll.take_if(|poll| poll.question().is_none()) else { return };
         let stamp = poll.stamp;
+        let now = at(self.clock);
+        self.undoing_nothing(stamp, |queue| queue.begin_merge(poll, now));
+    }
+
+    /// One step further, as small as steps can be.
+    fn go_on(&mut self) {
+        let Some((merging, stamp)) = self.merging.take() else { return };
+        self.undoing_nothing(stamp, |queue| queue.go_on_merging(merging, 1, &mut Vec::new()));
+    }
+
+    fn finish_merging(&mut self) {
+        while self.merging.is_some() {
+            self.go_on();
+        }
+    }
+
+    /// What is in flight, or changed since the poll began, is as before.
+    fn undoing_nothing(&mut self, stamp: u64, step: impl FnOnce(&mut ContainerQueue) -> Option<Merging>) {
         let touched = |queue: &ContainerQueue| {
             let entry = queue.entries.get(&uuid(1));
             entry.is_some_and(|entry| entry.operation.is_some() || entry.changed > stamp)
                 || queue.dropped.get(&uuid(1)).is_some_and(|dropped| *dropped > stamp)
         };
         let (protected, before) = (touched(&self.queue), (self.standing(), self.in_flight()));
-        self.queue.merge(poll, at(self.clock));
+        self.merging = step(&mut self.queue).map(|merging| (merging, stamp));
         if protected {
             assert_eq!((self.standing(), self.in_flight()), before, "a poll undid a newer change");
         }
@@ -163,10 +190,41 @@ proptest! {
         while world.in_flight().is_some() {
             world.answer(true);
         }
+        world.finish_merging();
         world.poll = None;
         for happens in [Happens::PollBegins, Happens::PollAsks, Happens::PollEnds] {
             world.step(&happens);
         }
+        world.finish_merging();
         prop_assert_eq!(world.standing(), Some(world.server.standing()));
+    }
+
+    /// Many containers, of which a later poll shows some changed, some not, some not any more, and others.
+    #[test]
+    fn in_pieces_a_poll_means_the_same_as_at_once(
+        before in proptest::collection::btree_map(1_u64..40, 0_usize..4, 0..30),
+        now in proptest::collection::btree_map(1_u64..40, 0_usize..4, 0..30),
+        most in 1_usize..20,
+    ) {
+        let records = |drawn: &BTreeMap<u64, usize>| -> Vec<_> {
+            drawn.iter().map(|(n, state)| record(*n, [Queued, Locked, Running, Cancelled][*state], 1)).collect()
+        };
+        let polled = || {
+            let mut queue = queue();
+            poll(&mut queue, &records(&before), 0);
+            let mut second = queue.begin_poll(at(10)).unwrap();
+            ask(&mut second, &queue, &records(&now));
+            (queue, second)
+        };
+        let (mut whole, second) = polled();
+        let facts = whole.merge(second, at(11));
+        let (mut pieces, second) = polled();
+        let mut told = Vec::new();
+        let mut merging = pieces.begin_merge(second, at(11));
+        while let Some(under_way) = merging {
+            merging = pieces.go_on_merging(under_way, most, &mut told);
+        }
+        prop_assert_eq!(pieces.snapshot(), whole.snapshot());
+        prop_assert_eq!(told, facts);
     }
 }
