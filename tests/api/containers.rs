@@ -1,6 +1,8 @@
 //! The containers' routes.
 
 use awc::http::Method;
+use std::time::Duration;
+
 use dispatch_core::container::ContainerState;
 use serde_json::{Value, json};
 
@@ -149,6 +151,23 @@ async fn a_record_that_went_bad_keeps_its_last_good_picture() {
     let bad = entry(&site, 1, |it| it["explain"]["undecodable"] == "cut").await;
     assert_eq!(bad["container"]["priority"], recorded(uuid(1)).priority);
     assert_eq!(in_order(&site).await.len(), 1);
+}
+
+#[actix_web::test]
+async fn a_container_of_priority_zero_is_shown_as_long_as_the_queue_knows_it() {
+    let mut policy = quick_policy();
+    policy.timeout_signal = Duration::from_millis(50);
+    let site = Site::with(Options { policy, ..Options::default() }).await;
+    site.world.add(recorded(uuid(1)));
+    let instance = site.running(uuid(1).as_str()).await;
+    site.world.kills_are_vain.set(true);
+    site.world.records.borrow_mut().get_mut(&uuid(1)).unwrap().priority = 0;
+    let shown = entry(&site, 1, |it| it["container"]["priority"] == 0).await;
+    assert_eq!(shown["explain"]["instances"], json!([instance]));
+    assert_eq!(in_order(&site).await, [uuid(1).to_string()]);
+    // Only when nothing of it runs any more the queue forgets it.
+    site.world.kills_are_vain.set(false);
+    eventually("it is forgotten", async || (site.get(&path(1)).await.status == 404).then_some(())).await;
 }
 
 #[actix_web::test]

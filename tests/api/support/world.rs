@@ -31,6 +31,8 @@ pub struct World {
     pub creates_hang: Cell<bool>,
     /// Locks never answer.
     pub locks_hang: Cell<bool>,
+    /// Processes outlive signals.
+    pub kills_are_vain: Cell<bool>,
     /// What VMs cost now, if the cloud tells.
     pub prices: RefCell<Vec<PricePoint>>,
     /// How often the VMs were listed.
@@ -227,7 +229,7 @@ impl Executor for Shell {
             output.stdout = processes.iter().map(|uuid| format!("{uuid}\n")).collect::<String>().into_bytes();
         } else if command.shell.contains(" --detach") {
             processes.insert(uuid.unwrap());
-        } else if command.shell.contains(" --kill") {
+        } else if command.shell.contains(" --kill") && !self.world.kills_are_vain.get() {
             processes.remove(&uuid.unwrap());
         }
         Ok(output)
