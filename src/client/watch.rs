@@ -54,3 +54,38 @@ fn shown(block: &str, screen: Screen, is_json: bool) -> String {
         (false, false) => format!("{block}\n\n"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PIPE: Screen = Screen { is_terminal: false, has_colour: false };
+    const TERMINAL: Screen = Screen { is_terminal: true, has_colour: false };
+
+    #[test]
+    fn a_block_ends_with_an_empty_line_in_a_pipe_and_is_drawn_in_place_on_a_terminal() {
+        assert_eq!(shown("a\nb", PIPE, false), "a\nb\n\n");
+        assert_eq!(shown("", PIPE, false), "\n");
+        assert_eq!(shown("a", TERMINAL, false), "\x1b[H\x1b[2Ja");
+        assert_eq!(shown("{}", PIPE, true), "{}");
+        assert_eq!(shown("{}", TERMINAL, true), "{}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_is_asked_again_and_what_will_not_ends_it() {
+        let mut looks = 0;
+        let url = || "http://127.0.0.1:1".to_owned();
+        let look = async || {
+            looks += 1;
+            match looks {
+                1..=3 => Err(Failure::Unreachable { url: url(), why: "test".to_owned() }),
+                4 => Ok(String::new()),
+                5 => Err(Failure::Standby { url: url() }),
+                _ => Err(Failure::Token { url: url(), said: "no".to_owned(), origin: "of the test" }),
+            }
+        };
+        let ended = forever(Duration::from_secs(2), PIPE, true, look).await;
+        assert!(matches!(ended, Err(Failure::Token { .. })), "{ended:?}");
+        assert_eq!(looks, 6);
+    }
+}

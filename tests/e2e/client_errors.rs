@@ -10,10 +10,13 @@ use crate::support::{Ended, SOON, Site};
 
 const TOKEN: &str = "topsecrettopsecrettopsecret";
 
-/// Answers each connection with the next of these texts, and then is gone.
+/// Answers each connection with the next of these texts, and then is gone; without texts it is gone at once.
 fn stub(answers: Vec<String>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
+    if answers.is_empty() {
+        return url;
+    }
     std::thread::spawn(move || {
         for answer in answers {
             let (mut stream, _) = listener.accept().unwrap();
@@ -89,6 +92,10 @@ async fn what_is_no_answer_of_the_dispatcher_is_told_and_never_an_empty_list() {
         ),
         (answer("503 Later", JSON, &errors("standby: no lock")), ["stands by", "--url"]),
         ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"items\"".to_owned(), ["broke off", "try again"]),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n{\"items\": [\r\n".to_owned(),
+            ["broke off", "try again"],
+        ),
         (String::new(), ["the answer of", "broke off"]),
         ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), ["the answer of", "broke off"]),
     ] {
@@ -147,4 +154,30 @@ async fn without_a_usable_place_or_token_it_is_told_what_to_give() {
         let ended = ask(&site, wrong).await;
         assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{ended:?}");
     }
+}
+
+#[actix_rt::test]
+async fn of_several_addresses_the_first_that_works_for_the_cluster_is_asked_and_kept() {
+    let mut site = Site::new();
+    let errors = |text: &str| json!({ "errors": [text] }).to_string();
+    let standby = || answer("503 Service Unavailable", "application/json", &errors("standby: no lock"));
+    let done = || answer("200 OK", "text/plain", "");
+    let gone = stub(Vec::new());
+    // Were it asked for the second id, that would fail.
+    let stands_by =
+        stub(vec![standby(), answer("400 Bad Request", "application/json", &errors("asked again"))]);
+    let works = stub(vec![done(), done()]);
+    let urls = json!({ &gone: {}, &stands_by: {}, &works: {} });
+    site.cluster()["Services"]["DispatchCloud"]["InternalURLs"] = urls;
+    site.write_config();
+    let ended = finish(&mut command(&site, &["instance", "run", "i-1", "i-2"], &[]), SOON).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+    assert_eq!(ended.stdout, "i-1: in use like any other\ni-2: in use like any other\n");
+
+    let stands_by = stub(vec![standby()]);
+    let urls = json!({ &stands_by: {}, &gone: {} });
+    site.cluster()["Services"]["DispatchCloud"]["InternalURLs"] = urls;
+    site.write_config();
+    let ended = finish(&mut command(&site, &["instance", "list"], &[]), SOON).await;
+    assert_told(&ended, 1, &["stands by", &stands_by]);
 }
