@@ -140,11 +140,29 @@ fn create(creates: &Value, offer: &Value) -> String {
     };
     match gate["state"].as_str() {
         Some("open") => "one may be created".to_owned(),
-        Some("paused") => format!("creates are paused: {}", plain(&gate["cause"])),
-        Some("at_quota") => format!("none may be created: the limit {} is reached", plain(&gate["cause"])),
+        Some("paused") => format!("creates are paused: {}", cause(&gate["cause"])),
+        Some("at_quota") => format!("none may be created: {}", cause(&gate["cause"])),
         Some("at_capacity") => format!("the cloud has none; asked again after {}", plain(&gate["until"])),
         _ => plain(gate),
     }
+}
+
+/// Why none is created, in words.
+fn cause(cause: &Value) -> String {
+    let word = plain(cause);
+    let words = match word.as_str() {
+        "rate_limit" => "the cloud limits the rate of calls",
+        "creates_in_flight" => "MaxConcurrentInstanceCreateOps is reached",
+        "runner_unreadable" => "the runner that is to be deployed cannot be read",
+        "own_side" => "the dispatcher's own side fails",
+        "boots_fail" => "instances of this kind do not boot",
+        "create_failed" => "the last create failed",
+        "near_quota" => "near the account's limit, one instance more than fitted last time is being created",
+        "account" => "the cloud account's limit is reached",
+        "max_instances" => "MaxInstances is reached",
+        _ => return word,
+    };
+    format!("{words} ({word})")
 }
 
 fn offer(offer: &Value) -> String {
@@ -262,7 +280,7 @@ its user reads  Waiting for a small instance to boot and be ready to accept work
 position        3
 created         2026-11-30T06:00:00Z
 needs           2 VCPUs, 2.8 GiB RAM, 256 MiB scratch, 1 GPUs of 1 KiB
-type            small at 0.1 an hour, preemptible: 2 VCPUs, 4 GiB RAM; creates are paused: near_quota
+type            small at 0.1 an hour, preemptible: 2 VCPUs, 4 GiB RAM; creates are paused: near the account's limit, one instance more than fitted last time is being created (near_quota)
 type            large at 0.4 an hour: 8 VCPUs, 8 GiB RAM; the cloud has none; asked again after 14:05
 type            huge at 1 an hour: 64 VCPUs, 1 B RAM; whether one may be created is not known
 process on      i-1 (booting, run, small)
@@ -290,6 +308,19 @@ being done      kind unlock, call read";
         assert!(reasons.len() > 15, "{reasons:?}");
         for reason in reasons {
             assert_ne!(why(reason, &Value::Null), reason, "{reason} has no words");
+        }
+    }
+
+    #[test]
+    fn every_cause_of_a_pause_has_its_words() {
+        let row = include_str!("../../docs/operate.md")
+            .lines()
+            .find(|line| line.starts_with("| `paused`"))
+            .unwrap();
+        let causes: Vec<_> = row.split("`cause` is").nth(1).unwrap().split('`').skip(1).step_by(2).collect();
+        assert!(causes.len() > 5, "{causes:?}");
+        for word in causes.into_iter().chain(["account", "max_instances"]) {
+            assert_ne!(cause(&word.into()), word, "{word} has no words");
         }
     }
 

@@ -39,10 +39,10 @@ pub fn instance(options: &Options, command: &InstanceCommand) -> ExitCode {
         match command {
             InstanceCommand::List(list) => instances::list(options, list, &screen).await,
             InstanceCommand::Show(show) => instances::show(options, show, &screen).await,
-            InstanceCommand::Hold(order) => orders::give(options, Verb::Hold, order, &screen).await,
-            InstanceCommand::Drain(order) => orders::give(options, Verb::Drain, order, &screen).await,
-            InstanceCommand::Run(order) => orders::give(options, Verb::Run, order, &screen).await,
-            InstanceCommand::Kill(order) => orders::give(options, Verb::Kill, order, &screen).await,
+            InstanceCommand::Hold(order) => orders::give(options, Verb::Hold, order).await,
+            InstanceCommand::Drain(order) => orders::give(options, Verb::Drain, order).await,
+            InstanceCommand::Run(order) => orders::give(options, Verb::Run, order).await,
+            InstanceCommand::Kill(order) => orders::give(options, Verb::Kill, order).await,
         }
     })
 }
@@ -55,7 +55,7 @@ pub fn container(options: &Options, command: &ContainerCommand) -> ExitCode {
             ContainerCommand::List(list) => containers::list(options, list, &screen).await,
             ContainerCommand::Show(show) => containers::show(options, show, &screen).await,
             ContainerCommand::Explain(show) => containers::explain(options, show, &screen).await,
-            ContainerCommand::Kill(order) => orders::give(options, Verb::KillContainer, order, &screen).await,
+            ContainerCommand::Kill(order) => orders::give(options, Verb::KillContainer, order).await,
         }
     })
 }

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use super::failure::Failure;
 use super::http::Client;
-use super::screen::Screen;
 use crate::cli::service::Order;
 use crate::cli::{self, Options};
 
@@ -38,6 +37,16 @@ impl Verb {
         if self == Self::KillContainer { "container_uuid" } else { "instance_id" }
     }
 
+    /// What to do about an id that is not there.
+    fn advice(self, failure: &Failure) -> &'static str {
+        match failure {
+            Failure::Refused(said) if !said.contains("not found") => "",
+            Failure::Refused(_) if self == Self::KillContainer => "; container list has those that have one",
+            Failure::Refused(_) => "; instance list has those that there are",
+            _ => "",
+        }
+    }
+
     /// What has been achieved.
     fn done(self) -> &'static str {
         match self {
@@ -51,12 +60,7 @@ impl Verb {
 }
 
 /// Exit 1 if one was refused. What goes wrong with the service itself would go wrong with the rest, too.
-pub(super) async fn give(
-    options: &Options,
-    verb: Verb,
-    order: &Order,
-    screen: &Screen,
-) -> Result<ExitCode, Failure> {
+pub(super) async fn give(options: &Options, verb: Verb, order: &Order) -> Result<ExitCode, Failure> {
     let mut client = Client::of(options, &order.at)?;
     let mut ids = order.ids.iter();
     let mut code = ExitCode::SUCCESS;
@@ -64,10 +68,11 @@ pub(super) async fn give(
         let reason = order.reason.as_deref().map(|reason| ("reason", reason));
         let parameters: Vec<_> = [(verb.id(), id.as_str())].into_iter().chain(reason).collect();
         match client.order(verb.path(), &parameters).await {
-            Ok(()) => screen.print(&format!("{id}: {}", verb.done()))?,
+            // Whether anybody reads it or not, the other ids have their turn.
+            Ok(()) => cli::print(&format!("{id}: {}", verb.done())),
             Err(failure) => {
                 code = ExitCode::FAILURE;
-                cli::complain(format!("{id}: {failure}"));
+                cli::complain(format!("{id}: {failure}{}", verb.advice(&failure)));
                 if !failure.is_of_one_id() {
                     break;
                 }

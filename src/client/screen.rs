@@ -1,5 +1,6 @@
 //! Where results are shown: a terminal, or a pipe to another program.
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Write as _};
 
 /// What stdout is.
@@ -14,8 +15,11 @@ pub(super) struct Screen {
 impl Screen {
     /// This process's stdout. `NO_COLOR`, if it is set to anything, is obeyed.
     pub fn this() -> Self {
-        let is_terminal = io::stdout().is_terminal();
-        let is_plain = std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty());
+        Self::of(io::stdout().is_terminal(), std::env::var_os("NO_COLOR").as_deref())
+    }
+
+    fn of(is_terminal: bool, no_color: Option<&OsStr>) -> Self {
+        let is_plain = no_color.is_some_and(|it| !it.is_empty());
         Self { is_terminal, has_colour: is_terminal && !is_plain }
     }
 
@@ -33,5 +37,24 @@ impl Screen {
             out.write_all(b"\n")?;
         }
         out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_terminal_has_colours_and_only_if_they_are_wanted() {
+        for (is_terminal, no_color, expected) in [
+            (true, None, true),
+            (true, Some(""), true),
+            (true, Some("1"), false),
+            (false, None, false),
+            (false, Some("1"), false),
+        ] {
+            let screen = Screen::of(is_terminal, no_color.map(OsStr::new));
+            assert_eq!(screen.has_colour, expected, "{is_terminal} {no_color:?}");
+        }
     }
 }

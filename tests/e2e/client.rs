@@ -96,9 +96,12 @@ async fn an_operator_sees_and_orders_from_a_shell() {
     let ordered = client(&site, &["instance", "hold", "i-unknown", &id, "--reason", "-look at it"]).await;
     assert_eq!(ordered.code, Some(1), "{ordered:?}");
     assert_eq!(ordered.stdout, format!("{id}: on hold: gets nothing new, and is kept\n"));
-    assert_eq!(ordered.stderr, "arvados-dispatch-cloud: i-unknown: instance not found\n");
-    let orders = service.lines("ordered by an operator");
-    assert_eq!((&orders[0]["Action"], &orders[0]["Reason"]), (&json!("hold"), &json!("-look at it")));
+    assert_eq!(
+        ordered.stderr,
+        "arvados-dispatch-cloud: i-unknown: instance not found; instance list has those that there are\n"
+    );
+    let line = service.logged("ordered by an operator", SOON).await;
+    assert_eq!((&line["Action"], &line["Reason"]), (&json!("hold"), &json!("-look at it")));
     for (verb, behavior) in [("drain", "drain"), ("run", "run")] {
         output(&client(&site, &["instance", verb, &id]).await);
         until(verb, SOON, async || {
@@ -113,6 +116,13 @@ async fn an_operator_sees_and_orders_from_a_shell() {
     let arguments = ["instance", "list", "--url", &service.url, "--config", "/nonexistent"];
     let elsewhere = finish(&mut command(&site, &arguments, &environment), SOON).await;
     assert!(output(&elsewhere).starts_with(&id), "{elsewhere:?}");
+
+    let wrong = [(TOKEN, "wrongwrongwrong")];
+    let refused = finish(&mut command(&site, &["instance", "list", "--json"], &wrong), SOON).await;
+    assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""), "{refused:?}");
+    let told =
+        "refuses the token (authorization error): compare the ManagementToken in ARVADOS_MANAGEMENT_TOKEN";
+    assert!(refused.stderr.contains(told) && !refused.stderr.contains(wrong[0].1), "{refused:?}");
 
     let killed = client(&site, &["container", "kill", &uuid, "--reason", "enough"]).await;
     assert_eq!(output(&killed), format!("{uuid}: its processes are being ended\n"));
