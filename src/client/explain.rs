@@ -42,8 +42,13 @@ pub(super) fn text(entry: &Value, instances: &[Instance]) -> String {
     told(&mut facts, "position", &explain["position"]);
     facts.push(("created", moment(&container["created_at"])));
     facts.push(("needs", needs(&entry["instance_resources"])));
+    // What has its place needs no instance: whether one may be created is of no interest.
+    let is_placed = matches!(reason, "allocated" | "running" | "complete" | "cancelled");
     let types = each(&entry["instance_types"]);
-    facts.extend(types.map(|it| ("type", format!("{}; {}", offer(it), create(&explain["creates"], it)))));
+    facts.extend(types.map(|it| match is_placed {
+        true => ("type", offer(it)),
+        false => ("type", format!("{}; {}", offer(it), create(&explain["creates"], it))),
+    }));
     facts.extend(each(&explain["instances"]).map(|id| ("process on", place(id, instances))));
     attempts(&mut facts, explain);
     Table::facts([("container", head)].into_iter().chain(facts))
@@ -290,6 +295,15 @@ unlocked        2 times by this process
 attention       one more unlock would use up its dispatch attempts
 being done      kind unlock, call read";
         assert_eq!(text(&entry(), &[Instance::deserialize(place).unwrap()]), expected);
+    }
+
+    #[test]
+    fn of_what_runs_it_is_not_told_whether_an_instance_may_be_created() {
+        let mut entry = entry();
+        entry["explain"]["reason"] = "running".into();
+        let text = text(&entry, &[]);
+        assert!(text.contains("\ntype            large at 0.4 an hour: 8 VCPUs, 8 GiB RAM\n"), "{text}");
+        assert!(text.contains("\nprocess on      i-1\n"), "{text}");
     }
 
     #[test]
