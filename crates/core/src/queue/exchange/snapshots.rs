@@ -73,17 +73,10 @@ impl Exchange {
 
     /// Copies the next piece, if there is one to copy; the snapshot, if that was the last.
     pub(super) fn copy_on(&mut self) -> Option<Arc<QueueSnapshot>> {
-        let copying = self.snapshots.copying.take()?;
-        match self.queue.copy_on(copying, PIECE) {
-            Ok(snapshot) => {
-                let snapshot = Arc::new(snapshot);
-                self.snapshots.last = Some(Arc::clone(&snapshot)).filter(|_| !self.snapshots.has_changed);
-                Some(snapshot)
-            }
-            Err(copying) => {
-                self.snapshots.copying = Some(copying);
-                None
-            }
-        }
+        let is_complete = self.queue.copy_on(self.snapshots.copying.as_mut()?, PIECE);
+        let copied = self.snapshots.copying.take_if(|_| is_complete)?;
+        let snapshot = Arc::new(copied.copy);
+        self.snapshots.last = Some(Arc::clone(&snapshot)).filter(|_| !self.snapshots.has_changed);
+        Some(snapshot)
     }
 }
