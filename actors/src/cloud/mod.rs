@@ -69,6 +69,8 @@ pub struct Cloud {
     timer: Option<SpawnHandle>,
     /// What the account has decided, and waits for its turn.
     to_perform: VecDeque<AccountEffect>,
+    /// [`dispatch_core::policy::Pieces::news`].
+    news_at_once: usize,
     repeats: Repeats,
 }
 
@@ -82,6 +84,7 @@ impl Cloud {
         telemetry: (Rc<Metrics>, Logger),
     ) -> Self {
         let (metrics, log) = telemetry;
+        let news_at_once = policy.pieces.news;
         let account = Account::new(policy, clock::now());
         Self {
             account,
@@ -92,6 +95,7 @@ impl Cloud {
             log,
             timer: None,
             to_perform: VecDeque::new(),
+            news_at_once,
             repeats: Repeats::default(),
         }
     }

@@ -17,9 +17,6 @@ use crate::clock;
 use crate::event;
 use crate::messages::pool::{InstanceAppeared, InstanceChanged, InstanceGone, ListingFinished};
 
-/// How much is performed before other messages have their turn: some milliseconds, with what Pool makes of it.
-const PIECE: usize = 500;
-
 impl Cloud {
     /// In order, a piece at a time: the first listing of a large site has news of all its instances, and Pool takes what
     /// is in its mailbox without a break.
@@ -32,7 +29,7 @@ impl Cloud {
     }
 
     fn perform_piece(&mut self, ctx: &mut Context<Self>) {
-        let piece = self.to_perform.len().min(PIECE);
+        let piece = self.to_perform.len().min(self.news_at_once);
         for effect in self.to_perform.drain(..piece).collect::<Vec<_>>() {
             self.perform_one(effect, ctx);
         }

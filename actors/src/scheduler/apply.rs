@@ -24,17 +24,14 @@ use crate::messages::queue::{
 pub(super) type Refused = (&'static str, &'static str);
 type ActionAnswer = LocalBoxFuture<'static, Option<Refused>>;
 
-/// How many actions are sent before the answers to them are waited for: a plan for a large site may have thousands, and
-/// each makes work for others (Queue, Pool, a Worker).
-const PIECE: usize = 200;
-
 impl Scheduler {
     /// Sends all actions of the last plan, a piece at a time; the answer comes when every one of them is answered.
     pub(super) fn apply(&mut self) -> impl Future<Output = Vec<Refused>> + use<> {
-        let (plan, receivers) = (Arc::clone(&self.last.plan), self.receivers.clone());
+        let (plan, receivers, most) =
+            (Arc::clone(&self.last.plan), self.receivers.clone(), self.actions_at_once);
         async move {
             let mut refused = Vec::new();
-            for piece in plan.actions.chunks(PIECE) {
+            for piece in plan.actions.chunks(most) {
                 let answers: Vec<_> = piece.iter().map(|action| receivers.send(action)).collect();
                 refused.extend(future::join_all(answers).await.into_iter().flatten());
             }

@@ -59,6 +59,8 @@ struct Planned(PlanView);
 /// The actor.
 pub struct Scheduler {
     rules: Arc<PlanRules>,
+    /// [`dispatch_core::policy::Pieces::actions`].
+    actions_at_once: usize,
     receivers: Receivers,
     ceiling: Ceiling,
     /// Away while a plan is made.
@@ -101,6 +103,7 @@ impl Scheduler {
         Self {
             planner: Planner::default(),
             rules: Arc::new(PlanRules::from(&*policy)),
+            actions_at_once: policy.pieces.actions,
             receivers,
             ceiling: Ceiling::new(start),
             last: PlanView { ceiling: start, ..PlanView::default() },

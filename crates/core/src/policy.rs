@@ -16,6 +16,8 @@ pub struct Policy {
     pub poll_interval: Duration,
     /// How far one poll looks among the waiting containers; no key of the configuration.
     pub poll_window: PollWindow,
+    /// How much is done before other messages have their turn; no key of the configuration.
+    pub pieces: Pieces,
     /// How often the cloud is listed.
     pub sync_interval: Duration,
     /// How often each worker is probed.
@@ -72,6 +74,24 @@ pub enum PollWindow {
     AsNeeded,
     /// To the end of the list, whatever could be placed, and all of it is kept: for measurements of a large queue.
     Whole,
+}
+
+/// How much of long work is done before other messages have their turn: some milliseconds each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pieces {
+    /// Entries and records that are looked at when a poll is taken in, or the queue is copied.
+    pub entries: usize,
+    /// Actions of a plan that are sent before their answers are waited for: each makes work for others (Queue, Pool, a
+    /// Worker).
+    pub actions: usize,
+    /// News of a listing, with what Pool makes of them.
+    pub news: usize,
+}
+
+impl Default for Pieces {
+    fn default() -> Self {
+        Self { entries: 4_000, actions: 200, news: 500 }
+    }
 }
 
 /// What a planning round reads of the policy: enough to plan the same round under another configuration.
@@ -156,6 +176,7 @@ impl Policy {
             cluster_id: "zzzzz".to_owned(),
             poll_interval: seconds(10),
             poll_window: PollWindow::default(),
+            pieces: Pieces::default(),
             sync_interval: minutes(1),
             probe_interval: seconds(10),
             max_probes_per_second: None,

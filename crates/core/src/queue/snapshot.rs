@@ -32,7 +32,7 @@ pub struct QueueSnapshot {
 /// A snapshot of a large queue that is being made.
 #[derive(Debug)]
 pub(crate) struct Copying {
-    copy: QueueSnapshot,
+    pub(crate) copy: QueueSnapshot,
     /// Entries up to this one are in it.
     last: Option<ContainerUuid>,
 }
@@ -57,7 +57,9 @@ impl QueueSnapshot {
 impl ContainerQueue {
     /// The present state; O(containers) pointer copies.
     pub fn snapshot(&self) -> QueueSnapshot {
-        self.copy_on(self.begin_copy(), usize::MAX).expect("there are fewer entries than that")
+        let mut copying = self.begin_copy();
+        self.copy_on(&mut copying, usize::MAX);
+        copying.copy
     }
 
     /// A copy of the present state, without entries so far.
@@ -74,14 +76,14 @@ impl ContainerQueue {
         Copying { copy, last: None }
     }
 
-    /// Copies no more than that many further entries. The snapshot, if there are no more.
-    pub(crate) fn copy_on(&self, mut copying: Copying, most: usize) -> Result<QueueSnapshot, Copying> {
-        let Copying { copy, last } = &mut copying;
+    /// Copies no more than that many further entries. True: there are no more, and the copy is complete.
+    pub(crate) fn copy_on(&self, copying: &mut Copying, most: usize) -> bool {
+        let Copying { copy, last } = copying;
         let piece = following(*last);
         let before = copy.entries.len();
         copy.entries.extend(self.entries.range(piece).take(most).map(|(_, entry)| Arc::clone(entry)));
         copy.asked.extend(self.asked.range(piece).take(most).map(|(_, asked)| *asked));
         *last = copy.entries.last().map(|entry| entry.record.uuid);
-        if copy.entries.len() - before < most { Ok(copying.copy) } else { Err(copying) }
+        copy.entries.len() - before < most
     }
 }

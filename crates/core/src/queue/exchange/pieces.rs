@@ -9,9 +9,6 @@ use super::{Exchange, ExchangeEffect, ExchangeFact};
 use crate::queue::{Merging, Poll, QueueFact};
 use crate::time::Timestamp;
 
-/// How many entries and records are looked at before other messages have their turn: some milliseconds.
-pub(super) const PIECE: usize = 4_000;
-
 impl Exchange {
     /// Goes on with what was cut into pieces.
     pub fn go_on(&mut self, now: Timestamp) -> Vec<ExchangeEffect> {
@@ -54,7 +51,8 @@ impl Exchange {
     ) {
         self.snapshots.are_outdated();
         let mut facts = Vec::new();
-        let merging = merging.and_then(|it| self.queue.go_on_merging(it, PIECE, &mut facts));
+        let merging =
+            merging.and_then(|it| self.queue.go_on_merging(it, self.policy.pieces.entries, &mut facts));
         let had_news = had_news || facts.iter().any(|fact| matches!(fact, QueueFact::StateChanged { .. }));
         if merging.is_none() {
             self.hints.polled(began);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dispatch_core::id::ProviderType;
 use dispatch_core::instance::{Catalog, InstanceType, Market, Offering};
-use dispatch_core::policy::Policy;
+use dispatch_core::policy::{Pieces, Policy};
 use dispatch_core::ports::{CapacityScope, HostKeyVerdict};
 use dispatch_core::time::after;
 
@@ -70,6 +70,7 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> (WorldKnobs, Lasting) {
     // From a stream of its own: the world is the same with and without a feed.
     knobs.feed = feed::draw(&mut Chance::new(seed, feed::KNOBS_STREAM));
     knobs.replica_lag = replica_lag(&mut Chance::new(seed, 22));
+    knobs.policy.pieces = pieces(&mut Chance::new(seed, 23));
     (knobs, lasting)
 }
 
@@ -202,6 +203,13 @@ fn watch(chance: &mut Chance) -> WatchKnobs {
         one_session_rate: rate(chance, 0.5),
         within: up_to(chance, 0, &[1_000, 10_000, 120_000]),
     }
+}
+
+/// So small that even what a small site has is cut, so that messages come between the pieces.
+fn pieces(chance: &mut Chance) -> Pieces {
+    let mut piece = |usual| if chance.hits(0.4) { pick(chance, &[1, 2, 5, 20]) } else { usual };
+    let usual = Pieces::default();
+    Pieces { entries: piece(usual.entries), actions: piece(usual.actions), news: piece(usual.news) }
 }
 
 /// Mostly the controller reads what it has written.
