@@ -9,9 +9,11 @@
 #[allow(dead_code, unused_imports, reason = "shared with the end-to-end tests, which use more of it")]
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use dispatch_actors::clock;
 use dispatch_core::container::ContainerState;
+use dispatch_core::time::since;
 use serde_json::json;
 use support::{Metrics, SOON, Service, Site};
 
@@ -51,10 +53,10 @@ async fn forty_jobs_of_three_seconds_on_four_vms_take_less_than_45_seconds_and_f
     let mut service = site.start().await;
     service.logged("event feed connected", SOON).await;
     service.logged("ready", SOON).await;
-    let began = Instant::now();
+    let began = clock::now();
     site.submit_lasting(JOBS, SECONDS).await;
     site.reached(JOBS, ContainerState::Complete, 2 * IN_ALL).await;
-    let took = began.elapsed();
+    let took = since(clock::now(), began);
     let requests = requests_besides_locks(&service, &site).await / JOBS as f64;
     println!("{took:?}, {requests} requests for each container besides its lock");
     site.assert_all_ran_once(JOBS).await;

@@ -8,7 +8,9 @@
 //! not real (simulator, tests) it is done here and at once, so that a seed gives the same history.
 
 use std::future::{Future, pending};
+use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::Either;
 
 /// Where long work is done.
@@ -18,6 +20,8 @@ pub enum LongWork {
     Elsewhere,
     /// On this thread, at once.
     Here,
+    /// On this thread, at once, and its result comes so much later: others go on meanwhile, as if it were done elsewhere.
+    Late(Duration),
 }
 
 impl LongWork {
@@ -29,9 +33,13 @@ impl LongWork {
     {
         match self {
             Self::Here => Either::Left(std::future::ready(work())),
+            Self::Late(by) => {
+                let result = work();
+                Either::Right(Either::Left(tokio::time::sleep(by).map(|()| result)))
+            }
             Self::Elsewhere => {
                 let done = tokio::task::spawn_blocking(work);
-                Either::Right(async move {
+                Either::Right(Either::Right(async move {
                     match done.await {
                         Ok(result) => result,
                         Err(error) => match error.try_into_panic() {
@@ -40,7 +48,7 @@ impl LongWork {
                             Err(_) => pending().await,
                         },
                     }
-                })
+                }))
             }
         }
     }
@@ -48,7 +56,7 @@ impl LongWork {
     /// Lets a large value go: that takes as long as it took to make it.
     pub fn discard<T: Send + 'static>(self, it: T) {
         match self {
-            Self::Here => drop(it),
+            Self::Here | Self::Late(_) => drop(it),
             Self::Elsewhere => drop(tokio::task::spawn_blocking(move || drop(it))),
         }
     }
@@ -57,8 +65,6 @@ impl LongWork {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-
-    use futures_util::FutureExt;
 
     use super::*;
 
@@ -78,6 +84,14 @@ mod tests {
         assert_eq!(work.now_or_never(), Some(true));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn late_means_now_and_told_later() {
+        let began = tokio::time::Instant::now();
+        let mut work = std::pin::pin!(LongWork::Late(Duration::from_secs(3)).run(|| 7));
+        assert_eq!(work.as_mut().now_or_never(), None);
+        assert_eq!((work.await, began.elapsed().as_secs()), (7, 3));
+    }
+
     #[tokio::test]
     #[should_panic(expected = "its own words")]
     async fn a_panic_elsewhere_is_a_panic_here() {
@@ -95,7 +109,7 @@ mod tests {
         for (work, is_here) in [(LongWork::Here, true), (LongWork::Elsewhere, false)] {
             let (tell, told) = mpsc::channel();
             work.discard(Tell(tell));
-            let dropped_on = told.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+            let dropped_on = told.recv_timeout(Duration::from_secs(60)).unwrap();
             assert_eq!(dropped_on == std::thread::current().id(), is_here, "{work:?}");
         }
     }

@@ -35,12 +35,14 @@ use crate::world::{SET, World, catalog};
 
 pub const TOKEN: &str = "management-token-of-a-measurement";
 
+type Told = (watch::Sender<Option<Active>>, watch::Sender<Option<String>>, watch::Sender<Result<(), String>>);
+
 pub struct Site {
     pub handles: Handles,
     pub url: String,
     registry: Registry,
     /// What the API is told of us, as long as this lives.
-    _told: (watch::Sender<Option<Active>>, watch::Sender<Option<String>>, watch::Sender<Result<(), String>>),
+    _told: Told,
     _log: LogGuard,
 }
 

@@ -77,12 +77,10 @@ impl World {
     }
 
     /// Lets the world carry a call out, and waits for the answer.
-    pub async fn carry<T: Send + 'static, F: Future<Output = T>>(
-        &self,
-        call: impl FnOnce(Rc<Sim>) -> F + Send + 'static,
-    ) -> T
+    pub async fn carry<T, F>(&self, call: impl FnOnce(Rc<Sim>) -> F + Send + 'static) -> T
     where
-        F: 'static,
+        T: Send + 'static,
+        F: Future<Output = T> + 'static,
     {
         let (answer, answered) = oneshot::channel();
         let call: Call = Box::new(move |sim| {

@@ -1,5 +1,7 @@
 //! Something between a dispatcher and its server that says things of its own on the dispatcher's session.
 
+#![expect(clippy::disallowed_types, reason = "two threads carry bytes, and there is no actor")]
+
 use std::io::{Read, Result, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};

@@ -8,7 +8,7 @@ use dispatch_sim::clock::now;
 use dispatch_sim::controller::faults::{Burst, CallKind, Fault};
 use dispatch_sim::controller::hidden::Hidden;
 use dispatch_sim::vm::facts::CommandKind;
-use dispatch_sim::world::{World, WorldKnobs, simulate};
+use dispatch_sim::world::{FeedKnobs, World, WorldKnobs, simulate};
 
 use crate::{minutes, seconds};
 
@@ -166,12 +166,14 @@ fn a_poisoned_record_hurts_only_itself() {
     });
 }
 
-/// It shows for a second what was: polls come often here, so that many of them show the time before a lock.
+/// It shows for a second what was: polls come often here, or hinted questions do, so that many show the time before a lock
+/// or an end.
 #[test]
 fn a_controller_that_reads_from_a_replica_gets_nothing_killed_or_locked_twice() {
-    for seed in 1..=5 {
+    for seed in 1..=10 {
         let mut knobs = WorldKnobs::new(seed).with_jobs(60, 2, 5).with_instances(6);
-        knobs.policy.poll_interval = seconds(1);
+        knobs.feed = (seed % 2 == 0).then(FeedKnobs::default);
+        knobs.policy.poll_interval = seconds(if seed % 3 == 0 { 10 } else { 1 });
         knobs.replica_lag = Duration::from_millis(950);
         simulate(knobs, async |world| {
             world.drain(minutes(30)).await;

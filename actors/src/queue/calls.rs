@@ -23,7 +23,7 @@ impl Queue {
                 ExchangeEffect::PollIn(wait) => self.poll_in(wait, ctx),
                 ExchangeEffect::HintsIn(wait) => self.hints_in(wait, ctx),
                 ExchangeEffect::GoOn => self.go_on_soon(ctx),
-                ExchangeEffect::Copied(snapshot) => self.tell_snapshot(&snapshot),
+                ExchangeEffect::Copied(number, snapshot) => self.tell_snapshot(number, &snapshot),
                 // Lost only if the scheduler is gone, and then nobody plans any more.
                 ExchangeEffect::Changed => self.scheduler.do_send(QueueChanged),
                 ExchangeEffect::Tell(fact) => self.report(fact),
@@ -54,8 +54,8 @@ impl Queue {
         }));
     }
 
-    fn tell_snapshot(&mut self, snapshot: &Arc<QueueSnapshot>) {
-        for asked in self.asked.drain(..) {
+    fn tell_snapshot(&mut self, number: u64, snapshot: &Arc<QueueSnapshot>) {
+        for (_, asked) in self.asked.extract_if(.., |(wanted, _)| *wanted <= number) {
             // Who has asked may have stopped waiting.
             let _ = asked.send(Arc::clone(snapshot));
         }

@@ -53,8 +53,8 @@ pub struct Queue {
     next_poll: Option<SpawnHandle>,
     /// The timer of [`dispatch_core::queue::exchange::ExchangeEffect::HintsIn`].
     next_hints: Option<SpawnHandle>,
-    /// Who waits for the snapshot that is being made.
-    asked: Vec<oneshot::Sender<Arc<QueueSnapshot>>>,
+    /// Who waits for the snapshot of that number.
+    asked: Vec<(u64, oneshot::Sender<Arc<QueueSnapshot>>)>,
     feed: Option<Rc<dyn EventFeed>>,
     /// What the feed had delivered when it was last counted.
     counted: FeedCounts,
@@ -126,9 +126,9 @@ impl Handler<GetQueue> for Queue {
         let _working = self.metrics.working("queue", "snapshot");
         match self.exchange.ask_snapshot() {
             SnapshotAnswer::Ready(snapshot) => ActorResponse::reply(self.view(snapshot)),
-            SnapshotAnswer::Later(effects) => {
+            SnapshotAnswer::Later(number, effects) => {
                 let (tell, told) = oneshot::channel();
-                self.asked.push(tell);
+                self.asked.push((number, tell));
                 self.perform(effects, ctx);
                 // Nobody tells only if this actor is gone, and then this is not polled any more.
                 let told = async move {

@@ -1,6 +1,7 @@
 //! A plan's actions as messages. Each may be refused; the next round looks again.
 
 use std::future::Future;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{MailboxError, Recipient};
@@ -25,13 +26,17 @@ pub(super) type Refused = (&'static str, &'static str);
 type ActionAnswer = LocalBoxFuture<'static, Option<Refused>>;
 
 impl Scheduler {
-    /// Sends all actions of the last plan, a piece at a time; the answer comes when every one of them is answered.
+    /// Sends all actions of the last plan, a piece at a time; the answer comes when every one of them is answered. None is
+    /// sent any more when nothing new is to begin.
     pub(super) fn apply(&mut self) -> impl Future<Output = Vec<Refused>> + use<> {
-        let (plan, receivers, most) =
-            (Arc::clone(&self.last.plan), self.receivers.clone(), self.actions_at_once);
+        let (plan, receivers) = (Arc::clone(&self.last.plan), self.receivers.clone());
+        let (most, quiescent) = (self.actions_at_once, Rc::clone(&self.quiescent));
         async move {
             let mut refused = Vec::new();
             for piece in plan.actions.chunks(most) {
+                if quiescent.get() {
+                    break;
+                }
                 let answers: Vec<_> = piece.iter().map(|action| receivers.send(action)).collect();
                 refused.extend(future::join_all(answers).await.into_iter().flatten());
             }

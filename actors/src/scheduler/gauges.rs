@@ -23,7 +23,7 @@ impl Scheduler {
             return;
         }
         // The controller has dated its records by the wall clock.
-        let (last, active) = (self.last.clone(), !self.quiescent);
+        let (last, active) = (self.last.clone(), !self.quiescent.get());
         let dates = Dates { now: clock::wall_time(), correction: clock::correction() };
         let facts = self.long_work.run(move || gauge_facts(&last, active, dates)).into_actor(self);
         ctx.spawn(facts.map(|facts, act, _| {

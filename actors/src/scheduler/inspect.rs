@@ -35,7 +35,7 @@ impl Scheduler {
             nudged: self.nudged,
             ceiling: self.ceiling.limit(),
             last_overload: self.ceiling.last_overload(),
-            quiescent: self.quiescent,
+            quiescent: self.quiescent.get(),
             input: self.last.input.clone(),
             planned_at: self.last.planned_at,
             plan: Arc::clone(&self.last.plan),

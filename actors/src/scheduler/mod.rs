@@ -18,6 +18,7 @@ mod receivers;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::future::ready;
 use std::rc::Rc;
@@ -75,7 +76,8 @@ pub struct Scheduler {
     nudged: bool,
     /// A round is under way since then.
     running: Option<Timestamp>,
-    quiescent: bool,
+    /// Also read by the future that sends a plan's actions.
+    quiescent: Rc<Cell<bool>>,
     started: Timestamp,
     ready_told: bool,
     /// What Queue was told last of what could still be placed.
@@ -113,7 +115,7 @@ impl Scheduler {
             log,
             nudged: false,
             running: None,
-            quiescent: false,
+            quiescent: Rc::default(),
             started: clock::now(),
             ready_told: false,
             told_openings: None,
@@ -130,7 +132,7 @@ impl Scheduler {
     }
 
     fn begin_round(&mut self, ctx: &mut Context<Self>) {
-        if self.running.is_some() || self.quiescent {
+        if self.running.is_some() || self.quiescent.get() {
             return;
         }
         self.running = Some(clock::now());
@@ -146,7 +148,7 @@ impl Scheduler {
         answers: Result<(QueueView, PoolView), MailboxError>,
     ) -> ResponseActFuture<Self, Option<Planned>> {
         // Queue or Pool is gone: the process is ending.
-        let Some((queue, pool)) = answers.ok().filter(|_| !self.quiescent) else {
+        let Some((queue, pool)) = answers.ok().filter(|_| !self.quiescent.get()) else {
             return Box::pin(ready(None).into_actor(self));
         };
         let at = clock::now();
@@ -174,7 +176,7 @@ impl Scheduler {
 
     /// Acts upon the plan. What has changed since its snapshots were taken is known to those who are asked to act.
     fn planned(&mut self, planned: Option<Planned>, ctx: &mut Context<Self>) {
-        let Some(Planned(view)) = planned.filter(|_| !self.quiescent) else { return };
+        let Some(Planned(view)) = planned.filter(|_| !self.quiescent.get()) else { return };
         let _working = self.metrics.working("scheduler", "actions");
         if !view.plan.actions.is_empty() {
             event!(self.log, catalogue::SCHEDULED, "Containers" => view.queue.snapshot.entries.len(),
@@ -269,7 +271,7 @@ impl Handler<Quiesce> for Scheduler {
     type Result = ();
 
     fn handle(&mut self, _: Quiesce, _: &mut Context<Self>) {
-        self.quiescent = true;
+        self.quiescent.set(true);
     }
 }
 

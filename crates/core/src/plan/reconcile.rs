@@ -150,7 +150,10 @@ impl Round<'_> {
     fn cancel_if_nowhere(&mut self, position: usize, entry: &Entry) {
         let first_poll = self.queue.first_poll_began;
         let proofs = self.fleet.listings.iter().filter(|began| Some(**began) > first_poll).count();
-        let asked_since = self.queue.asked_at(position) > self.fleet.listings.first().copied();
+        let asked = self.queue.asked_at(position);
+        // The first picture of one that we did not know may be of the past: it may have ended and been forgotten.
+        let is_known = asked.is_some_and(|asked| asked >= after(entry.first_seen, SETTLES));
+        let asked_since = is_known && asked > self.fleet.listings.first().copied();
         let all_is_seen = !self.has_unknown_workers && !self.has_written_off && !self.adopting_starts;
         if proofs >= LISTINGS_KEPT && asked_since && all_is_seen && !self.clocked.is_within_window {
             self.cancel(entry, CancelReason::NotOnAnyWorker);

@@ -119,7 +119,8 @@ impl<'a> Round<'a> {
     pub(super) fn start(&mut self, item: Item<'a>, id: &InstanceId) {
         let failed = self.fleet.failed_starts.get(&self.uuid(item));
         let failed_elsewhere = failed.is_some_and(|failed| failed.has_failed_elsewhere(id));
-        let order = StartOrder { failed_elsewhere, ..StartOrder::of(item.entry) };
+        let locked_at = item.entry.locked_at.filter(|_| failed.is_none());
+        let order = StartOrder { failed_elsewhere, locked_at, ..StartOrder::of(item.entry) };
         self.ask_pool(PoolAction::StartContainer(order, id.clone()));
     }
 

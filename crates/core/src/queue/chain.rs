@@ -258,6 +258,7 @@ impl Entry {
                 let was_requeued = matches!(finished.kind, OperationKind::Requeue { .. });
                 self.cancelled_unstarted |= was_requeued && standing.state == ContainerState::Cancelled;
                 self.locked_before_start = false;
+                self.locked_at = (standing.state == ContainerState::Locked).then_some(now);
                 None
             }
             // It stays locked until it is started, which is no failure; nor is what only we are the cause of.

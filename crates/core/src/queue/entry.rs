@@ -83,6 +83,9 @@ pub struct Entry {
     /// When the controller last answered a call of an operation of ours on it.
     #[serde(default)]
     pub(super) changed_at: Option<Timestamp>,
+    /// When the controller answered our lock; `None`: there is none, or it was there before us.
+    #[serde(default)]
+    pub locked_at: Option<Timestamp>,
 }
 
 impl Entry {
@@ -105,6 +108,7 @@ impl Entry {
             setback: None,
             changed: 0,
             changed_at: None,
+            locked_at: None,
         }
     }
 
@@ -113,12 +117,6 @@ impl Entry {
         let mut entry = Self { locked_before_start: false, ..Self::new(record, first_seen) };
         entry.size(mounts, &policy.catalog, &policy.sizing, &mut TypeLists::default());
         entry
-    }
-
-    /// When we were told that our lock is there; `None`: it was there before us, or there is none.
-    pub fn locked_at(&self) -> Option<Timestamp> {
-        let is_our_lock = self.record.state == ContainerState::Locked && !self.locked_before_start;
-        self.changed_at.filter(|_| is_our_lock)
     }
 
     /// Computes needs and eligible types.
@@ -172,11 +170,6 @@ impl Entry {
         self.uncertain || self.unreadable.is_some() || self.absence.is_some()
     }
 
-    /// Whether the controller does not show it, and that is not believed yet.
-    pub(super) fn is_doubted(&self) -> bool {
-        self.absence.is_some_and(|absence| !absence.is_believed())
-    }
-
     /// Whether it has a lock of ours, and probably a process.
     pub(super) fn is_held(&self) -> bool {
         matches!(self.record.state, ContainerState::Locked | ContainerState::Running)
@@ -209,7 +202,7 @@ impl super::QueueSnapshot {
         moments.for_each(|at| shift(at, by));
         for entry in self.entries.iter_mut().map(Arc::make_mut) {
             shift(&mut entry.first_seen, by);
-            entry.changed_at.iter_mut().for_each(|at| shift(at, by));
+            entry.changed_at.iter_mut().chain(&mut entry.locked_at).for_each(|at| shift(at, by));
             entry.absence.iter_mut().for_each(|absence| absence.shift(by));
             entry.record.created_at.iter_mut().for_each(|at| shift(at, by));
             if let Some(setback) = &mut entry.setback {

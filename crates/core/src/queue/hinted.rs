@@ -46,7 +46,10 @@ impl ContainerQueue {
                 && entry.unreadable.is_none()
                 && entry.setback.is_none()
         };
-        self.horizon.saw_all() && self.unreadable.is_empty() && self.entries.values().all(|it| is_clear(it))
+        self.horizon.saw_all()
+            && !self.has_passed_over
+            && self.unreadable.is_empty()
+            && self.entries.values().all(|it| is_clear(it))
     }
 
     /// Takes in what is shown of the containers that were asked for. O(items × log containers).
@@ -81,7 +84,7 @@ impl ContainerQueue {
     }
 
     /// Whether a record shows as waiting what we believe to be locked or running.
-    pub(super) fn is_step_back(&self, record: &Record) -> bool {
+    fn is_step_back(&self, record: &Record) -> bool {
         let have = self.entry(record.uuid).map(|entry| entry.record.state);
         let is_held = matches!(have, Some(ContainerState::Locked | ContainerState::Running));
         is_held && record.state == ContainerState::Queued

@@ -77,6 +77,7 @@ impl ContainerQueue {
         }
         self.fallen.forget_old(now);
         self.suspects.learn(&poll, now);
+        self.has_passed_over = false;
         Some(Merging { poll, now, stage: MergeStage::Doubting })
     }
 
@@ -137,11 +138,24 @@ impl ContainerQueue {
         self.asked.get(&uuid).is_some_and(|have| asked < *have)
     }
 
-    /// Whether a replica that lags may show the state before our last change: what waits and was locked by us is taken in
-    /// only from a question that was asked long enough after our lock.
-    fn is_before_our_change(&self, record: &Record, asked: Timestamp) -> bool {
-        let changed_at = self.entry(record.uuid).and_then(|entry| entry.changed_at);
-        changed_at.is_some_and(|at| asked < after(at, REPLICA_LAG)) && self.is_step_back(record)
+    /// Whether a replica that lags may show the time before what we know: before our lock or unlock, or before an end that
+    /// another answer has shown. A state from which a container does not come to the one that we have is taken in only
+    /// from a question that was asked long enough afterwards.
+    fn may_be_of_the_past(&self, record: &Record, asked: Timestamp) -> bool {
+        let Some(entry) = self.entry(record.uuid) else { return false };
+        let known_since = match (entry.record.state, record.state) {
+            (ContainerState::Locked | ContainerState::Running, ContainerState::Queued)
+            | (ContainerState::Queued, ContainerState::Locked | ContainerState::Running) => entry.changed_at,
+            (have, shown) if have.is_final() && !shown.is_final() => self.asked.get(&record.uuid).copied(),
+            _ => None,
+        };
+        known_since.is_some_and(|at| asked < after(at, REPLICA_LAG))
+    }
+
+    fn is_passed_over(&mut self, record: &Record, asked: Timestamp) -> bool {
+        let is_of_the_past = self.may_be_of_the_past(record, asked);
+        self.has_passed_over |= is_of_the_past;
+        is_of_the_past
     }
 
     /// Drops what is believed to be deleted, and what fell off the end of a short answer, of so many entries after that
@@ -160,7 +174,9 @@ impl ContainerQueue {
         let compared = piece.inspect(|(uuid, _)| (looked_at, last) = (looked_at + 1, Some(**uuid)));
         for (uuid, entry) in poll.not_shown(begin, compared) {
             let was_absent = |asked: &Asked| !self.is_dated_after(*uuid, asked.at);
-            let reason = if poll.absent.get(uuid).is_some_and(was_absent) && !entry.is_doubted() {
+            // What has become held since it was doubted has not been absent once.
+            let is_believed = entry.absence.map_or(!entry.is_held(), |it| it.is_believed());
+            let reason = if poll.absent.get(uuid).is_some_and(was_absent) && is_believed {
                 DropReason::Deleted
             } else if entry.record.state == ContainerState::Queued
                 && !entry.found_by_process
@@ -192,6 +208,7 @@ impl ContainerQueue {
 
     fn take_unreadable(&mut self, poll: &Poll, facts: &mut Vec<QueueFact>) {
         self.unreadable = poll.unreadable.clone();
+        self.unreadable.extend(self.orphans.unreadable());
         for (uuid, reason) in &poll.unreadable {
             facts.push(QueueFact::Unreadable { uuid: Some(*uuid), reason: reason.clone() });
             let newer = self.is_newer_than(*uuid, poll.stamp);
@@ -216,7 +233,7 @@ impl ContainerQueue {
         let uuid = record.uuid;
         if self.is_newer_than(uuid, stamp)
             || self.is_dated_after(uuid, asked)
-            || self.is_before_our_change(&record, asked)
+            || self.is_passed_over(&record, asked)
         {
             return false;
         }

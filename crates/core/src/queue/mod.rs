@@ -163,6 +163,8 @@ pub struct ContainerQueue {
     suspects: Suspects,
     /// Failures that containers share.
     shared_failures: SharedFailures,
+    /// A record was not believed since the last poll, because it may be of the past: the next poll tells.
+    has_passed_over: bool,
     stamp: u64,
     max_dispatch_attempts: u32,
     me: Option<TokenUuid>,
@@ -205,6 +207,7 @@ impl ContainerQueue {
             horizon: Horizon::default(),
             suspects: Suspects::default(),
             shared_failures: SharedFailures::default(),
+            has_passed_over: false,
             stamp: 0,
             max_dispatch_attempts,
             me: None,

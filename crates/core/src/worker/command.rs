@@ -18,7 +18,7 @@ pub struct StartOrder {
     pub priority: i64,
     /// When it was made, by the controller's clock: for the time from queue to process.
     pub created_at: Option<Timestamp>,
-    /// When the controller answered our lock, if it was this process that has locked it.
+    /// When the controller answered our lock, if it was this process that has locked it, and this is the first start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locked_at: Option<Timestamp>,
     /// Whether an earlier start of it has failed on another instance: then another failure says little about the
@@ -34,7 +34,7 @@ impl StartOrder {
             uuid: record.uuid,
             priority: record.priority,
             created_at: record.created_at,
-            locked_at: entry.locked_at(),
+            locked_at: entry.locked_at,
             failed_elsewhere: false,
         }
     }

@@ -144,7 +144,7 @@ fn parts(world: &World, who: &Who<'_>, cable: &Rc<Cable>, lease: Lease) -> Parts
     random.set_stream(1000 + who.number);
     Parts {
         pulse: dispatch_actors::clock::pulse,
-        long_work: LongWork::Here,
+        long_work: if knobs.planning.is_zero() { LongWork::Here } else { LongWork::Late(knobs.planning) },
         api: Rc::new(LeasedApi {
             inner: ApiCable { cable: Rc::clone(cable), api: Rc::new(api) },
             lease: lease.clone(),

@@ -34,6 +34,8 @@ pub struct WorldKnobs {
     pub feed: Option<FeedKnobs>,
     /// How late the controller's answers to reads are at most, because a replica gives them; zero = none does.
     pub replica_lag: Duration,
+    /// How long a plan takes to be made: others go on meanwhile.
+    pub planning: Duration,
     /// How the cloud behaves.
     pub cloud: CloudKnobs,
     /// How VMs and jobs behave.
@@ -71,6 +73,7 @@ impl WorldKnobs {
             faults: Faults::default(),
             feed: None,
             replica_lag: Duration::ZERO,
+            planning: Duration::ZERO,
             cloud: CloudKnobs::default(),
             vms: VmKnobs::default(),
             api_latency: Span::millis(20),

@@ -61,8 +61,8 @@ pub enum ExchangeEffect {
     HintsIn(Duration),
     /// Ask [`Exchange::go_on`] when other messages have had their turn.
     GoOn,
-    /// The snapshot that was asked for.
-    Copied(Arc<QueueSnapshot>),
+    /// The snapshot of that number, for all who wait for it or for one before.
+    Copied(u64, Arc<QueueSnapshot>),
     /// The queue has changed: the scheduler should look again.
     Changed,
     /// Tell the operator.
@@ -162,7 +162,8 @@ impl Exchange {
         kind: OperationKind,
         now: Timestamp,
     ) -> Result<Vec<ExchangeEffect>, QueueRefusal> {
-        if self.quiescent {
+        // A plan that was made from the picture before the poll that is being taken in: the next decides anew.
+        if self.quiescent || self.merging.is_some() {
             return Err(QueueRefusal::Busy);
         }
         let call = self.queue.begin(uuid, kind)?;

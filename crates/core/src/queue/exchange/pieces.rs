@@ -18,10 +18,7 @@ impl Exchange {
             let began = merging.began();
             self.merge_on(Some(merging), (began, had_news), now, &mut effects);
         }
-        effects.extend(self.copy_on().map(ExchangeEffect::Copied));
-        if self.snapshots.is_copying() {
-            self.go_on_soon(&mut effects);
-        }
+        self.copy_on(&mut effects);
         effects
     }
 

@@ -6,7 +6,8 @@
 //!              └ a large one ─► a piece ─► GoOn ─► … ─► Copied, for all who have asked meanwhile
 //! ```
 //! What changes while it is copied may be in it or not. Each entry has its own date, and what dates the whole queue is of
-//! the moment at which the copy was begun: so nothing looks newer than it is.
+//! the moment at which the copy was begun: so nothing looks newer than it is. Whoever asks after such a change gets the
+//! next copy: all that had happened when a planning round asked is in what it plans from.
 
 use std::sync::Arc;
 
@@ -20,6 +21,10 @@ pub(super) struct Snapshots {
     copying: Option<Copying>,
     /// Something has changed since the copy was begun.
     has_changed: bool,
+    /// The number of the copy that was begun last.
+    number: u64,
+    /// Somebody waits for one more copy.
+    again: bool,
 }
 
 /// The answer to [`Exchange::ask_snapshot`].
@@ -27,8 +32,8 @@ pub(super) struct Snapshots {
 pub enum SnapshotAnswer {
     /// It is there.
     Ready(Arc<QueueSnapshot>),
-    /// It comes as [`ExchangeEffect::Copied`], maybe by these effects or by some that were told before.
-    Later(Vec<ExchangeEffect>),
+    /// It comes as [`ExchangeEffect::Copied`] with that number.
+    Later(u64, Vec<ExchangeEffect>),
 }
 
 impl Snapshots {
@@ -55,23 +60,44 @@ impl Exchange {
         if let Some(last) = &self.snapshots.last {
             return SnapshotAnswer::Ready(Arc::clone(last));
         }
-        let mut effects = Vec::new();
         if self.snapshots.is_copying() {
-            return SnapshotAnswer::Later(effects);
+            self.snapshots.again |= self.snapshots.has_changed;
+            let number = self.snapshots.number + u64::from(self.snapshots.again);
+            return SnapshotAnswer::Later(number, Vec::new());
         }
-        self.snapshots.has_changed = false;
-        self.snapshots.copying = Some(self.queue.begin_copy());
-        match self.copy_on() {
+        self.begin_copy();
+        match self.copy_a_piece() {
             Some(snapshot) => SnapshotAnswer::Ready(snapshot),
             None => {
+                let mut effects = Vec::new();
                 self.go_on_soon(&mut effects);
-                SnapshotAnswer::Later(effects)
+                SnapshotAnswer::Later(self.snapshots.number, effects)
             }
         }
     }
 
-    /// Copies the next piece, if there is one to copy; the snapshot, if that was the last.
-    pub(super) fn copy_on(&mut self) -> Option<Arc<QueueSnapshot>> {
+    fn begin_copy(&mut self) {
+        self.snapshots.number += 1;
+        (self.snapshots.has_changed, self.snapshots.again) = (false, false);
+        self.snapshots.copying = Some(self.queue.begin_copy());
+    }
+
+    /// Copies the next piece, if there is one to copy; after the last one the next copy is begun, if somebody waits for it.
+    pub(super) fn copy_on(&mut self, effects: &mut Vec<ExchangeEffect>) {
+        let number = self.snapshots.number;
+        if let Some(snapshot) = self.copy_a_piece() {
+            effects.push(ExchangeEffect::Copied(number, snapshot));
+            if self.snapshots.again {
+                self.begin_copy();
+            }
+        }
+        if self.snapshots.is_copying() {
+            self.go_on_soon(effects);
+        }
+    }
+
+    /// The snapshot, if that was the last piece.
+    fn copy_a_piece(&mut self) -> Option<Arc<QueueSnapshot>> {
         let is_complete = self.queue.copy_on(self.snapshots.copying.as_mut()?, self.policy.pieces.entries);
         let copied = self.snapshots.copying.take_if(|_| is_complete)?;
         let snapshot = Arc::new(copied.copy);

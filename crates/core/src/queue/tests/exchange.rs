@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::container::ContainerState::{Locked, Queued};
+use crate::container::ContainerState::{Complete, Locked, Queued, Running};
 use crate::container::Standing;
 use crate::fixtures::{api_error, record};
 use crate::ports::ApiErrorKind;
@@ -111,7 +111,7 @@ impl Story {
             | ExchangeEffect::ResumeIn(_)
             | ExchangeEffect::HintsIn(_)
             | ExchangeEffect::GoOn
-            | ExchangeEffect::Copied(_)
+            | ExchangeEffect::Copied(..)
             | ExchangeEffect::Changed
             | ExchangeEffect::Tell(_) => None,
         })
@@ -136,6 +136,36 @@ pub(super) fn queued(n: u64) -> Record {
 }
 
 // ------------------------------------------------------------------ polls
+
+/// The same after an unlock, and after an end that a hint has shown.
+#[test]
+fn what_a_replica_shows_of_the_time_before_an_unlock_or_an_end_is_not_believed() {
+    for (millis, is_believed) in [(0, false), (999, false), (1_000, true)] {
+        let locked = Record { locked_by: Some(me()), ..record(1, Locked, 1) };
+        let mut story = Story::polled(vec![locked]);
+        story.begin(1, OperationKind::Unlock(UnlockReason::PriorityZero)).unwrap();
+        story.answer(Reply::Standing(Ok(queued(1).standing())));
+        story.now = after(story.now, Duration::from_millis(millis));
+        story.poll();
+        story.answer_all();
+        let shown = if is_believed { Locked } else { Queued };
+        assert_eq!(story.exchange.snapshot().entries[0].record.state, shown, "after {millis} ms");
+
+        let running = Record { locked_by: Some(me()), ..record(1, Running, 1) };
+        let complete = Record { state: Complete, ..running.clone() };
+        let mut story = Story::polled(vec![running.clone()]);
+        story.records = vec![complete];
+        story.now = after(story.now, Duration::from_secs(10));
+        story.poll();
+        story.answer_all();
+        story.records = vec![running];
+        story.now = after(story.now, Duration::from_millis(millis));
+        story.poll();
+        story.answer_all();
+        let shown = if is_believed { Running } else { Complete };
+        assert_eq!(story.exchange.snapshot().entries[0].record.state, shown, "after {millis} ms");
+    }
+}
 
 /// A replica that lags shows as waiting what we have just locked.
 #[test]
@@ -171,26 +201,27 @@ fn a_snapshot_of_a_large_queue_is_made_piece_by_piece() {
     let many = 10_000;
     let mut story = Story::polled((1..=many).map(queued).collect());
     while story.exchange.go_on(story.now).contains(&ExchangeEffect::GoOn) {}
-    let copied = |story: &mut Story, change: bool| {
-        let SnapshotAnswer::Later(effects) = story.exchange.ask_snapshot() else { panic!("it is large") };
-        assert_eq!(effects, [ExchangeEffect::GoOn]);
-        let SnapshotAnswer::Later(effects) = story.exchange.ask_snapshot() else { panic!("under way") };
-        assert_eq!(effects, []);
-        if change {
-            story.begin(1, OperationKind::Lock).unwrap();
-        }
-        assert_eq!(story.exchange.go_on(story.now), [ExchangeEffect::GoOn]);
-        let effects = story.exchange.go_on(story.now);
-        let [ExchangeEffect::Copied(snapshot)] = &effects[..] else { panic!("{effects:?}") };
-        Arc::clone(snapshot)
+    let later = |story: &mut Story| match story.exchange.ask_snapshot() {
+        SnapshotAnswer::Later(number, effects) => (number, effects),
+        SnapshotAnswer::Ready(_) => panic!("it is large"),
     };
-    let changed = copied(&mut story, true);
-    assert_eq!(changed.entries.len() as u64, many);
-    let unchanged = copied(&mut story, false);
-    assert!(unchanged.get(uuid(1)).unwrap().operation.is_some());
+    assert_eq!(later(&mut story), (1, vec![ExchangeEffect::GoOn]));
+    assert_eq!(later(&mut story), (1, vec![]), "under way");
+    story.begin(1, OperationKind::Lock).unwrap();
+    assert_eq!(later(&mut story), (2, vec![]), "who asks now must see what has just begun");
+    let mut copies = Vec::new();
+    for _ in 0..5 {
+        let effects = story.exchange.go_on(story.now);
+        copies.extend(effects.into_iter().filter_map(|it| match it {
+            ExchangeEffect::Copied(number, snapshot) => Some((number, snapshot)),
+            _ => None,
+        }));
+    }
+    let [(1, first), (2, second)] = &copies[..] else { panic!("{copies:?}") };
+    assert_eq!((first.entries.len() as u64, second.entries.len()), (many, second.asked.len()));
+    assert!(second.get(uuid(1)).unwrap().operation.is_some());
     let SnapshotAnswer::Ready(again) = story.exchange.ask_snapshot() else { panic!("it is there") };
-    assert!(Arc::ptr_eq(&again, &unchanged));
-    assert_eq!(again.entries.len(), again.asked.len());
+    assert!(Arc::ptr_eq(&again, second), "nothing has changed since");
 }
 
 /// While the rest of a poll is taken in, everything else goes on.
@@ -201,12 +232,12 @@ fn a_poll_of_a_large_queue_is_taken_in_piece_by_piece() {
     story.poll();
     story.answer_all();
     let mut pieces = 1;
-    story.begin(1, OperationKind::Lock).unwrap();
+    assert_eq!(story.begin(1, OperationKind::Lock), Err(QueueRefusal::Busy), "the next plan decides anew");
     while story.done.contains(&ExchangeEffect::GoOn) {
         assert_eq!((story.nudges(), story.next_poll()), (0, None), "it has not ended");
         story.done.clear();
         story.poll();
-        assert_eq!(story.calls(), ["lock"], "no other poll begins");
+        assert_eq!(story.calls(), [""; 0], "no other poll begins");
         let effects = story.exchange.go_on(story.now);
         story.did(effects);
         pieces += 1;

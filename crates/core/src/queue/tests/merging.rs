@@ -4,6 +4,7 @@ use super::*;
 use crate::container::ContainerState::{Cancelled, Complete, Locked, Queued, Running};
 use crate::fixtures::{record, somebody_else};
 use crate::ports::ApiErrorKind;
+use crate::queue::poll::Sighting;
 
 fn dropped(facts: &[QueueFact]) -> Vec<(ContainerUuid, DropReason)> {
     let reason = |fact: &QueueFact| match fact {
@@ -269,4 +270,23 @@ fn a_search_for_mounts_to_be_read_goes_on_where_it_has_ended_and_leaves_nothing_
     assert_eq!(size(&mut queue), [5, 6, 7]);
     assert_eq!(size(&mut queue), [1, 8]);
     assert_eq!(size(&mut queue), [0; 0]);
+}
+
+/// Between the pieces of a poll the answer to an older question takes the doubt back, or shows a lock.
+#[test]
+fn what_was_doubted_is_not_dropped_after_an_older_answer_between_two_pieces() {
+    for state in [Running, Queued] {
+        let mut queue = queue();
+        poll(&mut queue, &[record(1, state, 1)], 0);
+        let old = queue.asks(at(5));
+        let mut later = queue.begin_poll(at(5)).unwrap();
+        ask(&mut later, &queue, &[]);
+        let merging = queue.begin_merge(later, at(6)).unwrap();
+        let mut facts = Vec::new();
+        let merging = queue.go_on_merging(merging, 1, &mut facts).unwrap();
+        let shown = Record { locked_by: Some(me()), ..record(1, Running, 1) };
+        queue.take_record(Sighting { record: shown, asked: old }, at(6), &mut facts);
+        assert!(queue.go_on_merging(merging, usize::MAX, &mut facts).is_none());
+        assert_eq!((state_of(&queue, 1), dropped(&facts)), (Some(Running), vec![]), "it was {state}");
+    }
 }

@@ -71,6 +71,7 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> (WorldKnobs, Lasting) {
     knobs.feed = feed::draw(&mut Chance::new(seed, feed::KNOBS_STREAM));
     knobs.replica_lag = replica_lag(&mut Chance::new(seed, 22));
     knobs.policy.pieces = pieces(&mut Chance::new(seed, 23));
+    knobs.planning = planning(&mut Chance::new(seed, 24));
     (knobs, lasting)
 }
 
@@ -210,6 +211,11 @@ fn pieces(chance: &mut Chance) -> Pieces {
     let mut piece = |usual| if chance.hits(0.4) { pick(chance, &[1, 2, 5, 20]) } else { usual };
     let usual = Pieces::default();
     Pieces { entries: piece(usual.entries), actions: piece(usual.actions), news: piece(usual.news) }
+}
+
+/// Mostly at once; else so long that much happens between the snapshots and what is done.
+fn planning(chance: &mut Chance) -> Duration {
+    if chance.hits(0.4) { Duration::from_millis(pick(chance, &[1, 50, 500, 3_000])) } else { Duration::ZERO }
 }
 
 /// Mostly the controller reads what it has written.
