@@ -362,6 +362,7 @@ pub(super) const LEARNED: &[Lesson] = &[
     (58, "the controller shows what was", &[
         "a_process_is_not_killed_for_a_picture_that_may_be_older_than_its_start",
         "a_poll_soon_after_our_lock_that_shows_the_time_before_it_is_not_believed",
+        "what_a_replica_shows_of_the_time_before_an_unlock_or_an_end_is_not_believed",
         "a_controller_that_reads_from_a_replica_gets_nothing_killed_or_locked_twice",
     ]),
 ];
