@@ -121,6 +121,8 @@ impl ContainerQueue {
 
     fn end_merge(&mut self, poll: &Poll, now: Timestamp) {
         self.orphans.poll_ended(|uuid| self.entries.contains_key(uuid), now);
+        // The look at some orphans is over with this poll.
+        self.unreadable = poll.unreadable.clone();
         self.unreadable.extend(self.orphans.unreadable());
         self.dropped.retain(|_, dropped| *dropped > poll.stamp);
         self.first_poll_began.get_or_insert(poll.began);
