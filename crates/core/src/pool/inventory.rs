@@ -9,7 +9,7 @@
 //!        │ a sign of life, or a listing shows it ─► no longer missing
 //!        ▼ absent again, and its destroy was acknowledged, or a probe of it has failed that began since and opened a
 //!        │ connection for itself (our own side's fault is none); in shutdown a third time while no call to destroy it was
-//!        │ acknowledged (each repeats that call), and for 90 s if it may have processes
+//!        │ acknowledged (each repeats that call), and for 90 s, and as long after the call, if it may have processes
 //!      gone, and its processes with it
 //! ```
 
@@ -28,7 +28,8 @@ use crate::worker::{Command, Machine, OUTSTAYS, ShutdownReason, State, View};
 const SECOND_LOOK: Duration = Duration::from_secs(15);
 /// A listing may lag this long behind a create: until then absence proves nothing.
 const LISTING_LAG: Duration = Duration::from_secs(60);
-/// An instance in shutdown may still run for this long after listings have begun to leave it out.
+/// An instance in shutdown may still run for this long after listings have begun to leave it out, and after the call to
+/// destroy it that the cloud has acknowledged.
 const ENDING: Duration = Duration::from_secs(90);
 /// A destroyed instance is remembered for this long: no shutdown takes longer.
 const REMEMBERED: Duration = Duration::from_secs(3600);
@@ -121,7 +122,10 @@ impl Slot {
     /// containers that may have a process on it are not placed elsewhere before that time is over.
     fn may_be_ending(&self, lacked: Absence, began: Timestamp) -> bool {
         let is_ending = self.view.state == State::Shutdown && !self.is_surely_empty();
-        is_ending && began <= after(lacked.since, ENDING)
+        // Listings may have omitted it long before its end was begun.
+        let called = self.view.destroy_called.filter(|_| self.view.destroy_acknowledged);
+        let ends_since = called.map_or(lacked.since, |called| called.max(lacked.since));
+        is_ending && began <= after(ends_since, ENDING)
     }
 }
 

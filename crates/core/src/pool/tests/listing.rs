@@ -259,26 +259,22 @@ fn a_found_instance_that_cannot_be_used_is_not_unknown_once_it_has_listed_all() 
     }
 }
 
+/// In shutdown since the call to destroy it, which the cloud has acknowledged, and with a process.
+fn destroyed_with_a_process(story: &Story, called: i64) -> View {
+    View {
+        state: State::Shutdown,
+        destroy_called: Some(at(called)),
+        destroy_acknowledged: true,
+        processes: vec![process(1)],
+        ..story.view("i-1")
+    }
+}
+
 /// Found by chaos (seeds 2110 and 2202): the operator had ended it, and a listing omitted it while it still ran.
 #[test]
 fn a_destroyed_instance_with_processes_is_gone_when_its_end_must_be_over() {
     let mut story = known();
-    let process = ProcessView {
-        uuid: uuid(1),
-        since: at(0),
-        unconfirmed: false,
-        unsent: false,
-        start_failure: None,
-        killing: false,
-        given_up: false,
-    };
-    let destroyed = View {
-        state: State::Shutdown,
-        destroy_called: Some(at(110)),
-        destroy_acknowledged: true,
-        processes: vec![process],
-        ..story.view("i-1")
-    };
+    let destroyed = destroyed_with_a_process(&story, 110);
     story.show(111, destroyed);
     let (reply, effects) = story.listing(120, &["i-1"])[0].clone();
     assert!(reply == GoneReply::Suspected && probes_and_looks_again(&effects, 136), "{effects:?}");
@@ -286,6 +282,19 @@ fn a_destroyed_instance_with_processes_is_gone_when_its_end_must_be_over() {
         assert_eq!(story.listing(began, &["i-1"])[0].0, GoneReply::Suspected, "{began}");
     }
     assert_eq!(story.listing(211, &["i-1"])[0].0, GoneReply::Confirmed);
+}
+
+/// Found by chaos (seed 1395): listings had omitted it for long before its end was begun.
+#[test]
+fn an_instance_that_was_omitted_before_it_was_destroyed_has_the_same_time_to_end() {
+    let mut story = known();
+    assert_eq!(story.listing(120, &["i-1"])[0].0, GoneReply::Suspected);
+    let destroyed = destroyed_with_a_process(&story, 205);
+    story.show(206, destroyed);
+    for began in [210, 295] {
+        assert_eq!(story.listing(began, &["i-1"])[0].0, GoneReply::Suspected, "{began}");
+    }
+    assert_eq!(story.listing(296, &["i-1"])[0].0, GoneReply::Confirmed);
 }
 
 /// Found by chaos (seeds 7244, 7971): the operator had ended it, the call was lost, and two listings omitted it.
