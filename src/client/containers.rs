@@ -2,19 +2,19 @@
 
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::explain;
 use super::failure::Failure;
 use super::http::Client;
-use super::instances::{self, Instance, lines};
+use super::instances::{self, Instance};
+use super::lists::Kind;
 use super::screen::Screen;
 use super::table::{Cell, Table, Tone};
-use super::watch;
 use crate::cli::service::{ListOptions, Show};
 use crate::cli::{self, Options};
 
-const LIST: &str = "/arvados/v1/dispatch/containers";
+const LISTED: Kind = Kind { path: "/arvados/v1/dispatch/containers", nothing: "no containers", table };
 const ONE: &str = "/arvados/v1/dispatch/container";
 
 const COLUMNS: &[&str] =
@@ -26,22 +26,7 @@ pub(super) async fn list(
     list: &ListOptions,
     screen: &Screen,
 ) -> Result<ExitCode, Failure> {
-    let mut client = Client::of(options, &list.at)?;
-    if list.watch {
-        let look = async || {
-            let items = client.list(LIST).await?;
-            if list.json {
-                Ok(json!({ "items": items }).to_string())
-            } else {
-                text(&client, &items, list, screen)
-            }
-        };
-        watch::forever(list.interval, *screen, list.json, look).await?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let items = client.list(LIST).await?;
-    screen.print(&if list.json { lines(&items) } else { text(&client, &items, list, screen)? })?;
-    Ok(ExitCode::SUCCESS)
+    LISTED.show(options, list, screen).await
 }
 
 /// `container show`.
@@ -101,15 +86,11 @@ async fn each(
     Ok(code)
 }
 
-fn text(client: &Client, items: &[Value], list: &ListOptions, screen: &Screen) -> Result<String, Failure> {
+fn table(client: &Client, items: &[Value]) -> Result<Table, Failure> {
     if items.iter().any(|item| !item["container"]["uuid"].is_string()) {
         return Err(client.strange("an item of its list is no container"));
     }
-    if screen.is_terminal && items.is_empty() {
-        return Ok("no containers".to_owned());
-    }
-    let table = Table { columns: COLUMNS, rows: items.iter().map(row).collect() };
-    Ok(if screen.is_terminal { table.drawn(screen.has_colour) } else { table.separated(list.header) })
+    Ok(Table { columns: COLUMNS, rows: items.iter().map(row).collect() })
 }
 
 fn row(entry: &Value) -> Vec<Cell> {
@@ -139,6 +120,8 @@ fn tone(state: &str) -> Tone {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

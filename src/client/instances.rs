@@ -3,19 +3,21 @@
 use std::process::ExitCode;
 
 use serde::Deserialize;
-use serde_json::{Number, Value, json};
+use serde_json::{Number, Value};
 
 use super::explain;
 use super::failure::Failure;
 use super::http::Client;
+use super::lists::Kind;
 use super::screen::Screen;
 use super::table::{Cell, Table, Tone};
-use super::watch;
 use crate::cli::service::{ListOptions, Show};
 use crate::cli::{self, Options};
 
 /// Where they are listed.
 pub(super) const PATH: &str = "/arvados/v1/dispatch/instances";
+
+const LISTED: Kind = Kind { path: PATH, nothing: "no instances", table: listed };
 
 /// Scripts read them by their place.
 const COLUMNS: &[&str] = &[
@@ -68,22 +70,7 @@ pub(super) async fn list(
     list: &ListOptions,
     screen: &Screen,
 ) -> Result<ExitCode, Failure> {
-    let mut client = Client::of(options, &list.at)?;
-    if list.watch {
-        let look = async || {
-            let items = client.list(PATH).await?;
-            if list.json {
-                Ok(json!({ "items": items }).to_string())
-            } else {
-                text(&client, &items, list, screen)
-            }
-        };
-        watch::forever(list.interval, *screen, list.json, look).await?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let items = client.list(PATH).await?;
-    screen.print(&if list.json { lines(&items) } else { text(&client, &items, list, screen)? })?;
-    Ok(ExitCode::SUCCESS)
+    LISTED.show(options, list, screen).await
 }
 
 /// `instance show`.
@@ -108,24 +95,15 @@ pub(super) async fn show(options: &Options, show: &Show, screen: &Screen) -> Res
     Ok(code)
 }
 
-/// One JSON object a line.
-pub(super) fn lines(items: &[Value]) -> String {
-    items.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
-}
-
 /// What the service says of one.
 pub(super) fn read(client: &Client, item: &Value) -> Result<Instance, Failure> {
     Instance::deserialize(item)
         .map_err(|error| client.strange(&format!("an instance of its list is none: {error}")))
 }
 
-fn text(client: &Client, items: &[Value], list: &ListOptions, screen: &Screen) -> Result<String, Failure> {
+fn listed(client: &Client, items: &[Value]) -> Result<Table, Failure> {
     let instances = items.iter().map(|item| read(client, item)).collect::<Result<Vec<_>, _>>()?;
-    let table = table(&instances);
-    if screen.is_terminal && instances.is_empty() {
-        return Ok("no instances".to_owned());
-    }
-    Ok(if screen.is_terminal { table.drawn(screen.has_colour) } else { table.separated(list.header) })
+    Ok(table(&instances))
 }
 
 fn table(instances: &[Instance]) -> Table {
@@ -175,6 +153,8 @@ fn described(it: &Instance) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn instance(fields: Value) -> Instance {

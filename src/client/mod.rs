@@ -4,8 +4,9 @@
 //!   cli::service ─► instances, containers ─► place: which URLs, which token
 //!                     │        │             http: one request, within its time, to the first that works
 //!                     │        └ explain     failure: what went wrong, and what to do
-//!                     └─► table: a terminal's table · tab-separated in a pipe · JSON
-//!                         screen: where it is shown; watch: again, when it has changed
+//!                     └─► lists: once, or again when it has changed (watch)
+//!                         table: a terminal's table · tab-separated in a pipe · JSON
+//!                         screen: where it is shown
 //! ```
 //! Results are on stdout, complaints on stderr, one line each. Exit codes: 0 done, 1 failed, 2 wrong usage or
 //! configuration.
@@ -18,6 +19,7 @@ mod explain;
 mod failure;
 mod http;
 mod instances;
+mod lists;
 mod orders;
 mod place;
 mod screen;

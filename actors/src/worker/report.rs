@@ -34,16 +34,7 @@ impl Worker {
                 }
             }
             WorkerFact::FirstSsh(after) => self.parts.metrics.time_to_ssh.observe(after),
-            WorkerFact::ProbeSucceeded(took) => {
-                self.parts.metrics.run_probe_duration.observe("success", took);
-                self.repeats.clear(&catalogue::PROBE_FAILED, "");
-                event!(self.log, catalogue::PROBE_SUCCEEDED);
-            }
-            WorkerFact::ProbeFailed { failure, duration, silent_for } => {
-                self.parts.metrics.run_probe_duration.observe("fail", duration);
-                self.report_failure(&catalogue::PROBE_FAILED, &failure, silent_for);
-                self.last_failure = Some(failure);
-            }
+            WorkerFact::ProbeSucceeded(_) | WorkerFact::ProbeFailed { .. } => self.report_probe(fact),
             WorkerFact::Unproven(failure) => event!(self.log, catalogue::UNPROVEN, "error" => &failure.error,
                 "Hint" => "nothing new is started there; another machine may have its address, or its secret is lost"),
             WorkerFact::BootOutcome(outcome) => {
@@ -77,6 +68,22 @@ impl Worker {
             | WorkerFact::Reprieved
             | WorkerFact::RetryingDestroy
             | WorkerFact::NeverEnds { .. } => self.report_end(&fact),
+        }
+    }
+
+    fn report_probe(&mut self, fact: WorkerFact) {
+        match fact {
+            WorkerFact::ProbeSucceeded(took) => {
+                self.parts.metrics.run_probe_duration.observe("success", took);
+                self.repeats.clear(&catalogue::PROBE_FAILED, "");
+                event!(self.log, catalogue::PROBE_SUCCEEDED);
+            }
+            WorkerFact::ProbeFailed { failure, duration, silent_for } => {
+                self.parts.metrics.run_probe_duration.observe("fail", duration);
+                self.report_failure(&catalogue::PROBE_FAILED, &failure, silent_for);
+                self.last_failure = Some(failure);
+            }
+            _ => {}
         }
     }
 

@@ -77,7 +77,7 @@ impl ContainerQueue {
         }
         self.fallen.forget_old(now);
         self.suspects.learn(&poll, now);
-        self.has_passed_over = false;
+        (self.has_passed_over, self.is_merging) = (false, true);
         Some(Merging { poll, now, stage: MergeStage::Doubting })
     }
 
@@ -120,6 +120,7 @@ impl ContainerQueue {
     }
 
     fn end_merge(&mut self, poll: &Poll, now: Timestamp) {
+        self.is_merging = false;
         self.orphans.poll_ended(|uuid| self.entries.contains_key(uuid), now);
         // The look at some orphans is over with this poll.
         self.unreadable = poll.unreadable.clone();

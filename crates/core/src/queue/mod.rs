@@ -165,6 +165,8 @@ pub struct ContainerQueue {
     shared_failures: SharedFailures,
     /// A record was not believed since the last poll, because it may be of the past: the next poll tells.
     has_passed_over: bool,
+    /// A poll is being taken in: entries that it shows may still be doubted.
+    is_merging: bool,
     stamp: u64,
     max_dispatch_attempts: u32,
     me: Option<TokenUuid>,
@@ -208,6 +210,7 @@ impl ContainerQueue {
             suspects: Suspects::default(),
             shared_failures: SharedFailures::default(),
             has_passed_over: false,
+            is_merging: false,
             stamp: 0,
             max_dispatch_attempts,
             me: None,

@@ -202,7 +202,8 @@ impl ContainerQueue {
         if !was_doubted && self.orphans.is_doubted(uuid) {
             facts.push(QueueFact::Doubted { uuid });
         }
-        if was_doubted || self.orphans.is_doubted(uuid) {
+        // While a poll is taken in, what it shows is still doubted: the next poll, or look, counts.
+        if !self.is_merging && (was_doubted || self.orphans.is_doubted(uuid)) {
             self.note_whether_most_are_absent(|_| false, &mut facts);
         }
         facts

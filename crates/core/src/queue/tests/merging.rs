@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::container::ContainerState::{Cancelled, Complete, Locked, Queued, Running};
-use crate::fixtures::{record, somebody_else};
+use crate::fixtures::{api_error, record, somebody_else};
 use crate::ports::ApiErrorKind;
 use crate::queue::poll::Sighting;
 
@@ -168,7 +168,7 @@ fn a_look_adds_ours_doubts_absence_remembers_foreign_and_believes_no_other_recor
         assert!(!queue.begin_look(uuid(n)), "one look at a time");
     }
     queue.looked(uuid(1), Ok(record(1, Running, 1)), at(1), at(1));
-    queue.looked(uuid(2), Err(crate::fixtures::api_error(ApiErrorKind::NotFound)), at(1), at(1));
+    queue.looked(uuid(2), Err(api_error(ApiErrorKind::NotFound)), at(1), at(1));
     queue.looked(
         uuid(3),
         Ok(Record { locked_by: Some(somebody_else()), ..record(3, Running, 1) }),
@@ -187,7 +187,7 @@ fn a_look_adds_ours_doubts_absence_remembers_foreign_and_believes_no_other_recor
 #[test]
 fn a_look_that_adds_nothing_is_repeated_by_polls_after_five_seconds_doubling_to_five_minutes() {
     let foreign = || Ok(Record { locked_by: Some(somebody_else()), ..record(1, Running, 1) });
-    let fails = |kind| move || Err(crate::fixtures::api_error(kind));
+    let fails = |kind| move || Err(api_error(kind));
     let answers: [&dyn Fn() -> Result<Record, ApiError>; 4] = [
         &foreign,
         &fails(ApiErrorKind::NotFound),
@@ -214,7 +214,7 @@ fn a_look_that_adds_nothing_is_repeated_by_polls_after_five_seconds_doubling_to_
 fn an_orphan_whose_record_cannot_be_read_is_shown_until_the_next_look() {
     let mut queue = queue();
     queue.begin_look(uuid(1));
-    queue.looked(uuid(1), Err(crate::fixtures::api_error(ApiErrorKind::Malformed)), at(1), at(1));
+    queue.looked(uuid(1), Err(api_error(ApiErrorKind::Malformed)), at(1), at(1));
     poll(&mut queue, &[], 2);
     assert!(queue.snapshot().unreadable.contains_key(&uuid(1)));
     poll(&mut queue, &[], 10);
@@ -289,4 +289,24 @@ fn what_was_doubted_is_not_dropped_after_an_older_answer_between_two_pieces() {
         assert!(queue.go_on_merging(merging, usize::MAX, &mut facts).is_none());
         assert_eq!((state_of(&queue, 1), dropped(&facts)), (Some(Running), vec![]), "it was {state}");
     }
+}
+
+/// Three were absent, and the poll that is being taken in shows them again.
+#[test]
+fn a_look_between_two_pieces_does_not_count_what_the_poll_shows_as_absent() {
+    let records: Vec<_> =
+        (1..=3).map(|n| Record { locked_by: Some(me()), ..record(n, Running, 1) }).collect();
+    let mut queue = queue();
+    poll(&mut queue, &records, 0);
+    poll(&mut queue, &records[..1], 10);
+    let mut later = queue.begin_poll(at(20)).unwrap();
+    ask(&mut later, &queue, &records);
+    let merging = queue.begin_merge(later, at(20)).unwrap();
+    let mut facts = Vec::new();
+    let merging = queue.go_on_merging(merging, 1, &mut facts).unwrap();
+    assert!(queue.begin_look(uuid(9)));
+    let looked = queue.looked(uuid(9), Err(api_error(ApiErrorKind::NotFound)), at(20), at(20));
+    assert_eq!(looked, [QueueFact::Doubted { uuid: uuid(9) }]);
+    assert!(queue.go_on_merging(merging, usize::MAX, &mut facts).is_none());
+    assert!(facts.iter().all(|it| !matches!(it, QueueFact::MostAreAbsent { .. })), "{facts:?}");
 }
