@@ -1,5 +1,6 @@
 //! One instance while it lives: it boots, serves, and saves its state.
 
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -122,8 +123,15 @@ fn bind(port: &mut u16) -> std::io::Result<impl FnOnce() -> std::io::Result<TcpL
     Ok(move || socket.listen(128))
 }
 
+/// Runs the init command from a file that only the owner can read, as cloud-init does: the instance's secret is in
+/// it, and every user of this machine may read the command line of a process.
 async fn initialise(environment: &Environment, init: &str) {
-    let mut command = environment.command(init);
+    let script = tempfile::NamedTempFile::new_in(&environment.directory)
+        .and_then(|mut file| file.write_all(init.as_bytes()).map(|()| file.into_temp_path()));
+    // Without a file nothing is run, and the instance fails its boot probe: as with a VM whose disk is full.
+    let Ok(script) = script else { return };
+    let mut command = environment.command(". \"$0\"");
+    command.arg(&script);
     command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
     command.stderr(std::process::Stdio::null()).kill_on_drop(true);
     // As on a real VM, an init command that fails shows only in what does not work afterwards.

@@ -85,7 +85,10 @@ async fn a_key_that_came_with_the_order_gets_in_and_no_other(client: SshClient) 
 /// An order whose instance finishes its boot when `let_go_on` is called.
 fn order_that_waits() -> CreateOrder {
     let order = order("a");
-    let init_command = format!("until [ -e go ]; do sleep 0.05; done\n{}", order.init_command);
+    let init_command = format!(
+        "tr '\\0' ' ' </proc/$$/cmdline >command-line\nuntil [ -e go ]; do sleep 0.05; done\n{}",
+        order.init_command
+    );
     CreateOrder { init_command, ..order }
 }
 
@@ -101,6 +104,9 @@ async fn connections_are_refused_until_the_instance_has_booted(client: SshClient
     assert_eq!(executor.run(command("true")).await.unwrap_err().kind, ExecErrorKind::Refused);
     let_go_on(&world);
     assert_eq!(stdout(&executor, "ls booted").await, "booted\n");
+    // Every user of a machine may read the command lines of its processes.
+    let line = stdout(&executor, "cat command-line").await;
+    assert!(line.starts_with("/bin/sh -c") && !line.contains("secret"), "the boot ran as {line}");
 }
 
 async fn a_detached_process_outlives_connection_and_cloud_and_ends_with_its_instance(client: SshClient) {
