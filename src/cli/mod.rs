@@ -39,6 +39,7 @@ Examples:
   arvados-dispatch-cloud instance list --watch        what is there, and what it costs
   arvados-dispatch-cloud instance hold i-0a1b2c --reason 'disk is full, looking at it'
   arvados-dispatch-cloud container explain zzzzz-dz642-0123456789abcde
+  arvados-dispatch-cloud events --since 10m --follow  what changes
   arvados-dispatch-cloud creates pause --for 2h --reason 'the image is renewed'
 
 Environment:
@@ -132,6 +133,8 @@ pub enum Command {
     /// Look at the instance types of a running service, and take some out of use.
     #[command(subcommand)]
     Type(service::TypeCommand),
+    /// Show what has happened in a running service, and what happens from now on.
+    Events(service::Events),
     /// Check or show the configuration.
     #[command(subcommand, arg_required_else_help = false)]
     Config(config::ConfigCommand),

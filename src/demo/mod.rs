@@ -26,7 +26,7 @@ use futures_util::future::{Either, select};
 use slog::Logger;
 use tokio::time::Instant;
 
-use crate::app::Application;
+use crate::app::{Application, Told};
 use crate::cli::{self, Demo};
 use crate::run::Signals;
 use progress::Progress;
@@ -72,7 +72,7 @@ pub fn run(demo: &Demo) -> ExitCode {
 }
 
 async fn play(demo: &Demo, world: &World, log: Logger, mut signals: Signals) -> Result<Report> {
-    let application = Application::build(&world.loaded, Lease::unlimited(), log).await?;
+    let application = Application::build(&world.loaded, Lease::unlimited(), Told::recorded(log)).await?;
     let began = Instant::now();
     let progress = Progress::new(demo, application.url(), &world.management_token);
     let mut faults = faults::Script::new(demo.faults, application.faults());
