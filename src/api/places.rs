@@ -28,7 +28,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// How long a client may take in nothing of what is sent, in milliseconds: then the system closes its connection. An answer
 /// in work holds memory, and a place.
-const UNREAD_MILLISECONDS: u32 = 60_000;
+const UNREAD_MILLISECONDS: u32 = 30_000;
 
 thread_local! {
     static PLACES: RefCell<Places> = const { RefCell::new(Places::new()) };

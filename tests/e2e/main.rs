@@ -30,3 +30,4 @@ mod restart;
 mod ssh_client;
 mod stop;
 mod support;
+mod unread;
