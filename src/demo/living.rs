@@ -77,7 +77,8 @@ async fn go_on(
         let pool = application.pool().await?;
         trouble.step(&pool, world).await;
         let there = world.unfinished().await?;
-        world.submit_some(trouble.wanted().saturating_sub(there)).await?;
+        let missing = trouble.wanted().saturating_sub(there);
+        world.submit_some(missing, trouble.job_seconds()).await?;
         tokio::time::sleep(STEP).await;
     }
 }

@@ -1,6 +1,7 @@
 //! What each scenario is made of: how large the site is, how much work it has, and what goes wrong there.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -18,7 +19,7 @@ use super::world::World;
 use crate::cli::{Demo, Scenario};
 
 /// How long the controller is down, and how long it is up afterwards.
-const DOWN: Duration = Duration::from_secs(40);
+const DOWN: Duration = Duration::from_secs(30);
 const UP: Duration = Duration::from_secs(20);
 /// A spot instance is taken away that often, that long after its notice.
 const RECLAIM: Duration = Duration::from_secs(10);
@@ -134,6 +135,11 @@ impl Trouble {
             Scenario::Capacity | Scenario::Badboot | Scenario::Overload => 2 * instances,
             Scenario::Spot | Scenario::Outage => instances,
         }
+    }
+
+    /// How many seconds a job lasts: long enough that spot instances are taken from under it.
+    pub(super) fn job_seconds(&self) -> RangeInclusive<u32> {
+        if self.scenario == Scenario::Spot { 8..=20 } else { 2..=6 }
     }
 
     /// What is due now.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
@@ -129,9 +130,9 @@ impl World {
         self.controller.with(count).await.context("the simulated controller has stopped")
     }
 
-    /// That many more jobs, of a few seconds each; another attempt follows what is lost.
-    pub(super) async fn submit_some(&self, count: usize) -> Result<()> {
-        let seconds: Vec<u32> = (0..count).map(|_| rand::rng().random_range(2..=6)).collect();
+    /// That many more jobs, of so many seconds each; another attempt follows what is lost.
+    pub(super) async fn submit_some(&self, count: usize, lasting: RangeInclusive<u32>) -> Result<()> {
+        let seconds: Vec<u32> = (0..count).map(|_| rand::rng().random_range(lasting.clone())).collect();
         let preemptible = self.preemptible;
         let submit = move |arvados: &mut FakeArvados, now: Timestamp| {
             for seconds in seconds {
