@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dispatch_actors::catalogue::ALL;
 use serde_json::Value;
 
-use crate::support::{alerts, items, promtool, text, yaml};
+use crate::support::{alerts, items, promtool, seconds, text, yaml};
 
 const RULES: &str = "config/prometheus/alerts.yml";
 const CASES: &str = "config/prometheus/alerts_test.yml";
@@ -34,27 +34,6 @@ fn the_example_for_prometheus_is_one() {
 
 fn name(rule: &Value) -> &str {
     rule["alert"].as_str().unwrap()
-}
-
-/// Seconds of `90m`, `1d6h`.
-fn seconds(duration: &str) -> u64 {
-    let (mut sum, mut number) = (0, 0);
-    for c in duration.chars() {
-        let unit = match c {
-            'd' => 86_400,
-            'h' => 3600,
-            'm' => 60,
-            's' => 1,
-            digit => {
-                number = number * 10 + u64::from(digit.to_digit(10).unwrap());
-                continue;
-            }
-        };
-        sum += number * unit;
-        number = 0;
-    }
-    assert!(sum > 0 && number == 0, "{duration}");
-    sum
 }
 
 /// Such a case may fire: its series are there for longer than the alert waits.
@@ -116,9 +95,47 @@ fn each_alert_says_how_severe_it_is_and_what_was_seen() {
 
 /// What looks like a message of the log: words, not a command, not a state or key.
 fn is_message(quoted: &str) -> bool {
-    let commands = ["instance ", "container ", "systemctl ", "arvados-dispatch-cloud "];
     let is_worded = |c: char| c.is_ascii_lowercase() || " -,.;:=()'".contains(c);
-    quoted.contains(' ') && quoted.chars().all(is_worded) && !commands.iter().any(|it| quoted.starts_with(it))
+    let is_other = quoted.starts_with("systemctl ") || command(quoted).is_some();
+    quoted.contains(' ') && quoted.chars().all(is_worded) && !is_other
+}
+
+fn is_known(message: &str) -> bool {
+    ALL.iter().any(|event| event.message == message)
+}
+
+/// The words of a command of ours; what follows its name are options and ids.
+fn command(quoted: &str) -> Option<Vec<&str>> {
+    const GROUPS: [&str; 4] = ["instance", "container", "creates", "type"];
+    if is_known(quoted) {
+        return None;
+    }
+    let words: Vec<_> = quoted.split(' ').collect();
+    match words.as_slice() {
+        ["arvados-dispatch-cloud", words @ ..] if !words.is_empty() => Some(words.to_vec()),
+        [group, _, ..] if GROUPS.contains(group) => Some(words),
+        _ => None,
+    }
+}
+
+#[test]
+fn commands_that_the_runbook_names_are_there_with_their_options() {
+    let text = text(RUNBOOK);
+    let commands: BTreeSet<_> = text.split('`').skip(1).step_by(2).filter_map(command).collect();
+    assert!(commands.len() > 8, "only {commands:?}");
+    for words in commands {
+        let (options, words): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word.starts_with("--"));
+        let is_name = |word: &&&str| word.chars().all(|c| c.is_ascii_lowercase());
+        let names: Vec<_> = words.iter().take_while(is_name).collect();
+        let mut help = std::process::Command::new(env!("CARGO_BIN_EXE_arvados-dispatch-cloud"));
+        let output = help.args(&names).arg("--help").output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        // The help of a group would do for a wrong name after it.
+        let usage =
+            names.iter().fold("Usage: arvados-dispatch-cloud".to_owned(), |all, it| format!("{all} {it}"));
+        assert!(output.status.success() && said.contains(&usage), "{names:?}: {said}");
+        assert!(options.iter().all(|option| said.contains(option)), "{names:?} has no {options:?}: {said}");
+    }
 }
 
 #[test]
@@ -127,7 +144,6 @@ fn messages_that_the_runbook_names_are_in_the_catalogue() {
     let quoted = text.split('`').skip(1).step_by(2);
     let messages: BTreeSet<_> = quoted.filter(|it| is_message(it)).collect();
     assert!(messages.len() > 20, "only {messages:?}");
-    let unknown: Vec<_> =
-        messages.iter().filter(|message| !ALL.iter().any(|event| event.message == **message)).collect();
+    let unknown: Vec<_> = messages.iter().filter(|message| !is_known(message)).collect();
     assert!(unknown.is_empty(), "no such events: {unknown:?}");
 }

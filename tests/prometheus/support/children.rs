@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use awc::ClientResponse;
 use dispatch_adapters::loopback::processes_below;
@@ -18,15 +19,27 @@ use super::{SOON, file, yaml};
 
 const LARGEST_ANSWER: usize = 64 << 20;
 
+/// How often a condition is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Waits for `look` to find something, which must come soon.
+pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    until_within(SOON, what, look).await
+}
+
 /// Waits for `look` to find something.
-pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
-    let deadline = Instant::now() + SOON;
+pub async fn until_within<T>(
+    within: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<T, String>,
+) -> T {
+    let deadline = Instant::now() + within;
     loop {
         match look().await {
             Ok(found) => return found,
-            Err(missing) => assert!(Instant::now() < deadline, "not within {SOON:?}: {what}: {missing}"),
+            Err(missing) => assert!(Instant::now() < deadline, "not within {within:?}: {what}: {missing}"),
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(LOOK).await;
     }
 }
 
@@ -166,7 +179,16 @@ impl Prometheus {
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (address, mut stderr) = first_after(stderr, "msg=\"Listening on\" address=").await;
         actix_rt::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
-        Self { _child: child, url: format!("http://{address}/").parse().unwrap() }
+        let prometheus = Self { _child: child, url: format!("http://{address}/").parse().unwrap() };
+        // It listens before it can answer.
+        until("Prometheus is ready", async || {
+            let url = prometheus.url.join("-/ready").unwrap();
+            let request = awc::Client::builder().timeout(SOON).finish().get(url.as_str());
+            let status = request.send().await.unwrap().status();
+            if status.is_success() { Ok(()) } else { Err(status.to_string()) }
+        })
+        .await;
+        prometheus
     }
 
     async fn ask(&self, url: Url) -> Value {

@@ -58,6 +58,27 @@ pub fn alerts() -> Vec<Value> {
     rules.filter(|rule| rule["alert"].is_string()).collect()
 }
 
+/// Seconds of `90m`, `1d6h`.
+pub fn seconds(duration: &str) -> u64 {
+    let (mut sum, mut number) = (0, 0);
+    for c in duration.chars() {
+        let unit = match c {
+            'd' => 86_400,
+            'h' => 3600,
+            'm' => 60,
+            's' => 1,
+            digit => {
+                number = number * 10 + u64::from(digit.to_digit(10).unwrap());
+                continue;
+            }
+        };
+        sum += number * unit;
+        number = 0;
+    }
+    assert!(sum > 0 && number == 0, "{duration}");
+    sum
+}
+
 /// Runs promtool to its end with that input.
 pub fn promtool(arguments: &[&str], input: &str) -> Output {
     let mut command = Command::new("promtool");
