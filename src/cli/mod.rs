@@ -171,6 +171,28 @@ pub struct Demo {
     /// Without the controller's event feed: the queue is polled only.
     #[arg(long)]
     pub no_events: bool,
+    /// A cluster to look around in: jobs keep coming, and things are as named, until interrupted.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["containers", "keep_running", "json", "faults"])]
+    pub scenario: Option<Scenario>,
+}
+
+/// How things are in a living demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Scenario {
+    /// All is well.
+    Calm,
+    /// The cloud account's limit is reached.
+    Quota,
+    /// The cloud has no room for more.
+    Capacity,
+    /// Spot instances are taken away, after a notice.
+    Spot,
+    /// Most instances do not boot.
+    Badboot,
+    /// The controller is down for a while, again and again.
+    Outage,
+    /// The controller sheds calls, because more runs than it can serve.
+    Overload,
 }
 
 /// Options of `cloudtest`.
