@@ -28,6 +28,7 @@ pub mod executors;
 pub mod health;
 pub mod lock;
 pub mod neighbours;
+pub mod own_metrics;
 pub mod own_side;
 pub mod run;
 pub mod runner_file;

@@ -109,9 +109,8 @@ fn drained(it: &Value) -> String {
 fn who(it: &Value) -> String {
     let mut text = format!("; since {}", moment(&it["since"]));
     for (before, key) in [(", by ", "by"), (": ", "reason")] {
-        match it[key].as_str().filter(|word| !word.is_empty()) {
-            Some(word) => text += &format!("{before}{word}"),
-            None => {}
+        if let Some(word) = it[key].as_str().filter(|word| !word.is_empty()) {
+            text += &format!("{before}{word}");
         }
     }
     text

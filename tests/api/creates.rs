@@ -73,7 +73,8 @@ async fn a_pause_is_told_to_whoever_asks_and_nothing_is_created_before_it_is_end
 #[actix_web::test]
 async fn a_pause_needs_an_end_and_a_scope_that_there_is() {
     let site = Site::start().await;
-    let wrong: [(&[(&str, &str)], u16, &str); 7] = [
+    type Case = (&'static [(&'static str, &'static str)], u16, &'static str);
+    let wrong: [Case; 7] = [
         (&[], 400, "for parameter not provided"),
         (&[("for", "0s")], 400, "for parameter is wrong: wanted is a duration such as 30m"),
         (&[("for", "169h")], 400, "168h (7 days) at most"),

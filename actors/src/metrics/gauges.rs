@@ -84,6 +84,14 @@ pub struct GaugeFacts {
     pub last_sync_success: Option<Timestamp>,
     /// Whether we are the one dispatcher that works.
     pub active: bool,
+    /// Whether operators have paused creates, of all or a part, or drained a type.
+    pub creates_paused: bool,
+    /// Whether our own system calls fail.
+    pub own_side_fails: bool,
+    /// Instances that are still listed more than five minutes after their end was begun.
+    pub not_ending: u64,
+    /// Σ price an hour, as the cloud tells it or else as configured, by category and name of type.
+    pub cost_per_hour: BTreeMap<(Category, String), f64>,
 }
 
 /// A point in time as gauges show it: seconds since 1970, 0 = never.
@@ -157,6 +165,9 @@ pub(super) struct Gauges {
     last_poll_success: Gauge,
     last_sync_success: Gauge,
     active: Gauge,
+    creates_paused: Gauge,
+    own_side_fails: Gauge,
+    not_ending: Gauge,
 }
 
 impl Gauges {
@@ -198,6 +209,15 @@ impl Gauges {
             last_poll_success: one("last_poll_success_time", "When a poll of the controller last succeeded."),
             last_sync_success: one("last_sync_success_time", "When a listing of the cloud last succeeded."),
             active: one("active", "Whether this dispatcher holds the lock and works."),
+            creates_paused: one(
+                "creates_paused",
+                "Whether an operator has paused creates, of all or a part, or drained a type.",
+            ),
+            own_side_fails: one("own_side_fails", "Whether the dispatcher's own system calls fail."),
+            not_ending: one(
+                "instances_not_ending",
+                "Instances that are still listed more than five minutes after they were destroyed.",
+            ),
         };
         gauges.set(&GaugeFacts::default());
         gauges
@@ -231,6 +251,9 @@ impl Gauges {
         self.last_poll_success.set(seconds_of(facts.last_poll_success));
         self.last_sync_success.set(seconds_of(facts.last_sync_success));
         self.active.set(f64::from(u8::from(facts.active)));
+        self.creates_paused.set(f64::from(u8::from(facts.creates_paused)));
+        self.own_side_fails.set(f64::from(u8::from(facts.own_side_fails)));
+        self.not_ending.set(facts.not_ending as f64);
     }
 }
 

@@ -13,6 +13,7 @@
 //! Series with open label values (codes, kinds, hashes, types not configured) appear on first use. What others choose,
 //! such as the cloud's error codes, is bounded ([`BoundedLabel`]): a series is never given back.
 
+mod cost;
 mod gauges;
 mod json;
 mod requests;
@@ -29,10 +30,11 @@ use dispatch_core::ports::WatchEnd;
 use dispatch_core::time::Timestamp;
 use dispatch_core::worker::{BootOutcome, State};
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramTimer, HistogramVec, IntCounter, IntCounterVec, Opts,
-    Registry, exponential_buckets,
+    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramTimer, HistogramVec, IntCounter,
+    IntCounterVec, Opts, Registry, exponential_buckets,
 };
 
+use cost::Cost;
 pub use gauges::{Category, GaugeFacts};
 use gauges::{Gauges, seconds_of};
 pub use json::to_json;
@@ -117,6 +119,7 @@ pub struct Metrics {
     pub run_probe_duration: LabelledSummary,
 
     gauges: Gauges,
+    cost: Cost,
     summaries: Vec<Published>,
     requests: RequestMetrics,
     config_source: GaugeVec,
@@ -240,6 +243,7 @@ impl Metrics {
                 &mut summaries,
             ),
             gauges: Gauges::new(&register, known.types),
+            cost: Cost::new(&register, known.types),
             summaries,
             requests: RequestMetrics::new(&register),
             config_source: register.plain_gauges(
@@ -317,6 +321,7 @@ impl Metrics {
     /// Sets every gauge from a snapshot of the actors, and publishes the summaries.
     pub fn set_gauges(&self, facts: &GaugeFacts) {
         self.gauges.set(facts);
+        self.cost.add(&facts.cost_per_hour, crate::clock::now());
         if let Some((sha256, at)) = &*self.loaded.borrow() {
             let shown = crate::clock::shown(*at);
             self.config_load.with_label_values(&[sha256.as_str()]).set(seconds_of(Some(shown)));
@@ -379,6 +384,10 @@ impl Register<'_> {
     fn buckets(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
         let options = HistogramOpts::new(format!("{PREFIX}{name}"), help).buckets(buckets.to_vec());
         self.add(HistogramVec::new(options, labels))
+    }
+
+    fn amounts(&self, name: &str, help: &str, labels: &[&str]) -> CounterVec {
+        self.add(CounterVec::new(Opts::new(format!("{PREFIX}{name}"), help), labels))
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {

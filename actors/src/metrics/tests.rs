@@ -86,6 +86,10 @@ fn our_own_series_are_there_from_the_start() {
     for line in [
         "arvados_dispatchcloud_spot_notices_total",
         "arvados_dispatchcloud_event_feed_connected gauge",
+        "arvados_dispatchcloud_creates_paused gauge",
+        "arvados_dispatchcloud_own_side_fails gauge",
+        "arvados_dispatchcloud_instances_not_ending gauge",
+        "arvados_dispatchcloud_cost_total{category=\"hold\",instance_type=\"m4.large\"}",
         "arvados_dispatchcloud_event_feed_events_total{kind=\"container\"}",
         "arvados_dispatchcloud_unlocks_total counter",
         "arvados_dispatchcloud_unlocks_total{reason=\"capacity\"}",
@@ -303,4 +307,35 @@ fn json_is_protobufs() {
     let round = &family("scheduling_round_seconds")["metric"][0]["histogram"];
     assert_eq!((&round["sampleCount"], &round["sampleSum"]), (&"1".into(), &1.0.into()));
     assert_eq!(round["bucket"][0]["cumulativeCount"], "0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_instances_cost_is_added_up_by_type_and_category() {
+    let (metrics, registry) = metrics();
+    let series = |category: &str, name: &str| {
+        format!("arvados_dispatchcloud_cost_total{{category=\"{category}\",instance_type=\"{name}\"}}")
+    };
+    assert_eq!(value(&registry, &series("idle", "m4.large")), 0.0);
+    let facts = |category: Category, price: f64| GaugeFacts {
+        cost_per_hour: [
+            ((category, "m4.large".to_owned()), price),
+            ((Category::Hold, "gone".to_owned()), 1.0),
+        ]
+        .into(),
+        ..GaugeFacts::default()
+    };
+    metrics.set_gauges(&facts(Category::Inuse, 0.5));
+    for _ in 0..360 {
+        tokio::time::advance(Duration::from_secs(10)).await;
+        metrics.set_gauges(&facts(Category::Inuse, 0.5));
+    }
+    tokio::time::advance(Duration::from_secs(1800)).await;
+    metrics.set_gauges(&facts(Category::Idle, 0.25));
+    let about = |name: &str, wanted: f64| {
+        let is = value(&registry, name);
+        assert!((is - wanted).abs() < 1e-6, "{name} is {is}, not {wanted}");
+    };
+    about(&series("inuse", "m4.large"), 0.5);
+    about(&series("idle", "m4.large"), 0.125);
+    about(&series("hold", "gone"), 1.5);
 }

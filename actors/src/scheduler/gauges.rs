@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use dispatch_core::container::ContainerState;
 use dispatch_core::instance::IdleBehavior;
-use dispatch_core::pool::WorkerSnapshot;
+use dispatch_core::pool::{Pause, WorkerSnapshot};
 use dispatch_core::time::{Timestamp, since};
 use dispatch_core::worker::State;
 use jiff::SignedDuration;
@@ -32,6 +32,9 @@ impl Scheduler {
         }));
     }
 }
+
+/// A destroyed instance is listed for no longer than that, usually.
+const NOT_ENDING: Duration = Duration::from_secs(300);
 
 /// How dates of ours are shown.
 #[derive(Clone, Copy)]
@@ -68,13 +71,23 @@ fn gauge_facts(last: &PlanView, active: bool, dates: Dates) -> GaugeFacts {
         last_poll_success: queue.last_success.map(|at| dates.shown(at)),
         last_sync_success: pool.snapshot.fleet.listings.last().map(|at| dates.shown(*at)),
         active,
+        creates_paused: is_paused(last, dates),
+        own_side_fails: pool.snapshot.fleet.own_side_fails,
         ..GaugeFacts::default()
     };
     for worker in &pool.snapshot.workers {
         add_worker(&mut facts, worker);
+        facts.not_ending += u64::from(does_not_end(worker, dates));
     }
     add_containers(&mut facts, last, dates);
     facts
+}
+
+/// Whether an operator keeps something from being created.
+fn is_paused(last: &PlanView, dates: Dates) -> bool {
+    let cordons = &last.pool.snapshot.fleet.cordons;
+    let lasts = |pause: &Pause| dates.shown(pause.until) > dates.now;
+    !cordons.drained.is_empty() || cordons.pauses.iter().any(lasts)
 }
 
 fn add_containers(facts: &mut GaugeFacts, last: &PlanView, dates: Dates) {
@@ -104,10 +117,20 @@ fn category(worker: &WorkerSnapshot) -> Category {
     }
 }
 
+fn does_not_end(worker: &WorkerSnapshot, dates: Dates) -> bool {
+    // The first call counts: later ones repeat it.
+    let began = worker.view.ending_since.filter(|_| worker.view.destroy_called.is_some());
+    began.is_some_and(|began| since(dates.now, dates.shown(began)) > NOT_ENDING)
+}
+
 fn add_worker(facts: &mut GaugeFacts, worker: &WorkerSnapshot) {
     let category = category(worker);
     let type_name = worker.view.type_name.as_ref().map_or_else(String::new, ToString::to_string);
-    *facts.instances.entry((category, type_name)).or_default() += 1;
+    *facts.instances.entry((category, type_name.clone())).or_default() += 1;
+    let told = worker.instance.price_history.first().map(|point| point.price);
+    if let Some(price) = told.or(worker.view.like.as_ref().map(|it| it.price)) {
+        *facts.cost_per_hour.entry((category, type_name)).or_default() += price.per_hour();
+    }
     // A worker whose type is not configured any more is counted; what it costs is not known.
     if let Some(it) = &worker.view.like {
         *facts.price.entry(category).or_default() += it.price.per_hour();

@@ -51,8 +51,9 @@ impl Note {
     /// As a tag's value: at most 256 characters, of those that every cloud takes (letters, digits, blanks and
     /// `+ - = . _ : / @`); any other one is `_`.
     pub fn to_tag(&self) -> String {
-        let allowed = |it: char| it.is_alphanumeric() || " +-=._:/@".contains(it);
-        self.to_string().chars().map(|it| if allowed(it) { it } else { '_' }).take(LONGEST_TAG).collect()
+        let tag: String = in_tag_form(&self.to_string()).chars().take(LONGEST_TAG).collect();
+        // Some clouds leave out blanks at the end: the tag would be saved again and again.
+        tag.trim_end().to_owned()
     }
 
     /// What [`Note::to_tag`] has written; `None` if somebody else has written something else.
@@ -62,6 +63,12 @@ impl Note {
         let by = if by == NOBODY { "" } else { by };
         Some(Self::new(at.parse().ok()?, by, reason))
     }
+}
+
+/// The text with `_` for each character that some cloud does not take in a tag's value.
+pub fn in_tag_form(text: &str) -> String {
+    let allowed = |it: char| it.is_alphanumeric() || " +-=._:/@".contains(it);
+    text.chars().map(|it| if allowed(it) { it } else { '_' }).collect()
 }
 
 impl fmt::Display for Note {
@@ -91,7 +98,7 @@ mod tests {
     #[test]
     fn what_is_not_said_is_not_made_up() {
         let note = Note::new(at(0), " ", "");
-        assert_eq!(note.to_tag(), "1970-01-01T00:00:00Z -: ");
+        assert_eq!(note.to_tag(), "1970-01-01T00:00:00Z -:");
         assert_eq!(Note::from_tag(&note.to_tag()), Some(note));
         for other in ["", "hold", "yesterday bob: x", "2026-11-30T00:53:20Z bob"] {
             assert_eq!(Note::from_tag(other), None, "{other}");

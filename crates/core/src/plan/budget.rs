@@ -60,7 +60,11 @@ impl<'a> Budget<'a> {
                 Gate::Open => return Order::Create(Arc::clone(it)),
                 Gate::Paused(cause) => {
                     let kind = if cause.is_wanted() { &mut wanted } else { &mut paused };
-                    *kind = kind.take().or(Some((it.name.clone(), cause)));
+                    // A pause has an end, a drained type has none.
+                    let is_later = matches!(kind, Some((_, PauseReason::TypeDrained)));
+                    if kind.is_none() || is_later && cause == PauseReason::Operator {
+                        *kind = Some((it.name.clone(), cause));
+                    }
                 }
                 Gate::AtQuota(reason) => quota = quota.or(Some(reason)),
                 Gate::AtCapacity(_) => full = true,

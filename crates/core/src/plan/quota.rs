@@ -19,9 +19,9 @@ impl<'a> Assignment<'_, 'a> {
 
     /// If all types are at quota the round's placement ends here; if only a market is, containers
     /// that want only this market wait, and others are placed.
-    /// A container whose types were all refused lately stops nobody.
+    /// A container whose types were all refused lately, or are not wanted by an operator, stops nobody.
     pub(super) fn at_quota(&mut self, item: Item<'a>, reason: WaitReason) -> Placement {
-        if item.types.iter().all(|it| self.round.supply.vain.contains(&it.name)) {
+        if item.types.iter().all(|it| self.is_hopeless(it)) {
             self.round.plan.facts.over_quota += 1;
             self.wait_unplaced(item, reason);
             return Placement::GoOn;
@@ -35,6 +35,14 @@ impl<'a> Assignment<'_, 'a> {
         }
         self.note_types_at_quota(item);
         Placement::GoOn
+    }
+
+    /// Whether room that is made for an instance of that type would be of no use.
+    fn is_hopeless(&self, it: &InstanceType) -> bool {
+        let supply = self.round.supply;
+        let is_forbidden =
+            matches!(supply.gates.get(&it.name), Some(Gate::Paused(cause)) if cause.is_wanted());
+        is_forbidden || supply.vain.contains(&it.name)
     }
 
     /// Notes which of its types are at quota. Another of its types may only lack capacity now: a container that

@@ -20,12 +20,15 @@ use super::holds::PauseReason;
 use super::{PoolEffect, PoolFact, PoolRefusal, Slot, WorkerPool};
 use crate::id::{InstanceId, TypeName};
 use crate::instance::{IdleBehavior, InstanceType, Market};
-use crate::note::Note;
-use crate::time::{Timestamp, shift};
-use crate::worker::{Command, View};
+use crate::note::{Note, in_tag_form};
+use crate::time::{Timestamp, shift, since};
+use crate::worker::{Command, TAGS_LAG, View};
 
 /// A pause lasts no longer: one that is forgotten would keep work waiting without end.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A tag has room for that much of it, whoever has drained the type.
+const LONGEST_PREFIX: usize = 150;
 
 /// Of what nothing is created.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -171,8 +174,8 @@ impl WorkerPool {
         self.policy.catalog.get(name.as_str()).ok_or(PoolRefusal::NoSuchType)?;
         let reason = drain_note(name, &note);
         Arc::make_mut(&mut self.cordons).drained.insert(name.clone(), note);
-        let is_in_use = |view: &View| view.behavior == IdleBehavior::Run;
-        let mut effects = self.wish_for(name, is_in_use, IdleBehavior::Drain, &reason);
+        let command = Command::DrainWithType(reason);
+        let mut effects = self.tell_all_of(name, |_| true, &command);
         effects.push(PoolEffect::FleetChanged);
         Ok(effects)
     }
@@ -187,27 +190,47 @@ impl WorkerPool {
         if !is_configured && !was_drained {
             return Err(PoolRefusal::NoSuchType);
         }
-        let drained = drained_with(name);
+        let drained: String = in_tag_form(&drained_with(name)).chars().take(LONGEST_PREFIX).collect();
         let is_drained_with_it = |view: &View| {
             let note = view.note.as_ref().filter(|_| view.behavior == IdleBehavior::Drain);
-            note.is_some_and(|note| note.reason.starts_with(&drained))
+            // The note may have been read from a tag.
+            note.is_some_and(|note| in_tag_form(&note.reason).starts_with(&drained))
         };
-        let mut effects = self.wish_for(name, is_drained_with_it, IdleBehavior::Run, note);
+        let mut effects = self.tell_all_of(name, is_drained_with_it, &Command::RunWithType(note.clone()));
         effects.push(PoolEffect::FleetChanged);
         Ok(effects)
     }
 
-    /// An instance has appeared: one of a drained type is drained, unless somebody wants otherwise.
+    /// An instance has appeared: one of a drained type is drained. One that was found may be on hold although its tags do
+    /// not show that yet: a later listing decides.
     pub(super) fn drain_if_cordoned(&mut self, id: &InstanceId, effects: &mut Vec<PoolEffect>) {
-        let Some(slot) = self.workers.get(id).filter(|slot| slot.view.behavior == IdleBehavior::Run) else {
+        let ours = self.workers.get(id).filter(|slot| slot.view.ours);
+        let note = ours.and_then(|slot| self.drained_with(slot));
+        effects.extend(note.map(|note| self.command(id, Command::DrainWithType(note))));
+    }
+
+    /// A listing has ended: instances of drained types that were found by then are drained, too. O(workers) as long as any
+    /// type is drained.
+    pub(super) fn drain_those_found(&mut self, now: Timestamp, effects: &mut Vec<PoolEffect>) {
+        if self.cordons.drained.is_empty() {
             return;
-        };
-        let name = slot.view.type_name.as_ref();
-        let Some((name, note)) = name.and_then(|name| self.cordons.drained.get_key_value(name)) else {
-            return;
-        };
-        let note = drain_note(name, note);
-        effects.push(self.command(id, Command::SetIdleBehavior(IdleBehavior::Drain, Some(note))));
+        }
+        let is_known = |slot: &&Slot| since(now, slot.view.appeared) > TAGS_LAG;
+        let found = self.workers.values().filter(is_known);
+        let found = found.filter_map(|slot| Some((slot.view.id.clone(), self.drained_with(slot)?)));
+        for (id, note) in found.collect::<Vec<_>>() {
+            effects.push(self.command(&id, Command::DrainWithType(note)));
+        }
+    }
+
+    /// What the tag of an instance says when it is drained with its type; `None` if that is not drained, or somebody wants
+    /// otherwise of this instance.
+    fn drained_with(&self, slot: &Slot) -> Option<Note> {
+        if slot.view.behavior != IdleBehavior::Run || slot.view.note.is_some() {
+            return None;
+        }
+        let (name, note) = self.cordons.drained.get_key_value(slot.view.type_name.as_ref()?)?;
+        Some(drain_note(name, note))
     }
 
     pub(super) fn expire_cordons(&mut self, now: Timestamp, effects: &mut Vec<PoolEffect>) {
@@ -218,18 +241,16 @@ impl WorkerPool {
         }
     }
 
-    /// Sets the behaviour of those instances of a type. O(workers).
-    fn wish_for(
+    /// Tells those instances of a type. O(workers).
+    fn tell_all_of(
         &mut self,
         name: &TypeName,
         is_meant: impl Fn(&View) -> bool,
-        to: IdleBehavior,
-        note: &Note,
+        command: &Command,
     ) -> Vec<PoolEffect> {
         let of_type = |slot: &Slot| slot.view.type_name.as_ref() == Some(name) && is_meant(&slot.view);
         let ids: Vec<_> =
             self.workers.iter().filter(|(_, slot)| of_type(slot)).map(|(id, _)| id.clone()).collect();
-        let command = Command::SetIdleBehavior(to, Some(note.clone()));
         ids.iter().map(|id| self.command(id, command.clone())).collect()
     }
 }

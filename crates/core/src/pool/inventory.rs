@@ -327,6 +327,7 @@ impl WorkerPool {
             self.first_listing = Some(began);
             effects.push(PoolEffect::Tell(PoolFact::FirstListing(self.workers.len())));
         }
+        self.drain_those_found(began, &mut effects);
         self.destroyed.retain(|_, destroyed| since(began, destroyed.gone) < REMEMBERED);
         self.listings.push(began);
         let is_apart = self.spaced_listings.last().is_none_or(|last| after(*last, LISTINGS_APART) <= began);

@@ -548,7 +548,12 @@ impl WorkerPool {
         {
             return Err(PoolRefusal::OnHold);
         }
-        Ok(vec![self.command(id, Command::SetIdleBehavior(wish.behavior, wish.note))])
+        // The worker knows what it is: a hold may be on its way to us.
+        let command = match (wish.spares_held, wish.behavior) {
+            (true, IdleBehavior::Drain) => Command::DrainUnlessHeld(wish.note),
+            (_, behavior) => Command::SetIdleBehavior(behavior, wish.note),
+        };
+        Ok(vec![self.command(id, command)])
     }
 
     /// Asks a worker to shut its instance down.

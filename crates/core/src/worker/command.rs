@@ -60,6 +60,12 @@ pub enum Command {
     Kill(ContainerUuid, KillReason),
     /// Do what the operator wants.
     SetIdleBehavior(IdleBehavior, Option<Note>),
+    /// The operator wants it drained, unless somebody holds it.
+    DrainUnlessHeld(Option<Note>),
+    /// Its type is drained: so is it, if it is in use like any other.
+    DrainWithType(Note),
+    /// Its type is used again: so is it, unless it was drained for a reason of its own.
+    RunWithType(Note),
     /// Have the instance destroyed.
     ShutDown(ShutdownReason),
     /// A plan has a container for it that cannot be started yet; false = it has none any more.
@@ -91,7 +97,10 @@ impl Command {
         match self {
             Self::Start(_) => "start",
             Self::Kill(..) => "kill",
-            Self::SetIdleBehavior(..) => "set idle behavior",
+            Self::SetIdleBehavior(..)
+            | Self::DrainUnlessHeld(_)
+            | Self::DrainWithType(_)
+            | Self::RunWithType(_) => "set idle behavior",
             Self::ShutDown(_) => "shutdown",
             Self::Probe => "probe",
             Self::Reserve(_)
@@ -109,6 +118,9 @@ impl Command {
             Self::Start(order) => Some(order.uuid),
             Self::Kill(..)
             | Self::SetIdleBehavior(..)
+            | Self::DrainUnlessHeld(_)
+            | Self::DrainWithType(_)
+            | Self::RunWithType(_)
             | Self::ShutDown(_)
             | Self::Reserve(_)
             | Self::Probe

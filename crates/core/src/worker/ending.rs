@@ -38,6 +38,8 @@ pub(super) struct Ending {
     pub(super) returns_to: Option<State>,
     /// The same, of the call that the cloud was asked for last: if it refuses, there is a way back again.
     pub(super) asked_from: Option<State>,
+    /// When the last probe began that got no list from it, for a reason that is not our own side's.
+    pub(super) last_failed_look: Option<Timestamp>,
     /// When the operator was last told that it never ends.
     never_ends_told: Option<Timestamp>,
     /// When the operator was last told that nothing is known of an instance on hold.
@@ -211,7 +213,7 @@ impl Machine {
         effects: &mut Vec<WorkerEffect>,
     ) {
         self.ending.still_listed = true;
-        if self.is_destroy_due(listed) {
+        if self.is_destroy_due(listed) && self.is_still_condemned(now) {
             effects.push(WorkerEffect::Tell(WorkerFact::RetryingDestroy));
             self.ending.slow_down(now);
             self.destroy(now, effects);
@@ -237,9 +239,25 @@ impl Machine {
         effects: &mut Vec<WorkerEffect>,
     ) {
         self.ending.still_listed = false;
-        if !self.ending.destroy_acknowledged && self.is_destroy_due(now) {
+        let is_due = !self.ending.destroy_acknowledged && self.is_destroy_due(now);
+        if is_due && self.is_still_condemned(now) {
             self.destroy(now, effects);
         }
+    }
+
+    /// Whether a call that the cloud has not been asked for, or has refused, may be repeated. What was decided for silence
+    /// holds only if it has been silent since, or has shown that nothing runs there; otherwise it is looked at first.
+    fn is_still_condemned(&mut self, now: Timestamp) -> bool {
+        if self.ending.returns_to.is_none() {
+            return true;
+        }
+        let asked = self.ending.decided.max(self.ending.destroy_called);
+        let is_empty = self.processes.by_container.is_empty() && self.probes.last_success > asked;
+        let is_condemned = is_empty || self.ending.last_failed_look > asked;
+        if !is_condemned {
+            self.look_afresh(now);
+        }
+        is_condemned
     }
 
     /// Not while a call waits for its slot: for a rack that is ended at once, each listing would add as many calls again.

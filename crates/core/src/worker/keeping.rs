@@ -10,7 +10,7 @@ use crate::time::{Timestamp, after, since};
 use std::time::Duration;
 
 /// For this long after an instance appeared, a listing may show tags that its first one did not show.
-const TAGS_LAG: Duration = Duration::from_secs(120);
+pub const TAGS_LAG: Duration = Duration::from_secs(120);
 
 /// What stands in the tags, and what is being saved there.
 #[derive(Debug, Clone)]
@@ -23,12 +23,23 @@ pub(super) struct SavedTags {
     behavior_is_ours: bool,
     /// Who has asked for the behaviour, and why.
     pub(super) note: Option<Note>,
+    /// The note could not be saved: the behaviour is more important, and is saved without it.
+    without_note: bool,
+    /// It is to end for a reason of its own, whatever an operator wanted before.
+    drained_by_us: bool,
 }
 
 impl SavedTags {
     /// Those of an instance that has just appeared; `ours`: created by this process.
     pub(super) fn new(ours: bool, note: Option<Note>) -> Self {
-        Self { saving: None, retry_at: None, behavior_is_ours: ours, note }
+        Self {
+            saving: None,
+            retry_at: None,
+            behavior_is_ours: ours,
+            note,
+            without_note: false,
+            drained_by_us: false,
+        }
     }
 }
 
@@ -52,6 +63,7 @@ impl Machine {
 
     /// Sets the worker to drain, unless the operator holds it.
     pub(super) fn drain(&mut self, reason: DrainReason, effects: &mut Vec<WorkerEffect>) {
+        self.tags.drained_by_us = true;
         if self.behavior != IdleBehavior::Run {
             return;
         }
@@ -73,7 +85,9 @@ impl Machine {
         effects: &mut Vec<WorkerEffect>,
     ) {
         self.tags.behavior_is_ours = true;
+        self.tags.drained_by_us = false;
         self.tags.note = note;
+        self.tags.without_note = false;
         if self.behavior != behavior {
             self.behavior = behavior;
             self.processes.fruitless_starts = FruitlessStarts::default();
@@ -81,6 +95,21 @@ impl Machine {
         }
         self.save_tags_if_needed(effects);
         self.shut_down_if_due(now, effects);
+    }
+
+    /// Its type is drained. What somebody holds, or drains himself, is left as it is; so that a hold is not lost which the
+    /// tags do not show yet, Pool says this of an instance that was found only when they do.
+    pub(super) fn drain_with_type(&mut self, note: Note, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
+        if self.behavior == IdleBehavior::Run {
+            self.set_behavior(IdleBehavior::Drain, Some(note), now, effects);
+        }
+    }
+
+    /// Its type is used again.
+    pub(super) fn run_with_type(&mut self, note: Note, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
+        if self.behavior == IdleBehavior::Drain && !self.tags.drained_by_us {
+            self.set_behavior(IdleBehavior::Run, Some(note), now, effects);
+        }
     }
 
     pub(super) fn update(&mut self, instance: Instance, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
@@ -112,7 +141,9 @@ impl Machine {
     /// Saves type and behaviour if the cloud shows others; one call at a time.
     pub(super) fn save_tags_if_needed(&mut self, effects: &mut Vec<WorkerEffect>) {
         let mut wanted = self.policy.tag_keys.for_saving(self.type_name.as_ref(), self.behavior);
-        self.policy.tag_keys.add_note(self.tags.note.as_ref(), &self.instance.tags, &mut wanted);
+        if !self.tags.without_note {
+            self.policy.tag_keys.add_note(self.tags.note.as_ref(), &self.instance.tags, &mut wanted);
+        }
         if self.tags.saving.is_none() && !self.instance.tags.matches(&wanted) {
             self.tags.retry_at = None;
             self.tags.saving = Some(wanted.clone());
@@ -134,6 +165,7 @@ impl Machine {
             self.instance.tags.merge(&tags);
             self.save_tags_if_needed(effects);
         } else {
+            self.tags.without_note = tags.get(&self.policy.tag_keys.idle_note).is_some();
             self.tags.retry_at = Some(after(now, self.policy.sync_interval));
         }
     }

@@ -63,6 +63,7 @@ pub use effect::{BootOutcome, WorkerEffect, WorkerFact};
 pub use ending::OUTSTAYS;
 pub use fencing::FenceView;
 pub use inspect::MachineState;
+pub use keeping::TAGS_LAG;
 pub(crate) use probing::silence_allowed;
 pub use process::{Kill, Process, ProcessPhase};
 pub use process_list::ProcessList;
@@ -198,6 +199,12 @@ impl Machine {
             Command::SetIdleBehavior(behavior, note) => {
                 self.set_behavior(behavior, note, now, &mut effects);
             }
+            Command::DrainUnlessHeld(_) if self.behavior == IdleBehavior::Hold => {}
+            Command::DrainUnlessHeld(note) => {
+                self.set_behavior(IdleBehavior::Drain, note, now, &mut effects);
+            }
+            Command::DrainWithType(note) => self.drain_with_type(note, now, &mut effects),
+            Command::RunWithType(note) => self.run_with_type(note, now, &mut effects),
             Command::ShutDown(reason) => self.shut_down_on_request(reason, now, &mut effects)?,
             Command::Reserve(reserved) => self.reserve(reserved, now),
             Command::Probe => self.begin_probe(now, &mut effects),
@@ -225,7 +232,16 @@ impl Machine {
             Command::SetIdleBehavior(IdleBehavior::Hold, note) if self.return_to_life(now, &mut effects) => {
                 self.set_behavior(IdleBehavior::Hold, note, now, &mut effects)
             }
-            Command::SetIdleBehavior(behavior, _) => self.behavior = behavior,
+            Command::SetIdleBehavior(behavior, note) => {
+                self.behavior = behavior;
+                self.tags.note = note;
+            }
+            Command::DrainUnlessHeld(note) if self.behavior != IdleBehavior::Hold => {
+                self.behavior = IdleBehavior::Drain;
+                self.tags.note = note;
+            }
+            // It ends.
+            Command::DrainUnlessHeld(_) | Command::DrainWithType(_) | Command::RunWithType(_) => {}
             // It is being shut down already; if that was for another's wish now, whatever it still shows.
             Command::ShutDown(reason) => self.note_way_back(&reason, self.ending.returns_to),
             Command::Reserve(reserved) => self.reserve(reserved, now),

@@ -9,6 +9,7 @@ use super::proof::KEPT_UNPROVEN;
 use super::reason::KillReason;
 use super::{Machine, ProbeTurn, State};
 use crate::policy::Policy;
+use crate::ports::ExecErrorKind;
 use crate::time::{Timestamp, after, since};
 
 /// Quick probes while the process of a final record, or one whose end was told, is still listed: after 0, 0.5, 1, 2, 4 s.
@@ -221,7 +222,13 @@ impl Machine {
         self.probes.under_way = None;
         self.note_presence(began, report, effects);
         self.note_claim(report, began, now, effects);
-        let Some(list) = report.process_list() else { return };
+        let Some(list) = report.process_list() else {
+            let is_our_own = report.failures().all(|it| it.kind.is_some_and(ExecErrorKind::is_our_own));
+            if !is_our_own {
+                self.ending.last_failed_look = Some(began);
+            }
+            return;
+        };
         if self.processes.last_change.is_some_and(|changed| began <= changed) {
             return;
         }

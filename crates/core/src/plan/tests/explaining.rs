@@ -62,7 +62,10 @@ fn what_an_operator_has_forbidden_is_the_last_reason_that_is_told() {
     assert_eq!(told(Gate::AtQuota(QuotaReason::MaxInstances)), Some(WaitReason::MaxInstances));
     assert!(matches!(told(Gate::AtCapacity(at(900))), Some(WaitReason::AtCapacity { .. })));
     let paused = Gate::Paused(PauseReason::Operator);
-    assert!(matches!(told(paused), Some(WaitReason::Paused { cause: PauseReason::TypeDrained, .. })));
+    assert!(
+        matches!(told(paused), Some(WaitReason::Paused { cause: PauseReason::Operator, .. })),
+        "it has an end"
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::instance::Tags;
+use crate::note::Note;
 use crate::worker::probe::Wanted;
 
 #[test]
@@ -505,4 +506,50 @@ fn one_that_was_destroyed_before_is_destroyed_whatever_its_tags_say() {
     story.on(1, Command::SetIdleBehavior(IdleBehavior::Hold, None));
     story.on(2, Command::ShutDown(ShutdownReason::DestroyedBefore));
     assert_eq!(story.did(&WorkerEffect::Destroy), 1);
+}
+
+fn note(reason: &str) -> Note {
+    Note::new(at(0), "alice", reason)
+}
+
+/// What somebody holds, or has drained himself, is not changed for its type; and a drain of ours stays.
+#[test]
+fn a_drain_with_its_type_touches_only_what_is_in_use() {
+    let with_type = || Command::DrainWithType(note("type big is drained"));
+    let mut used = Story::running(&[1]);
+    used.on(2, with_type());
+    assert_eq!(used.view().behavior, IdleBehavior::Drain);
+    used.on(3, Command::RunWithType(note("")));
+    assert_eq!(used.view().behavior, IdleBehavior::Run);
+    let mut held = Story::running(&[1]);
+    held.on(2, Command::SetIdleBehavior(IdleBehavior::Hold, Some(note("look"))));
+    held.on(3, with_type());
+    held.on(4, Command::DrainUnlessHeld(None));
+    assert_eq!(
+        (held.view().behavior, held.view().note.unwrap().reason.as_str()),
+        (IdleBehavior::Hold, "look")
+    );
+    let mut faulty = Story::running(&[1]);
+    faulty.on(2, with_type());
+    let mut report = broken();
+    if let Some(Ok(list)) = &mut report.list {
+        list.running = vec![uuid(1)];
+    }
+    faulty.probe(70, 71, report);
+    faulty.on(72, Command::RunWithType(note("")));
+    assert_eq!(faulty.view().behavior, IdleBehavior::Drain, "it has a reason of its own");
+}
+
+/// The hold is more important than the note: a cloud may have no room for one more tag.
+#[test]
+fn a_note_that_cannot_be_saved_does_not_keep_the_behaviour_from_it() {
+    let mut story = Story::running(&[1]);
+    let effects = story.on(4, Command::SetIdleBehavior(IdleBehavior::Hold, Some(note("look"))));
+    let mut with_note = tags("hold");
+    with_note.insert("ArvadosIdleBehaviorNote", note("look").to_tag());
+    assert!(effects.contains(&WorkerEffect::SaveTags(with_note)));
+    story.on(5, Completion::TagsSaved(false));
+    assert_eq!(story.on(65, Completion::Tick), [WorkerEffect::SaveTags(tags("hold"))]);
+    story.on(66, Completion::TagsSaved(true));
+    assert_eq!(story.view().note.unwrap().reason, "look", "it is known here all the same");
 }

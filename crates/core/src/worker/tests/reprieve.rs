@@ -132,3 +132,34 @@ fn a_second_silence_ends_it_as_the_first() {
     assert_eq!((story.state(), story.did(&WorkerEffect::Destroy)), (State::Shutdown, 2));
     assert!(story.call_begins());
 }
+
+/// The call was not sent, because we had no lease; when the next is due, the instance has long been back.
+#[test]
+fn a_call_that_was_refused_is_repeated_only_if_the_silence_lasts() {
+    let refused = || {
+        let mut story = condemned();
+        assert!(story.call_begins());
+        story.on(703, Completion::DestroyFinished { sent: at(703), outcome: DestroyOutcome::Refused });
+        story.done.clear();
+        story.on(820, Command::StillListed(at(819)));
+        assert_eq!(story.did(&WorkerEffect::Destroy), 0, "it is looked at first");
+        let (due, _) = story.view().next_probe.expect("at once");
+        assert!(due <= at(820));
+        story
+    };
+    let mut back = refused();
+    back.probe(821, 822, lists(&[1]));
+    assert_eq!(back.state(), State::Running);
+    for report in [silent(), lists(&[])] {
+        let mut gone = refused();
+        gone.probe(821, 822, report);
+        gone.on(880, Command::StillListed(at(879)));
+        assert_eq!((gone.state(), gone.did(&WorkerEffect::Destroy)), (State::Shutdown, 1));
+    }
+    let mut omitted = refused();
+    omitted.on(823, Command::Missing);
+    assert_eq!(omitted.did(&WorkerEffect::Destroy), 0);
+    omitted.probe(824, 825, silent());
+    omitted.on(826, Command::Missing);
+    assert_eq!(omitted.did(&WorkerEffect::Destroy), 1);
+}
