@@ -76,21 +76,22 @@ events! {
     ];
     /// The cloud could not be asked for them.
     NEIGHBOURS_UNKNOWN = Debug "cannot list the instances of others" ["error"];
-    /// A request to the management API.
+    /// A request to the management API that changes something, and whose sender has gone before it was answered.
+    /// Any other is one line, `response`.
     REQUEST = Info "request" [
         "RequestID", "remoteAddr", "reqBytes", "reqForwardedFor", "reqHost", "reqMethod", "reqPath", "reqQuery",
     ];
-    /// Its answer.
+    /// A request to the management API that changes something, or has failed, and its answer.
     RESPONSE = Info "response" [
         "RequestID", "remoteAddr", "reqBytes", "reqForwardedFor", "reqHost", "reqMethod", "reqPath", "reqQuery",
         "respBody", "respBytes", "respStatus", "respStatusCode", "timeToStatus", "timeTotal", "timeWriteBody",
     ];
 
-    /// A request that only reads, such as a scrape or a poll.
+    /// A request that only reads, such as a scrape or a poll, and whose sender has gone before it was answered.
     READ_REQUEST = Debug "request to read" [
         "RequestID", "remoteAddr", "reqBytes", "reqForwardedFor", "reqHost", "reqMethod", "reqPath", "reqQuery",
     ];
-    /// Its answer, if it is no error.
+    /// A request that only reads, and its answer, which is no error.
     READ_RESPONSE = Debug "response to read" [
         "RequestID", "remoteAddr", "reqBytes", "reqForwardedFor", "reqHost", "reqMethod", "reqPath", "reqQuery",
         "respBody", "respBytes", "respStatus", "respStatusCode", "timeToStatus", "timeTotal", "timeWriteBody",
