@@ -290,6 +290,10 @@ events! {
     UNRESPONSIVE = Warning "instance unresponsive, shutting down" ["Since", "error", "stderr", "Hint"];
     /// The cloud will take the VM away, as one of its processes has reported: it gets nothing new.
     SPOT_NOTICE = Warning "cloud will take the instance away, it gets nothing new" ["ContainerUUID", "Notice"];
+    /// VMs, whatever their state, have been out of reach for a minute or longer; told once a minute, of all of them
+    /// together. `Cause` is the one that most of them have (`WithCause`), `Since` the seconds of the longest, `Instance` and
+    /// `error` are an example of that cause.
+    UNREACHED = Warning "instances cannot be reached" ["Instances", "Of", "Since", "Cause", "WithCause", "error"];
     /// Most VMs do not answer: the fault is rather ours (network, key, DNS), so none is destroyed until one answers.
     HOLDING_DESTROYS = Error "holding off destroys: most workers are unreachable" ["Instances", "Unreachable"];
     /// One of the silent VMs answers, or a new one: unresponsive ones are shut down again.

@@ -24,7 +24,7 @@ use actix::{
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::Offering;
 use dispatch_core::policy::Policy;
-use dispatch_core::pool::{self as core, CreateRefusal, PoolEffect, PoolRefusal, PoolSnapshot};
+use dispatch_core::pool::{self as core, CreateRefusal, PoolEffect, PoolRefusal, PoolSnapshot, Reach};
 use dispatch_core::ports::Pulse;
 use dispatch_core::secret::Secret;
 use dispatch_core::time::{Timestamp, since};
@@ -82,6 +82,8 @@ pub struct Pool {
     /// Rebuilt when asked after a change.
     snapshot: Option<Arc<PoolSnapshot>>,
     repeats: Repeats,
+    /// Which workers are out of reach, and why.
+    reach: Reach,
 }
 
 impl Pool {
@@ -95,6 +97,7 @@ impl Pool {
             timer: None,
             snapshot: None,
             repeats: Repeats::default(),
+            reach: Reach::default(),
         }
     }
 
@@ -175,7 +178,10 @@ impl Actor for Pool {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(crate::MAILBOX);
-        ctx.run_interval(core::PULSE, Self::live);
+        ctx.run_interval(core::PULSE, |act, ctx| {
+            act.live(ctx);
+            act.report_unreached();
+        });
     }
 }
 
@@ -341,7 +347,8 @@ impl Handler<WorkerChanged> for Pool {
     fn handle(&mut self, message: WorkerChanged, ctx: &mut Context<Self>) {
         let _working = self.parts.metrics.working("pool", "worker_changed");
         self.live(ctx);
-        let WorkerChanged { view, applied, ended, boot } = message;
+        let WorkerChanged { view, applied, ended, boot, unanswered } = message;
+        self.reach.note(&view, unanswered.as_ref(), clock::now());
         let mut effects = self.note_boot(&view, boot);
         effects.extend(self.pool.worker_changed(view, applied, &ended, clock::now()));
         self.settle_news(effects, ctx);

@@ -26,7 +26,10 @@ impl Pool {
                 "InstanceType" => type_name.as_str(), "Scope" => ?scope, "ResumeAt" => %clock::shown(until), "error" => %error),
             PoolFact::RateHold { until, error } => event!(log, catalogue::RATE_LIMITED,
                 "CallType" => "Create", "ResumeAt" => %clock::shown(until), "error" => %error),
-            PoolFact::Paused(pause) => event!(log, catalogue::PAUSED, "Duration" => pause.as_secs_f64()),
+            PoolFact::Paused(pause) => {
+                event!(log, catalogue::PAUSED, "Duration" => pause.as_secs_f64());
+                self.reach.begin_anew();
+            }
             PoolFact::BootsFail { offering, failures, until } => event!(log, catalogue::CREATES_LIMITED,
                 "ProviderType" => %offering, "Failures" => failures, "ResumeAt" => %clock::shown(until)),
             PoolFact::Appeared { instance, ours } => self.report_appeared(&instance, ours),
@@ -59,6 +62,15 @@ impl Pool {
             PoolFact::Unresponsive(..) => {}
             PoolFact::FirstListing(n) => event!(log, catalogue::INITIAL_LIST, "N" => n),
         }
+    }
+
+    /// Also what the workers do not tell: a VM that is booting, or whose state is not known, may be silent for long.
+    pub(super) fn report_unreached(&mut self) {
+        let Some(unreached) = self.reach.report(clock::now()) else { return };
+        let (instance, error) = &unreached.example;
+        event!(self.parts.log, catalogue::UNREACHED, "Instances" => unreached.instances, "Of" => self.workers.len(),
+            "Since" => unreached.longest.as_secs_f64(), "Cause" => unreached.cause(), "WithCause" => unreached.with_cause,
+            "Instance" => instance.as_str(), "error" => error);
     }
 
     fn report_create_failed(&mut self, type_name: &str, error: &CloudError) {

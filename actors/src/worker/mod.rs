@@ -28,6 +28,7 @@ use bytes::Bytes;
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::{Instance, InstanceType};
 use dispatch_core::policy::Policy;
+use dispatch_core::pool::Unanswered;
 use dispatch_core::ports::{Executor, ExecutorFactory, Target};
 use dispatch_core::time::{Timestamp, since};
 use dispatch_core::worker::fence::Fence;
@@ -191,11 +192,14 @@ impl Worker {
             return;
         }
         self.told = self.applied;
+        let last = self.machine.last_failure().filter(|_| view.out_of_reach);
+        let unanswered = last.map(|it| Unanswered { kind: it.kind, error: it.error.clone() });
         self.pool.changed.do_send(WorkerChanged {
             view: Arc::new(view.clone()),
             applied: self.applied,
             ended: std::mem::take(&mut self.ended),
             boot: self.boot.take(),
+            unanswered,
         });
         self.view = Some(view);
     }

@@ -22,6 +22,7 @@ mod observed_capacity;
 mod outage;
 mod pacer;
 mod pause;
+mod reach;
 mod snapshot;
 mod supply;
 
@@ -39,6 +40,7 @@ pub use holds::{Gate, Holds, PauseReason, QuotaReason};
 pub use inspect::PoolState;
 pub use inventory::{GoneReply, LISTINGS_APART, LISTINGS_KEPT};
 pub use observed_capacity::{ObservedCapacity, ObservedScope};
+pub use reach::{Reach, Unanswered, Unreached};
 pub use snapshot::{EndedProcess, EndedWhy, PoolSnapshot, WorkerSnapshot};
 pub use supply::Supply;
 
