@@ -36,7 +36,8 @@ fn commit(root: &Path) -> Option<String> {
 
 /// In a checkout of something else, which this folder lies in, a commit would say nothing about us.
 fn is_checkout(root: &Path) -> bool {
-    let top = git(root, &["rev-parse", "--show-toplevel"]).and_then(|top| Path::new(&top).canonicalize().ok());
+    let top =
+        git(root, &["rev-parse", "--show-toplevel"]).and_then(|top| Path::new(&top).canonicalize().ok());
     top.is_some() && top == root.canonicalize().ok()
 }
 

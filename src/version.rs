@@ -33,7 +33,8 @@ pub fn is_usable(version: &str) -> bool {
 /// `YYYYMMDD.HHMM`, of seconds since 1970: a build script has no library for that.
 fn utc(seconds: u64) -> String {
     let (mut days, minutes) = (seconds / 86_400, seconds % 86_400 / 60);
-    let is_leap = |year: u64| (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400);
+    let is_leap =
+        |year: u64| (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400);
     let mut year = 1970;
     while days >= 365 + u64::from(is_leap(year)) {
         days -= 365 + u64::from(is_leap(year));
@@ -69,7 +70,9 @@ mod tests {
 
     #[test]
     fn without_git_it_is_the_number() {
-        for nothing in [None, Some(""), Some("$Format:%ct %h %D$"), Some("soon fb360ef"), Some("1796028600 it")] {
+        for nothing in
+            [None, Some(""), Some("$Format:%ct %h %D$"), Some("soon fb360ef"), Some("1796028600 it")]
+        {
             assert_eq!(full("0.1.0", nothing), "0.1.0");
         }
     }

@@ -135,6 +135,7 @@ fn new_pool(parts: Parts, handles: &Handles) -> Pool {
     let set = &parts.policy.instance_set_id;
     let fence = Fence::new(&parts.driver.fence_directory(), set, parts.epoch);
     let worker = WorkerParts {
+        repeats: Rc::default(),
         policy: Arc::clone(&parts.policy),
         executors: (parts.executors)(verifier),
         start_config: parts.start_config,

@@ -68,6 +68,8 @@ events! {
     CERTIFICATE_UNUSABLE = Error "cannot use the renewed certificate" ["error"];
     /// An actor did not answer in time: health says so.
     ACTOR_SILENT = Error "actor does not answer" ["Actor", "Duration"];
+    /// So many lines of a warning or an error were left out, because it came too often, and it did not come again.
+    LEFT_OUT = Warning "lines were left out" ["Message"];
     /// The cloud shows instances that are not ours; how many of each set, told once at the start.
     NEIGHBOURS = Info "instances of others in the cloud" ["Instances", "InstanceSets"];
     /// None of them is ours, and some have tags as ours: was the token changed? Jobs on them are lost then.

@@ -181,6 +181,7 @@ impl Actor for Pool {
         ctx.run_interval(core::PULSE, |act, ctx| {
             act.live(ctx);
             act.report_unreached();
+            act.report_left_out();
         });
     }
 }

@@ -19,19 +19,20 @@ impl Pool {
             PoolFact::CreateFailed { type_name, error } => {
                 self.report_create_failed(type_name.as_str(), &error)
             }
-            PoolFact::QuotaHold { type_name, instances, retry_at, error } => event!(log, catalogue::AT_QUOTA,
-                "InstanceType" => type_name.as_str(), "Instances" => instances, "ResumeAt" => %clock::shown(retry_at),
-                "error" => %error),
-            PoolFact::CapacityHold { type_name, scope, until, error } => event!(log, catalogue::NO_CAPACITY,
-                "InstanceType" => type_name.as_str(), "Scope" => ?scope, "ResumeAt" => %clock::shown(until), "error" => %error),
-            PoolFact::RateHold { until, error } => event!(log, catalogue::RATE_LIMITED,
-                "CallType" => "Create", "ResumeAt" => %clock::shown(until), "error" => %error),
+            PoolFact::QuotaHold { .. } | PoolFact::CapacityHold { .. } | PoolFact::RateHold { .. } => {
+                self.report_hold(fact);
+            }
             PoolFact::Paused(pause) => {
                 event!(log, catalogue::PAUSED, "Duration" => pause.as_secs_f64());
                 self.reach.begin_anew();
             }
-            PoolFact::BootsFail { offering, failures, until } => event!(log, catalogue::CREATES_LIMITED,
-                "ProviderType" => %offering, "Failures" => failures, "ResumeAt" => %clock::shown(until)),
+            PoolFact::BootsFail { offering, failures, until } => {
+                let subject = offering.to_string();
+                if let Some(n) = self.repeats.note(&catalogue::CREATES_LIMITED, &subject, clock::now()) {
+                    event!(log, catalogue::CREATES_LIMITED, "ProviderType" => subject, "Failures" => failures,
+                        "ResumeAt" => %clock::shown(until), "Repeated" => n);
+                }
+            }
             PoolFact::Appeared { instance, ours } => self.report_appeared(&instance, ours),
             PoolFact::Disappeared { instance, state, after_shutdown, type_name, reason } => {
                 let type_name = type_name.as_ref().map_or("", |name| name.as_str());
@@ -44,9 +45,12 @@ impl Pool {
             }
             PoolFact::EndedWhileBooting { instance, type_name, lived, reason } => {
                 let type_name = type_name.as_ref().map_or("", |name| name.as_str());
-                event!(log, catalogue::ENDED_WHILE_BOOTING, "Instance" => instance.as_str(),
-                    "InstanceType" => type_name, "Lifetime" => lived.as_secs_f64(),
-                    "Reason" => reason.as_deref().unwrap_or("the cloud has given none"));
+                let subject = instance.as_str();
+                if let Some(n) = self.repeats.note(&catalogue::ENDED_WHILE_BOOTING, subject, clock::now()) {
+                    event!(log, catalogue::ENDED_WHILE_BOOTING, "Instance" => subject,
+                        "InstanceType" => type_name, "Lifetime" => lived.as_secs_f64(),
+                        "Reason" => reason.as_deref().unwrap_or("the cloud has given none"), "Repeated" => n);
+                }
             }
             PoolFact::OutageBegan { silent, of } => event!(log, catalogue::HOLDING_DESTROYS,
                 "Instances" => of, "Unreachable" => silent),
@@ -61,6 +65,41 @@ impl Pool {
             // Told by the worker, who knows the last failure.
             PoolFact::Unresponsive(..) => {}
             PoolFact::FirstListing(n) => event!(log, catalogue::INITIAL_LIST, "N" => n),
+        }
+    }
+
+    /// Holds end with each instance that goes, and begin again with the next refusal, several times a second.
+    fn report_hold(&mut self, fact: PoolFact) {
+        let (log, now) = (&self.parts.log, clock::now());
+        match fact {
+            PoolFact::QuotaHold { type_name, instances, retry_at, error } => {
+                let subject = format!("{:?}", error.kind);
+                if let Some(n) = self.repeats.note(&catalogue::AT_QUOTA, &subject, now) {
+                    event!(log, catalogue::AT_QUOTA, "InstanceType" => type_name.as_str(), "Instances" => instances,
+                        "ResumeAt" => %clock::shown(retry_at), "error" => %error, "Repeated" => n);
+                }
+            }
+            PoolFact::CapacityHold { type_name, scope, until, error } => {
+                let subject = format!("{type_name} {scope:?}");
+                if let Some(n) = self.repeats.note(&catalogue::NO_CAPACITY, &subject, now) {
+                    event!(log, catalogue::NO_CAPACITY, "InstanceType" => type_name.as_str(), "Scope" => ?scope,
+                        "ResumeAt" => %clock::shown(until), "error" => %error, "Repeated" => n);
+                }
+            }
+            PoolFact::RateHold { until, error } => {
+                if let Some(n) = self.repeats.note(&catalogue::RATE_LIMITED, "Create", now) {
+                    event!(log, catalogue::RATE_LIMITED, "CallType" => "Create",
+                        "ResumeAt" => %clock::shown(until), "error" => %error, "Repeated" => n);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Faults that came too often, and have not come again.
+    pub(super) fn report_left_out(&mut self) {
+        for (message, n) in self.repeats.untold(clock::now()) {
+            event!(self.parts.log, catalogue::LEFT_OUT, "Message" => message, "Repeated" => n);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Pool with stubs for Cloud and Scheduler; its workers are real, on fake VMs.
 
+mod logged;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -60,6 +62,7 @@ fn site_with(policy: Policy) -> Site {
     let tags = Stub::<SetTags>::new(|_| async { Ok(()) });
     let policy = shared(policy);
     let worker = WorkerParts {
+        repeats: Rc::default(),
         policy: Arc::clone(&policy),
         executors: Rc::new(Executors(Rc::clone(&vms))),
         start_config: Rc::new(NoSecrets),

@@ -46,7 +46,10 @@ impl Queue {
             QueueFact::StateChanged { .. } => {}
             QueueFact::Dropped { uuid, state, reason } => self.report_dropped(uuid, state, reason),
             QueueFact::Doubted { uuid } => {
-                event!(self.log, catalogue::CONTAINER_DOUBTED, "ContainerUUID" => uuid.as_str());
+                if let Some(n) = self.repeats.note(&catalogue::CONTAINER_DOUBTED, uuid.as_str(), clock::now())
+                {
+                    event!(self.log, catalogue::CONTAINER_DOUBTED, "ContainerUUID" => uuid.as_str(), "Repeated" => n);
+                }
             }
             QueueFact::MostAreAbsent { absent, of } => {
                 event!(self.log, catalogue::MOST_ABSENT, "Absent" => absent, "Of" => of);

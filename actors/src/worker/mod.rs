@@ -17,6 +17,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -78,6 +79,8 @@ pub struct WorkerParts {
     pub set_tags: Recipient<SetTags>,
     /// Counters.
     pub metrics: Rc<Metrics>,
+    /// Which faults were logged lately. The workers are on one thread, and nothing but the log depends on it.
+    pub repeats: Rc<RefCell<Repeats>>,
     /// The log.
     pub log: Logger,
 }
@@ -106,7 +109,6 @@ pub struct Worker {
     watch_from: Timestamp,
     /// The last command that failed: told when the worker is given up for it.
     last_failure: Option<CommandFailure>,
-    repeats: Repeats,
 }
 
 impl Worker {
@@ -134,7 +136,6 @@ impl Worker {
             watch: None,
             watch_from: clock::now(),
             last_failure: None,
-            repeats: Repeats::with_capacity(20),
         }
     }
 

@@ -124,7 +124,9 @@ fn words(kind: Option<ExecErrorKind>) -> &'static str {
             "they do not accept our key or user: DispatchPrivateKey, or the image's user"
         }
         Some(ExecErrorKind::SecretUnreadable) => "they do not show the secret that proves who they are",
-        Some(ExecErrorKind::Verification) => "they cannot prove that they are the instances that we have ordered",
+        Some(ExecErrorKind::Verification) => {
+            "they cannot prove that they are the instances that we have ordered"
+        }
         Some(ExecErrorKind::CommandTimeout) => "commands do not end there: they are overloaded, or they hang",
         Some(ExecErrorKind::ConnectionLost) => "connections break",
         Some(ExecErrorKind::OutputTooLarge) => "commands write far too much there",
