@@ -61,7 +61,7 @@ pub(super) async fn exchange(
 ) -> Result<ServiceResponse<Watched>, Error> {
     let state = request.app_data::<web::Data<ApiState>>().expect("every app is given its state");
     let id = request_id::of(request.headers());
-    let mut exchange = Exchange::begin(state, request.method());
+    let mut exchange = Exchange::begin(&state.requests, request.method());
     {
         let mut extensions = request.extensions_mut();
         extensions.insert(RequestId(id.clone()));
@@ -142,11 +142,11 @@ struct Exchange {
 }
 
 impl Exchange {
-    fn begin(state: &ApiState, method: &Method) -> Self {
+    fn begin(requests: &RequestMetrics, method: &Method) -> Self {
         Self {
             admission: Admission::default(),
-            metrics: state.requests.clone(),
-            _active: state.requests.begin(),
+            metrics: requests.clone(),
+            _active: requests.begin(),
             method: method_name(method),
             only_reads: only_reads(method),
             began: Instant::now(),
@@ -249,5 +249,54 @@ fn method_name(method: &Method) -> &'static str {
         "DELETE" => "delete",
         "OPTIONS" => "options",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use dispatch_actors::metrics::{KnownLabels, Metrics};
+    use slog::{Drain, Level, OwnedKVList, Record};
+
+    use super::*;
+
+    struct Capture(Sender<(Level, String)>);
+
+    impl Drain for Capture {
+        type Ok = ();
+        type Err = slog::Never;
+
+        fn log(&self, record: &Record<'_>, _: &OwnedKVList) -> Result<(), slog::Never> {
+            self.0.send((record.level(), record.msg().to_string())).unwrap();
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_admitted_request_is_one_line_whatever_becomes_of_it() {
+        let (metrics, _) = Metrics::new(KnownLabels { types: &[], unlock_reasons: &[] });
+        let (sender, lines) = channel();
+        let log = Logger::root(Capture(sender).fuse(), o!());
+        let exchange = |method: Method, is_admitted: bool, status: Option<StatusCode>| {
+            let mut exchange = Exchange::begin(&metrics.requests(), &method);
+            if is_admitted {
+                let _ = exchange.admission.set(Admitted { log: log.clone(), orders: log.clone() });
+            }
+            if let Some(status) = status {
+                exchange.status_known(status);
+            }
+            drop(exchange);
+            lines.try_iter().collect::<Vec<_>>()
+        };
+        let one = |level, message: &str| vec![(level, message.to_owned())];
+        assert_eq!(exchange(Method::POST, true, Some(StatusCode::OK)), one(Level::Info, "response"));
+        assert_eq!(exchange(Method::GET, true, Some(StatusCode::OK)), one(Level::Debug, "response to read"));
+        assert_eq!(exchange(Method::GET, true, Some(StatusCode::NOT_FOUND)), one(Level::Info, "response"));
+        assert_eq!(exchange(Method::POST, true, None), one(Level::Info, "request"));
+        assert_eq!(exchange(Method::GET, true, None), one(Level::Debug, "request to read"));
+        // What has not shown the token is one of a count.
+        assert_eq!(exchange(Method::POST, false, Some(StatusCode::FORBIDDEN)), []);
+        assert_eq!(exchange(Method::POST, false, None), []);
     }
 }

@@ -5,6 +5,15 @@ use slog::Level::{Debug, Error, Info, Warning};
 
 use super::Event;
 
+/// The parts of the catalogue: each has a title, and begins with that event of [`ALL`].
+pub const SECTIONS: [(&str, &Event); 5] = [
+    ("The service", &LISTENING),
+    ("The queue", &CONTAINER_ADDED),
+    ("The scheduler", &SCHEDULED),
+    ("The cloud", &CREATING),
+    ("A worker", &SSH_KEYS_EXCHANGED),
+];
+
 macro_rules! events {
     ($($(#[doc = $meaning:literal])+ $name:ident = $level:ident $message:literal [$($key:literal),* $(,)?];)+) => {
         $(

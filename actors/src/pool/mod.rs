@@ -13,6 +13,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -69,6 +70,8 @@ pub struct PoolParts {
     pub random: Box<dyn Rng>,
     /// Counters.
     pub metrics: Rc<Metrics>,
+    /// Which faults were logged lately, those of the workers too: Pool tells what was left out.
+    pub repeats: Rc<RefCell<Repeats>>,
     /// The log.
     pub log: Logger,
 }
@@ -81,7 +84,6 @@ pub struct Pool {
     timer: Option<(Timestamp, SpawnHandle)>,
     /// Rebuilt when asked after a change.
     snapshot: Option<Arc<PoolSnapshot>>,
-    repeats: Repeats,
     /// Which workers are out of reach, and why.
     reach: Reach,
 }
@@ -90,15 +92,7 @@ impl Pool {
     /// An empty pool.
     pub fn new(parts: PoolParts) -> Self {
         let pool = core::WorkerPool::new(Arc::clone(&parts.policy), parts.quota_groups.clone());
-        Self {
-            pool,
-            parts,
-            workers: BTreeMap::new(),
-            timer: None,
-            snapshot: None,
-            repeats: Repeats::default(),
-            reach: Reach::default(),
-        }
+        Self { pool, parts, workers: BTreeMap::new(), timer: None, snapshot: None, reach: Reach::default() }
     }
 
     /// Carries the effects out, and lets the scheduler look again.

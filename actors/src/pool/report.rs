@@ -5,7 +5,7 @@ use dispatch_core::pool::PoolFact;
 use dispatch_core::ports::{CloudError, CloudErrorKind};
 
 use super::Pool;
-use crate::catalogue;
+use crate::catalogue::{self, Event};
 use crate::clock;
 use crate::event;
 
@@ -28,7 +28,7 @@ impl Pool {
             }
             PoolFact::BootsFail { offering, failures, until } => {
                 let subject = offering.to_string();
-                if let Some(n) = self.repeats.note(&catalogue::CREATES_LIMITED, &subject, clock::now()) {
+                if let Some(n) = self.noted(&catalogue::CREATES_LIMITED, &subject) {
                     event!(log, catalogue::CREATES_LIMITED, "ProviderType" => subject, "Failures" => failures,
                         "ResumeAt" => %clock::shown(until), "Repeated" => n);
                 }
@@ -46,7 +46,7 @@ impl Pool {
             PoolFact::EndedWhileBooting { instance, type_name, lived, reason } => {
                 let type_name = type_name.as_ref().map_or("", |name| name.as_str());
                 let subject = instance.as_str();
-                if let Some(n) = self.repeats.note(&catalogue::ENDED_WHILE_BOOTING, subject, clock::now()) {
+                if let Some(n) = self.noted(&catalogue::ENDED_WHILE_BOOTING, subject) {
                     event!(log, catalogue::ENDED_WHILE_BOOTING, "Instance" => subject,
                         "InstanceType" => type_name, "Lifetime" => lived.as_secs_f64(),
                         "Reason" => reason.as_deref().unwrap_or("the cloud has given none"), "Repeated" => n);
@@ -70,24 +70,24 @@ impl Pool {
 
     /// Holds end with each instance that goes, and begin again with the next refusal, several times a second.
     fn report_hold(&mut self, fact: PoolFact) {
-        let (log, now) = (&self.parts.log, clock::now());
+        let log = &self.parts.log;
         match fact {
             PoolFact::QuotaHold { type_name, instances, retry_at, error } => {
                 let subject = format!("{:?}", error.kind);
-                if let Some(n) = self.repeats.note(&catalogue::AT_QUOTA, &subject, now) {
+                if let Some(n) = self.noted(&catalogue::AT_QUOTA, &subject) {
                     event!(log, catalogue::AT_QUOTA, "InstanceType" => type_name.as_str(), "Instances" => instances,
                         "ResumeAt" => %clock::shown(retry_at), "error" => %error, "Repeated" => n);
                 }
             }
             PoolFact::CapacityHold { type_name, scope, until, error } => {
                 let subject = format!("{type_name} {scope:?}");
-                if let Some(n) = self.repeats.note(&catalogue::NO_CAPACITY, &subject, now) {
+                if let Some(n) = self.noted(&catalogue::NO_CAPACITY, &subject) {
                     event!(log, catalogue::NO_CAPACITY, "InstanceType" => type_name.as_str(), "Scope" => ?scope,
                         "ResumeAt" => %clock::shown(until), "error" => %error, "Repeated" => n);
                 }
             }
             PoolFact::RateHold { until, error } => {
-                if let Some(n) = self.repeats.note(&catalogue::RATE_LIMITED, "Create", now) {
+                if let Some(n) = self.noted(&catalogue::RATE_LIMITED, "Create") {
                     event!(log, catalogue::RATE_LIMITED, "CallType" => "Create",
                         "ResumeAt" => %clock::shown(until), "error" => %error, "Repeated" => n);
                 }
@@ -96,9 +96,14 @@ impl Pool {
         }
     }
 
+    fn noted(&self, event: &Event, subject: &str) -> Option<u64> {
+        self.parts.repeats.borrow_mut().note(event, subject, clock::now())
+    }
+
     /// Faults that came too often, and have not come again.
     pub(super) fn report_left_out(&mut self) {
-        for (message, n) in self.repeats.untold(clock::now()) {
+        let untold = self.parts.repeats.borrow_mut().untold(clock::now());
+        for (message, n) in untold {
             event!(self.parts.log, catalogue::LEFT_OUT, "Message" => message, "Repeated" => n);
         }
     }
@@ -113,7 +118,6 @@ impl Pool {
     }
 
     fn report_create_failed(&mut self, type_name: &str, error: &CloudError) {
-        let now = clock::now();
         let event = match error.kind {
             CloudErrorKind::Unknown => &catalogue::CREATE_UNKNOWN,
             // These have messages of their own.
@@ -125,7 +129,7 @@ impl Pool {
             | CloudErrorKind::NotSent
             | CloudErrorKind::Other => &catalogue::CREATE_FAILED,
         };
-        if let Some(n) = self.repeats.note(event, type_name, now) {
+        if let Some(n) = self.noted(event, type_name) {
             event!(self.parts.log, *event, "InstanceType" => type_name, "error" => %error, "Repeated" => n);
         }
     }

@@ -41,6 +41,9 @@ use crate::messages::scheduler::QueueChanged;
 use crate::messages::{ActorState, GetState, Ping, Quiesce};
 use crate::metrics::Metrics;
 
+/// How often it is looked whether faults were left out of the log and never counted there.
+const LEFT_OUT_TOLD: Duration = Duration::from_secs(30);
+
 /// The actor.
 pub struct Queue {
     exchange: Exchange,
@@ -115,6 +118,7 @@ impl Actor for Queue {
         ctx.set_mailbox_capacity(crate::MAILBOX);
         self.poll_is_due(ctx);
         self.listen(ctx);
+        ctx.run_interval(LEFT_OUT_TOLD, |act, _| act.report_left_out());
     }
 }
 

@@ -40,6 +40,13 @@ impl Queue {
         }
     }
 
+    /// Faults that came too often, and have not come again.
+    pub(super) fn report_left_out(&mut self) {
+        for (message, n) in self.repeats.untold(clock::now()) {
+            event!(self.log, catalogue::LEFT_OUT, "Message" => message, "Repeated" => n);
+        }
+    }
+
     fn report_container(&mut self, fact: QueueFact) {
         match fact {
             QueueFact::Added(entry) => self.report_added(&entry),

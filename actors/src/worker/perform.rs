@@ -94,7 +94,8 @@ impl Worker {
                 Err(_) if not_run == Some(NotRun::Taken) => true,
                 Err(failure) => {
                     let event = &catalogue::FENCE_NOT_RELEASED;
-                    let noted = repeats.borrow_mut().note(event, id.as_str(), clock::now());
+                    let subject = format!("{id} {}", failure.error);
+                    let noted = repeats.borrow_mut().note(event, &subject, clock::now());
                     if let Some(n) = noted {
                         event!(log, *event, "error" => &failure.error, "stderr" => &failure.stderr,
                             "Repeated" => n);

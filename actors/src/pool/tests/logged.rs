@@ -64,20 +64,36 @@ async fn told_of_ten_at_once(kind: CloudErrorKind, event: &catalogue::Event) -> 
     told
 }
 
+async fn ten_at_once_are_one_line(kind: CloudErrorKind, event: &catalogue::Event) {
+    let told = told_of_ten_at_once(kind, event).await;
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!(told[0].facts["Repeated"], "0");
+}
+
 #[actix::test]
-async fn ten_refusals_of_each_kind_at_once_are_one_line_and_a_count() {
+async fn ten_capacity_errors_at_once_are_one_line_and_a_count() {
+    ten_at_once_are_one_line(CloudErrorKind::Capacity(CapacityScope::All), &catalogue::NO_CAPACITY).await;
+}
+
+#[actix::test]
+async fn ten_rate_limit_errors_at_once_are_one_line_and_a_count() {
     let until = after(crate::testing::epoch(), Duration::from_secs(90));
-    for (kind, event) in [
-        (CloudErrorKind::Capacity(CapacityScope::All), &catalogue::NO_CAPACITY),
-        (CloudErrorKind::RateLimited { until }, &catalogue::RATE_LIMITED),
-        (CloudErrorKind::Other, &catalogue::CREATE_FAILED),
-        (CloudErrorKind::Unauthorized, &catalogue::CREATE_FAILED),
-        (CloudErrorKind::Unknown, &catalogue::CREATE_UNKNOWN),
-    ] {
-        let told = told_of_ten_at_once(kind.clone(), event).await;
-        assert_eq!(told.len(), 1, "{kind:?}: {told:#?}");
-        assert_eq!(told[0].facts["Repeated"], "0");
-    }
+    ten_at_once_are_one_line(CloudErrorKind::RateLimited { until }, &catalogue::RATE_LIMITED).await;
+}
+
+#[actix::test]
+async fn ten_failed_creates_at_once_are_one_line_and_a_count() {
+    ten_at_once_are_one_line(CloudErrorKind::Other, &catalogue::CREATE_FAILED).await;
+}
+
+#[actix::test]
+async fn ten_creates_without_rights_at_once_are_one_line_and_a_count() {
+    ten_at_once_are_one_line(CloudErrorKind::Unauthorized, &catalogue::CREATE_FAILED).await;
+}
+
+#[actix::test]
+async fn ten_creates_of_unknown_outcome_at_once_are_one_line_and_a_count() {
+    ten_at_once_are_one_line(CloudErrorKind::Unknown, &catalogue::CREATE_UNKNOWN).await;
 }
 
 /// A hundred VMs of an earlier dispatcher, which fail in that way whenever they are asked.
@@ -90,21 +106,37 @@ async fn with_hundred(kind: &'static str, odd: Odd) -> Site {
     site
 }
 
+async fn a_hundred_are_few_lines(kind: &'static str, odd: Odd, event: &catalogue::Event) {
+    let site = with_hundred(kind, odd).await;
+    pass(59).await;
+    let first = site.told(event).len();
+    pass(240).await;
+    let later = site.told(event);
+    let left_out: u64 = later.iter().map(|line| line.facts["Repeated"].parse::<u64>().unwrap()).sum();
+    assert!(first <= 5 && later.len() <= 5 * 5, "{first} {}", later.len());
+    assert!(!later.is_empty() && left_out > 95, "{} {left_out}", later.len());
+}
+
 #[actix::test]
 async fn a_key_that_a_hundred_vms_refuse_is_few_lines_a_minute_and_a_count() {
-    for (kind, event) in [
-        (ExecErrorKind::Authentication, &catalogue::AUTHENTICATION_FAILED),
-        (ExecErrorKind::Verification, &catalogue::VERIFICATION_FAILED),
-    ] {
-        let site = with_hundred("boot", Odd::Fails(kind)).await;
-        pass(50).await;
-        let first = site.told(event).len();
-        pass(240).await;
-        let later = site.told(event);
-        let left_out: u64 = later.iter().map(|line| line.facts["Repeated"].parse::<u64>().unwrap()).sum();
-        assert!(first <= 5 && later.len() <= 5 * 5, "{first} {}", later.len());
-        assert!(!later.is_empty() && left_out > 95, "{left_out}");
-    }
+    let odd = Odd::Fails(ExecErrorKind::Authentication);
+    a_hundred_are_few_lines("boot", odd, &catalogue::AUTHENTICATION_FAILED).await;
+}
+
+#[actix::test]
+async fn a_hundred_vms_that_cannot_prove_themselves_are_few_lines_a_minute_and_a_count() {
+    let odd = Odd::Fails(ExecErrorKind::Verification);
+    a_hundred_are_few_lines("boot", odd, &catalogue::VERIFICATION_FAILED).await;
+}
+
+#[actix::test]
+async fn a_hundred_vms_without_an_answer_are_few_lines_a_minute_and_a_count() {
+    a_hundred_are_few_lines("list", Odd::Exits(1), &catalogue::PROBE_FAILED).await;
+}
+
+#[actix::test]
+async fn a_hundred_fences_that_cannot_be_claimed_are_few_lines_a_minute_and_a_count() {
+    a_hundred_are_few_lines("claim", Odd::Exits(1), &catalogue::NOT_FENCED).await;
 }
 
 #[actix::test]
@@ -130,7 +162,9 @@ async fn vms_that_cannot_be_reached_for_a_minute_are_told_with_the_cause() {
 
 #[actix::test]
 async fn a_vm_in_service_that_is_out_of_reach_for_less_than_a_minute_is_not_told() {
-    let site = with_workers(&["a"]).await;
+    let site = site();
+    site.appear(tagged(instance("a"), IdleBehavior::Hold)).await;
+    pass(5).await;
     site.vms.odd("list", 3, Odd::Fails(ExecErrorKind::ConnectTimeout));
     pass(300).await;
     assert_eq!(site.told(&catalogue::UNREACHED), []);
