@@ -19,9 +19,11 @@ mod tests;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{
-    Actor, ActorFutureExt, ActorResponse, Context, Handler, MessageResult, Recipient, SpawnHandle, WrapFuture,
+    Actor, ActorFutureExt, ActorResponse, AsyncContext as _, Context, Handler, MessageResult, Recipient,
+    SpawnHandle, WrapFuture,
 };
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::policy::Policy;
