@@ -39,6 +39,7 @@ use slog::Logger;
 use tokio::sync::watch;
 
 use crate::api::{Active, ApiState, HealthPolicy};
+use crate::cordons_file::CordonsFile;
 use crate::drivers;
 use crate::event_feed;
 use crate::executors;
@@ -192,6 +193,7 @@ impl<'a> Site<'a> {
             management_token: settings.management_token.clone(),
             registry: registry.clone(),
             requests: metrics.requests(),
+            policy: Arc::clone(&policy),
             health: HealthPolicy::new(&policy, !settings.websocket.feed_urls().is_empty()),
             runner: runner_seen,
             log: log.clone(),
@@ -221,6 +223,7 @@ impl<'a> Site<'a> {
                 .clone()
                 .unwrap_or_else(|_| Arc::new(Commands::without_binary(policy.runner.clone()))),
             start_config: Rc::new(Stdin(StartConfig::new(settings))),
+            cordons: Rc::new(CordonsFile::open(self.log.clone())),
             random: Box::new(StdRng::from_rng(&mut rand::rng())),
             policy: Arc::clone(policy),
             metrics: Rc::clone(&self.metrics),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   main ─ cli ─┬─ run ──┬─ app ─┬─ settings   the site's config.yml, checked
-//!               │        └ lock  │  drivers    which cloud
+//!               │        └ lock  │  drivers    which cloud; cordons_file: what operators have forbidden
 //!               ├─ demo ─────────┤  runner_file, telemetry
 //!               ├─ cloudtest ────┤
 //!               ├─ health        └─ serving ─ api   HTTP, on threads of its own
@@ -18,6 +18,7 @@ pub mod app;
 pub mod cli;
 pub mod client;
 pub mod cloudtest;
+pub mod cordons_file;
 pub mod core_dumps;
 pub mod demo;
 pub mod descriptors;

@@ -27,6 +27,8 @@ fn main() -> ExitCode {
                 Command::Health(health) => health::run(&options, &health),
                 Command::Instance(command) => client::instance(&options, &command),
                 Command::Container(command) => client::container(&options, &command),
+                Command::Creates(command) => client::creates(&options, &command),
+                Command::Type(command) => client::instance_type(&options, &command),
             }
         }
     }

@@ -25,7 +25,7 @@ use crate::messages::queue::GetQueue;
 use crate::messages::worker::SpawnWorker;
 use crate::messages::{ActorState, GetState, Ping, Quiesce};
 use crate::metrics::Metrics;
-use crate::pool::{Pool, PoolParts};
+use crate::pool::{KeepCordons, Pool, PoolParts};
 use crate::queue::Queue;
 use crate::scheduler::{PoolReceivers, QueueReceivers, Receivers, Scheduler};
 use crate::worker::{StartConfig, Worker, WorkerParts};
@@ -59,6 +59,8 @@ pub struct Parts {
     pub long_work: LongWork,
     /// Secrets of new instances come from here.
     pub random: Box<dyn Rng>,
+    /// Where what operators have forbidden is kept for the next start.
+    pub cordons: Rc<dyn KeepCordons>,
     /// Counters.
     pub metrics: Rc<Metrics>,
     /// The log.
@@ -159,6 +161,7 @@ fn new_pool(parts: Parts, handles: &Handles) -> Pool {
         spawn: spawn_workers(worker),
         commands: parts.commands,
         random: parts.random,
+        cordons: parts.cordons,
         metrics: parts.metrics,
         log: parts.log.new(o!()),
     })

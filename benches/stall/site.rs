@@ -16,6 +16,7 @@ use dispatch_actors::long_work::LongWork;
 use dispatch_actors::messages::pool::GetPool;
 use dispatch_actors::messages::queue::GetQueue;
 use dispatch_actors::metrics::{KnownLabels, Metrics};
+use dispatch_actors::pool::KeepsNothing;
 use dispatch_actors::system::{self, Handles, Parts};
 use dispatch_actors::worker::StartConfig;
 use dispatch_core::id::{ContainerUuid, InstanceSetId};
@@ -88,6 +89,7 @@ impl Site {
             commands: Arc::new(Commands::new(policy.runner.clone(), None)),
             epoch: Epoch::at(clock::now()),
             start_config: Rc::new(NoStdin),
+            cordons: Rc::new(KeepsNothing),
             random: Box::new(rand::rng()),
             metrics: Rc::new(metrics),
             log: log.clone(),
@@ -100,6 +102,7 @@ impl Site {
             management_token: Secret::new(TOKEN),
             registry: registry.clone(),
             requests,
+            policy: Arc::clone(&policy),
             health: HealthPolicy {
                 actor_answer: Duration::from_secs(60),
                 ..HealthPolicy::new(&policy, false)

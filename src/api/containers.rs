@@ -41,10 +41,10 @@ pub(super) async fn kill(
 ) -> Result<HttpResponse, Refusal> {
     let uuid = params.need("container_uuid")?;
     let uuid: ContainerUuid = uuid.parse().map_err(|_| Refusal::NotFound("container"))?;
-    let reason = params.reason();
-    let message = KillContainer { uuid, reason: KillReason::Operator(reason.clone()) };
+    let note = params.note();
+    let message = KillContainer { uuid, reason: KillReason::Operator(note.reason.clone()) };
     let answer = done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)?;
-    operator.killed(uuid, &reason);
+    operator.killed(uuid, &note);
     Ok(answer)
 }
 

@@ -23,6 +23,9 @@ pub enum Refusal {
     /// A parameter is needed.
     #[error("{0} parameter not provided")]
     MissingParameter(&'static str),
+    /// A parameter makes no sense.
+    #[error("{0} parameter is wrong: wanted is {1}")]
+    BadParameter(&'static str, &'static str),
     /// The body could not be read.
     #[error("cannot read the request body: {0}")]
     UnreadableBody(String),
@@ -60,9 +63,10 @@ impl ResponseError for Refusal {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden | Self::Disabled => StatusCode::FORBIDDEN,
-            Self::MissingParameter(_) | Self::UnreadableBody(_) | Self::NotAnObject => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::MissingParameter(_)
+            | Self::BadParameter(..)
+            | Self::UnreadableBody(_)
+            | Self::NotAnObject => StatusCode::BAD_REQUEST,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HealthDisabled | Self::NotFound(_) | Self::NoSuchPath => StatusCode::NOT_FOUND,

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use dispatch_actors::messages::pool::{GetPool, PoolView, SetIdleBehavior, ShutdownInstance};
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::IdleBehavior;
-use dispatch_core::pool;
+use dispatch_core::pool::{self, Wish};
 use dispatch_core::worker::ShutdownReason;
 
 use super::error::Refusal;
@@ -56,10 +56,10 @@ pub(super) async fn kill(
     params: Params,
     operator: Operator,
 ) -> Result<HttpResponse, Refusal> {
-    let (id, reason) = (id(&params)?, params.reason());
-    let message = ShutdownInstance { id: id.clone(), reason: ShutdownReason::Operator(reason.clone()) };
+    let (id, note) = (id(&params)?, params.note());
+    let message = ShutdownInstance { id: id.clone(), reason: ShutdownReason::Operator(note.reason.clone()) };
     let answer = done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)?;
-    operator.ordered("kill", &id, &reason);
+    operator.ordered("kill", &id, &note);
     Ok(answer)
 }
 
@@ -70,9 +70,17 @@ async fn set(
     behavior: IdleBehavior,
 ) -> Result<HttpResponse, Refusal> {
     let id = id(params)?;
-    let message = SetIdleBehavior { id: id.clone(), behavior };
+    let note = params.note();
+    // The command line asks so; other clients rely on what they have always got.
+    let spares_held = params.get("if_held") == Some("refuse") && !params.flag("force");
+    let wish = Wish {
+        behavior,
+        note: Some(note.clone()),
+        spares_held: spares_held && behavior == IdleBehavior::Drain,
+    };
+    let message = SetIdleBehavior { id: id.clone(), wish };
     let answer = done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)?;
-    operator.ordered(behavior.as_str(), &id, &params.reason());
+    operator.ordered(behavior.as_str(), &id, &note);
     Ok(answer)
 }
 

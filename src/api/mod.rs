@@ -3,6 +3,7 @@
 //! ```text
 //!   HTTP threads                                                            the arbiter
 //!   watch ─ gate ─ routes ─┬─ containers, instances ── messages (≤ 5 s) ──► Scheduler, Queue, Pool
+//!     │       │            ├─ creates ── pauses, drained types ── (≤ 5 s) ► Pool
 //!     │       │            ├─ health ── messages, Ping (≤ 5 s) ───────────► all actors
 //!     │       │            ├─ debug ── GetState (≤ 5 s) ───────────────────► all actors
 //!     │       │            └─ metrics ── Registry (atomics)
@@ -19,6 +20,7 @@
 mod auth;
 mod certificate;
 mod containers;
+mod creates;
 mod debug;
 mod error;
 mod health;

@@ -9,8 +9,12 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
-use dispatch_actors::{catalogue, event};
-use dispatch_core::id::{ContainerUuid, InstanceId};
+use dispatch_actors::messages::cordon::Kept;
+use dispatch_actors::{catalogue, clock, event};
+use dispatch_core::id::{ContainerUuid, InstanceId, TypeName};
+use dispatch_core::note::Note;
+use dispatch_core::pool::CordonScope;
+use dispatch_core::time::Timestamp;
 use slog::Logger;
 
 use super::error::Refusal;
@@ -26,15 +30,39 @@ pub(super) struct Operator {
 
 impl Operator {
     /// Logs that this was done to an instance.
-    pub fn ordered(&self, action: &str, instance: &InstanceId, reason: &str) {
+    pub fn ordered(&self, action: &str, instance: &InstanceId, note: &Note) {
         event!(self.log, catalogue::ORDERED, "Action" => action, "Instance" => instance.as_str(),
-            "Reason" => self.shown(reason));
+            "By" => self.shown(&note.by), "Reason" => self.shown(&note.reason));
     }
 
     /// Logs that a container's processes are ended.
-    pub fn killed(&self, container: ContainerUuid, reason: &str) {
+    pub fn killed(&self, container: ContainerUuid, note: &Note) {
         event!(self.log, catalogue::ORDERED, "Action" => "kill", "ContainerUUID" => container.as_str(),
-            "Reason" => self.shown(reason));
+            "By" => self.shown(&note.by), "Reason" => self.shown(&note.reason));
+    }
+
+    /// Logs that nothing of that scope is created until then.
+    pub fn paused(&self, scope: &CordonScope, until: Timestamp, note: &Note, kept: &Kept) {
+        event!(self.log, catalogue::CREATES_PAUSED, "Scope" => %scope, "ResumeAt" => %clock::shown(until),
+            "By" => self.shown(&note.by), "Reason" => self.shown(&note.reason), "Kept" => *kept == Kept::Yes);
+    }
+
+    /// Logs that it is created again.
+    pub fn resumed(&self, scope: &CordonScope, note: &Note) {
+        event!(self.log, catalogue::CREATES_RESUMED, "Scope" => %scope,
+            "By" => self.shown(&note.by), "Reason" => self.shown(&note.reason));
+    }
+
+    /// Logs that nothing of a type is created, and its instances are drained.
+    pub fn drained_type(&self, name: &TypeName, note: &Note, kept: &Kept) {
+        event!(self.log, catalogue::TYPE_DRAINED, "InstanceType" => name.as_str(),
+            "By" => self.shown(&note.by), "Reason" => self.shown(&note.reason), "Kept" => *kept == Kept::Yes);
+    }
+
+    /// Logs that a type is used again.
+    pub fn ran_type(&self, name: &TypeName, note: &Note) {
+        event!(self.log, catalogue::TYPE_IN_USE, "InstanceType" => name.as_str(),
+            "By" => self.shown(&note.by), "Reason" => self.shown(&note.reason));
     }
 
     fn shown(&self, reason: &str) -> String {

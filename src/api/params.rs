@@ -6,6 +6,8 @@ use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest};
 use bytes::{Bytes, BytesMut};
+use dispatch_actors::clock;
+use dispatch_core::note::Note;
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
@@ -44,6 +46,16 @@ impl Params {
     /// The first of that name.
     pub fn need(&self, name: &'static str) -> Result<&str, Refusal> {
         self.get(name).ok_or(Refusal::MissingParameter(name))
+    }
+
+    /// Whether a flag is set.
+    pub fn flag(&self, name: &str) -> bool {
+        matches!(self.get(name), Some("1" | "true" | "yes"))
+    }
+
+    /// Who asks, as claimed, when and why.
+    pub fn note(&self) -> Note {
+        Note::new(clock::now(), self.get("by").unwrap_or_default(), &self.reason())
     }
 
     /// The operator's words, fit for one line of a log.

@@ -1,5 +1,6 @@
 //! What the HTTP threads are given.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dispatch_actors::clock;
@@ -26,6 +27,8 @@ pub struct ApiState {
     pub registry: Registry,
     /// Where requests are counted.
     pub requests: RequestMetrics,
+    /// The site's wishes.
+    pub policy: Arc<Policy>,
     /// What is healthy.
     pub health: HealthPolicy,
     /// Whether the runner that is to be deployed can be read, or why not.

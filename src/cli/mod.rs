@@ -39,10 +39,11 @@ Examples:
   arvados-dispatch-cloud instance list --watch        what is there, and what it costs
   arvados-dispatch-cloud instance hold i-0a1b2c --reason 'disk is full, looking at it'
   arvados-dispatch-cloud container explain zzzzz-dz642-0123456789abcde
+  arvados-dispatch-cloud creates pause --for 2h --reason 'the image is renewed'
 
 Environment:
   ARVADOS_CONFIG, ARVADOS_CLUSTER_ID, ARVADOS_SERVICE_INTERNAL_URL, NO_COLOR;
-  ARVADOS_MANAGEMENT_TOKEN for instance and container, in place of the configuration's";
+  ARVADOS_MANAGEMENT_TOKEN for commands to a running service, in place of the configuration's";
 
 /// Runs containers from an Arvados controller's queue on cloud VMs over SSH.
 #[derive(Debug, Parser)]
@@ -125,6 +126,12 @@ pub enum Command {
     /// Look at the containers of a running service, ask why they wait, and end them.
     #[command(subcommand)]
     Container(service::ContainerCommand),
+    /// Create no instances for a while, and see what keeps them from being created.
+    #[command(subcommand)]
+    Creates(service::CreatesCommand),
+    /// Look at the instance types of a running service, and take some out of use.
+    #[command(subcommand)]
+    Type(service::TypeCommand),
     /// Check or show the configuration.
     #[command(subcommand, arg_required_else_help = false)]
     Config(config::ConfigCommand),

@@ -1,4 +1,4 @@
-//! The commands for a running service: `instance` and `container`.
+//! The commands for a running service: `instance`, `container`, `creates` and `type`.
 
 use std::time::Duration;
 
@@ -52,18 +52,118 @@ pub struct Show {
     pub at: At,
 }
 
+/// Who orders something, and why.
+#[derive(Debug, Clone, Args)]
+pub struct Why {
+    /// Why, for the service's log, its lists, and a tag of the instance.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub reason: Option<String>,
+    /// Who; by default the user that is logged in.
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub at: At,
+}
+
+impl Why {
+    /// The name that was given, or of the user who has logged in; empty if nobody knows.
+    pub fn by(&self) -> String {
+        let named = |name: &str| std::env::var(name).ok().filter(|it| !it.is_empty());
+        let logged_in = || ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(named);
+        self.by.clone().or_else(logged_in).unwrap_or_default()
+    }
+}
+
 /// What is ordered, for which ids, and why.
 #[derive(Debug, Clone, Args)]
 pub struct Order {
     /// Which.
     #[arg(required = true, value_name = "ID")]
     pub ids: Vec<String>,
-    /// Why, for the service's log.
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
-    pub reason: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub why: Why,
+}
+
+/// A drain, which may be meant for held instances, too.
+#[derive(Debug, Clone, Args)]
+pub struct Drain {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub order: Order,
+    /// Also those that somebody keeps on hold.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Of what nothing is created: of everything, if neither is given.
+#[derive(Debug, Clone, Args)]
+pub struct Scope {
+    /// Of this type only.
+    #[arg(long = "type", value_name = "NAME")]
+    pub instance_type: Option<String>,
+    /// Of this market only.
+    #[arg(long, value_name = "MARKET", value_parser = ["on-demand", "spot"], conflicts_with = "instance_type")]
+    pub market: Option<String>,
+}
+
+/// A pause of creates.
+#[derive(Debug, Clone, Args)]
+pub struct Pause {
+    /// How long, such as 30m or 2h; 168h (7 days) at most.
+    #[arg(long = "for", value_name = "DURATION")]
+    pub lasting: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub scope: Scope,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub why: Why,
+}
+
+/// The end of a pause.
+#[derive(Debug, Clone, Args)]
+pub struct Resume {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub scope: Scope,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub why: Why,
+}
+
+/// A question that has one answer.
+#[derive(Debug, Clone, Args)]
+pub struct Status {
+    /// Print one JSON object, as the service has it.
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub at: At,
+}
+
+/// What to do with creates.
+#[derive(Debug, Clone, Subcommand)]
+pub enum CreatesCommand {
+    /// Create nothing for a while: of everything, of a market, or of a type.
+    Pause(Pause),
+    /// End a pause before its time.
+    Resume(Resume),
+    /// Show the pauses, and what else keeps instances from being created.
+    Status(Status),
+}
+
+/// What to do with instance types.
+#[derive(Debug, Clone, Subcommand)]
+pub enum TypeCommand {
+    /// List the configured types, and whether instances of them may be created now.
+    List(ListOptions),
+    /// Create no instances of some types any more, and drain those that there are.
+    Drain(Order),
+    /// Use some types again.
+    Run(Order),
 }
 
 /// What to do with instances.
@@ -76,7 +176,7 @@ pub enum InstanceCommand {
     /// Place nothing new on them, and keep them until told otherwise.
     Hold(Order),
     /// Place nothing new on them, and shut them down when they are empty.
-    Drain(Order),
+    Drain(Drain),
     /// Use them like any other, again.
     Run(Order),
     /// Shut them down now, whatever runs there.

@@ -66,7 +66,7 @@ async fn each(
     let mut code = ExitCode::SUCCESS;
     let mut is_first = true;
     for id in &show.ids {
-        match client.show(ONE, "container_uuid", id).await {
+        match client.show(ONE, &[("container_uuid", id)]).await {
             Ok(entry) if entry["container"].is_object() => {
                 let text = if show.json { entry.to_string() } else { describe(client, &entry).await };
                 let gap = if is_first || show.json { "" } else { "\n" };

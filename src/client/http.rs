@@ -64,18 +64,22 @@ impl Client {
     }
 
     /// One thing.
-    pub async fn show(&mut self, path: &'static str, name: &'static str, id: &str) -> Result<Value, Failure> {
-        let answer = self.ask(Request { path, is_order: false, parameters: &[(name, id)] }).await?;
+    pub async fn show(
+        &mut self,
+        path: &'static str,
+        parameters: &[(&'static str, &str)],
+    ) -> Result<Value, Failure> {
+        let answer = self.ask(Request { path, is_order: false, parameters }).await?;
         if answer.is_object() { Ok(answer) } else { Err(self.strange("its answer is no object")) }
     }
 
-    /// Has something done.
+    /// Has something done, and takes what the service says to it.
     pub async fn order(
         &mut self,
         path: &'static str,
         parameters: &[(&'static str, &str)],
-    ) -> Result<(), Failure> {
-        self.ask(Request { path, is_order: true, parameters }).await.map(drop)
+    ) -> Result<Value, Failure> {
+        self.ask(Request { path, is_order: true, parameters }).await
     }
 
     async fn ask(&mut self, request: Request<'_>) -> Result<Value, Failure> {

@@ -45,6 +45,10 @@ pub(super) struct Instance {
     running_container_uuids: Vec<String>,
     pub(super) worker_state: String,
     pub(super) idle_behavior: String,
+    idle_behavior_by: String,
+    idle_behavior_reason: String,
+    idle_behavior_at: String,
+    appeared_at: String,
 }
 
 impl Default for Instance {
@@ -60,6 +64,10 @@ impl Default for Instance {
             running_container_uuids: Vec::new(),
             worker_state: String::new(),
             idle_behavior: String::new(),
+            idle_behavior_by: String::new(),
+            idle_behavior_reason: String::new(),
+            idle_behavior_at: String::new(),
+            appeared_at: String::new(),
         }
     }
 }
@@ -141,9 +149,13 @@ fn described(it: &Instance) -> String {
         ("address", it.address.clone()),
         ("state", it.worker_state.clone()),
         ("idle-behavior", it.idle_behavior.clone()),
+        ("asked by", it.idle_behavior_by.clone()),
+        ("asked at", explain::moment(&Value::from(it.idle_behavior_at.as_str()))),
+        ("reason", it.idle_behavior_reason.clone()),
         ("config-type", it.arvados_instance_type.clone()),
         ("provider-type", it.provider_instance_type.clone()),
         ("price", format!("{} an hour", it.price)),
+        ("appeared", explain::moment(&Value::from(it.appeared_at.as_str()))),
         ("last busy", explain::moment(&Value::from(it.last_busy.as_str()))),
         ("last container", it.last_container_uuid.clone()),
     ];

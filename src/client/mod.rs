@@ -1,7 +1,7 @@
 //! The commands for a running service: what an operator asks and orders from a shell.
 //!
 //! ```text
-//!   cli::service ─► instances, containers ─► place: which URLs, which token
+//!   cli::service ─► instances, containers, creates ─► place: which URLs, which token
 //!                     │        │             http: one request, within its time, to the first that works
 //!                     │        └ explain     failure: what went wrong, and what to do
 //!                     └─► lists: once, or again when it has changed (watch)
@@ -15,6 +15,7 @@
 //! control characters on to a terminal.
 
 mod containers;
+mod creates;
 mod explain;
 mod failure;
 mod http;
@@ -28,7 +29,7 @@ mod watch;
 
 use std::process::ExitCode;
 
-use crate::cli::service::{ContainerCommand, InstanceCommand};
+use crate::cli::service::{ContainerCommand, CreatesCommand, InstanceCommand, TypeCommand};
 use crate::cli::{self, Options};
 use failure::Failure;
 use orders::Verb;
@@ -42,7 +43,10 @@ pub fn instance(options: &Options, command: &InstanceCommand) -> ExitCode {
             InstanceCommand::List(list) => instances::list(options, list, &screen).await,
             InstanceCommand::Show(show) => instances::show(options, show, &screen).await,
             InstanceCommand::Hold(order) => orders::give(options, Verb::Hold, order).await,
-            InstanceCommand::Drain(order) => orders::give(options, Verb::Drain, order).await,
+            InstanceCommand::Drain(drain) => {
+                let verb = if drain.force { Verb::DrainHeld } else { Verb::Drain };
+                orders::give(options, verb, &drain.order).await
+            }
             InstanceCommand::Run(order) => orders::give(options, Verb::Run, order).await,
             InstanceCommand::Kill(order) => orders::give(options, Verb::Kill, order).await,
         }
@@ -58,6 +62,30 @@ pub fn container(options: &Options, command: &ContainerCommand) -> ExitCode {
             ContainerCommand::Show(show) => containers::show(options, show, &screen).await,
             ContainerCommand::Explain(show) => containers::explain(options, show, &screen).await,
             ContainerCommand::Kill(order) => orders::give(options, Verb::KillContainer, order).await,
+        }
+    })
+}
+
+/// `creates …`.
+pub fn creates(options: &Options, command: &CreatesCommand) -> ExitCode {
+    let screen = Screen::this();
+    block_on(async {
+        match command {
+            CreatesCommand::Pause(order) => creates::give_pause(options, order).await,
+            CreatesCommand::Resume(order) => creates::give_resume(options, order).await,
+            CreatesCommand::Status(status) => creates::status(options, status, &screen).await,
+        }
+    })
+}
+
+/// `type …`.
+pub fn instance_type(options: &Options, command: &TypeCommand) -> ExitCode {
+    let screen = Screen::this();
+    block_on(async {
+        match command {
+            TypeCommand::List(list) => creates::list(options, list, &screen).await,
+            TypeCommand::Drain(order) => orders::give(options, Verb::DrainType, order).await,
+            TypeCommand::Run(order) => orders::give(options, Verb::RunType, order).await,
         }
     })
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::creates;
 use super::failure::Failure;
 use super::http::Client;
 use crate::cli::service::Order;
@@ -18,15 +19,23 @@ pub(super) enum Verb {
     Run,
     /// Of an instance.
     Kill,
+    /// Of an instance, whether it is on hold or not.
+    DrainHeld,
     /// Of a container.
     KillContainer,
+    /// Of an instance type.
+    DrainType,
+    /// Of an instance type.
+    RunType,
 }
 
 impl Verb {
     fn path(self) -> &'static str {
         match self {
             Self::Hold => "/arvados/v1/dispatch/instances/hold",
-            Self::Drain => "/arvados/v1/dispatch/instances/drain",
+            Self::Drain | Self::DrainHeld => "/arvados/v1/dispatch/instances/drain",
+            Self::DrainType => "/arvados/v1/dispatch/types/drain",
+            Self::RunType => "/arvados/v1/dispatch/types/run",
             Self::Run => "/arvados/v1/dispatch/instances/run",
             Self::Kill => "/arvados/v1/dispatch/instances/kill",
             Self::KillContainer => "/arvados/v1/dispatch/containers/kill",
@@ -34,13 +43,26 @@ impl Verb {
     }
 
     fn id(self) -> &'static str {
-        if self == Self::KillContainer { "container_uuid" } else { "instance_id" }
+        match self {
+            Self::KillContainer => "container_uuid",
+            Self::DrainType | Self::RunType => "instance_type",
+            Self::Hold | Self::Drain | Self::DrainHeld | Self::Run | Self::Kill => "instance_id",
+        }
+    }
+
+    /// What else is asked: a drain must not end what somebody keeps on hold, unless that is meant.
+    fn condition(self) -> Option<(&'static str, &'static str)> {
+        (self == Self::Drain).then_some(("if_held", "refuse"))
     }
 
     /// What to do about an id that is not there.
     fn advice(self, failure: &Failure) -> &'static str {
         match failure {
+            Failure::Refused(said) if self == Self::Drain && said.contains("on hold") => " (--force)",
             Failure::Refused(said) if !said.contains("not found") => "",
+            Failure::Refused(_) if self.id() == "instance_type" => {
+                "; type list has those that are configured"
+            }
             Failure::Refused(_) if self == Self::KillContainer => "; container list has those that have one",
             Failure::Refused(_) => "; instance list has those that there are",
             _ => "",
@@ -51,7 +73,11 @@ impl Verb {
     fn done(self) -> &'static str {
         match self {
             Self::Hold => "on hold: gets nothing new, and is kept",
-            Self::Drain => "draining: gets nothing new, and is shut down when it is empty",
+            Self::Drain | Self::DrainHeld => "draining: gets nothing new, and is shut down when it is empty",
+            Self::DrainType => {
+                "drained: no new ones are created, and existing ones are drained unless on hold"
+            }
+            Self::RunType => "created again",
             Self::Run => "in use like any other",
             Self::Kill => "shutting down",
             Self::KillContainer => "its processes are being ended",
@@ -61,15 +87,20 @@ impl Verb {
 
 /// Exit 1 if one was refused. What goes wrong with the service itself would go wrong with the rest, too.
 pub(super) async fn give(options: &Options, verb: Verb, order: &Order) -> Result<ExitCode, Failure> {
-    let mut client = Client::of(options, &order.at)?;
+    let mut client = Client::of(options, &order.why.at)?;
+    let by = order.why.by();
     let mut ids = order.ids.iter();
     let mut code = ExitCode::SUCCESS;
     for id in ids.by_ref() {
-        let reason = order.reason.as_deref().map(|reason| ("reason", reason));
-        let parameters: Vec<_> = [(verb.id(), id.as_str())].into_iter().chain(reason).collect();
+        let reason = order.why.reason.as_deref().map(|reason| ("reason", reason));
+        let parameters = [(verb.id(), id.as_str()), ("by", by.as_str())].into_iter().chain(reason);
+        let parameters: Vec<_> = parameters.chain(verb.condition()).collect();
         match client.order(verb.path(), &parameters).await {
             // Whether anybody reads it or not, the other ids have their turn.
-            Ok(()) => cli::print(&format!("{id}: {}", verb.done())),
+            Ok(answer) => {
+                cli::print(&format!("{id}: {}", verb.done()));
+                creates::say_what_is_not_kept(&answer);
+            }
             Err(failure) => {
                 code = ExitCode::FAILURE;
                 cli::complain(format!("{id}: {failure}{}", verb.advice(&failure)));

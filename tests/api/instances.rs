@@ -43,7 +43,8 @@ async fn a_create_in_progress_is_shown_without_an_id() {
     let expected = json!({
         "instance": "", "address": "", "price": 0.1, "arvados_instance_type": "m4.large",
         "provider_instance_type": "m4.large", "last_container_uuid": "", "last_busy": pending["last_busy"],
-        "running_container_uuids": [], "worker_state": "booting", "idle_behavior": "run",
+        "running_container_uuids": [], "worker_state": "booting", "idle_behavior": "run", "idle_behavior_by": "",
+        "idle_behavior_reason": "", "idle_behavior_at": "", "appeared_at": pending["last_busy"],
     });
     assert_eq!(pending, expected);
     assert!(pending["last_busy"].as_str().unwrap().parse::<Timestamp>().is_ok());

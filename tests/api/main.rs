@@ -6,6 +6,7 @@ mod config_support;
 
 mod access;
 mod containers;
+mod creates;
 mod debug;
 mod fidelity;
 mod flood;

@@ -28,7 +28,12 @@ fn output(ended: &Ended) -> &str {
 
 /// A running service whose configuration names its address.
 async fn serving(site: &mut Site) -> Service {
-    let mut service = site.start().await;
+    serving_in(site, &[]).await
+}
+
+async fn serving_in(site: &mut Site, environment: &[(&str, &str)]) -> Service {
+    site.write_config();
+    let mut service = Service::start(site, &["run"], environment).await;
     service.logged("ready", SOON).await;
     let urls = json!({ service.url.as_str(): {} });
     site.cluster()["Services"]["DispatchCloud"]["InternalURLs"] = urls;
@@ -102,8 +107,15 @@ async fn an_operator_sees_and_orders_from_a_shell() {
     );
     let line = service.logged("ordered by an operator", SOON).await;
     assert_eq!((&line["Action"], &line["Reason"]), (&json!("hold"), &json!("-look at it")));
-    for (verb, behavior) in [("drain", "drain"), ("run", "run")] {
-        output(&client(&site, &["instance", verb, &id]).await);
+    let refused = client(&site, &["instance", "drain", &id]).await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(
+        refused.stderr.contains("is on hold: force=1 drains it all the same")
+            && refused.stderr.contains("--force")
+    );
+    for (arguments, behavior) in [(&["drain", "--force", &id][..], "drain"), (&["run", &id], "run")] {
+        output(&client(&site, &[&["instance"], arguments].concat()).await);
+        let verb = behavior;
         until(verb, SOON, async || {
             let items = json_lines(output(&client(&site, &["instance", "show", "--json", &id]).await));
             (items[0]["idle_behavior"] == behavior).then_some(())
@@ -130,6 +142,66 @@ async fn an_operator_sees_and_orders_from_a_shell() {
     let killed = client(&site, &["instance", "kill", &id, "--reason", "enough"]).await;
     assert_eq!(output(&killed), format!("{id}: shutting down\n"));
     assert!(!service.log_text().contains(&site.management_token));
+    assert_eq!(service.stop().await, 0);
+}
+
+/// Who has put a VM on hold, and why, is known after a restart, too; and so is what may not be created.
+#[actix_rt::test]
+async fn what_operators_have_ordered_outlives_the_service() {
+    let mut site = Site::new();
+    let state = site.path("state");
+    std::fs::create_dir(&state).unwrap();
+    let state = state.to_str().unwrap().to_owned();
+    let environment = [("STATE_DIRECTORY", state.as_str())];
+    let mut service = serving_in(&mut site, &environment).await;
+    site.submit(1).await;
+    site.begun(1).await;
+    let id = busy_instance(&site).await;
+    output(
+        &client(&site, &["instance", "hold", &id, "--by", "erin", "--reason", "looking at its disk"]).await,
+    );
+    let paused =
+        client(&site, &["creates", "pause", "--for", "2h", "--by", "erin", "--reason", "new image"]).await;
+    assert!(output(&paused).starts_with("all: nothing is created until "), "{paused:?}");
+    output(&client(&site, &["type", "drain", "shared", "--by", "erin"]).await);
+    service.logged("set idle behavior", SOON).await;
+    until("the tag is saved", SOON, async || {
+        let saved = std::fs::read_dir(site.state_directory()).unwrap().flatten();
+        let states: Vec<_> =
+            saved.flat_map(|it| std::fs::read_to_string(it.path().join("state.json"))).collect();
+        states.iter().any(|it| it.contains("erin: looking at its disk")).then_some(())
+    })
+    .await;
+    service.kill().await;
+
+    let mut service = serving_in(&mut site, &environment).await;
+    let shown = client(&site, &["instance", "show", &id]).await;
+    for line in ["idle-behavior   hold", "asked by        erin", "reason          looking at its disk"] {
+        assert!(output(&shown).lines().any(|it| it == line), "{line:?} is not in {shown:?}");
+    }
+    let status = client(&site, &["creates", "status"]).await;
+    for words in
+        ["creates of all are paused until ", ", by erin: new image", "type shared is drained; since "]
+    {
+        assert!(output(&status).contains(words), "{words} is not in {status:?}");
+    }
+    // Its process is known to the new service as soon as the VM has been asked.
+    until("the type is listed with what it runs", SOON, async || {
+        let types = client(&site, &["type", "list"]).await;
+        let line = output(&types).lines().find(|it| it.starts_with("shared\t"))?.to_owned();
+        assert!(line.contains("\ton-demand\tdrained\t1\t"), "{types:?}");
+        line.contains("\tdrained\t1\t1\tan operator has drained this type").then_some(())
+    })
+    .await;
+    assert!(output(&client(&site, &["creates", "resume"]).await).starts_with("all: created again"));
+    output(&client(&site, &["type", "run", "shared"]).await);
+    let again = client(&site, &["creates", "resume"]).await;
+    assert!(again.stderr.contains("pause of this scope not found") && again.code == Some(1), "{again:?}");
+    let wrong = client(&site, &["type", "drain", "huge"]).await;
+    assert!(wrong.stderr.contains("huge: instance type not found; type list has those"), "{wrong:?}");
+    site.runs.open_gate();
+    site.reached(1, ContainerState::Complete, SOON).await;
+    output(&client(&site, &["instance", "run", &id]).await);
     assert_eq!(service.stop().await, 0);
 }
 

@@ -109,7 +109,7 @@ events! {
     ];
     /// An operator has had something done by the management API: what (hold, drain, run, kill), to which instance or
     /// container, and why. The id is the request's.
-    ORDERED = Info "ordered by an operator" ["Action", "Reason", "remoteAddr"];
+    ORDERED = Info "ordered by an operator" ["Action", "By", "Reason", "remoteAddr"];
     /// Requests without the right token were refused; the address is the last one's.
     REQUESTS_REFUSED = Warning "refused requests to the management API" ["Repeated", "remoteAddr", "respStatusCode"];
 
@@ -198,6 +198,16 @@ events! {
     NO_CAPACITY = Warning "capacity error -- pausing instance create calls" ["InstanceType", "Scope", "ResumeAt", "error"];
     /// The cloud wants fewer calls.
     RATE_LIMITED = Warning "suspending remote calls due to rate-limit error" ["CallType", "Duration", "ResumeAt", "error"];
+    /// Nothing of that scope (all, a market, a type) is created until then, because an operator wants it so.
+    CREATES_PAUSED = Warning "creates are paused by an operator" ["Scope", "ResumeAt", "By", "Reason", "Kept"];
+    /// The pause is over.
+    CREATES_RESUMED = Info "creates are resumed" ["Scope", "By", "Reason", "Paused"];
+    /// Nothing of a type is created any more, and its instances are drained, because an operator wants it so.
+    TYPE_DRAINED = Warning "instance type is drained by an operator" ["By", "Reason", "Kept"];
+    /// That type is used again.
+    TYPE_IN_USE = Info "instance type is in use again" ["By", "Reason"];
+    /// What operators have forbidden cannot be kept for the next start, or what was kept cannot be read.
+    CORDONS_NOT_KEPT = Error "cannot keep pauses of creates" ["Path", "error"];
     /// Boots fail one after another: one create at a time, at growing distance. Look at the image.
     CREATES_LIMITED = Error "boot failures: creates are limited" ["InstanceType", "ProviderType", "Failures", "ResumeAt"];
     /// The cloud's VMs are known.
@@ -335,7 +345,9 @@ events! {
     /// A container could not be ended on this VM: nothing new is placed there.
     UNKILLABLE = Warning "unkillable container, draining worker" ["ContainerUUID"];
     /// What is to happen with a VM was changed.
-    SET_IDLE_BEHAVIOR = Info "set idle behavior" ["Address", "IdleBehavior", "Instance", "InstanceType", "Reason"];
+    SET_IDLE_BEHAVIOR = Info "set idle behavior" [
+        "Address", "By", "IdleBehavior", "Instance", "InstanceType", "Reason",
+    ];
     /// A VM on hold has not answered, or not since an earlier dispatcher's last starts would be listed: what it runs is
     /// not known, and containers may wait for that.
     HELD_UNKNOWN = Error "instance on hold does not answer" [];

@@ -12,6 +12,7 @@
 //! the sources and holds these walls.
 
 pub mod cloud;
+pub mod cordon;
 pub mod pool;
 pub mod queue;
 pub mod scheduler;

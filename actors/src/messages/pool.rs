@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use actix::{Message, Recipient};
 use dispatch_core::id::{ContainerUuid, InstanceId};
-use dispatch_core::instance::{IdleBehavior, Instance, InstanceType};
-use dispatch_core::pool::{CreateRefusal, GoneReply, PoolRefusal, PoolSnapshot, Unanswered};
+use dispatch_core::instance::{Instance, InstanceType};
+use dispatch_core::pool::{CreateRefusal, GoneReply, PoolRefusal, PoolSnapshot, Unanswered, Wish};
 use dispatch_core::time::Timestamp;
 use dispatch_core::worker::runner::Commands;
 use dispatch_core::worker::{AttemptOutcome, BootOutcome, KillReason, ShutdownReason, StartOrder, View};
@@ -121,8 +121,8 @@ pub struct ReserveInstances(pub Arc<BTreeSet<InstanceId>>);
 pub struct SetIdleBehavior {
     /// The instance.
     pub id: InstanceId,
-    /// What the operator wants.
-    pub behavior: IdleBehavior,
+    /// What the operator wants, and who that is.
+    pub wish: Wish,
 }
 
 /// The runner that is to be deployed cannot be read, or can be read again.

@@ -7,6 +7,7 @@
 //! ```
 //! The only sender of commands to workers. Never does: choosing what to create or start.
 
+mod cordon;
 mod perform;
 mod report;
 
@@ -33,6 +34,8 @@ use dispatch_core::worker::runner::Commands;
 use futures_util::future::join_all;
 use rand::Rng;
 use slog::Logger;
+
+pub use cordon::{KeepCordons, KeepsNothing};
 
 use crate::catalogue::Repeats;
 use crate::clock;
@@ -68,6 +71,8 @@ pub struct PoolParts {
     pub pulse: fn() -> Pulse,
     /// Secrets of new instances come from here.
     pub random: Box<dyn Rng>,
+    /// Where what operators have forbidden is kept.
+    pub cordons: Rc<dyn KeepCordons>,
     /// Counters.
     pub metrics: Rc<Metrics>,
     /// Which faults were logged lately, those of the workers too: Pool tells what was left out.
@@ -91,7 +96,8 @@ pub struct Pool {
 impl Pool {
     /// An empty pool.
     pub fn new(parts: PoolParts) -> Self {
-        let pool = core::WorkerPool::new(Arc::clone(&parts.policy), parts.quota_groups.clone());
+        let mut pool = core::WorkerPool::new(Arc::clone(&parts.policy), parts.quota_groups.clone());
+        pool.restore_cordons(parts.cordons.load());
         Self { pool, parts, workers: BTreeMap::new(), timer: None, snapshot: None, reach: Reach::default() }
     }
 
@@ -260,7 +266,7 @@ impl Handler<SetIdleBehavior> for Pool {
     type Result = Result<(), PoolRefusal>;
 
     fn handle(&mut self, message: SetIdleBehavior, ctx: &mut Context<Self>) -> Self::Result {
-        let set = self.pool.set_behavior(&message.id, message.behavior);
+        let set = self.pool.set_behavior(&message.id, message.wish);
         self.answer(set, ctx)
     }
 }

@@ -62,6 +62,8 @@ impl Pool {
                 event!(log, catalogue::SPOT_NOTICE, "Instance" => instance.as_str(),
                     "ContainerUUID" => container.as_str(), "Notice" => notice);
             }
+            PoolFact::CreatesResumed(pause) => event!(log, catalogue::CREATES_RESUMED,
+                "Scope" => %pause.scope, "Reason" => "its time is over", "Paused" => %pause.note),
             // Told by the worker, who knows the last failure.
             PoolFact::Unresponsive(..) => {}
             PoolFact::FirstListing(n) => event!(log, catalogue::INITIAL_LIST, "N" => n),

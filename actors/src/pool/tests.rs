@@ -85,6 +85,7 @@ fn site_with(policy: Policy) -> Site {
         sync_by: syncs.recipient.clone(),
         scheduler: nudges.recipient.clone(),
         spawn: spawn_workers(worker),
+        cordons: Rc::new(KeepsNothing),
         random: Box::new(rand_chacha::ChaCha8Rng::seed_from_u64(1)),
         metrics: Rc::clone(&meter.metrics),
         log,
@@ -307,7 +308,7 @@ async fn a_started_container_counts_at_once_and_is_never_lost_from_sight() {
 async fn a_start_that_the_worker_refuses_is_taken_back_and_told() {
     let site = with_workers(&["a"]).await;
     // Pool has not seen the worker's new view when the start is asked for.
-    let hold = SetIdleBehavior { id: id("a"), behavior: IdleBehavior::Hold };
+    let hold = SetIdleBehavior { id: id("a"), wish: IdleBehavior::Hold.into() };
     let start = StartContainer { order: order(uuid(1)), instance: id("a") };
     let (held, started) = (site.pool.send(hold), site.pool.send(start));
     held.await.unwrap().unwrap();

@@ -205,7 +205,7 @@ async fn an_instance_on_hold_gets_nothing_and_stays() {
     let world = World::new(policy(), [queued(1)]);
     world.vms.takes.set(Duration::from_millis(200));
     pass(65).await;
-    let hold = SetIdleBehavior { id: id("vm-1"), behavior: IdleBehavior::Hold };
+    let hold = SetIdleBehavior { id: id("vm-1"), wish: IdleBehavior::Hold.into() };
     world.handles.pool.send(hold).await.unwrap().unwrap();
     pass(600).await;
     assert_eq!(world.api.state(uuid(1)), Complete);

@@ -47,7 +47,10 @@ impl Worker {
             }
             WorkerFact::Draining(reason) => self.report_draining(reason),
             WorkerFact::BehaviorSet(behavior) => {
-                event!(self.log, catalogue::SET_IDLE_BEHAVIOR, "IdleBehavior" => %behavior)
+                let view = self.machine.view();
+                let (by, reason) = view.note.as_ref().map_or(("", ""), |note| (&*note.by, &*note.reason));
+                event!(self.log, catalogue::SET_IDLE_BEHAVIOR,
+                    "IdleBehavior" => %behavior, "By" => by, "Reason" => reason);
             }
             WorkerFact::Fenced(_) | WorkerFact::NotFenced(_) | WorkerFact::FencedByAnother => {
                 self.report_fence(fact);

@@ -168,7 +168,7 @@ impl Site {
     }
 
     async fn behave(&self, behavior: IdleBehavior) {
-        self.tell(Command::SetIdleBehavior(behavior)).await;
+        self.tell(Command::SetIdleBehavior(behavior, None)).await;
         self.breathe().await;
     }
 
@@ -259,7 +259,7 @@ async fn a_failing_probe_is_logged_once_a_minute_and_counted() {
 async fn a_hung_command_does_not_end_the_probes() {
     let site = in_service().await;
     site.vms.odd("list", 1, Odd::Hangs);
-    site.tell(Command::SetIdleBehavior(IdleBehavior::Hold)).await;
+    site.tell(Command::SetIdleBehavior(IdleBehavior::Hold, None)).await;
     pass(200).await;
     let lists = site.vms.take_times("list");
     // The list's 30 s and two minutes' grace, and on it goes.

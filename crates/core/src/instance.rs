@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::id::{InstanceId, InstanceSetId, ProviderType, TypeName};
+use crate::note::Note;
 use crate::preference::CatalogOrder;
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -241,16 +242,19 @@ pub struct TagKeys {
     pub idle_behavior: String,
     /// The secret that the VM proves itself with.
     pub instance_secret: String,
+    /// Who has asked for the behaviour, and why; the reference has no such tag, and ignores it.
+    pub idle_note: String,
 }
 
 impl TagKeys {
-    /// The four keys under a prefix.
+    /// The keys under a prefix.
     pub fn new(prefix: &str) -> Self {
         Self {
             instance_set_id: format!("{prefix}InstanceSetID"),
             instance_type: format!("{prefix}InstanceType"),
             idle_behavior: format!("{prefix}IdleBehavior"),
             instance_secret: format!("{prefix}InstanceSecret"),
+            idle_note: format!("{prefix}IdleBehaviorNote"),
         }
     }
 
@@ -272,6 +276,22 @@ impl TagKeys {
         }
         tags.insert(&*self.idle_behavior, behavior.as_str());
         tags
+    }
+
+    /// Adds who has asked for the behaviour, and why. An instance that has never had such a tag gets none as long as
+    /// there is nothing to say; one that is over is emptied, as tags are not removed.
+    pub fn add_note(&self, note: Option<&Note>, present: &Tags, tags: &mut Tags) {
+        let is_there = present.get(&self.idle_note).is_some_and(|tag| !tag.is_empty());
+        match note.filter(|note| note.says_something() || is_there) {
+            Some(note) => tags.insert(&*self.idle_note, note.to_tag()),
+            None if is_there => tags.insert(&*self.idle_note, ""),
+            None => {}
+        }
+    }
+
+    /// Who has asked for the behaviour of an instance, and why, as its tag says.
+    pub fn note_of(&self, tags: &Tags) -> Option<Note> {
+        tags.get(&self.idle_note).and_then(Note::from_tag)
     }
 
     /// The secret of an instance; `None` if there is none, or an empty one.

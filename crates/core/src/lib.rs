@@ -29,6 +29,7 @@ pub mod id;
 pub mod instance;
 pub mod invariants;
 pub mod label;
+pub mod note;
 mod pairs;
 pub mod plan;
 pub mod policy;

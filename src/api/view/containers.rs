@@ -49,7 +49,7 @@ impl Containers {
 
     fn view<'a>(&'a self, entry: &'a Entry) -> EntryView<'a> {
         let waiting = self.plan.waiting.get(&entry.record.uuid);
-        EntryView::of(entry, waiting, Explanation::of(entry, waiting, &self.places))
+        EntryView::of(entry, waiting, &self.plan.supply.ends, Explanation::of(entry, waiting, &self.places))
     }
 
     fn unreadable(&self, uuid: ContainerUuid) -> Option<EntryView<'_>> {

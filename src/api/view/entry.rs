@@ -1,14 +1,16 @@
 //! A container of the queue, as the API shows it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dispatch_actors::clock;
 use dispatch_core::container::ContainerState;
 use dispatch_core::fit::Resources;
-use dispatch_core::id::ContainerUuid;
+use dispatch_core::id::{ContainerUuid, TypeName};
 use dispatch_core::instance::InstanceType;
 use dispatch_core::plan::Waiting;
 use dispatch_core::queue::Entry;
+use dispatch_core::time::Timestamp;
 use serde::Serialize;
 
 use super::container::ContainerView;
@@ -43,14 +45,20 @@ struct TypeView<'a> {
 
 impl<'a> EntryView<'a> {
     /// An entry that can be read, or could be once.
-    pub fn of(entry: &'a Entry, waiting: Option<&'a Waiting>, explain: Explanation<'a>) -> Self {
+    pub fn of(
+        entry: &'a Entry,
+        waiting: Option<&'a Waiting>,
+        ends: &BTreeMap<TypeName, Timestamp>,
+        explain: Explanation<'a>,
+    ) -> Self {
         let is_waiting = matches!(entry.record.state, ContainerState::Queued | ContainerState::Locked);
+        let text = waiting.filter(|_| is_waiting).map(|waiting| waiting.text(ends)).unwrap_or_default();
         Self {
             container: ContainerView::of(&entry.record),
             instance_resources: entry.needs,
             instance_types: entry.types().iter().map(TypeView::of).collect(),
             first_seen_at: time(Some(clock::shown(entry.first_seen))),
-            scheduling_status: waiting.filter(|_| is_waiting).map(Waiting::text).unwrap_or_default(),
+            scheduling_status: text,
             explain,
         }
     }

@@ -24,6 +24,14 @@ pub struct InstanceView<'a> {
     running_container_uuids: Vec<ContainerUuid>,
     worker_state: &'static str,
     idle_behavior: IdleBehavior,
+    /// Who has asked for that, as claimed.
+    idle_behavior_by: &'a str,
+    /// Why.
+    idle_behavior_reason: &'a str,
+    /// When; empty if nobody has asked.
+    idle_behavior_at: String,
+    /// When it was first seen, or ordered.
+    appeared_at: String,
 }
 
 /// All of them, by id: creates in progress, which have none, come first.
@@ -49,6 +57,7 @@ impl<'a> InstanceView<'a> {
         let view = &worker.view;
         let mut running: Vec<_> = worker.containers().collect();
         running.sort_unstable();
+        let note = view.note.as_ref();
         Self {
             instance: view.id.as_str(),
             address: &view.address,
@@ -60,6 +69,10 @@ impl<'a> InstanceView<'a> {
             running_container_uuids: running,
             worker_state: view.state.as_str(),
             idle_behavior: view.behavior,
+            idle_behavior_by: note.map_or("", |note| &note.by),
+            idle_behavior_reason: note.map_or("", |note| &note.reason),
+            idle_behavior_at: note.map(|note| clock::shown(note.at).to_string()).unwrap_or_default(),
+            appeared_at: clock::shown(view.appeared).to_string(),
         }
     }
 
@@ -76,6 +89,10 @@ impl<'a> InstanceView<'a> {
             running_container_uuids: Vec::new(),
             worker_state: State::Booting.as_str(),
             idle_behavior: IdleBehavior::Run,
+            idle_behavior_by: "",
+            idle_behavior_reason: "",
+            idle_behavior_at: String::new(),
+            appeared_at: clock::shown(create.since).to_string(),
         }
     }
 }

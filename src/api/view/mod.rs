@@ -3,11 +3,13 @@
 //! ```text
 //!   Plan + QueueSnapshot + PoolSnapshot ─► Containers ─► EntryView { container, types, explain }
 //!   PoolSnapshot ─► Instances
+//!   Plan + PoolSnapshot ─► creates: pauses, and what may be created of each type
 //! ```
 //! Names, types, nesting and values for nothing (`""`, 0, `[]`, null) are part of the interface.
 
 mod container;
 mod containers;
+pub(in crate::api) mod creates;
 mod entry;
 mod explain;
 mod instance;
@@ -30,6 +32,14 @@ fn in_wall_time<T: Serialize, S: Serializer>(it: &T, to: S) -> Result<S::Ok, S::
     let mut value = serde_json::to_value(it).map_err(serde::ser::Error::custom)?;
     show_dates(&mut value);
     value.serialize(to)
+}
+
+/// The same with the dates that the wall clock gives.
+pub(super) fn wall_dates(mut value: Value) -> Value {
+    if !clock::correction().is_zero() {
+        show_dates(&mut value);
+    }
+    value
 }
 
 fn show_dates(value: &mut Value) {

@@ -13,6 +13,7 @@ use dispatch_actors::clock;
 use dispatch_actors::cloud::CreateDefaults;
 use dispatch_actors::long_work::LongWork;
 use dispatch_actors::metrics::{KnownLabels, Metrics};
+use dispatch_actors::pool::KeepsNothing;
 use dispatch_actors::system::{self, Handles, Parts};
 use dispatch_core::container::{ContainerState, Record, RuntimeConstraints, SchedulingParameters};
 use dispatch_core::id::ContainerUuid;
@@ -88,6 +89,7 @@ pub fn start_actors(world: &Rc<World>, policy: Policy, metrics: Rc<Metrics>, log
         commands: Arc::new(commands),
         epoch: dispatch_core::worker::fence::Epoch::from_micros(1),
         start_config: Rc::new(NoStdin),
+        cordons: Rc::new(KeepsNothing),
         random: Box::new(rand::rng()),
         metrics,
         log,
@@ -108,7 +110,7 @@ impl Site {
             Metrics::new(KnownLabels { types: &types, unlock_reasons: &unlock_reasons });
         let metrics = Rc::new(metrics);
         let handles = options.handles.unwrap_or_else(|| {
-            start_actors(&world, options.policy, Rc::clone(&metrics), logs.logger.clone())
+            start_actors(&world, options.policy.clone(), Rc::clone(&metrics), logs.logger.clone())
         });
         let trouble = watch::Sender::new(None);
         let active = watch::Sender::new(Some(Active::now(handles, trouble.subscribe())));
@@ -118,6 +120,7 @@ impl Site {
             management_token: Secret::new(options.token),
             registry,
             requests: metrics.requests(),
+            policy: Arc::new(options.policy),
             health: options.health,
             runner: runner.subscribe(),
             log: logs.logger.clone(),

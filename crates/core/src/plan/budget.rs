@@ -46,19 +46,28 @@ impl<'a> Budget<'a> {
         }
     }
 
-    /// The cheapest type that can be created now; otherwise the reason that is likely to end first.
+    /// The cheapest type that can be created now; otherwise the reason that is likely to end first. What an operator
+    /// has forbidden counts last: whatever else holds up another type is over before.
     pub(super) fn order(&self, types: &[Arc<InstanceType>]) -> Order {
         let mut paused = None;
         let mut quota = None;
+        let mut wanted = None;
         let mut others = false;
+        let mut full = false;
         for it in types {
             match self.gate(it) {
                 _ if self.not_their_turn.contains(&it.name) => others = true,
                 Gate::Open => return Order::Create(Arc::clone(it)),
-                Gate::Paused(cause) => paused = paused.or(Some((it.name.clone(), cause))),
+                Gate::Paused(cause) => {
+                    let kind = if cause.is_wanted() { &mut wanted } else { &mut paused };
+                    *kind = kind.take().or(Some((it.name.clone(), cause)));
+                }
                 Gate::AtQuota(reason) => quota = quota.or(Some(reason)),
-                Gate::AtCapacity(_) => {}
+                Gate::AtCapacity(_) => full = true,
             }
+        }
+        if let (None, None, false, false, Some((name, cause))) = (&paused, quota, others, full, wanted) {
+            return Order::Paused(name, cause);
         }
         match (paused, quota) {
             (Some((name, cause)), _) => Order::Paused(name, cause),

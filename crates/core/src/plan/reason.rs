@@ -1,11 +1,14 @@
 //! The reasons why a container waits: a machine-readable value with its evidence, and the text that the user sees.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::container::ContainerState;
 use crate::id::TypeName;
 use crate::pool::PauseReason;
 use crate::queue::SetbackCause;
+use crate::time::Timestamp;
 
 /// The reason why a container waits, or that it does not wait any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -83,6 +86,11 @@ pub enum WaitReason {
     StartingUp,
 }
 
+/// A moment of a day, to the minute: users wait for hours rather than days.
+fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
 /// Where a container stands in the line, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Waiting {
@@ -95,7 +103,10 @@ pub struct Waiting {
 
 impl Waiting {
     /// The exact text that the user sees (docs/behaviour.md, "What users read"); empty if there is nothing to say.
-    pub fn text(&self) -> String {
+    /// `ends`: when the reasons end why types are not created, as far as that is known ([`Supply::ends`]).
+    ///
+    /// [`Supply::ends`]: crate::pool::Supply::ends
+    pub fn text(&self, ends: &BTreeMap<TypeName, Timestamp>) -> String {
         let n = self.position.unwrap_or(1);
         match &self.reason {
             WaitReason::Allocated => "Container is allocated to an instance and preparing to run.".to_owned(),
@@ -107,8 +118,16 @@ impl Waiting {
                  workflows right now."
             ),
             WaitReason::PreviousAttempt => "Waiting for previous container attempt to exit.".to_owned(),
-            WaitReason::Booting { instance_type } | WaitReason::Paused { instance_type, .. } => {
+            WaitReason::Booting { instance_type } => {
                 format!("Waiting for a {instance_type} instance to boot and be ready to accept work.")
+            }
+            WaitReason::Paused { instance_type, cause } => {
+                let until = ends.get(instance_type);
+                let until = until.map_or_else(String::new, |until| format!(" until {}", moment(*until)));
+                let cause = cause.in_words();
+                format!(
+                    "Waiting in queue at position {n}.  No {instance_type} instance is created{until}, because {cause}."
+                )
             }
             WaitReason::AtCapacity { instance_types } => format!(
                 "Waiting in queue at position {n}.  Cluster is at capacity for all eligible instance types ({}) \

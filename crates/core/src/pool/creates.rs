@@ -56,6 +56,8 @@ impl CreateRefusal {
             Self::Gate(Gate::Paused(PauseReason::BootsFail)) => "instances of this offering do not boot",
             Self::Gate(Gate::Paused(PauseReason::CreateFailed)) => "the last create failed",
             Self::Gate(Gate::Paused(PauseReason::NearQuota)) => "near the account's limit",
+            Self::Gate(Gate::Paused(PauseReason::Operator)) => "an operator has paused creates",
+            Self::Gate(Gate::Paused(PauseReason::TypeDrained)) => "an operator has drained this type",
             Self::Gate(Gate::AtQuota(QuotaReason::Account)) => "account limit",
             Self::Gate(Gate::AtQuota(QuotaReason::MaxInstances)) => "MaxInstances reached",
             Self::Gate(Gate::AtCapacity(_)) => "the cloud has no capacity",
@@ -72,6 +74,7 @@ impl WorkerPool {
             creates_in_flight: self.creates_in_flight(),
             runner_readable: self.runner_readable,
             own_side_fails: self.own_side_fails,
+            cordons: &self.cordons,
         };
         limits.gate(it, &self.holds, &self.census(), now)
     }
@@ -142,6 +145,7 @@ impl WorkerPool {
             Ok(instance) => {
                 let create = self.creates.remove(&id);
                 if let Some(create) = &create {
+                    self.refusals.forget(&create.instance_type.name);
                     self.holds.succeeded(&create.instance_type, create.since);
                 }
                 let shown = OwnOrder { secret: None, sent: shown_before.unwrap_or(now) };
@@ -161,6 +165,7 @@ impl WorkerPool {
         } else {
             self.creates.remove(&id);
         }
+        self.refusals.note(&it.name, error, now);
         self.observe_capacity(&it, error);
         let census = self.census();
         effects.extend(self.holds.failed(&it, error, &census, sent, now).into_iter().map(PoolEffect::Tell));

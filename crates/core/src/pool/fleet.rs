@@ -14,6 +14,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::census::Census;
+use super::cordon::Cordons;
 use super::failed_starts::FailedStarts;
 use super::holds::Holds;
 use super::snapshot::EndedProcess;
@@ -235,6 +236,9 @@ pub struct Fleet {
     /// Whether our own system calls fail.
     #[serde(default)]
     pub own_side_fails: bool,
+    /// What operators have forbidden to be created.
+    #[serde(default)]
+    pub cordons: Arc<Cordons>,
 }
 
 impl Fleet {
@@ -264,6 +268,7 @@ impl Fleet {
         self.ended.values_mut().for_each(|ended| shift(&mut ended.at, by));
         self.failed_starts.values_mut().for_each(|failed| shift(&mut failed.at, by));
         self.holds.shift(by);
+        Arc::make_mut(&mut self.cordons).shift(by);
         self.first_listing.iter_mut().chain(&mut self.listings).for_each(|at| shift(at, by));
         for host in &mut self.hosts {
             if host.fenced_since.is_some() || !host.processes.is_empty() {

@@ -209,6 +209,7 @@ impl WorkerPool {
         let id = instance.id.clone();
         effects.push(PoolEffect::Tell(PoolFact::Appeared { instance: instance.clone(), ours }));
         effects.push(PoolEffect::Spawn(instance, is_empty));
+        self.drain_if_cordoned(&id, &mut effects);
         if returned.is_some() {
             // A listing had left it out: it must not be taken for a new instance, nor be used until it ends.
             effects.push(self.command(&id, Command::ShutDown(ShutdownReason::DestroyedBefore)));

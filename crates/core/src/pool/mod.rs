@@ -12,6 +12,7 @@
 //! Never does: I/O, choosing what to create or start (that is `plan`), talking to a VM.
 
 mod census;
+mod cordon;
 mod creates;
 mod failed_starts;
 mod fleet;
@@ -23,6 +24,7 @@ mod outage;
 mod pacer;
 mod pause;
 mod reach;
+mod refusals;
 mod snapshot;
 mod supply;
 
@@ -33,6 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use census::Census;
+pub use cordon::{CordonScope, Cordons, LONGEST_PAUSE, Pause};
 pub use creates::{CreateId, CreateRefusal, PendingCreate};
 pub use failed_starts::FailedStarts;
 pub use fleet::{CreateInFlight, Fleet, Host, HostProcess};
@@ -41,11 +44,13 @@ pub use inspect::PoolState;
 pub use inventory::{GoneReply, LISTINGS_APART, LISTINGS_KEPT};
 pub use observed_capacity::{ObservedCapacity, ObservedScope};
 pub use reach::{Reach, Unanswered, Unreached};
+pub use refusals::Refusal;
 pub use snapshot::{EndedProcess, EndedWhy, PoolSnapshot, WorkerSnapshot};
 pub use supply::Supply;
 
 use crate::id::{ContainerUuid, InstanceId, ProviderType, TypeName};
 use crate::instance::{IdleBehavior, Instance, Offering};
+use crate::note::Note;
 use crate::policy::Policy;
 use crate::ports::{CapacityScope, CloudError};
 use crate::time::{Timestamp, since};
@@ -57,6 +62,7 @@ use outage::Outage;
 use pacer::{Pacer, Urgency};
 pub use pause::PULSE;
 use pause::Pauses;
+use refusals::Refusals;
 
 /// What Pool wants done.
 #[derive(Debug, Clone, PartialEq)]
@@ -185,6 +191,8 @@ pub enum PoolFact {
         /// What it has announced.
         notice: String,
     },
+    /// An operator's pause of creates is over, by itself.
+    CreatesResumed(Pause),
     /// A worker is to be shut down because it is silent.
     Unresponsive(InstanceId, worker::Silence),
     /// The first complete listing has ended; the number of workers.
@@ -202,6 +210,10 @@ pub enum PoolRefusal {
     AlreadyRunning,
     /// The worker does not accept containers now.
     NotPlaceable,
+    /// The instance is on hold, and whoever asks does not want that changed.
+    OnHold,
+    /// No type of that name is configured.
+    NoSuchType,
     /// The worker itself refused.
     Worker(worker::WorkerRefusal),
 }
@@ -214,8 +226,28 @@ impl PoolRefusal {
             Self::NoSuchProcess => "no such process",
             Self::AlreadyRunning => "container has a process already",
             Self::NotPlaceable => "worker does not take containers now",
+            Self::OnHold => "instance is on hold: force=1 drains it all the same",
+            Self::NoSuchType => "no such instance type",
             Self::Worker(refusal) => refusal.as_str(),
         }
+    }
+}
+
+/// What an operator wants of an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// What is to become of it.
+    pub behavior: IdleBehavior,
+    /// Who asks, and why.
+    pub note: Option<Note>,
+    /// One that is on hold is left on hold.
+    pub spares_held: bool,
+}
+
+impl From<IdleBehavior> for Wish {
+    /// Whatever it is now, and without a word why.
+    fn from(behavior: IdleBehavior) -> Self {
+        Self { behavior, note: None, spares_held: false }
     }
 }
 
@@ -274,6 +306,10 @@ pub struct WorkerPool {
     destroyed: BTreeMap<InstanceId, Destroyed>,
     sequence: u64,
     runner_readable: bool,
+    /// What operators have forbidden to be created.
+    cordons: Arc<Cordons>,
+    /// The cloud's last refusal for each type.
+    refusals: Refusals,
     /// Whether our own system calls fail.
     own_side_fails: bool,
     pauses: Pauses,
@@ -302,6 +338,8 @@ impl WorkerPool {
             destroyed: BTreeMap::new(),
             sequence: 0,
             runner_readable: true,
+            cordons: Arc::default(),
+            refusals: Refusals::default(),
             own_side_fails: false,
             pauses: Pauses::default(),
             paused_until: None,
@@ -505,16 +543,14 @@ impl WorkerPool {
     /// Sets the operator's wish.
     ///
     /// # Errors
-    /// If there is no such instance.
-    pub fn set_behavior(
-        &mut self,
-        id: &InstanceId,
-        behavior: IdleBehavior,
-    ) -> Result<Vec<PoolEffect>, PoolRefusal> {
-        if !self.workers.contains_key(id) {
-            return Err(PoolRefusal::NoSuchInstance);
+    /// If there is no such instance, or it is on hold, and the wish spares such ones.
+    pub fn set_behavior(&mut self, id: &InstanceId, wish: Wish) -> Result<Vec<PoolEffect>, PoolRefusal> {
+        let slot = self.workers.get(id).ok_or(PoolRefusal::NoSuchInstance)?;
+        if wish.spares_held && slot.view.behavior == IdleBehavior::Hold && wish.behavior != IdleBehavior::Hold
+        {
+            return Err(PoolRefusal::OnHold);
         }
-        Ok(vec![self.command(id, Command::SetIdleBehavior(behavior))])
+        Ok(vec![self.command(id, Command::SetIdleBehavior(wish.behavior, wish.note))])
     }
 
     /// Asks a worker to shut its instance down.
@@ -571,12 +607,14 @@ impl WorkerPool {
             self.judge_silence(now, &mut effects);
         }
         self.holds.expire(now);
+        self.expire_cordons(now, &mut effects);
         effects
     }
 
     /// When [`WorkerPool::tick`] is due next.
     pub fn wakes_at(&self, now: Timestamp) -> Option<Timestamp> {
-        [self.pacer.wakes_at(), self.holds.next_end(now)].into_iter().flatten().min()
+        let ends = [self.pacer.wakes_at(), self.holds.next_end(now), self.cordons.next_end()];
+        ends.into_iter().flatten().min()
     }
 
     /// Greatest and median age of the last successful probe over workers in service, in seconds.

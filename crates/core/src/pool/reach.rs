@@ -140,12 +140,14 @@ fn words(kind: Option<ExecErrorKind>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{at, id, instance, policy};
+    use crate::fixtures::{at, id, instance, policy, typed};
     use crate::worker::Machine;
 
     /// A worker that is out of reach.
     fn view(name: &str, state: State) -> View {
-        let (machine, _) = Machine::new(instance(name), true, policy().into(), at(0));
+        let policy = policy();
+        let instance = instance(name, &typed(&policy, "small"), "secret");
+        let (machine, _) = Machine::new(instance, true, policy.into(), at(0));
         View { out_of_reach: true, state, ..machine.view() }
     }
 

@@ -1,5 +1,6 @@
 //! The pool as the management API and metrics see it, together with what `plan` reads of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::WorkerPool;
 use super::creates::{CreateId, PendingCreate};
 use super::fleet::{CreateInFlight, Fleet};
-use crate::id::{ContainerUuid, InstanceId};
+use super::refusals::Refusal;
+use crate::id::{ContainerUuid, InstanceId, TypeName};
 use crate::instance::Instance;
 use crate::time::Timestamp;
 use crate::worker::{ProcessView, View};
@@ -79,6 +81,8 @@ pub struct PoolSnapshot {
     pub workers: Vec<WorkerSnapshot>,
     /// Creates in flight, oldest first.
     pub pending: Vec<(CreateId, PendingCreate)>,
+    /// The cloud's last refusal for each type.
+    pub refusals: BTreeMap<TypeName, Refusal>,
 }
 
 impl PoolSnapshot {
@@ -97,6 +101,7 @@ impl WorkerPool {
             fleet: Arc::new(self.fleet()),
             workers: self.workers.values().map(|slot| slot.snapshot()).collect(),
             pending: self.creates.iter().map(|(id, create)| (*id, create.clone())).collect(),
+            refusals: self.refusals.by_type().clone(),
         }
     }
 
@@ -116,6 +121,7 @@ impl WorkerPool {
             runner_readable: self.runner_readable,
             outage: self.outage.is_on(),
             own_side_fails: self.own_side_fails,
+            cordons: Arc::clone(&self.cordons),
         }
     }
 }

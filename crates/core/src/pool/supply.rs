@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::census::Census;
+use super::cordon::Cordons;
 use super::fleet::Fleet;
 use super::holds::{Gate, Holds, PauseReason, QuotaReason};
 use super::observed_capacity::ObservedCapacity;
@@ -21,6 +22,10 @@ use crate::time::Timestamp;
 pub struct Supply {
     /// Whether instances of each configured type may be created.
     pub gates: BTreeMap<TypeName, Gate>,
+    /// When the present reason ends why a type may not be created, as far as that is known. For people: no plan
+    /// depends on it, and it is not written down.
+    #[serde(skip)]
+    pub ends: BTreeMap<TypeName, Timestamp>,
     /// Types of which at most one create may be in flight.
     pub on_trial: BTreeSet<TypeName>,
     /// Types that could not be had lately although the account had room: no room is made for them.
@@ -37,7 +42,8 @@ pub struct Supply {
 }
 
 /// The limits on creates other than the holds.
-pub(super) struct CreateLimits {
+pub(super) struct CreateLimits<'a> {
+    pub(super) cordons: &'a Cordons,
     pub(super) max_instances: u32,
     pub(super) max_concurrent_creates: u32,
     pub(super) creates_in_flight: usize,
@@ -45,11 +51,15 @@ pub(super) struct CreateLimits {
     pub(super) own_side_fails: bool,
 }
 
-impl CreateLimits {
+impl CreateLimits<'_> {
     /// Whether an instance of this type may be created under all limits. A hold of the type's own comes before
     /// `MaxInstances`: at that limit a container that waits ends the placement and makes room, which is of no use
-    /// while its type cannot be had, and instances would be shut down and created again without end.
+    /// while its type cannot be had, and instances would be shut down and created again without end. So does what an
+    /// operator has forbidden.
     pub(super) fn gate(&self, it: &InstanceType, holds: &Holds, census: &Census, now: Timestamp) -> Gate {
+        if let Some((cause, _)) = self.cordons.cause(it, now) {
+            return Gate::Paused(cause);
+        }
         let (most, slots) = (self.max_instances as usize, self.max_concurrent_creates as usize);
         let is_full = most > 0 && census.total() >= most;
         let hold = holds.gate(it, census, now);
@@ -75,9 +85,12 @@ impl Fleet {
         let types = rules.catalog.types();
         let named = |it: &Arc<InstanceType>| it.name.clone();
         let gate = |it: &Arc<InstanceType>| (named(it), limits.gate(it, &self.holds, census, now));
+        let gates: BTreeMap<_, _> = types.iter().map(gate).collect();
+        let end = |it: &Arc<InstanceType>| Some((named(it), self.gate_ends(it, *gates.get(&it.name)?, now)?));
         let capacity = |it: &Arc<InstanceType>| Some((named(it), self.holds.observed_capacity_of(it)?));
         Supply {
-            gates: types.iter().map(gate).collect(),
+            ends: types.iter().filter_map(end).collect(),
+            gates,
             on_trial: types.iter().filter(|it| self.holds.is_on_trial(it)).map(named).collect(),
             vain: types.iter().filter(|it| self.holds.is_vain(it, now)).map(named).collect(),
             creates_left: left(rules.max_concurrent_creates, limits.creates_in_flight),
@@ -87,8 +100,20 @@ impl Fleet {
         }
     }
 
-    fn create_limits(&self, rules: &PlanRules) -> CreateLimits {
+    /// When what closes the gate of a type ends by itself, if that is known.
+    fn gate_ends(&self, it: &InstanceType, gate: Gate, now: Timestamp) -> Option<Timestamp> {
+        match gate {
+            Gate::Paused(PauseReason::Operator) => self.cordons.cause(it, now)?.1,
+            Gate::Paused(cause) => self.holds.pause_ends(it, cause),
+            Gate::AtQuota(QuotaReason::Account) => self.holds.quota_retry_at(it),
+            Gate::AtCapacity(until) => Some(until),
+            Gate::Open | Gate::AtQuota(QuotaReason::MaxInstances) => None,
+        }
+    }
+
+    fn create_limits(&self, rules: &PlanRules) -> CreateLimits<'_> {
         CreateLimits {
+            cordons: &self.cordons,
             max_instances: rules.max_instances,
             max_concurrent_creates: rules.max_concurrent_creates,
             creates_in_flight: self.creates.iter().filter(|create| !create.is_doubtful).count()

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::reason::{KillReason, ShutdownReason};
 use crate::id::ContainerUuid;
 use crate::instance::{IdleBehavior, Instance};
+use crate::note::Note;
 use crate::queue::Entry;
 use crate::time::Timestamp;
 
@@ -58,7 +59,7 @@ pub enum Command {
     /// End the process of a container.
     Kill(ContainerUuid, KillReason),
     /// Do what the operator wants.
-    SetIdleBehavior(IdleBehavior),
+    SetIdleBehavior(IdleBehavior, Option<Note>),
     /// Have the instance destroyed.
     ShutDown(ShutdownReason),
     /// A plan has a container for it that cannot be started yet; false = it has none any more.
@@ -90,7 +91,7 @@ impl Command {
         match self {
             Self::Start(_) => "start",
             Self::Kill(..) => "kill",
-            Self::SetIdleBehavior(_) => "set idle behavior",
+            Self::SetIdleBehavior(..) => "set idle behavior",
             Self::ShutDown(_) => "shutdown",
             Self::Probe => "probe",
             Self::Reserve(_)
@@ -107,7 +108,7 @@ impl Command {
         match self {
             Self::Start(order) => Some(order.uuid),
             Self::Kill(..)
-            | Self::SetIdleBehavior(_)
+            | Self::SetIdleBehavior(..)
             | Self::ShutDown(_)
             | Self::Reserve(_)
             | Self::Probe

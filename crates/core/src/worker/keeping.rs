@@ -5,6 +5,7 @@ use super::fruitless::FruitlessStarts;
 use super::reason::DrainReason;
 use super::{Machine, State};
 use crate::instance::{IdleBehavior, Instance, Tags};
+use crate::note::Note;
 use crate::time::{Timestamp, after, since};
 use std::time::Duration;
 
@@ -20,12 +21,14 @@ pub(super) struct SavedTags {
     pub(super) retry_at: Option<Timestamp>,
     /// This process has decided the behaviour, or heard the operator say it: no tag says otherwise.
     behavior_is_ours: bool,
+    /// Who has asked for the behaviour, and why.
+    pub(super) note: Option<Note>,
 }
 
 impl SavedTags {
     /// Those of an instance that has just appeared; `ours`: created by this process.
-    pub(super) fn new(ours: bool) -> Self {
-        Self { saving: None, retry_at: None, behavior_is_ours: ours }
+    pub(super) fn new(ours: bool, note: Option<Note>) -> Self {
+        Self { saving: None, retry_at: None, behavior_is_ours: ours, note }
     }
 }
 
@@ -54,6 +57,7 @@ impl Machine {
         }
         self.behavior = IdleBehavior::Drain;
         self.tags.behavior_is_ours = true;
+        self.tags.note = None;
         effects.push(WorkerEffect::Tell(WorkerFact::Draining(reason)));
         if reason == DrainReason::Broken && !self.state.is_ready() {
             self.tell_boot_outcome(BootOutcome::Failure, effects);
@@ -64,10 +68,14 @@ impl Machine {
     pub(super) fn set_behavior(
         &mut self,
         behavior: IdleBehavior,
+        note: Option<Note>,
         now: Timestamp,
         effects: &mut Vec<WorkerEffect>,
     ) {
         self.tags.behavior_is_ours = true;
+        if self.behavior != behavior || note.is_some() {
+            self.tags.note = note;
+        }
         if self.behavior != behavior {
             self.behavior = behavior;
             self.processes.fruitless_starts = FruitlessStarts::default();
@@ -98,13 +106,15 @@ impl Machine {
         let shown = tag.and_then(IdleBehavior::from_name).unwrap_or_default();
         if protection_level(shown) > protection_level(self.behavior) {
             self.behavior = shown;
+            self.tags.note = self.policy.tag_keys.note_of(&self.instance.tags);
             effects.push(WorkerEffect::Tell(WorkerFact::BehaviorSet(shown)));
         }
     }
 
     /// Saves type and behaviour if the cloud shows others; one call at a time.
     pub(super) fn save_tags_if_needed(&mut self, effects: &mut Vec<WorkerEffect>) {
-        let wanted = self.policy.tag_keys.for_saving(self.type_name.as_ref(), self.behavior);
+        let mut wanted = self.policy.tag_keys.for_saving(self.type_name.as_ref(), self.behavior);
+        self.policy.tag_keys.add_note(self.tags.note.as_ref(), &self.instance.tags, &mut wanted);
         if self.tags.saving.is_none() && !self.instance.tags.matches(&wanted) {
             self.tags.retry_at = None;
             self.tags.saving = Some(wanted.clone());

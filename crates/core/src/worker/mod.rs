@@ -122,6 +122,7 @@ impl Machine {
         let instance_type = type_name.as_ref().and_then(of_name).cloned();
         let like = instance_type.clone().or_else(|| policy.catalog.like(&instance.provider_type).cloned());
         let tagged = instance.tags.get(&keys.idle_behavior).and_then(IdleBehavior::from_name);
+        let note = keys.note_of(&instance.tags);
         let mut machine = Self {
             type_name,
             instance_type,
@@ -135,7 +136,7 @@ impl Machine {
             probes: Probes::wanted_at(now),
             processes: Processes::none_yet(ours, now),
             watching: Watching::default(),
-            tags: SavedTags::new(ours),
+            tags: SavedTags::new(ours, note),
             ending: Ending::default(),
             instance,
             policy,
@@ -194,7 +195,9 @@ impl Machine {
             Command::Kill(..) if self.fencing.is_anothers() => return Err(WorkerRefusal::FencedByAnother),
             Command::Start(order) => self.start(order, now, &mut effects)?,
             Command::Kill(uuid, reason) => self.kill(uuid, reason, now, &mut effects)?,
-            Command::SetIdleBehavior(behavior) => self.set_behavior(behavior, now, &mut effects),
+            Command::SetIdleBehavior(behavior, note) => {
+                self.set_behavior(behavior, note, now, &mut effects);
+            }
             Command::ShutDown(reason) => self.shut_down_on_request(reason, now, &mut effects)?,
             Command::Reserve(reserved) => self.reserve(reserved, now),
             Command::Probe => self.begin_probe(now, &mut effects),
@@ -219,10 +222,10 @@ impl Machine {
         match command {
             Command::Start(_) | Command::Kill(..) => return Err(WorkerRefusal::ShuttingDown),
             // A hold keeps what the cloud was not asked to end yet.
-            Command::SetIdleBehavior(IdleBehavior::Hold) if self.return_to_life(now, &mut effects) => {
-                self.set_behavior(IdleBehavior::Hold, now, &mut effects)
+            Command::SetIdleBehavior(IdleBehavior::Hold, note) if self.return_to_life(now, &mut effects) => {
+                self.set_behavior(IdleBehavior::Hold, note, now, &mut effects)
             }
-            Command::SetIdleBehavior(behavior) => self.behavior = behavior,
+            Command::SetIdleBehavior(behavior, _) => self.behavior = behavior,
             // It is being shut down already; if that was for another's wish now, whatever it still shows.
             Command::ShutDown(reason) => self.note_way_back(&reason, self.ending.returns_to),
             Command::Reserve(reserved) => self.reserve(reserved, now),

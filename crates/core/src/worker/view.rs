@@ -8,6 +8,7 @@ use super::process::ProcessPhase;
 use super::{Machine, State};
 use crate::id::{ContainerUuid, InstanceId, TypeName};
 use crate::instance::{IdleBehavior, InstanceType};
+use crate::note::Note;
 use crate::time::Timestamp;
 
 /// A process on a worker.
@@ -69,6 +70,8 @@ pub struct View {
     pub state: State,
     /// What the operator, or we, want of it.
     pub behavior: IdleBehavior,
+    /// Who has asked for that, and why.
+    pub note: Option<Note>,
     /// Its processes, by uuid.
     pub processes: Vec<ProcessView>,
     /// Containers whose dead process's lock is held here.
@@ -143,6 +146,7 @@ impl Machine {
             address: self.instance.address.clone(),
             state: self.state,
             behavior: self.behavior,
+            note: self.tags.note.clone(),
             processes: processes.collect(),
             stale: self.processes.stale.keys().copied().collect(),
             last_container: self.processes.last_container,

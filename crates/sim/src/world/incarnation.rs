@@ -163,6 +163,7 @@ fn parts(world: &World, who: &Who<'_>, cable: &Rc<Cable>, lease: Lease) -> Parts
             false => Commands::without_binary(policy.runner.clone()),
         }),
         start_config: Rc::new(EmptyConfig),
+        cordons: Rc::clone(&world.cordons) as _,
         random: Box::new(random),
         metrics: Rc::new(metrics),
         log: journal::logger(&world.journal, knobs.log),

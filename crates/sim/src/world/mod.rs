@@ -13,6 +13,7 @@
 mod alarm;
 mod cable;
 pub mod chaos;
+mod cordons;
 mod feed;
 mod figures;
 mod incarnation;
@@ -46,6 +47,7 @@ use crate::cloud::FakeCloud;
 use crate::controller::replica::Replica;
 use crate::controller::{FakeArvados, Submission};
 use crate::vm::{self, FakeVms};
+pub use cordons::CordonStore;
 pub use feed::FeedKnobs;
 pub use figures::{Distribution, Figures};
 use incarnation::Incarnation;
@@ -66,6 +68,8 @@ pub struct World {
     pub vms: Rc<RefCell<FakeVms>>,
     /// Notes of what the fakes cannot know, and the dispatcher's log.
     pub journal: Rc<RefCell<Journal>>,
+    /// What operators have forbidden to be created, kept over restarts.
+    pub(crate) cordons: Rc<CordonStore>,
     set: Rc<LocalSet>,
     dispatcher: Option<Incarnation>,
     beside: Option<Incarnation>,
@@ -133,6 +137,7 @@ impl World {
             set,
             dispatcher: None,
             beside: None,
+            cordons: Rc::default(),
             incarnations: 0,
             forgotten: BTreeSet::new(),
             judge: Judge::default(),
@@ -206,7 +211,7 @@ impl World {
 
     /// The operator asks for that idle behavior of an instance; returns whether the dispatcher accepted it.
     pub async fn operator_sets(&mut self, id: &InstanceId, behavior: IdleBehavior) -> bool {
-        let message = SetIdleBehavior { id: id.clone(), behavior };
+        let message = SetIdleBehavior { id: id.clone(), wish: behavior.into() };
         // The earlier wish is void from the moment of asking. The new one binds once it is accepted.
         self.note(Note::OperatorAsks(id.clone()));
         let accepted = self.handles().pool.send(message).await.is_ok_and(|answer| answer.is_ok());

@@ -278,7 +278,7 @@ fn while_paused_locked_ones_wait_and_no_queued_one_is_locked_against_a_create() 
     scene.add_sized(2, Queued, 4, false);
     scene.add(3, Queued, 1);
     assert_eq!(scene.actions(), [lock(3)], "what fits goes on");
-    assert!(scene.text(1).contains("Waiting for a big instance"));
+    assert!(scene.text(1).contains("No big instance is created, because the cloud limits the rate of calls"));
 }
 
 #[test]

@@ -2,16 +2,6 @@
 
 use super::*;
 
-const CAUSES: [PauseReason; 7] = [
-    PauseReason::RateLimit,
-    PauseReason::CreatesInFlight,
-    PauseReason::RunnerUnreadable,
-    PauseReason::OwnSide,
-    PauseReason::BootsFail,
-    PauseReason::CreateFailed,
-    PauseReason::NearQuota,
-];
-
 fn paused(scene: &Scene, n: u64) -> Option<PauseReason> {
     match scene.reason(n) {
         Some(WaitReason::Paused { cause, .. }) => Some(cause),
@@ -21,7 +11,7 @@ fn paused(scene: &Scene, n: u64) -> Option<PauseReason> {
 
 #[test]
 fn a_pause_is_explained_by_its_cause() {
-    for cause in CAUSES {
+    for cause in PauseReason::ALL {
         let mut scene = Scene::new();
         scene.gates(Gate::Paused(cause));
         scene.add(1, Queued, 1);
@@ -52,4 +42,39 @@ fn what_a_round_has_used_up_itself_is_explained_too() {
     assert_eq!(paused(&near, 2), Some(PauseReason::NearQuota));
     let full = with(|supply| supply.instances_left = Some(1));
     assert_eq!(full.reason(2), Some(WaitReason::MaxInstances));
+}
+
+#[test]
+fn what_an_operator_has_forbidden_is_the_last_reason_that_is_told() {
+    let told = |other: Gate| {
+        let mut scene = Scene::new();
+        scene.pool.supply.gates.insert("small".parse().unwrap(), Gate::Paused(PauseReason::TypeDrained));
+        scene.pool.supply.gates.insert("big".parse().unwrap(), other);
+        scene.add(1, Queued, 1);
+        scene.reason(1)
+    };
+    assert!(
+        matches!(told(Gate::Open), Some(WaitReason::Booting { instance_type }) if instance_type.as_str() == "big")
+    );
+    let limited = Gate::Paused(PauseReason::RateLimit);
+    assert!(matches!(told(limited), Some(WaitReason::Paused { cause: PauseReason::RateLimit, .. })));
+    assert_eq!(told(Gate::AtQuota(QuotaReason::MaxInstances)), Some(WaitReason::MaxInstances));
+    assert!(matches!(told(Gate::AtCapacity(at(900))), Some(WaitReason::AtCapacity { .. })));
+    let paused = Gate::Paused(PauseReason::Operator);
+    assert!(matches!(told(paused), Some(WaitReason::Paused { cause: PauseReason::TypeDrained, .. })));
+}
+
+#[test]
+fn the_end_of_a_pause_is_told_with_it() {
+    let mut scene = Scene::new();
+    scene.gates(Gate::Paused(PauseReason::Operator));
+    scene.pool.supply.ends.insert("small".parse().unwrap(), at(900));
+    scene.add(1, Queued, 1);
+    let text = scene.text(1);
+    assert!(
+        text.contains(
+            "No small instance is created until 1970-01-12 14:01 UTC, because an operator has paused"
+        ),
+        "{text}"
+    );
 }

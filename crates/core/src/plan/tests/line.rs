@@ -34,7 +34,10 @@ fn every_reason_has_exactly_its_text() {
         ),
         (WaitReason::PreviousAttempt, "Waiting for previous container attempt to exit."),
         (WaitReason::Booting { instance_type: name("big") }, boot),
-        (WaitReason::Paused { instance_type: name("big"), cause: PauseReason::RateLimit }, boot),
+        (
+            WaitReason::Paused { instance_type: name("big"), cause: PauseReason::RateLimit },
+            "Waiting in queue at position 3.  No big instance is created, because the cloud limits the rate of calls.",
+        ),
         (
             WaitReason::AtCapacity { instance_types: vec![name("small"), name("big")] },
             "Waiting in queue at position 3.  Cluster is at capacity for all eligible instance types (small, big) and cannot start a new instance right now.",
@@ -48,7 +51,7 @@ fn every_reason_has_exactly_its_text() {
         (WaitReason::StartingUp, capacity),
     ];
     for (reason, text) in cases {
-        assert_eq!(Waiting { position: Some(3), reason }.text(), text);
+        assert_eq!(Waiting { position: Some(3), reason }.text(&BTreeMap::new()), text);
     }
 }
 

@@ -62,6 +62,7 @@ impl ScenePool {
             runner_readable: self.runner_readable,
             outage: self.outage,
             own_side_fails: false,
+            cordons: Arc::default(),
         }
     }
 }
@@ -250,7 +251,8 @@ impl Scene {
     }
 
     fn text(&self, n: u64) -> String {
-        self.plan().waiting.get(&uuid(n)).map(Waiting::text).unwrap_or_default()
+        let plan = self.plan();
+        plan.waiting.get(&uuid(n)).map(|waiting| waiting.text(&plan.supply.ends)).unwrap_or_default()
     }
 }
 

@@ -44,6 +44,12 @@ impl BackoffHolds {
         of.iter().filter_map(|of| self.0.get(of)).any(|hold| now < hold.until)
     }
 
+    /// The latest end of the holds on that offering.
+    pub(super) fn until(&self, offering: Offering) -> Option<Timestamp> {
+        let of = [None, Some(offering)];
+        of.iter().filter_map(|of| self.0.get(of)).map(|hold| hold.until).max()
+    }
+
     pub(super) fn ends(&self) -> impl Iterator<Item = Timestamp> {
         self.0.values().map(|hold| hold.until)
     }

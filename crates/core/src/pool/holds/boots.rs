@@ -91,6 +91,11 @@ impl BootHolds {
         census.on_trial(offering) > 0 || boots.until.is_some_and(|until| now < until)
     }
 
+    /// When the next trial is due.
+    pub(super) fn until(&self, offering: &Offering) -> Option<Timestamp> {
+        self.0.get(offering).filter(|boots| boots.ration())?.until
+    }
+
     pub(super) fn ends(&self) -> impl Iterator<Item = Timestamp> {
         self.0.values().filter_map(|boots| boots.until)
     }

@@ -60,6 +60,10 @@ pub enum PauseReason {
     CreateFailed,
     /// One instance more than fitted the quota last time is being created.
     NearQuota,
+    /// An operator has paused creates.
+    Operator,
+    /// An operator has drained this type.
+    TypeDrained,
 }
 
 /// The limits on the number of instances.
@@ -101,6 +105,41 @@ pub struct Holds {
     /// How many instances of a quota group there were when it was last hit.
     #[serde(with = "crate::pairs")]
     pub(super) group_capacities: GroupCapacities,
+}
+
+impl PauseReason {
+    /// Every reason.
+    pub const ALL: [Self; 9] = [
+        Self::RateLimit,
+        Self::CreatesInFlight,
+        Self::RunnerUnreadable,
+        Self::OwnSide,
+        Self::BootsFail,
+        Self::CreateFailed,
+        Self::NearQuota,
+        Self::Operator,
+        Self::TypeDrained,
+    ];
+
+    /// For people, after "because".
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::RateLimit => "the cloud limits the rate of calls",
+            Self::CreatesInFlight => "as many are being created as may be at a time",
+            Self::RunnerUnreadable => "the dispatcher cannot read the runner",
+            Self::OwnSide => "the dispatcher itself is in trouble",
+            Self::BootsFail => "the last ones did not boot",
+            Self::CreateFailed => "the last create failed",
+            Self::NearQuota => "the account's limit is near",
+            Self::Operator => "an operator has paused creates",
+            Self::TypeDrained => "an operator has drained this type",
+        }
+    }
+
+    /// Whether an operator wants it so: it does not end because something else happens.
+    pub fn is_wanted(self) -> bool {
+        matches!(self, Self::Operator | Self::TypeDrained)
+    }
 }
 
 impl Holds {
@@ -276,6 +315,26 @@ impl Holds {
             return Gate::Paused(PauseReason::NearQuota);
         }
         Gate::Open
+    }
+
+    /// When a pause of that type ends which [`Holds::gate`] gives as the reason, if that is known.
+    pub(super) fn pause_ends(&self, it: &InstanceType, reason: PauseReason) -> Option<Timestamp> {
+        match reason {
+            PauseReason::RateLimit => self.rate_limited_until,
+            PauseReason::CreateFailed => self.backoff.until(it.offering()),
+            PauseReason::BootsFail => self.boots.until(&it.offering()),
+            PauseReason::CreatesInFlight
+            | PauseReason::RunnerUnreadable
+            | PauseReason::OwnSide
+            | PauseReason::NearQuota
+            | PauseReason::Operator
+            | PauseReason::TypeDrained => None,
+        }
+    }
+
+    /// When the next create is tried although the quota of that market is reached.
+    pub(super) fn quota_retry_at(&self, it: &InstanceType) -> Option<Timestamp> {
+        self.quota.retry_at(it.market())
     }
 
     /// Whether only one create of that offering may be in flight.

@@ -177,6 +177,12 @@ impl QuotaHolds {
         self.holds.values().map(|hold| hold.retry_at)
     }
 
+    /// The latest next retry of the holds on that market.
+    pub(super) fn retry_at(&self, market: Market) -> Option<Timestamp> {
+        let holds = self.holds.iter().filter(|(scope, _)| scope.covers(market));
+        holds.map(|(_, hold)| hold.retry_at).max()
+    }
+
     pub(super) fn holds(&self, market: Market, now: Timestamp) -> bool {
         self.holds.iter().any(|(scope, hold)| scope.covers(market) && hold.holds(now))
     }

@@ -1,5 +1,6 @@
 //! The pool without a cloud: stories told by answers, listings and views, in seconds.
 
+mod cordons;
 mod creating;
 mod holding;
 mod listing;

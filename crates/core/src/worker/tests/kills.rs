@@ -78,7 +78,7 @@ fn a_given_up_process_does_not_end_a_worker_that_runs_another() {
 #[test]
 fn on_hold_a_given_up_process_changes_nothing() {
     let mut story = Story::running(&[1]);
-    story.on(5, Command::SetIdleBehavior(IdleBehavior::Hold));
+    story.on(5, Command::SetIdleBehavior(IdleBehavior::Hold, None));
     never_dies(&mut story);
     assert_eq!(story.told(&WorkerFact::GivenUp(uuid(1), false)), 1);
     assert_eq!((story.view().behavior, story.state()), (IdleBehavior::Hold, State::Running));

@@ -33,7 +33,7 @@ fn a_worker_with_a_place_for_a_container_that_cannot_be_started_yet_is_not_idle(
 #[test]
 fn neither_busy_nor_held_nor_booting_nor_unknown_workers_are_idle() {
     let mut held = Story::idle();
-    held.on(2, Command::SetIdleBehavior(IdleBehavior::Hold));
+    held.on(2, Command::SetIdleBehavior(IdleBehavior::Hold, None));
     for mut story in [Story::running(&[1]), held, Story::booting(), Story::unknown()] {
         story.on(100_000, Completion::Tick);
         assert_eq!(story.did(&WorkerEffect::Destroy), 0, "{}", story.state());
@@ -42,7 +42,7 @@ fn neither_busy_nor_held_nor_booting_nor_unknown_workers_are_idle() {
 
 #[test]
 fn a_draining_worker_is_shut_down_when_it_is_empty() {
-    let drain = Command::SetIdleBehavior(IdleBehavior::Drain);
+    let drain = Command::SetIdleBehavior(IdleBehavior::Drain, None);
     for (mut story, at_once) in [
         (Story::idle(), true),
         (Story::booting(), true),
@@ -67,7 +67,7 @@ fn a_draining_worker_is_shut_down_when_it_is_empty() {
 #[test]
 fn an_adopted_worker_is_not_empty_before_a_start_of_the_earlier_dispatcher_would_be_listed() {
     let mut drained = Story::unknown();
-    drained.on(1, Command::SetIdleBehavior(IdleBehavior::Drain));
+    drained.on(1, Command::SetIdleBehavior(IdleBehavior::Drain, None));
     let hasty = Policy { timeout_idle: Duration::from_secs(10), ..policy() };
     for mut story in [drained, Story::with(hasty, false)] {
         story.probe(2, 3, boots());
@@ -94,7 +94,7 @@ fn an_adopted_worker_that_falls_silent_before_it_was_processes_known_is_not_take
         let refused = story.try_on(201, Command::ShutDown(reason));
         assert_eq!(refused, (vec![], Err(WorkerRefusal::NotTakingContainers)));
     }
-    story.on(202, Command::SetIdleBehavior(IdleBehavior::Drain));
+    story.on(202, Command::SetIdleBehavior(IdleBehavior::Drain, None));
     assert_eq!(story.did(&WorkerEffect::Destroy), 0);
     story.probe(203, 204, lists(&[1]));
     assert_eq!((story.state(), story.did(&WorkerEffect::Destroy)), (State::Running, 0));
@@ -109,13 +109,13 @@ fn a_hold_is_respected_by_everybody_but_the_operator() {
         ShutdownReason::Idle,
     ] {
         let mut story = Story::idle();
-        story.on(2, Command::SetIdleBehavior(IdleBehavior::Hold));
+        story.on(2, Command::SetIdleBehavior(IdleBehavior::Hold, None));
         story.probe(700, 701, silent());
         let (effects, answer) = story.try_on(702, Command::ShutDown(reason));
         assert_eq!((effects, answer), (vec![], Err(WorkerRefusal::NotTakingContainers)));
     }
     let mut story = Story::idle();
-    story.on(2, Command::SetIdleBehavior(IdleBehavior::Hold));
+    story.on(2, Command::SetIdleBehavior(IdleBehavior::Hold, None));
     story.on(3, Command::ShutDown(ShutdownReason::Operator("bye".into())));
     assert_eq!((story.state(), story.did(&WorkerEffect::Destroy)), (State::Shutdown, 1));
 }
@@ -248,7 +248,7 @@ fn from_shutdown_there_is_no_way_back() {
     let inputs: [Input; 6] = [
         Command::Probe.into(),
         Completion::ProbeFinished { began: at(9), report: boots() }.into(),
-        Command::SetIdleBehavior(IdleBehavior::Run).into(),
+        Command::SetIdleBehavior(IdleBehavior::Run, None).into(),
         Completion::Tick.into(),
         Completion::TagsSaved(true).into(),
         Completion::ConnectionBroke.into(),
@@ -367,7 +367,7 @@ fn a_worker_on_hold_that_never_answers_is_an_error_every_minute() {
         story
     };
     for mut story in [Story::unknown(), silent_since_it_was_found()] {
-        story.on(1, Command::SetIdleBehavior(IdleBehavior::Hold));
+        story.on(1, Command::SetIdleBehavior(IdleBehavior::Hold, None));
         for second in 1..=720 {
             story.on(second, Completion::Tick);
         }
@@ -392,11 +392,11 @@ fn tags_are_saved_when_they_differ_and_one_call_at_a_time() {
     );
     assert!(
         story
-            .on(2, Command::SetIdleBehavior(IdleBehavior::Hold))
+            .on(2, Command::SetIdleBehavior(IdleBehavior::Hold, None))
             .contains(&WorkerEffect::SaveTags(tags("hold")))
     );
-    story.on(3, Command::SetIdleBehavior(IdleBehavior::Run));
-    story.on(3, Command::SetIdleBehavior(IdleBehavior::Hold));
+    story.on(3, Command::SetIdleBehavior(IdleBehavior::Run, None));
+    story.on(3, Command::SetIdleBehavior(IdleBehavior::Hold, None));
     assert_eq!(story.did(&WorkerEffect::SaveTags(tags("hold"))), 1);
     assert!(story.on(4, Completion::TagsSaved(true)).is_empty());
 }
@@ -404,8 +404,8 @@ fn tags_are_saved_when_they_differ_and_one_call_at_a_time() {
 #[test]
 fn a_wish_that_changed_while_tags_were_saved_is_saved_too() {
     let mut story = Story::running(&[1]);
-    story.on(4, Command::SetIdleBehavior(IdleBehavior::Drain));
-    story.on(5, Command::SetIdleBehavior(IdleBehavior::Hold));
+    story.on(4, Command::SetIdleBehavior(IdleBehavior::Drain, None));
+    story.on(5, Command::SetIdleBehavior(IdleBehavior::Hold, None));
     let effects = story.on(6, Completion::TagsSaved(true));
     assert_eq!(effects, [WorkerEffect::SaveTags(tags("hold"))], "a restart would drain what is to be held");
 }
@@ -413,7 +413,7 @@ fn a_wish_that_changed_while_tags_were_saved_is_saved_too() {
 #[test]
 fn tags_that_could_not_be_saved_are_tried_again() {
     let mut story = Story::running(&[1]);
-    story.on(4, Command::SetIdleBehavior(IdleBehavior::Hold));
+    story.on(4, Command::SetIdleBehavior(IdleBehavior::Hold, None));
     story.on(5, Completion::TagsSaved(false));
     assert_eq!(story.machine.wakes_at(), Some(at(65)));
     assert!(story.on(64, Completion::Tick).is_empty());
@@ -491,7 +491,7 @@ fn a_hold_that_the_tags_show_late_is_kept_and_a_run_is_no_news() {
 #[test]
 fn what_the_operator_has_told_this_process_no_tag_undoes() {
     let mut story = Story::unknown();
-    story.on(1, Command::SetIdleBehavior(IdleBehavior::Run));
+    story.on(1, Command::SetIdleBehavior(IdleBehavior::Run, None));
     story.on(31, Command::InstanceUpdated(shown(&story, "hold")));
     assert_eq!(story.view().behavior, IdleBehavior::Run);
     let mut ours = Story::booting();
@@ -502,7 +502,7 @@ fn what_the_operator_has_told_this_process_no_tag_undoes() {
 #[test]
 fn one_that_was_destroyed_before_is_destroyed_whatever_its_tags_say() {
     let mut story = Story::unknown();
-    story.on(1, Command::SetIdleBehavior(IdleBehavior::Hold));
+    story.on(1, Command::SetIdleBehavior(IdleBehavior::Hold, None));
     story.on(2, Command::ShutDown(ShutdownReason::DestroyedBefore));
     assert_eq!(story.did(&WorkerEffect::Destroy), 1);
 }

@@ -208,7 +208,7 @@ fn a_broken_new_worker_is_a_failed_boot_and_is_not_used() {
 #[test]
 fn a_broken_worker_on_hold_stays_on_hold() {
     let mut story = Story::idle();
-    story.on(2, Command::SetIdleBehavior(IdleBehavior::Hold));
+    story.on(2, Command::SetIdleBehavior(IdleBehavior::Hold, None));
     story.probe(10, 11, broken());
     assert_eq!((story.view().behavior, story.state()), (IdleBehavior::Hold, State::Idle));
 }

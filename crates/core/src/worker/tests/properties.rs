@@ -58,8 +58,8 @@ fn bad_news() -> impl Strategy<Value = Input> {
         (container(), outcome(), any::<bool>()).prop_map(|(uuid, outcome, failed_elsewhere)| {
             Command::StartJudged { uuid, outcome, failed_elsewhere }.into()
         }),
-        input(Command::SetIdleBehavior(IdleBehavior::Run)),
-        input(Command::SetIdleBehavior(IdleBehavior::Drain)),
+        input(Command::SetIdleBehavior(IdleBehavior::Run, None)),
+        input(Command::SetIdleBehavior(IdleBehavior::Drain, None)),
         any::<bool>().prop_map(|saved| Completion::TagsSaved(saved).into()),
         input(Completion::DestroyFinished { sent: at(0), outcome: DestroyOutcome::Unknown }),
         input(Completion::ConnectionBroke),
@@ -81,7 +81,7 @@ fn anything() -> impl Strategy<Value = Input> {
         2 => good.prop_map(|report| Completion::ProbeFinished { began: at(0), report }.into()),
         1 => container().prop_map(|uuid| Completion::KillFinished(uuid, KillOutcome::Gone).into()),
         1 => container().prop_map(|uuid| Completion::JournalRead(uuid, None).into()),
-        1 => input(Command::SetIdleBehavior(IdleBehavior::Hold)),
+        1 => input(Command::SetIdleBehavior(IdleBehavior::Hold, None)),
         1 => input(Command::ShutDown(ShutdownReason::OverQuota)),
         1 => input(Command::ShutDown(ShutdownReason::Unresponsive)),
     ]
@@ -225,7 +225,8 @@ proptest! {
                     }
                     _ => {}
                 }
-                if before.state == State::Shutdown {
+                // A hold may return it to life: then it is as any other.
+                if before.state == State::Shutdown && world.story.view().state == State::Shutdown {
                     use WorkerEffect::{Destroy, Ended, Probe, Retarget, Tell};
                     prop_assert!(matches!(effect, Destroy | Ended(_) | Probe(_) | Retarget(_) | Tell(_)), "{effect:?}");
                 }

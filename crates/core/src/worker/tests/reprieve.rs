@@ -71,8 +71,8 @@ fn after_that_it_is_as_if_its_end_had_never_been_decided() {
     let mut story = Story::running(&[1]);
     story.probe(20, 21, silent());
     story.on(690, Command::Kill(uuid(1), KillReason::PriorityZero));
-    story.on(691, Command::SetIdleBehavior(IdleBehavior::Drain));
-    story.on(692, Command::SetIdleBehavior(IdleBehavior::Run));
+    story.on(691, Command::SetIdleBehavior(IdleBehavior::Drain, None));
+    story.on(692, Command::SetIdleBehavior(IdleBehavior::Run, None));
     story.on(692, Command::Reserve(true));
     story.probe(700, 701, silent());
     story.on(702, Command::ShutDown(ShutdownReason::Unresponsive));
@@ -101,7 +101,7 @@ fn the_operators_hold_takes_it_back_if_the_call_was_not_sent() {
         if is_sent {
             assert!(story.call_begins());
         }
-        story.on(703, Command::SetIdleBehavior(IdleBehavior::Hold));
+        story.on(703, Command::SetIdleBehavior(IdleBehavior::Hold, None));
         assert_eq!((story.state(), story.view().behavior), (state, IdleBehavior::Hold));
     }
 }

@@ -40,7 +40,7 @@ fn each_signal_is_told() {
 #[test]
 fn a_retry_of_tags_that_nobody_needs_any_more_wakes_nobody() {
     let mut story = Story::idle();
-    story.on(2, Command::SetIdleBehavior(IdleBehavior::Hold));
+    story.on(2, Command::SetIdleBehavior(IdleBehavior::Hold, None));
     story.on(3, Completion::TagsSaved(false));
     assert_eq!(story.machine.wakes_at(), Some(at(63)), "tried again an interval later");
     let mut shown = story.machine.instance().clone();

@@ -13,9 +13,9 @@ fn only_a_worker_in_service_that_takes_containers_starts_any() {
     let mut shutdown = Story::idle();
     shutdown.on(2, Command::ShutDown(ShutdownReason::OverQuota));
     let mut held = Story::idle();
-    held.on(2, Command::SetIdleBehavior(IdleBehavior::Hold));
+    held.on(2, Command::SetIdleBehavior(IdleBehavior::Hold, None));
     let mut draining = Story::running(&[9]);
-    draining.on(4, Command::SetIdleBehavior(IdleBehavior::Drain));
+    draining.on(4, Command::SetIdleBehavior(IdleBehavior::Drain, None));
     let cases = [
         (Story::unknown(), Err(WorkerRefusal::NotInService)),
         (Story::booting(), Err(WorkerRefusal::NotInService)),
@@ -154,8 +154,8 @@ fn the_operators_word_starts_the_count_anew() {
     for n in 1..=2 {
         failed_start(&mut story, n);
     }
-    story.on(story.now, Command::SetIdleBehavior(IdleBehavior::Hold));
-    story.on(story.now, Command::SetIdleBehavior(IdleBehavior::Run));
+    story.on(story.now, Command::SetIdleBehavior(IdleBehavior::Hold, None));
+    story.on(story.now, Command::SetIdleBehavior(IdleBehavior::Run, None));
     failed_start(&mut story, 3);
     assert_eq!(story.view().behavior, IdleBehavior::Run);
 }
