@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use dispatch_actors::cloud::CreateDefaults;
+use dispatch_actors::history::{self, EndFollowing, History, HistoryHandle};
 use dispatch_actors::lease::Lease;
 use dispatch_actors::lease::ports::{LeasedApi, LeasedDriver, LeasedExecutors};
 use dispatch_actors::long_work::LongWork;
@@ -55,6 +56,23 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// All VMs get this long after that to note that we have stopped.
 const RELEASE_WITHIN: Duration = Duration::from_secs(5);
 
+/// Where is told what happens: in the log, and to whoever asks later.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The log, which is recorded.
+    pub log: Logger,
+    /// Its events.
+    pub history: HistoryHandle,
+}
+
+impl Told {
+    /// Records what is logged from now on. The record is kept on a thread of its own.
+    pub fn recorded(log: Logger) -> Self {
+        let (log, history) = history::recorded(log, &mut rand::rng());
+        Self { log, history }
+    }
+}
+
 /// A dispatcher that serves the management API as standby, and touches nothing: no controller, no cloud, no VM,
 /// no directory of ours.
 pub struct Standby<'a> {
@@ -68,8 +86,8 @@ impl<'a> Standby<'a> {
     /// # Errors
     /// If a part cannot be had: a port taken, an unusable key, no region for the cloud. What can be known now must not
     /// be found out when the other one has failed. One line.
-    pub async fn listen(loaded: &'a Loaded, log: Logger) -> Result<Self> {
-        let (site, state) = Site::new(loaded, log)?;
+    pub async fn listen(loaded: &'a Loaded, told: Told) -> Result<Self> {
+        let (site, state) = Site::new(loaded, told)?;
         drivers::check(&loaded.settings).await?;
         let server = Bound::new(&loaded.settings)?.serve(&loaded.settings, state)?;
         Ok(Self { site, server })
@@ -90,6 +108,7 @@ impl<'a> Standby<'a> {
 
     /// Closes the API.
     pub async fn stop(self) {
+        self.site.history.history.do_send(EndFollowing);
         self.server.stop().await;
     }
 }
@@ -105,8 +124,8 @@ impl Application {
     ///
     /// # Errors
     /// If a part cannot be had: a port taken, no ssh client, a driver that is not built in. One line.
-    pub async fn build(loaded: &Loaded, lease: Lease, log: Logger) -> Result<Self> {
-        let (site, state) = Site::new(loaded, log)?;
+    pub async fn build(loaded: &Loaded, lease: Lease, told: Told) -> Result<Self> {
+        let (site, state) = Site::new(loaded, told)?;
         let bound = Bound::new(&loaded.settings)?;
         // A client that calls now waits, and is never told that this is a standby.
         let work = site.work(lease).await?;
@@ -160,6 +179,7 @@ impl Application {
         if self.work.handles.release_fences(RELEASE_WITHIN).await.is_none() {
             event!(self.work.log, catalogue::FENCES_NOT_RELEASED);
         }
+        self.work.history.do_send(EndFollowing);
         self.server.stop().await;
     }
 }
@@ -176,11 +196,13 @@ struct Site<'a> {
     /// What the API knows of us.
     active: watch::Sender<Option<Active>>,
     runner: watch::Sender<Result<(), String>>,
+    history: HistoryHandle,
     log: Logger,
 }
 
 impl<'a> Site<'a> {
-    fn new(loaded: &'a Loaded, log: Logger) -> Result<(Self, ApiState)> {
+    fn new(loaded: &'a Loaded, told: Told) -> Result<(Self, ApiState)> {
+        let Told { log, history } = told;
         let settings = &loaded.settings;
         let policy = Arc::new(settings.policy.clone());
         let (metrics, registry) = metrics(&policy, loaded);
@@ -196,10 +218,11 @@ impl<'a> Site<'a> {
             policy: Arc::clone(&policy),
             health: HealthPolicy::new(&policy, !settings.websocket.feed_urls().is_empty()),
             runner: runner_seen,
+            history: history.clone(),
             log: log.clone(),
         };
         let (metrics, public_key) = (Rc::new(metrics), key.openssh_public);
-        Ok((Self { loaded, policy, metrics, registry, public_key, active, runner, log }, state))
+        Ok((Self { loaded, policy, metrics, registry, public_key, active, runner, history, log }, state))
     }
 
     /// Opens the cloud and starts the actors.
@@ -240,6 +263,7 @@ impl<'a> Site<'a> {
             driver: opened.driver,
             faults: opened.faults,
             tasks,
+            history: self.history.history,
             log: self.log,
         })
     }
@@ -281,6 +305,7 @@ struct Work {
     faults: Option<loopback::Faults>,
     /// Tasks that end with the application.
     tasks: Vec<actix_rt::task::JoinHandle<()>>,
+    history: actix::Addr<History>,
     log: Logger,
 }
 

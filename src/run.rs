@@ -18,7 +18,7 @@ use sd_notify::NotifyState;
 use slog::Logger;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::app::{Application, Standby};
+use crate::app::{Application, Standby, Told};
 use crate::cli::{self, Options};
 use crate::descriptors;
 use crate::lock::{self, Database, Held};
@@ -118,6 +118,8 @@ pub fn run(options: &Options) -> ExitCode {
 }
 
 async fn serve(loaded: &Loaded, log: Logger) -> Result<Ending> {
+    let told = Told::recorded(log);
+    let log = told.log.clone();
     tell_findings(loaded, &log);
     let limit = descriptors::raise_limit();
     let Settings { policy, cloud, .. } = &loaded.settings;
@@ -129,11 +131,11 @@ async fn serve(loaded: &Loaded, log: Logger) -> Result<Ending> {
     let settings = &loaded.settings;
     let Some(database) = Database::new(&settings.postgresql, &settings.policy.cluster_id)? else {
         event!(log, catalogue::NO_LOCK, "Reason" => "PostgreSQL.Connection has neither host nor dbname");
-        let application = Application::build(loaded, Lease::unlimited(), log.clone()).await?;
+        let application = Application::build(loaded, Lease::unlimited(), told).await?;
         notify(&[NotifyState::Ready]);
         return Ok(work(application, &mut signals, &log).await);
     };
-    let standby = Standby::listen(loaded, log.clone()).await?;
+    let standby = Standby::listen(loaded, told).await?;
     notify(&[NotifyState::Ready, NotifyState::Status("standby: waiting for the lock")]);
     let Some(mut held) = stand_by(&standby, &database, &mut signals, &log).await else {
         standby.stop().await;

@@ -245,3 +245,13 @@ fn the_lessons_name_the_tests_that_hold_them() {
         named.iter().filter(|name| !lessons.contains(**name)).map(|it| (*it).to_owned()).collect();
     none(&missing);
 }
+
+#[test]
+fn the_reasons_why_a_container_waits_are_those_that_there_are() {
+    let document = std::fs::read_to_string(Path::new(ROOT).join("docs/operate.md")).unwrap();
+    let table = dispatch_core::plan::WaitReason::markdown();
+    assert!(
+        document.contains(&table),
+        "docs/operate.md, \"Why a container waits\", is to have this table:\n\n{table}"
+    );
+}

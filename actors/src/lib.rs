@@ -1,4 +1,4 @@
-//! The imperative shell: five actors that own the state and perform what the core decides.
+//! The imperative shell: five kinds of actors that own the state and perform what the core decides.
 //!
 //! ```text
 //!                    nudges (no data)                          the world, behind ports
@@ -14,7 +14,8 @@
 //!                                       Worker (one per VM) ──────┘
 //!                                        └────────────────────────── Executor
 //! ```
-//! All on one arbiter: a message costs half a microsecond, and no state is shared. What takes long is done elsewhere, from
+//! What is logged of changes is kept by [`history`], an actor on a thread of its own.
+//! All others are on one arbiter: a message costs half a microsecond, and no state is shared. What takes long is done elsewhere, from
 //! immutable snapshots ([`long_work`]), or in pieces. A handler is three lines:
 //! take the message, let the core decide, perform the effects. If it grows an `if`, that belongs in core.
 //! What actors say to each other is in [`messages`]; no actor knows another, only [`system`] knows all five. They act
@@ -23,6 +24,7 @@
 pub mod catalogue;
 pub mod clock;
 pub mod cloud;
+pub mod history;
 pub mod lease;
 pub mod long_work;
 pub mod messages;

@@ -74,6 +74,7 @@ impl Site {
             Metrics::new(KnownLabels { types: &types, unlock_reasons: &unlock_reasons });
         let logs = Logs { level: slog::Level::Info, format: LogFormat::Json };
         let (log, guard) = telemetry::logger_to(logs, "zzzzz", false, std::io::sink());
+        let (log, history) = dispatch_actors::history::recorded(log, &mut rand::rng());
         let requests = metrics.requests();
         let bridge = Rc::new(Bridge(world.clone()));
         let shells = Rc::clone(&bridge);
@@ -108,6 +109,7 @@ impl Site {
                 ..HealthPolicy::new(&policy, false)
             },
             runner: runner.subscribe(),
+            history,
             log,
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,11 +1,14 @@
 //! The containers' routes.
 
 use actix_web::{HttpResponse, web};
+use dispatch_actors::clock;
+use dispatch_actors::history::{About, GetLastEvents};
 use dispatch_actors::messages::pool::{GetPool, KillContainer, PoolView};
 use dispatch_actors::messages::queue::{GetQueue, QueueView};
 use dispatch_actors::messages::scheduler::{GetPlan, PlanView};
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::worker::KillReason;
+use serde_json::Value;
 
 use super::error::Refusal;
 use super::instances::{answered, done};
@@ -13,7 +16,10 @@ use super::list;
 use super::operator::Operator;
 use super::params::Params;
 use super::state::{Active, ApiState};
-use super::view::Containers;
+use super::view::{Containers, detail};
+
+/// How many events of a container are shown with it.
+const LAST_EVENTS: usize = 50;
 
 /// All of them, in scheduling order.
 pub(super) async fn list(state: web::Data<ApiState>) -> Result<HttpResponse, Refusal> {
@@ -28,9 +34,19 @@ pub(super) async fn show(state: web::Data<ApiState>, params: Params) -> Result<H
     let (Some(uuid), Ok(active)) = (uuid, state.active()) else {
         return Err(Refusal::NotFound("container"));
     };
-    let containers = ask(&state, &active).await?;
-    let entry = containers.get(uuid).ok_or(Refusal::NotFound("container"))?;
-    Ok(HttpResponse::Ok().json(entry))
+    let (containers, events) = tokio::join!(ask(&state, &active), events_of(&state, uuid));
+    let (containers, events) = (containers?, events?);
+    let shown = containers.detailed(uuid, &state.policy, &events);
+    let shown = shown.or_else(|| detail::ended(uuid, &events, clock::wall_time()));
+    Ok(HttpResponse::Ok().json(shown.ok_or(Refusal::NotFound("container"))?))
+}
+
+/// What has happened to a container, as far as it is remembered.
+async fn events_of(state: &ApiState, uuid: ContainerUuid) -> Result<Value, Refusal> {
+    let about = About { container: Some(uuid), instance: None };
+    let question = GetLastEvents { most: LAST_EVENTS, about };
+    let page = state.history.history.send(question).timeout(state.health.actor_answer).await;
+    Ok(detail::events(&answered(page, "history")?.events))
 }
 
 /// Ends the processes of one of them.

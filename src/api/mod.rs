@@ -6,6 +6,7 @@
 //!     │       │            ├─ creates ── pauses, drained types ── (≤ 5 s) ► Pool
 //!     │       │            ├─ health ── messages, Ping (≤ 5 s) ───────────► all actors
 //!     │       │            ├─ debug ── GetState (≤ 5 s) ───────────────────► all actors
+//!     │       │            ├─ events ── a page at a time ───────────────────► History (a thread of its own)
 //!     │       │            └─ metrics ── Registry (atomics)
 //!     │       └ who may ask: 401, 403
 //!     └ request id, log lines, request metrics
@@ -23,6 +24,7 @@ mod containers;
 mod creates;
 mod debug;
 mod error;
+mod events;
 mod health;
 mod instances;
 mod list;

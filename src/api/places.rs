@@ -26,6 +26,10 @@ use tokio::time::Instant;
 /// How long a connection is open at least, to show the token: time for a request to come from afar.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// How long a client may take in nothing of what is sent, in milliseconds: then the system closes its connection. An answer
+/// in work holds memory, and a place.
+const UNREAD_MILLISECONDS: u32 = 30_000;
+
 thread_local! {
     static PLACES: RefCell<Places> = const { RefCell::new(Places::new()) };
 }
@@ -92,6 +96,10 @@ pub(super) fn take(connection: &dyn Any, data: &mut Extensions, limits: Limits) 
     let stream = plain.or_else(|| Some(connection.downcast_ref::<TlsStream<AsyncStream>>()?.get_ref().0));
     // Without a descriptor for the handle the connection can be closed by its own end only.
     let handle = stream.and_then(|it| it.as_fd().try_clone_to_owned().ok()).map(TcpStream::from);
+    if let Some(stream) = stream {
+        // A system without it closes a connection that takes in nothing when its own patience ends.
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, UNREAD_MILLISECONDS);
+    }
     data.insert(PLACES.with_borrow_mut(|places| places.admit(handle)));
     actix_rt::spawn(async move {
         tokio::time::sleep(GRACE).await;

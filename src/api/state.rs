@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dispatch_actors::clock;
+use dispatch_actors::history::HistoryHandle;
 use dispatch_actors::metrics::RequestMetrics;
 use dispatch_actors::system::Handles;
 use dispatch_core::policy::Policy;
@@ -33,6 +34,8 @@ pub struct ApiState {
     pub health: HealthPolicy,
     /// Whether the runner that is to be deployed can be read, or why not.
     pub runner: watch::Receiver<Result<(), String>>,
+    /// What has happened.
+    pub history: HistoryHandle,
     /// The log.
     pub log: Logger,
 }

@@ -39,6 +39,7 @@ Examples:
   arvados-dispatch-cloud instance list --watch        what is there, and what it costs
   arvados-dispatch-cloud instance hold i-0a1b2c --reason 'disk is full, looking at it'
   arvados-dispatch-cloud container explain zzzzz-dz642-0123456789abcde
+  arvados-dispatch-cloud events --since 10m --follow  what changes
   arvados-dispatch-cloud creates pause --for 2h --reason 'the image is renewed'
 
 Environment:
@@ -132,6 +133,8 @@ pub enum Command {
     /// Look at the instance types of a running service, and take some out of use.
     #[command(subcommand)]
     Type(service::TypeCommand),
+    /// Show what has happened in a running service, and what happens from now on.
+    Events(service::Events),
     /// Check or show the configuration.
     #[command(subcommand, arg_required_else_help = false)]
     Config(config::ConfigCommand),
@@ -170,6 +173,28 @@ pub struct Demo {
     /// Without the controller's event feed: the queue is polled only.
     #[arg(long)]
     pub no_events: bool,
+    /// A cluster to look around in: jobs keep coming, and things are as named, until interrupted.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["containers", "keep_running", "json", "faults"])]
+    pub scenario: Option<Scenario>,
+}
+
+/// How things are in a living demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Scenario {
+    /// All is well.
+    Calm,
+    /// The cloud account's limit is reached.
+    Quota,
+    /// The cloud has no room for more.
+    Capacity,
+    /// Spot instances are taken away, after a notice.
+    Spot,
+    /// Most instances do not boot.
+    Badboot,
+    /// The controller is down for a while, again and again.
+    Outage,
+    /// The controller sheds calls, because more runs than it can serve.
+    Overload,
 }
 
 /// Options of `cloudtest`.

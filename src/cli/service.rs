@@ -144,6 +144,32 @@ pub struct Status {
     pub at: At,
 }
 
+/// What has happened.
+#[derive(Debug, Clone, Args)]
+pub struct Events {
+    /// Those of the last time of that length, such as 10m; by default the last 50 events.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub since: Option<Duration>,
+    /// That many of the last events.
+    #[arg(long, value_name = "N", conflicts_with = "since")]
+    pub last: Option<u64>,
+    /// Go on, and show events as they happen.
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only those of this container.
+    #[arg(long, value_name = "UUID")]
+    pub container: Option<String>,
+    /// Only those of this instance.
+    #[arg(long, value_name = "ID")]
+    pub instance: Option<String>,
+    /// Print one JSON object a line, as the service has it.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub at: At,
+}
+
 /// What to do with creates.
 #[derive(Debug, Clone, Subcommand)]
 pub enum CreatesCommand {

@@ -77,7 +77,8 @@ async fn each(
             Err(failure) if failure.is_of_one_id() => {
                 code = ExitCode::FAILURE;
                 cli::complain(format!(
-                    "{id}: {failure}; the queue has those of container list, and none that has ended"
+                    "{id}: {failure}; container list has those that are wanted, and what has left the queue is known for \
+                     an hour"
                 ));
             }
             Err(failure) => return Err(failure),

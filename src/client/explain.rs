@@ -38,8 +38,11 @@ pub(super) fn text(entry: &Value, instances: &[Instance]) -> String {
     );
     let reason = explain["reason"].as_str().unwrap_or_default();
     let mut facts = vec![("why", why(reason, &explain["evidence"]))];
+    told(&mut facts, "what has to change", &explain["remedy"]);
     told(&mut facts, "its user reads", &entry["scheduling_status"]);
     told(&mut facts, "position", &explain["position"]);
+    facts.extend(ahead(&explain["ahead"]).map(|text| ("ahead of it", text)));
+    facts.extend(reserved_on(&explain["reserved_on"]).map(|text| ("its place", text)));
     facts.push(("created", moment(&container["created_at"])));
     facts.push(("needs", needs(&entry["instance_resources"])));
     // What has its place needs no instance: whether one may be created is of no interest.
@@ -47,10 +50,13 @@ pub(super) fn text(entry: &Value, instances: &[Instance]) -> String {
     let types = each(&entry["instance_types"]);
     facts.extend(types.map(|it| match is_placed {
         true => ("type", offer(it)),
-        false => ("type", format!("{}; {}", offer(it), create(&explain["creates"], it))),
+        false => ("type", format!("{}; {}", offer(it), create(explain, it))),
     }));
+    let excluded = each(&explain["types"]).filter(|it| !it["excluded"].is_null());
+    facts.extend(excluded.map(|it| ("not", format!("{}: {}", plain(&it["Name"]), plain(&it["excluded"])))));
     facts.extend(each(&explain["instances"]).map(|id| ("process on", place(id, instances))));
     attempts(&mut facts, explain);
+    facts.extend(each(&entry["events"]).map(|it| ("event", event(it))));
     Table::facts([("container", head)].into_iter().chain(facts))
 }
 
@@ -110,6 +116,8 @@ fn told(facts: &mut Vec<(&'static str, String)>, name: &'static str, value: &Val
 /// for itself.
 fn why(reason: &str, evidence: &Value) -> String {
     let words = match reason {
+        "deleted" => "the controller does not know it any more",
+        "dropped" => "it is not this dispatcher's to look after any more",
         "allocated" => "it does not wait: it has a process, or is being sent to an instance",
         "booting" => "its instance is not ready",
         "paused" => "an instance is wanted, and its creation is paused",
@@ -138,9 +146,44 @@ fn why(reason: &str, evidence: &Value) -> String {
     if evidence.is_empty() { format!("{words}{named}") } else { format!("{words}{named}: {evidence}") }
 }
 
+/// Who stands before it in the line.
+fn ahead(ahead: &Value) -> Option<String> {
+    let count = ahead["count"].as_u64().filter(|count| *count > 0)?;
+    let nearest = plain(&ahead["nearest"]);
+    Some(if nearest.is_empty() { count.to_string() } else { format!("{count}, the nearest {nearest}") })
+}
+
+/// The instance on which it has its place.
+fn reserved_on(reserved: &Value) -> Option<String> {
+    let id = reserved["instance"].as_str()?;
+    let age = reserved["age_seconds"].as_u64().map_or_else(String::new, |age| format!(", {age} s old"));
+    Some(format!("{id} ({}, {}{age})", plain(&reserved["worker_state"]), plain(&reserved["idle_behavior"])))
+}
+
+/// One event of it.
+fn event(it: &Value) -> String {
+    let mut text = format!("{}  {}", moment(&it["time"]), plain(&it["msg"]));
+    for key in ["Instance", "InstanceType", "Reason", "error"] {
+        if let Some(fact) = it[key].as_str().filter(|fact| !fact.is_empty()) {
+            text += &format!("  {key}={fact}");
+        }
+    }
+    text
+}
+
 /// Whether an instance of that type may be created now.
-fn create(creates: &Value, offer: &Value) -> String {
-    let Some(gate) = offer["Name"].as_str().and_then(|name| creates.get(name)) else {
+fn create(explain: &Value, offer: &Value) -> String {
+    let name = offer["Name"].as_str();
+    let of_type = each(&explain["types"]).find(|it| it["Name"].as_str() == name);
+    if let Some(creates) = of_type.and_then(|it| it.get("creates")) {
+        return match creates["state"].as_str() {
+            Some("open") => "one may be created".to_owned(),
+            _ => format!("creates: {}", super::creates::gate(creates)),
+        };
+    }
+    // An older service says less.
+    let creates = &explain["creates"];
+    let Some(gate) = name.and_then(|name| creates.get(name)) else {
         return "whether one may be created is not known".to_owned();
     };
     match gate["state"].as_str() {

@@ -7,8 +7,12 @@
 
 use std::time::Duration;
 
+use actix_http::Payload;
+use actix_http::encoding::Decoder;
 use awc::error::{ConnectError, SendRequestError};
 use awc::http::StatusCode;
+use bytes::BytesMut;
+use futures_util::StreamExt as _;
 use serde_json::Value;
 
 use super::failure::Failure;
@@ -20,8 +24,13 @@ use crate::cli::service::At;
 const CONNECT: Duration = Duration::from_secs(5);
 /// A list of a hundred thousand containers has 160 MB.
 const LARGEST: usize = 1 << 30;
+/// A stream on which nothing comes for that long is broken.
+const SILENCE: Duration = Duration::from_secs(60);
 /// How much of an error's text is shown.
 const SHOWN: usize = 300;
+
+/// An answer whose body is still to come.
+type Response = awc::ClientResponse<Decoder<Payload>>;
 
 /// The service, as a client sees it.
 pub(super) struct Client {
@@ -82,6 +91,61 @@ impl Client {
         self.ask(Request { path, is_order: true, parameters }).await
     }
 
+    /// The lines of a stream, one after another, until it ends: at the place that answered last.
+    pub async fn lines(
+        &mut self,
+        path: &'static str,
+        parameters: &[(&'static str, &str)],
+        mut take: impl FnMut(&str) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let request = Request { path, is_order: false, parameters };
+        let mut response = self.begin_anywhere(request).await?;
+        let place = &self.places.places[self.works];
+        if response.status() != StatusCode::OK {
+            let body = self.body(place, &mut response).await?;
+            return self.judge(place, request, &Answer { status: response.status(), body }).map(drop);
+        }
+        let mut rest = BytesMut::new();
+        // A service that lives gives a sign of life every fifteen seconds.
+        while let Some(bytes) = tokio::time::timeout(SILENCE, response.next())
+            .await
+            .map_err(|_| Failure::Silent { url: place.url.to_string(), within: SILENCE })?
+        {
+            rest.extend_from_slice(&bytes.map_err(|error| broken_off(place, &error))?);
+            while let Some(end) = rest.iter().position(|it| *it == b'\n') {
+                let line = rest.split_to(end + 1);
+                let line = String::from_utf8_lossy(&line);
+                if !line.trim().is_empty() {
+                    take(line.trim_end())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The head of the answer of the first place that works, and does not stand by if another one works.
+    async fn begin_anywhere(&mut self, request: Request<'_>) -> Result<Response, Failure> {
+        let count = self.places.places.len();
+        let mut last = None;
+        for index in (self.works..count).chain(0..self.works) {
+            let place = &self.places.places[index];
+            if count > 1 && self.stands_by(place).await {
+                last = Some(Failure::Standby { url: place.url.to_string() });
+                continue;
+            }
+            let sent = tokio::time::timeout(self.within, self.begin(place, request)).await;
+            let silent = || Err(Failure::Silent { url: place.url.to_string(), within: self.within });
+            match sent.unwrap_or_else(|_| silent()) {
+                Err(failure @ Failure::Unreachable { .. }) => last = last.or(Some(failure)),
+                answered => {
+                    self.works = index;
+                    return answered;
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| Failure::Unusable("no URL of the service is configured".to_owned())))
+    }
+
     async fn ask(&mut self, request: Request<'_>) -> Result<Value, Failure> {
         let count = self.places.places.len();
         let mut last = None;
@@ -124,6 +188,18 @@ impl Client {
     }
 
     async fn exchange(&self, place: &Place, request: Request<'_>) -> Result<Answer, Failure> {
+        let mut response = self.begin(place, request).await?;
+        let body = self.body(place, &mut response).await?;
+        Ok(Answer { status: response.status(), body })
+    }
+
+    async fn body(&self, place: &Place, response: &mut Response) -> Result<Vec<u8>, Failure> {
+        let body = response.body().limit(LARGEST).await.map_err(|error| broken_off(place, &error))?;
+        Ok(body.to_vec())
+    }
+
+    /// Sends a request; the head of the answer has come.
+    async fn begin(&self, place: &Place, request: Request<'_>) -> Result<Response, Failure> {
         let limit = CONNECT.min(self.within);
         let connector = awc::Connector::new().timeout(limit).handshake_timeout(limit);
         let connector = match &place.tls {
@@ -134,10 +210,6 @@ impl Client {
         let http = awc::Client::builder().connector(connector).disable_timeout().disable_redirects().finish();
         let mut url = place.url.clone();
         url.set_path(&format!("{}{}", url.path().trim_end_matches('/'), request.path));
-        let unreadable = |error: &dyn std::fmt::Display| Failure::BrokenOff {
-            url: place.url.to_string(),
-            why: clean(&error.to_string()),
-        };
         let bearer = format!("Bearer {}", self.places.token.expose());
         let sent = if request.is_order {
             let form: Vec<_> = request.parameters.to_vec();
@@ -146,22 +218,17 @@ impl Client {
             url.query_pairs_mut().extend_pairs(request.parameters);
             http.get(url.as_str()).insert_header(("Authorization", bearer)).send().await
         };
-        let mut response = match sent {
-            Ok(response) => response,
+        match sent {
+            Ok(response) => Ok(response),
             // That is how the client says that the other side has hung up before it had answered.
             Err(SendRequestError::Connect(ConnectError::Disconnected)) => {
-                return Err(unreadable(&"the connection was closed"));
+                Err(broken_off(place, &"the connection was closed"))
             }
             Err(SendRequestError::Connect(error)) => {
-                return Err(Failure::Unreachable {
-                    url: place.url.to_string(),
-                    why: clean(&error.to_string()),
-                });
+                Err(Failure::Unreachable { url: place.url.to_string(), why: clean(&error.to_string()) })
             }
-            Err(error) => return Err(unreadable(&error)),
-        };
-        let body = response.body().limit(LARGEST).await.map_err(|error| unreadable(&error))?;
-        Ok(Answer { status: response.status(), body: body.to_vec() })
+            Err(error) => Err(broken_off(place, &error)),
+        }
     }
 
     fn judge(&self, place: &Place, request: Request<'_>, answer: &Answer) -> Result<Value, Failure> {
@@ -203,6 +270,10 @@ impl Client {
     pub fn strange(&self, what: &str) -> Failure {
         Failure::Strange { url: self.places.places[self.works].url.to_string(), what: what.to_owned() }
     }
+}
+
+fn broken_off(place: &Place, error: &dyn std::fmt::Display) -> Failure {
+    Failure::BrokenOff { url: place.url.to_string(), why: clean(&error.to_string()) }
 }
 
 impl Answer {

@@ -16,6 +16,7 @@
 
 mod containers;
 mod creates;
+mod events;
 mod explain;
 mod failure;
 mod http;
@@ -29,7 +30,7 @@ mod watch;
 
 use std::process::ExitCode;
 
-use crate::cli::service::{ContainerCommand, CreatesCommand, InstanceCommand, TypeCommand};
+use crate::cli::service::{ContainerCommand, CreatesCommand, Events, InstanceCommand, TypeCommand};
 use crate::cli::{self, Options};
 use failure::Failure;
 use orders::Verb;
@@ -88,6 +89,12 @@ pub fn instance_type(options: &Options, command: &TypeCommand) -> ExitCode {
             TypeCommand::Run(order) => orders::give(options, Verb::RunType, order).await,
         }
     })
+}
+
+/// `events`.
+pub fn events(options: &Options, command: &Events) -> ExitCode {
+    let screen = Screen::this();
+    block_on(async { events::show(options, command, &screen).await })
 }
 
 fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> ExitCode {

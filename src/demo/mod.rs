@@ -4,14 +4,18 @@
 //!   world    a temporary directory, a key, a simulated controller with N containers, a config.yml for a
 //!            loopback cloud of M instances
 //!   faults   what goes wrong on the way, if asked for
+//!   living   in place of N containers: jobs that keep coming, and a scenario, until interrupted
+//!     scenario   what each scenario is made of
 //!   mod      runs the dispatcher against it until every container is final and every instance gone
 //!   progress a bar on a terminal, nothing in a pipe
 //!   report   what it came to: a table for people, JSON for programs
 //! ```
 
 mod faults;
+mod living;
 mod progress;
 mod report;
+mod scenario;
 mod world;
 
 use std::pin::pin;
@@ -26,7 +30,7 @@ use futures_util::future::{Either, select};
 use slog::Logger;
 use tokio::time::Instant;
 
-use crate::app::Application;
+use crate::app::{Application, Told};
 use crate::cli::{self, Demo};
 use crate::run::Signals;
 use progress::Progress;
@@ -50,29 +54,34 @@ enum Ending {
 
 /// Runs the demo. Exit 0 only if every container completed (with faults: is final) and nothing is left.
 pub fn run(demo: &Demo) -> ExitCode {
-    let outcome = actix_rt::System::new().block_on(async {
-        // From now on Ctrl-C cleans up.
-        let signals = Signals::new().context("cannot wait for signals")?;
-        let world = World::build(demo).await?;
-        let (log, guard) = world.logger()?;
-        let report = play(demo, &world, log, signals).await;
-        drop(guard);
-        world.tear_down(report).await
-    });
-    match outcome {
-        Ok(report) => {
-            report.print(demo.json);
-            if report.is_good(demo.faults) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(error) => {
-            cli::complain(format!("demo: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    let system = actix_rt::System::new();
+    let outcome = match demo.scenario {
+        Some(scenario) => system.block_on(living::run(demo, scenario)),
+        None => system.block_on(run_to_the_end(demo)),
+    };
+    outcome.unwrap_or_else(|error| {
+        cli::complain(format!("demo: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+async fn run_to_the_end(demo: &Demo) -> Result<ExitCode> {
+    // From now on Ctrl-C cleans up.
+    let signals = Signals::new().context("cannot wait for signals")?;
+    let world = World::build(demo).await?;
+    let (log, guard) = world.logger(slog::Level::Debug)?;
+    let report = play(demo, &world, log, signals).await;
+    drop(guard);
+    // Of a run that failed, not of one that was interrupted, the log stays.
+    let is_fine = report.as_ref().is_ok_and(|report| report.is_good(true) || report.was_interrupted());
+    world.tear_down(!is_fine).await;
+    let report = report?;
+    report.print(demo.json);
+    Ok(if report.is_good(demo.faults) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn play(demo: &Demo, world: &World, log: Logger, mut signals: Signals) -> Result<Report> {
-    let application = Application::build(&world.loaded, Lease::unlimited(), log).await?;
+    let application = Application::build(&world.loaded, Lease::unlimited(), Told::recorded(log)).await?;
     let began = Instant::now();
     let progress = Progress::new(demo, application.url(), &world.management_token);
     let mut faults = faults::Script::new(demo.faults, application.faults());
@@ -89,9 +98,7 @@ async fn play(demo: &Demo, world: &World, log: Logger, mut signals: Signals) -> 
     };
     progress.finish();
     if let Some(signal) = interrupted_by {
-        cli::complain("demo: cleaning up; the next Ctrl-C ends that");
-        let left = format!("demo: {} may be left", world.directory());
-        actix_rt::spawn(async move { signals.end_at_the_next(signal, &left).await });
+        tell_clean_up(world, signals, signal);
     }
     let took = began.elapsed();
     let created = application.instances_created();
@@ -116,6 +123,13 @@ async fn play(demo: &Demo, world: &World, log: Logger, mut signals: Signals) -> 
             faults: faults.struck(),
         },
     ))
+}
+
+/// After a signal: what is there is ended now, and that may be ended by the next Ctrl-C.
+fn tell_clean_up(world: &World, signals: Signals, signal: &'static str) {
+    cli::complain("demo: cleaning up; the next Ctrl-C ends that");
+    let left = format!("demo: {} may be left", world.directory());
+    actix_rt::spawn(async move { signals.end_at_the_next(signal, &left).await });
 }
 
 /// Until every container is final and every instance gone.

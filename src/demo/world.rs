@@ -1,7 +1,9 @@
 //! The demo's world: made in a temporary directory, gone with it.
 
 use std::fs::File;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Write as _;
+use std::ops::RangeInclusive;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
@@ -17,7 +19,7 @@ use serde_json::{Value, json};
 use slog::Logger;
 use tempfile::TempDir;
 
-use super::report::Report;
+use super::scenario::Site;
 use crate::cli::Demo;
 use crate::settings::{self, Environment, Host, Loaded, LogFormat, Logs};
 use crate::telemetry::{self, LogGuard};
@@ -33,6 +35,8 @@ pub(super) struct World {
     controller: SimController,
     pub(super) loaded: Loaded,
     pub(super) management_token: String,
+    /// Whether its jobs are for spot instances.
+    preemptible: bool,
 }
 
 /// A container, as the controller has it.
@@ -64,24 +68,28 @@ impl World {
         );
         let controller = SimController::start(arvados, dispatch_actors::clock::now)
             .context("cannot start the simulated controller")?;
-        submit(&controller, demo).await?;
+        if demo.scenario.is_none() {
+            submit(&controller, demo).await?;
+        }
         let management_token = random_token();
         let key = private_key()?;
         let config = config(demo, &directory, &controller, &management_token, &key);
         let text = serde_json::to_vec(&config).context("cannot write the demo's configuration")?;
         let loaded = settings::parse("demo", &text, None, &Environment::default(), &Host::this())
             .map_err(|error| anyhow!("{error}"))?;
-        Ok(Self { directory, controller, loaded, management_token })
+        let preemptible = Site::of(demo).preemptible;
+        Ok(Self { directory, controller, loaded, management_token, preemptible })
     }
 
     /// The dispatcher's log, as JSON lines in the directory.
-    pub(super) fn logger(&self) -> Result<(Logger, LogGuard)> {
+    pub(super) fn logger(&self, level: slog::Level) -> Result<(Logger, LogGuard)> {
         let file = File::create(self.log_path()).context("cannot make the demo's log")?;
-        let logs = Logs { level: slog::Level::Debug, format: LogFormat::Json };
+        let logs = Logs { level, format: LogFormat::Json };
         Ok(telemetry::logger_to(logs, CLUSTER, false, file))
     }
 
-    fn log_path(&self) -> PathBuf {
+    /// Where the dispatcher's log is.
+    pub(super) fn log_path(&self) -> PathBuf {
         self.directory.path().join(LOG)
     }
 
@@ -114,6 +122,28 @@ impl World {
         Ok(Tally { containers })
     }
 
+    /// How many containers are not final.
+    pub(super) async fn unfinished(&self) -> Result<usize> {
+        let count = |arvados: &mut FakeArvados, _| {
+            arvados.containers().filter(|container| !container.state.is_final()).count()
+        };
+        self.controller.with(count).await.context("the simulated controller has stopped")
+    }
+
+    /// That many more jobs, of so many seconds each; another attempt follows what is lost.
+    pub(super) async fn submit_some(&self, count: usize, lasting: RangeInclusive<u32>) -> Result<()> {
+        let seconds: Vec<u32> = (0..count).map(|_| rand::rng().random_range(lasting.clone())).collect();
+        let preemptible = self.preemptible;
+        let submit = move |arvados: &mut FakeArvados, now: Timestamp| {
+            for seconds in seconds {
+                let mut spec = job(&format!("sleep {seconds}"));
+                spec.scheduling.preemptible = preemptible;
+                arvados.submit(Submission { max_attempts: 3, ..Submission::of(spec) }, now);
+            }
+        };
+        self.controller.with(submit).await.context("the simulated controller has stopped")
+    }
+
     /// Does something to the controller.
     pub(super) async fn controller(&self, visit: impl FnOnce(&mut FakeArvados, Timestamp) + Send + 'static) {
         // A controller that has stopped is noticed by the next tally.
@@ -125,24 +155,38 @@ impl World {
         self.directory.path().display()
     }
 
-    /// Everything goes; of a run that failed, not of one that was interrupted, the log stays.
-    pub(super) async fn tear_down(self, report: Result<Report>) -> Result<Report> {
+    /// Everything goes, but for the log if it is to be kept: the directory has keys and tokens in it, and the log has
+    /// not.
+    pub(super) async fn tear_down(self, keep_log: bool) {
+        let log = self.log_path();
         self.controller.shutdown().await;
-        if report.as_ref().is_ok_and(|report| report.is_good(true) || report.was_interrupted()) {
-            return report;
+        if !keep_log {
+            return;
         }
-        // The directory has keys and tokens in it, and the log has not.
         let kept = tempfile::Builder::new()
             .prefix("dispatch-demo-")
             .suffix(".log")
             .tempfile()
             .and_then(|file| Ok(file.keep()?.1))
-            .and_then(|path| std::fs::copy(self.directory.path().join(LOG), &path).map(|_| path));
+            .and_then(|path| std::fs::copy(&log, &path).map(|_| path));
         match kept {
             Ok(path) => crate::cli::complain(format!("demo: the log is in {}", path.display())),
             Err(error) => crate::cli::complain(format!("demo: cannot keep the log: {error}")),
         }
-        report
+    }
+
+    /// Writes the management token to a file that nobody else can read: a command line would show it to every user of
+    /// this machine.
+    pub(super) fn write_token(&self) -> Result<PathBuf> {
+        let path = self.directory.path().join("management-token");
+        let mut file = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .context("cannot make the file of the management token")?;
+        writeln!(file, "{}", self.management_token).context("cannot write the management token")?;
+        Ok(path)
     }
 }
 
@@ -150,15 +194,20 @@ async fn submit(controller: &SimController, demo: &Demo) -> Result<()> {
     let (count, attempts) = (demo.containers, if demo.faults { 3 } else { 1 });
     let submit = move |arvados: &mut FakeArvados, now: Timestamp| {
         for _ in 0..count {
-            let spec = ContainerSpec {
-                command: ["sh", "-c", "sleep 0.5"].map(str::to_owned).to_vec(),
-                runtime_constraints: RuntimeConstraints { vcpus: 1, ram: 64 << 20, ..Default::default() },
-                ..ContainerSpec::default()
-            };
-            arvados.submit(Submission { max_attempts: attempts, ..Submission::of(spec) }, now);
+            let submission = Submission::of(job("sleep 0.5"));
+            arvados.submit(Submission { max_attempts: attempts, ..submission }, now);
         }
     };
     controller.with(submit).await.context("the simulated controller has stopped")
+}
+
+/// What fits on one instance.
+fn job(script: &str) -> ContainerSpec {
+    ContainerSpec {
+        command: ["sh", "-c", script].map(str::to_owned).to_vec(),
+        runtime_constraints: RuntimeConstraints { vcpus: 1, ram: 64 << 20, ..Default::default() },
+        ..ContainerSpec::default()
+    }
 }
 
 fn random_token() -> String {
@@ -177,9 +226,8 @@ fn private_key() -> Result<String> {
 
 /// The site's configuration: what a site would write, JSON being YAML.
 fn config(demo: &Demo, directory: &TempDir, controller: &SimController, token: &str, key: &str) -> Value {
-    let below = |name: &str| directory.path().join(name).display().to_string();
-    let timeout_probe = if demo.faults { "10s" } else { "10m" };
     let websocket_url = if demo.no_events { String::new() } else { controller.websocket_url() };
+    let site = Site::of(demo);
     json!({ "Clusters": { CLUSTER: {
         "ManagementToken": token,
         "SystemRootToken": controller.token(),
@@ -191,32 +239,45 @@ fn config(demo: &Demo, directory: &TempDir, controller: &SimController, token: &
         "Containers": {
             "DispatchPrivateKey": key,
             "RuntimeEngine": "process",
-            "CloudVMs": {
-                "Enable": true,
-                "Driver": "loopback",
-                "DriverParameters": {
-                    "Instances": demo.instances,
-                    "BootDelay": "300ms",
-                    "StateDirectory": below("cloud"),
-                },
-                "BootProbeCommand": "true",
-                "DeployRunnerBinary": "/proc/self/exe",
-                "DeployRunnerDirectory": below("runner"),
-                "MaxInstances": demo.instances,
-                "MaxConcurrentInstanceCreateOps": 0,
-                "MaxCloudOpsPerSecond": 0,
-                "PollInterval": "500ms",
-                "SyncInterval": "1s",
-                "ProbeInterval": "1s",
-                "TimeoutIdle": "3s",
-                "TimeoutProbe": timeout_probe,
-                "TimeoutShutdown": "1s",
-                "TimeoutSignal": "1s",
-                "TimeoutTERM": "20s",
-            },
+            "CloudVMs": cloud_vms(&site, directory),
         },
         "InstanceTypes": {
-            "demo.small": { "VCPUs": 1, "RAM": "2GiB", "IncludedScratch": "10GB", "Price": PRICE },
+            "demo.small": {
+                "VCPUs": 1,
+                "RAM": "2GiB",
+                "IncludedScratch": "10GB",
+                "Price": PRICE,
+                "Preemptible": site.preemptible,
+            },
         },
     } } })
+}
+
+/// Everything is faster than on a real site, or nobody would wait for it.
+fn cloud_vms(site: &Site, directory: &TempDir) -> Value {
+    let below = |name: &str| directory.path().join(name).display().to_string();
+    json!({
+        "Enable": true,
+        "Driver": "loopback",
+        "DriverParameters": {
+            "Instances": site.room,
+            "BootDelay": "300ms",
+            "StateDirectory": below("cloud"),
+        },
+        "BootProbeCommand": "true",
+        "DeployRunnerBinary": "/proc/self/exe",
+        "DeployRunnerDirectory": below("runner"),
+        "MaxInstances": site.max_instances,
+        "MaxConcurrentInstanceCreateOps": 0,
+        "MaxCloudOpsPerSecond": 0,
+        "PollInterval": "500ms",
+        "SyncInterval": "1s",
+        "ProbeInterval": "1s",
+        "TimeoutIdle": "3s",
+        "TimeoutBooting": site.timeout_booting,
+        "TimeoutProbe": site.timeout_probe,
+        "TimeoutShutdown": "1s",
+        "TimeoutSignal": "1s",
+        "TimeoutTERM": "20s",
+    })
 }

@@ -105,6 +105,71 @@ async fn a_container_beyond_the_limit_knows_its_place_in_line() {
 }
 
 #[actix_web::test]
+async fn one_container_is_explained_with_all_that_holds_it_up() {
+    let mut policy = quick_policy();
+    policy.max_containers_per_instance = 1;
+    let site = Site::with(Options { policy, ..Options::default() }).await;
+    site.world.creates_hang.set(true);
+    for number in 1..=3 {
+        site.world.add(recorded(uuid(number)));
+    }
+    let path = |number| format!("/arvados/v1/dispatch/container?container_uuid={}", uuid(number));
+    let shown = eventually("the last one waits", async || {
+        let shown = site.get(&path(3)).await;
+        let shown = (shown.status == 200).then(|| shown.json())?;
+        (shown["explain"]["ahead"]["count"] == 2).then_some(shown)
+    })
+    .await;
+    let explain = &shown["explain"];
+    assert_eq!(explain["ahead"]["nearest"], json!([uuid(2), uuid(1)]));
+    let types = explain["types"].as_array().unwrap();
+    let of = |name: &str| {
+        types.iter().find(|it| it["Name"] == name).unwrap_or_else(|| panic!("{name}: {types:?}"))
+    };
+    assert_eq!((&of("m4.large")["excluded"], &of("m4.large")["Price"]), (&Value::Null, &json!(0.1)));
+    assert!(of("m4.large")["creates"]["state"].is_string());
+    let excluded: Vec<_> = types.iter().filter(|it| it["excluded"].is_string()).collect();
+    assert!(!excluded.is_empty() && excluded.iter().all(|it| it.get("creates").is_none()), "{types:?}");
+    assert!(explain["in_words"].is_string() && explain["remedy"].is_string());
+    let added =
+        |events: &Value| events.as_array().unwrap().iter().any(|it| it["msg"] == "adding container to queue");
+    assert!(added(&shown["events"]), "{shown}");
+    // The list is for all of them: it has no room for that.
+    let listed = entry(&site, 3, |_| true).await;
+    assert!(listed["explain"].get("types").is_none() && listed.get("events").is_none());
+}
+
+#[actix_web::test]
+async fn a_container_that_has_left_the_queue_is_still_explained() {
+    let site = Site::start().await;
+    site.world.add(recorded(uuid(1)));
+    site.running(uuid(1).as_str()).await;
+    site.world.records.borrow_mut().get_mut(&uuid(1)).unwrap().state = ContainerState::Cancelled;
+    let path = format!("/arvados/v1/dispatch/container?container_uuid={}", uuid(1));
+    let shown = eventually("it has left", async || {
+        let shown = site.get(&path).await;
+        assert_eq!(shown.status, 200, "it is never unknown meanwhile");
+        let shown = shown.json();
+        shown["explain"]["left_at"].is_string().then_some(shown)
+    })
+    .await;
+    assert_eq!(shown["explain"]["reason"], "cancelled");
+    assert_eq!(shown["container"], json!({ "uuid": uuid(1), "state": "Cancelled" }));
+    assert!(shown["events"].as_array().unwrap().len() > 2, "{shown}");
+    site.world.add(recorded(uuid(2)));
+    site.running(uuid(2).as_str()).await;
+    site.world.records.borrow_mut().get_mut(&uuid(2)).unwrap().priority = 0;
+    let path = format!("/arvados/v1/dispatch/container?container_uuid={}", uuid(2));
+    eventually("it is on hold", async || {
+        let shown = site.get(&path).await;
+        assert_eq!(shown.status, 200, "one of priority 0 is explained");
+        (shown.json()["explain"]["reason"] == "priority_zero").then_some(())
+    })
+    .await;
+    assert_eq!(site.get(&path.replace("dz642-", "dz642-9")).await.status, 404);
+}
+
+#[actix_web::test]
 async fn a_change_in_flight_is_shown() {
     let site = Site::start().await;
     site.world.locks_hang.set(true);

@@ -8,6 +8,7 @@ mod access;
 mod containers;
 mod creates;
 mod debug;
+mod events;
 mod fidelity;
 mod flood;
 mod flood_tls;

@@ -206,6 +206,53 @@ async fn what_operators_have_ordered_outlives_the_service() {
 }
 
 #[actix_rt::test]
+async fn events_are_shown_as_they_happen_over_a_restart_of_the_service() {
+    let mut site = Site::new();
+    let mut service = serving(&mut site).await;
+    let mut child = command(&site, &["events", "--follow", "--json"], &[]);
+    let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = async |message: &str| loop {
+        let line = tokio::time::timeout(SOON, lines.next_line()).await.expect("an event comes in time");
+        let event: Value = serde_json::from_str(&line.unwrap().expect("it goes on")).unwrap();
+        if event["msg"] == message {
+            return event;
+        }
+    };
+    next("ready").await;
+    site.submit(1).await;
+    let started = next("crunch-run process started").await;
+    let uuid = started["ContainerUUID"].as_str().unwrap().to_owned();
+    let id = busy_instance(&site).await;
+    output(&client(&site, &["instance", "hold", &id, "--by", "frank", "--reason", "to look"]).await);
+    let held = next("set idle behavior").await;
+    assert_eq!((&held["By"], &held["Reason"]), (&json!("frank"), &json!("to look")));
+
+    let shown = client(&site, &["events", "--container", &uuid]).await;
+    let told = output(&shown);
+    assert!(
+        told.lines().all(|line| line.contains(&uuid)) && told.contains("info     crunch-run process started"),
+        "{told}"
+    );
+    let shown = client(&site, &["events", "--since", "10m", "--json"]).await;
+    let (all, last) = (json_lines(output(&shown)), client(&site, &["events", "--last", "1", "--json"]).await);
+    assert!(all.len() > 5 && all[0]["seq"] == 1, "{all:?}");
+    assert_eq!(json_lines(output(&last)).len(), 1);
+
+    service.kill().await;
+    let mut service = serving(&mut site).await;
+    // The client asks the address that the configuration had when it began: it is told where the service is now.
+    let missing = client(&site, &["events", "--last", "1000", "--json"]).await;
+    let boot = json_lines(output(&missing))[0]["boot"].clone();
+    assert_ne!(boot, started["boot"]);
+    child.kill().await.unwrap();
+    site.runs.open_gate();
+    output(&client(&site, &["instance", "run", &id]).await);
+    site.reached(1, ContainerState::Complete, SOON).await;
+    assert_eq!(service.stop().await, 0);
+}
+
+#[actix_rt::test]
 async fn a_watched_list_is_a_block_for_each_change_in_a_pipe() {
     let mut site = Site::new();
     let mut service = serving(&mut site).await;

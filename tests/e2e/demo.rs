@@ -13,21 +13,21 @@ use crate::support::service::finish;
 use crate::support::{DISPATCHER, Ended, SOON, processes, until};
 
 /// A temporary directory of its own: what is left is seen there, and killed when the test is over.
-struct Place(TempDir);
+pub struct Place(TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(tempfile::Builder::new().prefix("e2e-").tempdir().unwrap())
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(DISPATCHER);
         command.arg("demo").args(arguments).stdin(Stdio::null()).kill_on_drop(true);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("TMPDIR", self.0.path());
         command
     }
 
-    async fn run(&self, arguments: &[&str], within: Duration) -> Ended {
+    pub async fn run(&self, arguments: &[&str], within: Duration) -> Ended {
         finish(&mut self.command(arguments), within).await
     }
 
@@ -47,7 +47,7 @@ impl Place {
     }
 
     #[track_caller]
-    fn assert_empty(&self) {
+    pub fn assert_empty(&self) {
         // Its ssh clients are killed, not waited for.
         let deadline = tokio::time::Instant::now() + SOON;
         while !self.processes().is_empty() && tokio::time::Instant::now() < deadline {

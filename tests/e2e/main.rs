@@ -27,6 +27,8 @@ mod killed_again;
 mod logs;
 mod pause;
 mod restart;
+mod scenarios;
 mod ssh_client;
 mod stop;
 mod support;
+mod unread;

@@ -1,10 +1,12 @@
 //! The judge judges: a world in which something forbidden is done must not pass.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dispatch_core::container::ContainerState;
 use dispatch_core::instance::IdleBehavior;
+use dispatch_core::pool::CordonScope;
 use dispatch_core::ports::ArvadosApi;
 use dispatch_core::time::after;
 use dispatch_sim::clock::now;
@@ -248,4 +250,14 @@ fn only_a_container_that_cannot_run_may_wait() {
 fn an_action_without_a_lease_breaks_i9() {
     let said = verdict(|world| world.note(Note::ActedWithoutLease("create")));
     assert!(said.contains("I9: create"), "{said}");
+}
+
+#[test]
+fn a_create_of_what_an_operator_has_paused_breaks_i10() {
+    let said = verdict(|world| {
+        let paused = Note::Cordoned { scope: CordonScope::All, until: None, under_way: 0 };
+        world.note(paused);
+        world.note(Note::CreateSent(Arc::clone(&world.knobs.policy.catalog.types()[0])));
+    });
+    assert!(said.contains("I10: ") && said.contains("although all is paused"), "{said}");
 }

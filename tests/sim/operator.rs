@@ -2,9 +2,10 @@
 
 use dispatch_core::container::ContainerState;
 use dispatch_core::instance::IdleBehavior;
+use dispatch_core::pool::CordonScope;
 use dispatch_sim::chance::Span;
 use dispatch_sim::cloud::knobs::{CloudCall, CloudFault};
-use dispatch_sim::world::{WorldKnobs, simulate};
+use dispatch_sim::world::{WorldKnobs, job, simulate};
 
 use crate::{minutes, seconds};
 
@@ -86,5 +87,48 @@ fn a_vm_that_the_operator_kills_takes_its_container_along_and_no_other() {
         world.drain(minutes(60)).await;
         assert_eq!(world.count(ContainerState::Complete), 1);
         assert_eq!(world.count(ContainerState::Cancelled), 1);
+    });
+}
+
+#[test]
+fn while_creates_are_paused_what_exists_goes_on_and_nothing_is_created_over_a_restart() {
+    simulate(WorldKnobs::new(8).with_jobs(12, 2, 60).with_instances(8), async |world| {
+        world.run_until("one runs", minutes(10), |world| world.count(ContainerState::Running) >= 1).await;
+        assert!(world.operator_pauses(CordonScope::All, minutes(30)).await);
+        world.run_for(seconds(70)).await;
+        let (vms, complete) = (world.own_vms().len(), world.count(ContainerState::Complete));
+        world.run_for(minutes(10)).await;
+        world.restart().await;
+        world.run_for(minutes(10)).await;
+        assert!(world.own_vms().len() <= vms, "VMs that are idle end, and none comes");
+        assert!(world.count(ContainerState::Complete) > complete, "what exists fills up");
+        world.drain(minutes(60)).await;
+        assert_eq!(world.count(ContainerState::Complete), 12);
+    });
+}
+
+#[test]
+fn a_drained_type_ends_its_jobs_in_peace_and_others_take_the_rest_until_it_is_used_again() {
+    let mut knobs = WorldKnobs::new(9).with_jobs(8, 1, 120).with_instances(4);
+    knobs.policy.timeout_idle = minutes(2);
+    knobs.policy.sizing.maximum_price_factor = 10.0;
+    simulate(knobs, async |world| {
+        world.run_until("some run", minutes(10), |world| world.count(ContainerState::Running) >= 2).await;
+        let types = world.knobs.policy.catalog.types().to_vec();
+        let first = types.iter().find(|it| !world.vms_of_type(&it.name).is_empty()).unwrap().name.clone();
+        let cancelled = world.count(ContainerState::Cancelled);
+        assert!(world.operator_drains_type(&first).await);
+        world.run_until("its VMs are gone", minutes(30), |world| world.vms_of_type(&first).is_empty()).await;
+        world.run_until("others have taken the rest", minutes(60), |world| world.settled()).await;
+        assert_eq!(
+            (world.count(ContainerState::Complete), world.count(ContainerState::Cancelled)),
+            (8, cancelled)
+        );
+        world.run_until("all VMs are gone", minutes(30), |world| world.own_vms().is_empty()).await;
+        world.restart().await;
+        world.operator_uses_all_types().await;
+        world.submit(job(1, 30));
+        world.run_until("it is used again", minutes(10), |world| !world.vms_of_type(&first).is_empty()).await;
+        world.drain(minutes(60)).await;
     });
 }

@@ -251,6 +251,10 @@ pub fn decimal(text: &str) -> Option<f64> {
     if digits_and_point { text.parse().ok() } else { None }
 }
 
+mod exclusion;
+
+pub use exclusion::exclusion;
+
 #[cfg(test)]
 mod naive;
 #[cfg(test)]

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::plan::Plan;
+use dispatch_core::policy::Policy;
 use dispatch_core::pool::PoolSnapshot;
 use dispatch_core::queue::{Entry, QueueSnapshot};
+use serde_json::Value;
 
+use super::detail;
 use super::entry::EntryView;
 use super::explain::{Explanation, Places};
 use crate::api::list::Items;
@@ -45,6 +48,17 @@ impl Containers {
     /// One container.
     pub fn get(&self, uuid: ContainerUuid) -> Option<EntryView<'_>> {
         self.queue.get(uuid).map(|entry| self.view(entry)).or_else(|| self.unreadable(uuid))
+    }
+
+    /// One container with all that explains it, its events among that.
+    pub fn detailed(&self, uuid: ContainerUuid, policy: &Policy, events: &Value) -> Option<Value> {
+        // Everything in it is made of plain values, so it is an object.
+        let mut view = serde_json::to_value(self.get(uuid)?).ok()?;
+        if let Some(entry) = self.queue.get(uuid) {
+            detail::add(&mut view, entry, policy, &self.plan, self.places.pool());
+        }
+        view["events"] = events.clone();
+        Some(view)
     }
 
     fn view<'a>(&'a self, entry: &'a Entry) -> EntryView<'a> {

@@ -67,6 +67,11 @@ impl Places {
         Self { pool, supply, holders }
     }
 
+    /// The pool that they are made of.
+    pub fn pool(&self) -> &PoolSnapshot {
+        &self.pool
+    }
+
     fn holders(&self, uuid: ContainerUuid) -> &[InstanceId] {
         self.holders.get(&uuid).map_or(&[], Vec::as_slice)
     }

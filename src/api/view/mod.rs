@@ -10,6 +10,7 @@
 mod container;
 mod containers;
 pub(in crate::api) mod creates;
+pub(in crate::api) mod detail;
 mod entry;
 mod explain;
 mod instance;

@@ -40,7 +40,8 @@ pub struct Site {
     /// What is wrong on our own side.
     pub trouble: watch::Sender<Option<String>>,
     pub runner: watch::Sender<Result<(), String>>,
-    client: awc::Client,
+    pub history: actix::Addr<dispatch_actors::history::History>,
+    pub client: awc::Client,
     server: ServerHandle,
 }
 
@@ -109,8 +110,9 @@ impl Site {
         let (metrics, registry) =
             Metrics::new(KnownLabels { types: &types, unlock_reasons: &unlock_reasons });
         let metrics = Rc::new(metrics);
+        let (log, history) = dispatch_actors::history::recorded(logs.logger.clone(), &mut rand::rng());
         let handles = options.handles.unwrap_or_else(|| {
-            start_actors(&world, options.policy.clone(), Rc::clone(&metrics), logs.logger.clone())
+            start_actors(&world, options.policy.clone(), Rc::clone(&metrics), log.clone())
         });
         let trouble = watch::Sender::new(None);
         let active = watch::Sender::new(Some(Active::now(handles, trouble.subscribe())));
@@ -123,7 +125,8 @@ impl Site {
             policy: Arc::new(options.policy),
             health: options.health,
             runner: runner.subscribe(),
-            log: logs.logger.clone(),
+            history: history.clone(),
+            log,
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let scheme = if options.tls.is_some() { "https" } else { "http" };
@@ -135,7 +138,8 @@ impl Site {
         let connector = awc::Connector::new().timeout(2 * DEADLINE);
         let client = awc::Client::builder().connector(connector).timeout(2 * DEADLINE).disable_redirects();
         let client = client.finish();
-        Self { url, world, logs, metrics, active, runner, trouble, client, server: handle }
+        let history = history.history;
+        Self { url, world, logs, metrics, active, runner, trouble, history, client, server: handle }
     }
 
     pub async fn get(&self, path: &str) -> Answer {

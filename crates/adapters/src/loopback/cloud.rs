@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::{Instance, Tags};
-use dispatch_core::ports::{CloudError, CloudErrorKind, CreateOrder, HostKey, HostKeyVerdict, QuotaScope};
+use dispatch_core::ports::{
+    CapacityScope, CloudError, CloudErrorKind, CreateOrder, HostKey, HostKeyVerdict, QuotaScope,
+};
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
 use tokio::sync::{mpsc, oneshot};
@@ -31,6 +33,10 @@ pub(super) enum Message {
     Hang(InstanceId, bool, Reply<()>),
     /// A fault: the runner's list says `broken`.
     ReportBroken(InstanceId, Reply<()>),
+    /// A fault: no create has capacity while there are that many instances.
+    Room(Option<usize>, Reply<()>),
+    /// A fault: what is created while there are that many instances never boots.
+    Boots(Option<usize>, Reply<()>),
     Booted(String),
     Ended(String, Reply<()>),
     Stop,
@@ -41,6 +47,10 @@ pub(super) struct Cloud {
     params: Params,
     path: std::ffi::OsString,
     vms: BTreeMap<String, Vm>,
+    /// With this many instances there is no capacity for another; `None` = there is.
+    room: Option<usize>,
+    /// With this many instances another one never boots; `None` = it boots.
+    boots: Option<usize>,
     own: mpsc::UnboundedSender<Message>,
     log: slog::Logger,
 }
@@ -55,10 +65,11 @@ impl Cloud {
         let failed = |source| LoopbackError::State { path: params.state_directory.clone(), source };
         let states = load_all(&params.state_directory).map_err(failed)?;
         let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-        let mut cloud = Self { params, path, vms: BTreeMap::new(), own, log };
+        let mut cloud = Self { params, path, vms: BTreeMap::new(), room: None, boots: None, own, log };
         for state in states {
             slog::debug!(cloud.log, "loopback instance found"; "Instance" => &state.id);
-            cloud.start(state)?;
+            let boot_delay = cloud.params.boot_delay;
+            cloud.start(state, boot_delay)?;
         }
         Ok(cloud)
     }
@@ -76,6 +87,14 @@ impl Cloud {
                 Message::Verify(id, key, reply) => drop(reply.send(self.vm(&id).map(|vm| vm.judge(&key)))),
                 Message::Hang(id, hang, reply) => drop(reply.send(self.vm(&id).map(|vm| vm.set_hang(hang)))),
                 Message::ReportBroken(id, reply) => drop(reply.send(self.report_broken(&id))),
+                Message::Room(most, reply) => {
+                    self.room = most;
+                    drop(reply.send(Ok(())));
+                }
+                Message::Boots(most, reply) => {
+                    self.boots = most;
+                    drop(reply.send(Ok(())));
+                }
                 Message::Booted(id) => self.booted(&id),
                 Message::Ended(id, reply) => drop(reply.send(self.ended(&id))),
                 Message::Stop => return,
@@ -88,18 +107,37 @@ impl Cloud {
         if let Some(vm) = self.of_order(order) {
             return Ok(vm.instance());
         }
-        if self.vms.len() >= self.params.instances {
-            let text = format!("all {} loopback instances are in use", self.params.instances);
-            return Err(error(CloudErrorKind::Quota(QuotaScope::All), "InstanceLimitExceeded", text));
-        }
+        self.refuse_more()?;
         let other = |text: String| error(CloudErrorKind::Other, "LoopbackError", text);
         let state = self.new_state(order).map_err(|failure| other(failure.to_string()))?;
         let id = state.id.clone();
         state
             .create(&self.params.state_directory)
             .map_err(|source| other(format!("cannot make instance {id}: {source}")))?;
-        self.start(state).map_err(|failure| other(failure.to_string()))?;
+        let boot_delay = self.boot_delay();
+        self.start(state, boot_delay).map_err(|failure| other(failure.to_string()))?;
         Ok(self.vms[&id].instance())
+    }
+
+    /// Why there cannot be one more instance now.
+    fn refuse_more(&self) -> Result<(), CloudError> {
+        let (there, most) = (self.vms.len(), self.params.instances);
+        if there >= most {
+            let text = format!("all {most} loopback instances are in use");
+            return Err(error(CloudErrorKind::Quota(QuotaScope::All), "InstanceLimitExceeded", text));
+        }
+        if self.room.is_some_and(|room| there >= room) {
+            let text = format!("there is no room beside {there} loopback instances");
+            let kind = CloudErrorKind::Capacity(CapacityScope::Offering);
+            return Err(error(kind, "InsufficientInstanceCapacity", text));
+        }
+        Ok(())
+    }
+
+    /// How long an instance boots that is created now.
+    fn boot_delay(&self) -> Duration {
+        let never = self.boots.is_some_and(|boots| self.vms.len() >= boots);
+        if never { Duration::MAX } else { self.params.boot_delay }
     }
 
     fn of_order(&self, order: &CreateOrder) -> Option<&Vm> {
@@ -134,7 +172,7 @@ impl Cloud {
         })
     }
 
-    fn start(&mut self, state: State) -> Result<(), LoopbackError> {
+    fn start(&mut self, state: State, boot_delay: Duration) -> Result<(), LoopbackError> {
         let environment = Environment {
             directory: state.directory(&self.params.state_directory),
             lock_directory: state.lock_directory.clone(),
@@ -145,7 +183,7 @@ impl Cloud {
         // If the cloud has stopped meanwhile, the next one boots the instance.
         let booted = move || drop(own.send(Message::Booted(id)));
         let id = state.id.clone();
-        let vm = Vm::start(state, &self.params.state_directory, self.params.boot_delay, environment, booted)?;
+        let vm = Vm::start(state, &self.params.state_directory, boot_delay, environment, booted)?;
         self.vms.insert(id, vm);
         Ok(())
     }

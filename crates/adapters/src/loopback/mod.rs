@@ -237,6 +237,22 @@ impl Faults {
     pub async fn report_broken(&self, id: &InstanceId) -> Result<(), CloudError> {
         ask(&self.messages, |reply| Message::ReportBroken(id.clone(), reply)).await
     }
+
+    /// From now on there is no capacity for a further instance while there are that many; `None` = there is.
+    ///
+    /// # Errors
+    /// If the cloud has stopped.
+    pub async fn limit_room(&self, most: Option<usize>) -> Result<(), CloudError> {
+        ask(&self.messages, |reply| Message::Room(most, reply)).await
+    }
+
+    /// An instance that is created from now on never boots if there are that many already; `None` = it boots.
+    ///
+    /// # Errors
+    /// If the cloud has stopped.
+    pub async fn limit_boots(&self, most: Option<usize>) -> Result<(), CloudError> {
+        ask(&self.messages, |reply| Message::Boots(most, reply)).await
+    }
 }
 
 /// The name of the user that this process runs as, or its number if it has no name.

@@ -8,7 +8,7 @@ use dispatch_adapters::loopback::{LoopbackCloud, LoopbackError, Params};
 use dispatch_adapters::ssh::SshClient;
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::{Instance, Tags};
-use dispatch_core::ports::{CloudDriver, CloudErrorKind, HostKey, HostKeyVerdict, QuotaScope};
+use dispatch_core::ports::{CapacityScope, CloudDriver, CloudErrorKind, HostKey, HostKeyVerdict, QuotaScope};
 
 use crate::support::{World, log, order, stdout, tags};
 
@@ -62,6 +62,20 @@ async fn a_create_beyond_the_limit_is_a_quota_error() {
     assert_eq!(error.kind, CloudErrorKind::Quota(QuotaScope::All));
     cloud.destroy(&made.id).await.unwrap();
     cloud.create(&order("b")).await.unwrap();
+}
+
+#[actix_rt::test]
+async fn a_cloud_without_room_has_no_capacity_until_it_has_room_again() {
+    let world = World::new(SshClient::OpenSsh);
+    let cloud = world.cloud(3);
+    cloud.faults().limit_room(Some(1)).await.unwrap();
+    let made = cloud.create(&order("a")).await.unwrap();
+    let error = cloud.create(&order("b")).await.unwrap_err();
+    assert_eq!(error.kind, CloudErrorKind::Capacity(CapacityScope::Offering));
+    assert_eq!(cloud.create(&order("a")).await.unwrap(), made, "what is there already is no further one");
+    cloud.faults().limit_room(None).await.unwrap();
+    cloud.create(&order("b")).await.unwrap();
+    assert_eq!(all(&cloud).await.len(), 2);
 }
 
 #[actix_rt::test]

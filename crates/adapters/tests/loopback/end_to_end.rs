@@ -210,6 +210,21 @@ async fn commands_hang_for_as_long_as_they_are_told_to(client: SshClient) {
     assert_eq!(stdout(&executor, "echo again").await, "again\n");
 }
 
+async fn an_instance_that_is_not_to_boot_never_listens_and_others_do(client: SshClient) {
+    let world = World::new(client);
+    let cloud = world.cloud(3);
+    cloud.faults().limit_boots(Some(1)).await.unwrap();
+    let first = cloud.create(&order("a")).await.unwrap();
+    let dead = cloud.create(&order("b")).await.unwrap();
+    cloud.faults().limit_boots(None).await.unwrap();
+    let last = cloud.create(&order("c")).await.unwrap();
+    for made in [&first, &last] {
+        stdout(&world.executor(&cloud, made, true), "true").await;
+    }
+    let executor = world.executor(&cloud, &dead, true);
+    assert_eq!(executor.run(command("true")).await.unwrap_err().kind, ExecErrorKind::Refused);
+}
+
 async fn twenty_instances_with_commands_side_by_side(client: SshClient) {
     let world = World::new(client);
     let cloud = world.cloud(20);
@@ -236,5 +251,6 @@ for_both_clients!(
     an_instance_is_watched_like_any_other_and_nothing_is_left_when_that_ends,
     a_power_cut_breaks_the_connection_and_ends_the_instance,
     commands_hang_for_as_long_as_they_are_told_to,
+    an_instance_that_is_not_to_boot_never_listens_and_others_do,
     twenty_instances_with_commands_side_by_side,
 );

@@ -208,4 +208,24 @@ proptest! {
         let chosen: Vec<_> = chosen.iter().flatten().map(|it| it.name.to_string()).collect();
         prop_assert_eq!(chosen, naive_types(&types, &need, &record, sizing.maximum_price_factor));
     }
+
+    #[test]
+    fn a_type_is_eligible_exactly_if_no_rule_excludes_it(
+        types in vec(any_type(), 1..8),
+        record in any_record(),
+        tmp in bytes(),
+        sizing in any_sizing(),
+    ) {
+        let need = needs(&record, MountNeeds { tmp_bytes: tmp / 4 }, &sizing);
+        let mut types = types;
+        types.sort_by(|a, b| a.name.cmp(&b.name));
+        types.dedup_by(|a, b| a.name == b.name);
+        let catalog = Catalog::new(types);
+        let chosen = eligible_types(&catalog, &need, &record, &sizing).unwrap_or_default();
+        for it in catalog.types() {
+            let excluded = exclusion(&catalog, it, &need, &record, &sizing);
+            prop_assert_eq!(excluded.is_none(), chosen.contains(it), "{}: {:?}", it.name, excluded);
+            prop_assert!(excluded.is_none_or(|why| !why.is_empty()));
+        }
+    }
 }

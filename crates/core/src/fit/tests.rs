@@ -195,3 +195,36 @@ fn zero_vcpu_containers_share_one_vcpu() {
     full.take(&one);
     assert!(!full.fits(&zero), "a zero-VCPU container needs at least one VCPU to share");
 }
+
+#[test]
+fn what_excludes_a_type_is_said_in_words_with_both_numbers() {
+    let types = vec![
+        instance_type("small", 2, 4, 0.1),
+        instance_type("big", 8, 64, 0.4),
+        InstanceType { preemptible: true, ..instance_type("spot", 8, 64, 0.05) },
+    ];
+    let catalog = Catalog::new(types);
+    let why = |name: &str, record: &Record| {
+        let need = needs(record, MountNeeds::default(), &sizing());
+        exclusion(&catalog, catalog.get(name).unwrap(), &need, record, &sizing()).unwrap_or_default()
+    };
+    let modest = record(2, 1 << 30);
+    assert_eq!(why("small", &modest), "");
+    assert!(why("big", &modest).starts_with("costs 0.4 an hour: more than 0.15"), "{}", why("big", &modest));
+    assert_eq!(why("spot", &modest), "is spot, and on-demand is wanted");
+    let large = record(4, 8 << 30);
+    let small = why("small", &large);
+    assert!(small.contains("has 2 VCPUs, and 4 are needed; has 4294967296 bytes of RAM, and "), "{small}");
+    let mut gpu = record(1, 1 << 20);
+    gpu.runtime_constraints.gpu = GpuRequest {
+        stack: "cuda".into(),
+        driver_version: "11.0".into(),
+        device_count: 1,
+        ..Default::default()
+    };
+    let text = why("big", &gpu);
+    assert!(
+        text.contains("has 0 GPUs, and 1 are needed") && text.contains("and `cuda` is wanted (driver 11.0"),
+        "{text}"
+    );
+}

@@ -263,6 +263,9 @@ impl<'r, 'a> Assignment<'r, 'a> {
             false => WaitReason::Booting { instance_type: place.instance_type.name.clone() },
         };
         self.wait(item, reason);
+        if let Some(worker) = self.places.worker(id) {
+            self.round.note_instance(item, &worker.id);
+        }
         match (item.state, self.places.worker(id)) {
             (ContainerState::Queued, worker) => {
                 self.lock(item);

@@ -29,6 +29,7 @@ mod round;
 mod route;
 mod shelf;
 mod startup;
+mod words;
 
 #[cfg(test)]
 mod tests;

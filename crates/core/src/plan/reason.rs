@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::container::ContainerState;
-use crate::id::TypeName;
+use crate::id::{InstanceId, TypeName};
 use crate::pool::PauseReason;
 use crate::queue::SetbackCause;
 use crate::time::Timestamp;
@@ -99,6 +99,9 @@ pub struct Waiting {
     pub position: Option<usize>,
     /// The reason.
     pub reason: WaitReason,
+    /// The instance on which it has its place, if that exists already. For people: it is not written down.
+    #[serde(skip)]
+    pub instance: Option<InstanceId>,
 }
 
 impl Waiting {

@@ -151,7 +151,14 @@ impl<'a> Round<'a> {
     }
 
     pub(super) fn wait(&mut self, item: Item<'a>, position: Option<usize>, reason: WaitReason) {
-        self.waiting[item.position] = Some(Waiting { position, reason });
+        self.waiting[item.position] = Some(Waiting { position, reason, instance: None });
+    }
+
+    /// The place for which it waits is on that instance.
+    pub(super) fn note_instance(&mut self, item: Item<'a>, id: &InstanceId) {
+        if let Some(waiting) = &mut self.waiting[item.position] {
+            waiting.instance = Some(id.clone());
+        }
     }
 
     /// The plan. Reasons were noted in the order of uuids, so none needs a search for its position.

@@ -73,9 +73,7 @@ impl Machine {
         effects: &mut Vec<WorkerEffect>,
     ) {
         self.tags.behavior_is_ours = true;
-        if self.behavior != behavior || note.is_some() {
-            self.tags.note = note;
-        }
+        self.tags.note = note;
         if self.behavior != behavior {
             self.behavior = behavior;
             self.processes.fruitless_starts = FruitlessStarts::default();

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -181,6 +182,7 @@ impl CloudDriver for CloudCable {
     async fn create(&self, order: &CreateOrder) -> Result<Instance, CloudError> {
         let order = order.clone();
         self.cable.acts("create");
+        self.cable.note(Note::CreateSent(Arc::clone(&order.instance_type)));
         let _open = OpenCreate(Rc::clone(&self.cable));
         self.carry(CloudCall::Create, |cloud| async move { cloud.create(&order).await }).await
     }

@@ -71,6 +71,8 @@ fn chaos_with(seed: u64, trace: bool, change: impl FnOnce(&mut WorldKnobs)) -> (
         trouble(world, lasting, &mut chance).await;
         world.stop_faults();
         cure_records(world);
+        // Pauses end by themselves.
+        world.operator_uses_all_types().await;
         if stays_as_it_is {
             ease_limits(world, lasting);
             free_the_held(world).await;

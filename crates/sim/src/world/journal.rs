@@ -4,10 +4,12 @@
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use dispatch_core::id::{ContainerUuid, InstanceId};
-use dispatch_core::instance::IdleBehavior;
+use dispatch_core::id::{ContainerUuid, InstanceId, TypeName};
+use dispatch_core::instance::{IdleBehavior, InstanceType};
+use dispatch_core::pool::CordonScope;
 use dispatch_core::time::{Timestamp, since};
 use slog::{Drain, Level, Logger, OwnedKVList, Record, o};
 
@@ -41,6 +43,20 @@ pub enum Note {
     OperatorAsks(InstanceId),
     /// The operator asked for this idle behavior of a VM, and the dispatcher accepted it.
     Operator(InstanceId, IdleBehavior),
+    /// The dispatcher sent a create of that type.
+    CreateSent(Arc<InstanceType>),
+    /// Nothing of that scope may be created until then (`None`: until it is taken back), apart from as many creates as
+    /// were under way.
+    Cordoned {
+        /// Of what nothing is created.
+        scope: CordonScope,
+        /// Until when.
+        until: Option<Timestamp>,
+        /// How many creates had been decided on.
+        under_way: usize,
+    },
+    /// That type may be created again.
+    Uncordoned(TypeName),
     /// The operator killed a VM.
     OperatorKills(InstanceId),
     /// From now on nothing new goes wrong.
@@ -218,6 +234,11 @@ fn of_note(note: &Note) -> Option<String> {
         Note::CouldNotAsk => "the dispatcher can ask again".to_owned(),
         Note::Operator(vm, behavior) => format!("operator: {behavior} {vm}"),
         Note::OperatorKills(vm) => format!("operator: kill {vm}"),
+        Note::CreateSent(it) => format!("create of {} sent", it.name),
+        Note::Cordoned { scope, until, under_way } => {
+            format!("nothing of {scope} is created until {until:?}, {under_way} are under way")
+        }
+        Note::Uncordoned(name) => format!("{name} is created again"),
         Note::FaultsStop => "faults stop".to_owned(),
         Note::Text(text) => text.clone(),
     })

@@ -16,6 +16,7 @@ use std::time::Duration;
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::IdleBehavior;
+use dispatch_core::pool::CordonScope;
 use dispatch_core::time::{Timestamp, after, since};
 
 use super::{Note, World};
@@ -76,6 +77,7 @@ pub(super) struct Judge {
     /// VMs made by creates that dead dispatchers had sent. Their successors cannot know about these creates.
     orphans: BTreeSet<InstanceId>,
     orphans_in_flight: u32,
+    cordons: Vec<Cordon>,
     /// How many events there had been when the whole state was last compared.
     whole_at: usize,
 }
@@ -85,6 +87,15 @@ struct Wish {
     behavior: IdleBehavior,
     /// Since when the tags say the same; `None` = they do not.
     saved: Option<Timestamp>,
+}
+
+/// What an operator has forbidden to be created.
+#[derive(Debug)]
+struct Cordon {
+    scope: CordonScope,
+    until: Option<Timestamp>,
+    /// Creates that were under way when it was forbidden.
+    under_way: usize,
 }
 
 /// Something that happened, from whichever history.

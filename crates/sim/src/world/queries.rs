@@ -1,7 +1,7 @@
 //! What can be asked of a world, for stories, judges and people.
 
 use dispatch_core::container::ContainerState;
-use dispatch_core::id::{ContainerUuid, InstanceId};
+use dispatch_core::id::{ContainerUuid, InstanceId, TypeName};
 use dispatch_core::time::Timestamp;
 
 use super::{Summary, World, journal};
@@ -52,6 +52,15 @@ impl World {
         };
         let cloud = self.cloud.borrow();
         cloud.vms().filter(|vm| vm.exists(now) && ours(&vm.tags)).map(|vm| vm.id.clone()).collect()
+    }
+
+    /// The VMs of our set that exist and carry the name of that type.
+    pub fn vms_of_type(&self, name: &TypeName) -> Vec<InstanceId> {
+        let key = &self.knobs.policy.tag_keys.instance_type;
+        let mut vms = self.own_vms();
+        let cloud = self.cloud.borrow();
+        vms.retain(|id| cloud.vm(id).is_some_and(|vm| vm.tags.get(key) == Some(name.as_str())));
+        vms
     }
 
     /// How many VMs of our set existed at that time. VMs are left out that no listing showed when this

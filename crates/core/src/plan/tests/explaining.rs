@@ -1,6 +1,7 @@
 //! What a waiting container's user and operator are told is what held it up.
 
 use super::*;
+use crate::queue::Fit;
 
 fn paused(scene: &Scene, n: u64) -> Option<PauseReason> {
     match scene.reason(n) {
@@ -77,4 +78,98 @@ fn the_end_of_a_pause_is_told_with_it() {
         ),
         "{text}"
     );
+}
+
+/// The words of all reasons that some container of a scene has.
+fn words(scene: &Scene) -> BTreeSet<String> {
+    scene.plan().waiting.values().map(|waiting| waiting.reason.word()).collect()
+}
+
+/// A scene for each reason: one that nobody can reach would have no place in the table.
+#[test]
+fn every_reason_is_reached_by_a_scene() {
+    let scene = |make: fn(&mut Scene)| {
+        let mut scene = Scene::new();
+        make(&mut scene);
+        words(&scene)
+    };
+    let reached: BTreeSet<_> = [
+        scene(|it| {
+            it.worker("w-1", "small", State::Idle);
+            it.worker("w-2", "small", State::Booting);
+            it.add(1, Locked, 1);
+            it.add(2, Locked, 1);
+            it.add(3, Queued, 0);
+            it.add(4, Queued, 1);
+            it.worker("w-3", "small", State::Idle);
+            it.runs("w-3", 4);
+            it.add(5, Locked, 9).uncertain = true;
+            it.add(6, Locked, 9).fit = Fit::Unsized;
+            it.add(7, Queued, 9).fit = Fit::Nowhere(crate::fit::Unsuitable::NoTypes);
+            it.add(8, Locked, 9);
+            it.failed(8, 2, "w-gone");
+            it.add(9, Queued, 9).setback = Some(set_back(false));
+        }),
+        scene(|it| {
+            it.limits.ceiling = 4;
+            it.worker("w-1", "big", State::Idle);
+            (1..=3).for_each(|n| it.add_supervisor(n, Locked));
+        }),
+        scene(|it| {
+            it.limits.ceiling = 1;
+            it.worker("w-1", "big", State::Idle);
+            it.add(1, Locked, 2);
+            it.add(2, Locked, 1);
+        }),
+        scene(|it| {
+            it.gates(Gate::AtQuota(QuotaReason::Account));
+            it.add(1, Queued, 1);
+        }),
+        scene(|it| {
+            it.gates(Gate::AtQuota(QuotaReason::MaxInstances));
+            it.add(1, Queued, 1);
+        }),
+        scene(|it| {
+            it.gates(Gate::AtCapacity(at(9_000)));
+            it.add(1, Queued, 1);
+        }),
+        scene(|it| {
+            it.gates(Gate::Paused(PauseReason::Operator));
+            it.add(1, Queued, 1);
+        }),
+        scene(|it| {
+            it.pool.first_listing = None;
+            it.add(1, Queued, 1);
+        }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let all: BTreeSet<_> = WaitReason::samples().iter().map(WaitReason::word).collect();
+    assert_eq!(reached, all);
+}
+
+#[test]
+fn the_instance_is_told_on_which_a_container_has_its_place() {
+    let mut scene = Scene::new();
+    scene.worker("w-1", "small", State::Booting);
+    scene.add(1, Locked, 1);
+    scene.add_sized(2, Locked, 4, false);
+    let plan = scene.plan();
+    assert_eq!(plan.waiting[&uuid(1)].instance, Some(id("w-1")));
+    assert_eq!(plan.waiting[&uuid(2)].instance, None, "its instance is still to be made");
+}
+
+#[test]
+fn every_reason_has_words_and_a_way_out() {
+    for reason in WaitReason::samples() {
+        assert!(!reason.in_words().is_empty() && !reason.remedy().is_empty() && !reason.word().is_empty());
+    }
+    let table = WaitReason::markdown();
+    assert!(
+        table
+            .contains("| `paused`, cause `operator` | an instance is wanted, and its creation is paused: an"),
+        "{table}"
+    );
+    assert_eq!(table.lines().count(), 2 + WaitReason::samples().len());
 }

@@ -51,7 +51,7 @@ fn every_reason_has_exactly_its_text() {
         (WaitReason::StartingUp, capacity),
     ];
     for (reason, text) in cases {
-        assert_eq!(Waiting { position: Some(3), reason }.text(&BTreeMap::new()), text);
+        assert_eq!(Waiting { position: Some(3), reason, instance: None }.text(&BTreeMap::new()), text);
     }
 }
 

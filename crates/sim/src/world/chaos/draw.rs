@@ -98,8 +98,8 @@ fn make_a_fleet(knobs: &mut WorldKnobs, chance: &mut Chance) {
     knobs.containers = (0..VMS).map(|_| job(2, 600 + chance.below(1200) as u64)).collect();
 }
 
-pub(super) fn pick<T: Copy>(chance: &mut Chance, of: &[T]) -> T {
-    of[chance.below(of.len())]
+pub(super) fn pick<T: Clone>(chance: &mut Chance, of: &[T]) -> T {
+    of[chance.below(of.len())].clone()
 }
 
 fn policy(policy: &mut Policy, chance: &mut Chance) {

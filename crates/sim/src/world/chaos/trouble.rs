@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use dispatch_core::id::InstanceId;
-use dispatch_core::instance::IdleBehavior;
+use dispatch_core::instance::{IdleBehavior, Market};
+use dispatch_core::pool::CordonScope;
 use dispatch_core::ports::CapacityScope;
 
 use super::{change_configuration, draw, restart_at_an_event, some_container, some_group, some_vm};
@@ -40,10 +41,12 @@ pub(super) enum Trouble {
     OwnSideFails,
     DatabaseSilent,
     SpotNotice,
+    CreatesPaused,
+    TypeDrained,
 }
 
 impl Trouble {
-    pub(super) const ALL: [Self; 25] = [
+    pub(super) const ALL: [Self; 27] = [
         Self::Restart,
         Self::RestartAtAnEvent,
         Self::ConfigurationChange,
@@ -69,6 +72,8 @@ impl Trouble {
         Self::OwnSideFails,
         Self::DatabaseSilent,
         Self::SpotNotice,
+        Self::CreatesPaused,
+        Self::TypeDrained,
     ];
 
     /// In how many worlds it happens.
@@ -94,7 +99,12 @@ impl Trouble {
             | Self::BootsSpoiledTogether
             | Self::RefusedTogether
             | Self::OmittedTogether => 0.1,
-            Self::Paused | Self::OwnSideFails | Self::DatabaseSilent | Self::SpotNotice => 0.2,
+            Self::Paused
+            | Self::OwnSideFails
+            | Self::DatabaseSilent
+            | Self::SpotNotice
+            | Self::CreatesPaused
+            | Self::TypeDrained => 0.2,
             // It is left out of most worlds besides, because in them VMs do not fall silent.
             Self::SilentTogether => 0.7,
         }
@@ -146,6 +156,12 @@ pub(super) async fn cause(world: &mut World, trouble: Trouble, burdens: u32, cha
         (Trouble::OwnSideFails, ..) => world.fail_own_side(some_seconds(900, chance)),
         (Trouble::DatabaseSilent, ..) => world.silence_database(some_seconds(60, chance)),
         (Trouble::SpotNotice, Some(uuid), _) => world.announce_end(uuid),
+        (Trouble::CreatesPaused, ..) => pause_creates(world, chance).await,
+        (Trouble::TypeDrained, ..) => {
+            let types = world.knobs.policy.catalog.types();
+            let name = types[chance.below(types.len())].name.clone();
+            world.operator_drains_type(&name).await;
+        }
         // There is no container or no VM to which it could happen.
         (_, None, _) | (_, _, None) => {}
     }
@@ -156,6 +172,17 @@ fn omit(world: &World, vm: &InstanceId) {
     let mut cloud = world.cloud.borrow_mut();
     let times = cloud.knobs.most_omissions;
     cloud.omit_next(vm, times);
+}
+
+/// The operator pauses creates of everything, of a market, or of a type, for up to twenty minutes.
+async fn pause_creates(world: &mut World, chance: &mut Chance) {
+    let types = world.knobs.policy.catalog.types();
+    let one = CordonScope::Type(types[chance.below(types.len())].name.clone());
+    let scopes =
+        [CordonScope::All, CordonScope::Market(Market::Spot), CordonScope::Market(Market::OnDemand), one];
+    let scope = draw::pick(chance, &scopes);
+    let lasting = some_seconds(1_200, chance);
+    world.operator_pauses(scope, lasting).await;
 }
 
 fn refuse_together(world: &mut World, chance: &mut Chance) {

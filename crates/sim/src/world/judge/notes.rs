@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use dispatch_core::id::{ContainerUuid, InstanceId};
-use dispatch_core::instance::IdleBehavior;
+use dispatch_core::instance::{IdleBehavior, InstanceType};
+use dispatch_core::pool::CordonScope;
 use dispatch_core::time::{Timestamp, after, since};
 
-use super::{Judge, SURELY_LISTED_AFTER, Verdict, Wish};
+use super::{Cordon, Judge, SURELY_LISTED_AFTER, Verdict, Wish};
 use crate::cloud::knobs::CloudCall;
 use crate::world::{Note, World};
 
@@ -65,8 +66,33 @@ impl Judge {
                 self.killed_by_operator.insert(vm.clone());
                 Ok(())
             }
+            Note::CreateSent(it) => self.create_sent(it, at),
+            Note::Cordoned { scope, until, under_way } => {
+                self.cordons
+                    .retain(|cordon| cordon.scope != *scope || cordon.until.is_some() != until.is_some());
+                self.cordons.push(Cordon { scope: scope.clone(), until: *until, under_way: *under_way });
+                Ok(())
+            }
+            Note::Uncordoned(name) => {
+                let scope = CordonScope::Type(name.clone());
+                self.cordons.retain(|cordon| cordon.scope != scope || cordon.until.is_some());
+                Ok(())
+            }
             Note::FaultsStop | Note::Text(_) => Ok(()),
         }
+    }
+
+    /// I10: nothing is created of what an operator has forbidden, but for what was under way.
+    fn create_sent(&mut self, it: &InstanceType, at: Timestamp) -> Verdict {
+        let forbids =
+            |cordon: &&mut Cordon| cordon.until.is_none_or(|until| at < until) && cordon.scope.covers(it);
+        for cordon in self.cordons.iter_mut().filter(forbids) {
+            let left = cordon.under_way.checked_sub(1);
+            let name = &it.name;
+            cordon.under_way =
+                left.ok_or_else(|| format!("I10: {name} is created although {} is paused", cordon.scope))?;
+        }
+        Ok(())
     }
 
     /// A dispatcher has ended, or the next one begins.

@@ -1,0 +1,246 @@
+//! What has happened, a line for each event, and what happens from now on.
+//!
+//! ```text
+//!   GET events?since=SEQ&boot=ID [&follow=1] [&last=N] [&container_uuid=…] [&instance_id=…]
+//!      │ NDJSON; server-sent events if that is what is accepted
+//!      ▼
+//!   History ── a page ──► lines ──► sent? ── next page … ── all told ──► end, or wait for the next event (follow)
+//! ```
+//! Events have numbers. Where some are missing, because they are too old, or of another process, or found no room, a line
+//! says so. A page is asked for when the one before has been sent: a client that does not read costs a page, and its
+//! connection is closed by the system when it has not taken in anything for a while (`server`).
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use dispatch_actors::history::{About, GetEvents, GetLastEvents, Happened, HistoryHandle};
+use futures_util::stream;
+use serde_json::json;
+
+use super::error::Refusal;
+use super::instances::answered;
+use super::params::Params;
+use super::state::ApiState;
+
+/// How many events are asked for at a time.
+const PAGE: usize = 500;
+/// A connection on which nothing happens is kept open by a sign of life: proxies close idle ones.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+/// Events that come together are sent together.
+const TOGETHER: Duration = Duration::from_millis(50);
+
+/// How lines are framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    /// One JSON object a line.
+    Ndjson,
+    /// Server-sent events.
+    Sse,
+}
+
+/// What one client has been told, and what it wants.
+struct Reader {
+    history: HistoryHandle,
+    about: About,
+    since: u64,
+    follows: bool,
+    framing: Framing,
+    /// Told before anything else.
+    first: VecDeque<String>,
+    has_begun: bool,
+}
+
+/// What has come of waiting for an event.
+enum News {
+    Some,
+    /// None for a while.
+    None,
+    /// The service ends.
+    NeverAgain,
+}
+
+/// The events.
+pub(super) async fn events(
+    state: web::Data<ApiState>,
+    request: HttpRequest,
+    params: Params,
+) -> Result<HttpResponse, Refusal> {
+    let framing = Framing::of(&request);
+    let about = about(&params)?;
+    let mut reader = Reader {
+        since: 0,
+        follows: params.flag("follow"),
+        framing,
+        about,
+        history: state.history.clone(),
+        first: VecDeque::new(),
+        has_begun: false,
+    };
+    match params.get("last").map(number).transpose() {
+        Err(()) => return Err(Refusal::BadParameter("last", "how many events are wanted")),
+        Ok(Some(most)) => reader.begin_with_last(most, state.health.actor_answer).await?,
+        Ok(None) => reader.begin_after(&request, &params)?,
+    }
+    let lines = stream::unfold(reader, |mut reader| async { Some((reader.next().await?, reader)) });
+    let mut response = HttpResponse::Ok();
+    // Proxies must not collect what is to be seen at once.
+    response.insert_header((CACHE_CONTROL, "no-store")).insert_header(("X-Accel-Buffering", "no"));
+    Ok(response.content_type(framing.content_type()).streaming(lines))
+}
+
+/// A number, or what is wrong with it.
+fn number(text: &str) -> Result<u64, ()> {
+    text.parse().map_err(|_| ())
+}
+
+fn about(params: &Params) -> Result<About, Refusal> {
+    let container = params.get("container_uuid").map(str::parse).transpose();
+    Ok(About {
+        container: container.map_err(|_| Refusal::BadParameter("container_uuid", "a container's UUID"))?,
+        instance: params.get("instance_id").map(str::to_owned),
+    })
+}
+
+impl Framing {
+    fn of(request: &HttpRequest) -> Self {
+        let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if accept.contains("text/event-stream") { Self::Sse } else { Self::Ndjson }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Ndjson => "application/x-ndjson",
+            Self::Sse => "text/event-stream",
+        }
+    }
+
+    fn frame(self, id: &str, line: &str) -> String {
+        match self {
+            Self::Ndjson => format!("{line}\n"),
+            Self::Sse => format!("id: {id}\ndata: {line}\n\n"),
+        }
+    }
+
+    fn sign_of_life(self) -> &'static str {
+        match self {
+            Self::Ndjson => "\n",
+            Self::Sse => ":\n\n",
+        }
+    }
+}
+
+impl Reader {
+    /// With the last of all, or of those about one thing.
+    async fn begin_with_last(&mut self, most: u64, within: Duration) -> Result<(), Refusal> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let question = GetLastEvents { most, about: self.about.clone() };
+        let page = answered(self.history.history.send(question).timeout(within).await, "history")?;
+        self.since = page.seen;
+        self.first = page.events.iter().map(|event| self.line(event)).collect();
+        Ok(())
+    }
+
+    /// After those that the client has. Its numbers mean nothing if they are another process's.
+    fn begin_after(&mut self, request: &HttpRequest, params: &Params) -> Result<(), Refusal> {
+        let header = request.headers().get("Last-Event-ID").and_then(|value| value.to_str().ok());
+        let (boot, since) = match (params.get("since"), header.and_then(|id| id.split_once(':'))) {
+            (None, Some((boot, since))) => (Some(boot.to_owned()), Some(since.to_owned())),
+            (since, _) => (params.get("boot").map(str::to_owned), since.map(str::to_owned)),
+        };
+        let since = since.as_deref().map_or(Ok(0), number);
+        let since = since.map_err(|()| Refusal::BadParameter("since", "the number of an event"))?;
+        let is_anothers = boot.is_some_and(|boot| *boot != *self.history.boot);
+        if is_anothers || since > *self.history.latest.borrow() {
+            let gap =
+                self.gap(since, 0, "the service has been restarted: these are the events of another process");
+            self.first.push_back(gap);
+        } else {
+            self.since = since;
+        }
+        Ok(())
+    }
+
+    /// What is sent next; `None` = that was all.
+    async fn next(&mut self) -> Option<Result<Bytes, Refusal>> {
+        loop {
+            if !self.first.is_empty() {
+                return Some(Ok(self.first.drain(..).collect::<String>().into()));
+            }
+            let question = GetEvents { since: self.since, most: PAGE, about: self.about.clone() };
+            let page = match answered(self.history.history.send(question).await, "history") {
+                Ok(page) => page,
+                Err(refusal) => return Some(Err(refusal)),
+            };
+            let text = self.text(&page.events, page.oldest);
+            let is_last = page.seen == self.since;
+            self.since = page.seen;
+            self.has_begun = true;
+            if !text.is_empty() {
+                return Some(Ok(text.into()));
+            }
+            if !is_last {
+                continue;
+            }
+            if !self.follows {
+                return None;
+            }
+            match self.news().await {
+                News::Some => {}
+                News::None => return Some(Ok(Bytes::from_static(self.framing.sign_of_life().as_bytes()))),
+                News::NeverAgain => return None,
+            }
+        }
+    }
+
+    /// Waits for an event.
+    async fn news(&mut self) -> News {
+        let since = self.since;
+        let waited = self.history.latest.wait_for(|latest| *latest > since);
+        match tokio::time::timeout(SIGN_OF_LIFE, waited).await {
+            Ok(Ok(_)) => {
+                tokio::time::sleep(TOGETHER).await;
+                News::Some
+            }
+            Ok(Err(_)) => News::NeverAgain,
+            Err(_) => News::None,
+        }
+    }
+
+    /// The lines of these events, and of what is missing before them. `oldest`: the first that is kept.
+    fn text(&self, events: &[Happened], oldest: u64) -> String {
+        let mut text = String::new();
+        // Whoever begins at the beginning wants what there is; whoever goes on wants to know what he has missed.
+        let is_going_on = self.has_begun || self.since > 0;
+        if is_going_on && oldest > self.since + 1 {
+            text += &self.gap(self.since, oldest - 1, "they are too old, or were too many at a time");
+        }
+        let mut before = None;
+        for event in events {
+            // Of those about one thing others are between them.
+            let after = before.replace(event.seq).filter(|_| self.about == About::default());
+            if let Some(after) = after.filter(|after| event.seq > after + 1) {
+                text += &self.gap(after, event.seq - 1, "they were too many at a time");
+            }
+            text += &self.line(event);
+        }
+        text
+    }
+
+    fn line(&self, event: &Happened) -> String {
+        let boot = &self.history.boot;
+        let line = format!("{{\"seq\":{},\"boot\":\"{boot}\",{}", event.seq, &event.json[1..]);
+        self.framing.frame(&format!("{boot}:{}", event.seq), &line)
+    }
+
+    /// Says that those after one number, up to another, are missing.
+    fn gap(&self, after: u64, until: u64, why: &str) -> String {
+        let boot = &*self.history.boot;
+        let line = json!({
+            "seq": until, "boot": boot, "level": "warning", "msg": "events are missing", "From": after + 1, "Reason": why,
+        });
+        self.framing.frame(&format!("{boot}:{until}"), &line.to_string())
+    }
+}
