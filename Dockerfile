@@ -9,6 +9,9 @@ FROM rust:${RUST_VERSION}-slim-bookworm AS build
 # The image's own toolchain: that of rust-toolchain.toml, without the components that only developers need.
 ARG RUST_VERSION
 ENV RUSTUP_TOOLCHAIN=${RUST_VERSION}
+# The version with its commit, which an image's build cannot ask git for (`just image` gives it).
+ARG DISPATCH_VERSION
+ENV DISPATCH_VERSION=${DISPATCH_VERSION}
 WORKDIR /src
 COPY . .
 # Caches of one machine's builder, never part of an image; the binary has to leave the cached directory.

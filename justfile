@@ -33,6 +33,14 @@ doc:
 deny:
     cargo deny --locked check
 
+# All tests, those too that take too long for CI.
+test-long:
+    scripts/test --long
+
+# The Debian package; arguments go to scripts/package.
+package *arguments:
+    scripts/package {{ arguments }}
+
 # The container image (needs docker or another builder with its command line).
 image builder="docker":
-    {{ builder }} build -t arvados-dispatch-cloud .
+    {{ builder }} build --build-arg DISPATCH_VERSION="$(cargo run --locked --quiet -- version | cut -d' ' -f2)" -t arvados-dispatch-cloud .

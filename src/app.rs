@@ -320,7 +320,7 @@ fn metrics(policy: &Policy, loaded: &Loaded) -> (Metrics, Registry) {
     let (metrics, registry) = Metrics::new(KnownLabels { types: &types, unlock_reasons: &reasons });
     let now = clock::now();
     metrics.config_loaded(&loaded.sha256, loaded.modified.unwrap_or(now), now);
-    metrics.build_info(env!("CARGO_PKG_VERSION"));
+    metrics.build_info(crate::VERSION);
     (metrics, registry)
 }
 

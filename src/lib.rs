@@ -35,3 +35,8 @@ pub mod runner_file;
 pub mod serving;
 pub mod settings;
 pub mod telemetry;
+#[cfg(test)]
+mod version;
+
+/// The version with the commit that this program was built from; `build.rs` finds it.
+pub const VERSION: &str = env!("DISPATCH_BUILT_VERSION");

@@ -17,6 +17,10 @@ fn main() -> ExitCode {
                 Command::Config(command) => cli::config::run(&options, &command),
                 Command::Completions { shell } => cli::generated::completions(shell),
                 Command::Man { directory } => cli::generated::man(&directory),
+                Command::Version => {
+                    cli::print(&format!("arvados-dispatch-cloud {}", arvados_dispatch_cloud::VERSION));
+                    ExitCode::SUCCESS
+                }
                 Command::Run => run::run(&options),
                 Command::Demo(options) => demo::run(&options),
                 Command::Cloudtest(cloudtest) => cloudtest::run(&options, &cloudtest),

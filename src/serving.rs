@@ -83,7 +83,7 @@ impl Bound {
         });
         let url = url(&self.chosen, address.port());
         event!(log, catalogue::LISTENING, "URL" => &url, "Listen" => %address,
-            "Service" => "arvados-dispatch-cloud", "Version" => env!("CARGO_PKG_VERSION"));
+            "Service" => "arvados-dispatch-cloud", "Version" => crate::VERSION);
         Ok(Serving {
             handle,
             reloading: reload_hourly(certificate.clone(), log.clone()),

@@ -199,6 +199,39 @@ fn no_text_cites_what_is_not_in_the_repository() {
     none(&faults);
 }
 
+/// What stands in `docs/logs.md` before the tables.
+const LOGS_HEAD: &str = "# What is logged
+
+Every message of the dispatcher, in the order of a container's life, made from `actors/src/catalogue/events.rs`. How to \
+search the log is in [operate.md](operate.md#logs). This page is written by \
+`cargo test --test documents write_the_page_of_logs -- --ignored`, and a test compares it.
+
+`info`: a state changed; `warning`: something had to be given up; `error`: an operator must act. Any line may also have \
+`ContainerUUID`, `Instance`, `Address`, `InstanceType`, `RequestID`, and `Repeated`: how many lines like it were left \
+out before, because the same fault came again within a minute, or struck more than five within a minute.
+";
+
+fn page_of_logs() -> String {
+    dispatch_actors::catalogue::page(LOGS_HEAD)
+}
+
+#[test]
+fn the_page_of_logs_is_what_the_catalogue_says() {
+    let written = fs::read_to_string(format!("{ROOT}/docs/logs.md")).unwrap();
+    let differs =
+        written.lines().zip(page_of_logs().lines().map(str::to_owned)).find(|(is, made)| is != made);
+    assert!(
+        written == page_of_logs(),
+        "write it anew: cargo test --test documents write_the_page_of_logs -- --ignored; {differs:?}"
+    );
+}
+
+#[test]
+#[ignore = "writes docs/logs.md anew"]
+fn write_the_page_of_logs() {
+    fs::write(format!("{ROOT}/docs/logs.md"), page_of_logs()).unwrap();
+}
+
 /// The lessons' tests are named in the document as the table of the tests has them.
 #[test]
 fn the_lessons_name_the_tests_that_hold_them() {

@@ -136,7 +136,9 @@ fn new_pool(parts: Parts, handles: &Handles) -> Pool {
     let verifier = Rc::new(DriverVerifier(handles.cloud.clone().recipient()));
     let set = &parts.policy.instance_set_id;
     let fence = Fence::new(&parts.driver.fence_directory(), set, parts.epoch);
+    let repeats = Rc::default();
     let worker = WorkerParts {
+        repeats: Rc::clone(&repeats),
         policy: Arc::clone(&parts.policy),
         executors: (parts.executors)(verifier),
         start_config: parts.start_config,
@@ -150,6 +152,7 @@ fn new_pool(parts: Parts, handles: &Handles) -> Pool {
     };
     Pool::new(PoolParts {
         pulse: parts.pulse,
+        repeats,
         quota_groups: quota_groups(&*parts.driver, parts.policy.catalog.types()),
         policy: parts.policy,
         create: handles.cloud.clone().recipient(),

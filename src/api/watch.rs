@@ -1,16 +1,19 @@
-//! Every request is given an id, counted and timed, whatever becomes of it. It is logged once it has shown the token.
+//! Every request is given an id, counted and timed, whatever becomes of it. It is one line of the log if it has shown
+//! the token.
 //!
 //! ```text
-//!   request ──► Exchange begins: id ──► gate ─┬─ admitted: log "request" ──► routes ──► status known
+//!   request ──► Exchange begins: id ──► gate ─┬─ admitted: its log ──► routes ──► status known
 //!                                             └─ refused: one line a minute for each status, with a count
-//!   last byte handed over, or client gone ──► Exchange dropped: log "response" if admitted, durations
+//!   last byte handed over, or client gone ──► Exchange dropped, if admitted ─┬─ "response": it changes, or has failed
+//!                                                                            ├─ "response to read": debug
+//!                                                                            └─ "request": no status, nobody was there
 //! ```
 //! A client without the token could write as much into the log as it can send, and hide the real lines: hence the
 //! count. What only reads, a scrape or a poll, is of interest to nobody as long as it succeeds: `debug`.
 //!
 //! Never does: logging a header that carries a token, or a token in a query.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -39,6 +42,10 @@ const SHOWN_BODY: usize = 1000;
 /// Refused requests that were logged lately; one such list a thread.
 pub(super) type Refused = Rc<RefCell<Repeats>>;
 
+/// Filled when the request has shown the token. The exchange has it too: of a request whose client goes away before it
+/// is answered nothing else is left.
+type Admission = Rc<OnceCell<Admitted>>;
+
 /// The request has shown the token: this is its log.
 struct Admitted {
     /// With all that is known of the request, for its own lines.
@@ -54,15 +61,17 @@ pub(super) async fn exchange(
 ) -> Result<ServiceResponse<Watched>, Error> {
     let state = request.app_data::<web::Data<ApiState>>().expect("every app is given its state");
     let id = request_id::of(request.headers());
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let mut exchange = Exchange::begin(state, request.method());
+    let mut exchange = Exchange::begin(&state.requests, request.method());
+    {
+        let mut extensions = request.extensions_mut();
+        extensions.insert(RequestId(id.clone()));
+        extensions.insert::<Admission>(exchange.admission.clone());
+    }
     let mut response = next.call(request).await?;
     exchange.status_known(response.status());
-    let admitted = response.request().extensions().get::<Admitted>().map(|it| it.log.clone());
-    if admitted.is_none() {
+    if exchange.admission.get().is_none() {
         count_refused(response.request(), response.status());
     }
-    exchange.log = admitted;
     let id = HeaderValue::from_str(&id).expect("an id is letters, digits and a few signs");
     response.headers_mut().insert(request_id::HEADER, id);
     Ok(response.map_body(|_, body| Watched { body: body.boxed(), exchange }))
@@ -70,7 +79,7 @@ pub(super) async fn exchange(
 
 struct RequestId(String);
 
-/// Logs a request that has shown the token.
+/// The request has shown the token: from now on it has a log.
 pub(super) fn admit(request: &ServiceRequest) {
     let state = request.app_data::<web::Data<ApiState>>().expect("every app is given its state");
     let id = request.extensions().get::<RequestId>().map(|it| it.0.clone()).unwrap_or_default();
@@ -90,17 +99,15 @@ pub(super) fn admit(request: &ServiceRequest) {
         "reqPath" => redact.text(path.strip_prefix('/').unwrap_or(path)),
         "reqQuery" => redact.query(request.query_string()),
     ));
-    if only_reads(request.method()) {
-        event!(log, catalogue::READ_REQUEST);
-    } else {
-        event!(log, catalogue::REQUEST);
+    if let Some(admission) = request.extensions().get::<Admission>() {
+        // A request passes the gate once.
+        let _ = admission.set(Admitted { log, orders });
     }
-    request.extensions_mut().insert(Admitted { log, orders });
 }
 
 /// Where to log what a request orders: with its id and its sender. A request that was not admitted orders nothing.
 pub(super) fn orders(request: &HttpRequest) -> Option<Logger> {
-    request.extensions().get::<Admitted>().map(|it| it.orders.clone())
+    request.extensions().get::<Admission>().and_then(|it| it.get()).map(|it| it.orders.clone())
 }
 
 fn only_reads(method: &Method) -> bool {
@@ -121,8 +128,8 @@ fn count_refused(request: &HttpRequest, status: StatusCode) {
 
 /// A request and its answer.
 struct Exchange {
-    /// Only of a request that was admitted.
-    log: Option<Logger>,
+    /// Only what was admitted is logged.
+    admission: Admission,
     metrics: RequestMetrics,
     _active: ActiveRequest,
     method: &'static str,
@@ -135,11 +142,11 @@ struct Exchange {
 }
 
 impl Exchange {
-    fn begin(state: &ApiState, method: &Method) -> Self {
+    fn begin(requests: &RequestMetrics, method: &Method) -> Self {
         Self {
-            log: None,
-            metrics: state.requests.clone(),
-            _active: state.requests.begin(),
+            admission: Admission::default(),
+            metrics: requests.clone(),
+            _active: requests.begin(),
             method: method_name(method),
             only_reads: only_reads(method),
             began: Instant::now(),
@@ -167,10 +174,18 @@ impl Exchange {
 impl Drop for Exchange {
     /// Without a status the client has gone before there was one: nothing was answered.
     fn drop(&mut self) {
-        let Some((status, known)) = self.status else { return };
+        let log = self.admission.get().map(|it| &it.log);
+        let Some((status, known)) = self.status else {
+            match log {
+                Some(log) if self.only_reads => event!(log, catalogue::READ_REQUEST),
+                Some(log) => event!(log, catalogue::REQUEST),
+                None => {}
+            }
+            return;
+        };
         let now = Instant::now();
         self.metrics.finished(status.as_u16(), self.method, now - self.began);
-        let Some(log) = &self.log else { return };
+        let Some(log) = log else { return };
         let log = log.new(o!(
             "respStatusCode" => status.as_u16(),
             "respStatus" => status.canonical_reason().unwrap_or_default(),
@@ -234,5 +249,54 @@ fn method_name(method: &Method) -> &'static str {
         "DELETE" => "delete",
         "OPTIONS" => "options",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use dispatch_actors::metrics::{KnownLabels, Metrics};
+    use slog::{Drain, Level, OwnedKVList, Record};
+
+    use super::*;
+
+    struct Capture(Sender<(Level, String)>);
+
+    impl Drain for Capture {
+        type Ok = ();
+        type Err = slog::Never;
+
+        fn log(&self, record: &Record<'_>, _: &OwnedKVList) -> Result<(), slog::Never> {
+            self.0.send((record.level(), record.msg().to_string())).unwrap();
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_admitted_request_is_one_line_whatever_becomes_of_it() {
+        let (metrics, _) = Metrics::new(KnownLabels { types: &[], unlock_reasons: &[] });
+        let (sender, lines) = channel();
+        let log = Logger::root(Capture(sender).fuse(), o!());
+        let exchange = |method: Method, is_admitted: bool, status: Option<StatusCode>| {
+            let mut exchange = Exchange::begin(&metrics.requests(), &method);
+            if is_admitted {
+                let _ = exchange.admission.set(Admitted { log: log.clone(), orders: log.clone() });
+            }
+            if let Some(status) = status {
+                exchange.status_known(status);
+            }
+            drop(exchange);
+            lines.try_iter().collect::<Vec<_>>()
+        };
+        let one = |level, message: &str| vec![(level, message.to_owned())];
+        assert_eq!(exchange(Method::POST, true, Some(StatusCode::OK)), one(Level::Info, "response"));
+        assert_eq!(exchange(Method::GET, true, Some(StatusCode::OK)), one(Level::Debug, "response to read"));
+        assert_eq!(exchange(Method::GET, true, Some(StatusCode::NOT_FOUND)), one(Level::Info, "response"));
+        assert_eq!(exchange(Method::POST, true, None), one(Level::Info, "request"));
+        assert_eq!(exchange(Method::GET, true, None), one(Level::Debug, "request to read"));
+        // What has not shown the token is one of a count.
+        assert_eq!(exchange(Method::POST, false, Some(StatusCode::FORBIDDEN)), []);
+        assert_eq!(exchange(Method::POST, false, None), []);
     }
 }

@@ -48,7 +48,7 @@ Environment:
 
 /// Runs containers from an Arvados controller's queue on cloud VMs over SSH.
 #[derive(Debug, Parser)]
-#[command(name = "arvados-dispatch-cloud", version, after_help = EXAMPLES, args_override_self = true)]
+#[command(name = "arvados-dispatch-cloud", version = crate::VERSION, after_help = EXAMPLES, args_override_self = true)]
 struct CommandLine {
     #[command(flatten)]
     options: Options,
@@ -138,6 +138,8 @@ pub enum Command {
     /// Check or show the configuration.
     #[command(subcommand, arg_required_else_help = false)]
     Config(config::ConfigCommand),
+    /// Print the version, with the commit that this program is built from.
+    Version,
     /// Print what a shell needs to complete this program's commands and options.
     Completions {
         /// Which shell.

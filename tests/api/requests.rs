@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use awc::http::Method;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -30,7 +31,7 @@ async fn a_request_id_is_echoed_if_it_is_fit_for_logs_and_made_if_not() {
 }
 
 #[actix_web::test]
-async fn a_request_and_its_answer_are_logged_with_the_keys_in_use() {
+async fn a_request_and_its_answer_are_one_line_with_the_keys_in_use() {
     let site = Site::start().await;
     let headers = [
         ("authorization", bearer()),
@@ -41,7 +42,7 @@ async fn a_request_and_its_answer_are_logged_with_the_keys_in_use() {
     let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
     let answer = site.ask(Method::POST, &format!("{HOLD}?a=b"), &headers, Some("c=d".to_owned())).await;
     answer.assert_error(400);
-    let request = site.logs.about("request", "req-logged").await;
+    let request = site.logs.about("response", "req-logged").await;
     assert_eq!(request["level"], "info");
     assert_eq!(request["reqMethod"], "POST");
     assert_eq!(request["reqPath"], &HOLD[1..]);
@@ -49,13 +50,41 @@ async fn a_request_and_its_answer_are_logged_with_the_keys_in_use() {
     assert_eq!(request["reqForwardedFor"], "203.0.113.9");
     assert!(site.url.ends_with(request["reqHost"].as_str().unwrap()));
     assert!(request["remoteAddr"].as_str().unwrap().starts_with("127.0.0.1:"));
-    let response = site.logs.about("response", "req-logged").await;
+    let response = &request;
     assert_eq!((&response["respStatusCode"], &response["respStatus"]), (&400.into(), &"Bad Request".into()));
     assert_eq!(response["respBytes"], answer.body.len());
     assert_eq!(response["respBody"], answer.body);
     let times = ["timeToStatus", "timeWriteBody", "timeTotal"].map(|key| response[key].as_f64().unwrap());
     assert!(times[0] > 0.0 && times[2] >= times[0], "{times:?}");
-    assert_eq!(response["reqPath"], request["reqPath"]);
+    assert_eq!(lines_about(&site, "req-logged").len(), 1);
+}
+
+/// The lines about a request, whatever has become of it.
+fn lines_about(site: &Site, id: &str) -> Vec<Value> {
+    let messages = ["request", "response", "request to read", "response to read"];
+    let lines = messages.map(|message| site.logs.with_message(message)).concat();
+    lines.into_iter().filter(|line| line["RequestID"] == id).collect()
+}
+
+/// It sends the head of a request and goes away.
+#[actix_web::test]
+async fn a_request_whose_sender_goes_away_is_one_line_too() {
+    let site = Site::start().await;
+    for (id, method, path) in [("req-gone", "POST", HOLD), ("req-gone-read", "GET", "/metrics")] {
+        let mut stream = TcpStream::connect(site.url.trim_start_matches("http://")).await.unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: dispatcher\r\nAuthorization: Bearer {TOKEN}\r\nX-Request-Id: {id}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        drop(stream);
+        let lines = eventually("it is logged", async || {
+            let lines = lines_about(&site, id);
+            (!lines.is_empty()).then_some(lines)
+        })
+        .await;
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+    }
 }
 
 #[actix_web::test]

@@ -194,7 +194,6 @@ async fn a_run_logs_what_the_catalogue_says_and_shows_no_secret() {
         "listening",
         "adding container to queue",
         "cancel container with no suitable instance type",
-        "request",
         "response",
         "loaded initial instance list",
         "lock succeeded",

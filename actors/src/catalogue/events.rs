@@ -5,6 +5,15 @@ use slog::Level::{Debug, Error, Info, Warning};
 
 use super::Event;
 
+/// The parts of the catalogue: each has a title, and begins with that event of [`ALL`].
+pub const SECTIONS: [(&str, &Event); 5] = [
+    ("The service", &LISTENING),
+    ("The queue", &CONTAINER_ADDED),
+    ("The scheduler", &SCHEDULED),
+    ("The cloud", &CREATING),
+    ("A worker", &SSH_KEYS_EXCHANGED),
+];
+
 macro_rules! events {
     ($($(#[doc = $meaning:literal])+ $name:ident = $level:ident $message:literal [$($key:literal),* $(,)?];)+) => {
         $(
@@ -68,6 +77,8 @@ events! {
     CERTIFICATE_UNUSABLE = Error "cannot use the renewed certificate" ["error"];
     /// An actor did not answer in time: health says so.
     ACTOR_SILENT = Error "actor does not answer" ["Actor", "Duration"];
+    /// So many lines of a warning or an error were left out, because it came too often, and it did not come again.
+    LEFT_OUT = Warning "lines were left out" ["Message"];
     /// The cloud shows instances that are not ours; how many of each set, told once at the start.
     NEIGHBOURS = Info "instances of others in the cloud" ["Instances", "InstanceSets"];
     /// None of them is ours, and some have tags as ours: was the token changed? Jobs on them are lost then.
@@ -76,21 +87,22 @@ events! {
     ];
     /// The cloud could not be asked for them.
     NEIGHBOURS_UNKNOWN = Debug "cannot list the instances of others" ["error"];
-    /// A request to the management API.
+    /// A request to the management API that changes something, and whose sender has gone before it was answered.
+    /// Any other is one line, `response`.
     REQUEST = Info "request" [
         "RequestID", "remoteAddr", "reqBytes", "reqForwardedFor", "reqHost", "reqMethod", "reqPath", "reqQuery",
     ];
-    /// Its answer.
+    /// A request to the management API that changes something, or has failed, and its answer.
     RESPONSE = Info "response" [
         "RequestID", "remoteAddr", "reqBytes", "reqForwardedFor", "reqHost", "reqMethod", "reqPath", "reqQuery",
         "respBody", "respBytes", "respStatus", "respStatusCode", "timeToStatus", "timeTotal", "timeWriteBody",
     ];
 
-    /// A request that only reads, such as a scrape or a poll.
+    /// A request that only reads, such as a scrape or a poll, and whose sender has gone before it was answered.
     READ_REQUEST = Debug "request to read" [
         "RequestID", "remoteAddr", "reqBytes", "reqForwardedFor", "reqHost", "reqMethod", "reqPath", "reqQuery",
     ];
-    /// Its answer, if it is no error.
+    /// A request that only reads, and its answer, which is no error.
     READ_RESPONSE = Debug "response to read" [
         "RequestID", "remoteAddr", "reqBytes", "reqForwardedFor", "reqHost", "reqMethod", "reqPath", "reqQuery",
         "respBody", "respBytes", "respStatus", "respStatusCode", "timeToStatus", "timeTotal", "timeWriteBody",
@@ -299,6 +311,10 @@ events! {
     UNRESPONSIVE = Warning "instance unresponsive, shutting down" ["Since", "error", "stderr", "Hint"];
     /// The cloud will take the VM away, as one of its processes has reported: it gets nothing new.
     SPOT_NOTICE = Warning "cloud will take the instance away, it gets nothing new" ["ContainerUUID", "Notice"];
+    /// VMs, whatever their state, have been out of reach for a minute or longer; told once a minute, of all of them
+    /// together. `Cause` is the one that most of them have (`WithCause`), `Since` the seconds of the longest, `Instance` and
+    /// `error` are an example of that cause.
+    UNREACHED = Warning "instances cannot be reached" ["Instances", "Of", "Since", "Cause", "WithCause", "error"];
     /// Most VMs do not answer: the fault is rather ours (network, key, DNS), so none is destroyed until one answers.
     HOLDING_DESTROYS = Error "holding off destroys: most workers are unreachable" ["Instances", "Unreachable"];
     /// One of the silent VMs answers, or a new one: unresponsive ones are shut down again.

@@ -89,6 +89,20 @@ pub fn markdown(events: &[&Event]) -> String {
     table
 }
 
+/// `docs/logs.md`: the whole catalogue, in its parts. `head` is what stands before them.
+pub fn page(head: &str) -> String {
+    let mut page = head.to_owned();
+    let mut rest = ALL;
+    for (index, (title, _)) in SECTIONS.iter().enumerate() {
+        let next = SECTIONS.get(index + 1).map(|(_, first)| first.message);
+        let end = rest.iter().position(|event| Some(event.message) == next).unwrap_or(rest.len());
+        let (part, later) = rest.split_at(end);
+        write!(page, "\n## {title}\n\n{}", markdown(part)).expect("a String takes everything");
+        rest = later;
+    }
+    page
+}
+
 /// Fails on a key that the event is not known to carry: it would be missing from the table.
 fn check_keys(event: &Event, record: &Record<'_>) {
     /// Sees keys, whatever the values.
@@ -314,6 +328,25 @@ mod tests {
         assert_eq!(table.lines().count(), ALL.len() + 2);
         assert!(table.contains("| creating new instance | info | "), "{table}");
         assert!(table.lines().all(|line| line.matches('|').count() == 5), "{table}");
+    }
+
+    #[test]
+    fn the_page_has_each_event_once_in_the_part_where_it_is_declared() {
+        let page = page("# Logs\n");
+        for event in ALL {
+            assert_eq!(page.matches(&format!("\n| {} | ", event.message)).count(), 1, "{}", event.message);
+        }
+        let declared = include_str!("events.rs");
+        let comments = declared.lines().filter(|line| line.trim().starts_with("// -----")).count();
+        assert_eq!(comments, SECTIONS.len(), "each part of the file is a part of the page");
+        for (title, first) in SECTIONS {
+            let (_, part) = page.split_once(&format!("## {title}\n")).unwrap();
+            let row = part.lines().nth(3).unwrap();
+            assert!(row.starts_with(&format!("| {} | ", first.message)), "{title}: {row}");
+            let (_, part) = declared.split_once(&format!("--- {}", title.to_lowercase())).unwrap();
+            let message = part.split('"').nth(1).unwrap();
+            assert_eq!(message, first.message, "{title} begins with another event");
+        }
     }
 
     #[test]

@@ -131,8 +131,12 @@ impl Cloud {
                         "error" => %error, "Code" => &error.code, "Repeated" => n);
                 }
             }
-            AccountFact::ListRateLimited { until, error } => event!(self.log, catalogue::RATE_LIMITED,
-                "CallType" => "List", "ResumeAt" => %clock::shown(until), "error" => %error),
+            AccountFact::ListRateLimited { until, error } => {
+                if let Some(n) = self.repeats.note(&catalogue::RATE_LIMITED, "List", clock::now()) {
+                    event!(self.log, catalogue::RATE_LIMITED, "CallType" => "List",
+                        "ResumeAt" => %clock::shown(until), "error" => %error, "Repeated" => n);
+                }
+            }
             AccountFact::ListRecovered(lasted) => {
                 self.repeats.clear(&catalogue::SYNC_FAILED, "");
                 event!(self.log, catalogue::SYNC_RECOVERED, "Duration" => lasted.as_secs_f64());

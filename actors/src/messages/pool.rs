@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::{Message, Recipient};
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::{Instance, InstanceType};
-use dispatch_core::pool::{CreateRefusal, GoneReply, PoolRefusal, PoolSnapshot, Wish};
+use dispatch_core::pool::{CreateRefusal, GoneReply, PoolRefusal, PoolSnapshot, Unanswered, Wish};
 use dispatch_core::time::Timestamp;
 use dispatch_core::worker::runner::Commands;
 use dispatch_core::worker::{AttemptOutcome, BootOutcome, KillReason, ShutdownReason, StartOrder, View};
@@ -193,6 +193,8 @@ pub struct WorkerChanged {
     pub ended: Vec<ContainerUuid>,
     /// How booting ended, if it just has.
     pub boot: Option<BootOutcome>,
+    /// Why it is out of reach, if it is.
+    pub unanswered: Option<Unanswered>,
 }
 
 /// From Worker: it did not take a start.

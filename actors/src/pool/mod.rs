@@ -14,6 +14,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use actix::{
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::Offering;
 use dispatch_core::policy::Policy;
-use dispatch_core::pool::{self as core, CreateRefusal, PoolEffect, PoolRefusal, PoolSnapshot};
+use dispatch_core::pool::{self as core, CreateRefusal, PoolEffect, PoolRefusal, PoolSnapshot, Reach};
 use dispatch_core::ports::Pulse;
 use dispatch_core::secret::Secret;
 use dispatch_core::time::{Timestamp, since};
@@ -74,6 +75,8 @@ pub struct PoolParts {
     pub cordons: Rc<dyn KeepCordons>,
     /// Counters.
     pub metrics: Rc<Metrics>,
+    /// Which faults were logged lately, those of the workers too: Pool tells what was left out.
+    pub repeats: Rc<RefCell<Repeats>>,
     /// The log.
     pub log: Logger,
 }
@@ -86,7 +89,8 @@ pub struct Pool {
     timer: Option<(Timestamp, SpawnHandle)>,
     /// Rebuilt when asked after a change.
     snapshot: Option<Arc<PoolSnapshot>>,
-    repeats: Repeats,
+    /// Which workers are out of reach, and why.
+    reach: Reach,
 }
 
 impl Pool {
@@ -94,14 +98,7 @@ impl Pool {
     pub fn new(parts: PoolParts) -> Self {
         let mut pool = core::WorkerPool::new(Arc::clone(&parts.policy), parts.quota_groups.clone());
         pool.restore_cordons(parts.cordons.load());
-        Self {
-            pool,
-            parts,
-            workers: BTreeMap::new(),
-            timer: None,
-            snapshot: None,
-            repeats: Repeats::default(),
-        }
+        Self { pool, parts, workers: BTreeMap::new(), timer: None, snapshot: None, reach: Reach::default() }
     }
 
     /// Carries the effects out, and lets the scheduler look again.
@@ -181,7 +178,11 @@ impl Actor for Pool {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(crate::MAILBOX);
-        ctx.run_interval(core::PULSE, Self::live);
+        ctx.run_interval(core::PULSE, |act, ctx| {
+            act.live(ctx);
+            act.report_unreached();
+            act.report_left_out();
+        });
     }
 }
 
@@ -347,7 +348,8 @@ impl Handler<WorkerChanged> for Pool {
     fn handle(&mut self, message: WorkerChanged, ctx: &mut Context<Self>) {
         let _working = self.parts.metrics.working("pool", "worker_changed");
         self.live(ctx);
-        let WorkerChanged { view, applied, ended, boot } = message;
+        let WorkerChanged { view, applied, ended, boot, unanswered } = message;
+        self.reach.note(&view, unanswered.as_ref(), clock::now());
         let mut effects = self.note_boot(&view, boot);
         effects.extend(self.pool.worker_changed(view, applied, &ended, clock::now()));
         self.settle_news(effects, ctx);

@@ -63,6 +63,7 @@ impl Pool {
     }
 
     fn stop(&mut self, id: &InstanceId) {
+        self.reach.forget(id);
         if let Some(worker) = self.workers.remove(id) {
             worker.stop.do_send(Stop);
         }

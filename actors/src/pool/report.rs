@@ -5,7 +5,7 @@ use dispatch_core::pool::PoolFact;
 use dispatch_core::ports::{CloudError, CloudErrorKind};
 
 use super::Pool;
-use crate::catalogue;
+use crate::catalogue::{self, Event};
 use crate::clock;
 use crate::event;
 
@@ -19,16 +19,20 @@ impl Pool {
             PoolFact::CreateFailed { type_name, error } => {
                 self.report_create_failed(type_name.as_str(), &error)
             }
-            PoolFact::QuotaHold { type_name, instances, retry_at, error } => event!(log, catalogue::AT_QUOTA,
-                "InstanceType" => type_name.as_str(), "Instances" => instances, "ResumeAt" => %clock::shown(retry_at),
-                "error" => %error),
-            PoolFact::CapacityHold { type_name, scope, until, error } => event!(log, catalogue::NO_CAPACITY,
-                "InstanceType" => type_name.as_str(), "Scope" => ?scope, "ResumeAt" => %clock::shown(until), "error" => %error),
-            PoolFact::RateHold { until, error } => event!(log, catalogue::RATE_LIMITED,
-                "CallType" => "Create", "ResumeAt" => %clock::shown(until), "error" => %error),
-            PoolFact::Paused(pause) => event!(log, catalogue::PAUSED, "Duration" => pause.as_secs_f64()),
-            PoolFact::BootsFail { offering, failures, until } => event!(log, catalogue::CREATES_LIMITED,
-                "ProviderType" => %offering, "Failures" => failures, "ResumeAt" => %clock::shown(until)),
+            PoolFact::QuotaHold { .. } | PoolFact::CapacityHold { .. } | PoolFact::RateHold { .. } => {
+                self.report_hold(fact);
+            }
+            PoolFact::Paused(pause) => {
+                event!(log, catalogue::PAUSED, "Duration" => pause.as_secs_f64());
+                self.reach.begin_anew();
+            }
+            PoolFact::BootsFail { offering, failures, until } => {
+                let subject = offering.to_string();
+                if let Some(n) = self.noted(&catalogue::CREATES_LIMITED, &subject) {
+                    event!(log, catalogue::CREATES_LIMITED, "ProviderType" => subject, "Failures" => failures,
+                        "ResumeAt" => %clock::shown(until), "Repeated" => n);
+                }
+            }
             PoolFact::Appeared { instance, ours } => self.report_appeared(&instance, ours),
             PoolFact::Disappeared { instance, state, after_shutdown, type_name, reason } => {
                 let type_name = type_name.as_ref().map_or("", |name| name.as_str());
@@ -41,9 +45,12 @@ impl Pool {
             }
             PoolFact::EndedWhileBooting { instance, type_name, lived, reason } => {
                 let type_name = type_name.as_ref().map_or("", |name| name.as_str());
-                event!(log, catalogue::ENDED_WHILE_BOOTING, "Instance" => instance.as_str(),
-                    "InstanceType" => type_name, "Lifetime" => lived.as_secs_f64(),
-                    "Reason" => reason.as_deref().unwrap_or("the cloud has given none"));
+                let subject = instance.as_str();
+                if let Some(n) = self.noted(&catalogue::ENDED_WHILE_BOOTING, subject) {
+                    event!(log, catalogue::ENDED_WHILE_BOOTING, "Instance" => subject,
+                        "InstanceType" => type_name, "Lifetime" => lived.as_secs_f64(),
+                        "Reason" => reason.as_deref().unwrap_or("the cloud has given none"), "Repeated" => n);
+                }
             }
             PoolFact::OutageBegan { silent, of } => event!(log, catalogue::HOLDING_DESTROYS,
                 "Instances" => of, "Unreachable" => silent),
@@ -63,8 +70,56 @@ impl Pool {
         }
     }
 
+    /// Holds end with each instance that goes, and begin again with the next refusal, several times a second.
+    fn report_hold(&mut self, fact: PoolFact) {
+        let log = &self.parts.log;
+        match fact {
+            PoolFact::QuotaHold { type_name, instances, retry_at, error } => {
+                let subject = format!("{:?}", error.kind);
+                if let Some(n) = self.noted(&catalogue::AT_QUOTA, &subject) {
+                    event!(log, catalogue::AT_QUOTA, "InstanceType" => type_name.as_str(), "Instances" => instances,
+                        "ResumeAt" => %clock::shown(retry_at), "error" => %error, "Repeated" => n);
+                }
+            }
+            PoolFact::CapacityHold { type_name, scope, until, error } => {
+                let subject = format!("{type_name} {scope:?}");
+                if let Some(n) = self.noted(&catalogue::NO_CAPACITY, &subject) {
+                    event!(log, catalogue::NO_CAPACITY, "InstanceType" => type_name.as_str(), "Scope" => ?scope,
+                        "ResumeAt" => %clock::shown(until), "error" => %error, "Repeated" => n);
+                }
+            }
+            PoolFact::RateHold { until, error } => {
+                if let Some(n) = self.noted(&catalogue::RATE_LIMITED, "Create") {
+                    event!(log, catalogue::RATE_LIMITED, "CallType" => "Create",
+                        "ResumeAt" => %clock::shown(until), "error" => %error, "Repeated" => n);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn noted(&self, event: &Event, subject: &str) -> Option<u64> {
+        self.parts.repeats.borrow_mut().note(event, subject, clock::now())
+    }
+
+    /// Faults that came too often, and have not come again.
+    pub(super) fn report_left_out(&mut self) {
+        let untold = self.parts.repeats.borrow_mut().untold(clock::now());
+        for (message, n) in untold {
+            event!(self.parts.log, catalogue::LEFT_OUT, "Message" => message, "Repeated" => n);
+        }
+    }
+
+    /// Also what the workers do not tell: a VM that is booting, or whose state is not known, may be silent for long.
+    pub(super) fn report_unreached(&mut self) {
+        let Some(unreached) = self.reach.report(clock::now()) else { return };
+        let (instance, error) = &unreached.example;
+        event!(self.parts.log, catalogue::UNREACHED, "Instances" => unreached.instances, "Of" => self.workers.len(),
+            "Since" => unreached.longest.as_secs_f64(), "Cause" => unreached.cause(), "WithCause" => unreached.with_cause,
+            "Instance" => instance.as_str(), "error" => error);
+    }
+
     fn report_create_failed(&mut self, type_name: &str, error: &CloudError) {
-        let now = clock::now();
         let event = match error.kind {
             CloudErrorKind::Unknown => &catalogue::CREATE_UNKNOWN,
             // These have messages of their own.
@@ -76,7 +131,7 @@ impl Pool {
             | CloudErrorKind::NotSent
             | CloudErrorKind::Other => &catalogue::CREATE_FAILED,
         };
-        if let Some(n) = self.repeats.note(event, type_name, now) {
+        if let Some(n) = self.noted(event, type_name) {
             event!(self.parts.log, *event, "InstanceType" => type_name, "error" => %error, "Repeated" => n);
         }
     }

@@ -1,5 +1,7 @@
 //! Pool with stubs for Cloud and Scheduler; its workers are real, on fake VMs.
 
+mod logged;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -59,7 +61,9 @@ fn site_with(policy: Policy) -> Site {
     let destroys = Stub::new(|_| async { Some(DestroyAnswer { sent: clock::now(), outcome: Ok(()) }) });
     let tags = Stub::<SetTags>::new(|_| async { Ok(()) });
     let policy = shared(policy);
+    let repeats = Rc::default();
     let worker = WorkerParts {
+        repeats: Rc::clone(&repeats),
         policy: Arc::clone(&policy),
         executors: Rc::new(Executors(Rc::clone(&vms))),
         start_config: Rc::new(NoSecrets),
@@ -73,6 +77,7 @@ fn site_with(policy: Policy) -> Site {
     };
     let pool = Pool::new(PoolParts {
         pulse: clock::pulse,
+        repeats,
         quota_groups: BTreeMap::new(),
         commands: Arc::new(Commands::new(policy.runner.clone(), None)),
         policy,

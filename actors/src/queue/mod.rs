@@ -19,9 +19,11 @@ mod tests;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{
-    Actor, ActorFutureExt, ActorResponse, Context, Handler, MessageResult, Recipient, SpawnHandle, WrapFuture,
+    Actor, ActorFutureExt, ActorResponse, AsyncContext as _, Context, Handler, MessageResult, Recipient,
+    SpawnHandle, WrapFuture,
 };
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::policy::Policy;
@@ -40,6 +42,9 @@ use crate::messages::queue::{
 use crate::messages::scheduler::QueueChanged;
 use crate::messages::{ActorState, GetState, Ping, Quiesce};
 use crate::metrics::Metrics;
+
+/// How often it is looked whether faults were left out of the log and never counted there.
+const LEFT_OUT_TOLD: Duration = Duration::from_secs(30);
 
 /// The actor.
 pub struct Queue {
@@ -115,6 +120,7 @@ impl Actor for Queue {
         ctx.set_mailbox_capacity(crate::MAILBOX);
         self.poll_is_due(ctx);
         self.listen(ctx);
+        ctx.run_interval(LEFT_OUT_TOLD, |act, _| act.report_left_out());
     }
 }
 

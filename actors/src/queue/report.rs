@@ -40,13 +40,23 @@ impl Queue {
         }
     }
 
+    /// Faults that came too often, and have not come again.
+    pub(super) fn report_left_out(&mut self) {
+        for (message, n) in self.repeats.untold(clock::now()) {
+            event!(self.log, catalogue::LEFT_OUT, "Message" => message, "Repeated" => n);
+        }
+    }
+
     fn report_container(&mut self, fact: QueueFact) {
         match fact {
             QueueFact::Added(entry) => self.report_added(&entry),
             QueueFact::StateChanged { .. } => {}
             QueueFact::Dropped { uuid, state, reason } => self.report_dropped(uuid, state, reason),
             QueueFact::Doubted { uuid } => {
-                event!(self.log, catalogue::CONTAINER_DOUBTED, "ContainerUUID" => uuid.as_str());
+                if let Some(n) = self.repeats.note(&catalogue::CONTAINER_DOUBTED, uuid.as_str(), clock::now())
+                {
+                    event!(self.log, catalogue::CONTAINER_DOUBTED, "ContainerUUID" => uuid.as_str(), "Repeated" => n);
+                }
             }
             QueueFact::MostAreAbsent { absent, of } => {
                 event!(self.log, catalogue::MOST_ABSENT, "Absent" => absent, "Of" => of);

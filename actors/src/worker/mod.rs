@@ -17,6 +17,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use bytes::Bytes;
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::{Instance, InstanceType};
 use dispatch_core::policy::Policy;
+use dispatch_core::pool::Unanswered;
 use dispatch_core::ports::{Executor, ExecutorFactory, Target};
 use dispatch_core::time::{Timestamp, since};
 use dispatch_core::worker::fence::Fence;
@@ -77,6 +79,8 @@ pub struct WorkerParts {
     pub set_tags: Recipient<SetTags>,
     /// Counters.
     pub metrics: Rc<Metrics>,
+    /// Which faults were logged lately. The workers are on one thread, and nothing but the log depends on it.
+    pub repeats: Rc<RefCell<Repeats>>,
     /// The log.
     pub log: Logger,
 }
@@ -105,7 +109,6 @@ pub struct Worker {
     watch_from: Timestamp,
     /// The last command that failed: told when the worker is given up for it.
     last_failure: Option<CommandFailure>,
-    repeats: Repeats,
 }
 
 impl Worker {
@@ -133,7 +136,6 @@ impl Worker {
             watch: None,
             watch_from: clock::now(),
             last_failure: None,
-            repeats: Repeats::with_capacity(20),
         }
     }
 
@@ -191,11 +193,14 @@ impl Worker {
             return;
         }
         self.told = self.applied;
+        let last = self.machine.last_failure().filter(|_| view.out_of_reach);
+        let unanswered = last.map(|it| Unanswered { kind: it.kind, error: it.error.clone() });
         self.pool.changed.do_send(WorkerChanged {
             view: Arc::new(view.clone()),
             applied: self.applied,
             ended: std::mem::take(&mut self.ended),
             boot: self.boot.take(),
+            unanswered,
         });
         self.view = Some(view);
     }

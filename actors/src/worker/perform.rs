@@ -84,7 +84,8 @@ impl Worker {
     pub(super) fn release_fence(&self) -> ResponseFuture<bool> {
         let Some(mark) = self.machine.held_fence() else { return Box::pin(async { true }) };
         let (executor, release) = (Rc::clone(&self.executor), self.parts.fence.release(mark));
-        let log = self.log.clone();
+        let (log, repeats, id) =
+            (self.log.clone(), Rc::clone(&self.parts.repeats), self.machine.id().clone());
         Box::pin(async move {
             let answer = answer_of(&*executor, release.clone()).await;
             let not_run = answer.as_ref().ok().and_then(NotRun::of);
@@ -92,8 +93,13 @@ impl Worker {
                 Ok(_) => true,
                 Err(_) if not_run == Some(NotRun::Taken) => true,
                 Err(failure) => {
-                    event!(log, catalogue::FENCE_NOT_RELEASED, "error" => &failure.error,
-                        "stderr" => &failure.stderr);
+                    let event = &catalogue::FENCE_NOT_RELEASED;
+                    let subject = format!("{id} {}", failure.error);
+                    let noted = repeats.borrow_mut().note(event, &subject, clock::now());
+                    if let Some(n) = noted {
+                        event!(log, *event, "error" => &failure.error, "stderr" => &failure.stderr,
+                            "Repeated" => n);
+                    }
                     false
                 }
             }

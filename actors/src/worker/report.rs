@@ -35,8 +35,12 @@ impl Worker {
             }
             WorkerFact::FirstSsh(after) => self.parts.metrics.time_to_ssh.observe(after),
             WorkerFact::ProbeSucceeded(_) | WorkerFact::ProbeFailed { .. } => self.report_probe(fact),
-            WorkerFact::Unproven(failure) => event!(self.log, catalogue::UNPROVEN, "error" => &failure.error,
-                "Hint" => "nothing new is started there; another machine may have its address, or its secret is lost"),
+            WorkerFact::Unproven(failure) => {
+                if let Some(n) = self.noted(&catalogue::UNPROVEN) {
+                    event!(self.log, catalogue::UNPROVEN, "error" => &failure.error, "Repeated" => n,
+                        "Hint" => "nothing new is started there; another machine may have its address, or its secret is lost");
+                }
+            }
             WorkerFact::BootOutcome(outcome) => {
                 self.boot = Some(outcome);
                 self.parts.metrics.boot_outcomes.with_label_values(&[outcome.as_str()]).inc();
@@ -51,11 +55,15 @@ impl Worker {
             WorkerFact::Fenced(_) | WorkerFact::NotFenced(_) | WorkerFact::FencedByAnother => {
                 self.report_fence(fact);
             }
-            WorkerFact::HeldUnknown => event!(self.log, catalogue::HELD_UNKNOWN),
+            WorkerFact::HeldUnknown => self.report_of_many(&catalogue::HELD_UNKNOWN),
             WorkerFact::WatchBegan | WorkerFact::WatchEnded { .. } | WorkerFact::EndHinted(_) => {
                 self.report_watch(&fact);
             }
-            WorkerFact::StrangeList(line) => event!(self.log, catalogue::STRANGE_LIST, "Line" => line),
+            WorkerFact::StrangeList(line) => {
+                if let Some(n) = self.noted(&catalogue::STRANGE_LIST) {
+                    event!(self.log, catalogue::STRANGE_LIST, "Line" => line, "Repeated" => n);
+                }
+            }
             WorkerFact::Starting(..)
             | WorkerFact::Started { .. }
             | WorkerFact::StartFailed(..)
@@ -78,7 +86,7 @@ impl Worker {
         match fact {
             WorkerFact::ProbeSucceeded(took) => {
                 self.parts.metrics.run_probe_duration.observe("success", took);
-                self.repeats.clear(&catalogue::PROBE_FAILED, "");
+                self.is_over(&catalogue::PROBE_FAILED);
                 event!(self.log, catalogue::PROBE_SUCCEEDED);
             }
             WorkerFact::ProbeFailed { failure, duration, silent_for } => {
@@ -93,17 +101,17 @@ impl Worker {
     fn report_fence(&mut self, fact: WorkerFact) {
         match fact {
             WorkerFact::Fenced(unfenced) => {
-                self.repeats.clear(&catalogue::NOT_FENCED, "");
+                self.is_over(&catalogue::NOT_FENCED);
                 event!(self.log, catalogue::FENCED, "Unfenced" => unfenced.as_secs());
             }
             WorkerFact::NotFenced(failure) => {
-                if let Some(n) = self.repeats.note(&catalogue::NOT_FENCED, "", clock::now()) {
+                if let Some(n) = self.noted(&catalogue::NOT_FENCED) {
                     event!(self.log, catalogue::NOT_FENCED, "Command" => &failure.command, "error" => &failure.error,
                         "stderr" => &failure.stderr, "Repeated" => n);
                 }
                 self.last_failure = Some(failure);
             }
-            WorkerFact::FencedByAnother => event!(self.log, catalogue::FENCED_BY_ANOTHER),
+            WorkerFact::FencedByAnother => self.report_of_many(&catalogue::FENCED_BY_ANOTHER),
             _ => {}
         }
     }
@@ -129,9 +137,13 @@ impl Worker {
         match fact {
             WorkerFact::ShuttingDown { reason, from } => self.report_shutdown(reason, *from),
             WorkerFact::Reprieved => event!(self.log, catalogue::REPRIEVED),
-            WorkerFact::RetryingDestroy => event!(self.log, catalogue::STILL_LISTED),
-            WorkerFact::NeverEnds { since, price } => event!(self.log, catalogue::NEVER_ENDS,
-                "Since" => since.as_secs_f64(), "Price" => price.map(|price| price.per_hour())),
+            WorkerFact::RetryingDestroy => self.report_of_many(&catalogue::STILL_LISTED),
+            WorkerFact::NeverEnds { since, price } => {
+                if let Some(n) = self.noted(&catalogue::NEVER_ENDS) {
+                    event!(self.log, catalogue::NEVER_ENDS, "Since" => since.as_secs_f64(),
+                        "Price" => price.map(|price| price.per_hour()), "Repeated" => n);
+                }
+            }
             _ => {}
         }
     }
@@ -143,12 +155,18 @@ impl Worker {
                 "ContainerUUID" => order.uuid.as_str(), "Priority" => order.priority),
             WorkerFact::Started { order, took } => self.report_started(&order, took),
             WorkerFact::StartFailed(uuid, failure) => {
-                event!(self.log, catalogue::START_FAILED, "ContainerUUID" => uuid.as_str(),
-                    "error" => &failure.error, "stdout" => &failure.stdout, "stderr" => &failure.stderr);
+                if let Some(n) = self.noted_of(&catalogue::START_FAILED, uuid.as_str()) {
+                    event!(self.log, catalogue::START_FAILED, "ContainerUUID" => uuid.as_str(),
+                        "error" => &failure.error, "stdout" => &failure.stdout, "stderr" => &failure.stderr,
+                        "Repeated" => n);
+                }
                 self.last_failure = Some(failure);
             }
             WorkerFact::LastWords(uuid, words) => {
-                event!(log, catalogue::LAST_WORDS, "ContainerUUID" => uuid.as_str(), "Journal" => words)
+                if let Some(n) = self.noted_of(&catalogue::LAST_WORDS, uuid.as_str()) {
+                    event!(log, catalogue::LAST_WORDS, "ContainerUUID" => uuid.as_str(), "Journal" => words,
+                        "Repeated" => n);
+                }
             }
             WorkerFact::Detected(uuid) => {
                 event!(log, catalogue::PROCESS_DETECTED, "ContainerUUID" => uuid.as_str())
@@ -201,7 +219,7 @@ impl Worker {
             Some(ExecErrorKind::Verification) => &catalogue::VERIFICATION_FAILED,
             _ => &catalogue::BOOT_PROBE_FAILED,
         };
-        let Some(n) = self.repeats.note(event, "", clock::now()) else { return };
+        let Some(n) = self.noted(event) else { return };
         if event.message == catalogue::BOOT_PROBE_FAILED.message {
             event!(self.log, *event, "Command" => &failure.command, "error" => &failure.error,
                 "stdout" => &failure.stdout, "stderr" => &failure.stderr, "Repeated" => n);
@@ -211,14 +229,15 @@ impl Worker {
     }
 
     fn report_boot_failed(&self, failure: Option<&CommandFailure>) {
+        let Some(n) = self.noted(&catalogue::BOOT_FAILED) else { return };
         let (error, stderr) = failure.map_or(("", ""), |it| (it.error.as_str(), it.stderr.as_str()));
         let took = since(clock::now(), self.machine.view().appeared).as_secs_f64();
         event!(self.log, catalogue::BOOT_FAILED, "Duration" => took, "error" => error, "stderr" => stderr,
-            "Hint" => CLOUDTEST);
+            "Hint" => CLOUDTEST, "Repeated" => n);
     }
 
     fn report_failure(&mut self, event: &Event, failure: &CommandFailure, silent_for: Duration) {
-        if let Some(n) = self.repeats.note(event, "", clock::now()) {
+        if let Some(n) = self.noted(event) {
             event!(self.log, *event, "Command" => &failure.command, "error" => &failure.error,
                 "stdout" => &failure.stdout, "stderr" => &failure.stderr,
                 "Since" => silent_for.as_secs_f64(), "Repeated" => n);
@@ -230,19 +249,21 @@ impl Worker {
         let idle = since(clock::now(), view.last_busy).as_secs_f64();
         event!(self.log, catalogue::SHUTDOWN_WORKER, "State" => %from, "IdleBehavior" => %view.behavior,
             "IdleDuration" => idle, "Reason" => %reason);
-        if *reason == ShutdownReason::Unresponsive {
+        if *reason == ShutdownReason::Unresponsive
+            && let Some(n) = self.noted(&catalogue::UNRESPONSIVE)
+        {
             let last = self.last_failure.as_ref();
             let silent = view.last_success.map_or(0.0, |last| since(clock::now(), last).as_secs_f64());
             event!(self.log, catalogue::UNRESPONSIVE, "Since" => silent,
                 "error" => last.map_or("", |it| it.error.as_str()), "stderr" => last.map_or("", |it| it.stderr.as_str()),
-                "Hint" => "look at the instance's console and at the network between");
+                "Hint" => "look at the instance's console and at the network between", "Repeated" => n);
         }
         event!(self.log, catalogue::SHUTTING_DOWN, "Reason" => %reason);
     }
 
     fn report_runner_failed(&mut self, failure: &CommandFailure) {
         let (path, _) = self.commands.deployed().unwrap_or_default();
-        if let Some(n) = self.repeats.note(&catalogue::INSTALL_FAILED, "", clock::now()) {
+        if let Some(n) = self.noted(&catalogue::INSTALL_FAILED) {
             event!(self.log, catalogue::INSTALL_FAILED, "Path" => path, "error" => &failure.error,
                 "stderr" => &failure.stderr, "Repeated" => n);
         }
@@ -262,15 +283,35 @@ impl Worker {
                 event!(log, catalogue::STARTS_FAIL, "error" => last.map_or("", |it| it.error.as_str()),
                     "stderr" => last.map_or("", |it| it.stderr.as_str()));
             }
-            DrainReason::TypeNotConfigured => event!(log, catalogue::TYPE_NOT_CONFIGURED),
+            DrainReason::TypeNotConfigured => self.report_of_many(&catalogue::TYPE_NOT_CONFIGURED),
             // Told with the process that it is drained for.
             DrainReason::Unkillable => {}
         }
         event!(log, catalogue::SET_IDLE_BEHAVIOR, "IdleBehavior" => "drain", "Reason" => reason.as_str());
     }
 
+    /// Whether a fault of this VM is logged now, and how often it was left out: many VMs have the same one at once.
+    fn noted(&self, event: &Event) -> Option<u64> {
+        self.noted_of(event, self.machine.id().as_str())
+    }
+
+    fn noted_of(&self, event: &Event, subject: &str) -> Option<u64> {
+        self.parts.repeats.borrow_mut().note(event, subject, clock::now())
+    }
+
+    fn is_over(&self, event: &Event) {
+        self.parts.repeats.borrow_mut().clear(event, self.machine.id().as_str());
+    }
+
+    /// A fault that needs no more words.
+    fn report_of_many(&self, event: &Event) {
+        if let Some(n) = self.noted(event) {
+            event!(self.log, *event, "Repeated" => n);
+        }
+    }
+
     pub(super) fn report_call_failed(&mut self, event: &Event, error: &CloudError) {
-        if let Some(n) = self.repeats.note(event, "", clock::now()) {
+        if let Some(n) = self.noted(event) {
             event!(self.log, *event, "error" => %error, "Repeated" => n);
         }
     }

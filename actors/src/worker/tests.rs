@@ -99,6 +99,7 @@ fn site_of(instance: Instance, ours: bool) -> Site {
     let policy = shared(policy());
     let commands = Arc::new(Commands::new(policy.runner.clone(), None));
     let parts = WorkerParts {
+        repeats: Rc::default(),
         policy,
         executors: Rc::new(Executors(Rc::clone(&vms))),
         start_config: Rc::new(NoSecrets),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::fencing::FenceView;
+use super::probe::CommandFailure;
 use super::process::ProcessPhase;
 use super::{Machine, State};
 use crate::id::{ContainerUuid, InstanceId, TypeName};
@@ -120,6 +121,11 @@ pub struct View {
 }
 
 impl Machine {
+    /// The last command that has failed there: why it is out of reach, if it is.
+    pub fn last_failure(&self) -> Option<&CommandFailure> {
+        self.boot.last_failure.as_ref()
+    }
+
     /// The present view; O(processes on it).
     pub fn view(&self) -> View {
         let processes = self.processes.by_container.iter().map(|(uuid, process)| ProcessView {
