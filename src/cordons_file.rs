@@ -4,15 +4,17 @@
 //!   $STATE_DIRECTORY/cordons.json   (systemd: StateDirectory=; a container: a volume, and that variable)
 //! ```
 //! Without that directory nothing is kept, and whoever pauses creates is told so. A tag of a VM is no place for it:
-//! there may be none. The file is this machine's: a standby elsewhere does not have it, and the answer says that too.
+//! there may be none. The file is this machine's: a standby elsewhere does not have it, and one that it has is as old as
+//! its last work there.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use dispatch_actors::messages::cordon::Kept;
 use dispatch_actors::pool::KeepCordons;
-use dispatch_actors::{catalogue, event};
-use dispatch_core::pool::Cordons;
+use dispatch_actors::{catalogue, clock, event};
+use dispatch_core::pool::{Cordons, LONGEST_PAUSE};
+use dispatch_core::time::{Timestamp, after};
 use slog::Logger;
 
 /// systemd's variable: a list of directories, of which the first is ours.
@@ -43,7 +45,7 @@ impl KeepCordons for CordonsFile {
     fn load(&self) -> Cordons {
         let Some(path) = &self.path else { return Cordons::default() };
         match read(path) {
-            Ok(kept) => kept,
+            Ok(kept) => within_bounds(kept, clock::now()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Cordons::default(),
             Err(error) => {
                 self.complain(path, &error);
@@ -56,7 +58,7 @@ impl KeepCordons for CordonsFile {
         let Some(path) = &self.path else {
             return Kept::No(format!("{VARIABLE} is not set, so there is no directory to keep it in"));
         };
-        match write(path, cordons) {
+        match write(path, &in_wall_time(cordons)) {
             Ok(()) => Kept::Yes,
             Err(error) => {
                 self.complain(path, &error);
@@ -70,21 +72,42 @@ fn read(path: &Path) -> io::Result<Cordons> {
     serde_json::from_slice(&std::fs::read(path)?).map_err(io::Error::other)
 }
 
-/// Whole or not at all: a crash leaves the old file.
+/// As the wall clock dates it: ours does not follow corrections, and ends with the process.
+fn in_wall_time(cordons: &Cordons) -> Cordons {
+    let mut shown = cordons.clone();
+    for pause in &mut shown.pauses {
+        (pause.until, pause.note.at) = (clock::shown(pause.until), clock::shown(pause.note.at));
+    }
+    shown.drained.values_mut().for_each(|note| note.at = clock::shown(note.at));
+    shown
+}
+
+/// Without what has ended meanwhile. A pause lasts no longer than one that begins now may, whatever the clock was then.
+fn within_bounds(mut kept: Cordons, now: Timestamp) -> Cordons {
+    kept.pauses.retain(|pause| pause.until > now);
+    for pause in &mut kept.pauses {
+        pause.until = pause.until.min(after(now, LONGEST_PAUSE));
+    }
+    kept
+}
+
+/// Whole or not at all: a crash leaves the old file. Nothing waits for the disk, because everything is planned on this
+/// thread: after a power cut the file may be the old one.
 fn write(path: &Path, cordons: &Cordons) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     file.write_all(&serde_json::to_vec_pretty(cordons)?)?;
-    file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use dispatch_core::instance::Market;
     use dispatch_core::note::Note;
     use dispatch_core::pool::{CordonScope, Pause};
-    use dispatch_core::time::Timestamp;
 
     use super::*;
 
@@ -98,7 +121,11 @@ mod tests {
         let mut cordons = Cordons::default();
         cordons.drained.insert("big".parse().unwrap(), note.clone());
         for scope in [CordonScope::All, CordonScope::Type("small".parse().unwrap())] {
-            cordons.pause(Pause { scope, until: Timestamp::MAX, note: note.clone() });
+            cordons.pause(Pause {
+                scope,
+                until: after(clock::now(), Duration::from_secs(3600)),
+                note: note.clone(),
+            });
         }
         cordons
     }
@@ -111,6 +138,18 @@ mod tests {
         assert_eq!(kept.keep(&some()), Kept::Yes);
         assert_eq!(file(Some(directory.path())).load(), some());
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing else is left there");
+    }
+
+    #[test]
+    fn what_has_ended_is_not_restored_and_nothing_lasts_longer_than_it_may() {
+        let now: Timestamp = "2026-11-30T09:00:00Z".parse().unwrap();
+        let note = Note::new(now, "", "");
+        let mut kept = Cordons::default();
+        kept.pause(Pause { scope: CordonScope::All, until: now, note: note.clone() });
+        kept.pause(Pause { scope: CordonScope::Market(Market::Spot), until: Timestamp::MAX, note });
+        let restored = within_bounds(kept, now);
+        let ends: Vec<_> = restored.pauses.iter().map(|pause| pause.until).collect();
+        assert_eq!(ends, ["2026-12-07T09:00:00Z".parse().unwrap()]);
     }
 
     #[test]

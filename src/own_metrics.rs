@@ -96,7 +96,7 @@ mod tests {
         let value = |name: &str| {
             let family = registry.gather().into_iter().find(|it| it.name() == name).unwrap();
             assert_eq!(family.get_metric().len(), 1, "{name}");
-            family.get_metric()[0].get_gauge().value()
+            family.get_metric()[0].get_gauge().get_value()
         };
         let before = value("process_open_fds");
         let files: Vec<_> = (0..50).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();

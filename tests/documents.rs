@@ -248,7 +248,7 @@ fn the_lessons_name_the_tests_that_hold_them() {
 
 #[test]
 fn the_reasons_why_a_container_waits_are_those_that_there_are() {
-    let document = std::fs::read_to_string(Path::new(ROOT).join("docs/operate.md")).unwrap();
+    let document = fs::read_to_string(Path::new(ROOT).join("docs/operate.md")).unwrap();
     let table = dispatch_core::plan::WaitReason::markdown();
     assert!(
         document.contains(&table),

@@ -1,7 +1,6 @@
 //! The containers' routes.
 
 use actix_web::{HttpResponse, web};
-use dispatch_actors::clock;
 use dispatch_actors::history::{About, GetLastEvents};
 use dispatch_actors::messages::pool::{GetPool, KillContainer, PoolView};
 use dispatch_actors::messages::queue::{GetQueue, QueueView};
@@ -37,7 +36,7 @@ pub(super) async fn show(state: web::Data<ApiState>, params: Params) -> Result<H
     let (containers, events) = tokio::join!(ask(&state, &active), events_of(&state, uuid));
     let (containers, events) = (containers?, events?);
     let shown = containers.detailed(uuid, &state.policy, &events);
-    let shown = shown.or_else(|| detail::ended(uuid, &events, clock::wall_time()));
+    let shown = shown.or_else(|| containers.left(uuid, &events));
     Ok(HttpResponse::Ok().json(shown.ok_or(Refusal::NotFound("container"))?))
 }
 
@@ -57,7 +56,7 @@ pub(super) async fn kill(
 ) -> Result<HttpResponse, Refusal> {
     let uuid = params.need("container_uuid")?;
     let uuid: ContainerUuid = uuid.parse().map_err(|_| Refusal::NotFound("container"))?;
-    let note = params.note();
+    let note = params.note(&state.management_token);
     let message = KillContainer { uuid, reason: KillReason::Operator(note.reason.clone()) };
     let answer = done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)?;
     operator.killed(uuid, &note);

@@ -49,7 +49,7 @@ pub(super) async fn pause(
     let scope = scope(&params)?;
     let wanted = duration(params.need("for")?)?;
     let until = after(clock::now(), wanted);
-    let note = params.note();
+    let note = params.note(&state.management_token);
     let pause = Pause { scope: scope.clone(), until, note: note.clone() };
     let pool = state.active()?.handles.pool;
     let kept = pool.send(PauseCreates(pause)).timeout(state.health.actor_answer).await;
@@ -69,7 +69,7 @@ pub(super) async fn resume(
     let pool = state.active()?.handles.pool;
     let kept = pool.send(ResumeCreates(scope.clone())).timeout(state.health.actor_answer).await;
     let kept = answered(kept, "pool")?.ok_or(Refusal::NotFound("pause of this scope"))?;
-    operator.resumed(&scope, &params.note());
+    operator.resumed(&scope, &params.note(&state.management_token));
     Ok(HttpResponse::Ok().json(json!({ "scope": scope.to_string(), "kept": why_not(&kept) })))
 }
 
@@ -79,7 +79,7 @@ pub(super) async fn drain_type(
     params: Params,
     operator: Operator,
 ) -> Result<HttpResponse, Refusal> {
-    let (name, note) = (type_name(params.need("instance_type")?)?, params.note());
+    let (name, note) = (type_name(params.need("instance_type")?)?, params.note(&state.management_token));
     let pool = state.active()?.handles.pool;
     let message = DrainType { name: name.clone(), note: note.clone() };
     let kept = of_type(answered(pool.send(message).timeout(state.health.actor_answer).await, "pool")?)?;
@@ -93,7 +93,7 @@ pub(super) async fn run_type(
     params: Params,
     operator: Operator,
 ) -> Result<HttpResponse, Refusal> {
-    let (name, note) = (type_name(params.need("instance_type")?)?, params.note());
+    let (name, note) = (type_name(params.need("instance_type")?)?, params.note(&state.management_token));
     let pool = state.active()?.handles.pool;
     let message = RunType { name: name.clone(), note: note.clone() };
     let kept = of_type(answered(pool.send(message).timeout(state.health.actor_answer).await, "pool")?)?;

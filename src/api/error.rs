@@ -53,6 +53,9 @@ pub enum Refusal {
     /// Another dispatcher works on this cluster, or nobody can be asked whether one does.
     #[error("standby: this dispatcher does not hold the lock")]
     Standby,
+    /// There is a bound.
+    #[error("too many {0} at the same time; try again later")]
+    TooMany(&'static str),
     /// An actor did not answer.
     #[error("{0} does not answer")]
     Silent(&'static str),
@@ -72,7 +75,7 @@ impl ResponseError for Refusal {
             Self::HealthDisabled | Self::NotFound(_) | Self::NoSuchPath => StatusCode::NOT_FOUND,
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Refused(_) => StatusCode::CONFLICT,
-            Self::Standby | Self::Silent(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Standby | Self::Silent(_) | Self::TooMany(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 

@@ -7,16 +7,18 @@
 //!   History ── a page ──► lines ──► sent? ── next page … ── all told ──► end, or wait for the next event (follow)
 //! ```
 //! Events have numbers. Where some are missing, because they are too old, or of another process, or found no room, a line
-//! says so. A page is asked for when the one before has been sent: a client that does not read costs a page, and its
+//! says so; of those about one thing only what is too old is known to be missing. A page is asked for when the one before has been sent: a client that does not read costs a page, and its
 //! connection is closed by the system when it has not taken in anything for a while (`server`).
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use dispatch_actors::history::{About, GetEvents, GetLastEvents, Happened, HistoryHandle};
+use dispatch_actors::history::{About, FindLastEvents, GetEvents, Happened, HistoryHandle};
 use futures_util::stream;
 use serde_json::json;
 
@@ -27,6 +29,8 @@ use super::state::ApiState;
 
 /// How many events are asked for at a time.
 const PAGE: usize = 500;
+/// How many clients may read events at a time, on each HTTP thread: half of its connections.
+const FOLLOWERS: usize = 64;
 /// A connection on which nothing happens is kept open by a sign of life: proxies close idle ones.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 /// Events that come together are sent together.
@@ -41,6 +45,30 @@ enum Framing {
     Sse,
 }
 
+/// How many clients read events, of one HTTP thread.
+#[derive(Debug, Default)]
+pub(super) struct Followers(Rc<Cell<usize>>);
+
+/// One of them.
+struct Place(Rc<Cell<usize>>);
+
+impl Place {
+    /// A stream need never end: some of the connections are left for all other questions.
+    fn take(followers: &Followers) -> Result<Self, Refusal> {
+        if followers.0.get() >= FOLLOWERS {
+            return Err(Refusal::TooMany("clients read events"));
+        }
+        followers.0.set(followers.0.get() + 1);
+        Ok(Self(Rc::clone(&followers.0)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
 /// What one client has been told, and what it wants.
 struct Reader {
     history: HistoryHandle,
@@ -50,7 +78,9 @@ struct Reader {
     framing: Framing,
     /// Told before anything else.
     first: VecDeque<String>,
-    has_begun: bool,
+    /// Whether it has been told something before, so that it wants to know what it has missed since.
+    is_going_on: bool,
+    _place: Place,
 }
 
 /// What has come of waiting for an event.
@@ -67,6 +97,7 @@ pub(super) async fn events(
     state: web::Data<ApiState>,
     request: HttpRequest,
     params: Params,
+    followers: web::Data<Followers>,
 ) -> Result<HttpResponse, Refusal> {
     let framing = Framing::of(&request);
     let about = about(&params)?;
@@ -77,7 +108,8 @@ pub(super) async fn events(
         about,
         history: state.history.clone(),
         first: VecDeque::new(),
-        has_begun: false,
+        is_going_on: false,
+        _place: Place::take(&followers)?,
     };
     match params.get("last").map(number).transpose() {
         Err(()) => return Err(Refusal::BadParameter("last", "how many events are wanted")),
@@ -136,10 +168,10 @@ impl Reader {
     /// With the last of all, or of those about one thing.
     async fn begin_with_last(&mut self, most: u64, within: Duration) -> Result<(), Refusal> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let question = GetLastEvents { most, about: self.about.clone() };
-        let page = answered(self.history.history.send(question).timeout(within).await, "history")?;
-        self.since = page.seen;
-        self.first = page.events.iter().map(|event| self.line(event)).collect();
+        let question = FindLastEvents { most, about: self.about.clone() };
+        self.since = answered(self.history.history.send(question).timeout(within).await, "history")?;
+        // Whoever asks for the last ones has missed none.
+        self.is_going_on = false;
         Ok(())
     }
 
@@ -159,6 +191,7 @@ impl Reader {
             self.first.push_back(gap);
         } else {
             self.since = since;
+            self.is_going_on = since > 0;
         }
         Ok(())
     }
@@ -177,7 +210,7 @@ impl Reader {
             let text = self.text(&page.events, page.oldest);
             let is_last = page.seen == self.since;
             self.since = page.seen;
-            self.has_begun = true;
+            self.is_going_on = true;
             if !text.is_empty() {
                 return Some(Ok(text.into()));
             }
@@ -213,11 +246,10 @@ impl Reader {
     fn text(&self, events: &[Happened], oldest: u64) -> String {
         let mut text = String::new();
         // Whoever begins at the beginning wants what there is; whoever goes on wants to know what he has missed.
-        let is_going_on = self.has_begun || self.since > 0;
-        if is_going_on && oldest > self.since + 1 {
+        if self.is_going_on && oldest > self.since.saturating_add(1) {
             text += &self.gap(self.since, oldest - 1, "they are too old, or were too many at a time");
         }
-        let mut before = None;
+        let mut before = self.is_going_on.then(|| self.since.max(oldest.saturating_sub(1)));
         for event in events {
             // Of those about one thing others are between them.
             let after = before.replace(event.seq).filter(|_| self.about == About::default());
@@ -239,7 +271,7 @@ impl Reader {
     fn gap(&self, after: u64, until: u64, why: &str) -> String {
         let boot = &*self.history.boot;
         let line = json!({
-            "seq": until, "boot": boot, "level": "warning", "msg": "events are missing", "From": after + 1, "Reason": why,
+            "seq": until, "boot": boot, "level": "warning", "msg": "events are missing", "From": after.saturating_add(1), "Reason": why,
         });
         self.framing.frame(&format!("{boot}:{until}"), &line.to_string())
     }

@@ -56,7 +56,7 @@ pub(super) async fn kill(
     params: Params,
     operator: Operator,
 ) -> Result<HttpResponse, Refusal> {
-    let (id, note) = (id(&params)?, params.note());
+    let (id, note) = (id(&params)?, params.note(&state.management_token));
     let message = ShutdownInstance { id: id.clone(), reason: ShutdownReason::Operator(note.reason.clone()) };
     let answer = done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)?;
     operator.ordered("kill", &id, &note);
@@ -70,7 +70,7 @@ async fn set(
     behavior: IdleBehavior,
 ) -> Result<HttpResponse, Refusal> {
     let id = id(params)?;
-    let note = params.note();
+    let note = params.note(&state.management_token);
     // The command line asks so; other clients rely on what they have always got.
     let spares_held = params.get("if_held") == Some("refuse") && !params.flag("force");
     let wish = Wish {

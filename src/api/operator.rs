@@ -8,7 +8,7 @@
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpRequest};
 use dispatch_actors::messages::cordon::Kept;
 use dispatch_actors::{catalogue, clock, event};
 use dispatch_core::id::{ContainerUuid, InstanceId, TypeName};
@@ -18,55 +18,48 @@ use dispatch_core::time::Timestamp;
 use slog::Logger;
 
 use super::error::Refusal;
-use super::redact::Redact;
-use super::state::ApiState;
 use super::watch;
 
 /// Whoever has sent this request.
 pub(super) struct Operator {
     log: Logger,
-    state: web::Data<ApiState>,
 }
 
 impl Operator {
     /// Logs that this was done to an instance.
     pub fn ordered(&self, action: &str, instance: &InstanceId, note: &Note) {
         event!(self.log, catalogue::ORDERED, "Action" => action, "Instance" => instance.as_str(),
-            "By" => self.shown(&note.by), "Reason" => self.shown(&note.reason));
+            "By" => &*note.by, "Reason" => &*note.reason);
     }
 
     /// Logs that a container's processes are ended.
     pub fn killed(&self, container: ContainerUuid, note: &Note) {
         event!(self.log, catalogue::ORDERED, "Action" => "kill", "ContainerUUID" => container.as_str(),
-            "By" => self.shown(&note.by), "Reason" => self.shown(&note.reason));
+            "By" => &*note.by, "Reason" => &*note.reason);
     }
 
     /// Logs that nothing of that scope is created until then.
     pub fn paused(&self, scope: &CordonScope, until: Timestamp, note: &Note, kept: &Kept) {
         event!(self.log, catalogue::CREATES_PAUSED, "Scope" => %scope, "ResumeAt" => %clock::shown(until),
-            "By" => self.shown(&note.by), "Reason" => self.shown(&note.reason), "Kept" => *kept == Kept::Yes);
+            "By" => &*note.by, "Reason" => &*note.reason, "Kept" => *kept == Kept::Yes);
     }
 
     /// Logs that it is created again.
     pub fn resumed(&self, scope: &CordonScope, note: &Note) {
         event!(self.log, catalogue::CREATES_RESUMED, "Scope" => %scope,
-            "By" => self.shown(&note.by), "Reason" => self.shown(&note.reason));
+            "By" => &*note.by, "Reason" => &*note.reason);
     }
 
     /// Logs that nothing of a type is created, and its instances are drained.
     pub fn drained_type(&self, name: &TypeName, note: &Note, kept: &Kept) {
         event!(self.log, catalogue::TYPE_DRAINED, "InstanceType" => name.as_str(),
-            "By" => self.shown(&note.by), "Reason" => self.shown(&note.reason), "Kept" => *kept == Kept::Yes);
+            "By" => &*note.by, "Reason" => &*note.reason, "Kept" => *kept == Kept::Yes);
     }
 
     /// Logs that a type is used again.
     pub fn ran_type(&self, name: &TypeName, note: &Note) {
         event!(self.log, catalogue::TYPE_IN_USE, "InstanceType" => name.as_str(),
-            "By" => self.shown(&note.by), "Reason" => self.shown(&note.reason));
-    }
-
-    fn shown(&self, reason: &str) -> String {
-        Redact::new(&self.state.management_token).text(reason)
+            "By" => &*note.by, "Reason" => &*note.reason);
     }
 }
 
@@ -75,8 +68,7 @@ impl FromRequest for Operator {
     type Future = Ready<Result<Self, Refusal>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let state = request.app_data::<web::Data<ApiState>>().expect("every app is given its state");
         let log = watch::orders(request).ok_or(Refusal::Unauthorized);
-        ready(log.map(|log| Self { log, state: state.clone() }))
+        ready(log.map(|log| Self { log }))
     }
 }

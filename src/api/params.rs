@@ -8,12 +8,14 @@ use actix_web::{FromRequest, HttpRequest};
 use bytes::{Bytes, BytesMut};
 use dispatch_actors::clock;
 use dispatch_core::note::Note;
+use dispatch_core::secret::Secret;
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 use url::form_urlencoded;
 
 use super::error::Refusal;
+use super::redact::Redact;
 
 /// More than any form of ours needs.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -53,13 +55,16 @@ impl Params {
         matches!(self.get(name), Some("1" | "true" | "yes"))
     }
 
-    /// Who asks, as claimed, when and why.
-    pub fn note(&self) -> Note {
-        Note::new(clock::now(), self.get("by").unwrap_or_default(), &self.reason())
+    /// Who asks, as claimed, when and why. The token, wherever it stands, is not kept: a note goes into lists, tags and
+    /// the log.
+    pub fn note(&self, token: &Secret) -> Note {
+        let redact = Redact::new(token);
+        let by = redact.text(self.get("by").unwrap_or_default());
+        Note::new(clock::now(), &by, &redact.text(&self.reason()))
     }
 
     /// The operator's words, fit for one line of a log.
-    pub fn reason(&self) -> String {
+    fn reason(&self) -> String {
         let words = self.get("reason").unwrap_or_default();
         words.chars().map(|it| if it.is_control() { ' ' } else { it }).take(LONGEST_REASON).collect()
     }

@@ -23,7 +23,7 @@ use tokio::net::TcpSocket;
 
 use super::places::{self, Limits};
 use super::state::ApiState;
-use super::{auth, health, routes, watch};
+use super::{auth, events, health, routes, watch};
 
 /// Few clients ask, and the answers are made by the arbiter.
 const WORKERS: usize = 2;
@@ -60,6 +60,7 @@ pub fn serve(listener: TcpListener, tls: Option<ServerConfig>, state: ApiState) 
             .app_data(state.clone())
             .app_data(health::SilentActors::default())
             .app_data(watch::Refused::default())
+            .app_data(web::Data::new(events::Followers::default()))
             .configure(routes::all)
             .wrap(from_fn(auth::gate))
             .wrap(from_fn(watch::exchange))

@@ -8,7 +8,7 @@ use super::explain::{moment, plain};
 use super::failure::Failure;
 use super::http::Client;
 use super::lists::Kind;
-use super::screen::Screen;
+use super::screen::{self, Screen};
 use super::table::{Cell, Table, Tone};
 use crate::cli::service::{ListOptions, Pause, Resume, Scope, Status};
 use crate::cli::{self, Options};
@@ -46,6 +46,7 @@ pub(super) async fn status(options: &Options, status: &Status, screen: &Screen) 
     }
     let held = items.iter().filter(|it| !matches!(it["creates"]["state"].as_str(), Some("open" | "drained")));
     lines.extend(held.map(|it| format!("{}: {}", plain(&it["instance_type"]), gate(&it["creates"]))));
+    let lines: Vec<_> = lines.iter().map(|line| screen::tidy(line)).collect();
     screen.print(&lines.join("\n"))?;
     Ok(ExitCode::SUCCESS)
 }

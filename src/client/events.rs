@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::explain::{moment, plain};
 use super::failure::Failure;
 use super::http::Client;
-use super::screen::Screen;
+use super::screen::{self, Screen};
 use crate::cli::service::Events;
 use crate::cli::{self, Options};
 
@@ -29,15 +29,14 @@ struct Seen {
 /// Shows them.
 pub(super) async fn show(options: &Options, wanted: &Events, screen: &Screen) -> Result<ExitCode, Failure> {
     let mut client = Client::of(options, &wanted.at)?;
-    let mut seen = None;
+    let (mut seen, mut has_begun) = (None, false);
     let last = wanted.last.or_else(|| wanted.since.is_none().then_some(LAST)).map(|last| last.to_string());
     loop {
-        let began = seen.clone();
-        match follow(&mut client, wanted, last.as_deref(), &mut seen, screen).await {
+        match follow(&mut client, wanted, last.as_deref(), (&mut seen, &mut has_begun), screen).await {
             Ok(()) if !wanted.follow => return Ok(ExitCode::SUCCESS),
             // Whoever follows goes on following: through restarts of the service, and of what is between.
             Ok(()) => {}
-            Err(failure) if !wanted.follow || began.is_none() && seen.is_none() || !failure.may_pass() => {
+            Err(failure) if !wanted.follow || !has_begun || !failure.may_pass() => {
                 return Err(failure);
             }
             Err(failure) => cli::complain(format!("{failure}; trying again")),
@@ -50,7 +49,7 @@ async fn follow(
     client: &mut Client,
     wanted: &Events,
     last: Option<&str>,
-    seen: &mut Option<Seen>,
+    (seen, has_begun): (&mut Option<Seen>, &mut bool),
     screen: &Screen,
 ) -> Result<(), Failure> {
     let at = seen.clone().unwrap_or_default();
@@ -68,7 +67,7 @@ async fn follow(
     }
     let now = now();
     client
-        .lines(PATH, &parameters, |line| {
+        .lines(PATH, &parameters, has_begun, |line| {
             let event: Map<String, Value> = serde_json::from_str(line)
                 .map_err(|_| Failure::Unusable("an event of the service is no JSON object".to_owned()))?;
             let seq = event.get("seq").and_then(Value::as_u64).unwrap_or_default();
@@ -97,16 +96,17 @@ fn text(event: &Map<String, Value>) -> String {
     let of = |key: &str| event.get(key).cloned().unwrap_or(Value::Null);
     let said = |(key, value): (&String, &Value)| {
         let is_fact = !HEAD.contains(&key.as_str()) && !matches!(value.as_str(), Some(""));
-        is_fact.then(|| format!("{key}={}", shown(value)))
+        is_fact.then(|| format!("{}={}", screen::tidy(key), shown(value)))
     };
     let facts: Vec<_> = event.iter().filter_map(said).collect();
     let head = format!("{}  {:<7}  {}", moment(&of("time")), plain(&of("level")), plain(&of("msg")));
+    let head = screen::tidy(&head);
     [head].into_iter().chain(facts).collect::<Vec<_>>().join("  ")
 }
 
 /// In quotes if it has blanks; nothing of it moves the cursor.
 fn shown(value: &Value) -> String {
-    let text = plain(value);
+    let text = screen::tidy(&plain(value));
     if text.contains([' ', '=', '"']) { format!("{text:?}") } else { text }
 }
 
@@ -124,7 +124,7 @@ mod tests {
     fn an_event_is_a_line_that_begins_with_when_how_bad_and_what() {
         let line = text(&event(json!({
             "seq": 7, "boot": "x", "time": "2026-11-30T09:00:00.000001Z", "level": "info",
-            "msg": "set idle behavior", "Instance": "i-1", "By": "", "Reason": "disk is \u{1b}[2J full", "N": 3,
+            "msg": "set idle behavior", "Instance": "i-1", "By": "", "Reason": "disk is \u{1b}[2J full", "error": "\u{1b}]0;x\u{7}", "N": 3,
         })));
         assert!(line.contains("  info     set idle behavior  "), "{line}");
         assert!(line.contains("Instance=i-1") && line.contains("N=3") && !line.contains("By="), "{line}");

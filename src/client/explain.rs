@@ -116,8 +116,8 @@ fn told(facts: &mut Vec<(&'static str, String)>, name: &'static str, value: &Val
 /// for itself.
 fn why(reason: &str, evidence: &Value) -> String {
     let words = match reason {
+        "beyond_horizon" => "it waits behind more containers than can be started",
         "deleted" => "the controller does not know it any more",
-        "dropped" => "it is not this dispatcher's to look after any more",
         "allocated" => "it does not wait: it has a process, or is being sent to an instance",
         "booting" => "its instance is not ready",
         "paused" => "an instance is wanted, and its creation is paused",

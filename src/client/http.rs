@@ -91,11 +91,12 @@ impl Client {
         self.ask(Request { path, is_order: true, parameters }).await
     }
 
-    /// The lines of a stream, one after another, until it ends: at the place that answered last.
+    /// The lines of a stream, one after another, until it ends. `has_begun`: set when the service has begun to answer.
     pub async fn lines(
         &mut self,
         path: &'static str,
         parameters: &[(&'static str, &str)],
+        has_begun: &mut bool,
         mut take: impl FnMut(&str) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let request = Request { path, is_order: false, parameters };
@@ -105,6 +106,7 @@ impl Client {
             let body = self.body(place, &mut response).await?;
             return self.judge(place, request, &Answer { status: response.status(), body }).map(drop);
         }
+        *has_begun = true;
         let mut rest = BytesMut::new();
         // A service that lives gives a sign of life every fifteen seconds.
         while let Some(bytes) = tokio::time::timeout(SILENCE, response.next())

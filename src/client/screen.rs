@@ -58,3 +58,8 @@ mod tests {
         }
     }
 }
+
+/// The text with blanks for whatever would move the cursor.
+pub(super) fn tidy(text: &str) -> String {
+    text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect()
+}

@@ -14,7 +14,7 @@ use slog::Logger;
 use super::scenario::{Trouble, meaning};
 use super::world::World;
 use super::{end_instances, tell_clean_up};
-use crate::app::Application;
+use crate::app::{Application, Told};
 use crate::cli::{self, Demo, Scenario};
 use crate::run::Signals;
 
@@ -48,7 +48,7 @@ async fn live(
     log: Logger,
     mut signals: Signals,
 ) -> Result<usize> {
-    let application = Application::build(&world.loaded, Lease::unlimited(), log).await?;
+    let application = Application::build(&world.loaded, Lease::unlimited(), Told::recorded(log)).await?;
     let faults = application.faults().context("the demo's cloud is no loopback cloud")?;
     let trouble = Trouble::begin(scenario, demo.instances, faults, world).await?;
     print_addresses(scenario, demo.instances, world, application.url())?;

@@ -31,6 +31,8 @@ pub use ring::Happened;
 use ring::Ring;
 use tap::{Tap, Told};
 
+/// A page ends with the event that fills it: whoever does not read holds one.
+const PAGE_BYTES: usize = 32 << 10;
 /// How many events may wait to be taken in.
 const WAITING: usize = 10_000;
 
@@ -76,6 +78,16 @@ pub struct GetLastEvents {
 #[derive(Debug, Clone, Copy, actix::Message)]
 #[rtype(result = "()")]
 pub struct EndFollowing;
+
+/// The number after which the last events of that kind begin.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "u64")]
+pub struct FindLastEvents {
+    /// How many at most.
+    pub most: usize,
+    /// Which.
+    pub about: About,
+}
 
 /// A page of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,12 +175,16 @@ impl Handler<GetEvents> for History {
     /// O(events after that number); for those about one thing all of them are looked at.
     fn handle(&mut self, message: GetEvents, _: &mut Context<Self>) -> Self::Result {
         let mut page = self.empty_page(message.since);
+        let mut bytes = 0;
         for event in self.ring.after(message.since) {
-            if page.events.len() >= message.most {
+            if page.events.len() >= message.most || bytes >= PAGE_BYTES {
                 break;
             }
             page.seen = event.seq;
-            page.events.extend(Some(event).filter(|event| message.about.covers(event)).cloned());
+            if message.about.covers(event) {
+                bytes += event.json.len();
+                page.events.push(event.clone());
+            }
         }
         MessageResult(page)
     }
@@ -184,6 +200,17 @@ impl Handler<GetLastEvents> for History {
         page.events = of.take(message.most).cloned().collect();
         page.events.reverse();
         MessageResult(page)
+    }
+}
+
+impl Handler<FindLastEvents> for History {
+    type Result = MessageResult<FindLastEvents>;
+
+    /// O(events).
+    fn handle(&mut self, message: FindLastEvents, _: &mut Context<Self>) -> Self::Result {
+        let of = self.ring.after(0).rev().filter(|event| message.about.covers(event));
+        let first = of.take(message.most).last();
+        MessageResult(first.map_or(self.seq, |event| event.seq - 1))
     }
 }
 

@@ -141,7 +141,12 @@ impl Pool {
         self.timer = None;
         self.live(ctx);
         let now = clock::now();
+        let cordons = Arc::clone(self.pool.cordons());
         let effects = self.pool.tick(now);
+        if !Arc::ptr_eq(&cordons, self.pool.cordons()) {
+            // A pause has ended. That it is not kept has been told when it began.
+            let _ = self.parts.cordons.keep(self.pool.cordons());
+        }
         self.settle_news(effects, ctx);
     }
 

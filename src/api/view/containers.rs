@@ -1,12 +1,15 @@
 //! All containers at one moment, in the order in which they are served.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dispatch_core::id::ContainerUuid;
+use dispatch_actors::clock;
+use dispatch_core::id::{ContainerUuid, TypeName};
 use dispatch_core::plan::Plan;
 use dispatch_core::policy::Policy;
 use dispatch_core::pool::PoolSnapshot;
 use dispatch_core::queue::{Entry, QueueSnapshot};
+use dispatch_core::time::Timestamp;
 use serde_json::Value;
 
 use super::detail;
@@ -19,13 +22,16 @@ pub struct Containers {
     plan: Arc<Plan>,
     queue: Arc<QueueSnapshot>,
     places: Places,
+    /// When reasons end why types are not created, by the wall clock.
+    ends: BTreeMap<TypeName, Timestamp>,
 }
 
 impl Containers {
     /// What was planned last, and how queue and pool stand now.
     pub fn new(plan: Arc<Plan>, queue: Arc<QueueSnapshot>, pool: Arc<PoolSnapshot>) -> Self {
         let places = Places::new(pool, Arc::clone(&plan.supply));
-        Self { plan, queue, places }
+        let ends = plan.supply.ends.iter().map(|(name, end)| (name.clone(), clock::shown(*end))).collect();
+        Self { plan, queue, places, ends }
     }
 
     /// In scheduling order; then what the last plan has not seen, then what could never be read.
@@ -50,6 +56,16 @@ impl Containers {
         self.queue.get(uuid).map(|entry| self.view(entry)).or_else(|| self.unreadable(uuid))
     }
 
+    /// One that has left the queue within the last hour, as its events tell; `None` if it has not, or is another's now.
+    pub fn left(&self, uuid: ContainerUuid, events: &Value) -> Option<Value> {
+        let left = detail::left(events, clock::wall_time())?;
+        // With every key that a container's view has.
+        let empty = EntryView::unreadable(uuid, Explanation::undecodable(uuid, "", &self.places));
+        let mut view = serde_json::to_value(empty).ok()?;
+        detail::add_left(&mut view, left, events);
+        Some(view)
+    }
+
     /// One container with all that explains it, its events among that.
     pub fn detailed(&self, uuid: ContainerUuid, policy: &Policy, events: &Value) -> Option<Value> {
         // Everything in it is made of plain values, so it is an object.
@@ -63,7 +79,7 @@ impl Containers {
 
     fn view<'a>(&'a self, entry: &'a Entry) -> EntryView<'a> {
         let waiting = self.plan.waiting.get(&entry.record.uuid);
-        EntryView::of(entry, waiting, &self.plan.supply.ends, Explanation::of(entry, waiting, &self.places))
+        EntryView::of(entry, waiting, &self.ends, Explanation::of(entry, waiting, &self.places))
     }
 
     fn unreadable(&self, uuid: ContainerUuid) -> Option<EntryView<'_>> {

@@ -29,7 +29,7 @@ pub(in crate::api) fn status(
         |(name, note)| json!({ "instance_type": name, "since": note.at, "by": note.by, "reason": note.reason }),
     );
     let counts = counts(pool);
-    let items = types.iter().map(|it| of_type(it, plan, pool, counts.get(&it.name)));
+    let items = types.iter().map(|it| of_type(it, plan, pool, counts.get(&it.name), now));
     json!({
         "pauses": pauses.collect::<Vec<_>>(),
         "drained": drained.collect::<Vec<_>>(),
@@ -38,7 +38,13 @@ pub(in crate::api) fn status(
 }
 
 /// One type, and what may be created of it.
-fn of_type(it: &InstanceType, plan: &Plan, pool: &PoolSnapshot, count: Option<&Count>) -> Value {
+fn of_type(
+    it: &InstanceType,
+    plan: &Plan,
+    pool: &PoolSnapshot,
+    count: Option<&Count>,
+    now: Timestamp,
+) -> Value {
     let mut value = json!({
         "instance_type": it.name,
         "provider_type": it.provider_type,
@@ -49,17 +55,23 @@ fn of_type(it: &InstanceType, plan: &Plan, pool: &PoolSnapshot, count: Option<&C
         "instances": count.map_or(0, |it| it.instances),
         "running": count.map_or(0, |it| it.running),
     });
-    value["creates"] = gate(it, plan, pool);
+    value["creates"] = gate(it, plan, pool, now);
     value
 }
 
 /// What may be created of a type: `{"state": "open"}`, or why not.
-pub(in crate::api) fn gate(it: &InstanceType, plan: &Plan, pool: &PoolSnapshot) -> Value {
+pub(in crate::api) fn gate(it: &InstanceType, plan: &Plan, pool: &PoolSnapshot, now: Timestamp) -> Value {
     let supply = &plan.supply;
     // Pauses are shown at once, before a plan has been made with them.
-    let (state, why) = match (pool.fleet.cordons.drained.get(&it.name), supply.gates.get(&it.name)) {
+    let is_paused = pool.fleet.cordons.applying(it, now).next().is_some();
+    let gate = match supply.gates.get(&it.name) {
+        _ if is_paused => Some(&Gate::Paused(PauseReason::Operator)),
+        Some(Gate::Paused(PauseReason::Operator | PauseReason::TypeDrained)) => None,
+        gate => gate,
+    };
+    let (state, why) = match (pool.fleet.cordons.drained.get(&it.name), gate) {
         (Some(_), _) => ("drained", Some(PauseReason::TypeDrained.in_words())),
-        (None, None) => ("unknown", Some("no plan has been made yet")),
+        (None, None) => ("unknown", Some("no plan has been made with it yet")),
         (None, Some(Gate::Open)) => ("open", None),
         (None, Some(Gate::Paused(cause))) => ("paused", Some(cause.in_words())),
         (None, Some(Gate::AtQuota(QuotaReason::Account))) => {
@@ -72,11 +84,13 @@ pub(in crate::api) fn gate(it: &InstanceType, plan: &Plan, pool: &PoolSnapshot) 
             ("at-capacity", Some("the cloud has no more of it at the moment"))
         }
     };
+    let paused = pool.fleet.cordons.cause(it, now).and_then(|(_, until)| until);
+    let until = paused.or_else(|| supply.ends.get(&it.name).copied());
     let mut value = json!({ "state": state });
     if let Some(why) = why {
         value["because"] = why.into();
     }
-    if let Some(until) = supply.ends.get(&it.name).filter(|_| state != "open" && state != "drained") {
+    if let Some(until) = until.filter(|until| state != "open" && state != "drained" && *until > now) {
         value["until"] = json!(until);
     }
     if let Some(refusal) = pool.refusals.get(&it.name).filter(|_| state != "open") {

@@ -37,7 +37,7 @@ impl World {
         let until = pause.until;
         let accepted = self.handles().pool.send(PauseCreates(pause)).await.is_ok_and(|answer| answer.is_ok());
         if accepted {
-            let under_way = self.creates_under_way().await;
+            let under_way = self.creates_under_way(&scope).await;
             self.note(Note::Cordoned { scope, until: Some(until), under_way });
         }
         accepted
@@ -49,8 +49,9 @@ impl World {
         let message = DrainType { name: name.clone(), note };
         let accepted = self.handles().pool.send(message).await.is_ok_and(|answer| answer.is_ok());
         if accepted {
-            let under_way = self.creates_under_way().await;
-            self.note(Note::Cordoned { scope: CordonScope::Type(name.clone()), until: None, under_way });
+            let scope = CordonScope::Type(name.clone());
+            let under_way = self.creates_under_way(&scope).await;
+            self.note(Note::Cordoned { scope, until: None, under_way });
         }
         accepted
     }
@@ -67,8 +68,9 @@ impl World {
     }
 
     /// Creates that the dispatcher has decided on, whether they are sent already or wait for their turn.
-    async fn creates_under_way(&self) -> usize {
+    async fn creates_under_way(&self, scope: &CordonScope) -> usize {
         let answer = self.handles().pool.send(GetPool).await;
-        answer.expect("the pool lives as long as its incarnation").snapshot.pending.len()
+        let pending = &answer.expect("the pool lives as long as its incarnation").snapshot.pending;
+        pending.iter().filter(|(_, create)| scope.covers(&create.instance_type)).count()
     }
 }

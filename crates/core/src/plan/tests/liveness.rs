@@ -342,3 +342,21 @@ fn at_the_limit_nothing_is_ended_for_a_container_whose_types_were_refused_lately
         assert_eq!(matches!(reason_of(&scene, 3), WaitReason::Booting { .. }), vain);
     }
 }
+
+/// The type that an operator has drained cannot be had either, and that has no end.
+#[test]
+fn at_the_limit_nothing_is_ended_for_a_container_whose_types_are_drained_or_were_refused_lately() {
+    for vain in [false, true] {
+        let mut scene = Scene::new();
+        scene.gates(Gate::AtQuota(QuotaReason::MaxInstances));
+        scene.gate("small", Gate::Paused(PauseReason::TypeDrained));
+        scene.add(1, Locked, 9);
+        scene.worker("w-1", "small.spot", State::Idle);
+        scene.add_sized(2, Locked, 1, true);
+        if vain {
+            scene.pool.supply.vain.insert(TypeName::new("big").unwrap());
+        }
+        let is_placed = matches!(reason_of(&scene, 2), WaitReason::Allocated);
+        assert_eq!(is_placed, vain, "those behind it go on");
+    }
+}
