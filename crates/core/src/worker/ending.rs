@@ -53,7 +53,8 @@ impl Ending {
         let asked_from = self.asked_from.take();
         match outcome {
             DestroyOutcome::Acknowledged => self.destroy_acknowledged = true,
-            DestroyOutcome::Refused => self.returns_to = asked_from,
+            // Without a lease the call has not even begun.
+            DestroyOutcome::Refused => self.returns_to = self.returns_to.or(asked_from),
             DestroyOutcome::Unknown => {}
         }
     }
@@ -246,15 +247,17 @@ impl Machine {
     }
 
     /// Whether a call that the cloud has not been asked for, or has refused, may be repeated. What was decided for silence
-    /// holds only if it has been silent since, or has shown that nothing runs there; otherwise it is looked at first.
+    /// holds only if it has been silent since, or has shown that nothing runs there; otherwise it is looked at first. The
+    /// answer of a look that is under way is waited for: it may be on its way.
     fn is_still_condemned(&mut self, now: Timestamp) -> bool {
         if self.ending.returns_to.is_none() {
             return true;
         }
         let asked = self.ending.decided.max(self.ending.destroy_called);
         let is_empty = self.processes.by_container.is_empty() && self.probes.last_success > asked;
-        let is_condemned = is_empty || self.ending.last_failed_look > asked;
-        if !is_condemned {
+        let is_being_looked_at = self.probes.under_way.is_some();
+        let is_condemned = !is_being_looked_at && (is_empty || self.ending.last_failed_look > asked);
+        if !is_condemned && !is_being_looked_at {
             self.look_afresh(now);
         }
         is_condemned

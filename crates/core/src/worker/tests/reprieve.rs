@@ -133,6 +133,15 @@ fn a_second_silence_ends_it_as_the_first() {
     assert!(story.call_begins());
 }
 
+/// We had no lease when the slot came, so the worker was not asked any more whether the call may begin.
+#[test]
+fn a_call_that_has_not_begun_leaves_the_way_back_open() {
+    let mut story = condemned();
+    story.on(707, Completion::DestroyFinished { sent: at(702), outcome: DestroyOutcome::Refused });
+    story.probe(760, 761, lists(&[1]));
+    assert_eq!((story.state(), story.told(&WorkerFact::Reprieved)), (State::Running, 1));
+}
+
 /// The call was not sent, because we had no lease; when the next is due, the instance has long been back.
 #[test]
 fn a_call_that_was_refused_is_repeated_only_if_the_silence_lasts() {
@@ -156,6 +165,12 @@ fn a_call_that_was_refused_is_repeated_only_if_the_silence_lasts() {
         gone.on(880, Command::StillListed(at(879)));
         assert_eq!((gone.state(), gone.did(&WorkerEffect::Destroy)), (State::Shutdown, 1));
     }
+    // The answer of a look may be on its way.
+    let mut looked_at = refused();
+    looked_at.probe(821, 822, silent());
+    looked_at.on(879, Command::Probe);
+    looked_at.on(880, Command::StillListed(at(879)));
+    assert_eq!(looked_at.did(&WorkerEffect::Destroy), 0);
     let mut omitted = refused();
     omitted.on(823, Command::Missing);
     assert_eq!(omitted.did(&WorkerEffect::Destroy), 0);
