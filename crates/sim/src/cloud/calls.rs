@@ -121,17 +121,24 @@ impl FakeCloud {
         reused.unwrap_or(self.vms.len() + 1)
     }
 
-    pub(super) fn list(&mut self, filter: &Tags, now: Timestamp) -> Effect<Vec<Instance>> {
+    /// `asked_by`: the dispatcher, counted as they are started.
+    pub(super) fn list(&mut self, filter: &Tags, asked_by: u64, now: Timestamp) -> Effect<Vec<Instance>> {
         let fault = self.fault(CloudCall::List, now);
         let result = match fault.and_then(|fault| fault.error(now).map(|_| fault)) {
             Some(fault) => Err(refusal(fault, now)),
-            None => Ok(self.listing(filter, now)),
+            None => Ok(self.listing(filter, asked_by, now)),
         };
         self.note(CloudCall::List, None, &result, fault, now);
         result
     }
 
-    fn listing(&mut self, filter: &Tags, now: Timestamp) -> Vec<Instance> {
+    fn listing(&mut self, filter: &Tags, asked_by: u64, now: Timestamp) -> Vec<Instance> {
+        if asked_by < self.dispatchers {
+            // Nobody reads what a dead one has asked for: it must not use up the listing that shows a VM to its successor.
+            let listed =
+                self.vms.values().filter(|vm| vm.is_listed(now) && vm.shown_tags(now).matches(filter));
+            return listed.map(|vm| vm.shown(now)).collect();
+        }
         self.listings += 1;
         let is_known = self.listings > FIRST_LISTINGS;
         let Self { vms, omit_next, omitted, chance, knobs, hosts, .. } = self;

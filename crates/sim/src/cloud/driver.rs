@@ -17,12 +17,15 @@ use crate::clock;
 #[derive(Debug, Clone)]
 pub struct SimCloud {
     cloud: Rc<RefCell<FakeCloud>>,
+    /// Which dispatcher asks, counted as they are started.
+    dispatcher: u64,
 }
 
 impl SimCloud {
     /// A driver of that cloud.
     pub fn new(cloud: Rc<RefCell<FakeCloud>>) -> Self {
-        Self { cloud }
+        let dispatcher = cloud.borrow().dispatchers;
+        Self { cloud, dispatcher }
     }
 
     /// The cloud behind it.
@@ -51,7 +54,8 @@ impl CloudDriver for SimCloud {
     }
 
     async fn list(&self, filter: &Tags) -> Result<Vec<Instance>, CloudError> {
-        self.call(CloudCall::List, |cloud, now| cloud.list(filter, now)).await
+        let asked_by = self.dispatcher;
+        self.call(CloudCall::List, |cloud, now| cloud.list(filter, asked_by, now)).await
     }
 
     async fn destroy(&self, id: &InstanceId) -> Result<(), CloudError> {

@@ -125,6 +125,8 @@ pub struct FakeCloud {
     omitted: BTreeMap<InstanceId, Omissions>,
     /// How many listings were made since a dispatcher was started.
     listings: u32,
+    /// How many dispatchers have been started.
+    dispatchers: u64,
 }
 
 /// How often listings have omitted a VM that they should have shown.
@@ -149,6 +151,7 @@ impl FakeCloud {
             omit_next: BTreeMap::new(),
             omitted: BTreeMap::new(),
             listings: 0,
+            dispatchers: 0,
         }
     }
 
@@ -200,6 +203,7 @@ impl FakeCloud {
     /// A dispatcher is started, which knows of no VM but by listings.
     pub fn dispatcher_starts(&mut self) {
         self.listings = 0;
+        self.dispatchers += 1;
     }
 
     /// Lets the next `times` listings omit that VM.
