@@ -132,7 +132,7 @@ async fn an_operators_order_is_logged_with_its_reason_and_the_requests_id() {
     let (site, id) = busy_site().await;
     let order = async |path: String, name: &str, what: &str, request: &str| {
         let reason = format!("look at\nits {TOKEN}");
-        let form = [(name, what), ("reason", reason.as_str())];
+        let form = [(name, what), ("reason", reason.as_str()), ("by", TOKEN)];
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let bearer = bearer();
         let form_type = "application/x-www-form-urlencoded";
@@ -146,8 +146,26 @@ async fn an_operators_order_is_logged_with_its_reason_and_the_requests_id() {
         let line = site.logs.about("ordered by an operator", &request).await;
         assert_eq!((&line["Action"], &line["Instance"]), (&json!(action), &json!(id)));
         assert_eq!(line["Reason"], "look at its (secret)");
+        assert_eq!(line["By"], "(secret)");
+        if action == "hold" {
+            let tag = eventually("a tag says who and why", async || {
+                let instances = site.world.instances.borrow();
+                let tags = &instances.values().next()?.tags;
+                tags.0
+                    .iter()
+                    .find(|(key, _)| key.ends_with("IdleBehaviorNote"))
+                    .map(|(_, value)| value.clone())
+            })
+            .await;
+            assert!(tag.ends_with(" _secret_: look at its _secret_"), "{tag}");
+        }
         assert!(line["remoteAddr"].as_str().is_some_and(|it| it.starts_with("127.0.0.1:")), "{line}");
     }
+    // Nor is it anywhere else: in lists, events, tags, or another line of the log.
+    for path in [INSTANCES, "/arvados/v1/dispatch/events", "/arvados/v1/dispatch/creates"] {
+        assert!(!site.get(path).await.body.contains(TOKEN), "{path}");
+    }
+    assert!(!site.logs.text().contains(TOKEN));
     // What was refused was not done.
     order(format!("{INSTANCES}/hold"), "instance_id", "i-unknown", "req-refused").await.assert_error(404);
     site.logs.about("response", "req-refused").await;

@@ -84,3 +84,20 @@ async fn two_processes_are_told_apart() {
     assert_ne!(one.boot, other.boot);
     assert_eq!(one.boot.len(), 16);
 }
+
+/// Whoever does not read holds one page.
+#[actix::test]
+async fn a_page_is_bounded_in_bytes_and_the_last_are_found_without_being_copied() {
+    let (log, history) = site();
+    for n in 0..200 {
+        event!(log, catalogue::SYNC_FAILED, "error" => format!("{n} {}", "e".repeat(900)));
+    }
+    happened(&history, 200).await;
+    let first = page(&history, 0, 1_000, About::default()).await;
+    let bytes: usize = first.events.iter().map(|event| event.json.len()).sum();
+    assert!((30_000..35_000).contains(&bytes), "{bytes}");
+    let before = history.history.send(FindLastEvents { most: 3, about: About::default() }).await.unwrap();
+    assert_eq!(before, 197);
+    let none = About { container: Some(UUID.parse().unwrap()), instance: None };
+    assert_eq!(history.history.send(FindLastEvents { most: 3, about: none }).await.unwrap(), 200);
+}

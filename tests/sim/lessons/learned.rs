@@ -349,6 +349,8 @@ pub(super) const LEARNED: &[Lesson] = &[
         "a_call_that_was_not_sent_sets_nothing_back",
         "a_call_that_was_not_sent_is_not_counted",
         "a_call_that_waits_for_its_slot_is_not_repeated",
+        "a_call_that_has_not_begun_leaves_the_way_back_open",
+        "a_call_that_was_refused_is_repeated_only_if_the_silence_lasts",
     ]),
     (57, "a hint is no answer", &[
         "a_false_hint_changes_nothing",

@@ -37,8 +37,10 @@ pub enum Note {
     StartSent(InstanceId, ContainerUuid),
     /// The dispatcher handed over an action of that kind although its lock was not confirmed lately enough.
     ActedWithoutLease(&'static str),
-    /// The dispatcher could not ask until now: it was stopped, or its own machine failed.
+    /// The dispatcher could not ask until now: it was stopped.
     CouldNotAsk,
+    /// The dispatcher's own machine has failed from that moment until now.
+    OwnSideFailed(Timestamp),
     /// The operator is about to ask for another idle behavior of a VM.
     OperatorAsks(InstanceId),
     /// The operator asked for this idle behavior of a VM, and the dispatcher accepted it.
@@ -232,6 +234,10 @@ fn of_note(note: &Note) -> Option<String> {
         Note::StartSent(vm, uuid) => format!("start of {uuid} on {vm} sent"),
         Note::ActedWithoutLease(what) => format!("{what} handed over without a lease"),
         Note::CouldNotAsk => "the dispatcher can ask again".to_owned(),
+        Note::OwnSideFailed(from) => {
+            let seconds = since(*from, epoch()).as_secs_f64();
+            format!("the dispatcher's own machine works again, which has failed since {seconds:.3}")
+        }
         Note::Operator(vm, behavior) => format!("operator: {behavior} {vm}"),
         Note::OperatorKills(vm) => format!("operator: kill {vm}"),
         Note::CreateSent(it) => format!("create of {} sent", it.name),

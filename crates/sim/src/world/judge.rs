@@ -69,6 +69,8 @@ pub(super) struct Judge {
     began: Timestamp,
     /// Nobody is silent for what the present dispatcher could not ask before.
     could_not_ask_until: Timestamp,
+    /// When its own machine has failed: from, to.
+    own_side_failed: Vec<(Timestamp, Timestamp)>,
     /// Whether the previous dispatcher is dead and the next one has not begun.
     is_down: bool,
     creates_in_flight: u32,

@@ -40,12 +40,15 @@ impl World {
     pub fn fail_own_side(&mut self, length: Duration) {
         let Some(dispatcher) = &self.dispatcher else { return };
         dispatcher.plight.fail_own_side_for(length);
+        let from = self.own_side_fails_since();
+        let Some(dispatcher) = &self.dispatcher else { return };
         let (journal, plight) = (Rc::clone(&self.journal), Rc::downgrade(&dispatcher.plight));
         self.set.spawn_local(async move {
             tokio::time::sleep(length).await;
             // Another incarnation has had no part in it, and this one may have more of it.
             if plight.upgrade().is_some_and(|plight| !plight.own_side_fails()) {
-                journal.borrow_mut().note(clock::now(), Note::CouldNotAsk);
+                let now = clock::now();
+                journal.borrow_mut().note(now, Note::OwnSideFailed(from.unwrap_or(now)));
             }
         });
     }

@@ -50,6 +50,10 @@ impl Judge {
                 self.could_not_ask_until = at;
                 Ok(())
             }
+            Note::OwnSideFailed(from) => {
+                self.own_side_failed.push((*from, at));
+                Ok(())
+            }
             Note::OperatorAsks(vm) => {
                 self.wishes.remove(vm);
                 Ok(())
@@ -142,7 +146,15 @@ impl Judge {
             Some(listed) => (listed, policy.timeout_probe),
             None => (self.began, policy.timeout_booting),
         };
-        since(judged_at, last.max(self.could_not_ask_until)) >= patience.saturating_sub(LONGEST_PROBE)
+        let from = last.max(self.could_not_ask_until);
+        let silent = since(judged_at, from).saturating_sub(self.own_side_failed_within(from, judged_at));
+        silent >= patience.saturating_sub(LONGEST_PROBE)
+    }
+
+    /// For how long of that time the dispatcher's own machine has failed: what it could not ask then proves nothing, and
+    /// what it has asked before and after does.
+    fn own_side_failed_within(&self, from: Timestamp, to: Timestamp) -> Duration {
+        self.own_side_failed.iter().map(|(begin, end)| since((*end).min(to), (*begin).max(from))).sum()
     }
 
     /// The operator's wish, from the time when every dispatcher must know it.
