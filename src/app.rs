@@ -40,11 +40,12 @@ use slog::Logger;
 use tokio::sync::watch;
 
 use crate::api::{Active, ApiState, HealthPolicy};
-use crate::cordons_file::CordonsFile;
+use crate::cordons_file::{self, CordonsFile};
 use crate::drivers;
 use crate::event_feed;
 use crate::executors;
 use crate::neighbours;
+use crate::own_metrics;
 use crate::own_side;
 use crate::runner_file;
 use crate::serving::{Bound, Serving};
@@ -321,6 +322,8 @@ fn metrics(policy: &Policy, loaded: &Loaded) -> (Metrics, Registry) {
     let now = clock::now();
     metrics.config_loaded(&loaded.sha256, loaded.modified.unwrap_or(now), now);
     metrics.build_info(crate::VERSION);
+    let directories = [Some(loaded.settings.runtime_directory.clone()), cordons_file::directory()];
+    own_metrics::register(&registry, directories.into_iter().flatten());
     (metrics, registry)
 }
 

@@ -21,6 +21,12 @@ use slog::Logger;
 const VARIABLE: &str = "STATE_DIRECTORY";
 const FILE: &str = "cordons.json";
 
+/// The directory that the environment names.
+pub fn directory() -> Option<PathBuf> {
+    let directories = std::env::var_os(VARIABLE).filter(|it| !it.is_empty());
+    directories.and_then(|all| std::env::split_paths(&all).next())
+}
+
 /// The file, if there is a directory for it.
 #[derive(Debug)]
 pub struct CordonsFile {
@@ -31,9 +37,7 @@ pub struct CordonsFile {
 impl CordonsFile {
     /// In the directory that the environment names.
     pub fn open(log: Logger) -> Self {
-        let directories = std::env::var_os(VARIABLE).filter(|it| !it.is_empty());
-        let first = directories.and_then(|all| std::env::split_paths(&all).next());
-        Self { path: first.map(|directory| directory.join(FILE)), log }
+        Self { path: directory().map(|directory| directory.join(FILE)), log }
     }
 
     fn complain(&self, path: &Path, error: &io::Error) {
@@ -135,8 +139,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let kept = file(Some(directory.path()));
         assert_eq!(kept.load(), Cordons::default());
-        assert_eq!(kept.keep(&some()), Kept::Yes);
-        assert_eq!(file(Some(directory.path())).load(), some());
+        let some = some();
+        assert_eq!(kept.keep(&some), Kept::Yes);
+        assert_eq!(file(Some(directory.path())).load(), some);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing else is left there");
     }
 

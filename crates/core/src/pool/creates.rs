@@ -145,7 +145,7 @@ impl WorkerPool {
             Ok(instance) => {
                 let create = self.creates.remove(&id);
                 if let Some(create) = &create {
-                    self.refusals.forget(&create.instance_type.name);
+                    self.refusals.forget(&create.instance_type.name, create.since);
                     self.holds.succeeded(&create.instance_type, create.since);
                 }
                 let shown = OwnOrder { secret: None, sent: shown_before.unwrap_or(now) };

@@ -35,9 +35,11 @@ impl Refusals {
         }
     }
 
-    /// A create of that type has succeeded.
-    pub(super) fn forget(&mut self, type_name: &TypeName) {
-        self.0.remove(type_name);
+    /// A create of that type has succeeded that was sent at `sent`: what was refused later still holds.
+    pub(super) fn forget(&mut self, type_name: &TypeName, sent: Timestamp) {
+        if self.0.get(type_name).is_some_and(|refusal| refusal.at <= sent) {
+            self.0.remove(type_name);
+        }
     }
 
     pub(super) fn by_type(&self) -> &BTreeMap<TypeName, Refusal> {

@@ -152,6 +152,11 @@ fn the_clouds_last_refusal_of_a_type_is_remembered_until_one_succeeds() {
     assert_eq!((refusal.at, refusal.code.as_str(), refusal.message.as_str()), (at(1), "E", "no"));
     story.created("a", "small", 100);
     assert!(story.pool.snapshot().refusals.is_empty());
+    // One that was sent before, and is answered after the refusal of another, proves nothing.
+    let (early, late) = (story.create("small", "b", 110).unwrap(), story.create("small", "c", 111).unwrap());
+    story.fails(late, CloudErrorKind::Unknown, 112);
+    story.answered(early, "b", "small", "b", 113);
+    assert_eq!(story.pool.snapshot().refusals.len(), 1);
 }
 
 #[test]
