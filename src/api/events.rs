@@ -231,9 +231,10 @@ impl Reader {
     /// Waits for an event.
     async fn news(&mut self) -> News {
         let since = self.since;
-        let waited = self.history.latest.wait_for(|latest| *latest > since);
+        // What is returned locks the number: kept while we sleep, it would stop whoever tells it, and with it this thread.
+        let waited = async { self.history.latest.wait_for(|latest| *latest > since).await.map(drop) };
         match tokio::time::timeout(SIGN_OF_LIFE, waited).await {
-            Ok(Ok(_)) => {
+            Ok(Ok(())) => {
                 tokio::time::sleep(TOGETHER).await;
                 News::Some
             }

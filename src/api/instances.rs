@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use dispatch_actors::messages::pool::{GetPool, PoolView, SetIdleBehavior, ShutdownInstance};
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::IdleBehavior;
-use dispatch_core::pool::{self, Wish};
+use dispatch_core::pool::{self, OperatorWish};
 use dispatch_core::worker::ShutdownReason;
 
 use super::error::Refusal;
@@ -73,7 +73,7 @@ async fn set(
     let note = params.note(&state.management_token);
     // The command line asks so; other clients rely on what they have always got.
     let spares_held = params.get("if_held") == Some("refuse") && !params.flag("force");
-    let wish = Wish {
+    let wish = OperatorWish {
         behavior,
         note: Some(note.clone()),
         spares_held: spares_held && behavior == IdleBehavior::Drain,

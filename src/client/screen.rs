@@ -40,6 +40,11 @@ impl Screen {
     }
 }
 
+/// The text with blanks for whatever would move the cursor.
+pub(super) fn tidy(text: &str) -> String {
+    text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,9 +62,4 @@ mod tests {
             assert_eq!(screen.has_colour, expected, "{is_terminal} {no_color:?}");
         }
     }
-}
-
-/// The text with blanks for whatever would move the cursor.
-pub(super) fn tidy(text: &str) -> String {
-    text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect()
 }

@@ -54,7 +54,7 @@ impl About {
 
 /// The events after that number, oldest first.
 #[derive(Debug, actix::Message)]
-#[rtype(result = "Page")]
+#[rtype(result = "EventPage")]
 pub struct GetEvents {
     /// The number of the last that the caller has; 0 = none.
     pub since: u64,
@@ -66,7 +66,7 @@ pub struct GetEvents {
 
 /// The last events of that kind, oldest first.
 #[derive(Debug, actix::Message)]
-#[rtype(result = "Page")]
+#[rtype(result = "EventPage")]
 pub struct GetLastEvents {
     /// How many at most.
     pub most: usize,
@@ -91,7 +91,7 @@ pub struct FindLastEvents {
 
 /// A page of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
+pub struct EventPage {
     /// The events.
     pub events: Vec<Happened>,
     /// Where the next page begins: the number of the last event that has been looked at.
@@ -223,7 +223,7 @@ impl Handler<EndFollowing> for History {
 }
 
 impl History {
-    fn empty_page(&self, seen: u64) -> Page {
-        Page { events: Vec::new(), seen, oldest: self.ring.oldest().unwrap_or(0) }
+    fn empty_page(&self, seen: u64) -> EventPage {
+        EventPage { events: Vec::new(), seen, oldest: self.ring.oldest().unwrap_or(0) }
     }
 }

@@ -58,11 +58,11 @@ impl Drain for Tap {
         if !self.messages.contains(message.as_str()) {
             return Ok(());
         }
-        let mut facts = Facts(Map::new());
+        let mut facts = LoggedFacts(Map::new());
         // A value that cannot be shown is its own logger's affair.
         let _ = values.serialize(record, &mut facts);
         let _ = record.kv().serialize(record, &mut facts);
-        let Facts(facts) = facts;
+        let LoggedFacts(facts) = facts;
         let text = |key: &str| facts.get(key).and_then(Value::as_str).unwrap_or_default();
         let container = text("ContainerUUID").parse().ok();
         let instance = Arc::from(text("Instance"));
@@ -85,9 +85,9 @@ fn line(at: Timestamp, level: Level, message: &str, facts: &Map<String, Value>) 
 }
 
 /// Collects facts as JSON.
-struct Facts(Map<String, Value>);
+struct LoggedFacts(Map<String, Value>);
 
-impl Facts {
+impl LoggedFacts {
     fn add(&mut self, key: slog::Key, value: impl Into<Value>) -> slog::Result {
         self.0.insert(key.to_string(), value.into());
         Ok(())
@@ -102,7 +102,7 @@ impl Facts {
     }
 }
 
-impl Serializer for Facts {
+impl Serializer for LoggedFacts {
     fn emit_arguments(&mut self, key: slog::Key, value: &fmt::Arguments<'_>) -> slog::Result {
         self.add_text(key, &value.to_string())
     }

@@ -12,7 +12,7 @@ fn site() -> (Logger, HistoryHandle) {
     recorded(Logger::root(slog::Discard, o!()), &mut rand::rngs::StdRng::seed_from_u64(1))
 }
 
-async fn page(of: &HistoryHandle, since: u64, most: usize, about: About) -> Page {
+async fn page(of: &HistoryHandle, since: u64, most: usize, about: About) -> EventPage {
     of.history.send(GetEvents { since, most, about }).await.unwrap()
 }
 

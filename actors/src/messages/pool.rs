@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::{Message, Recipient};
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::{Instance, InstanceType};
-use dispatch_core::pool::{CreateRefusal, GoneReply, PoolRefusal, PoolSnapshot, Unanswered, Wish};
+use dispatch_core::pool::{CreateRefusal, GoneReply, OperatorWish, PoolRefusal, PoolSnapshot, Unanswered};
 use dispatch_core::time::Timestamp;
 use dispatch_core::worker::runner::Commands;
 use dispatch_core::worker::{AttemptOutcome, BootOutcome, KillReason, ShutdownReason, StartOrder, View};
@@ -122,7 +122,7 @@ pub struct SetIdleBehavior {
     /// The instance.
     pub id: InstanceId,
     /// What the operator wants, and who that is.
-    pub wish: Wish,
+    pub wish: OperatorWish,
 }
 
 /// The runner that is to be deployed cannot be read, or can be read again.

@@ -235,7 +235,7 @@ impl PoolRefusal {
 
 /// What an operator wants of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wish {
+pub struct OperatorWish {
     /// What is to become of it.
     pub behavior: IdleBehavior,
     /// Who asks, and why.
@@ -244,7 +244,7 @@ pub struct Wish {
     pub spares_held: bool,
 }
 
-impl From<IdleBehavior> for Wish {
+impl From<IdleBehavior> for OperatorWish {
     /// Whatever it is now, and without a word why.
     fn from(behavior: IdleBehavior) -> Self {
         Self { behavior, note: None, spares_held: false }
@@ -544,7 +544,11 @@ impl WorkerPool {
     ///
     /// # Errors
     /// If there is no such instance, or it is on hold, and the wish spares such ones.
-    pub fn set_behavior(&mut self, id: &InstanceId, wish: Wish) -> Result<Vec<PoolEffect>, PoolRefusal> {
+    pub fn set_behavior(
+        &mut self,
+        id: &InstanceId,
+        wish: OperatorWish,
+    ) -> Result<Vec<PoolEffect>, PoolRefusal> {
         let slot = self.workers.get(id).ok_or(PoolRefusal::NoSuchInstance)?;
         if wish.spares_held && slot.view.behavior == IdleBehavior::Hold && wish.behavior != IdleBehavior::Hold
         {

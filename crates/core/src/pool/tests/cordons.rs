@@ -164,7 +164,7 @@ fn a_drain_that_spares_held_instances_leaves_them_on_hold() {
     let mut story = Story::new();
     story.created("a", "small", 0);
     story.show(1, View { behavior: IdleBehavior::Hold, ..story.view("a") });
-    let wish = Wish { spares_held: true, ..Wish::from(IdleBehavior::Drain) };
+    let wish = OperatorWish { spares_held: true, ..OperatorWish::from(IdleBehavior::Drain) };
     assert_eq!(story.pool.set_behavior(&id("a"), wish), Err(PoolRefusal::OnHold));
     assert!(story.pool.set_behavior(&id("a"), IdleBehavior::Drain.into()).is_ok());
 }
