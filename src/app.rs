@@ -40,7 +40,7 @@ use slog::Logger;
 use tokio::sync::watch;
 
 use crate::api::{Active, ApiState, HealthPolicy};
-use crate::cordons_file::{self, CordonsFile};
+use crate::cordons_file::CordonsFile;
 use crate::drivers;
 use crate::event_feed;
 use crate::executors;
@@ -247,7 +247,7 @@ impl<'a> Site<'a> {
                 .clone()
                 .unwrap_or_else(|_| Arc::new(Commands::without_binary(policy.runner.clone()))),
             start_config: Rc::new(Stdin(StartConfig::new(settings))),
-            cordons: Rc::new(CordonsFile::open(self.log.clone())),
+            cordons: Rc::new(CordonsFile::new(settings.state_directory.as_deref(), self.log.clone())),
             random: Box::new(StdRng::from_rng(&mut rand::rng())),
             policy: Arc::clone(policy),
             metrics: Rc::clone(&self.metrics),
@@ -322,8 +322,8 @@ fn metrics(policy: &Policy, loaded: &Loaded) -> (Metrics, Registry) {
     let now = clock::now();
     metrics.config_loaded(&loaded.sha256, loaded.modified.unwrap_or(now), now);
     metrics.build_info(crate::VERSION);
-    let directories = [Some(loaded.settings.runtime_directory.clone()), cordons_file::directory()];
-    own_metrics::register(&registry, directories.into_iter().flatten());
+    let Settings { runtime_directory, state_directory, .. } = &loaded.settings;
+    own_metrics::register(&registry, [runtime_directory].into_iter().chain(state_directory).cloned());
     (metrics, registry)
 }
 

@@ -13,19 +13,10 @@ use std::path::{Path, PathBuf};
 use dispatch_actors::messages::cordon::Kept;
 use dispatch_actors::pool::KeepCordons;
 use dispatch_actors::{catalogue, clock, event};
-use dispatch_core::pool::{Cordons, LONGEST_PAUSE};
-use dispatch_core::time::{Timestamp, after};
+use dispatch_core::pool::Cordons;
 use slog::Logger;
 
-/// systemd's variable: a list of directories, of which the first is ours.
-const VARIABLE: &str = "STATE_DIRECTORY";
 const FILE: &str = "cordons.json";
-
-/// The directory that the environment names.
-pub fn directory() -> Option<PathBuf> {
-    let directories = std::env::var_os(VARIABLE).filter(|it| !it.is_empty());
-    directories.and_then(|all| std::env::split_paths(&all).next())
-}
 
 /// The file, if there is a directory for it.
 #[derive(Debug)]
@@ -35,9 +26,9 @@ pub struct CordonsFile {
 }
 
 impl CordonsFile {
-    /// In the directory that the environment names.
-    pub fn open(log: Logger) -> Self {
-        Self { path: directory().map(|directory| directory.join(FILE)), log }
+    /// In that directory.
+    pub fn new(directory: Option<&Path>, log: Logger) -> Self {
+        Self { path: directory.map(|directory| directory.join(FILE)), log }
     }
 
     fn complain(&self, path: &Path, error: &io::Error) {
@@ -49,7 +40,7 @@ impl KeepCordons for CordonsFile {
     fn load(&self) -> Cordons {
         let Some(path) = &self.path else { return Cordons::default() };
         match read(path) {
-            Ok(kept) => within_bounds(kept, clock::now()),
+            Ok(kept) => kept,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Cordons::default(),
             Err(error) => {
                 self.complain(path, &error);
@@ -60,7 +51,7 @@ impl KeepCordons for CordonsFile {
 
     fn keep(&self, cordons: &Cordons) -> Kept {
         let Some(path) = &self.path else {
-            return Kept::No(format!("{VARIABLE} is not set, so there is no directory to keep it in"));
+            return Kept::No("STATE_DIRECTORY is not set, so there is no directory to keep it in".to_owned());
         };
         match write(path, &in_wall_time(cordons)) {
             Ok(()) => Kept::Yes,
@@ -86,15 +77,6 @@ fn in_wall_time(cordons: &Cordons) -> Cordons {
     shown
 }
 
-/// Without what has ended meanwhile. A pause lasts no longer than one that begins now may, whatever the clock was then.
-fn within_bounds(mut kept: Cordons, now: Timestamp) -> Cordons {
-    kept.pauses.retain(|pause| pause.until > now);
-    for pause in &mut kept.pauses {
-        pause.until = pause.until.min(after(now, LONGEST_PAUSE));
-    }
-    kept
-}
-
 /// Whole or not at all: a crash leaves the old file. Nothing waits for the disk, because everything is planned on this
 /// thread: after a power cut the file may be the old one.
 fn write(path: &Path, cordons: &Cordons) -> io::Result<()> {
@@ -109,15 +91,14 @@ fn write(path: &Path, cordons: &Cordons) -> io::Result<()> {
 mod tests {
     use std::time::Duration;
 
-    use dispatch_core::instance::Market;
     use dispatch_core::note::Note;
     use dispatch_core::pool::{CordonScope, Pause};
+    use dispatch_core::time::{Timestamp, after};
 
     use super::*;
 
     fn file(directory: Option<&Path>) -> CordonsFile {
-        let path = directory.map(|it| it.join(FILE));
-        CordonsFile { path, log: Logger::root(slog::Discard, slog::o!()) }
+        CordonsFile::new(directory, Logger::root(slog::Discard, slog::o!()))
     }
 
     fn some() -> Cordons {
@@ -143,18 +124,6 @@ mod tests {
         assert_eq!(kept.keep(&some), Kept::Yes);
         assert_eq!(file(Some(directory.path())).load(), some);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing else is left there");
-    }
-
-    #[test]
-    fn what_has_ended_is_not_restored_and_nothing_lasts_longer_than_it_may() {
-        let now: Timestamp = "2026-11-30T09:00:00Z".parse().unwrap();
-        let note = Note::new(now, "", "");
-        let mut kept = Cordons::default();
-        kept.pause(Pause { scope: CordonScope::All, until: now, note: note.clone() });
-        kept.pause(Pause { scope: CordonScope::Market(Market::Spot), until: Timestamp::MAX, note });
-        let restored = within_bounds(kept, now);
-        let ends: Vec<_> = restored.pauses.iter().map(|pause| pause.until).collect();
-        assert_eq!(ends, ["2026-12-07T09:00:00Z".parse().unwrap()]);
     }
 
     #[test]

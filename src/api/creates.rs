@@ -9,11 +9,13 @@
 
 use std::time::Duration;
 
+use actix::{Handler, Message};
 use actix_web::{HttpResponse, web};
 use dispatch_actors::clock;
 use dispatch_actors::messages::cordon::{DrainType, Kept, PauseCreates, ResumeCreates, RunType};
 use dispatch_actors::messages::pool::GetPool;
 use dispatch_actors::messages::scheduler::GetPlan;
+use dispatch_actors::pool::Pool;
 use dispatch_core::id::TypeName;
 use dispatch_core::instance::Market;
 use dispatch_core::pool::{CordonScope, LONGEST_PAUSE, Pause, PoolRefusal};
@@ -47,13 +49,11 @@ pub(super) async fn pause(
     operator: Operator,
 ) -> Result<HttpResponse, Refusal> {
     let scope = scope(&params)?;
-    let wanted = duration(params.need("for")?)?;
+    let wanted = pause_length(params.need("for")?).map_err(|wanted| Refusal::BadParameter("for", wanted))?;
     let until = after(clock::now(), wanted);
     let note = params.note(&state.management_token);
     let pause = Pause { scope: scope.clone(), until, note: note.clone() };
-    let pool = state.active()?.handles.pool;
-    let kept = pool.send(PauseCreates(pause)).timeout(state.health.actor_answer).await;
-    let kept = of_type(answered(kept, "pool")?)?;
+    let kept = have_done(&state, PauseCreates(pause)).await?;
     operator.paused(&scope, until, &note, &kept);
     Ok(HttpResponse::Ok()
         .json(json!({ "scope": scope.to_string(), "until": clock::shown(until), "kept": why_not(&kept) })))
@@ -66,9 +66,7 @@ pub(super) async fn resume(
     operator: Operator,
 ) -> Result<HttpResponse, Refusal> {
     let scope = scope(&params)?;
-    let pool = state.active()?.handles.pool;
-    let kept = pool.send(ResumeCreates(scope.clone())).timeout(state.health.actor_answer).await;
-    let kept = answered(kept, "pool")?.ok_or(Refusal::NotFound("pause of this scope"))?;
+    let kept = have_done(&state, ResumeCreates(scope.clone())).await?;
     operator.resumed(&scope, &params.note(&state.management_token));
     Ok(HttpResponse::Ok().json(json!({ "scope": scope.to_string(), "kept": why_not(&kept) })))
 }
@@ -80,9 +78,7 @@ pub(super) async fn drain_type(
     operator: Operator,
 ) -> Result<HttpResponse, Refusal> {
     let (name, note) = (type_name(params.need("instance_type")?)?, params.note(&state.management_token));
-    let pool = state.active()?.handles.pool;
-    let message = DrainType { name: name.clone(), note: note.clone() };
-    let kept = of_type(answered(pool.send(message).timeout(state.health.actor_answer).await, "pool")?)?;
+    let kept = have_done(&state, DrainType { name: name.clone(), note: note.clone() }).await?;
     operator.drained_type(&name, &note, &kept);
     Ok(HttpResponse::Ok().json(json!({ "instance_type": name, "kept": why_not(&kept) })))
 }
@@ -94,18 +90,20 @@ pub(super) async fn run_type(
     operator: Operator,
 ) -> Result<HttpResponse, Refusal> {
     let (name, note) = (type_name(params.need("instance_type")?)?, params.note(&state.management_token));
-    let pool = state.active()?.handles.pool;
-    let message = RunType { name: name.clone(), note: note.clone() };
-    let kept = of_type(answered(pool.send(message).timeout(state.health.actor_answer).await, "pool")?)?;
+    let kept = have_done(&state, RunType { name: name.clone(), note: note.clone() }).await?;
     operator.ran_type(&name, &note);
     Ok(HttpResponse::Ok().json(json!({ "instance_type": name, "kept": why_not(&kept) })))
 }
 
-fn of_type(answer: Result<Kept, PoolRefusal>) -> Result<Kept, Refusal> {
-    answer.map_err(|refusal| match refusal {
-        PoolRefusal::NoSuchType => Refusal::NotFound("instance type"),
-        other => Refusal::Refused(other.as_str()),
-    })
+/// Tells Pool, and answers whether a restart forgets it.
+async fn have_done<M>(state: &ApiState, order: M) -> Result<Kept, Refusal>
+where
+    M: Message<Result = Result<Kept, PoolRefusal>> + Send + 'static,
+    Pool: Handler<M>,
+{
+    let pool = state.active()?.handles.pool;
+    let answer = pool.send(order).timeout(state.health.actor_answer).await;
+    Ok(answered(answer, "pool")??)
 }
 
 /// `true`, or why it is not kept over a restart.
@@ -132,9 +130,12 @@ fn type_name(name: &str) -> Result<TypeName, Refusal> {
     TypeName::new(name).map_err(|_| Refusal::NotFound("instance type"))
 }
 
-/// As in the configuration; a pause has an end.
-fn duration(text: &str) -> Result<Duration, Refusal> {
+/// How long a pause is to last: as durations in the configuration.
+///
+/// # Errors
+/// What is wanted instead, after "wanted is".
+pub fn pause_length(text: &str) -> Result<Duration, &'static str> {
     let nanoseconds = crate::settings::parse_duration(text).and_then(|it| u64::try_from(it).ok());
     let wanted = nanoseconds.map(Duration::from_nanos).filter(|it| !it.is_zero() && *it <= LONGEST_PAUSE);
-    wanted.ok_or(Refusal::BadParameter("for", "a duration such as 30m or 2h, 168h (7 days) at most"))
+    wanted.ok_or("a duration such as 30m or 2h, 168h (7 days) at most")
 }

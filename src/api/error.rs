@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
+use dispatch_core::pool::PoolRefusal;
 use serde_json::json;
 
 /// Why a request is not answered as it wishes.
@@ -59,6 +60,22 @@ pub enum Refusal {
     /// An actor did not answer.
     #[error("{0} does not answer")]
     Silent(&'static str),
+}
+
+impl From<PoolRefusal> for Refusal {
+    /// What Pool says, and how to ask otherwise.
+    fn from(refusal: PoolRefusal) -> Self {
+        match refusal {
+            PoolRefusal::NoSuchInstance => Self::NotFound("instance"),
+            PoolRefusal::NoSuchProcess => Self::NotFound("process of this container"),
+            PoolRefusal::NoSuchType => Self::NotFound("instance type"),
+            PoolRefusal::NoSuchPause => Self::NotFound("pause of this scope"),
+            PoolRefusal::OnHold => Self::Refused("instance is on hold: force=1 drains it all the same"),
+            PoolRefusal::AlreadyRunning | PoolRefusal::NotPlaceable | PoolRefusal::Worker(_) => {
+                Self::Refused(refusal.as_str())
+            }
+        }
+    }
 }
 
 impl ResponseError for Refusal {

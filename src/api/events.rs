@@ -7,11 +7,11 @@
 //!   History ── a page ──► lines ──► sent? ── next page … ── all told ──► end, or wait for the next event (follow)
 //! ```
 //! Events have numbers. Where some are missing, because they are too old, or of another process, or found no room, a line
-//! says so; of those about one thing only what is too old is known to be missing. A page is asked for when the one before has been sent: a client that does not read costs a page, and its
-//! connection is closed by the system when it has not taken in anything for a while (`server`).
+//! says so; of those about one thing only what is too old is known to be missing. A page is asked for when the one before
+//! has been sent: a client that does not read costs a page, and the system closes its connection when it has not taken in
+//! anything for half a minute (`places`).
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -76,8 +76,8 @@ struct Reader {
     since: u64,
     follows: bool,
     framing: Framing,
-    /// Told before anything else.
-    first: VecDeque<String>,
+    /// Told before anything else: that its numbers are another process's.
+    first: Option<String>,
     /// Whether it has been told something before, so that it wants to know what it has missed since.
     is_going_on: bool,
     _place: Place,
@@ -107,7 +107,7 @@ pub(super) async fn events(
         framing,
         about,
         history: state.history.clone(),
-        first: VecDeque::new(),
+        first: None,
         is_going_on: false,
         _place: Place::take(&followers)?,
     };
@@ -188,7 +188,7 @@ impl Reader {
         if is_anothers || since > *self.history.latest.borrow() {
             let gap =
                 self.gap(since, 0, "the service has been restarted: these are the events of another process");
-            self.first.push_back(gap);
+            self.first = Some(gap);
         } else {
             self.since = since;
             self.is_going_on = since > 0;
@@ -199,8 +199,8 @@ impl Reader {
     /// What is sent next; `None` = that was all.
     async fn next(&mut self) -> Option<Result<Bytes, Refusal>> {
         loop {
-            if !self.first.is_empty() {
-                return Some(Ok(self.first.drain(..).collect::<String>().into()));
+            if let Some(first) = self.first.take() {
+                return Some(Ok(first.into()));
             }
             let question = GetEvents { since: self.since, most: PAGE, about: self.about.clone() };
             let page = match answered(self.history.history.send(question).await, "history") {
@@ -272,8 +272,61 @@ impl Reader {
     fn gap(&self, after: u64, until: u64, why: &str) -> String {
         let boot = &*self.history.boot;
         let line = json!({
-            "seq": until, "boot": boot, "level": "warning", "msg": "events are missing", "From": after.saturating_add(1), "Reason": why,
+            "seq": until, "boot": boot, "level": "warning", "msg": "events are missing",
+            "From": after.saturating_add(1), "Reason": why,
         });
         self.framing.frame(&format!("{boot}:{until}"), &line.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dispatch_actors::history::recorded;
+    use serde_json::Value;
+    use slog::{Logger, o};
+
+    use super::*;
+
+    /// One who has been told those up to 5.
+    fn reader() -> Reader {
+        let (_, history) = recorded(Logger::root(slog::Discard, o!()), &mut rand::rng());
+        Reader {
+            history,
+            about: About::default(),
+            since: 5,
+            follows: false,
+            framing: Framing::Ndjson,
+            first: None,
+            is_going_on: true,
+            _place: Place::take(&Followers::default()).expect("nobody else reads"),
+        }
+    }
+
+    /// What is told of these events: the numbers, and from where on events are missing.
+    fn told(reader: &Reader, seqs: &[u64], oldest: u64) -> Vec<(u64, Option<u64>)> {
+        let happened = |seq: &u64| Happened {
+            seq: *seq,
+            container: None,
+            instance: "".into(),
+            json: r#"{"msg":"x"}"#.into(),
+        };
+        let text = reader.text(&seqs.iter().map(happened).collect::<Vec<_>>(), oldest);
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.map(|line| (line["seq"].as_u64().unwrap(), line["From"].as_u64())).collect()
+    }
+
+    #[actix_rt::test]
+    async fn what_is_missing_at_the_beginning_of_a_page_or_within_it_is_told() {
+        let mut reader = reader();
+        assert_eq!(told(&reader, &[6, 7], 1), [(6, None), (7, None)]);
+        assert_eq!(told(&reader, &[9], 1), [(8, Some(6)), (9, None)], "they found no room");
+        assert_eq!(told(&reader, &[9], 9), [(8, Some(6)), (9, None)], "they are too old");
+        assert_eq!(told(&reader, &[9], 7), [(6, Some(6)), (8, Some(7)), (9, None)], "both");
+        assert_eq!(told(&reader, &[6, 9], 1), [(6, None), (8, Some(7)), (9, None)]);
+        reader.about.instance = Some("i-1".to_owned());
+        assert_eq!(told(&reader, &[9], 1), [(9, None)], "others are between them");
+        assert_eq!(told(&reader, &[9], 7), [(6, Some(6)), (9, None)]);
+        (reader.is_going_on, reader.about.instance) = (false, None);
+        assert_eq!(told(&reader, &[9], 9), [(9, None)], "whoever begins has missed nothing");
     }
 }

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use dispatch_actors::messages::pool::{GetPool, PoolView, SetIdleBehavior, ShutdownInstance};
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::IdleBehavior;
-use dispatch_core::pool::{self, OperatorWish};
+use dispatch_core::pool::{OperatorWish, PoolRefusal};
 use dispatch_core::worker::ShutdownReason;
 
 use super::error::Refusal;
@@ -94,13 +94,7 @@ pub(super) fn answered<T>(answer: Result<T, MailboxError>, actor: &'static str) 
 }
 
 /// 200 with an empty body, or Pool's reason not to.
-pub(super) fn done(
-    answer: Result<Result<(), pool::PoolRefusal>, MailboxError>,
-) -> Result<HttpResponse, Refusal> {
-    match answered(answer, "pool")? {
-        Ok(()) => Ok(HttpResponse::Ok().finish()),
-        Err(pool::PoolRefusal::NoSuchInstance) => Err(Refusal::NotFound("instance")),
-        Err(pool::PoolRefusal::NoSuchProcess) => Err(Refusal::NotFound("process of this container")),
-        Err(refusal) => Err(Refusal::Refused(refusal.as_str())),
-    }
+pub(super) fn done(answer: Result<Result<(), PoolRefusal>, MailboxError>) -> Result<HttpResponse, Refusal> {
+    answered(answer, "pool")??;
+    Ok(HttpResponse::Ok().finish())
 }

@@ -41,5 +41,6 @@ mod view;
 mod watch;
 
 pub use certificate::{CertReloader, CertificateError};
+pub use creates::pause_length;
 pub use server::serve;
 pub use state::{Active, ApiState, HealthPolicy};

@@ -55,7 +55,7 @@ pub struct Show {
 /// Who orders something, and why.
 #[derive(Debug, Clone, Args)]
 pub struct Why {
-    /// Why, for the service's log, its lists, and a tag of the instance.
+    /// Why, for the service's log and lists.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub reason: Option<String>,
     /// Who; by default the user that is logged in.
@@ -108,12 +108,9 @@ pub struct Scope {
     pub market: Option<String>,
 }
 
-/// A pause of creates.
+/// What is ordered about creates, of what, and why.
 #[derive(Debug, Clone, Args)]
-pub struct Pause {
-    /// How long, such as 30m or 2h; 168h (7 days) at most.
-    #[arg(long = "for", value_name = "DURATION")]
-    pub lasting: String,
+pub struct Scoped {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub scope: Scope,
@@ -122,15 +119,15 @@ pub struct Pause {
     pub why: Why,
 }
 
-/// The end of a pause.
+/// A pause of creates.
 #[derive(Debug, Clone, Args)]
-pub struct Resume {
+pub struct Pause {
+    /// How long, such as 30m or 2h; 168h (7 days) at most.
+    #[arg(long = "for", value_name = "DURATION", value_parser = pause_length)]
+    pub lasting: String,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub scope: Scope,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub why: Why,
+    pub order: Scoped,
 }
 
 /// A question that has one answer.
@@ -176,7 +173,7 @@ pub enum CreatesCommand {
     /// Create nothing for a while: of everything, of a market, or of a type.
     Pause(Pause),
     /// End a pause before its time.
-    Resume(Resume),
+    Resume(Scoped),
     /// Show the pauses, and what else keeps instances from being created.
     Status(Status),
 }
@@ -187,8 +184,10 @@ pub enum TypeCommand {
     /// List the configured types, and whether instances of them may be created now.
     List(ListOptions),
     /// Create no instances of some types any more, and drain those that there are.
+    #[command(mut_arg("ids", |names| names.value_name("NAME").help("Which, by their configured names")))]
     Drain(Order),
     /// Use some types again.
+    #[command(mut_arg("ids", |names| names.value_name("NAME").help("Which, by their configured names")))]
     Run(Order),
 }
 
@@ -228,6 +227,12 @@ fn web_url(text: &str) -> Result<Url, String> {
         true => Ok(url),
         false => Err("a URL has no token: set ARVADOS_MANAGEMENT_TOKEN instead".to_owned()),
     }
+}
+
+/// As it was said: the service reads it in the same way.
+fn pause_length(text: &str) -> Result<String, String> {
+    let length = crate::api::pause_length(text);
+    length.map(|_| text.to_owned()).map_err(|wanted| format!("wanted is {wanted}"))
 }
 
 /// At least a tenth of a second: the service has other work.

@@ -10,7 +10,7 @@ use super::http::Client;
 use super::lists::Kind;
 use super::screen::{self, Screen};
 use super::table::{Cell, Table, Tone};
-use crate::cli::service::{ListOptions, Pause, Resume, Scope, Status};
+use crate::cli::service::{ListOptions, Pause, Scope, Scoped, Status};
 use crate::cli::{self, Options};
 
 const PATH: &str = "/arvados/v1/dispatch/creates";
@@ -38,13 +38,16 @@ pub(super) async fn status(options: &Options, status: &Status, screen: &Screen) 
         screen.print(&answer.to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let items = answer["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if ["pauses", "drained", "items"].iter().any(|key| !answer[key].is_array()) {
+        return Err(client.strange("its answer does not say what may be created"));
+    }
     let mut lines: Vec<_> = each(&answer["pauses"]).map(pause).collect();
     lines.extend(each(&answer["drained"]).map(drained));
     if lines.is_empty() {
         lines.push("Operators have paused nothing, and drained no type.".to_owned());
     }
-    let held = items.iter().filter(|it| !matches!(it["creates"]["state"].as_str(), Some("open" | "drained")));
+    let held = each(&answer["items"])
+        .filter(|it| !matches!(it["creates"]["state"].as_str(), Some("open" | "drained")));
     lines.extend(held.map(|it| format!("{}: {}", plain(&it["instance_type"]), gate(&it["creates"]))));
     let lines: Vec<_> = lines.iter().map(|line| screen::tidy(line)).collect();
     screen.print(&lines.join("\n"))?;
@@ -52,13 +55,9 @@ pub(super) async fn status(options: &Options, status: &Status, screen: &Screen) 
 }
 
 /// `creates pause`.
-pub(super) async fn give_pause(options: &Options, order: &Pause) -> Result<ExitCode, Failure> {
-    let mut client = Client::of(options, &order.why.at)?;
-    let by = order.why.by();
-    let mut parameters = vec![("for", order.lasting.as_str()), ("by", by.as_str())];
-    parameters.extend(scope(&order.scope));
-    parameters.extend(order.why.reason.as_deref().map(|reason| ("reason", reason)));
-    let answer = client.order("/arvados/v1/dispatch/creates/pause", &parameters).await?;
+pub(super) async fn give_pause(options: &Options, pause: &Pause) -> Result<ExitCode, Failure> {
+    let path = "/arvados/v1/dispatch/creates/pause";
+    let answer = give(options, path, Some(("for", pause.lasting.as_str())), &pause.order).await?;
     cli::print(&format!(
         "{}: nothing is created until {}; what exists goes on, and fills up",
         plain(&answer["scope"]),
@@ -69,16 +68,24 @@ pub(super) async fn give_pause(options: &Options, order: &Pause) -> Result<ExitC
 }
 
 /// `creates resume`.
-pub(super) async fn give_resume(options: &Options, order: &Resume) -> Result<ExitCode, Failure> {
-    let mut client = Client::of(options, &order.why.at)?;
-    let by = order.why.by();
-    let mut parameters = vec![("by", by.as_str())];
-    parameters.extend(scope(&order.scope));
-    parameters.extend(order.why.reason.as_deref().map(|reason| ("reason", reason)));
-    let answer = client.order("/arvados/v1/dispatch/creates/resume", &parameters).await?;
+pub(super) async fn give_resume(options: &Options, order: &Scoped) -> Result<ExitCode, Failure> {
+    let answer = give(options, "/arvados/v1/dispatch/creates/resume", None, order).await?;
     cli::print(&format!("{}: created again", plain(&answer["scope"])));
     say_what_is_not_kept(&answer);
     Ok(ExitCode::SUCCESS)
+}
+
+async fn give(
+    options: &Options,
+    path: &'static str,
+    what: Option<(&'static str, &str)>,
+    order: &Scoped,
+) -> Result<Value, Failure> {
+    let mut client = Client::of(options, &order.why.at)?;
+    let by = order.why.by();
+    let reason = order.why.reason.as_deref().map(|reason| ("reason", reason));
+    let said = [what, Some(("by", by.as_str())), scope(&order.scope), reason];
+    client.order(path, &said.into_iter().flatten().collect::<Vec<_>>()).await
 }
 
 /// Complains if a restart of the service would forget what it has been told.
@@ -133,7 +140,10 @@ pub(super) fn gate(creates: &Value) -> String {
     text
 }
 
-fn types(_: &Client, items: &[Value]) -> Result<Table, Failure> {
+fn types(client: &Client, items: &[Value]) -> Result<Table, Failure> {
+    if items.iter().any(|it| !it["instance_type"].is_string()) {
+        return Err(client.strange("an item of its list is no instance type"));
+    }
     let row = |it: &Value| {
         let creates = &it["creates"];
         let state = creates["state"].as_str().unwrap_or_default();
@@ -178,13 +188,13 @@ mod tests {
     #[test]
     fn a_gate_gives_the_cause_the_end_and_the_clouds_own_words() {
         let shut = json!({
-            "state": "at-quota", "because": "the account may not have more instances",
+            "state": "at_quota", "cause": "account", "because": "the account may not have more instances",
             "until": "2026-11-30T10:00:00Z",
             "cloud": { "at": "2026-11-30T09:00:00Z", "code": "VcpuLimitExceeded", "message": "You have requested more" }
         });
         let text = gate(&shut);
         for part in
-            ["at-quota until 2026-11-30", "because the account", "VcpuLimitExceeded You have requested more"]
+            ["at_quota until 2026-11-30", "because the account", "VcpuLimitExceeded You have requested more"]
         {
             assert!(text.contains(part), "{text}");
         }

@@ -67,15 +67,13 @@ async fn follow(
     }
     let now = now();
     client
-        .lines(PATH, &parameters, has_begun, |line| {
-            let event: Map<String, Value> = serde_json::from_str(line)
-                .map_err(|_| Failure::Unusable("an event of the service is no JSON object".to_owned()))?;
+        .objects(PATH, &parameters, has_begun, |line, event| {
             let seq = event.get("seq").and_then(Value::as_u64).unwrap_or_default();
             *seen = Some(Seen { boot: plain(event.get("boot").unwrap_or(&Value::Null)), seq });
-            if is_too_old(&event, wanted.since, now) {
+            if is_too_old(event, wanted.since, now) {
                 return Ok(());
             }
-            Ok(screen.print(&if wanted.json { line.to_owned() } else { text(&event) })?)
+            Ok(screen.print(&if wanted.json { line.to_owned() } else { text(event) })?)
         })
         .await
 }

@@ -1,5 +1,6 @@
 //! What the service's evidence says of a container, for people. Nothing is concluded here that the service has not said.
 
+use dispatch_core::plan::WaitReason;
 use dispatch_core::time::Timestamp;
 use serde_json::{Map, Value};
 
@@ -112,38 +113,29 @@ fn told(facts: &mut Vec<(&'static str, String)>, name: &'static str, value: &Val
     }
 }
 
-/// The reason in words (docs/operate.md, "Why a container waits"), with its evidence. A word of a newer service stands
-/// for itself.
+/// The reason in words (docs/operate.md, "Why a container waits"), with its evidence.
 fn why(reason: &str, evidence: &Value) -> String {
-    let words = match reason {
-        "beyond_horizon" => "it waits behind more containers than can be started",
-        "deleted" => "the controller does not know it any more",
-        "allocated" => "it does not wait: it has a process, or is being sent to an instance",
-        "booting" => "its instance is not ready",
-        "paused" => "an instance is wanted, and its creation is paused",
-        "account_quota" => "the cloud account's limit is reached",
-        "max_instances" => "MaxInstances is reached",
-        "at_capacity" => "the cloud has none of its types now",
-        "ceiling" => "as many containers run as the controller bears",
-        "over_supervisors" => "workflow supervisors have their share",
-        "previous_attempt" => "a process of an earlier attempt has not gone",
-        "priority_zero" => "its user does not want it to run: its priority is 0",
-        "no_suitable_type" => "no configured type suits it: it is about to be cancelled",
-        "set_back" => "something has failed for it, and is tried again",
-        "starts_fail" => "its starts came to nothing",
-        "not_sized" => "what it needs is still being read",
-        "hands_off" => "its record is being changed, or cannot be read",
-        "starting_up" => "the dispatcher has just started",
-        "not_planned_yet" => "it has just been seen",
-        "undecodable" => "its record could never be read",
-        "running" => "it does not wait: it runs",
-        "complete" | "cancelled" => "it does not wait: it has ended",
-        "" => return "the service does not say".to_owned(),
-        other => other,
-    };
+    if reason.is_empty() {
+        return "the service does not say".to_owned();
+    }
+    let planned = WaitReason::samples().into_iter().find(|it| it.word() == reason);
+    let words = planned.map_or_else(|| without_plan(reason), |it| it.in_words());
     let evidence = plain(evidence);
     let named = if words == reason { String::new() } else { format!(" ({reason})") };
     if evidence.is_empty() { format!("{words}{named}") } else { format!("{words}{named}: {evidence}") }
+}
+
+/// What is said of a container that no plan is made for. A word of a newer service stands for itself.
+fn without_plan(reason: &str) -> &str {
+    match reason {
+        "not_planned_yet" => "it has just been seen",
+        "undecodable" => "its record could never be read",
+        "beyond_horizon" => "it waits behind more containers than can be started",
+        "running" => "it does not wait: it runs",
+        "complete" | "cancelled" => "it does not wait: it has ended",
+        "deleted" => "the controller does not know it any more",
+        other => other,
+    }
 }
 
 /// Who stands before it in the line.
@@ -175,44 +167,11 @@ fn event(it: &Value) -> String {
 fn create(explain: &Value, offer: &Value) -> String {
     let name = offer["Name"].as_str();
     let of_type = each(&explain["types"]).find(|it| it["Name"].as_str() == name);
-    if let Some(creates) = of_type.and_then(|it| it.get("creates")) {
-        return match creates["state"].as_str() {
-            Some("open") => "one may be created".to_owned(),
-            _ => format!("creates: {}", super::creates::gate(creates)),
-        };
+    match of_type.and_then(|it| it.get("creates")) {
+        Some(creates) if creates["state"] == "open" => "one may be created".to_owned(),
+        Some(creates) => format!("creates: {}", super::creates::gate(creates)),
+        None => "whether one may be created is not known".to_owned(),
     }
-    // An older service says less.
-    let creates = &explain["creates"];
-    let Some(gate) = name.and_then(|name| creates.get(name)) else {
-        return "whether one may be created is not known".to_owned();
-    };
-    match gate["state"].as_str() {
-        Some("open") => "one may be created".to_owned(),
-        Some("paused") => format!("creates are paused: {}", cause(&gate["cause"])),
-        Some("at_quota") => format!("none may be created: {}", cause(&gate["cause"])),
-        Some("at_capacity") => format!("the cloud has none; asked again after {}", plain(&gate["until"])),
-        _ => plain(gate),
-    }
-}
-
-/// Why none is created, in words.
-fn cause(cause: &Value) -> String {
-    let word = plain(cause);
-    let words = match word.as_str() {
-        "rate_limit" => "the cloud limits the rate of calls",
-        "creates_in_flight" => "MaxConcurrentInstanceCreateOps is reached",
-        "runner_unreadable" => "the runner that is to be deployed cannot be read",
-        "own_side" => "the dispatcher's own side fails",
-        "boots_fail" => "instances of this kind do not boot",
-        "create_failed" => "the last create failed",
-        "near_quota" => "near the account's limit, one instance more than fitted last time is being created",
-        "operator" => "an operator has paused creates",
-        "type_drained" => "an operator has drained this type",
-        "account" => "the cloud account's limit is reached",
-        "max_instances" => "MaxInstances is reached",
-        _ => return word,
-    };
-    format!("{words} ({word})")
 }
 
 fn offer(offer: &Value) -> String {
@@ -291,8 +250,6 @@ fn members(fields: &Map<String, Value>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use dispatch_core::plan::WaitReason;
-    use dispatch_core::pool::PauseReason;
     use serde::Deserialize as _;
     use serde_json::json;
 
@@ -310,10 +267,13 @@ mod tests {
             "scheduling_status": "Waiting for a small instance to boot and be ready to accept work.",
             "explain": {
                 "reason": "paused", "position": 3, "evidence": { "instance_type": "small", "cause": "near_quota" },
-                "creates": {
-                    "small": { "state": "paused", "cause": "near_quota" },
-                    "large": { "state": "at_capacity", "until": "14:05" }
-                },
+                "types": [
+                    { "Name": "small", "creates": { "state": "paused", "because": "the account's limit is near" } },
+                    { "Name": "large", "creates": {
+                        "state": "at_capacity", "because": "the cloud has no more of it", "until": "14:05"
+                    } },
+                    { "Name": "tiny", "excluded": "has 1 VCPUs, and 2 are needed" }
+                ],
                 "instances": ["i-1"], "unlocks": 2, "attempts_nearly_used": true, "undecodable": "",
                 "setback": { "cause": "lock", "failures": 3, "at": "T1", "until": "T2", "error": "no\u{1b}[2J" },
                 "failed_starts": { "count": 2, "instance": "i-9", "at": "T3", "error": "exit 1" },
@@ -332,9 +292,10 @@ its user reads  Waiting for a small instance to boot and be ready to accept work
 position        3
 created         2026-11-30T06:00:00Z
 needs           2 VCPUs, 2.8 GiB RAM, 256 MiB scratch, 1 GPUs of 1 KiB
-type            small at 0.1 an hour, preemptible: 2 VCPUs, 4 GiB RAM; creates are paused: near the account's limit, one instance more than fitted last time is being created (near_quota)
-type            large at 0.4 an hour: 8 VCPUs, 8 GiB RAM; the cloud has none; asked again after 14:05
+type            small at 0.1 an hour, preemptible: 2 VCPUs, 4 GiB RAM; creates: paused, because the account's limit is near
+type            large at 0.4 an hour: 8 VCPUs, 8 GiB RAM; creates: at_capacity until 14:05, because the cloud has no more of it
 type            huge at 1 an hour: 64 VCPUs, 1 B RAM; whether one may be created is not known
+not             tiny: has 1 VCPUs, and 2 are needed
 process on      i-1 (booting, run, small)
 setback         lock failed 3 times in a row, last at T1; tried again after T2: no [2J
 failed starts   2 in a row, the last on i-9 at T3: exit 1
@@ -374,14 +335,6 @@ being done      kind unlock, call read";
         ];
         for reason in planned.iter().map(String::as_str).chain(others) {
             assert_ne!(why(reason, &Value::Null), reason, "{reason} has no words");
-        }
-    }
-
-    #[test]
-    fn every_cause_of_a_pause_has_its_words() {
-        let causes = PauseReason::ALL.map(|cause| plain(&json!(cause)));
-        for word in causes.iter().map(String::as_str).chain(["account", "max_instances"]) {
-            assert_ne!(cause(&word.into()), word, "{word} has no words");
         }
     }
 

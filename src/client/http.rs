@@ -7,13 +7,13 @@
 
 use std::time::Duration;
 
-use actix_http::Payload;
 use actix_http::encoding::Decoder;
+use actix_http::{HttpMessage as _, Payload};
 use awc::error::{ConnectError, SendRequestError};
 use awc::http::StatusCode;
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::failure::Failure;
 use super::place::{Place, Places};
@@ -24,6 +24,8 @@ use crate::cli::service::At;
 const CONNECT: Duration = Duration::from_secs(5);
 /// A list of a hundred thousand containers has 160 MB.
 const LARGEST: usize = 1 << 30;
+/// An event has some thousand characters.
+const LONGEST_LINE: usize = 1 << 20;
 /// A stream on which nothing comes for that long is broken.
 const SILENCE: Duration = Duration::from_secs(60);
 /// How much of an error's text is shown.
@@ -91,13 +93,14 @@ impl Client {
         self.ask(Request { path, is_order: true, parameters }).await
     }
 
-    /// The lines of a stream, one after another, until it ends. `has_begun`: set when the service has begun to answer.
-    pub async fn lines(
+    /// The JSON objects of a stream, one after another, each with its line, until it ends. `has_begun`: set when the
+    /// service has begun to answer.
+    pub async fn objects(
         &mut self,
         path: &'static str,
         parameters: &[(&'static str, &str)],
         has_begun: &mut bool,
-        mut take: impl FnMut(&str) -> Result<(), Failure>,
+        mut take: impl FnMut(&str, &Map<String, Value>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let request = Request { path, is_order: false, parameters };
         let mut response = self.begin_anywhere(request).await?;
@@ -105,6 +108,9 @@ impl Client {
         if response.status() != StatusCode::OK {
             let body = self.body(place, &mut response).await?;
             return self.judge(place, request, &Answer { status: response.status(), body }).map(drop);
+        }
+        if response.content_type() != "application/x-ndjson" {
+            return Err(self.strange("its answer is no stream of JSON objects"));
         }
         *has_begun = true;
         let mut rest = BytesMut::new();
@@ -114,15 +120,20 @@ impl Client {
             .map_err(|_| Failure::Silent { url: place.url.to_string(), within: SILENCE })?
         {
             rest.extend_from_slice(&bytes.map_err(|error| broken_off(place, &error))?);
+            if rest.len() > LONGEST_LINE && !rest.contains(&b'\n') {
+                return Err(self.strange("a line of its answer does not end"));
+            }
             while let Some(end) = rest.iter().position(|it| *it == b'\n') {
                 let line = rest.split_to(end + 1);
                 let line = String::from_utf8_lossy(&line);
-                if !line.trim().is_empty() {
-                    take(line.trim_end())?;
+                let line = line.trim();
+                if !line.is_empty() {
+                    let object = serde_json::from_str(line);
+                    take(line, &object.map_err(|_| self.strange("a line of its answer is no JSON object"))?)?;
                 }
             }
         }
-        Ok(())
+        if rest.is_empty() { Ok(()) } else { Err(broken_off(place, &"the last line has no end")) }
     }
 
     /// The head of the answer of the first place that works, and does not stand by if another one works.

@@ -58,7 +58,7 @@ impl Verb {
     /// What to do about an id that is not there.
     fn advice(self, failure: &Failure) -> &'static str {
         match failure {
-            Failure::Refused(said) if self == Self::Drain && said.contains("on hold") => " (--force)",
+            Failure::Refused(said) if self == Self::Drain && said.contains("on hold") => "; here: --force",
             Failure::Refused(said) if !said.contains("not found") => "",
             Failure::Refused(_) if self.id() == "instance_type" => {
                 "; type list has those that are configured"

@@ -75,7 +75,10 @@ impl World {
         let key = private_key()?;
         let config = config(demo, &directory, &controller, &management_token, &key);
         let text = serde_json::to_vec(&config).context("cannot write the demo's configuration")?;
-        let loaded = settings::parse("demo", &text, None, &Environment::default(), &Host::this())
+        // Nothing of the environment: the service's own directories may be named there.
+        let environment =
+            Environment { state_directory: Some(directory.path().to_owned()), ..Environment::default() };
+        let loaded = settings::parse("demo", &text, None, &environment, &Host::this())
             .map_err(|error| anyhow!("{error}"))?;
         let preemptible = Site::of(demo).preemptible;
         Ok(Self { directory, controller, loaded, management_token, preemptible })

@@ -103,6 +103,7 @@ fn unread(id: &str, environment: &Environment) -> Settings {
         },
         driver: Driver { description, parameters },
         runtime_directory: environment.runtime_directory.clone().unwrap_or_else(own_runtime_directory),
+        state_directory: environment.state_directory.clone(),
         cluster: ClusterJson(serde_json::Value::Null),
     }
 }

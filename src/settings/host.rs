@@ -45,6 +45,8 @@ pub struct Environment {
     pub api_host_insecure: Option<String>,
     /// `RUNTIME_DIRECTORY`: systemd's private directory for this service.
     pub runtime_directory: Option<std::path::PathBuf>,
+    /// `STATE_DIRECTORY`: systemd's directory for what outlives a restart; of a list of them the first.
+    pub state_directory: Option<std::path::PathBuf>,
     /// The image to use in place of `ImageID`: `cloudtest --image-id`, no variable.
     pub image_id: Option<String>,
     /// `AWS_ENDPOINT_URL_EC2`, else `AWS_ENDPOINT_URL`: another EC2 than the region's.
@@ -63,6 +65,7 @@ impl Environment {
             api_token: read("ARVADOS_API_TOKEN").map(dispatch_core::secret::Secret::new),
             api_host_insecure: read("ARVADOS_API_HOST_INSECURE"),
             runtime_directory: read("RUNTIME_DIRECTORY").map(Into::into),
+            state_directory: read("STATE_DIRECTORY").and_then(|all| std::env::split_paths(&all).next()),
             image_id: None,
             ec2_endpoint: read("AWS_ENDPOINT_URL_EC2").or_else(|| read("AWS_ENDPOINT_URL")),
             https_proxy: ["HTTPS_PROXY", "https_proxy"].into_iter().find(|name| read(name).is_some()),

@@ -50,6 +50,9 @@ pub struct Settings {
     /// Where our private files are: sockets and the key for the ssh client. Not in the file: systemd's word,
     /// else the system's temporary directory.
     pub runtime_directory: PathBuf,
+    /// Where that is kept which must outlive a restart and stands nowhere else. Not in the file: systemd's word;
+    /// `None` = nowhere.
+    pub state_directory: Option<PathBuf>,
     /// All sections, defaults merged in.
     pub(super) cluster: ClusterJson,
 }

@@ -55,16 +55,21 @@ fn json_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// The first container, which runs, and its instance.
+async fn one_that_runs(site: &Site) -> (String, String) {
+    site.submit(1).await;
+    site.begun(1).await;
+    let uuid = site.records().await[0].uuid.to_string();
+    (uuid, busy_instance(site).await)
+}
+
 #[actix_rt::test]
-async fn an_operator_sees_and_orders_from_a_shell() {
+async fn an_operator_sees_from_a_shell() {
     let mut site = Site::new();
     let mut service = serving(&mut site).await;
     assert_eq!(output(&client(&site, &["instance", "list"]).await), "");
     assert_eq!(output(&client(&site, &["container", "list"]).await), "");
-    site.submit(1).await;
-    site.begun(1).await;
-    let uuid = site.records().await[0].uuid.to_string();
-    let id = busy_instance(&site).await;
+    let (uuid, id) = one_that_runs(&site).await;
 
     // The columns that scripts know.
     let listed = client(&site, &["instance", "list", "--header"]).await;
@@ -97,6 +102,27 @@ async fn an_operator_sees_and_orders_from_a_shell() {
     let shown = json_lines(output(&client(&site, &["container", "show", "--json", &uuid]).await));
     assert_eq!(shown[0]["explain"]["reason"], "running");
 
+    // By its URL, without a configuration; the token is in the environment.
+    let environment = [(TOKEN, site.management_token.as_str()), ("ARVADOS_CONFIG", "/nonexistent")];
+    let arguments = ["instance", "list", "--url", &service.url, "--config", "/nonexistent"];
+    let elsewhere = finish(&mut command(&site, &arguments, &environment), SOON).await;
+    assert!(output(&elsewhere).starts_with(&id), "{elsewhere:?}");
+
+    let wrong = [(TOKEN, "wrongwrongwrong")];
+    let refused = finish(&mut command(&site, &["instance", "list", "--json"], &wrong), SOON).await;
+    assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""), "{refused:?}");
+    let told =
+        "refuses the token (authorization error): compare the ManagementToken in ARVADOS_MANAGEMENT_TOKEN";
+    assert!(refused.stderr.contains(told) && !refused.stderr.contains(wrong[0].1), "{refused:?}");
+    assert_eq!(service.stop().await, 0);
+}
+
+#[actix_rt::test]
+async fn an_operator_orders_from_a_shell() {
+    let mut site = Site::new();
+    let mut service = serving(&mut site).await;
+    let (uuid, id) = one_that_runs(&site).await;
+
     // Each id is answered by its own line; one that is not there does not keep the others from it.
     let ordered = client(&site, &["instance", "hold", "i-unknown", &id, "--reason", "-look at it"]).await;
     assert_eq!(ordered.code, Some(1), "{ordered:?}");
@@ -110,8 +136,7 @@ async fn an_operator_sees_and_orders_from_a_shell() {
     let refused = client(&site, &["instance", "drain", &id]).await;
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(
-        refused.stderr.contains("is on hold: force=1 drains it all the same")
-            && refused.stderr.contains("--force")
+        refused.stderr.contains("is on hold: force=1 drains it all the same (409 Conflict); here: --force")
     );
     for (arguments, behavior) in [(&["drain", "--force", &id][..], "drain"), (&["run", &id], "run")] {
         output(&client(&site, &[&["instance"], arguments].concat()).await);
@@ -122,19 +147,6 @@ async fn an_operator_sees_and_orders_from_a_shell() {
         })
         .await;
     }
-
-    // By its URL, without a configuration; the token is in the environment.
-    let environment = [(TOKEN, site.management_token.as_str()), ("ARVADOS_CONFIG", "/nonexistent")];
-    let arguments = ["instance", "list", "--url", &service.url, "--config", "/nonexistent"];
-    let elsewhere = finish(&mut command(&site, &arguments, &environment), SOON).await;
-    assert!(output(&elsewhere).starts_with(&id), "{elsewhere:?}");
-
-    let wrong = [(TOKEN, "wrongwrongwrong")];
-    let refused = finish(&mut command(&site, &["instance", "list", "--json"], &wrong), SOON).await;
-    assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""), "{refused:?}");
-    let told =
-        "refuses the token (authorization error): compare the ManagementToken in ARVADOS_MANAGEMENT_TOKEN";
-    assert!(refused.stderr.contains(told) && !refused.stderr.contains(wrong[0].1), "{refused:?}");
 
     let killed = client(&site, &["container", "kill", &uuid, "--reason", "enough"]).await;
     assert_eq!(output(&killed), format!("{uuid}: its processes are being ended\n"));

@@ -105,6 +105,28 @@ async fn what_is_no_answer_of_the_dispatcher_is_told_and_never_an_empty_list() {
 }
 
 #[actix_rt::test]
+async fn what_says_nothing_of_creates_types_or_events_is_never_taken_for_nothing() {
+    const JSON: &str = "application/json";
+    const LINES: &str = "application/x-ndjson";
+    let endless = "x".repeat((1 << 20) + 1);
+    for (arguments, kind, body, words) in [
+        (&["creates", "status"][..], JSON, "{}", "does not say what may be created"),
+        (&["creates", "status"], JSON, "[]", "its answer is no object"),
+        (&["type", "list"], JSON, "{\"items\": [{}]}", "an item of its list is no instance type"),
+        (&["events"], "text/html", "<html>Welcome</html>", "its answer is no stream of JSON objects"),
+        (&["events"], LINES, "<html>Welcome</html>\n", "a line of its answer is no JSON object"),
+        (&["events"], LINES, "[1]\n", "a line of its answer is no JSON object"),
+        (&["events", "--follow"], LINES, "7\n", "a line of its answer is no JSON object"),
+        (&["events"], LINES, &endless, "a line of its answer does not end"),
+    ] {
+        let ended = ask(&stub(vec![answer("200 OK", kind, body)]), arguments).await;
+        assert_told(&ended, 1, &[words, "check the URL"]);
+    }
+    let cut = stub(vec![answer("200 OK", LINES, "{\"seq\":")]);
+    assert_told(&ask(&cut, &["events"]).await, 1, &["broke off", "the last line has no end"]);
+}
+
+#[actix_rt::test]
 async fn an_unknown_id_and_a_service_without_the_route_are_told_apart() {
     let not_found =
         |text: &str| answer("404 Not Found", "application/json", &json!({ "errors": [text] }).to_string());

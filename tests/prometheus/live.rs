@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::children::{Demo, Place, Prometheus, delivered_rules, until};
 use crate::support::expressions::names;
-use crate::support::{PROMISED, alerts, items, promtool, text};
+use crate::support::{alerts, items, promtool, text};
 
 const PREFIX: &str = "arvados_dispatchcloud_";
 
@@ -24,13 +24,6 @@ const NOT_AS_PROMTOOL_WISHES: [&str; 6] = [
 fn exposed(metrics: &str) -> BTreeSet<String> {
     let series = metrics.lines().filter(|line| !line.starts_with('#'));
     series.map(|line| line.split(['{', ' ']).next().unwrap().to_owned()).collect()
-}
-
-/// What is asked for, but for what is promised only.
-fn kept(expressions: impl IntoIterator<Item = String>) -> Vec<String> {
-    let is_promised =
-        |expression: &String| names(expression).iter().any(|it| PROMISED.contains(&it.as_str()));
-    expressions.into_iter().filter(|expression| !is_promised(expression)).collect()
 }
 
 fn expression_of(rule: &Value) -> String {
@@ -78,7 +71,7 @@ async fn rules_and_dashboards_have_data_from_a_running_dispatcher() {
     let demo = Demo::start(&place, "quota").await;
     let prometheus = Prometheus::start(&place, &demo, &delivered_rules()).await;
     an_instance_ends(&demo).await;
-    for expression in kept(dashboard()).into_iter().chain(in_use()) {
+    for expression in dashboard().into_iter().chain(in_use()) {
         has_data(&prometheus, &expression).await;
     }
     let metrics = demo.get("metrics").await;
@@ -128,9 +121,6 @@ async fn all_rules_are_evaluated(prometheus: &Prometheus) {
 
 fn only_what_is_exposed_is_asked_for(metrics: &str) {
     let mut exposed = exposed(metrics);
-    for promised in PROMISED {
-        assert!(exposed.insert(promised.to_owned()), "{promised} is there: take it from PROMISED");
-    }
     exposed.insert("up".to_owned());
     for expression in alerts().iter().map(expression_of).chain(dashboard()) {
         let names = names(&expression);

@@ -19,9 +19,9 @@ pub enum Kept {
 #[rtype(result = "Result<Kept, PoolRefusal>")]
 pub struct PauseCreates(pub Pause);
 
-/// The pause of that scope ends now. Answers `None` if there was none.
+/// The pause of that scope ends now.
 #[derive(Debug, Message)]
-#[rtype(result = "Option<Kept>")]
+#[rtype(result = "Result<Kept, PoolRefusal>")]
 pub struct ResumeCreates(pub CordonScope);
 
 /// Nothing of that type is created any more, and its instances are drained.

@@ -1,6 +1,6 @@
 //! What operators forbid to be created: taken by the core, and kept for the next start.
 
-use actix::{Context, Handler, MessageResult};
+use actix::{Context, Handler};
 use dispatch_core::pool::{Cordons, PoolEffect, PoolRefusal};
 
 use super::Pool;
@@ -30,17 +30,14 @@ impl KeepCordons for KeepsNothing {
 }
 
 impl Pool {
-    fn cordoned(&mut self, effects: Vec<PoolEffect>, ctx: &mut Context<Self>) -> Kept {
-        self.settle(effects, ctx);
-        self.parts.cordons.keep(self.pool.cordons())
-    }
-
-    fn cordoned_if(
+    /// What was accepted is carried out, and kept.
+    fn cordoned(
         &mut self,
         effects: Result<Vec<PoolEffect>, PoolRefusal>,
         ctx: &mut Context<Self>,
     ) -> Result<Kept, PoolRefusal> {
-        effects.map(|effects| self.cordoned(effects, ctx))
+        self.settle(effects?, ctx);
+        Ok(self.parts.cordons.keep(self.pool.cordons()))
     }
 }
 
@@ -49,16 +46,16 @@ impl Handler<PauseCreates> for Pool {
 
     fn handle(&mut self, message: PauseCreates, ctx: &mut Context<Self>) -> Self::Result {
         let paused = self.pool.pause_creates(message.0);
-        self.cordoned_if(paused, ctx)
+        self.cordoned(paused, ctx)
     }
 }
 
 impl Handler<ResumeCreates> for Pool {
-    type Result = MessageResult<ResumeCreates>;
+    type Result = Result<Kept, PoolRefusal>;
 
     fn handle(&mut self, message: ResumeCreates, ctx: &mut Context<Self>) -> Self::Result {
-        let (was_paused, effects) = self.pool.resume_creates(&message.0);
-        MessageResult(was_paused.then(|| self.cordoned(effects, ctx)))
+        let resumed = self.pool.resume_creates(&message.0);
+        self.cordoned(resumed, ctx)
     }
 }
 
@@ -67,7 +64,7 @@ impl Handler<DrainType> for Pool {
 
     fn handle(&mut self, message: DrainType, ctx: &mut Context<Self>) -> Self::Result {
         let drained = self.pool.drain_type(&message.name, message.note);
-        self.cordoned_if(drained, ctx)
+        self.cordoned(drained, ctx)
     }
 }
 
@@ -76,6 +73,6 @@ impl Handler<RunType> for Pool {
 
     fn handle(&mut self, message: RunType, ctx: &mut Context<Self>) -> Self::Result {
         let used = self.pool.run_type(&message.name, &message.note);
-        self.cordoned_if(used, ctx)
+        self.cordoned(used, ctx)
     }
 }

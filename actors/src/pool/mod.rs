@@ -97,7 +97,7 @@ impl Pool {
     /// An empty pool.
     pub fn new(parts: PoolParts) -> Self {
         let mut pool = core::WorkerPool::new(Arc::clone(&parts.policy), parts.quota_groups.clone());
-        pool.restore_cordons(parts.cordons.load());
+        pool.restore_cordons(parts.cordons.load(), clock::now());
         Self { pool, parts, workers: BTreeMap::new(), timer: None, snapshot: None, reach: Reach::default() }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dispatch_core::instance::IdleBehavior;
 use dispatch_core::ports::{CloudError, ExecErrorKind};
 use dispatch_core::time::since;
 use dispatch_core::worker::probe::CommandFailure;
@@ -35,23 +36,13 @@ impl Worker {
             }
             WorkerFact::FirstSsh(after) => self.parts.metrics.time_to_ssh.observe(after),
             WorkerFact::ProbeSucceeded(_) | WorkerFact::ProbeFailed { .. } => self.report_probe(fact),
-            WorkerFact::Unproven(failure) => {
-                if let Some(n) = self.noted(&catalogue::UNPROVEN) {
-                    event!(self.log, catalogue::UNPROVEN, "error" => &failure.error, "Repeated" => n,
-                        "Hint" => "nothing new is started there; another machine may have its address, or its secret is lost");
-                }
-            }
+            WorkerFact::Unproven(failure) => self.report_unproven(&failure),
             WorkerFact::BootOutcome(outcome) => {
                 self.boot = Some(outcome);
                 self.parts.metrics.boot_outcomes.with_label_values(&[outcome.as_str()]).inc();
             }
             WorkerFact::Draining(reason) => self.report_draining(reason),
-            WorkerFact::BehaviorSet(behavior) => {
-                let view = self.machine.view();
-                let (by, reason) = view.note.as_ref().map_or(("", ""), |note| (&*note.by, &*note.reason));
-                event!(self.log, catalogue::SET_IDLE_BEHAVIOR,
-                    "IdleBehavior" => %behavior, "By" => by, "Reason" => reason);
-            }
+            WorkerFact::BehaviorSet(behavior) => self.report_behavior(behavior),
             WorkerFact::Fenced(_) | WorkerFact::NotFenced(_) | WorkerFact::FencedByAnother => {
                 self.report_fence(fact);
             }
@@ -80,6 +71,20 @@ impl Worker {
             | WorkerFact::RetryingDestroy
             | WorkerFact::NeverEnds { .. } => self.report_end(&fact),
         }
+    }
+
+    fn report_unproven(&self, failure: &CommandFailure) {
+        if let Some(n) = self.noted(&catalogue::UNPROVEN) {
+            event!(self.log, catalogue::UNPROVEN, "error" => &failure.error, "Repeated" => n,
+                "Hint" => "nothing new is started there; another machine may have its address, or its secret is lost");
+        }
+    }
+
+    fn report_behavior(&self, behavior: IdleBehavior) {
+        let view = self.machine.view();
+        let (by, reason) = view.note.as_ref().map_or(("", ""), |note| (&*note.by, &*note.reason));
+        event!(self.log, catalogue::SET_IDLE_BEHAVIOR,
+            "IdleBehavior" => %behavior, "By" => by, "Reason" => reason);
     }
 
     fn report_probe(&mut self, fact: WorkerFact) {

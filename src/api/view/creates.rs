@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dispatch_core::id::TypeName;
 use dispatch_core::instance::InstanceType;
 use dispatch_core::plan::Plan;
-use dispatch_core::pool::{Gate, PauseReason, PoolSnapshot, QuotaReason};
+use dispatch_core::pool::{Gate, PauseReason, PoolSnapshot};
 use dispatch_core::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -61,39 +61,30 @@ fn of_type(
 
 /// What may be created of a type: `{"state": "open"}`, or why not.
 pub(in crate::api) fn gate(it: &InstanceType, plan: &Plan, pool: &PoolSnapshot, now: Timestamp) -> Value {
-    let supply = &plan.supply;
-    // Pauses are shown at once, before a plan has been made with them.
-    let is_paused = pool.fleet.cordons.applying(it, now).next().is_some();
-    let gate = match supply.gates.get(&it.name) {
-        _ if is_paused => Some(&Gate::Paused(PauseReason::Operator)),
-        Some(Gate::Paused(PauseReason::Operator | PauseReason::TypeDrained)) => None,
-        gate => gate,
+    // What an operator forbids, or allows again, is shown at once, before a plan has been made with it.
+    let (gate, until) = match (pool.fleet.cordons.cause(it, now), plan.supply.gates.get(&it.name)) {
+        (Some((cause, until)), _) => (Some(Gate::Paused(cause)), until),
+        (None, Some(Gate::Paused(cause))) if cause.is_wanted() => (None, None),
+        (None, gate) => (gate.copied(), plan.supply.ends.get(&it.name).copied()),
     };
-    let (state, why) = match (pool.fleet.cordons.drained.get(&it.name), gate) {
-        (Some(_), _) => ("drained", Some(PauseReason::TypeDrained.in_words())),
-        (None, None) => ("unknown", Some("no plan has been made with it yet")),
-        (None, Some(Gate::Open)) => ("open", None),
-        (None, Some(Gate::Paused(cause))) => ("paused", Some(cause.in_words())),
-        (None, Some(Gate::AtQuota(QuotaReason::Account))) => {
-            ("at-quota", Some("the account may not have more instances"))
+    let mut value = match gate {
+        None => json!({ "state": "unknown", "because": "no plan has been made with it yet" }),
+        Some(Gate::Open) => return json!({ "state": "open" }),
+        Some(Gate::Paused(cause)) => json!({
+            "state": if cause == PauseReason::TypeDrained { "drained" } else { "paused" },
+            "cause": cause, "because": cause.in_words(),
+        }),
+        Some(Gate::AtQuota(cause)) => {
+            json!({ "state": "at_quota", "cause": cause, "because": cause.in_words() })
         }
-        (None, Some(Gate::AtQuota(QuotaReason::MaxInstances))) => {
-            ("at-quota", Some("MaxInstances is reached"))
-        }
-        (None, Some(Gate::AtCapacity(_))) => {
-            ("at-capacity", Some("the cloud has no more of it at the moment"))
+        Some(Gate::AtCapacity(_)) => {
+            json!({ "state": "at_capacity", "because": "the cloud has no more of it at the moment" })
         }
     };
-    let paused = pool.fleet.cordons.cause(it, now).and_then(|(_, until)| until);
-    let until = paused.or_else(|| supply.ends.get(&it.name).copied());
-    let mut value = json!({ "state": state });
-    if let Some(why) = why {
-        value["because"] = why.into();
-    }
-    if let Some(until) = until.filter(|until| state != "open" && state != "drained" && *until > now) {
+    if let Some(until) = until.filter(|until| *until > now) {
         value["until"] = json!(until);
     }
-    if let Some(refusal) = pool.refusals.get(&it.name).filter(|_| state != "open") {
+    if let Some(refusal) = pool.refusals.get(&it.name) {
         value["cloud"] = json!({ "at": refusal.at, "code": refusal.code, "message": refusal.message });
     }
     value

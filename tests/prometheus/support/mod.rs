@@ -14,10 +14,6 @@ use serde_json::Value;
 /// Something that must come soon: generous, because other tests run beside us on a few cores.
 pub const SOON: Duration = Duration::from_secs(120);
 
-/// Series that another change brings: rules and the dashboard ask for them already. A name goes from here when it is
-/// there.
-pub const PROMISED: [&str; 0] = [];
-
 /// A file of the repository.
 pub fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)

@@ -7,7 +7,7 @@
 //! ```
 //! Nothing is cancelled for it: containers use other types, or wait.
 //!
-//! Never does: ending anything; forbidding without an end, but for a type, whose containers have alternatives.
+//! Never does: ending what runs something; forbidding without an end, but for a type, whose containers have alternatives.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::{PoolEffect, PoolFact, PoolRefusal, Slot, WorkerPool};
 use crate::id::{InstanceId, TypeName};
 use crate::instance::{IdleBehavior, InstanceType, Market};
 use crate::note::{Note, in_tag_form};
-use crate::time::{Timestamp, shift, since};
+use crate::time::{Timestamp, after, shift, since};
 use crate::worker::{Command, TAGS_LAG, View};
 
 /// A pause lasts no longer: one that is forgotten would keep work waiting without end.
@@ -115,6 +115,16 @@ impl Cordons {
         self.pauses.iter().filter(move |pause| now < pause.until && pause.scope.covers(it))
     }
 
+    /// Without the pauses that have ended meanwhile. A pause lasts no longer than one that begins now may, whatever the
+    /// clock was when it was kept.
+    fn within_bounds(mut self, now: Timestamp) -> Self {
+        self.expire(now);
+        for pause in &mut self.pauses {
+            pause.until = pause.until.min(after(now, LONGEST_PAUSE));
+        }
+        self
+    }
+
     /// Takes out the pauses that have ended.
     pub(super) fn expire(&mut self, now: Timestamp) -> Vec<Pause> {
         let (ended, rest) = std::mem::take(&mut self.pauses).into_iter().partition(|it| it.until <= now);
@@ -144,8 +154,8 @@ impl WorkerPool {
     }
 
     /// Takes what was kept from before a restart. Instances that appear later follow it.
-    pub fn restore_cordons(&mut self, cordons: Cordons) {
-        self.cordons = Arc::new(cordons);
+    pub fn restore_cordons(&mut self, cordons: Cordons, now: Timestamp) {
+        self.cordons = Arc::new(cordons.within_bounds(now));
     }
 
     /// Creates nothing of that scope until then.
@@ -160,10 +170,13 @@ impl WorkerPool {
         Ok(vec![PoolEffect::FleetChanged])
     }
 
-    /// Ends the pause of that scope; whether there was one.
-    pub fn resume_creates(&mut self, scope: &CordonScope) -> (bool, Vec<PoolEffect>) {
-        let ended = Arc::make_mut(&mut self.cordons).resume(scope);
-        (ended.is_some(), vec![PoolEffect::FleetChanged])
+    /// Ends the pause of that scope.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn resume_creates(&mut self, scope: &CordonScope) -> Result<Vec<PoolEffect>, PoolRefusal> {
+        Arc::make_mut(&mut self.cordons).resume(scope).ok_or(PoolRefusal::NoSuchPause)?;
+        Ok(vec![PoolEffect::FleetChanged])
     }
 
     /// Creates nothing of that type any more, and drains its instances, but not those on hold.

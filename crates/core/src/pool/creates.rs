@@ -56,8 +56,9 @@ impl CreateRefusal {
             Self::Gate(Gate::Paused(PauseReason::BootsFail)) => "instances of this offering do not boot",
             Self::Gate(Gate::Paused(PauseReason::CreateFailed)) => "the last create failed",
             Self::Gate(Gate::Paused(PauseReason::NearQuota)) => "near the account's limit",
-            Self::Gate(Gate::Paused(PauseReason::Operator)) => "an operator has paused creates",
-            Self::Gate(Gate::Paused(PauseReason::TypeDrained)) => "an operator has drained this type",
+            Self::Gate(Gate::Paused(cause @ (PauseReason::Operator | PauseReason::TypeDrained))) => {
+                cause.in_words()
+            }
             Self::Gate(Gate::AtQuota(QuotaReason::Account)) => "account limit",
             Self::Gate(Gate::AtQuota(QuotaReason::MaxInstances)) => "MaxInstances reached",
             Self::Gate(Gate::AtCapacity(_)) => "the cloud has no capacity",

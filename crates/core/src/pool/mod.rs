@@ -214,6 +214,8 @@ pub enum PoolRefusal {
     OnHold,
     /// No type of that name is configured.
     NoSuchType,
+    /// Creates of that scope are not paused.
+    NoSuchPause,
     /// The worker itself refused.
     Worker(worker::WorkerRefusal),
 }
@@ -226,8 +228,9 @@ impl PoolRefusal {
             Self::NoSuchProcess => "no such process",
             Self::AlreadyRunning => "container has a process already",
             Self::NotPlaceable => "worker does not take containers now",
-            Self::OnHold => "instance is on hold: force=1 drains it all the same",
+            Self::OnHold => "instance is on hold",
             Self::NoSuchType => "no such instance type",
+            Self::NoSuchPause => "no such pause",
             Self::Worker(refusal) => refusal.as_str(),
         }
     }

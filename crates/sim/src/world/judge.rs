@@ -7,6 +7,7 @@
 //! I3 (every container ends final) and I4 (no VM stays) are judged at the end of a story, by
 //! [`World::drain`].
 
+mod cordons;
 pub(super) mod costs;
 mod notes;
 
@@ -16,7 +17,6 @@ use std::time::Duration;
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::IdleBehavior;
-use dispatch_core::pool::CordonScope;
 use dispatch_core::time::{Timestamp, after, since};
 
 use super::{Note, World};
@@ -26,6 +26,7 @@ use crate::cloud::knobs::CloudCall;
 use crate::controller::facts::{Fact, Origin};
 use crate::controller::faults::CallKind;
 use crate::vm::facts::{Ending, VmFact};
+use cordons::Cordons;
 
 /// The judge compares the whole state after this many events, and once more at the end.
 const EVENTS_BETWEEN_WHOLE_CHECKS: usize = 1000;
@@ -79,7 +80,7 @@ pub(super) struct Judge {
     /// VMs made by creates that dead dispatchers had sent. Their successors cannot know about these creates.
     orphans: BTreeSet<InstanceId>,
     orphans_in_flight: u32,
-    cordons: Vec<Cordon>,
+    cordons: Cordons,
     /// How many events there had been when the whole state was last compared.
     whole_at: usize,
 }
@@ -89,15 +90,6 @@ struct Wish {
     behavior: IdleBehavior,
     /// Since when the tags say the same; `None` = they do not.
     saved: Option<Timestamp>,
-}
-
-/// What an operator has forbidden to be created.
-#[derive(Debug)]
-struct Cordon {
-    scope: CordonScope,
-    until: Option<Timestamp>,
-    /// Creates that were under way when it was forbidden.
-    under_way: usize,
 }
 
 /// Something that happened, from whichever history.

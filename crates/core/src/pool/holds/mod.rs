@@ -76,6 +76,16 @@ pub enum QuotaReason {
     MaxInstances,
 }
 
+impl QuotaReason {
+    /// For people, after "because".
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Account => "the account may not have more instances",
+            Self::MaxInstances => "MaxInstances is reached",
+        }
+    }
+}
+
 /// Whether an instance of a type may be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Gate {

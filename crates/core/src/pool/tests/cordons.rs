@@ -3,6 +3,7 @@
 use super::*;
 use crate::instance::Market;
 use crate::note::Note;
+use crate::time::after;
 
 fn note(reason: &str) -> Note {
     Note::new(at(0), "alice", reason)
@@ -58,10 +59,9 @@ fn a_pause_is_of_everything_a_market_or_a_type_and_each_ends_for_itself() {
     assert_eq!(story.gate("big", 1), BY_OPERATOR);
     assert_eq!(story.gate("small", 1), Gate::Open);
     assert_eq!(story.gate("small.spot", 200), Gate::Open);
-    let (was_paused, _) = story.pool.resume_creates(&CordonScope::Type("big".parse().unwrap()));
-    assert!(was_paused);
+    story.pool.resume_creates(&CordonScope::Type("big".parse().unwrap())).unwrap();
     assert_eq!(story.gate("big", 1), Gate::Open);
-    assert!(!story.pool.resume_creates(&CordonScope::All).0);
+    assert_eq!(story.pool.resume_creates(&CordonScope::All), Err(PoolRefusal::NoSuchPause));
     let unknown = CordonScope::Type("huge".parse().unwrap());
     assert_eq!(story.pool.pause_creates(pause(unknown, 1)), Err(PoolRefusal::NoSuchType));
 }
@@ -132,7 +132,7 @@ fn what_was_kept_holds_after_a_restart() {
     before.pool.pause_creates(pause(CordonScope::All, 100)).unwrap();
     before.pool.drain_type(&"small".parse().unwrap(), note("")).unwrap();
     let mut after = Story::new();
-    after.pool.restore_cordons(Cordons::clone(before.pool.cordons()));
+    after.pool.restore_cordons(Cordons::clone(before.pool.cordons()), at(1));
     assert_eq!(after.gate("big", 1), BY_OPERATOR);
     // It may be on hold although its tags do not show that yet.
     assert_eq!(told(&after.listed("a", "small", "a", 2)), []);
@@ -141,6 +141,17 @@ fn what_was_kept_holds_after_a_restart() {
     let listing = |story: &mut Story, began| told(&story.pool.listing_finished(at(began)));
     assert_eq!(listing(&mut after, 60), []);
     assert_eq!(listing(&mut after, 130), [line("a", "drain", "type small is drained")], "b is wanted");
+}
+
+#[test]
+fn what_has_ended_is_not_restored_and_nothing_lasts_longer_than_it_may() {
+    let mut kept = Cordons::default();
+    kept.pause(pause(CordonScope::All, 100));
+    kept.pause(Pause { until: Timestamp::MAX, ..pause(CordonScope::Market(Market::Spot), 0) });
+    let mut story = Story::new();
+    story.pool.restore_cordons(kept, at(100));
+    let ends: Vec<_> = story.pool.cordons().pauses.iter().map(|pause| pause.until).collect();
+    assert_eq!(ends, [after(at(100), LONGEST_PAUSE)]);
 }
 
 #[test]

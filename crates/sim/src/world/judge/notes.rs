@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use dispatch_core::id::{ContainerUuid, InstanceId};
-use dispatch_core::instance::{IdleBehavior, InstanceType};
-use dispatch_core::pool::CordonScope;
+use dispatch_core::instance::IdleBehavior;
 use dispatch_core::time::{Timestamp, after, since};
 
-use super::{Cordon, Judge, SURELY_LISTED_AFTER, Verdict, Wish};
+use super::{Judge, SURELY_LISTED_AFTER, Verdict, Wish};
 use crate::cloud::knobs::CloudCall;
 use crate::world::{Note, World};
 
@@ -18,11 +17,6 @@ const LONGEST_PROBE: Duration = Duration::from_secs(60);
 impl Judge {
     pub(super) fn note(&mut self, at: Timestamp, note: &Note, world: &World) -> Verdict {
         match note {
-            Note::Up(_) | Note::Down(_) => {
-                self.is_down = matches!(note, Note::Down(_));
-                self.turn_over(at, world);
-                Ok(())
-            }
             // Questions about host keys take no slot: after a restart the dispatcher asks about all VMs at
             // once.
             Note::Sent(CloudCall::VerifyHostKey) => Ok(()),
@@ -32,11 +26,6 @@ impl Judge {
                 self.within_concurrency(world)?;
                 self.within_rate(at, world)
             }
-            Note::Answered(call) => {
-                let answered = u32::from(*call == CloudCall::Create);
-                self.creates_unanswered = self.creates_unanswered.saturating_sub(answered);
-                Ok(())
-            }
             Note::StartSent(vm, uuid) => {
                 self.tried.insert(*uuid);
                 match self.wish(vm, at, world) {
@@ -45,58 +34,49 @@ impl Judge {
                 }
             }
             Note::DestroySent(vm) => self.destroy_sent(vm, at, world),
+            Note::CreateSent(it) => self.cordons.create_sent(it, at),
             Note::ActedWithoutLease(what) => Err(format!("I9: {what} was handed over without a lease")),
-            Note::CouldNotAsk => {
-                self.could_not_ask_until = at;
+            _ => {
+                self.remember(at, note, world);
                 Ok(())
             }
-            Note::OwnSideFailed(from) => {
-                self.own_side_failed.push((*from, at));
-                Ok(())
-            }
-            Note::OperatorAsks(vm) => {
-                self.wishes.remove(vm);
-                Ok(())
-            }
-            Note::Operator(vm, behavior) => {
-                let wish = Wish { behavior: *behavior, saved: None };
-                // A hold that was asked for after the destroy comes too late.
-                if !self.destroyed.contains_key(vm) {
-                    self.wishes.insert(vm.clone(), wish);
-                }
-                Ok(())
-            }
-            Note::OperatorKills(vm) => {
-                self.killed_by_operator.insert(vm.clone());
-                Ok(())
-            }
-            Note::CreateSent(it) => self.create_sent(it, at),
-            Note::Cordoned { scope, until, under_way } => {
-                self.cordons
-                    .retain(|cordon| cordon.scope != *scope || cordon.until.is_some() != until.is_some());
-                self.cordons.push(Cordon { scope: scope.clone(), until: *until, under_way: *under_way });
-                Ok(())
-            }
-            Note::Uncordoned(name) => {
-                let scope = CordonScope::Type(name.clone());
-                self.cordons.retain(|cordon| cordon.scope != scope || cordon.until.is_some());
-                Ok(())
-            }
-            Note::FaultsStop | Note::Text(_) => Ok(()),
         }
     }
 
-    /// I10: nothing is created of what an operator has forbidden, but for what was under way.
-    fn create_sent(&mut self, it: &InstanceType, at: Timestamp) -> Verdict {
-        let forbids =
-            |cordon: &&mut Cordon| cordon.until.is_none_or(|until| at < until) && cordon.scope.covers(it);
-        for cordon in self.cordons.iter_mut().filter(forbids) {
-            let left = cordon.under_way.checked_sub(1);
-            let name = &it.name;
-            cordon.under_way =
-                left.ok_or_else(|| format!("I10: {name} is created although {} is paused", cordon.scope))?;
+    /// What forbids nothing, and matters for what is judged later.
+    fn remember(&mut self, at: Timestamp, note: &Note, world: &World) {
+        match note {
+            Note::Up(_) | Note::Down(_) => {
+                self.is_down = matches!(note, Note::Down(_));
+                self.turn_over(at, world);
+            }
+            Note::Answered(call) => {
+                let answered = u32::from(*call == CloudCall::Create);
+                self.creates_unanswered = self.creates_unanswered.saturating_sub(answered);
+            }
+            Note::CouldNotAsk => self.could_not_ask_until = at,
+            Note::OwnSideFailed(from) => self.own_side_failed.push((*from, at)),
+            Note::OperatorAsks(vm) => {
+                self.wishes.remove(vm);
+            }
+            // A hold that was asked for after the destroy comes too late.
+            Note::Operator(vm, _) if self.destroyed.contains_key(vm) => {}
+            Note::Operator(vm, behavior) => {
+                self.wishes.insert(vm.clone(), Wish { behavior: *behavior, saved: None });
+            }
+            Note::OperatorKills(vm) => {
+                self.killed_by_operator.insert(vm.clone());
+            }
+            Note::Cordoned { scope, until, under_way } => self.cordons.forbid(scope, *until, *under_way),
+            Note::Uncordoned(name) => self.cordons.use_again(name),
+            Note::Sent(_)
+            | Note::StartSent(..)
+            | Note::DestroySent(_)
+            | Note::CreateSent(_)
+            | Note::ActedWithoutLease(_)
+            | Note::FaultsStop
+            | Note::Text(_) => {}
         }
-        Ok(())
     }
 
     /// A dispatcher has ended, or the next one begins.
