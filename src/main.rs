@@ -28,6 +28,7 @@ fn main() -> ExitCode {
                 Command::Instance(command) => client::instance(&options, &command),
                 Command::Container(command) => client::container(&options, &command),
                 Command::Events(command) => client::events(&options, &command),
+                Command::Cost(command) => client::cost(&options, &command),
                 Command::Creates(command) => client::creates(&options, &command),
                 Command::Type(command) => client::instance_type(&options, &command),
             }

@@ -21,6 +21,7 @@
 mod auth;
 mod certificate;
 mod containers;
+mod cost;
 mod creates;
 mod debug;
 mod error;

@@ -3,7 +3,7 @@
 use actix_web::{FromRequest, Handler, Resource, Responder, web};
 
 use super::error::Refusal;
-use super::{containers, creates, debug, events, health, instances, metrics};
+use super::{containers, cost, creates, debug, events, health, instances, metrics};
 
 /// The health checker's path.
 pub(super) const PING: &str = "/_health/ping";
@@ -24,6 +24,7 @@ pub(super) fn all(config: &mut web::ServiceConfig) {
         .service(post("/arvados/v1/dispatch/creates/resume", creates::resume))
         .service(post("/arvados/v1/dispatch/types/drain", creates::drain_type))
         .service(post("/arvados/v1/dispatch/types/run", creates::run_type))
+        .service(get("/arvados/v1/dispatch/cost", cost::show))
         .service(get("/arvados/v1/dispatch/events", events::events))
         .service(get("/arvados/v1/dispatch/debug/state", debug::state))
         .service(get("/metrics", metrics::text))

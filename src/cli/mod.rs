@@ -135,6 +135,8 @@ pub enum Command {
     Type(service::TypeCommand),
     /// Show what has happened in a running service, and what happens from now on.
     Events(service::Events),
+    /// Show what the instances of a running service have cost, and what of it was wasted.
+    Cost(service::Cost),
     /// Check or show the configuration.
     #[command(subcommand, arg_required_else_help = false)]
     Config(config::ConfigCommand),

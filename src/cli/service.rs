@@ -1,8 +1,8 @@
-//! The commands for a running service: `instance`, `container`, `creates` and `type`.
+//! The commands for a running service: `instance`, `container`, `creates`, `type`, `events` and `cost`.
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use url::Url;
 
 use crate::settings::{parse_duration, parse_web_url};
@@ -165,6 +165,37 @@ pub struct Events {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub at: At,
+}
+
+/// What was spent.
+#[derive(Debug, Clone, Args)]
+pub struct Cost {
+    /// In the last time of that length, such as 24h, in whole hours; by default since the service began to work.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub since: Option<Duration>,
+    /// What each line is about.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = By::Category)]
+    pub by: By,
+    /// Begin with the names of the columns, in a pipe too.
+    #[arg(long, conflicts_with = "json")]
+    pub header: bool,
+    /// Print one JSON object, as the service has it.
+    #[arg(long, conflicts_with_all = ["since", "by"])]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub at: At,
+}
+
+/// What money is summed up by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// The instances' types.
+    Type,
+    /// What the instances did: inuse, hold, booting, unknown, idle.
+    Category,
+    /// The containers: those that run, and the last 1,000 that have ended.
+    Container,
 }
 
 /// What to do with creates.

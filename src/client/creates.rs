@@ -13,6 +13,9 @@ use super::table::{Cell, Table, Tone};
 use crate::cli::service::{ListOptions, Pause, Scope, Scoped, Status};
 use crate::cli::{self, Options};
 
+/// What to do about a type that the service does not know.
+pub(super) const TYPES_ARE_LISTED: &str = "; type list has those that are configured";
+
 const PATH: &str = "/arvados/v1/dispatch/creates";
 
 const TYPES: Kind = Kind { path: PATH, nothing: "no instance types", table: types };
@@ -85,7 +88,13 @@ async fn give(
     let by = order.why.by();
     let reason = order.why.reason.as_deref().map(|reason| ("reason", reason));
     let said = [what, Some(("by", by.as_str())), scope(&order.scope), reason];
-    client.order(path, &said.into_iter().flatten().collect::<Vec<_>>()).await
+    let answer = client.order(path, &said.into_iter().flatten().collect::<Vec<_>>()).await;
+    answer.map_err(|failure| match (failure, order.scope.instance_type.as_deref()) {
+        (Failure::Refused(said), Some(name)) if said.contains("type not found") => {
+            Failure::Refused(format!("{name}: {said}{TYPES_ARE_LISTED}"))
+        }
+        (failure, _) => failure,
+    })
 }
 
 /// Complains if a restart of the service would forget what it has been told.

@@ -1,7 +1,7 @@
 //! The commands for a running service: what an operator asks and orders from a shell.
 //!
 //! ```text
-//!   cli::service ─► instances, containers, creates ─► place: which URLs, which token
+//!   cli::service ─► instances, containers, cost, … ─► place: which URLs, which token
 //!                     │        │             http: one request, within its time, to the first that works
 //!                     │        └ explain     failure: what went wrong, and what to do
 //!                     └─► lists: once, or again when it has changed (watch)
@@ -15,6 +15,7 @@
 //! control characters on to a terminal.
 
 mod containers;
+mod cost;
 mod creates;
 mod events;
 mod explain;
@@ -30,7 +31,7 @@ mod watch;
 
 use std::process::ExitCode;
 
-use crate::cli::service::{ContainerCommand, CreatesCommand, Events, InstanceCommand, TypeCommand};
+use crate::cli::service::{ContainerCommand, Cost, CreatesCommand, Events, InstanceCommand, TypeCommand};
 use crate::cli::{self, Options};
 use failure::Failure;
 use orders::Verb;
@@ -95,6 +96,12 @@ pub fn instance_type(options: &Options, command: &TypeCommand) -> ExitCode {
 pub fn events(options: &Options, command: &Events) -> ExitCode {
     let screen = Screen::this();
     block_on(async { events::show(options, command, &screen).await })
+}
+
+/// `cost`.
+pub fn cost(options: &Options, command: &Cost) -> ExitCode {
+    let screen = Screen::this();
+    block_on(async { cost::show(options, command, &screen).await })
 }
 
 fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> ExitCode {

@@ -60,9 +60,7 @@ impl Verb {
         match failure {
             Failure::Refused(said) if self == Self::Drain && said.contains("on hold") => "; here: --force",
             Failure::Refused(said) if !said.contains("not found") => "",
-            Failure::Refused(_) if self.id() == "instance_type" => {
-                "; type list has those that are configured"
-            }
+            Failure::Refused(_) if self.id() == "instance_type" => creates::TYPES_ARE_LISTED,
             Failure::Refused(_) if self == Self::KillContainer => "; container list has those that have one",
             Failure::Refused(_) => "; instance list has those that there are",
             _ => "",

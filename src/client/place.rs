@@ -22,6 +22,10 @@ use crate::settings::{Listener, Settings};
 /// The token's name in the environment.
 const TOKEN: &str = "ARVADOS_MANAGEMENT_TOKEN";
 
+/// Where a token comes from, for complaints.
+const ENVIRONMENTS: &str = "in ARVADOS_MANAGEMENT_TOKEN";
+const CONFIGURED: &str = "of the configuration";
+
 /// Where the service may be, in the order in which it is asked for.
 pub(super) struct Places {
     pub(super) places: Vec<Place>,
@@ -40,10 +44,10 @@ pub(super) struct Place {
 impl Places {
     /// Those of a command line.
     pub fn of(options: &Options, at: &At) -> Result<Self, Failure> {
-        let given = std::env::var(TOKEN).ok().filter(|it| !it.is_empty()).map(Secret::new);
+        let given = given_token()?;
         if let (Some(token), Some(url)) = (&given, &at.url) {
             let places = vec![elsewhere(url, None)?];
-            return Ok(Self { places, token: token.clone(), origin: "in ARVADOS_MANAGEMENT_TOKEN" });
+            return Ok(Self { places, token: token.clone(), origin: ENVIRONMENTS });
         }
         let settings = options.load().map_err(|error| unusable(&error.to_string()))?.settings;
         let places = match &at.url {
@@ -51,13 +55,35 @@ impl Places {
             None => configured(&settings)?,
         };
         match given {
-            Some(token) => Ok(Self { places, token, origin: "in ARVADOS_MANAGEMENT_TOKEN" }),
+            Some(token) => Ok(Self { places, token, origin: ENVIRONMENTS }),
             None if settings.management_token.is_empty() => Err(Failure::Unusable(format!(
                 "no ManagementToken is configured, so the service answers nobody: configure one, or set {TOKEN}"
             ))),
-            None => Ok(Self { places, token: settings.management_token, origin: "of the configuration" }),
+            None => {
+                let token = sendable(settings.management_token, CONFIGURED)?;
+                Ok(Self { places, token, origin: CONFIGURED })
+            }
         }
     }
+}
+
+/// The token of the environment; an empty one is none.
+fn given_token() -> Result<Option<Secret>, Failure> {
+    let Some(token) = std::env::var_os(TOKEN).filter(|it| !it.is_empty()) else { return Ok(None) };
+    let token = token.into_string().ok().map(Secret::new);
+    token.map_or_else(|| Err(unsendable(ENVIRONMENTS)), |token| sendable(token, ENVIRONMENTS)).map(Some)
+}
+
+/// A token goes into a header, which takes printable ASCII.
+fn sendable(token: Secret, origin: &str) -> Result<Secret, Failure> {
+    let is_sendable = token.expose().bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if is_sendable { Ok(token) } else { Err(unsendable(origin)) }
+}
+
+fn unsendable(origin: &str) -> Failure {
+    let fault =
+        "has characters that cannot be sent, such as a line break: wanted is the token and nothing else";
+    Failure::Unusable(format!("the ManagementToken {origin} {fault}"))
 }
 
 /// One line: all that is wrong, and what else would do.

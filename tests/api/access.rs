@@ -6,7 +6,7 @@ use crate::support::site::{Options, bearer};
 use crate::support::{Site, TOKEN};
 
 /// Every route with its method.
-pub const ROUTES: [(&str, &str); 13] = [
+pub const ROUTES: [(&str, &str); 20] = [
     ("GET", "/arvados/v1/dispatch/containers"),
     ("GET", "/arvados/v1/dispatch/container"),
     ("POST", "/arvados/v1/dispatch/containers/kill"),
@@ -15,6 +15,13 @@ pub const ROUTES: [(&str, &str); 13] = [
     ("POST", "/arvados/v1/dispatch/instances/drain"),
     ("POST", "/arvados/v1/dispatch/instances/run"),
     ("POST", "/arvados/v1/dispatch/instances/kill"),
+    ("GET", "/arvados/v1/dispatch/creates"),
+    ("POST", "/arvados/v1/dispatch/creates/pause"),
+    ("POST", "/arvados/v1/dispatch/creates/resume"),
+    ("POST", "/arvados/v1/dispatch/types/drain"),
+    ("POST", "/arvados/v1/dispatch/types/run"),
+    ("GET", "/arvados/v1/dispatch/cost"),
+    ("GET", "/arvados/v1/dispatch/events"),
     ("GET", "/arvados/v1/dispatch/debug/state"),
     ("GET", "/metrics"),
     ("GET", "/metrics.json"),

@@ -6,6 +6,7 @@ mod config_support;
 
 mod access;
 mod containers;
+mod cost;
 mod creates;
 mod debug;
 mod events;

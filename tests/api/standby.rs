@@ -16,7 +16,7 @@ async fn a_standby_answers_health_and_metrics_and_refuses_the_rest() {
     assert_eq!(site.get("/metrics").await.status, 200);
     let container = "/arvados/v1/dispatch/container?container_uuid=zzzzz-dz642-000000000000001";
     site.get(container).await.assert_error(404);
-    for path in ["containers", "instances", "debug/state"] {
+    for path in ["containers", "instances", "creates", "cost", "debug/state"] {
         site.get(&format!("/arvados/v1/dispatch/{path}")).await.assert_error(503);
     }
     for action in ["hold", "drain", "run", "kill"] {

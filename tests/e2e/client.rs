@@ -205,6 +205,10 @@ async fn what_operators_have_ordered_outlives_the_service() {
         line.contains("\tdrained\t1\t1\tan operator has drained this type").then_some(())
     })
     .await;
+    let cost = client(&site, &["cost", "--by", "type", "--header"]).await;
+    assert!(output(&cost).starts_with("type\tamount\tpercent\twasted\tper-hour\nshared\t"), "{cost:?}");
+    let cost = client(&site, &["cost", "--by", "container", "--since", "1h"]).await;
+    assert!(output(&cost).contains(&format!("\t{id}\tshared\t")), "{cost:?}");
     assert!(output(&client(&site, &["creates", "resume"]).await).starts_with("all: created again"));
     output(&client(&site, &["type", "run", "shared"]).await);
     let again = client(&site, &["creates", "resume"]).await;

@@ -112,6 +112,7 @@ async fn what_says_nothing_of_creates_types_or_events_is_never_taken_for_nothing
     for (arguments, kind, body, words) in [
         (&["creates", "status"][..], JSON, "{}", "does not say what may be created"),
         (&["creates", "status"], JSON, "[]", "its answer is no object"),
+        (&["cost"], JSON, "{}", "does not say what was spent"),
         (&["type", "list"], JSON, "{\"items\": [{}]}", "an item of its list is no instance type"),
         (&["events"], "text/html", "<html>Welcome</html>", "its answer is no stream of JSON objects"),
         (&["events"], LINES, "<html>Welcome</html>\n", "a line of its answer is no JSON object"),
@@ -164,6 +165,11 @@ async fn without_a_usable_place_or_token_it_is_told_what_to_give() {
     site.cluster()["ManagementToken"] = "".into();
     site.write_config();
     assert_told(&ask(&site, &["instance", "list"]).await, 2, &["no ManagementToken is configured"]);
+    let arguments = ["instance", "list", "--url", "http://127.0.0.1:9"];
+    let two_lines = [("ARVADOS_MANAGEMENT_TOKEN", "one-of-the-tokens\nanother-token")];
+    let ended = finish(&mut command(&site, &arguments, &two_lines), SOON).await;
+    assert_told(&ended, 2, &["ManagementToken in ARVADOS_MANAGEMENT_TOKEN", "such as a line break"]);
+    assert!(!ended.stderr.contains("another-token"), "{ended:?}");
     for wrong in [
         &["instance", "list", "--url", "localhost:9006"][..],
         &["instance", "list", "--url", "http://x:topsecrettopsecrettopsecret@127.0.0.1"],

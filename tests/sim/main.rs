@@ -6,6 +6,7 @@
 mod ceiling;
 mod chaos;
 mod controller;
+mod cost;
 mod feed;
 mod happy;
 mod judge;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix::{Message, Recipient};
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::{Instance, InstanceType};
+use dispatch_core::ledger::{Statement, Sum};
 use dispatch_core::pool::{CreateRefusal, GoneReply, OperatorWish, PoolRefusal, PoolSnapshot, Unanswered};
 use dispatch_core::time::Timestamp;
 use dispatch_core::worker::runner::Commands;
@@ -27,7 +28,14 @@ pub struct PoolView {
     pub probe_ages: (f64, f64),
     /// Creates and starts in flight.
     pub in_flight: usize,
+    /// What was spent, by type and category.
+    pub spent: Arc<Vec<Sum>>,
 }
+
+/// What has been spent, on what, and when?
+#[derive(Debug, Message)]
+#[rtype(result = "Statement")]
+pub struct GetStatement;
 
 /// Which workers can be asked for their state?
 #[derive(Debug, Message)]

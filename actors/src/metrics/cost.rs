@@ -1,24 +1,22 @@
-//! What instances have cost since this process began to work, as far as it has seen them.
-//!
-//! Once a second the prices of all instances are added for the time since they were added last. What an instance had cost
-//! before it was first seen is not known here, nor what it costs in the second in which it goes.
+//! What instances have cost since this process began to work: the sums of the ledger as a counter.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use dispatch_core::id::TypeName;
 use dispatch_core::label::BoundedLabel;
-use dispatch_core::time::{Timestamp, since};
+use dispatch_core::ledger::{Category, Sum};
 use prometheus::CounterVec;
 
-use super::{Category, Register};
+use super::Register;
 
 /// `cost_total{instance_type, category}`, in the currency of the configured prices.
 #[derive(Debug)]
 pub(super) struct Cost {
     total: CounterVec,
     types: BoundedLabel,
-    added: Cell<Option<Timestamp>>,
+    /// What each sum was when it was shown last.
+    shown: RefCell<BTreeMap<(Option<TypeName>, Category), f64>>,
 }
 
 impl Cost {
@@ -34,16 +32,19 @@ impl Cost {
             }
         }
         let types = BoundedLabel::with_known(types.iter().map(TypeName::as_str));
-        Self { total, types, added: Cell::new(None) }
+        Self { total, types, shown: RefCell::default() }
     }
 
-    /// Adds what these prices an hour come to since the last time.
-    pub(super) fn add(&self, per_hour: &BTreeMap<(Category, String), f64>, now: Timestamp) {
-        let Some(before) = self.added.replace(Some(now)) else { return };
-        let hours = since(now, before).as_secs_f64() / 3600.0;
-        for ((category, type_name), price) in per_hour {
-            let labels = [self.types.bounded(type_name), category.as_str()];
-            self.total.with_label_values(&labels).inc_by(price * hours);
+    /// Shows what has been spent. Several types may share a label, so each adds what it has grown by.
+    pub(super) fn show(&self, spent: &[Sum]) {
+        let mut shown = self.shown.borrow_mut();
+        for sum in spent {
+            let before = shown.entry((sum.instance_type.clone(), sum.category)).or_default();
+            let grown = (sum.amount - *before).max(0.0);
+            *before += grown;
+            let name = sum.instance_type.as_ref().map_or("", TypeName::as_str);
+            let labels = [self.types.bounded(name), sum.category.as_str()];
+            self.total.with_label_values(&labels).inc_by(grown);
         }
     }
 }

@@ -2,46 +2,17 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::TypeName;
 use dispatch_core::label::BoundedLabel;
+use dispatch_core::ledger::{Category, Sum};
 use dispatch_core::time::Timestamp;
 use prometheus::{Gauge, GaugeVec};
 
 use super::Register;
-
-/// What an instance counts as: in use if it has a process, else the first that applies, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Category {
-    /// Has a process.
-    Inuse,
-    /// On hold.
-    Hold,
-    /// Has not booted yet.
-    Booting,
-    /// Has not been heard of yet.
-    Unknown,
-    /// None of these.
-    Idle,
-}
-
-impl Category {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Inuse, Self::Hold, Self::Booting, Self::Unknown, Self::Idle];
-
-    /// The label value.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Inuse => "inuse",
-            Self::Hold => "hold",
-            Self::Booting => "booting",
-            Self::Unknown => "unknown",
-            Self::Idle => "idle",
-        }
-    }
-}
 
 /// The states whose `queue_entries` exist from the start; others appear on first use.
 const QUEUE_STATES: [ContainerState; 3] =
@@ -90,8 +61,8 @@ pub struct GaugeFacts {
     pub own_side_fails: bool,
     /// Instances that are still listed more than five minutes after their end was begun.
     pub not_ending: u64,
-    /// Σ price an hour, as the cloud tells it or else as configured, by category and name of type.
-    pub cost_per_hour: BTreeMap<(Category, String), f64>,
+    /// What was spent, by category and name of type.
+    pub spent: Arc<Vec<Sum>>,
 }
 
 /// A point in time as gauges show it: seconds since 1970, 0 = never.

@@ -35,7 +35,7 @@ use prometheus::{
 };
 
 use cost::Cost;
-pub use gauges::{Category, GaugeFacts};
+pub use gauges::GaugeFacts;
 use gauges::{Gauges, seconds_of};
 pub use json::to_json;
 pub use requests::{ActiveRequest, RequestMetrics};
@@ -321,7 +321,7 @@ impl Metrics {
     /// Sets every gauge from a snapshot of the actors, and publishes the summaries.
     pub fn set_gauges(&self, facts: &GaugeFacts) {
         self.gauges.set(facts);
-        self.cost.add(&facts.cost_per_hour, crate::clock::now());
+        self.cost.show(&facts.spent);
         if let Some((sha256, at)) = &*self.loaded.borrow() {
             let shown = crate::clock::shown(*at);
             self.config_load.with_label_values(&[sha256.as_str()]).set(seconds_of(Some(shown)));

@@ -1,14 +1,16 @@
 //! What a scrape shows, against the reference's recording.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::TypeName;
+use dispatch_core::ledger::{Category, Sum};
 use dispatch_core::time::Timestamp;
 use prometheus::{Registry, TextEncoder};
 
-use super::{Category, GaugeFacts, KnownLabels, Metrics, to_json};
+use super::{GaugeFacts, KnownLabels, Metrics, to_json};
 
 const RECORDED: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/reference/metrics.txt"));
@@ -309,33 +311,27 @@ fn json_is_protobufs() {
     assert_eq!(round["bucket"][0]["cumulativeCount"], "0");
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_instances_cost_is_added_up_by_type_and_category() {
+#[test]
+fn what_instances_cost_is_shown_by_type_and_category_and_never_shrinks() {
     let (metrics, registry) = metrics();
     let series = |category: &str, name: &str| {
         format!("arvados_dispatchcloud_cost_total{{category=\"{category}\",instance_type=\"{name}\"}}")
     };
     assert_eq!(value(&registry, &series("idle", "m4.large")), 0.0);
-    let facts = |category: Category, price: f64| GaugeFacts {
-        cost_per_hour: [
-            ((category, "m4.large".to_owned()), price),
-            ((Category::Hold, "gone".to_owned()), 1.0),
-        ]
-        .into(),
-        ..GaugeFacts::default()
+    let sum = |name: &str, category, amount| Sum {
+        instance_type: TypeName::new(name).ok(),
+        category,
+        amount,
+        per_hour: 1.0,
     };
-    metrics.set_gauges(&facts(Category::Inuse, 0.5));
-    for _ in 0..360 {
-        tokio::time::advance(Duration::from_secs(10)).await;
-        metrics.set_gauges(&facts(Category::Inuse, 0.5));
-    }
-    tokio::time::advance(Duration::from_secs(1800)).await;
-    metrics.set_gauges(&facts(Category::Idle, 0.25));
-    let about = |name: &str, wanted: f64| {
-        let is = value(&registry, name);
-        assert!((is - wanted).abs() < 1e-6, "{name} is {is}, not {wanted}");
+    let show = |sums: Vec<Sum>| {
+        metrics.set_gauges(&GaugeFacts { spent: Arc::new(sums), ..GaugeFacts::default() });
     };
-    about(&series("inuse", "m4.large"), 0.5);
-    about(&series("idle", "m4.large"), 0.125);
-    about(&series("hold", "gone"), 1.5);
+    show(vec![sum("m4.large", Category::Inuse, 0.5), sum("gone", Category::Hold, 1.0)]);
+    show(vec![sum("m4.large", Category::Inuse, 0.75), sum("m4.large", Category::Idle, 0.125)]);
+    show(vec![sum("m4.large", Category::Inuse, 0.625)]);
+    let shown = |name: &str| value(&registry, name);
+    assert_eq!(shown(&series("inuse", "m4.large")), 0.75);
+    assert_eq!(shown(&series("idle", "m4.large")), 0.125);
+    assert_eq!(shown(&series("hold", "gone")), 1.0);
 }

@@ -41,10 +41,10 @@ use crate::catalogue::Repeats;
 use crate::clock;
 use crate::messages::cloud::{OrderInstance, SyncBy};
 use crate::messages::pool::{
-    CreateInstance, ForgetAttempts, ForgetProcess, GetPool, GetWorkers, InstanceAppeared, InstanceChanged,
-    InstanceGone, KillContainer, ListingFinished, NoteSpotNotice, OwnSideChanged, PoolView, ReleaseFences,
-    ReserveInstances, RunnerChanged, SetIdleBehavior, ShutdownInstance, StartContainer, StartRefused,
-    WorkerChanged,
+    CreateInstance, ForgetAttempts, ForgetProcess, GetPool, GetStatement, GetWorkers, InstanceAppeared,
+    InstanceChanged, InstanceGone, KillContainer, ListingFinished, NoteSpotNotice, OwnSideChanged, PoolView,
+    ReleaseFences, ReserveInstances, RunnerChanged, SetIdleBehavior, ShutdownInstance, StartContainer,
+    StartRefused, WorkerChanged,
 };
 use crate::messages::scheduler::PoolChanged;
 use crate::messages::worker::{ReleaseFence, SpawnWorker, WorkerHandles};
@@ -98,6 +98,7 @@ impl Pool {
     pub fn new(parts: PoolParts) -> Self {
         let mut pool = core::WorkerPool::new(Arc::clone(&parts.policy), parts.quota_groups.clone());
         pool.restore_cordons(parts.cordons.load(), clock::now());
+        pool.ledger_mut().begin(clock::now());
         Self { pool, parts, workers: BTreeMap::new(), timer: None, snapshot: None, reach: Reach::default() }
     }
 
@@ -199,7 +200,17 @@ impl Handler<GetPool> for Pool {
         let (pool, now) = (&self.pool, clock::now());
         let snapshot = Arc::clone(self.snapshot.get_or_insert_with(|| Arc::new(pool.snapshot())));
         let in_flight = snapshot.in_flight();
-        MessageResult(PoolView { snapshot, probe_ages: self.pool.probe_ages(now), in_flight })
+        let spent = Arc::new(self.pool.ledger().sums(now));
+        MessageResult(PoolView { snapshot, probe_ages: self.pool.probe_ages(now), in_flight, spent })
+    }
+}
+
+impl Handler<GetStatement> for Pool {
+    type Result = MessageResult<GetStatement>;
+
+    fn handle(&mut self, _: GetStatement, _: &mut Context<Self>) -> Self::Result {
+        let _working = self.parts.metrics.working("pool", "statement");
+        MessageResult(self.pool.ledger_mut().statement(clock::now()))
     }
 }
 

@@ -1,20 +1,20 @@
 //! The gauges, from the last snapshots. O(containers + workers), once a second, counted elsewhere.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use dispatch_core::container::ContainerState;
-use dispatch_core::instance::IdleBehavior;
+use dispatch_core::ledger::Category;
 use dispatch_core::pool::{Pause, WorkerSnapshot};
 use dispatch_core::time::{Timestamp, since};
-use dispatch_core::worker::State;
 use jiff::SignedDuration;
 
 use super::Scheduler;
 use crate::clock;
 use crate::messages::scheduler::PlanView;
-use crate::metrics::{Category, GaugeFacts};
+use crate::metrics::GaugeFacts;
 
 impl Scheduler {
     /// Counts elsewhere, and shows what was counted.
@@ -73,6 +73,7 @@ fn gauge_facts(last: &PlanView, active: bool, dates: Dates) -> GaugeFacts {
         active,
         creates_paused: is_paused(last, dates),
         own_side_fails: pool.snapshot.fleet.own_side_fails,
+        spent: Arc::clone(&pool.spent),
         ..GaugeFacts::default()
     };
     for worker in &pool.snapshot.workers {
@@ -106,17 +107,6 @@ fn add_containers(facts: &mut GaugeFacts, last: &PlanView, dates: Dates) {
     }
 }
 
-fn category(worker: &WorkerSnapshot) -> Category {
-    let busy = worker.containers().next().is_some();
-    match (worker.view.behavior, worker.view.state) {
-        _ if busy => Category::Inuse,
-        (IdleBehavior::Hold, _) => Category::Hold,
-        (_, State::Booting) => Category::Booting,
-        (_, State::Unknown) => Category::Unknown,
-        (_, State::Idle | State::Running | State::Shutdown) => Category::Idle,
-    }
-}
-
 fn does_not_end(worker: &WorkerSnapshot, dates: Dates) -> bool {
     // The first call counts: later ones repeat it.
     let began = worker.view.ending_since.filter(|_| worker.view.destroy_called.is_some());
@@ -124,13 +114,10 @@ fn does_not_end(worker: &WorkerSnapshot, dates: Dates) -> bool {
 }
 
 fn add_worker(facts: &mut GaugeFacts, worker: &WorkerSnapshot) {
-    let category = category(worker);
+    let is_busy = worker.containers().next().is_some();
+    let category = Category::of(is_busy, worker.view.behavior, worker.view.state);
     let type_name = worker.view.type_name.as_ref().map_or_else(String::new, ToString::to_string);
-    *facts.instances.entry((category, type_name.clone())).or_default() += 1;
-    let told = worker.instance.price_history.first().map(|point| point.price);
-    if let Some(price) = told.or(worker.view.like.as_ref().map(|it| it.price)) {
-        *facts.cost_per_hour.entry((category, type_name)).or_default() += price.per_hour();
-    }
+    *facts.instances.entry((category, type_name)).or_default() += 1;
     // A worker whose type is not configured any more is counted; what it costs is not known.
     if let Some(it) = &worker.view.like {
         *facts.price.entry(category).or_default() += it.price.per_hour();

@@ -80,6 +80,7 @@ impl CloudDriver for FakeCloud {
             address: format!("{name}.example"),
             tags: order.tags.clone(),
             price_history: Vec::new(),
+            launched: None,
         };
         self.put([instance.clone()]);
         // As clouds do: the address comes later.

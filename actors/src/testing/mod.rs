@@ -146,6 +146,7 @@ pub fn instance(name: &str) -> Instance {
         address: format!("{name}.example"),
         tags,
         price_history: Vec::new(),
+        launched: None,
     }
 }
 

@@ -103,6 +103,7 @@ pub(crate) fn instance(name: &str, it: &InstanceType, secret: &str) -> Instance 
         address: "127.0.0.1:22".to_owned(),
         tags,
         price_history: Vec::new(),
+        launched: None,
     }
 }
 

@@ -323,6 +323,8 @@ pub struct Instance {
     pub tags: Tags,
     /// What it costs, newest first; empty = unknown, use the type's price.
     pub price_history: Vec<PricePoint>,
+    /// Since when it costs that, by the cloud's clock; `None` = the cloud does not tell.
+    pub launched: Option<Timestamp>,
 }
 
 /// The configured types, in the order of their preference, shared by all who need one.

@@ -11,6 +11,8 @@
 //!              |
 //!   queue ── pool ── worker ── cloud        the state that actors own, and what they decide
 //!              |
+//!           ledger                          what it costs; decides nothing
+//!              |
 //!   ceiling ── plan                         one scheduling round: PlanInput → actions, and reasons to wait
 //!              |
 //!         invariants                        what no plan may ask for: checked by tests and debug builds
@@ -29,6 +31,7 @@ pub mod id;
 pub mod instance;
 pub mod invariants;
 pub mod label;
+pub mod ledger;
 pub mod note;
 mod pairs;
 pub mod plan;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dispatch_actors::clock;
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::{IdleBehavior, InstanceType, Price};
+use dispatch_core::ledger::price_now;
 use dispatch_core::pool::{PendingCreate, PoolSnapshot, WorkerSnapshot};
 use dispatch_core::worker::State;
 use serde::Serialize;
@@ -99,7 +100,5 @@ impl<'a> InstanceView<'a> {
 
 /// What it costs now, an hour: what the cloud says, else what its type costs at most, else unknown.
 fn price(worker: &WorkerSnapshot) -> Price {
-    let told = worker.instance.price_history.first().map(|point| point.price);
-    let most = worker.view.like.as_ref().map(|it| it.price);
-    told.or(most).unwrap_or(Price::ZERO)
+    price_now(&worker.view, &worker.instance).unwrap_or(Price::ZERO)
 }

@@ -9,6 +9,7 @@
 
 mod container;
 mod containers;
+pub(in crate::api) mod cost;
 pub(in crate::api) mod creates;
 pub(in crate::api) mod detail;
 mod entry;

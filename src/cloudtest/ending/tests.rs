@@ -61,6 +61,7 @@ impl CloudDriver for Cloud {
             address: String::new(),
             tags: Tags::default(),
             price_history: Vec::new(),
+            launched: None,
         };
         Ok(self.found()?.then_some(instance).into_iter().collect())
     }

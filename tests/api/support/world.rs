@@ -158,6 +158,7 @@ impl CloudDriver for Cloud {
             address: format!("10.1.0.{}", number + 4),
             tags: order.tags.clone(),
             price_history: Vec::new(),
+            launched: None,
         };
         self.0.instances.borrow_mut().insert(instance.id.clone(), instance.clone());
         Ok(instance)

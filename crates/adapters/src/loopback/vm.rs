@@ -74,6 +74,7 @@ impl Vm {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, self.state.port)).to_string(),
             tags: Tags(self.state.tags.clone()),
             price_history: Vec::new(),
+            launched: None,
         }
     }
 

@@ -121,6 +121,7 @@ pub fn instance(n: usize, it: &InstanceType) -> Instance {
         address: "10.0.0.1".to_owned(),
         tags,
         price_history: Vec::new(),
+        launched: None,
     }
 }
 

@@ -190,6 +190,7 @@ impl WorkerPool {
         let view = Arc::new(machine.view());
         self.pacer.schedule(&instance.id, wish(&view, false));
         self.outage.note(&view, &self.policy);
+        self.ledger.opened(&view, &instance, ours, now);
         let slot = Slot {
             host: Arc::new(Host::new(&view, [], false)),
             view,
@@ -226,6 +227,7 @@ impl WorkerPool {
         let Some(slot) = self.workers.get_mut(&instance.id) else { return Vec::new() };
         slot.instance = Arc::new(instance.clone());
         slot.listed = true;
+        self.ledger.noted(&slot.view, &instance, now);
         let id = instance.id.clone();
         vec![self.command(&id, Command::InstanceUpdated(instance))]
     }
@@ -292,6 +294,7 @@ impl WorkerPool {
         let Some(slot) = self.workers.remove(id) else { return Vec::new() };
         self.pacer.schedule(id, None);
         self.outage.forget(id);
+        self.ledger.closed(id, now);
         for uuid in slot.containers() {
             self.leaves(uuid, id);
             let why = EndedWhy::InstanceGone;
@@ -363,6 +366,7 @@ impl WorkerPool {
         // A listing at that moment shows whether it has ended.
         effects.extend(outstays_at.map(PoolEffect::SyncBy));
         for id in still_listed {
+            self.ledger.still_listed(&id, began);
             effects.push(self.command(&id, Command::StillListed(began)));
         }
         effects

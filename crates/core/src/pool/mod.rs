@@ -50,6 +50,7 @@ pub use supply::Supply;
 
 use crate::id::{ContainerUuid, InstanceId, ProviderType, TypeName};
 use crate::instance::{IdleBehavior, Instance, Offering};
+use crate::ledger::Ledger;
 use crate::note::Note;
 use crate::policy::Policy;
 use crate::ports::{CapacityScope, CloudError};
@@ -318,6 +319,8 @@ pub struct WorkerPool {
     pauses: Pauses,
     /// When the last pause of this process ended.
     paused_until: Option<Timestamp>,
+    /// What the instances cost.
+    ledger: Ledger,
 }
 
 impl WorkerPool {
@@ -346,6 +349,7 @@ impl WorkerPool {
             own_side_fails: false,
             pauses: Pauses::default(),
             paused_until: None,
+            ledger: Ledger::default(),
             policy,
         }
     }
@@ -509,6 +513,7 @@ impl WorkerPool {
         }
         self.pacer.schedule(&id, wish(&view, is_missing));
         self.outage.note(&view, &self.policy);
+        self.ledger.noted(&view, &slot.instance, now);
         let answered = view.last_answer > before.last_answer;
         let is_in_reach = answered || view.last_contact > before.last_contact;
         let silent = view.silence.is_some();
@@ -627,6 +632,16 @@ impl WorkerPool {
     pub fn wakes_at(&self, now: Timestamp) -> Option<Timestamp> {
         let ends = [self.pacer.wakes_at(), self.holds.next_end(now), self.cordons.next_end()];
         ends.into_iter().flatten().min()
+    }
+
+    /// What the instances cost.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What the instances cost, to begin the books, or to read all that is in them.
+    pub fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
     }
 
     /// Greatest and median age of the last successful probe over workers in service, in seconds.

@@ -52,6 +52,7 @@ struct Described {
     subnet_id: Option<String>,
     placement: Option<Placement>,
     state_reason: Option<StateReason>,
+    launch_time: Option<String>,
     #[serde(default)]
     tag_set: Items<Tag>,
 }
@@ -151,6 +152,8 @@ impl Described {
             address: if address.parse::<IpAddr>().is_ok() { address } else { String::new() },
             tags: Tags(tags),
             price_history: Vec::new(),
+            // Only an account of costs reads it: a date that cannot be read is none.
+            launched: self.launch_time.and_then(|text| text.parse().ok()),
         };
         Ok(Listed {
             instance,

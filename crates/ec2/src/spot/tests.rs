@@ -14,6 +14,7 @@ pub(crate) fn listed(id: &str, provider_type: &str, zone: &str, spot: bool) -> L
         address: String::new(),
         tags: Tags::default(),
         price_history: Vec::new(),
+        launched: None,
     };
     Listed { instance, spot, zone: zone.to_owned(), subnet: String::new() }
 }

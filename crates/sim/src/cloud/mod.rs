@@ -90,6 +90,7 @@ impl CloudVm {
             address: if self.address_from <= now { self.address.clone() } else { String::new() },
             tags: self.shown_tags(now).clone(),
             price_history: Vec::new(),
+            launched: Some(self.made_at),
         }
     }
 }

@@ -95,6 +95,7 @@ impl Drop for Incarnation {
         // The cable is cut first, so that nothing more gets out: actors are polled once more while they are
         // dropped.
         self.cable.cut();
+        self.plight.leave();
         drop(self.set.borrow_mut().take());
         self.driver.abort();
     }

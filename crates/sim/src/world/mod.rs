@@ -31,12 +31,13 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dispatch_actors::messages::pool::{SetIdleBehavior, ShutdownInstance};
+use dispatch_actors::messages::pool::{GetStatement, SetIdleBehavior, ShutdownInstance};
 use dispatch_actors::messages::queue::QueueView;
 use dispatch_actors::messages::scheduler::GetPlan;
 use dispatch_actors::system::Handles;
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::IdleBehavior;
+use dispatch_core::ledger::Statement;
 use dispatch_core::policy::Policy;
 use dispatch_core::time::{Timestamp, after};
 use dispatch_core::worker::ShutdownReason;
@@ -197,6 +198,12 @@ impl World {
     pub async fn queue(&self) -> QueueView {
         let answer = self.handles().queue.send(dispatch_actors::messages::queue::GetQueue).await;
         answer.expect("the queue lives as long as its incarnation")
+    }
+
+    /// What the dispatcher knows of what was spent.
+    pub async fn statement(&self) -> Statement {
+        let answer = self.handles().pool.send(GetStatement).await;
+        answer.expect("the pool lives as long as its incarnation")
     }
 
     /// What the dispatcher planned last, and why containers wait, for people to read.

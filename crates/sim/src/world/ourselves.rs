@@ -42,11 +42,11 @@ impl World {
         dispatcher.plight.fail_own_side_for(length);
         let from = self.own_side_fails_since();
         let Some(dispatcher) = &self.dispatcher else { return };
-        let (journal, plight) = (Rc::clone(&self.journal), Rc::downgrade(&dispatcher.plight));
+        let (journal, plight) = (Rc::clone(&self.journal), Rc::clone(&dispatcher.plight));
         self.set.spawn_local(async move {
             tokio::time::sleep(length).await;
             // Another incarnation has had no part in it, and this one may have more of it.
-            if plight.upgrade().is_some_and(|plight| !plight.own_side_fails()) {
+            if !plight.is_over() && !plight.own_side_fails() {
                 let now = clock::now();
                 journal.borrow_mut().note(now, Note::OwnSideFailed(from.unwrap_or(now)));
             }
@@ -78,5 +78,32 @@ impl World {
         let process = arvados.process_with(None);
         // Refused unless it is Running: then no process of it has been told anything.
         let _ = arvados.update(uuid, &told, process, clock::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::{WorldKnobs, simulate};
+
+    fn notes_of_a_failure(world: &World) -> usize {
+        let journal = world.journal.borrow();
+        journal.notes().iter().filter(|(_, note)| matches!(note, Note::OwnSideFailed(_))).count()
+    }
+
+    /// The next one has a machine of its own, however long the calls of the first still hang.
+    #[test]
+    fn a_machine_that_failed_under_an_earlier_dispatcher_excuses_nothing_of_the_next() {
+        for is_restarted in [false, true] {
+            simulate(WorldKnobs::new(1), async |world| {
+                world.fail_own_side(Duration::from_secs(60));
+                world.run_for(Duration::from_secs(10)).await;
+                if is_restarted {
+                    world.restart().await;
+                }
+                world.run_for(Duration::from_secs(120)).await;
+                assert_eq!(notes_of_a_failure(world), usize::from(!is_restarted));
+            });
+        }
     }
 }

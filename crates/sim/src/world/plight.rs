@@ -26,6 +26,8 @@ const ANSWER: Duration = Duration::from_millis(5);
 /// What has befallen one incarnation.
 #[derive(Debug)]
 pub(super) struct Plight {
+    /// The incarnation has ended. Calls of it that still hang keep this alive.
+    is_over: Cell<bool>,
     stopped_until: Cell<Timestamp>,
     own_side_fails_from: Cell<Timestamp>,
     own_side_fails_until: Cell<Timestamp>,
@@ -41,6 +43,7 @@ impl Plight {
     pub(super) fn none() -> Rc<Self> {
         let long_ago = Timestamp::MIN;
         Rc::new(Self {
+            is_over: Cell::new(false),
             stopped_until: Cell::new(long_ago),
             own_side_fails_from: Cell::new(long_ago),
             own_side_fails_until: Cell::new(long_ago),
@@ -48,6 +51,15 @@ impl Plight {
             confirmed: Cell::new(None),
             waker: RefCell::default(),
         })
+    }
+
+    /// The incarnation has ended: what befalls its machine from now on is nobody's.
+    pub(super) fn leave(&self) {
+        self.is_over.set(true);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.get()
     }
 
     /// The process is stopped for that long, and is to be woken by [`Plight::wake`].

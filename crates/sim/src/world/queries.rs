@@ -2,7 +2,8 @@
 
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::{ContainerUuid, InstanceId, TypeName};
-use dispatch_core::time::Timestamp;
+use dispatch_core::instance::Tags;
+use dispatch_core::time::{Timestamp, since};
 
 use super::{Summary, World, journal};
 use crate::clock;
@@ -46,12 +47,8 @@ impl World {
     /// The VMs of our set that exist.
     pub fn own_vms(&self) -> Vec<InstanceId> {
         let now = clock::now();
-        let policy = &self.knobs.policy;
-        let ours = |tags: &dispatch_core::instance::Tags| {
-            tags.get(&policy.tag_keys.instance_set_id) == Some(policy.instance_set_id.as_str())
-        };
         let cloud = self.cloud.borrow();
-        cloud.vms().filter(|vm| vm.exists(now) && ours(&vm.tags)).map(|vm| vm.id.clone()).collect()
+        cloud.vms().filter(|vm| vm.exists(now) && self.is_ours(&vm.tags)).map(|vm| vm.id.clone()).collect()
     }
 
     /// The VMs of our set that exist and carry the name of that type.
@@ -66,14 +63,34 @@ impl World {
     /// How many VMs of our set existed at that time. VMs are left out that no listing showed when this
     /// dispatcher began, and those that listings no longer show.
     pub(super) fn own_vms_at(&self, at: Timestamp, began: Timestamp) -> usize {
-        let policy = &self.knobs.policy;
         let cloud = self.cloud.borrow();
         let shown = |vm: &&CloudVm| !vm.was_concealed_at(began) && !vm.is_hidden(at);
         let exists = |vm: &&CloudVm| vm.made_at <= at && vm.exists(at) && shown(vm);
-        let ours = |vm: &&CloudVm| {
-            vm.tags.get(&policy.tag_keys.instance_set_id) == Some(policy.instance_set_id.as_str())
+        cloud.vms().filter(exists).filter(|vm| self.is_ours(&vm.tags)).count()
+    }
+
+    /// The cloud's bill for the VMs of our set, in the currency of their types' prices: what they cost between two moments.
+    pub fn bill(&self, from: Timestamp, to: Timestamp) -> f64 {
+        let cost = |vm: &CloudVm| {
+            let end = vm.ends_at.map_or(to, |end| end.min(to));
+            vm.instance_type.price.per_hour() * since(end, vm.made_at.max(from)).as_secs_f64() / 3600.0
         };
-        cloud.vms().filter(exists).filter(ours).count()
+        self.cloud.borrow().vms().filter(|vm| self.is_ours(&vm.tags)).map(cost).sum()
+    }
+
+    /// What the VMs of our set that exist at a moment had cost until then.
+    pub fn bill_of_those_at(&self, at: Timestamp) -> f64 {
+        let cost =
+            |vm: &CloudVm| vm.instance_type.price.per_hour() * since(at, vm.made_at).as_secs_f64() / 3600.0;
+        let cloud = self.cloud.borrow();
+        let existing = cloud.vms().filter(|vm| self.is_ours(&vm.tags) && vm.made_at <= at && vm.exists(at));
+        existing.map(cost).sum()
+    }
+
+    /// Whether these tags say that a VM is of our set.
+    fn is_ours(&self, tags: &Tags) -> bool {
+        let policy = &self.knobs.policy;
+        tags.get(&policy.tag_keys.instance_set_id) == Some(policy.instance_set_id.as_str())
     }
 
     /// VMs on which processes live.
