@@ -39,7 +39,7 @@ use rand::rngs::StdRng;
 use slog::Logger;
 use tokio::sync::watch;
 
-use crate::api::{Active, ApiState, HealthPolicy};
+use crate::api::{Active, ApiState, HealthPolicy, SiteRules};
 use crate::cordons_file::CordonsFile;
 use crate::drivers;
 use crate::event_feed;
@@ -97,6 +97,12 @@ impl<'a> Standby<'a> {
     /// Reads the certificate anew; keeps the old one if the new cannot be used.
     pub fn reload_certificate(&self) {
         self.server.reload_certificate();
+    }
+
+    /// From now on that configuration holds, as far as it differs in what a reload takes up.
+    pub fn use_configuration(&self, loaded: &Loaded) {
+        self.site.rules.send_replace(rules(&loaded.settings));
+        tell_file(loaded, &self.site.metrics);
     }
 
     /// Begins to work, for as long as the lease lasts.
@@ -171,6 +177,14 @@ impl Application {
         self.server.reload_certificate();
     }
 
+    /// From now on that configuration holds, as far as it differs in what a reload takes up.
+    pub fn use_configuration(&self, loaded: &Loaded) {
+        let rules = rules(&loaded.settings);
+        self.work.handles.use_policy(&rules.policy, &*self.work.driver);
+        self.work.rules.send_replace(rules);
+        tell_file(loaded, &self.work.metrics);
+    }
+
     /// Stops placing, lets calls in flight end, then closes the API. VMs and containers go on.
     pub async fn stop(self) {
         for task in &self.work.tasks {
@@ -188,7 +202,8 @@ impl Application {
 /// What is the same whether we work or stand by.
 struct Site<'a> {
     loaded: &'a Loaded,
-    policy: Arc<Policy>,
+    /// What holds now, and what the API knows of it.
+    rules: watch::Sender<SiteRules>,
     metrics: Rc<Metrics>,
     /// The driver adds its own series.
     registry: Registry,
@@ -205,8 +220,8 @@ impl<'a> Site<'a> {
     fn new(loaded: &'a Loaded, told: Told) -> Result<(Self, ApiState)> {
         let Told { log, history } = told;
         let settings = &loaded.settings;
-        let policy = Arc::new(settings.policy.clone());
-        let (metrics, registry) = metrics(&policy, loaded);
+        let rules = watch::Sender::new(rules(settings));
+        let (metrics, registry) = metrics(loaded);
         let key = ssh::check_private_key(settings.containers.private_key.pem.expose())
             .context("cannot use Containers.DispatchPrivateKey")?;
         let (active, active_seen) = watch::channel(None);
@@ -216,19 +231,18 @@ impl<'a> Site<'a> {
             management_token: settings.management_token.clone(),
             registry: registry.clone(),
             requests: metrics.requests(),
-            policy: Arc::clone(&policy),
-            health: HealthPolicy::new(&policy, !settings.websocket.feed_urls().is_empty()),
+            site: rules.subscribe(),
             runner: runner_seen,
             history: history.clone(),
             log: log.clone(),
         };
         let (metrics, public_key) = (Rc::new(metrics), key.openssh_public);
-        Ok((Self { loaded, policy, metrics, registry, public_key, active, runner, history, log }, state))
+        Ok((Self { loaded, rules, metrics, registry, public_key, active, runner, history, log }, state))
     }
 
     /// Opens the cloud and starts the actors.
     async fn work(self, lease: Lease) -> Result<Work> {
-        let (settings, policy) = (&self.loaded.settings, &self.policy);
+        let (settings, policy) = (&self.loaded.settings, Arc::clone(&self.rules.borrow().policy));
         let opened = drivers::open(settings, &self.public_key, &self.registry, &self.log).await?;
         let commands = runner_file::commands(&settings.cloud.runner, &policy.runner);
         drop(self.runner.send_replace(commands.as_ref().map(|_| ()).map_err(Clone::clone)));
@@ -249,7 +263,7 @@ impl<'a> Site<'a> {
             start_config: Rc::new(Stdin(StartConfig::new(settings))),
             cordons: Rc::new(CordonsFile::new(settings.state_directory.as_deref(), self.log.clone())),
             random: Box::new(StdRng::from_rng(&mut rand::rng())),
-            policy: Arc::clone(policy),
+            policy,
             metrics: Rc::clone(&self.metrics),
             log: self.log.clone(),
         };
@@ -264,13 +278,18 @@ impl<'a> Site<'a> {
             driver: opened.driver,
             faults: opened.faults,
             tasks,
+            rules: self.rules,
             history: self.history.history,
             log: self.log,
         })
     }
 
+    fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.rules.borrow().policy)
+    }
+
     fn tell_neighbours(&self, handles: &Handles) -> actix_rt::task::JoinHandle<()> {
-        let (cloud, policy, log) = (handles.cloud.clone(), Arc::clone(&self.policy), self.log.clone());
+        let (cloud, policy, log) = (handles.cloud.clone(), self.policy(), self.log.clone());
         actix_rt::spawn(async move { neighbours::tell(&cloud, &policy, &log).await })
     }
 
@@ -281,7 +300,7 @@ impl<'a> Site<'a> {
         event!(self.log, catalogue::RUNNER_UNREADABLE, "Path" => path, "error" => error);
         // Lost only if the pool is gone, and then nothing is created at all.
         handles.pool.do_send(RunnerChanged { commands: None });
-        let (pool, policy, runner) = (handles.pool.clone(), Arc::clone(&self.policy), self.runner.clone());
+        let (pool, policy, runner) = (handles.pool.clone(), self.policy(), self.runner.clone());
         actix_rt::spawn(async move {
             loop {
                 tokio::time::sleep(runner_file::RETRY).await;
@@ -306,6 +325,7 @@ struct Work {
     faults: Option<loopback::Faults>,
     /// Tasks that end with the application.
     tasks: Vec<actix_rt::task::JoinHandle<()>>,
+    rules: watch::Sender<SiteRules>,
     history: actix::Addr<History>,
     log: Logger,
 }
@@ -315,16 +335,28 @@ fn leased(make: MakeExecutors, lease: Lease) -> MakeExecutors {
     Box::new(move |verifier| Rc::new(LeasedExecutors { inner: make(verifier), lease }))
 }
 
-fn metrics(policy: &Policy, loaded: &Loaded) -> (Metrics, Registry) {
-    let types: Vec<TypeName> = policy.catalog.types().iter().map(|it| it.name.clone()).collect();
+/// What a configuration says of what is shown.
+fn rules(settings: &Settings) -> SiteRules {
+    let policy = Arc::new(settings.policy.clone());
+    SiteRules { health: HealthPolicy::new(&policy, !settings.websocket.feed_urls().is_empty()), policy }
+}
+
+fn metrics(loaded: &Loaded) -> (Metrics, Registry) {
+    let types: Vec<TypeName> =
+        loaded.settings.policy.catalog.types().iter().map(|it| it.name.clone()).collect();
     let reasons = UnlockReason::ALL.map(UnlockReason::as_str);
     let (metrics, registry) = Metrics::new(KnownLabels { types: &types, unlock_reasons: &reasons });
-    let now = clock::now();
-    metrics.config_loaded(&loaded.sha256, loaded.modified.unwrap_or(now), now);
+    tell_file(loaded, &metrics);
     metrics.build_info(crate::VERSION);
     let Settings { runtime_directory, state_directory, .. } = &loaded.settings;
     own_metrics::register(&registry, [runtime_directory].into_iter().chain(state_directory).cloned());
     (metrics, registry)
+}
+
+/// Tells which file is in force.
+fn tell_file(loaded: &Loaded, metrics: &Metrics) {
+    let now = clock::now();
+    metrics.config_loaded(&loaded.sha256, loaded.modified.unwrap_or(now), now);
 }
 
 fn controller(settings: &Settings) -> Result<arvados::Client> {

@@ -1,4 +1,5 @@
-//! `run`: the service, from its configuration to its end.
+//! `run`: the service, from its configuration to its end. SIGHUP reads the configuration anew (`reload`), and the
+//! certificate.
 //!
 //! ```text
 //!   configuration ─┬─ a database is configured ─► Standby ─ the lock is ours ─┐     ┌─ lock lost ─► exit 1, at once
@@ -22,8 +23,9 @@ use crate::app::{Application, Standby, Told};
 use crate::cli::{self, Options};
 use crate::descriptors;
 use crate::lock::{self, Database, Held};
+use crate::reload::Reloader;
 use crate::settings::{FindingKind, Loaded, Settings};
-use crate::telemetry;
+use crate::telemetry::{self, LogLevel};
 
 /// The signals that the service knows.
 pub struct Signals {
@@ -65,8 +67,8 @@ impl Signals {
         }
     }
 
-    /// Waits for a signal to stop, its name; certificates are read anew on SIGHUP meanwhile.
-    async fn stop_or_reload(&mut self, reload: impl Fn()) -> &'static str {
+    /// Waits for a signal to stop, its name; reloads on SIGHUP meanwhile.
+    async fn stop_or_reload(&mut self, mut reload: impl FnMut()) -> &'static str {
         let Self { terminate, interrupt, hangup } = self;
         loop {
             let (terminate, interrupt) = (pin!(terminate.recv()), pin!(interrupt.recv()));
@@ -97,9 +99,9 @@ pub fn run(options: &Options) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let (log, guard) = telemetry::logger(loaded.settings.logs, &loaded.settings.policy.cluster_id);
+    let (log, level, guard) = telemetry::logger(loaded.settings.logs, &loaded.settings.policy.cluster_id);
     let system = actix_rt::System::new();
-    let outcome = system.block_on(serve(&loaded, log));
+    let outcome = system.block_on(serve(options, &loaded, (log, level)));
     if matches!(outcome, Ok(Ending::LockLost)) {
         // Nothing on the arbiter runs any more. Taking it apart could wait for a call or a file; the process's
         // end waits for nothing, and its children end with it.
@@ -117,7 +119,7 @@ pub fn run(options: &Options) -> ExitCode {
     }
 }
 
-async fn serve(loaded: &Loaded, log: Logger) -> Result<Ending> {
+async fn serve(options: &Options, loaded: &Loaded, (log, level): (Logger, LogLevel)) -> Result<Ending> {
     let told = Told::recorded(log);
     let log = told.log.clone();
     tell_findings(loaded, &log);
@@ -128,16 +130,18 @@ async fn serve(loaded: &Loaded, log: Logger) -> Result<Ending> {
         event!(log, catalogue::DOUBTFUL_SETTING, "Path" => path, "Reason" => reason);
     }
     let mut signals = Signals::new().context("cannot wait for signals")?;
+    let mut reloading =
+        Reloading { reloader: Reloader::new(options, level, log.clone()), present: loaded.clone() };
     let settings = &loaded.settings;
     let Some(database) = Database::new(&settings.postgresql, &settings.policy.cluster_id)? else {
         event!(log, catalogue::NO_LOCK, "Reason" => "PostgreSQL.Connection has neither host nor dbname");
         let application = Application::build(loaded, Lease::unlimited(), told).await?;
         notify(&[NotifyState::Ready]);
-        return Ok(work(application, &mut signals, &log).await);
+        return Ok(work(application, &mut reloading, &mut signals, &log).await);
     };
     let standby = Standby::listen(loaded, told).await?;
     notify(&[NotifyState::Ready, NotifyState::Status("standby: waiting for the lock")]);
-    let Some(mut held) = stand_by(&standby, &database, &mut signals, &log).await else {
+    let Some(mut held) = stand_by(&standby, &database, &mut reloading, (&mut signals, &log)).await else {
         standby.stop().await;
         event!(log, catalogue::STOPPED);
         return Ok(Ending::Stopped);
@@ -146,7 +150,7 @@ async fn serve(loaded: &Loaded, log: Logger) -> Result<Ending> {
     let active = async {
         let application = standby.activate(lease).await?;
         notify(&[NotifyState::Status("active: holds the lock")]);
-        Ok(work(application, &mut signals, &log).await)
+        Ok(work(application, &mut reloading, &mut signals, &log).await)
     };
     // The lock first: where both are ready it is the more urgent.
     match select(pin!(held.lost()), pin!(active)).await {
@@ -162,10 +166,13 @@ async fn serve(loaded: &Loaded, log: Logger) -> Result<Ending> {
 async fn stand_by(
     standby: &Standby<'_>,
     database: &Database,
-    signals: &mut Signals,
-    log: &Logger,
+    reloading: &mut Reloading<'_>,
+    (signals, log): (&mut Signals, &Logger),
 ) -> Option<Held> {
-    let signal = pin!(signals.stop_or_reload(|| standby.reload_certificate()));
+    let signal = pin!(signals.stop_or_reload(|| {
+        standby.reload_certificate();
+        reloading.reload(log, |loaded| standby.use_configuration(loaded));
+    }));
     match select(signal, pin!(lock::acquire(database, log))).await {
         Either::Left((signal, _)) => {
             stopping(signal, log);
@@ -176,12 +183,37 @@ async fn stand_by(
 }
 
 /// Works until a signal, and a little longer: calls in flight may end.
-async fn work(application: Application, signals: &mut Signals, log: &Logger) -> Ending {
-    let signal = signals.stop_or_reload(|| application.reload_certificate()).await;
+async fn work(
+    application: Application,
+    reloading: &mut Reloading<'_>,
+    signals: &mut Signals,
+    log: &Logger,
+) -> Ending {
+    let reload = || {
+        application.reload_certificate();
+        reloading.reload(log, |loaded| application.use_configuration(loaded));
+    };
+    let signal = signals.stop_or_reload(reload).await;
     stopping(signal, log);
     application.stop().await;
     event!(log, catalogue::STOPPED);
     Ending::Stopped
+}
+
+/// The configuration in force, and how it is read anew.
+struct Reloading<'a> {
+    reloader: Reloader<'a>,
+    present: Loaded,
+}
+
+impl Reloading<'_> {
+    fn reload(&mut self, log: &Logger, take_up: impl FnOnce(&Loaded)) {
+        if let Some(loaded) = self.reloader.reload(&self.present) {
+            tell_findings(&loaded, log);
+            take_up(&loaded);
+            self.present = loaded;
+        }
+    }
 }
 
 fn stopping(signal: &str, log: &Logger) {

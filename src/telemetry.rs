@@ -10,6 +10,7 @@
 //! errors, so that whoever makes us write many other lines does not hide them.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -54,8 +55,28 @@ impl std::fmt::Debug for LogGuard {
     }
 }
 
+/// The least important level that is shown. It may be changed at any time: all loggers read it, and nobody waits for it.
+#[derive(Debug, Clone)]
+pub struct LogLevel(Arc<AtomicUsize>);
+
+impl LogLevel {
+    /// That level.
+    pub fn new(level: Level) -> Self {
+        Self(Arc::new(AtomicUsize::new(level.as_usize())))
+    }
+
+    /// From now on.
+    pub fn set(&self, level: Level) {
+        self.0.store(level.as_usize(), Ordering::Relaxed);
+    }
+
+    fn shows(&self, level: Level) -> bool {
+        level.as_usize() <= self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// The root logger, to stderr; colour if that is a terminal and `NO_COLOR` is not set.
-pub fn logger(logs: Logs, cluster_id: &str) -> (Logger, LogGuard) {
+pub fn logger(logs: Logs, cluster_id: &str) -> (Logger, LogLevel, LogGuard) {
     let wants_colour =
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
     logger_to(logs, cluster_id, wants_colour, io::stderr())
@@ -67,7 +88,7 @@ pub fn logger_to(
     cluster_id: &str,
     colour: bool,
     to: impl Write + Send + 'static,
-) -> (Logger, LogGuard) {
+) -> (Logger, LogLevel, LogGuard) {
     // One write a line, flushed by the formats at its end.
     let to = io::BufWriter::new(to);
     let queue = Arc::new(Queue::default());
@@ -82,9 +103,10 @@ pub fn logger_to(
         }
         LogFormat::Text => as_text(text(slog_term::PlainDecorator::new(to), text_header)),
     };
-    let drain = Stamp { drain, least: logs.level, queue };
+    let level = LogLevel::new(logs.level);
+    let drain = Stamp { drain, level: level.clone(), queue };
     // A line that comes after the guard is gone is lost: no reason to end the process.
-    (Logger::root(drain.ignore_res(), o!()), LogGuard(guard))
+    (Logger::root(drain.ignore_res(), o!()), level, LogGuard(guard))
 }
 
 fn in_background<D>(queue: &Arc<Queue>, format: Format, drain: D) -> (Async, AsyncGuard)
@@ -104,7 +126,7 @@ where
 /// which nothing else uses, carries it through the channel.
 struct Stamp<D> {
     drain: D,
-    least: Level,
+    level: LogLevel,
     queue: Arc<Queue>,
 }
 
@@ -122,7 +144,7 @@ impl<D: Drain<Ok = ()>> Drain for Stamp<D> {
     }
 
     fn is_enabled(&self, level: Level) -> bool {
-        level.is_at_least(self.least)
+        self.level.shows(level)
     }
 }
 

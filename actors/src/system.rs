@@ -23,7 +23,7 @@ use crate::long_work::LongWork;
 use crate::messages::pool::{GetPool, GetWorkers, ReleaseFences};
 use crate::messages::queue::GetQueue;
 use crate::messages::worker::SpawnWorker;
-use crate::messages::{ActorState, GetState, Ping, Quiesce};
+use crate::messages::{ActorState, GetState, Ping, Quiesce, UsePolicy};
 use crate::metrics::Metrics;
 use crate::pool::{KeepCordons, Pool, PoolParts};
 use crate::queue::Queue;
@@ -139,7 +139,6 @@ fn new_pool(parts: Parts, handles: &Handles) -> Pool {
     let repeats = Rc::default();
     let worker = WorkerParts {
         repeats: Rc::clone(&repeats),
-        policy: Arc::clone(&parts.policy),
         executors: (parts.executors)(verifier),
         start_config: parts.start_config,
         remote_user: parts.driver.remote_user().to_owned(),
@@ -177,6 +176,18 @@ fn quota_groups(driver: &dyn CloudDriver, types: &[Arc<InstanceType>]) -> BTreeM
 }
 
 impl Handles {
+    /// From now on that configuration holds. Queue comes first: what it wants of types that there are no more is the
+    /// rarest thing to be planned.
+    pub fn use_policy(&self, policy: &Arc<Policy>, driver: &dyn CloudDriver) {
+        let quota_groups = quota_groups(driver, policy.catalog.types());
+        let message = UsePolicy { policy: Arc::clone(policy), quota_groups };
+        // Lost only if an actor is gone, and then the process is ending.
+        self.queue.do_send(message.clone());
+        self.pool.do_send(message.clone());
+        self.cloud.do_send(message.clone());
+        self.scheduler.do_send(message);
+    }
+
     /// Which actors do not answer within that time.
     pub async fn silent(&self, within: Duration) -> Vec<&'static str> {
         let (queue, pool, scheduler, cloud) = tokio::join!(

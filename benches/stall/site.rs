@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arvados_dispatch_cloud::api::{self, Active, ApiState, HealthPolicy};
+use arvados_dispatch_cloud::api::{self, Active, ApiState, HealthPolicy, SiteRules};
 use arvados_dispatch_cloud::settings::{LogFormat, Logs};
 use arvados_dispatch_cloud::telemetry::{self, LogGuard};
 use bytes::Bytes;
@@ -73,7 +73,7 @@ impl Site {
         let (metrics, registry) =
             Metrics::new(KnownLabels { types: &types, unlock_reasons: &unlock_reasons });
         let logs = Logs { level: slog::Level::Info, format: LogFormat::Json };
-        let (log, guard) = telemetry::logger_to(logs, "zzzzz", false, std::io::sink());
+        let (log, _, guard) = telemetry::logger_to(logs, "zzzzz", false, std::io::sink());
         let (log, history) = dispatch_actors::history::recorded(log, &mut rand::rng());
         let requests = metrics.requests();
         let bridge = Rc::new(Bridge(world.clone()));
@@ -98,16 +98,15 @@ impl Site {
         let trouble = watch::Sender::new(None);
         let active = watch::Sender::new(Some(Active::now(handles.clone(), trouble.subscribe())));
         let runner = watch::Sender::new(Ok(()));
+        let health =
+            HealthPolicy { actor_answer: Duration::from_secs(60), ..HealthPolicy::new(&policy, false) };
+        let rules = SiteRules { policy: Arc::clone(&policy), health };
         let state = ApiState {
             active: active.subscribe(),
             management_token: Secret::new(TOKEN),
             registry: registry.clone(),
             requests,
-            policy: Arc::clone(&policy),
-            health: HealthPolicy {
-                actor_answer: Duration::from_secs(60),
-                ..HealthPolicy::new(&policy, false)
-            },
+            site: watch::Sender::new(rules).subscribe(),
             runner: runner.subscribe(),
             history,
             log,

@@ -35,7 +35,7 @@ pub(super) async fn show(state: web::Data<ApiState>, params: Params) -> Result<H
     };
     let (containers, events) = tokio::join!(ask(&state, &active), events_of(&state, uuid));
     let (containers, events) = (containers?, events?);
-    let shown = containers.detailed(uuid, &state.policy, &events);
+    let shown = containers.detailed(uuid, &state.policy(), &events);
     let shown = shown.or_else(|| containers.left(uuid, &events));
     Ok(HttpResponse::Ok().json(shown.ok_or(Refusal::NotFound("container"))?))
 }
@@ -44,7 +44,7 @@ pub(super) async fn show(state: web::Data<ApiState>, params: Params) -> Result<H
 async fn events_of(state: &ApiState, uuid: ContainerUuid) -> Result<Value, Refusal> {
     let about = About { container: Some(uuid), instance: None };
     let question = GetLastEvents { most: LAST_EVENTS, about };
-    let page = state.history.history.send(question).timeout(state.health.actor_answer).await;
+    let page = state.history.history.send(question).timeout(state.health().actor_answer).await;
     Ok(detail::events(&answered(page, "history")?.events))
 }
 
@@ -58,13 +58,13 @@ pub(super) async fn kill(
     let uuid: ContainerUuid = uuid.parse().map_err(|_| Refusal::NotFound("container"))?;
     let note = params.note(&state.management_token);
     let message = KillContainer { uuid, reason: KillReason::Operator(note.reason.clone()) };
-    let answer = done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)?;
+    let answer = done(state.active()?.handles.pool.send(message).timeout(state.health().actor_answer).await)?;
     operator.killed(uuid, &note);
     Ok(answer)
 }
 
 async fn ask(state: &ApiState, active: &Active) -> Result<Containers, Refusal> {
-    let (handles, within) = (&active.handles, state.health.actor_answer);
+    let (handles, within) = (&active.handles, state.health().actor_answer);
     let (plan, queue, pool) = tokio::join!(
         handles.scheduler.send(GetPlan).timeout(within),
         handles.queue.send(GetQueue).timeout(within),

@@ -11,7 +11,7 @@ use super::view::{cost, wall_dates};
 /// Since this process began to work, by type and category, by hours, and by containers.
 pub(super) async fn show(state: web::Data<ApiState>) -> Result<HttpResponse, Refusal> {
     let pool = state.active()?.handles.pool;
-    let answer = pool.send(GetStatement).timeout(state.health.actor_answer).await;
+    let answer = pool.send(GetStatement).timeout(state.health().actor_answer).await;
     let statement = answered(answer, "pool")?;
     Ok(HttpResponse::Ok().json(wall_dates(cost::statement(&statement))))
 }

@@ -31,14 +31,14 @@ use super::view::{creates, wall_dates};
 
 /// The pauses, and what may be created of each type.
 pub(super) async fn status(state: web::Data<ApiState>) -> Result<HttpResponse, Refusal> {
-    let (handles, within) = (state.active()?.handles, state.health.actor_answer);
+    let (handles, within) = (state.active()?.handles, state.health().actor_answer);
     let (plan, pool) = tokio::join!(
         handles.scheduler.send(GetPlan).timeout(within),
         handles.pool.send(GetPool).timeout(within),
     );
     let (plan, pool) = (answered(plan, "scheduler")?, answered(pool, "pool")?);
-    let types = state.policy.catalog.types();
-    let status = creates::status(types, &plan.plan, &pool.snapshot, clock::now());
+    let policy = state.policy();
+    let status = creates::status(policy.catalog.types(), &plan.plan, &pool.snapshot, clock::now());
     Ok(HttpResponse::Ok().json(wall_dates(status)))
 }
 
@@ -102,7 +102,7 @@ where
     Pool: Handler<M>,
 {
     let pool = state.active()?.handles.pool;
-    let answer = pool.send(order).timeout(state.health.actor_answer).await;
+    let answer = pool.send(order).timeout(state.health().actor_answer).await;
     Ok(answered(answer, "pool")??)
 }
 

@@ -10,5 +10,5 @@ use super::state::ApiState;
 /// What each actor holds, and what is in flight since when. An actor that does not answer in time is shown as that.
 pub(super) async fn state(state: web::Data<ApiState>) -> Result<HttpResponse, Refusal> {
     let handles = state.active()?.handles;
-    Ok(HttpResponse::Ok().json(handles.debug_state(state.health.actor_answer).await))
+    Ok(HttpResponse::Ok().json(handles.debug_state(state.health().actor_answer).await))
 }

@@ -113,7 +113,7 @@ pub(super) async fn events(
     };
     match params.get("last").map(number).transpose() {
         Err(()) => return Err(Refusal::BadParameter("last", "how many events are wanted")),
-        Ok(Some(most)) => reader.begin_with_last(most, state.health.actor_answer).await?,
+        Ok(Some(most)) => reader.begin_with_last(most, state.health().actor_answer).await?,
         Ok(None) => reader.begin_after(&request, &params)?,
     }
     let lines = stream::unfold(reader, |mut reader| async { Some((reader.next().await?, reader)) });

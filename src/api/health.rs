@@ -124,7 +124,7 @@ struct Actors {
 impl Checks {
     /// Asks everyone at once; takes no longer than the slowest actor may.
     async fn make(state: &ApiState, active: &Active) -> Self {
-        let (handles, within) = (&active.handles, state.health.actor_answer);
+        let (handles, within) = (&active.handles, state.health().actor_answer);
         let (silent, queue, pool) = tokio::join!(
             handles.silent(within),
             handles.queue.send(GetQueue).timeout(within),
@@ -134,7 +134,7 @@ impl Checks {
         let polled = queue.as_ref().and_then(|view| view.last_success);
         let listed = pool.ok().and_then(|view| view.snapshot.fleet.listings.last().copied());
         let error = state.runner.borrow().clone().err().unwrap_or_default();
-        let policy = &state.health;
+        let policy = state.health();
         Self {
             last_poll: Age::of("poll of the controller", polled, active.since, policy.poll_interval),
             last_instance_list: Age::of("list of instances", listed, active.since, policy.sync_interval),
@@ -180,7 +180,7 @@ impl Checks {
         for actor in &self.actors.silent {
             if let Some(n) = repeats.borrow_mut().note(&ACTOR_SILENT, actor, clock::now()) {
                 event!(state.log, ACTOR_SILENT, "Actor" => actor,
-                    "Duration" => state.health.actor_answer.as_secs_f64(), "Repeated" => n);
+                    "Duration" => state.health().actor_answer.as_secs_f64(), "Repeated" => n);
             }
         }
     }

@@ -18,7 +18,7 @@ use super::view::Instances;
 /// All of them, and creates in progress.
 pub(super) async fn list(state: web::Data<ApiState>) -> Result<HttpResponse, Refusal> {
     let pool = state.active()?.handles.pool;
-    let view = pool.send(GetPool).timeout(state.health.actor_answer).await;
+    let view = pool.send(GetPool).timeout(state.health().actor_answer).await;
     let pool: PoolView = answered(view, "pool")?;
     Ok(list::answer(Instances(pool.snapshot)))
 }
@@ -58,7 +58,7 @@ pub(super) async fn kill(
 ) -> Result<HttpResponse, Refusal> {
     let (id, note) = (id(&params)?, params.note(&state.management_token));
     let message = ShutdownInstance { id: id.clone(), reason: ShutdownReason::Operator(note.reason.clone()) };
-    let answer = done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)?;
+    let answer = done(state.active()?.handles.pool.send(message).timeout(state.health().actor_answer).await)?;
     operator.ordered("kill", &id, &note);
     Ok(answer)
 }
@@ -79,7 +79,7 @@ async fn set(
         spares_held: spares_held && behavior == IdleBehavior::Drain,
     };
     let message = SetIdleBehavior { id: id.clone(), wish };
-    let answer = done(state.active()?.handles.pool.send(message).timeout(state.health.actor_answer).await)?;
+    let answer = done(state.active()?.handles.pool.send(message).timeout(state.health().actor_answer).await)?;
     operator.ordered(behavior.as_str(), &id, &note);
     Ok(answer)
 }

@@ -44,4 +44,4 @@ mod watch;
 pub use certificate::{CertReloader, CertificateError};
 pub use creates::pause_length;
 pub use server::serve;
-pub use state::{Active, ApiState, HealthPolicy};
+pub use state::{Active, ApiState, HealthPolicy, SiteRules};

@@ -28,16 +28,23 @@ pub struct ApiState {
     pub registry: Registry,
     /// Where requests are counted.
     pub requests: RequestMetrics,
-    /// The site's wishes.
-    pub policy: Arc<Policy>,
-    /// What is healthy.
-    pub health: HealthPolicy,
+    /// What the site's configuration says now.
+    pub site: watch::Receiver<SiteRules>,
     /// Whether the runner that is to be deployed can be read, or why not.
     pub runner: watch::Receiver<Result<(), String>>,
     /// What has happened.
     pub history: HistoryHandle,
     /// The log.
     pub log: Logger,
+}
+
+/// What the site's configuration says of what is shown.
+#[derive(Debug, Clone)]
+pub struct SiteRules {
+    /// The site's wishes.
+    pub policy: Arc<Policy>,
+    /// What is healthy.
+    pub health: HealthPolicy,
 }
 
 /// The dispatcher while it works.
@@ -82,6 +89,16 @@ impl HealthPolicy {
 }
 
 impl ApiState {
+    /// The site's wishes now.
+    pub(super) fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.site.borrow().policy)
+    }
+
+    /// What is healthy now.
+    pub(super) fn health(&self) -> HealthPolicy {
+        self.site.borrow().health
+    }
+
     /// The working dispatcher.
     pub(super) fn active(&self) -> Result<Active, Refusal> {
         self.active.borrow().clone().ok_or(Refusal::Standby)

@@ -58,7 +58,7 @@ pub fn run(options: &Options, cloudtest: &Cloudtest) -> ExitCode {
         }
     };
     let logs = Logs { level: slog::Level::Warning, format: LogFormat::Text };
-    let (log, guard) = telemetry::logger(logs, &settings.policy.cluster_id);
+    let (log, _, guard) = telemetry::logger(logs, &settings.policy.cluster_id);
     let outcome = actix_rt::System::new().block_on(play(&settings, plan, cloudtest, &log));
     drop(guard);
     match outcome {

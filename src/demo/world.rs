@@ -88,7 +88,8 @@ impl World {
     pub(super) fn logger(&self, level: slog::Level) -> Result<(Logger, LogGuard)> {
         let file = File::create(self.log_path()).context("cannot make the demo's log")?;
         let logs = Logs { level, format: LogFormat::Json };
-        Ok(telemetry::logger_to(logs, CLUSTER, false, file))
+        let (log, _, guard) = telemetry::logger_to(logs, CLUSTER, false, file);
+        Ok((log, guard))
     }
 
     /// Where the dispatcher's log is.

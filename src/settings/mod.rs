@@ -14,6 +14,7 @@
 //! there are is a list in `drivers`; what their parameters are, each driver says itself.
 
 mod authentication;
+mod changes;
 mod cluster;
 mod decode;
 mod drivers;
@@ -40,6 +41,7 @@ mod websocket;
 pub mod yaml;
 
 pub use authentication::AuthMethod;
+pub use changes::Change;
 pub use drivers::{DRIVERS, Driver};
 pub use host::{Environment, Host};
 pub use key::{KeyError, PrivateKey};

@@ -24,7 +24,7 @@ impl Write for Collector {
 
 fn logged(format: LogFormat, level: Level, log: impl FnOnce(&Logger)) -> String {
     let (sender, receiver) = mpsc::channel();
-    let (logger, guard) = logger_to(Logs { level, format }, "zzzzz", false, Collector(sender));
+    let (logger, _, guard) = logger_to(Logs { level, format }, "zzzzz", false, Collector(sender));
     log(&logger);
     drop(logger);
     drop(guard);
@@ -114,7 +114,7 @@ fn a_stuck_stderr_blocks_nobody_and_lost_lines_are_counted() {
     let (sender, receiver) = mpsc::channel();
     let logs = Logs { level: Level::Info, format: LogFormat::Json };
     let stuck = Stuck { let_go: waiting, sender, waited: false };
-    let (logger, guard) = logger_to(logs, "zzzzz", false, stuck);
+    let (logger, _, guard) = logger_to(logs, "zzzzz", false, stuck);
     for _ in 0..2 * WAITING_LINES {
         info!(logger, "one of many");
     }
@@ -145,7 +145,7 @@ fn errors_and_warnings_are_not_dropped_for_other_lines() {
     let (sender, receiver) = mpsc::channel();
     let logs = Logs { level: Level::Debug, format: LogFormat::Json };
     let stuck = Stuck { let_go: waiting, sender, waited: false };
-    let (logger, guard) = logger_to(logs, "zzzzz", false, stuck);
+    let (logger, _, guard) = logger_to(logs, "zzzzz", false, stuck);
     for n in 0..2 * WAITING_LINES {
         info!(logger, "one of many");
         debug!(logger, "one of many");
@@ -221,7 +221,7 @@ fn numbers_stay_numbers() {
 fn a_line_after_the_end_of_the_log_is_lost_without_a_panic() {
     let logs = Logs { level: Level::Info, format: LogFormat::Json };
     let (sender, receiver) = mpsc::channel();
-    let (logger, guard) = logger_to(logs, "zzzzz", false, Collector(sender));
+    let (logger, _, guard) = logger_to(logs, "zzzzz", false, Collector(sender));
     info!(logger, "in time");
     drop(guard);
     info!(logger, "too late");

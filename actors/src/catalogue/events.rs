@@ -65,6 +65,14 @@ events! {
     UNKNOWN_KEY = Warning "unknown configuration key" ["Path", "Reason"];
     /// A setting that is accepted, and probably not meant.
     DOUBTFUL_SETTING = Warning "doubtful configuration setting" ["Path", "Reason"];
+    /// The configuration was read anew (SIGHUP): so many settings have changed, and so many of them need a restart.
+    RELOADED = Info "configuration reloaded" ["Changed", "NeedRestart"];
+    /// A setting is another now, and holds at once. Secrets are not shown.
+    SETTING_CHANGED = Info "setting changed" ["Path", "Before", "Now"];
+    /// A setting is another in the file; what holds is the one before, until a restart.
+    SETTING_NEEDS_RESTART = Warning "setting needs a restart" ["Path", "Before", "Now"];
+    /// The configuration cannot be used: everything is as before. A line for each fault.
+    RELOAD_REFUSED = Error "cannot reload the configuration" ["error"];
     /// The runner's file cannot be read: no VM is created until it can.
     RUNNER_UNREADABLE = Error "cannot read the runner binary" ["Path", "error"];
     /// A system call of our own fails: VMs cannot be reached from here, nothing is created, nobody is judged for silence.

@@ -41,7 +41,7 @@ use crate::messages::cloud::{
     VerifyHostKey,
 };
 use crate::messages::pool::{InstanceAppeared, InstanceChanged, InstanceGone, ListingFinished};
-use crate::messages::{ActorState, GetState, Ping};
+use crate::messages::{ActorState, GetState, Ping, UsePolicy};
 use crate::metrics::Metrics;
 
 /// Whom Cloud tells.
@@ -112,6 +112,15 @@ impl Actor for Cloud {
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(crate::MAILBOX);
         self.sync_is_due(ctx);
+    }
+}
+
+impl Handler<UsePolicy> for Cloud {
+    type Result = ();
+
+    fn handle(&mut self, message: UsePolicy, ctx: &mut Context<Self>) {
+        let effects = self.account.use_policy(message.policy, clock::now());
+        self.perform(effects, ctx);
     }
 }
 

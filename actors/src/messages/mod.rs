@@ -21,7 +21,12 @@ pub mod worker;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use actix::Message;
+use dispatch_core::instance::Offering;
+use dispatch_core::policy::Policy;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -34,6 +39,16 @@ pub struct Ping;
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct Quiesce;
+
+/// To all but the workers, which Pool tells: the site's configuration was read anew.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct UsePolicy {
+    /// What holds from now on.
+    pub policy: Arc<Policy>,
+    /// The driver's quota groups of its types.
+    pub quota_groups: BTreeMap<Offering, String>,
+}
 
 /// To every actor: what do you hold, and what is in flight since when? For developers, and for a bug report; secrets
 /// are left out.

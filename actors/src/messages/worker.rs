@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix::{Message, Recipient};
 use dispatch_core::instance::Instance;
+use dispatch_core::policy::Policy;
 use dispatch_core::time::Timestamp;
 use dispatch_core::worker::runner::Commands;
 use dispatch_core::worker::{Command, Completion};
@@ -81,6 +82,8 @@ pub struct NewWorker {
     pub ours: bool,
     /// The runner's commands at this moment.
     pub commands: Arc<Commands>,
+    /// The site's wishes at this moment.
+    pub policy: Arc<Policy>,
     /// Whom it tells.
     pub listeners: WorkerListeners,
 }

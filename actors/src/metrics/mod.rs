@@ -339,7 +339,11 @@ impl Metrics {
 
     /// Tells which configuration is loaded: the hash of the file's bytes, when it was changed, when loaded.
     pub fn config_loaded(&self, sha256: &str, source: Timestamp, loaded: Timestamp) {
-        self.loaded.replace(Some((sha256.to_owned(), loaded)));
+        if let Some((before, _)) = self.loaded.replace(Some((sha256.to_owned(), loaded))) {
+            // Of one file alone: the site's health checker compares it with that of other services. It may not be there.
+            let _ = self.config_source.remove_label_values(&[&before]);
+            let _ = self.config_load.remove_label_values(&[&before]);
+        }
         self.config_source.with_label_values(&[sha256]).set(seconds_of(Some(source)));
         self.config_load.with_label_values(&[sha256]).set(seconds_of(Some(loaded)));
     }

@@ -48,7 +48,7 @@ use crate::messages::pool::{
 };
 use crate::messages::scheduler::PoolChanged;
 use crate::messages::worker::{ReleaseFence, SpawnWorker, WorkerHandles};
-use crate::messages::{ActorState, GetState, Ping};
+use crate::messages::{ActorState, GetState, Ping, UsePolicy};
 use crate::metrics::Metrics;
 
 /// Whom Pool asks and tells, and how it gets its workers.
@@ -305,6 +305,17 @@ impl Handler<RunnerChanged> for Pool {
             self.use_runner(&commands);
         }
         self.settle(Vec::new(), ctx);
+    }
+}
+
+impl Handler<UsePolicy> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, message: UsePolicy, ctx: &mut Context<Self>) {
+        let _working = self.parts.metrics.working("pool", "use_policy");
+        self.parts.policy = Arc::clone(&message.policy);
+        let effects = self.pool.use_policy(message.policy, message.quota_groups);
+        self.settle(effects, ctx);
     }
 }
 

@@ -49,8 +49,8 @@ impl Pool {
         let id = instance.id.clone();
         let me = ctx.address();
         let listeners = WorkerListeners { changed: me.clone().recipient(), refused: me.recipient() };
-        let commands = Arc::clone(&self.parts.commands);
-        let worker = (self.parts.spawn)(NewWorker { instance, ours, commands, listeners });
+        let (commands, policy) = (Arc::clone(&self.parts.commands), Arc::clone(&self.parts.policy));
+        let worker = (self.parts.spawn)(NewWorker { instance, ours, commands, policy, listeners });
         self.workers.insert(id, worker);
     }
 

@@ -64,7 +64,6 @@ fn site_with(policy: Policy) -> Site {
     let repeats = Rc::default();
     let worker = WorkerParts {
         repeats: Rc::clone(&repeats),
-        policy: Arc::clone(&policy),
         executors: Rc::new(Executors(Rc::clone(&vms))),
         start_config: Rc::new(NoSecrets),
         remote_user: "crunch".to_owned(),

@@ -40,7 +40,7 @@ use crate::messages::queue::{
     SetOpenings, UnlockContainer,
 };
 use crate::messages::scheduler::QueueChanged;
-use crate::messages::{ActorState, GetState, Ping, Quiesce};
+use crate::messages::{ActorState, GetState, Ping, Quiesce, UsePolicy};
 use crate::metrics::Metrics;
 
 /// How often it is looked whether faults were left out of the log and never counted there.
@@ -121,6 +121,16 @@ impl Actor for Queue {
         self.poll_is_due(ctx);
         self.listen(ctx);
         ctx.run_interval(LEFT_OUT_TOLD, |act, _| act.report_left_out());
+    }
+}
+
+impl Handler<UsePolicy> for Queue {
+    type Result = ();
+
+    fn handle(&mut self, message: UsePolicy, ctx: &mut Context<Self>) {
+        let _working = self.metrics.working("queue", "use_policy");
+        let effects = self.exchange.use_policy(message.policy, clock::now());
+        self.perform(effects, ctx);
     }
 }
 

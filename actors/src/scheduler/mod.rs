@@ -47,7 +47,7 @@ use crate::long_work::LongWork;
 use crate::messages::pool::PoolView;
 use crate::messages::queue::QueueView;
 use crate::messages::scheduler::{GetPlan, PlanView, PoolChanged, QueueChanged};
-use crate::messages::{ActorState, GetState, Ping, Quiesce};
+use crate::messages::{ActorState, GetState, Ping, Quiesce, UsePolicy};
 use crate::metrics::Metrics;
 
 /// Nudges within this time share a round.
@@ -97,11 +97,7 @@ impl Scheduler {
         long_work: LongWork,
         (metrics, log): (Rc<Metrics>, Logger),
     ) -> Self {
-        let start = if policy.initial_quota_estimate > 0 {
-            policy.initial_quota_estimate
-        } else {
-            policy.max_instances
-        };
+        let start = ceiling_at_start(&policy);
         Self {
             planner: Planner::default(),
             rules: Arc::new(PlanRules::from(&*policy)),
@@ -234,6 +230,11 @@ impl Scheduler {
     }
 }
 
+/// Where the ceiling starts: at the site's estimate, else where instances end; 0 = no limit.
+fn ceiling_at_start(policy: &Policy) -> u32 {
+    if policy.initial_quota_estimate > 0 { policy.initial_quota_estimate } else { policy.max_instances }
+}
+
 impl Actor for Scheduler {
     type Context = Context<Self>;
 
@@ -255,6 +256,16 @@ impl Handler<PoolChanged> for Scheduler {
     type Result = ();
 
     fn handle(&mut self, _: PoolChanged, ctx: &mut Context<Self>) {
+        self.nudge(ctx);
+    }
+}
+
+impl Handler<UsePolicy> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, message: UsePolicy, ctx: &mut Context<Self>) {
+        self.rules = Arc::new(PlanRules::from(&*message.policy));
+        self.ceiling.site_allows(ceiling_at_start(&message.policy));
         self.nudge(ctx);
     }
 }

@@ -27,8 +27,7 @@ use actix::{
 };
 use bytes::Bytes;
 use dispatch_core::id::ContainerUuid;
-use dispatch_core::instance::{Instance, InstanceType};
-use dispatch_core::policy::Policy;
+use dispatch_core::instance::{Instance, InstanceType, TagKeys};
 use dispatch_core::pool::Unanswered;
 use dispatch_core::ports::{Executor, ExecutorFactory, Target};
 use dispatch_core::time::{Timestamp, since};
@@ -61,8 +60,6 @@ pub trait StartConfig {
 /// What all workers have in common. Cheap to clone.
 #[derive(Clone)]
 pub struct WorkerParts {
-    /// The site's wishes.
-    pub policy: Arc<Policy>,
     /// Makes shells on VMs.
     pub executors: Rc<dyn ExecutorFactory>,
     /// Makes the stdin of start commands.
@@ -114,9 +111,9 @@ pub struct Worker {
 impl Worker {
     /// A worker for an instance that has just appeared.
     pub fn new(new: NewWorker, parts: WorkerParts) -> Self {
-        let NewWorker { instance, ours, commands, listeners: pool } = new;
-        let executor = parts.executors.open(target(&instance, &parts));
-        let (machine, first_effects) = Machine::new(instance, ours, Arc::clone(&parts.policy), clock::now());
+        let NewWorker { instance, ours, commands, policy, listeners: pool } = new;
+        let executor = parts.executors.open(target(&instance, &policy.tag_keys, &parts));
+        let (machine, first_effects) = Machine::new(instance, ours, policy, clock::now());
         let log = child_logger(&machine, &parts.log);
         Self {
             machine,
@@ -235,12 +232,12 @@ struct WorkerState {
     watching: bool,
 }
 
-fn target(instance: &Instance, parts: &WorkerParts) -> Target {
+fn target(instance: &Instance, keys: &TagKeys, parts: &WorkerParts) -> Target {
     Target {
         id: instance.id.clone(),
         address: instance.address.clone(),
         user: parts.remote_user.clone(),
-        secret: parts.policy.tag_keys.secret_of(&instance.tags),
+        secret: keys.secret_of(&instance.tags),
         secret_path: parts.secret_path.clone(),
         secret_copy: Some(parts.fence.secret_copy()),
     }

@@ -47,7 +47,7 @@ impl Worker {
     fn probe(&mut self, wanted: Wanted, ctx: &mut Context<Self>) {
         let began = clock::now();
         let (commands, fence) = (Arc::clone(&self.commands), Arc::clone(&self.parts.fence));
-        let probe = Probe::new(wanted, &self.parts.policy.cluster_id, commands, fence);
+        let probe = Probe::new(wanted, &self.machine.policy().cluster_id, commands, fence);
         let executor = Rc::clone(&self.executor);
         let me = ctx.address();
         self.spawn(ctx, async move {
@@ -159,7 +159,7 @@ impl Worker {
 
     fn retarget(&mut self, instance: &Instance) {
         self.log = super::child_logger(&self.machine, &self.parts.log);
-        self.executor.retarget(target(instance, &self.parts));
+        self.executor.retarget(target(instance, &self.machine.policy().tag_keys, &self.parts));
     }
 
     /// A connection that breaks is a reason to probe; one that breaks again and again is not: after a
@@ -174,7 +174,7 @@ impl Worker {
         ctx.spawn(broken.into_actor(self).map(|(), act, ctx| {
             act.watching = false;
             event!(act.log, catalogue::CONNECTION_LOST);
-            act.watch_from = after(clock::now(), act.parts.policy.probe_interval);
+            act.watch_from = after(clock::now(), act.machine.policy().probe_interval);
             act.complete(Completion::ConnectionBroke, ctx);
         }));
     }

@@ -191,7 +191,7 @@ impl Worker {
                 "ContainerUUID" => uuid.as_str(), "Signal" => 15, "error" => &failure.error,
                 "stdout" => &failure.stdout, "stderr" => &failure.stderr),
             WorkerFact::GivenUp(uuid, drained) => {
-                let signalled_for = self.parts.policy.timeout_term.as_secs_f64();
+                let signalled_for = self.machine.policy().timeout_term.as_secs_f64();
                 event!(log, catalogue::ABANDONED, "ContainerUUID" => uuid.as_str(), "Duration" => signalled_for);
                 if drained {
                     event!(log, catalogue::UNKILLABLE, "ContainerUUID" => uuid.as_str());
@@ -281,7 +281,7 @@ impl Worker {
             DrainReason::StaleRunLock => {
                 let stale: Vec<_> = self.machine.view().stale.iter().map(ToString::to_string).collect();
                 event!(log, catalogue::STALE_LOCK, "ContainerUUID" => stale.join(","),
-                    "Duration" => self.parts.policy.timeout_stale_run_lock.as_secs_f64());
+                    "Duration" => self.machine.policy().timeout_stale_run_lock.as_secs_f64());
             }
             DrainReason::StartsFail => {
                 let last = self.last_failure.as_ref();

@@ -100,7 +100,6 @@ fn site_of(instance: Instance, ours: bool) -> Site {
     let commands = Arc::new(Commands::new(policy.runner.clone(), None));
     let parts = WorkerParts {
         repeats: Rc::default(),
-        policy,
         executors: Rc::new(Executors(Rc::clone(&vms))),
         start_config: Rc::new(NoSecrets),
         remote_user: "crunch".to_owned(),
@@ -116,7 +115,7 @@ fn site_of(instance: Instance, ours: bool) -> Site {
     let (told, refused) = (Rc::clone(&ear.told), Rc::clone(&ear.refused));
     let ear = ear.start();
     let listeners = WorkerListeners { changed: ear.clone().recipient(), refused: ear.recipient() };
-    let new = NewWorker { instance, ours, commands, listeners };
+    let new = NewWorker { instance, ours, commands, policy, listeners };
     let worker = Worker::new(new, parts).start();
     slot.replace(Some(worker.clone()));
     Site { vms, worker, number, told, refused, destroys, tags, cloud, meter, lines }

@@ -1,4 +1,5 @@
-//! Every knob, validated once by the settings, passed by reference, never changed while we run.
+//! Every knob, validated once by the settings, passed by reference, and replaced as a whole when the site's configuration
+//! is read anew ([`Policy::reloaded`]).
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use crate::id::InstanceSetId;
 use crate::instance::{Catalog, TagKeys};
 
 /// What the site wants, one field a configuration key (config/default.yml); `0` = unlimited where a field says so.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// The five characters that uuids of this cluster begin with.
     pub cluster_id: String,
@@ -142,7 +143,7 @@ pub struct Sizing {
 }
 
 /// How processes are run on instances (docs/behaviour.md, "Commands on instances").
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Runner {
     /// Shell text; used if nothing is deployed.
     pub command: String,
@@ -157,6 +158,23 @@ pub struct Runner {
 }
 
 impl Policy {
+    /// This policy with what may change while we work taken from another one: instance types, limits, intervals and
+    /// timeouts, and how needs are computed. What the processes on VMs, tags and the driver were set up with stays.
+    #[must_use]
+    pub fn reloaded(&self, new: &Self) -> Self {
+        Self {
+            cluster_id: self.cluster_id.clone(),
+            poll_window: self.poll_window,
+            pieces: self.pieces,
+            initial_quota_estimate: self.initial_quota_estimate,
+            sizing: Sizing { keep_buffers_per_vcpu: self.sizing.keep_buffers_per_vcpu, ..new.sizing.clone() },
+            runner: self.runner.clone(),
+            instance_set_id: self.instance_set_id.clone(),
+            tag_keys: self.tag_keys.clone(),
+            ..new.clone()
+        }
+    }
+
     /// Probes a second for that many workers: a fixed rate, or as many as see each worker once an interval.
     pub fn probe_rate(&self, workers: usize) -> u32 {
         match self.max_probes_per_second {

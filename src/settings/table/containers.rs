@@ -24,7 +24,8 @@ pub static CONTAINERS: LazyLock<Table> = LazyLock::new(|| Table {
             &INTERVAL,
             place!(policy.stale_lock_timeout),
             "How long placement waits after a start for VMs that have not answered yet.",
-        ),
+        )
+        .at_once(),
         key(
             "CrunchRunCommand",
             "crunch-run",
@@ -45,7 +46,8 @@ pub static CONTAINERS: LazyLock<Table> = LazyLock::new(|| Table {
             &SIZE,
             place!(policy.sizing.reserve_extra_ram),
             "Memory that each container gets besides what it asks for.",
-        ),
+        )
+        .at_once(),
         key(
             "RuntimeEngine",
             "docker",
@@ -66,20 +68,23 @@ pub static CONTAINERS: LazyLock<Table> = LazyLock::new(|| Table {
             &NUMBER,
             place!(policy.sizing.maximum_price_factor),
             "Types up to this many times the cheapest price are used for a container.",
-        ),
+        )
+        .at_once(),
         key(
             "PreemptiblePriceFactor",
             0,
             &NUMBER,
             place!(containers.preemptible_price_factor),
             "Above 0: for each on-demand type there is NAME.preemptible, at its price times this.",
-        ),
+        )
+        .at_once(),
         key(
             "MaxDispatchAttempts",
             10,
             &COUNT,
             place!(policy.max_dispatch_attempts),
             "How often a container may be dispatched; the server enforces it, we report it.",
-        ),
+        )
+        .at_once(),
     ],
 });

@@ -68,6 +68,8 @@ pub struct Key<S: 'static = Settings> {
     pub is_ours: bool,
     /// Whether the site's other services do not know the key: it is not sent to the VMs either.
     is_private: bool,
+    /// Whether a reload takes a new value up; others need a restart.
+    pub at_once: bool,
     read: Reader<S>,
     /// `Null` = there is no value to show.
     dump: Box<dyn Fn(&S) -> Value + Send + Sync>,
@@ -88,6 +90,7 @@ fn key<S, T>(
         meaning,
         is_ours: false,
         is_private: false,
+        at_once: false,
         read: Box::new(move |section, into| *get_mut(into) = (unit.read)(section, name)),
         dump: Box::new(move |of| (unit.dump)(get(of))),
     }
@@ -106,15 +109,26 @@ fn read_elsewhere<S>(
         meaning,
         is_ours: false,
         is_private: false,
+        at_once: false,
         read: Box::new(|_, _| {}),
         dump: Box::new(dump),
     }
 }
 
 impl<S> Key<S> {
+    /// The value in force, as `config dump` shows it.
+    pub fn shown(&self, of: &S) -> Value {
+        (self.dump)(of)
+    }
+
     /// The same, with a default that is ours alone.
     fn ours(self) -> Self {
         Self { is_ours: true, ..self }
+    }
+
+    /// The same, and a reload takes a new value up.
+    fn at_once(self) -> Self {
+        Self { at_once: true, ..self }
     }
 
     /// The same, a key of this service alone.

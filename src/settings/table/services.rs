@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::unit::{FLAG, INTERVAL, LOG_FORMAT, LOG_LEVEL, SECRET, WEBSOCKET_URL, place};
 use super::{Table, key, read_elsewhere};
+use crate::settings::Settings;
 use crate::settings::dump::{connection, pem, without_secrets};
 
 /// What stands in the cluster's section itself.
@@ -118,7 +119,8 @@ pub static SYSTEM_LOGS: LazyLock<Table> = LazyLock::new(|| Table {
             &LOG_LEVEL,
             place!(logs.level),
             "panic, fatal, error, warning, info, debug or trace.",
-        ),
+        )
+        .at_once(),
         key(
             "Format",
             "json",
@@ -165,10 +167,13 @@ pub static POSTGRESQL: LazyLock<Table> = LazyLock::new(|| Table {
 /// `InstanceTypes` as a whole; its entries have tables of their own.
 pub static INSTANCE_TYPES: LazyLock<Table> = LazyLock::new(|| Table {
     path: &[],
-    keys: vec![read_elsewhere(
-        "InstanceTypes",
-        json!({}),
-        |it| Value::clone(&it.cluster_json()["InstanceTypes"]),
-        "What the cloud offers. Without any, containers are cancelled (with loopback: this machine).",
-    )],
+    keys: vec![
+        read_elsewhere(
+            "InstanceTypes",
+            json!({}),
+            |it: &Settings| Value::clone(&it.cluster_json()["InstanceTypes"]),
+            "What the cloud offers. Without any, containers are cancelled (with loopback: this machine).",
+        )
+        .at_once(),
+    ],
 });

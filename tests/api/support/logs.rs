@@ -34,7 +34,7 @@ impl Logs {
     pub fn new() -> Self {
         let (sender, lines) = channel();
         let settings = LogSettings { level: slog::Level::Debug, format: LogFormat::Json };
-        let (logger, guard) = telemetry::logger_to(settings, "zzzzz", false, ToTest(sender));
+        let (logger, _, guard) = telemetry::logger_to(settings, "zzzzz", false, ToTest(sender));
         Self { logger, lines, seen: RefCell::default(), _guard: guard }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use arvados_dispatch_cloud::api::{self, Active, ApiState, HealthPolicy};
+use arvados_dispatch_cloud::api::{self, Active, ApiState, HealthPolicy, SiteRules};
 use awc::http::header::HeaderMap;
 use awc::http::{Method, StatusCode};
 use dispatch_actors::clock;
@@ -117,13 +117,13 @@ impl Site {
         let trouble = watch::Sender::new(None);
         let active = watch::Sender::new(Some(Active::now(handles, trouble.subscribe())));
         let runner = watch::Sender::new(Ok(()));
+        let rules = SiteRules { policy: Arc::new(options.policy), health: options.health };
         let state = ApiState {
             active: active.subscribe(),
             management_token: Secret::new(options.token),
             registry,
             requests: metrics.requests(),
-            policy: Arc::new(options.policy),
-            health: options.health,
+            site: watch::Sender::new(rules).subscribe(),
             runner: runner.subscribe(),
             history: history.clone(),
             log,

@@ -87,6 +87,13 @@ impl Ceiling {
         }
     }
 
+    /// `MaxInstances` is that now. A ceiling that no 503 has lowered is where a new one would start; another stays.
+    pub fn site_allows(&mut self, start: u32) {
+        if self.trouble.is_none() && self.last_overload.is_none() {
+            self.limit = start;
+        }
+    }
+
     /// The most containers at a time now; 0 = no limit.
     pub fn limit(&self) -> u32 {
         self.limit

@@ -86,6 +86,11 @@ impl AccountCalls {
         Self { rate, next_slot: now, sent_next: now, in_flight: BTreeMap::new(), last_number: 0 }
     }
 
+    /// From now on. Slots that were taken before stay.
+    pub(super) fn set_rate(&mut self, rate: u32) {
+        self.rate = rate;
+    }
+
     /// The slot is taken now, so that calls keep their order. Slots that were not used are not saved up.
     pub(super) fn begin(&mut self, operation: AccountOperation, now: Timestamp) -> CallSlot {
         self.last_number += 1;

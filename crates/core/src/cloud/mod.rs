@@ -33,7 +33,7 @@ use crate::id::InstanceId;
 use crate::instance::{Instance, Tags};
 use crate::policy::Policy;
 use crate::ports::CloudError;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, after};
 use calls::AccountCalls;
 use listing::Listings;
 
@@ -98,6 +98,13 @@ impl Account {
             created: BTreeMap::new(),
             listings: Listings::default(),
         }
+    }
+
+    /// The configuration was read anew. The next listing comes no later than it says now.
+    pub fn use_policy(&mut self, policy: Arc<Policy>, now: Timestamp) -> Vec<AccountEffect> {
+        self.calls.set_rate(policy.max_cloud_ops_per_second);
+        self.policy = policy;
+        self.sync_by(after(now, self.policy.sync_interval))
     }
 
     /// A call is to be made: when it may be sent. It must be ended with [`Account::end_call`].

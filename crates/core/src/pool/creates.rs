@@ -40,12 +40,15 @@ pub struct PendingCreate {
 pub enum CreateRefusal {
     /// The gate of its type is not open.
     Gate(Gate),
+    /// No such type is configured any more, or it is another now.
+    TypeChanged,
 }
 
 impl CreateRefusal {
     /// For metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::TypeChanged => "instance type is configured otherwise now",
             Self::Gate(Gate::Open) => "gate is open",
             Self::Gate(Gate::Paused(PauseReason::RateLimit)) => "rate limit",
             Self::Gate(Gate::Paused(PauseReason::CreatesInFlight)) => {
@@ -105,7 +108,7 @@ impl WorkerPool {
     /// Sends a create; `secret` is fresh from the system's random source.
     ///
     /// # Errors
-    /// If the type's gate is not open.
+    /// If the type's gate is not open, or it is not configured like that.
     pub fn create(
         &mut self,
         it: Arc<InstanceType>,
@@ -113,6 +116,10 @@ impl WorkerPool {
         secret: Secret,
         now: Timestamp,
     ) -> Result<Vec<PoolEffect>, CreateRefusal> {
+        // It was planned under a configuration that does not hold any more.
+        if self.policy.catalog.get(it.name.as_str()) != Some(&it) {
+            return Err(CreateRefusal::TypeChanged);
+        }
         match self.gate(&it, now) {
             Gate::Open => {}
             gate => return Err(CreateRefusal::Gate(gate)),

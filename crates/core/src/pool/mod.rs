@@ -25,6 +25,7 @@ mod pacer;
 mod pause;
 mod reach;
 mod refusals;
+mod reload;
 mod snapshot;
 mod supply;
 

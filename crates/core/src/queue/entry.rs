@@ -128,11 +128,23 @@ impl Entry {
         lists: &mut TypeLists,
     ) {
         self.mounts = Some(mounts);
-        self.needs = fit::needs(&self.record, mounts, sizing);
-        self.fit = match fit::eligible_types(catalog, &self.needs, &self.record, sizing) {
+        (self.needs, self.fit) = self.fit_under(mounts, catalog, sizing, lists);
+    }
+
+    /// What it needs, and whether and where it can run, under that configuration.
+    pub(super) fn fit_under(
+        &self,
+        mounts: MountNeeds,
+        catalog: &Catalog,
+        sizing: &Sizing,
+        lists: &mut TypeLists,
+    ) -> (Resources, Fit) {
+        let needs = fit::needs(&self.record, mounts, sizing);
+        let fit = match fit::eligible_types(catalog, &needs, &self.record, sizing) {
             Ok(types) => Fit::Types(lists.shared(types)),
             Err(why) => Fit::Nowhere(why),
         };
+        (needs, fit)
     }
 
     /// The same, sized under that configuration, if it was sized at all.

@@ -36,6 +36,7 @@ mod orphans;
 mod poll;
 mod setback;
 mod shared_failures;
+mod sized_anew;
 mod snapshot;
 mod suspects;
 

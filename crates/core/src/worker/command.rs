@@ -1,11 +1,14 @@
 //! What Pool asks of a worker, or tells it. A worker may refuse a command, with a reason.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::reason::{KillReason, ShutdownReason};
 use crate::id::ContainerUuid;
 use crate::instance::{IdleBehavior, Instance};
 use crate::note::Note;
+use crate::policy::Policy;
 use crate::queue::Entry;
 use crate::time::Timestamp;
 
@@ -89,6 +92,8 @@ pub enum Command {
     Missing,
     /// This process has not lived for a while: what others did not do meanwhile is not their silence.
     Paused,
+    /// The site's configuration was read anew.
+    UsePolicy(Arc<Policy>),
 }
 
 impl Command {
@@ -108,7 +113,8 @@ impl Command {
             | Self::InstanceUpdated(_)
             | Self::StillListed(_)
             | Self::Missing
-            | Self::Paused => "news",
+            | Self::Paused
+            | Self::UsePolicy(_) => "news",
         }
     }
 
@@ -128,7 +134,8 @@ impl Command {
             | Self::InstanceUpdated(_)
             | Self::StillListed(_)
             | Self::Missing
-            | Self::Paused => None,
+            | Self::Paused
+            | Self::UsePolicy(_) => None,
         }
     }
 }

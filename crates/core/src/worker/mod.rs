@@ -119,15 +119,12 @@ impl Machine {
     ) -> (Self, Vec<WorkerEffect>) {
         let keys = &policy.tag_keys;
         let type_name = instance.tags.get(&keys.instance_type).and_then(|name| TypeName::new(name).ok());
-        let of_name = |name: &TypeName| policy.catalog.of_instance(name.as_str(), &instance.provider_type);
-        let instance_type = type_name.as_ref().and_then(of_name).cloned();
-        let like = instance_type.clone().or_else(|| policy.catalog.like(&instance.provider_type).cloned());
         let tagged = instance.tags.get(&keys.idle_behavior).and_then(IdleBehavior::from_name);
         let note = keys.note_of(&instance.tags);
         let mut machine = Self {
             type_name,
-            instance_type,
-            like,
+            instance_type: None,
+            like: None,
             state: if ours { State::Booting } else { State::Unknown },
             behavior: tagged.unwrap_or_default(),
             appeared: now,
@@ -140,14 +137,39 @@ impl Machine {
             tags: SavedTags::new(ours, note),
             ending: Ending::default(),
             instance,
-            policy,
+            policy: Arc::clone(&policy),
         };
+        machine.take_policy(policy);
         let mut effects = Vec::new();
         if machine.instance_type.is_none() {
             machine.drain(DrainReason::TypeNotConfigured, &mut effects);
         }
         machine.save_tags_if_needed(&mut effects);
         (machine, effects)
+    }
+
+    /// The site's wishes, as they were told last.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The configuration says what its type is.
+    fn take_policy(&mut self, policy: Arc<Policy>) {
+        let provider_type = &self.instance.provider_type;
+        let of_name = |name: &TypeName| policy.catalog.of_instance(name.as_str(), provider_type);
+        self.instance_type = self.type_name.as_ref().and_then(of_name).cloned();
+        self.like = self.instance_type.clone().or_else(|| policy.catalog.like(provider_type).cloned());
+        self.policy = policy;
+    }
+
+    /// The configuration was read anew. An instance whose type is configured no longer is drained, as after a restart.
+    fn use_policy(&mut self, policy: Arc<Policy>, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
+        let was_configured = self.instance_type.is_some();
+        self.take_policy(policy);
+        if was_configured && self.instance_type.is_none() {
+            self.drain(DrainReason::TypeNotConfigured, effects);
+        }
+        self.shut_down_if_due(now, effects);
     }
 
     /// Takes a command of Pool's, and says what is to be done.
@@ -215,6 +237,7 @@ impl Machine {
             Command::StillListed(_) => {}
             Command::Missing => self.look_afresh(now),
             Command::Paused => self.paused(now, &mut effects),
+            Command::UsePolicy(policy) => self.use_policy(policy, now, &mut effects),
         }
         Ok(effects)
     }
@@ -251,6 +274,7 @@ impl Machine {
             Command::Probe | Command::StartJudged { .. } => {}
             Command::InstanceUpdated(instance) => self.instance = instance,
             Command::Paused => effects.push(WorkerEffect::ForgetConnection),
+            Command::UsePolicy(policy) => self.take_policy(policy),
             Command::StillListed(began) => self.destroy_again_if_due(began, now, &mut effects),
             // A listing may have omitted it, and the call may have been lost: the cloud is to say that it ends.
             Command::Missing => {

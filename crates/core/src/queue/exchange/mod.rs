@@ -22,6 +22,7 @@ mod mounts;
 mod operations;
 mod pieces;
 mod polls;
+mod reload;
 mod snapshots;
 
 use std::collections::BTreeSet;
@@ -46,6 +47,7 @@ use crate::ports::{ApiError, Page};
 use crate::time::Timestamp;
 use calls::{ExchangeCalls, Purpose};
 use polls::Polls;
+use reload::Resizing;
 use snapshots::Snapshots;
 
 /// What is to be done, in this order.
@@ -124,6 +126,8 @@ pub struct Exchange {
     /// The poll that is being taken in, and whether it has shown a change so far.
     merging: Option<(Merging, bool)>,
     snapshots: Snapshots,
+    /// Containers are being sized anew.
+    resizing: Option<Resizing>,
     /// [`ExchangeEffect::GoOn`] has been told, and nobody has gone on yet.
     goes_on: bool,
     quiescent: bool,
@@ -145,6 +149,7 @@ impl Exchange {
             mounts_at_once: mounts::MOUNTS_AT_ONCE,
             merging: None,
             snapshots: Snapshots::default(),
+            resizing: None,
             goes_on: false,
             quiescent: false,
         }

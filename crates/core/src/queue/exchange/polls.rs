@@ -55,6 +55,15 @@ impl Polls {
         may
     }
 
+    /// The next poll is due then, if it was due later.
+    pub(super) fn no_later_than(&mut self, at: Timestamp, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
+        if self.next.is_some_and(|next| at < next) {
+            self.next = Some(at);
+            self.wanted_from = self.wanted_from.map(|from| from.min(at));
+            effects.push(ExchangeEffect::PollIn(since(at, now)));
+        }
+    }
+
     /// It came to nothing, and is begun anew at once.
     pub(super) fn restart(&mut self) {
         self.under_way = None;
