@@ -206,3 +206,18 @@ fn calls_whose_slots_have_passed_are_sent_one_by_one() {
     let key = account.begin_call(AccountOperation::VerifyHostKey, later(500));
     assert_eq!(account.send(key, later(500)), None, "a question about a host key has no slot");
 }
+
+// ------------------------------------------------------------------ reload
+
+#[test]
+fn a_new_configuration_paces_the_next_calls_and_lists_no_later_than_it_says() {
+    let mut account = account();
+    list(&mut account, 0, &[]);
+    let longer = Policy { sync_interval: 10 * policy().sync_interval, ..policy() };
+    assert_eq!(account.use_policy(Arc::new(longer), at(1)), [], "the one that is due stays due");
+    let mut sooner = policy();
+    (sooner.sync_interval, sooner.max_cloud_ops_per_second) = (Duration::from_secs(5), 1);
+    assert_eq!(account.use_policy(Arc::new(sooner), at(1)), [AccountEffect::SyncAt(at(6))]);
+    let slots = [0, 1].map(|_| account.begin_call(AccountOperation::Destroy, at(10)).send_at);
+    assert_eq!(slots, [at(10), at(11)]);
+}

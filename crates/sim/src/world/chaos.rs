@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use dispatch_core::id::{ContainerUuid, InstanceId, ProviderType};
 use dispatch_core::instance::{Catalog, IdleBehavior, InstanceType, Market};
+use dispatch_core::policy::Policy;
 use dispatch_core::time::after;
 use slog::Level;
 
@@ -162,7 +163,11 @@ fn some_vm(world: &World, chance: &mut Chance) -> Option<InstanceId> {
 
 /// Lowers or raises limits, removes or adds a type, or gives a type's name to another one of the cloud's. The next dispatcher that starts uses the new
 /// configuration. Many containers need some instances to get done within the time that they are given.
-fn change_configuration(world: &mut World, burdens: u32, chance: &mut Chance) {
+fn change_configuration(
+    world: &World,
+    burdens: u32,
+    chance: &mut Chance,
+) -> impl FnOnce(&mut Policy) + use<> {
     let most = 1 + burdens + containers(world) / 30 + chance.below(10) as u32;
     let all = draw::catalog();
     let gone = chance.hits(0.4).then(|| chance.below(all.types().len()));
@@ -173,10 +178,10 @@ fn change_configuration(world: &mut World, burdens: u32, chance: &mut Chance) {
         kept[redefined].provider_type = ProviderType::new("std.redefined").expect("a constant");
     }
     let catalog = Catalog::new(kept);
-    world.configure(|policy| {
+    move |policy| {
         policy.max_instances = most;
         policy.catalog = catalog;
-    });
+    }
 }
 
 fn containers(world: &World) -> u32 {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use dispatch_core::id::{ContainerUuid, InstanceId, TypeName};
-use dispatch_core::instance::{IdleBehavior, InstanceType};
+use dispatch_core::instance::{Catalog, IdleBehavior, InstanceType};
 use dispatch_core::pool::CordonScope;
 use dispatch_core::time::{Timestamp, since};
 use slog::{Drain, Level, Logger, OwnedKVList, Record, o};
@@ -61,6 +61,8 @@ pub enum Note {
     Uncordoned(TypeName),
     /// The operator killed a VM.
     OperatorKills(InstanceId),
+    /// The dispatcher has read its configuration anew: the types and `MaxInstances` of before.
+    Reloaded(Catalog, u32),
     /// From now on nothing new goes wrong.
     FaultsStop,
     /// Any other text.
@@ -234,6 +236,7 @@ fn of_note(note: &Note) -> Option<String> {
         Note::StartSent(vm, uuid) => format!("start of {uuid} on {vm} sent"),
         Note::ActedWithoutLease(what) => format!("{what} handed over without a lease"),
         Note::CouldNotAsk => "the dispatcher can ask again".to_owned(),
+        Note::Reloaded(..) => "the dispatcher reads its configuration anew".to_owned(),
         Note::OwnSideFailed(from) => {
             let seconds = since(*from, epoch()).as_secs_f64();
             format!("the dispatcher's own machine works again, which has failed since {seconds:.3}")

@@ -10,13 +10,14 @@
 mod cordons;
 pub(super) mod costs;
 mod notes;
+mod reload;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::{ContainerUuid, InstanceId};
-use dispatch_core::instance::IdleBehavior;
+use dispatch_core::instance::{Catalog, IdleBehavior};
 use dispatch_core::time::{Timestamp, after, since};
 
 use super::{Note, World};
@@ -27,6 +28,7 @@ use crate::controller::facts::{Fact, Origin};
 use crate::controller::faults::CallKind;
 use crate::vm::facts::{Ending, VmFact};
 use cordons::Cordons;
+use reload::Before;
 
 /// The judge compares the whole state after this many events, and once more at the end.
 const EVENTS_BETWEEN_WHOLE_CHECKS: usize = 1000;
@@ -72,6 +74,8 @@ pub(super) struct Judge {
     could_not_ask_until: Timestamp,
     /// When its own machine has failed: from, to.
     own_side_failed: Vec<(Timestamp, Timestamp)>,
+    /// The configuration before the last reload.
+    before_reload: Option<Before>,
     /// Whether the previous dispatcher is dead and the next one has not begun.
     is_down: bool,
     creates_in_flight: u32,
@@ -334,13 +338,15 @@ impl Judge {
         self.unwanted.insert(*unwanted);
     }
 
-    /// Whether a configured type on the market that the container wants has CPUs enough.
+    /// Whether a configured type on the market that the container wants has CPUs enough; just after a reload, before and now.
     fn could_run(&self, uuid: ContainerUuid, world: &World) -> bool {
         let arvados = world.arvados.borrow();
         let Some(record) = arvados.container(uuid) else { return false };
         let (vcpus, spot) = (record.spec.runtime_constraints.vcpus, record.spec.scheduling.preemptible);
-        let mut types = world.knobs.policy.catalog.types().iter();
-        types.any(|it| it.vcpus >= vcpus && it.preemptible == spot)
+        let fits =
+            |catalog: &Catalog| catalog.types().iter().any(|it| it.vcpus >= vcpus && it.preemptible == spot);
+        let before = self.before_reload.as_ref().filter(|before| before.excuses(clock::now()));
+        fits(&world.knobs.policy.catalog) && before.is_none_or(|before| fits(&before.catalog))
     }
 
     // ------------------------------------------------------------ the cloud
@@ -370,7 +376,9 @@ impl Judge {
             return Ok(());
         }
         self.creates_in_flight = self.creates_in_flight.saturating_sub(1);
-        let most = world.knobs.policy.max_instances;
+        let now = world.knobs.policy.max_instances;
+        let before = self.before_reload.as_ref().filter(|before| before.excuses(entry.at));
+        let most = before.map_or(now, |before| before.most(now));
         let ours = world.own_vms_at(entry.at, self.began);
         let cloud = world.cloud.borrow();
         let exists = |id: &&InstanceId| cloud.vm(id).is_some_and(|vm| vm.exists(entry.at));

@@ -29,6 +29,7 @@ mod together;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dispatch_actors::messages::pool::{GetStatement, SetIdleBehavior, ShutdownInstance};
@@ -44,7 +45,7 @@ use dispatch_core::worker::ShutdownReason;
 use tokio::task::LocalSet;
 
 use crate::clock;
-use crate::cloud::FakeCloud;
+use crate::cloud::{FakeCloud, SimCloud};
 use crate::controller::replica::Replica;
 use crate::controller::{FakeArvados, Submission};
 use crate::vm::{self, FakeVms};
@@ -192,6 +193,16 @@ impl World {
     /// Changes the configuration of the next dispatcher. The present one keeps the one that it has.
     pub fn configure(&mut self, change: impl FnOnce(&mut Policy)) {
         change(&mut self.knobs.policy);
+    }
+
+    /// Changes the configuration, and has the present dispatcher read it anew.
+    pub fn reload(&mut self, change: impl FnOnce(&mut Policy)) {
+        let before = self.knobs.policy.clone();
+        change(&mut self.knobs.policy);
+        let Some(dispatcher) = &self.dispatcher else { return };
+        self.note(Note::Reloaded(before.catalog, before.max_instances));
+        let driver = SimCloud::new(Rc::clone(&self.cloud));
+        dispatcher.handles.use_policy(&Arc::new(self.knobs.policy.clone()), &driver);
     }
 
     /// The dispatcher's view of its queue.

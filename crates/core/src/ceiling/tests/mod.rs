@@ -244,3 +244,17 @@ fn beyond_the_level_it_goes_slowly_though_jobs_start_later_than_they_may() {
     }
     assert!(raised.len() > 4 && raised.windows(2).all(|pair| pair[1] - pair[0] >= 20), "{raised:?}");
 }
+
+#[test]
+fn what_the_site_allows_is_taken_up_unless_a_503_has_spoken() {
+    let mut ceiling = Ceiling::new(10);
+    ceiling.site_allows(40);
+    assert_eq!(ceiling.limit(), 40);
+    ceiling.site_allows(5);
+    assert_eq!(ceiling.limit(), 5);
+    ceiling.site_allows(40);
+    ceiling.overloaded(20, at(10));
+    let lowered = ceiling.limit();
+    ceiling.site_allows(100);
+    assert_eq!(ceiling.limit(), lowered);
+}

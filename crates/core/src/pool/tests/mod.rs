@@ -7,6 +7,7 @@ mod listing;
 mod observed_capacity;
 mod processes;
 mod rate;
+mod reload;
 mod scopes;
 mod shown;
 mod silence;

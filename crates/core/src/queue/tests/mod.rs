@@ -10,6 +10,7 @@ mod operations;
 mod polling;
 mod presence;
 mod properties;
+mod reload;
 
 use super::*;
 use crate::container::{ContainerState, MountNeeds, Record};

@@ -10,6 +10,7 @@ mod odd_lists;
 mod probing;
 mod proof;
 mod properties;
+mod reload;
 mod reprieve;
 mod runners;
 mod shown;

@@ -19,6 +19,7 @@ pub(super) enum Trouble {
     Restart,
     RestartAtAnEvent,
     ConfigurationChange,
+    ConfigurationReload,
     UserCancels,
     UserReprioritises,
     RecordDeleted,
@@ -46,10 +47,11 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    pub(super) const ALL: [Self; 27] = [
+    pub(super) const ALL: [Self; 28] = [
         Self::Restart,
         Self::RestartAtAnEvent,
         Self::ConfigurationChange,
+        Self::ConfigurationReload,
         Self::UserCancels,
         Self::UserReprioritises,
         Self::RecordDeleted,
@@ -100,6 +102,7 @@ impl Trouble {
             | Self::RefusedTogether
             | Self::OmittedTogether => 0.1,
             Self::Paused
+            | Self::ConfigurationReload
             | Self::OwnSideFails
             | Self::DatabaseSilent
             | Self::SpotNotice
@@ -120,8 +123,13 @@ pub(super) async fn cause(world: &mut World, trouble: Trouble, burdens: u32, cha
         (Trouble::Restart, ..) => world.restart().await,
         (Trouble::RestartAtAnEvent, ..) => restart_at_an_event(world, chance).await,
         (Trouble::ConfigurationChange, ..) => {
-            change_configuration(world, burdens, chance);
+            let change = change_configuration(world, burdens, chance);
+            world.configure(change);
             world.restart().await;
+        }
+        (Trouble::ConfigurationReload, ..) => {
+            let change = change_configuration(world, burdens, chance);
+            world.reload(change);
         }
         (Trouble::Submission, ..) => {
             let submission = draw::submission(chance);

@@ -7,6 +7,7 @@ use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::instance::IdleBehavior;
 use dispatch_core::time::{Timestamp, after, since};
 
+use super::reload::Before;
 use super::{Judge, SURELY_LISTED_AFTER, Verdict, Wish};
 use crate::cloud::knobs::CloudCall;
 use crate::world::{Note, World};
@@ -55,6 +56,7 @@ impl Judge {
                 self.creates_unanswered = self.creates_unanswered.saturating_sub(answered);
             }
             Note::CouldNotAsk => self.could_not_ask_until = at,
+            Note::Reloaded(types, most) => self.before_reload = Some(Before::new(types.clone(), *most, at)),
             Note::OwnSideFailed(from) => self.own_side_failed.push((*from, at)),
             Note::OperatorAsks(vm) => {
                 self.wishes.remove(vm);

@@ -1,0 +1,68 @@
+//! The site's configuration was read anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::exchange::{Story, queued};
+use super::*;
+use crate::instance::Catalog;
+use crate::policy::Policy;
+use crate::queue::exchange::ExchangeEffect;
+
+/// Only that type is left.
+fn with_only(name: &str) -> Policy {
+    let mut policy = policy();
+    policy.catalog = Catalog::new([crate::instance::InstanceType::clone(policy.catalog.get(name).unwrap())]);
+    policy
+}
+
+/// The names of the types of each container.
+fn types(story: &mut Story) -> Vec<Vec<String>> {
+    let snapshot = story.exchange.snapshot();
+    let names = |entry: &Arc<Entry>| entry.types().iter().map(|it| it.name.to_string()).collect();
+    snapshot.entries.iter().map(names).collect()
+}
+
+fn reload(story: &mut Story, policy: Policy) {
+    let effects = story.exchange.use_policy(Arc::new(policy), story.now);
+    story.did(effects);
+}
+
+#[test]
+fn containers_get_the_types_that_fit_now_and_the_scheduler_looks_again() {
+    let mut story = Story::polled((1..=3).map(queued).collect());
+    assert_eq!(types(&mut story)[0][0], "small");
+    reload(&mut story, with_only("big"));
+    assert_eq!(types(&mut story), vec![vec!["big"]; 3]);
+    assert_eq!(story.nudges(), 1);
+    assert!(story.calls().is_empty(), "their mounts are known");
+    reload(&mut story, with_only("big.spot"));
+    assert_eq!(types(&mut story), vec![Vec::<String>::new(); 3], "they do not want the spot market");
+}
+
+#[test]
+fn many_are_sized_a_piece_at_a_time_and_all_are_in_the_end() {
+    let mut story = Story::polled((1..=5).map(queued).collect());
+    let mut policy = with_only("big");
+    policy.pieces.entries = 2;
+    reload(&mut story, policy);
+    let mut turns = 0;
+    while story.done.contains(&ExchangeEffect::GoOn) {
+        story.done.clear();
+        let effects = story.exchange.go_on(story.now);
+        story.did(effects);
+        turns += 1;
+    }
+    assert_eq!(turns, 2);
+    assert_eq!(types(&mut story), vec![vec!["big"]; 5]);
+}
+
+#[test]
+fn the_next_poll_comes_no_later_than_the_new_interval_says_and_nothing_else_changes_without_need() {
+    let mut story = Story::polled(vec![queued(1)]);
+    let interval = policy().poll_interval;
+    reload(&mut story, Policy { poll_interval: 10 * interval, ..policy() });
+    assert_eq!((story.next_poll(), story.nudges()), (None, 0), "it stays as it was");
+    reload(&mut story, Policy { poll_interval: Duration::from_secs(1), ..policy() });
+    assert_eq!(story.next_poll(), Some(Duration::from_secs(1)));
+}

@@ -1,0 +1,77 @@
+//! The site's configuration was read anew.
+
+use std::time::Duration;
+
+use super::*;
+use crate::instance::Catalog;
+
+/// Without the type of the stories' instance.
+fn without_its_type() -> Policy {
+    let mut policy = policy();
+    let kept = policy.catalog.types().iter().filter(|it| it.name.as_str() != "big");
+    policy.catalog = Catalog::new(kept.map(|it| InstanceType::clone(it)).collect::<Vec<_>>());
+    policy
+}
+
+fn use_policy(policy: Policy) -> Command {
+    Command::UsePolicy(Arc::new(policy))
+}
+
+#[test]
+fn an_instance_whose_type_is_configured_no_longer_drains_and_ends_when_it_is_empty() {
+    let mut story = Story::running(&[1]);
+    let effects = story.on(10, use_policy(without_its_type()));
+    assert!(effects.contains(&WorkerEffect::Tell(WorkerFact::Draining(DrainReason::TypeNotConfigured))));
+    let view = story.view();
+    assert_eq!((view.behavior, view.instance_type.is_none()), (IdleBehavior::Drain, true));
+    assert_eq!((view.state, view.processes.len()), (State::Running, 1), "what runs goes on");
+    story.probe_now(lists(&[]));
+    assert_eq!(story.state(), State::Shutdown);
+}
+
+#[test]
+fn an_empty_one_ends_at_once_and_one_on_hold_is_kept() {
+    let mut story = Story::idle();
+    story.on(10, use_policy(without_its_type()));
+    assert_eq!(story.state(), State::Shutdown);
+    let mut held = Story::idle();
+    held.on(9, Command::SetIdleBehavior(IdleBehavior::Hold, None));
+    held.on(10, use_policy(without_its_type()));
+    assert_eq!((held.view().behavior, held.state()), (IdleBehavior::Hold, State::Idle));
+    assert!(held.view().instance_type.is_none());
+}
+
+/// A name may mean another type of the cloud now: the instance is what it is.
+#[test]
+fn a_type_with_another_size_or_price_is_what_the_instance_has_now() {
+    let mut story = Story::idle();
+    let mut changed = policy();
+    let with_price = |it: &Arc<InstanceType>| InstanceType {
+        price: crate::instance::Price::new(9.0).unwrap(),
+        vcpus: 16,
+        ..InstanceType::clone(it)
+    };
+    changed.catalog = Catalog::new(changed.catalog.types().iter().map(with_price).collect::<Vec<_>>());
+    story.on(10, use_policy(changed));
+    let view = story.view();
+    assert_eq!(view.behavior, IdleBehavior::Run);
+    assert_eq!(view.instance_type.map(|it| (it.vcpus, it.price.per_hour())), Some((16, 9.0)));
+}
+
+#[test]
+fn a_shorter_timeout_counts_from_before() {
+    let mut story = Story::idle();
+    story.on(10, Completion::Tick);
+    assert_eq!(story.state(), State::Idle);
+    story.on(11, use_policy(Policy { timeout_idle: Duration::from_secs(5), ..policy() }));
+    assert_eq!(story.state(), State::Shutdown, "it has been idle since second 1");
+}
+
+#[test]
+fn one_that_ends_takes_the_configuration_up_and_ends() {
+    let mut story = Story::idle();
+    story.on(9, Command::ShutDown(ShutdownReason::Idle));
+    let effects = story.on(10, use_policy(without_its_type()));
+    assert_eq!((effects, story.state()), (Vec::new(), State::Shutdown));
+    assert!(story.view().instance_type.is_none());
+}
