@@ -255,3 +255,13 @@ fn the_reasons_why_a_container_waits_are_those_that_there_are() {
         "docs/operate.md, \"Why a container waits\", is to have this table:\n\n{table}"
     );
 }
+
+/// As the configuration's tables say it.
+#[test]
+fn the_settings_that_a_reload_takes_up_are_those_that_there_are() {
+    let document = fs::read_to_string(Path::new(ROOT).join("docs/operate.md")).unwrap();
+    let keys = arvados_dispatch_cloud::settings::TABLES.into_iter().flat_map(|table| &table.keys);
+    let taken_up: Vec<_> = keys.filter(|key| key.at_once).map(|key| format!("`{}`", key.name)).collect();
+    let sentence = format!("These hold at once: {}.", taken_up.join(", "));
+    assert!(document.contains(&sentence), "docs/operate.md is to say:\n\n{sentence}");
+}

@@ -58,22 +58,10 @@ impl Settings {
     fn changed_keys(&self, new: &Self) -> Vec<Change> {
         let mut changes = Vec::new();
         for (table, key) in rows() {
-            let (mut before, mut now) = (key.shown(self), key.shown(new));
-            if before == now {
-                continue;
-            }
-            let path = [table, &[key.name]].concat();
-            let parts = keys_of(&before).union(&keys_of(&now)).cloned().collect::<BTreeSet<_>>();
-            if parts.is_empty() {
-                changes.push(Change::of(path.join("."), &before, &now, key.at_once));
-            }
-            for part in parts {
-                let (before, now) = (before[&part].take(), now[&part].take());
-                if before != now {
-                    let path = format!("{}.{part}", path.join("."));
-                    changes.push(Change::of(path, &before, &now, key.at_once));
-                }
-            }
+            let mut path = path_of(table, key);
+            differences(&key.shown(self), &key.shown(new), &mut path, &mut |path, before, now| {
+                changes.push(Change::of(path.join("."), before, now, key.at_once));
+            });
         }
         changes
     }
@@ -82,8 +70,7 @@ impl Settings {
     fn changed_secrets(&self, new: &Self) -> Vec<Change> {
         let mut secrets = BTreeSet::new();
         for (table, key) in rows() {
-            let mut path = [table, &[key.name]].concat().into_iter().map(str::to_owned).collect();
-            hidden_in_both(&key.shown(self), &key.shown(new), &mut path, &mut secrets);
+            hidden_in_both(&key.shown(self), &key.shown(new), &mut path_of(table, key), &mut secrets);
         }
         let raw = |of: &Self, path: &[String]| {
             path.iter().try_fold(&of.cluster.0, |at, name| at.get(name)).cloned()
@@ -95,8 +82,10 @@ impl Settings {
     /// Sections and keys that only the site's other programs read: the VMs are sent them with every start.
     fn changed_for_others(&self, new: &Self) -> Vec<Change> {
         let mut differing = BTreeSet::new();
-        differences(&self.cluster.0, &new.cluster.0, &mut Vec::new(), &mut differing);
-        let ours: Vec<String> = rows().map(|(table, key)| [table, &[key.name]].concat().join(".")).collect();
+        differences(&self.cluster.0, &new.cluster.0, &mut Vec::new(), &mut |path, _, _| {
+            differing.insert(path.join("."));
+        });
+        let ours: Vec<String> = rows().map(|(table, key)| path_of(table, key).join(".")).collect();
         let is_ours = |path: &String| ours.iter().any(|it| path == it || path.starts_with(&format!("{it}.")));
         let others: Vec<_> = differing.into_iter().filter(|path| !is_ours(path)).collect();
         let shown = others.iter().take(MOST_OF_OTHERS);
@@ -124,6 +113,10 @@ fn rows() -> impl Iterator<Item = (&'static [&'static str], &'static super::Key)
     TABLES.into_iter().flat_map(|table| table.keys.iter().map(|key| (table.path, key)))
 }
 
+fn path_of(table: &[&str], key: &super::Key) -> Vec<String> {
+    table.iter().copied().chain([key.name]).map(str::to_owned).collect()
+}
+
 /// The names below a map of things, such as instance types.
 fn keys_of(value: &Value) -> BTreeSet<String> {
     value.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect()
@@ -141,18 +134,23 @@ fn hidden_in_both(before: &Value, now: &Value, at: &mut Vec<String>, into: &mut 
     }
 }
 
-/// Where two trees have other leaves.
-fn differences(before: &Value, now: &Value, at: &mut Vec<String>, into: &mut BTreeSet<String>) {
+/// Where two trees differ: at a leaf, or where only one of them goes on.
+fn differences(
+    before: &Value,
+    now: &Value,
+    at: &mut Vec<String>,
+    found: &mut dyn FnMut(&[String], &Value, &Value),
+) {
     match (before, now) {
         (Value::Object(_), Value::Object(_)) => {
             for name in keys_of(before).union(&keys_of(now)) {
                 at.push(name.clone());
-                differences(&before[name.as_str()], &now[name.as_str()], at, into);
+                differences(&before[name.as_str()], &now[name.as_str()], at, found);
                 at.pop();
             }
         }
         _ if before == now => {}
-        _ => drop(into.insert(at.join("."))),
+        _ => found(at, before, now),
     }
 }
 
