@@ -206,6 +206,9 @@ events! {
     NO_CAPACITY = Warning "capacity error -- pausing instance create calls" ["InstanceType", "Scope", "ResumeAt", "error"];
     /// The cloud wants fewer calls.
     RATE_LIMITED = Warning "suspending remote calls due to rate-limit error" ["CallType", "Duration", "ResumeAt", "error"];
+    /// What has held creates of that scope (an offering, a market, a quota group, all) has ended for good: for a minute there
+    /// was no such hold.
+    HOLD_ENDED = Info "hold on creates has ended" ["Hold", "Scope", "EndedAt"];
     /// Nothing of that scope (all, a market, a type) is created until then, because an operator wants it so.
     CREATES_PAUSED = Warning "creates are paused by an operator" ["Scope", "ResumeAt", "By", "Reason", "Kept"];
     /// The pause is over.

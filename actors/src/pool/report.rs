@@ -33,6 +33,8 @@ impl Pool {
                         "ResumeAt" => %clock::shown(until), "Repeated" => n);
                 }
             }
+            PoolFact::HoldEnded { hold, at } => event!(log, catalogue::HOLD_ENDED,
+                "Hold" => hold.kind.as_str(), "Scope" => hold.scope, "EndedAt" => %clock::shown(at)),
             PoolFact::Appeared { instance, ours } => self.report_appeared(&instance, ours),
             PoolFact::Disappeared { instance, state, after_shutdown, type_name, reason } => {
                 let type_name = type_name.as_ref().map_or("", |name| name.as_str());

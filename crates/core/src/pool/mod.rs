@@ -40,7 +40,8 @@ pub use cordon::{CordonScope, Cordons, LONGEST_PAUSE, Pause};
 pub use creates::{CreateId, CreateRefusal, PendingCreate};
 pub use failed_starts::FailedStarts;
 pub use fleet::{CreateInFlight, Fleet, Host, HostProcess};
-pub use holds::{Gate, Holds, PauseReason, QuotaReason};
+use holds::StandingHolds;
+pub use holds::{Gate, HoldKind, Holds, PauseReason, QuotaReason, StandingHold};
 pub use inspect::PoolState;
 pub use inventory::{GoneReply, LISTINGS_APART, LISTINGS_KEPT};
 pub use observed_capacity::{ObservedCapacity, ObservedScope};
@@ -132,6 +133,14 @@ pub enum PoolFact {
         until: Timestamp,
         /// The cloud's error.
         error: CloudError,
+    },
+    /// A hold on creates has ended for good: its time is over, or a create or a boot has succeeded, and for a minute there
+    /// was none like it.
+    HoldEnded {
+        /// Which.
+        hold: StandingHold,
+        /// When.
+        at: Timestamp,
     },
     /// Booting failed too often: creates of that offering are rationed.
     BootsFail {
@@ -299,6 +308,8 @@ pub struct WorkerPool {
     /// Instances for which the last plan has containers that cannot be started yet.
     reserved: Arc<BTreeSet<InstanceId>>,
     holds: Holds,
+    /// The holds whose end has not been told yet.
+    standing: StandingHolds,
     outage: Outage,
     pacer: Pacer,
     /// When the last complete listings began, latest last.
@@ -336,6 +347,7 @@ impl WorkerPool {
             failed_starts: BTreeMap::new(),
             reserved: Arc::default(),
             holds: Holds::new(quota_groups),
+            standing: StandingHolds::default(),
             outage: Outage::default(),
             pacer: Pacer::default(),
             listings: Vec::new(),
@@ -626,12 +638,19 @@ impl WorkerPool {
         }
         self.holds.expire(now);
         self.expire_cordons(now, &mut effects);
+        let ended = self.standing.follow(self.holds.standing(now), now);
+        effects.extend(ended.into_iter().map(PoolEffect::Tell));
         effects
     }
 
     /// When [`WorkerPool::tick`] is due next.
     pub fn wakes_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let ends = [self.pacer.wakes_at(), self.holds.next_end(now), self.cordons.next_end()];
+        let ends = [
+            self.pacer.wakes_at(),
+            self.holds.next_end(now),
+            self.cordons.next_end(),
+            self.standing.wakes_at(),
+        ];
         ends.into_iter().flatten().min()
     }
 

@@ -44,6 +44,11 @@ impl BackoffHolds {
         of.iter().filter_map(|of| self.0.get(of)).any(|hold| now < hold.until)
     }
 
+    /// What is held; `None`: every offering.
+    pub(super) fn scopes(&self, now: Timestamp) -> impl Iterator<Item = &Option<Offering>> {
+        self.0.iter().filter(move |(_, hold)| now < hold.until).map(|(of, _)| of)
+    }
+
     /// The latest end of the holds on that offering.
     pub(super) fn until(&self, offering: Offering) -> Option<Timestamp> {
         let of = [None, Some(offering)];

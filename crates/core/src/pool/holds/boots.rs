@@ -91,6 +91,11 @@ impl BootHolds {
         census.on_trial(offering) > 0 || boots.until.is_some_and(|until| now < until)
     }
 
+    /// The offerings whose creates are rationed.
+    pub(super) fn scopes(&self) -> impl Iterator<Item = &Offering> {
+        self.0.iter().filter(|(_, boots)| boots.ration()).map(|(offering, _)| offering)
+    }
+
     /// When the next trial is due.
     pub(super) fn until(&self, offering: &Offering) -> Option<Timestamp> {
         self.0.get(offering).filter(|boots| boots.ration())?.until

@@ -36,6 +36,11 @@ impl CapacityHolds {
         scopes.into_iter().filter_map(|scope| self.0.get(&CapacityKey::of(it, scope, groups))).max().copied()
     }
 
+    /// The scopes that are held.
+    pub(super) fn scopes(&self, now: Timestamp) -> impl Iterator<Item = &CapacityKey> {
+        self.0.iter().filter(move |(_, until)| now < **until).map(|(key, _)| key)
+    }
+
     pub(super) fn expire(&mut self, now: Timestamp) {
         self.0.retain(|_, until| now < *until);
     }

@@ -15,6 +15,7 @@ mod backoff;
 mod boots;
 mod capacity;
 mod quota;
+mod standing;
 mod vain;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,8 @@ use backoff::BackoffHolds;
 use boots::BootHolds;
 use capacity::CapacityHolds;
 use quota::QuotaHolds;
+pub(super) use standing::StandingHolds;
+pub use standing::{HoldKind, StandingHold};
 use vain::VainCreates;
 
 /// The shortest hold for a condition that may end at any moment.

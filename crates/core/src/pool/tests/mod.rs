@@ -11,6 +11,7 @@ mod reload;
 mod scopes;
 mod shown;
 mod silence;
+mod standing;
 mod unknown;
 
 use std::sync::Arc;
