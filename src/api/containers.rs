@@ -1,13 +1,13 @@
 //! The containers' routes.
 
 use actix_web::{HttpResponse, web};
+use dispatch_actors::clock;
 use dispatch_actors::history::{About, GetLastEvents};
 use dispatch_actors::messages::pool::{GetPool, KillContainer, PoolView};
 use dispatch_actors::messages::queue::{GetQueue, QueueView};
 use dispatch_actors::messages::scheduler::{GetPlan, PlanView};
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::worker::KillReason;
-use serde_json::Value;
 
 use super::error::Refusal;
 use super::instances::{answered, done};
@@ -15,7 +15,7 @@ use super::list;
 use super::operator::Operator;
 use super::params::Params;
 use super::state::{Active, ApiState};
-use super::view::{Containers, detail};
+use super::view::{Containers, EventView, Left};
 
 /// How many events of a container are shown with it.
 const LAST_EVENTS: usize = 50;
@@ -35,17 +35,18 @@ pub(super) async fn show(state: web::Data<ApiState>, params: Params) -> Result<H
     };
     let (containers, events) = tokio::join!(ask(&state, &active), events_of(&state, uuid));
     let (containers, events) = (containers?, events?);
+    let left = Left::told_by(&events, clock::wall_time());
     let shown = containers.detailed(uuid, &state.policy, &events);
-    let shown = shown.or_else(|| containers.left(uuid, &events));
+    let shown = shown.or_else(|| Some(containers.left(uuid, left.as_ref()?, &events)));
     Ok(HttpResponse::Ok().json(shown.ok_or(Refusal::NotFound("container"))?))
 }
 
 /// What has happened to a container, as far as it is remembered.
-async fn events_of(state: &ApiState, uuid: ContainerUuid) -> Result<Value, Refusal> {
+async fn events_of(state: &ApiState, uuid: ContainerUuid) -> Result<Vec<EventView>, Refusal> {
     let about = About { container: Some(uuid), instance: None };
     let question = GetLastEvents { most: LAST_EVENTS, about };
     let page = state.history.history.send(question).timeout(state.health.actor_answer).await;
-    Ok(detail::events(&answered(page, "history")?.events))
+    Ok(answered(page, "history")?.events.iter().filter_map(EventView::of).collect())
 }
 
 /// Ends the processes of one of them.
