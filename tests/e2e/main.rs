@@ -28,6 +28,7 @@ mod logs;
 mod pause;
 mod restart;
 mod scenarios;
+mod schemathesis;
 mod ssh_client;
 mod stop;
 mod support;
