@@ -67,8 +67,8 @@ const KEEPERS: [(&str, &[&str]); 5] = [
 ];
 
 /// Compatible with AGPL-3.0; where a crate offers a choice, one of these is enough.
-const LICENCES: [&str; 7] =
-    ["AGPL-3.0-only", "Apache-2.0", "BSD-3-Clause", "ISC", "MIT", "Unicode-3.0", "Zlib"];
+const LICENCES: [&str; 8] =
+    ["AGPL-3.0-only", "Apache-2.0", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "Unicode-3.0", "Zlib"];
 
 /// For this platform only: what is built elsewhere need not have been fetched.
 fn metadata() -> Metadata {

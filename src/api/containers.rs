@@ -1,13 +1,13 @@
 //! The containers' routes.
 
 use actix_web::{HttpResponse, web};
+use dispatch_actors::clock;
 use dispatch_actors::history::{About, GetLastEvents};
 use dispatch_actors::messages::pool::{GetPool, KillContainer, PoolView};
-use dispatch_actors::messages::queue::{GetQueue, QueueView};
+use dispatch_actors::messages::queue::{GetQueue, LookUpContainer, QueueView};
 use dispatch_actors::messages::scheduler::{GetPlan, PlanView};
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::worker::KillReason;
-use serde_json::Value;
 
 use super::error::Refusal;
 use super::instances::{answered, done};
@@ -15,7 +15,7 @@ use super::list;
 use super::operator::Operator;
 use super::params::Params;
 use super::state::{Active, ApiState};
-use super::view::{Containers, detail};
+use super::view::{Containers, EventView, Left};
 
 /// How many events of a container are shown with it.
 const LAST_EVENTS: usize = 50;
@@ -35,17 +35,32 @@ pub(super) async fn show(state: web::Data<ApiState>, params: Params) -> Result<H
     };
     let (containers, events) = tokio::join!(ask(&state, &active), events_of(&state, uuid));
     let (containers, events) = (containers?, events?);
-    let shown = containers.detailed(uuid, &state.policy(), &events);
-    let shown = shown.or_else(|| containers.left(uuid, &events));
-    Ok(HttpResponse::Ok().json(shown.ok_or(Refusal::NotFound("container"))?))
+    let policy = state.policy();
+    if let Some(shown) = containers.detailed(uuid, &policy, &events) {
+        return Ok(HttpResponse::Ok().json(shown));
+    }
+    let left = match Left::told_by(&events, clock::wall_time()) {
+        Some(left) => Some(left),
+        None => never_wanted(&state, &active, uuid).await,
+    };
+    let left = left.ok_or(Refusal::NotFound("container"))?;
+    Ok(HttpResponse::Ok().json(containers.left(uuid, &left, &events)))
+}
+
+/// Polls do not show what nobody wants to run, so the controller is asked. Whatever else it says, the container is not
+/// ours: it is another dispatcher's, or of the past.
+async fn never_wanted(state: &ApiState, active: &Active, uuid: ContainerUuid) -> Option<Left> {
+    let question = active.handles.queue.send(LookUpContainer(uuid));
+    let record = question.timeout(state.health().actor_answer).await.ok()?.ok()?;
+    Left::never_wanted(&record)
 }
 
 /// What has happened to a container, as far as it is remembered.
-async fn events_of(state: &ApiState, uuid: ContainerUuid) -> Result<Value, Refusal> {
+async fn events_of(state: &ApiState, uuid: ContainerUuid) -> Result<Vec<EventView>, Refusal> {
     let about = About { container: Some(uuid), instance: None };
     let question = GetLastEvents { most: LAST_EVENTS, about };
     let page = state.history.history.send(question).timeout(state.health().actor_answer).await;
-    Ok(detail::events(&answered(page, "history")?.events))
+    Ok(answered(page, "history")?.events.iter().filter_map(EventView::of).collect())
 }
 
 /// Ends the processes of one of them.

@@ -20,14 +20,14 @@ use dispatch_core::id::TypeName;
 use dispatch_core::instance::Market;
 use dispatch_core::pool::{CordonScope, LONGEST_PAUSE, Pause, PoolRefusal};
 use dispatch_core::time::after;
-use serde_json::json;
 
+use super::description::operations;
 use super::error::Refusal;
 use super::instances::answered;
 use super::operator::Operator;
 use super::params::Params;
 use super::state::ApiState;
-use super::view::{creates, wall_dates};
+use super::view::{PausedView, ResumedView, TypeOrderView, creates};
 
 /// The pauses, and what may be created of each type.
 pub(super) async fn status(state: web::Data<ApiState>) -> Result<HttpResponse, Refusal> {
@@ -39,7 +39,7 @@ pub(super) async fn status(state: web::Data<ApiState>) -> Result<HttpResponse, R
     let (plan, pool) = (answered(plan, "scheduler")?, answered(pool, "pool")?);
     let policy = state.policy();
     let status = creates::status(policy.catalog.types(), &plan.plan, &pool.snapshot, clock::now());
-    Ok(HttpResponse::Ok().json(wall_dates(status)))
+    Ok(HttpResponse::Ok().json(status))
 }
 
 /// Nothing is created for a while.
@@ -48,6 +48,7 @@ pub(super) async fn pause(
     params: Params,
     operator: Operator,
 ) -> Result<HttpResponse, Refusal> {
+    params.only(&operations::PAUSE)?;
     let scope = scope(&params)?;
     let wanted = pause_length(params.need("for")?).map_err(|wanted| Refusal::BadParameter("for", wanted))?;
     let until = after(clock::now(), wanted);
@@ -55,8 +56,7 @@ pub(super) async fn pause(
     let pause = Pause { scope: scope.clone(), until, note: note.clone() };
     let kept = have_done(&state, PauseCreates(pause)).await?;
     operator.paused(&scope, until, &note, &kept);
-    Ok(HttpResponse::Ok()
-        .json(json!({ "scope": scope.to_string(), "until": clock::shown(until), "kept": why_not(&kept) })))
+    Ok(HttpResponse::Ok().json(PausedView::new(&scope, until, kept)))
 }
 
 /// The pause of that scope is over.
@@ -65,10 +65,11 @@ pub(super) async fn resume(
     params: Params,
     operator: Operator,
 ) -> Result<HttpResponse, Refusal> {
+    params.only(&operations::RESUME)?;
     let scope = scope(&params)?;
     let kept = have_done(&state, ResumeCreates(scope.clone())).await?;
     operator.resumed(&scope, &params.note(&state.management_token));
-    Ok(HttpResponse::Ok().json(json!({ "scope": scope.to_string(), "kept": why_not(&kept) })))
+    Ok(HttpResponse::Ok().json(ResumedView::new(&scope, kept)))
 }
 
 /// No instance of a type is created any more, and those that there are are drained.
@@ -77,10 +78,11 @@ pub(super) async fn drain_type(
     params: Params,
     operator: Operator,
 ) -> Result<HttpResponse, Refusal> {
+    params.only(&operations::TYPE_ORDER)?;
     let (name, note) = (type_name(params.need("instance_type")?)?, params.note(&state.management_token));
     let kept = have_done(&state, DrainType { name: name.clone(), note: note.clone() }).await?;
     operator.drained_type(&name, &note, &kept);
-    Ok(HttpResponse::Ok().json(json!({ "instance_type": name, "kept": why_not(&kept) })))
+    Ok(HttpResponse::Ok().json(TypeOrderView::new(name, kept)))
 }
 
 /// A type is used again.
@@ -89,10 +91,11 @@ pub(super) async fn run_type(
     params: Params,
     operator: Operator,
 ) -> Result<HttpResponse, Refusal> {
+    params.only(&operations::TYPE_ORDER)?;
     let (name, note) = (type_name(params.need("instance_type")?)?, params.note(&state.management_token));
     let kept = have_done(&state, RunType { name: name.clone(), note: note.clone() }).await?;
     operator.ran_type(&name, &note);
-    Ok(HttpResponse::Ok().json(json!({ "instance_type": name, "kept": why_not(&kept) })))
+    Ok(HttpResponse::Ok().json(TypeOrderView::new(name, kept)))
 }
 
 /// Tells Pool, and answers whether a restart forgets it.
@@ -106,18 +109,12 @@ where
     Ok(answered(answer, "pool")??)
 }
 
-/// `true`, or why it is not kept over a restart.
-fn why_not(kept: &Kept) -> serde_json::Value {
-    match kept {
-        Kept::Yes => true.into(),
-        Kept::No(why) => why.as_str().into(),
-    }
-}
-
-/// Of one type, of a market, or of everything.
+/// Of one type, of a market, or of everything. An empty name is no name of everything: it may be a variable of a script
+/// that nobody has set.
 fn scope(params: &Params) -> Result<CordonScope, Refusal> {
-    match (params.get("instance_type"), params.get("market")) {
+    match (params.given("instance_type"), params.given("market")) {
         (None, None) => Ok(CordonScope::All),
+        (Some(""), None) => Err(Refusal::BadParameter("instance_type", "the name of a type")),
         (Some(name), None) => Ok(CordonScope::Type(type_name(name)?)),
         (None, Some("on-demand")) => Ok(CordonScope::Market(Market::OnDemand)),
         (None, Some("spot")) => Ok(CordonScope::Market(Market::Spot)),

@@ -4,7 +4,23 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use dispatch_core::pool::PoolRefusal;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The body of every refusal.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Errors {
+    /// Why, for people: one or more texts.
+    #[schema(min_items = 1)]
+    errors: Vec<String>,
+}
+
+impl Errors {
+    /// With one text.
+    pub fn one(text: impl ToString) -> Self {
+        Self { errors: vec![text.to_string()] }
+    }
+}
 
 /// Why a request is not answered as it wishes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +43,12 @@ pub enum Refusal {
     /// A parameter makes no sense.
     #[error("{0} parameter is wrong: wanted is {1}")]
     BadParameter(&'static str, &'static str),
+    /// A parameter is none of those that there are.
+    #[error("unknown parameter; known are {}", .0.join(", "))]
+    UnknownParameter(Vec<&'static str>),
+    /// A parameter has two values.
+    #[error("a parameter is given twice, with different values")]
+    GivenTwice,
     /// The body could not be read.
     #[error("cannot read the request body: {0}")]
     UnreadableBody(String),
@@ -85,6 +107,8 @@ impl ResponseError for Refusal {
             Self::Forbidden | Self::Disabled => StatusCode::FORBIDDEN,
             Self::MissingParameter(_)
             | Self::BadParameter(..)
+            | Self::UnknownParameter(_)
+            | Self::GivenTwice
             | Self::UnreadableBody(_)
             | Self::NotAnObject => StatusCode::BAD_REQUEST,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
@@ -103,6 +127,6 @@ impl ResponseError for Refusal {
             Self::Unauthorized => response.insert_header((WWW_AUTHENTICATE, "Bearer")),
             _ => &mut response,
         };
-        response.json(json!({ "errors": [self.to_string()] }))
+        response.json(Errors::one(self))
     }
 }

@@ -11,21 +11,28 @@
 //! has been sent: a client that does not read costs a page, and the system closes its connection when it has not taken in
 //! anything for half a minute (`places`).
 
+mod framing;
+
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix_web::http::header::{ACCEPT, CACHE_CONTROL};
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
+use dispatch_actors::catalogue::level_name;
 use dispatch_actors::history::{About, FindLastEvents, GetEvents, Happened, HistoryHandle};
 use futures_util::stream;
 use serde_json::json;
+use slog::Level;
+
+use framing::{Framing, last_received};
 
 use super::error::Refusal;
 use super::instances::answered;
 use super::params::Params;
 use super::state::ApiState;
+use super::view::EventLine;
 
 /// How many events are asked for at a time.
 const PAGE: usize = 500;
@@ -35,15 +42,6 @@ const FOLLOWERS: usize = 64;
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 /// Events that come together are sent together.
 const TOGETHER: Duration = Duration::from_millis(50);
-
-/// How lines are framed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Framing {
-    /// One JSON object a line.
-    Ndjson,
-    /// Server-sent events.
-    Sse,
-}
 
 /// How many clients read events, of one HTTP thread.
 #[derive(Debug, Default)]
@@ -101,9 +99,11 @@ pub(super) async fn events(
 ) -> Result<HttpResponse, Refusal> {
     let framing = Framing::of(&request);
     let about = about(&params)?;
+    let since = params.get("since").map(number).transpose();
+    let since = since.map_err(|()| Refusal::BadParameter("since", "the number of an event"))?;
     let mut reader = Reader {
         since: 0,
-        follows: params.flag("follow"),
+        follows: params.flag("follow")?,
         framing,
         about,
         history: state.history.clone(),
@@ -114,7 +114,7 @@ pub(super) async fn events(
     match params.get("last").map(number).transpose() {
         Err(()) => return Err(Refusal::BadParameter("last", "how many events are wanted")),
         Ok(Some(most)) => reader.begin_with_last(most, state.health().actor_answer).await?,
-        Ok(None) => reader.begin_after(&request, &params)?,
+        Ok(None) => reader.begin_after(since, last_received(&request), &params),
     }
     let lines = stream::unfold(reader, |mut reader| async { Some((reader.next().await?, reader)) });
     let mut response = HttpResponse::Ok();
@@ -136,34 +136,6 @@ fn about(params: &Params) -> Result<About, Refusal> {
     })
 }
 
-impl Framing {
-    fn of(request: &HttpRequest) -> Self {
-        let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if accept.contains("text/event-stream") { Self::Sse } else { Self::Ndjson }
-    }
-
-    fn content_type(self) -> &'static str {
-        match self {
-            Self::Ndjson => "application/x-ndjson",
-            Self::Sse => "text/event-stream",
-        }
-    }
-
-    fn frame(self, id: &str, line: &str) -> String {
-        match self {
-            Self::Ndjson => format!("{line}\n"),
-            Self::Sse => format!("id: {id}\ndata: {line}\n\n"),
-        }
-    }
-
-    fn sign_of_life(self) -> &'static str {
-        match self {
-            Self::Ndjson => "\n",
-            Self::Sse => ":\n\n",
-        }
-    }
-}
-
 impl Reader {
     /// With the last of all, or of those about one thing.
     async fn begin_with_last(&mut self, most: u64, within: Duration) -> Result<(), Refusal> {
@@ -176,14 +148,11 @@ impl Reader {
     }
 
     /// After those that the client has. Its numbers mean nothing if they are another process's.
-    fn begin_after(&mut self, request: &HttpRequest, params: &Params) -> Result<(), Refusal> {
-        let header = request.headers().get("Last-Event-ID").and_then(|value| value.to_str().ok());
-        let (boot, since) = match (params.get("since"), header.and_then(|id| id.split_once(':'))) {
-            (None, Some((boot, since))) => (Some(boot.to_owned()), Some(since.to_owned())),
-            (since, _) => (params.get("boot").map(str::to_owned), since.map(str::to_owned)),
+    fn begin_after(&mut self, since: Option<u64>, received: Option<(String, u64)>, params: &Params) {
+        let (boot, since) = match (since, received) {
+            (None, Some((boot, seq))) => (Some(boot), seq),
+            (since, _) => (params.get("boot").map(str::to_owned), since.unwrap_or(0)),
         };
-        let since = since.as_deref().map_or(Ok(0), number);
-        let since = since.map_err(|()| Refusal::BadParameter("since", "the number of an event"))?;
         let is_anothers = boot.is_some_and(|boot| *boot != *self.history.boot);
         if is_anothers || since > *self.history.latest.borrow() {
             let gap =
@@ -193,7 +162,6 @@ impl Reader {
             self.since = since;
             self.is_going_on = since > 0;
         }
-        Ok(())
     }
 
     /// What is sent next; `None` = that was all.
@@ -271,11 +239,17 @@ impl Reader {
     /// Says that those after one number, up to another, are missing.
     fn gap(&self, after: u64, until: u64, why: &str) -> String {
         let boot = &*self.history.boot;
-        let line = json!({
-            "seq": until, "boot": boot, "level": "warning", "msg": "events are missing",
-            "From": after.saturating_add(1), "Reason": why,
-        });
-        self.framing.frame(&format!("{boot}:{until}"), &line.to_string())
+        let facts = [("From", json!(after.saturating_add(1))), ("Reason", json!(why))];
+        let missing = EventLine {
+            seq: until,
+            boot,
+            time: None,
+            level: level_name(Level::Warning),
+            msg: "events are missing",
+            facts: facts.map(|(key, value)| (key.to_owned(), value)).into_iter().collect(),
+        };
+        let line = serde_json::to_string(&missing).expect("it is numbers and texts");
+        self.framing.frame(&format!("{boot}:{until}"), &line)
     }
 }
 

@@ -72,7 +72,7 @@ async fn set(
     let id = id(params)?;
     let note = params.note(&state.management_token);
     // The command line asks so; other clients rely on what they have always got.
-    let spares_held = params.get("if_held") == Some("refuse") && !params.flag("force");
+    let spares_held = refuses_if_held(params)? && !params.flag("force")?;
     let wish = OperatorWish {
         behavior,
         note: Some(note.clone()),
@@ -82,6 +82,14 @@ async fn set(
     let answer = done(state.active()?.handles.pool.send(message).timeout(state.health().actor_answer).await)?;
     operator.ordered(behavior.as_str(), &id, &note);
     Ok(answer)
+}
+
+fn refuses_if_held(params: &Params) -> Result<bool, Refusal> {
+    match params.given("if_held") {
+        None => Ok(false),
+        Some("refuse") => Ok(true),
+        Some(_) => Err(Refusal::BadParameter("if_held", "refuse")),
+    }
 }
 
 fn id(params: &Params) -> Result<InstanceId, Refusal> {

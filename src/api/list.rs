@@ -10,7 +10,8 @@ use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
 use bytes::Bytes;
 use futures_util::stream;
-use serde_json::json;
+
+use super::error::Errors;
 
 /// How many items are written before others have their turn: some milliseconds.
 const PIECE: usize = 100;
@@ -30,7 +31,7 @@ pub(super) fn answer(items: impl Items) -> HttpResponse {
     let first = match list.piece() {
         Ok(piece) => piece,
         Err(error) => {
-            return HttpResponse::InternalServerError().json(json!({ "errors": [error.to_string()] }));
+            return HttpResponse::InternalServerError().json(Errors::one(error));
         }
     };
     let mut response = HttpResponse::Ok();
@@ -82,7 +83,7 @@ impl<I: Items> List<I> {
 #[cfg(test)]
 mod tests {
     use actix_web::body::{BodySize, MessageBody, to_bytes};
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
 

@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, web};
 use dispatch_actors::metrics::to_json;
 use prometheus::{TEXT_FORMAT, TextEncoder};
 
+use super::error::Errors;
 use super::state::ApiState;
 
 /// The metrics as Prometheus reads them.
@@ -13,8 +14,9 @@ pub(super) async fn text(state: web::Data<ApiState>) -> HttpResponse {
     match encoded {
         Ok(text) => HttpResponse::Ok().content_type(TEXT_FORMAT).body(text),
         // A collector of ours has broken its own rules: better seen by the scraper than guessed.
-        Err(error) => HttpResponse::InternalServerError()
-            .json(serde_json::json!({ "errors": [format!("cannot encode metrics: {error}")] })),
+        Err(error) => {
+            HttpResponse::InternalServerError().json(Errors::one(format!("cannot encode metrics: {error}")))
+        }
     }
 }
 

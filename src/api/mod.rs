@@ -11,6 +11,7 @@
 //!     │       └ who may ask: 401, 403
 //!     └ request id, log lines, request metrics
 //! ```
+//! `description` tells clients all of this: which paths there are, what they ask for, and what they answer.
 //! `operator` logs what was ordered, and why. `places` bounds the connections, and closes those that show no token.
 //! `view` turns the actors' immutable snapshots into JSON; `params` reads what was asked. The HTTP threads
 //! own nothing: every answer is made from what the actors say at that moment.
@@ -24,6 +25,7 @@ mod containers;
 mod cost;
 mod creates;
 mod debug;
+mod description;
 mod error;
 mod events;
 mod health;

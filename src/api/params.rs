@@ -1,5 +1,6 @@
 //! Parameters: from the form or the JSON object in the body first, then from the query.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
@@ -14,6 +15,7 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 use url::form_urlencoded;
 
+use super::description::parameters::{NO, Parameter, YES};
 use super::error::Refusal;
 use super::redact::Redact;
 
@@ -32,17 +34,23 @@ impl Params {
     fn parse(form: Form, body: &[u8], query: &[u8]) -> Result<Self, Refusal> {
         let mut parameters = match form {
             Form::None => Vec::new(),
-            Form::Urlencoded => form_urlencoded::parse(body).into_owned().collect(),
+            Form::Urlencoded => each_once(body)?,
             Form::Json => from_json(body)?,
         };
-        parameters.extend(form_urlencoded::parse(query).into_owned());
+        parameters.extend(each_once(query)?);
         Ok(Self(parameters))
     }
 
-    /// The first of that name; an empty one is none.
+    /// The first of that name that is not empty: an empty one is none.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.0.iter().find(|(key, _)| key == name)?;
-        (!value.is_empty()).then_some(value)
+        self.given(name).filter(|value| !value.is_empty())
+    }
+
+    /// The same, or `""` if it is there and empty.
+    pub fn given(&self, name: &str) -> Option<&str> {
+        let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let first = values.next()?;
+        Some(if first.is_empty() { values.find(|it| !it.is_empty()).unwrap_or("") } else { first })
     }
 
     /// The first of that name.
@@ -50,9 +58,22 @@ impl Params {
         self.get(name).ok_or(Refusal::MissingParameter(name))
     }
 
-    /// Whether a flag is set.
-    pub fn flag(&self, name: &str) -> bool {
-        matches!(self.get(name), Some("1" | "true" | "yes"))
+    /// Whether a flag is set. A word that says neither yes nor no is a mistake: whoever makes it wants something.
+    pub fn flag(&self, name: &'static str) -> Result<bool, Refusal> {
+        let text = self.get(name).unwrap_or(NO[0]);
+        let wanted = "1, true or yes, or 0, false or no";
+        let is_known = YES.contains(&text) || NO.contains(&text);
+        if is_known { Ok(YES.contains(&text)) } else { Err(Refusal::BadParameter(name, wanted)) }
+    }
+
+    /// Refuses what is none of these. For orders whose scope is wider without a parameter: one that is misspelt must not
+    /// make it so.
+    pub fn only(&self, known: &[Parameter]) -> Result<(), Refusal> {
+        let is_known = |name: &str| known.iter().any(|it| it.name == name);
+        if self.0.iter().all(|(name, _)| is_known(name)) {
+            return Ok(());
+        }
+        Err(Refusal::UnknownParameter(known.iter().map(|it| it.name).collect()))
     }
 
     /// Who asks, as claimed, when and why. The token, wherever it stands, is not kept: a note goes into lists, tags and
@@ -106,6 +127,19 @@ impl Form {
             _ => Self::None,
         }
     }
+}
+
+/// What is written in a form. What stands there twice with different values is refused: one of the two would count for
+/// nothing, and whoever sends it does not know which.
+fn each_once(form: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
+    let mut parameters = BTreeMap::new();
+    for (name, value) in form_urlencoded::parse(form).into_owned() {
+        let before = parameters.insert(name, value.clone());
+        if before.is_some_and(|before| before != value) {
+            return Err(Refusal::GivenTwice);
+        }
+    }
+    Ok(parameters.into_iter().collect())
 }
 
 fn from_json(body: &[u8]) -> Result<Vec<(String, String)>, Refusal> {

@@ -239,13 +239,38 @@ async fn a_container_of_priority_zero_is_shown_as_long_as_the_queue_knows_it() {
     site.world.kills_are_vain.set(true);
     site.world.records.borrow_mut().get_mut(&uuid(1)).unwrap().priority = 0;
     let shown = entry(&site, 1, |it| it["container"]["priority"] == 0).await;
-    assert_eq!(shown["explain"]["instances"], json!([instance]));
+    assert_eq!(shown["explain"]["instances"], json!([instance]), "{shown}");
     assert_eq!(in_order(&site).await, [uuid(1).to_string()]);
     // Only when nothing of it runs any more the queue forgets it.
     site.world.kills_are_vain.set(false);
     let has_left = async || site.get(&path(1)).await.json()["explain"]["left_at"].is_string().then_some(());
     eventually("it is forgotten", has_left).await;
     assert_eq!(in_order(&site).await, [""; 0]);
+}
+
+/// Polls do not show what nobody wants to run. The controller asks every dispatcher of a site, so what is another's is not
+/// answered for.
+#[actix_web::test]
+async fn a_container_of_priority_zero_that_never_was_in_the_queue_is_explained_and_anothers_is_not_found() {
+    let site = Site::start().await;
+    let mut unwanted = recorded(uuid(1));
+    unwanted.priority = 0;
+    site.world.add(unwanted);
+    let shown = site.get(&path(1)).await;
+    assert_eq!(shown.status, 200);
+    let shown = shown.json();
+    assert_eq!(
+        (&shown["explain"]["reason"], &shown["container"]["state"], &shown["container"]["priority"]),
+        (&json!("priority_zero"), &json!("Queued"), &json!(0))
+    );
+    assert_eq!(shown["explain"]["left_at"], Value::Null, "it never was in it");
+    assert!(shown["scheduling_status"].as_str().unwrap().contains("priority"), "{shown}");
+    assert_eq!(in_order(&site).await, [""; 0]);
+
+    let mut ended = recorded(uuid(2));
+    (ended.priority, ended.state) = (0, ContainerState::Complete);
+    site.world.add(ended);
+    site.get(&path(2)).await.assert_error(404);
 }
 
 #[actix_web::test]

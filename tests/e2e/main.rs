@@ -29,6 +29,7 @@ mod pause;
 mod reload;
 mod restart;
 mod scenarios;
+mod schemathesis;
 mod ssh_client;
 mod stop;
 mod support;

@@ -82,7 +82,7 @@ async fn what_may_change_holds_at_once_what_needs_a_restart_is_named_and_a_wrong
 
 #[actix_rt::test]
 async fn the_level_of_the_log_is_another_at_once_and_the_metrics_say_which_file_holds() {
-    let mut site = Site::new();
+    let site = Site::new();
     let mut service = site.start().await;
     service.logged("ready", SOON).await;
     let loaded = async |service: &Service| {

@@ -13,19 +13,24 @@ use crate::support::service::finish;
 use crate::support::{SOON, processes, until};
 
 /// A demo that lives, and what it has printed.
-struct Living {
+pub struct Living {
     place: Place,
     child: Child,
     lines: Vec<String>,
-    url: String,
-    token: String,
+    pub url: String,
+    pub token: String,
 }
 
 impl Living {
     /// Started with its stdout in a pipe; returns when it has told how to log in.
-    async fn start(scenario: &str) -> Self {
+    pub async fn start(scenario: &str) -> Self {
+        Self::with(scenario, 2).await
+    }
+
+    /// The same with room for that many instances.
+    pub async fn with(scenario: &str, instances: u32) -> Self {
         let place = Place::new();
-        let mut command = place.command(&["--scenario", scenario, "--instances", "2"]);
+        let mut command = place.command(&["--scenario", scenario, "--instances", &instances.to_string()]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut lines: Vec<String> = Vec::new();
@@ -47,11 +52,20 @@ impl Living {
         Self { place, child, lines, url, token }
     }
 
-    async fn get(&self, path: &str) -> String {
+    /// What is answered to that.
+    pub async fn get(&self, path: &str) -> String {
         let request = awc::Client::builder().timeout(SOON).finish().get(format!("{}{path}", self.url));
         let mut answer = request.bearer_auth(&self.token).send().await.unwrap();
         let body = answer.body().limit(16 << 20).await.unwrap();
         String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    /// Gives an order, with a form.
+    pub async fn post(&self, path: &str, form: &str) {
+        let request = awc::Client::builder().timeout(SOON).finish().post(format!("{}{path}", self.url));
+        let request = request.bearer_auth(&self.token).content_type("application/x-www-form-urlencoded");
+        let status = request.send_body(form.to_owned()).await.unwrap().status();
+        assert!(status.is_success(), "{path} {form}: {status}");
     }
 
     /// What the printed command that has these words prints, run as it stands by a shell.
@@ -65,7 +79,7 @@ impl Living {
     }
 
     /// Ends it: exit 0, and nothing is left.
-    async fn end(mut self, signal: Signal) {
+    pub async fn end(mut self, signal: Signal) {
         let pid = self.child.id().unwrap().cast_signed();
         let own = processes::command_line(pid);
         assert!(!own.contains(&self.token), "{own}");

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use actix::Message;
-use dispatch_core::container::Standing;
+use dispatch_core::container::{Record, Standing};
 use dispatch_core::id::ContainerUuid;
+use dispatch_core::ports::ApiError;
 use dispatch_core::queue::exchange::FeedStanding;
 use dispatch_core::queue::{CancelReason, Openings, QueueRefusal, QueueSnapshot, UnlockReason};
 use dispatch_core::time::Timestamp;
@@ -28,6 +29,12 @@ pub struct QueueView {
     /// How the event feed stands, if there is one.
     pub feed: Option<FeedStanding>,
 }
+
+/// What does the controller know of a container that is not in the queue? For an operator who asks: nothing is decided by
+/// it, and the queue stays as it is.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Record, ApiError>")]
+pub struct LookUpContainer(pub ContainerUuid);
 
 /// Queued → Locked. The answer says whether it was begun; how it ended is news of the queue.
 #[derive(Debug, Message)]

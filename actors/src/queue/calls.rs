@@ -4,7 +4,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix::{ActorFutureExt, AsyncContext, Context, ResponseActFuture, WrapFuture};
+use dispatch_core::container::Record;
+use dispatch_core::id::ContainerUuid;
 use dispatch_core::ports::{ApiError, ArvadosApi};
 use dispatch_core::queue::QueueSnapshot;
 use dispatch_core::queue::exchange::{CallNumber, ExchangeEffect, Reply, Request};
@@ -90,6 +92,16 @@ impl Queue {
             let effects = act.exchange.answered(number, reply, clock::now());
             act.perform(effects, ctx);
         }));
+    }
+
+    /// Asks the controller beside what the exchange decides.
+    pub(super) fn look_up(&self, uuid: ContainerUuid) -> ResponseActFuture<Self, Result<Record, ApiError>> {
+        let (api, asked) = (Rc::clone(&self.api), clock::now());
+        let answer = async move { api.get(uuid).await }.into_actor(self);
+        Box::pin(answer.map(move |answer, act, _| {
+            act.count("get", answer.as_ref().err(), asked);
+            answer
+        }))
     }
 
     fn count(&self, name: &'static str, error: Option<&ApiError>, asked: Timestamp) {

@@ -23,11 +23,12 @@ use std::time::Duration;
 
 use actix::{
     Actor, ActorFutureExt, ActorResponse, AsyncContext as _, Context, Handler, MessageResult, Recipient,
-    SpawnHandle, WrapFuture,
+    ResponseActFuture, SpawnHandle, WrapFuture,
 };
+use dispatch_core::container::Record;
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::policy::Policy;
-use dispatch_core::ports::{ArvadosApi, EventFeed, FeedCounts};
+use dispatch_core::ports::{ApiError, ArvadosApi, EventFeed, FeedCounts};
 use dispatch_core::queue::exchange::{Exchange, SnapshotAnswer};
 use dispatch_core::queue::{OperationKind, QueueRefusal, QueueSnapshot};
 use slog::Logger;
@@ -36,8 +37,8 @@ use tokio::sync::oneshot;
 use crate::catalogue::Repeats;
 use crate::clock;
 use crate::messages::queue::{
-    CancelContainer, ForgetContainer, GetQueue, LockContainer, QueueView, ReadOrphanRecord, RequeueContainer,
-    SetOpenings, UnlockContainer,
+    CancelContainer, ForgetContainer, GetQueue, LockContainer, LookUpContainer, QueueView, ReadOrphanRecord,
+    RequeueContainer, SetOpenings, UnlockContainer,
 };
 use crate::messages::scheduler::QueueChanged;
 use crate::messages::{ActorState, GetState, Ping, Quiesce, UsePolicy};
@@ -121,6 +122,14 @@ impl Actor for Queue {
         self.poll_is_due(ctx);
         self.listen(ctx);
         ctx.run_interval(LEFT_OUT_TOLD, |act, _| act.report_left_out());
+    }
+}
+
+impl Handler<LookUpContainer> for Queue {
+    type Result = ResponseActFuture<Self, Result<Record, ApiError>>;
+
+    fn handle(&mut self, message: LookUpContainer, _: &mut Context<Self>) -> Self::Result {
+        self.look_up(message.0)
     }
 }
 

@@ -1,44 +1,63 @@
 //! A container's record, with every key that records have elsewhere; those that we do not read are empty.
 
-use dispatch_core::container::{ContainerState, Record, RuntimeConstraints, SchedulingParameters};
+use dispatch_core::container::{ContainerState, Record};
 use dispatch_core::id::{ContainerUuid, TokenUuid};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::constraints::{ConstraintsView, SchedulingView};
 use super::{NO_TIME, time};
+use crate::api::description::words;
 
 /// Something that is never shown.
 type Nothing = Option<()>;
 
-#[derive(Debug, Serialize)]
+/// A container's record. Keys that we do not read are there, and empty, because records have them elsewhere.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Container)]
 pub struct ContainerView<'a> {
+    #[schema(schema_with = words::container_uuid)]
     uuid: ContainerUuid,
     etag: &'static str,
+    #[schema(format = DateTime)]
     created_at: String,
     modified_by_user_uuid: &'static str,
+    #[schema(format = DateTime)]
     modified_at: &'static str,
+    #[schema(schema_with = words::nothing, required)]
     command: Nothing,
     container_image: &'a str,
     cwd: &'static str,
+    #[schema(schema_with = words::nothing, required)]
     environment: Nothing,
     locked_by_uuid: &'a str,
     lock_count: u32,
+    #[schema(schema_with = words::nothing, required)]
     mounts: Nothing,
     output: &'static str,
     output_path: &'static str,
+    #[schema(schema_with = words::nothing, required)]
     output_glob: Nothing,
     /// Far above 2^53: exact, never a float.
     priority: i64,
-    runtime_constraints: &'a RuntimeConstraints,
-    state: &'static str,
-    scheduling_parameters: &'a SchedulingParameters,
+    runtime_constraints: ConstraintsView,
+    /// Empty if nothing is known of it.
+    #[schema(schema_with = words::container_state)]
+    state: &'a str,
+    scheduling_parameters: SchedulingView,
     exit_code: i32,
+    #[schema(schema_with = words::nothing, required)]
     runtime_status: Nothing,
+    #[schema(schema_with = words::nothing, required)]
     started_at: Nothing,
+    #[schema(schema_with = words::nothing, required)]
     finished_at: Nothing,
     gateway_address: &'static str,
     interactive_session_started: bool,
+    #[schema(schema_with = words::nothing, required)]
     output_storage_classes: Nothing,
     runtime_user_uuid: &'static str,
+    #[schema(schema_with = words::nothing, required)]
     runtime_auth_scopes: Nothing,
     runtime_token: &'static str,
     auth_uuid: &'static str,
@@ -46,25 +65,9 @@ pub struct ContainerView<'a> {
     cost: u32,
     subrequests_cost: u32,
     service: bool,
+    #[schema(schema_with = words::nothing, required)]
     published_ports: Nothing,
 }
-
-static NO_CONSTRAINTS: RuntimeConstraints = RuntimeConstraints {
-    api: false,
-    ram: 0,
-    vcpus: 0,
-    keep_cache_ram: 0,
-    keep_cache_disk: 0,
-    gpu: dispatch_core::container::GpuRequest {
-        stack: String::new(),
-        driver_version: String::new(),
-        hardware_target: Vec::new(),
-        device_count: 0,
-        vram: 0,
-    },
-};
-static NO_PARAMETERS: SchedulingParameters =
-    SchedulingParameters { partitions: Vec::new(), preemptible: false, max_run_time: 0, supervisor: false };
 
 impl<'a> ContainerView<'a> {
     /// A record as we know it.
@@ -75,11 +78,16 @@ impl<'a> ContainerView<'a> {
             locked_by_uuid: record.locked_by.as_ref().map_or("", TokenUuid::as_str),
             lock_count: record.lock_count.unwrap_or(0),
             priority: record.priority,
-            runtime_constraints: &record.runtime_constraints,
+            runtime_constraints: ConstraintsView::of(&record.runtime_constraints),
             state: ContainerState::as_str(record.state),
-            scheduling_parameters: &record.scheduling,
+            scheduling_parameters: SchedulingView::of(&record.scheduling),
             ..Self::unreadable(record.uuid)
         }
+    }
+
+    /// One of which only that is known, and how it stood when it left the queue.
+    pub fn left(uuid: ContainerUuid, state: &'a str) -> Self {
+        Self { state, ..Self::unreadable(uuid) }
     }
 
     /// A record of which nothing but the name is known.
@@ -101,9 +109,9 @@ impl<'a> ContainerView<'a> {
             output_path: "",
             output_glob: None,
             priority: 0,
-            runtime_constraints: &NO_CONSTRAINTS,
+            runtime_constraints: ConstraintsView::default(),
             state: "",
-            scheduling_parameters: &NO_PARAMETERS,
+            scheduling_parameters: SchedulingView::default(),
             exit_code: 0,
             runtime_status: None,
             started_at: None,

@@ -10,11 +10,12 @@ use dispatch_core::policy::Policy;
 use dispatch_core::pool::PoolSnapshot;
 use dispatch_core::queue::{Entry, QueueSnapshot};
 use dispatch_core::time::Timestamp;
-use serde_json::Value;
 
 use super::detail;
 use super::entry::EntryView;
+use super::event::EventView;
 use super::explain::{Explanation, Places};
+use super::left::Left;
 use crate::api::list::Items;
 
 /// Snapshots that belong together as nearly as three questions at once can tell.
@@ -56,24 +57,26 @@ impl Containers {
         self.queue.get(uuid).map(|entry| self.view(entry)).or_else(|| self.unreadable(uuid))
     }
 
-    /// One that has left the queue within the last hour, as its events tell; `None` if it has not, or is another's now.
-    pub fn left(&self, uuid: ContainerUuid, events: &Value) -> Option<Value> {
-        let left = detail::left(events, clock::wall_time())?;
-        // With every key that a container's view has.
-        let empty = EntryView::unreadable(uuid, Explanation::undecodable(uuid, "", &self.places));
-        let mut view = serde_json::to_value(empty).ok()?;
-        detail::add_left(&mut view, left, events);
-        Some(view)
+    /// One that is in the queue no more.
+    pub fn left<'a>(&'a self, uuid: ContainerUuid, left: &'a Left, events: &'a [EventView]) -> EntryView<'a> {
+        let explain = Explanation::left(uuid, left, &self.places);
+        let mut view = EntryView::left(uuid, left, explain);
+        view.events = Some(events);
+        view
     }
 
     /// One container with all that explains it, its events among that.
-    pub fn detailed(&self, uuid: ContainerUuid, policy: &Policy, events: &Value) -> Option<Value> {
-        // Everything in it is made of plain values, so it is an object.
-        let mut view = serde_json::to_value(self.get(uuid)?).ok()?;
+    pub fn detailed<'a>(
+        &'a self,
+        uuid: ContainerUuid,
+        policy: &'a Policy,
+        events: &'a [EventView],
+    ) -> Option<EntryView<'a>> {
+        let mut view = self.get(uuid)?;
         if let Some(entry) = self.queue.get(uuid) {
-            detail::add(&mut view, entry, policy, &self.plan, self.places.pool());
+            detail::add(&mut view.explain, entry, policy, &self.plan, self.places.pool());
         }
-        view["events"] = events.clone();
+        view.events = Some(events);
         Some(view)
     }
 

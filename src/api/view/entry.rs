@@ -1,46 +1,40 @@
 //! A container of the queue, as the API shows it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use dispatch_actors::clock;
 use dispatch_core::container::ContainerState;
-use dispatch_core::fit::Resources;
 use dispatch_core::id::{ContainerUuid, TypeName};
-use dispatch_core::instance::InstanceType;
 use dispatch_core::plan::Waiting;
 use dispatch_core::queue::Entry;
 use dispatch_core::time::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::constraints::{ResourcesView, TypeView};
 use super::container::ContainerView;
+use super::event::EventView;
 use super::explain::Explanation;
-use super::{in_wall_time, time};
+use super::left::Left;
+use super::{shown, time};
 
 /// What we know of a container, and what we are going to do about it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Entry)]
 pub struct EntryView<'a> {
     container: ContainerView<'a>,
-    instance_resources: Resources,
+    instance_resources: ResourcesView,
     /// The most preferred first.
     instance_types: Vec<TypeView<'a>>,
+    /// When it came into the queue of this process.
+    #[schema(format = DateTime)]
     first_seen_at: String,
     /// Why it waits, for its user; empty if it is running or final.
     scheduling_status: String,
-    #[serde(serialize_with = "in_wall_time")]
-    explain: Explanation<'a>,
-}
-
-/// A type as the site's configuration has it, with what other readers look for.
-#[derive(Debug, Serialize)]
-struct TypeView<'a> {
-    #[serde(rename = "Name")]
-    name: &'a str,
-    #[serde(flatten)]
-    it: &'a InstanceType,
-    /// All its disk.
-    #[serde(rename = "Scratch")]
-    scratch: u64,
+    pub(super) explain: Explanation<'a>,
+    /// Its last events, oldest first. Not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) events: Option<&'a [EventView]>,
 }
 
 impl<'a> EntryView<'a> {
@@ -55,11 +49,12 @@ impl<'a> EntryView<'a> {
         let text = waiting.filter(|_| is_waiting).map(|waiting| waiting.text(ends)).unwrap_or_default();
         Self {
             container: ContainerView::of(&entry.record),
-            instance_resources: entry.needs,
-            instance_types: entry.types().iter().map(TypeView::of).collect(),
-            first_seen_at: time(Some(clock::shown(entry.first_seen))),
+            instance_resources: ResourcesView::of(entry.needs),
+            instance_types: entry.types().iter().map(|it| TypeView::of(it)).collect(),
+            first_seen_at: shown(entry.first_seen),
             scheduling_status: text,
             explain,
+            events: None,
         }
     }
 
@@ -67,17 +62,21 @@ impl<'a> EntryView<'a> {
     pub fn unreadable(uuid: ContainerUuid, explain: Explanation<'a>) -> Self {
         Self {
             container: ContainerView::unreadable(uuid),
-            instance_resources: Resources::default(),
+            instance_resources: ResourcesView::default(),
             instance_types: Vec::new(),
             first_seen_at: time(None),
             scheduling_status: String::new(),
             explain,
+            events: None,
         }
     }
-}
 
-impl<'a> TypeView<'a> {
-    fn of(it: &'a Arc<InstanceType>) -> Self {
-        Self { name: it.name.as_str(), it, scratch: it.scratch() }
+    /// One that has left the queue, with every key that others have.
+    pub fn left(uuid: ContainerUuid, left: &'a Left, explain: Explanation<'a>) -> Self {
+        Self {
+            container: ContainerView::left(uuid, &left.state),
+            scheduling_status: left.scheduling_status(),
+            ..Self::unreadable(uuid, explain)
+        }
     }
 }

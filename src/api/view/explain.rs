@@ -6,34 +6,49 @@ use std::sync::Arc;
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::plan::Waiting;
-use dispatch_core::pool::{FailedStarts, Gate, PauseReason, PoolSnapshot, QuotaReason, Supply};
-use dispatch_core::queue::{Call, CancelReason, Entry, Operation, OperationKind, Setback};
+use dispatch_core::pool::{FailedStarts, PoolSnapshot, Supply};
+use dispatch_core::queue::Entry;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
-/// The answer to `container explain`.
-#[derive(Debug, Serialize)]
+use super::detail::{Ahead, ReservedOn, TypeVerdict};
+use super::gate::GateView;
+use super::left::Left;
+use super::reason::{EvidenceView, split};
+use super::shown;
+use super::trouble::{FailedStartsView, OperationView, SetbackView};
+use crate::api::description::words;
+
+/// Why a container stands where it stands. What only one container that is asked for alone is told comes last.
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub struct Explanation<'a> {
     /// The reason in one word; the words for waiting containers are the planner's.
-    reason: String,
+    #[schema(schema_with = words::reason)]
+    pub(super) reason: &'static str,
     /// From 1; null if it stands in no line.
+    #[schema(required)]
     position: Option<usize>,
     /// What the reason rests on.
-    evidence: Map<String, Value>,
+    evidence: EvidenceView<'a>,
     /// Whether an instance of each of its types may be created now.
-    creates: BTreeMap<&'a str, Value>,
+    creates: BTreeMap<&'a str, GateView<'a>>,
     /// The instances that have a process of it.
+    #[schema(value_type = Vec<String>)]
     instances: &'a [InstanceId],
     /// Where its last attempt came to nothing.
     last_failed_instance: &'a str,
     /// What is being changed about its record now.
-    operation: Option<Value>,
+    #[schema(required)]
+    operation: Option<OperationView<'a>>,
     /// When the last such change, or the reading of its mounts, failed or was refused.
+    #[schema(required, format = DateTime)]
     last_failure: Option<String>,
     /// What failed then: what, how often in a row, the answer, and the end of the back-off.
-    setback: Option<&'a Setback>,
+    #[schema(required)]
+    setback: Option<SetbackView<'a>>,
     /// Its starts that came to nothing: how many in a row, where, and how the last one failed.
-    failed_starts: Option<&'a FailedStarts>,
+    #[schema(required)]
+    failed_starts: Option<FailedStartsView<'a>>,
     /// The outcome of the last one is not known: nothing is decided until a poll tells.
     uncertain: bool,
     /// It was Locked by our token before this process had locked anything.
@@ -44,6 +59,30 @@ pub struct Explanation<'a> {
     attempts_nearly_used: bool,
     /// Why its record cannot be read.
     undecodable: &'a str,
+    /// Each configured type, and the rule that excludes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) types: Option<Vec<TypeVerdict<'a>>>,
+    /// The reason, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) in_words: Option<&'static str>,
+    /// What has to happen, or to be done, for it to start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) remedy: Option<&'static str>,
+    /// Those that stand before it; null if it stands in no line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Ahead>)]
+    pub(super) ahead: Option<Option<Ahead>>,
+    /// The instance on which it has its place; null if that does not exist yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ReservedOn>)]
+    pub(super) reserved_on: Option<Option<ReservedOn<'a>>>,
+    /// When it has left the queue. All else is as if nothing were known of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    left_at: Option<String>,
 }
 
 /// Where containers are, and what may be created.
@@ -85,18 +124,18 @@ impl Places {
     }
 
     /// Whether instances of the entry's types may be created now.
-    fn creates<'a>(&self, entry: &'a Entry) -> BTreeMap<&'a str, Value> {
-        let gate_of = |name| self.supply.gates.get(name).map(gate);
+    fn creates<'a>(&self, entry: &'a Entry) -> BTreeMap<&'a str, GateView<'a>> {
+        let gate_of = |name| self.supply.gates.get(name).copied().map(GateView::of);
         entry.types().iter().filter_map(|it| Some((it.name.as_str(), gate_of(&it.name)?))).collect()
     }
 }
 
 impl<'a> Explanation<'a> {
     /// Of an entry.
-    pub fn of(entry: &'a Entry, waiting: Option<&Waiting>, places: &'a Places) -> Self {
+    pub fn of(entry: &'a Entry, waiting: Option<&'a Waiting>, places: &'a Places) -> Self {
         let (reason, evidence) = match waiting {
-            Some(waiting) => split(waiting),
-            None => (without_plan(entry.record.state).to_owned(), Map::new()),
+            Some(waiting) => split(&waiting.reason),
+            None => (without_plan(entry.record.state), EvidenceView::default()),
         };
         let uuid = entry.record.uuid;
         Self {
@@ -106,47 +145,35 @@ impl<'a> Explanation<'a> {
             creates: places.creates(entry),
             instances: places.holders(uuid),
             last_failed_instance: places.last_failed(uuid),
-            operation: entry.operation.as_ref().map(operation),
-            last_failure: entry.setback.as_ref().map(|setback| setback.at.to_string()),
-            setback: entry.setback.as_ref(),
-            failed_starts: places.failed_starts(uuid),
+            operation: entry.operation.as_ref().map(OperationView::of),
+            last_failure: entry.setback.as_ref().map(|setback| shown(setback.at)),
+            setback: entry.setback.as_ref().map(SetbackView::of),
+            failed_starts: places.failed_starts(uuid).map(FailedStartsView::of),
             uncertain: entry.uncertain,
             locked_before_start: entry.locked_before_start,
             unlocks: entry.unlocks,
             attempts_nearly_used: entry.attempts_nearly_used,
             undecodable: entry.unreadable.as_deref().unwrap_or_default(),
+            ..Self::default()
         }
     }
 
     /// Of a record that could never be read.
     pub fn undecodable(uuid: ContainerUuid, why: &'a str, places: &'a Places) -> Self {
+        let instances = places.holders(uuid);
+        Self { reason: "undecodable", instances, undecodable: why, ..Self::default() }
+    }
+
+    /// Of one that has left the queue.
+    pub fn left(uuid: ContainerUuid, left: &Left, places: &'a Places) -> Self {
         Self {
-            reason: "undecodable".to_owned(),
-            position: None,
-            evidence: Map::new(),
-            creates: BTreeMap::new(),
+            reason: left.reason,
+            in_words: Some(left.words),
+            left_at: left.at.map(|at| at.to_string()),
             instances: places.holders(uuid),
-            last_failed_instance: "",
-            operation: None,
-            last_failure: None,
-            setback: None,
-            failed_starts: None,
-            uncertain: false,
-            locked_before_start: false,
-            unlocks: 0,
-            attempts_nearly_used: false,
-            undecodable: why,
+            ..Self::default()
         }
     }
-}
-
-/// The planner's reason, and the rest of what it says.
-fn split(waiting: &Waiting) -> (String, Map<String, Value>) {
-    let Ok(Value::Object(mut evidence)) = serde_json::to_value(&waiting.reason) else {
-        unreachable!("a tagged enum of plain structs is a JSON object")
-    };
-    let reason = evidence.remove("reason").and_then(|it| it.as_str().map(str::to_owned));
-    (reason.expect("its tag is a text"), evidence)
 }
 
 /// Nothing is planned for what runs or has ended, and not yet for what has just been seen.
@@ -159,35 +186,19 @@ fn without_plan(state: ContainerState) -> &'static str {
     }
 }
 
-fn gate(gate: &Gate) -> Value {
-    match gate {
-        Gate::Open => json!({ "state": "open" }),
-        Gate::Paused(cause) => json!({ "state": "paused", "cause": cause as &PauseReason }),
-        Gate::AtQuota(cause) => json!({ "state": "at_quota", "cause": cause as &QuotaReason }),
-        Gate::AtCapacity(until) => json!({ "state": "at_capacity", "until": until.to_string() }),
-    }
-}
+/// The words of those for which nothing is planned.
+pub(in crate::api) const UNPLANNED: [&str; 7] =
+    ["not_planned_yet", "running", "complete", "cancelled", "undecodable", "deleted", "beyond_horizon"];
 
-fn operation(operation: &Operation) -> Value {
-    let (kind, reason) = match &operation.kind {
-        OperationKind::Lock => ("lock", ""),
-        OperationKind::Unlock(reason) => ("unlock", reason.as_str()),
-        OperationKind::Requeue { error } => ("requeue", error.as_str()),
-        OperationKind::Cancel { reason, .. } => ("cancel", cancel_reason(reason)),
-    };
-    let call = match operation.call {
-        Call::Read => "read",
-        Call::Lock => "lock",
-        Call::Unlock => "unlock",
-        Call::Cancel => "cancel",
-    };
-    json!({ "kind": kind, "reason": reason, "call": call })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn cancel_reason(reason: &CancelReason) -> &str {
-    match reason {
-        CancelReason::ProcessExited => "crunch_run_exited",
-        CancelReason::NotOnAnyWorker => "not_on_any_worker",
-        CancelReason::NoSuitableType(text) => text,
+    #[test]
+    fn what_is_said_without_a_plan_is_described() {
+        use ContainerState::{Cancelled, Complete, Locked, Queued, Running};
+        for state in [Queued, Locked, Running, Complete, Cancelled] {
+            assert!(UNPLANNED.contains(&without_plan(state)), "{state}");
+        }
     }
 }

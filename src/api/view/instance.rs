@@ -2,36 +2,47 @@
 
 use std::sync::Arc;
 
-use dispatch_actors::clock;
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::{IdleBehavior, InstanceType, Price};
 use dispatch_core::ledger::price_now;
 use dispatch_core::pool::{PendingCreate, PoolSnapshot, WorkerSnapshot};
 use dispatch_core::worker::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::shown;
+use crate::api::description::words;
 use crate::api::list::Items;
 
 /// An instance as the API shows it. A create in progress has no id yet.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Instance)]
 pub struct InstanceView<'a> {
     instance: &'a str,
     address: &'a str,
-    price: Price,
+    /// What it costs now, an hour.
+    price: f64,
     arvados_instance_type: &'a str,
     provider_instance_type: &'a str,
+    /// Empty if it has had none.
     last_container_uuid: String,
+    #[schema(format = DateTime)]
     last_busy: String,
+    #[schema(schema_with = words::container_uuids)]
     running_container_uuids: Vec<ContainerUuid>,
+    #[schema(schema_with = words::worker_state)]
     worker_state: &'static str,
+    #[schema(schema_with = words::idle_behavior)]
     idle_behavior: IdleBehavior,
     /// Who has asked for that, as claimed.
     idle_behavior_by: &'a str,
     /// Why.
     idle_behavior_reason: &'a str,
     /// When; empty if nobody has asked.
+    #[schema(schema_with = words::date_or_nothing)]
     idle_behavior_at: String,
     /// When it was first seen, or ordered.
+    #[schema(format = DateTime)]
     appeared_at: String,
 }
 
@@ -62,18 +73,18 @@ impl<'a> InstanceView<'a> {
         Self {
             instance: view.id.as_str(),
             address: &view.address,
-            price: price(worker),
+            price: price(worker).per_hour(),
             arvados_instance_type: view.type_name.as_ref().map_or("", |name| name.as_str()),
             provider_instance_type: &view.provider_type,
             last_container_uuid: view.last_container.map(|uuid| uuid.to_string()).unwrap_or_default(),
-            last_busy: clock::shown(view.last_busy).to_string(),
+            last_busy: shown(view.last_busy),
             running_container_uuids: running,
             worker_state: view.state.as_str(),
             idle_behavior: view.behavior,
             idle_behavior_by: note.map_or("", |note| &note.by),
             idle_behavior_reason: note.map_or("", |note| &note.reason),
-            idle_behavior_at: note.map(|note| clock::shown(note.at).to_string()).unwrap_or_default(),
-            appeared_at: clock::shown(view.appeared).to_string(),
+            idle_behavior_at: note.map(|note| shown(note.at)).unwrap_or_default(),
+            appeared_at: shown(view.appeared),
         }
     }
 
@@ -82,18 +93,18 @@ impl<'a> InstanceView<'a> {
         Self {
             instance: "",
             address: "",
-            price: it.price,
+            price: it.price.per_hour(),
             arvados_instance_type: it.name.as_str(),
             provider_instance_type: it.provider_type.as_str(),
             last_container_uuid: String::new(),
-            last_busy: clock::shown(create.since).to_string(),
+            last_busy: shown(create.since),
             running_container_uuids: Vec::new(),
             worker_state: State::Booting.as_str(),
             idle_behavior: IdleBehavior::Run,
             idle_behavior_by: "",
             idle_behavior_reason: "",
             idle_behavior_at: String::new(),
-            appeared_at: clock::shown(create.since).to_string(),
+            appeared_at: shown(create.since),
         }
     }
 }

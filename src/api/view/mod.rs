@@ -3,85 +3,54 @@
 //! ```text
 //!   Plan + QueueSnapshot + PoolSnapshot ─► Containers ─► EntryView { container, types, explain }
 //!   PoolSnapshot ─► Instances
+//!   Statement ─► CostView
 //!   Plan + PoolSnapshot ─► creates: pauses, and what may be created of each type
 //! ```
+//! What is serialised is a type of this folder, from which the API's description is derived (`description`): so no type
+//! of the core is part of the interface by accident. Dates are of our own clock until they come here, and are written as
+//! the wall clock has them now.
+//!
 //! Names, types, nesting and values for nothing (`""`, 0, `[]`, null) are part of the interface.
 
+mod constraints;
 mod container;
 mod containers;
-pub(in crate::api) mod cost;
+mod cost;
 pub(in crate::api) mod creates;
-pub(in crate::api) mod detail;
+mod detail;
 mod entry;
-mod explain;
+mod event;
+pub(in crate::api) mod explain;
+mod gate;
+mod health;
 mod instance;
+mod left;
+mod orders;
+mod reason;
+mod trouble;
 
 pub(super) use containers::Containers;
-pub(super) use instance::Instances;
+pub(super) use cost::CostView;
+pub(super) use creates::CreatesView;
+pub(super) use entry::EntryView;
+pub(super) use event::{EventLine, EventView};
+pub(super) use health::{Actors, Age, Check, Checks, Feed, Lock, Ping, Readiness};
+pub(super) use instance::{InstanceView, Instances};
+pub(super) use left::Left;
+pub(super) use orders::{PausedView, ResumedView, TypeOrderView};
 
 use dispatch_actors::clock;
-use serde::{Serialize, Serializer};
-use serde_json::Value;
+use dispatch_core::time::Timestamp;
 
 /// How an unknown time is written.
 const NO_TIME: &str = "0001-01-01T00:00:00Z";
 
-/// Writes something whose dates are all of our own clock, with the dates that the wall clock gives them now.
-fn in_wall_time<T: Serialize, S: Serializer>(it: &T, to: S) -> Result<S::Ok, S::Error> {
-    if clock::correction().is_zero() {
-        return it.serialize(to);
-    }
-    let mut value = serde_json::to_value(it).map_err(serde::ser::Error::custom)?;
-    show_dates(&mut value);
-    value.serialize(to)
-}
-
-/// The same with the dates that the wall clock gives.
-pub(super) fn wall_dates(mut value: Value) -> Value {
-    if !clock::correction().is_zero() {
-        show_dates(&mut value);
-    }
-    value
-}
-
-fn show_dates(value: &mut Value) {
-    match value {
-        Value::String(text) => {
-            if let Ok(at) = text.parse() {
-                *text = clock::shown(at).to_string();
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(show_dates),
-        Value::Object(fields) => fields.values_mut().for_each(show_dates),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
 /// RFC 3339, or the unknown time.
-fn time(at: Option<dispatch_core::time::Timestamp>) -> String {
+fn time(at: Option<Timestamp>) -> String {
     at.map_or_else(|| NO_TIME.to_owned(), |at| at.to_string())
 }
 
-#[cfg(test)]
-mod tests {
-    use jiff::SignedDuration;
-    use serde_json::json;
-
-    use super::*;
-
-    #[derive(Serialize)]
-    struct Shown(#[serde(serialize_with = "in_wall_time")] Value);
-
-    #[test]
-    fn dates_of_ours_are_shown_as_the_wall_clock_has_them_now() {
-        clock::anchor("2030-01-01T00:00:00Z".parse().unwrap());
-        let noted =
-            json!({ "at": "2030-01-01T00:00:00Z", "text": "at 2030-01-01T00:00:00Z", "n": [1, null] });
-        let shown = || serde_json::to_value(Shown(noted.clone())).unwrap();
-        assert_eq!(shown(), noted);
-        clock::correct_wall_clock(SignedDuration::from_secs(3600));
-        let wanted =
-            json!({ "at": "2030-01-01T01:00:00Z", "text": "at 2030-01-01T00:00:00Z", "n": [1, null] });
-        assert_eq!(shown(), wanted);
-    }
+/// A moment of our own clock, as the wall clock has it now.
+fn shown(at: Timestamp) -> String {
+    clock::shown(at).to_string()
 }

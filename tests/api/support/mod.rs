@@ -1,6 +1,7 @@
 //! A served dispatcher whose world is in the test's hands.
 
 pub mod logs;
+pub mod schema;
 pub mod shape;
 pub mod site;
 pub mod world;

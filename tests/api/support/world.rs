@@ -230,8 +230,12 @@ impl Executor for Shell {
             output.stdout = processes.iter().map(|uuid| format!("{uuid}\n")).collect::<String>().into_bytes();
         } else if command.shell.contains(" --detach") {
             processes.insert(uuid.unwrap());
-        } else if command.shell.contains(" --kill") && !self.world.kills_are_vain.get() {
-            processes.remove(&uuid.unwrap());
+        } else if command.shell.contains(" --kill") {
+            // The runner exits with 1 while the process is there.
+            match self.world.kills_are_vain.get() {
+                true => output.status = 1,
+                false => drop(processes.remove(&uuid.unwrap())),
+            }
         }
         Ok(output)
     }
