@@ -16,6 +16,7 @@ mod liveness;
 mod network;
 mod operator;
 mod ourselves;
+mod reload;
 mod restart;
 mod rounds;
 mod scale;
