@@ -3,14 +3,18 @@
 use actix_web::{FromRequest, Handler, Resource, Responder, web};
 
 use super::error::Refusal;
-use super::{containers, creates, debug, events, health, instances, metrics};
+use super::{containers, creates, debug, events, health, instances, metrics, page};
 
 /// The health checker's path.
 pub(super) const PING: &str = "/_health/ping";
 
+/// The page's path.
+pub(super) const PAGE: &str = "/";
+
 /// All of them.
 pub(super) fn all(config: &mut web::ServiceConfig) {
     config
+        .service(get(PAGE, page::page))
         .service(get("/arvados/v1/dispatch/containers", containers::list))
         .service(get("/arvados/v1/dispatch/container", containers::show))
         .service(post("/arvados/v1/dispatch/containers/kill", containers::kill))
