@@ -9,14 +9,15 @@ import { stateOf } from './fleet.mjs';
 import { factsOf } from './log.mjs';
 import { ORDERS, confirmOrder } from './order.mjs';
 
-const LAST_EVENTS = 100;
+const SHOWN_EVENTS = 100;
 const TITLES = { container: 'Container', instance: 'VM', event: 'Event', status: 'The cluster' };
 
 export class Detail {
   constructor(log, changed) {
     Object.assign(this, { log, changed, kind: '', subject: null, asked: 0 });
     byId('detail-close').addEventListener('click', () => this.close());
-    byId('detail').addEventListener('keydown', event => event.key === 'Escape' && this.close());
+    // What has been confirmed may have taken the button away that asked for it.
+    byId('order').addEventListener('close', () => byId('detail').open && this.keepFocus());
     addEventListener('hashchange', () => this.openNamed());
   }
 
@@ -41,6 +42,7 @@ export class Detail {
   }
 
   close() {
+    if (!byId('detail').open) return;
     byId('detail').close();
     document.body.classList.remove('has-detail');
     history.replaceState(null, '', location.pathname);
@@ -73,7 +75,14 @@ export class Detail {
     this.shown = text;
     const focused = place.contains(document.activeElement) ? document.activeElement.textContent : null;
     place.replaceChildren(body);
-    if (focused !== null) [...place.querySelectorAll('button')].find(it => it.textContent === focused)?.focus();
+    if (focused === null) return;
+    [...place.querySelectorAll('button')].find(it => it.textContent === focused)?.focus();
+    this.keepFocus();
+  }
+
+  // The focus is not lost with the element that had it.
+  keepFocus() {
+    if (document.activeElement === document.body) byId('detail-body').focus();
   }
 
   link(kind, id, text = id) {
@@ -171,11 +180,11 @@ function gateInWords(creates) {
 }
 
 async function instanceBody(id, detail) {
-  const row = model.byInstance.get(id);
   const events = [];
-  if (!row?.isCreating) {
-    await eachEvent({ last: LAST_EVENTS, instance_id: id }, event => events.push(event));
+  if (!model.byInstance.get(id)?.isCreating) {
+    await eachEvent({ last: SHOWN_EVENTS, instance_id: id }, event => events.push(event));
   }
+  const row = model.byInstance.get(id);
   const head = make('p', { class: 'subject id' }, id);
   const told = section('Events', eventList(events, detail));
   if (!row) return [head, make('p', { class: 'answer' }, 'This VM is not in the fleet. It has ended, or never was.'), told];
@@ -204,10 +213,11 @@ async function instanceBody(id, detail) {
 }
 
 function orderButtons(kinds, row, detail) {
-  const isTaken = kind => row.behavior === kind || (kind === 'run' && !row.behavior);
+  // Who orders something is told how the VM is then.
+  const present = () => model.byInstance.get(row.id) ?? row;
   return make('p', { class: 'orders' }, kinds.map(kind => make(
     'button',
-    { class: ORDERS[kind].isHard ? 'order hard' : 'order', disabled: isTaken(kind), onclick: () => confirmOrder(kind, row, detail.changed) },
+    { class: ORDERS[kind].isHard ? 'order hard' : 'order', disabled: row.behavior === kind, onclick: () => confirmOrder(kind, present(), detail.changed) },
     ORDERS[kind].name,
   )));
 }

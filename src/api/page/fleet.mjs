@@ -6,8 +6,9 @@ import { matches, model, tally } from './model.mjs';
 import { now } from './client.mjs';
 import { Pane } from './pane.mjs';
 
-// The height of a group's heading, and the sizes of tiles with their gaps, in pixels.
-const HEADING = 34;
+// The height of a group's heading, and of its line about creates; the sizes of tiles with their gaps, in pixels.
+const HEADING = 30;
+const GATE = 18;
 const LARGE = { name: 'large', width: 132, height: 62 };
 const SMALL = { name: 'small', width: 24, height: 24 };
 // With more VMs than that, tiles are small unless their reader wants it otherwise.
@@ -16,7 +17,7 @@ const MANY = 80;
 export class Fleet {
   constructor(open) {
     this.size = null;
-    this.pane = new Pane(byId('fleet'), { makeRow, fillRow, open: row => open('instance', row.id) });
+    this.pane = new Pane(byId('fleet'), { makeRow: makeFleetRow, fillRow: fillFleetRow, open: row => open('instance', row.id) });
     new ResizeObserver(() => this.width !== byId('fleet').clientWidth && this.show()).observe(byId('fleet'));
     byId('tile-size').addEventListener('click', () => {
       this.size = this.tiles() === LARGE ? SMALL : LARGE;
@@ -36,7 +37,8 @@ export class Fleet {
     const shown = words.length ? model.instances.filter(row => matches(row, words)) : model.instances;
     const rows = [];
     for (const [type, members] of groups(shown)) {
-      rows.push({ kind: 'heading', height: HEADING, cells: [], type, members });
+      const height = gateOf(model.types.get(type)) ? HEADING + GATE : HEADING;
+      rows.push({ kind: 'heading', height, cells: [], type, members });
       for (let at = 0; at < members.length; at += columns) {
         rows.push({ kind: tiles.name, height: tiles.height, cells: members.slice(at, at + columns) });
       }
@@ -61,13 +63,13 @@ function groups(instances) {
   return [...groups].filter(([, members]) => members.length);
 }
 
-function makeRow(kind) {
+function makeFleetRow(kind) {
   if (kind !== 'heading') return make('div', { class: `tiles ${kind}`, role: 'presentation' });
   const parts = { name: make('b'), facts: make('span', { class: 'muted' }), gate: make('span', { class: 'gate' }) };
   return Object.assign(make('div', { class: 'group', role: 'presentation' }, Object.values(parts)), { parts });
 }
 
-function fillRow(element, row) {
+function fillFleetRow(element, row) {
   if (row.kind === 'heading') return fillHeading(element, row);
   while (element.children.length < row.cells.length) element.append(makeTile(row.kind));
   const tiles = [...element.children];
@@ -84,9 +86,13 @@ function fillHeading({ parts }, { type, members }) {
   const facts = it ? `${count(it.vcpus, 'CPU')}, ${size(it.ram)}, ${money(it.price)}/h${it.preemptible ? ', spot' : ''} · ` : '';
   say(parts.name, type || 'unknown type');
   say(parts.facts, facts + states);
-  const isOpen = !it || it.creates.state === 'open';
-  say(parts.gate, isOpen ? '' : `no more: ${it.creates.because}`);
+  say(parts.gate, gateOf(it));
   return [];
+}
+
+// Why no VM of a type is created now; the empty text if one may be.
+function gateOf(type) {
+  return !type || type.creates.state === 'open' ? '' : `none is created now: ${type.creates.because ?? type.creates.state}`;
 }
 
 // What a VM does, in one word.
@@ -129,7 +135,8 @@ function fillTile(tile, row) {
   say(parts.facts, `${age} · ${money(row.price)}/h`);
   const full = row.full ? `, ${share} full` : '';
   const label = `${row.id}, ${row.type}: ${state}${containers}${full}, ${age} old, ${money(row.price)} an hour`;
-  mark(tile, 'aria-label', label);
+  // A large tile says the same by its texts.
+  mark(tile, 'aria-label', tile.parentElement.classList.contains('small') && label);
   mark(tile, 'title', label);
 }
 

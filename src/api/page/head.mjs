@@ -19,7 +19,7 @@ export class Head {
         'button', { class: 'stat', id: `stat-${id}`, onclick: () => open('status', '') },
         make('span', { class: 'label' }, name), value, more,
       );
-      return [id, { button, value, more, name }];
+      return [id, { button, value, more }];
     }));
     byId('stats').replaceChildren(...[...this.parts.values()].map(part => part.button));
   }
@@ -31,20 +31,23 @@ export class Head {
   }
 
   show() {
-    for (const [id, told] of Object.entries(facts(this))) {
-      const { button, value, more, name } = this.parts.get(id);
+    // A cluster's id is the beginning of each uuid.
+    const cluster = model.containers[0]?.id.slice(0, 5) ?? this.cluster ?? '';
+    this.cluster = cluster;
+    say(byId('cluster'), cluster);
+    for (const [id, told] of Object.entries(numbers(this))) {
+      const { button, value, more } = this.parts.get(id);
       const [text, rest, tone = ''] = told;
       say(value, text);
       say(more, rest);
       mark(button, 'class', `stat ${tone}`);
-      mark(button, 'aria-label', `${name}: ${text}${rest ? `, ${rest}` : ''}. Show the details.`);
       mark(button, 'title', rest);
     }
   }
 }
 
 // For each number its text, what is added to it, and its tone if it is not well.
-function facts({ ceiling, notEnding }) {
+function numbers({ ceiling, notEnding }) {
   const waiting = model.containers.filter(isWaiting);
   const running = model.containers.filter(row => row.instances.length);
   const oldest = Math.min(...waiting.map(row => row.since || now()));

@@ -6,7 +6,8 @@ import { isWaiting, matches, model, tally } from './model.mjs';
 import { now } from './client.mjs';
 import { Pane } from './pane.mjs';
 
-const NARROW = matchMedia('(max-width: 720px)');
+// From that width on a container is one line with columns; below it, two lines.
+const WIDE = 780;
 
 // What somebody has to look at, in contrast to what passes by itself.
 const BAD = new Set(['no_suitable_type', 'undecodable', 'starts_fail', 'set_back', 'hands_off']);
@@ -30,8 +31,12 @@ export function tailOf(uuid) {
 export class Line {
   constructor(open) {
     this.reason = '';
-    this.pane = new Pane(byId('line'), { makeRow, fillRow, open: row => open('container', row.id) });
-    NARROW.addEventListener('change', () => this.show());
+    this.pane = new Pane(byId('line'), { makeRow: makeContainerRow, fillRow: fillContainerRow, open: row => open('container', row.id) });
+    new ResizeObserver(() => this.isWide() !== this.wasWide && this.show()).observe(byId('line'));
+  }
+
+  isWide() {
+    return byId('line').clientWidth >= WIDE;
   }
 
   // Shows the model, as far as it has the searched words.
@@ -42,7 +47,9 @@ export class Line {
     if (!reasons.has(this.reason)) this.reason = '';
     const all = words.length ? model.containers.filter(row => matches(row, words)) : waiting;
     const shown = this.reason ? all.filter(row => row.reason === this.reason) : all;
-    const height = NARROW.matches ? 62 : 32;
+    this.wasWide = this.isWide();
+    const height = this.wasWide ? 30 : 46;
+    byId('line').parentElement.classList.toggle('wide', this.wasWide);
     this.pane.set(shown.map(row => ({ kind: 'container', height, cells: [row] })));
     this.showReasons(reasons);
     say(byId('line-count'), countsOf(waiting, shown, words));
@@ -77,7 +84,7 @@ function countsOf(waiting, shown, words) {
   return shown.length < waiting.length ? `${shown.length} of ${waiting.length} waiting` : `${waiting.length.toLocaleString('en')} waiting`;
 }
 
-function makeRow() {
+function makeContainerRow() {
   const parts = {
     position: make('span', { class: 'position' }),
     id: make('span', { class: 'id' }),
@@ -90,20 +97,17 @@ function makeRow() {
   return Object.assign(make('div', { role: 'presentation' }, option), { parts, option });
 }
 
-function fillRow(element, { cells: [row] }) {
+function fillContainerRow(element, { cells: [row] }) {
   const { parts, option } = element;
   const words = reasonInWords(row.reason, row.cause);
   const age = row.since ? duration((now() - row.since) / 1000) : '';
-  const wanted = row.vcpus ? needs(row) : '';
   say(parts.position, row.position ? String(row.position) : '·');
   say(parts.id, tailOf(row.id));
   say(parts.why, row.error ? `${words}: ${row.error}` : words);
   mark(parts.why, 'class', `why ${toneOf(row.reason)}`);
-  say(parts.needs, wanted);
+  say(parts.needs, row.vcpus ? needs(row) : '');
   say(parts.type, row.type);
   say(parts.age, age);
   mark(option, 'title', `${row.id}\n${row.status || words}`);
-  const place = row.position ? `Position ${row.position}, ` : '';
-  mark(option, 'aria-label', `${place}${row.id}: ${words}. Needs ${wanted}. Type ${row.type || 'none'}. ${age} old.`);
   return [option];
 }

@@ -7,17 +7,19 @@ import { Pane } from './pane.mjs';
 
 // How many are kept here; the service keeps more.
 const KEPT = 1000;
-const HEIGHT = 46;
+const EVENT_HEIGHT = 46;
 const HEAD = new Set(['time', 'level', 'msg', 'seq', 'boot', 'id', 'text']);
+// What a line leaves out: it is in the event's details.
+const UNTOLD = new Set(['ContainerUUID', 'RequestID', 'remoteAddr', 'Address', 'InstanceTypes', 'Priority']);
 // What is told of an event first.
-const FIRST = ['error', 'Reason', 'Hint'];
+const FIRST = ['error', 'Reason', 'Hint', 'Instance'];
 
 export class EventLog {
   constructor(open) {
     this.events = [];
     this.words = [];
     this.isForTrouble = false;
-    this.pane = new Pane(byId('events'), { makeRow, fillRow, open: event => open('event', event), keepsPlace: true });
+    this.pane = new Pane(byId('events'), { makeRow: makeEventRow, fillRow: fillEventRow, open: event => open('event', event), keepsPlace: true });
     byId('trouble').addEventListener('click', () => {
       this.isForTrouble = !this.isForTrouble;
       mark(byId('trouble'), 'aria-pressed', this.isForTrouble);
@@ -37,7 +39,7 @@ export class EventLog {
     const isWanted = event =>
       (!this.isForTrouble || isTrouble(event)) && words.every(word => event.text.includes(word));
     const shown = this.events.slice(-KEPT).filter(isWanted).reverse();
-    this.pane.set(shown.map(event => ({ kind: 'event', height: HEIGHT, cells: [event] })));
+    this.pane.set(shown.map(event => ({ kind: 'event', height: EVENT_HEIGHT, cells: [event] })));
     say(byId('events-count'), shown.length < KEPT ? count(shown.length, 'event') : `the last ${count(KEPT, 'event')}`);
     byId('events-nothing').hidden = shown.length > 0;
   }
@@ -59,7 +61,7 @@ export function factsOf(event) {
   return facts.map(([key, value]) => [key, plain(value)]).sort(([a], [b]) => rank(a) - rank(b));
 }
 
-function makeRow() {
+function makeEventRow() {
   const parts = {
     time: make('span', { class: 'time' }),
     what: make('span', { class: 'what' }),
@@ -70,15 +72,14 @@ function makeRow() {
   return Object.assign(make('div', { role: 'presentation' }, option), { parts, option });
 }
 
-function fillRow({ parts, option }, { cells: [event] }) {
+function fillEventRow({ parts, option }, { cells: [event] }) {
   const whom = event.ContainerUUID ? tailOf(event.ContainerUUID) : (event.Instance ?? event.InstanceType ?? '');
-  const more = factsOf(event).filter(([key]) => key !== 'ContainerUUID' && key !== 'RequestID' && key !== 'remoteAddr');
+  const more = factsOf(event).filter(([key, value]) => !UNTOLD.has(key) && value !== whom);
   say(parts.time, event.time ? timeOfDay(Date.parse(event.time)) : '');
   say(parts.what, event.msg);
   say(parts.whom, whom);
   say(parts.more, more.map(([key, value]) => `${key} ${value}`).join(' · '));
   mark(option, 'class', `event-row ${event.level}`);
-  const level = isTrouble(event) ? `${event.level}: ` : '';
-  mark(option, 'aria-label', `${parts.time.textContent} ${level}${event.msg}, ${whom}. ${parts.more.textContent}`);
+  mark(option, 'title', isTrouble(event) && event.level);
   return [option];
 }

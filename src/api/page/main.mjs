@@ -258,14 +258,15 @@ function openFound(event) {
 
 function typed(event) {
   const isText = event.target.matches('input, textarea');
-  if (event.key === '/' && !isText && !document.querySelector('dialog:modal')) {
+  const isAsked = document.querySelector('dialog:modal') !== null;
+  if (event.key === '/' && !isText && !isAsked) {
     event.preventDefault();
     byId('search').focus();
   }
-  if (event.key === 'Escape' && event.target === byId('search')) {
-    byId('search').value = '';
-    search();
-  }
+  if (event.key !== 'Escape' || isAsked) return;
+  if (event.target !== byId('search')) return detail.close();
+  byId('search').value = '';
+  search();
 }
 
 function signIn(event) {

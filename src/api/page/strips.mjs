@@ -6,7 +6,7 @@ import { CATEGORIES, cost, isWaiting, model } from './model.mjs';
 import { now } from './client.mjs';
 import { HOUR, STEPS } from './past.mjs';
 
-const HEIGHT = 40;
+const STRIP_HEIGHT = 40;
 const SAMPLES_KEY = 'controller-calls';
 
 const STRIPS = [
@@ -91,11 +91,11 @@ class Strip {
     this.when = make('span', { class: 'muted' });
     this.paths = Array.from({ length: strip.kind === 'stack' ? CATEGORIES.length : 1 }, (_, nth) =>
       draw('path', { class: strip.kind === 'stack' ? `area ${CATEGORIES[nth]}` : strip.kind }));
-    this.unknown = draw('rect', { class: 'unknown-time', y: 0, height: HEIGHT });
-    this.cursor = draw('line', { class: 'moment', y1: 0, y2: HEIGHT, visibility: 'hidden' });
+    this.unknown = draw('rect', { class: 'unknown-time', y: 0, height: STRIP_HEIGHT });
+    this.cursor = draw('line', { class: 'moment', y1: 0, y2: STRIP_HEIGHT, visibility: 'hidden' });
     this.svg = draw(
       'svg',
-      { viewBox: `0 0 ${STEPS} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img' },
+      { viewBox: `0 0 ${STEPS} ${STRIP_HEIGHT}`, preserveAspectRatio: 'none', role: 'img' },
       this.unknown, this.paths, this.cursor,
     );
     const head = make('div', { class: 'strip-head' }, make('span', { class: 'label' }, strip.name), this.number, this.when);
@@ -144,7 +144,7 @@ class Strip {
 
 // One path for each series, each upon those before it. Nothing is drawn before `begin`.
 function stacked(series, top, begin) {
-  const y = value => (HEIGHT - (value / top) * (HEIGHT - 2)).toFixed(2);
+  const y = value => (STRIP_HEIGHT - (value / top) * (STRIP_HEIGHT - 2)).toFixed(2);
   const floor = new Array(STEPS).fill(0);
   return series.map(values => {
     const upper = [];
@@ -154,13 +154,13 @@ function stacked(series, top, begin) {
       floor[step] += values[step];
       upper.push(`L${step} ${y(floor[step])}L${step + 1} ${y(floor[step])}`);
     }
-    return upper.length ? `M${begin} ${HEIGHT}${upper.join('')}${lower.join('')}Z` : '';
+    return upper.length ? `M${begin} ${STRIP_HEIGHT}${upper.join('')}${lower.join('')}Z` : '';
   });
 }
 
 function bars([values], top) {
-  const y = value => (HEIGHT - (value / top) * (HEIGHT - 2)).toFixed(2);
-  return [values.map((value, step) => (value ? `M${step} ${HEIGHT}V${y(value)}H${step + 1.5}V${HEIGHT}Z` : '')).join('')];
+  const y = value => (STRIP_HEIGHT - (value / top) * (STRIP_HEIGHT - 2)).toFixed(2);
+  return [values.map((value, step) => (value ? `M${step} ${STRIP_HEIGHT}V${y(value)}H${step + 1.5}V${STRIP_HEIGHT}Z` : '')).join('')];
 }
 
 // The legend of the VMs' colours.
