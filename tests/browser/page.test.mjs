@@ -168,15 +168,15 @@ test('an order wants a reason and a confirmation, and says what comes of it', as
   await page.context().close();
 });
 
-test('what is killed goes, and that it has gone is told', async () => {
+test('what is killed ends, and by whose order is told', async () => {
   const page = await opened(browser, cluster);
   await page.locator('#fleet .tile.busy').first().click();
   const id = await page.locator('#detail-body .subject').innerText();
   await page.getByRole('button', { name: 'Kill', exact: true }).click();
   await page.locator('#order-reason').fill('a test');
   await page.getByRole('button', { name: 'Kill it' }).click();
-  await page.locator('#detail-body').getByText('This VM is not in the fleet').waitFor();
-  assert.equal((await first('instances')).some(it => it.instance === id), false);
+  await page.locator('#detail-body').getByText('It is ending.').waitFor();
+  assert.equal((await first('instances')).find(it => it.instance === id)?.worker_state ?? 'shutdown', 'shutdown');
   await page.locator('#events').getByText('ordered by an operator').first().waitFor();
   assert.deepEqual(page.said, []);
   await page.context().close();

@@ -76,3 +76,13 @@ test('failed boots are counted in their step, and what is older than an hour is 
   assert.equal(series.failures.reduce((sum, number) => sum + number), 2);
   assert.equal(series.begin, NOW - HOUR);
 });
+
+test('a past that has just begun is shown larger', () => {
+  assert.equal(past(60).span(NOW), HOUR);
+  assert.equal(past(90).span(NOW), HOUR);
+  assert.equal(past(20).span(NOW), 20 * MINUTE);
+  assert.equal(past(1).span(NOW), 5 * MINUTE);
+  const uuid = { ContainerUUID: 'a' };
+  const { waiting } = seriesOf(past(20, [10, 'adding container to queue', { ...uuid, State: 'Queued' }], [5, 'crunch-run process started', uuid]));
+  assert.equal(waiting.filter(number => number === 1).length, STEPS / 4);
+});

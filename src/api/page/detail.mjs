@@ -6,7 +6,7 @@ import { model } from './model.mjs';
 import { eachEvent, now, show } from './client.mjs';
 import { needs, tailOf } from './line.mjs';
 import { stateOf } from './fleet.mjs';
-import { factsOf } from './log.mjs';
+import { factsOf, inWords, isTrouble } from './log.mjs';
 import { ORDERS, confirmOrder } from './order.mjs';
 
 const SHOWN_EVENTS = 100;
@@ -257,7 +257,7 @@ function statusBody(_, detail) {
       ? facts(pauses.map(([scope, state, note]) => [scope, [state, who(note)].filter(Boolean).join(', ')]))
       : make('p', { class: 'muted' }, 'Operators have paused nothing, and drained no type.')),
     section('What may be created', table(['Type', 'Per hour', 'VMs', 'Creates'], types)),
-    section('The latest warnings', eventList(detail.log.events.filter(it => it.level !== 'info' && it.level !== 'debug').slice(-20), detail)),
+    section('The latest warnings', eventList(detail.log.events.filter(isTrouble).slice(-20), detail)),
   ];
 }
 
@@ -283,7 +283,7 @@ function eventList(events, detail) {
     'li', { class: event.level },
     make('span', { class: 'time' }, event.time ? timeOfDay(Date.parse(event.time)) : ''),
     make('button', { class: 'link what', onclick: () => detail.open('event', event) }, event.msg),
-    make('span', { class: 'more' }, factsOf(event).filter(([key]) => LISTED.has(key)).map(([key, value]) => `${key} ${value}`).join(' · ')),
+    make('span', { class: 'more' }, factsOf(event).filter(([key, value]) => LISTED.has(key) && value !== detail.subject).map(inWords).join(' · ')),
   ));
   return make('ol', { class: 'event-list' }, shown);
 }

@@ -24,14 +24,21 @@ function filled(element, attributes, children) {
   return element;
 }
 
-// Changes a text, if it is another one: what is unchanged need not be laid out again, and stays selected.
+// Changes a text, if it is another one: what is unchanged need not be laid out again, and stays selected. Who changes a text
+// by this changes it by nothing else: what was said last is remembered, because to read a document costs time, too.
 export function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  if (element.said === text) return;
+  element.said = text;
+  element.textContent = text;
 }
 
+// The same for an attribute; null and false take it away.
 export function mark(element, name, value) {
+  element.marks ??= {};
+  if (element.marks[name] === value) return;
+  element.marks[name] = value;
   if (value === null || value === undefined || value === false) element.removeAttribute(name);
-  else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+  else element.setAttribute(name, value);
 }
 
 // A list of names and values. Those without a value are left out.

@@ -19,6 +19,10 @@ export class Fleet {
     this.size = null;
     this.pane = new Pane(byId('fleet'), { makeRow: makeFleetRow, fillRow: fillFleetRow, open: row => open('instance', row.id) });
     new ResizeObserver(() => this.width !== byId('fleet').clientWidth && this.show()).observe(byId('fleet'));
+    // A small tile has no room for words: they are shown to a pointer that rests on it.
+    byId('fleet').addEventListener('pointerover', ({ target }) => {
+      if (target.matches('.small .tile')) target.title = target.getAttribute('aria-label');
+    });
     byId('tile-size').addEventListener('click', () => {
       this.size = this.tiles() === LARGE ? SMALL : LARGE;
       this.show();
@@ -75,7 +79,7 @@ function fillFleetRow(element, row) {
   const tiles = [...element.children];
   tiles.forEach((tile, nth) => {
     tile.hidden = nth >= row.cells.length;
-    if (!tile.hidden) fillTile(tile, row.cells[nth]);
+    if (!tile.hidden) fillTile(tile, row.cells[nth], row.kind);
   });
   return tiles.slice(0, row.cells.length);
 }
@@ -122,22 +126,23 @@ function makeTile(kind) {
   return Object.assign(make('div', { class: 'tile' }, shown), { parts });
 }
 
-function fillTile(tile, row) {
+function fillTile(tile, row, kind) {
   const { parts } = tile;
-  const age = row.since ? duration((now() - row.since) / 1000) : '';
   const state = stateOf(row);
-  const containers = row.containers.length ? `, ${count(row.containers.length, 'container')}` : '';
-  mark(tile, 'class', `tile ${lookOf(row)}`);
   const share = `${Math.round(row.full * 100)}%`;
-  if (parts.fill.style.getPropertyValue('--full') !== share) parts.fill.style.setProperty('--full', share);
+  mark(tile, 'class', `tile ${lookOf(row)}`);
+  if (tile.share !== share) {
+    tile.share = share;
+    parts.fill.style.setProperty('--full', share);
+  }
+  const full = row.full ? `, ${share} full` : '';
+  const label = `${row.id}, ${row.type}: ${state}${full}, ${money(row.price)} an hour`;
+  if (kind === 'small') return mark(tile, 'aria-label', label);
+  const age = row.since ? duration((now() - row.since) / 1000) : '';
   say(parts.id, row.isCreating ? '…' : shortId(row.id));
   say(parts.state, row.containers.length > 1 ? `${state} · ${row.containers.length}` : state);
   say(parts.facts, `${age} · ${money(row.price)}/h`);
-  const full = row.full ? `, ${share} full` : '';
-  const label = `${row.id}, ${row.type}: ${state}${containers}${full}, ${age} old, ${money(row.price)} an hour`;
-  // A large tile says the same by its texts.
-  mark(tile, 'aria-label', tile.parentElement.classList.contains('small') && label);
-  mark(tile, 'title', label);
+  return mark(tile, 'title', label);
 }
 
 // The end of a long id: clouds' ids begin alike.

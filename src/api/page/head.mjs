@@ -5,6 +5,9 @@ import { count, duration, money } from './text.mjs';
 import { cost, isWaiting, model, sumOf, tally } from './model.mjs';
 import { now } from './client.mjs';
 
+// How the categories of VMs are called beside their number.
+const CALLED = { busy: 'busy', booting: 'booting', idle: 'idle', hold: 'on hold', unknown: 'unknown' };
+
 const NAMES = {
   health: 'Health', waiting: 'Waiting', running: 'Running', vms: 'VMs', cost: 'Cost per hour',
   quota: 'Quota', pauses: 'Pauses', feed: 'Event feed', lock: 'Lock',
@@ -52,7 +55,7 @@ function numbers({ ceiling, notEnding }) {
   const running = model.containers.filter(row => row.instances.length);
   const oldest = Math.min(...waiting.map(row => row.since || now()));
   const { total, wasted } = cost(model.instances);
-  const vms = [...tally(model.instances, row => row.category)].map(([name, number]) => `${number} ${name}`);
+  const vms = [...tally(model.instances, row => row.category)].map(([name, number]) => `${number} ${CALLED[name]}`);
   return {
     health: healthOf(model.health),
     waiting: [waiting.length.toLocaleString('en'), waiting.length ? `oldest ${duration((now() - oldest) / 1000)}` : ''],

@@ -71,7 +71,7 @@ export class Line {
       };
       return make(
         'button',
-        { class: `chip ${toneOf(reason)}`, 'aria-pressed': this.reason === reason, 'data-reason': reason, onclick: choose, title: reasonInWords(reason) },
+        { class: `chip ${toneOf(reason)}`, 'aria-pressed': String(this.reason === reason), 'data-reason': reason, onclick: choose, title: reasonInWords(reason) },
         make('b', {}, String(number)), ` ${reasonName(reason)}`,
       );
     }));

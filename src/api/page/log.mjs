@@ -22,7 +22,7 @@ export class EventLog {
     this.pane = new Pane(byId('events'), { makeRow: makeEventRow, fillRow: fillEventRow, open: event => open('event', event), keepsPlace: true });
     byId('trouble').addEventListener('click', () => {
       this.isForTrouble = !this.isForTrouble;
-      mark(byId('trouble'), 'aria-pressed', this.isForTrouble);
+      mark(byId('trouble'), 'aria-pressed', String(this.isForTrouble));
       this.show();
     });
   }
@@ -61,6 +61,11 @@ export function factsOf(event) {
   return facts.map(([key, value]) => [key, plain(value)]).sort(([a], [b]) => rank(a) - rank(b));
 }
 
+// An instance needs no name for what it is.
+export function inWords([key, value]) {
+  return key === 'Instance' ? value : `${key} ${value}`;
+}
+
 function makeEventRow() {
   const parts = {
     time: make('span', { class: 'time' }),
@@ -78,7 +83,7 @@ function fillEventRow({ parts, option }, { cells: [event] }) {
   say(parts.time, event.time ? timeOfDay(Date.parse(event.time)) : '');
   say(parts.what, event.msg);
   say(parts.whom, whom);
-  say(parts.more, more.map(([key, value]) => `${key} ${value}`).join(' · '));
+  say(parts.more, more.map(inWords).join(' · '));
   mark(option, 'class', `event-row ${event.level}`);
   mark(option, 'title', isTrouble(event) && event.level);
   return [option];

@@ -282,7 +282,7 @@ function choose(event) {
   const name = event.target.closest('button')?.dataset.section;
   if (!name) return;
   document.body.dataset.section = name;
-  for (const tab of byId('tabs').children) mark(tab, 'aria-pressed', tab.dataset.section === name);
+  for (const tab of byId('tabs').children) mark(tab, 'aria-pressed', String(tab.dataset.section === name));
   fleet.show();
   line.show();
 }

@@ -9,7 +9,7 @@
 import { make, mark } from './dom.mjs';
 
 // How many pixels beyond the sight are drawn.
-const BEYOND = 200;
+const BEYOND = 120;
 
 export class Pane {
   constructor(scroller, { makeRow, fillRow, open, keepsPlace = false }) {
@@ -102,15 +102,18 @@ export class Pane {
     element.style.height = `${row.height}px`;
     element.style.transform = `translateY(${this.tops[index]}px)`;
     const cells = this.fillRow(element, row);
-    cells.forEach((cell, nth) => {
-      const at = row.first + nth;
-      cell.dataset.cell = at;
-      mark(cell, 'id', `${this.scroller.id}-${at}`);
+    cells.forEach((cell, nth) => this.drawCell(cell, row.first + nth));
+  }
+
+  drawCell(cell, at) {
+    if (cell.at !== at) {
+      cell.at = at;
       mark(cell, 'role', 'option');
+      mark(cell, 'id', `${this.scroller.id}-${at}`);
       mark(cell, 'aria-posinset', at + 1);
-      mark(cell, 'aria-setsize', this.cells.length);
-      mark(cell, 'aria-selected', this.cells[at].id === this.cursor);
-    });
+    }
+    mark(cell, 'aria-setsize', this.cells.length);
+    mark(cell, 'aria-selected', String(this.cells[at].id === this.cursor));
   }
 
   takeOut(kind) {
@@ -178,7 +181,7 @@ export class Pane {
   }
 
   click(event) {
-    const cell = this.cells[event.target.closest('[data-cell]')?.dataset.cell];
+    const cell = this.cells[event.target.closest('[role="option"]')?.at];
     if (!cell) return;
     this.move(this.places.get(cell.id).index);
     this.open(cell);

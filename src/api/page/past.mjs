@@ -10,7 +10,8 @@ import { CATEGORIES } from './model.mjs';
 
 export const HOUR = 3_600_000;
 export const STEPS = 120;
-const STEP = HOUR / STEPS;
+// A past that has just begun is shown at this length: of less there is not much to see.
+const SHORTEST = HOUR / 12;
 
 const ADDED = 'adding container to queue';
 const STARTED = new Set(['crunch-run process started', 'crunch-run process detected']);
@@ -111,11 +112,17 @@ export class Past {
     this.failures = this.failures.filter(at => at > from);
   }
 
-  // The series of the last hour: arrays with a number for each step, the last being the present.
-  // `waiting` and `instances` are the rows of now; `priceOf` a type's price.
+  // How long a time is shown: the last hour, or less if it is not known.
+  span(now) {
+    return Math.min(HOUR, Math.max(SHORTEST, now - this.begin));
+  }
+
+  // Arrays with a number for each step of the time that is shown, the last being the present. `waiting` and `instances`
+  // are the rows of now; `priceOf` a type's price.
   series(now, waiting, instances, priceOf) {
-    const sums = { waiting: new Steps(now), cost: new Steps(now), failures: new Steps(now) };
-    const vms = Object.fromEntries(CATEGORIES.map(category => [category, new Steps(now)]));
+    const steps = () => new Steps(now, this.span(now));
+    const sums = { waiting: steps(), cost: steps(), failures: steps() };
+    const vms = Object.fromEntries(CATEGORIES.map(category => [category, steps()]));
     for (const [from, to] of this.waits) sums.waiting.add(from, to, 1);
     for (const row of waiting) {
       sums.waiting.add(this.containers.get(row.id)?.waitsSince || row.since, now, 1);
@@ -131,7 +138,7 @@ export class Past {
     }
     for (const at of this.failures) sums.failures.add(at, at, 1);
     return {
-      begin: Math.max(this.begin, now - HOUR),
+      begin: Math.max(this.begin, now - this.span(now)),
       waiting: sums.waiting.levels(),
       cost: sums.cost.levels(),
       failures: sums.failures.counts(),
@@ -146,16 +153,17 @@ function categoryOf(vm) {
   return vm.isBooting ? 'booting' : 'idle';
 }
 
-// The steps of the hour that ends now. A span counts in each step at whose end it lasts.
+// The steps of the time that ends now. What lasts from one moment to another counts in each step at whose end it lasts.
 class Steps {
-  constructor(now) {
-    this.from = now - HOUR;
+  constructor(now, span) {
+    this.from = now - span;
+    this.length = span / STEPS;
     this.changes = new Float64Array(STEPS + 1);
     this.hits = new Float64Array(STEPS);
   }
 
   step(at) {
-    return Math.min(STEPS, Math.max(0, Math.floor((at - this.from) / STEP)));
+    return Math.min(STEPS, Math.max(0, Math.floor((at - this.from) / this.length)));
   }
 
   add(from, to, amount) {

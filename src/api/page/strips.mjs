@@ -1,7 +1,7 @@
 // The strips of time: the last hour as small drawings.
 
 import { byId, draw, make, mark, say } from './dom.mjs';
-import { money, timeOfDay } from './text.mjs';
+import { duration, money, timeOfDay } from './text.mjs';
 import { CATEGORIES, cost, isWaiting, model } from './model.mjs';
 import { now } from './client.mjs';
 import { HOUR, STEPS } from './past.mjs';
@@ -14,7 +14,7 @@ const STRIPS = [
   { id: 'vms', name: 'VMs', kind: 'stack', told: number => number.toLocaleString('en') },
   { id: 'cost', name: 'Cost per hour', kind: 'area', told: money },
   { id: 'failures', name: 'Boot failures', kind: 'bars', told: number => number.toLocaleString('en') },
-  { id: 'calls', name: 'Calls to the controller', kind: 'area', told: number => `${number.toFixed(1)}/s` },
+  { id: 'calls', name: 'Controller calls', kind: 'area', told: number => (number === undefined ? '…' : `${number.toFixed(1)}/s`) },
 ];
 
 export class Strips {
@@ -44,28 +44,29 @@ export class Strips {
     const priceOf = type => model.types.get(type)?.price ?? 0;
     const series = past.series(at, waiting, model.instances, priceOf);
     const [of, begin] = [series, series.begin];
-    const rates = this.rates(at);
+    const span = past.span(at);
+    const rates = this.rates(at, span);
     const failures = of.failures.reduce((sum, number) => sum + number, 0);
     const shown = {
       waiting: { series: [of.waiting], now: waiting.length, begin },
       vms: { series: CATEGORIES.map(category => of.vms[category]), now: model.instances.length, begin },
       cost: { series: [of.cost], now: cost(model.instances).total, begin },
       failures: { series: [of.failures], now: failures, begin },
-      calls: { series: [rates.series], now: rates.series.at(-1), begin: rates.begin },
+      calls: { series: [rates.series], now: rates.now, begin: rates.begin },
     };
-    for (const view of this.views) view.show(shown[view.strip.id], at);
+    for (const view of this.views) view.show(shown[view.strip.id], at, span);
   }
 
   // Calls a second in each step, from two samples that enclose it.
-  rates(at) {
+  rates(at, span) {
     const series = new Array(STEPS).fill(0);
     for (let n = 1; n < this.samples.length; n += 1) {
       const [before, after] = [this.samples[n - 1], this.samples[n]];
       const rate = ((after.calls - before.calls) * 1000) / Math.max(1, after.at - before.at);
-      const step = time => Math.max(0, Math.min(STEPS - 1, Math.floor(((time - at + HOUR) * STEPS) / HOUR)));
+      const step = time => Math.max(0, Math.min(STEPS - 1, Math.floor(((time - at + span) * STEPS) / span)));
       series.fill(rate, step(before.at), step(after.at) + 1);
     }
-    return { series, begin: this.samples[0]?.at ?? at };
+    return { series, now: this.samples.length > 1 ? series.at(-1) : undefined, begin: this.samples[0]?.at ?? at };
   }
 
   // Shows the numbers of the moment under the pointer in all strips.
@@ -99,21 +100,23 @@ class Strip {
       this.unknown, this.paths, this.cursor,
     );
     const head = make('div', { class: 'strip-head' }, make('span', { class: 'label' }, strip.name), this.number, this.when);
-    this.element = make('div', { class: 'strip' }, head, this.svg);
+    this.length = make('span');
+    const axis = make('div', { class: 'axis', 'aria-hidden': 'true' }, this.length, make('span', {}, 'now'));
+    this.element = make('div', { class: 'strip' }, head, this.svg, axis);
   }
 
-  show(shown, at) {
-    Object.assign(this, { shown, at });
+  show(shown, at, span) {
+    Object.assign(this, { shown, at, span });
+    say(this.length, `${duration(span / 1000)} ago`);
     const sums = this.sums();
-    const most = Math.max(...sums, shown.now, this.strip.kind === 'bars' ? 3 : 0);
-    this.top = most || 1;
-    const begin = Math.max(0, Math.min(STEPS, ((shown.begin - at + HOUR) * STEPS) / HOUR));
+    this.most = Math.max(...sums, this.strip.kind === 'bars' ? 0 : (shown.now ?? 0));
+    this.top = Math.max(this.most, this.strip.kind === 'bars' ? 3 : 0) || 1;
+    const begin = Math.max(0, Math.min(STEPS, ((shown.begin - at + span) * STEPS) / span));
     mark(this.unknown, 'width', begin.toFixed(1));
     const drawn = this.strip.kind === 'bars' ? bars : stacked;
     drawn(shown.series, this.top, Math.floor(begin)).forEach((path, nth) => mark(this.paths[nth], 'd', path));
     const { name, told } = this.strip;
-    const since = begin > 1 ? ` since ${timeOfDay(shown.begin).slice(0, 5)}` : ' in the last hour';
-    mark(this.svg, 'aria-label', `${name}: now ${told(shown.now)}; most${since} ${told(most)}`);
+    mark(this.svg, 'aria-label', `${name}: now ${told(shown.now)}; at most ${told(this.most)} since ${timeOfDay(at - span).slice(0, 5)}`);
     if (this.pointed === null || this.pointed === undefined) this.tellNow();
   }
 
@@ -125,7 +128,7 @@ class Strip {
   tellNow() {
     const { kind, told } = this.strip;
     say(this.number, told(this.shown.now));
-    say(this.when, kind === 'bars' ? 'in an hour' : `most ${told(this.top === 1 && !Math.max(...this.sums()) ? 0 : this.top)}`);
+    say(this.when, kind === 'bars' ? 'in this time' : `most ${told(this.most)}`);
   }
 
   point(step) {
@@ -135,7 +138,7 @@ class Strip {
     if (step === null) return this.tellNow();
     mark(this.cursor, 'x1', step + 0.5);
     mark(this.cursor, 'x2', step + 0.5);
-    const at = this.at - HOUR + ((step + 1) * HOUR) / STEPS;
+    const at = this.at - this.span + ((step + 1) * this.span) / STEPS;
     const isKnown = at >= this.shown.begin;
     say(this.number, isKnown ? this.strip.told(this.sums()[step]) : '–');
     say(this.when, timeOfDay(at).slice(0, 5));

@@ -35,7 +35,7 @@ export function size(bytes) {
 // An amount in the currency of the configured prices, which has no name.
 export function money(amount) {
   const digits = amount === 0 || amount >= 0.1 ? 2 : 4;
-  return amount.toLocaleString('en', { minimumFractionDigits: 2, maximumFractionDigits: digits });
+  return amount.toFixed(digits).replace(/(?<=\.\d\d\d*?)0+$/, '');
 }
 
 export function count(number, one, many = `${one}s`) {

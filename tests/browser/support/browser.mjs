@@ -32,9 +32,7 @@ export async function blank(browser, { width = 1440, height = 900, theme = 'ligh
   page.on('console', message => ['error', 'warning'].includes(message.type()) && page.said.push(message.text()));
   page.on('pageerror', error => page.said.push(`${error.name}: ${error.message}`));
   await page.addInitScript(() => {
-    // How long tasks were, and when the first container was there, both in milliseconds.
-    globalThis.tasks = [];
-    new PerformanceObserver(list => tasks.push(...list.getEntries().map(it => it.duration))).observe({ type: 'longtask' });
+    // When the first container was there, in milliseconds.
     const look = () => {
       if (document.querySelector('#line [role="option"]')) globalThis.firstPicture = performance.now();
       else requestAnimationFrame(look);
@@ -56,6 +54,20 @@ export async function opened(browser, { url, token }, options) {
 export async function signIn(page, token) {
   await page.fill('#token', token);
   await page.press('#token', 'Enter');
+}
+
+// The longest task of the page's main thread while something is done, in milliseconds of its CPU time: what it waits for a
+// processor that others use is not its own.
+export async function longestTask(browser, page, does) {
+  await browser.startTracing(page, { categories: ['toplevel', 'disabled-by-default-devtools.timeline', '__metadata'] });
+  await does();
+  const { traceEvents: events } = JSON.parse(await browser.stopTracing());
+  const thread = event => `${event.pid} ${event.tid}`;
+  const isMain = event => event.name === 'thread_name' && event.args.name === 'CrRendererMain';
+  const mains = new Set(events.filter(isMain).map(thread));
+  const tasks = events.filter(event => mains.has(thread(event)) && event.name.endsWith('RunTask') && event.tdur);
+  if (!tasks.length) throw new Error('the trace has no tasks');
+  return Math.max(...tasks.map(task => task.tdur)) / 1000;
 }
 
 // What axe finds wrong, in a line each.
