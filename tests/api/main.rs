@@ -15,6 +15,7 @@ mod flood_tls;
 mod health;
 mod instances;
 mod metrics;
+mod page;
 mod requests;
 mod silent;
 mod standby;

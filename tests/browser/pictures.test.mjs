@@ -11,7 +11,7 @@ import { demo, run } from './support/demo.mjs';
 
 const SIZES = { wide: [1440, 900], middle: [900, 1100], narrow: [400, 800] };
 // Small enough for a repository.
-const LARGEST = 200_000;
+const LARGEST = 250_000;
 
 let [cluster, browser] = [null, null];
 
@@ -93,9 +93,10 @@ test('the question for the token has its picture, too', async () => {
 });
 
 test('the README has the page in a small picture', async () => {
-  const page = await opened(browser, cluster, { width: 1280, height: 720 });
+  const page = await opened(browser, cluster, { width: 1260, height: 700 });
   await page.locator('#line [role="option"]').nth(8).waitFor();
-  await page.waitForTimeout(1500);
+  // Two numbers of calls are needed to tell how many come in a second.
+  await page.locator('.strip svg[aria-label^="Controller calls: now"]:not([aria-label*="now …"])').waitFor();
   await page.screenshot({ path: path.join(PICTURES, 'page.png') });
   await page.context().close();
   ofReadme('page.png');
@@ -107,9 +108,15 @@ test('and what the command line says of a container', async () => {
   const said = await run(cluster, 'container', 'explain', uuid);
   assert.match(said, /what has to change/);
   const page = await blank(browser, { width: 1000, height: 400 });
-  await page.setContent('<body style="margin:0;background:#14181e;color:#dfe5ec"><pre style="margin:0;padding:16px 18px;font:13px/1.5 \'DejaVu Sans Mono\',monospace;white-space:pre-wrap"></pre>');
-  const place = page.locator('pre');
-  await place.evaluate((it, text) => { it.textContent = text; }, `$ arvados-dispatch-cloud container explain ${uuid}\n${said.trimEnd()}`);
+  await page.setContent(`<style>
+    body { margin: 0; background: #14181e; color: #dfe5ec; font: 13px/1.55 "DejaVu Sans Mono", monospace; }
+    main { padding: 16px 18px; white-space: pre-wrap; }
+    p { margin: 0; padding-left: 20ch; text-indent: -20ch; }
+    p:first-child { color: #7fb0ff; }
+  </style><main></main>`);
+  const place = page.locator('main');
+  const lines = [`$ arvados-dispatch-cloud container explain ${uuid}`, ...said.trimEnd().split('\n')];
+  await place.evaluate((it, texts) => it.append(...texts.map(text => Object.assign(document.createElement('p'), { textContent: text }))), lines);
   await place.screenshot({ path: path.join(PICTURES, 'explain.png') });
   await page.context().close();
   ofReadme('explain.png');

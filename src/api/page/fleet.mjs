@@ -6,7 +6,8 @@ import { matches, model, tally } from './model.mjs';
 import { now } from './client.mjs';
 import { Pane } from './pane.mjs';
 
-// The height of a group's heading, and of its line about creates; the sizes of tiles with their gaps, in pixels.
+// In pixels: the height of a group's heading, and of its line about creates; the sizes of tiles with their gaps. Large
+// tiles fill the room that they have.
 const HEADING = 30;
 const GATE = 18;
 const LARGE = { name: 'large', width: 132, height: 62 };
@@ -37,7 +38,9 @@ export class Fleet {
     this.words = words;
     this.width = byId('fleet').clientWidth;
     const tiles = this.tiles();
-    const columns = Math.max(1, Math.floor((this.width - 16) / tiles.width));
+    const room = this.width - 16;
+    const columns = Math.max(1, Math.floor(room / tiles.width));
+    byId('fleet').style.setProperty('--tile', tiles === LARGE ? `${Math.floor(room / columns)}px` : null);
     const shown = words.length ? model.instances.filter(row => matches(row, words)) : model.instances;
     const rows = [];
     for (const [type, members] of groups(shown)) {

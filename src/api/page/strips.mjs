@@ -168,7 +168,7 @@ function bars([values], top) {
 
 // The legend of the VMs' colours.
 export function legend() {
-  const shown = { busy: 'busy', booting: 'booting', idle: 'idle', hold: 'on hold', unknown: 'unknown', ending: 'draining or ending' };
+  const shown = { busy: 'busy', booting: 'booting', idle: 'idle', hold: 'on hold', unknown: 'unknown', ending: 'ending' };
   return Object.entries(shown).map(([look, words]) => make('span', { class: 'key' }, make('i', { class: look }), words));
 }
 
