@@ -236,11 +236,15 @@ function stateInWords(age) {
 
 // ---------------------------------------------------------------- what the reader does
 
-function search() {
-  const words = byId('search').value.toLowerCase().split(/\s+/).filter(Boolean);
-  line.show(words);
-  fleet.show(words);
-  log.show(words);
+async function search() {
+  const text = byId('search').value;
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  for (const part of [line, fleet, log]) {
+    part.show(words);
+    await breathe();
+    // Who has gone on typing wants something else.
+    if (byId('search').value !== text) return;
+  }
 }
 
 // Opens what was searched for: the one thing that is found, or what has exactly that name.
