@@ -1,7 +1,7 @@
 // One thing in detail, beside the lists: a container and why it waits, a VM, an event, or how the cluster is.
 
 import { byId, facts, make, say } from './dom.mjs';
-import { count, duration, moment, money, plain, reasonInWords, size, timeOfDay } from './text.mjs';
+import { count, duration, moment, plain, price, reasonInWords, size, timeOfDay } from './text.mjs';
 import { model } from './model.mjs';
 import { eachEvent, now, show } from './client.mjs';
 import { needs, tailOf } from './line.mjs';
@@ -165,7 +165,7 @@ function typesOf({ explain, instance_types: fitting }) {
   const rows = types.map(type => make(
     'tr', { class: type.excluded ? 'muted' : null },
     make('th', { scope: 'row' }, type.Name),
-    make('td', { class: 'number' }, money(type.Price)),
+    make('td', { class: 'number' }, price(type.Price)),
     make('td', {}, type.excluded ? `does not fit: ${type.excluded}` : gateInWords(type.creates)),
   ));
   return table(['Type', 'Per hour', 'Creates'], rows);
@@ -195,7 +195,7 @@ async function instanceBody(id, detail) {
     row.isCreating ? null : orderButtons(['hold', 'drain', 'run', 'kill'], row, detail),
     facts([
       ['State', row.state],
-      ['Behavior', [row.behavior, row.by && `by ${row.by}`, row.orderedAt && age(row.orderedAt)].filter(Boolean).join(', ')],
+      ['Behaviour', [row.behavior, row.by && `by ${row.by}`, row.orderedAt && age(row.orderedAt)].filter(Boolean).join(', ')],
       ['Reason', row.why],
       ['Containers', detail.links('container', row.containers)],
       ['Full', row.containers.length ? `${Math.round(row.full * 100)} % of its CPUs or memory` : ''],
@@ -204,7 +204,7 @@ async function instanceBody(id, detail) {
       ['Appeared', age(row.since)],
       ['Type', type ? `${row.type}: ${count(type.vcpus, 'CPU')}, ${size(type.ram)}` : row.type],
       ['Cloud calls it', row.providerType],
-      ['Costs an hour', money(row.price)],
+      ['Costs an hour', price(row.price)],
       ['Address', row.address],
     ]),
     told,
@@ -243,7 +243,7 @@ function statusBody(_, detail) {
   const types = creates.items.map(type => make(
     'tr', {},
     make('th', { scope: 'row' }, type.instance_type),
-    make('td', { class: 'number' }, money(type.price)),
+    make('td', { class: 'number' }, price(type.price)),
     make('td', { class: 'number' }, String(type.instances)),
     make('td', {}, gateInWords(type.creates)),
   ));
@@ -251,7 +251,7 @@ function statusBody(_, detail) {
   return [
     section('Health', facts([
       ['Ready', health ? (health.ready ? 'yes' : `no: ${health.errors.join('; ')}`) : ''],
-      ...Object.entries(health?.checks ?? {}).map(([name, check]) => [name.replaceAll('_', ' '), checkInWords(check)]),
+      ...Object.entries(health?.checks ?? {}).map(([name, check]) => [capital(name.replaceAll('_', ' ')), checkInWords(check)]),
     ])),
     section('Pauses and drained types', pauses.length
       ? facts(pauses.map(([scope, state, note]) => [scope, [state, who(note)].filter(Boolean).join(', ')]))
@@ -303,5 +303,9 @@ function logHint(parameter, key, id) {
 
 function sentence(words) {
   const text = plain(words);
-  return text ? `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}` : '';
+  return text && `${capital(text)}${/[.!?]$/.test(text) ? '' : '.'}`;
+}
+
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

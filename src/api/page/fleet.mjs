@@ -1,7 +1,7 @@
 // The fleet: a tile for each VM, grouped by type. Its colour says what it does, its filled part how full it is.
 
 import { byId, make, mark, say } from './dom.mjs';
-import { count, duration, money, size } from './text.mjs';
+import { count, duration, price, size } from './text.mjs';
 import { matches, model, tally } from './model.mjs';
 import { now } from './client.mjs';
 import { Pane } from './pane.mjs';
@@ -90,7 +90,7 @@ function fillFleetRow(element, row) {
 function fillHeading({ parts }, { type, members }) {
   const it = model.types.get(type);
   const states = [...tally(members, stateOf)].map(([state, number]) => `${number} ${state}`).join(', ');
-  const facts = it ? `${count(it.vcpus, 'CPU')}, ${size(it.ram)}, ${money(it.price)}/h${it.preemptible ? ', spot' : ''} · ` : '';
+  const facts = it ? `${count(it.vcpus, 'CPU')}, ${size(it.ram)}, ${price(it.price)}/h${it.preemptible ? ', spot' : ''} · ` : '';
   say(parts.name, type || 'unknown type');
   say(parts.facts, facts + states);
   say(parts.gate, gateOf(it));
@@ -139,12 +139,12 @@ function fillTile(tile, row, kind) {
     parts.fill.style.setProperty('--full', share);
   }
   const full = row.full ? `, ${share} full` : '';
-  const label = `${row.id}, ${row.type}: ${state}${full}, ${money(row.price)} an hour`;
+  const label = `${row.id}, ${row.type}: ${state}${full}, ${price(row.price)} an hour`;
   if (kind === 'small') return mark(tile, 'aria-label', label);
   const age = row.since ? duration((now() - row.since) / 1000) : '';
   say(parts.id, row.isCreating ? '…' : shortId(row.id));
   say(parts.state, row.containers.length > 1 ? `${state} · ${row.containers.length}` : state);
-  say(parts.facts, `${age} · ${money(row.price)}/h`);
+  say(parts.facts, `${age} · ${price(row.price)}/h`);
   return mark(tile, 'title', label);
 }
 

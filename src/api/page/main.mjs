@@ -133,7 +133,9 @@ const refreshing = { timer: 0, due: Infinity, began: -Infinity, took: 0, isOn: f
 // Has the lists asked for after that time, but not more often than they can be told.
 function refreshSoon(delay) {
   const at = performance.now();
-  const due = Math.max(at + delay, refreshing.began + Math.max(OFTEN, 2 * refreshing.took));
+  // Who does not look is told less often.
+  const wait = document.hidden ? Math.max(delay, SELDOM) : delay;
+  const due = Math.max(at + wait, refreshing.began + Math.max(OFTEN, 2 * refreshing.took));
   if (delay < SELDOM) refreshing.follows = true;
   if (refreshing.isOn || due >= refreshing.due) {
     refreshing.isAgain ||= refreshing.isOn && delay < SELDOM;
@@ -148,12 +150,10 @@ async function refresh() {
   const ours = login;
   const follows = refreshing.follows;
   Object.assign(refreshing, { began: performance.now(), due: Infinity, isOn: true, isAgain: false, follows: false });
-  if (!document.hidden) {
-    try {
-      await askForLists(ours);
-    } catch (error) {
-      if (ours === login) failed(error);
-    }
+  try {
+    await askForLists(ours);
+  } catch (error) {
+    if (ours === login) failed(error);
   }
   Object.assign(refreshing, { isOn: false, took: performance.now() - refreshing.began });
   if (ours !== login) return;
@@ -195,17 +195,15 @@ async function showAll() {
 
 async function check(ours) {
   while (ours === login) {
-    if (!document.hidden) {
-      try {
-        const [checks, families] = await Promise.all([health(), metrics()]);
-        if (ours !== login) return;
-        model.health = checks;
-        head.takeMetrics(families);
-        strips.sample(sumOf(families, 'controller_requests_total'));
-        head.show();
-      } catch (error) {
-        if (ours === login) failed(error);
-      }
+    try {
+      const [checks, families] = await Promise.all([health(), metrics()]);
+      if (ours !== login) return;
+      model.health = checks;
+      head.takeMetrics(families);
+      strips.sample(sumOf(families, 'controller_requests_total'));
+      head.show();
+    } catch (error) {
+      if (ours === login) failed(error);
     }
     await pause(CHECKS);
   }
@@ -216,6 +214,7 @@ async function check(ours) {
 let wasLive = null;
 
 function showState() {
+  if (document.hidden) return;
   const age = model.toldAt ? now() - model.toldAt : Infinity;
   const isLive = isConnected && age < OLD && !model.trouble;
   const words = isLive ? 'live' : stateInWords(age);

@@ -32,10 +32,14 @@ export function size(bytes) {
   return `${Math.ceil((bytes / 1024 ** power) * 10) / 10} ${units[power]}`;
 }
 
-// An amount in the currency of the configured prices, which has no name.
+// A sum in the currency of the configured prices, which has no name.
 export function money(amount) {
-  const digits = amount === 0 || amount >= 0.1 ? 2 : 4;
-  return amount.toFixed(digits).replace(/(?<=\.\d\d\d*?)0+$/, '');
+  return amount === 0 || amount >= 0.1 ? amount.toFixed(2) : price(amount);
+}
+
+// What one thing costs, which may be less than a hundredth.
+export function price(amount) {
+  return amount.toFixed(4).replace(/0{1,2}$/, '');
 }
 
 export function count(number, one, many = `${one}s`) {
