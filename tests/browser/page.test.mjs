@@ -89,7 +89,10 @@ test('a wrong token is told, and shows nothing; the right one then does', async 
   assert.equal(await page.locator('#line [role="option"]').count(), 0);
   assert.equal(await page.locator('main').isVisible(), false);
   // The browser itself writes down that it was refused; the page says nothing.
-  assert.ok(page.said.every(text => text.includes('status of 403')), page.said.join());
+  assert.ok(
+    page.said.every(text => text.includes('status of 403')),
+    page.said.join(),
+  );
   await signIn(page, cluster.token);
   await page.locator('#state.live').waitFor();
   await page.context().close();
@@ -105,7 +108,12 @@ test('the token is in a header and in the storage of the tab, and nowhere else',
   const urls = requests.map(request => request.url());
   assert.ok(urls.length > 4 && urls.every(url => url.startsWith(cluster.url)), urls.join('\n'));
   assert.ok(urls.every(url => !url.includes(cluster.token)));
-  const stored = await page.evaluate(() => [Object.keys(sessionStorage).sort().join(), localStorage.length, document.cookie, location.href]);
+  const stored = await page.evaluate(() => [
+    Object.keys(sessionStorage).sort().join(),
+    localStorage.length,
+    document.cookie,
+    location.href,
+  ]);
   assert.deepEqual(stored, ['controller-calls,management-token', 0, '', `${cluster.url}/`]);
   assert.equal((await page.content()).includes(cluster.token), false);
   await page.reload();
@@ -154,7 +162,10 @@ test('an order wants a reason and a confirmation, and says what comes of it', as
   await page.getByRole('button', { name: 'Hold it' }).click();
   await page.locator('#order').waitFor({ state: 'hidden' });
   const held = await standing();
-  assert.deepEqual([held.idle_behavior, held.idle_behavior_by, held.idle_behavior_reason], ['hold', 'alice', 'looking at its disk']);
+  assert.deepEqual(
+    [held.idle_behavior, held.idle_behavior_by, held.idle_behavior_reason],
+    ['hold', 'alice', 'looking at its disk'],
+  );
   await page.locator('#detail-body').getByText('hold, by alice').waitFor();
 
   // Whoever drains what is on hold is told of the hold.
@@ -177,7 +188,7 @@ test('what is killed ends, and by whose order is told', async () => {
   await page.getByRole('button', { name: 'Kill it' }).click();
   await page.locator('#detail-body').getByText('It is ending.').waitFor();
   assert.equal((await first('instances')).find(it => it.instance === id)?.worker_state ?? 'shutdown', 'shutdown');
-  await page.locator('#events').getByText('ordered by an operator').first().waitFor();
+  await page.locator('#detail-body').getByText('ordered by an operator').first().waitFor();
   assert.deepEqual(page.said, []);
   await page.context().close();
 });
@@ -185,7 +196,8 @@ test('what is killed ends, and by whose order is told', async () => {
 test('everything can be done by the keyboard alone', async () => {
   const page = await blank(browser);
   await page.goto(cluster.url);
-  const press = (...keys) => keys.reduce((before, key) => before.then(() => page.keyboard.press(key)), Promise.resolve());
+  const press = (...keys) =>
+    keys.reduce((before, key) => before.then(() => page.keyboard.press(key)), Promise.resolve());
   await page.keyboard.type(cluster.token);
   await press('Enter');
   await page.locator('#fleet .tile').nth(3).waitFor();
@@ -194,7 +206,8 @@ test('everything can be done by the keyboard alone', async () => {
   await page.getByText('of 4 VMs').waitFor({ state: 'hidden' });
   await press('Escape');
   // From the search on by Tab alone, until the fleet has the focus.
-  for (let n = 0; n < 40 && (await page.evaluate(() => document.activeElement.id)) !== 'fleet'; n += 1) await press('Tab');
+  for (let n = 0; n < 40 && (await page.evaluate(() => document.activeElement.id)) !== 'fleet'; n += 1)
+    await press('Tab');
   assert.equal(await page.evaluate(() => document.activeElement.id), 'fleet');
   await press('ArrowRight', 'ArrowRight', 'ArrowLeft');
   const meant = await page.locator('#fleet [aria-selected="true"]').getAttribute('title');

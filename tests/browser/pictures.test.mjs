@@ -10,13 +10,15 @@ import { PICTURES, blank, launch, opened, signIn } from './support/browser.mjs';
 import { demo, run } from './support/demo.mjs';
 
 const SIZES = { wide: [1440, 900], middle: [900, 1100], narrow: [400, 800] };
+// More of them take longer to boot than a test need wait for.
+const INSTANCES = process.env.DISPATCH_WRITE_PICTURES ? 10 : 6;
 // Small enough for a repository.
 const LARGEST = 250_000;
 
 let [cluster, browser] = [null, null];
 
 before(async () => {
-  cluster = await demo('quota', '--instances', '10');
+  cluster = await demo('quota', '--instances', String(INSTANCES));
   browser = await launch();
 });
 
@@ -31,8 +33,14 @@ async function items(name) {
 
 // Until the cluster has a past worth looking at: it works, VMs wait for work, and one is on hold.
 async function settled(page) {
-  await page.locator('#fleet .tile').nth(9).waitFor();
-  await page.locator('#fleet .tile.busy').nth(6).waitFor({ timeout: 60_000 });
+  await page
+    .locator('#fleet .tile')
+    .nth(INSTANCES - 1)
+    .waitFor();
+  await page
+    .locator('#fleet .tile.busy')
+    .nth(INSTANCES - 3)
+    .waitFor({ timeout: 60_000 });
   const [, { instance }] = await items('instances');
   const body = new URLSearchParams({ instance_id: instance, reason: 'looking at its disk', by: 'alice' });
   await cluster.ask('/arvados/v1/dispatch/instances/hold', { method: 'POST', body });
@@ -59,7 +67,11 @@ test('pictures are taken in three sizes and two themes, and nothing is wider tha
       await page.waitForTimeout(500);
       const take = name => page.screenshot({ path: path.join(PICTURES, `${size}-${theme}-${name}.png`) });
       await take('lists');
-      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, `${size} ${theme}`);
+      assert.equal(
+        await page.evaluate(() => document.documentElement.scrollWidth > innerWidth),
+        false,
+        `${size} ${theme}`,
+      );
       for (const name of size === 'narrow' ? ['fleet', 'time', 'events'] : []) {
         await page.locator(`#tabs [data-section="${name}"]`).click();
         await page.waitForTimeout(200);
@@ -116,7 +128,10 @@ test('and what the command line says of a container', async () => {
   </style><main></main>`);
   const place = page.locator('main');
   const lines = [`$ arvados-dispatch-cloud container explain ${uuid}`, ...said.trimEnd().split('\n')];
-  await place.evaluate((it, texts) => it.append(...texts.map(text => Object.assign(document.createElement('p'), { textContent: text }))), lines);
+  await place.evaluate(
+    (it, texts) => it.append(...texts.map(text => Object.assign(document.createElement('p'), { textContent: text }))),
+    lines,
+  );
   await place.screenshot({ path: path.join(PICTURES, 'explain.png') });
   await page.context().close();
   ofReadme('explain.png');

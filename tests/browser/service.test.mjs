@@ -7,12 +7,15 @@ import { ANSWERS } from './support/service.mjs';
 
 let cluster = null;
 
-before(async () => { cluster = await demo('quota'); });
+before(async () => {
+  cluster = await demo('quota');
+});
 after(async () => cluster?.stop());
 
 // Each key with its place; of a list those of its first item. What depends on the moment is left out.
 function keys(value, place = '') {
-  const SOMETIMES = /\.(evidence|until|cloud|events|reserved_on|setback|failed_starts|operation|silent_seconds|types|creates)(\.|$)/;
+  const SOMETIMES =
+    /\.(evidence|until|cloud|events|reserved_on|setback|failed_starts|operation|silent_seconds|types|creates)(\.|$)/;
   if (Array.isArray(value)) return value.length ? keys(value[0], `${place}[]`) : [];
   if (value === null || typeof value !== 'object') return [];
   const inner = Object.entries(value).flatMap(([name, of]) => [`${place}.${name}`, ...keys(of, `${place}.${name}`)]);
@@ -38,7 +41,11 @@ test('a list has an item a line', async () => {
   const lines = text.split('\n');
   assert.equal(lines[0], '{"items":[');
   assert.equal(lines.at(-1), ']}');
-  assert.ok(lines.slice(1, -1).every(line => JSON.parse(line.replace(/,$/, '')).container.uuid.startsWith(item.container.uuid.slice(0, 12))));
+  assert.ok(
+    lines
+      .slice(1, -1)
+      .every(line => JSON.parse(line.replace(/,$/, '')).container.uuid.startsWith(item.container.uuid.slice(0, 12))),
+  );
 });
 
 test('the recorded answers have the keys of a real service', async () => {
@@ -46,7 +53,11 @@ test('the recorded answers have the keys of a real service', async () => {
   assert.deepEqual(keys(ANSWERS.containers.items[0]), keys(item));
   const detail = await answer(`/arvados/v1/dispatch/container?container_uuid=${item.container.uuid}`);
   assert.deepEqual(keys(ANSWERS.container), keys(detail));
-  for (const [name, path] of [['instances', '/arvados/v1/dispatch/instances'], ['creates', '/arvados/v1/dispatch/creates'], ['ready', '/_health/ready']]) {
+  for (const [name, path] of [
+    ['instances', '/arvados/v1/dispatch/instances'],
+    ['creates', '/arvados/v1/dispatch/creates'],
+    ['ready', '/_health/ready'],
+  ]) {
     assert.deepEqual(keys(ANSWERS[name]), keys(await answer(path)), name);
   }
   const metrics = await answer('/metrics.json');

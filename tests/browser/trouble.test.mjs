@@ -37,7 +37,10 @@ test('data that is old is said to be old, and the page comes back by itself wher
   await withCluster(async (page, cluster) => {
     await cluster.close();
     await page.locator('#state.old').getByText('trying again').waitFor();
-    assert.match(await page.locator('#state').innerText(), /^data of \d+ s ago: the service does not answer; trying again$/);
+    assert.match(
+      await page.locator('#state').innerText(),
+      /^data of \d+ s ago: the service does not answer; trying again$/,
+    );
     assert.match(await page.locator('#announcement').textContent(), /^The data is old/);
     assert.match(await page.title(), /^\(old\)/);
     assert.equal(await page.locator('#line [role="option"]:visible').count(), 2, 'what was known is still shown');
@@ -64,14 +67,18 @@ test('trouble of the service, pauses and a lost feed are in the head, with a sig
   await withCluster(async (page, cluster) => {
     const checks = { ...cluster.ready.checks, event_feed: { connected: false, silent_seconds: null } };
     cluster.ready = { ready: false, checks, errors: ['no poll of the controller has succeeded for 60 s (limit 8 s)'] };
-    cluster.creates.pauses = [{ scope: 'all', since: '', until: '2099-01-01T00:00:00Z', by: 'alice', reason: 'the image is renewed' }];
+    cluster.creates.pauses = [
+      { scope: 'all', since: '', until: '2099-01-01T00:00:00Z', by: 'alice', reason: 'the image is renewed' },
+    ];
     cluster.tell('creates are paused by an operator', { By: 'alice' }, 'warning');
     const head = name => page.locator(`#stat-${name}`);
     await head('pauses').getByText('the image is renewed').waitFor();
     await page.locator('#stat-health.bad').waitFor();
     assert.match(await head('health').innerText(), /trouble\s+no poll of the controller has succeeded for 60 s/);
     assert.match(await head('feed').innerText(), /lost\s+the queue is polled/);
-    const sign = await page.evaluate(() => getComputedStyle(document.querySelector('#stat-health b'), '::before').content);
+    const sign = await page.evaluate(
+      () => getComputedStyle(document.querySelector('#stat-health b'), '::before').content,
+    );
     assert.match(sign, /■/);
     await page.locator('#trouble').click();
     assert.equal(await page.locator('#events [role="option"]:visible').count(), 1, 'warnings alone');
@@ -94,7 +101,9 @@ test('a list that changes while it is read keeps the cursor, the focus and the p
     // Who reads further down in the events is not moved by those that come.
     for (let n = 0; n < 60; n += 1) cluster.tell('lock succeeded', { n });
     await page.getByText('63 events').waitFor();
-    await page.locator('#events').evaluate(it => { it.scrollTop = 920; });
+    await page.locator('#events').evaluate(it => {
+      it.scrollTop = 920;
+    });
     await page.waitForTimeout(100);
     for (let n = 0; n < 10; n += 1) cluster.tell('lock succeeded', { n });
     await page.getByText('73 events').waitFor();

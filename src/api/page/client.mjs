@@ -109,7 +109,8 @@ async function eachLine(response, told) {
 export async function eachItem(name, told) {
   const response = await answered(`${API}/${name}`);
   await eachLine(response, line => {
-    if (line.startsWith('{') && !line.startsWith('{"items":')) told(JSON.parse(line.endsWith(',') ? line.slice(0, -1) : line));
+    if (line.startsWith('{') && !line.startsWith('{"items":'))
+      told(JSON.parse(line.endsWith(',') ? line.slice(0, -1) : line));
   });
 }
 

@@ -18,7 +18,8 @@ export function draw(tag, attributes = {}, ...children) {
 function filled(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name === 'onclick') element.addEventListener('click', value);
-    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? '' : value);
+    else if (value !== null && value !== undefined && value !== false)
+      element.setAttribute(name, value === true ? '' : value);
   }
   element.append(...children.flat(Infinity).filter(child => child !== null && child !== undefined && child !== ''));
   return element;
@@ -44,7 +45,11 @@ export function mark(element, name, value) {
 // A list of names and values. Those without a value are left out.
 export function facts(pairs) {
   const shown = pairs.filter(([, value]) => value !== '' && value !== null && value !== undefined);
-  return make('dl', { class: 'facts' }, shown.map(([name, value]) => [make('dt', {}, name), make('dd', {}, value)]));
+  return make(
+    'dl',
+    { class: 'facts' },
+    shown.map(([name, value]) => [make('dt', {}, name), make('dd', {}, value)]),
+  );
 }
 
 // Said by a screen reader, and shown nowhere.
@@ -61,19 +66,18 @@ export function breathe() {
 // How long work may go on before the browser has its turn, in milliseconds.
 const SLICE = 8;
 
-// Breathes when a slice of work is over.
+// Long work in slices: when one is over, it is time to rest.
 export class Slices {
   constructor() {
     this.began = performance.now();
   }
 
-  async rest() {
-    if (performance.now() - this.began < SLICE) return;
-    await breathe();
-    this.began = performance.now();
-  }
-
   get isOver() {
     return performance.now() - this.began >= SLICE;
+  }
+
+  async rest() {
+    await breathe();
+    this.began = performance.now();
   }
 }

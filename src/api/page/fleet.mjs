@@ -18,7 +18,11 @@ const MANY = 80;
 export class Fleet {
   constructor(open) {
     this.size = null;
-    this.pane = new Pane(byId('fleet'), { makeRow: makeFleetRow, fillRow: fillFleetRow, open: row => open('instance', row.id) });
+    this.pane = new Pane(byId('fleet'), {
+      makeRow: makeFleetRow,
+      fillRow: fillFleetRow,
+      open: row => open('instance', row.id),
+    });
     new ResizeObserver(() => this.width !== byId('fleet').clientWidth && this.show()).observe(byId('fleet'));
     // A small tile has no room for words: they are shown to a pointer that rests on it.
     byId('fleet').addEventListener('pointerover', ({ target }) => {
@@ -90,7 +94,9 @@ function fillFleetRow(element, row) {
 function fillHeading({ parts }, { type, members }) {
   const it = model.types.get(type);
   const states = [...tally(members, stateOf)].map(([state, number]) => `${number} ${state}`).join(', ');
-  const facts = it ? `${count(it.vcpus, 'CPU')}, ${size(it.ram)}, ${price(it.price)}/h${it.preemptible ? ', spot' : ''} · ` : '';
+  const facts = it
+    ? `${count(it.vcpus, 'CPU')}, ${size(it.ram)}, ${price(it.price)}/h${it.preemptible ? ', spot' : ''} · `
+    : '';
   say(parts.name, type || 'unknown type');
   say(parts.facts, facts + states);
   say(parts.gate, gateOf(it));
@@ -99,7 +105,9 @@ function fillHeading({ parts }, { type, members }) {
 
 // Why no VM of a type is created now; the empty text if one may be.
 function gateOf(type) {
-  return !type || type.creates.state === 'open' ? '' : `none is created now: ${type.creates.because ?? type.creates.state}`;
+  return !type || type.creates.state === 'open'
+    ? ''
+    : `none is created now: ${type.creates.because ?? type.creates.state}`;
 }
 
 // What a VM does, in one word.

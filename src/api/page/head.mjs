@@ -9,21 +9,33 @@ import { now } from './client.mjs';
 const CALLED = { busy: 'busy', booting: 'booting', idle: 'idle', hold: 'on hold', unknown: 'unknown' };
 
 const NAMES = {
-  health: 'Health', waiting: 'Waiting', running: 'Running', vms: 'VMs', cost: 'Cost per hour',
-  quota: 'Quota', pauses: 'Pauses', feed: 'Event feed', lock: 'Lock',
+  health: 'Health',
+  waiting: 'Waiting',
+  running: 'Running',
+  vms: 'VMs',
+  cost: 'Cost per hour',
+  quota: 'Quota',
+  pauses: 'Pauses',
+  feed: 'Event feed',
+  lock: 'Lock',
 };
 
 export class Head {
   constructor(open) {
     this.numbers = {};
-    this.parts = new Map(Object.entries(NAMES).map(([id, name]) => {
-      const [value, more] = [make('b'), make('span', { class: 'more' })];
-      const button = make(
-        'button', { class: 'stat', id: `stat-${id}`, onclick: () => open('status', '') },
-        make('span', { class: 'label' }, name), value, more,
-      );
-      return [id, { button, value, more }];
-    }));
+    this.parts = new Map(
+      Object.entries(NAMES).map(([id, name]) => {
+        const [value, more] = [make('b'), make('span', { class: 'more' })];
+        const button = make(
+          'button',
+          { class: 'stat', id: `stat-${id}`, onclick: () => open('status', '') },
+          make('span', { class: 'label' }, name),
+          value,
+          more,
+        );
+        return [id, { button, value, more }];
+      }),
+    );
     byId('stats').replaceChildren(...[...this.parts.values()].map(part => part.button));
   }
 
@@ -53,7 +65,7 @@ export class Head {
 function numbers({ ceiling, notEnding }) {
   const waiting = model.containers.filter(isWaiting);
   const running = model.containers.filter(row => row.instances.length);
-  const oldest = Math.min(...waiting.map(row => row.since || now()));
+  const oldest = waiting.reduce((before, row) => Math.min(before, row.since || before), now());
   const { total, wasted } = cost(model.instances);
   const vms = [...tally(model.instances, row => row.category)].map(([name, number]) => `${number} ${CALLED[name]}`);
   return {
@@ -62,9 +74,14 @@ function numbers({ ceiling, notEnding }) {
     running: [running.length.toLocaleString('en'), ceiling ? `of ${ceiling.toLocaleString('en')} at most` : ''],
     vms: [
       model.instances.length.toLocaleString('en'),
-      notEnding ? `${count(notEnding, 'VM')} will not end` : vms.join(', '), notEnding ? 'bad' : '',
+      notEnding ? `${count(notEnding, 'VM')} will not end` : vms.join(', '),
+      notEnding ? 'bad' : '',
     ],
-    cost: [money(total), wasted ? `${money(wasted)} does no work` : 'all of it works', wasted > total / 2 ? 'wait' : ''],
+    cost: [
+      money(total),
+      wasted ? `${money(wasted)} does no work` : 'all of it works',
+      wasted > total / 2 ? 'wait' : '',
+    ],
     quota: quotaOf(model.creates.items),
     pauses: pausesOf(model.creates),
     feed: feedOf(model.health?.checks.event_feed, model.health),

@@ -31,7 +31,11 @@ export function tailOf(uuid) {
 export class Line {
   constructor(open) {
     this.reason = '';
-    this.pane = new Pane(byId('line'), { makeRow: makeContainerRow, fillRow: fillContainerRow, open: row => open('container', row.id) });
+    this.pane = new Pane(byId('line'), {
+      makeRow: makeContainerRow,
+      fillRow: fillContainerRow,
+      open: row => open('container', row.id),
+    });
     new ResizeObserver(() => this.isWide() !== this.wasWide && this.show()).observe(byId('line'));
   }
 
@@ -64,24 +68,35 @@ export class Line {
     if (place.dataset.shown === wanted) return;
     place.dataset.shown = wanted;
     const hadFocus = place.contains(document.activeElement) ? document.activeElement.dataset.reason : null;
-    place.replaceChildren(...[...reasons].map(([reason, number]) => {
-      const choose = () => {
-        this.reason = this.reason === reason ? '' : reason;
-        this.show();
-      };
-      return make(
-        'button',
-        { class: `chip ${toneOf(reason)}`, 'aria-pressed': String(this.reason === reason), 'data-reason': reason, onclick: choose, title: reasonInWords(reason) },
-        make('b', {}, String(number)), ` ${reasonName(reason)}`,
-      );
-    }));
+    place.replaceChildren(
+      ...[...reasons].map(([reason, number]) => {
+        const choose = () => {
+          this.reason = this.reason === reason ? '' : reason;
+          this.show();
+        };
+        return make(
+          'button',
+          {
+            class: `chip ${toneOf(reason)}`,
+            'aria-pressed': String(this.reason === reason),
+            'data-reason': reason,
+            onclick: choose,
+            title: reasonInWords(reason),
+          },
+          make('b', {}, String(number)),
+          ` ${reasonName(reason)}`,
+        );
+      }),
+    );
     if (hadFocus) place.querySelector(`[data-reason="${CSS.escape(hadFocus)}"]`)?.focus();
   }
 }
 
 function countsOf(waiting, shown, words) {
   if (words.length) return `${shown.length} of ${count(model.containers.length, 'container')}`;
-  return shown.length < waiting.length ? `${shown.length} of ${waiting.length} waiting` : `${waiting.length.toLocaleString('en')} waiting`;
+  return shown.length < waiting.length
+    ? `${shown.length} of ${waiting.length} waiting`
+    : `${waiting.length.toLocaleString('en')} waiting`;
 }
 
 function makeContainerRow() {

@@ -19,7 +19,12 @@ export class EventLog {
     this.events = [];
     this.words = [];
     this.isForTrouble = false;
-    this.pane = new Pane(byId('events'), { makeRow: makeEventRow, fillRow: fillEventRow, open: event => open('event', event), keepsPlace: true });
+    this.pane = new Pane(byId('events'), {
+      makeRow: makeEventRow,
+      fillRow: fillEventRow,
+      open: event => open('event', event),
+      keepsPlace: true,
+    });
     byId('trouble').addEventListener('click', () => {
       this.isForTrouble = !this.isForTrouble;
       mark(byId('trouble'), 'aria-pressed', String(this.isForTrouble));

@@ -21,8 +21,8 @@ import { Detail } from './detail.mjs';
 // How many events are asked for at the beginning: the last hour, of all but the largest sites.
 const LAST_EVENTS = 20_000;
 // In milliseconds: how long after a change the lists are asked for, how often at most, and how often if nothing changes.
-const SOON = 150;
-const OFTEN = 700;
+const SOON = 80;
+const OFTEN = 500;
 const SELDOM = 10_000;
 // What follows from a change need not be an event of its own.
 const AFTERWARDS = 1500;
@@ -82,10 +82,10 @@ function failed(error) {
 async function follow(ours) {
   for (let failures = 0; ours === login; failures += 1) {
     following = new AbortController();
-    let watchdog;
+    let heard = performance.now();
+    const watchdog = setInterval(() => performance.now() - heard > DEAD && following.abort(), DEAD / 7);
     const alive = () => {
-      clearTimeout(watchdog);
-      watchdog = setTimeout(() => following.abort(), DEAD);
+      heard = performance.now();
       if (!isConnected) refreshSoon(0);
       isConnected = true;
       failures = 0;
@@ -96,7 +96,7 @@ async function follow(ours) {
     } catch (error) {
       if (ours === login) failed(error);
     }
-    clearTimeout(watchdog);
+    clearInterval(watchdog);
     if (ours !== login) return;
     isConnected = false;
     showState();
@@ -221,7 +221,8 @@ function showState() {
   say(byId('state'), words);
   mark(byId('state'), 'class', isLive ? 'live' : 'old');
   document.body.classList.toggle('is-old', !isLive && wasLive !== null);
-  if (wasLive !== null && isLive !== wasLive) announce(isLive ? 'The data is live again.' : `The data is old: ${words}`);
+  if (wasLive !== null && isLive !== wasLive)
+    announce(isLive ? 'The data is live again.' : `The data is old: ${words}`);
   if (isLive || wasLive !== null) wasLive = isLive;
   const waiting = model.containers.filter(isWaiting).length;
   document.title = `${isLive ? '' : '(old) '}${waiting} waiting, ${model.instances.length} VMs`;

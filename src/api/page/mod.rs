@@ -31,7 +31,7 @@ use sha2::{Digest as _, Sha256};
 const HTML: &str = include_str!("index.html");
 const STYLE: &str = include_str!("style.css");
 /// Each needs those before it only.
-const MODULES: [(&str, &str); 14] = [
+const MODULES: [(&str, &str); 18] = [
     ("text.mjs", include_str!("text.mjs")),
     ("dom.mjs", include_str!("dom.mjs")),
     ("client.mjs", include_str!("client.mjs")),
@@ -44,6 +44,10 @@ const MODULES: [(&str, &str); 14] = [
     ("log.mjs", include_str!("log.mjs")),
     ("head.mjs", include_str!("head.mjs")),
     ("order.mjs", include_str!("order.mjs")),
+    ("pieces.mjs", include_str!("pieces.mjs")),
+    ("explain.mjs", include_str!("explain.mjs")),
+    ("vm.mjs", include_str!("vm.mjs")),
+    ("status.mjs", include_str!("status.mjs")),
     ("detail.mjs", include_str!("detail.mjs")),
     ("main.mjs", include_str!("main.mjs")),
 ];

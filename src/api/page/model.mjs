@@ -38,7 +38,8 @@ export function containerRow(item) {
     since: moment(container.created_at) || moment(item.first_seen_at),
     instances: explain.instances,
     text: [container.uuid, container.state, explain.reason, container.container_image, ...types, ...explain.instances]
-      .join(' ').toLowerCase(),
+      .join(' ')
+      .toLowerCase(),
   };
 }
 
@@ -63,8 +64,17 @@ export function instanceRow(item, place) {
     containers,
     category: category(item),
     full: 0,
-    text: [item.instance, item.arvados_instance_type, item.provider_instance_type, item.address, item.worker_state,
-      item.idle_behavior, ...containers].join(' ').toLowerCase(),
+    text: [
+      item.instance,
+      item.arvados_instance_type,
+      item.provider_instance_type,
+      item.address,
+      item.worker_state,
+      item.idle_behavior,
+      ...containers,
+    ]
+      .join(' ')
+      .toLowerCase(),
   };
 }
 

@@ -8,11 +8,18 @@ const BY_KEY = 'operator';
 
 // What each order does, in its button and in the question.
 export const ORDERS = {
-  hold: { name: 'Hold', effect: 'It gets nothing new, and is kept until somebody orders something else. It goes on costing money.' },
+  hold: {
+    name: 'Hold',
+    effect: 'It gets nothing new, and is kept until somebody orders something else. It goes on costing money.',
+  },
   drain: { name: 'Drain', effect: 'It gets nothing new, and is shut down when it is empty.' },
   run: { name: 'Run', effect: 'It is used like any other again.' },
   kill: { name: 'Kill', effect: 'It is shut down now, whatever runs on it.', isHard: true },
-  killContainer: { name: 'Kill', effect: 'Its processes are ended now. Its user sees that it was cancelled, unless it is tried again.', isHard: true },
+  killContainer: {
+    name: 'Kill',
+    effect: 'Its processes are ended now. Its user sees that it was cancelled, unless it is tried again.',
+    isHard: true,
+  },
 };
 
 let wanted = null;
@@ -38,8 +45,10 @@ export function confirmOrder(kind, row, then) {
 function warnings(kind, row, isContainer) {
   if (isContainer) return [];
   const warnings = [];
-  if (kind === 'kill' && row.containers.length) warnings.push(`${count(row.containers.length, 'container')} on it will be interrupted.`);
-  if (row.behavior === 'hold') warnings.push(`${row.by || 'Somebody'} has put it on hold${row.why ? `: ${row.why}` : '.'}`);
+  if (kind === 'kill' && row.containers.length)
+    warnings.push(`${count(row.containers.length, 'container')} on it will be interrupted.`);
+  if (row.behavior === 'hold')
+    warnings.push(`${row.by || 'Somebody'} has put it on hold${row.why ? `: ${row.why}` : '.'}`);
   return warnings;
 }
 

@@ -14,7 +14,12 @@ const STRIPS = [
   { id: 'vms', name: 'VMs', kind: 'stack', told: number => number.toLocaleString('en') },
   { id: 'cost', name: 'Cost per hour', kind: 'area', told: money },
   { id: 'failures', name: 'Boot failures', kind: 'bars', told: number => number.toLocaleString('en') },
-  { id: 'calls', name: 'Controller calls', kind: 'area', told: number => (number === undefined ? '…' : `${number.toFixed(1)}/s`) },
+  {
+    id: 'calls',
+    name: 'Controller calls',
+    kind: 'area',
+    told: number => (number === undefined ? '…' : `${number.toFixed(1)}/s`),
+  },
 ];
 
 export class Strips {
@@ -73,7 +78,8 @@ export class Strips {
   point(event) {
     const box = event?.target.closest('.strip')?.querySelector('svg').getBoundingClientRect();
     const share = box ? (event.clientX - box.left) / box.width : -1;
-    for (const view of this.views) view.point(share >= 0 && share <= 1 ? Math.min(STEPS - 1, Math.floor(share * STEPS)) : null);
+    for (const view of this.views)
+      view.point(share >= 0 && share <= 1 ? Math.min(STEPS - 1, Math.floor(share * STEPS)) : null);
   }
 }
 
@@ -91,15 +97,24 @@ class Strip {
     this.number = make('b');
     this.when = make('span', { class: 'muted' });
     this.paths = Array.from({ length: strip.kind === 'stack' ? CATEGORIES.length : 1 }, (_, nth) =>
-      draw('path', { class: strip.kind === 'stack' ? `area ${CATEGORIES[nth]}` : strip.kind }));
+      draw('path', { class: strip.kind === 'stack' ? `area ${CATEGORIES[nth]}` : strip.kind }),
+    );
     this.unknown = draw('rect', { class: 'unknown-time', y: 0, height: STRIP_HEIGHT });
     this.cursor = draw('line', { class: 'moment', y1: 0, y2: STRIP_HEIGHT, visibility: 'hidden' });
     this.svg = draw(
       'svg',
       { viewBox: `0 0 ${STEPS} ${STRIP_HEIGHT}`, preserveAspectRatio: 'none', role: 'img' },
-      this.unknown, this.paths, this.cursor,
+      this.unknown,
+      this.paths,
+      this.cursor,
     );
-    const head = make('div', { class: 'strip-head' }, make('span', { class: 'label' }, strip.name), this.number, this.when);
+    const head = make(
+      'div',
+      { class: 'strip-head' },
+      make('span', { class: 'label' }, strip.name),
+      this.number,
+      this.when,
+    );
     this.length = make('span');
     const axis = make('div', { class: 'axis', 'aria-hidden': 'true' }, this.length, make('span', {}, 'now'));
     this.element = make('div', { class: 'strip' }, head, this.svg, axis);
@@ -116,7 +131,11 @@ class Strip {
     const drawn = this.strip.kind === 'bars' ? bars : stacked;
     drawn(shown.series, this.top, Math.floor(begin)).forEach((path, nth) => mark(this.paths[nth], 'd', path));
     const { name, told } = this.strip;
-    mark(this.svg, 'aria-label', `${name}: now ${told(shown.now)}; at most ${told(this.most)} since ${timeOfDay(at - span).slice(0, 5)}`);
+    mark(
+      this.svg,
+      'aria-label',
+      `${name}: now ${told(shown.now)}; at most ${told(this.most)} since ${timeOfDay(at - span).slice(0, 5)}`,
+    );
     if (this.pointed === null || this.pointed === undefined) this.tellNow();
   }
 
@@ -163,12 +182,24 @@ function stacked(series, top, begin) {
 
 function bars([values], top) {
   const y = value => (STRIP_HEIGHT - (value / top) * (STRIP_HEIGHT - 2)).toFixed(2);
-  return [values.map((value, step) => (value ? `M${step} ${STRIP_HEIGHT}V${y(value)}H${step + 1.5}V${STRIP_HEIGHT}Z` : '')).join('')];
+  return [
+    values
+      .map((value, step) => (value ? `M${step} ${STRIP_HEIGHT}V${y(value)}H${step + 1.5}V${STRIP_HEIGHT}Z` : ''))
+      .join(''),
+  ];
 }
 
 // The legend of the VMs' colours.
 export function legend() {
-  const shown = { busy: 'busy', booting: 'booting', idle: 'idle', hold: 'on hold', unknown: 'unknown', ending: 'ending' };
-  return Object.entries(shown).map(([look, words]) => make('span', { class: 'key' }, make('i', { class: look }), words));
+  const shown = {
+    busy: 'busy',
+    booting: 'booting',
+    idle: 'idle',
+    hold: 'on hold',
+    unknown: 'unknown',
+    ending: 'ending',
+  };
+  return Object.entries(shown).map(([look, words]) =>
+    make('span', { class: 'key' }, make('i', { class: look }), words),
+  );
 }
-

@@ -52,7 +52,10 @@ export function plain(value) {
   if (Array.isArray(value)) return value.map(plain).join(', ');
   if (typeof value !== 'object') return String(value);
   const shown = Object.entries(value).map(([name, of]) => [name.replaceAll('_', ' '), plain(of)]);
-  return shown.filter(([, text]) => text).map(pair => pair.join(' ')).join(', ');
+  return shown
+    .filter(([, text]) => text)
+    .map(pair => pair.join(' '))
+    .join(', ');
 }
 
 // What says something of containers for which there is no plan. The service has words for all others.

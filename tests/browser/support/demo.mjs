@@ -12,7 +12,9 @@ export async function demo(scenario, ...options) {
   const child = spawn(BINARY, ['demo', '--scenario', scenario, ...options], { stdio: ['ignore', 'pipe', 'pipe'] });
   const gone = new Promise(resolve => child.once('exit', resolve));
   let said = '';
-  child.stderr.on('data', text => { said += text; });
+  child.stderr.on('data', text => {
+    said += text;
+  });
   try {
     await new Promise((resolve, reject) => {
       const failed = why => reject(new Error(`the demo ${why}: ${said}`));
@@ -32,8 +34,7 @@ export async function demo(scenario, ...options) {
   }
   const url = /management API: (\S+)/.exec(said)[1];
   const token = readFileSync(/token file: +(.+)/.exec(said)[1], 'utf8').trim();
-  const ask = (name, options) =>
-    fetch(`${url}${name}`, { ...options, headers: { Authorization: `Bearer ${token}` } });
+  const ask = (name, options) => fetch(`${url}${name}`, { ...options, headers: { Authorization: `Bearer ${token}` } });
   const stop = async () => {
     child.kill('SIGTERM');
     const timer = setTimeout(() => child.kill('SIGKILL'), SOON);
@@ -49,8 +50,12 @@ export function run({ url, token }, ...words) {
     const environment = { ...process.env, ARVADOS_MANAGEMENT_TOKEN: token };
     const child = spawn(BINARY, [...words, '--url', url], { env: environment, stdio: ['ignore', 'pipe', 'inherit'] });
     let said = '';
-    child.stdout.on('data', text => { said += text; });
+    child.stdout.on('data', text => {
+      said += text;
+    });
     child.once('error', reject);
-    child.once('close', code => (code ? reject(new Error(`${words.join(' ')} has ended with ${code}`)) : resolve(said)));
+    child.once('close', code =>
+      code ? reject(new Error(`${words.join(' ')} has ended with ${code}`)) : resolve(said),
+    );
   });
 }

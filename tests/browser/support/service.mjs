@@ -22,9 +22,16 @@ export function container(number, { explain = {}, resources = {}, ...more } = {}
 }
 
 export function instance(number, more = {}) {
-  return { ...copy(ANSWERS.instances.items[0]), instance: `i-${String(number).padStart(17, '0')}`,
-    appeared_at: ago(600 + number), last_busy: ago(30), last_container_uuid: '', running_container_uuids: [],
-    worker_state: 'idle', ...more };
+  return {
+    ...copy(ANSWERS.instances.items[0]),
+    instance: `i-${String(number).padStart(17, '0')}`,
+    appeared_at: ago(600 + number),
+    last_busy: ago(30),
+    last_container_uuid: '',
+    running_container_uuids: [],
+    worker_state: 'idle',
+    ...more,
+  };
 }
 
 export const uuidOf = number => `zzzzz-dz642-${String(number).padStart(15, '0')}`;
@@ -34,13 +41,22 @@ export async function service(pageOf) {
   const page = await fetch(pageOf);
   const text = await page.text();
   const cluster = {
-    containers: [], instances: [], creates: copy(ANSWERS.creates), ready: copy(ANSWERS.ready), metrics: copy(ANSWERS.metrics),
+    containers: [],
+    instances: [],
+    creates: copy(ANSWERS.creates),
+    ready: copy(ANSWERS.ready),
+    metrics: copy(ANSWERS.metrics),
     // What one container is explained with.
     explained: copy(ANSWERS.container),
-    events: [], orders: [], refusal: null, asked: [],
+    events: [],
+    orders: [],
+    refusal: null,
+    asked: [],
   };
   const followers = new Set();
-  const headers = Object.fromEntries([...page.headers].filter(([name]) => name.includes('policy') || name === 'content-type'));
+  const headers = Object.fromEntries(
+    [...page.headers].filter(([name]) => name.includes('policy') || name === 'content-type'),
+  );
 
   const answers = {
     containers: () => listed(cluster.containers),
@@ -58,7 +74,9 @@ export async function service(pageOf) {
   function follow(query, response) {
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     const id = query.get('instance_id');
-    const told = cluster.events.filter(event => event.seq > Number(query.get('since') ?? 0) && (!id || event.Instance === id));
+    const told = cluster.events.filter(
+      event => event.seq > Number(query.get('since') ?? 0) && (!id || event.Instance === id),
+    );
     response.write(told.map(line).join(''));
     if (!query.get('follow')) return response.end();
     followers.add(response);
@@ -70,7 +88,8 @@ export async function service(pageOf) {
     if (pathname === '/') return response.writeHead(200, headers).end(text);
     cluster.asked.push(request.url);
     const shown = request.headers.authorization;
-    if (shown !== `Bearer ${TOKEN}`) return json(response, shown ? 403 : 401, { errors: [shown ? 'authorization error' : 'authorization required'] });
+    if (shown !== `Bearer ${TOKEN}`)
+      return json(response, shown ? 403 : 401, { errors: [shown ? 'authorization error' : 'authorization required'] });
     if (cluster.refusal) return json(response, cluster.refusal.status, { errors: [cluster.refusal.text] });
     if (pathname === '/_health/ready') return json(response, cluster.ready.ready ? 200 : 503, cluster.ready);
     if (pathname === '/metrics.json') return json(response, 200, cluster.metrics);
@@ -84,7 +103,9 @@ export async function service(pageOf) {
 
   function take(request, response, name) {
     let body = '';
-    request.on('data', chunk => { body += chunk; });
+    request.on('data', chunk => {
+      body += chunk;
+    });
     request.on('end', () => {
       cluster.orders.push({ name, ...Object.fromEntries(new URLSearchParams(body)) });
       if (cluster.noOrder) return json(response, 409, { errors: [cluster.noOrder] });
@@ -101,12 +122,19 @@ export async function service(pageOf) {
 
   const server = http.createServer(answer);
   const listen = port => new Promise(resolve => server.listen(port, '127.0.0.1', () => resolve(server.address().port)));
-  const close = () => new Promise(resolve => {
-    server.close(resolve);
-    server.closeAllConnections();
-  });
+  const close = () =>
+    new Promise(resolve => {
+      server.close(resolve);
+      server.closeAllConnections();
+    });
   const port = await listen(0);
-  return Object.assign(cluster, { url: `http://127.0.0.1:${port}/`, token: TOKEN, tell, close, back: () => listen(port) });
+  return Object.assign(cluster, {
+    url: `http://127.0.0.1:${port}/`,
+    token: TOKEN,
+    tell,
+    close,
+    back: () => listen(port),
+  });
 }
 
 const line = event => `${JSON.stringify(event)}\n`;
