@@ -30,8 +30,7 @@ const FILLED: [&str; 2] = ["locked_by_uuid", "lock_count"];
 const OURS: &str = "/";
 
 fn calls() -> Vec<Call> {
-    let calls: Vec<Call> = serde_json::from_slice(&std::fs::read(reference("http.json")).unwrap()).unwrap();
-    calls.into_iter().filter(|call| call.path != OURS).collect()
+    serde_json::from_slice(&std::fs::read(reference("http.json")).unwrap()).unwrap()
 }
 
 async fn replay(site: &Site, call: &Call, instance: &str) {
@@ -79,7 +78,7 @@ async fn every_recorded_call_is_answered_alike() {
     let instance = site.running(CONTAINER).await;
     let calls = calls();
     assert_eq!(calls.len(), 39);
-    for call in &calls {
+    for call in calls.iter().filter(|call| call.path != OURS) {
         replay(&site, call, &instance).await;
         // The recorded container was killed; ours must be there for the calls that follow.
         site.running(CONTAINER).await;

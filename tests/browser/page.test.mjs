@@ -170,7 +170,7 @@ test('an order wants a reason and a confirmation, and says what comes of it', as
 
   // Whoever drains what is on hold is told of the hold.
   await page.getByRole('button', { name: 'Drain', exact: true }).click();
-  assert.match(await page.locator('#order-effect').innerText(), /alice has put it on hold: looking at its disk/);
+  assert.match(await page.locator('#order-warning').innerText(), /alice has put it on hold: “looking at its disk”/);
   await page.locator('#order-reason').fill('done');
   await page.getByRole('button', { name: 'Drain it' }).click();
   await page.locator('#order').waitFor({ state: 'hidden' });

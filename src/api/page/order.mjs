@@ -32,7 +32,8 @@ export function confirmOrder(kind, row, then) {
   done = then;
   const { name, effect, isHard } = ORDERS[kind];
   say(byId('order-title'), `${name} ${row.id}?`);
-  say(byId('order-effect'), [effect, ...warnings(kind, row, isContainer)].join(' '));
+  say(byId('order-effect'), effect);
+  say(byId('order-warning'), warnings(kind, row, isContainer).join(' '));
   say(byId('order-confirm'), `${name} it`);
   byId('order-confirm').classList.toggle('hard', Boolean(isHard));
   byId('order-reason').value = '';
@@ -47,8 +48,10 @@ function warnings(kind, row, isContainer) {
   const warnings = [];
   if (kind === 'kill' && row.containers.length)
     warnings.push(`${count(row.containers.length, 'container')} on it will be interrupted.`);
-  if (row.behavior === 'hold')
-    warnings.push(`${row.by || 'Somebody'} has put it on hold${row.why ? `: ${row.why}` : '.'}`);
+  if (row.behavior === 'hold') {
+    const why = row.why ? `: “${row.why}”` : '';
+    warnings.push(`${row.by || 'Somebody'} has put it on hold${why}.`);
+  }
   return warnings;
 }
 
