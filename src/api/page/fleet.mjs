@@ -120,7 +120,7 @@ export function stateOf(row) {
 }
 
 // A tile's look.
-export function lookOf(row) {
+function lookOf(row) {
   if (row.behavior === 'hold') return 'hold';
   if (row.state === 'shutdown' || row.behavior === 'drain') return 'ending';
   return row.category;

@@ -13,7 +13,7 @@ const WIDE = 780;
 const BAD = new Set(['no_suitable_type', 'undecodable', 'starts_fail', 'set_back', 'hands_off']);
 const GOOD = new Set(['allocated', 'booting', 'running', 'complete']);
 
-export function toneOf(reason) {
+function toneOf(reason) {
   if (BAD.has(reason)) return 'bad';
   return GOOD.has(reason) ? 'good' : 'wait';
 }
