@@ -8,6 +8,10 @@ default:
 test *arguments:
     scripts/test {{ arguments }}
 
+# The page in a real Chromium; its pictures are in target/browser/pictures.
+test-browser:
+    scripts/test --browser-only
+
 # The whole thing at work on this machine; arguments go to the demo.
 demo *arguments:
     scripts/demo {{ arguments }}

@@ -74,6 +74,7 @@ fn prose() -> Vec<Line> {
 fn headings() -> BTreeMap<String, Vec<String>> {
     let mut documents: Vec<_> =
         fs::read_dir(format!("{ROOT}/docs")).unwrap().map(|it| it.unwrap().path()).collect();
+    documents.retain(|path| path.extension().is_some_and(|it| it == "md"));
     documents.extend(["README.md", "CONTRIBUTING.md"].map(|name| Path::new(ROOT).join(name)));
     let headings_of = |path: &PathBuf| {
         let mut in_code = false;

@@ -4,14 +4,15 @@
 //!   no token configured ─► /_health/ping 404, all else 403
 //!   Bearer TOKEN · OAuth2 TOKEN · Basic base64(anyone:TOKEN) ─► right: on · wrong: 403
 //!   nothing of the kind (a token in the URL is nothing) ─► 401
+//!   GET / ─► the page, which has no data; it asks its reader for the token
 //! ```
-//! Checked before anything else is looked at, the body included. Whoever is refused loses the connection with the answer:
-//! there is a bounded number of them, and only clients that show the token may keep one.
+//! Checked before anything else is looked at, the body included. Whoever has not shown the token loses the connection with
+//! the answer: there is a bounded number of them, and only clients that show the token may keep one.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
 use actix_web::http::header::{AUTHORIZATION, HeaderValue};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError as _, web};
 use base64::Engine as _;
@@ -23,7 +24,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::error::Refusal;
 use super::places::Place;
-use super::routes::PING;
+use super::routes::{PAGE, PING};
 use super::state::ApiState;
 use super::watch;
 
@@ -42,11 +43,20 @@ pub(super) async fn gate(
             Ok(next.call(request).await?.map_into_boxed_body())
         }
         Err(refusal) => {
-            let mut response = refusal.error_response();
-            response.head_mut().set_connection_type(ConnectionType::Close);
-            Ok(request.into_response(response))
+            let mut response = match is_for_all(&request, &refusal) {
+                true => next.call(request).await?.map_into_boxed_body(),
+                false => request.into_response(refusal.error_response()),
+            };
+            response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+            Ok(response)
         }
     }
+}
+
+/// The page needs no token. Where none is configured there is nothing that it could show.
+fn is_for_all(request: &ServiceRequest, refusal: &Refusal) -> bool {
+    let only_reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    only_reads && request.path() == PAGE && !matches!(refusal, Refusal::Disabled)
 }
 
 fn check(token: &Secret, header: Option<&HeaderValue>, path: &str) -> Result<(), Refusal> {

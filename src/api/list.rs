@@ -4,7 +4,8 @@
 //!   snapshot ─► a piece ─► other requests have their turn, the client reads ─► the next piece ─► … ─► the end
 //! ```
 //! So no request of this thread waits for another's list, and no list is in memory as a whole. All pieces are of the
-//! same moment: they are made from the same snapshot.
+//! same moment: they are made from the same snapshot. Each item is a line of its own, so a client can read a long list
+//! as it comes, an item at a time: the page does.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
@@ -67,14 +68,12 @@ impl<I: Items> List<I> {
         }
         let end = self.items.count().min(self.next + PIECE);
         for place in self.next..end {
-            if place > 0 {
-                piece.push(b',');
-            }
+            piece.extend_from_slice(if place > 0 { b",\n" } else { b"\n" });
             self.items.write(place, &mut piece)?;
         }
         self.next = end;
         if self.is_complete() {
-            piece.extend_from_slice(b"]}");
+            piece.extend_from_slice(b"\n]}");
         }
         Ok(piece.into())
     }
@@ -109,6 +108,11 @@ mod tests {
             assert_eq!(is_sized, count <= PIECE, "{count}");
             let text = to_bytes(body).await.unwrap();
             let expected: Vec<usize> = (0..count).collect();
+            let lines = String::from_utf8(text.to_vec()).unwrap();
+            let (first, last) = ("{\"items\":[", "]}");
+            let items = lines.lines().filter(|line| ![first, last].contains(line));
+            let items: Vec<usize> = items.map(|line| line.trim_end_matches(',').parse().unwrap()).collect();
+            assert_eq!(items, expected, "{count}: an item is a line");
             assert_eq!(
                 serde_json::from_slice::<Value>(&text).unwrap(),
                 json!({ "items": expected }),

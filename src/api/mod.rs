@@ -7,7 +7,8 @@
 //!     │       │            ├─ health ── messages, Ping (≤ 5 s) ───────────► all actors
 //!     │       │            ├─ debug ── GetState (≤ 5 s) ───────────────────► all actors
 //!     │       │            ├─ events ── a page at a time ───────────────────► History (a thread of its own)
-//!     │       │            └─ metrics ── Registry (atomics)
+//!     │       │            ├─ metrics ── Registry (atomics)
+//!     │       │            └─ page ── one HTML file for people, which asks all of these
 //!     │       └ who may ask: 401, 403
 //!     └ request id, log lines, request metrics
 //! ```
@@ -16,8 +17,8 @@
 //! `view` turns the actors' immutable snapshots into JSON; `params` reads what was asked. The HTTP threads
 //! own nothing: every answer is made from what the actors say at that moment.
 //!
-//! Never does: deciding anything; logging a token; answering before the token is checked; logging a
-//! request that was refused, except as one of a count.
+//! Never does: deciding anything; logging a token; answering before the token is checked, except with the page; logging
+//! a request that was refused, except as one of a count.
 
 mod auth;
 mod certificate;
@@ -33,6 +34,7 @@ mod instances;
 mod list;
 mod metrics;
 mod operator;
+mod page;
 mod params;
 mod places;
 mod redact;

@@ -4,10 +4,13 @@ use actix_web::{FromRequest, Handler, Resource, Responder, web};
 
 use super::description::{self, Sketch, operations};
 use super::error::Refusal;
-use super::{containers, cost, creates, debug, events, health, instances, metrics};
+use super::{containers, cost, creates, debug, events, health, instances, metrics, page};
 
 /// The health checker's path.
 pub(super) const PING: &str = "/_health/ping";
+
+/// The page's path.
+pub(super) const PAGE: &str = "/";
 
 /// A path: by which methods it is answered, by whom, and how it is described.
 pub(super) struct Route {
@@ -15,8 +18,8 @@ pub(super) struct Route {
     pub path: &'static str,
     /// Answered to GET and HEAD; otherwise to POST.
     pub is_read: bool,
-    /// What is said of it.
-    pub describe: fn() -> Sketch,
+    /// What is said of it; nothing of the page, which is for people.
+    pub describe: Option<fn() -> Sketch>,
     resource: Resource,
 }
 
@@ -24,6 +27,7 @@ pub(super) struct Route {
 #[rustfmt::skip]
 pub(super) fn table() -> Vec<Route> {
     vec![
+        for_people(PAGE, page::page),
         get("/arvados/v1/dispatch/containers", containers::list, operations::containers),
         get("/arvados/v1/dispatch/container", containers::show, operations::container),
         post("/arvados/v1/dispatch/containers/kill", containers::kill, operations::kill_container),
@@ -62,9 +66,19 @@ where
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
+    Route { describe: Some(describe), ..for_people(path, handler) }
+}
+
+fn for_people<F, Args>(path: &'static str, handler: F) -> Route
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
     let head = web::head().to(handler.clone());
     let resource = web::resource(path).route(web::get().to(handler)).route(head);
-    Route { path, is_read: true, describe, resource: resource.default_service(web::to(get_is_allowed)) }
+    let resource = resource.default_service(web::to(get_is_allowed));
+    Route { path, is_read: true, describe: None, resource }
 }
 
 fn post<F, Args>(path: &'static str, handler: F, describe: fn() -> Sketch) -> Route
@@ -74,7 +88,8 @@ where
     F::Output: Responder + 'static,
 {
     let resource = web::resource(path).route(web::post().to(handler));
-    Route { path, is_read: false, describe, resource: resource.default_service(web::to(post_is_allowed)) }
+    let resource = resource.default_service(web::to(post_is_allowed));
+    Route { path, is_read: false, describe: Some(describe), resource }
 }
 
 async fn get_is_allowed() -> Result<String, Refusal> {

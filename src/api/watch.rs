@@ -69,7 +69,8 @@ pub(super) async fn exchange(
     }
     let mut response = next.call(request).await?;
     exchange.status_known(response.status());
-    if exchange.admission.get().is_none() {
+    let is_refused = response.status().is_client_error() || response.status().is_server_error();
+    if exchange.admission.get().is_none() && is_refused {
         count_refused(response.request(), response.status());
     }
     let id = HeaderValue::from_str(&id).expect("an id is letters, digits and a few signs");

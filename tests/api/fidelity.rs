@@ -26,6 +26,8 @@ const CONTAINER: &str = "zzzzz-dz642-4ur9hgns31ufr0g";
 const INSTANCE: &str = "i-0246ec5dbe77ae0e8";
 /// Keys that we fill and the recorded dispatcher did not.
 const FILLED: [&str; 2] = ["locked_by_uuid", "lock_count"];
+/// Where we have something and the recorded dispatcher had nothing: the page (docs/operate.md, "The page").
+const OURS: &str = "/";
 
 fn calls() -> Vec<Call> {
     serde_json::from_slice(&std::fs::read(reference("http.json")).unwrap()).unwrap()
@@ -76,7 +78,7 @@ async fn every_recorded_call_is_answered_alike() {
     let instance = site.running(CONTAINER).await;
     let calls = calls();
     assert_eq!(calls.len(), 39);
-    for call in &calls {
+    for call in calls.iter().filter(|call| call.path != OURS) {
         replay(&site, call, &instance).await;
         // The recorded container was killed; ours must be there for the calls that follow.
         site.running(CONTAINER).await;

@@ -17,6 +17,7 @@ mod flood_tls;
 mod health;
 mod instances;
 mod metrics;
+mod page;
 mod parameters;
 mod requests;
 mod silent;

@@ -44,7 +44,7 @@ fn site_with(api: Rc<FakeApi>, feed: Option<Rc<dyn EventFeed>>) -> Site {
 }
 
 /// After the first poll of these.
-async fn polled(records: impl IntoIterator<Item = dispatch_core::container::Record>) -> Site {
+async fn polled(records: impl IntoIterator<Item = Record>) -> Site {
     pause();
     let site = site(FakeApi::with(records));
     pass(1).await;

@@ -4,8 +4,8 @@
 //!   routes: path, method, handler, sketch ─┬─► paths: operations (`operations`, with `parameters` and `refusals`)
 //!   view: the types that are serialised ───┴─► components: schemas, derived by utoipa (`words` for their words)
 //! ```
-//! A route cannot be without a description, and a description cannot be of no route: both are one row of the table in
-//! `routes`. A schema allows nothing that it does not name, unless it says so.
+//! A route cannot be without a description (but the page, which is for people), and a description cannot be of no route:
+//! both are one row of the table in `routes`. A schema allows nothing that it does not name, unless it says so.
 //!
 //! It is made once, and needs the token, as everything else does.
 
@@ -51,7 +51,9 @@ fn document(routes: &[Route]) -> OpenApi {
     let mut schemas: Named = vec![(Errors::name().into_owned(), Errors::schema())];
     let mut paths = PathsBuilder::new();
     for route in routes {
-        paths = paths.path(route.path, path(route, &mut schemas));
+        if let Some(describe) = route.describe {
+            paths = paths.path(route.path, path(route, describe, &mut schemas));
+        }
     }
     OpenApiBuilder::new()
         .info(info())
@@ -73,12 +75,12 @@ fn info() -> utoipa::openapi::Info {
 }
 
 /// What a path is answered with, by each of its methods.
-fn path(route: &Route, schemas: &mut Named) -> PathItem {
+fn path(route: &Route, describe: fn() -> Sketch, schemas: &mut Named) -> PathItem {
     let methods: &[HttpMethod] =
         if route.is_read { &[HttpMethod::Get, HttpMethod::Head] } else { &[HttpMethod::Post] };
     let mut item = PathItem::default();
     for method in methods {
-        let (operation, named) = (route.describe)().operation(method);
+        let (operation, named) = describe().operation(method);
         item.merge_operations(PathItem::new(method.clone(), operation));
         schemas.extend(named);
     }

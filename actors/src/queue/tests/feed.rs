@@ -5,7 +5,7 @@ use dispatch_core::ports::{EventFeed, FeedCounts, Hint};
 use super::*;
 use crate::testing::FakeFeed;
 
-async fn heard(records: impl IntoIterator<Item = dispatch_core::container::Record>) -> (Site, Rc<FakeFeed>) {
+async fn heard(records: impl IntoIterator<Item = Record>) -> (Site, Rc<FakeFeed>) {
     pause();
     let feed = FakeFeed::new();
     let site = site_with(FakeApi::with(records), Some(Rc::clone(&feed) as Rc<dyn EventFeed>));
