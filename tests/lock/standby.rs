@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dispatch_core::container::ContainerState;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
@@ -85,6 +86,39 @@ async fn asked_at(superuser: &Client, words: &str) -> Option<f64> {
          WHERE locktype = 'advisory' AND objid = 10005 AND granted AND query LIKE '%{words}%'"
     );
     postgres::value(superuser, &question).await?.parse().ok()
+}
+
+/// What it has read anew holds when it takes over, and what needs a restart does not.
+#[actix_rt::test]
+async fn a_configuration_that_is_read_anew_meanwhile_holds_when_it_takes_over() {
+    let (mut site, postgres) = site().await;
+    let other = postgres.other_program("other").await;
+    other.simple_query("SELECT pg_advisory_lock(10005)").await.unwrap();
+    let mut service = site.start().await;
+    service.logged("waiting for other process to release lock", SOON).await;
+    let mut bigger = site.cluster()["InstanceTypes"]["shared"].clone();
+    bigger["Price"] = json!(0.05);
+    site.cluster()["InstanceTypes"]["bigger"] = bigger;
+    site.cluster()["PostgreSQL"]["Connection"]["password"] = json!("another password");
+    site.write_config();
+    service.signal(Signal::HUP);
+    let done = service.logged("configuration reloaded", SOON).await;
+    assert_eq!((&done["Changed"], &done["NeedRestart"]), (&json!(2), &json!(1)), "{done}");
+    let later = &service.lines("setting needs a restart")[0];
+    assert_eq!(
+        (&later["Path"], &later["Now"]),
+        (&json!("PostgreSQL.Connection.password"), &json!("(secret)"))
+    );
+    assert!(!service.log_text().contains("another password"));
+
+    other.simple_query("SELECT pg_advisory_unlock(10005)").await.unwrap();
+    service.logged("lock acquired", SOON).await;
+    site.submit(1).await;
+    let created = service.logged("creating new instance", SOON).await;
+    assert_eq!(created["InstanceType"], "bigger", "it is the cheaper one now");
+    site.reached(1, ContainerState::Running, SOON).await;
+    assert_eq!(service.stop().await, 0);
+    assert_no_password(&[&service]);
 }
 
 #[actix_rt::test]
