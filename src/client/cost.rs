@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use dispatch_core::ledger::Category;
 use dispatch_core::time::{Timestamp, since};
 use serde_json::Value;
 
@@ -26,9 +27,6 @@ const BY_NAME: [&[&str]; 2] = [
     &["category", "amount", "percent", "wasted", "per-hour"],
 ];
 const BY_CONTAINER: &[&str] = &["container", "instance", "type", "since", "until", "amount"];
-
-/// The categories in which no work is done for the money.
-const WASTED: [&str; 3] = ["hold", "booting", "idle"];
 
 /// Shows it.
 pub(super) async fn show(options: &Options, wanted: &Cost, screen: &Screen) -> Result<ExitCode, Failure> {
@@ -99,8 +97,10 @@ fn each(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
 }
 
+/// Whether no work was done for it.
 fn is_wasted(item: &Value) -> bool {
-    item["category"].as_str().is_some_and(|category| WASTED.contains(&category))
+    let mut wasted = Category::ALL.into_iter().filter(|category| category.is_waste());
+    wasted.any(|category| item["category"] == category.as_str())
 }
 
 fn sum<'a>(items: impl Iterator<Item = &'a Value>, key: &str) -> f64 {
