@@ -292,3 +292,15 @@ fn review_a_found_instance_whose_date_lies_in_the_future_is_of_unknown_age() {
     let statement = story.opened(36, false).statement(720);
     assert_eq!(statement.earlier.of_unknown_age, 1);
 }
+
+/// `ec2` asks for spot prices once a day, and is told when each began.
+#[test]
+fn review_a_price_counts_from_when_it_began_and_not_from_when_it_was_heard_of() {
+    let mut story = Story::new();
+    let point = |second, per_hour| PricePoint { start_time: at(second), price: price(per_hour) };
+    story.instance.price_history = vec![point(0, 1.0)];
+    let mut story = story.opened(0, true);
+    story.instance.price_history.insert(0, point(1800, 3.0));
+    story.note(7200);
+    assert_about(total(&story.statement(7200)), 0.5 + 1.5 * 3.0);
+}
