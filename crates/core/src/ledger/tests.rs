@@ -248,3 +248,59 @@ proptest! {
         }
     }
 }
+
+// ---- review: what must hold, and does not yet
+
+/// A listing may omit an instance that is destroyed or lives, and the next may show it again (`Pool` calls it `returned`).
+#[test]
+fn review_an_instance_that_a_listing_omitted_is_not_counted_twice_when_it_is_shown_again() {
+    let mut story = Story::new();
+    story.instance.launched = Some(at(0));
+    let mut story = story.opened(0, true);
+    story.ledger.closed(&id("i-1"), at(7200));
+    let mut story = story.opened(7260, false);
+    assert_about(total(&story.statement(7260)), 7260.0 / 3600.0);
+}
+
+/// The same for one that was found at the start.
+#[test]
+fn review_what_a_found_instance_had_cost_before_is_not_counted_twice() {
+    let mut story = Story::new();
+    story.instance.launched = Some(at(-7200));
+    let mut story = story.opened(0, false);
+    story.ledger.closed(&id("i-1"), at(60));
+    let earlier = story.opened(120, false).statement(120).earlier;
+    assert_eq!(earlier.instances, 1);
+    assert_about(earlier.amount, 2.0);
+}
+
+/// A reload takes its type out of the configuration: it drains, may work for a day, and the cloud bills it.
+#[test]
+fn review_an_instance_whose_type_is_configured_no_longer_goes_on_costing_what_it_did() {
+    let mut story = Story::new().opened(0, true);
+    story.view.like = None;
+    story.view.instance_type = None;
+    story.note(3600);
+    assert_about(total(&story.statement(7200)), 2.0);
+}
+
+/// The cloud's clock is an hour ahead of ours, so the age of a found instance cannot be known: that is to be said.
+#[test]
+fn review_a_found_instance_whose_date_lies_in_the_future_is_of_unknown_age() {
+    let mut story = Story::new();
+    story.instance.launched = Some(at(3600));
+    let statement = story.opened(36, false).statement(720);
+    assert_eq!(statement.earlier.of_unknown_age, 1);
+}
+
+/// `ec2` asks for spot prices once a day, and is told when each began.
+#[test]
+fn review_a_price_counts_from_when_it_began_and_not_from_when_it_was_heard_of() {
+    let mut story = Story::new();
+    let point = |second, per_hour| PricePoint { start_time: at(second), price: price(per_hour) };
+    story.instance.price_history = vec![point(0, 1.0)];
+    let mut story = story.opened(0, true);
+    story.instance.price_history.insert(0, point(1800, 3.0));
+    story.note(7200);
+    assert_about(total(&story.statement(7200)), 0.5 + 1.5 * 3.0);
+}

@@ -37,3 +37,46 @@ fn ages_of_probes_are_told_as_the_oldest_and_the_median_of_those_in_service() {
     story.show(100, View { state: State::Shutdown, ..story.view("i-3") });
     assert_eq!(story.pool.probe_ages(at(100)), (40.0, 20.0));
 }
+
+// ---- review
+
+/// `clock::now()` does not follow corrections of the system's clock: it may be an hour ahead of the cloud's for good.
+#[test]
+fn review_an_instance_that_we_ordered_costs_nothing_for_the_time_before_the_order() {
+    let mut story = Story::new();
+    story.pool.ledger_mut().begin(at(0));
+    let create = story.create("small", "secret", 7200).unwrap();
+    let mut shown = instance("a", &story.typed("small"), "secret");
+    shown.launched = Some(at(3600));
+    story.pool.create_finished(create, Ok(shown), at(7201));
+    let sums = story.pool.ledger_mut().statement(at(7201)).sums;
+    let hours: f64 = sums.iter().map(|sum| sum.amount).sum();
+    assert!(hours < 0.001, "{hours} for a second of life");
+}
+
+/// The whole way: destroyed, acknowledged, omitted by one listing, and shown by the next.
+#[test]
+fn review_an_instance_that_ends_and_is_omitted_by_a_listing_is_not_billed_anew() {
+    let mut story = Story::new();
+    story.pool.ledger_mut().begin(at(0));
+    let create = story.create("small", "secret", 0).unwrap();
+    let mut shown = instance("a", &story.typed("small"), "secret");
+    shown.launched = Some(at(0));
+    story.pool.create_finished(create, Ok(shown.clone()), at(1));
+    story.in_service("a", 60);
+    story.listing(70, &[]);
+    let view = View {
+        state: State::Shutdown,
+        destroy_called: Some(at(7200)),
+        destroy_acknowledged: true,
+        processes_known: true,
+        ..story.view("a")
+    };
+    story.show(7201, view);
+    story.listing(7210, &["a"]);
+    assert!(!story.pool.workers.contains_key(&id("a")), "it is taken to be gone");
+    let before: f64 = story.pool.ledger_mut().statement(at(7219)).sums.iter().map(|sum| sum.amount).sum();
+    story.pool.appeared(shown, at(7220));
+    let after: f64 = story.pool.ledger_mut().statement(at(7220)).sums.iter().map(|sum| sum.amount).sum();
+    assert!(after - before < before / 100.0, "{before} became {after} because a listing wavered");
+}

@@ -66,3 +66,53 @@ fn the_next_poll_comes_no_later_than_the_new_interval_says_and_nothing_else_chan
     reload(&mut story, Policy { poll_interval: Duration::from_secs(1), ..policy() });
     assert_eq!(story.next_poll(), Some(Duration::from_secs(1)));
 }
+
+// ---- review
+
+/// SIGHUP with a file that lacks a type, SIGHUP again with the right one: what has not been sent must not be cancelled.
+#[test]
+fn review_cancels_that_a_mended_configuration_makes_wrong_are_not_sent() {
+    use crate::container::ContainerState;
+    use crate::queue::exchange::Request;
+    let mut story = Story::polled((1..=200).map(queued).collect());
+    reload(&mut story, with_only("big.spot"));
+    let why = || CancelReason::NoSuitableType("no type".to_owned());
+    for n in 1..=200 {
+        let standing = queued(n).standing();
+        story.begin(n, OperationKind::Cancel { reason: why(), expected: standing }).unwrap();
+    }
+    let sent_before = story.calls.len();
+    assert!(sent_before < 200, "{sent_before} are sent at once: the rest waits in the line");
+    reload(&mut story, policy());
+    assert_eq!(types(&mut story)[199][0], "small", "the last one fits again");
+    let mut cancelled = std::collections::BTreeSet::new();
+    while let Some((_, request)) = story.calls.first().cloned() {
+        if let Request::Cancel(uuid, _) = request {
+            cancelled.insert(uuid);
+            story
+                .records
+                .iter_mut()
+                .filter(|it| it.uuid == uuid)
+                .for_each(|it| it.state = ContainerState::Cancelled);
+        }
+        let reply = story.reply(&request);
+        story.answer(reply);
+    }
+    assert!(
+        cancelled.len() <= sent_before,
+        "{} were cancelled, {sent_before} were sent before the mend",
+        cancelled.len()
+    );
+}
+
+/// The same, if the second SIGHUP comes while the plan is being made that has decided it.
+#[test]
+fn review_a_cancel_that_was_planned_before_the_configuration_was_mended_is_refused() {
+    let mut story = Story::polled(vec![queued(1)]);
+    reload(&mut story, with_only("big.spot"));
+    assert!(types(&mut story)[0].is_empty(), "a plan of this picture cancels it");
+    reload(&mut story, policy());
+    let reason = CancelReason::NoSuitableType("no type".to_owned());
+    let begun = story.begin(1, OperationKind::Cancel { reason, expected: queued(1).standing() });
+    assert!(begun.is_err(), "{:?} was sent, although it fits", story.calls());
+}

@@ -75,3 +75,28 @@ fn one_that_ends_takes_the_configuration_up_and_ends() {
     assert_eq!((effects, story.state()), (Vec::new(), State::Shutdown));
     assert!(story.view().instance_type.is_none());
 }
+
+// ---- review
+
+/// What an instance was ordered with cannot be changed by a file: its disk, and the market it is on.
+#[test]
+fn review_an_instance_keeps_the_disk_and_the_market_that_it_was_ordered_with() {
+    let mut story = Story::idle();
+    let before = story.view().instance_type.unwrap();
+    let mut changed = policy();
+    let with_disk = |it: &Arc<InstanceType>| InstanceType {
+        added_scratch: it.added_scratch + (1 << 40),
+        preemptible: !it.preemptible,
+        ..InstanceType::clone(it)
+    };
+    changed.catalog = Catalog::new(changed.catalog.types().iter().map(with_disk).collect::<Vec<_>>());
+    story.on(10, use_policy(changed));
+    let view = story.view();
+    let now = view.instance_type.filter(|_| view.behavior == IdleBehavior::Run);
+    let is_harmless = now
+        .is_none_or(|now| (now.added_scratch, now.preemptible) == (before.added_scratch, before.preemptible));
+    assert!(
+        is_harmless,
+        "containers are placed there for a disk that it does not have, and on a market it is not on"
+    );
+}
