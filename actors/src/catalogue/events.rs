@@ -71,6 +71,9 @@ events! {
     SETTING_CHANGED = Info "setting changed" ["Path", "Before", "Now"];
     /// A setting is another in the file; what holds is the one before, until a restart.
     SETTING_NEEDS_RESTART = Warning "setting needs a restart" ["Path", "Before", "Now"];
+    /// Since the configuration was read anew no type suits so many containers. They are cancelled at that time, unless one
+    /// is configured until then: if that is not meant, mend the file and reload.
+    NO_TYPE_SINCE_RELOAD = Warning "containers fit no configured type any more" ["Containers", "CancelledAt"];
     /// The configuration cannot be used: everything is as before. A line for each fault.
     RELOAD_REFUSED = Error "cannot reload the configuration" ["error"];
     /// The runner's file cannot be read: no VM is created until it can.

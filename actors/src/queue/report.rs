@@ -20,6 +20,10 @@ impl Queue {
             ExchangeFact::Queue(fact) => self.report_container(fact),
             ExchangeFact::Operation(finished) => self.report_operation(&finished),
             ExchangeFact::Overloaded { limit } => self.report_overloaded(limit),
+            ExchangeFact::NoTypeSinceReload { containers, until } => {
+                event!(self.log, catalogue::NO_TYPE_SINCE_RELOAD,
+                    "Containers" => containers, "CancelledAt" => %clock::shown(until));
+            }
             ExchangeFact::PollFailed { began, error, kind } => self.report_poll_failed(began, &error, kind),
             ExchangeFact::FeedConnected => {
                 self.repeats.clear(&catalogue::FEED_LOST, "");

@@ -27,7 +27,9 @@ fn is_proven(facts: &Facts<'_>, entry: &Entry, reason: &CancelReason, standing: 
     let right = match reason {
         CancelReason::ProcessExited => has_exited(facts, entry),
         CancelReason::NotOnAnyWorker => is_nowhere(facts, entry),
-        CancelReason::NoSuitableType(_) => entry.is_waiting() && !facts.may_be_elsewhere(uuid),
+        CancelReason::NoSuitableType(_) => {
+            entry.is_waiting() && entry.spared_until.is_none() && !facts.may_be_elsewhere(uuid)
+        }
     };
     right && !facts.alive.contains(&uuid) && *standing == entry.record.standing()
 }

@@ -21,7 +21,7 @@ pub(super) struct Spent(u128);
 impl Spent {
     /// What a rate comes to between two moments.
     pub fn of(rate: u64, from: Timestamp, to: Timestamp) -> Self {
-        Self(u128::from(rate) * since(to, from).as_nanos())
+        Self(u128::from(rate).saturating_mul(since(to, from).as_nanos()))
     }
 
     /// In the currency of the prices.
@@ -32,7 +32,7 @@ impl Spent {
 
 impl AddAssign for Spent {
     fn add_assign(&mut self, other: Self) {
-        self.0 += other.0;
+        self.0 = self.0.saturating_add(other.0);
     }
 }
 
@@ -72,9 +72,14 @@ impl Meter {
         self.spent += spent;
     }
 
+    /// Less than was counted, never less than nothing.
+    pub fn take(&mut self, spent: Spent) {
+        self.spent = self.spent - spent;
+    }
+
     /// It grows faster from now on.
     pub fn faster(&mut self, by: u64, now: Timestamp) {
-        self.set(self.rate + by, now);
+        self.set(self.rate.saturating_add(by), now);
     }
 
     /// It grows slower from now on.

@@ -8,7 +8,7 @@
 //!                   shares, one a container on an instance ─► those that run, and the last 1,000 that have ended
 //! ```
 //! A meter has a rate and a total, both whole numbers, so that nothing is lost however often it turns. A change costs
-//! O(log instances + containers on that instance); an statement costs O(types + hours + containers), never O(instances).
+//! O(log instances + containers on that instance); a statement costs O(types + hours + containers), never O(instances).
 //!
 //! It begins when this process begins to work. What an instance of an earlier dispatcher had cost before is
 //! recovered from its age ([`Earlier`]), and stands apart: a process never claims more than its own time. What cannot be
@@ -30,6 +30,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -42,7 +43,7 @@ pub use shares::{ENDED_KEPT, Share};
 
 use crate::id::{ContainerUuid, InstanceId, TypeName};
 use crate::instance::{Instance, Price, PricePoint};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, since};
 use crate::worker::View;
 
 /// What is counted apart: the name of the type as the instance's tag has it, and what it did.
@@ -97,6 +98,8 @@ struct Open {
     key: Key,
     /// Price an hour.
     price: Option<Price>,
+    /// Since when that price counts.
+    priced: Timestamp,
     containers: BTreeSet<ContainerUuid>,
     /// Since when it counts only as far as listings still show it: the cloud has acknowledged that it ends.
     ends_since: Option<Timestamp>,
@@ -106,12 +109,16 @@ impl Open {
     fn of(view: &View, instance: &Instance, before: Option<&Self>, now: Timestamp) -> Self {
         let containers: BTreeSet<_> = view.processes.iter().map(|process| process.uuid).collect();
         let category = Category::of(!containers.is_empty(), view.behavior, view.state);
-        let ends_since = before.and_then(|it| it.ends_since).or(view.destroy_acknowledged.then_some(now));
+        let acknowledged = view.destroy_acknowledged.then_some(now);
+        // What it has cost it goes on costing, although nobody says so any more.
+        let price = price_now(view, instance).or(before.and_then(|it| it.price));
+        let same = before.filter(|it| it.price == price);
         Self {
             key: (view.type_name.clone(), category),
-            price: price_now(view, instance),
+            price,
+            priced: same.map_or(now, |it| it.priced),
             containers,
-            ends_since,
+            ends_since: before.and_then(|it| it.ends_since).or(acknowledged),
         }
     }
 
@@ -145,7 +152,12 @@ pub struct Ledger {
     of_unknown_age: usize,
     /// How many open instances have no known price.
     unpriced: usize,
+    /// Until when each instance was counted that has just gone: a listing may show it again.
+    closed: BTreeMap<InstanceId, Timestamp>,
 }
+
+/// An instance that has gone is remembered for this long.
+const CLOSED_KEPT: Duration = Duration::from_secs(3600);
 
 impl Ledger {
     /// From now on everything is counted.
@@ -154,24 +166,31 @@ impl Ledger {
         self.hours.turn(&self.meters, now);
     }
 
-    /// An instance has appeared. What it has cost since it was launched, or since these books were opened, counts.
-    /// `ours`: this process has ordered it.
-    pub fn opened(&mut self, view: &View, instance: &Instance, ours: bool, now: Timestamp) {
-        let since = *self.since.get_or_insert(now);
+    /// An instance has appeared. `ordered`: when this process has ordered it, if it has.
+    pub fn opened(&mut self, view: &View, instance: &Instance, ordered: Option<Timestamp>, now: Timestamp) {
+        let began = *self.since.get_or_insert(now);
         self.hours.turn(&self.meters, now);
         let open = Open::of(view, instance, None, now);
         let rate = open.full_rate();
-        let launched = instance.launched.map(|at| at.min(now));
-        let meter = self.meters.entry(open.key.clone()).or_default();
-        meter.add(spent_between(instance, rate, launched.unwrap_or(now).max(since), now));
-        match launched {
-            Some(launched) if launched < since => {
-                self.earlier += spent_between(instance, rate, launched, since);
+        let closed = self.closed.remove(&view.id);
+        // By the cloud's clock.
+        let launched = instance.launched.filter(|at| *at <= now);
+        let from = match (ordered, closed, launched) {
+            (Some(ordered), _, launched) => launched.unwrap_or(now).max(ordered),
+            // A listing had left it out.
+            (None, Some(counted), _) => counted,
+            (None, None, Some(launched)) if launched < began => {
+                self.earlier += spent_between(instance, rate, launched, began);
                 self.earlier_instances += 1;
+                began
             }
-            None if !ours => self.of_unknown_age += 1,
-            Some(_) | None => {}
-        }
+            (None, None, Some(launched)) => launched,
+            (None, None, None) => {
+                self.of_unknown_age += 1;
+                now
+            }
+        };
+        self.meters.entry(open.key.clone()).or_default().add(spent_between(instance, rate, from, now));
         self.set(view.id.clone(), Some(open), now);
     }
 
@@ -183,7 +202,23 @@ impl Ledger {
             return;
         }
         self.hours.turn(&self.meters, now);
+        let (told, price, priced) = (before.price, open.price, before.priced);
+        let is_dated = price != told && !instance.price_history.is_empty() && open.ends_since.is_none();
+        let was = Spent::of(told.map_or(0, rate_of), priced, now);
         self.set(view.id.clone(), Some(open), now);
+        if is_dated {
+            // A new price is heard of later than it begins.
+            let is = spent_between(instance, 0, priced, now);
+            self.correct(&view.id, was, is);
+        }
+    }
+
+    /// An open instance has cost this in the time for which that was counted.
+    fn correct(&mut self, id: &InstanceId, was: Spent, is: Spent) {
+        let Some(open) = self.open.get(id) else { return };
+        let meter = self.meters.entry(open.key.clone()).or_default();
+        meter.add(is - was);
+        meter.take(was - is);
     }
 
     /// A listing that began then shows an instance that ends.
@@ -199,6 +234,10 @@ impl Ledger {
     /// An instance is gone.
     pub fn closed(&mut self, id: &InstanceId, now: Timestamp) {
         self.hours.turn(&self.meters, now);
+        if let Some(open) = self.open.get(id) {
+            self.closed.retain(|_, counted| since(now, *counted) < CLOSED_KEPT);
+            self.closed.insert(id.clone(), open.ends_since.unwrap_or(now));
+        }
         self.set(id.clone(), None, now);
     }
 

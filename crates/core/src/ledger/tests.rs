@@ -42,7 +42,8 @@ impl Story {
     }
 
     fn opened(mut self, second: i64, ours: bool) -> Self {
-        self.ledger.opened(&self.view, &self.instance, ours, at(second));
+        let ordered = ours.then_some(at(second));
+        self.ledger.opened(&self.view, &self.instance, ordered, at(second));
         self
     }
 
@@ -249,11 +250,9 @@ proptest! {
     }
 }
 
-// ---- review: what must hold, and does not yet
-
 /// A listing may omit an instance that is destroyed or lives, and the next may show it again (`Pool` calls it `returned`).
 #[test]
-fn review_an_instance_that_a_listing_omitted_is_not_counted_twice_when_it_is_shown_again() {
+fn an_instance_that_a_listing_omitted_is_not_counted_twice_when_it_is_shown_again() {
     let mut story = Story::new();
     story.instance.launched = Some(at(0));
     let mut story = story.opened(0, true);
@@ -264,7 +263,7 @@ fn review_an_instance_that_a_listing_omitted_is_not_counted_twice_when_it_is_sho
 
 /// The same for one that was found at the start.
 #[test]
-fn review_what_a_found_instance_had_cost_before_is_not_counted_twice() {
+fn what_a_found_instance_had_cost_before_is_not_counted_twice() {
     let mut story = Story::new();
     story.instance.launched = Some(at(-7200));
     let mut story = story.opened(0, false);
@@ -276,7 +275,7 @@ fn review_what_a_found_instance_had_cost_before_is_not_counted_twice() {
 
 /// A reload takes its type out of the configuration: it drains, may work for a day, and the cloud bills it.
 #[test]
-fn review_an_instance_whose_type_is_configured_no_longer_goes_on_costing_what_it_did() {
+fn an_instance_whose_type_is_configured_no_longer_goes_on_costing_what_it_did() {
     let mut story = Story::new().opened(0, true);
     story.view.like = None;
     story.view.instance_type = None;
@@ -286,7 +285,7 @@ fn review_an_instance_whose_type_is_configured_no_longer_goes_on_costing_what_it
 
 /// The cloud's clock is an hour ahead of ours, so the age of a found instance cannot be known: that is to be said.
 #[test]
-fn review_a_found_instance_whose_date_lies_in_the_future_is_of_unknown_age() {
+fn a_found_instance_whose_date_lies_in_the_future_is_of_unknown_age() {
     let mut story = Story::new();
     story.instance.launched = Some(at(3600));
     let statement = story.opened(36, false).statement(720);
@@ -295,7 +294,7 @@ fn review_a_found_instance_whose_date_lies_in_the_future_is_of_unknown_age() {
 
 /// `ec2` asks for spot prices once a day, and is told when each began.
 #[test]
-fn review_a_price_counts_from_when_it_began_and_not_from_when_it_was_heard_of() {
+fn a_price_counts_from_when_it_began_and_not_from_when_it_was_heard_of() {
     let mut story = Story::new();
     let point = |second, per_hour| PricePoint { start_time: at(second), price: price(per_hour) };
     story.instance.price_history = vec![point(0, 1.0)];

@@ -162,6 +162,7 @@ impl Round<'_> {
 
     fn cancel_if_unsuitable(&mut self, entry: &Entry) {
         if let Fit::Nowhere(why) = &entry.fit
+            && entry.spared_until.is_none()
             && !self.may_run_unseen(entry)
         {
             self.cancel(entry, CancelReason::NoSuitableType(why.to_string()));

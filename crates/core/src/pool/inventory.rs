@@ -190,7 +190,7 @@ impl WorkerPool {
         let view = Arc::new(machine.view());
         self.pacer.schedule(&instance.id, wish(&view, false));
         self.outage.note(&view, &self.policy);
-        self.ledger.opened(&view, &instance, ours, now);
+        self.ledger.opened(&view, &instance, ordered, now);
         let slot = Slot {
             host: Arc::new(Host::new(&view, [], false)),
             view,

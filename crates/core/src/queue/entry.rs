@@ -83,6 +83,10 @@ pub struct Entry {
     /// When the controller last answered a call of an operation of ours on it.
     #[serde(default)]
     pub(super) changed_at: Option<Timestamp>,
+    /// A type suited it until the configuration was read anew, and none does now: it is not cancelled before then, because
+    /// a file may have been cut, or be mended.
+    #[serde(skip)]
+    pub spared_until: Option<Timestamp>,
     /// When the controller answered our lock; `None`: there is none, or it was there before us.
     #[serde(default)]
     pub locked_at: Option<Timestamp>,
@@ -108,6 +112,7 @@ impl Entry {
             setback: None,
             changed: 0,
             changed_at: None,
+            spared_until: None,
             locked_at: None,
         }
     }

@@ -64,6 +64,7 @@ use poll::following;
 pub use poll::{Poll, PollError};
 pub use setback::{Setback, SetbackCause};
 use shared_failures::SharedFailures;
+pub use sized_anew::SPARED_FOR;
 pub(crate) use snapshot::Copying;
 pub use snapshot::QueueSnapshot;
 use suspects::Suspects;

@@ -1,12 +1,23 @@
 //! What a container needs, and which types fit, under a configuration that was read anew.
+//!
+//! ```text
+//!   a type fits ─ reload ─► none does: spared ─┬─ reload: one does again ─► as before
+//!                                              └─ SPARED_FOR is over ─────► it may be cancelled
+//! ```
 
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::ContainerQueue;
-use super::entry::TypeLists;
+use super::entry::{Fit, TypeLists};
+use super::{CancelReason, ContainerQueue, OperationKind};
 use crate::id::ContainerUuid;
 use crate::policy::Policy;
+use crate::time::{Timestamp, after};
+
+/// A container that no type suits since a reload is not cancelled for this long: a cancel cannot be taken back, and a file
+/// that was cut or mistyped can.
+pub const SPARED_FOR: Duration = Duration::from_secs(5 * 60);
 
 impl ContainerQueue {
     /// From now on that configuration holds for what the controller does by itself, and for lists of types.
@@ -22,6 +33,7 @@ impl ContainerQueue {
         from: Option<ContainerUuid>,
         most: usize,
         policy: &Policy,
+        now: Timestamp,
     ) -> Option<ContainerUuid> {
         let bounds = (from.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
         let (most, mut looked_at, mut last) = (most.max(1), 0, None);
@@ -31,9 +43,38 @@ impl ContainerQueue {
             let (needs, fit) = entry.fit_under(mounts, &policy.catalog, &policy.sizing, &mut self.type_lists);
             if (needs, &fit) != (entry.needs, &entry.fit) {
                 let entry = Arc::make_mut(entry);
+                entry.spared_until = match (&entry.fit, &fit) {
+                    (_, Fit::Types(_) | Fit::Unsized) => None,
+                    (Fit::Types(_), Fit::Nowhere(_)) => Some(after(now, SPARED_FOR)),
+                    (Fit::Unsized | Fit::Nowhere(_), Fit::Nowhere(_)) => entry.spared_until,
+                };
                 (entry.needs, entry.fit) = (needs, fit);
             }
         }
         last.filter(|_| looked_at == most)
+    }
+
+    /// How many are spared. O(containers).
+    pub(crate) fn spared(&self) -> usize {
+        self.entries.values().filter(|entry| entry.spared_until.is_some()).count()
+    }
+
+    /// Those whose time is over are spared no longer; how many still are. O(containers).
+    pub(crate) fn end_sparing(&mut self, now: Timestamp) -> usize {
+        for entry in self.entries.values_mut() {
+            if entry.spared_until.is_some_and(|until| until <= now) {
+                Arc::make_mut(entry).spared_until = None;
+            }
+        }
+        self.spared()
+    }
+
+    /// Whether that is a cancel for want of a type, of a container that has one now, or is spared.
+    pub(crate) fn has_type_after_all(&self, uuid: ContainerUuid, kind: &OperationKind) -> bool {
+        let is_for_want =
+            matches!(kind, OperationKind::Cancel { reason: CancelReason::NoSuitableType(_), .. });
+        let may_go =
+            |entry: &Arc<super::Entry>| matches!(entry.fit, Fit::Nowhere(_)) && entry.spared_until.is_none();
+        is_for_want && !self.entries.get(&uuid).is_some_and(may_go)
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct SavedTags {
     without_note: bool,
     /// It is to end for a reason of its own, whatever an operator wanted before.
     drained_by_us: bool,
+    /// That was because a reload has left its type out, and nobody has wanted anything else since.
+    drained_for_its_type: bool,
 }
 
 impl SavedTags {
@@ -39,6 +41,7 @@ impl SavedTags {
             note,
             without_note: false,
             drained_by_us: false,
+            drained_for_its_type: false,
         }
     }
 }
@@ -63,7 +66,7 @@ impl Machine {
 
     /// Sets the worker to drain, unless the operator holds it.
     pub(super) fn drain(&mut self, reason: DrainReason, effects: &mut Vec<WorkerEffect>) {
-        self.tags.drained_by_us = true;
+        (self.tags.drained_by_us, self.tags.drained_for_its_type) = (true, false);
         if self.behavior != IdleBehavior::Run {
             return;
         }
@@ -77,6 +80,20 @@ impl Machine {
         self.save_tags_if_needed(effects);
     }
 
+    /// A reload has left its type out of the configuration.
+    pub(super) fn drain_for_its_type(&mut self, effects: &mut Vec<WorkerEffect>) {
+        let was_in_use = self.behavior == IdleBehavior::Run;
+        self.drain(DrainReason::TypeNotConfigured, effects);
+        self.tags.drained_for_its_type = was_in_use;
+    }
+
+    /// Its type is configured again: nothing has been wrong with the instance.
+    pub(super) fn use_again(&mut self, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
+        if self.behavior == IdleBehavior::Drain && self.tags.drained_for_its_type {
+            self.set_behavior(IdleBehavior::Run, None, now, effects);
+        }
+    }
+
     pub(super) fn set_behavior(
         &mut self,
         behavior: IdleBehavior,
@@ -85,7 +102,7 @@ impl Machine {
         effects: &mut Vec<WorkerEffect>,
     ) {
         self.tags.behavior_is_ours = true;
-        self.tags.drained_by_us = false;
+        (self.tags.drained_by_us, self.tags.drained_for_its_type) = (false, false);
         self.tags.note = note;
         self.tags.without_note = false;
         if self.behavior != behavior {

@@ -108,6 +108,11 @@ pub struct Machine {
     ending: Ending,
 }
 
+/// Whether two types are ordered alike: the disk that is added, and the market, are what no file can change later.
+fn is_ordered_alike(one: &InstanceType, other: &InstanceType) -> bool {
+    (one.added_scratch, one.preemptible) == (other.added_scratch, other.preemptible)
+}
+
 impl Machine {
     /// A worker for an instance that has just appeared. `ours`: created by this process.
     /// Its first effects are to be performed at once.
@@ -157,17 +162,26 @@ impl Machine {
     fn take_policy(&mut self, policy: Arc<Policy>) {
         let provider_type = &self.instance.provider_type;
         let of_name = |name: &TypeName| policy.catalog.of_instance(name.as_str(), provider_type);
-        self.instance_type = self.type_name.as_ref().and_then(of_name).cloned();
-        self.like = self.instance_type.clone().or_else(|| policy.catalog.like(provider_type).cloned());
+        let named = self.type_name.as_ref().and_then(of_name);
+        // What it was ordered with is what it has, whatever the file says now.
+        let ordered = self.like.take();
+        let is_so =
+            |it: &&Arc<InstanceType>| ordered.as_ref().is_none_or(|ordered| is_ordered_alike(it, ordered));
+        self.instance_type = named.filter(is_so).cloned();
+        let like = || ordered.clone().or_else(|| policy.catalog.like(provider_type).cloned());
+        self.like = self.instance_type.clone().or_else(like);
         self.policy = policy;
     }
 
-    /// The configuration was read anew. An instance whose type is configured no longer is drained, as after a restart.
+    /// The configuration was read anew. An instance whose type is configured no longer, or otherwise, is drained, as after
+    /// a restart; if it comes back meanwhile, the instance is used again.
     fn use_policy(&mut self, policy: Arc<Policy>, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         let was_configured = self.instance_type.is_some();
         self.take_policy(policy);
-        if was_configured && self.instance_type.is_none() {
-            self.drain(DrainReason::TypeNotConfigured, effects);
+        match (was_configured, self.instance_type.is_some()) {
+            (true, false) => self.drain_for_its_type(effects),
+            (false, true) => self.use_again(now, effects),
+            (true, true) | (false, false) => {}
         }
         self.shut_down_if_due(now, effects);
     }

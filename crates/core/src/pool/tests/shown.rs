@@ -38,11 +38,9 @@ fn ages_of_probes_are_told_as_the_oldest_and_the_median_of_those_in_service() {
     assert_eq!(story.pool.probe_ages(at(100)), (40.0, 20.0));
 }
 
-// ---- review
-
 /// `clock::now()` does not follow corrections of the system's clock: it may be an hour ahead of the cloud's for good.
 #[test]
-fn review_an_instance_that_we_ordered_costs_nothing_for_the_time_before_the_order() {
+fn an_instance_that_we_ordered_costs_nothing_for_the_time_before_the_order() {
     let mut story = Story::new();
     story.pool.ledger_mut().begin(at(0));
     let create = story.create("small", "secret", 7200).unwrap();
@@ -56,7 +54,7 @@ fn review_an_instance_that_we_ordered_costs_nothing_for_the_time_before_the_orde
 
 /// The whole way: destroyed, acknowledged, omitted by one listing, and shown by the next.
 #[test]
-fn review_an_instance_that_ends_and_is_omitted_by_a_listing_is_not_billed_anew() {
+fn an_instance_that_ends_and_is_omitted_by_a_listing_is_not_billed_anew() {
     let mut story = Story::new();
     story.pool.ledger_mut().begin(at(0));
     let create = story.create("small", "secret", 0).unwrap();

@@ -78,6 +78,14 @@ pub enum ExchangeFact {
     Queue(QueueFact),
     /// An operation has ended.
     Operation(Finished),
+    /// Since the configuration was read anew no type suits these containers: they are cancelled after that, if none is
+    /// configured until then.
+    NoTypeSinceReload {
+        /// How many.
+        containers: usize,
+        /// Until when they are spared.
+        until: Timestamp,
+    },
     /// The controller answered 503.
     Overloaded {
         /// How many calls may be in flight from now on.
@@ -128,6 +136,8 @@ pub struct Exchange {
     snapshots: Snapshots,
     /// Containers are being sized anew.
     resizing: Option<Resizing>,
+    /// How many containers are spared since a reload, at most.
+    spared: usize,
     /// [`ExchangeEffect::GoOn`] has been told, and nobody has gone on yet.
     goes_on: bool,
     quiescent: bool,
@@ -150,6 +160,7 @@ impl Exchange {
             merging: None,
             snapshots: Snapshots::default(),
             resizing: None,
+            spared: 0,
             goes_on: false,
             quiescent: false,
         }
@@ -167,8 +178,12 @@ impl Exchange {
         kind: OperationKind,
         now: Timestamp,
     ) -> Result<Vec<ExchangeEffect>, QueueRefusal> {
-        // A plan that was made from the picture before the poll that is being taken in: the next decides anew.
-        if self.quiescent || self.merging.is_some() {
+        // A plan that was made from the picture before the poll that is being taken in, or under the configuration of
+        // before: the next decides anew.
+        if self.quiescent || self.merging.is_some() || self.resizing.is_some() {
+            return Err(QueueRefusal::Busy);
+        }
+        if self.queue.has_type_after_all(uuid, &kind) {
             return Err(QueueRefusal::Busy);
         }
         let call = self.queue.begin(uuid, kind)?;
@@ -386,6 +401,7 @@ impl Exchange {
         let intervals = (self.policy.poll_interval, self.poll_interval(now));
         self.polls.end(began, intervals, now, effects);
         self.calls.poll_ended();
+        self.end_sparing(now, effects);
         self.follow_hints(now, effects);
         self.calls.send(now, effects);
     }

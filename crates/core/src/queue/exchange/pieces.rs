@@ -18,7 +18,7 @@ impl Exchange {
             let began = merging.began();
             self.merge_on(Some(merging), (began, had_news), now, &mut effects);
         }
-        self.resize_on(&mut effects);
+        self.resize_on(now, &mut effects);
         self.copy_on(&mut effects);
         effects
     }

@@ -1,13 +1,15 @@
 //! The site's configuration was read anew: containers are sized under it, a piece at a time.
 //!
 //! Until the last piece some containers still have the types of before. A plan that takes one does no harm: Pool refuses to
-//! create what is configured otherwise now.
+//! create what is configured otherwise now. Operations that wait for their turn are taken back, and none is begun before
+//! all are sized. A container that no type suits any more is spared for a while ([`SPARED_FOR`]).
 
 use std::sync::Arc;
 
-use super::{Exchange, ExchangeEffect};
+use super::{Exchange, ExchangeEffect, ExchangeFact};
 use crate::id::ContainerUuid;
 use crate::policy::Policy;
+use crate::queue::SPARED_FOR;
 use crate::time::{Timestamp, after};
 
 /// How far the containers have been sized anew.
@@ -27,20 +29,42 @@ impl Exchange {
         let mut effects = Vec::new();
         self.polls.no_later_than(after(now, self.policy.poll_interval), now, &mut effects);
         if is_sized_otherwise {
+            // What waits in the line was decided under the configuration of before: the next plan decides anew.
+            for uuid in self.calls.withdraw_operations() {
+                self.queue.withdraw(uuid);
+            }
             self.resizing = Some(Resizing { from: None });
-            self.resize_on(&mut effects);
+            self.resize_on(now, &mut effects);
         }
         effects
     }
 
     /// Sizes the next containers, if any are to be sized anew.
-    pub(super) fn resize_on(&mut self, effects: &mut Vec<ExchangeEffect>) {
+    pub(super) fn resize_on(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         let Some(Resizing { from }) = self.resizing.take() else { return };
-        let last = self.queue.size_anew(from, self.policy.pieces.entries, &self.policy);
+        let last = self.queue.size_anew(from, self.policy.pieces.entries, &self.policy, now);
         self.resizing = last.map(|last| Resizing { from: Some(last) });
         self.changed(effects);
         if self.resizing.is_some() {
             self.go_on_soon(effects);
+            return;
+        }
+        self.spared = self.queue.spared();
+        if self.spared > 0 {
+            let fact =
+                ExchangeFact::NoTypeSinceReload { containers: self.spared, until: after(now, SPARED_FOR) };
+            effects.push(ExchangeEffect::Tell(fact));
+        }
+    }
+
+    /// After a poll: those who were spared for long enough may be cancelled.
+    pub(super) fn end_sparing(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
+        if self.spared == 0 {
+            return;
+        }
+        let before = std::mem::replace(&mut self.spared, self.queue.end_sparing(now));
+        if self.spared < before {
+            self.changed(effects);
         }
     }
 }

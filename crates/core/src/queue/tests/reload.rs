@@ -7,7 +7,8 @@ use super::exchange::{Story, queued};
 use super::*;
 use crate::instance::Catalog;
 use crate::policy::Policy;
-use crate::queue::exchange::ExchangeEffect;
+use crate::queue::exchange::{ExchangeEffect, ExchangeFact};
+use crate::time::after;
 
 /// Only that type is left.
 fn with_only(name: &str) -> Policy {
@@ -40,6 +41,31 @@ fn containers_get_the_types_that_fit_now_and_the_scheduler_looks_again() {
     assert_eq!(types(&mut story), vec![Vec::<String>::new(); 3], "they do not want the spot market");
 }
 
+/// A cancel cannot be taken back, and a file that was cut can be mended.
+#[test]
+fn a_container_that_no_type_suits_since_a_reload_is_spared_for_five_minutes() {
+    let mut story = Story::polled(vec![queued(1)]);
+    reload(&mut story, with_only("big.spot"));
+    let told = |story: &Story| {
+        story.told(|fact| matches!(fact, ExchangeFact::NoTypeSinceReload { containers: 1, .. }))
+    };
+    assert_eq!(told(&story), 1);
+    let cancel = || {
+        let reason = CancelReason::NoSuitableType("no type".to_owned());
+        OperationKind::Cancel { reason, expected: queued(1).standing() }
+    };
+    assert_eq!(story.begin(1, cancel()), Err(QueueRefusal::Busy));
+    story.now = after(story.now, crate::queue::SPARED_FOR / 2);
+    story.poll();
+    story.answer_all();
+    assert!(story.exchange.snapshot().entries[0].spared_until.is_some());
+    story.now = after(story.now, crate::queue::SPARED_FOR / 2);
+    story.poll();
+    story.answer_all();
+    assert!(story.exchange.snapshot().entries[0].spared_until.is_none());
+    assert_eq!(story.begin(1, cancel()), Ok(()));
+}
+
 #[test]
 fn many_are_sized_a_piece_at_a_time_and_all_are_in_the_end() {
     let mut story = Story::polled((1..=5).map(queued).collect());
@@ -67,15 +93,17 @@ fn the_next_poll_comes_no_later_than_the_new_interval_says_and_nothing_else_chan
     assert_eq!(story.next_poll(), Some(Duration::from_secs(1)));
 }
 
-// ---- review
-
 /// SIGHUP with a file that lacks a type, SIGHUP again with the right one: what has not been sent must not be cancelled.
 #[test]
-fn review_cancels_that_a_mended_configuration_makes_wrong_are_not_sent() {
+fn cancels_that_a_mended_configuration_makes_wrong_are_not_sent() {
     use crate::container::ContainerState;
     use crate::queue::exchange::Request;
     let mut story = Story::polled((1..=200).map(queued).collect());
     reload(&mut story, with_only("big.spot"));
+    story.now = after(story.now, crate::queue::SPARED_FOR);
+    story.poll();
+    story.answer_all();
+    story.done.clear();
     let why = || CancelReason::NoSuitableType("no type".to_owned());
     for n in 1..=200 {
         let standing = queued(n).standing();
@@ -107,7 +135,7 @@ fn review_cancels_that_a_mended_configuration_makes_wrong_are_not_sent() {
 
 /// The same, if the second SIGHUP comes while the plan is being made that has decided it.
 #[test]
-fn review_a_cancel_that_was_planned_before_the_configuration_was_mended_is_refused() {
+fn a_cancel_that_was_planned_before_the_configuration_was_mended_is_refused() {
     let mut story = Story::polled(vec![queued(1)]);
     reload(&mut story, with_only("big.spot"));
     assert!(types(&mut story)[0].is_empty(), "a plan of this picture cancels it");

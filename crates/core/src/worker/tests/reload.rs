@@ -76,11 +76,9 @@ fn one_that_ends_takes_the_configuration_up_and_ends() {
     assert!(story.view().instance_type.is_none());
 }
 
-// ---- review
-
 /// What an instance was ordered with cannot be changed by a file: its disk, and the market it is on.
 #[test]
-fn review_an_instance_keeps_the_disk_and_the_market_that_it_was_ordered_with() {
+fn an_instance_keeps_the_disk_and_the_market_that_it_was_ordered_with() {
     let mut story = Story::idle();
     let before = story.view().instance_type.unwrap();
     let mut changed = policy();
@@ -99,4 +97,32 @@ fn review_an_instance_keeps_the_disk_and_the_market_that_it_was_ordered_with() {
         is_harmless,
         "containers are placed there for a disk that it does not have, and on a market it is not on"
     );
+}
+
+/// A mistake that is mended soon ends nothing that is at work.
+#[test]
+fn one_that_was_drained_for_its_type_is_used_again_when_that_comes_back() {
+    let mut story = Story::running(&[1]);
+    story.on(10, use_policy(without_its_type()));
+    assert_eq!(story.view().behavior, IdleBehavior::Drain);
+    story.on(20, use_policy(policy()));
+    let view = story.view();
+    assert_eq!((view.behavior, view.instance_type.is_some()), (IdleBehavior::Run, true));
+
+    // Somebody wants it drained.
+    let mut story = Story::running(&[1]);
+    story.on(10, use_policy(without_its_type()));
+    story.on(11, Command::SetIdleBehavior(IdleBehavior::Drain, None));
+    story.on(20, use_policy(policy()));
+    assert_eq!(story.view().behavior, IdleBehavior::Drain);
+}
+
+/// Its jobs may run for days, and the cloud bills it.
+#[test]
+fn what_it_costs_is_known_when_its_type_is_not_configured_any_more() {
+    let mut story = Story::idle();
+    let price = story.view().like.map(|it| it.price);
+    story.on(9, Command::SetIdleBehavior(IdleBehavior::Hold, None));
+    story.on(10, use_policy(without_its_type()));
+    assert_eq!((story.view().like.map(|it| it.price), price.is_some()), (price, true));
 }
