@@ -4,8 +4,12 @@
 //! socket. The soft limit, usually 1,024 for the sake of old programs that use `select`, would be reached with some
 //! hundred VMs; the hard limit is what the operator has really set.
 
+use dispatch_actors::{catalogue, event};
 use dispatch_adapters::ssh::SshClient;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use slog::Logger;
+
+use crate::settings::Settings;
 
 /// What the process needs beside its VMs: for clients of the API, the controller, the log, the database.
 const BESIDE_VMS: u64 = 512;
@@ -32,6 +36,15 @@ pub fn doubt(limit: Option<u64>, max_instances: u32, client: SshClient) -> Optio
              {enough_for} VMs: raise its hard limit (LimitNOFILE= of the systemd unit, --ulimit nofile= of docker run)"
         )
     })
+}
+
+/// Says in the log if so many VMs may need more than this process may have.
+pub fn tell_doubt(settings: &Settings, log: &Logger) {
+    let Settings { policy, cloud, .. } = settings;
+    if let Some(reason) = doubt(raise_limit(), policy.max_instances, cloud.ssh_client) {
+        let path = format!("Clusters.{}.Containers.CloudVMs.MaxInstances", policy.cluster_id);
+        event!(log, catalogue::DOUBTFUL_SETTING, "Path" => path, "Reason" => reason);
+    }
 }
 
 #[cfg(test)]

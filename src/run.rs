@@ -18,13 +18,14 @@ use futures_util::future::{Either, select};
 use sd_notify::NotifyState;
 use slog::Logger;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::app::{Application, Standby, Told};
 use crate::cli::{self, Options};
 use crate::descriptors;
 use crate::lock::{self, Database, Held};
-use crate::reload::Reloader;
-use crate::settings::{FindingKind, Loaded, Settings};
+use crate::reload::{Read, Reloader};
+use crate::settings::{FindingKind, Loaded};
 use crate::telemetry::{self, LogLevel};
 
 /// The signals that the service knows.
@@ -67,17 +68,67 @@ impl Signals {
         }
     }
 
-    /// Waits for a signal to stop, its name; reloads on SIGHUP meanwhile.
-    async fn stop_or_reload(&mut self, mut reload: impl FnMut()) -> &'static str {
+    /// Waits for a signal: one to stop, or SIGHUP.
+    async fn next(&mut self) -> Wish {
         let Self { terminate, interrupt, hangup } = self;
+        let (terminate, interrupt) = (pin!(terminate.recv()), pin!(interrupt.recv()));
+        match select(select(terminate, interrupt), pin!(hangup.recv())).await {
+            Either::Left((Either::Left(_), _)) => Wish::Stop("SIGTERM"),
+            Either::Left((Either::Right(_), _)) => Wish::Stop("SIGINT"),
+            Either::Right(_) => Wish::Reload,
+        }
+    }
+
+    /// Waits for a signal to stop, its name; reloads on SIGHUP meanwhile.
+    async fn stop_or_reload(&mut self, reloading: &mut Reloading<'_>, part: &impl Reload) -> &'static str {
         loop {
-            let (terminate, interrupt) = (pin!(terminate.recv()), pin!(interrupt.recv()));
-            match select(select(terminate, interrupt), pin!(hangup.recv())).await {
-                Either::Left((Either::Left(_), _)) => return "SIGTERM",
-                Either::Left((Either::Right(_), _)) => return "SIGINT",
-                Either::Right(_) => reload(),
+            let news = match select(pin!(self.next()), pin!(reloading.read())).await {
+                Either::Left((wish, _)) => Either::Left(wish),
+                Either::Right((read, _)) => Either::Right(read),
+            };
+            match news {
+                Either::Left(Wish::Stop(signal)) => return signal,
+                Either::Left(Wish::Reload) => {
+                    part.reload_certificate();
+                    reloading.begin();
+                }
+                Either::Right(read) => reloading.take_up(read, part),
             }
         }
+    }
+}
+
+/// What a signal wants.
+enum Wish {
+    Stop(&'static str),
+    Reload,
+}
+
+/// What takes a configuration up.
+trait Reload {
+    /// Reads the certificate anew; keeps the old one if the new cannot be used.
+    fn reload_certificate(&self);
+    /// From now on that configuration holds.
+    fn use_configuration(&self, loaded: &Loaded);
+}
+
+impl Reload for Standby<'_> {
+    fn reload_certificate(&self) {
+        Standby::reload_certificate(self);
+    }
+
+    fn use_configuration(&self, loaded: &Loaded) {
+        Standby::use_configuration(self, loaded);
+    }
+}
+
+impl Reload for Application {
+    fn reload_certificate(&self) {
+        Application::reload_certificate(self);
+    }
+
+    fn use_configuration(&self, loaded: &Loaded) {
+        Application::use_configuration(self, loaded);
     }
 }
 
@@ -123,15 +174,9 @@ async fn serve(options: &Options, loaded: &Loaded, (log, level): (Logger, LogLev
     let told = Told::recorded(log);
     let log = told.log.clone();
     tell_findings(loaded, &log);
-    let limit = descriptors::raise_limit();
-    let Settings { policy, cloud, .. } = &loaded.settings;
-    if let Some(reason) = descriptors::doubt(limit, policy.max_instances, cloud.ssh_client) {
-        let path = format!("Clusters.{}.Containers.CloudVMs.MaxInstances", policy.cluster_id);
-        event!(log, catalogue::DOUBTFUL_SETTING, "Path" => path, "Reason" => reason);
-    }
+    descriptors::tell_doubt(&loaded.settings, &log);
     let mut signals = Signals::new().context("cannot wait for signals")?;
-    let mut reloading =
-        Reloading { reloader: Reloader::new(options, level, log.clone()), present: loaded.clone() };
+    let mut reloading = Reloading::new(options, level, loaded, &log);
     let settings = &loaded.settings;
     let Some(database) = Database::new(&settings.postgresql, &settings.policy.cluster_id)? else {
         event!(log, catalogue::NO_LOCK, "Reason" => "PostgreSQL.Connection has neither host nor dbname");
@@ -169,10 +214,7 @@ async fn stand_by(
     reloading: &mut Reloading<'_>,
     (signals, log): (&mut Signals, &Logger),
 ) -> Option<Held> {
-    let signal = pin!(signals.stop_or_reload(|| {
-        standby.reload_certificate();
-        reloading.reload(log, |loaded| standby.use_configuration(loaded));
-    }));
+    let signal = pin!(signals.stop_or_reload(reloading, standby));
     match select(signal, pin!(lock::acquire(database, log))).await {
         Either::Left((signal, _)) => {
             stopping(signal, log);
@@ -189,11 +231,7 @@ async fn work(
     signals: &mut Signals,
     log: &Logger,
 ) -> Ending {
-    let reload = || {
-        application.reload_certificate();
-        reloading.reload(log, |loaded| application.use_configuration(loaded));
-    };
-    let signal = signals.stop_or_reload(reload).await;
+    let signal = signals.stop_or_reload(reloading, &application).await;
     stopping(signal, log);
     application.stop().await;
     event!(log, catalogue::STOPPED);
@@ -202,16 +240,44 @@ async fn work(
 
 /// The configuration in force, and how it is read anew.
 struct Reloading<'a> {
-    reloader: Reloader<'a>,
+    reloader: Reloader,
     present: Loaded,
+    /// The file is being read.
+    reading: Option<oneshot::Receiver<Read>>,
+    /// And is to be read once more: it may have been changed meanwhile.
+    again: bool,
+    log: &'a Logger,
 }
 
-impl Reloading<'_> {
-    fn reload(&mut self, log: &Logger, take_up: impl FnOnce(&Loaded)) {
-        if let Some(loaded) = self.reloader.reload(&self.present) {
-            tell_findings(&loaded, log);
-            take_up(&loaded);
+impl<'a> Reloading<'a> {
+    fn new(options: &Options, level: LogLevel, loaded: &Loaded, log: &'a Logger) -> Self {
+        let reloader = Reloader::new(options.clone(), level, log.clone());
+        Self { reloader, present: loaded.clone(), reading: None, again: false, log }
+    }
+
+    fn begin(&mut self) {
+        match self.reading {
+            Some(_) => self.again = true,
+            None => self.reading = Some(self.reloader.begin()),
+        }
+    }
+
+    /// What has been read; for ever, if nothing is.
+    async fn read(&mut self) -> Read {
+        let Some(reading) = &mut self.reading else { return std::future::pending().await };
+        let read = reading.await.unwrap_or_else(|_| Err("it could not be read".to_owned()));
+        self.reading = None;
+        read
+    }
+
+    fn take_up(&mut self, read: Read, part: &impl Reload) {
+        if let Some(loaded) = self.reloader.take_up(&self.present, read) {
+            tell_findings(&loaded, self.log);
+            part.use_configuration(&loaded);
             self.present = loaded;
+        }
+        if std::mem::take(&mut self.again) {
+            self.begin();
         }
     }
 }

@@ -86,7 +86,7 @@ const BEFORE: Values = Values {
 
 const AFTER: Values = Values {
     n: 4,
-    token: "others",
+    token: "superiors",
     secret: "of-another-cloud",
     image: "ami-2",
     volume: "of-another-volume",
@@ -165,13 +165,79 @@ fn a_secret_that_has_changed_is_told_without_its_value_and_so_is_what_only_other
             ("(secret)", "(secret)", false)
         );
     }
-    let volume = "Volumes.zzzzz-nyw5e-000000000000000.DriverParameters.SecretAccessKey";
-    assert_eq!(told[volume].now, "(not shown)");
+    assert!(told.contains_key("Volumes.(what others read)"), "{told:?}");
     assert!(!told.contains_key("SystemRootToken"), "it is the same");
     let text = format!("{told:?}");
     for secret in
-        ["managers", "others", "of-the-cloud", "of-another-cloud", "of-the-volume", "of-another-volume"]
+        ["managers", "superiors", "of-the-cloud", "of-another-cloud", "of-the-volume", "of-another-volume"]
     {
         assert!(!text.contains(secret), "{secret} is told: {text}");
     }
+}
+
+/// Two sites that differ in that line of `CloudVMs`, or of the cluster.
+fn one_change(before: &str, after: &str) -> Vec<Change> {
+    let key = TestKey::new();
+    let settings = |line: &str| load_text(&config_support::minimal(&key, line)).unwrap().settings;
+    settings(before).changes_to(&settings(after))
+}
+
+/// A journal and an API have other readers than the file.
+#[test]
+fn what_may_have_a_secret_in_it_is_told_without_its_value() {
+    let containers = |text: &str| {
+        let key = "Containers: {DispatchPrivateKey: KEY, CrunchRunArgumentsList: ARGUMENTS, CloudVMs: {ImageID: ami-1, BootProbeCommand: PROBE, ResourceTags: {Owner: TAG}}}";
+        format!(
+            "    {}\n",
+            key.replace("ARGUMENTS", &format!("['--secret={text}']"))
+                .replace("PROBE", &format!("'curl -H \"Authorization: Bearer {text}\"'"))
+                .replace("TAG", text)
+        )
+    };
+    let key = TestKey::new();
+    let settings = |text: &str| {
+        let more = containers(text).replace("KEY", &key.yaml());
+        load_text(&config_support::minimal(&key, &more)).unwrap().settings
+    };
+    let told = settings("hunter1").changes_to(&settings("hunter2"));
+    let paths: Vec<_> = told.iter().map(|change| change.path.as_str()).collect();
+    for path in [
+        "Containers.CrunchRunArgumentsList",
+        "Containers.CloudVMs.BootProbeCommand",
+        "Containers.CloudVMs.ResourceTags.Owner",
+    ] {
+        assert!(paths.contains(&path), "{path} is not in {paths:?}");
+    }
+    assert!(!format!("{told:?}").contains("hunter"), "{told:?}");
+}
+
+/// And then the file does not hold as a whole.
+#[test]
+fn a_password_in_a_url_is_told_as_changed_and_is_in_no_path() {
+    let feed =
+        |password: &str| format!("    PostgreSQL: {{Connection: {{host: h, password: {password}}}}}\n");
+    let told = one_change(&feed("hunter1"), &feed("hunter2"));
+    assert_eq!(
+        told.iter().map(|it| it.path.as_str()).collect::<Vec<_>>(),
+        ["PostgreSQL.Connection.password"]
+    );
+    let others =
+        |password: &str| format!("    Collections: {{S: {{'http://user:{password}@127.0.0.1:1/': 1}}}}\n");
+    let told = one_change(&others("hunter1"), &others("hunter2"));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(!format!("{told:?}").contains("hunter"), "{told:?}");
+}
+
+#[test]
+fn no_limit_is_called_so() {
+    let most = |n: u32| {
+        format!(
+            "    Containers: {{DispatchPrivateKey: KEY, CloudVMs: {{ImageID: ami-1, MaxInstances: {n}}}}}\n"
+        )
+    };
+    let key = TestKey::new();
+    let settings =
+        |n| load_text(&config_support::minimal(&key, &most(n).replace("KEY", &key.yaml()))).unwrap().settings;
+    let told = settings(64).changes_to(&settings(0));
+    assert_eq!((told[0].before.as_str(), told[0].now.as_str()), ("64", "0 (no limit)"));
 }

@@ -5,8 +5,9 @@
 //!   instance types, one by one ──────────────────────┼─► changes: path, before, now, at once or after a restart
 //!   secrets, and what only others read: that it has ─┘
 //! ```
-//! A secret is never shown: neither the one before nor the one now. Of what only the site's other programs read no value is
-//! shown either, because we do not know what is secret there; it matters if it is sent to the VMs.
+//! A secret is never shown: neither the one before nor the one now. Nor is what may have one in it: shell text, lists, and
+//! whatever is no plain word. Of what only the site's other programs read not even the names below a section are shown,
+//! because we do not know what is secret there; it matters if it is sent to the VMs.
 
 use std::collections::BTreeSet;
 
@@ -14,10 +15,8 @@ use serde_json::Value;
 
 use super::dump::HIDDEN;
 use super::model::Settings;
+use super::report::without_userinfo;
 use super::table::TABLES;
-
-/// What is told at most of what only others read.
-const MOST_OF_OTHERS: usize = 10;
 
 /// A key whose value is another than before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,41 +59,46 @@ impl Settings {
         for (table, key) in rows() {
             let mut path = path_of(table, key);
             differences(&key.shown(self), &key.shown(new), &mut path, &mut |path, before, now| {
-                changes.push(Change::of(path.join("."), before, now, key.at_once));
+                changes.push(Change::of(path, before, now, key.at_once));
             });
         }
         changes
     }
 
-    /// What of our keys is shown as a secret, now as before, and is another one.
+    /// What of our keys is shown as before, and is another one in the file: a secret, or a URL with a password. And what a
+    /// file has in it that the configuration names.
     fn changed_secrets(&self, new: &Self) -> Vec<Change> {
         let mut secrets = BTreeSet::new();
         for (table, key) in rows() {
-            hidden_in_both(&key.shown(self), &key.shown(new), &mut path_of(table, key), &mut secrets);
+            let now = key.shown(new);
+            let path = path_of(table, key);
+            let raw = |of: &Self| path.iter().try_fold(&of.cluster.0, |at, name| at.get(name)).cloned();
+            let (Some(was), Some(is)) = (raw(self), raw(new)) else { continue };
+            differences(&was, &is, &mut path.clone(), &mut |path, was, is| {
+                let hides = |value: &Value| value.as_str().is_some_and(|text| text.contains('@'));
+                let is_hidden = is_shown_as_secret(&now, &path[path_of(table, key).len()..]);
+                if is_hidden || hides(was) || hides(is) {
+                    secrets.insert(path.to_vec());
+                }
+            });
         }
-        let raw = |of: &Self, path: &[String]| {
-            path.iter().try_fold(&of.cluster.0, |at, name| at.get(name)).cloned()
-        };
-        let changed = secrets.iter().filter(|path| raw(self, path) != raw(new, path));
-        changed.map(|path| Change::of(path.join("."), &HIDDEN.into(), &HIDDEN.into(), false)).collect()
+        if self.containers.private_key.pem.expose() != new.containers.private_key.pem.expose() {
+            secrets.insert(["Containers", "DispatchPrivateKey"].map(str::to_owned).to_vec());
+        }
+        secrets.iter().map(|path| Change::hidden(path)).collect()
     }
 
     /// Sections and keys that only the site's other programs read: the VMs are sent them with every start.
     fn changed_for_others(&self, new: &Self) -> Vec<Change> {
-        let mut differing = BTreeSet::new();
+        let ours: Vec<Vec<String>> = rows().map(|(table, key)| path_of(table, key)).collect();
+        let mut sections = BTreeSet::new();
         differences(&self.cluster.0, &new.cluster.0, &mut Vec::new(), &mut |path, _, _| {
-            differing.insert(path.join("."));
+            if !ours.iter().any(|it| path.starts_with(it)) {
+                sections.insert(path.first().cloned().unwrap_or_default());
+            }
         });
-        let ours: Vec<String> = rows().map(|(table, key)| path_of(table, key).join(".")).collect();
-        let is_ours = |path: &String| ours.iter().any(|it| path == it || path.starts_with(&format!("{it}.")));
-        let others: Vec<_> = differing.into_iter().filter(|path| !is_ours(path)).collect();
-        let shown = others.iter().take(MOST_OF_OTHERS);
-        let change = |path: &String| Change::of(path.clone(), &UNSHOWN.into(), &UNSHOWN.into(), false);
-        let mut changes: Vec<_> = shown.map(change).collect();
-        if let Some(more) = others.len().checked_sub(MOST_OF_OTHERS).filter(|more| *more > 0) {
-            changes.push(change(&format!("(and {more} more)")));
-        }
-        changes
+        let change = |name: &String| Change::hidden(&[name.clone(), "(what others read)".to_owned()]);
+        sections.iter().map(change).collect()
     }
 }
 
@@ -102,11 +106,29 @@ const INSTANCE_TYPES: &str = "InstanceTypes";
 
 /// What stands for a value of which we do not know whether it is a secret.
 const UNSHOWN: &str = "(not shown)";
+/// A longer word may be anything.
+const LONGEST_WORD: usize = 64;
+/// Below these everything may be a secret.
+const OPAQUE: [&str; 3] = ["DriverParameters", "ResourceTags", "Connection"];
 
 impl Change {
-    fn of(path: String, before: &Value, now: &Value, at_once: bool) -> Self {
-        Self { path, before: text(before), now: text(now), at_once }
+    fn of(path: &[String], before: &Value, now: &Value, at_once: bool) -> Self {
+        let is_open = !path.iter().any(|name| OPAQUE.contains(&name.as_str()));
+        let shown = |value: &Value| if is_open { text(path, value) } else { UNSHOWN.to_owned() };
+        Self { path: named(path), before: shown(before), now: shown(now), at_once }
     }
+
+    /// That it has changed, and nothing more.
+    fn hidden(path: &[String]) -> Self {
+        let hidden = || HIDDEN.to_owned();
+        Self { path: named(path), before: hidden(), now: hidden(), at_once: false }
+    }
+}
+
+/// The names from the cluster on; a URL among them without who logs in there.
+fn named(path: &[String]) -> String {
+    let names: Vec<_> = path.iter().map(|name| without_userinfo(name)).collect();
+    names.join(".")
 }
 
 fn rows() -> impl Iterator<Item = (&'static [&'static str], &'static super::Key)> {
@@ -122,16 +144,9 @@ fn keys_of(value: &Value) -> BTreeSet<String> {
     value.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect()
 }
 
-/// Where both have a secret.
-fn hidden_in_both(before: &Value, now: &Value, at: &mut Vec<String>, into: &mut BTreeSet<Vec<String>>) {
-    if before == HIDDEN && now == HIDDEN {
-        into.insert(at.clone());
-    }
-    for name in keys_of(now) {
-        at.push(name.clone());
-        hidden_in_both(&before[name.as_str()], &now[name.as_str()], at, into);
-        at.pop();
-    }
+/// Whether what is shown below those names is a secret.
+fn is_shown_as_secret(shown: &Value, below: &[String]) -> bool {
+    below.iter().try_fold(shown, |at, name| at.get(name)).is_some_and(|value| value == HIDDEN)
 }
 
 /// Where two trees differ: at a leaf, or where only one of them goes on.
@@ -154,11 +169,25 @@ fn differences(
     }
 }
 
-/// As a configuration has it, on one line.
-fn text(value: &Value) -> String {
+/// As a configuration has it, on one line, if it cannot have a secret in it.
+fn text(path: &[String], value: &Value) -> String {
+    let is_of_types = path.first().is_some_and(|name| name == INSTANCE_TYPES);
     match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::Number(number)
+            if number.as_u64() == Some(0) && path.last().is_some_and(|it| it == "MaxInstances") =>
+        {
+            "0 (no limit)".to_owned()
+        }
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) if text == HIDDEN || is_plain_word(text) => text.clone(),
+        Value::Object(_) if is_of_types => value.to_string(),
+        Value::String(_) | Value::Array(_) | Value::Object(_) => UNSHOWN.to_owned(),
     }
+}
+
+/// A duration, a level, the id of an image: no shell text, no header, no URL with a password.
+fn is_plain_word(text: &str) -> bool {
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || "._-+/:".contains(it);
+    text.len() <= LONGEST_WORD && text.chars().all(is_plain)
 }
