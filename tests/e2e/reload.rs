@@ -73,6 +73,13 @@ async fn what_may_change_holds_at_once_what_needs_a_restart_is_named_and_a_wrong
     assert_eq!((&done["Changed"], &done["NeedRestart"]), (&json!(1), &json!(0)), "{done}");
     assert_eq!(types(&site, &service).await, ["shared"]);
 
+    // Whoever reads a pipe that nobody writes waits for ever.
+    std::fs::remove_file(site.path("config.yml")).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(site.path("config.yml")).status().unwrap();
+    assert!(made.success());
+    let refused = read_anew(&mut service, REFUSED).await;
+    assert!(refused["error"].as_str().unwrap().contains("no regular file"), "{refused}");
+
     let arguments = ["events", "--last", "200", "--url", &service.url];
     let token = [("ARVADOS_MANAGEMENT_TOKEN", site.management_token.as_str())];
     let events = finish(&mut command(&site, &arguments, &token), SOON).await.stdout;

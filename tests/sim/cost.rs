@@ -91,18 +91,15 @@ fn what_an_instance_on_hold_costs_is_said_to_be_waste() {
     let mut knobs = WorldKnobs::new(5).with_jobs(1, 1, 60);
     knobs.step = seconds(5);
     simulate(knobs, async |world| {
+        let began = clock::now();
         world.run_until("a VM", minutes(5), |world| !world.own_vms().is_empty()).await;
         world.run_for(seconds(10)).await;
         let id: InstanceId = world.own_vms().remove(0);
         assert!(world.operator_sets(&id, IdleBehavior::Hold).await);
         world.run_for(minutes(600)).await;
-        let statement = agrees_with_the_bill(world, statement_since(world).await).await;
+        let statement = agrees_with_the_bill(world, began).await;
         assert!(of(&statement, Category::Hold) > 0.95 * total(&statement), "{statement:?}");
         assert!(world.operator_sets(&id, IdleBehavior::Run).await);
         world.drain(minutes(60)).await;
     });
-}
-
-async fn statement_since(world: &World) -> Timestamp {
-    world.statement().await.since
 }

@@ -81,3 +81,25 @@ fn a_shorter_timeout_ends_what_has_been_idle_for_longer() {
         world.run_until("all VMs gone", minutes(2), World::all_vms_are_gone).await;
     });
 }
+
+/// A file that was cut and is mended within five minutes has cancelled nobody; one that stays has, then.
+#[test]
+fn a_container_that_loses_its_type_is_cancelled_after_five_minutes_and_not_before() {
+    for is_mended in [true, false] {
+        simulate(WorldKnobs::new(35).with_instances(1).with_jobs(1, 8, 600), async |world| {
+            world.run_until("it runs", minutes(10), |world| running(world) == 1).await;
+            let waits = world.submit(dispatch_sim::world::job(8, 60));
+            world.run_for(seconds(30)).await;
+            let all = world.knobs.policy.catalog.clone();
+            world.reload(|policy| policy.catalog = without(policy, "large"));
+            world.run_for(seconds(280)).await;
+            assert_ne!(world.state_of(waits), Some(ContainerState::Cancelled));
+            if is_mended {
+                world.reload(|policy| policy.catalog = all);
+            }
+            world.drain(minutes(60)).await;
+            let expected = if is_mended { ContainerState::Complete } else { ContainerState::Cancelled };
+            assert_eq!(world.state_of(waits), Some(expected));
+        });
+    }
+}

@@ -338,15 +338,16 @@ impl Judge {
         self.unwanted.insert(*unwanted);
     }
 
-    /// Whether a configured type on the market that the container wants has CPUs enough; just after a reload, before and now.
+    /// Whether a configured type on the market that the container wants has CPUs enough, or may be said to have since a reload.
     fn could_run(&self, uuid: ContainerUuid, world: &World) -> bool {
         let arvados = world.arvados.borrow();
         let Some(record) = arvados.container(uuid) else { return false };
         let (vcpus, spot) = (record.spec.runtime_constraints.vcpus, record.spec.scheduling.preemptible);
         let fits =
             |catalog: &Catalog| catalog.types().iter().any(|it| it.vcpus >= vcpus && it.preemptible == spot);
-        let before = self.before_reload.as_ref().filter(|before| before.excuses(clock::now()));
-        fits(&world.knobs.policy.catalog) && before.is_none_or(|before| fits(&before.catalog))
+        let fits_now = fits(&world.knobs.policy.catalog);
+        let before = self.before_reload.as_ref();
+        before.map_or(fits_now, |before| before.could_run(fits_now, fits, clock::now()))
     }
 
     // ------------------------------------------------------------ the cloud
@@ -377,8 +378,7 @@ impl Judge {
         }
         self.creates_in_flight = self.creates_in_flight.saturating_sub(1);
         let now = world.knobs.policy.max_instances;
-        let before = self.before_reload.as_ref().filter(|before| before.excuses(entry.at));
-        let most = before.map_or(now, |before| before.most(now));
+        let most = self.before_reload.as_ref().map_or(now, |before| before.most(now, entry.at));
         let ours = world.own_vms_at(entry.at, self.began);
         let cloud = world.cloud.borrow();
         let exists = |id: &&InstanceId| cloud.vm(id).is_some_and(|vm| vm.exists(entry.at));
