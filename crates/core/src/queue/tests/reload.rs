@@ -55,11 +55,11 @@ fn a_container_that_no_type_suits_since_a_reload_is_spared_for_five_minutes() {
         OperationKind::Cancel { reason, expected: queued(1).standing() }
     };
     assert_eq!(story.begin(1, cancel()), Err(QueueRefusal::Busy));
-    story.now = after(story.now, crate::queue::SPARED_FOR / 2);
+    story.now = after(story.now, SPARED_FOR / 2);
     story.poll();
     story.answer_all();
     assert!(story.exchange.snapshot().entries[0].spared_until.is_some());
-    story.now = after(story.now, crate::queue::SPARED_FOR / 2);
+    story.now = after(story.now, SPARED_FOR / 2);
     story.poll();
     story.answer_all();
     assert!(story.exchange.snapshot().entries[0].spared_until.is_none());
@@ -100,7 +100,7 @@ fn cancels_that_a_mended_configuration_makes_wrong_are_not_sent() {
     use crate::queue::exchange::Request;
     let mut story = Story::polled((1..=200).map(queued).collect());
     reload(&mut story, with_only("big.spot"));
-    story.now = after(story.now, crate::queue::SPARED_FOR);
+    story.now = after(story.now, SPARED_FOR);
     story.poll();
     story.answer_all();
     story.done.clear();
