@@ -86,6 +86,8 @@ impl Judge {
         // A new dispatcher learns the operator's wishes from the tags, once the cloud shows them as they are.
         let lag = world.knobs.cloud.tags_lag.most;
         self.wishes.retain(|_, wish| wish.saved.is_some_and(|saved| after(saved, lag) <= at));
+        // Nobody is spared by a dispatcher that has known no other configuration.
+        self.before_reload = None;
         self.sent.clear();
         self.destroyed.clear();
         let is_new = |uuid: &&ContainerUuid| after(self.began_at[*uuid], SURELY_LISTED_AFTER) > at;
