@@ -300,6 +300,7 @@ impl ContainerQueue {
         now: Timestamp,
     ) -> Vec<QueueFact> {
         let mut facts = Vec::new();
+        let spared_until = self.sparing_until(now);
         for (uuid, answer) in mounts {
             let entry = self.entries.get_mut(uuid).map(Arc::make_mut);
             let Some(entry) = entry.filter(|entry| entry.wants_sizing()) else { continue };
@@ -307,6 +308,7 @@ impl ContainerQueue {
                 Ok(needs) => {
                     entry.setback = entry.setback.take().and_then(|it| it.without(SetbackCause::Mounts));
                     entry.size(*needs, &policy.catalog, &policy.sizing, &mut self.type_lists);
+                    entry.spared_until = spared_until.filter(|_| entry.types().is_empty());
                     facts.push(QueueFact::Added(Arc::clone(&self.entries[uuid])));
                 }
                 Err(reason) => {

@@ -171,6 +171,8 @@ pub struct ContainerQueue {
     is_merging: bool,
     stamp: u64,
     max_dispatch_attempts: u32,
+    /// Until then nobody is cancelled for want of a type, because the configuration was read anew.
+    sparing_until: Option<Timestamp>,
     me: Option<TokenUuid>,
     first_poll_began: Option<Timestamp>,
     polled_at: Option<Timestamp>,
@@ -215,6 +217,7 @@ impl ContainerQueue {
             is_merging: false,
             stamp: 0,
             max_dispatch_attempts,
+            sparing_until: None,
             me: None,
             first_poll_began: None,
             polled_at: None,

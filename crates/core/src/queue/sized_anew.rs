@@ -1,9 +1,10 @@
 //! What a container needs, and which types fit, under a configuration that was read anew.
 //!
 //! ```text
-//!   a type fits ─ reload ─► none does: spared ─┬─ reload: one does again ─► as before
-//!                                              └─ SPARED_FOR is over ─────► it may be cancelled
+//!   reload ─► no type fits: spared ─┬─ reload: one does ────► as before
+//!                                   └─ SPARED_FOR is over ─► it may be cancelled
 //! ```
+//! One that is first seen in that time is spared, too: it may have waited behind others, and have had a type before.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -15,15 +16,19 @@ use crate::id::ContainerUuid;
 use crate::policy::Policy;
 use crate::time::{Timestamp, after};
 
-/// A container that no type suits since a reload is not cancelled for this long: a cancel cannot be taken back, and a file
-/// that was cut or mistyped can.
+/// After a reload no container is cancelled for want of a type for this long: a cancel cannot be taken back, and a file that
+/// was cut or mistyped can. One that had no type before the reload either is not meant.
 pub const SPARED_FOR: Duration = Duration::from_secs(5 * 60);
 
 impl ContainerQueue {
     /// From now on that configuration holds for what the controller does by itself, and for lists of types.
-    pub(crate) fn use_policy(&mut self, policy: &Policy) {
+    /// `sizes_otherwise`: other types may fit than before.
+    pub(crate) fn use_policy(&mut self, policy: &Policy, sizes_otherwise: bool, now: Timestamp) {
         self.max_dispatch_attempts = policy.max_dispatch_attempts;
-        self.type_lists = TypeLists::default();
+        if sizes_otherwise {
+            self.type_lists = TypeLists::default();
+            self.sparing_until = Some(after(now, SPARED_FOR));
+        }
     }
 
     /// Sizes the containers after that one, at most so many; the last of them, if there may be more. What stays as it was is
@@ -33,7 +38,6 @@ impl ContainerQueue {
         from: Option<ContainerUuid>,
         most: usize,
         policy: &Policy,
-        now: Timestamp,
     ) -> Option<ContainerUuid> {
         let bounds = (from.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
         let (most, mut looked_at, mut last) = (most.max(1), 0, None);
@@ -45,8 +49,8 @@ impl ContainerQueue {
                 let entry = Arc::make_mut(entry);
                 entry.spared_until = match (&entry.fit, &fit) {
                     (_, Fit::Types(_) | Fit::Unsized) => None,
-                    (Fit::Types(_), Fit::Nowhere(_)) => Some(after(now, SPARED_FOR)),
-                    (Fit::Unsized | Fit::Nowhere(_), Fit::Nowhere(_)) => entry.spared_until,
+                    (Fit::Types(_) | Fit::Unsized, Fit::Nowhere(_)) => self.sparing_until,
+                    (Fit::Nowhere(_), Fit::Nowhere(_)) => entry.spared_until,
                 };
                 (entry.needs, entry.fit) = (needs, fit);
             }
@@ -59,14 +63,23 @@ impl ContainerQueue {
         self.entries.values().filter(|entry| entry.spared_until.is_some()).count()
     }
 
-    /// Those whose time is over are spared no longer; how many still are. O(containers).
-    pub(crate) fn end_sparing(&mut self, now: Timestamp) -> usize {
-        for entry in self.entries.values_mut() {
-            if entry.spared_until.is_some_and(|until| until <= now) {
-                Arc::make_mut(entry).spared_until = None;
-            }
+    /// Until when whoever has no type is spared, if a reload was lately.
+    pub(super) fn sparing_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.sparing_until.filter(|until| now < *until)
+    }
+
+    /// If that time is over, nobody is spared any longer; whether anybody was. O(containers), once a reload.
+    pub(crate) fn end_sparing(&mut self, now: Timestamp) -> bool {
+        if self.sparing_until.is_none_or(|until| now < until) {
+            return false;
         }
-        self.spared()
+        self.sparing_until = None;
+        let mut was_any = false;
+        for entry in self.entries.values_mut().filter(|entry| entry.spared_until.is_some()) {
+            Arc::make_mut(entry).spared_until = None;
+            was_any = true;
+        }
+        was_any
     }
 
     /// Whether that is a cancel for want of a type, of a container that has one now, or is spared.

@@ -136,8 +136,6 @@ pub struct Exchange {
     snapshots: Snapshots,
     /// Containers are being sized anew.
     resizing: Option<Resizing>,
-    /// How many containers are spared since a reload, at most.
-    spared: usize,
     /// [`ExchangeEffect::GoOn`] has been told, and nobody has gone on yet.
     goes_on: bool,
     quiescent: bool,
@@ -160,7 +158,6 @@ impl Exchange {
             merging: None,
             snapshots: Snapshots::default(),
             resizing: None,
-            spared: 0,
             goes_on: false,
             quiescent: false,
         }

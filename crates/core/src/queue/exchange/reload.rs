@@ -25,7 +25,7 @@ impl Exchange {
         let before = std::mem::replace(&mut self.policy, policy);
         let is_sized_otherwise =
             (&before.catalog, &before.sizing) != (&self.policy.catalog, &self.policy.sizing);
-        self.queue.use_policy(&self.policy);
+        self.queue.use_policy(&self.policy, is_sized_otherwise, now);
         let mut effects = Vec::new();
         self.polls.no_later_than(after(now, self.policy.poll_interval), now, &mut effects);
         if is_sized_otherwise {
@@ -42,28 +42,23 @@ impl Exchange {
     /// Sizes the next containers, if any are to be sized anew.
     pub(super) fn resize_on(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         let Some(Resizing { from }) = self.resizing.take() else { return };
-        let last = self.queue.size_anew(from, self.policy.pieces.entries, &self.policy, now);
+        let last = self.queue.size_anew(from, self.policy.pieces.entries, &self.policy);
         self.resizing = last.map(|last| Resizing { from: Some(last) });
         self.changed(effects);
         if self.resizing.is_some() {
             self.go_on_soon(effects);
             return;
         }
-        self.spared = self.queue.spared();
-        if self.spared > 0 {
-            let fact =
-                ExchangeFact::NoTypeSinceReload { containers: self.spared, until: after(now, SPARED_FOR) };
+        let containers = self.queue.spared();
+        if containers > 0 {
+            let fact = ExchangeFact::NoTypeSinceReload { containers, until: after(now, SPARED_FOR) };
             effects.push(ExchangeEffect::Tell(fact));
         }
     }
 
     /// After a poll: those who were spared for long enough may be cancelled.
     pub(super) fn end_sparing(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
-        if self.spared == 0 {
-            return;
-        }
-        let before = std::mem::replace(&mut self.spared, self.queue.end_sparing(now));
-        if self.spared < before {
+        if self.queue.end_sparing(now) {
             self.changed(effects);
         }
     }
