@@ -1,0 +1,74 @@
+//! The line: containers in the order in which they will be started, each with its reason in words.
+
+use ratatui::text::Span;
+
+use super::theme::Theme;
+use crate::client::containers::tone;
+use crate::client::explain;
+use crate::client::top::data::Container;
+use crate::client::top::model::Model;
+use crate::client::top::rows::Row;
+use crate::client::top::text::{age, end_of, fit, short_needs, tidy};
+
+/// From so many cells on there is room for whole UUIDs and states.
+const WIDE: usize = 110;
+
+/// The widths of position, UUID, state, age, needs and type; the reason has the rest.
+fn widths(cells: usize) -> [usize; 6] {
+    if cells < WIDE { [5, 16, 0, 4, 10, 12] } else { [5, 27, 9, 4, 12, 18] }
+}
+
+/// Cells, each in its column, with a blank between them.
+fn joined(cells: usize, words: [&str; 7]) -> [String; 7] {
+    let widths = widths(cells);
+    let taken: usize = widths.iter().map(|width| width + usize::from(*width > 0)).sum();
+    let mut columns = [const { String::new() }; 7];
+    for (column, (word, width)) in columns.iter_mut().zip(words.iter().zip(widths)) {
+        if width > 0 {
+            *column = fit(word, width) + " ";
+        }
+    }
+    columns[6] = fit(words[6], cells.saturating_sub(taken));
+    columns
+}
+
+/// The names of the columns.
+pub(super) fn columns(cells: usize) -> String {
+    joined(cells, ["  POS", "CONTAINER", "STATE", " AGE", "NEEDS", "TYPE", "WHY"]).concat()
+}
+
+/// A container.
+pub(super) fn row(model: &Model, row: Row, cells: usize, theme: Theme) -> Vec<Span<'static>> {
+    let Row::Container(at) = row else { return Vec::new() };
+    let it = &model.data.containers[at];
+    let uuid = end_of(&it.uuid, widths(cells)[1]);
+    let position = if it.position.is_empty() { "-" } else { &it.position };
+    let age = age(model.service_now(), it.created);
+    let needs = short_needs(&it.needs);
+    let (position, age) = (format!("{position:>5}"), format!("{age:>4}"));
+    let why = why(it);
+    let words = joined(cells, [&position, &uuid, &it.state, &age, &needs, &it.expected, &why]);
+    let tone = theme.tone(tone(&it.state));
+    let toned = |(column, text): (usize, String)| match column {
+        2 | 6 => Span::styled(text, tone),
+        _ => Span::raw(text),
+    };
+    words.into_iter().enumerate().map(toned).collect()
+}
+
+/// The reason in words; of what runs, where.
+fn why(it: &Container) -> String {
+    match (it.state.as_str(), it.instances.is_empty()) {
+        ("Running", false) => format!("runs on {}", it.instances.join(", ")),
+        ("Complete" | "Cancelled", _) => format!("has ended: {}", it.state),
+        _ => tidy(explain::in_words(&it.reason)),
+    }
+}
+
+/// The whole UUID, and the reason with its evidence.
+pub(super) fn note(model: &Model, row: Row) -> String {
+    let Row::Container(at) = row else { return String::new() };
+    let it = &model.data.containers[at];
+    let why = tidy(&explain::why(&it.reason, &it.evidence));
+    format!("{} {}, priority {}: {why}", it.uuid, it.state, it.priority)
+}
