@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::header::Header;
-use super::text::{each, plain, tidy};
+use super::text::{each, plain, short_needs, tidy, width};
 use crate::client::instances::Instance;
 
 /// What stands in place of a type's name where the tags of an instance name none.
@@ -31,10 +31,33 @@ pub(super) struct Data {
     /// The instances by type, types in the order of their names.
     pub(super) fleet: Vec<Group>,
     pub(super) header: Header,
+    pub(super) widths: Widths,
     /// The types that operators have drained, with who and why.
     pub(super) drained: Value,
     /// The time by the service's clock: ages are told by that, because ours may be wrong.
     pub(super) at: Option<Timestamp>,
+}
+
+/// How wide columns of the line must be: the less they take, the more there is for the reason.
+#[derive(Debug, Default)]
+pub(super) struct Widths {
+    pub(super) position: usize,
+    pub(super) needs: usize,
+    pub(super) expected: usize,
+}
+
+impl Widths {
+    /// Of all containers, so that columns stay where they are while one scrolls.
+    fn of(containers: &[Container]) -> Self {
+        let widest = |of: fn(&Container) -> usize, name: &str| {
+            containers.iter().map(of).max().unwrap_or_default().clamp(name.len(), 18)
+        };
+        Self {
+            position: widest(|it| it.position.len(), "POS"),
+            needs: widest(|it| width(&it.short_needs), "NEEDS"),
+            expected: widest(|it| width(&it.expected), "TYPE"),
+        }
+    }
 }
 
 /// A container of the queue.
@@ -48,6 +71,7 @@ pub(super) struct Container {
     pub(super) reason: String,
     pub(super) evidence: Value,
     pub(super) needs: Value,
+    pub(super) short_needs: String,
     /// The type of the instance on which it is expected to run.
     pub(super) expected: String,
     /// Those that have a process of it.
@@ -87,7 +111,8 @@ impl Data {
         let header = Header::of(answers, &containers, &instances)?;
         let at = date(&answers.cost["at"]);
         let fleet = fleet(instances, &answers.creates, &containers);
-        Ok(Self { containers, fleet, header, drained: answers.creates["drained"].clone(), at })
+        let widths = Widths::of(&containers);
+        Ok(Self { containers, fleet, header, widths, drained: answers.creates["drained"].clone(), at })
     }
 
     /// The instance of that name.
@@ -113,6 +138,7 @@ impl Container {
             reason: plain(&explain["reason"]),
             evidence,
             needs: entry["instance_resources"].clone(),
+            short_needs: short_needs(&entry["instance_resources"]),
             expected,
             instances: each(&explain["instances"]).map(plain).collect(),
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::text::{plain, tidy};
+use super::text::{last, plain, tidy};
 use crate::client::events;
 
 /// Something that has happened.
@@ -14,8 +14,10 @@ pub(super) struct Happening {
     pub(super) time: String,
     pub(super) level: String,
     pub(super) message: String,
-    /// With their names.
+    /// All facts, with their names.
     pub(super) facts: Vec<String>,
+    /// What it is about and the other facts, as short as can be.
+    pub(super) more: Vec<String>,
 }
 
 impl Happening {
@@ -27,6 +29,7 @@ impl Happening {
             time: of("time"),
             level: of("level"),
             message: of("msg"),
+            more: more(&event),
             facts: events::facts(&event).map(|fact| tidy(&fact)).collect(),
         }
     }
@@ -40,4 +43,18 @@ impl Happening {
     pub fn clock(&self) -> &str {
         self.time.get(11..19).unwrap_or("        ")
     }
+}
+
+/// Container and instance by what tells them from others, then what has an interest, then the rest.
+fn more(event: &Map<String, Value>) -> Vec<String> {
+    const FIRST: [&str; 5] = ["ContainerUUID", "Instance", "By", "Reason", "error"];
+    let of = |key: &str| event.get(key).map(plain).unwrap_or_default();
+    let mut more = vec![last(&of("ContainerUUID"), 15), of("Instance")];
+    let is_named = |fact: &str, key: &str| fact.strip_prefix(key).is_some_and(|rest| rest.starts_with('='));
+    let facts: Vec<_> = events::facts(event).map(|fact| tidy(&fact)).collect();
+    let interest = FIRST[2..].iter().flat_map(|key| facts.iter().filter(|fact| is_named(fact, key)));
+    more.extend(interest.cloned());
+    more.extend(facts.iter().filter(|fact| FIRST.iter().all(|key| !is_named(fact, key))).cloned());
+    more.retain(|word| !word.is_empty());
+    more
 }

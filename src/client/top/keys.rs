@@ -11,24 +11,23 @@ use crate::client::orders::Verb;
 
 /// The keys, for people.
 pub(super) const HELP: &str = "\
-1 2 3           the line of waiting containers, the fleet of instances, events
-Tab             the next of them
-arrows, j k     up and down; PgUp, PgDn, Home (g), End (G)
+1, 2, 3, Tab    the line of waiting containers, the fleet of instances, events
+arrows, j, k    up and down; PgUp, PgDn, Home (g), End (G)
 Enter           explain a container; all that is known of an instance, type or event
-/               search by a part of a container's UUID or an instance's id; Esc shows all again
-a               in the line: also the containers that run
-h               hold an instance: it gets nothing new, and is kept
-d               drain an instance: it gets nothing new, and is shut down when it is empty
+/               search by a part of a UUID or of an instance's id
+a               in the line: also containers that run
+h               hold: an instance gets nothing new, and is kept
+d               drain: it gets nothing new, and is shut down when empty
 r               run: it is used like any other again
-x               kill an instance, or a container's processes; asks whether you are sure
-Esc             back
+x               kill an instance, or a container's processes; asks first
+Esc             back; in a list: end of the search
 Ctrl-L          draw the screen anew
 q, Ctrl-C       quit
 
-Orders ask for a reason, which the service keeps in its log, its events and the tags of the VM. \
-States: booting, idle, running, unknown, shutdown; with hold or drain, if an operator has said so. \
-Full: how much of the VCPUs or the RAM of an instance is taken, whichever is more. \
-A container that waits has no instance yet; its type is the one that would be created.";
+orders          ask for a reason: it is kept in the log, the events and the VM's tags
+STATE           booting, idle, running, unknown or shutdown; then hold or drain, if an operator has said so
+FULL            how much of the VCPUs or RAM is taken, whichever is more
+TYPE            of the instance that a container waits for";
 
 /// What an order is about.
 enum Target {
@@ -53,9 +52,6 @@ impl Model {
             self.press_in_prompt(key)
         } else if self.is_searching {
             self.press_in_search(key.code);
-            Vec::new()
-        } else if self.is_helping {
-            self.is_helping = false;
             Vec::new()
         } else {
             self.press_in_view(key.code)
@@ -102,7 +98,11 @@ impl Model {
     fn press_in_view(&mut self, key: KeyCode) -> Vec<Effect> {
         match key {
             KeyCode::Char('q') => return vec![Effect::Quit],
-            KeyCode::Char('?') => self.is_helping = true,
+            KeyCode::Char('?') => {
+                let effects = self.close();
+                self.pane = Some(Pane::of(Subject::Help, HELP.to_owned()));
+                return effects;
+            }
             KeyCode::Char('1') => return self.look_at(View::Line),
             KeyCode::Char('2') => return self.look_at(View::Fleet),
             KeyCode::Char('3') => return self.look_at(View::Events),
@@ -148,7 +148,7 @@ impl Model {
             Row::Instance(group, at) => {
                 (Subject::Instance(self.data.fleet[group].instances[at].key.clone()), String::new())
             }
-            Row::Event(at) => (Subject::Event(self.events[at].key.clone()), pane::event(&self.events[at])),
+            Row::Event(at) => (Subject::Event, pane::event(&self.events[at])),
         };
         let asked = match &subject {
             Subject::Container(uuid) => Some(Effect::Explain(Some(uuid.clone()))),
@@ -188,7 +188,7 @@ impl Model {
             return match &pane.subject {
                 Subject::Container(uuid) => Ok(Target::Container(uuid.clone())),
                 Subject::Instance(key) => instance(key),
-                Subject::Type(_) | Subject::Event(_) => Err(NOTHING),
+                Subject::Type(_) | Subject::Event | Subject::Help => Err(NOTHING),
             };
         }
         match self.selected() {

@@ -23,8 +23,10 @@ pub(super) enum Subject {
     Instance(String),
     /// By its name.
     Type(String),
-    /// By the number of it.
-    Event(String),
+    /// Of which all is told that there is.
+    Event,
+    /// The keys.
+    Help,
 }
 
 /// A look at one thing.
@@ -49,7 +51,8 @@ impl Pane {
             Subject::Container(uuid) => format!("container {uuid}"),
             Subject::Instance(id) => format!("instance {id}"),
             Subject::Type(name) => format!("instance type {name}"),
-            Subject::Event(_) => "event".to_owned(),
+            Subject::Event => "event".to_owned(),
+            Subject::Help => "keys and words".to_owned(),
         }
     }
 
@@ -57,7 +60,7 @@ impl Pane {
     pub fn lines(&self, model: &Model) -> Vec<String> {
         let text = match &self.subject {
             Subject::Container(_) if self.told.is_empty() => "The service is asked ...".to_owned(),
-            Subject::Container(_) | Subject::Event(_) => self.told.clone(),
+            Subject::Container(_) | Subject::Event | Subject::Help => self.told.clone(),
             Subject::Instance(id) => instance(model, id),
             Subject::Type(name) => instance_type(model, name),
         };

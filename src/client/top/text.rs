@@ -66,6 +66,12 @@ pub(super) fn end_of(name: &str, cells: usize) -> String {
     format!("{CUT}{end}")
 }
 
+/// As many of the last characters as that.
+pub(super) fn last(name: &str, characters: usize) -> String {
+    let count = name.chars().count();
+    name.chars().skip(count.saturating_sub(characters)).collect()
+}
+
 /// Broken between words where it is too long; lines after the first are indented.
 pub(super) fn wrap(text: &str, cells: usize, indent: usize) -> Vec<String> {
     let mut lines = Vec::new();

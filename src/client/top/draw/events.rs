@@ -9,11 +9,11 @@ use crate::client::top::rows::Row;
 use crate::client::top::text::fit;
 
 /// The names of the columns.
-pub(super) fn columns(_: usize) -> String {
+pub(super) fn columns() -> String {
     "TIME (UTC) LEVEL   EVENT".to_owned()
 }
 
-/// An event: when, how bad, what, and as many facts as there is room for.
+/// An event: when, how bad, what, and about what, and as many facts as there is room for.
 pub(super) fn row(model: &Model, row: Row, cells: usize, theme: Theme) -> Vec<Span<'static>> {
     let Row::Event(at) = row else { return Vec::new() };
     let event = &model.events[at];
@@ -22,7 +22,9 @@ pub(super) fn row(model: &Model, row: Row, cells: usize, theme: Theme) -> Vec<Sp
         "error" | "critical" => Tone::Stopped,
         _ => Tone::Plain,
     };
-    let what = format!("{}  {}", event.message, event.facts.join("  "));
+    let facts = event.more.iter().map(String::as_str);
+    let words: Vec<_> = [event.message.as_str()].into_iter().chain(facts).collect();
+    let what = words.join("  ");
     vec![
         Span::raw(format!("{}   ", event.clock())),
         Span::styled(fit(&event.level, 8), theme.tone(tone)),

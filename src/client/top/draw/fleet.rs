@@ -22,7 +22,7 @@ fn widths(cells: usize) -> [usize; 5] {
 }
 
 /// The names of the columns.
-pub(super) fn columns(cells: usize) -> String {
+pub(super) fn columns(_: &Model, cells: usize) -> String {
     let names = ["INSTANCE", "STATE", " AGE", " PRICE", "FULL"];
     let names = names.iter().zip(widths(cells)).map(|(name, width)| fit(name, width));
     format!("  {} CONTAINERS", names.collect::<Vec<_>>().join(" "))

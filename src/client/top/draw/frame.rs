@@ -47,6 +47,12 @@ pub(super) fn views(frame: &mut Frame<'_>, model: &Model, area: Rect, theme: The
         spans.push(Span::raw("with those that run"));
     }
     put(frame, area, spans);
+    if let Some(at) = model.data.at {
+        // It stands still when there is nothing newer.
+        let time = at.strftime(" %H:%M:%SZ").to_string();
+        let wide = u16::try_from(time.len()).unwrap_or_default().min(area.width);
+        put(frame, Rect { x: area.right() - wide, width: wide, ..area }, vec![Span::raw(time)]);
+    }
 }
 
 /// A question, what has come of an order, or more about what is selected.
@@ -60,7 +66,7 @@ pub(super) fn note(frame: &mut Frame<'_>, model: &Model, area: Rect, theme: Them
         let tone = theme.tone(if notice.is_good { Tone::Good } else { Tone::Stopped });
         return put(frame, area, vec![Span::styled(fit(&tidy(&notice.text), cells), tone)]);
     }
-    if model.pane.is_some() || model.is_helping {
+    if model.pane.is_some() {
         return;
     }
     let Some(selected) = model.selected() else { return };

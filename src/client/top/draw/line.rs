@@ -5,22 +5,28 @@ use ratatui::text::Span;
 use super::theme::Theme;
 use crate::client::containers::tone;
 use crate::client::explain;
-use crate::client::top::data::Container;
+use crate::client::top::data::{Container, Widths};
 use crate::client::top::model::Model;
 use crate::client::top::rows::Row;
-use crate::client::top::text::{age, end_of, fit, short_needs, tidy};
+use crate::client::top::text::{age, fit, last, tidy};
 
 /// From so many cells on there is room for whole UUIDs and states.
 const WIDE: usize = 110;
 
+/// How much of a UUID tells it from others of its cluster.
+const END_OF_UUID: usize = 15;
+
 /// The widths of position, UUID, state, age, needs and type; the reason has the rest.
-fn widths(cells: usize) -> [usize; 6] {
-    if cells < WIDE { [5, 16, 0, 4, 10, 12] } else { [5, 27, 9, 4, 12, 18] }
+fn widths(model: &Model, cells: usize) -> [usize; 6] {
+    let Widths { position, needs, expected } = model.data.widths;
+    let (uuid, state, expected) =
+        if cells < WIDE { (END_OF_UUID, 0, expected.min(12)) } else { (27, 9, expected) };
+    [position, uuid, state, 4, needs, expected]
 }
 
 /// Cells, each in its column, with a blank between them.
-fn joined(cells: usize, words: [&str; 7]) -> [String; 7] {
-    let widths = widths(cells);
+fn joined(model: &Model, cells: usize, words: [&str; 7]) -> [String; 7] {
+    let widths = widths(model, cells);
     let taken: usize = widths.iter().map(|width| width + usize::from(*width > 0)).sum();
     let mut columns = [const { String::new() }; 7];
     for (column, (word, width)) in columns.iter_mut().zip(words.iter().zip(widths)) {
@@ -33,21 +39,22 @@ fn joined(cells: usize, words: [&str; 7]) -> [String; 7] {
 }
 
 /// The names of the columns.
-pub(super) fn columns(cells: usize) -> String {
-    joined(cells, ["  POS", "CONTAINER", "STATE", " AGE", "NEEDS", "TYPE", "WHY"]).concat()
+pub(super) fn columns(model: &Model, cells: usize) -> String {
+    joined(model, cells, ["POS", "CONTAINER", "STATE", " AGE", "NEEDS", "TYPE", "WHY"]).concat()
 }
 
 /// A container.
 pub(super) fn row(model: &Model, row: Row, cells: usize, theme: Theme) -> Vec<Span<'static>> {
     let Row::Container(at) = row else { return Vec::new() };
     let it = &model.data.containers[at];
-    let uuid = end_of(&it.uuid, widths(cells)[1]);
+    let uuid = if cells < WIDE { last(&it.uuid, END_OF_UUID) } else { it.uuid.clone() };
     let position = if it.position.is_empty() { "-" } else { &it.position };
     let age = age(model.service_now(), it.created);
-    let needs = short_needs(&it.needs);
-    let (position, age) = (format!("{position:>5}"), format!("{age:>4}"));
+    let right = model.data.widths.position;
+    let (position, age) = (format!("{position:>right$}"), format!("{age:>4}"));
     let why = why(it);
-    let words = joined(cells, [&position, &uuid, &it.state, &age, &needs, &it.expected, &why]);
+    let words =
+        joined(model, cells, [&position, &uuid, &it.state, &age, &it.short_needs, &it.expected, &why]);
     let tone = theme.tone(tone(&it.state));
     let toned = |(column, text): (usize, String)| match column {
         2 | 6 => Span::styled(text, tone),

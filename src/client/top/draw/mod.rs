@@ -11,10 +11,10 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::keys::HELP;
 use super::layout::{self, Areas, SMALLEST};
 use super::model::{Model, View};
-use super::text::{fit, width, wrap};
+use super::pane::Subject;
+use super::text::{fit, width};
 pub(super) use theme::Theme;
 
 /// Draws all of it.
@@ -28,9 +28,7 @@ pub(super) fn all(frame: &mut Frame<'_>, model: &Model, theme: Theme) {
     let areas = layout::of(model);
     frame::header(frame, model, &areas, theme);
     frame::views(frame, model, areas.views, theme);
-    if model.is_helping {
-        text(frame, &areas, "keys", &wrap(HELP, size.width.into(), 0), 0);
-    } else if let Some(pane) = &model.pane {
+    if let Some(pane) = &model.pane {
         text(frame, &areas, &pane.title(), &pane.lines(model), pane.scroll);
     } else {
         list(frame, model, &areas, theme);
@@ -65,9 +63,9 @@ fn text(frame: &mut Frame<'_>, areas: &Areas, title: &str, lines: &[String], scr
 fn list(frame: &mut Frame<'_>, model: &Model, areas: &Areas, theme: Theme) {
     let cells = usize::from(areas.body.width);
     let names = match model.view {
-        View::Line => line::columns(cells),
-        View::Fleet => fleet::columns(cells),
-        View::Events => events::columns(cells),
+        View::Line => line::columns(model, cells),
+        View::Fleet => fleet::columns(model, cells),
+        View::Events => events::columns(),
     };
     put(frame, areas.columns, vec![Span::styled(fit(&names, cells), theme::heading())]);
     let (rows, cursor) = (&model.rows[model.view as usize], &model.cursors[model.view as usize]);
@@ -127,12 +125,15 @@ fn keys(model: &Model) -> &'static str {
     const IN_FLEET: &str = "Enter more  h hold  d drain  r run  x kill  / search  Tab 1 2 3  ? help  q quit";
     const IN_EVENTS: &str =
         "Enter more  / search  arrows PgUp PgDn Home End  Tab 1 2 3 views  ? help  q quit";
-    const IN_PANE: &str = "Esc back  arrows scroll  h hold  d drain  r run  x kill  ? help  q quit";
-    match model.view {
-        _ if model.is_helping => "any key goes back",
-        _ if model.pane.is_some() => IN_PANE,
-        View::Line => IN_LINE,
-        View::Fleet => IN_FLEET,
-        View::Events => IN_EVENTS,
+    const OF_CONTAINER: &str = "Esc back  arrows scroll  x kill  Tab 1 2 3 views  ? help  q quit";
+    const OF_INSTANCE: &str = "Esc back  arrows scroll  h hold  d drain  r run  x kill  ? help  q quit";
+    const OF_OTHERS: &str = "Esc back  arrows scroll  Tab 1 2 3 views  ? help  q quit";
+    match (model.pane.as_ref().map(|pane| &pane.subject), model.view) {
+        (Some(Subject::Container(_)), _) => OF_CONTAINER,
+        (Some(Subject::Instance(_)), _) => OF_INSTANCE,
+        (Some(Subject::Type(_) | Subject::Event | Subject::Help), _) => OF_OTHERS,
+        (None, View::Line) => IN_LINE,
+        (None, View::Fleet) => IN_FLEET,
+        (None, View::Events) => IN_EVENTS,
     }
 }
