@@ -7,13 +7,16 @@
 //!                                                ▼
 //!   look: all lists, half a second after the last look at the earliest, five seconds after it at the latest
 //! ```
-//! A site whose lists take long is asked less often: between two looks twice the time of a look passes.
+//! A site whose lists take long is asked less often: between two looks twice the time of a look passes. All of it is on
+//! a thread of its own: to read the lists of a hundred thousand containers takes seconds, and keys are answered meanwhile.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dispatch_actors::clock;
 use dispatch_core::time::since;
+use futures_util::future;
 use serde::Deserialize as _;
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -39,6 +42,32 @@ const LATEST: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 /// How many of the last events are shown at first.
 const LAST: &str = "500";
+
+/// Begins all of it.
+pub(super) fn start(
+    client: Client,
+    by: String,
+    orders: UnboundedReceiver<Order>,
+    wishes: Arc<watch::Sender<Wishes>>,
+    to: UnboundedSender<Message>,
+) {
+    std::thread::spawn(move || {
+        let _last = EndsTheScreen(to.clone());
+        let look = keep_looking(client.clone(), wishes.subscribe(), to.clone());
+        let follow = follow(client.clone(), &wishes, to.clone());
+        let order = give_orders(client, &by, orders, &wishes, to);
+        actix_rt::System::new().block_on(future::join3(look, follow, order));
+    });
+}
+
+/// A screen that is told nothing any more must not stay: its data would grow old without a word.
+struct EndsTheScreen(UnboundedSender<Message>);
+
+impl Drop for EndsTheScreen {
+    fn drop(&mut self) {
+        let _ = self.0.send(Message::Ended);
+    }
+}
 
 /// What the model wants of the next looks.
 #[derive(Debug, Default)]
@@ -71,11 +100,7 @@ pub(super) async fn look(client: &mut Client) -> Result<(Data, Vec<Value>), Fail
 }
 
 /// Looks for ever.
-pub(super) async fn keep_looking(
-    mut client: Client,
-    mut wishes: watch::Receiver<Wishes>,
-    to: UnboundedSender<Message>,
-) {
+async fn keep_looking(mut client: Client, mut wishes: watch::Receiver<Wishes>, to: UnboundedSender<Message>) {
     let mut instances = Vec::new();
     loop {
         let began = clock::now();
@@ -132,7 +157,7 @@ fn places(entry: &Value, instances: &[Value]) -> Vec<Instance> {
 }
 
 /// Follows events for ever, through restarts of the service and of what is between.
-pub(super) async fn follow(mut client: Client, wishes: &watch::Sender<Wishes>, to: UnboundedSender<Message>) {
+async fn follow(mut client: Client, wishes: &watch::Sender<Wishes>, to: UnboundedSender<Message>) {
     let seen = RefCell::new(None::<Seen>);
     loop {
         let before = seen.borrow().clone();
@@ -156,7 +181,7 @@ pub(super) async fn follow(mut client: Client, wishes: &watch::Sender<Wishes>, t
 }
 
 /// Gives the orders that come, one after another.
-pub(super) async fn give_orders(
+async fn give_orders(
     mut client: Client,
     by: &str,
     mut orders: UnboundedReceiver<Order>,
@@ -172,5 +197,4 @@ pub(super) async fn give_orders(
         let _ = to.send(Message::Ordered { is_done, text });
         wishes.send_modify(|wishes| wishes.nudges += 1);
     }
-    std::future::pending().await
 }

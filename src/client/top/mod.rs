@@ -2,9 +2,10 @@
 //!
 //! ```text
 //!   terminal::read_keys ─┐                       ┌─► draw: the screen, from the model alone
-//!   feed::keep_looking ──┼─ Message ─► Model ────┤
-//!   feed::follow ────────┤   (rows, cursor,      └─ Effect ─► feed::give_orders, feed's Wishes, quit
-//!   ticks, signals ──────┘    pane, prompt)
+//!   feed: lists, events ─┼─ Message ─► Model ────┤
+//!     (a thread of its   │   (rows, cursor,      └─ Effect ─► feed: orders, wishes; quit
+//!      own)              │    pane, prompt)
+//!   ticks, signals ──────┘
 //! ```
 //! The model decides everything and does nothing; it is told what time it is. Everything that is shown comes from the
 //! management API. Whatever fails after the first look is told on the screen, with the age of what is shown, and tried
@@ -32,6 +33,7 @@ mod tests;
 
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dispatch_actors::clock;
@@ -54,9 +56,9 @@ use terminal::Stage;
 const TICK: Duration = Duration::from_secs(1);
 
 /// Where effects go.
-struct Outlets<'a> {
+struct Outlets {
     orders: UnboundedSender<Order>,
-    wishes: &'a watch::Sender<Wishes>,
+    wishes: Arc<watch::Sender<Wishes>>,
 }
 
 /// Shows it until a key or a signal ends it.
@@ -69,26 +71,19 @@ pub(super) async fn show(options: &Options, wanted: &Top, screen: &Screen) -> Re
     }
     let mut client = Client::of(options, &wanted.at)?;
     let (data, _) = feed::look(&mut client).await?;
-    let by = wanted.by();
     let (to, inbox) = unbounded_channel();
     let (orders, given) = unbounded_channel();
-    let (wishes, wanted) = watch::channel(Wishes::default());
+    let wishes = Arc::new(watch::Sender::new(Wishes::default()));
 
     let mut stage = Stage::enter().map_err(|error| unusable(&error))?;
     let size = stage.size().map_err(|error| unusable(&error))?;
     let model = Model::new(client.url(), size, data, clock::now());
     terminal::read_keys(to.clone());
-    let background = future::join5(
-        feed::keep_looking(client.clone(), wanted, to.clone()),
-        feed::follow(client.clone(), &wishes, to.clone()),
-        feed::give_orders(client, &by, given, &wishes, to.clone()),
-        tick(&to),
-        end(&to),
-    );
+    feed::start(client, wanted.by(), given, Arc::clone(&wishes), to.clone());
     let theme = Theme { has_colour: screen.has_colour };
-    let outlets = Outlets { orders, wishes: &wishes };
+    let outlets = Outlets { orders, wishes };
     let shown = run(&mut stage, model, theme, inbox, &outlets);
-    match future::select(pin!(shown), pin!(background)).await {
+    match future::select(pin!(shown), pin!(future::join(tick(&to), end(&to)))).await {
         Either::Left((ended, _)) => ended.map(|()| ExitCode::SUCCESS),
         Either::Right(_) => Ok(ExitCode::SUCCESS),
     }
@@ -104,7 +99,7 @@ async fn run(
     mut model: Model,
     theme: Theme,
     mut inbox: UnboundedReceiver<Message>,
-    outlets: &Outlets<'_>,
+    outlets: &Outlets,
 ) -> Result<(), Failure> {
     loop {
         stage.draw(&model, theme)?;
