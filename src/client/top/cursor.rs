@@ -97,6 +97,7 @@ mod tests {
         cursor = kept(cursor, &["a", "b", "c"], 2);
         assert_eq!((cursor.at, cursor.top), (2, 1));
         cursor.move_by(-1, 3);
+        cursor = kept(cursor, &["a", "b", "c"], 2);
         cursor = kept(cursor, &["b", "c", "d"], 2);
         assert_eq!((cursor.at, cursor.key.as_str()), (0, "b"), "{cursor:?}");
         cursor.go_to(9, 3);

@@ -13,7 +13,7 @@ use crate::client::orders::Verb;
 pub(super) const HELP: &str = "\
 1, 2, 3, Tab    the line of waiting containers, the fleet of instances, events
 arrows, j, k    up and down; PgUp, PgDn, Home (g), End (G)
-Enter           explain a container; all that is known of an instance, type or event
+Enter           all that is known of the selected one; a container is explained
 /               search by a part of a UUID or of an instance's id
 a               in the line: also containers that run
 h               hold: an instance gets nothing new, and is kept
@@ -21,11 +21,10 @@ d               drain: it gets nothing new, and is shut down when empty
 r               run: it is used like any other again
 x               kill an instance, or a container's processes; asks first
 Esc             back; in a list: end of the search
-Ctrl-L          draw the screen anew
-q, Ctrl-C       quit
+q, Ctrl-C       quit; Ctrl-L draws the screen anew
 
-orders          ask for a reason: it is kept in the log, the events and the VM's tags
-STATE           booting, idle, running, unknown or shutdown; then hold or drain, if an operator has said so
+orders          ask for a reason, for the log, the events and the VM's tags
+STATE           of the VM; then hold or drain, if an operator has said so
 FULL            how much of the VCPUs or RAM is taken, whichever is more
 TYPE            of the instance that a container waits for";
 
@@ -227,6 +226,7 @@ impl Model {
             Verb::Kill => {
                 let doubt = match running {
                     0 => format!("{id} is shut down now. Sure?"),
+                    1 => format!("{id} is shut down now, the work of its container is lost. Sure?"),
                     count => format!("{id} is shut down now, the work of {count} containers is lost. Sure?"),
                 };
                 Prompt::of(verb, id, Some(doubt))

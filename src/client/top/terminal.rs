@@ -11,7 +11,9 @@ use std::time::Duration;
 use crossterm::cursor::Show;
 use crossterm::event::{self, DisableBracketedPaste, EnableBracketedPaste, Event};
 use crossterm::execute;
-use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, is_raw_mode_enabled,
+};
 use futures_util::future;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
@@ -72,10 +74,13 @@ impl Drop for Stage {
     }
 }
 
-/// Gives the terminal back. If it has gone, there is nothing to give.
+/// Gives the terminal back, once: a second time would put the cursor where the first has left it, over what a panic has
+/// told meanwhile. If the terminal has gone, there is nothing to give.
 fn leave() {
-    let _ = execute!(io::stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show);
-    let _ = disable_raw_mode();
+    if is_raw_mode_enabled().unwrap_or(false) {
+        let _ = execute!(io::stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show);
+        let _ = disable_raw_mode();
+    }
 }
 
 /// Reads keys on a thread of its own, for as long as somebody takes them.

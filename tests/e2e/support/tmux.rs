@@ -5,8 +5,9 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::Instant;
 
-use super::{Site, until};
+use super::Site;
 
 /// What the shell says when it waits for a command.
 const PROMPT: &str = "shell-waits>";
@@ -86,53 +87,40 @@ impl Terminal {
     /// Waits until that is to be seen; the screen then.
     #[track_caller]
     pub fn shows(&self, words: &str, within: Duration) -> impl Future<Output = String> {
-        self.is_so(words, within, |screen| screen.contains(words))
+        self.becomes(format!("`{words}` is shown"), within, move |screen| screen.contains(words))
     }
 
     /// Waits until that is not to be seen any more.
     #[track_caller]
     pub fn hides(&self, words: &str, within: Duration) -> impl Future<Output = String> {
-        self.is_so(&format!("no {words}"), within, |screen| !screen.contains(words))
-    }
-
-    #[track_caller]
-    fn is_so(
-        &self,
-        what: &str,
-        within: Duration,
-        look: impl Fn(&str) -> bool,
-    ) -> impl Future<Output = String> {
-        let (caller, what) = (std::panic::Location::caller(), what.to_owned());
-        async move {
-            let mut screen = String::new();
-            let seen = async {
-                until("unlimited", Duration::from_secs(3_600), async || {
-                    screen = self.screen();
-                    look(&screen).then_some(())
-                })
-                .await;
-            };
-            let is_seen = tokio::time::timeout(within, seen).await.is_ok();
-            assert!(is_seen, "{caller}: not within {within:?} on the screen: {what}\n{screen}");
-            screen
-        }
+        self.becomes(format!("`{words}` is not shown"), within, move |screen| !screen.contains(words))
     }
 
     /// Waits until the shell has its screen again; what is on it.
     #[track_caller]
     pub fn is_left(&self, within: Duration) -> impl Future<Output = String> {
+        let is_left = |screen: &str| screen.trim_end().ends_with(PROMPT) && !self.has_other_screen();
+        self.becomes("the shell has its screen again".to_owned(), within, is_left)
+    }
+
+    #[track_caller]
+    fn becomes(
+        &self,
+        what: String,
+        within: Duration,
+        look: impl Fn(&str) -> bool,
+    ) -> impl Future<Output = String> {
         let caller = std::panic::Location::caller();
         async move {
-            let look = async || {
+            let deadline = Instant::now() + within;
+            loop {
                 let screen = self.screen();
-                let waits = screen.trim_end().ends_with(PROMPT) && !self.has_other_screen();
-                waits.then_some(screen)
-            };
-            tokio::time::timeout(within, until("unlimited", Duration::from_secs(3_600), look))
-                .await
-                .unwrap_or_else(|_| {
-                    panic!("{caller}: the shell has not got its screen back:\n{}", self.screen())
-                })
+                if look(&screen) {
+                    return screen;
+                }
+                assert!(Instant::now() < deadline, "{caller}: not within {within:?}: {what}:\n{screen}");
+                tokio::time::sleep(super::LOOK).await;
+            }
         }
     }
 }

@@ -23,9 +23,11 @@ fn widths(cells: usize) -> [usize; 5] {
 
 /// The names of the columns.
 pub(super) fn columns(_: &Model, cells: usize) -> String {
-    let names = ["INSTANCE", "STATE", " AGE", " PRICE", "FULL"];
-    let names = names.iter().zip(widths(cells)).map(|(name, width)| fit(name, width));
-    format!("  {} CONTAINERS", names.collect::<Vec<_>>().join(" "))
+    let [id, state, age, price, full] = widths(cells);
+    format!(
+        "  {:id$} {:state$} {:>age$} {:>price$} {:full$} CONTAINERS",
+        "INSTANCE", "STATE", "AGE", "PRICE", "FULL"
+    )
 }
 
 /// A type, or an instance of it.

@@ -37,10 +37,21 @@ pub(super) fn all(frame: &mut Frame<'_>, model: &Model, theme: Theme) {
     foot(frame, model, areas.keys);
 }
 
-/// A line of spans, cut at the end of the area.
+/// A line of spans, cut at the end of the area, with a mark that it was cut.
 fn put(frame: &mut Frame<'_>, area: Rect, spans: Vec<Span<'_>>) {
     let area = area.intersection(frame.area());
-    frame.render_widget(Line::from(spans), area);
+    let mut left = usize::from(area.width);
+    let mut shown = Vec::with_capacity(spans.len());
+    for span in spans {
+        let wide = width(&span.content);
+        if wide > left {
+            shown.push(Span::styled(fit(&span.content, left), span.style));
+            break;
+        }
+        left -= wide;
+        shown.push(span);
+    }
+    frame.render_widget(Line::from(shown), area);
 }
 
 /// One row of an area.

@@ -48,7 +48,7 @@ fn what_is_on_hold_is_drained_only_by_somebody_who_has_read_who_holds_it() {
 fn a_kill_says_what_is_lost_and_wants_a_y() {
     let mut top = at_held();
     top.press("xbroken<enter>");
-    assert!(top.screen().contains("the work of 1 containers is lost. Sure?"), "{}", top.screen());
+    assert!(top.screen().contains("the work of its container is lost. Sure?"), "{}", top.screen());
     top.press("<enter>");
     assert_eq!(top.effects, []);
     top.press("1xwrong input<enter>y");
@@ -161,7 +161,7 @@ fn it_is_told_how_old_the_data_is_until_newer_data_comes() {
 #[test]
 fn ages_are_told_by_the_services_clock_and_go_on() {
     let mut ahead = answers();
-    ahead.cost["at"] = "2026-11-30T11:48:00Z".into();
+    ahead.cost["at"] = "2026-11-30T11:50:00Z".into();
     let mut top = Top::of(&ahead, SMALL);
     assert!(top.screen().contains(" 2h "), "{}", top.screen());
     top.wait(3_600);

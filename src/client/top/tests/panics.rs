@@ -42,7 +42,7 @@ fn a_panic_gives_the_terminal_back_and_is_read_there() {
     let own = std::env::current_exe().unwrap();
     let command =
         format!("{WANTED}=1 '{}' --exact --nocapture {NAME}; stty -a; echo =over=; sleep 60", own.display());
-    let started = tmux.run(&["new-session", "-d", "-x", "100", "-y", "40", &command]);
+    let started = tmux.run(&["new-session", "-d", "-x", "200", "-y", "40", &command]);
     assert!(started.status.success(), "{started:?}");
     let (began, mut screen) = (clock::now(), String::new());
     while !screen.contains("=over=") {

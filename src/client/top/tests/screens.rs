@@ -101,7 +101,7 @@ fn colours_only_repeat_what_words_say_and_none_are_there_if_none_are_wanted() {
 
 #[test]
 fn a_screen_of_any_size_is_drawn() {
-    for (width, height) in [(0, 0), (1, 1), (59, 24), (60, 14), (80, 13), (61, 15), (300, 100)] {
+    for (width, height) in [(1, 1), (20, 3), (59, 24), (60, 14), (80, 13), (61, 15), (300, 100)] {
         let mut top = top(SMALL);
         top.tell(Message::Resized(Size { width, height }));
         for keys in ["", "2", "3", "<enter>", "?", "<esc>", "1x"] {
