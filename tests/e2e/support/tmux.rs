@@ -24,13 +24,13 @@ impl Terminal {
         let terminal = Self { socket: site.path(&format!("tmux-{number}")) };
         let (width, height) = (width.to_string(), height.to_string());
         let mut command = terminal.command(&["new-session", "-d", "-x", &width, "-y", &height, "sh"]);
-        command
-            .env("TMPDIR", site.path("tmp"))
-            .env("PS1", format!("{PROMPT} "))
-            .envs(environment.iter().copied());
+        command.env("TMPDIR", site.path("tmp")).envs(environment.iter().copied());
         let started = command.stdin(Stdio::null()).output().expect("tmux is there (scripts/prerequisites)");
         assert!(started.status.success(), "{started:?}");
-        terminal.shows(PROMPT, super::SOON).await;
+        // From its environment a shell of root's takes no prompt.
+        terminal.write(&format!("PS1='{PROMPT} '; clear"));
+        terminal.press(&["Enter"]);
+        terminal.becomes("a shell".to_owned(), super::SOON, |screen| screen.trim() == PROMPT).await;
         terminal
     }
 
