@@ -47,7 +47,7 @@ async fn it_shows_the_cluster_and_gives_orders_with_their_reasons() {
     let mut service = serving(&mut site).await;
     let (uuid, id) = one_that_runs(&site).await;
     let terminal = shown(&site, &[]).await;
-    let screen = terminal.shows("1 running, 1 instances", SOON).await;
+    let screen = terminal.shows("1 running, 1 instance", SOON).await;
     assert!(screen.contains("in service, lock held") && screen.contains("no container waits"), "{screen}");
 
     // What runs is explained in a pane.

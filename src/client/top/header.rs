@@ -72,7 +72,8 @@ fn price(per_hour: f64, wasted: f64) -> String {
 fn counts(containers: &[Container], instances: &[Instance]) -> String {
     let running = containers.iter().filter(|it| it.state == "Running").count();
     let waiting = containers.iter().filter(|it| it.waits()).count();
-    format!("{waiting} waiting, {running} running, {} instances", instances.len())
+    let plural = if instances.len() == 1 { "" } else { "s" };
+    format!("{waiting} waiting, {running} running, {} instance{plural}", instances.len())
 }
 
 /// Pauses, drained types and types of which nothing is created, types with one cause together.

@@ -203,7 +203,7 @@ impl Model {
         let prompt = match self.target() {
             Err(why) => Err(why),
             Ok(Target::Container(uuid)) if verb == Verb::Kill => {
-                let doubt = format!("the processes of {uuid} are ended, their work is lost. Sure?");
+                let doubt = format!("Sure? The work of {uuid} is lost.");
                 Ok(Prompt::of(Verb::KillContainer, uuid, Some(doubt)))
             }
             Ok(Target::Container(_)) => Err("that is for instances: choose one in the fleet (2)"),
@@ -225,16 +225,16 @@ impl Model {
         match verb {
             Verb::Kill => {
                 let doubt = match running {
-                    0 => format!("{id} is shut down now. Sure?"),
-                    1 => format!("{id} is shut down now, the work of its container is lost. Sure?"),
-                    count => format!("{id} is shut down now, the work of {count} containers is lost. Sure?"),
+                    0 => format!("Sure? {id} is shut down now."),
+                    1 => format!("Sure? The work of a container on {id} is lost."),
+                    count => format!("Sure? The work of {count} containers on {id} is lost."),
                 };
                 Prompt::of(verb, id, Some(doubt))
             }
             // Somebody may be looking at it: the service refuses a plain drain.
             Verb::Drain if is_held => {
                 let who = vm.map(|vm| vm.held_by()).unwrap_or_default();
-                Prompt::of(Verb::DrainHeld, id, Some(format!("it is on hold{who}. Drain it all the same?")))
+                Prompt::of(Verb::DrainHeld, id, Some(format!("Drain it all the same? It is on hold{who}.")))
             }
             _ => Prompt::of(verb, id, None),
         }

@@ -36,7 +36,7 @@ fn orders_go_to_the_instance_under_the_cursor_with_their_reason() {
 fn what_is_on_hold_is_drained_only_by_somebody_who_has_read_who_holds_it() {
     let mut top = at_held();
     top.press("denough<enter>");
-    assert!(top.screen().contains("it is on hold by erin (looking at its disk). Drain it all the same?"));
+    assert!(top.screen().contains("Drain it all the same? It is on hold by erin (looking at its disk)."));
     assert_eq!(top.effects, []);
     top.press("n");
     assert!(top.effects.is_empty() && top.screen().contains("nothing was ordered"), "{}", top.screen());
@@ -48,7 +48,7 @@ fn what_is_on_hold_is_drained_only_by_somebody_who_has_read_who_holds_it() {
 fn a_kill_says_what_is_lost_and_wants_a_y() {
     let mut top = at_held();
     top.press("xbroken<enter>");
-    assert!(top.screen().contains("the work of its container is lost. Sure?"), "{}", top.screen());
+    assert!(top.screen().contains("Sure? The work of a container on i-0a1b2c is lost."), "{}", top.screen());
     top.press("<enter>");
     assert_eq!(top.effects, []);
     top.press("1xwrong input<enter>y");
