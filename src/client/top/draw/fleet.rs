@@ -86,7 +86,7 @@ fn containers(vm: &Vm) -> String {
     format!("{} {}", uuids.len(), ends.join(" ")).trim_end().to_owned()
 }
 
-/// Who has said what is to happen with it, and what runs there; of a type what may be created.
+/// Its type, who has said what is to happen with it, and what runs there; of a type what may be created.
 pub(super) fn note(model: &Model, row: Row) -> String {
     match row {
         Row::Type(at) => {
@@ -96,11 +96,11 @@ pub(super) fn note(model: &Model, row: Row) -> String {
             tidy(&format!("{}: creates {gate}", group.name))
         }
         Row::Instance(group, at) => {
-            let vm = &model.data.fleet[group].instances[at];
+            let (name, vm) = (&model.data.fleet[group].name, &model.data.fleet[group].instances[at]);
             let held = vm.held_by();
             let held = if held.is_empty() { held } else { format!(", {}{held}", vm.is.idle_behavior) };
-            let uuids = vm.is.running_container_uuids.join(" ");
-            tidy(&format!("{}{held} {uuids}", vm.key))
+            let uuids: String = vm.is.running_container_uuids.iter().map(|uuid| format!(" {uuid}")).collect();
+            tidy(&format!("{} {name}{held}{uuids}", vm.key))
         }
         Row::Container(_) | Row::Event(_) => String::new(),
     }

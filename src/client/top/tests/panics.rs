@@ -46,7 +46,7 @@ fn a_panic_gives_the_terminal_back_and_is_read_there() {
     assert!(started.status.success(), "{started:?}");
     let (began, mut screen) = (clock::now(), String::new());
     while !screen.contains("=over=") {
-        assert!(since(clock::now(), began) < Duration::from_secs(60), "{screen}");
+        assert!(since(clock::now(), began) < Duration::from_secs(120), "{screen}");
         screen = String::from_utf8(tmux.run(&["capture-pane", "-p"]).stdout).unwrap();
     }
     // On the screen that was there before, in lines that begin at the left.
