@@ -44,24 +44,18 @@ impl Header {
     }
 }
 
-/// In service or not, and why; the lock and the event feed.
+/// In service or not; the lock and the event feed; and why it is not well, which may be long.
 fn wellness(health: &Value) -> String {
-    let mut words = match health["ready"] == true {
-        true => vec!["in service".to_owned()],
-        false => vec![format!("NOT WELL: {}", plain(&health["errors"]))],
+    let (checks, errors) = (&health["checks"], plain(&health["errors"]));
+    let service = if health["ready"] == true { "in service" } else { "NOT WELL" };
+    let lock = if checks["lock_held"]["ok"] == true { "lock held" } else { "NO LOCK" };
+    let feed = match checks["event_feed"]["connected"].as_bool() {
+        None => "no event feed",
+        Some(false) => "event feed LOST",
+        Some(true) => "event feed connected",
     };
-    let checks = &health["checks"];
-    words.push(if checks["lock_held"]["ok"] == true { "lock held" } else { "NO LOCK" }.to_owned());
-    words.push(feed(&checks["event_feed"]));
-    words.join(", ")
-}
-
-fn feed(feed: &Value) -> String {
-    match feed["connected"].as_bool() {
-        None => "no event feed".to_owned(),
-        Some(false) => "event feed LOST, queue is polled".to_owned(),
-        Some(true) => "event feed connected".to_owned(),
-    }
+    let why = if errors.is_empty() { errors } else { format!(": {errors}") };
+    format!("{service}, {lock}, {feed}{why}")
 }
 
 fn price(per_hour: f64, wasted: f64) -> String {
@@ -135,8 +129,7 @@ mod tests {
         let text = wellness(&json!({ "ready": false, "errors": errors, "checks": checks }));
         assert_eq!(
             text,
-            "NOT WELL: no poll has succeeded for 60 s, the disk is  [2J full, lock held, \
-             event feed LOST, queue is polled"
+            "NOT WELL, lock held, event feed LOST: no poll has succeeded for 60 s, the disk is  [2J full"
         );
         let well = json!({ "ready": true, "errors": [], "checks": { "lock_held": { "ok": true } } });
         assert_eq!(wellness(&well), "in service, lock held, no event feed");

@@ -63,10 +63,12 @@ pub(super) fn row(model: &Model, row: Row, cells: usize, theme: Theme) -> Vec<Sp
     words.into_iter().enumerate().map(toned).collect()
 }
 
-/// The reason in words; of what runs, where.
+/// The reason in words; of what has its place, where.
 fn why(it: &Container) -> String {
-    match (it.state.as_str(), it.instances.is_empty()) {
-        ("Running", false) => format!("runs on {}", it.instances.join(", ")),
+    let places = || it.instances.join(", ");
+    match (it.state.as_str(), it.reason.as_str()) {
+        ("Running", _) if !it.instances.is_empty() => format!("runs on {}", places()),
+        ("Locked", "allocated") if !it.instances.is_empty() => format!("starts on {}", places()),
         ("Complete" | "Cancelled", _) => format!("has ended: {}", it.state),
         _ => tidy(explain::in_words(&it.reason)),
     }

@@ -83,3 +83,16 @@ fn an_answer_that_is_none_is_told_and_never_shown_as_nothing() {
     assert!(told(|it| it.cost = json!({})).contains("what the instances cost"));
     assert!(told(|it| it.creates = json!({})).contains("what may be created"));
 }
+
+#[test]
+fn of_what_has_its_place_it_is_told_where() {
+    for (reason, told) in
+        [("allocated", "starts on i-0a1b2d"), ("previous_attempt", "a process of an earlier attempt")]
+    {
+        let mut answers = answers();
+        answers.containers[0]["explain"] =
+            json!({ "reason": reason, "position": 1, "instances": ["i-0a1b2d"] });
+        let screen = Top::of(&answers, SMALL).screen();
+        assert!(screen.contains(told), "{screen}");
+    }
+}
