@@ -29,6 +29,7 @@ fn main() -> ExitCode {
                 Command::Container(command) => client::container(&options, &command),
                 Command::Events(command) => client::events(&options, &command),
                 Command::Cost(command) => client::cost(&options, &command),
+                Command::Top(command) => client::top(&options, &command),
                 Command::Creates(command) => client::creates(&options, &command),
                 Command::Type(command) => client::instance_type(&options, &command),
             }

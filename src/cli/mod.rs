@@ -36,6 +36,7 @@ Examples:
   arvados-dispatch-cloud config check --strict        before a restart
   arvados-dispatch-cloud --config ./config.yml config dump
   arvados-dispatch-cloud health --ready && echo in service
+  arvados-dispatch-cloud top                          the whole cluster on a terminal, as it changes
   arvados-dispatch-cloud instance list --watch        what is there, and what it costs
   arvados-dispatch-cloud instance hold i-0a1b2c --reason 'disk is full, looking at it'
   arvados-dispatch-cloud container explain zzzzz-dz642-0123456789abcde
@@ -137,6 +138,8 @@ pub enum Command {
     Events(service::Events),
     /// Show what the instances of a running service have cost, and what of it was wasted.
     Cost(service::Cost),
+    /// Show a running service on the whole terminal, as it changes: what waits, what there is, what happens.
+    Top(service::Top),
     /// Check or show the configuration.
     #[command(subcommand, arg_required_else_help = false)]
     Config(config::ConfigCommand),

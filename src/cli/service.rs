@@ -1,4 +1,4 @@
-//! The commands for a running service: `instance`, `container`, `creates`, `type`, `events` and `cost`.
+//! The commands for a running service: `instance`, `container`, `creates`, `type`, `events`, `cost` and `top`.
 
 use std::time::Duration;
 
@@ -69,9 +69,31 @@ pub struct Why {
 impl Why {
     /// The name that was given, or of the user who has logged in; empty if nobody knows.
     pub fn by(&self) -> String {
-        let named = |name: &str| std::env::var(name).ok().filter(|it| !it.is_empty());
-        let logged_in = || ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(named);
-        self.by.clone().or_else(logged_in).unwrap_or_default()
+        named_or_logged_in(self.by.as_ref())
+    }
+}
+
+fn named_or_logged_in(given: Option<&String>) -> String {
+    let named = |name: &str| std::env::var(name).ok().filter(|it| !it.is_empty());
+    let logged_in = || ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(named);
+    given.cloned().or_else(logged_in).unwrap_or_default()
+}
+
+/// A service on a terminal.
+#[derive(Debug, Clone, Args)]
+pub struct Top {
+    /// Who gives the orders; by default the user that is logged in.
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub at: At,
+}
+
+impl Top {
+    /// The name that was given, or of the user who has logged in; empty if nobody knows.
+    pub fn by(&self) -> String {
+        named_or_logged_in(self.by.as_ref())
     }
 }
 

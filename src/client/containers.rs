@@ -14,8 +14,12 @@ use super::table::{Cell, Table, Tone};
 use crate::cli::service::{ListOptions, Show};
 use crate::cli::{self, Options};
 
-const LISTED: Kind = Kind { path: "/arvados/v1/dispatch/containers", nothing: "no containers", table };
-const ONE: &str = "/arvados/v1/dispatch/container";
+/// Where they are listed.
+pub(super) const PATH: &str = "/arvados/v1/dispatch/containers";
+
+const LISTED: Kind = Kind { path: PATH, nothing: "no containers", table };
+/// Where one is told of, with all that explains it.
+pub(super) const ONE: &str = "/arvados/v1/dispatch/container";
 
 const COLUMNS: &[&str] =
     &["container", "state", "priority", "created", "position", "reason", "type", "instances"];
@@ -110,7 +114,8 @@ fn row(entry: &Value) -> Vec<Cell> {
     ]
 }
 
-fn tone(state: &str) -> Tone {
+/// How a state is coloured.
+pub(super) fn tone(state: &str) -> Tone {
     match state {
         "Running" => Tone::Good,
         "Locked" => Tone::Changing,

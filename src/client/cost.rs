@@ -19,7 +19,8 @@ use super::table::{Cell, Table};
 use crate::cli::Options;
 use crate::cli::service::{By, Cost};
 
-const PATH: &str = "/arvados/v1/dispatch/cost";
+/// Where it is told.
+pub(super) const PATH: &str = "/arvados/v1/dispatch/cost";
 
 /// Scripts read them by their place.
 const BY_NAME: [&[&str]; 2] = [

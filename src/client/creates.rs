@@ -16,7 +16,8 @@ use crate::cli::{self, Options};
 /// What to do about a type that the service does not know.
 pub(super) const TYPES_ARE_LISTED: &str = "; type list has those that are configured";
 
-const PATH: &str = "/arvados/v1/dispatch/creates";
+/// Where it is told what may be created.
+pub(super) const PATH: &str = "/arvados/v1/dispatch/creates";
 
 const TYPES: Kind = Kind { path: PATH, nothing: "no instance types", table: types };
 

@@ -13,7 +13,8 @@ use super::screen::{self, Screen};
 use crate::cli::service::Events;
 use crate::cli::{self, Options};
 
-const PATH: &str = "/arvados/v1/dispatch/events";
+/// Where they are told.
+pub(super) const PATH: &str = "/arvados/v1/dispatch/events";
 /// How many are shown if nothing is said.
 const LAST: u64 = 50;
 /// How long after a broken connection it is tried again.
@@ -21,9 +22,22 @@ const RETRY: Duration = Duration::from_secs(2);
 
 /// What has been seen of a process's events.
 #[derive(Debug, Default, Clone)]
-struct Seen {
+pub(super) struct Seen {
     boot: String,
-    seq: u64,
+    seq: String,
+}
+
+impl Seen {
+    /// Up to this event.
+    pub fn of(event: &Map<String, Value>) -> Self {
+        let of = |key: &str| event.get(key).map(plain).unwrap_or_default();
+        Self { boot: of("boot"), seq: of("seq") }
+    }
+
+    /// Asks for what came after.
+    pub fn parameters(&self) -> [(&'static str, &str); 2] {
+        [("since", &self.seq), ("boot", &self.boot)]
+    }
 }
 
 /// Shows them.
@@ -53,12 +67,11 @@ async fn follow(
     screen: &Screen,
 ) -> Result<(), Failure> {
     let at = seen.clone().unwrap_or_default();
-    let since = at.seq.to_string();
     let about =
         [("container_uuid", wanted.container.as_deref()), ("instance_id", wanted.instance.as_deref())];
     let mut parameters: Vec<_> = about.into_iter().filter_map(|(name, id)| Some((name, id?))).collect();
     match (seen.is_some(), last) {
-        (true, _) => parameters.extend([("since", since.as_str()), ("boot", at.boot.as_str())]),
+        (true, _) => parameters.extend(at.parameters()),
         (false, Some(last)) => parameters.push(("last", last)),
         (false, None) => {}
     }
@@ -67,14 +80,18 @@ async fn follow(
     }
     let now = now();
     client
-        .objects(PATH, &parameters, has_begun, |line, event| {
-            let seq = event.get("seq").and_then(Value::as_u64).unwrap_or_default();
-            *seen = Some(Seen { boot: plain(event.get("boot").unwrap_or(&Value::Null)), seq });
-            if is_too_old(event, wanted.since, now) {
-                return Ok(());
-            }
-            Ok(screen.print(&if wanted.json { line.to_owned() } else { text(event) })?)
-        })
+        .objects(
+            PATH,
+            &parameters,
+            || *has_begun = true,
+            |line, event| {
+                *seen = Some(Seen::of(event));
+                if is_too_old(event, wanted.since, now) {
+                    return Ok(());
+                }
+                Ok(screen.print(&if wanted.json { line.to_owned() } else { text(event) })?)
+            },
+        )
         .await
 }
 
@@ -88,15 +105,19 @@ fn is_too_old(event: &Map<String, Value>, within: Option<Duration>, now: Timesta
     matches!((within, at), (Some(within), Some(at)) if since(now, at) > within)
 }
 
-/// When, how bad, what, and the facts.
-fn text(event: &Map<String, Value>) -> String {
+/// The facts that a message comes with, each with its name.
+pub(super) fn facts(event: &Map<String, Value>) -> impl Iterator<Item = String> {
     const HEAD: [&str; 5] = ["time", "level", "msg", "seq", "boot"];
-    let of = |key: &str| event.get(key).cloned().unwrap_or(Value::Null);
-    let said = |(key, value): (&String, &Value)| {
+    event.iter().filter_map(|(key, value)| {
         let is_fact = !HEAD.contains(&key.as_str()) && !matches!(value.as_str(), Some(""));
         is_fact.then(|| format!("{}={}", screen::tidy(key), shown(value)))
-    };
-    let facts: Vec<_> = event.iter().filter_map(said).collect();
+    })
+}
+
+/// When, how bad, what, and the facts.
+fn text(event: &Map<String, Value>) -> String {
+    let of = |key: &str| event.get(key).cloned().unwrap_or(Value::Null);
+    let facts: Vec<_> = facts(event).collect();
     let head = format!("{}  {:<7}  {}", moment(&of("time")), plain(&of("level")), plain(&of("msg")));
     let head = screen::tidy(&head);
     [head].into_iter().chain(facts).collect::<Vec<_>>().join("  ")

@@ -114,15 +114,20 @@ fn told(facts: &mut Vec<(&'static str, String)>, name: &'static str, value: &Val
 }
 
 /// The reason in words (docs/operate.md, "Why a container waits"), with its evidence.
-fn why(reason: &str, evidence: &Value) -> String {
+pub(super) fn why(reason: &str, evidence: &Value) -> String {
     if reason.is_empty() {
         return "the service does not say".to_owned();
     }
-    let planned = WaitReason::samples().into_iter().find(|it| it.word() == reason);
-    let words = planned.map_or_else(|| without_plan(reason), |it| it.in_words());
+    let words = in_words(reason);
     let evidence = plain(evidence);
     let named = if words == reason { String::new() } else { format!(" ({reason})") };
     if evidence.is_empty() { format!("{words}{named}") } else { format!("{words}{named}: {evidence}") }
+}
+
+/// A reason, for people.
+pub(super) fn in_words(reason: &str) -> &str {
+    let planned = WaitReason::samples().into_iter().find(|it| it.word() == reason);
+    planned.map_or_else(|| without_plan(reason), |it| it.in_words())
 }
 
 /// What is said of a container that no plan is made for. A word of a newer service stands for itself.
@@ -185,7 +190,8 @@ fn offer(offer: &Value) -> String {
     )
 }
 
-fn needs(needs: &Value) -> String {
+/// What a container needs of an instance.
+pub(super) fn needs(needs: &Value) -> String {
     if !needs.is_object() {
         return String::new();
     }
@@ -207,7 +213,8 @@ fn place(id: &Value, instances: &[Instance]) -> String {
     format!("{id} ({}, {}, {})", it.worker_state, it.idle_behavior, it.arvados_instance_type)
 }
 
-fn size(bytes: &Value) -> String {
+/// Bytes, as people say them.
+pub(super) fn size(bytes: &Value) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let Some(bytes) = bytes.as_u64() else { return "unknown".to_owned() };
     let power =

@@ -35,6 +35,7 @@ const SHOWN: usize = 300;
 type Response = awc::ClientResponse<Decoder<Payload>>;
 
 /// The service, as a client sees it.
+#[derive(Clone)]
 pub(super) struct Client {
     places: Places,
     within: Duration,
@@ -93,13 +94,27 @@ impl Client {
         self.ask(Request { path, is_order: true, parameters }).await
     }
 
-    /// The JSON objects of a stream, one after another, each with its line, until it ends. `has_begun`: set when the
+    /// What the service says of its own health, whether it is well or not.
+    pub async fn health(&mut self) -> Result<Value, Failure> {
+        let request = Request { path: "/_health/ready", is_order: false, parameters: &[] };
+        let place = &self.places.places[self.works];
+        let answer = self.send(place, request).await?;
+        let health = serde_json::from_slice::<Value>(&answer.body).ok().filter(|it| it["ready"].is_boolean());
+        health.map_or_else(|| self.judge(place, request, &answer), Ok)
+    }
+
+    /// The address that has answered last.
+    pub fn url(&self) -> String {
+        self.places.places.get(self.works).map(|place| place.url.to_string()).unwrap_or_default()
+    }
+
+    /// The JSON objects of a stream, one after another, each with its line, until it ends. `begun` is called when the
     /// service has begun to answer.
     pub async fn objects(
         &mut self,
         path: &'static str,
         parameters: &[(&'static str, &str)],
-        has_begun: &mut bool,
+        begun: impl FnOnce(),
         mut take: impl FnMut(&str, &Map<String, Value>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let request = Request { path, is_order: false, parameters };
@@ -112,7 +127,7 @@ impl Client {
         if response.content_type() != "application/x-ndjson" {
             return Err(self.strange("its answer is no stream of JSON objects"));
         }
-        *has_begun = true;
+        begun();
         let mut rest = BytesMut::new();
         // A service that lives gives a sign of life every fifteen seconds.
         while let Some(bytes) = tokio::time::timeout(SILENCE, response.next())

@@ -36,19 +36,19 @@ const COLUMNS: &[&str] = &[
 #[serde(default)]
 pub(super) struct Instance {
     pub(super) instance: String,
-    address: String,
-    price: Number,
+    pub(super) address: String,
+    pub(super) price: Number,
     pub(super) arvados_instance_type: String,
     provider_instance_type: String,
     last_container_uuid: String,
     last_busy: String,
-    running_container_uuids: Vec<String>,
+    pub(super) running_container_uuids: Vec<String>,
     pub(super) worker_state: String,
     pub(super) idle_behavior: String,
-    idle_behavior_by: String,
-    idle_behavior_reason: String,
+    pub(super) idle_behavior_by: String,
+    pub(super) idle_behavior_reason: String,
     idle_behavior_at: String,
-    appeared_at: String,
+    pub(super) appeared_at: String,
 }
 
 impl Default for Instance {
@@ -133,7 +133,8 @@ fn table(instances: &[Instance]) -> Table {
     Table { columns: COLUMNS, rows: instances.iter().map(row).collect() }
 }
 
-fn tone(state: &str) -> Tone {
+/// How a state is coloured.
+pub(super) fn tone(state: &str) -> Tone {
     match state {
         "running" => Tone::Good,
         "booting" => Tone::Changing,
@@ -143,7 +144,8 @@ fn tone(state: &str) -> Tone {
     }
 }
 
-fn described(it: &Instance) -> String {
+/// All that is known of one.
+pub(super) fn described(it: &Instance) -> String {
     let rows = [
         ("instance", it.instance.clone()),
         ("address", it.address.clone()),

@@ -7,6 +7,7 @@
 //!                     └─► lists: once, or again when it has changed (watch)
 //!                         table: a terminal's table · tab-separated in a pipe · JSON
 //!                         screen: where it is shown
+//!                     └─► top: all of it on one screen, as it changes
 //! ```
 //! Results are on stdout, complaints on stderr, one line each. Exit codes: 0 done, 1 failed, 2 wrong usage or
 //! configuration.
@@ -27,11 +28,14 @@ mod orders;
 mod place;
 mod screen;
 mod table;
+mod top;
 mod watch;
 
 use std::process::ExitCode;
 
-use crate::cli::service::{ContainerCommand, Cost, CreatesCommand, Events, InstanceCommand, TypeCommand};
+use crate::cli::service::{
+    ContainerCommand, Cost, CreatesCommand, Events, InstanceCommand, Top, TypeCommand,
+};
 use crate::cli::{self, Options};
 use failure::Failure;
 use orders::Verb;
@@ -102,6 +106,12 @@ pub fn events(options: &Options, command: &Events) -> ExitCode {
 pub fn cost(options: &Options, command: &Cost) -> ExitCode {
     let screen = Screen::this();
     block_on(async { cost::show(options, command, &screen).await })
+}
+
+/// `top`.
+pub fn top(options: &Options, command: &Top) -> ExitCode {
+    let screen = Screen::this();
+    block_on(async { top::show(options, command, &screen).await })
 }
 
 fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> ExitCode {

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use serde_json::Value;
+
 use super::creates;
 use super::failure::Failure;
 use super::http::Client;
@@ -55,6 +57,20 @@ impl Verb {
         (self == Self::Drain).then_some(("if_held", "refuse"))
     }
 
+    /// Has it done to one.
+    pub(super) async fn give(
+        self,
+        client: &mut Client,
+        id: &str,
+        by: &str,
+        reason: Option<&str>,
+    ) -> Result<Value, Failure> {
+        let reason = reason.map(|reason| ("reason", reason));
+        let parameters = [(self.id(), id), ("by", by)].into_iter().chain(reason);
+        let parameters: Vec<_> = parameters.chain(self.condition()).collect();
+        client.order(self.path(), &parameters).await
+    }
+
     /// What to do about an id that is not there.
     fn advice(self, failure: &Failure) -> &'static str {
         match failure {
@@ -68,7 +84,7 @@ impl Verb {
     }
 
     /// What has been achieved.
-    fn done(self) -> &'static str {
+    pub(super) fn done(self) -> &'static str {
         match self {
             Self::Hold => "on hold: gets nothing new, and is kept",
             Self::Drain | Self::DrainHeld => "draining: gets nothing new, and is shut down when it is empty",
@@ -90,10 +106,7 @@ pub(super) async fn give(options: &Options, verb: Verb, order: &Order) -> Result
     let mut ids = order.ids.iter();
     let mut code = ExitCode::SUCCESS;
     for id in ids.by_ref() {
-        let reason = order.why.reason.as_deref().map(|reason| ("reason", reason));
-        let parameters = [(verb.id(), id.as_str()), ("by", by.as_str())].into_iter().chain(reason);
-        let parameters: Vec<_> = parameters.chain(verb.condition()).collect();
-        match client.order(verb.path(), &parameters).await {
+        match verb.give(&mut client, id, &by, order.why.reason.as_deref()).await {
             // Whether anybody reads it or not, the other ids have their turn.
             Ok(answer) => {
                 cli::print(&format!("{id}: {}", verb.done()));

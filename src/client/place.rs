@@ -27,6 +27,7 @@ const ENVIRONMENTS: &str = "in ARVADOS_MANAGEMENT_TOKEN";
 const CONFIGURED: &str = "of the configuration";
 
 /// Where the service may be, in the order in which it is asked for.
+#[derive(Clone)]
 pub(super) struct Places {
     pub(super) places: Vec<Place>,
     pub(super) token: Secret,

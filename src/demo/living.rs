@@ -91,7 +91,7 @@ fn print_addresses(scenario: Scenario, instances: u32, world: &World, url: &str)
     let log_in = format!("ARVADOS_MANAGEMENT_TOKEN=$(cat {}) {program}", quoted(&token));
     cli::print(&format!(
         "{}\nmanagement API: {url}\ntoken file:     {}\nlog:            {}\n{log_in} instance list --url {url}\n\
-         {log_in} container list --url {url}\nCtrl-C ends it.",
+         {log_in} container list --url {url}\n{log_in} top --url {url}\nCtrl-C ends it.",
         meaning(scenario, instances),
         token.display(),
         world.log_path().display(),

@@ -27,7 +27,7 @@ fn output(ended: &Ended) -> &str {
 }
 
 /// A running service whose configuration names its address.
-async fn serving(site: &mut Site) -> Service {
+pub async fn serving(site: &mut Site) -> Service {
     serving_in(site, &[]).await
 }
 
@@ -42,7 +42,7 @@ async fn serving_in(site: &mut Site, environment: &[(&str, &str)]) -> Service {
 }
 
 /// The only instance there is, once it runs something.
-async fn busy_instance(site: &Site) -> String {
+pub async fn busy_instance(site: &Site) -> String {
     until("an instance is busy", SOON, async || {
         let listed = client(site, &["instance", "list"]).await;
         let line = output(&listed).lines().find(|line| line.contains("\trunning\t"))?.to_owned();

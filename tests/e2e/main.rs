@@ -33,4 +33,5 @@ mod schemathesis;
 mod ssh_client;
 mod stop;
 mod support;
+mod top;
 mod unread;

@@ -6,6 +6,7 @@ pub mod network;
 pub mod processes;
 pub mod service;
 pub mod site;
+pub mod tmux;
 
 use std::time::Duration;
 
