@@ -23,7 +23,7 @@ use crate::telemetry::LogLevel;
 const FAULTS_TOLD: usize = 20;
 /// A file that is the same after this long is not being written, as far as we can tell.
 const STILL: Duration = Duration::from_millis(500);
-/// So often it is looked whether it is.
+/// How often the file is read again until it is the same, at most.
 const LOOKS: u32 = 20;
 
 /// What came of reading the file: the configuration, or what is wrong, a line for each fault.
@@ -43,15 +43,13 @@ impl Reloader {
         Self { options, level, log }
     }
 
-    /// Begins to read; what comes of it comes later.
+    /// Begins to read; what comes of it comes later. The channel closes without a word if there is no thread to read.
     pub fn begin(&self) -> oneshot::Receiver<Read> {
         let (told, read) = oneshot::channel();
         let options = self.options.clone();
-        // Whoever waited for it may have been stopped.
+        // Whoever waited for it may have been stopped. Without a thread nothing is told, and that is told.
         let reading = move || drop(told.send(read_until_still(&options)));
-        if let Err(error) = std::thread::Builder::new().name("reload".to_owned()).spawn(reading) {
-            self.refuse(&format!("no thread to read it: {error}"));
-        }
+        let _ = std::thread::Builder::new().name("reload".to_owned()).spawn(reading);
         read
     }
 

@@ -79,8 +79,14 @@ impl Signals {
         }
     }
 
-    /// Waits for a signal to stop, its name; reloads on SIGHUP meanwhile.
-    async fn stop_or_reload(&mut self, reloading: &mut Reloading<'_>, part: &impl Reload) -> &'static str {
+    /// Waits for a signal to stop, its name. On SIGHUP the certificate is read anew, and the configuration, which is taken up
+    /// when that is done.
+    async fn stop_or_reload(
+        &mut self,
+        reloading: &mut Reloading<'_>,
+        certificate: impl Fn(),
+        take_up: impl Fn(&Loaded),
+    ) -> &'static str {
         loop {
             let news = match select(pin!(self.next()), pin!(reloading.read())).await {
                 Either::Left((wish, _)) => Either::Left(wish),
@@ -89,10 +95,10 @@ impl Signals {
             match news {
                 Either::Left(Wish::Stop(signal)) => return signal,
                 Either::Left(Wish::Reload) => {
-                    part.reload_certificate();
+                    certificate();
                     reloading.begin();
                 }
-                Either::Right(read) => reloading.take_up(read, part),
+                Either::Right(read) => reloading.take_up(read, &take_up),
             }
         }
     }
@@ -102,34 +108,6 @@ impl Signals {
 enum Wish {
     Stop(&'static str),
     Reload,
-}
-
-/// What takes a configuration up.
-trait Reload {
-    /// Reads the certificate anew; keeps the old one if the new cannot be used.
-    fn reload_certificate(&self);
-    /// From now on that configuration holds.
-    fn use_configuration(&self, loaded: &Loaded);
-}
-
-impl Reload for Standby<'_> {
-    fn reload_certificate(&self) {
-        Standby::reload_certificate(self);
-    }
-
-    fn use_configuration(&self, loaded: &Loaded) {
-        Standby::use_configuration(self, loaded);
-    }
-}
-
-impl Reload for Application {
-    fn reload_certificate(&self) {
-        Application::reload_certificate(self);
-    }
-
-    fn use_configuration(&self, loaded: &Loaded) {
-        Application::use_configuration(self, loaded);
-    }
 }
 
 /// How the service ended, if nothing was wrong with it.
@@ -214,7 +192,9 @@ async fn stand_by(
     reloading: &mut Reloading<'_>,
     (signals, log): (&mut Signals, &Logger),
 ) -> Option<Held> {
-    let signal = pin!(signals.stop_or_reload(reloading, standby));
+    let (certificate, take_up) =
+        (|| standby.reload_certificate(), |new: &Loaded| standby.use_configuration(new));
+    let signal = pin!(signals.stop_or_reload(reloading, certificate, take_up));
     match select(signal, pin!(lock::acquire(database, log))).await {
         Either::Left((signal, _)) => {
             stopping(signal, log);
@@ -231,7 +211,9 @@ async fn work(
     signals: &mut Signals,
     log: &Logger,
 ) -> Ending {
-    let signal = signals.stop_or_reload(reloading, &application).await;
+    let certificate = || application.reload_certificate();
+    let take_up = |new: &Loaded| application.use_configuration(new);
+    let signal = signals.stop_or_reload(reloading, certificate, take_up).await;
     stopping(signal, log);
     application.stop().await;
     event!(log, catalogue::STOPPED);
@@ -270,10 +252,10 @@ impl<'a> Reloading<'a> {
         read
     }
 
-    fn take_up(&mut self, read: Read, part: &impl Reload) {
+    fn take_up(&mut self, read: Read, by: &impl Fn(&Loaded)) {
         if let Some(loaded) = self.reloader.take_up(&self.present, read) {
             tell_findings(&loaded, self.log);
-            part.use_configuration(&loaded);
+            by(&loaded);
             self.present = loaded;
         }
         if std::mem::take(&mut self.again) {

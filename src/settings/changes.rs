@@ -46,7 +46,9 @@ impl Settings {
     /// What is another value in those settings.
     pub fn changes_to(&self, new: &Self) -> Vec<Change> {
         let mut changes = self.changed_keys(new);
-        changes.extend(self.changed_secrets(new));
+        let is_untold = |it: &Change| changes.iter().all(|told| told.path != it.path);
+        let secrets: Vec<_> = self.changed_secrets(new).into_iter().filter(is_untold).collect();
+        changes.extend(secrets);
         if self.policy.sizing.keep_buffers_per_vcpu > 0 {
             changes.extend(self.changed_for_others(new));
         }

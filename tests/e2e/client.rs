@@ -63,6 +63,21 @@ async fn one_that_runs(site: &Site) -> (String, String) {
     (uuid, busy_instance(site).await)
 }
 
+/// What a statement has in it is tested beside the API and the client: here, that it comes from a service at work.
+#[actix_rt::test]
+async fn what_was_spent_is_told_by_type_and_by_container() {
+    let mut site = Site::new();
+    let mut service = serving(&mut site).await;
+    let (uuid, id) = one_that_runs(&site).await;
+    let cost = client(&site, &["cost", "--by", "type", "--header"]).await;
+    assert!(output(&cost).starts_with("type\tamount\tpercent\twasted\tper-hour\nshared\t"), "{cost:?}");
+    let cost = client(&site, &["cost", "--by", "container", "--since", "1h"]).await;
+    assert!(output(&cost).contains(&format!("{uuid}\t{id}\tshared\t")), "{cost:?}");
+    let by_category = client(&site, &["cost"]).await;
+    assert!(output(&by_category).lines().any(|line| line.starts_with("inuse\t")), "{by_category:?}");
+    assert_eq!(service.stop().await, 0);
+}
+
 #[actix_rt::test]
 async fn an_operator_sees_from_a_shell() {
     let mut site = Site::new();
@@ -205,10 +220,6 @@ async fn what_operators_have_ordered_outlives_the_service() {
         line.contains("\tdrained\t1\t1\tan operator has drained this type").then_some(())
     })
     .await;
-    let cost = client(&site, &["cost", "--by", "type", "--header"]).await;
-    assert!(output(&cost).starts_with("type\tamount\tpercent\twasted\tper-hour\nshared\t"), "{cost:?}");
-    let cost = client(&site, &["cost", "--by", "container", "--since", "1h"]).await;
-    assert!(output(&cost).contains(&format!("\t{id}\tshared\t")), "{cost:?}");
     assert!(output(&client(&site, &["creates", "resume"]).await).starts_with("all: created again"));
     output(&client(&site, &["type", "run", "shared"]).await);
     let again = client(&site, &["creates", "resume"]).await;

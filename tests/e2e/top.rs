@@ -100,14 +100,20 @@ async fn it_shows_the_cluster_and_gives_orders_with_their_reasons() {
     assert_eq!(service.stop().await, 0);
 }
 
+/// A service with one busy instance, and a terminal that shows the fleet.
+async fn the_fleet(site: &mut Site) -> (Service, String, Terminal) {
+    let service = serving(site).await;
+    let (_, id) = one_that_runs(site).await;
+    let terminal = shown(site, &[]).await;
+    terminal.press(&["2"]);
+    terminal.shows(&id, SOON).await;
+    (service, id, terminal)
+}
+
 #[actix_rt::test]
 async fn a_change_is_seen_at_once() {
     let mut site = Site::new();
-    let mut service = serving(&mut site).await;
-    let (_, id) = one_that_runs(&site).await;
-    let terminal = shown(&site, &[]).await;
-    terminal.press(&["2"]);
-    terminal.shows(&id, SOON).await;
+    let (mut service, id, terminal) = the_fleet(&mut site).await;
     for _ in 0..4 {
         for verb in ["hold", "run"] {
             let (status, _) =
@@ -125,11 +131,7 @@ async fn a_change_is_seen_at_once() {
 #[actix_rt::test]
 async fn it_says_that_data_is_old_and_finds_the_service_again() {
     let mut site = Site::new();
-    let mut service = serving(&mut site).await;
-    let (_, id) = one_that_runs(&site).await;
-    let terminal = shown(&site, &[]).await;
-    terminal.press(&["2"]);
-    terminal.shows(&id, SOON).await;
+    let (mut service, id, terminal) = the_fleet(&mut site).await;
     // Frozen, it takes connections and says nothing.
     service.signal(Signal::STOP);
     terminal.shows(" s ago: no answer has come yet", SOON).await;

@@ -103,3 +103,16 @@ fn what_an_instance_on_hold_costs_is_said_to_be_waste() {
         world.drain(minutes(60)).await;
     });
 }
+
+/// A VM that a listing has omitted may be taken for gone, and is found again: it is still one VM.
+#[test]
+fn listings_that_omit_vms_bill_nothing_twice() {
+    let mut knobs = day();
+    knobs.cloud.omit_rate = 0.2;
+    simulate(knobs, async |world| {
+        let began = clock::now();
+        world.run_for(minutes(240)).await;
+        agrees_with_the_bill(world, began).await;
+        world.drain(minutes(1500)).await;
+    });
+}

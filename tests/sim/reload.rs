@@ -57,6 +57,11 @@ fn a_type_that_comes_back_is_created_again_over_a_restart_too() {
         let small = all.types()[0].name.clone();
         world.reload(|policy| policy.catalog = without(policy, small.as_str()));
         world.run_for(seconds(30)).await;
+        let meanwhile = world.submit(dispatch_sim::world::job(1, 60));
+        let runs = Some(ContainerState::Running);
+        world.run_until("it runs", minutes(10), |world| world.state_of(meanwhile) == runs).await;
+        assert_eq!(world.vms_of_type(&small), [], "it has another type");
+        world.drain(minutes(60)).await;
         world.reload(|policy| policy.catalog = all);
         let job = world.submit(dispatch_sim::world::job(1, 60));
         world
@@ -65,7 +70,7 @@ fn a_type_that_comes_back_is_created_again_over_a_restart_too() {
         assert_eq!(world.vms_of_type(&small).len(), 1);
         world.restart().await;
         world.drain(minutes(60)).await;
-        assert_eq!(world.count(ContainerState::Complete), 1);
+        assert_eq!(world.count(ContainerState::Complete), 2);
     });
 }
 

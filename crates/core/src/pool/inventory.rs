@@ -112,6 +112,24 @@ fn is_proven(lacked: Absence, view: &View, paused_until: Option<Timestamp>) -> b
 }
 
 impl Slot {
+    /// Of an instance that has just appeared; `ordered`: when this process has ordered it, if it has.
+    fn new(view: Arc<View>, instance: Instance, ordered: Option<Timestamp>) -> Self {
+        Self {
+            host: Arc::new(Host::new(&view, [], false)),
+            view,
+            instance: Arc::new(instance),
+            sent: Default::default(),
+            missing: None,
+            last_absent: None,
+            outstays: false,
+            written_off: false,
+            spot_notice: false,
+            listed: ordered.is_none(),
+            ordered,
+            shutdown_requested_for_probe: None,
+        }
+    }
+
     /// Whether nothing can run on it: its list has shown so, or nothing was ever sent to it.
     fn is_surely_empty(&self) -> bool {
         let is_known = self.view.ours || self.view.last_success.is_some();
@@ -191,21 +209,7 @@ impl WorkerPool {
         self.pacer.schedule(&instance.id, wish(&view, false));
         self.outage.note(&view, &self.policy);
         self.ledger.opened(&view, &instance, ordered, now);
-        let slot = Slot {
-            host: Arc::new(Host::new(&view, [], false)),
-            view,
-            instance: Arc::new(instance.clone()),
-            sent: Default::default(),
-            missing: None,
-            last_absent: None,
-            outstays: false,
-            written_off: false,
-            spot_notice: false,
-            listed: !ours,
-            ordered,
-            shutdown_requested_for_probe: None,
-        };
-        self.workers.insert(instance.id.clone(), slot);
+        self.workers.insert(instance.id.clone(), Slot::new(view, instance.clone(), ordered));
         self.recount();
         let id = instance.id.clone();
         effects.push(PoolEffect::Tell(PoolFact::Appeared { instance: instance.clone(), ours }));

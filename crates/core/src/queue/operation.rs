@@ -158,6 +158,8 @@ pub enum QueueRefusal {
     Foreign,
     /// We may not act now: the call was not sent.
     NotSent,
+    /// It was to be cancelled for want of a type, and has one after all, or is spared since the configuration was read anew.
+    Spared,
 }
 
 impl QueueRefusal {
@@ -166,6 +168,7 @@ impl QueueRefusal {
         match self {
             Self::NotInQueue => "not in queue",
             Self::Busy => "another operation is in flight",
+            Self::Spared => "a type suits it after all, or it is spared since a reload",
             Self::Uncertain => "the record's state is uncertain",
             Self::WrongState => "the record's state does not allow it",
             Self::SetBack => "it waits after a failure",

@@ -83,7 +83,7 @@ impl ContainerQueue {
     }
 
     /// Whether that is a cancel for want of a type, of a container that has one now, or is spared.
-    pub(crate) fn has_type_after_all(&self, uuid: ContainerUuid, kind: &OperationKind) -> bool {
+    pub(crate) fn is_spared(&self, uuid: ContainerUuid, kind: &OperationKind) -> bool {
         let is_for_want =
             matches!(kind, OperationKind::Cancel { reason: CancelReason::NoSuitableType(_), .. });
         let may_go =

@@ -163,8 +163,9 @@ impl Machine {
         let provider_type = &self.instance.provider_type;
         let of_name = |name: &TypeName| policy.catalog.of_instance(name.as_str(), provider_type);
         let named = self.type_name.as_ref().and_then(of_name);
-        // What it was ordered with is what it has, whatever the file says now.
-        let ordered = self.like.take();
+        // What it was ordered with is what it has, whatever the file says now. A type of another name says nothing of that.
+        let known = self.like.take();
+        let ordered = known.filter(|it| self.type_name.as_ref() == Some(&it.name));
         let is_so =
             |it: &&Arc<InstanceType>| ordered.as_ref().is_none_or(|ordered| is_ordered_alike(it, ordered));
         self.instance_type = named.filter(is_so).cloned();

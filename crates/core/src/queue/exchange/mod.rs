@@ -16,6 +16,7 @@
 //! should be locked or cancelled (that is `plan`).
 
 mod calls;
+mod effect;
 mod feed;
 mod inspect;
 mod mounts;
@@ -25,21 +26,18 @@ mod polls;
 mod reload;
 mod snapshots;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use calls::{CallNumber, Reply, Request};
+pub use effect::{ExchangeEffect, ExchangeFact};
 pub use feed::FeedStanding;
 pub use inspect::ExchangeState;
 pub use snapshots::SnapshotAnswer;
 
 use super::hints::Hints;
 use super::poll::Asked;
-use super::{
-    Answer, ContainerQueue, Finished, Merging, Openings, OperationKind, Poll, QueueFact, QueueRefusal,
-    QueueSnapshot,
-};
+use super::{Answer, ContainerQueue, Merging, Openings, OperationKind, Poll, QueueRefusal};
 use crate::container::Record;
 use crate::id::{ContainerUuid, TokenUuid};
 use crate::policy::Policy;
@@ -49,74 +47,6 @@ use calls::{ExchangeCalls, Purpose};
 use polls::Polls;
 use reload::Resizing;
 use snapshots::Snapshots;
-
-/// What is to be done, in this order.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ExchangeEffect {
-    /// Make this call, and hand its answer to [`Exchange::answered`].
-    Call(CallNumber, Request),
-    /// Ask [`Exchange::resume`] after this long, and no longer when that was last asked for.
-    ResumeIn(Duration),
-    /// Ask [`Exchange::poll_is_due`] after this long.
-    PollIn(Duration),
-    /// Ask [`Exchange::hints_are_due`] after this long, and no longer when that was last asked for.
-    HintsIn(Duration),
-    /// Ask [`Exchange::go_on`] when other messages have had their turn.
-    GoOn,
-    /// The snapshot of that number, for all who wait for it or for one before.
-    Copied(u64, Arc<QueueSnapshot>),
-    /// The queue has changed: the scheduler should look again.
-    Changed,
-    /// Tell the operator.
-    Tell(ExchangeFact),
-}
-
-/// What happened, for logs and metrics.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ExchangeFact {
-    /// To a container.
-    Queue(QueueFact),
-    /// An operation has ended.
-    Operation(Finished),
-    /// Since the configuration was read anew no type suits these containers: they are cancelled after that, if none is
-    /// configured until then.
-    NoTypeSinceReload {
-        /// How many.
-        containers: usize,
-        /// Until when they are spared.
-        until: Timestamp,
-    },
-    /// The controller answered 503.
-    Overloaded {
-        /// How many calls may be in flight from now on.
-        limit: u32,
-    },
-    /// A poll, or the reading of mounts after one, has failed.
-    PollFailed {
-        /// When it began.
-        began: Timestamp,
-        /// How it failed.
-        error: String,
-        /// The same as a label.
-        kind: &'static str,
-    },
-    /// The event feed is connected.
-    FeedConnected,
-    /// The event feed is not connected.
-    FeedLost {
-        /// Why.
-        reason: String,
-    },
-    /// The event feed is connected, and has told of nothing, while containers have changed.
-    FeedSilent,
-    /// A poll has succeeded after some had failed.
-    PollRecovered {
-        /// How long they had failed.
-        lasted: Duration,
-        /// The kinds of failure meanwhile.
-        kinds: BTreeSet<&'static str>,
-    },
-}
 
 /// The exchange with the controller, and the queue that it keeps. Owned by the Queue actor.
 #[derive(Debug)]
@@ -180,8 +110,8 @@ impl Exchange {
         if self.quiescent || self.merging.is_some() || self.resizing.is_some() {
             return Err(QueueRefusal::Busy);
         }
-        if self.queue.has_type_after_all(uuid, &kind) {
-            return Err(QueueRefusal::Busy);
+        if self.queue.is_spared(uuid, &kind) {
+            return Err(QueueRefusal::Spared);
         }
         let call = self.queue.begin(uuid, kind)?;
         self.snapshots.are_outdated();

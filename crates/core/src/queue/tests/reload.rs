@@ -54,7 +54,7 @@ fn a_container_that_no_type_suits_since_a_reload_is_spared_for_five_minutes() {
         let reason = CancelReason::NoSuitableType("no type".to_owned());
         OperationKind::Cancel { reason, expected: queued(1).standing() }
     };
-    assert_eq!(story.begin(1, cancel()), Err(QueueRefusal::Busy));
+    assert_eq!(story.begin(1, cancel()), Err(QueueRefusal::Spared));
     story.now = after(story.now, SPARED_FOR / 2);
     story.poll();
     story.answer_all();
@@ -142,5 +142,5 @@ fn a_cancel_that_was_planned_before_the_configuration_was_mended_is_refused() {
     reload(&mut story, policy());
     let reason = CancelReason::NoSuitableType("no type".to_owned());
     let begun = story.begin(1, OperationKind::Cancel { reason, expected: queued(1).standing() });
-    assert!(begun.is_err(), "{:?} was sent, although it fits", story.calls());
+    assert_eq!(begun, Err(QueueRefusal::Spared), "{:?} was sent, although it fits", story.calls());
 }

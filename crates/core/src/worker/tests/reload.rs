@@ -126,3 +126,23 @@ fn what_it_costs_is_known_when_its_type_is_not_configured_any_more() {
     story.on(10, use_policy(without_its_type()));
     assert_eq!((story.view().like.map(|it| it.price), price.is_some()), (price, true));
 }
+
+/// What it has was told after another type until then, and it was never known as ordered with that.
+#[test]
+fn one_that_was_found_without_its_type_takes_it_when_it_is_configured() {
+    let all = policy();
+    let big = typed(&all, "big");
+    let other = InstanceType {
+        name: TypeName::new("other").unwrap(),
+        added_scratch: 1 << 40,
+        ..InstanceType::clone(&big)
+    };
+    let mut without = without_its_type();
+    let others = without.catalog.types().iter().map(|it| InstanceType::clone(it)).chain([other]);
+    without.catalog = Catalog::new(others.collect::<Vec<_>>());
+    let (machine, _) = Machine::new(instance("i-1", &big, "s"), false, Arc::new(without), at(0));
+    let mut story = Story { machine, now: 0, done: Vec::new() };
+    assert_eq!(story.view().like.map(|it| it.name.to_string()), Some("other".to_owned()));
+    story.on(10, use_policy(all));
+    assert_eq!(story.view().instance_type.map(|it| it.name.to_string()), Some("big".to_owned()));
+}
