@@ -71,8 +71,8 @@ pub(super) async fn kill(
 ) -> Result<HttpResponse, Refusal> {
     let uuid = params.need("container_uuid")?;
     let uuid: ContainerUuid = uuid.parse().map_err(|_| Refusal::NotFound("container"))?;
-    let note = params.note(&state.management_token);
-    let message = KillContainer { uuid, reason: KillReason::Operator(note.reason.clone()) };
+    let note = operator.note(&params, &state.management_token);
+    let message = KillContainer { uuid, reason: KillReason::Operator((&note).into()) };
     let answer = done(state.active()?.handles.pool.send(message).timeout(state.health().actor_answer).await)?;
     operator.killed(uuid, &note);
     Ok(answer)

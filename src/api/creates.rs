@@ -52,7 +52,7 @@ pub(super) async fn pause(
     let scope = scope(&params)?;
     let wanted = pause_length(params.need("for")?).map_err(|wanted| Refusal::BadParameter("for", wanted))?;
     let until = after(clock::now(), wanted);
-    let note = params.note(&state.management_token);
+    let note = operator.note(&params, &state.management_token);
     let pause = Pause { scope: scope.clone(), until, note: note.clone() };
     let kept = have_done(&state, PauseCreates(pause)).await?;
     operator.paused(&scope, until, &note, &kept);
@@ -68,7 +68,7 @@ pub(super) async fn resume(
     params.only(&operations::RESUME)?;
     let scope = scope(&params)?;
     let kept = have_done(&state, ResumeCreates(scope.clone())).await?;
-    operator.resumed(&scope, &params.note(&state.management_token));
+    operator.resumed(&scope, &operator.note(&params, &state.management_token));
     Ok(HttpResponse::Ok().json(ResumedView::new(&scope, kept)))
 }
 
@@ -79,7 +79,8 @@ pub(super) async fn drain_type(
     operator: Operator,
 ) -> Result<HttpResponse, Refusal> {
     params.only(&operations::TYPE_ORDER)?;
-    let (name, note) = (type_name(params.need("instance_type")?)?, params.note(&state.management_token));
+    let (name, note) =
+        (type_name(params.need("instance_type")?)?, operator.note(&params, &state.management_token));
     let kept = have_done(&state, DrainType { name: name.clone(), note: note.clone() }).await?;
     operator.drained_type(&name, &note, &kept);
     Ok(HttpResponse::Ok().json(TypeOrderView::new(name, kept)))
@@ -92,7 +93,8 @@ pub(super) async fn run_type(
     operator: Operator,
 ) -> Result<HttpResponse, Refusal> {
     params.only(&operations::TYPE_ORDER)?;
-    let (name, note) = (type_name(params.need("instance_type")?)?, params.note(&state.management_token));
+    let (name, note) =
+        (type_name(params.need("instance_type")?)?, operator.note(&params, &state.management_token));
     let kept = have_done(&state, RunType { name: name.clone(), note: note.clone() }).await?;
     operator.ran_type(&name, &note);
     Ok(HttpResponse::Ok().json(TypeOrderView::new(name, kept)))

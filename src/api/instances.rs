@@ -56,8 +56,8 @@ pub(super) async fn kill(
     params: Params,
     operator: Operator,
 ) -> Result<HttpResponse, Refusal> {
-    let (id, note) = (id(&params)?, params.note(&state.management_token));
-    let message = ShutdownInstance { id: id.clone(), reason: ShutdownReason::Operator(note.reason.clone()) };
+    let (id, note) = (id(&params)?, operator.note(&params, &state.management_token));
+    let message = ShutdownInstance { id: id.clone(), reason: ShutdownReason::Operator((&note).into()) };
     let answer = done(state.active()?.handles.pool.send(message).timeout(state.health().actor_answer).await)?;
     operator.ordered("kill", &id, &note);
     Ok(answer)
@@ -70,7 +70,7 @@ async fn set(
     behavior: IdleBehavior,
 ) -> Result<HttpResponse, Refusal> {
     let id = id(params)?;
-    let note = params.note(&state.management_token);
+    let note = operator.note(params, &state.management_token);
     // The command line asks so; other clients rely on what they have always got.
     let spares_held = refuses_if_held(params)? && !params.flag("force")?;
     let wish = OperatorWish {

@@ -50,8 +50,16 @@ type Admission = Rc<OnceCell<Admitted>>;
 struct Admitted {
     /// With all that is known of the request, for its own lines.
     log: Logger,
-    /// With its id and its sender only, for lines about what it orders.
-    orders: Logger,
+    orders: Orders,
+}
+
+/// How what a request orders is told.
+#[derive(Clone)]
+pub(super) struct Orders {
+    /// The request's id, without the token, wherever that stands.
+    pub id: String,
+    /// With its id and its sender only.
+    pub log: Logger,
 }
 
 /// The middleware.
@@ -87,11 +95,13 @@ pub(super) fn admit(request: &ServiceRequest) {
     let redact = Redact::new(&state.management_token);
     let headers = request.headers();
     let path = request.path();
-    let orders = state.log.new(o!(
-        "RequestID" => redact.text(&id),
+    let id = redact.text(&id);
+    let of_orders = state.log.new(o!(
+        "RequestID" => id.clone(),
         "remoteAddr" => request.peer_addr().map_or_else(String::new, |it| it.to_string()),
     ));
-    let log = orders.new(o!(
+    let orders = Orders { id, log: of_orders };
+    let log = orders.log.new(o!(
         "reqBytes" => content_length(headers),
         "reqForwardedFor" => redact.text(text_of(headers, &X_FORWARDED_FOR)),
         "reqHost" => redact.text(text_of(headers, &HOST)),
@@ -106,8 +116,8 @@ pub(super) fn admit(request: &ServiceRequest) {
     }
 }
 
-/// Where to log what a request orders: with its id and its sender. A request that was not admitted orders nothing.
-pub(super) fn orders(request: &HttpRequest) -> Option<Logger> {
+/// How to tell what a request orders. A request that was not admitted orders nothing.
+pub(super) fn orders(request: &HttpRequest) -> Option<Orders> {
     request.extensions().get::<Admission>().and_then(|it| it.get()).map(|it| it.orders.clone())
 }
 

@@ -301,6 +301,10 @@ async fn killing_a_container_ends_its_process_and_logs_the_operators_words() {
     .await;
     assert_eq!((&ordered["Action"], &ordered["Reason"]), (&json!("kill"), &json!("a reason")));
     assert_eq!(killing[0]["Instance"], instance);
+    assert_eq!(
+        killing[0]["RequestID"], ordered["RequestID"],
+        "the worker's line is found by the request, too"
+    );
 }
 
 #[actix_web::test]

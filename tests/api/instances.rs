@@ -159,6 +159,10 @@ async fn an_operators_order_is_logged_with_its_reason_and_the_requests_id() {
             .await;
             assert!(tag.ends_with(" _secret_: look at its _secret_"), "{tag}");
         }
+        // So have the lines of who carries it out.
+        let told = if action == "kill" { "shutting down" } else { "set idle behavior" };
+        let line_of_worker = site.logs.about(told, &request).await;
+        assert_eq!(line_of_worker["Instance"], json!(id), "{line_of_worker}");
         assert!(line["remoteAddr"].as_str().is_some_and(|it| it.starts_with("127.0.0.1:")), "{line}");
     }
     // Nor is it anywhere else: in lists, events, tags, or another line of the log.

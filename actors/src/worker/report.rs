@@ -8,6 +8,8 @@ use dispatch_core::time::since;
 use dispatch_core::worker::probe::CommandFailure;
 use dispatch_core::worker::{DrainReason, ShutdownReason, StartOrder, State, WorkerFact, WorkerRefusal};
 
+use slog::{Logger, o};
+
 use super::Worker;
 use crate::catalogue::{self, Event};
 use crate::clock;
@@ -80,10 +82,19 @@ impl Worker {
         }
     }
 
+    /// What was ordered by a request can be found by its id.
+    fn log_of(&self, request: Option<&str>) -> Logger {
+        match request.filter(|id| !id.is_empty()) {
+            Some(id) => self.log.new(o!("RequestID" => id.to_owned())),
+            None => self.log.clone(),
+        }
+    }
+
     fn report_behavior(&self, behavior: IdleBehavior) {
         let view = self.machine.view();
         let (by, reason) = view.note.as_ref().map_or(("", ""), |note| (&*note.by, &*note.reason));
-        event!(self.log, catalogue::SET_IDLE_BEHAVIOR,
+        let log = self.log_of(view.note.as_ref().map(|note| &*note.request));
+        event!(log, catalogue::SET_IDLE_BEHAVIOR,
             "IdleBehavior" => %behavior, "By" => by, "Reason" => reason);
     }
 
@@ -182,6 +193,7 @@ impl Worker {
                 event!(log, catalogue::STALE_LOCK_FOUND, "ContainerUUID" => uuid.as_str())
             }
             WorkerFact::Killing(uuid, reason) => {
+                let log = self.log_of(reason.order().map(|it| &*it.request));
                 event!(log, catalogue::KILLING, "ContainerUUID" => uuid.as_str(), "Reason" => %reason)
             }
             WorkerFact::Signalling(uuid) => {
@@ -252,7 +264,11 @@ impl Worker {
     fn report_shutdown(&self, reason: &ShutdownReason, from: State) {
         let view = self.machine.view();
         let idle = since(clock::now(), view.last_busy).as_secs_f64();
-        event!(self.log, catalogue::SHUTDOWN_WORKER, "State" => %from, "IdleBehavior" => %view.behavior,
+        // What was drained by a request ends for it, some time later.
+        let drained_for = view.note.as_ref().filter(|_| *reason == ShutdownReason::Drained);
+        let request = reason.order().map(|it| &it.request).or(drained_for.map(|note| &note.request));
+        let log = self.log_of(request.map(String::as_str));
+        event!(log, catalogue::SHUTDOWN_WORKER, "State" => %from, "IdleBehavior" => %view.behavior,
             "IdleDuration" => idle, "Reason" => %reason);
         if *reason == ShutdownReason::Unresponsive
             && let Some(n) = self.noted(&catalogue::UNRESPONSIVE)
@@ -263,7 +279,7 @@ impl Worker {
                 "error" => last.map_or("", |it| it.error.as_str()), "stderr" => last.map_or("", |it| it.stderr.as_str()),
                 "Hint" => "look at the instance's console and at the network between", "Repeated" => n);
         }
-        event!(self.log, catalogue::SHUTTING_DOWN, "Reason" => %reason);
+        event!(log, catalogue::SHUTTING_DOWN, "Reason" => %reason);
     }
 
     fn report_runner_failed(&mut self, failure: &CommandFailure) {

@@ -29,6 +29,10 @@ pub struct Note {
     pub by: String,
     /// Why; empty = not said.
     pub reason: String,
+    /// The id of the request it came with, to be found in the log; not in the tag, which has no place for it. Empty = not
+    /// known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub request: String,
 }
 
 impl Note {
@@ -40,7 +44,14 @@ impl Note {
             at,
             by: by.trim().chars().map(name).take(LONGEST_NAME).collect(),
             reason: reason.trim().chars().map(word).collect(),
+            request: String::new(),
         }
+    }
+
+    /// The same, with the id of the request it came with.
+    #[must_use]
+    pub fn of_request(self, id: &str) -> Self {
+        Self { request: id.to_owned(), ..self }
     }
 
     /// Whether it says more than when.
@@ -91,6 +102,11 @@ mod tests {
     #[test]
     fn a_tag_says_who_when_and_why() {
         let note = Note::new(at(1_796_000_000), "alice", "disk /dev/sdb is looked at");
+        assert_eq!(
+            note.clone().of_request("req-1").to_tag(),
+            note.to_tag(),
+            "the request is for the log only"
+        );
         assert_eq!(note.to_tag(), "2026-11-30T00:53:20Z alice: disk /dev/sdb is looked at");
         assert_eq!(Note::from_tag(&note.to_tag()), Some(note));
     }

@@ -88,14 +88,14 @@ pub(in crate::api) fn status<'a>(
 
 impl<'a> PauseView<'a> {
     fn of(pause: &'a Pause) -> Self {
-        let Note { at, by, reason } = &pause.note;
+        let Note { at, by, reason, .. } = &pause.note;
         Self { scope: pause.scope.to_string(), since: shown(*at), until: shown(pause.until), by, reason }
     }
 }
 
 impl<'a> DrainedView<'a> {
     fn of(name: &'a TypeName, note: &'a Note) -> Self {
-        let Note { at, by, reason } = note;
+        let Note { at, by, reason, .. } = note;
         Self { instance_type: name.as_str(), since: shown(*at), by, reason }
     }
 }

@@ -82,7 +82,7 @@ async fn it_ends_with_the_last_process() {
 #[actix::test]
 async fn it_ends_with_a_shutdown() {
     let (site, watch) = watched().await;
-    site.tell(Command::ShutDown(ShutdownReason::Operator("o".to_owned()))).await;
+    site.tell(Command::ShutDown(ShutdownReason::Operator("o".into()))).await;
     site.breathe().await;
     assert!(!watch.open.get());
 }

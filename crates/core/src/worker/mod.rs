@@ -67,7 +67,7 @@ pub use keeping::TAGS_LAG;
 pub(crate) use probing::silence_allowed;
 pub use process::{Kill, Process, ProcessPhase};
 pub use process_list::ProcessList;
-pub use reason::{DrainReason, KillReason, ShutdownReason};
+pub use reason::{DrainReason, KillReason, OperatorOrder, ShutdownReason};
 pub use state::State;
 pub use view::{ProbeTurn, ProcessView, Silence, View};
 

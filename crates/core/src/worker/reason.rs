@@ -2,6 +2,36 @@
 
 use serde::Serialize;
 
+use crate::note::Note;
+
+/// An operator's order, as far as what follows from it repeats it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct OperatorOrder {
+    /// Why, in the operator's words.
+    pub words: String,
+    /// The id of the request: the lines of what is done for it can be found by it.
+    pub request: String,
+}
+
+impl From<&Note> for OperatorOrder {
+    fn from(note: &Note) -> Self {
+        Self { words: note.reason.clone(), request: note.request.clone() }
+    }
+}
+
+/// An order of which no request is known.
+impl From<&str> for OperatorOrder {
+    fn from(words: &str) -> Self {
+        Self { words: words.to_owned(), request: String::new() }
+    }
+}
+
+impl std::fmt::Display for OperatorOrder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "via management API: {}", self.words)
+    }
+}
+
 /// Why a worker is shut down.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum ShutdownReason {
@@ -17,8 +47,8 @@ pub enum ShutdownReason {
     Unresponsive,
     /// It was destroyed and gone from the listings, and one shows it again.
     DestroyedBefore,
-    /// The operator asked for it, with these words.
-    Operator(String),
+    /// The operator asked for it.
+    Operator(OperatorOrder),
 }
 
 impl std::fmt::Display for ShutdownReason {
@@ -30,8 +60,15 @@ impl std::fmt::Display for ShutdownReason {
             Self::BootTimeout => f.write_str("did not become ready within TimeoutBooting"),
             Self::Unresponsive => f.write_str("did not answer for TimeoutProbe"),
             Self::DestroyedBefore => f.write_str("was destroyed before, and is listed again"),
-            Self::Operator(words) => write!(f, "via management API: {words}"),
+            Self::Operator(order) => order.fmt(f),
         }
+    }
+}
+
+impl ShutdownReason {
+    /// The operator's order, if it is one.
+    pub fn order(&self) -> Option<&OperatorOrder> {
+        if let Self::Operator(order) = self { Some(order) } else { None }
     }
 }
 
@@ -76,8 +113,8 @@ pub enum KillReason {
     NotInQueue,
     /// It is listed again each time after a kill has ended it.
     KeepsReturning,
-    /// The operator asked for it, with these words.
-    Operator(String),
+    /// The operator asked for it.
+    Operator(OperatorOrder),
 }
 
 impl std::fmt::Display for KillReason {
@@ -88,7 +125,14 @@ impl std::fmt::Display for KillReason {
             Self::Requeued => f.write_str("state=Queued"),
             Self::NotInQueue => f.write_str("not in queue"),
             Self::KeepsReturning => f.write_str("listed again after each kill"),
-            Self::Operator(words) => write!(f, "via management API: {words}"),
+            Self::Operator(order) => order.fmt(f),
         }
+    }
+}
+
+impl KillReason {
+    /// The operator's order, if it is one.
+    pub fn order(&self) -> Option<&OperatorOrder> {
+        if let Self::Operator(order) = self { Some(order) } else { None }
     }
 }

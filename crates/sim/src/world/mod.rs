@@ -244,7 +244,7 @@ impl World {
         // The note comes first, because the kill ends the VM's processes.
         self.note(Note::OperatorKills(id.clone()));
         let message =
-            ShutdownInstance { id: id.clone(), reason: ShutdownReason::Operator("simulated".to_owned()) };
+            ShutdownInstance { id: id.clone(), reason: ShutdownReason::Operator("simulated".into()) };
         self.handles().pool.send(message).await.is_ok_and(|answer| answer.is_ok())
     }
 
