@@ -47,6 +47,7 @@ use crate::executors;
 use crate::neighbours;
 use crate::own_metrics;
 use crate::own_side;
+use crate::recording::Recording;
 use crate::runner_file;
 use crate::serving::{Bound, Serving};
 use crate::settings::{Loaded, Settings, StartConfig};
@@ -64,13 +65,15 @@ pub struct Told {
     pub log: Logger,
     /// Its events.
     pub history: HistoryHandle,
+    /// Where planning rounds are written down, if they are.
+    pub recording: Option<Recording>,
 }
 
 impl Told {
     /// Records what is logged from now on. The record is kept on a thread of its own.
     pub fn recorded(log: Logger) -> Self {
         let (log, history) = history::recorded(log, &mut rand::rng());
-        Self { log, history }
+        Self { log, history, recording: None }
     }
 }
 
@@ -213,12 +216,14 @@ struct Site<'a> {
     active: watch::Sender<Option<Active>>,
     runner: watch::Sender<Result<(), String>>,
     history: HistoryHandle,
+    /// Where planning rounds are written down, if they are.
+    recording: Option<Recording>,
     log: Logger,
 }
 
 impl<'a> Site<'a> {
     fn new(loaded: &'a Loaded, told: Told) -> Result<(Self, ApiState)> {
-        let Told { log, history } = told;
+        let Told { log, history, recording } = told;
         let settings = &loaded.settings;
         let rules = watch::Sender::new(rules(settings));
         let (metrics, registry) = metrics(loaded);
@@ -237,7 +242,9 @@ impl<'a> Site<'a> {
             log: log.clone(),
         };
         let (metrics, public_key) = (Rc::new(metrics), key.openssh_public);
-        Ok((Self { loaded, rules, metrics, registry, public_key, active, runner, history, log }, state))
+        let site =
+            Self { loaded, rules, metrics, registry, public_key, active, runner, history, recording, log };
+        Ok((site, state))
     }
 
     /// Opens the cloud and starts the actors.
@@ -261,6 +268,7 @@ impl<'a> Site<'a> {
                 .clone()
                 .unwrap_or_else(|_| Arc::new(Commands::without_binary(policy.runner.clone()))),
             start_config: Rc::new(Stdin(StartConfig::new(settings))),
+            rounds: self.recording.as_ref().map(|it| it.begin(&self.log)).transpose()?,
             cordons: Rc::new(CordonsFile::new(settings.state_directory.as_deref(), self.log.clone())),
             random: Box::new(StdRng::from_rng(&mut rand::rng())),
             policy,

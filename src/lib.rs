@@ -30,6 +30,7 @@ pub mod lock;
 pub mod neighbours;
 pub mod own_metrics;
 pub mod own_side;
+pub mod recording;
 pub mod reload;
 pub mod run;
 pub mod runner_file;

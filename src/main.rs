@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use arvados_dispatch_cloud::cli::{self, Command, Invocation};
-use arvados_dispatch_cloud::{client, cloudtest, core_dumps, demo, health, run};
+use arvados_dispatch_cloud::{client, cloudtest, core_dumps, demo, health, recording, run};
 
 fn main() -> ExitCode {
     // The runner's personality comes first: it forks, and must be alone in its process.
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
                     cli::print(&format!("arvados-dispatch-cloud {}", arvados_dispatch_cloud::VERSION));
                     ExitCode::SUCCESS
                 }
-                Command::Run => run::run(&options),
+                Command::Run(command) => run::run(&options, &command),
                 Command::Demo(options) => demo::run(&options),
                 Command::Cloudtest(cloudtest) => cloudtest::run(&options, &cloudtest),
                 Command::Health(health) => health::run(&options, &health),
@@ -29,6 +29,8 @@ fn main() -> ExitCode {
                 Command::Container(command) => client::container(&options, &command),
                 Command::Events(command) => client::events(&options, &command),
                 Command::Cost(command) => client::cost(&options, &command),
+                Command::Plan(command) => client::plan(&options, &command),
+                Command::Replay(command) => recording::replay(&command),
                 Command::Top(command) => client::top(&options, &command),
                 Command::Creates(command) => client::creates(&options, &command),
                 Command::Type(command) => client::instance_type(&options, &command),

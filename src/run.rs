@@ -21,9 +21,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::app::{Application, Standby, Told};
-use crate::cli::{self, Options};
+use crate::cli::{self, Options, Run};
 use crate::descriptors;
 use crate::lock::{self, Database, Held};
+use crate::recording::Recording;
 use crate::reload::{Read, Reloader};
 use crate::settings::{FindingKind, Loaded};
 use crate::telemetry::{self, LogLevel};
@@ -120,7 +121,7 @@ enum Ending {
 }
 
 /// Runs the service until a signal. Exit 0 after a signal, 1 if it cannot run, or may not any more.
-pub fn run(options: &Options) -> ExitCode {
+pub fn run(options: &Options, command: &Run) -> ExitCode {
     let loaded = match options.load() {
         Ok(loaded) => loaded,
         Err(error) => {
@@ -130,7 +131,8 @@ pub fn run(options: &Options) -> ExitCode {
     };
     let (log, level, guard) = telemetry::logger(loaded.settings.logs, &loaded.settings.policy.cluster_id);
     let system = actix_rt::System::new();
-    let outcome = system.block_on(serve(options, &loaded, (log, level)));
+    let recording = command.record.as_ref().map(|it| Recording::new(it, command.record_limit));
+    let outcome = system.block_on(serve(options, &loaded, recording, (log, level)));
     if matches!(outcome, Ok(Ending::LockLost)) {
         // Nothing on the arbiter runs any more. Taking it apart could wait for a call or a file; the process's
         // end waits for nothing, and its children end with it.
@@ -148,8 +150,15 @@ pub fn run(options: &Options) -> ExitCode {
     }
 }
 
-async fn serve(options: &Options, loaded: &Loaded, (log, level): (Logger, LogLevel)) -> Result<Ending> {
-    let told = Told::recorded(log);
+async fn serve(
+    options: &Options,
+    loaded: &Loaded,
+    recording: Option<Recording>,
+    (log, level): (Logger, LogLevel),
+) -> Result<Ending> {
+    // A standby must not find out in months.
+    recording.as_ref().map(Recording::check).transpose()?;
+    let told = Told { recording, ..Told::recorded(log) };
     let log = told.log.clone();
     tell_findings(loaded, &log);
     descriptors::tell_doubt(&loaded.settings, &log);

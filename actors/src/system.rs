@@ -22,6 +22,7 @@ use crate::cloud::{Cloud, CloudListeners, CreateDefaults, DriverVerifier};
 use crate::long_work::LongWork;
 use crate::messages::pool::{GetPool, GetWorkers, ReleaseFences};
 use crate::messages::queue::GetQueue;
+use crate::messages::scheduler::PlanView;
 use crate::messages::worker::SpawnWorker;
 use crate::messages::{ActorState, GetState, Ping, Quiesce, UsePolicy};
 use crate::metrics::Metrics;
@@ -32,6 +33,9 @@ use crate::worker::{StartConfig, Worker, WorkerParts};
 
 /// Makes executors, once it is known whom they ask about host keys.
 pub type MakeExecutors = Box<dyn FnOnce(Rc<dyn HostKeyVerifier>) -> Rc<dyn ExecutorFactory>>;
+
+/// Is told of each round that was planned anew. It must not wait for anything.
+pub type TellRound = Box<dyn FnMut(&PlanView)>;
 
 /// What the actors are made of.
 pub struct Parts {
@@ -59,6 +63,8 @@ pub struct Parts {
     pub long_work: LongWork,
     /// Secrets of new instances come from here.
     pub random: Box<dyn Rng>,
+    /// Who is told of rounds, if anybody wants to know.
+    pub rounds: Option<TellRound>,
     /// Where what operators have forbidden is kept for the next start.
     pub cordons: Rc<dyn KeepCordons>,
     /// Counters.
@@ -81,7 +87,7 @@ pub struct Handles {
 }
 
 /// Starts all of them on the present arbiter.
-pub fn start(parts: Parts) -> Handles {
+pub fn start(mut parts: Parts) -> Handles {
     let (queue, pool) = (Context::<Queue>::new(), Context::<Pool>::new());
     let (scheduler, cloud) = (Context::<Scheduler>::new(), Context::<Cloud>::new());
     let handles = Handles {
@@ -92,7 +98,7 @@ pub fn start(parts: Parts) -> Handles {
     };
     cloud.run(new_cloud(&parts, &handles));
     queue.run(new_queue(&parts, &handles));
-    scheduler.run(new_scheduler(&parts, &handles));
+    scheduler.run(new_scheduler(&mut parts, &handles));
     pool.run(new_pool(parts, &handles));
     handles
 }
@@ -119,7 +125,7 @@ fn new_queue(parts: &Parts, handles: &Handles) -> Queue {
     )
 }
 
-fn new_scheduler(parts: &Parts, handles: &Handles) -> Scheduler {
+fn new_scheduler(parts: &mut Parts, handles: &Handles) -> Scheduler {
     let pings = vec![
         ("queue", handles.queue.clone().recipient()),
         ("pool", handles.pool.clone().recipient()),
@@ -129,7 +135,9 @@ fn new_scheduler(parts: &Parts, handles: &Handles) -> Scheduler {
     let receivers =
         Receivers { queue: QueueReceivers::of(&handles.queue), pool: PoolReceivers::of(&handles.pool) };
     let telemetry = (Rc::clone(&parts.metrics), parts.log.new(o!()));
-    Scheduler::new(Arc::clone(&parts.policy), receivers, pings, parts.long_work, telemetry)
+    let rounds = parts.rounds.take();
+    let scheduler = Scheduler::new(Arc::clone(&parts.policy), receivers, pings, parts.long_work, telemetry);
+    scheduler.telling(rounds)
 }
 
 fn new_pool(parts: Parts, handles: &Handles) -> Pool {

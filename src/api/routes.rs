@@ -44,6 +44,7 @@ pub(super) fn table() -> Vec<Route> {
         get("/arvados/v1/dispatch/cost", cost::show, operations::cost),
         get("/arvados/v1/dispatch/events", events::events, operations::events),
         get("/arvados/v1/dispatch/debug/state", debug::state, operations::debug_state),
+        get("/arvados/v1/dispatch/debug/round", debug::round, operations::debug_round),
         get("/arvados/v1/dispatch/openapi.json", description::openapi, operations::openapi),
         get("/metrics", metrics::text, operations::metrics),
         get("/metrics.json", metrics::json, operations::metrics_as_json),

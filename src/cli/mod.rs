@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::settings::{Environment, Host, Loaded, SettingsError, Source, load};
+use crate::settings::{Environment, Host, Loaded, Override, SettingsError, Source, load, parse_size};
 
 const DEFAULT_CONFIG: &str = "/etc/arvados/config.yml";
 
@@ -40,6 +40,7 @@ Examples:
   arvados-dispatch-cloud instance list --watch        what is there, and what it costs
   arvados-dispatch-cloud instance hold i-0a1b2c --reason 'disk is full, looking at it'
   arvados-dispatch-cloud container explain zzzzz-dz642-0123456789abcde
+  arvados-dispatch-cloud plan --set MaxInstances=40   what another configuration would change
   arvados-dispatch-cloud events --since 10m --follow  what changes
   arvados-dispatch-cloud creates pause --for 2h --reason 'the image is renewed'
 
@@ -92,6 +93,14 @@ impl Options {
         self.load_in(&Environment { image_id: image.map(str::to_owned), ..Environment::this() })
     }
 
+    /// The same, with other values in place of some of the file's.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, one line each.
+    pub fn load_with(&self, overrides: &[Override]) -> Result<Loaded, SettingsError> {
+        self.load_in(&Environment { overrides: overrides.to_vec(), ..Environment::this() })
+    }
+
     fn load_in(&self, environment: &Environment) -> Result<Loaded, SettingsError> {
         let cluster_id = self.cluster_id.as_deref().filter(|id| !id.is_empty());
         load(&self.source(), cluster_id, environment, &Host::this())
@@ -115,7 +124,7 @@ enum AnyCommand {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// The service; also without a command.
-    Run,
+    Run(Run),
     /// Show the whole thing at work on this machine: a simulated controller and cloud, real SSH, real processes.
     Demo(Demo),
     /// Try the configured cloud with one instance: create, log in, boot probe, destroy.
@@ -138,6 +147,10 @@ pub enum Command {
     Events(service::Events),
     /// Show what the instances of a running service have cost, and what of it was wasted.
     Cost(service::Cost),
+    /// Show what a running service would do next, and where that leads, under another configuration. Nothing is changed.
+    Plan(service::Plan),
+    /// Plan recorded rounds (run --record) again, and name the first that comes out otherwise.
+    Replay(Replay),
     /// Show a running service on the whole terminal, as it changes: what waits, what there is, what happens.
     Top(service::Top),
     /// Check or show the configuration.
@@ -155,6 +168,35 @@ pub enum Command {
         /// Which; it is made if it is not there.
         directory: std::path::PathBuf,
     },
+}
+
+/// Options of `run`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Run {
+    /// Write what each round was planned from, and what it came to, into this directory: for replay.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub record: Option<std::path::PathBuf>,
+    /// The most that these records take on the disk; the oldest go first. Without it: 1GiB.
+    #[arg(long, value_name = "SIZE", value_parser = size, requires = "record")]
+    pub record_limit: Option<u64>,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let least = 64 << 20;
+    parse_size(text)
+        .filter(|size| *size >= least)
+        .ok_or("a size of at least 64MiB is wanted, such as 1GiB".to_owned())
+}
+
+/// Options of `replay`.
+#[derive(Debug, Clone, Args)]
+pub struct Replay {
+    /// The directory of run --record, or one of its files, or a file with the answer of the API's debug/round.
+    #[arg(value_name = "DIRECTORY")]
+    pub place: std::path::PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `demo`.
@@ -259,7 +301,7 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Invocation {
     }
     match CommandLine::try_parse_from(prepared.arguments) {
         Ok(CommandLine { options, command }) => match command {
-            None => Invocation::Command(options, Command::Run),
+            None => Invocation::Command(options, Command::Run(Run::default())),
             Some(AnyCommand::Command(command)) => Invocation::Command(options, command),
             Some(AnyCommand::CrunchRun { arguments }) => Invocation::Runner(arguments),
         },

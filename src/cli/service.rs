@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use url::Url;
 
-use crate::settings::{parse_duration, parse_web_url};
+use crate::settings::{Override, parse_duration, parse_web_url};
 
 /// Where the service is, and how long it may take.
 #[derive(Debug, Clone, Args)]
@@ -77,6 +77,21 @@ fn named_or_logged_in(given: Option<&String>) -> String {
     let named = |name: &str| std::env::var(name).ok().filter(|it| !it.is_empty());
     let logged_in = || ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(named);
     given.cloned().or_else(logged_in).unwrap_or_default()
+}
+
+/// Another configuration, and how what it would change is shown.
+#[derive(Debug, Clone, Args)]
+pub struct Plan {
+    /// A value in place of the file's; may be given several times. A key is named by itself or with its path; empty: its
+    /// default. A type's: InstanceTypes.NAME.KEY=VALUE.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<Override>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub at: At,
 }
 
 /// A service on a terminal.

@@ -26,6 +26,7 @@ mod instances;
 mod lists;
 mod orders;
 mod place;
+mod plan;
 mod screen;
 mod table;
 mod top;
@@ -34,7 +35,7 @@ mod watch;
 use std::process::ExitCode;
 
 use crate::cli::service::{
-    ContainerCommand, Cost, CreatesCommand, Events, InstanceCommand, Top, TypeCommand,
+    ContainerCommand, Cost, CreatesCommand, Events, InstanceCommand, Plan, Top, TypeCommand,
 };
 use crate::cli::{self, Options};
 use failure::Failure;
@@ -106,6 +107,12 @@ pub fn events(options: &Options, command: &Events) -> ExitCode {
 pub fn cost(options: &Options, command: &Cost) -> ExitCode {
     let screen = Screen::this();
     block_on(async { cost::show(options, command, &screen).await })
+}
+
+/// `plan`.
+pub fn plan(options: &Options, command: &Plan) -> ExitCode {
+    let screen = Screen::this();
+    block_on(async { plan::show(options, command, &screen).await })
 }
 
 /// `top`.

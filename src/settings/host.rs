@@ -49,6 +49,8 @@ pub struct Environment {
     pub state_directory: Option<std::path::PathBuf>,
     /// The image to use in place of `ImageID`: `cloudtest --image-id`, no variable.
     pub image_id: Option<String>,
+    /// What stands in place of the file's values: `plan --set`, no variable.
+    pub overrides: Vec<super::Override>,
     /// `AWS_ENDPOINT_URL_EC2`, else `AWS_ENDPOINT_URL`: another EC2 than the region's.
     pub ec2_endpoint: Option<String>,
     /// `HTTPS_PROXY` or `https_proxy`, whichever is set; never its value, which may have a password.
@@ -67,6 +69,7 @@ impl Environment {
             runtime_directory: read("RUNTIME_DIRECTORY").map(Into::into),
             state_directory: read("STATE_DIRECTORY").and_then(|all| std::env::split_paths(&all).next()),
             image_id: None,
+            overrides: Vec::new(),
             ec2_endpoint: read("AWS_ENDPOINT_URL_EC2").or_else(|| read("AWS_ENDPOINT_URL")),
             https_proxy: ["HTTPS_PROXY", "https_proxy"].into_iter().find(|name| read(name).is_some()),
         }

@@ -18,7 +18,7 @@ use super::report::{Finding, FindingKind, Report, SettingsError};
 use super::section::Section;
 use super::template::{self, SAMPLE};
 use super::yaml::{Kind, Node, Position};
-use super::{cluster, decode, known, merge, old_names, yaml};
+use super::{cluster, decode, known, merge, old_names, overrides, yaml};
 
 /// More than any site's file.
 const MAX_BYTES: u64 = 16 << 20;
@@ -168,6 +168,7 @@ fn check(
     let path = format!("Clusters.{id}");
     let site = &old_names::rewrite(site, &path, report);
     known::check(site, &path, report);
+    let site = &overrides::apply(site, &environment.overrides);
     let merged = merge::merge(Some(site), Some(template::cluster()));
     let section = Section::new(&merged, Some(template::cluster()), path.clone(), report);
     let settings = decode::read(drivers, id, &section, environment, host);

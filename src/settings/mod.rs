@@ -28,6 +28,7 @@ mod load;
 mod merge;
 mod model;
 mod old_names;
+mod overrides;
 mod pem;
 mod postgresql;
 mod report;
@@ -48,14 +49,15 @@ pub use key::{KeyError, PrivateKey};
 pub use listen::{Listener, parse_web_url};
 pub use load::{Loaded, Source, load, parse};
 pub use model::{CloudVms, ClusterJson, Containers, Controller, LogFormat, Logs, RunnerBinary, Settings};
+pub use overrides::Override;
 pub use postgresql::{
     Authorities, BadKeyword, Connection, DatabaseAddress, DatabaseServer, DatabaseTls, Keepalives,
 };
 pub use report::{Finding, FindingKind, SettingsError};
 pub use start::StartConfig;
-pub use table::{Key, TABLES, Table};
+pub use table::{GPU, INSTANCE_TYPE, Key, TABLES, Table};
 pub use tls::{PemSource, Tls, TlsError};
-pub use units::{format_duration, parse_duration};
+pub use units::{format_duration, parse_duration, parse_size};
 pub use websocket::Websocket;
 
 /// Every key that we read, its default, and a line about it.

@@ -6,7 +6,7 @@ use crate::support::site::{Options, bearer};
 use crate::support::{Site, TOKEN};
 
 /// Every route with its method.
-pub const ROUTES: [(&str, &str); 20] = [
+pub const ROUTES: [(&str, &str); 21] = [
     ("GET", "/arvados/v1/dispatch/containers"),
     ("GET", "/arvados/v1/dispatch/container"),
     ("POST", "/arvados/v1/dispatch/containers/kill"),
@@ -23,6 +23,7 @@ pub const ROUTES: [(&str, &str); 20] = [
     ("GET", "/arvados/v1/dispatch/cost"),
     ("GET", "/arvados/v1/dispatch/events"),
     ("GET", "/arvados/v1/dispatch/debug/state"),
+    ("GET", "/arvados/v1/dispatch/debug/round"),
     ("GET", "/metrics"),
     ("GET", "/metrics.json"),
     ("GET", "/_health/ping"),

@@ -1,6 +1,6 @@
 //! What each actor holds, for a bug report.
 
-use dispatch_core::plan::{PlanInput, plan};
+use dispatch_core::plan::{PlanInput, RecordedRound, plan};
 use dispatch_core::time::Timestamp;
 use serde_json::Value;
 
@@ -8,6 +8,7 @@ use crate::support::site::{TOKEN, recorded, uuid};
 use crate::support::{Site, eventually};
 
 const STATE: &str = "/arvados/v1/dispatch/debug/state";
+const ROUND: &str = "/arvados/v1/dispatch/debug/round";
 
 #[actix_web::test]
 async fn the_debug_state_shows_a_container_in_each_actor_that_has_to_do_with_it() {
@@ -50,6 +51,23 @@ async fn the_debug_state_has_no_secret() {
     for secret in secrets.iter().map(String::as_str).chain([TOKEN]) {
         assert!(!text.contains(secret), "{secret}");
     }
+}
+
+#[actix_web::test]
+async fn the_last_round_can_be_replayed_elsewhere() {
+    let site = Site::start().await;
+    site.world.creates_hang.set(true);
+    site.world.add(recorded(uuid(1)));
+    let text = eventually("a round that knows the container", async || {
+        let answer = site.get(ROUND).await;
+        let knows =
+            answer.status == 200 && answer.json()["plan"]["waiting"].to_string().contains(uuid(1).as_str());
+        knows.then_some(answer.body)
+    })
+    .await;
+    let round: RecordedRound = serde_json::from_str(&text).unwrap();
+    assert_eq!(round.replay(), Ok(()));
+    assert!(!text.contains(TOKEN));
 }
 
 #[actix_web::test]

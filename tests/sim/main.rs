@@ -3,6 +3,7 @@
 //! Every story runs under the invariants I1–I8: what a test asserts comes on top.
 #![allow(clippy::unwrap_used, reason = "a test whose helper fails has failed")]
 
+mod backfill;
 mod ceiling;
 mod chaos;
 mod controller;
@@ -23,6 +24,7 @@ mod scale;
 mod side_by_side;
 mod trouble;
 mod watch;
+mod what_if;
 
 use std::time::Duration;
 

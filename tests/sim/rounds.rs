@@ -5,10 +5,11 @@ use dispatch_actors::messages::scheduler::GetPlan;
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::ProviderType;
 use dispatch_core::instance::{Market, Offering};
-use dispatch_core::plan::{self, Action, PlanInput, PoolAction, QueueAction, dated_from};
+use dispatch_core::plan::{self, Action, PlanInput, PoolAction, QueueAction, RecordedRound, dated_from};
 use dispatch_core::time::Timestamp;
 use dispatch_sim::controller::Submission;
 use dispatch_sim::samples::spot_type;
+use dispatch_sim::world::chaos::rounds_of_chaos;
 use dispatch_sim::world::{World, WorldKnobs, job, simulate};
 use serde_json::json;
 
@@ -97,4 +98,21 @@ fn record_rounds() {
         world.restart().await;
         record("after_a_restart", round(world, |actions| !actions.is_empty()).await);
     });
+}
+
+/// A plan depends on nothing but what is written down: the rounds of troubled worlds come out the same, after a way
+/// through JSON, elsewhere and later.
+#[test]
+fn a_thousand_recorded_rounds_of_chaos_come_out_the_same() {
+    let mut replayed = 0;
+    for seed in 0.. {
+        for line in rounds_of_chaos(seed, 250) {
+            let round: RecordedRound = serde_json::from_str(&line).unwrap();
+            assert_eq!(round.replay(), Ok(()), "seed {seed}, planned at {}", round.now);
+            replayed += 1;
+        }
+        if replayed >= 1_000 {
+            return;
+        }
+    }
 }

@@ -118,6 +118,12 @@ events! {
         "RequestID", "remoteAddr", "reqBytes", "reqForwardedFor", "reqHost", "reqMethod", "reqPath", "reqQuery",
         "respBody", "respBytes", "respStatus", "respStatusCode", "timeToStatus", "timeTotal", "timeWriteBody",
     ];
+    /// Each planning round is written down (`run --record`), the oldest goes first when the limit of bytes is reached.
+    RECORDING = Info "recording planning rounds" ["Limit", "Path"];
+    /// A planning round could not be written down. The service goes on, and tries the next.
+    NOT_RECORDED = Error "cannot record planning rounds" ["Path", "Repeated", "error"];
+    /// Rounds came faster than they could be written down.
+    ROUNDS_LEFT_OUT = Warning "planning rounds left out of the record" ["Repeated"];
     /// An operator has had something done by the management API: what (hold, drain, run, kill), to which instance or
     /// container, and why. The id is the request's.
     ORDERED = Info "ordered by an operator" ["Action", "By", "Reason", "remoteAddr"];
@@ -173,6 +179,8 @@ events! {
     // ------------------------------------------------------------ the scheduler
     /// A scheduling round.
     SCHEDULED = Debug "scheduling round" ["Containers", "Processes", "maxContainers", "Actions"];
+    /// A container gets a place on an instance in use, past others that wait for a quota (`BackfillPatience`).
+    LET_PAST = Info "container let past others that wait for a quota" ["ContainerUUID", "Instance"];
     /// An actor said no to an action; the next round looks again.
     ACTION_REFUSED = Debug "action refused" ["Action", "Reason"];
     /// A lock is given back for the sake of more important containers.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use actix::Message;
-use dispatch_core::plan::{Plan, PlanInput};
+use dispatch_core::ceiling::CeilingFacts;
+use dispatch_core::plan::{Plan, PlanInput, RoundRecord};
 use dispatch_core::time::Timestamp;
 
 use super::pool::PoolView;
@@ -39,4 +40,14 @@ pub struct PlanView {
     pub pool: PoolView,
     /// The most containers at a time then; 0 = no limit.
     pub ceiling: u32,
+    /// How that has come about.
+    pub ceiling_facts: CeilingFacts,
+}
+
+impl PlanView {
+    /// The round as it is written down; `None` before the first.
+    pub fn record(&self) -> Option<RoundRecord<'_>> {
+        let (input, now) = (self.input.as_ref()?, self.planned_at?);
+        Some(RoundRecord { now, input, plan: &self.plan, ceiling: self.ceiling_facts })
+    }
 }

@@ -80,6 +80,8 @@ pub struct Metrics {
     pub unlocks: IntCounterVec,
     /// `spot_notices_total`: instances whose end the cloud has announced to a process there.
     pub spot_notices: IntCounter,
+    /// `containers_backfilled_total`: containers that were let past others that wait for a quota.
+    pub containers_backfilled: IntCounter,
     /// `event_feed_connected`: whether the controller's event feed is connected.
     pub event_feed_connected: Gauge,
     /// `event_feed_events_total{kind}`: what the event feed has delivered.
@@ -153,6 +155,10 @@ impl Metrics {
             spot_notices: register.counter(
                 "spot_notices_total",
                 "Instances whose end the cloud has announced to a process there.",
+            ),
+            containers_backfilled: register.counter(
+                "containers_backfilled_total",
+                "Containers put on instances in use, past others that wait for a quota.",
             ),
             event_feed_connected: register
                 .gauges(

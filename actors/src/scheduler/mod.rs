@@ -29,10 +29,10 @@ use actix::{
     Actor, ActorFutureExt, AsyncContext, Context, Handler, MailboxError, MessageResult, Recipient,
     ResponseActFuture, WrapFuture,
 };
-use dispatch_core::ceiling::Ceiling;
-use dispatch_core::id::InstanceId;
+use dispatch_core::ceiling::{Ceiling, CeilingFacts};
+use dispatch_core::id::{ContainerUuid, InstanceId};
 use dispatch_core::invariants;
-use dispatch_core::plan::{Limits, PlanInput, Planner};
+use dispatch_core::plan::{Firsts, Limits, PlanInput, Planner, WaitReason};
 use dispatch_core::policy::{PlanRules, Policy};
 use dispatch_core::queue::Openings;
 use dispatch_core::time::Timestamp;
@@ -49,6 +49,7 @@ use crate::messages::queue::QueueView;
 use crate::messages::scheduler::{GetPlan, PlanView, PoolChanged, QueueChanged};
 use crate::messages::{ActorState, GetState, Ping, Quiesce, UsePolicy};
 use crate::metrics::Metrics;
+use crate::system::TellRound;
 
 /// Nudges within this time share a round.
 const COALESCE: Duration = Duration::from_millis(10);
@@ -64,6 +65,12 @@ pub struct Scheduler {
     actions_at_once: usize,
     receivers: Receivers,
     ceiling: Ceiling,
+    /// Where the site wants the ceiling to start; 0 = at `MaxInstances`.
+    ceiling_estimate: u32,
+    /// Who has waited for a quota before all others, since when.
+    firsts: Arc<Firsts>,
+    /// Containers that were let past those, and that was told.
+    let_past: BTreeSet<ContainerUuid>,
     /// Away while a plan is made.
     planner: Planner,
     last: PlanView,
@@ -86,6 +93,8 @@ pub struct Scheduler {
     told_reserved: Arc<BTreeSet<InstanceId>>,
     repeats: catalogue::Repeats,
     pings: Vec<(&'static str, Recipient<Ping>)>,
+    /// Who is told of rounds.
+    rounds: Option<TellRound>,
 }
 
 impl Scheduler {
@@ -104,6 +113,9 @@ impl Scheduler {
             actions_at_once: policy.pieces.actions,
             receivers,
             ceiling: Ceiling::new(start),
+            ceiling_estimate: policy.initial_quota_estimate,
+            firsts: Arc::default(),
+            let_past: BTreeSet::new(),
             last: PlanView { ceiling: start, ..PlanView::default() },
             long_work,
             counting: false,
@@ -118,7 +130,13 @@ impl Scheduler {
             told_reserved: Arc::default(),
             repeats: catalogue::Repeats::default(),
             pings,
+            rounds: None,
         }
+    }
+
+    /// The same, and somebody is told of each round that was planned anew.
+    pub fn telling(self, rounds: Option<TellRound>) -> Self {
+        Self { rounds, ..self }
     }
 
     fn nudge(&mut self, ctx: &mut Context<Self>) {
@@ -148,12 +166,13 @@ impl Scheduler {
             return Box::pin(ready(None).into_actor(self));
         };
         let at = clock::now();
-        self.follow_overload(&queue);
+        let ceiling_facts = self.follow_overload(&queue);
         let input = PlanInput {
             rules: Arc::clone(&self.rules),
             queue: Arc::clone(&queue.snapshot),
             fleet: Arc::clone(&pool.snapshot.fleet),
             limits: Limits { ceiling: self.ceiling.limit() },
+            firsts: Arc::clone(&self.firsts),
         };
         let mut planner = std::mem::take(&mut self.planner);
         let timer = self.metrics.scheduling_round_seconds.start_timer();
@@ -166,7 +185,8 @@ impl Scheduler {
         Box::pin(work.into_actor(self).map(move |(planner, plan, input), act, _| {
             act.planner = planner;
             let ceiling = input.limits.ceiling;
-            Some(Planned(PlanView { plan, input: Some(input), planned_at: Some(at), queue, pool, ceiling }))
+            let (input, planned_at) = (Some(input), Some(at));
+            Some(Planned(PlanView { plan, input, planned_at, queue, pool, ceiling, ceiling_facts }))
         }))
     }
 
@@ -180,8 +200,13 @@ impl Scheduler {
                 "Actions" => view.plan.actions.len());
         }
         let before = std::mem::replace(&mut self.last, view);
+        // What was shared with the round before says nothing new.
+        if let Some(tell) = self.rounds.as_mut().filter(|_| !Arc::ptr_eq(&before.plan, &self.last.plan)) {
+            tell(&self.last);
+        }
         self.long_work.discard(before);
         self.tell_ready();
+        self.remember_firsts();
         self.tell_openings();
         self.tell_reserved();
         let answers = self.apply().into_actor(self);
@@ -194,14 +219,36 @@ impl Scheduler {
         }));
     }
 
-    /// A 503 since the last look lowers the ceiling; quiet raises it.
-    fn follow_overload(&mut self, queue: &QueueView) {
+    /// A 503 since the last look lowers the ceiling; quiet raises it. Returns how the ceiling has come about.
+    fn follow_overload(&mut self, queue: &QueueView) -> CeilingFacts {
         let now = clock::now();
         let running = u32::try_from(self.last.plan.facts.living).unwrap_or(u32::MAX);
         match queue.last_overload {
             Some(at) if self.ceiling.last_overload() < Some(at) => self.ceiling.overloaded(running, at),
             _ => self.ceiling.look(running, now),
         }
+        CeilingFacts::of(&self.ceiling, self.ceiling_estimate, running)
+    }
+
+    /// Who is first at a quota, for the next round; and who was let past. Nothing, as long as nobody is.
+    fn remember_firsts(&mut self) {
+        let plan = &self.last.plan;
+        let is_off = self.rules.backfill_patience.is_zero();
+        let firsts = if is_off { Firsts::default() } else { self.firsts.after(plan, clock::now()) };
+        if firsts != *self.firsts {
+            self.firsts = Arc::new(firsts);
+        }
+        for uuid in plan.backfilled.difference(&self.let_past) {
+            let instance = plan.waiting.get(uuid).and_then(|waiting| waiting.instance.as_ref());
+            event!(self.log, catalogue::LET_PAST, "ContainerUUID" => uuid.as_str(),
+                "Instance" => instance.map_or("", |id| id.as_str()));
+            self.metrics.containers_backfilled.inc();
+        }
+        // What has its place once is not told again before it has lost that.
+        self.let_past.retain(|uuid| {
+            plan.waiting.get(uuid).is_some_and(|waiting| waiting.reason == WaitReason::Allocated)
+        });
+        self.let_past.extend(plan.backfilled.iter().copied());
     }
 
     fn tell_ready(&mut self) {
@@ -265,6 +312,7 @@ impl Handler<UsePolicy> for Scheduler {
 
     fn handle(&mut self, message: UsePolicy, ctx: &mut Context<Self>) {
         self.rules = Arc::new(PlanRules::from(&*message.policy));
+        self.ceiling_estimate = message.policy.initial_quota_estimate;
         self.ceiling.site_allows(ceiling_at_start(&message.policy));
         self.nudge(ctx);
     }

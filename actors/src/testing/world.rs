@@ -54,6 +54,7 @@ impl World {
             executors: Box::new(|_| Rc::new(executors)),
             create_defaults: CreateDefaults::default(),
             start_config: Rc::new(NoSecrets),
+            rounds: None,
             cordons: Rc::new(crate::pool::KeepsNothing),
             random: Box::new(ChaCha8Rng::seed_from_u64(1)),
             metrics: Rc::clone(&meter.metrics),

@@ -55,6 +55,8 @@ pub struct Policy {
     pub max_dispatch_attempts: u32,
     /// Share of the ceiling that supervisors may take; 0 = no limit.
     pub supervisor_fraction: f64,
+    /// How long containers are let past the first that waits for a quota, onto instances in use; 0 = none is.
+    pub backfill_patience: Duration,
     /// How needs are computed from records.
     pub sizing: Sizing,
     /// The instance types.
@@ -114,6 +116,18 @@ pub struct PlanRules {
     pub stale_lock_timeout: Duration,
     /// [`Policy::timeout_idle`].
     pub timeout_idle: Duration,
+    /// [`Policy::backfill_patience`].
+    #[serde(default)]
+    pub backfill_patience: Duration,
+}
+
+impl PlanRules {
+    /// These rules with what a reload of the configuration takes up from others ([`Policy::reloaded`]).
+    #[must_use]
+    pub fn reloaded(&self, new: &Self) -> Self {
+        let keep_buffers_per_vcpu = self.sizing.keep_buffers_per_vcpu;
+        Self { sizing: Sizing { keep_buffers_per_vcpu, ..new.sizing.clone() }, ..new.clone() }
+    }
 }
 
 impl From<&Policy> for PlanRules {
@@ -127,6 +141,7 @@ impl From<&Policy> for PlanRules {
             supervisor_fraction: policy.supervisor_fraction,
             stale_lock_timeout: policy.stale_lock_timeout,
             timeout_idle: policy.timeout_idle,
+            backfill_patience: policy.backfill_patience,
         }
     }
 }
@@ -213,6 +228,7 @@ impl Policy {
             initial_quota_estimate: 0,
             max_dispatch_attempts: 10,
             supervisor_fraction: 0.5,
+            backfill_patience: Duration::ZERO,
             sizing: Sizing {
                 reserve_extra_ram: 550 << 20,
                 keep_buffers_per_vcpu: 1,

@@ -180,6 +180,18 @@ pub(in crate::api) fn debug_state() -> Sketch {
         .refuses(&[503])
 }
 
+pub(in crate::api) fn debug_round() -> Sketch {
+    let object = || ObjectBuilder::new().schema_type(Type::Object);
+    let date = ObjectBuilder::new().schema_type(Type::String);
+    let round = object().property("now", date).required("now");
+    let parts = ["input", "plan", "ceiling"];
+    let round = parts.iter().fold(round, |round, part| round.property(*part, object()).required(*part));
+    Sketch::new("debug", "debug_round", "The last planning round, so that it can be planned again.")
+        .detail("For the commands plan and replay. Its form is no interface: it follows the code.")
+        .answers_with("The round.", &[("application/json", Schema::from(round.build()).into())])
+        .refuses(&[404, 503])
+}
+
 pub(in crate::api) fn openapi() -> Sketch {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let object = || ObjectBuilder::new().schema_type(Type::Object);

@@ -138,6 +138,15 @@ pub static CLOUD_VMS: LazyLock<Table> = LazyLock::new(|| {
             "Share of the ceiling on containers that workflow supervisors may take; 0: no limit.",
         ).at_once(),
         key(
+            "BackfillPatience",
+            "0s",
+            &INTERVAL,
+            place!(policy.backfill_patience),
+            "How long containers may start on VMs in use while one before them waits for a quota; 0: they never do.",
+        )
+        .private()
+        .at_once(),
+        key(
             "SSHKex",
             "",
             &KEY_EXCHANGE,

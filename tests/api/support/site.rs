@@ -79,6 +79,7 @@ pub fn start_actors(world: &Rc<World>, policy: Policy, metrics: Rc<Metrics>, log
     let commands = Commands::new(policy.runner.clone(), None);
     let shells = Rc::new(Shells(Rc::clone(world)));
     system::start(Parts {
+        rounds: None,
         pulse: clock::pulse,
         long_work: LongWork::Elsewhere,
         policy: Arc::new(policy),

@@ -47,6 +47,7 @@ impl Scene {
             queue: Arc::new(queue),
             fleet: Arc::new(fleet),
             limits: Limits::default(),
+            firsts: Arc::default(),
         };
         let views = (0..workers).map(|n| idle_worker(n, &site.draw_type(), &policy)).collect();
         let mut scene = Self { input, policy, workers: views, next_instance: workers };

@@ -35,11 +35,13 @@
 //!
 //! The numbers were found by simulation: `tests/table.rs` prints how other rules compare.
 
+mod facts;
 mod trouble;
 
 use std::time::Duration;
 
 use crate::time::{Timestamp, since};
+pub use facts::CeilingFacts;
 use trouble::{Trouble, Verdict};
 
 /// The time between two cuts, and between two steps of the recovery.
@@ -89,9 +91,13 @@ impl Ceiling {
 
     /// `MaxInstances` is that now. A ceiling that no 503 has lowered is where a new one would start; another stays.
     pub fn site_allows(&mut self, start: u32) {
-        if self.trouble.is_none() && self.last_overload.is_none() {
+        if self.is_as_the_site_wants() {
             self.limit = start;
         }
+    }
+
+    fn is_as_the_site_wants(&self) -> bool {
+        self.trouble.is_none() && self.last_overload.is_none()
     }
 
     /// The most containers at a time now; 0 = no limit.
@@ -155,7 +161,7 @@ impl Ceiling {
         let lull = if running > self.limit { PROOF } else { LULL };
         match &mut self.trouble {
             // The ceiling at the start is an estimate, not a limit.
-            None if quiet > QUIET => self.limit = self.limit.max(some_more(running)),
+            None if quiet > QUIET => self.limit = unhurt(self.limit, running),
             Some(trouble) if quiet >= lull => {
                 let safe = trouble.safe(self.proven);
                 if self.limit < safe {
@@ -224,6 +230,11 @@ impl Ceiling {
         let (most, _) = *self.peak.insert(before.unwrap_or((running, now)));
         most
     }
+}
+
+/// A ceiling that nothing has lowered lately: it follows what runs.
+fn unhurt(limit: u32, running: u32) -> u32 {
+    limit.max(some_more(running))
 }
 
 /// A tenth more, and one more.

@@ -9,7 +9,7 @@
 //! | I4 no VM outlives its use | the judge of `crates/sim` | over a whole history |
 //! | I5 limits | `i5_limits` | here |
 //! | I6 placement | `i6_placement` | here |
-//! | I7 no container waits for ever behind one that cannot run | the judge of `crates/sim` | over a whole history |
+//! | I7 no container waits for ever behind one that cannot run, or others that are let past | the judge of `crates/sim`, and `i7_patience` here | over a whole history |
 //! | I8 hold means hold | `i8_hold` | here |
 //!
 //! Written from the rules and not from `plan`: it shares no code with what it checks but the sizing of free
@@ -21,6 +21,7 @@ mod i1_one_process;
 mod i2_no_premature_cancel;
 mod i5_limits;
 mod i6_placement;
+mod i7_patience;
 mod i8_hold;
 mod names;
 
@@ -31,6 +32,7 @@ use i1_one_process::i1_one_process;
 use i2_no_premature_cancel::i2_no_premature_cancel;
 use i5_limits::i5_limits;
 use i6_placement::i6_placement;
+use i7_patience::i7_patience;
 use i8_hold::i8_hold;
 use names::only_known_names;
 
@@ -49,6 +51,8 @@ pub enum Invariant {
     Limits,
     /// I6: nothing on instances that are held, draining, too small, or not there.
     Placement,
+    /// I7: nobody is let past one that has waited long enough.
+    Patience,
     /// I8: hold means hold; nothing busy or unknown makes room.
     Hold,
     /// Only what is in the input is named, and what is being changed is left alone.
@@ -63,6 +67,7 @@ impl Invariant {
             Self::NoPrematureCancel => "I2",
             Self::Limits => "I5",
             Self::Placement => "I6",
+            Self::Patience => "I7",
             Self::Hold => "I8",
             Self::Names => "names",
         }
@@ -107,5 +112,6 @@ pub(crate) fn check_supplied(input: &PlanInput, supply: &Supply, plan: &Plan, no
     i2_no_premature_cancel(&facts, plan)?;
     i5_limits(&facts, plan)?;
     i6_placement(&facts, plan)?;
+    i7_patience(&facts, plan, now)?;
     i8_hold(&facts, plan)
 }

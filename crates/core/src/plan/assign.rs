@@ -7,6 +7,7 @@
 //!   fits none ─► a type's gate is open ─► Queued: lock · Locked: create                      (budget)
 //!             ─► paused ────► keeps its state and waits
 //!             ─► at quota ──► it and all after it are over quota: unlock, make room           (quota)
+//!                             those after it may be let past onto instances in use            (backfill)
 //!             ─► no capacity ► skipped, others are placed
 //!   nobody may be started, because of an outage ─► one create all the same                  (route)
 //! ```
@@ -15,6 +16,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::backfill::Queues;
 use super::bins::PlaceId;
 use super::budget::{Budget, Order};
 use super::places::Places;
@@ -45,6 +47,7 @@ pub(super) struct Assignment<'r, 'a> {
     line: &'r [Item<'a>],
     /// The highest priority of the Queued containers that want each type; made when a lock may be given back.
     queued: OnceCell<QueuedPriorities>,
+    pub(super) queues: Queues,
 }
 
 /// The highest priority of the Queued containers that want each type.
@@ -108,6 +111,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
             reserved: BTreeSet::new(),
             line,
             queued: OnceCell::new(),
+            queues: Queues::default(),
             round,
         }
     }
@@ -129,7 +133,9 @@ impl<'r, 'a> Assignment<'r, 'a> {
             return Placement::Stop(reason);
         }
         if self.is_behind_quota(item) {
-            self.over_quota(item, WaitReason::AccountQuota);
+            if !self.backfill(item) {
+                self.over_quota(item, WaitReason::AccountQuota);
+            }
             return Placement::GoOn;
         }
         match self.places.best(self.round.uuid(item), &item.needs, item.types) {
@@ -253,7 +259,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
 
     // ---------------------------------------------------------- instances that exist
 
-    fn take(&mut self, item: Item<'a>, id: PlaceId) {
+    pub(super) fn take(&mut self, item: Item<'a>, id: PlaceId) {
         self.places.take(id, &item.needs);
         self.count(item);
         let place = self.places.place(id);

@@ -20,8 +20,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Limits;
 use super::startup::{self, StartupPhase};
+use super::{Firsts, Limits};
 use crate::id::ContainerUuid;
 use crate::policy::PlanRules;
 use crate::pool::{Census, FailedStarts, Fleet, Supply};
@@ -40,6 +40,8 @@ pub struct PlanInput {
     pub fleet: Arc<Fleet>,
     /// The limits that the scheduler owns.
     pub limits: Limits,
+    /// Who has waited for a quota before all others, since when.
+    pub firsts: Arc<Firsts>,
 }
 
 /// An input as it is written down: it leaves out what follows from the catalog.
@@ -49,14 +51,16 @@ struct RecordedInput {
     queue: QueueSnapshot,
     fleet: Fleet,
     limits: Limits,
+    #[serde(default)]
+    firsts: Firsts,
 }
 
 impl From<RecordedInput> for PlanInput {
     fn from(recorded: RecordedInput) -> Self {
-        let RecordedInput { rules, queue, fleet, limits } = recorded;
+        let RecordedInput { rules, queue, fleet, limits, firsts } = recorded;
         let rules = Arc::new(rules);
-        Self { rules: Arc::clone(&rules), queue: Arc::new(queue), fleet: Arc::new(fleet), limits }
-            .under(rules)
+        let (queue, fleet, firsts) = (Arc::new(queue), Arc::new(fleet), Arc::new(firsts));
+        Self { rules: Arc::clone(&rules), queue, fleet, limits, firsts }.under(rules)
     }
 }
 
@@ -68,6 +72,7 @@ impl PlanInput {
             queue: Arc::new(self.queue.under(&rules.catalog, &rules.sizing)),
             fleet: Arc::new(self.fleet.under(&rules.catalog)),
             limits: self.limits,
+            firsts: Arc::clone(&self.firsts),
             rules,
         }
     }
@@ -80,6 +85,7 @@ impl PlanInput {
         let mut input = self.clone();
         Arc::make_mut(&mut input.queue).shift(by);
         Arc::make_mut(&mut input.fleet).shift(by);
+        Arc::make_mut(&mut input.firsts).shift(by);
         input
     }
 
@@ -111,6 +117,7 @@ impl PlanInput {
             keeps_inherited_locks: startup::keeps_inherited_locks(self, now),
             is_within_window: startup::is_within_window(self, now),
             held_starts: self.held_starts(now),
+            impatient: self.firsts.out_of_patience(self.rules.backfill_patience, now),
             supply: Arc::new(self.fleet.supply(&self.rules, &summary.census, now)),
         }
     }
@@ -145,5 +152,7 @@ pub(super) struct Clocked {
     pub(super) is_within_window: bool,
     /// Containers whose next start is not due yet, because earlier ones failed.
     pub(super) held_starts: BTreeSet<ContainerUuid>,
+    /// Containers before which nothing is backfilled any more.
+    pub(super) impatient: BTreeSet<ContainerUuid>,
     pub(super) supply: Arc<Supply>,
 }

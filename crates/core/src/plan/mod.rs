@@ -14,8 +14,10 @@
 
 mod action;
 mod assign;
+mod backfill;
 mod bins;
 mod budget;
+mod foresee;
 mod input;
 mod limits;
 mod line;
@@ -25,6 +27,7 @@ mod processes;
 mod quota;
 mod reason;
 mod reconcile;
+mod record;
 mod round;
 mod route;
 mod shelf;
@@ -40,10 +43,13 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use action::{Action, PoolAction, QueueAction};
+pub use backfill::Firsts;
+pub use foresee::{Foresight, foresee};
 pub use input::{PlanInput, dated_from};
 pub use limits::Limits;
 pub use planner::Planner;
 pub use reason::{WaitReason, Waiting};
+pub use record::{Difference, RecordedRound, RoundRecord};
 
 use input::{Clocked, InputSummary};
 use round::{Item, Round};
@@ -71,6 +77,12 @@ pub struct Plan {
     pub reserved: Arc<BTreeSet<InstanceId>>,
     /// What could still be placed after this round; `None` as long as nothing is placed at all.
     pub openings: Option<Arc<Openings>>,
+    /// The containers that wait for a quota before all others.
+    #[serde(skip)]
+    pub first_at_quota: BTreeSet<ContainerUuid>,
+    /// The containers that were put on an instance in use, past others that wait for a quota.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub backfilled: BTreeSet<ContainerUuid>,
 }
 
 /// Numbers of a round, for metrics.

@@ -124,6 +124,37 @@ impl Host {
         }
     }
 
+    /// An instance of that type which this process has created and which is in service: as it may once be.
+    pub(crate) fn foreseen(id: &InstanceId, it: &Arc<InstanceType>) -> Self {
+        Self {
+            id: id.clone(),
+            type_name: Some(it.name.clone()),
+            provider_type: Some(it.provider_type.clone()),
+            instance_type: Some(Arc::clone(it)),
+            state: State::Idle,
+            behavior: IdleBehavior::Run,
+            ours: true,
+            has_answered: true,
+            processes_known: true,
+            fenced_since: None,
+            lacks_fence: false,
+            lacks_runner: false,
+            unproven: false,
+            missing: false,
+            outstays: false,
+            written_off: false,
+            spot_notice: false,
+            processes: Vec::new(),
+            stale: Vec::new(),
+        }
+    }
+
+    /// The same in service, if it boots now.
+    pub(crate) fn once_booted(&self) -> Option<Self> {
+        let boots = self.state == State::Booting && !self.missing;
+        boots.then(|| Self { state: State::Idle, has_answered: true, processes_known: true, ..self.clone() })
+    }
+
     /// Its configured type, if it has one.
     pub fn instance_type(&self) -> Option<&Arc<InstanceType>> {
         self.instance_type.as_ref()

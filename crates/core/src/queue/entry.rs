@@ -85,7 +85,7 @@ pub struct Entry {
     pub(super) changed_at: Option<Timestamp>,
     /// A type suited it until the configuration was read anew, and none does now: it is not cancelled before then, because
     /// a file may have been cut, or be mended.
-    #[serde(skip)]
+    #[serde(default)]
     pub spared_until: Option<Timestamp>,
     /// When the controller answered our lock; `None`: there is none, or it was there before us.
     #[serde(default)]
@@ -219,7 +219,9 @@ impl super::QueueSnapshot {
         moments.for_each(|at| shift(at, by));
         for entry in self.entries.iter_mut().map(Arc::make_mut) {
             shift(&mut entry.first_seen, by);
-            entry.changed_at.iter_mut().chain(&mut entry.locked_at).for_each(|at| shift(at, by));
+            let dates =
+                entry.changed_at.iter_mut().chain(&mut entry.locked_at).chain(&mut entry.spared_until);
+            dates.for_each(|at| shift(at, by));
             entry.absence.iter_mut().for_each(|absence| absence.shift(by));
             entry.record.created_at.iter_mut().for_each(|at| shift(at, by));
             if let Some(setback) = &mut entry.setback {

@@ -38,7 +38,19 @@ const RECOVERY_WITHIN_LIMITS: Duration = Duration::from_secs(48 * 3600);
 /// # Panics
 /// If an invariant is violated.
 pub fn chaos(seed: u64, trace: bool) -> (Summary, String) {
-    chaos_with(seed, trace, |_| {})
+    chaos_with(seed, trace, |_| {}, summary_and_history)
+}
+
+/// The first planning rounds of the chaos of one seed, each as `run --record` writes it.
+///
+/// # Panics
+/// If an invariant is violated.
+pub fn rounds_of_chaos(seed: u64, most: usize) -> Vec<String> {
+    chaos_with(seed, false, |knobs| knobs.kept_rounds = most, World::rounds)
+}
+
+fn summary_and_history(world: &World) -> (Summary, String) {
+    (world.summary(), world.history())
 }
 
 /// The same world with the same troubles, but without any hint: what it is told by itself, it has to ask for.
@@ -46,13 +58,19 @@ pub fn chaos(seed: u64, trace: bool) -> (Summary, String) {
 /// # Panics
 /// If an invariant is violated.
 pub fn chaos_without_hints(seed: u64, trace: bool) -> (Summary, String) {
-    chaos_with(seed, trace, |knobs| {
+    let change = |knobs: &mut WorldKnobs| {
         knobs.feed = None;
         knobs.vms.watch.supported = false;
-    })
+    };
+    chaos_with(seed, trace, change, summary_and_history)
 }
 
-fn chaos_with(seed: u64, trace: bool, change: impl FnOnce(&mut WorldKnobs)) -> (Summary, String) {
+fn chaos_with<T>(
+    seed: u64,
+    trace: bool,
+    change: impl FnOnce(&mut WorldKnobs),
+    told: impl FnOnce(&World) -> T,
+) -> T {
     let mut chance = Chance::new(seed, 20);
     let (mut knobs, lasting) = draw::knobs(seed, &mut chance);
     change(&mut knobs);
@@ -87,7 +105,7 @@ fn chaos_with(seed: u64, trace: bool, change: impl FnOnce(&mut WorldKnobs)) -> (
             world.drain(RECOVERY).await;
         }
         world.judge_costs();
-        (world.summary(), world.history())
+        told(world)
     })
 }
 

@@ -164,6 +164,7 @@ fn parts(world: &World, who: &Who<'_>, cable: &Rc<Cable>, lease: Lease) -> Parts
             false => Commands::without_binary(policy.runner.clone()),
         }),
         start_config: Rc::new(EmptyConfig),
+        rounds: world.rounds.teller(),
         cordons: Rc::clone(&world.cordons) as _,
         random: Box::new(random),
         metrics: Rc::new(metrics),

@@ -56,6 +56,8 @@ pub struct WorldKnobs {
     pub groups_fall_silent: bool,
     /// How often the invariants are checked.
     pub step: Duration,
+    /// How many planning rounds are kept as `run --record` writes them, the first ones.
+    pub kept_rounds: usize,
 }
 
 impl WorldKnobs {
@@ -84,6 +86,7 @@ impl WorldKnobs {
             network_fails: false,
             groups_fall_silent: false,
             step: Duration::from_millis(100),
+            kept_rounds: 0,
         }
     }
 

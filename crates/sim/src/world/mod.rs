@@ -23,6 +23,7 @@ mod knobs;
 mod ourselves;
 mod plight;
 mod queries;
+mod rounds;
 mod summary;
 mod together;
 
@@ -56,6 +57,7 @@ use incarnation::Incarnation;
 pub use journal::{Journal, LogLine, Note};
 use judge::Judge;
 pub use knobs::{WorldKnobs, job};
+use rounds::RoundLog;
 pub use summary::Summary;
 
 /// A controller, a cloud, its VMs, and a dispatcher that may be killed at any time.
@@ -72,6 +74,7 @@ pub struct World {
     pub journal: Rc<RefCell<Journal>>,
     /// What operators have forbidden to be created, kept over restarts.
     pub(crate) cordons: Rc<CordonStore>,
+    rounds: Rc<RoundLog>,
     set: Rc<LocalSet>,
     dispatcher: Option<Incarnation>,
     beside: Option<Incarnation>,
@@ -140,6 +143,7 @@ impl World {
             dispatcher: None,
             beside: None,
             cordons: Rc::default(),
+            rounds: RoundLog::new(knobs.kept_rounds),
             incarnations: 0,
             forgotten: BTreeSet::new(),
             judge: Judge::default(),

@@ -1,8 +1,10 @@
 //! Planning rounds over snapshots built by hand. Each plan made here is checked against the invariants.
 
+mod backfilling;
 mod best_place;
 mod capacity;
 mod explaining;
+mod foreseeing;
 mod input;
 mod line;
 mod liveness;
@@ -120,6 +122,7 @@ impl Scene {
             queue: Arc::new(self.queue()),
             fleet: Arc::new(self.pool.fleet()),
             limits: self.limits,
+            firsts: Arc::default(),
         }
     }
 

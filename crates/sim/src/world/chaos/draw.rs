@@ -72,6 +72,7 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> (WorldKnobs, Lasting) {
     knobs.replica_lag = replica_lag(&mut Chance::new(seed, 22));
     knobs.policy.pieces = pieces(&mut Chance::new(seed, 23));
     knobs.planning = planning(&mut Chance::new(seed, 24));
+    knobs.policy.backfill_patience = backfill_patience(&mut Chance::new(seed, 26));
     (knobs, lasting)
 }
 
@@ -117,6 +118,11 @@ fn policy(policy: &mut Policy, chance: &mut Chance) {
     policy.initial_quota_estimate = pick(chance, &[0, 0, 3, 20]);
     policy.supervisor_fraction = pick(chance, &[0.3, 0.5]);
     policy.sizing.maximum_price_factor = pick(chance, &[1.5, 5.0]);
+}
+
+/// Half of the sites let nobody past.
+fn backfill_patience(chance: &mut Chance) -> Duration {
+    SECONDS(pick(chance, &[0, 0, 0, 30, 300, 1800]))
 }
 
 pub(super) fn submission(chance: &mut Chance) -> Submission {

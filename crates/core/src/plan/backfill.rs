@@ -1,0 +1,102 @@
+//! Backfill: containers behind one that waits for a quota start on instances that are in use anyway.
+//!
+//! ```text
+//!   first in line waits for a quota ─┬─ less than BackfillPatience ─► those behind it may take what is left free on
+//!                                    │                                 instances that run something
+//!                                    └─ longer ─► nothing is put before it on any instance that counts in that quota:
+//!                                                 they empty, and are shut down to make room for it
+//! ```
+//! An instance that runs something is not given back for the one that waits, so its free part would help nobody. But each
+//! container that is let past keeps its instance for longer: hence the patience. So the first waits at most for the
+//! patience, for what it would have waited without backfill, and for the longest run among those that were let past.
+//!
+//! Since when each of them is first, the Scheduler remembers ([`Firsts`]): a plan has no memory. It counts from the first
+//! time on, whoever comes before it meanwhile; a restart begins anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use super::Plan;
+use super::assign::Assignment;
+use super::{Item, WaitReason};
+use crate::id::{ContainerUuid, TypeName};
+use crate::time::{Timestamp, shift, since};
+
+/// The containers that wait for a quota before all others, and since when they are first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Firsts(BTreeMap<ContainerUuid, Timestamp>);
+
+impl Firsts {
+    /// What is to be remembered for the next round: those that are first now, and those that were and still wait.
+    /// O(firsts × log).
+    #[must_use]
+    pub fn after(&self, plan: &Plan, now: Timestamp) -> Self {
+        let still_waits = |uuid: &ContainerUuid| {
+            let reason = plan.waiting.get(uuid).map(|waiting| &waiting.reason);
+            !matches!(reason, None | Some(WaitReason::Allocated | WaitReason::Booting { .. }))
+        };
+        let before = self.0.iter().filter(|(uuid, _)| still_waits(uuid));
+        let mut firsts: BTreeMap<_, _> = before.map(|(uuid, since)| (*uuid, *since)).collect();
+        for uuid in &plan.first_at_quota {
+            firsts.entry(*uuid).or_insert(now);
+        }
+        Self(firsts)
+    }
+
+    /// Since when it is first, if it is.
+    pub fn since(&self, uuid: ContainerUuid) -> Option<Timestamp> {
+        self.0.get(&uuid).copied()
+    }
+
+    /// Those that have been first for that long.
+    pub(super) fn out_of_patience(&self, patience: Duration, now: Timestamp) -> BTreeSet<ContainerUuid> {
+        let all = self.0.iter().filter(|(_, first)| since(now, **first) >= patience);
+        all.map(|(uuid, _)| *uuid).collect()
+    }
+
+    pub(super) fn shift(&mut self, by: SignedDuration) {
+        self.0.values_mut().for_each(|at| shift(at, by));
+    }
+}
+
+/// The quotas that somebody waits for before all others in this round.
+#[derive(Default)]
+pub(super) struct Queues {
+    /// Types at a quota whose first has no patience left: nothing is put before it on any instance of them.
+    closed: BTreeSet<TypeName>,
+}
+
+impl<'a> Assignment<'_, 'a> {
+    /// This container waits for a quota, and none before it waits for the same. Its types are at that quota, and so are
+    /// all that were added to `over_quota_types` for it.
+    pub(super) fn is_first_at_quota(&mut self, item: Item<'a>, types: impl IntoIterator<Item = TypeName>) {
+        let uuid = self.round.uuid(item);
+        self.round.plan.first_at_quota.insert(uuid);
+        if self.round.clocked.impatient.contains(&uuid) {
+            self.queues.closed.extend(types);
+        }
+    }
+
+    /// Puts a container that is behind a quota on an instance that is in use anyway, if there is one with room. O(log).
+    pub(super) fn backfill(&mut self, item: Item<'a>) -> bool {
+        let is_off = self.round.rules.backfill_patience.is_zero();
+        if is_off || item.may_run_unseen || self.is_beyond_ceiling() {
+            return false;
+        }
+        let uuid = self.round.uuid(item);
+        // The best place is the one with the most on it: if nothing runs there, nothing runs on any that has room.
+        let Some(id) = self.places.best(uuid, &item.needs, item.types) else { return false };
+        let place = self.places.place(id);
+        let is_in_use = place.ready && place.containers > 0;
+        if !is_in_use || self.queues.closed.contains(&place.instance_type.name) {
+            return false;
+        }
+        self.round.plan.backfilled.insert(uuid);
+        self.take(item, id);
+        true
+    }
+}
