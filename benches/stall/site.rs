@@ -79,6 +79,7 @@ impl Site {
         let bridge = Rc::new(Bridge(world.clone()));
         let shells = Rc::clone(&bridge);
         let handles = system::start(Parts {
+            rounds: None,
             pulse: clock::pulse,
             long_work: LongWork::Elsewhere,
             policy: Arc::clone(&policy),

@@ -93,6 +93,12 @@ impl Options {
         self.load_in(&Environment { image_id: image.map(str::to_owned), ..Environment::this() })
     }
 
+    /// Whether there is no site's file on this machine, and none was asked for.
+    pub fn is_without_a_file(&self) -> bool {
+        let is_usual = self.config.is_empty() || self.config == DEFAULT_CONFIG;
+        is_usual && !std::path::Path::new(DEFAULT_CONFIG).exists()
+    }
+
     /// The same, with other values in place of some of the file's.
     ///
     /// # Errors

@@ -4,6 +4,8 @@
 //!   service ── debug/round ─► RecordedRound ──────────────┬─► comparison ─► text, or JSON
 //!   --config, --set ─► PlanRules, as a reload takes them ─┘
 //! ```
+//! Where there is no site's file, and none was asked for, `--set` changes the service's own configuration.
+//!
 //! Everything is planned here, from the facts of the service's last round. Neither the service's controller nor its cloud
 //! is asked, and the service does nothing for it.
 
@@ -21,6 +23,7 @@ use super::http::Client;
 use super::screen::Screen;
 use crate::cli::Options;
 use crate::cli::service::Plan;
+use crate::settings::{SettingsError, rules_with};
 use comparison::Comparison;
 
 /// Where the last round is told.
@@ -28,14 +31,20 @@ const PATH: &str = "/arvados/v1/dispatch/debug/round";
 
 /// Shows it.
 pub(super) async fn show(options: &Options, wanted: &Plan, screen: &Screen) -> Result<ExitCode, Failure> {
-    let loaded =
-        options.load_with(&wanted.overrides).map_err(|error| Failure::Unusable(error.to_string()))?;
-    let rules = PlanRules::from(&loaded.settings.policy);
+    let unusable = |error: SettingsError| Failure::Unusable(error.to_string());
+    let of_file = match options.is_without_a_file() {
+        true => None,
+        false => Some(options.load_with(&wanted.overrides).map_err(unusable)?.settings.policy),
+    };
     let mut client = Client::of(options, &wanted.at)?;
     let answer = client.show(PATH, &[]).await?;
     let round: RecordedRound = serde_json::from_value(answer).map_err(|error| {
         client.strange(&format!("its answer is no planning round that this program can read ({error})"))
     })?;
+    let rules = match &of_file {
+        Some(policy) => PlanRules::from(policy),
+        None => rules_with(&round.input.rules, &wanted.overrides).map_err(unusable)?,
+    };
     let comparison = Comparison::of(&round, &rules);
     if wanted.json {
         screen.print(&serde_json::to_string(&comparison).unwrap_or_default())?;

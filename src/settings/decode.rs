@@ -65,7 +65,7 @@ pub fn read(
 }
 
 /// What is read into. It has a value everywhere, so that the rest is read, and told about, after a problem too.
-fn unread(id: &str, environment: &Environment) -> Settings {
+pub(super) fn unread(id: &str, environment: &Environment) -> Settings {
     let no_key = PrivateKey { pem: Secret::default(), algorithm: KeyAlgorithm::Ed25519, file: None };
     let description = drivers::DRIVERS[0];
     let parameters = Parameters::defaults(description.parameters());

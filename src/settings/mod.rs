@@ -32,6 +32,7 @@ mod overrides;
 mod pem;
 mod postgresql;
 mod report;
+mod rules;
 mod section;
 mod start;
 mod table;
@@ -54,6 +55,7 @@ pub use postgresql::{
     Authorities, BadKeyword, Connection, DatabaseAddress, DatabaseServer, DatabaseTls, Keepalives,
 };
 pub use report::{Finding, FindingKind, SettingsError};
+pub use rules::{PLAN_KEYS, PlanKey, rules_with};
 pub use start::StartConfig;
 pub use table::{GPU, INSTANCE_TYPE, Key, TABLES, Table};
 pub use tls::{PemSource, Tls, TlsError};

@@ -41,6 +41,8 @@ fn answer(status: &str, content_type: &str, body: &str) -> String {
 /// The binary, without a configuration.
 async fn ask(url: &str, arguments: &[&str]) -> Ended {
     let site = Site::new();
+    // What it compares with.
+    site.write_config();
     let arguments = [arguments, &["--url", url]].concat();
     finish(&mut command(&site, &arguments, &[("ARVADOS_MANAGEMENT_TOKEN", TOKEN)]), SOON).await
 }
@@ -113,6 +115,7 @@ async fn what_says_nothing_of_creates_types_or_events_is_never_taken_for_nothing
         (&["creates", "status"][..], JSON, "{}", "does not say what may be created"),
         (&["creates", "status"], JSON, "[]", "its answer is no object"),
         (&["cost"], JSON, "{}", "does not say what was spent"),
+        (&["plan"], JSON, "{}", "its answer is no planning round that this program can read"),
         (&["type", "list"], JSON, "{\"items\": [{}]}", "an item of its list is no instance type"),
         (&["events"], "text/html", "<html>Welcome</html>", "its answer is no stream of JSON objects"),
         (&["events"], LINES, "<html>Welcome</html>\n", "a line of its answer is no JSON object"),

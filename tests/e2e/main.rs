@@ -26,6 +26,7 @@ mod https;
 mod killed_again;
 mod logs;
 mod pause;
+mod plan;
 mod reload;
 mod restart;
 mod scenarios;

@@ -7,7 +7,7 @@ use dispatch_core::policy::PlanRules;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::settings::{GPU, INSTANCE_TYPE};
+use crate::settings::{GPU, INSTANCE_TYPE, PLAN_KEYS, PlanKey};
 
 /// A key with another value.
 #[derive(Debug, PartialEq, Serialize)]
@@ -18,53 +18,32 @@ pub(super) struct Change {
     pub(super) changed: Value,
 }
 
-/// A key that a plan depends on: its name, and its value in the rules.
-type Rule = (&'static str, fn(&PlanRules) -> Value);
-
-const RULES: [Rule; 9] = [
-    ("Containers.CloudVMs.MaxInstances", |it| it.max_instances.into()),
-    ("Containers.CloudVMs.MaxConcurrentInstanceCreateOps", |it| it.max_concurrent_creates.into()),
-    ("Containers.CloudVMs.MaxRunningContainersPerInstance", |it| it.max_containers_per_instance.into()),
-    ("Containers.CloudVMs.SupervisorFraction", |it| it.supervisor_fraction.into()),
-    ("Containers.CloudVMs.TimeoutIdle", |it| it.timeout_idle.as_secs_f64().into()),
-    ("Containers.CloudVMs.BackfillPatience", |it| it.backfill_patience.as_secs_f64().into()),
-    ("Containers.StaleLockTimeout", |it| it.stale_lock_timeout.as_secs_f64().into()),
-    ("Containers.ReserveExtraRAM", |it| it.sizing.reserve_extra_ram.into()),
-    ("Containers.MaximumPriceFactor", |it| it.sizing.maximum_price_factor.into()),
-];
-
 /// Whether a plan may come out otherwise for that key.
 pub(super) fn matters(key: &str) -> bool {
     const OF_PRICES: &str = "Containers.PreemptiblePriceFactor";
-    key.starts_with("InstanceTypes.") || key == OF_PRICES || RULES.iter().any(|(name, _)| *name == key)
+    key.starts_with("InstanceTypes.") || key == OF_PRICES || PLAN_KEYS.iter().any(|it| it.path() == key)
 }
 
 /// The keys that matter, for people.
 pub(super) fn those_that_matter() -> String {
-    let names = RULES.iter().map(|(name, _)| name.rsplit('.').next().unwrap_or(name));
-    names.chain(["InstanceTypes"]).collect::<Vec<_>>().join(", ")
+    PLAN_KEYS.iter().map(PlanKey::name).chain(["InstanceTypes"]).collect::<Vec<_>>().join(", ")
 }
 
 /// What differs. What a reload leaves as it is, is left out before.
 pub(super) fn between(present: &PlanRules, changed: &PlanRules) -> Vec<Change> {
-    let of_rule = |(key, value): &Rule| {
-        let (present, changed) = (value(present), value(changed));
-        (present != changed).then(|| Change { key: (*key).to_owned(), present, changed })
+    let of_key = |it: &PlanKey| {
+        let (present, changed) = (it.of(present), it.of(changed));
+        (present != changed).then(|| Change { key: it.path(), present, changed })
     };
-    let mut changes: Vec<_> = RULES.iter().filter_map(of_rule).collect();
-    let names: BTreeSet<_> = [present, changed]
-        .into_iter()
-        .flat_map(|it| it.catalog.types())
-        .map(|it| it.name.to_string())
-        .collect();
-    for name in names {
-        let of = |rules: &PlanRules| rules.catalog.get(&name).cloned();
-        match (of(present), of(changed)) {
-            (Some(a), Some(b)) => changes.extend(between_types(&name, &a, &b)),
+    let mut changes: Vec<_> = PLAN_KEYS.iter().filter_map(of_key).collect();
+    let all = present.catalog.types().iter().chain(changed.catalog.types());
+    for name in all.map(|it| it.name.as_str()).collect::<BTreeSet<_>>() {
+        match (present.catalog.get(name), changed.catalog.get(name)) {
+            (Some(a), Some(b)) => changes.extend(between_types(name, a, b)),
             (a, b) => {
-                let shown = |it: Option<_>| if it.is_some() { json!("configured") } else { Value::Null };
-                let key = format!("InstanceTypes.{name}");
-                changes.push(Change { key, present: shown(a), changed: shown(b) });
+                let shown = |is_there: bool| if is_there { json!("configured") } else { Value::Null };
+                let (present, changed) = (shown(a.is_some()), shown(b.is_some()));
+                changes.push(Change { key: format!("InstanceTypes.{name}"), present, changed });
             }
         }
     }

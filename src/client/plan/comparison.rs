@@ -99,9 +99,9 @@ impl Comparison {
         Self { planned_at: round.now, changes, present, changed, containers }
     }
 
-    /// The containers that fare otherwise.
+    /// The containers that fare otherwise. Another position in the line is no other fate.
     pub fn differences(&self) -> impl Iterator<Item = &Fate> {
-        self.containers.iter().filter(|it| it.present != it.changed)
+        self.containers.iter().filter(|it| it.present.reason != it.changed.reason)
     }
 }
 
