@@ -85,6 +85,8 @@ fn wrong_values_of_cloud_vms_are_told() {
         ("PollInterval: 10", ["PollInterval", "`10`", "10s"]),
         ("MaxInstances: 1.5", ["MaxInstances", "`1.5`", "whole number"]),
         ("MaxInstances: 1,000", ["MaxInstances", "`1,000`", "without quotes or commas"]),
+        ("DriftBudget: -1", ["DriftBudget", "`-1`", "from 0"]),
+        ("MaxInstanceAge: 7d", ["MaxInstanceAge", "`7d`", "such as 10s, 1h30m"]),
         ("SupervisorFraction: 1.5", ["SupervisorFraction", "`1.5`", "from 0 to 1"]),
         ("SupervisorFraction: 50", ["SupervisorFraction", "`50`", "from 0 to 1"]),
         ("MaxInstances: 4294967296", ["MaxInstances", "`4294967296`", "4294967295"]),
@@ -439,6 +441,11 @@ fn doubtful_settings_are_warnings() {
     assert_warning(load(""), doubtful, &["CloudVMs.Enable", "runs all the same"]);
     let few = "        MaxProbesPerSecond: 1\n        MaxInstances: 100\n";
     assert_warning(cloud(few), doubtful, &["MaxProbesPerSecond", "MaxInstances 100", "every 100 s"]);
+    assert_warning(
+        cloud("        MaxInstanceAge: 168h\n"),
+        doubtful,
+        &["MaxInstanceAge", "without a DriftBudget"],
+    );
     let no_token = minimal(&TestKey::new(), "").replace("ManagementToken: m", "ManagementToken: ''");
     assert_warning(load_text(&no_token), doubtful, &["ManagementToken", "403"]);
 }

@@ -54,6 +54,8 @@ fn site(key: &TestKey, values: &Values) -> Settings {
         MaxCloudOpsPerSecond: {n}
         MaxConcurrentInstanceCreateOps: {n}
         MaxInstances: {n}
+        MaxInstanceAge: {n}h
+        DriftBudget: {n}
         MaxRunningContainersPerInstance: {n}
         SupervisorFraction: 0.{n}
         InitialQuotaEstimate: {n}
@@ -121,7 +123,7 @@ fn what_is_said_to_hold_at_once_is_taken_up_and_nothing_else() {
             }
         }
     }
-    assert_eq!(taken_up, 23);
+    assert_eq!(taken_up, 25);
     let names: Vec<_> = reloaded.policy.catalog.types().iter().map(|it| it.name.to_string()).collect();
     assert!(names.contains(&"new".to_owned()) && !names.contains(&"old".to_owned()), "{names:?}");
 }

@@ -29,6 +29,7 @@ const COLUMNS: &[&str] = &[
     "provider-type",
     "price",
     "running-containers",
+    "renewal",
 ];
 
 /// What the service says of an instance. An older service may leave out what it does not know.
@@ -49,6 +50,9 @@ pub(super) struct Instance {
     pub(super) idle_behavior_reason: String,
     idle_behavior_at: String,
     pub(super) appeared_at: String,
+    launched_at: String,
+    drifted: bool,
+    renewal: String,
 }
 
 impl Default for Instance {
@@ -68,6 +72,9 @@ impl Default for Instance {
             idle_behavior_reason: String::new(),
             idle_behavior_at: String::new(),
             appeared_at: String::new(),
+            launched_at: String::new(),
+            drifted: false,
+            renewal: String::new(),
         }
     }
 }
@@ -128,9 +135,18 @@ fn table(instances: &[Instance]) -> Table {
             Cell::plain(&it.provider_instance_type),
             Cell::plain(&it.price.to_string()),
             Cell::plain(&it.running_container_uuids.join(",")),
+            Cell::toned(renewal(it), Tone::Stopped),
         ]
     };
     Table { columns: COLUMNS, rows: instances.iter().map(row).collect() }
+}
+
+/// Why it is being renewed, or else whether it has drifted.
+fn renewal(it: &Instance) -> &str {
+    match it.renewal.as_str() {
+        "" if it.drifted => "drifted",
+        why => why,
+    }
 }
 
 /// How a state is coloured.
@@ -158,6 +174,8 @@ pub(super) fn described(it: &Instance) -> String {
         ("provider-type", it.provider_instance_type.clone()),
         ("price", format!("{} an hour", it.price)),
         ("appeared", explain::moment(&Value::from(it.appeared_at.as_str()))),
+        ("launched", explain::moment(&Value::from(it.launched_at.as_str()))),
+        ("renewal", renewal(it).to_owned()),
         ("last busy", explain::moment(&Value::from(it.last_busy.as_str()))),
         ("last container", it.last_container_uuid.clone()),
     ];
@@ -182,10 +200,16 @@ mod tests {
             "provider_instance_type": "m4.large", "worker_state": "running", "idle_behavior": "hold",
             "running_container_uuids": ["zzzzz-dz642-a", "zzzzz-dz642-b"], "later": {}
         }));
+        let drifted = instance(json!({ "instance": "i-2", "worker_state": "idle", "drifted": true }));
+        let renewed = instance(
+            json!({ "instance": "i-3", "worker_state": "running", "drifted": true, "renewal": "age" }),
+        );
         let creating = instance(json!({ "instance": "", "worker_state": "booting", "price": 1 }));
-        let expected = "i-1\t10.0.0.4\trunning\thold\tsmall\tm4.large\t0.15\tzzzzz-dz642-a,zzzzz-dz642-b\n\
-                        -\t-\tbooting\t-\t-\t-\t1\t-";
-        assert_eq!(table(&[busy, creating]).separated(false), expected);
+        let expected = "i-1\t10.0.0.4\trunning\thold\tsmall\tm4.large\t0.15\tzzzzz-dz642-a,zzzzz-dz642-b\t-\n\
+                        -\t-\tbooting\t-\t-\t-\t1\t-\t-\n\
+                        i-2\t-\tidle\t-\t-\t-\t0\t-\tdrifted\n\
+                        i-3\t-\trunning\t-\t-\t-\t0\t-\tage";
+        assert_eq!(table(&[busy, creating, drifted, renewed]).separated(false), expected);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use dispatch_adapters::ssh::{KeyExchange, SshClient};
+use dispatch_core::blueprint::Blueprint;
 use dispatch_core::driver::{KeyAlgorithm, Parameters};
 use dispatch_core::id::InstanceSetId;
 use dispatch_core::instance::{TagKeys, Tags};
@@ -194,6 +195,14 @@ fn read_cloud_vms(section: &Section<'_>, environment: &Environment, settings: &m
     let deploys = cloud.runner != RunnerBinary::None;
     policy.runner.deploy_directory = deploys.then(|| cloud.runner_directory.clone());
     policy.tag_keys = TagKeys::new(&cloud.tag_key_prefix);
+    policy.blueprint = Blueprint::new(&cloud.image_id, &cloud.instance_init_command);
+    warn_of_unused_age(section, policy);
+}
+
+fn warn_of_unused_age(section: &Section<'_>, policy: &Policy) {
+    if !policy.max_instance_age.is_zero() && policy.drift_budget == 0 {
+        section.warn("MaxInstanceAge", "without a DriftBudget no instance is renewed, however old it is");
+    }
 }
 
 fn warn_of_slow_probes(section: &Section<'_>, policy: &Policy) {

@@ -89,9 +89,12 @@ async fn an_operator_sees_from_a_shell() {
     // The columns that scripts know.
     let listed = client(&site, &["instance", "list", "--header"]).await;
     let lines: Vec<Vec<&str>> = output(&listed).lines().map(|line| line.split('\t').collect()).collect();
-    let columns = "instance address state idle-behavior config-type provider-type price running-containers";
+    let columns =
+        "instance address state idle-behavior config-type provider-type price running-containers renewal";
     assert_eq!(lines[0], columns.split(' ').collect::<Vec<_>>());
-    let [name, _, "running", "run", "shared", _, "0.1", running] = lines[1][..] else { panic!("{lines:?}") };
+    let [name, _, "running", "run", "shared", _, "0.1", running, "-"] = lines[1][..] else {
+        panic!("{lines:?}")
+    };
     assert_eq!((name, running), (id.as_str(), uuid.as_str()));
     let items = json_lines(output(&client(&site, &["instance", "list", "--json"]).await));
     assert_eq!((&items[0]["instance"], &items[0]["worker_state"]), (&json!(id), &json!("running")));

@@ -261,3 +261,27 @@ fn a_create_of_what_an_operator_has_paused_breaks_i10() {
     });
     assert!(said.contains("I10: ") && said.contains("although all is paused"), "{said}");
 }
+
+#[test]
+fn renewing_more_vms_than_allowed_or_one_that_is_held_breaks_i11() {
+    let said = verdict(|world| {
+        world.configure(|policy| policy.drift_budget = 1);
+        for vm in world.busy_vms() {
+            world.note(Note::RenewalSent(vm));
+        }
+    });
+    assert!(said.contains("I11: 2 VMs are renewed, 1 allowed"), "{said}");
+    let story = AssertUnwindSafe(|| {
+        simulate(WorldKnobs::new(99).with_jobs(1, 2, 600), async |world| {
+            world.run_until("it runs", minutes(10), |world| world.count(ContainerState::Running) == 1).await;
+            let vm = world.busy_vms()[0].clone();
+            assert!(world.operator_sets(&vm, IdleBehavior::Hold).await);
+            world.run_for(minutes(2)).await;
+            world.note(Note::RenewalSent(vm));
+            world.run_for(seconds(1)).await;
+        });
+    });
+    let panic = catch_unwind(story).expect_err("the deed must not go unnoticed");
+    let said = panic.downcast_ref::<String>().unwrap();
+    assert!(said.contains("I11: ") && said.contains("which is to be held"), "{said}");
+}

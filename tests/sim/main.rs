@@ -1,6 +1,6 @@
 //! The whole dispatcher in virtual time: stories, restarts at many events, seeded chaos.
 //!
-//! Every story runs under the invariants I1–I8: what a test asserts comes on top.
+//! Every story runs under the invariants I1–I11: what a test asserts comes on top.
 #![allow(clippy::unwrap_used, reason = "a test whose helper fails has failed")]
 
 mod backfill;
@@ -8,6 +8,7 @@ mod ceiling;
 mod chaos;
 mod controller;
 mod cost;
+mod drift;
 mod feed;
 mod happy;
 mod judge;

@@ -370,6 +370,9 @@ events! {
     SET_IDLE_BEHAVIOR = Info "set idle behavior" [
         "Address", "By", "IdleBehavior", "Instance", "InstanceType", "Reason",
     ];
+    /// A VM is drained to be renewed: it is older than MaxInstanceAge, or it would be made otherwise today. What runs there
+    /// goes on, and it is shut down when it is empty.
+    RENEWING = Info "instance is being renewed" ["Address", "Age", "Instance", "InstanceType", "Reason"];
     /// A VM on hold has not answered, or not since an earlier dispatcher's last starts would be listed: what it runs is
     /// not known, and containers may wait for that.
     HELD_UNKNOWN = Error "instance on hold does not answer" [];

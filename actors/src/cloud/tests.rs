@@ -239,6 +239,8 @@ async fn an_order_carries_tags_secret_key_and_the_sites_command() {
     assert_eq!(tag("ArvadosInstanceType"), Some("small"));
     assert_eq!(tag("ArvadosIdleBehavior"), Some("run"));
     assert_eq!(tag("ArvadosInstanceSecret"), Some("s3cr3t"));
+    let blueprint = policy().blueprint.of(&order.instance_type);
+    assert_eq!(tag("ArvadosInstanceBlueprint"), Some(blueprint.as_str()));
 }
 
 #[actix::test]

@@ -61,6 +61,10 @@ pub struct GaugeFacts {
     pub own_side_fails: bool,
     /// Instances that are still listed more than five minutes after their end was begun.
     pub not_ending: u64,
+    /// Instances that would be made otherwise today.
+    pub drifted: u64,
+    /// Instances that are being renewed.
+    pub renewing: u64,
     /// What was spent, by category and name of type.
     pub spent: Arc<Vec<Sum>>,
 }
@@ -139,6 +143,8 @@ pub(super) struct Gauges {
     creates_paused: Gauge,
     own_side_fails: Gauge,
     not_ending: Gauge,
+    drifted: Gauge,
+    renewing: Gauge,
 }
 
 impl Gauges {
@@ -189,6 +195,14 @@ impl Gauges {
                 "instances_not_ending",
                 "Instances that are still listed more than five minutes after they were destroyed.",
             ),
+            drifted: one(
+                "instances_drifted",
+                "Instances that would be made otherwise today: from another image, init command or type.",
+            ),
+            renewing: one(
+                "instances_renewing",
+                "Instances that are being renewed because they are too old or have drifted.",
+            ),
         };
         gauges.set(&GaugeFacts::default());
         gauges
@@ -225,6 +239,8 @@ impl Gauges {
         self.creates_paused.set(f64::from(u8::from(facts.creates_paused)));
         self.own_side_fails.set(f64::from(u8::from(facts.own_side_fails)));
         self.not_ending.set(facts.not_ending as f64);
+        self.drifted.set(facts.drifted as f64);
+        self.renewing.set(facts.renewing as f64);
     }
 }
 

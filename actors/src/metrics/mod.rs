@@ -28,7 +28,7 @@ use dispatch_core::id::TypeName;
 use dispatch_core::label::BoundedLabel;
 use dispatch_core::ports::WatchEnd;
 use dispatch_core::time::Timestamp;
-use dispatch_core::worker::{BootOutcome, State};
+use dispatch_core::worker::{BootOutcome, Renewal, State};
 use prometheus::{
     CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramTimer, HistogramVec, IntCounter,
     IntCounterVec, Opts, Registry, exponential_buckets,
@@ -78,6 +78,8 @@ pub struct Metrics {
     pub driver_operations: IntCounterVec,
     /// `unlocks_total{reason}`: locks given back; each costs a container one of its dispatch attempts.
     pub unlocks: IntCounterVec,
+    /// `instance_renewals_total{reason}`: instances that were drained because they are too old or have drifted.
+    pub renewals: IntCounterVec,
     /// `spot_notices_total`: instances whose end the cloud has announced to a process there.
     pub spot_notices: IntCounter,
     /// `containers_backfilled_total`: containers that were let past others that wait for a quota.
@@ -152,6 +154,11 @@ impl Metrics {
                 &["operation", "error"],
             ),
             unlocks: register.counters("unlocks_total", "Locks given back to the queue.", &["reason"]),
+            renewals: register.counters(
+                "instance_renewals_total",
+                "Instances that were drained because they are too old or have drifted.",
+                &["reason"],
+            ),
             spot_notices: register.counter(
                 "spot_notices_total",
                 "Instances whose end the cloud has announced to a process there.",
@@ -286,6 +293,7 @@ impl Metrics {
         zero(&self.boot_outcomes, &BootOutcome::ALL.map(BootOutcome::as_str));
         zero(&self.instances_disappeared, &State::ALL.map(State::as_str));
         zero(&self.unlocks, known.unlock_reasons);
+        zero(&self.renewals, &Renewal::ALL.map(Renewal::as_str));
         for kind in FEED_KINDS {
             self.event_feed_events.with_label_values(&[kind]);
         }

@@ -92,6 +92,9 @@ fn our_own_series_are_there_from_the_start() {
         "arvados_dispatchcloud_creates_paused gauge",
         "arvados_dispatchcloud_own_side_fails gauge",
         "arvados_dispatchcloud_instances_not_ending gauge",
+        "arvados_dispatchcloud_instances_drifted gauge",
+        "arvados_dispatchcloud_instances_renewing gauge",
+        "arvados_dispatchcloud_instance_renewals_total{reason=\"drift\"}",
         "arvados_dispatchcloud_cost_total{category=\"hold\",instance_type=\"m4.large\"}",
         "arvados_dispatchcloud_event_feed_events_total{kind=\"container\"}",
         "arvados_dispatchcloud_unlocks_total counter",
@@ -198,6 +201,8 @@ fn gauges_show_the_facts() {
         at_quota: true,
         last_503: Some(Timestamp::from_millisecond(1_795_381_732_500).unwrap()),
         active: true,
+        drifted: 4,
+        renewing: 2,
         ..GaugeFacts::default()
     });
     for (name, expected) in [
@@ -209,6 +214,8 @@ fn gauges_show_the_facts() {
         ("at_quota", 1.0),
         ("last_503_time", 1_795_381_732.5),
         ("active", 1.0),
+        ("instances_drifted", 4.0),
+        ("instances_renewing", 2.0),
     ] {
         assert_eq!(value(&registry, &format!("arvados_dispatchcloud_{name}")), expected, "{name}");
     }

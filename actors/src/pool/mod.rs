@@ -314,7 +314,7 @@ impl Handler<UsePolicy> for Pool {
     fn handle(&mut self, message: UsePolicy, ctx: &mut Context<Self>) {
         let _working = self.parts.metrics.working("pool", "use_policy");
         self.parts.policy = Arc::clone(&message.policy);
-        let effects = self.pool.use_policy(message.policy, message.quota_groups);
+        let effects = self.pool.use_policy(message.policy, message.quota_groups, clock::now());
         self.settle(effects, ctx);
     }
 }

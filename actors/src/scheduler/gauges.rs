@@ -9,6 +9,7 @@ use dispatch_core::container::ContainerState;
 use dispatch_core::ledger::Category;
 use dispatch_core::pool::{Pause, WorkerSnapshot};
 use dispatch_core::time::{Timestamp, since};
+use dispatch_core::worker::State;
 use jiff::SignedDuration;
 
 use super::Scheduler;
@@ -79,6 +80,8 @@ fn gauge_facts(last: &PlanView, active: bool, dates: Dates) -> GaugeFacts {
     for worker in &pool.snapshot.workers {
         add_worker(&mut facts, worker);
         facts.not_ending += u64::from(does_not_end(worker, dates));
+        facts.drifted += u64::from(worker.view.drifted && worker.view.state != State::Shutdown);
+        facts.renewing += u64::from(worker.view.renewal.is_some());
     }
     add_containers(&mut facts, last, dates);
     facts

@@ -6,7 +6,9 @@ use dispatch_core::instance::IdleBehavior;
 use dispatch_core::ports::{CloudError, ExecErrorKind};
 use dispatch_core::time::since;
 use dispatch_core::worker::probe::CommandFailure;
-use dispatch_core::worker::{DrainReason, ShutdownReason, StartOrder, State, WorkerFact, WorkerRefusal};
+use dispatch_core::worker::{
+    DrainReason, Renewal, ShutdownReason, StartOrder, State, WorkerFact, WorkerRefusal,
+};
 
 use slog::{Logger, o};
 
@@ -44,6 +46,7 @@ impl Worker {
                 self.parts.metrics.boot_outcomes.with_label_values(&[outcome.as_str()]).inc();
             }
             WorkerFact::Draining(reason) => self.report_draining(reason),
+            WorkerFact::Renewing { why, age } => self.report_renewing(why, age),
             WorkerFact::BehaviorSet(behavior) => self.report_behavior(behavior),
             WorkerFact::Fenced(_) | WorkerFact::NotFenced(_) | WorkerFact::FencedByAnother => {
                 self.report_fence(fact);
@@ -96,6 +99,13 @@ impl Worker {
         let log = self.log_of(view.note.as_ref().map(|note| &*note.request));
         event!(log, catalogue::SET_IDLE_BEHAVIOR,
             "IdleBehavior" => %behavior, "By" => by, "Reason" => reason);
+    }
+
+    fn report_renewing(&self, why: Renewal, age: Duration) {
+        self.parts.metrics.renewals.with_label_values(&[why.as_str()]).inc();
+        event!(self.log, catalogue::RENEWING, "Reason" => why.as_str(), "Age" => age.as_secs());
+        event!(self.log, catalogue::SET_IDLE_BEHAVIOR,
+            "IdleBehavior" => %IdleBehavior::Drain, "Reason" => why.in_words());
     }
 
     fn report_probe(&mut self, fact: WorkerFact) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 use dispatch_core::instance::IdleBehavior;
 use dispatch_core::ports::{CloudError, CloudErrorKind, ExecErrorKind};
-use dispatch_core::worker::{AttemptOutcome, KillReason, ShutdownReason, StartOrder, State};
+use dispatch_core::worker::{AttemptOutcome, KillReason, Renewal, ShutdownReason, StartOrder, State};
 
 use super::*;
 use crate::catalogue;
@@ -422,6 +422,18 @@ async fn an_unkillable_process_is_given_up_and_the_worker_drained_and_shut_down(
     assert_eq!(site.view().behavior, IdleBehavior::Drain);
     assert_eq!(site.view().state, State::Shutdown, "what was given up does not keep it");
     assert!(site.lines.messages().contains(&"unkillable container, draining worker".to_owned()));
+}
+
+#[actix::test]
+async fn a_renewal_is_told_and_counted_and_what_runs_goes_on() {
+    let site = in_service().await;
+    site.start(1).await;
+    site.lines.take();
+    site.tell(Command::Renew(Renewal::Age)).await;
+    site.breathe().await;
+    assert_eq!((site.view().state, site.view().renewal), (State::Running, Some(Renewal::Age)));
+    assert_eq!(site.lines.messages(), ["instance is being renewed", "set idle behavior"]);
+    assert_eq!(site.meter.value("instance_renewals_total{reason=\"age\"}"), Some(1.0));
 }
 
 #[actix::test]

@@ -244,6 +244,8 @@ pub struct TagKeys {
     pub instance_secret: String,
     /// Who has asked for the behaviour, and why; the reference has no such tag, and ignores it.
     pub idle_note: String,
+    /// What it was made from; the reference has no such tag either.
+    pub blueprint: String,
 }
 
 impl TagKeys {
@@ -255,6 +257,7 @@ impl TagKeys {
             idle_behavior: format!("{prefix}IdleBehavior"),
             instance_secret: format!("{prefix}InstanceSecret"),
             idle_note: format!("{prefix}IdleBehaviorNote"),
+            blueprint: format!("{prefix}InstanceBlueprint"),
         }
     }
 
@@ -325,6 +328,15 @@ pub struct Instance {
     pub price_history: Vec<PricePoint>,
     /// Since when it costs that, by the cloud's clock; `None` = the cloud does not tell.
     pub launched: Option<Timestamp>,
+}
+
+impl Instance {
+    /// Since when it exists: by the cloud's clock if that tells a time before we first saw it, and otherwise since then. Both
+    /// are compared with a clock that is not corrected while we work, so no step of the wall clock makes an instance old; one
+    /// that was wrong when we began does, until a restart.
+    pub fn born(&self, appeared: Timestamp) -> Timestamp {
+        self.launched.filter(|at| *at <= appeared).unwrap_or(appeared)
+    }
 }
 
 /// The configured types, in the order of their preference, shared by all who need one.

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //!   policy  container  instance  driver    the site's wishes, the records and the drivers, as data
+//!        blueprint                          what a VM is made from, as a text in a tag
 //!        \      |        /
 //!         fit ── preference                 which types fit, what is left free; which type and place is better
 //!              |
@@ -20,6 +21,7 @@
 //!   ports                                   the only ways to the world
 //! ```
 
+pub mod blueprint;
 pub mod ceiling;
 pub mod cloud;
 pub mod container;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::blueprint::Blueprint;
 use crate::id::InstanceSetId;
 use crate::instance::{Catalog, TagKeys};
 
@@ -61,6 +62,12 @@ pub struct Policy {
     pub sizing: Sizing,
     /// The instance types.
     pub catalog: Catalog,
+    /// How old an instance may become before it is renewed; 0 = as old as it likes.
+    pub max_instance_age: Duration,
+    /// How many instances may be renewed at a time; 0 = none.
+    pub drift_budget: u32,
+    /// What instances are made from, apart from their type.
+    pub blueprint: Blueprint,
     /// How processes are run on instances.
     pub runner: Runner,
     /// Whose instances these are.
@@ -183,6 +190,7 @@ impl Policy {
             pieces: self.pieces,
             initial_quota_estimate: self.initial_quota_estimate,
             sizing: Sizing { keep_buffers_per_vcpu: self.sizing.keep_buffers_per_vcpu, ..new.sizing.clone() },
+            blueprint: self.blueprint.clone(),
             runner: self.runner.clone(),
             instance_set_id: self.instance_set_id.clone(),
             tag_keys: self.tag_keys.clone(),
@@ -235,6 +243,9 @@ impl Policy {
                 maximum_price_factor: 1.5,
             },
             catalog: Catalog::default(),
+            max_instance_age: Duration::ZERO,
+            drift_budget: 0,
+            blueprint: Blueprint::new("", ""),
             runner: Runner {
                 command: "crunch-run".to_owned(),
                 arguments: Vec::new(),

@@ -7,7 +7,7 @@ use dispatch_core::ledger::Category;
 use dispatch_core::plan::WaitReason;
 use dispatch_core::pool::{PauseReason, QuotaReason};
 use dispatch_core::queue::SetbackCause;
-use dispatch_core::worker::State;
+use dispatch_core::worker::{Renewal, State};
 use serde::Serialize;
 use serde_json::{Value, json};
 use slog::Level;
@@ -69,6 +69,11 @@ pub(in crate::api) fn container_state() -> Object {
 /// The state of an instance.
 pub(in crate::api) fn worker_state() -> Object {
     one_of(State::ALL.map(State::as_str))
+}
+
+/// Why an instance is renewed, or `""`.
+pub(in crate::api) fn renewal() -> Object {
+    one_of(Renewal::ALL.map(Renewal::as_str).into_iter().chain([""]))
 }
 
 /// What an instance does for its money.

@@ -6,7 +6,7 @@ use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::{IdleBehavior, InstanceType, Price};
 use dispatch_core::ledger::price_now;
 use dispatch_core::pool::{PendingCreate, PoolSnapshot, WorkerSnapshot};
-use dispatch_core::worker::State;
+use dispatch_core::worker::{Renewal, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -44,6 +44,14 @@ pub struct InstanceView<'a> {
     /// When it was first seen, or ordered.
     #[schema(format = DateTime)]
     appeared_at: String,
+    /// Since when it exists, by the cloud's clock; empty if the cloud does not tell, or not yet.
+    #[schema(schema_with = words::date_or_nothing)]
+    launched_at: String,
+    /// Whether it would be made otherwise today: from another image, init command or definition of its type.
+    drifted: bool,
+    /// Why it is being renewed; empty if it is not.
+    #[schema(schema_with = words::renewal)]
+    renewal: &'static str,
 }
 
 /// All of them, by id: creates in progress, which have none, come first.
@@ -85,6 +93,10 @@ impl<'a> InstanceView<'a> {
             idle_behavior_reason: note.map_or("", |note| &note.reason),
             idle_behavior_at: note.map(|note| shown(note.at)).unwrap_or_default(),
             appeared_at: shown(view.appeared),
+            // Of the cloud's clock, which is not ours to correct.
+            launched_at: worker.instance.launched.map(|at| at.to_string()).unwrap_or_default(),
+            drifted: view.drifted,
+            renewal: view.renewal.map_or("", Renewal::as_str),
         }
     }
 
@@ -105,6 +117,9 @@ impl<'a> InstanceView<'a> {
             idle_behavior_reason: "",
             idle_behavior_at: String::new(),
             appeared_at: shown(create.since),
+            launched_at: String::new(),
+            drifted: false,
+            renewal: "",
         }
     }
 }

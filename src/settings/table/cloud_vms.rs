@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use serde_json::json;
 
 use super::unit::{
-    FLAG, INTERVAL, KEY_EXCHANGE, LIMIT, PORT, PROBE_RATE, RUNNER, SCRIPT, SHARE, SSH_CLIENT, TAGS, TEXT,
-    place,
+    COUNT, FLAG, INTERVAL, KEY_EXCHANGE, LIMIT, PORT, PROBE_RATE, RUNNER, SCRIPT, SHARE, SSH_CLIENT, TAGS,
+    TEXT, place,
 };
 use super::{Table, key, read_elsewhere};
 
@@ -116,6 +116,24 @@ pub static CLOUD_VMS: LazyLock<Table> = LazyLock::new(|| {
             place!(policy.max_instances),
             "VMs in any state, and where the ceiling on concurrent containers starts; 0: unlimited.",
         ).at_once(),
+        key(
+            "MaxInstanceAge",
+            "0s",
+            &INTERVAL,
+            place!(policy.max_instance_age),
+            "How old a VM may become before it is renewed: it gets nothing new, and is shut down when it is empty; 0: as old as it likes.",
+        )
+        .private()
+        .at_once(),
+        key(
+            "DriftBudget",
+            0,
+            &COUNT,
+            place!(policy.drift_budget),
+            "How many VMs may be renewed at a time, because they are older than MaxInstanceAge, or would be made otherwise today; 0: none.",
+        )
+        .private()
+        .at_once(),
         key(
             "MaxRunningContainersPerInstance",
             0,

@@ -56,8 +56,9 @@ impl Account {
         secret: Secret,
         secret_path: &str,
     ) -> CreateOrder {
-        let Policy { tag_keys, instance_set_id, .. } = &*self.policy;
-        let tags = tag_keys.for_new(instance_set_id, &instance_type.name, &secret);
+        let Policy { tag_keys, instance_set_id, blueprint, .. } = &*self.policy;
+        let mut tags = tag_keys.for_new(instance_set_id, &instance_type.name, &secret);
+        tags.insert(&*tag_keys.blueprint, blueprint.of(&instance_type));
         defaults.order(tags, instance_type, secret, secret_path)
     }
 }

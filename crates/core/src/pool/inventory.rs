@@ -124,6 +124,7 @@ impl Slot {
             outstays: false,
             written_off: false,
             spot_notice: false,
+            renewal_sent: None,
             listed: ordered.is_none(),
             ordered,
             shutdown_requested_for_probe: None,
@@ -293,7 +294,12 @@ impl WorkerPool {
         effects
     }
 
-    fn remove(&mut self, id: &InstanceId, reason: Option<&str>, now: Timestamp) -> Vec<PoolEffect> {
+    pub(super) fn remove(
+        &mut self,
+        id: &InstanceId,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> Vec<PoolEffect> {
         let mut effects = self.note_end_while_booting(id, reason, now);
         let Some(slot) = self.workers.remove(id) else { return Vec::new() };
         self.pacer.schedule(id, None);
@@ -373,6 +379,7 @@ impl WorkerPool {
             self.ledger.still_listed(&id, began);
             effects.push(self.command(&id, Command::StillListed(began)));
         }
+        self.renew_some(began, &mut effects);
         effects
     }
 

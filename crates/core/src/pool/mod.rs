@@ -4,7 +4,8 @@
 //!   cloud's listing ─► inventory ─┐
 //!   create's answer ─► creates ───┼─► workers (view + what was sent and not yet confirmed) ─► snapshot
 //!   worker's views ───────────────┘        │
-//!                     holds ─► gates       └─► pacer (which worker is probed next) · outage (whether silence is our own fault)
+//!                     holds ─► gates       ├─► renewal (which are too old or have drifted, a few at a time)
+//!                                          └─► pacer (which worker is probed next) · outage (whether silence is our own fault)
 //! ```
 //! Pool is the only sender of commands to a worker. A container counts as a process on a worker from the moment
 //! its start is sent; a view of the worker changes that only after the worker has seen the command.
@@ -26,6 +27,7 @@ mod pause;
 mod reach;
 mod refusals;
 mod reload;
+mod renewal;
 mod snapshot;
 mod supply;
 
@@ -284,6 +286,8 @@ struct Slot {
     written_off: bool,
     /// Whether the cloud has announced to a process there that it will be taken away.
     spot_notice: bool,
+    /// The number of the command to renew it, until a view takes that into account.
+    renewal_sent: Option<u64>,
     /// Whether any listing has shown it.
     listed: bool,
     /// When its create was sent; `None` = it was found.
@@ -532,6 +536,7 @@ impl WorkerPool {
         let silent = view.silence.is_some();
         let is_news = self.change_slot(&id, |slot| {
             slot.sent.retain(|_, number| *number > applied);
+            slot.renewal_sent = slot.renewal_sent.filter(|number| *number > applied);
             // A probe that began after the listing that lacked it has succeeded, so the instance exists.
             slot.written_off &= !answered;
             slot.missing = slot.missing.filter(|it| view.last_answer.is_none_or(|at| at <= it.since));

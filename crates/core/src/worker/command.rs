@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::reason::{KillReason, ShutdownReason};
+use super::renewal::Renewal;
 use crate::id::ContainerUuid;
 use crate::instance::{IdleBehavior, Instance};
 use crate::note::Note;
@@ -69,6 +70,8 @@ pub enum Command {
     DrainWithType(Note),
     /// Its type is used again: so is it, unless it was drained for a reason of its own.
     RunWithType(Note),
+    /// It is too old, or would be made otherwise today: it is drained, if it is in use like any other.
+    Renew(Renewal),
     /// Have the instance destroyed.
     ShutDown(ShutdownReason),
     /// A plan has a container for it that cannot be started yet; false = it has none any more.
@@ -105,7 +108,8 @@ impl Command {
             Self::SetIdleBehavior(..)
             | Self::DrainUnlessHeld(_)
             | Self::DrainWithType(_)
-            | Self::RunWithType(_) => "set idle behavior",
+            | Self::RunWithType(_)
+            | Self::Renew(_) => "set idle behavior",
             Self::ShutDown(_) => "shutdown",
             Self::Probe => "probe",
             Self::Reserve(_)
@@ -127,6 +131,7 @@ impl Command {
             | Self::DrainUnlessHeld(_)
             | Self::DrainWithType(_)
             | Self::RunWithType(_)
+            | Self::Renew(_)
             | Self::ShutDown(_)
             | Self::Reserve(_)
             | Self::Probe

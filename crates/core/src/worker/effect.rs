@@ -3,6 +3,7 @@
 use super::command::StartOrder;
 use super::probe::{CommandFailure, Wanted};
 use super::reason::{DrainReason, KillReason, ShutdownReason};
+use super::renewal::Renewal;
 use super::state::State;
 use crate::id::ContainerUuid;
 use crate::instance::{IdleBehavior, Instance, Price, Tags};
@@ -136,6 +137,13 @@ pub enum WorkerFact {
     GivenUp(ContainerUuid, bool),
     /// Drained by us.
     Draining(DrainReason),
+    /// Drained because it is to be renewed.
+    Renewing {
+        /// Why.
+        why: Renewal,
+        /// How old it is.
+        age: std::time::Duration,
+    },
     /// The operator's wish was taken.
     BehaviorSet(IdleBehavior),
     /// A hold keeps a worker of which nobody knows what runs there.

@@ -3,6 +3,7 @@
 use super::effect::{BootOutcome, WorkerEffect, WorkerFact};
 use super::fruitless::FruitlessStarts;
 use super::reason::DrainReason;
+use super::renewal::Renewal;
 use super::{Machine, State};
 use crate::instance::{IdleBehavior, Instance, Tags};
 use crate::note::Note;
@@ -29,21 +30,29 @@ pub(super) struct SavedTags {
     drained_by_us: bool,
     /// That was because a reload has left its type out, and nobody has wanted anything else since.
     drained_for_its_type: bool,
+    /// It is drained because it is renewed, and nobody has wanted anything else since.
+    pub(super) renewal: Option<Renewal>,
 }
 
 impl SavedTags {
     /// Those of an instance that has just appeared; `ours`: created by this process.
-    pub(super) fn new(ours: bool, note: Option<Note>) -> Self {
+    pub(super) fn new(ours: bool, note: Option<Note>, behavior: IdleBehavior) -> Self {
         Self {
             saving: None,
             retry_at: None,
             behavior_is_ours: ours,
+            renewal: renewal_in(note.as_ref(), behavior),
             note,
             without_note: false,
             drained_by_us: false,
             drained_for_its_type: false,
         }
     }
+}
+
+/// The renewal for which an instance drains, by its tags.
+fn renewal_in(note: Option<&Note>, behavior: IdleBehavior) -> Option<Renewal> {
+    note.filter(|_| behavior == IdleBehavior::Drain).and_then(Renewal::of_note)
 }
 
 /// How much a behaviour protects what runs on the instance: more is greater.
@@ -103,7 +112,7 @@ impl Machine {
     ) {
         self.tags.behavior_is_ours = true;
         (self.tags.drained_by_us, self.tags.drained_for_its_type) = (false, false);
-        self.tags.note = note;
+        (self.tags.note, self.tags.renewal) = (note, None);
         self.tags.without_note = false;
         if self.behavior != behavior {
             self.behavior = behavior;
@@ -112,6 +121,15 @@ impl Machine {
         }
         self.save_tags_if_needed(effects);
         self.shut_down_if_due(now, effects);
+    }
+
+    /// It drains, and says why.
+    pub(super) fn drain_for_renewal(&mut self, why: Renewal, now: Timestamp) {
+        self.behavior = IdleBehavior::Drain;
+        self.tags.behavior_is_ours = true;
+        (self.tags.drained_by_us, self.tags.drained_for_its_type) = (true, false);
+        (self.tags.note, self.tags.renewal) = (Some(why.note(now)), Some(why));
+        self.tags.without_note = false;
     }
 
     /// Its type is drained. What somebody holds, or drains himself, is left as it is; so that a hold is not lost which the
@@ -132,6 +150,7 @@ impl Machine {
     pub(super) fn update(&mut self, instance: Instance, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
         let moved = instance.address != self.instance.address;
         self.instance = instance;
+        self.look_for_drift();
         self.take_late_wish(now, effects);
         if moved {
             effects.push(WorkerEffect::Retarget(self.instance.clone()));
@@ -151,6 +170,7 @@ impl Machine {
         if protection_level(shown) > protection_level(self.behavior) {
             self.behavior = shown;
             self.tags.note = self.policy.tag_keys.note_of(&self.instance.tags);
+            self.tags.renewal = renewal_in(self.tags.note.as_ref(), shown);
             effects.push(WorkerEffect::Tell(WorkerFact::BehaviorSet(shown)));
         }
     }

@@ -12,7 +12,7 @@
 //!   command      what Pool asks or tells; may be refused     completion   what effects have come to
 //!   effect       effects and facts                           state, reason
 //!   mod          Machine: its fields, and the two matches
-//!   probing, excuse, list, starting, killing, keeping, ending, reprieve, proof   the decisions behind their arms
+//!   probing, excuse, list, starting, killing, keeping, renewal, ending, reprieve, proof   the decisions behind their arms
 //!   watch        when it is watched, what a line means        watch_script   the command that watches
 //!   probe        a probe as a chain of commands
 //!   runner       those commands as shell text      runner_place    who could have put the runner there
@@ -43,6 +43,7 @@ mod process;
 mod process_list;
 mod proof;
 mod reason;
+mod renewal;
 mod reprieve;
 pub mod runner;
 mod runner_place;
@@ -68,6 +69,7 @@ pub(crate) use probing::silence_allowed;
 pub use process::{Kill, Process, ProcessPhase};
 pub use process_list::ProcessList;
 pub use reason::{DrainReason, KillReason, OperatorOrder, ShutdownReason};
+pub use renewal::Renewal;
 pub use state::State;
 pub use view::{ProbeTurn, ProcessView, Silence, View};
 
@@ -94,6 +96,8 @@ pub struct Machine {
     instance_type: Option<Arc<InstanceType>>,
     /// The same, or another type that the cloud calls like that: what it has and costs.
     like: Option<Arc<InstanceType>>,
+    /// Whether it would be made otherwise today.
+    drifted: bool,
     state: State,
     behavior: IdleBehavior,
     appeared: Timestamp,
@@ -130,6 +134,7 @@ impl Machine {
             type_name,
             instance_type: None,
             like: None,
+            drifted: false,
             state: if ours { State::Booting } else { State::Unknown },
             behavior: tagged.unwrap_or_default(),
             appeared: now,
@@ -139,7 +144,7 @@ impl Machine {
             probes: Probes::wanted_at(now),
             processes: Processes::none_yet(ours, now),
             watching: Watching::default(),
-            tags: SavedTags::new(ours, note),
+            tags: SavedTags::new(ours, note, tagged.unwrap_or_default()),
             ending: Ending::default(),
             instance,
             policy: Arc::clone(&policy),
@@ -172,6 +177,7 @@ impl Machine {
         let like = || ordered.clone().or_else(|| policy.catalog.like(provider_type).cloned());
         self.like = self.instance_type.clone().or_else(like);
         self.policy = policy;
+        self.look_for_drift();
     }
 
     /// The configuration was read anew. An instance whose type is configured no longer, or otherwise, is drained, as after
@@ -242,6 +248,7 @@ impl Machine {
             }
             Command::DrainWithType(note) => self.drain_with_type(note, now, &mut effects),
             Command::RunWithType(note) => self.run_with_type(note, now, &mut effects),
+            Command::Renew(why) => self.renew(why, now, &mut effects),
             Command::ShutDown(reason) => self.shut_down_on_request(reason, now, &mut effects)?,
             Command::Reserve(reserved) => self.reserve(reserved, now),
             Command::Probe => self.begin_probe(now, &mut effects),
@@ -279,7 +286,10 @@ impl Machine {
                 self.tags.note = note;
             }
             // It ends.
-            Command::DrainUnlessHeld(_) | Command::DrainWithType(_) | Command::RunWithType(_) => {}
+            Command::DrainUnlessHeld(_)
+            | Command::DrainWithType(_)
+            | Command::RunWithType(_)
+            | Command::Renew(_) => {}
             // It is being shut down already; if that was for another's wish now, whatever it still shows.
             Command::ShutDown(reason) => self.note_way_back(&reason, self.ending.returns_to),
             Command::Reserve(reserved) => self.reserve(reserved, now),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::fencing::FenceView;
 use super::probe::CommandFailure;
 use super::process::ProcessPhase;
+use super::renewal::Renewal;
 use super::{Machine, State};
 use crate::id::{ContainerUuid, InstanceId, TypeName};
 use crate::instance::{IdleBehavior, InstanceType};
@@ -72,6 +73,10 @@ pub struct View {
     pub behavior: IdleBehavior,
     /// Who has asked for that, and why.
     pub note: Option<Note>,
+    /// Why it is being renewed, if it is.
+    pub renewal: Option<Renewal>,
+    /// Whether it would be made otherwise today.
+    pub drifted: bool,
     /// Its processes, by uuid.
     pub processes: Vec<ProcessView>,
     /// Containers whose dead process's lock is held here.
@@ -147,6 +152,8 @@ impl Machine {
             state: self.state,
             behavior: self.behavior,
             note: self.tags.note.clone(),
+            renewal: self.tags.renewal,
+            drifted: self.drifted,
             processes: processes.collect(),
             stale: self.processes.stale.keys().copied().collect(),
             last_container: self.processes.last_container,

@@ -26,6 +26,7 @@ use tokio::task::LocalSet;
 
 use super::journal::{Journal, Note};
 use super::plight::Plight;
+use super::renewals;
 use crate::clock;
 use crate::cloud::SimCloud;
 use crate::cloud::knobs::CloudCall;
@@ -201,6 +202,9 @@ impl CloudDriver for CloudCable {
 
     async fn set_tags(&self, id: &InstanceId, tags: &Tags) -> Result<(), CloudError> {
         self.cable.acts("set tags");
+        if renewals::noted_in(tags).is_some() {
+            self.cable.note(Note::RenewalSent(id.clone()));
+        }
         let (id, tags) = (id.clone(), tags.clone());
         self.carry(CloudCall::SetTags, |cloud| async move { cloud.set_tags(&id, &tags).await }).await
     }

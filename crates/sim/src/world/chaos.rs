@@ -9,6 +9,7 @@ mod trouble;
 
 use std::time::Duration;
 
+use dispatch_core::blueprint::Blueprint;
 use dispatch_core::id::{ContainerUuid, InstanceId, ProviderType};
 use dispatch_core::instance::{Catalog, IdleBehavior, InstanceType, Market};
 use dispatch_core::policy::Policy;
@@ -196,7 +197,10 @@ fn change_configuration(
         kept[redefined].provider_type = ProviderType::new("std.redefined").expect("a constant");
     }
     let catalog = Catalog::new(kept);
+    // What is drawn anyway says which image it is, too.
+    let image = Blueprint::new(&format!("img-{most}"), "");
     move |policy| {
+        policy.blueprint = image;
         policy.max_instances = most;
         policy.catalog = catalog;
     }

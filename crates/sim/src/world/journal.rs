@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use dispatch_core::id::{ContainerUuid, InstanceId, TypeName};
-use dispatch_core::instance::{Catalog, IdleBehavior, InstanceType};
+use dispatch_core::instance::{IdleBehavior, InstanceType};
+use dispatch_core::policy::Policy;
 use dispatch_core::pool::CordonScope;
 use dispatch_core::time::{Timestamp, since};
 use slog::{Drain, Level, Logger, OwnedKVList, Record, o};
@@ -21,7 +22,7 @@ use crate::controller::facts::Fact;
 use crate::vm::facts::VmFact;
 
 /// What neither the controller nor the cloud nor a VM can know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Note {
     /// The dispatcher of that number has begun.
     Up(u64),
@@ -33,6 +34,8 @@ pub enum Note {
     Answered(CloudCall),
     /// The dispatcher sent a call to destroy that VM.
     DestroySent(InstanceId),
+    /// The dispatcher sent a note for the tags of that VM which says that it is being renewed.
+    RenewalSent(InstanceId),
     /// The dispatcher sent a start command.
     StartSent(InstanceId, ContainerUuid),
     /// The dispatcher handed over an action of that kind although its lock was not confirmed lately enough.
@@ -61,8 +64,8 @@ pub enum Note {
     Uncordoned(TypeName),
     /// The operator killed a VM.
     OperatorKills(InstanceId),
-    /// The dispatcher has read its configuration anew: the types and `MaxInstances` of before.
-    Reloaded(Catalog, u32),
+    /// The dispatcher has read its configuration anew: the one of before.
+    Reloaded(Box<Policy>),
     /// From now on nothing new goes wrong.
     FaultsStop,
     /// Any other text.
@@ -233,6 +236,7 @@ fn of_note(note: &Note) -> Option<String> {
         Note::Down(number) => format!("dispatcher {number} killed"),
         Note::Sent(_) | Note::Answered(_) | Note::OperatorAsks(_) => return None,
         Note::DestroySent(vm) => format!("destroy of {vm} sent"),
+        Note::RenewalSent(vm) => format!("renewal of {vm} noted"),
         Note::StartSent(vm, uuid) => format!("start of {uuid} on {vm} sent"),
         Note::ActedWithoutLease(what) => format!("{what} handed over without a lease"),
         Note::CouldNotAsk => "the dispatcher can ask again".to_owned(),

@@ -12,6 +12,7 @@ mod cordons;
 pub(super) mod costs;
 mod notes;
 mod reload;
+mod renewals;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -29,6 +30,7 @@ use crate::controller::faults::CallKind;
 use crate::vm::facts::{Ending, VmFact};
 use cordons::Cordons;
 use reload::Before;
+use renewals::Renewals;
 
 /// The judge compares the whole state after this many events, and once more at the end.
 const EVENTS_BETWEEN_WHOLE_CHECKS: usize = 1000;
@@ -85,6 +87,7 @@ pub(super) struct Judge {
     orphans: BTreeSet<InstanceId>,
     orphans_in_flight: u32,
     cordons: Cordons,
+    renewals: Renewals,
     /// How many events there had been when the whole state was last compared.
     whole_at: usize,
 }
@@ -221,6 +224,7 @@ impl Judge {
                 self.destroyed.remove(vm);
                 self.wishes.remove(vm);
                 self.killed_by_operator.remove(vm);
+                self.renewals.forget(vm);
                 Ok(())
             }
             VmFact::Gone { .. } => Ok(()),

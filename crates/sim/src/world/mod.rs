@@ -6,7 +6,7 @@
 //!         ├ Incarnation: the five actors in a LocalSet of their own ── Cable ──→ the three fakes
 //!         │     └ killed = the set is dropped, the cable cut; what was on its way may still arrive
 //!         ├ Journal: what happened, one line an event, in virtual time
-//!         └ Judge: the invariants I1–I9, after every step
+//!         └ Judge: the invariants I1–I11, after every step
 //! ```
 //! A violation, or a panic of an actor, panics with the seed and the whole history: replay it by its number.
 
@@ -23,6 +23,7 @@ mod knobs;
 mod ourselves;
 mod plight;
 mod queries;
+mod renewals;
 mod rounds;
 mod summary;
 mod together;
@@ -204,7 +205,7 @@ impl World {
         let before = self.knobs.policy.clone();
         change(&mut self.knobs.policy);
         let Some(dispatcher) = &self.dispatcher else { return };
-        self.note(Note::Reloaded(before.catalog, before.max_instances));
+        self.note(Note::Reloaded(Box::new(before)));
         let driver = SimCloud::new(Rc::clone(&self.cloud));
         dispatcher.handles.use_policy(&Arc::new(self.knobs.policy.clone()), &driver);
     }

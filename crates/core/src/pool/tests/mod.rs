@@ -8,6 +8,7 @@ mod observed_capacity;
 mod processes;
 mod rate;
 mod reload;
+mod renewal;
 mod scopes;
 mod shown;
 mod silence;

@@ -12,7 +12,7 @@ fn without(name: &str) -> Policy {
 
 fn reload(story: &mut Story, policy: Policy) -> Vec<PoolEffect> {
     let groups = [(policy.catalog.types()[0].offering(), "standard".to_owned())].into();
-    let effects = story.pool.use_policy(Arc::new(policy), groups);
+    let effects = story.pool.use_policy(Arc::new(policy), groups, at(0));
     story.hear(effects)
 }
 

@@ -11,6 +11,7 @@ mod probing;
 mod proof;
 mod properties;
 mod reload;
+mod renewal;
 mod reprieve;
 mod runners;
 mod shown;

@@ -60,6 +60,7 @@ fn bad_news() -> impl Strategy<Value = Input> {
         }),
         input(Command::SetIdleBehavior(IdleBehavior::Run, None)),
         input(Command::SetIdleBehavior(IdleBehavior::Drain, None)),
+        input(Command::Renew(Renewal::Age)),
         any::<bool>().prop_map(|saved| Completion::TagsSaved(saved).into()),
         input(Completion::DestroyFinished { sent: at(0), outcome: DestroyOutcome::Unknown }),
         input(Completion::ConnectionBroke),

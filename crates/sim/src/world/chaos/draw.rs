@@ -72,6 +72,7 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> (WorldKnobs, Lasting) {
     knobs.replica_lag = replica_lag(&mut Chance::new(seed, 22));
     knobs.policy.pieces = pieces(&mut Chance::new(seed, 23));
     knobs.planning = planning(&mut Chance::new(seed, 24));
+    renewals(&mut knobs.policy, &mut Chance::new(seed, 25));
     knobs.policy.backfill_patience = backfill_patience(&mut Chance::new(seed, 26));
     (knobs, lasting)
 }
@@ -222,6 +223,14 @@ fn pieces(chance: &mut Chance) -> Pieces {
 /// Mostly at once; else so long that much happens between the snapshots and what is done.
 fn planning(chance: &mut Chance) -> Duration {
     if chance.hits(0.4) { Duration::from_millis(pick(chance, &[1, 50, 500, 3_000])) } else { Duration::ZERO }
+}
+
+/// Mostly nothing is renewed; else what has drifted is, and in most of these worlds what is old, too.
+fn renewals(policy: &mut Policy, chance: &mut Chance) {
+    if chance.hits(0.35) {
+        policy.drift_budget = pick(chance, &[1, 1, 2, 5]);
+        policy.max_instance_age = SECONDS(pick(chance, &[0, 120, 600, 1800]));
+    }
 }
 
 /// Mostly the controller reads what it has written.

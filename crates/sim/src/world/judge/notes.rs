@@ -36,6 +36,7 @@ impl Judge {
             }
             Note::DestroySent(vm) => self.destroy_sent(vm, at, world),
             Note::CreateSent(it) => self.cordons.create_sent(it, at),
+            Note::RenewalSent(vm) => self.renewal_sent(vm, at, world),
             Note::ActedWithoutLease(what) => Err(format!("I9: {what} was handed over without a lease")),
             _ => {
                 self.remember(at, note, world);
@@ -56,10 +57,11 @@ impl Judge {
                 self.creates_unanswered = self.creates_unanswered.saturating_sub(answered);
             }
             Note::CouldNotAsk => self.could_not_ask_until = at,
-            Note::Reloaded(types, most) => self.before_reload = Some(Before::new(types.clone(), *most, at)),
+            Note::Reloaded(before) => self.before_reload = Some(Before::new(before, at)),
             Note::OwnSideFailed(from) => self.own_side_failed.push((*from, at)),
             Note::OperatorAsks(vm) => {
                 self.wishes.remove(vm);
+                self.renewals.asked(vm);
             }
             // A hold that was asked for after the destroy comes too late.
             Note::Operator(vm, _) if self.destroyed.contains_key(vm) => {}
@@ -75,6 +77,7 @@ impl Judge {
             | Note::StartSent(..)
             | Note::DestroySent(_)
             | Note::CreateSent(_)
+            | Note::RenewalSent(_)
             | Note::ActedWithoutLease(_)
             | Note::FaultsStop
             | Note::Text(_) => {}
@@ -88,6 +91,7 @@ impl Judge {
         self.wishes.retain(|_, wish| wish.saved.is_some_and(|saved| after(saved, lag) <= at));
         // Nobody is spared by a dispatcher that has known no other configuration.
         self.before_reload = None;
+        self.renewals.turn_over(world);
         self.sent.clear();
         self.destroyed.clear();
         let is_new = |uuid: &&ContainerUuid| after(self.began_at[*uuid], SURELY_LISTED_AFTER) > at;
@@ -142,7 +146,7 @@ impl Judge {
     }
 
     /// The operator's wish, from the time when every dispatcher must know it.
-    fn wish(&self, vm: &InstanceId, at: Timestamp, world: &World) -> Option<IdleBehavior> {
+    pub(super) fn wish(&self, vm: &InstanceId, at: Timestamp, world: &World) -> Option<IdleBehavior> {
         let wish = self.wishes.get(vm)?;
         let known = after(wish.saved?, world.knobs.cloud.tags_lag.most);
         (known <= at).then_some(wish.behavior)

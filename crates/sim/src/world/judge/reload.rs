@@ -8,12 +8,13 @@
 use std::time::Duration;
 
 use dispatch_core::instance::Catalog;
+use dispatch_core::policy::Policy;
 use dispatch_core::queue::SPARED_FOR;
 use dispatch_core::time::{Timestamp, after};
 
 /// A create is sent, answered and listed within that time.
 const CREATES_COUNT_FOR: Duration = Duration::from_secs(120);
-/// A call to the controller that was sent before the reload has arrived within that time.
+/// A call that was sent before the reload has arrived within that time.
 const CALLS_ARRIVE_WITHIN: Duration = Duration::from_secs(60);
 
 /// The configuration of before.
@@ -21,12 +22,19 @@ const CALLS_ARRIVE_WITHIN: Duration = Duration::from_secs(60);
 pub(super) struct Before {
     catalog: Catalog,
     max_instances: u32,
+    drift_budget: u32,
     reloaded: Timestamp,
 }
 
 impl Before {
-    pub(super) fn new(catalog: Catalog, max_instances: u32, reloaded: Timestamp) -> Self {
-        Self { catalog, max_instances, reloaded }
+    pub(super) fn new(policy: &Policy, reloaded: Timestamp) -> Self {
+        let Policy { catalog, max_instances, drift_budget, .. } = policy;
+        Self {
+            catalog: catalog.clone(),
+            max_instances: *max_instances,
+            drift_budget: *drift_budget,
+            reloaded,
+        }
     }
 
     /// The limit that a create then may have been decided under; 0 = none.
@@ -35,6 +43,11 @@ impl Before {
             return now;
         }
         if now == 0 || self.max_instances == 0 { 0 } else { now.max(self.max_instances) }
+    }
+
+    /// How many renewals at a time may have been decided under.
+    pub(super) fn most_renewals(&self, now: u32, at: Timestamp) -> u32 {
+        if at >= after(self.reloaded, CALLS_ARRIVE_WITHIN) { now } else { now.max(self.drift_budget) }
     }
 
     /// Whether a container that is cancelled then could have run, by which types suit it now, and suited it before.
