@@ -10,6 +10,9 @@ use crate::send::NO_CONNECTION;
 #[derive(Debug, Clone, Copy)]
 pub struct Advice;
 
+/// Codes of a request that somebody's policy forbids.
+const FORBIDDEN: [&str; 3] = ["UnauthorizedOperation", "AccessDenied", "AccessDeniedException"];
+
 /// What the call needs in AWS's words.
 fn permission(call: CloudCall) -> &'static str {
     match call {
@@ -76,6 +79,13 @@ impl DriverAdvice for Advice {
                 "the way from this host to the cloud's API: DNS, routes, firewall (EC2 is called directly, HTTPS_PROXY \
                  or not), the system's certificate authorities, and DriverParameters.Region or AWS_ENDPOINT_URL, which \
                  say where it is"
+            }
+            CloudErrorKind::Other if FORBIDDEN.contains(&error.code.as_str()) => {
+                return format!(
+                    "that the policy, and those of the organisation, allow {} with what this call names (for a create \
+                     its ProviderType, market, ImageID, SubnetID, IAMInstanceProfile and tags)",
+                    permission(call)
+                );
             }
             CloudErrorKind::Other => refused(call),
         };

@@ -1,5 +1,5 @@
-//! The credentials for EC2: the configuration's keys, or what the SDK's default chain finds (environment, profile,
-//! web identity, container, instance role by IMDSv2), kept until shortly before it expires.
+//! The credentials for EC2: the configuration's keys, or what the SDK's default chain finds (environment, profile
+//! with keys, a role or a process, web identity, container, instance role by IMDSv2), kept until shortly before it expires.
 
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
@@ -10,8 +10,9 @@ use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsP
 use aws_types::region::Region;
 
 use crate::chain_http;
+use crate::endpoint::Variants;
 use crate::errors::{Failure, Meaning};
-use crate::{Params, driver::OpenError};
+use crate::{Params, driver::OpenError, profile};
 
 /// Fetched anew when they are valid for less than that.
 const SPARE: Duration = Duration::from_secs(300);
@@ -27,17 +28,34 @@ pub(crate) enum Source {
     Chain { provider: SharedCredentialsProvider, last: RefCell<Option<Credentials>> },
 }
 
+/// What was found before anything is called.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub source: Source,
+    pub region: String,
+    /// Which endpoints the profile asks for, as far as it was read.
+    pub variants: Variants,
+}
+
 /// Finds the source of credentials, and the region: the configuration's, else the environment's.
-pub(crate) async fn find(params: &Params) -> Result<(Source, String), OpenError> {
+pub(crate) async fn find(params: &Params) -> Result<Found, OpenError> {
     let has_keys = !params.access_key_id.is_empty();
     if has_keys && !params.region.is_empty() {
-        return Ok((fixed(params), params.region.clone()));
+        let variants = Variants::default();
+        return Ok(Found { source: fixed(params), region: params.region.clone(), variants });
+    }
+    if !has_keys {
+        profile::check().await?;
     }
     let found = tokio::time::timeout(DEADLINE, loader(params).load()).await;
     let found = found.map_err(|_| OpenError::NoRegion(DEADLINE))?;
     let region = found.region().map(ToString::to_string).ok_or(OpenError::NoRegion(DEADLINE))?;
     let source = if has_keys { fixed(params) } else { chain(&found)? };
-    Ok((source, region))
+    let variants = Variants {
+        fips: found.use_fips().unwrap_or_default(),
+        dual_stack: found.use_dual_stack().unwrap_or_default(),
+    };
+    Ok(Found { source, region, variants })
 }
 
 fn fixed(params: &Params) -> Source {

@@ -11,12 +11,13 @@ use dispatch_core::time::Timestamp;
 use prometheus::Registry;
 use slog::Logger;
 
-use crate::answer::instances;
-use crate::answer::prices::{self, SpotPrice};
+use crate::answer::instances::{self, Shown};
+use crate::answer::prices;
 use crate::backoff::{Backoff, Operation};
 use crate::credentials::{self, Source};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::ends::Ends;
+use crate::environment;
 use crate::errors::{Failure, Meaning};
 use crate::keys::Keys;
 use crate::metrics::Metrics;
@@ -29,8 +30,8 @@ use crate::subnets::Subnets;
 
 /// A million instances, or an endless list.
 const MOST_PAGES: usize = 1000;
-/// A listing is worth more than the prices of what it shows.
-const PRICES_WITHIN: Duration = Duration::from_secs(10);
+/// A listing is worth more than the prices of what it shows, and than why what it does not show has ended.
+const BESIDE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a driver is made of.
 pub struct Options<'a> {
@@ -60,6 +61,25 @@ pub enum OpenError {
     /// A region or an endpoint that cannot be called.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// Somebody would have to log in, in a browser.
+    #[error(
+        "profile `{profile}` logs in by {word}, which a service without a person cannot do: use a profile with \
+         credential_process, role_arn or keys, or give this host a role"
+    )]
+    SingleSignOn {
+        /// The profile's name.
+        profile: String,
+        /// The word of the profile that says so.
+        word: &'static str,
+    },
+    /// `AWS_CA_BUNDLE` has no authority.
+    #[error("cannot use AWS_CA_BUNDLE {}: {why}", path.display())]
+    Bundle {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The machine trusts no authority that could vouch for EC2's certificates.
     #[error("no certificate authorities on this system: {0}")]
     NoAuthorities(String),
@@ -118,9 +138,10 @@ impl Ec2Cloud {
         }
     }
 
-    async fn find(params: &Params) -> Result<(Source, Endpoint), OpenError> {
-        let (credentials, region) = credentials::find(params).await?;
-        Ok((credentials, Endpoint::new(&region, params.endpoint.as_deref())?))
+    pub(crate) async fn find(params: &Params) -> Result<(Source, Endpoint), OpenError> {
+        let credentials::Found { source, region, variants } = credentials::find(params).await?;
+        let variants = environment::variants(variants)?;
+        Ok((source, Endpoint::new(&region, variants, params.endpoint.as_deref())?))
     }
 
     async fn make(&self, order: &CreateOrder) -> Result<Instance, Failure> {
@@ -155,6 +176,10 @@ impl Ec2Cloud {
             return Ok(listed.into_iter().map(|it| it.instance).collect());
         }
         self.metrics.listed(&listed);
+        let missing = self.ends.missing(filter, &listed);
+        if !missing.is_empty() {
+            self.ask_for_reasons(&missing).await;
+        }
         self.spot.saw(&listed);
         if let Some(question) = self.spot.due((self.now)()) {
             self.ask_for_prices(&question).await;
@@ -162,21 +187,46 @@ impl Ec2Cloud {
         Ok(listed.into_iter().map(|it| it.instance).collect())
     }
 
+    /// A listing is as good without the reasons why others have ended.
+    async fn ask_for_reasons(&self, missing: &[InstanceId]) {
+        let all = self.pages(|page| request::describe_ended(missing, page), instances::page);
+        match self.soon(Action::DescribeInstances, all).await {
+            Ok(shown) => {
+                for it in shown {
+                    if let Shown::Over { id, reason } = it {
+                        self.metrics.ended(&reason);
+                        self.ends.ended(id, reason);
+                    }
+                }
+            }
+            Err(failure) => slog::warn!(self.log, "cannot ask why instances have ended";
+                "error" => &failure.message, "Code" => &failure.code),
+        }
+    }
+
     /// A listing is as good without prices.
     async fn ask_for_prices(&self, question: &Question) {
         let Question { types, since } = question;
         let all = self.pages(|page| request::describe_spot_price_history(types, *since, page), prices::page);
-        let answer: Result<Vec<SpotPrice>, Failure> =
-            tokio::time::timeout(PRICES_WITHIN, all).await.unwrap_or_else(|_| {
-                let text = format!("DescribeSpotPriceHistory: not within {} s", PRICES_WITHIN.as_secs());
-                let failure = Failure::ours(Meaning::Unknown, "timeout", text);
-                self.metrics.errors().failed(Action::DescribeSpotPriceHistory, &failure);
-                Err(failure)
-            });
+        let answer = self.soon(Action::DescribeSpotPriceHistory, all).await;
         if let Err(failure) = &answer {
             slog::warn!(self.log, "cannot fetch spot prices"; "error" => &failure.message, "Code" => &failure.code);
         }
         self.spot.learned(question, answer.ok(), (self.now)());
+    }
+
+    /// What a listing does not wait for any longer than that.
+    async fn soon<T>(
+        &self,
+        action: Action,
+        asked: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::time::timeout(BESIDE_WITHIN, asked).await.unwrap_or_else(|_| {
+            let text = format!("{}: not within {} s", action.as_str(), BESIDE_WITHIN.as_secs());
+            let failure = Failure::ours(Meaning::Unknown, "timeout", text);
+            self.metrics.errors().failed(action, &failure);
+            Err(failure)
+        })
     }
 
     /// All pages, each asked for with the token that the one before named.
@@ -205,8 +255,9 @@ impl Ec2Cloud {
 impl CloudDriver for Ec2Cloud {
     async fn create(&self, order: &CreateOrder) -> Result<Instance, CloudError> {
         let made = self.make(order).await.map_err(|failure| failure.without(&order.secret));
-        if let Err(failure) = &made {
-            self.keys.failed(failure);
+        match &made {
+            Ok(instance) => self.ends.made(instance),
+            Err(failure) => self.keys.failed(failure),
         }
         self.backoff.judge(Operation::Create, made, (self.now)())
     }
@@ -222,6 +273,9 @@ impl CloudDriver for Ec2Cloud {
             Err(failure) if failure.code.ends_with(".NotFound") => Ok(()),
             ended => ended,
         };
+        if ended.is_ok() {
+            self.ends.destroyed(id);
+        }
         self.backoff.judge(Operation::Destroy, ended, (self.now)())
     }
 

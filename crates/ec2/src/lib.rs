@@ -9,7 +9,8 @@
 //! ```
 //! Made and used on one thread. Nothing is retried in here, and nothing waits but for an answer: pacing,
 //! default tags and counting of calls are the Cloud actor's. What is remembered is what may be forgotten:
-//! the key pair's name, the subnet that was tried last, spot prices, how long to back off.
+//! the key pair's name, the subnet that was tried last, spot prices, which VMs are expected in listings, how long to back
+//! off.
 
 #![forbid(unsafe_code)]
 
@@ -17,15 +18,18 @@ mod advice;
 mod answer;
 mod backoff;
 mod chain_http;
+mod clock;
 mod credentials;
 mod description;
 mod driver;
 mod endpoint;
 mod ends;
+mod environment;
 mod errors;
 mod keys;
 mod metrics;
 mod params;
+mod profile;
 mod quota_group;
 mod repeats;
 mod request;

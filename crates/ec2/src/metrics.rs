@@ -1,4 +1,4 @@
-//! The driver's own series: VMs and starts by subnet, and every failed call of EC2's API. The Cloud actor counts
+//! The driver's own series: VMs and starts by subnet, ends that nobody here asked for, and every failed call of EC2's API. The Cloud actor counts
 //! the port's methods and their errors, for all drivers; what a method gets over, a subnet that is full or prices
 //! that cannot be had, shows only here.
 
@@ -22,6 +22,8 @@ const NO_SUBNET: &str = "";
 pub(crate) struct Metrics {
     instances: IntGaugeVec,
     starts: IntCounterVec,
+    ends: IntCounterVec,
+    reasons: BoundedLabel,
     errors: Errors,
     subnets: Vec<String>,
     /// Values of `ec2_instances{subnet_id}`: of subnets that are not configured, only the cloud speaks.
@@ -54,11 +56,17 @@ impl Metrics {
         let instances = Opts::new(format!("{PREFIX}_instances"), "Number of instances running, by subnet.");
         let starts =
             Opts::new(format!("{PREFIX}_instance_starts_total"), "Attempts to start an instance, by subnet.");
+        let ends = Opts::new(
+            format!("{PREFIX}_instance_ends_total"),
+            "Ends of instances that were not asked for here, by EC2's state reason.",
+        );
         let errors =
             Opts::new(format!("{PREFIX}_errors_total"), "Failed calls of EC2's API, by call and error code.");
         let metrics = Self {
             instances: IntGaugeVec::new(instances, &["subnet_id"])?,
             starts: IntCounterVec::new(starts, &["subnet_id", "success"])?,
+            ends: IntCounterVec::new(ends, &["reason"])?,
+            reasons: BoundedLabel::default(),
             errors: Errors {
                 counter: IntCounterVec::new(errors, &["operation", "code"])?,
                 codes: Rc::default(),
@@ -69,6 +77,7 @@ impl Metrics {
         };
         registry.register(Box::new(metrics.instances.clone()))?;
         registry.register(Box::new(metrics.starts.clone()))?;
+        registry.register(Box::new(metrics.ends.clone()))?;
         registry.register(Box::new(metrics.errors.counter.clone()))?;
         metrics.start_at_zero();
         Ok(metrics)
@@ -93,6 +102,12 @@ impl Metrics {
     pub fn attempted(&self, subnet: Option<&str>, success: bool) {
         let success = if success { "1" } else { "0" };
         self.starts.with_label_values(&[subnet.unwrap_or(NO_SUBNET), success]).inc();
+    }
+
+    /// One has ended, with that reason: a code, and mostly words after it.
+    pub fn ended(&self, reason: &str) {
+        let code = reason.split(':').next().unwrap_or_default().trim();
+        self.ends.with_label_values(&[self.reasons.bounded(code)]).inc();
     }
 
     /// Sets the number of instances that exist now. A subnet that is no longer configured is shown while something is

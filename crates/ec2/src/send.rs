@@ -1,19 +1,24 @@
 //! One call: signed, sent once, its answer read within a deadline and a limit. No retries, no redirects.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use awc::error::{ConnectError, PayloadError, SendRequestError};
 use awc::http::header;
 use awc::{Client, Connector};
 use dispatch_core::secret::Secret;
+use dispatch_core::time::Timestamp;
 use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::answer::{self, Malformed, error::Refusal};
+use crate::clock;
 use crate::credentials::Source;
 use crate::driver::OpenError;
 use crate::endpoint::Endpoint;
+use crate::environment;
 use crate::errors::{self, Failure, Meaning};
 use crate::metrics;
 use crate::request::Request;
@@ -25,6 +30,14 @@ pub const NO_CONNECTION: &str = "connection";
 const LONGEST_BODY: usize = 64 << 20;
 /// How long a connection may take; a call that has none was not sent.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// What came back.
+struct Answer {
+    status: u16,
+    /// The server's clock.
+    date: Option<Timestamp>,
+    body: Vec<u8>,
+}
 
 /// Sends calls to one endpoint.
 pub(crate) struct Sender {
@@ -67,12 +80,13 @@ impl Sender {
             let body = request.form();
             let headers = sign::headers(&self.endpoint, &body, &credentials, now)?;
             let exchange = tokio::time::timeout(self.deadline, self.exchange(headers, body));
-            let (status, body) = exchange.await.unwrap_or_else(|_| Err(self.too_late()))?;
-            judge(status, body, &secrets)
+            let answer = exchange.await.unwrap_or_else(|_| Err(self.too_late()))?;
+            let date = answer.date;
+            judge(answer.status, answer.body, &secrets).map_err(|failure| with_skew(failure, now, date))
         };
         called.await.map_err(|failure| {
             // Others may serve better; that we may not do something does not make us somebody else.
-            if errors::speaks_of_credentials(&failure.code) {
+            if failure.speaks_of_credentials() {
                 self.credentials.forget();
             }
             named(failure, request)
@@ -99,21 +113,18 @@ impl Sender {
         self.call(request, |body| answer::check(request.action, body)).await
     }
 
-    async fn exchange(
-        &self,
-        headers: Vec<(String, String)>,
-        body: String,
-    ) -> Result<(u16, Vec<u8>), Failure> {
+    async fn exchange(&self, headers: Vec<(String, String)>, body: String) -> Result<Answer, Failure> {
         let mut call = self.http.post(self.endpoint.url.as_str()).content_type(sign::CONTENT_TYPE);
         for header in headers {
             call = call.insert_header(header);
         }
         let mut response = call.send_body(body).await.map_err(|error| self.unsent(&error))?;
         let status = response.status().as_u16();
+        let date = response.headers().get(header::DATE).and_then(|it| clock::read(it.to_str().ok()?));
         match response.body().limit(LONGEST_BODY).await {
-            Ok(body) => Ok((status, body.to_vec())),
+            Ok(body) => Ok(Answer { status, date, body: body.to_vec() }),
             // The status of a refusal says enough; a good one without its body says nothing.
-            Err(_) if !response.status().is_success() => Ok((status, Vec::new())),
+            Err(_) if !response.status().is_success() => Ok(Answer { status, date, body: Vec::new() }),
             Err(error) => Err(unread(&error)),
         }
     }
@@ -168,19 +179,41 @@ fn judge(status: u16, body: Vec<u8>, secrets: &[Secret]) -> Result<String, Failu
     Err(Failure { meaning, message: format!("{code}: {message}{id}"), code })
 }
 
+/// A clock that is wrong looks like wrong keys: EC2 says that a signature has expired, or is none.
+fn with_skew(failure: Failure, now: SystemTime, date: Option<Timestamp>) -> Failure {
+    match date.and_then(|date| clock::skew(now, date)).filter(|_| failure.meaning == Meaning::Unauthorized) {
+        Some(skew) => Failure { message: format!("{}; {skew}", failure.message), ..failure },
+        None => failure,
+    }
+}
+
 /// Says which call it was.
 fn named(failure: Failure, request: &Request) -> Failure {
     Failure { message: format!("{}: {}", request.action.as_str(), failure.message), ..failure }
 }
 
-/// The system's authorities, and those that the site added.
+/// The system's authorities, and those that the site added; or those of `AWS_CA_BUNDLE` and no others, as all of AWS's
+/// clients understand it.
 pub(crate) fn tls() -> Result<Arc<ClientConfig>, OpenError> {
-    let found = dispatch_authorities::load();
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        let first = found.errors.first().map_or_else(|| "none found".to_owned(), ToString::to_string);
-        return Err(OpenError::NoAuthorities(first));
+    match environment::ca_bundle() {
+        Some(path) => {
+            let failed = |why: String| OpenError::Bundle { path: path.clone(), why };
+            let pem = std::fs::read(&path).map_err(|error| failed(error.to_string()))?;
+            let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+            roots.add_parsable_certificates(all.map_err(|error| failed(error.to_string()))?);
+            if roots.is_empty() {
+                return Err(failed("no certificate of an authority in it".to_owned()));
+            }
+        }
+        None => {
+            let found = dispatch_authorities::load();
+            roots.add_parsable_certificates(found.certs);
+            if roots.is_empty() {
+                let first = found.errors.first().map_or_else(|| "none found".to_owned(), ToString::to_string);
+                return Err(OpenError::NoAuthorities(first));
+            }
+        }
     }
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

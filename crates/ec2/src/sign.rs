@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     fn signed(token: Option<&str>) -> Vec<(String, String)> {
-        let endpoint = Endpoint::new("eu-west-1", None).unwrap();
+        let endpoint = Endpoint::new("eu-west-1", Default::default(), None).unwrap();
         let token = token.map(str::to_owned);
         let credentials = Credentials::new("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG", token, None, "test");
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);

@@ -94,8 +94,17 @@ fn another_may_cure(failure: &Failure) -> bool {
         let of_addresses = ["ipv4", "ipv6", "free"].iter().any(|word| message.contains(word));
         return message.contains("subnet") || (of_addresses && message.contains("address"));
     }
+    // Capacity, prices and types of volumes are a zone's.
     code.contains("Subnet")
-        || matches!(code, "InsufficientInstanceCapacity" | "InsufficientVolumeCapacity" | "Unsupported")
+        || code.starts_with("Insufficient")
+        || matches!(
+            code,
+            "Unsupported"
+                | "SpotMaxPriceTooLow"
+                | "VolumeTypeNotAvailableInZone"
+                | "UnfulfillableCapacity"
+                | "ReservationCapacityExceeded"
+        )
 }
 
 #[cfg(test)]
@@ -120,6 +129,13 @@ mod tests {
             ("InsufficientFreeAddressesInSubnet", "", true),
             ("InsufficientInstanceCapacity", "", true),
             ("InsufficientVolumeCapacity", "", true),
+            ("InsufficientQubits", "", true),
+            ("SpotMaxPriceTooLow", "", true),
+            ("VolumeTypeNotAvailableInZone", "", true),
+            ("UnfulfillableCapacity", "", true),
+            ("ReservationCapacityExceeded", "", true),
+            ("MaxSpotInstanceCountExceeded", "", false),
+            ("VolumeLimitExceeded", "", false),
             (
                 "Unsupported",
                 "Your requested instance type (x) is not supported in your requested Availability Zone",

@@ -20,7 +20,7 @@ use crate::sign;
 async fn keys(status: u16, code: &str) -> (Vec<String>, u32) {
     let stub = Stub::start(None).unwrap();
     let (source, asked) = role(u32::MAX, sign::system_time());
-    let endpoint = Endpoint::new("us-east-1", Some(&stub.endpoint)).unwrap();
+    let endpoint = Endpoint::new("us-east-1", Default::default(), Some(&stub.endpoint)).unwrap();
     let metrics = Metrics::new(&Registry::new(), &[]).unwrap();
     let deadline = Duration::from_secs(30);
     let sender = Sender::new(endpoint, source, deadline, metrics.errors().clone()).unwrap();
