@@ -1,10 +1,9 @@
 //! What to check when EC2 refuses something, or its instance cannot be used. Exhaustive: a new kind of error must be
 //! given advice.
 
+use dispatch_cloud_kit::NO_CONNECTION;
 use dispatch_core::driver::{CloudCall, DriverAdvice, Login};
 use dispatch_core::ports::{CloudError, CloudErrorKind};
-
-use crate::send::NO_CONNECTION;
 
 /// The advice of driver `ec2`.
 #[derive(Debug, Clone, Copy)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dispatch_cloud_kit::unused_proxy;
 use dispatch_core::driver::{
     DriverAdvice, DriverDescription, KeyAlgorithm, Parameter, ParameterValue, Parameters, Remark, RemarkKind,
     Surroundings,
@@ -29,7 +30,7 @@ impl DriverDescription for Description {
         let remarks = [
             ecdsa_key(surroundings.deployed_key),
             no_image(surroundings.has_image),
-            unused_proxy(surroundings),
+            unused_proxy(surroundings, "EC2"),
             bad_endpoint(surroundings.endpoint),
             long_init_command(surroundings.init_command_bytes),
         ];
@@ -84,13 +85,6 @@ fn ecdsa_key(deployed: Option<KeyAlgorithm>) -> Option<Remark> {
 fn no_image(has_image: bool) -> Option<Remark> {
     let wanted = "with driver ec2 the id of the VMs' image, such as ami-0123456789abcdef0";
     (!has_image).then(|| Remark::cloud_vms("ImageID", RemarkKind::Missing(wanted.to_owned())))
-}
-
-fn unused_proxy(surroundings: &Surroundings<'_>) -> Option<Remark> {
-    let is_https = surroundings.endpoint.is_none_or(|url| url.starts_with("https:"));
-    let variable = surroundings.https_proxy.filter(|_| is_https)?;
-    let message = format!("{variable} of the environment is not used: EC2 is called without a proxy");
-    Some(Remark::cloud_vms("Driver", RemarkKind::Doubtful(message)))
 }
 
 /// A standby would learn of it only when it is needed.

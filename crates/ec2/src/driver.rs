@@ -1,9 +1,10 @@
 //! The driver: the port's methods, each made of few calls.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use dispatch_cloud_kit::tls::TlsError;
+use dispatch_cloud_kit::{Backoff, Failure, Malformed, Meaning, Operation, pages};
 use dispatch_core::id::{InstanceId, ProviderType};
 use dispatch_core::instance::{Instance, InstanceType, PricePoint, Tags};
 use dispatch_core::ports::{CloudDriver, CloudError, CreateOrder, HostKey, HostKeyVerdict};
@@ -13,12 +14,10 @@ use slog::Logger;
 
 use crate::answer::instances::{self, Shown};
 use crate::answer::prices;
-use crate::backoff::{Backoff, Operation};
 use crate::credentials::{self, Source};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::ends::Ends;
 use crate::environment;
-use crate::errors::{Failure, Meaning};
 use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::params::Params;
@@ -28,8 +27,6 @@ use crate::send::{self, Sender};
 use crate::spot::{Question, SpotPrices};
 use crate::subnets::Subnets;
 
-/// A million instances, or an endless list.
-const MOST_PAGES: usize = 1000;
 /// A listing is worth more than the prices of what it shows, and than why what it does not show has ended.
 const BESIDE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -72,17 +69,12 @@ pub enum OpenError {
         /// The word of the profile that says so.
         word: &'static str,
     },
-    /// `AWS_CA_BUNDLE` has no authority.
-    #[error("cannot use AWS_CA_BUNDLE {}: {why}", path.display())]
-    Bundle {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
+    /// The file of authorities that the environment names.
+    #[error("AWS_CA_BUNDLE: {0}")]
+    Bundle(TlsError),
     /// The machine trusts no authority that could vouch for EC2's certificates.
-    #[error("no certificate authorities on this system: {0}")]
-    NoAuthorities(String),
+    #[error(transparent)]
+    Authorities(TlsError),
     /// There is a driver already.
     #[error("cannot register metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -153,7 +145,7 @@ impl Ec2Cloud {
             None => None,
         };
         let attempt = |subnet| self.make_in(order, subnet, key_name.as_deref());
-        self.subnets.try_each(attempt, (self.now)(), &self.log).await
+        self.subnets.try_each(&order.instance_type.offering(), attempt, (self.now)(), &self.log).await
     }
 
     async fn make_in(
@@ -169,7 +161,13 @@ impl Ec2Cloud {
     }
 
     async fn listed(&self, filter: &Tags) -> Result<Vec<Instance>, Failure> {
-        let shown = self.pages(|page| request::describe_instances(filter, page), instances::page).await?;
+        let shown = self
+            .pages(
+                Action::DescribeInstances,
+                |page| request::describe_instances(filter, page),
+                instances::page,
+            )
+            .await?;
         let listed = self.ends.sort_out(shown);
         // Without a filter others' instances are shown, too: they are neither counted nor priced here.
         if filter.0.is_empty() {
@@ -189,8 +187,9 @@ impl Ec2Cloud {
 
     /// A listing is as good without the reasons why others have ended.
     async fn ask_for_reasons(&self, missing: &[InstanceId]) {
-        let all = self.pages(|page| request::describe_ended(missing, page), instances::page);
-        match self.soon(Action::DescribeInstances, all).await {
+        let action = Action::DescribeInstances;
+        let all = self.pages(action, |page| request::describe_ended(missing, page), instances::page);
+        match self.soon(action, all).await {
             Ok(shown) => {
                 for it in shown {
                     if let Shown::Over { id, reason } = it {
@@ -207,8 +206,9 @@ impl Ec2Cloud {
     /// A listing is as good without prices.
     async fn ask_for_prices(&self, question: &Question) {
         let Question { types, since } = question;
-        let all = self.pages(|page| request::describe_spot_price_history(types, *since, page), prices::page);
-        let answer = self.soon(Action::DescribeSpotPriceHistory, all).await;
+        let action = Action::DescribeSpotPriceHistory;
+        let ask = |page: Option<&str>| request::describe_spot_price_history(types, *since, page);
+        let answer = self.soon(action, self.pages(action, ask, prices::page)).await;
         if let Err(failure) = &answer {
             slog::warn!(self.log, "cannot fetch spot prices"; "error" => &failure.message, "Code" => &failure.code);
         }
@@ -229,25 +229,15 @@ impl Ec2Cloud {
         })
     }
 
-    /// All pages, each asked for with the token that the one before named.
+    /// All pages of what is asked for.
     async fn pages<T>(
         &self,
+        action: Action,
         ask: impl Fn(Option<&str>) -> Request,
-        read: impl Fn(&str) -> Result<(Vec<T>, Option<String>), crate::answer::Malformed>,
+        read: impl Fn(&str) -> Result<(Vec<T>, Option<String>), Malformed>,
     ) -> Result<Vec<T>, Failure> {
-        let (mut all, mut seen) = (Vec::new(), BTreeSet::new());
-        let mut page: Option<String> = None;
-        loop {
-            let request = ask(page.as_deref());
-            let (items, next) = self.sender.call(&request, &read).await?;
-            all.extend(items);
-            let Some(next) = next else { return Ok(all) };
-            if !seen.insert(next.clone()) || seen.len() > MOST_PAGES {
-                let text = format!("{}: a list without end", request.action.as_str());
-                return Err(Failure::ours(Meaning::Unknown, "malformed", text));
-            }
-            page = Some(next);
-        }
+        let page = async |token: Option<String>| self.sender.call(&ask(token.as_deref()), &read).await;
+        pages::all(action.as_str(), page).await
     }
 }
 

@@ -1,46 +1,13 @@
 //! What EC2's error codes mean: one table, a row a code, or the beginning of codes.
 
+use dispatch_cloud_kit::{ErrorTable, Failure, Meaning, Row};
 use dispatch_core::instance::Market;
-use dispatch_core::ports::{CapacityScope, CloudError, CloudErrorKind, QuotaScope};
-use dispatch_core::secret::Secret;
+use dispatch_core::ports::{CapacityScope, QuotaScope};
 
 use Meaning::{Capacity, NotFound, Other, Quota, Throttled, Unauthorized, Unknown};
 
-/// The most of EC2's words that is repeated: some messages carry kilobytes of encoded detail.
-const LONGEST_TEXT: usize = 400;
-
-/// What a failure means to the dispatcher.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Meaning {
-    /// Too many calls: how long to wait is ours to say.
-    Throttled,
-    /// The account may not have more.
-    Quota(QuotaScope),
-    /// EC2 has no more.
-    Capacity(CapacityScope),
-    /// No such instance.
-    NotFound,
-    /// Credentials are missing, wrong or expired, or the account may not be used: no call of ours would be served.
-    Unauthorized,
-    /// It may have taken effect.
-    Unknown,
-    /// Refused, or never sent.
-    Other,
-}
-
-/// A failed call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub meaning: Meaning,
-    /// EC2's code, or a word of ours in lower case where there is none.
-    pub code: String,
-    /// What failed and with what, for people.
-    pub message: String,
-}
-
-/// A code, or what codes begin with and a `*`; what must be in its message, where one code means several things; what
-/// it means. The first row that fits decides.
-type Row = (&'static str, Option<&'static str>, Meaning);
+/// EC2's table.
+pub(crate) const ERRORS: ErrorTable = ErrorTable { cloud: "EC2", rows: TABLE };
 
 const TABLE: &[Row] = &[
     // How many the account may have: of a family first, where the message says so.
@@ -108,22 +75,6 @@ const TABLE: &[Row] = &[
     ("Insufficient*", None, Capacity(CapacityScope::Offering)),
 ];
 
-/// What an error answer means. A code that nobody knows is a refusal, unless the server says that it broke.
-pub(crate) fn meaning(code: &str, message: &str, status: u16) -> Meaning {
-    let message = message.to_ascii_lowercase();
-    let row = TABLE
-        .iter()
-        .find(|(known, wanted, _)| fits(known, code) && wanted.is_none_or(|wanted| message.contains(wanted)));
-    match row {
-        Some((_, _, meaning)) => meaning.clone(),
-        None => by_status(status),
-    }
-}
-
-fn fits(known: &str, code: &str) -> bool {
-    known.strip_suffix('*').map_or(known == code, |beginning| code.starts_with(beginning))
-}
-
 /// Codes that say that the credentials themselves are bad: expired, revoked, or of somebody else.
 const OF_CREDENTIALS: [&str; 8] = [
     "AuthFailure",
@@ -136,68 +87,10 @@ const OF_CREDENTIALS: [&str; 8] = [
     "SignatureDoesNotMatch",
 ];
 
-/// What an answer without a code that we know means.
-pub(crate) fn by_status(status: u16) -> Meaning {
-    match status {
-        429 => Throttled,
-        401 | 403 => Unauthorized,
-        500..=599 => Unknown,
-        _ => Other,
-    }
-}
-
-/// EC2's words as they may be told. Secrets first: of one that is cut in two, the head would stay.
-pub(crate) fn repeatable(words: String, secrets: &[Secret]) -> String {
-    secrets.iter().fold(words, without).chars().take(LONGEST_TEXT).collect()
-}
-
-fn without(text: String, secret: &Secret) -> String {
-    // What is that short occurs by chance, and is nobody's secret.
-    if secret.expose().len() < 8 { text } else { text.replace(secret.expose(), "(secret)") }
-}
-
-impl Failure {
-    /// An error without an answer of EC2; `code` is our own word.
-    pub fn ours(meaning: Meaning, code: &str, message: impl Into<String>) -> Self {
-        Self { meaning, code: code.to_owned(), message: message.into() }
-    }
-
-    /// Whether other credentials may be the cure. An image that is not ours is no fault of them, although EC2 has the
-    /// same code for it.
-    pub fn speaks_of_credentials(&self) -> bool {
-        self.meaning == Unauthorized && OF_CREDENTIALS.contains(&self.code.as_str())
-    }
-
-    /// The error of a call that comes before the order: whatever became of it, nothing has been ordered.
-    pub fn of_preparation(self) -> Self {
-        match self.meaning {
-            Unknown => Self { meaning: Other, ..self },
-            _ => self,
-        }
-    }
-
-    /// Takes a secret out of the message, should EC2 have repeated it.
-    pub fn without(self, secret: &Secret) -> Self {
-        Self { message: without(self.message, secret), ..self }
-    }
-
-    /// The error as the port has it. How long a throttled caller must wait is not known here.
-    pub fn into_cloud_error(self) -> CloudError {
-        let kind = match &self.meaning {
-            Quota(scope) => CloudErrorKind::Quota(scope.clone()),
-            Capacity(scope) => CloudErrorKind::Capacity(*scope),
-            NotFound => CloudErrorKind::NotFound,
-            Unauthorized => CloudErrorKind::Unauthorized,
-            Unknown => CloudErrorKind::Unknown,
-            Throttled | Other => CloudErrorKind::Other,
-        };
-        self.into_error(kind)
-    }
-
-    /// The error as the port has it, of that kind.
-    pub fn into_error(self, kind: CloudErrorKind) -> CloudError {
-        CloudError { kind, code: self.code, message: self.message }
-    }
+/// Whether other credentials may be the cure. An image that is not ours is no fault of them, although EC2 has the same code
+/// for it.
+pub(crate) fn speaks_of_credentials(failure: &Failure) -> bool {
+    failure.meaning == Unauthorized && OF_CREDENTIALS.contains(&failure.code.as_str())
 }
 
 #[cfg(test)]
@@ -310,36 +203,15 @@ mod tests {
     }
 
     #[test]
-    fn every_code_means_what_the_contract_says() {
-        for (code, message, wanted) in expected() {
-            assert_eq!(meaning(code, message, 400), wanted, "{code}: {message}");
-        }
-    }
-
-    #[test]
-    fn every_row_has_its_test() {
-        let expected = expected();
-        for (code, _, meant) in TABLE {
-            let tested = expected.iter().any(|(known, _, wanted)| known == code && wanted == meant);
-            assert!(tested, "{code} is in the table and not in the test");
-        }
-    }
-
-    #[test]
-    fn no_row_stands_behind_one_that_takes_all_of_its_errors() {
-        for (index, (code, wanted, _)) in TABLE.iter().enumerate() {
-            let before = TABLE[..index].iter().find(|(other, other_wanted, _)| {
-                fits(other, code) && (other_wanted.is_none() || other_wanted == wanted)
-            });
-            assert_eq!(before, None, "{code}");
-        }
+    fn every_code_means_what_the_contract_says_and_every_row_has_its_test() {
+        assert_eq!(ERRORS.objections(&expected()), Vec::<String>::new());
     }
 
     #[test]
     fn only_what_is_said_of_the_credentials_themselves_makes_them_forgotten() {
         let speaks = |code: &str, message: &str| {
-            let meaning = meaning(code, message, 403);
-            Failure { meaning, code: code.to_owned(), message: message.to_owned() }.speaks_of_credentials()
+            let meaning = ERRORS.meaning(code, message, 403);
+            speaks_of_credentials(&Failure::ours(meaning, code, message))
         };
         for code in OF_CREDENTIALS {
             assert!(speaks(code, ""), "{code}");
@@ -355,17 +227,13 @@ mod tests {
 
     #[test]
     fn the_codes_word_comes_before_the_statuss() {
-        assert_eq!(meaning("RequestLimitExceeded", "", 503), Throttled);
-        assert_eq!(meaning("InsufficientInstanceCapacity", "", 500), Capacity(CapacityScope::Offering));
-        assert_eq!(meaning("SomethingNew", "", 500), Unknown);
-        assert_eq!(meaning("SomethingNew", "", 429), Throttled);
-        assert_eq!(meaning("SomethingNew", "", 403), Unauthorized);
-    }
-
-    #[test]
-    fn a_repeated_secret_is_taken_out() {
-        let failure = Failure::ours(Other, "InvalidParameterValue", "value 0123456789abcdef is bad");
-        let failure = failure.without(&Secret::new("0123456789abcdef")).without(&Secret::new("bad"));
-        assert_eq!(failure.message, "value (secret) is bad");
+        assert_eq!(ERRORS.meaning("RequestLimitExceeded", "", 503), Throttled);
+        assert_eq!(
+            ERRORS.meaning("InsufficientInstanceCapacity", "", 500),
+            Capacity(CapacityScope::Offering)
+        );
+        assert_eq!(ERRORS.meaning("SomethingNew", "", 500), Unknown);
+        assert_eq!(ERRORS.meaning("SomethingNew", "", 429), Throttled);
+        assert_eq!(ERRORS.meaning("SomethingNew", "", 403), Unauthorized);
     }
 }

@@ -4,14 +4,12 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 
+use dispatch_cloud_kit::ErrorCounter;
 use dispatch_core::label::BoundedLabel;
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use crate::answer::instances::Listed;
-use crate::errors::Failure;
-use crate::request::Action;
 
 const PREFIX: &str = "arvados_dispatchcloud_ec2";
 /// Where no subnet is configured, EC2 takes its default one.
@@ -24,27 +22,12 @@ pub(crate) struct Metrics {
     starts: IntCounterVec,
     ends: IntCounterVec,
     reasons: BoundedLabel,
-    errors: Errors,
+    errors: ErrorCounter,
     subnets: Vec<String>,
     /// Values of `ec2_instances{subnet_id}`: of subnets that are not configured, only the cloud speaks.
     subnet_labels: BoundedLabel,
     /// The subnets that the gauge shows.
     shown: RefCell<BTreeSet<String>>,
-}
-
-/// Failed calls.
-#[derive(Debug, Clone)]
-pub(crate) struct Errors {
-    counter: IntCounterVec,
-    codes: Rc<BoundedLabel>,
-}
-
-impl Errors {
-    /// A call has failed. The code is EC2's own word.
-    pub fn failed(&self, action: Action, failure: &Failure) {
-        let code = self.codes.bounded(&failure.code);
-        self.counter.with_label_values(&[action.as_str(), code]).inc();
-    }
 }
 
 impl Metrics {
@@ -60,17 +43,12 @@ impl Metrics {
             format!("{PREFIX}_instance_ends_total"),
             "Ends of instances that were not asked for here, by EC2's state reason.",
         );
-        let errors =
-            Opts::new(format!("{PREFIX}_errors_total"), "Failed calls of EC2's API, by call and error code.");
         let metrics = Self {
             instances: IntGaugeVec::new(instances, &["subnet_id"])?,
             starts: IntCounterVec::new(starts, &["subnet_id", "success"])?,
             ends: IntCounterVec::new(ends, &["reason"])?,
             reasons: BoundedLabel::default(),
-            errors: Errors {
-                counter: IntCounterVec::new(errors, &["operation", "code"])?,
-                codes: Rc::default(),
-            },
+            errors: ErrorCounter::new(registry, "ec2", "Failed calls of EC2's API, by call and error code.")?,
             subnet_labels: BoundedLabel::with_known(subnets.iter().map(String::as_str).chain([NO_SUBNET])),
             subnets: subnets.to_vec(),
             shown: RefCell::default(),
@@ -78,7 +56,6 @@ impl Metrics {
         registry.register(Box::new(metrics.instances.clone()))?;
         registry.register(Box::new(metrics.starts.clone()))?;
         registry.register(Box::new(metrics.ends.clone()))?;
-        registry.register(Box::new(metrics.errors.counter.clone()))?;
         metrics.start_at_zero();
         Ok(metrics)
     }
@@ -94,7 +71,7 @@ impl Metrics {
     }
 
     /// The counter of failed calls.
-    pub fn errors(&self) -> &Errors {
+    pub fn errors(&self) -> &ErrorCounter {
         &self.errors
     }
 
@@ -134,8 +111,10 @@ impl Metrics {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use dispatch_cloud_kit::{Failure, Meaning};
+
     use super::*;
-    use crate::errors::Meaning;
+    use crate::request::Action;
     use crate::spot::tests::listed;
 
     #[test]

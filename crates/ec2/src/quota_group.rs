@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use dispatch_cloud_kit::quota_group::by_prefix;
+
 /// Families whose letters are not those of the quota that counts them: AWS counts im4gn and is4gen with the standard
 /// ones, as it does i, and gr6 with g.
 const COUNTED_WITH: [(&str, &str); 3] = [("im", "i"), ("is", "i"), ("gr", "g")];
@@ -11,12 +13,8 @@ const COUNTED_WITH: [(&str, &str); 3] = [("im", "i"), ("is", "i"), ("gr", "g")];
 pub(crate) fn of(provider_type: &str, configured: &BTreeMap<String, String>) -> String {
     let provider_type = provider_type.to_ascii_lowercase();
     let letters = provider_type.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(provider_type.len());
-    let matching = configured.iter().filter(|(prefix, group)| {
-        let prefix = prefix.to_ascii_lowercase();
-        !group.is_empty() && prefix.len() >= letters && provider_type.starts_with(&prefix)
-    });
-    if let Some((_, group)) = matching.max_by_key(|(prefix, _)| prefix.len()) {
-        return group.clone();
+    if let Some(group) = by_prefix(&provider_type, letters, configured) {
+        return group.to_owned();
     }
     let (family, generation) = provider_type.split_at(letters);
     let is_family = generation.starts_with(|c: char| c.is_ascii_digit());

@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
+use dispatch_cloud_kit::Malformed;
 use dispatch_core::id::{InstanceId, ProviderType};
 use dispatch_core::instance::{Instance, Tags};
 use serde::Deserialize;
 
-use super::{Items, Malformed, next_page, read};
+use super::{Items, next_page, read};
 use crate::request::Action;
 
 /// A VM, with what only this driver needs to know of it.

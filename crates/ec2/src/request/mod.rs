@@ -52,6 +52,12 @@ impl Action {
     }
 }
 
+impl From<Action> for &'static str {
+    fn from(action: Action) -> Self {
+        action.as_str()
+    }
+}
+
 /// A call of EC2's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Request {

@@ -1,5 +1,5 @@
-//! The clocks of this host and of EC2: signatures and tokens are refused if they differ by minutes, in words that speak
-//! of keys.
+//! The clocks of this host and of a cloud: signatures and tokens are refused if they differ by minutes, in words that
+//! speak of keys.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,13 +9,20 @@ use jiff::fmt::rfc2822::DateTimeParser;
 /// Clouds accept differences of five minutes; ones that are worth a word begin before.
 const WORTH_A_WORD: Duration = Duration::from_secs(60);
 
-/// The time of a `Date` header.
-pub(crate) fn read(header: &str) -> Option<Timestamp> {
+/// The time that signatures and tokens bear: clouds refuse those of five minutes ago. The dispatcher's own clock does not
+/// follow the system's steps (after a suspend, or when a clock is first set), so it will not do here.
+pub fn system_time() -> SystemTime {
+    #[expect(clippy::disallowed_methods, reason = "signatures must bear the system's time, stepped or not")]
+    SystemTime::now()
+}
+
+/// The time of a header such as `Date`.
+pub fn read(header: &str) -> Option<Timestamp> {
     DateTimeParser::new().parse_timestamp(header).ok()
 }
 
 /// How far this host's clock is from the server's, for people; `None` = not so far that it matters.
-pub(crate) fn skew(ours: SystemTime, theirs: Timestamp) -> Option<String> {
+pub fn skew(ours: SystemTime, theirs: Timestamp) -> Option<String> {
     let theirs = SystemTime::from(theirs);
     let (by, direction) = match ours.duration_since(theirs) {
         Ok(by) => (by, "ahead of"),
