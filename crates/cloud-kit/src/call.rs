@@ -12,6 +12,7 @@ use std::time::Duration;
 use awc::error::{ConnectError, PayloadError, SendRequestError};
 use awc::http::header::{self, HeaderMap};
 use awc::{Client, Connector};
+use dispatch_core::ports::{CloudError, CloudErrorKind};
 use rustls::ClientConfig;
 use url::Url;
 
@@ -22,6 +23,11 @@ pub use awc::http::Method;
 
 /// The code of a call that had no connection, or lost it. Of meaning `Other` it was never sent.
 pub const NO_CONNECTION: &str = "connection";
+/// Whether a call failed because it was not even sent: there was no connection to the cloud.
+pub fn never_arrived(error: &CloudError) -> bool {
+    error.kind == CloudErrorKind::Other && error.code == NO_CONNECTION
+}
+
 /// A page of a thousand instances with fifty tags each is 10 MB.
 const LONGEST_BODY: usize = 64 << 20;
 /// How long a connection may take; a call that has none was not sent.
@@ -187,7 +193,10 @@ mod tests {
     async fn without_a_connection_nothing_was_sent() {
         let closed = Stub::start(None).unwrap().endpoint.clone();
         let failure = called(&closed, Duration::from_secs(5)).await.unwrap_err();
-        assert_eq!((failure.meaning, failure.code.as_str()), (Meaning::Other, NO_CONNECTION));
+        assert_eq!((&failure.meaning, failure.code.as_str()), (&Meaning::Other, NO_CONNECTION));
         assert!(failure.message.contains("(127.0.0.1)"), "{}", failure.message);
+        assert!(never_arrived(&failure.into_cloud_error()));
+        let cut = after(Reply::HangUp).await.unwrap_err();
+        assert!(cut.code == NO_CONNECTION && !never_arrived(&cut.into_cloud_error()));
     }
 }

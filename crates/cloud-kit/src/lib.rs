@@ -35,7 +35,7 @@ pub mod xml;
 
 pub use answer::{Answer, Malformed, Refusal};
 pub use backoff::{Backoff, Operation};
-pub use call::{Http, Method, NO_CONNECTION, Outgoing};
+pub use call::{Http, Method, NO_CONNECTION, Outgoing, never_arrived};
 pub use failure::{Failure, Meaning};
 pub use metrics::ErrorCounter;
 pub use places::{Places, Reach};

@@ -71,7 +71,7 @@ impl<T: Clone> Tokens<T> {
             }
         }
         let fetched = fetch().await;
-        self.fetches.set(before + 1);
+        self.fetches.set(self.fetches.get() + 1);
         self.failed.replace(fetched.as_ref().err().cloned());
         match fetched {
             Ok(token) => {

@@ -8,7 +8,7 @@
 //!                  missing ── EC2 says why ──────────────► told (the last thousand)
 //!                     │ no answer, or EC2 knows nothing yet
 //!                     └─ asked three times at most, then forgotten
-//!   destroyed by us ─► forgotten: the reason is known
+//!   destroyed by us ─► its reason is known: once a listing lacks it, it is forgotten
 //! ```
 //! EC2 remembers a VM for about an hour after its end, with a `stateReason`
 //! (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html>). A VM that EC2 accepts and ends at once
@@ -40,22 +40,28 @@ struct Watched {
     /// Which listings would show it.
     tags: Tags,
     questions: u8,
+    /// Listings may show it for a while after that.
+    destroyed: bool,
 }
 
 impl Ends {
-    /// An order has made it.
+    /// An order has made it, or a listing shows it.
     pub fn made(&self, instance: &Instance) {
-        self.watch(instance);
-    }
-
-    fn watch(&self, instance: &Instance) {
-        let watched = Watched { tags: instance.tags.clone(), questions: 0 };
-        self.watched.borrow_mut().insert(instance.id.clone(), watched);
+        let mut watched = self.watched.borrow_mut();
+        match watched.get_mut(&instance.id) {
+            Some(it) => it.questions = 0,
+            None => {
+                let it = Watched { tags: instance.tags.clone(), questions: 0, destroyed: false };
+                watched.insert(instance.id.clone(), it);
+            }
+        }
     }
 
     /// We have ended it.
     pub fn destroyed(&self, id: &InstanceId) {
-        self.watched.borrow_mut().remove(id);
+        if let Some(it) = self.watched.borrow_mut().get_mut(id) {
+            it.destroyed = true;
+        }
     }
 
     /// Takes a complete listing by that filter in: those that have not ended. What is missing there can be asked for
@@ -74,22 +80,19 @@ impl Ends {
     /// Those of which a listing by that filter should have shown something and has not: as many as one call can ask for.
     /// Each counts as asked for.
     pub fn missing(&self, filter: &Tags, listed: &[Listed]) -> Vec<InstanceId> {
+        listed.iter().for_each(|it| self.made(&it.instance));
         let ids: BTreeSet<_> = listed.iter().map(|it| &it.instance.id).collect();
+        let is_missing = |id: &InstanceId, it: &Watched| it.tags.matches(filter) && !ids.contains(id);
         let mut watched = self.watched.borrow_mut();
-        let missing: Vec<_> = watched
-            .iter_mut()
-            .filter(|(id, it)| it.tags.matches(filter) && !ids.contains(id))
-            .take(MOST_VALUES)
-            .map(|(id, it)| {
-                it.questions += 1;
-                (id.clone(), it.questions >= MOST_QUESTIONS)
-            })
-            .collect();
-        // This is the last question: whatever the answer, there is nothing to wait for.
-        missing.iter().filter(|(_, is_last)| *is_last).for_each(|(id, _)| drop(watched.remove(id)));
-        drop(watched);
-        listed.iter().for_each(|it| self.watch(&it.instance));
-        missing.into_iter().map(|(id, _)| id).collect()
+        watched.retain(|id, it| !(it.destroyed && is_missing(id, it)));
+        let mut missing = Vec::new();
+        for (id, it) in watched.iter_mut().filter(|(id, it)| is_missing(id, it)).take(MOST_VALUES) {
+            it.questions += 1;
+            missing.push(id.clone());
+        }
+        // Who has been asked for often enough is forgotten: whatever the answer, there is nothing to wait for.
+        watched.retain(|_, it| it.questions < MOST_QUESTIONS);
+        missing
     }
 
     /// EC2 says that it has ended, or is about to.
@@ -167,6 +170,7 @@ mod tests {
         ends.made(&vm("i-1", "ours").instance);
         assert_eq!(ends.missing(&of("theirs"), &[]), []);
         ends.destroyed(&id("i-1"));
+        assert_eq!(ends.missing(&of("ours"), &[vm("i-1", "ours")]), [], "it is still listed");
         assert_eq!(ends.missing(&of("ours"), &[]), []);
     }
 

@@ -112,7 +112,8 @@ pub(crate) fn all() -> Vec<Parameter> {
         row(
             "MetadataHopLimit",
             ParameterValue::Count(1),
-            "How many network hops from the VM its metadata are served: 1 to the VM itself, 2 to containers behind its bridge too; 0: as image and account say.",
+            "How many network hops from the VM its metadata are served: 1 to the VM itself, 2 to containers behind \
+             its bridge too; 0: as image and account say.",
         ),
         row(
             "IPv6OnlySubnetIDs",
