@@ -116,6 +116,14 @@ fn wrong_values_of_cloud_vms_are_told() {
             ["DriverParameters.Region", "`us east`", "such as us-east-1"],
         ),
         (
+            "DriverParameters: {MetadataHopLimit: 65}",
+            ["DriverParameters.MetadataHopLimit", "`65`", "from 1 to 64, or 0"],
+        ),
+        (
+            "DriverParameters: {SubnetID: subnet-1, IPv6OnlySubnetIDs: [subnet-2]}",
+            ["DriverParameters.IPv6OnlySubnetIDs", "`subnet-2`", "not in SubnetID"],
+        ),
+        (
             "DriverParameters: {SpotPriceUpdateInterval: 5}",
             ["DriverParameters.SpotPriceUpdateInterval", "`5`", "unit"],
         ),
@@ -414,7 +422,7 @@ fn unknown_keys_are_warnings_with_path_and_the_key_that_was_meant() {
     );
     assert_warning(cloud(parameters), FindingKind::Doubtful, &["DriverParameters.Region", "another driver"]);
     let list = "AccessKeyID, SecretAccessKey, Region, SecurityGroupIDs, SubnetID, AdminUsername, EBSVolumeType, EBSPrice, \
-         IAMInstanceProfile, SpotPriceUpdateInterval, InstanceTypeQuotaGroups";
+         IAMInstanceProfile, SpotPriceUpdateInterval, InstanceTypeQuotaGroups, MetadataHopLimit, IPv6OnlySubnetIDs";
     let parameters = "        DriverParameters: {SubnetId: subnet-1, ResourceGroup: lab, Quux: z}\n";
     let unknown = |words: &[&str]| assert_warning(cloud(parameters), FindingKind::UnknownKey, words);
     unknown(&["DriverParameters.SubnetId", "not a parameter of this driver", "did you mean SubnetID?", list]);

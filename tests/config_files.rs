@@ -113,8 +113,17 @@ fn the_defaults_are_those_of_the_sites_other_services() {
     let mut ours = Vec::new();
     leaves(&documented(), "", &mut ours);
     for (path, value) in ours {
-        // The site's other services make no connections to VMs, and renew none.
-        let own_keys = ["SSHKex", "SSHClient", "BackfillPatience", "MaxInstanceAge", "DriftBudget"];
+        // The site's other services make no connections to VMs and create none; the Go program leaves the last two to the
+        // image, to the account and to IPv4.
+        let own_keys = [
+            "SSHKex",
+            "SSHClient",
+            "BackfillPatience",
+            "MaxInstanceAge",
+            "DriftBudget",
+            "MetadataHopLimit",
+            "IPv6OnlySubnetIDs",
+        ];
         let is_ours = own_keys.iter().any(|key| path.ends_with(key));
         if is_ours || path.contains("SAMPLE") || path.ends_with("DeployRunnerBinary") {
             continue;

@@ -17,7 +17,7 @@ const ROOT: &str = "arvados-dispatch-cloud";
 const SIM: &str = "dispatch-sim";
 
 /// Crate → the crates of this workspace that it may depend on. Tests may use the simulator, too.
-const WALLS: [(&str, &[&str]); 8] = [
+const WALLS: [(&str, &[&str]); 9] = [
     (
         ROOT,
         &[
@@ -34,7 +34,8 @@ const WALLS: [(&str, &[&str]); 8] = [
     ("dispatch-core", &[]),
     ("dispatch-authorities", &[]),
     ("dispatch-adapters", &["dispatch-authorities", "dispatch-core"]),
-    ("dispatch-ec2", &["dispatch-authorities", "dispatch-core"]),
+    ("dispatch-cloud-kit", &["dispatch-authorities", "dispatch-core"]),
+    ("dispatch-ec2", &["dispatch-cloud-kit", "dispatch-core"]),
     ("crunch-runner", &["dispatch-authorities", "dispatch-core"]),
     (SIM, &["dispatch-core", "dispatch-actors"]),
 ];

@@ -114,6 +114,7 @@ fn surroundings<'a>(
     Surroundings {
         has_image: environment.image_id.is_some() || !cloud.text("ImageID").is_empty(),
         deployed_key: key.map(|key| key.algorithm).filter(|_| cloud.flag("DeployPublicKey")),
+        init_command_bytes: cloud.text("InstanceInitCommand").len(),
         endpoint: environment.ec2_endpoint.as_deref(),
         https_proxy: environment.https_proxy,
     }

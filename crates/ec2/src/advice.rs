@@ -1,14 +1,19 @@
 //! What to check when EC2 refuses something, or its instance cannot be used. Exhaustive: a new kind of error must be
 //! given advice.
 
+use dispatch_cloud_kit::never_arrived;
 use dispatch_core::driver::{CloudCall, DriverAdvice, Login};
-use dispatch_core::ports::{CloudError, CloudErrorKind};
-
-use crate::send::NO_CONNECTION;
+use dispatch_core::ports::{CapacityScope, CloudError, CloudErrorKind};
 
 /// The advice of driver `ec2`.
 #[derive(Debug, Clone, Copy)]
 pub struct Advice;
+
+/// Codes of a request that somebody's policy forbids.
+const FORBIDDEN: [&str; 3] = ["UnauthorizedOperation", "AccessDenied", "AccessDeniedException"];
+
+/// The code of an order on the spot market, by which EC2 says that its own role is missing there.
+const NO_SPOT_ROLE: &str = "AuthFailure.ServiceLinkedRoleCreationNotPermitted";
 
 /// What the call needs in AWS's words.
 fn permission(call: CloudCall) -> &'static str {
@@ -42,15 +47,21 @@ fn refused(call: CloudCall) -> &'static str {
 
 impl DriverAdvice for Advice {
     fn never_arrived(&self, error: &CloudError) -> bool {
-        error.kind == CloudErrorKind::Other && error.code == NO_CONNECTION
+        never_arrived(error)
     }
 
     fn call_failed(&self, call: CloudCall, error: &CloudError) -> String {
+        if error.code == NO_SPOT_ROLE {
+            return "that the account has the role AWSServiceRoleForEC2Spot (aws iam create-service-linked-role \
+                    --aws-service-name spot.amazonaws.com makes it, once), or that the policy allows \
+                    iam:CreateServiceLinkedRole"
+                .to_owned();
+        }
         let check = match error.kind {
             CloudErrorKind::RateLimited { .. } => {
                 "who else calls this account's API so often; try again in a minute"
             }
-            CloudErrorKind::Quota(_) => {
+            CloudErrorKind::Quota(_) | CloudErrorKind::Capacity(CapacityScope::QuotaGroup) => {
                 "the account's quota for this type and market (and the free addresses of the subnet): have it raised, \
                  or destroy what is not needed"
             }
@@ -76,6 +87,13 @@ impl DriverAdvice for Advice {
                 "the way from this host to the cloud's API: DNS, routes, firewall (EC2 is called directly, HTTPS_PROXY \
                  or not), the system's certificate authorities, and DriverParameters.Region or AWS_ENDPOINT_URL, which \
                  say where it is"
+            }
+            CloudErrorKind::Other if FORBIDDEN.contains(&error.code.as_str()) => {
+                return format!(
+                    "that the policy, and those of the organisation, allow {} with what this call names (for a create \
+                     its ProviderType, market, ImageID, SubnetID, IAMInstanceProfile and tags)",
+                    permission(call)
+                );
             }
             CloudErrorKind::Other => refused(call),
         };
@@ -126,5 +144,32 @@ impl DriverAdvice for Advice {
              for {}",
             login.user, login.secret_path
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dispatch_core::ports::QuotaScope;
+
+    use super::*;
+
+    fn told(code: &str, kind: CloudErrorKind) -> String {
+        let error = CloudError { kind, code: code.to_owned(), message: String::new() };
+        Advice.call_failed(CloudCall::Create, &error)
+    }
+
+    #[test]
+    fn what_somebody_forbids_is_looked_for_in_policies_and_what_a_quota_lacks_in_quotas() {
+        let group = CloudErrorKind::Capacity(CapacityScope::QuotaGroup);
+        assert!(told("MaxSpotInstanceCountExceeded", group).contains("the account's quota"));
+        let forbidden = told("UnauthorizedOperation", CloudErrorKind::Other);
+        assert!(forbidden.contains("ec2:RunInstances") && forbidden.contains("ImageID"), "{forbidden}");
+        assert!(
+            told("AuthFailure", CloudErrorKind::Other).starts_with("ImageID"),
+            "an image of somebody else's"
+        );
+        assert!(
+            told(NO_SPOT_ROLE, CloudErrorKind::Quota(QuotaScope::All)).contains("AWSServiceRoleForEC2Spot")
+        );
     }
 }

@@ -1,17 +1,17 @@
-//! The credentials for EC2: the configuration's keys, or what the SDK's default chain finds (environment, profile,
-//! web identity, container, instance role by IMDSv2), kept until shortly before it expires.
+//! The credentials for EC2: the configuration's keys, or what the SDK's default chain finds (environment, profile
+//! with keys, a role or a process, web identity, container, instance role by IMDSv2), kept until shortly before it expires.
 
-use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_types::region::Region;
+use dispatch_cloud_kit::{Failure, Meaning, Tokens};
 
 use crate::chain_http;
-use crate::errors::{Failure, Meaning};
-use crate::{Params, driver::OpenError};
+use crate::endpoint::Variants;
+use crate::{Params, driver::OpenError, profile};
 
 /// Fetched anew when they are valid for less than that.
 const SPARE: Duration = Duration::from_secs(300);
@@ -24,20 +24,37 @@ pub(crate) enum Source {
     /// The configuration.
     Fixed(Credentials),
     /// The default chain, and what it said last.
-    Chain { provider: SharedCredentialsProvider, last: RefCell<Option<Credentials>> },
+    Chain { provider: SharedCredentialsProvider, kept: Tokens<Credentials> },
+}
+
+/// What was found before anything is called.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub source: Source,
+    pub region: String,
+    /// Which endpoints the profile asks for, as far as it was read.
+    pub variants: Variants,
 }
 
 /// Finds the source of credentials, and the region: the configuration's, else the environment's.
-pub(crate) async fn find(params: &Params) -> Result<(Source, String), OpenError> {
+pub(crate) async fn find(params: &Params) -> Result<Found, OpenError> {
     let has_keys = !params.access_key_id.is_empty();
     if has_keys && !params.region.is_empty() {
-        return Ok((fixed(params), params.region.clone()));
+        let variants = Variants::default();
+        return Ok(Found { source: fixed(params), region: params.region.clone(), variants });
+    }
+    if !has_keys {
+        profile::check().await?;
     }
     let found = tokio::time::timeout(DEADLINE, loader(params).load()).await;
     let found = found.map_err(|_| OpenError::NoRegion(DEADLINE))?;
     let region = found.region().map(ToString::to_string).ok_or(OpenError::NoRegion(DEADLINE))?;
     let source = if has_keys { fixed(params) } else { chain(&found)? };
-    Ok((source, region))
+    let variants = Variants {
+        fips: found.use_fips().unwrap_or_default(),
+        dual_stack: found.use_dual_stack().unwrap_or_default(),
+    };
+    Ok(Found { source, region, variants })
 }
 
 fn fixed(params: &Params) -> Source {
@@ -47,7 +64,7 @@ fn fixed(params: &Params) -> Source {
 
 fn chain(found: &SdkConfig) -> Result<Source, OpenError> {
     let provider = found.credentials_provider().ok_or(OpenError::NoCredentials)?;
-    Ok(Source::Chain { provider, last: RefCell::new(None) })
+    Ok(Source::chain(provider))
 }
 
 fn loader(params: &Params) -> ConfigLoader {
@@ -56,35 +73,24 @@ fn loader(params: &Params) -> ConfigLoader {
 }
 
 impl Source {
+    fn chain(provider: SharedCredentialsProvider) -> Self {
+        Self::Chain { provider, kept: Tokens::new(SPARE, Credentials::expiry) }
+    }
+
     /// Credentials that are valid now, as far as is known.
     pub async fn get(&self, now: SystemTime) -> Result<Credentials, Failure> {
-        let (provider, last) = match self {
-            Self::Fixed(credentials) => return Ok(credentials.clone()),
-            Self::Chain { provider, last } => (provider, last),
-        };
-        let kept = last.borrow().clone();
-        if let Some(credentials) = kept.clone().filter(|it| is_valid(it, now + SPARE)) {
-            return Ok(credentials);
-        }
-        match fetch(provider).await {
-            Ok(credentials) => {
-                *last.borrow_mut() = Some(credentials.clone());
-                Ok(credentials)
-            }
-            Err(failure) => kept.filter(|it| is_valid(it, now)).ok_or(failure),
+        match self {
+            Self::Fixed(credentials) => Ok(credentials.clone()),
+            Self::Chain { provider, kept } => kept.get(now, || fetch(provider)).await,
         }
     }
 
     /// EC2 does not take what we have: ask anew for the next call.
     pub fn forget(&self) {
-        if let Self::Chain { last, .. } = self {
-            *last.borrow_mut() = None;
+        if let Self::Chain { kept, .. } = self {
+            kept.forget();
         }
     }
-}
-
-fn is_valid(credentials: &Credentials, at: SystemTime) -> bool {
-    credentials.expiry().is_none_or(|expiry| expiry > at)
 }
 
 async fn fetch(provider: &SharedCredentialsProvider) -> Result<Credentials, Failure> {
@@ -145,7 +151,7 @@ pub(crate) mod tests {
         let asked = Arc::new(AtomicU32::new(0));
         let role = Role { asked: Arc::clone(&asked), until, now };
         let provider = SharedCredentialsProvider::new(role);
-        (Source::Chain { provider, last: RefCell::new(None) }, asked)
+        (Source::chain(provider), asked)
     }
 
     async fn key(source: &Source, at: SystemTime) -> Result<String, Failure> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dispatch_cloud_kit::unused_proxy;
 use dispatch_core::driver::{
     DriverAdvice, DriverDescription, KeyAlgorithm, Parameter, ParameterValue, Parameters, Remark, RemarkKind,
     Surroundings,
@@ -10,6 +11,7 @@ use dispatch_core::driver::{
 use crate::advice::Advice;
 use crate::endpoint::{check_endpoint, check_region};
 use crate::params;
+use crate::request::{BYTES_BEFORE_INIT_COMMAND, LONGEST_USER_DATA};
 
 /// The description of driver `ec2`.
 #[derive(Debug, Clone, Copy)]
@@ -28,14 +30,17 @@ impl DriverDescription for Description {
         let remarks = [
             ecdsa_key(surroundings.deployed_key),
             no_image(surroundings.has_image),
-            unused_proxy(surroundings),
+            unused_proxy(surroundings, "EC2"),
             bad_endpoint(surroundings.endpoint),
+            long_init_command(surroundings.init_command_bytes),
         ];
         remarks.into_iter().flatten().collect()
     }
 
     fn remarks_on_parameters(&self, parameters: &Parameters) -> Vec<Remark> {
-        [bad_region(&parameters.text("Region")), half_a_key(parameters)].into_iter().flatten().collect()
+        let remarks =
+            [bad_region(&parameters.text("Region")), half_a_key(parameters), too_many_hops(parameters)];
+        remarks.into_iter().flatten().chain(strange_subnets(parameters)).collect()
     }
 
     fn is_this_machine(&self) -> bool {
@@ -56,7 +61,10 @@ impl DriverDescription for Description {
 
     fn narrowed(&self, parameters: &Parameters, place: Option<&str>, _: &str) -> Parameters {
         let mut narrowed = parameters.clone();
-        narrowed.set("SubnetID", ParameterValue::Texts(place.map(str::to_owned).into_iter().collect()));
+        let here: Vec<_> = place.map(str::to_owned).into_iter().collect();
+        let without_ipv4 = parameters.texts("IPv6OnlySubnetIDs").into_iter().filter(|it| here.contains(it));
+        narrowed.set("IPv6OnlySubnetIDs", ParameterValue::Texts(without_ipv4.collect()));
+        narrowed.set("SubnetID", ParameterValue::Texts(here));
         // Nobody looks at prices in a trial, and the unfiltered list would ask for those of the whole account.
         narrowed.set("SpotPriceUpdateInterval", ParameterValue::Duration(Duration::ZERO));
         narrowed
@@ -79,18 +87,35 @@ fn no_image(has_image: bool) -> Option<Remark> {
     (!has_image).then(|| Remark::cloud_vms("ImageID", RemarkKind::Missing(wanted.to_owned())))
 }
 
-fn unused_proxy(surroundings: &Surroundings<'_>) -> Option<Remark> {
-    let is_https = surroundings.endpoint.is_none_or(|url| url.starts_with("https:"));
-    let variable = surroundings.https_proxy.filter(|_| is_https)?;
-    let message = format!("{variable} of the environment is not used: EC2 is called without a proxy");
-    Some(Remark::cloud_vms("Driver", RemarkKind::Doubtful(message)))
-}
-
 /// A standby would learn of it only when it is needed.
 fn bad_endpoint(endpoint: Option<&str>) -> Option<Remark> {
     let error = check_endpoint(endpoint?).err()?;
     let message = format!("{error}; wanted is one such as https://ec2.example.com/");
     Some(Remark::cloud_vms("Driver", RemarkKind::Failed(message)))
+}
+
+/// EC2 would refuse each order.
+fn long_init_command(bytes: usize) -> Option<Remark> {
+    let most = LONGEST_USER_DATA - BYTES_BEFORE_INIT_COMMAND;
+    let message = format!(
+        "it has {bytes} bytes, and EC2 takes {most} (user data are 16 KiB at most, and we write the VM's secret first); \
+         let it fetch the rest"
+    );
+    (bytes > most).then(|| Remark::cloud_vms("InstanceInitCommand", RemarkKind::Failed(message)))
+}
+
+fn too_many_hops(parameters: &Parameters) -> Option<Remark> {
+    let wanted = format!("from 1 to {}, or 0: as image and account say", params::MOST_HOPS);
+    let is_bad = parameters.count("MetadataHopLimit") > params::MOST_HOPS;
+    is_bad.then(|| Remark::parameter("MetadataHopLimit", RemarkKind::Refused(wanted)))
+}
+
+/// A word that is misspelt would leave VMs without their user data.
+fn strange_subnets(parameters: &Parameters) -> Option<Remark> {
+    let subnets = parameters.texts("SubnetID");
+    let others = parameters.texts("IPv6OnlySubnetIDs").into_iter().find(|it| !subnets.contains(it))?;
+    let message = format!("`{others}` is not in SubnetID");
+    Some(Remark::parameter("IPv6OnlySubnetIDs", RemarkKind::Failed(message)))
 }
 
 /// An empty region is the environment's to say; whether that does is seen at start.
@@ -111,6 +136,8 @@ fn half_a_key(parameters: &Parameters) -> Option<Remark> {
 
 #[cfg(test)]
 mod tests {
+    use dispatch_core::driver::RemarkKey;
+
     use super::*;
 
     #[test]
@@ -122,6 +149,41 @@ mod tests {
         assert_eq!(narrowed.subnet_ids, ["subnet-2"]);
         assert!(narrowed.spot_price_update_interval.is_zero());
         assert!(Description.narrowed(&parameters, None, "zzzzz").texts("SubnetID").is_empty());
+    }
+
+    #[test]
+    fn an_init_command_that_ec2_would_refuse_with_every_order_is_an_error() {
+        let remarks = |init_command_bytes| {
+            let surroundings =
+                Surroundings { has_image: true, init_command_bytes, ..Surroundings::default() };
+            Description.remarks_on_surroundings(&surroundings)
+        };
+        let most = LONGEST_USER_DATA - BYTES_BEFORE_INIT_COMMAND;
+        assert_eq!(remarks(most), []);
+        let [Remark { key: RemarkKey::CloudVms("InstanceInitCommand"), what: RemarkKind::Failed(message) }] =
+            &remarks(most + 1)[..]
+        else {
+            panic!("{:?}", remarks(most + 1));
+        };
+        assert!(message.contains(&most.to_string()) && message.contains("16 KiB"), "{message}");
+    }
+
+    #[test]
+    fn hops_and_subnets_without_ipv4_are_checked_against_what_ec2_takes() {
+        let mut parameters = Parameters::defaults(params::all());
+        parameters.set("SubnetID", ParameterValue::Texts(vec!["subnet-1".into()]));
+        let told = |parameters: &Parameters| {
+            let keys = Description.remarks_on_parameters(parameters).into_iter().map(|it| it.key);
+            keys.collect::<Vec<_>>()
+        };
+        parameters.set("MetadataHopLimit", ParameterValue::Count(64));
+        parameters.set("IPv6OnlySubnetIDs", ParameterValue::Texts(vec!["subnet-1".into()]));
+        assert_eq!(told(&parameters), []);
+        let narrowed = Description.narrowed(&parameters, None, "zzzzz");
+        assert_eq!(told(&narrowed), [], "a trial without that subnet");
+        parameters.set("MetadataHopLimit", ParameterValue::Count(65));
+        parameters.set("IPv6OnlySubnetIDs", ParameterValue::Texts(vec!["subnet-2".into()]));
+        assert_eq!(told(&parameters), ["MetadataHopLimit", "IPv6OnlySubnetIDs"].map(RemarkKey::Parameter));
     }
 
     #[test]

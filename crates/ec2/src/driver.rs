@@ -1,9 +1,10 @@
 //! The driver: the port's methods, each made of few calls.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use dispatch_cloud_kit::tls::TlsError;
+use dispatch_cloud_kit::{Backoff, Failure, Malformed, Meaning, Operation, pages};
 use dispatch_core::id::{InstanceId, ProviderType};
 use dispatch_core::instance::{Instance, InstanceType, PricePoint, Tags};
 use dispatch_core::ports::{CloudDriver, CloudError, CreateOrder, HostKey, HostKeyVerdict};
@@ -11,13 +12,12 @@ use dispatch_core::time::Timestamp;
 use prometheus::Registry;
 use slog::Logger;
 
-use crate::answer::instances;
-use crate::answer::prices::{self, SpotPrice};
-use crate::backoff::{Backoff, Operation};
+use crate::answer::instances::{self, Shown};
+use crate::answer::prices;
 use crate::credentials::{self, Source};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::ends::Ends;
-use crate::errors::{Failure, Meaning};
+use crate::environment;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::params::Params;
@@ -27,10 +27,8 @@ use crate::send::{self, Sender};
 use crate::spot::{Question, SpotPrices};
 use crate::subnets::Subnets;
 
-/// A million instances, or an endless list.
-const MOST_PAGES: usize = 1000;
-/// A listing is worth more than the prices of what it shows.
-const PRICES_WITHIN: Duration = Duration::from_secs(10);
+/// A listing is worth more than the prices of what it shows, and than why what it does not show has ended.
+const BESIDE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a driver is made of.
 pub struct Options<'a> {
@@ -60,9 +58,23 @@ pub enum OpenError {
     /// A region or an endpoint that cannot be called.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// Somebody would have to log in, in a browser.
+    #[error(
+        "profile `{profile}` logs in by {word}, which a service without a person cannot do: use a profile with \
+         credential_process, role_arn or keys, or give this host a role"
+    )]
+    SingleSignOn {
+        /// The profile's name.
+        profile: String,
+        /// The word of the profile that says so.
+        word: &'static str,
+    },
+    /// The file of authorities that the environment names.
+    #[error("AWS_CA_BUNDLE: {0}")]
+    Bundle(TlsError),
     /// The machine trusts no authority that could vouch for EC2's certificates.
-    #[error("no certificate authorities on this system: {0}")]
-    NoAuthorities(String),
+    #[error(transparent)]
+    Authorities(TlsError),
     /// There is a driver already.
     #[error("cannot register metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -118,9 +130,10 @@ impl Ec2Cloud {
         }
     }
 
-    async fn find(params: &Params) -> Result<(Source, Endpoint), OpenError> {
-        let (credentials, region) = credentials::find(params).await?;
-        Ok((credentials, Endpoint::new(&region, params.endpoint.as_deref())?))
+    pub(crate) async fn find(params: &Params) -> Result<(Source, Endpoint), OpenError> {
+        let credentials::Found { source, region, variants } = credentials::find(params).await?;
+        let variants = environment::variants(variants)?;
+        Ok((source, Endpoint::new(&region, variants, params.endpoint.as_deref())?))
     }
 
     async fn make(&self, order: &CreateOrder) -> Result<Instance, Failure> {
@@ -132,7 +145,7 @@ impl Ec2Cloud {
             None => None,
         };
         let attempt = |subnet| self.make_in(order, subnet, key_name.as_deref());
-        self.subnets.try_each(attempt, (self.now)(), &self.log).await
+        self.subnets.try_each(&order.instance_type.offering(), attempt, (self.now)(), &self.log).await
     }
 
     async fn make_in(
@@ -148,13 +161,23 @@ impl Ec2Cloud {
     }
 
     async fn listed(&self, filter: &Tags) -> Result<Vec<Instance>, Failure> {
-        let shown = self.pages(|page| request::describe_instances(filter, page), instances::page).await?;
+        let shown = self
+            .pages(
+                Action::DescribeInstances,
+                |page| request::describe_instances(filter, page),
+                instances::page,
+            )
+            .await?;
         let listed = self.ends.sort_out(shown);
         // Without a filter others' instances are shown, too: they are neither counted nor priced here.
         if filter.0.is_empty() {
             return Ok(listed.into_iter().map(|it| it.instance).collect());
         }
         self.metrics.listed(&listed);
+        let missing = self.ends.missing(filter, &listed);
+        if !missing.is_empty() {
+            self.ask_for_reasons(&missing).await;
+        }
         self.spot.saw(&listed);
         if let Some(question) = self.spot.due((self.now)()) {
             self.ask_for_prices(&question).await;
@@ -162,42 +185,55 @@ impl Ec2Cloud {
         Ok(listed.into_iter().map(|it| it.instance).collect())
     }
 
+    /// A listing is as good without the reasons why others have ended.
+    async fn ask_for_reasons(&self, missing: &[InstanceId]) {
+        let action = Action::DescribeInstances;
+        let all = self.pages(action, |page| request::describe_ended(missing, page), instances::page);
+        // A failure is counted, as each of a call is; there is nothing more to say of it.
+        let shown = self.soon(action, all).await.unwrap_or_default();
+        for it in shown {
+            if let Shown::Over { id, reason } = it {
+                self.metrics.ended(&reason);
+                self.ends.ended(id, reason);
+            }
+        }
+    }
+
     /// A listing is as good without prices.
     async fn ask_for_prices(&self, question: &Question) {
         let Question { types, since } = question;
-        let all = self.pages(|page| request::describe_spot_price_history(types, *since, page), prices::page);
-        let answer: Result<Vec<SpotPrice>, Failure> =
-            tokio::time::timeout(PRICES_WITHIN, all).await.unwrap_or_else(|_| {
-                let text = format!("DescribeSpotPriceHistory: not within {} s", PRICES_WITHIN.as_secs());
-                let failure = Failure::ours(Meaning::Unknown, "timeout", text);
-                self.metrics.errors().failed(Action::DescribeSpotPriceHistory, &failure);
-                Err(failure)
-            });
+        let action = Action::DescribeSpotPriceHistory;
+        let ask = |page: Option<&str>| request::describe_spot_price_history(types, *since, page);
+        let answer = self.soon(action, self.pages(action, ask, prices::page)).await;
         if let Err(failure) = &answer {
             slog::warn!(self.log, "cannot fetch spot prices"; "error" => &failure.message, "Code" => &failure.code);
         }
         self.spot.learned(question, answer.ok(), (self.now)());
     }
 
-    /// All pages, each asked for with the token that the one before named.
+    /// What a listing does not wait for any longer than that.
+    async fn soon<T>(
+        &self,
+        action: Action,
+        asked: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::time::timeout(BESIDE_WITHIN, asked).await.unwrap_or_else(|_| {
+            let text = format!("{}: not within {} s", action.as_str(), BESIDE_WITHIN.as_secs());
+            let failure = Failure::ours(Meaning::Unknown, "timeout", text);
+            self.metrics.errors().failed(action, &failure);
+            Err(failure)
+        })
+    }
+
+    /// All pages of what is asked for.
     async fn pages<T>(
         &self,
+        action: Action,
         ask: impl Fn(Option<&str>) -> Request,
-        read: impl Fn(&str) -> Result<(Vec<T>, Option<String>), crate::answer::Malformed>,
+        read: impl Fn(&str) -> Result<(Vec<T>, Option<String>), Malformed>,
     ) -> Result<Vec<T>, Failure> {
-        let (mut all, mut seen) = (Vec::new(), BTreeSet::new());
-        let mut page: Option<String> = None;
-        loop {
-            let request = ask(page.as_deref());
-            let (items, next) = self.sender.call(&request, &read).await?;
-            all.extend(items);
-            let Some(next) = next else { return Ok(all) };
-            if !seen.insert(next.clone()) || seen.len() > MOST_PAGES {
-                let text = format!("{}: a list without end", request.action.as_str());
-                return Err(Failure::ours(Meaning::Unknown, "malformed", text));
-            }
-            page = Some(next);
-        }
+        let page = async |token: Option<String>| self.sender.call(&ask(token.as_deref()), &read).await;
+        pages::all(action.as_str(), page).await
     }
 }
 
@@ -205,8 +241,9 @@ impl Ec2Cloud {
 impl CloudDriver for Ec2Cloud {
     async fn create(&self, order: &CreateOrder) -> Result<Instance, CloudError> {
         let made = self.make(order).await.map_err(|failure| failure.without(&order.secret));
-        if let Err(failure) = &made {
-            self.keys.failed(failure);
+        match &made {
+            Ok(instance) => self.ends.made(instance),
+            Err(failure) => self.keys.failed(failure),
         }
         self.backoff.judge(Operation::Create, made, (self.now)())
     }
@@ -222,6 +259,9 @@ impl CloudDriver for Ec2Cloud {
             Err(failure) if failure.code.ends_with(".NotFound") => Ok(()),
             ended => ended,
         };
+        if ended.is_ok() {
+            self.ends.destroyed(id);
+        }
         self.backoff.judge(Operation::Destroy, ended, (self.now)())
     }
 

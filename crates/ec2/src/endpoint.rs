@@ -1,6 +1,9 @@
-//! Where EC2 is: by region and partition, or where the environment says (`AWS_ENDPOINT_URL`).
+//! Where EC2 is: by region and partition, with the variants that a site may ask for, or where the environment says
+//! (`AWS_ENDPOINT_URL`). The rules are those of AWS's own clients; a test compares all regions that these know.
 
 use url::Url;
+
+use crate::environment::{DUAL_STACK, FIPS};
 
 /// Where calls go to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +12,15 @@ pub(crate) struct Endpoint {
     pub url: Url,
     /// What requests are signed for.
     pub region: String,
+}
+
+/// Which of a region's endpoints are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Variants {
+    /// Those with validated cryptography.
+    pub fips: bool,
+    /// Those that have IPv6 addresses too.
+    pub dual_stack: bool,
 }
 
 /// Why there is nowhere to call.
@@ -20,18 +32,50 @@ pub enum EndpointError {
     /// From the environment; without what it has before an `@`, which may be a password.
     #[error("`{0}` is not the http or https URL of an EC2 endpoint (AWS_ENDPOINT_URL_EC2, AWS_ENDPOINT_URL)")]
     BadUrl(String),
+    /// From the environment.
+    #[error("{0} is `{1}`; wanted is true or false")]
+    BadSwitch(&'static str, String),
+    /// Whether that URL is such a one, nobody knows but the site: it must not say both.
+    #[error("{0} asks for another endpoint than AWS_ENDPOINT_URL_EC2 or AWS_ENDPOINT_URL: unset one of them")]
+    Contradiction(&'static str),
 }
 
 impl Endpoint {
     /// The endpoint of a region, unless the environment names another.
-    pub fn new(region: &str, elsewhere: Option<&str>) -> Result<Self, EndpointError> {
+    pub fn new(region: &str, variants: Variants, elsewhere: Option<&str>) -> Result<Self, EndpointError> {
         check_region(region)?;
         let url = match elsewhere {
+            Some(_) if variants.fips => return Err(EndpointError::Contradiction(FIPS)),
+            Some(_) if variants.dual_stack => return Err(EndpointError::Contradiction(DUAL_STACK)),
             Some(text) => parse(text)?,
-            None => parse(&format!("https://ec2.{region}.{}/", domain(region)))?,
+            None => parse(&of_region(region, variants))?,
         };
         Ok(Self { url, region: region.to_owned() })
     }
+}
+
+/// AWS's partitions but the first: what the names of their regions begin with, their domain, and the domain of endpoints
+/// that have IPv6 addresses too.
+const PARTITIONS: [(&str, &str, &str); 7] = [
+    ("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+    ("us-gov-", COMMERCIAL.0, COMMERCIAL.1),
+    ("eusc-", "amazonaws.eu", "api.amazonwebservices.eu"),
+    ("us-iso-", "c2s.ic.gov", "api.aws.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov", "api.aws.scloud"),
+    ("eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    ("us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
+];
+/// The domains of all other regions.
+const COMMERCIAL: (&str, &str) = ("amazonaws.com", "api.aws");
+
+fn of_region(region: &str, variants: Variants) -> String {
+    let partition = PARTITIONS.iter().find(|(beginning, ..)| region.starts_with(beginning));
+    let (domain, dual_stack) = partition.map_or(COMMERCIAL, |(_, domain, dual_stack)| (domain, dual_stack));
+    let domain = if variants.dual_stack { dual_stack } else { domain };
+    // In GovCloud every endpoint has validated cryptography, and the plain name.
+    let is_plain = !variants.fips || (region.starts_with("us-gov-") && !variants.dual_stack);
+    let service = if is_plain { "ec2" } else { "ec2-fips" };
+    format!("https://{service}.{region}.{domain}/")
 }
 
 /// Whether that can be the name of a region: whoever reads the configuration asks, before anybody needs EC2.
@@ -59,11 +103,6 @@ fn parse(text: &str) -> Result<Url, EndpointError> {
     url.ok_or_else(|| EndpointError::BadUrl(without_user(text)))
 }
 
-/// The domain of the region's partition: China has its own, GovCloud (us-gov-…) shares the commercial one.
-fn domain(region: &str) -> &'static str {
-    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
-}
-
 /// Whatever may be a user and a password, also in a text that is no URL.
 fn without_user(text: &str) -> String {
     let Some((before, after)) = text.rsplit_once('@') else { return text.to_owned() };
@@ -80,6 +119,8 @@ fn is_usable(url: &Url) -> bool {
 mod tests {
     use super::*;
 
+    const PLAIN: Variants = Variants { fips: false, dual_stack: false };
+
     #[test]
     fn each_partition_has_its_domain() {
         for (region, url) in [
@@ -87,16 +128,42 @@ mod tests {
             ("eu-central-2", "https://ec2.eu-central-2.amazonaws.com/"),
             ("cn-north-1", "https://ec2.cn-north-1.amazonaws.com.cn/"),
             ("us-gov-west-1", "https://ec2.us-gov-west-1.amazonaws.com/"),
+            ("eusc-de-east-1", "https://ec2.eusc-de-east-1.amazonaws.eu/"),
+            ("us-iso-east-1", "https://ec2.us-iso-east-1.c2s.ic.gov/"),
+            ("us-isob-east-1", "https://ec2.us-isob-east-1.sc2s.sgov.gov/"),
         ] {
-            assert_eq!(Endpoint::new(region, None).unwrap().url.as_str(), url);
+            assert_eq!(Endpoint::new(region, PLAIN, None).unwrap().url.as_str(), url);
+        }
+    }
+
+    #[test]
+    fn variants_have_names_and_domains_of_their_own() {
+        for (region, fips, dual_stack, url) in [
+            ("us-east-1", true, false, "https://ec2-fips.us-east-1.amazonaws.com/"),
+            ("us-east-1", false, true, "https://ec2.us-east-1.api.aws/"),
+            ("us-east-1", true, true, "https://ec2-fips.us-east-1.api.aws/"),
+            ("us-gov-west-1", true, false, "https://ec2.us-gov-west-1.amazonaws.com/"),
+            ("us-gov-west-1", true, true, "https://ec2-fips.us-gov-west-1.api.aws/"),
+            ("cn-north-1", false, true, "https://ec2.cn-north-1.api.amazonwebservices.com.cn/"),
+        ] {
+            assert_eq!(Endpoint::new(region, Variants { fips, dual_stack }, None).unwrap().url.as_str(), url);
         }
     }
 
     #[test]
     fn the_environments_endpoint_comes_first_and_the_region_still_signs() {
-        let endpoint = Endpoint::new("eu-west-1", Some("http://127.0.0.1:5000")).unwrap();
+        let endpoint = Endpoint::new("eu-west-1", PLAIN, Some("http://127.0.0.1:5000")).unwrap();
         assert_eq!(endpoint.url.as_str(), "http://127.0.0.1:5000/");
         assert_eq!(endpoint.region, "eu-west-1");
+    }
+
+    #[test]
+    fn an_endpoint_of_the_environment_and_a_variant_contradict_each_other() {
+        for (fips, dual_stack, name) in [(true, false, FIPS), (false, true, DUAL_STACK), (true, true, FIPS)] {
+            let variants = Variants { fips, dual_stack };
+            let told = Endpoint::new("us-east-1", variants, Some("http://127.0.0.1:5000")).unwrap_err();
+            assert_eq!(told, EndpointError::Contradiction(name));
+        }
     }
 
     #[test]
@@ -108,7 +175,7 @@ mod tests {
             ("http://u:hunter2/@hunter2@:x", "http://(secret)@:x"),
             ("not a url", "not a url"),
         ] {
-            let told = Endpoint::new("us-east-1", Some(url)).unwrap_err().to_string();
+            let told = Endpoint::new("us-east-1", PLAIN, Some(url)).unwrap_err().to_string();
             assert!(told.contains(&format!("`{shown}`")) && !told.contains("hunter2"), "{told}");
         }
     }
@@ -116,10 +183,10 @@ mod tests {
     #[test]
     fn what_cannot_be_called_is_refused() {
         for region in ["", "us east 1", "evil.example/", "US-EAST-1"] {
-            assert!(Endpoint::new(region, None).is_err(), "{region}");
+            assert!(Endpoint::new(region, PLAIN, None).is_err(), "{region}");
         }
         for url in ["", "ftp://h/", "127.0.0.1:5000", "http://", "http://u:p@h/", "http://h/?a=b"] {
-            assert!(Endpoint::new("us-east-1", Some(url)).is_err(), "{url}");
+            assert!(Endpoint::new("us-east-1", PLAIN, Some(url)).is_err(), "{url}");
         }
     }
 }

@@ -1,59 +1,34 @@
-//! What EC2's error codes mean: one table, a row a code.
+//! What EC2's error codes mean: one table, a row a code, or the beginning of codes.
 
+use dispatch_cloud_kit::{ErrorTable, Failure, Meaning, Row};
 use dispatch_core::instance::Market;
-use dispatch_core::ports::{CapacityScope, CloudError, CloudErrorKind, QuotaScope};
-use dispatch_core::secret::Secret;
+use dispatch_core::ports::{CapacityScope, QuotaScope};
 
 use Meaning::{Capacity, NotFound, Other, Quota, Throttled, Unauthorized, Unknown};
 
-/// The most of EC2's words that is repeated: some messages carry kilobytes of encoded detail.
-const LONGEST_TEXT: usize = 400;
-
-/// What a failure means to the dispatcher.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Meaning {
-    /// Too many calls: how long to wait is ours to say.
-    Throttled,
-    /// The account may not have more.
-    Quota(QuotaScope),
-    /// EC2 has no more.
-    Capacity(CapacityScope),
-    /// No such instance.
-    NotFound,
-    /// Credentials are missing, wrong, expired, or not enough.
-    Unauthorized,
-    /// It may have taken effect.
-    Unknown,
-    /// Refused, or never sent.
-    Other,
-}
-
-/// A failed call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub meaning: Meaning,
-    /// EC2's code, or a word of ours in lower case where there is none.
-    pub code: String,
-    /// What failed and with what, for people.
-    pub message: String,
-}
-
-/// A code; what must be in its message, where one code means several things; what it means.
-type Row = (&'static str, Option<&'static str>, Meaning);
+/// EC2's table.
+pub(crate) const ERRORS: ErrorTable = ErrorTable { cloud: "EC2", rows: TABLE };
 
 const TABLE: &[Row] = &[
-    // How many the account may have.
+    // How many the account may have: of a family first, where the message says so.
+    ("InstanceLimitExceeded", Some("for the specified instance type"), Capacity(CapacityScope::QuotaGroup)),
     ("InstanceLimitExceeded", None, Quota(QuotaScope::All)),
     ("InsufficientAddressCapacity", None, Quota(QuotaScope::All)),
     ("InsufficientFreeAddressesInSubnet", None, Quota(QuotaScope::All)),
-    ("InsufficientVolumeCapacity", None, Quota(QuotaScope::All)),
-    ("MaxSpotInstanceCountExceeded", None, Quota(QuotaScope::Market(Market::Spot))),
-    // How many EC2 has, or lets us have of a family.
-    ("InsufficientInstanceCapacity", None, Capacity(CapacityScope::Offering)),
+    ("NetworkInterfaceLimitExceeded", None, Quota(QuotaScope::All)),
+    ("VolumeLimitExceeded", None, Quota(QuotaScope::All)),
+    ("MaxIOPSLimitExceeded", None, Quota(QuotaScope::All)),
+    // Quotas of spot VMs are of families, too, and counted in vCPUs.
+    ("MaxSpotInstanceCountExceeded", None, Capacity(CapacityScope::QuotaGroup)),
+    ("VcpuLimitExceeded", None, Capacity(CapacityScope::QuotaGroup)),
+    // Spot's own role is missing, and we may not make it: nothing can be bought there, and all else can.
+    ("AuthFailure.ServiceLinkedRoleCreationNotPermitted", None, Quota(QuotaScope::Market(Market::Spot))),
+    // How many EC2 has.
     ("Unsupported", Some("requested instance type"), Capacity(CapacityScope::Offering)),
+    ("UnfulfillableCapacity", None, Capacity(CapacityScope::Offering)),
+    ("ReservationCapacityExceeded", None, Capacity(CapacityScope::Offering)),
     // The market's price is above ours now: another type's may not be.
     ("SpotMaxPriceTooLow", None, Capacity(CapacityScope::Offering)),
-    ("VcpuLimitExceeded", None, Capacity(CapacityScope::QuotaGroup)),
     // How often we may call.
     ("Throttling", None, Throttled),
     ("ThrottlingException", None, Throttled),
@@ -71,11 +46,14 @@ const TABLE: &[Row] = &[
     ("EC2ThrottledException", None, Throttled),
     // What is not there.
     ("InvalidInstanceID.NotFound", None, NotFound),
-    // Credentials and permissions.
+    // Something of this one request is forbidden or not ours: its type, market, image or tags. Others may be allowed.
+    ("UnauthorizedOperation", None, Other),
+    ("AccessDenied", None, Other),
+    ("AccessDeniedException", None, Other),
+    ("AuthFailure", Some("not authorized for images"), Other),
+    ("OptInRequired", Some("marketplace"), Other),
+    // Credentials, and accounts that may not be used.
     ("AuthFailure", None, Unauthorized),
-    ("UnauthorizedOperation", None, Unauthorized),
-    ("AccessDenied", None, Unauthorized),
-    ("AccessDeniedException", None, Unauthorized),
     ("ExpiredToken", None, Unauthorized),
     ("ExpiredTokenException", None, Unauthorized),
     ("RequestExpired", None, Unauthorized),
@@ -86,25 +64,16 @@ const TABLE: &[Row] = &[
     ("IncompleteSignature", None, Unauthorized),
     ("MissingAuthenticationToken", None, Unauthorized),
     ("OptInRequired", None, Unauthorized),
+    ("PendingVerification", None, Unauthorized),
     ("Blocked", None, Unauthorized),
     // EC2's own troubles: nobody knows how far it got.
     ("InternalError", None, Unknown),
     ("InternalFailure", None, Unknown),
     ("Unavailable", None, Unknown),
     ("ServiceUnavailable", None, Unknown),
+    // Of instances, volumes, hosts, and of what EC2 will offer one day.
+    ("Insufficient*", None, Capacity(CapacityScope::Offering)),
 ];
-
-/// What an error answer means. A code that nobody knows is a refusal, unless the server says that it broke.
-pub(crate) fn meaning(code: &str, message: &str, status: u16) -> Meaning {
-    let message = message.to_ascii_lowercase();
-    let row = TABLE
-        .iter()
-        .find(|(known, wanted, _)| *known == code && wanted.is_none_or(|wanted| message.contains(wanted)));
-    match row {
-        Some((_, _, meaning)) => meaning.clone(),
-        None => by_status(status),
-    }
-}
 
 /// Codes that say that the credentials themselves are bad: expired, revoked, or of somebody else.
 const OF_CREDENTIALS: [&str; 8] = [
@@ -118,67 +87,10 @@ const OF_CREDENTIALS: [&str; 8] = [
     "SignatureDoesNotMatch",
 ];
 
-/// Whether other credentials may be the cure; those that just may not do something are the right ones.
-pub(crate) fn speaks_of_credentials(code: &str) -> bool {
-    OF_CREDENTIALS.contains(&code)
-}
-
-/// What an answer without a code that we know means.
-pub(crate) fn by_status(status: u16) -> Meaning {
-    match status {
-        429 => Throttled,
-        401 | 403 => Unauthorized,
-        500..=599 => Unknown,
-        _ => Other,
-    }
-}
-
-/// EC2's words as they may be told. Secrets first: of one that is cut in two, the head would stay.
-pub(crate) fn repeatable(words: String, secrets: &[Secret]) -> String {
-    secrets.iter().fold(words, without).chars().take(LONGEST_TEXT).collect()
-}
-
-fn without(text: String, secret: &Secret) -> String {
-    // What is that short occurs by chance, and is nobody's secret.
-    if secret.expose().len() < 8 { text } else { text.replace(secret.expose(), "(secret)") }
-}
-
-impl Failure {
-    /// An error without an answer of EC2; `code` is our own word.
-    pub fn ours(meaning: Meaning, code: &str, message: impl Into<String>) -> Self {
-        Self { meaning, code: code.to_owned(), message: message.into() }
-    }
-
-    /// The error of a call that comes before the order: whatever became of it, nothing has been ordered.
-    pub fn of_preparation(self) -> Self {
-        match self.meaning {
-            Unknown => Self { meaning: Other, ..self },
-            _ => self,
-        }
-    }
-
-    /// Takes a secret out of the message, should EC2 have repeated it.
-    pub fn without(self, secret: &Secret) -> Self {
-        Self { message: without(self.message, secret), ..self }
-    }
-
-    /// The error as the port has it. How long a throttled caller must wait is not known here.
-    pub fn into_cloud_error(self) -> CloudError {
-        let kind = match &self.meaning {
-            Quota(scope) => CloudErrorKind::Quota(scope.clone()),
-            Capacity(scope) => CloudErrorKind::Capacity(*scope),
-            NotFound => CloudErrorKind::NotFound,
-            Unauthorized => CloudErrorKind::Unauthorized,
-            Unknown => CloudErrorKind::Unknown,
-            Throttled | Other => CloudErrorKind::Other,
-        };
-        self.into_error(kind)
-    }
-
-    /// The error as the port has it, of that kind.
-    pub fn into_error(self, kind: CloudErrorKind) -> CloudError {
-        CloudError { kind, code: self.code, message: self.message }
-    }
+/// Whether other credentials may be the cure. An image that is not ours is no fault of them, although EC2 has the same code
+/// for it.
+pub(crate) fn speaks_of_credentials(failure: &Failure) -> bool {
+    failure.meaning == Unauthorized && OF_CREDENTIALS.contains(&failure.code.as_str())
 }
 
 #[cfg(test)]
@@ -195,6 +107,23 @@ mod tests {
                 all(),
             ),
             (
+                "InstanceLimitExceeded",
+                "You have requested more instances (1) than your current instance limit of 0 allows for the specified instance type. Please visit http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit.",
+                Capacity(CapacityScope::QuotaGroup),
+            ),
+            (
+                "NetworkInterfaceLimitExceeded",
+                "You have reached the limit on the number of network interfaces",
+                all(),
+            ),
+            ("VolumeLimitExceeded", "You have reached the limit on your EBS volume storage", all()),
+            ("MaxIOPSLimitExceeded", "You have reached the limit on your IOPS usage", all()),
+            (
+                "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
+                "The provided credentials do not have permission to create the service-linked role for EC2 Spot Instances.",
+                Quota(QuotaScope::Market(Market::Spot)),
+            ),
+            (
                 "InsufficientAddressCapacity",
                 "Not enough available addresses to satisfy your minimum request",
                 all(),
@@ -207,12 +136,17 @@ mod tests {
             (
                 "InsufficientVolumeCapacity",
                 "There is not enough capacity to fulfill your EBS volume provision request",
-                all(),
+                Capacity(CapacityScope::Offering),
             ),
+            ("Insufficient*", "A word of tomorrow", Capacity(CapacityScope::Offering)),
+            ("InsufficientHostCapacity", "", Capacity(CapacityScope::Offering)),
+            ("InsufficientQubits", "", Capacity(CapacityScope::Offering)),
+            ("UnfulfillableCapacity", "", Capacity(CapacityScope::Offering)),
+            ("ReservationCapacityExceeded", "", Capacity(CapacityScope::Offering)),
             (
                 "MaxSpotInstanceCountExceeded",
                 "Max spot instance count exceeded",
-                Quota(QuotaScope::Market(Market::Spot)),
+                Capacity(CapacityScope::QuotaGroup),
             ),
             (
                 "InsufficientInstanceCapacity",
@@ -239,6 +173,17 @@ mod tests {
             ("InvalidInstanceID.Malformed", "Invalid id: \"x\"", Other),
             ("InvalidAMIID.NotFound", "The image id '[ami-1]' does not exist", Other),
             ("InvalidSubnetID.NotFound", "The subnet ID 'subnet-1' does not exist", Other),
+            ("AuthFailure", "Not authorized for images: [ami-0123456789abcdef0]", Other),
+            ("AuthFailure", "AWS was not able to validate the provided access credentials", Unauthorized),
+            (
+                "OptInRequired",
+                "In order to use this AWS Marketplace product you need to accept terms and subscribe.",
+                Other,
+            ),
+            ("UnauthorizedOperation", "You are not authorized to perform this operation.", Other),
+            ("AccessDenied", "", Other),
+            ("AccessDeniedException", "", Other),
+            ("VolumeTypeNotAvailableInZone", "The volume type is not available in this zone", Other),
             ("IdempotentParameterMismatch", "", Other),
             ("SomethingNew", "", Other),
             ("", "", Other),
@@ -248,10 +193,9 @@ mod tests {
             TransactionInProgressException BandwidthLimitExceeded LimitExceededException SlowDown \
             PriorRequestNotComplete EC2ThrottledException";
         rows.extend(throttled.split_whitespace().map(|code| (code, "Rate exceeded", Throttled)));
-        let unauthorized = "AuthFailure UnauthorizedOperation AccessDenied AccessDeniedException ExpiredToken \
-            ExpiredTokenException RequestExpired InvalidClientTokenId UnrecognizedClientException \
+        let unauthorized = "AuthFailure ExpiredToken ExpiredTokenException RequestExpired InvalidClientTokenId UnrecognizedClientException \
             InvalidAccessKeyId SignatureDoesNotMatch IncompleteSignature MissingAuthenticationToken \
-            OptInRequired Blocked";
+            OptInRequired PendingVerification Blocked";
         rows.extend(unauthorized.split_whitespace().map(|code| (code, "", Unauthorized)));
         let unknown = "InternalError InternalFailure Unavailable ServiceUnavailable";
         rows.extend(unknown.split_whitespace().map(|code| (code, "", Unknown)));
@@ -259,60 +203,37 @@ mod tests {
     }
 
     #[test]
-    fn every_code_means_what_the_contract_says() {
-        for (code, message, wanted) in expected() {
-            assert_eq!(meaning(code, message, 400), wanted, "{code}: {message}");
-        }
-    }
-
-    #[test]
-    fn every_row_has_its_test() {
-        let expected = expected();
-        for (code, _, meant) in TABLE {
-            let tested = expected.iter().any(|(known, _, wanted)| known == code && wanted == meant);
-            assert!(tested, "{code} is in the table and not in the test");
-        }
-    }
-
-    #[test]
-    fn a_code_is_in_the_table_once_unless_its_message_tells_more() {
-        for (index, (code, wanted, _)) in TABLE.iter().enumerate() {
-            let again = TABLE[index + 1..]
-                .iter()
-                .any(|(other, other_wanted, _)| other == code && other_wanted == wanted);
-            assert!(!again, "{code} twice");
-        }
+    fn every_code_means_what_the_contract_says_and_every_row_has_its_test() {
+        assert_eq!(ERRORS.objections(&expected()), Vec::<String>::new());
     }
 
     #[test]
     fn only_what_is_said_of_the_credentials_themselves_makes_them_forgotten() {
-        for (code, _, meaning) in TABLE.iter().filter(|(code, ..)| speaks_of_credentials(code)) {
-            assert_eq!(*meaning, Unauthorized, "{code}");
-        }
+        let speaks = |code: &str, message: &str| {
+            let meaning = ERRORS.meaning(code, message, 403);
+            speaks_of_credentials(&Failure::ours(meaning, code, message))
+        };
         for code in OF_CREDENTIALS {
-            assert!(TABLE.iter().any(|(known, ..)| *known == code), "{code} is not in the table");
+            assert!(speaks(code, ""), "{code}");
         }
-        // A policy that forbids something, an opt-in, a proxy's 403.
+        // A policy that forbids something, an opt-in, a proxy's 403, and an image of somebody else's.
         for code in
             ["UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "OptInRequired", "http_403"]
         {
-            assert!(!speaks_of_credentials(code), "{code}");
+            assert!(!speaks(code, ""), "{code}");
         }
+        assert!(!speaks("AuthFailure", "Not authorized for images: [ami-1]"));
     }
 
     #[test]
     fn the_codes_word_comes_before_the_statuss() {
-        assert_eq!(meaning("RequestLimitExceeded", "", 503), Throttled);
-        assert_eq!(meaning("InsufficientInstanceCapacity", "", 500), Capacity(CapacityScope::Offering));
-        assert_eq!(meaning("SomethingNew", "", 500), Unknown);
-        assert_eq!(meaning("SomethingNew", "", 429), Throttled);
-        assert_eq!(meaning("SomethingNew", "", 403), Unauthorized);
-    }
-
-    #[test]
-    fn a_repeated_secret_is_taken_out() {
-        let failure = Failure::ours(Other, "InvalidParameterValue", "value 0123456789abcdef is bad");
-        let failure = failure.without(&Secret::new("0123456789abcdef")).without(&Secret::new("bad"));
-        assert_eq!(failure.message, "value (secret) is bad");
+        assert_eq!(ERRORS.meaning("RequestLimitExceeded", "", 503), Throttled);
+        assert_eq!(
+            ERRORS.meaning("InsufficientInstanceCapacity", "", 500),
+            Capacity(CapacityScope::Offering)
+        );
+        assert_eq!(ERRORS.meaning("SomethingNew", "", 500), Unknown);
+        assert_eq!(ERRORS.meaning("SomethingNew", "", 429), Throttled);
+        assert_eq!(ERRORS.meaning("SomethingNew", "", 403), Unauthorized);
     }
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use dispatch_cloud_kit::{Failure, Meaning};
 use md5::Md5;
 use sha1::Sha1;
 use sha2::Digest;
@@ -18,7 +19,6 @@ use ssh_key::{HashAlg, PublicKey};
 use tokio::sync::OnceCell;
 
 use crate::answer::key_pairs;
-use crate::errors::{Failure, Meaning};
 use crate::request;
 use crate::send::Sender;
 

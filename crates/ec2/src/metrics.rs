@@ -1,17 +1,15 @@
-//! The driver's own series: VMs and starts by subnet, and every failed call of EC2's API. The Cloud actor counts
+//! The driver's own series: VMs and starts by subnet, ends that nobody here asked for, and every failed call of EC2's API. The Cloud actor counts
 //! the port's methods and their errors, for all drivers; what a method gets over, a subnet that is full or prices
 //! that cannot be had, shows only here.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 
+use dispatch_cloud_kit::ErrorCounter;
 use dispatch_core::label::BoundedLabel;
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use crate::answer::instances::Listed;
-use crate::errors::Failure;
-use crate::request::Action;
 
 const PREFIX: &str = "arvados_dispatchcloud_ec2";
 /// Where no subnet is configured, EC2 takes its default one.
@@ -22,27 +20,14 @@ const NO_SUBNET: &str = "";
 pub(crate) struct Metrics {
     instances: IntGaugeVec,
     starts: IntCounterVec,
-    errors: Errors,
+    ends: IntCounterVec,
+    reasons: BoundedLabel,
+    errors: ErrorCounter,
     subnets: Vec<String>,
     /// Values of `ec2_instances{subnet_id}`: of subnets that are not configured, only the cloud speaks.
     subnet_labels: BoundedLabel,
     /// The subnets that the gauge shows.
     shown: RefCell<BTreeSet<String>>,
-}
-
-/// Failed calls.
-#[derive(Debug, Clone)]
-pub(crate) struct Errors {
-    counter: IntCounterVec,
-    codes: Rc<BoundedLabel>,
-}
-
-impl Errors {
-    /// A call has failed. The code is EC2's own word.
-    pub fn failed(&self, action: Action, failure: &Failure) {
-        let code = self.codes.bounded(&failure.code);
-        self.counter.with_label_values(&[action.as_str(), code]).inc();
-    }
 }
 
 impl Metrics {
@@ -54,22 +39,23 @@ impl Metrics {
         let instances = Opts::new(format!("{PREFIX}_instances"), "Number of instances running, by subnet.");
         let starts =
             Opts::new(format!("{PREFIX}_instance_starts_total"), "Attempts to start an instance, by subnet.");
-        let errors =
-            Opts::new(format!("{PREFIX}_errors_total"), "Failed calls of EC2's API, by call and error code.");
+        let ends = Opts::new(
+            format!("{PREFIX}_instance_ends_total"),
+            "Ends of instances that were not asked for here, by EC2's state reason.",
+        );
         let metrics = Self {
             instances: IntGaugeVec::new(instances, &["subnet_id"])?,
             starts: IntCounterVec::new(starts, &["subnet_id", "success"])?,
-            errors: Errors {
-                counter: IntCounterVec::new(errors, &["operation", "code"])?,
-                codes: Rc::default(),
-            },
+            ends: IntCounterVec::new(ends, &["reason"])?,
+            reasons: BoundedLabel::default(),
+            errors: ErrorCounter::new(registry, "ec2", "Failed calls of EC2's API, by call and error code.")?,
             subnet_labels: BoundedLabel::with_known(subnets.iter().map(String::as_str).chain([NO_SUBNET])),
             subnets: subnets.to_vec(),
             shown: RefCell::default(),
         };
         registry.register(Box::new(metrics.instances.clone()))?;
         registry.register(Box::new(metrics.starts.clone()))?;
-        registry.register(Box::new(metrics.errors.counter.clone()))?;
+        registry.register(Box::new(metrics.ends.clone()))?;
         metrics.start_at_zero();
         Ok(metrics)
     }
@@ -85,7 +71,7 @@ impl Metrics {
     }
 
     /// The counter of failed calls.
-    pub fn errors(&self) -> &Errors {
+    pub fn errors(&self) -> &ErrorCounter {
         &self.errors
     }
 
@@ -93,6 +79,12 @@ impl Metrics {
     pub fn attempted(&self, subnet: Option<&str>, success: bool) {
         let success = if success { "1" } else { "0" };
         self.starts.with_label_values(&[subnet.unwrap_or(NO_SUBNET), success]).inc();
+    }
+
+    /// One has ended, with that reason: a code, and mostly words after it.
+    pub fn ended(&self, reason: &str) {
+        let code = reason.split(':').next().unwrap_or_default().trim();
+        self.ends.with_label_values(&[self.reasons.bounded(code)]).inc();
     }
 
     /// Sets the number of instances that exist now. A subnet that is no longer configured is shown while something is
@@ -119,8 +111,10 @@ impl Metrics {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use dispatch_cloud_kit::{Failure, Meaning};
+
     use super::*;
-    use crate::errors::Meaning;
+    use crate::request::Action;
     use crate::spot::tests::listed;
 
     #[test]

@@ -7,6 +7,9 @@ use std::time::Duration;
 use dispatch_core::driver::{Parameter, ParameterValue, Parameters};
 use dispatch_core::secret::Secret;
 
+/// The type of volumes whose type is not given, or empty.
+const VOLUME_TYPE: &str = "gp2";
+
 /// Parameters of driver `ec2`. The defaults are those of `config/default.yml`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Params {
@@ -30,6 +33,10 @@ pub struct Params {
     pub iam_instance_profile: String,
     /// How often spot prices are fetched; zero = never.
     pub spot_price_update_interval: Duration,
+    /// Over how many network hops the metadata service's answers go; 0 = what image and account say.
+    pub metadata_hop_limit: u32,
+    /// Those of the subnets whose VMs have IPv6 addresses only: their metadata service must answer by IPv6.
+    pub ipv6_only_subnet_ids: Vec<String>,
     /// Quota group by prefix of the provider type.
     pub instance_type_quota_groups: BTreeMap<String, String>,
     /// Where to call instead of the region's endpoint. Not in the file: the environment's word.
@@ -46,10 +53,14 @@ impl Params {
             security_group_ids: parameters.texts("SecurityGroupIDs"),
             subnet_ids: parameters.texts("SubnetID"),
             admin_username: parameters.text("AdminUsername"),
-            ebs_volume_type: parameters.text("EBSVolumeType"),
+            ebs_volume_type: Some(parameters.text("EBSVolumeType"))
+                .filter(|it| !it.is_empty())
+                .unwrap_or_else(|| VOLUME_TYPE.to_owned()),
             ebs_price: parameters.number("EBSPrice"),
             iam_instance_profile: parameters.text("IAMInstanceProfile"),
             spot_price_update_interval: parameters.duration("SpotPriceUpdateInterval"),
+            metadata_hop_limit: parameters.count("MetadataHopLimit"),
+            ipv6_only_subnet_ids: parameters.texts("IPv6OnlySubnetIDs"),
             instance_type_quota_groups: parameters.text_map("InstanceTypeQuotaGroups"),
             endpoint: parameters.endpoint.clone(),
         }
@@ -85,7 +96,7 @@ pub(crate) fn all() -> Vec<Parameter> {
             "A subnet, or a list of which one is used as long as it has room.",
         ),
         row("AdminUsername", ParameterValue::text("crunch"), "Who to log in as."),
-        row("EBSVolumeType", ParameterValue::text("gp2"), "Type of attached volumes (AddedScratch)."),
+        row("EBSVolumeType", ParameterValue::text(VOLUME_TYPE), "Type of attached volumes (AddedScratch)."),
         row("EBSPrice", ParameterValue::Number(0.1), "Their price, a GiB and month."),
         row("IAMInstanceProfile", ParameterValue::text(""), "Instance profile of the VMs."),
         row(
@@ -98,11 +109,41 @@ pub(crate) fn all() -> Vec<Parameter> {
             ParameterValue::TextMap(quota_groups()),
             "Which types share a quota, by prefix.",
         ),
+        row(
+            "MetadataHopLimit",
+            ParameterValue::Count(1),
+            "How many network hops from the VM its metadata are served: 1 to the VM itself, 2 to containers behind \
+             its bridge too; 0: as image and account say.",
+        ),
+        row(
+            "IPv6OnlySubnetIDs",
+            ParameterValue::Texts(Vec::new()),
+            "Those of the subnets that have no IPv4 addresses: the metadata service of their VMs answers by IPv6 too.",
+        ),
     ]
 }
+
+/// The largest hop limit that EC2 takes.
+pub(crate) const MOST_HOPS: u32 = 64;
 
 fn quota_groups() -> BTreeMap<String, String> {
     let standard = ["a", "c", "d", "h", "i", "m", "r", "t", "z"].map(|it| (it, "standard"));
     let groups = standard.into_iter().chain([("p5", "p5"), ("vt", "g")]);
     groups.map(|(prefix, group)| (prefix.to_owned(), group.to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_volume_type_is_the_default_one() {
+        let typed = |text: &str| {
+            let mut parameters = Parameters::defaults(all());
+            parameters.set("EBSVolumeType", ParameterValue::text(text));
+            Params::new(&parameters).ebs_volume_type
+        };
+        assert_eq!((typed("").as_str(), typed("io2").as_str()), ("gp2", "io2"));
+        assert_eq!(Params::default().ebs_volume_type, "gp2");
+    }
 }

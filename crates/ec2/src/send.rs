@@ -1,38 +1,27 @@
-//! One call: signed, sent once, its answer read within a deadline and a limit. No retries, no redirects.
+//! One call: signed, sent once, its answer read. No retries, no redirects.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use awc::error::{ConnectError, PayloadError, SendRequestError};
-use awc::http::header;
-use awc::{Client, Connector};
+use dispatch_cloud_kit::{ErrorCounter, Failure, Http, Malformed, Method, Outgoing, clock, tls};
 use dispatch_core::secret::Secret;
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 
-use crate::answer::{self, Malformed, error::Refusal};
+use crate::answer;
 use crate::credentials::Source;
 use crate::driver::OpenError;
 use crate::endpoint::Endpoint;
-use crate::errors::{self, Failure, Meaning};
-use crate::metrics;
+use crate::environment;
+use crate::errors::{ERRORS, speaks_of_credentials};
 use crate::request::Request;
 use crate::sign;
 
-/// The code of a call that had no connection, or lost it. Of kind `Other` it was never sent.
-pub const NO_CONNECTION: &str = "connection";
-/// A page of a thousand instances with fifty tags each is 10 MB.
-const LONGEST_BODY: usize = 64 << 20;
-/// How long a connection may take; a call that has none was not sent.
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-
 /// Sends calls to one endpoint.
 pub(crate) struct Sender {
-    http: Client,
+    http: Http,
     endpoint: Endpoint,
     credentials: Source,
-    deadline: Duration,
-    errors: metrics::Errors,
+    errors: ErrorCounter,
 }
 
 impl Sender {
@@ -41,41 +30,33 @@ impl Sender {
         endpoint: Endpoint,
         credentials: Source,
         deadline: Duration,
-        errors: metrics::Errors,
+        errors: ErrorCounter,
     ) -> Result<Self, OpenError> {
-        let connector = Connector::new().timeout(CONNECT_WITHIN).handshake_timeout(CONNECT_WITHIN);
-        let connector = match endpoint.url.scheme() {
-            "https" => connector.rustls_0_23(tls()?),
-            _ => connector,
+        let tls = match endpoint.url.scheme() {
+            "https" => Some(tls()?),
+            _ => None,
         };
-        let http = Client::builder()
-            .connector(connector)
-            .timeout(deadline)
-            .disable_redirects()
-            .add_default_header((header::ACCEPT_ENCODING, "identity"))
-            .finish();
-        Ok(Self { http, endpoint, credentials, deadline, errors })
+        Ok(Self { http: Http::new(deadline, tls), endpoint, credentials, errors })
     }
 
     /// The whole answer, of a good status; what is in it is the caller's to check.
     async fn send(&self, request: &Request) -> Result<String, Failure> {
-        let now = sign::system_time();
+        let now = clock::system_time();
         let called = async {
             let credentials = self.credentials.get(now).await?;
             let token = Secret::new(credentials.session_token().unwrap_or_default());
             let secrets = [request.secrets(), &[token]].concat();
             let body = request.form();
             let headers = sign::headers(&self.endpoint, &body, &credentials, now)?;
-            let exchange = tokio::time::timeout(self.deadline, self.exchange(headers, body));
-            let (status, body) = exchange.await.unwrap_or_else(|_| Err(self.too_late()))?;
-            judge(status, body, &secrets)
+            let call = Outgoing { method: Method::POST, url: &self.endpoint.url, headers, body };
+            self.http.send(call).await?.judged(&ERRORS, answer::error::read, &secrets, now)
         };
         called.await.map_err(|failure| {
             // Others may serve better; that we may not do something does not make us somebody else.
-            if errors::speaks_of_credentials(&failure.code) {
+            if speaks_of_credentials(&failure) {
                 self.credentials.forget();
             }
-            named(failure, request)
+            failure.of_call(request.action.as_str())
         })
     }
 
@@ -86,10 +67,7 @@ impl Sender {
         reader: impl FnOnce(&str) -> Result<T, Malformed>,
     ) -> Result<T, Failure> {
         let answer = self.send(request).await.and_then(|body| {
-            reader(&body).map_err(|error| {
-                let text = format!("an answer that is none: {error}");
-                named(Failure::ours(Meaning::Unknown, "malformed", text), request)
-            })
+            reader(&body).map_err(|error| Failure::malformed(error).of_call(request.action.as_str()))
         });
         answer.inspect_err(|failure| self.errors.failed(request.action, failure))
     }
@@ -98,94 +76,13 @@ impl Sender {
     pub async fn done(&self, request: &Request) -> Result<(), Failure> {
         self.call(request, |body| answer::check(request.action, body)).await
     }
-
-    async fn exchange(
-        &self,
-        headers: Vec<(String, String)>,
-        body: String,
-    ) -> Result<(u16, Vec<u8>), Failure> {
-        let mut call = self.http.post(self.endpoint.url.as_str()).content_type(sign::CONTENT_TYPE);
-        for header in headers {
-            call = call.insert_header(header);
-        }
-        let mut response = call.send_body(body).await.map_err(|error| self.unsent(&error))?;
-        let status = response.status().as_u16();
-        match response.body().limit(LONGEST_BODY).await {
-            Ok(body) => Ok((status, body.to_vec())),
-            // The status of a refusal says enough; a good one without its body says nothing.
-            Err(_) if !response.status().is_success() => Ok((status, Vec::new())),
-            Err(error) => Err(unread(&error)),
-        }
-    }
-
-    fn too_late(&self) -> Failure {
-        let text = format!("no answer within {} s", self.deadline.as_secs_f64());
-        Failure::ours(Meaning::Unknown, "timeout", text)
-    }
-
-    /// Without a connection nothing was sent; after that nobody knows.
-    fn unsent(&self, error: &SendRequestError) -> Failure {
-        let text = format!("{error} ({})", self.endpoint.url.host_str().unwrap_or_default());
-        match error {
-            SendRequestError::Timeout => self.too_late(),
-            // By that name awc tells of a server that hangs up instead of answering.
-            SendRequestError::Connect(ConnectError::Disconnected | ConnectError::H2(_)) => {
-                Failure::ours(Meaning::Unknown, NO_CONNECTION, text)
-            }
-            SendRequestError::Connect(_) | SendRequestError::Url(_) => {
-                Failure::ours(Meaning::Other, NO_CONNECTION, text)
-            }
-            _ => Failure::ours(Meaning::Unknown, NO_CONNECTION, text),
-        }
-    }
 }
 
-/// A body that could not be read to its end.
-fn unread(error: &PayloadError) -> Failure {
-    match error {
-        PayloadError::Overflow => {
-            let text = format!("the answer is longer than {} MiB", LONGEST_BODY >> 20);
-            Failure::ours(Meaning::Unknown, "too_long", text)
-        }
-        _ => Failure::ours(Meaning::Unknown, NO_CONNECTION, format!("the answer broke off: {error}")),
-    }
-}
-
-/// A good answer's text, or what a refusal means; it is told without these secrets.
-fn judge(status: u16, body: Vec<u8>, secrets: &[Secret]) -> Result<String, Failure> {
-    let text = String::from_utf8(body);
-    if (200..300).contains(&status) {
-        return text.map_err(|_| Failure::ours(Meaning::Unknown, "malformed", "an answer that is not UTF-8"));
-    }
-    let text = text.unwrap_or_default();
-    let Some(Refusal { code, message, request_id }) = answer::error::read(&text) else {
-        let text = format!("status {status}, without an error code of EC2's");
-        return Err(Failure::ours(errors::by_status(status), &format!("http_{status}"), text));
-    };
-    let meaning = errors::meaning(&code, &message, status);
-    let [message, id] = [message, request_id].map(|words| errors::repeatable(words, secrets));
-    let id = if id.is_empty() { String::new() } else { format!(" (request {id})") };
-    Err(Failure { meaning, message: format!("{code}: {message}{id}"), code })
-}
-
-/// Says which call it was.
-fn named(failure: Failure, request: &Request) -> Failure {
-    Failure { message: format!("{}: {}", request.action.as_str(), failure.message), ..failure }
-}
-
-/// The system's authorities, and those that the site added.
+/// The system's authorities, and those that the site added; or those of `AWS_CA_BUNDLE` and no others, as all of AWS's
+/// clients understand it.
 pub(crate) fn tls() -> Result<Arc<ClientConfig>, OpenError> {
-    let found = dispatch_authorities::load();
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        let first = found.errors.first().map_or_else(|| "none found".to_owned(), ToString::to_string);
-        return Err(OpenError::NoAuthorities(first));
+    match environment::ca_bundle() {
+        Some(path) => tls::config(Some(&path)).map_err(OpenError::Bundle),
+        None => tls::config(None).map_err(OpenError::Authorities),
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring knows TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
 }

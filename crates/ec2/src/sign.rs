@@ -6,21 +6,14 @@ use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
 use aws_smithy_runtime_api::client::identity::Identity;
+use dispatch_cloud_kit::{Failure, Meaning};
 
 use crate::endpoint::Endpoint;
-use crate::errors::{Failure, Meaning};
 
 /// The content type of all calls; it is signed.
-pub(crate) const CONTENT_TYPE: &str = "application/x-www-form-urlencoded; charset=utf-8";
+const CONTENT_TYPE: &str = "application/x-www-form-urlencoded; charset=utf-8";
 
-/// The time that signatures bear: EC2 refuses those of five minutes ago. The dispatcher's own clock does not
-/// follow the system's steps (after a suspend, or when a clock is first set), so it will not do here.
-pub(crate) fn system_time() -> SystemTime {
-    #[expect(clippy::disallowed_methods, reason = "signatures must bear the system's time, stepped or not")]
-    SystemTime::now()
-}
-
-/// The headers that make a POST of this body to the endpoint a call of ours.
+/// The headers that make a POST of this body to the endpoint a call of ours, the content type among them.
 pub(crate) fn headers(
     endpoint: &Endpoint,
     body: &str,
@@ -44,7 +37,9 @@ pub(crate) fn headers(
     let request = SignableRequest::new("POST", endpoint.url.as_str(), signed_headers.into_iter(), body)
         .map_err(|error| failed(error.to_string()))?;
     let (instructions, _) = sign(request, &params).map_err(|error| failed(error.to_string()))?.into_parts();
-    Ok(instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    let added = instructions.headers();
+    let all = signed_headers.into_iter().chain(added);
+    Ok(all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 #[cfg(test)]
@@ -54,7 +49,7 @@ mod tests {
     use super::*;
 
     fn signed(token: Option<&str>) -> Vec<(String, String)> {
-        let endpoint = Endpoint::new("eu-west-1", None).unwrap();
+        let endpoint = Endpoint::new("eu-west-1", Default::default(), None).unwrap();
         let token = token.map(str::to_owned);
         let credentials = Credentials::new("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG", token, None, "test");
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);

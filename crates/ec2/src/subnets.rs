@@ -1,39 +1,24 @@
-//! Where new VMs go: the configured subnets in turn, from the one that was tried last, or from the one after it
-//! if nobody knows what became of that try.
+//! Where new VMs go: the configured subnets in turn ([`Places`]), and which of EC2's errors another one may cure.
 
-use std::cell::Cell;
-use std::future::Future;
-
+use dispatch_cloud_kit::{Failure, Places, Reach};
+use dispatch_core::instance::Offering;
 use dispatch_core::time::Timestamp;
 use slog::Logger;
 
-use crate::errors::{Failure, Meaning};
-use crate::repeats::Repeats;
-
-/// The configured subnets, and which is the next order's first.
+/// The configured subnets.
 #[derive(Debug)]
-pub(crate) struct Subnets {
-    /// At least one; `None` = the account's default.
-    ids: Vec<Option<String>>,
-    first: Cell<usize>,
-    /// A subnet that is full is full for each order of a burst.
-    told: Repeats,
-}
+pub(crate) struct Subnets(Places);
 
 impl Subnets {
+    /// None = the account's default.
     pub fn new(ids: &[String]) -> Self {
-        let mut ids: Vec<_> = ids.iter().cloned().map(Some).collect();
-        if ids.is_empty() {
-            ids.push(None);
-        }
-        Self { ids, first: Cell::new(0), told: Repeats::default() }
+        Self(Places::new(ids, reach))
     }
 
     /// Tries one after the other until one succeeds, or fails of something that another subnet would not cure.
-    /// The failure is the last that speaks of capacity, else the last; but one that may have made a VM, and one
-    /// that asks for patience, is always told.
     pub async fn try_each<'a, T, F>(
         &'a self,
+        offering: &Offering,
         attempt: impl Fn(Option<&'a str>) -> F,
         now: Timestamp,
         log: &Logger,
@@ -41,49 +26,36 @@ impl Subnets {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        let first = self.first.get();
-        let mut told = None;
-        for offset in 0..self.ids.len() {
-            let index = (first + offset) % self.ids.len();
-            let subnet = self.ids[index].as_deref();
-            // Also after a failure that ends this: a subnet that always fails must not hide the others' news.
-            self.first.set(index);
-            let failure = match attempt(subnet).await {
-                Ok(made) => return Ok(made),
-                Err(failure) => failure,
-            };
-            if failure.meaning == Meaning::Unknown {
-                // It is not tried elsewhere now, because there could be two VMs then; but a subnet whose zone does not answer must not
-                // hold up every order to come.
-                self.first.set((index + 1) % self.ids.len());
-            }
-            let goes_on = another_may_cure(&failure) && offset + 1 < self.ids.len();
-            if goes_on {
-                self.tell(subnet.unwrap_or_default(), &failure, now, log);
-            }
-            told = Some(more_telling(told, failure));
-            if !goes_on {
-                break;
-            }
-        }
-        Err(told.expect("there is at least one subnet"))
-    }
-
-    fn tell(&self, subnet: &str, failure: &Failure, now: Timestamp, log: &Logger) {
-        if let Some(n) = self.told.note(&format!("{subnet} {}", failure.code), now) {
+        let tell = |subnet: &str, failure: &Failure, left_out: u64| {
             slog::warn!(log, "no instance in this subnet, trying the next"; "SubnetID" => subnet,
-                "error" => &failure.message, "Code" => &failure.code, "Repeated" => n);
-        }
+                "error" => &failure.message, "Code" => &failure.code, "Repeated" => left_out);
+        };
+        self.0.try_each(offering, attempt, now, tell).await
     }
 }
 
-fn more_telling(before: Option<Failure>, now: Failure) -> Failure {
-    let speaks_of_capacity = |it: &Failure| matches!(it.meaning, Meaning::Capacity(_));
-    let must_be_told = matches!(now.meaning, Meaning::Capacity(_) | Meaning::Unknown | Meaning::Throttled);
-    match before {
-        Some(before) if speaks_of_capacity(&before) && !must_be_told => before,
-        _ => now,
+/// How far a failure reaches that another subnet may cure: a zone lacks a type, a subnet lacks addresses for all.
+fn reach(failure: &Failure) -> Option<Reach> {
+    let is_of_offering = OF_ZONE.contains(&failure.code.as_str())
+        || (failure.code.starts_with("Insufficient") && !is_of_subnet(failure));
+    match another_may_cure(failure) {
+        true if is_of_offering => Some(Reach::Offering),
+        true => Some(Reach::Place),
+        false => None,
     }
+}
+
+/// Capacity, prices and types of volumes are a zone's.
+const OF_ZONE: [&str; 5] = [
+    "Unsupported",
+    "SpotMaxPriceTooLow",
+    "VolumeTypeNotAvailableInZone",
+    "UnfulfillableCapacity",
+    "ReservationCapacityExceeded",
+];
+
+fn is_of_subnet(failure: &Failure) -> bool {
+    failure.code.contains("Subnet") || failure.code == "InsufficientAddressCapacity"
 }
 
 /// Whether the same order may succeed in another subnet.
@@ -94,8 +66,7 @@ fn another_may_cure(failure: &Failure) -> bool {
         let of_addresses = ["ipv4", "ipv6", "free"].iter().any(|word| message.contains(word));
         return message.contains("subnet") || (of_addresses && message.contains("address"));
     }
-    code.contains("Subnet")
-        || matches!(code, "InsufficientInstanceCapacity" | "InsufficientVolumeCapacity" | "Unsupported")
+    code.contains("Subnet") || code.starts_with("Insufficient") || OF_ZONE.contains(&code)
 }
 
 #[cfg(test)]
@@ -103,11 +74,11 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
-    use crate::errors;
+    use crate::errors::ERRORS;
 
     fn failure(code: &str, message: &str) -> Failure {
         Failure {
-            meaning: errors::meaning(code, message, 400),
+            meaning: ERRORS.meaning(code, message, 400),
             code: code.to_owned(),
             message: message.to_owned(),
         }
@@ -120,6 +91,13 @@ mod tests {
             ("InsufficientFreeAddressesInSubnet", "", true),
             ("InsufficientInstanceCapacity", "", true),
             ("InsufficientVolumeCapacity", "", true),
+            ("InsufficientQubits", "", true),
+            ("SpotMaxPriceTooLow", "", true),
+            ("VolumeTypeNotAvailableInZone", "", true),
+            ("UnfulfillableCapacity", "", true),
+            ("ReservationCapacityExceeded", "", true),
+            ("MaxSpotInstanceCountExceeded", "", false),
+            ("VolumeLimitExceeded", "", false),
             (
                 "Unsupported",
                 "Your requested instance type (x) is not supported in your requested Availability Zone",
@@ -142,6 +120,10 @@ mod tests {
         }
     }
 
+    fn small() -> Offering {
+        dispatch_sim::samples::instance_type("small", 1).offering()
+    }
+
     /// Tries subnets that fail as told; the codes of each attempt, and of what was reported.
     async fn tried(subnets: &Subnets, codes: &[(&'static str, &'static str)]) -> (Vec<String>, String) {
         let seen = RefCell::new(Vec::new());
@@ -149,6 +131,7 @@ mod tests {
         let outcome =
             subnets
                 .try_each(
+                    &small(),
                     |subnet| {
                         let subnet = subnet.unwrap_or("default").to_owned();
                         seen.borrow_mut().push(subnet.clone());
@@ -197,7 +180,7 @@ mod tests {
         let fail = async |code: &'static str, second: i64| {
             let now = Timestamp::from_second(second).unwrap();
             let attempt = |_| async { Err::<(), _>(failure(code, "")) };
-            subnets.try_each(attempt, now, &log).await.unwrap_err();
+            subnets.try_each(&small(), attempt, now, &log).await.unwrap_err();
             told.try_iter().collect::<Vec<_>>()
         };
         // The last one tried is the next order's first, and no other is left to be told of.

@@ -34,6 +34,8 @@ pub struct Surroundings<'a> {
     pub has_image: bool,
     /// The algorithm of the key that new VMs are told; `None` = they are told none, or the key cannot be used.
     pub deployed_key: Option<KeyAlgorithm>,
+    /// How long the site's `InstanceInitCommand` is: clouds bound what a new instance is told.
+    pub init_command_bytes: usize,
     /// Where the environment says that the cloud is called, instead of its own endpoint.
     pub endpoint: Option<&'a str>,
     /// The environment's variable that names a proxy for https; never its value, which may have a password.

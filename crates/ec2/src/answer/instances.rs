@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
+use dispatch_cloud_kit::Malformed;
 use dispatch_core::id::{InstanceId, ProviderType};
 use dispatch_core::instance::{Instance, Tags};
 use serde::Deserialize;
 
-use super::{Items, Malformed, next_page, read};
+use super::{Items, next_page, read};
 use crate::request::Action;
 
 /// A VM, with what only this driver needs to know of it.
@@ -48,6 +49,9 @@ struct Described {
     instance_type: String,
     instance_state: State,
     private_ip_address: Option<String>,
+    ipv6_address: Option<String>,
+    #[serde(default)]
+    network_interface_set: Items<Interface>,
     instance_lifecycle: Option<String>,
     subnet_id: Option<String>,
     placement: Option<Placement>,
@@ -74,6 +78,18 @@ struct StateReason {
 #[serde(rename_all = "camelCase")]
 struct Placement {
     availability_zone: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Interface {
+    #[serde(rename = "ipv6AddressesSet", default)]
+    ipv6_addresses: Items<Ipv6Address>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ipv6Address {
+    ipv6_address: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -141,15 +157,23 @@ impl Described {
         Ok(Shown::Over { id, reason: self.state_reason.unwrap_or_default().text() })
     }
 
+    /// The private IPv4 address; in a subnet that has none, the first of IPv6. An address goes to an ssh client's
+    /// command line, by way of a configuration file: what is no address is none.
+    fn address(&self) -> String {
+        let of_interfaces = self.network_interface_set.item.iter().flat_map(|it| &it.ipv6_addresses.item);
+        let of_interfaces = of_interfaces.filter_map(|it| it.ipv6_address.as_ref());
+        let mut all = self.private_ip_address.iter().chain(&self.ipv6_address).chain(of_interfaces);
+        all.find(|text| text.parse::<IpAddr>().is_ok()).cloned().unwrap_or_default()
+    }
+
     fn checked(self) -> Result<Listed, Malformed> {
         let malformed = |error: dispatch_core::id::InvalidId| Malformed(error.to_string());
-        let address = self.private_ip_address.unwrap_or_default();
+        let address = self.address();
         let tags = self.tag_set.item.into_iter().map(|tag| (tag.key, tag.value)).collect();
         let instance = Instance {
             id: InstanceId::new(&self.instance_id).map_err(malformed)?,
             provider_type: ProviderType::new(&self.instance_type).map_err(malformed)?,
-            // It goes to an ssh client's command line, by way of a configuration file.
-            address: if address.parse::<IpAddr>().is_ok() { address } else { String::new() },
+            address,
             tags: Tags(tags),
             price_history: Vec::new(),
             // Only an account of costs reads it: a date that cannot be read is none.

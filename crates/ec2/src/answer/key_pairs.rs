@@ -1,8 +1,9 @@
 //! Key pairs that EC2 knows.
 
+use dispatch_cloud_kit::Malformed;
 use serde::Deserialize;
 
-use super::{Items, Malformed, read};
+use super::{Items, read};
 use crate::request::Action;
 
 #[derive(Deserialize)]

@@ -1,10 +1,11 @@
 //! Prices on the spot market.
 
+use dispatch_cloud_kit::Malformed;
 use dispatch_core::instance::{Price, PricePoint};
 use dispatch_core::time::Timestamp;
 use serde::Deserialize;
 
-use super::{Items, Malformed, next_page, read};
+use super::{Items, next_page, read};
 use crate::request::Action;
 
 /// From when on VMs of a type cost what in a zone.

@@ -36,6 +36,33 @@ fn a_listing_is_read_and_those_on_their_way_out_are_told_apart() {
 }
 
 #[test]
+fn a_vm_without_ipv4_has_its_first_ipv6_address() {
+    let of = |parts: &str| {
+        let vm = format!(
+            "<RunInstancesResponse><instancesSet><item><instanceId>i-1</instanceId><instanceType>m5.large\
+             </instanceType><instanceState><name>pending</name></instanceState>{parts}</item></instancesSet>\
+             </RunInstancesResponse>"
+        );
+        instances::created(&vm).unwrap().instance.address
+    };
+    let interface = |addresses: &str| {
+        format!(
+            "<networkInterfaceSet><item><networkInterfaceId>eni-1</networkInterfaceId><ipv6AddressesSet>{addresses}\
+             </ipv6AddressesSet></item></networkInterfaceSet>"
+        )
+    };
+    let address = |text: &str| {
+        format!("<item><ipv6Address>{text}</ipv6Address><isPrimaryIpv6>false</isPrimaryIpv6></item>")
+    };
+    let two = interface(&[address("2600:1f13::a"), address("2600:1f13::b")].concat());
+    assert_eq!(of(&two), "2600:1f13::a");
+    assert_eq!(of(&format!("<ipv6Address>2600:1f13::c</ipv6Address>{two}")), "2600:1f13::c");
+    assert_eq!(of(&format!("<privateIpAddress>10.0.0.1</privateIpAddress>{two}")), "10.0.0.1");
+    assert_eq!(of(&interface("")), "");
+    assert_eq!(of(&interface(&address("-oProxyCommand=x"))), "");
+}
+
+#[test]
 fn the_vm_of_an_order_is_read() {
     assert_eq!(instances::created(RUN).unwrap().instance.id.as_str(), "i-0aaa");
     let none = "<RunInstancesResponse><instancesSet/></RunInstancesResponse>";

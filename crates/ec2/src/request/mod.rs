@@ -15,9 +15,11 @@ mod key_pairs;
 mod run_instances;
 mod spot_prices;
 
-pub(crate) use instances::{create_tags, describe_instances, terminate_instances};
+pub(crate) use instances::{
+    MOST_VALUES, create_tags, describe_ended, describe_instances, terminate_instances,
+};
 pub(crate) use key_pairs::{describe_key_pairs, import_key_pair};
-pub(crate) use run_instances::{RunInstances, scratch_gib};
+pub(crate) use run_instances::{BYTES_BEFORE_INIT_COMMAND, LONGEST_USER_DATA, RunInstances, scratch_gib};
 pub(crate) use spot_prices::describe_spot_price_history;
 
 /// The version of the API that all parameters and answers are of.
@@ -47,6 +49,12 @@ impl Action {
             Self::ImportKeyPair => "ImportKeyPair",
             Self::DescribeSpotPriceHistory => "DescribeSpotPriceHistory",
         }
+    }
+}
+
+impl From<Action> for &'static str {
+    fn from(action: Action) -> Self {
+        action.as_str()
     }
 }
 

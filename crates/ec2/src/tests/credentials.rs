@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use dispatch_cloud_kit::clock;
 use dispatch_core::id::InstanceId;
 use dispatch_core::instance::Tags;
 use dispatch_sim::stub::{Reply, Stub};
@@ -13,14 +14,13 @@ use crate::endpoint::Endpoint;
 use crate::metrics::Metrics;
 use crate::request;
 use crate::send::Sender;
-use crate::sign;
 
 /// The keys with which three calls were signed, if the second is refused with that code; and how often the chain was
 /// asked for any.
 async fn keys(status: u16, code: &str) -> (Vec<String>, u32) {
     let stub = Stub::start(None).unwrap();
-    let (source, asked) = role(u32::MAX, sign::system_time());
-    let endpoint = Endpoint::new("us-east-1", Some(&stub.endpoint)).unwrap();
+    let (source, asked) = role(u32::MAX, clock::system_time());
+    let endpoint = Endpoint::new("us-east-1", Default::default(), Some(&stub.endpoint)).unwrap();
     let metrics = Metrics::new(&Registry::new(), &[]).unwrap();
     let deadline = Duration::from_secs(30);
     let sender = Sender::new(endpoint, source, deadline, metrics.errors().clone()).unwrap();

@@ -59,6 +59,12 @@ async fn refusals_of_an_order_have_kind_scope_and_code() {
             400,
             "MaxSpotInstanceCountExceeded",
             "Max spot instance count exceeded",
+            CloudErrorKind::Capacity(CapacityScope::QuotaGroup),
+        ),
+        (
+            403,
+            "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
+            "The provided credentials do not have permission to create the service-linked role for EC2 Spot Instances.",
             CloudErrorKind::Quota(QuotaScope::Market(Market::Spot)),
         ),
         (
@@ -78,8 +84,9 @@ async fn refusals_of_an_order_have_kind_scope_and_code() {
             403,
             "UnauthorizedOperation",
             "You are not authorized to perform this operation.",
-            CloudErrorKind::Unauthorized,
+            CloudErrorKind::Other,
         ),
+        (403, "AuthFailure", "Not authorized for images: [ami-1]", CloudErrorKind::Other),
         (400, "RequestExpired", "Request has expired.", CloudErrorKind::Unauthorized),
         (500, "InternalError", "An internal error has occurred", CloudErrorKind::Unknown),
         (400, "SomethingOfTomorrow", "?", CloudErrorKind::Other),
@@ -322,4 +329,78 @@ async fn a_listing_waits_ten_seconds_for_prices_and_no_longer() {
     assert!((9..=10).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
     let failed = "ec2_errors_total{code=\"timeout\",operation=\"DescribeSpotPriceHistory\"}";
     assert_eq!(value(&registry, failed), Some(1.0));
+}
+
+fn listing(parts: &str) -> Reply {
+    Reply::Xml(
+        200,
+        format!(
+            "<DescribeInstancesResponse><reservationSet>{parts}</reservationSet></DescribeInstancesResponse>"
+        ),
+    )
+}
+
+/// An order that EC2 accepts and ends at once says why as a state reason, and an hour later nowhere.
+#[actix_rt::test]
+async fn a_vm_that_ends_before_any_listing_shows_it_is_asked_for_and_says_why() {
+    let stub = Stub::start(None).unwrap();
+    let (cloud, registry) = driver(&stub.endpoint, params()).await;
+    stub.next("RunInstances", Reply::Xml(200, RUN.to_owned()));
+    let made = cloud.create(&order()).await.unwrap();
+    let filter = Tags([("ArvadosInstanceSetID".to_owned(), "set".to_owned())].into());
+    stub.next("DescribeInstances", listing(""));
+    let over = "<item><instancesSet><item><instanceId>i-0aaa</instanceId><instanceType>m5.large</instanceType>\
+         <instanceState><name>terminated</name></instanceState><stateReason><code>Client.InternalError</code>\
+         <message>Client.InternalError: Client error on launch</message></stateReason></item></instancesSet></item>";
+    stub.next("DescribeInstances", listing(over));
+    assert!(cloud.list(&filter).await.unwrap().is_empty());
+    let asked = stub.calls().pop().unwrap();
+    assert_eq!(
+        (asked["Filter.1.Name"].as_str(), asked["Filter.1.Value.1"].as_str()),
+        ("instance-id", "i-0aaa")
+    );
+    assert!(!asked.contains_key("Filter.2.Name"), "in whatever state it is: {asked:?}");
+    let reason = "Client.InternalError: Client error on launch";
+    assert_eq!(cloud.end_reason(&made.id).as_deref(), Some(reason));
+    assert_eq!(value(&registry, "ec2_instance_ends_total{reason=\"Client.InternalError\"}"), Some(1.0));
+    stub.next("DescribeInstances", listing(""));
+    assert!(cloud.list(&filter).await.unwrap().is_empty());
+    assert_eq!(stub.calls().len(), 1, "it is asked for once");
+}
+
+#[actix_rt::test]
+async fn a_listing_is_as_good_if_nobody_says_why_others_have_ended() {
+    let (cloud, stub) = cloud(params()).await;
+    stub.next("RunInstances", Reply::Xml(200, RUN.to_owned()));
+    let made = cloud.create(&order()).await.unwrap();
+    let filter = Tags([("ArvadosInstanceSetID".to_owned(), "set".to_owned())].into());
+    stub.next("DescribeInstances", listing(""));
+    stub.next("DescribeInstances", Reply::refusal(503, "RequestLimitExceeded", "Request limit exceeded."));
+    assert!(cloud.list(&filter).await.unwrap().is_empty());
+    assert_eq!(cloud.end_reason(&made.id), None);
+    cloud.destroy(&made.id).await.unwrap_err();
+    stub.next("TerminateInstances", Reply::Xml(200, "<TerminateInstancesResponse/>".to_owned()));
+    cloud.destroy(&made.id).await.unwrap();
+    stub.calls();
+    stub.next("DescribeInstances", listing(""));
+    cloud.list(&filter).await.unwrap();
+    assert_eq!(stub.actions(), ["DescribeInstances"], "why it has ended is known");
+}
+
+/// The words of the refusal speak of a signature: whoever reads them looks at the keys.
+#[actix_rt::test]
+async fn a_clock_that_is_wrong_is_named_where_credentials_are_refused() {
+    let refuse = |code: &str| {
+        let body = format!(
+            "<Response><Errors><Error><Code>{code}</Code><Message>no</Message></Error></Errors></Response>"
+        );
+        let head = "HTTP/1.1 400 Bad Request\r\nDate: Sun, 01 Jan 2023 00:00:00 GMT\r\nConnection: close";
+        Reply::Raw(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
+    };
+    for code in ["RequestExpired", "SignatureDoesNotMatch", "AuthFailure"] {
+        let message = list_after(refuse(code)).await.message;
+        assert!(message.contains("this host's clock is ") && message.contains(" s ahead of"), "{message}");
+    }
+    let message = list_after(refuse("InvalidParameterValue")).await.message;
+    assert!(!message.contains("clock"), "{message}");
 }

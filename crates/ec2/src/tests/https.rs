@@ -82,23 +82,34 @@ async fn listed() -> Option<Result<(), CloudError>> {
 /// In the first process: runs that test again, with a server for that name and an authority that is believed; the
 /// head of its call, if it came to one.
 fn call_in(test: &str, server: &Authority, name: &str, believed: &Authority) -> Option<String> {
+    call_with("SSL_CERT_FILE", test, server, name, believed)
+}
+
+/// The same, if that variable names the authority.
+fn call_with(
+    variable: &str,
+    test: &str,
+    server: &Authority,
+    name: &str,
+    believed: &Authority,
+) -> Option<String> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     let authorities = std::env::temp_dir().join(format!("dispatch-ec2-{}-{test}.pem", std::process::id()));
     std::fs::write(&authorities, &believed.pem).unwrap();
     let served = serve_once(listener, server.vouch_for(name));
-    let output = again(test, &endpoint, &authorities);
+    let output = again(test, &endpoint, variable, &authorities);
     std::fs::remove_file(&authorities).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     served.join().unwrap()
 }
 
-fn again(test: &str, endpoint: &str, authorities: &Path) -> std::process::Output {
+fn again(test: &str, endpoint: &str, variable: &str, authorities: &Path) -> std::process::Output {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", &format!("tests::https::{test}"), "--nocapture"])
         .env_clear()
         .env(ENDPOINT, endpoint)
-        .env("SSL_CERT_FILE", authorities)
+        .env(variable, authorities)
         .output()
         .unwrap()
 }
@@ -130,4 +141,34 @@ async fn a_server_that_nobody_vouches_for_is_sent_nothing() {
     let test = "a_server_that_nobody_vouches_for_is_sent_nothing";
     assert_eq!(call_in(test, &authority, "localhost", &other), None, "unknown authority");
     assert_eq!(call_in(test, &authority, "example.com", &authority), None, "another's certificate");
+}
+
+#[actix_rt::test]
+async fn the_bundle_of_the_aws_environment_is_believed() {
+    if let Some(listed) = listed().await {
+        return listed.unwrap();
+    }
+    let authority = Authority::new();
+    let test = "the_bundle_of_the_aws_environment_is_believed";
+    let head = call_with("AWS_CA_BUNDLE", test, &authority, "localhost", &authority);
+    assert!(head.expect("it is believed").contains("AWS4-HMAC-SHA256"));
+}
+
+#[actix_rt::test]
+async fn a_bundle_without_an_authority_is_refused_by_name() {
+    if std::env::var(ENDPOINT).is_ok() {
+        let told = crate::Ec2Cloud::check(&super::params()).await.unwrap_err().to_string();
+        assert!(told.contains("AWS_CA_BUNDLE") && told.contains(".pem"), "{told}");
+        return;
+    }
+    let test = "a_bundle_without_an_authority_is_refused_by_name";
+    let path = std::env::temp_dir().join(format!("dispatch-ec2-{}-{test}.pem", std::process::id()));
+    for text in [None, Some(""), Some("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n")] {
+        if let Some(text) = text {
+            std::fs::write(&path, text).unwrap();
+        }
+        let output = again(test, "", "AWS_CA_BUNDLE", &path);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    std::fs::remove_file(&path).unwrap();
 }

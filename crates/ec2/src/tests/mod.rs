@@ -2,6 +2,7 @@
 
 mod chain;
 mod credentials;
+mod endpoints;
 mod faults;
 mod https;
 mod model;

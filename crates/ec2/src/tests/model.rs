@@ -25,6 +25,8 @@ fn orders() -> Vec<Request> {
         security_group_ids: vec!["sg-1".to_owned(), "sg-2".to_owned()],
         iam_instance_profile: "worker".to_owned(),
         ebs_volume_type: "gp3".to_owned(),
+        subnet_ids: vec!["subnet-1".to_owned()],
+        ipv6_only_subnet_ids: vec!["subnet-1".to_owned()],
         ..params()
     };
     let real = |it: Arc<InstanceType>| InstanceType {
@@ -33,7 +35,8 @@ fn orders() -> Vec<Request> {
     };
     let spot = InstanceType { added_scratch: 1, ..real(samples::spot_type("spot", 2)) };
     let plain = real(samples::instance_type("plain", 1));
-    let (spot, plain) = (order(&Arc::new(spot)), order(&Arc::new(plain)));
+    let (mut spot, plain) = (order(&Arc::new(spot)), order(&Arc::new(plain)));
+    spot.tags.insert("Owner", "lab");
     let least = params();
     vec![
         RunInstances { order: &spot, params: &most, subnet: Some("subnet-1"), key_name: Some("key") }
@@ -50,6 +53,7 @@ fn every_call() -> Vec<Request> {
     calls.extend([
         request::describe_instances(&tags, Some("next")),
         request::describe_instances(&Tags::default(), None),
+        request::describe_ended(&[id.clone(), id.clone()], Some("next")),
         request::terminate_instances(&id),
         request::create_tags(&id, &tags),
         request::describe_key_pairs(&["a".to_owned(), "b".to_owned()]),

@@ -1,4 +1,5 @@
-//! For the same orders the same parameters as in a recording of the dispatcher that this one replaces.
+//! For the same orders the same parameters as in a recording of the dispatcher that this one replaces, and what we add
+//! to them: a hop limit, the site's tags on what comes with a VM, and the size and states of a listing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -109,8 +110,28 @@ fn orders_have_the_same_parameters() {
         let subnet = params.subnet_ids.first().map(String::as_str);
         let run = RunInstances { order: &order, params: &params, subnet, key_name: Some(&key_name) };
         let tags = "TagSpecification.1.Tag";
-        assert_eq!(comparable(sent(&run.request()), tags), comparable(call, tags));
+        let mut added = added(&sent(&run.request()), &call);
+        assert_eq!(added.remove("MetadataOptions.HttpPutResponseHopLimit").as_deref(), Some("1"));
+        let kinds = ["volume", "network-interface", "spot-instances-request"];
+        let is_spot = usize::from(call.contains_key("InstanceMarketOptions.MarketType"));
+        for (kind, number) in kinds[..2 + is_spot].iter().zip(2..) {
+            let mut take = |name: &str| added.remove(&format!("TagSpecification.{number}.{name}")).unwrap();
+            assert_eq!(
+                [take("ResourceType"), take("Tag.1.Key"), take("Tag.1.Value")],
+                [*kind, "Owner", "lab"].map(str::to_owned)
+            );
+        }
+        assert_eq!(added, Call::new());
+        let mut ours = sent(&run.request());
+        ours.retain(|name, _| call.contains_key(name));
+        assert_eq!(comparable(ours, tags), comparable(call, tags));
     }
+}
+
+/// What is in our call and not in the recorded one.
+fn added(ours: &Call, recorded: &Call) -> Call {
+    let added = ours.iter().filter(|(name, _)| !recorded.contains_key(*name));
+    added.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 #[test]
@@ -118,7 +139,22 @@ fn listings_have_the_same_parameters() {
     let call = recorded_one("DescribeInstances");
     let mut filter = Tags::default();
     filter.insert("ArvadosInstanceSetID", "5c8e59453d539c76ea05f36214fa696c");
-    assert_eq!(sent(&request::describe_instances(&filter, None)), call);
+    let mut ours = sent(&request::describe_instances(&filter, None));
+    let added = added(&ours, &call);
+    let values: Vec<_> = added.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(
+        values,
+        [
+            ("Filter.2.Name", "instance-state-name"),
+            ("Filter.2.Value.1", "pending"),
+            ("Filter.2.Value.2", "running"),
+            ("Filter.2.Value.3", "stopping"),
+            ("Filter.2.Value.4", "stopped"),
+            ("MaxResults", "1000"),
+        ]
+    );
+    ours.retain(|name, _| !added.contains_key(name));
+    assert_eq!(ours, call);
 }
 
 #[test]

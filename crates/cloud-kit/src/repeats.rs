@@ -7,12 +7,12 @@ use std::time::Duration;
 use dispatch_core::time::{Timestamp, since};
 
 const QUIET: Duration = Duration::from_secs(60);
-/// Codes are EC2's, and it has hundreds: nobody fills our memory with them.
+/// Codes are a cloud's, and it has hundreds: nobody fills our memory with them.
 const MOST: usize = 1000;
 
 /// When what was logged last, by subject.
 #[derive(Debug, Default)]
-pub(crate) struct Repeats(RefCell<BTreeMap<String, Seen>>);
+pub struct Repeats(RefCell<BTreeMap<String, Seen>>);
 
 #[derive(Debug)]
 struct Seen {

@@ -1,4 +1,9 @@
-//! How long to leave EC2 alone after it has asked for patience: for each kind of call on its own.
+//! How long to leave a cloud alone after it has asked for patience: for each kind of call on its own.
+//!
+//! ```text
+//!   throttled ─► 1 s, then half as much again and a second, up to a minute   (or as long as the cloud says)
+//!   anything else ─► from the beginning
+//! ```
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -7,23 +12,29 @@ use std::time::Duration;
 use dispatch_core::ports::{CloudError, CloudErrorKind};
 use dispatch_core::time::{Timestamp, after};
 
-use crate::errors::{Failure, Meaning};
+use crate::failure::{Failure, Meaning};
 
-/// The port's methods that call EC2.
+/// The port's methods that call a cloud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Operation {
+pub enum Operation {
+    /// The order of an instance.
     Create,
+    /// A listing.
     List,
+    /// The end of an instance.
     Destroy,
+    /// A change of its tags.
     SetTags,
 }
 
 const LEAST: Duration = Duration::from_secs(1);
 const MOST: Duration = Duration::from_secs(60);
+/// The longest that a cloud is believed: quotas that are counted by the hour are the longest that there are.
+const MOST_OF_CLOUD: Duration = Duration::from_secs(3600);
 
 /// The delays in force.
 #[derive(Debug, Default)]
-pub(crate) struct Backoff(RefCell<BTreeMap<Operation, Duration>>);
+pub struct Backoff(RefCell<BTreeMap<Operation, Duration>>);
 
 impl Backoff {
     /// Takes an operation's outcome in, and makes of a failure what the port knows.
@@ -33,16 +44,20 @@ impl Backoff {
         outcome: Result<T, Failure>,
         now: Timestamp,
     ) -> Result<T, CloudError> {
-        match outcome {
-            Err(failure) if failure.meaning == Meaning::Throttled => {
-                let until = after(now, self.longer(operation));
-                Err(failure.into_error(CloudErrorKind::RateLimited { until }))
+        let wait = match &outcome {
+            Err(Failure { meaning: Meaning::Throttled, .. }) => self.longer(operation),
+            // It counts as a step of ours, too: the cloud may say nothing the next time.
+            Err(Failure { meaning: Meaning::ThrottledFor(wait), .. }) => {
+                self.longer(operation);
+                (*wait).clamp(LEAST, MOST_OF_CLOUD)
             }
-            outcome => {
+            _ => {
                 self.0.borrow_mut().remove(&operation);
-                outcome.map_err(Failure::into_cloud_error)
+                return outcome.map_err(Failure::into_cloud_error);
             }
-        }
+        };
+        let until = after(now, wait);
+        outcome.map_err(|failure| failure.into_error(CloudErrorKind::RateLimited { until }))
     }
 
     fn longer(&self, operation: Operation) -> Duration {
@@ -75,6 +90,16 @@ mod tests {
             (0..12).map(|_| failed(&backoff, Operation::Create, Meaning::Throttled).unwrap()).collect();
         assert_eq!(delays[..4], [1.0, 2.5, 4.75, 8.125]);
         assert_eq!(delays[10..], [60.0, 60.0]);
+    }
+
+    #[test]
+    fn as_long_as_the_cloud_says_is_waited_within_reason() {
+        let backoff = Backoff::default();
+        let failed = |meaning| failed(&backoff, Operation::Create, meaning);
+        let of = |seconds| Meaning::ThrottledFor(Duration::from_secs(seconds));
+        assert_eq!(failed(of(17)), Some(17.0));
+        assert_eq!(failed(Meaning::Throttled), Some(2.5), "the second in a row");
+        assert_eq!([failed(of(0)), failed(of(1_000_000))], [Some(1.0), Some(3600.0)]);
     }
 
     #[test]
