@@ -58,6 +58,7 @@ fn site(key: &TestKey, values: &Values) -> Settings {
         DriftBudget: {n}
         MaxRunningContainersPerInstance: {n}
         SupervisorFraction: 0.{n}
+        BackfillPatience: {n}m
         InitialQuotaEstimate: {n}
         TagKeyPrefix: Prefix{n}
 ",
@@ -123,7 +124,7 @@ fn what_is_said_to_hold_at_once_is_taken_up_and_nothing_else() {
             }
         }
     }
-    assert_eq!(taken_up, 25);
+    assert_eq!(taken_up, 26);
     let names: Vec<_> = reloaded.policy.catalog.types().iter().map(|it| it.name.to_string()).collect();
     assert!(names.contains(&"new".to_owned()) && !names.contains(&"old".to_owned()), "{names:?}");
 }

@@ -22,7 +22,7 @@ use crate::cloud::{Cloud, CloudListeners, CreateDefaults, DriverVerifier};
 use crate::long_work::LongWork;
 use crate::messages::pool::{GetPool, GetWorkers, ReleaseFences};
 use crate::messages::queue::GetQueue;
-use crate::messages::scheduler::PlanView;
+use crate::messages::scheduler::TellRound;
 use crate::messages::worker::SpawnWorker;
 use crate::messages::{ActorState, GetState, Ping, Quiesce, UsePolicy};
 use crate::metrics::Metrics;
@@ -33,9 +33,6 @@ use crate::worker::{StartConfig, Worker, WorkerParts};
 
 /// Makes executors, once it is known whom they ask about host keys.
 pub type MakeExecutors = Box<dyn FnOnce(Rc<dyn HostKeyVerifier>) -> Rc<dyn ExecutorFactory>>;
-
-/// Is told of each round that was planned anew. It must not wait for anything.
-pub type TellRound = Box<dyn FnMut(&PlanView)>;
 
 /// What the actors are made of.
 pub struct Parts {

@@ -19,7 +19,7 @@ use writer::Recorder;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use dispatch_actors::system::TellRound;
+use dispatch_actors::messages::scheduler::TellRound;
 use slog::Logger;
 
 /// What the records may take, if nothing is said.

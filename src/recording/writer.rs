@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use dispatch_actors::catalogue::Repeats;
-use dispatch_actors::messages::scheduler::PlanView;
-use dispatch_actors::system::TellRound;
+use dispatch_actors::messages::scheduler::{PlanView, TellRound};
 use dispatch_actors::{catalogue, clock, event};
 use slog::Logger;
 

@@ -44,6 +44,9 @@ pub struct PlanView {
     pub ceiling_facts: CeilingFacts,
 }
 
+/// Is told of each round that was planned anew. It must not wait for anything.
+pub type TellRound = Box<dyn FnMut(&PlanView)>;
+
 impl PlanView {
     /// The round as it is written down; `None` before the first.
     pub fn record(&self) -> Option<RoundRecord<'_>> {

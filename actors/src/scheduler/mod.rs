@@ -46,10 +46,9 @@ use crate::event;
 use crate::long_work::LongWork;
 use crate::messages::pool::PoolView;
 use crate::messages::queue::QueueView;
-use crate::messages::scheduler::{GetPlan, PlanView, PoolChanged, QueueChanged};
+use crate::messages::scheduler::{GetPlan, PlanView, PoolChanged, QueueChanged, TellRound};
 use crate::messages::{ActorState, GetState, Ping, Quiesce, UsePolicy};
 use crate::metrics::Metrics;
-use crate::system::TellRound;
 
 /// Nudges within this time share a round.
 const COALESCE: Duration = Duration::from_millis(10);

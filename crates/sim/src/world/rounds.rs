@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use dispatch_actors::system::TellRound;
+use dispatch_actors::messages::scheduler::TellRound;
 
 use super::World;
 
