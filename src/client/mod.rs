@@ -26,8 +26,8 @@ mod instances;
 mod lists;
 mod orders;
 mod place;
-mod screen;
-mod table;
+pub(crate) mod screen;
+pub(crate) mod table;
 mod top;
 mod watch;
 

@@ -55,6 +55,7 @@ pub use report::{Finding, FindingKind, SettingsError};
 pub use start::StartConfig;
 pub use table::{Key, TABLES, Table};
 pub use tls::{PemSource, Tls, TlsError};
+pub(crate) use units::{SIZE, parse_size};
 pub use units::{format_duration, parse_duration};
 pub use websocket::Websocket;
 

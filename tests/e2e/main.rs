@@ -30,6 +30,7 @@ mod reload;
 mod restart;
 mod scenarios;
 mod schemathesis;
+mod simulate;
 mod ssh_client;
 mod stop;
 mod support;
