@@ -292,7 +292,8 @@ mod tests {
         let exchange = |method: Method, is_admitted: bool, status: Option<StatusCode>| {
             let mut exchange = Exchange::begin(&metrics.requests(), &method);
             if is_admitted {
-                let _ = exchange.admission.set(Admitted { log: log.clone(), orders: log.clone() });
+                let orders = Orders { id: String::new(), log: log.clone() };
+                let _ = exchange.admission.set(Admitted { log: log.clone(), orders });
             }
             if let Some(status) = status {
                 exchange.status_known(status);
