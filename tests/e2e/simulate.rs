@@ -42,7 +42,6 @@ impl Desk {
                 "DispatchPrivateKey": self.private_key,
                 "CloudVMs": {
                     "ImageID": "ami-1",
-                    "Driver": "loopback",
                     "MaxInstances": max_instances,
                     "MaxConcurrentInstanceCreateOps": 0,
                 },
