@@ -7,6 +7,7 @@
 //!               ├─ cloudtest ────┤
 //!               ├─ health        └─ serving ─ api   HTTP, on threads of its own
 //!               ├─ client        asks a running service, as operators do
+//!               ├─ simulate      a site's history under other configurations, in virtual time
 //!               └─ config
 //! ```
 
@@ -36,6 +37,7 @@ pub mod run;
 pub mod runner_file;
 pub mod serving;
 pub mod settings;
+pub mod simulate;
 pub mod telemetry;
 #[cfg(test)]
 mod version;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use arvados_dispatch_cloud::cli::{self, Command, Invocation};
-use arvados_dispatch_cloud::{client, cloudtest, core_dumps, demo, health, recording, run};
+use arvados_dispatch_cloud::{client, cloudtest, core_dumps, demo, health, recording, run, simulate};
 
 fn main() -> ExitCode {
     // The runner's personality comes first: it forks, and must be alone in its process.
@@ -31,6 +31,7 @@ fn main() -> ExitCode {
                 Command::Cost(command) => client::cost(&options, &command),
                 Command::Plan(command) => client::plan(&options, &command),
                 Command::Replay(command) => recording::replay(&command),
+                Command::Simulate(command) => simulate::run(&options, &command),
                 Command::Top(command) => client::top(&options, &command),
                 Command::Creates(command) => client::creates(&options, &command),
                 Command::Type(command) => client::instance_type(&options, &command),

@@ -12,13 +12,15 @@ mod argv;
 pub mod config;
 pub mod generated;
 pub mod service;
+pub mod simulate;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::settings::{Environment, Host, Loaded, Override, SettingsError, Source, load, parse_size};
 
@@ -35,6 +37,7 @@ Examples:
   arvados-dispatch-cloud cloudtest --pause-before-destroy   one instance, as the service would use it
   arvados-dispatch-cloud config check --strict        before a restart
   arvados-dispatch-cloud --config ./config.yml config dump
+  arvados-dispatch-cloud simulate --log dispatcher.log --config now.yml --config other.yml --svg both.svg
   arvados-dispatch-cloud health --ready && echo in service
   arvados-dispatch-cloud top                          the whole cluster on a terminal, as it changes
   arvados-dispatch-cloud instance list --watch        what is there, and what it costs
@@ -61,9 +64,16 @@ struct CommandLine {
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// The site's configuration; - is standard input.
-    #[arg(long, global = true, env = "ARVADOS_CONFIG", default_value = DEFAULT_CONFIG, value_name = "FILE")]
-    config: OsString,
+    /// The site's configuration; - is standard input. Where it is given several times, the last one counts.
+    #[arg(
+        long,
+        global = true,
+        env = "ARVADOS_CONFIG",
+        default_value = DEFAULT_CONFIG,
+        value_name = "FILE",
+        action = ArgAction::Append
+    )]
+    config: Vec<OsString>,
     /// Which cluster of the configuration, if it has several.
     #[arg(long, global = true, env = "ARVADOS_CLUSTER_ID", value_name = "ID")]
     cluster_id: Option<String>,
@@ -72,9 +82,19 @@ pub struct Options {
 impl Options {
     /// Where the configuration comes from.
     pub fn source(&self) -> Source {
-        // Set but empty is as if not set, as in unit files.
-        let config = if self.config.is_empty() { DEFAULT_CONFIG.as_ref() } else { self.config.as_os_str() };
-        Source::from_argument(config.as_ref())
+        Source::from_argument(self.config.last().map_or(DEFAULT_CONFIG.as_ref(), |it| named(it)).as_ref())
+    }
+
+    /// Reads and checks each configuration that is given, for a comparison: its name as it was given, and what came of it.
+    pub fn load_each(&self) -> Vec<(String, Result<Loaded, SettingsError>)> {
+        let load = |config: &OsString| {
+            let config = Path::new(named(config));
+            (
+                config.display().to_string(),
+                self.load_from(&Source::from_argument(config), &Environment::this()),
+            )
+        };
+        self.config.iter().map(load).collect()
     }
 
     /// Reads and checks the configuration.
@@ -108,9 +128,18 @@ impl Options {
     }
 
     fn load_in(&self, environment: &Environment) -> Result<Loaded, SettingsError> {
-        let cluster_id = self.cluster_id.as_deref().filter(|id| !id.is_empty());
-        load(&self.source(), cluster_id, environment, &Host::this())
+        self.load_from(&self.source(), environment)
     }
+
+    fn load_from(&self, source: &Source, environment: &Environment) -> Result<Loaded, SettingsError> {
+        let cluster_id = self.cluster_id.as_deref().filter(|id| !id.is_empty());
+        load(source, cluster_id, environment, &Host::this())
+    }
+}
+
+/// The file that is meant: set but empty is as if not set, as in unit files.
+fn named(config: &OsStr) -> &OsStr {
+    if config.is_empty() { DEFAULT_CONFIG.as_ref() } else { config }
 }
 
 #[derive(Debug, Subcommand)]
@@ -159,6 +188,11 @@ pub enum Command {
     Replay(Replay),
     /// Show a running service on the whole terminal, as it changes: what waits, what there is, what happens.
     Top(service::Top),
+    /// Play a site's past once more, in virtual time, under one configuration or several: what they would have cost.
+    ///
+    /// Each --config is a configuration to compare; the names of instance types in a log are looked up in them, in their
+    /// order. Nothing is asked of a controller, a cloud or a service.
+    Simulate(simulate::Simulate),
     /// Check or show the configuration.
     #[command(subcommand, arg_required_else_help = false)]
     Config(config::ConfigCommand),

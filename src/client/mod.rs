@@ -27,8 +27,8 @@ mod lists;
 mod orders;
 mod place;
 mod plan;
-mod screen;
-mod table;
+pub(crate) mod screen;
+pub(crate) mod table;
 mod top;
 mod watch;
 

@@ -5,11 +5,11 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 /// What stdout is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Screen {
+pub(crate) struct Screen {
     /// People read it.
-    pub(super) is_terminal: bool,
+    pub(crate) is_terminal: bool,
     /// They want colours.
-    pub(super) has_colour: bool,
+    pub(crate) has_colour: bool,
 }
 
 impl Screen {

@@ -7,21 +7,21 @@ const NOTHING: &str = "-";
 
 /// A list to show.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Table {
-    pub(super) columns: &'static [&'static str],
-    pub(super) rows: Vec<Vec<Cell>>,
+pub(crate) struct Table {
+    pub(crate) columns: &'static [&'static str],
+    pub(crate) rows: Vec<Vec<Cell>>,
 }
 
 /// One value, fit for a terminal and for a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cell {
+pub(crate) struct Cell {
     text: String,
     tone: Tone,
 }
 
 /// How a value is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     /// Not at all.
     Plain,
     /// At work, as it should be.

@@ -59,6 +59,7 @@ pub use rules::{PLAN_KEYS, PlanKey, rules_with};
 pub use start::StartConfig;
 pub use table::{GPU, INSTANCE_TYPE, Key, TABLES, Table};
 pub use tls::{PemSource, Tls, TlsError};
+pub(crate) use units::SIZE;
 pub use units::{format_duration, parse_duration, parse_size};
 pub use websocket::Websocket;
 

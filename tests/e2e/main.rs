@@ -31,6 +31,7 @@ mod reload;
 mod restart;
 mod scenarios;
 mod schemathesis;
+mod simulate;
 mod ssh_client;
 mod stop;
 mod support;

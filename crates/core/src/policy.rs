@@ -24,6 +24,9 @@ pub struct Policy {
     pub sync_interval: Duration,
     /// How often each worker is probed.
     pub probe_interval: Duration,
+    /// How often a worker is probed of which a probe can hardly tell anything new: it is idle, or a watch tells the ends of
+    /// its processes. `None` = as any other; no key of the configuration: for simulated days in which nothing fails.
+    pub quiet_probe_interval: Option<Duration>,
     /// Probes a second over all workers; `None` = max(10, workers / probe interval).
     pub max_probes_per_second: Option<u32>,
     /// Time between two signals to a process that is to end.
@@ -188,6 +191,7 @@ impl Policy {
             cluster_id: self.cluster_id.clone(),
             poll_window: self.poll_window,
             pieces: self.pieces,
+            quiet_probe_interval: self.quiet_probe_interval,
             initial_quota_estimate: self.initial_quota_estimate,
             sizing: Sizing { keep_buffers_per_vcpu: self.sizing.keep_buffers_per_vcpu, ..new.sizing.clone() },
             blueprint: self.blueprint.clone(),
@@ -220,6 +224,7 @@ impl Policy {
             pieces: Pieces::default(),
             sync_interval: minutes(1),
             probe_interval: seconds(10),
+            quiet_probe_interval: None,
             max_probes_per_second: None,
             timeout_signal: seconds(5),
             timeout_stale_run_lock: seconds(5),

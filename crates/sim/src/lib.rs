@@ -14,6 +14,8 @@
 //!   dispatcher ── ports::CloudDriver ─────→ cloud::SimCloud ─→ cloud::FakeCloud
 //! ```
 //!
+//! [`site`] plays a site's history in such a world, without faults, to compare configurations.
+//!
 //! [`world`] puts the real actors between the three, runs them through faults, and judges what they do. The
 //! simulated parts keep a history of facts with their times, but do not judge them: that is the task of the
 //! invariants (docs/design.md, "Invariants").
@@ -26,6 +28,7 @@ pub mod controller;
 pub mod group;
 pub mod moto;
 pub mod samples;
+pub mod site;
 pub mod stub;
 pub mod vm;
 pub mod world;

@@ -260,12 +260,21 @@ impl Machine {
             }
             State::Unknown | State::Booting | State::Idle | State::Running => {
                 Some(match self.probes.urgent {
-                    None => (follows(self.policy.probe_interval), ProbeTurn::InTurn),
+                    None => (follows(self.pause_between_probes()), ProbeTurn::InTurn),
                     Some(urgent) if self.probes.hinted => (urgent, ProbeTurn::EndHinted),
                     Some(urgent) => (urgent, ProbeTurn::OutOfTurn),
                 })
             }
         }
+    }
+
+    fn pause_between_probes(&self) -> Duration {
+        let is_quiet = match self.state {
+            State::Unknown | State::Booting | State::Shutdown => false,
+            State::Idle => true,
+            State::Running => self.watching.since().is_some(),
+        };
+        self.policy.quiet_probe_interval.filter(|_| is_quiet).unwrap_or(self.policy.probe_interval)
     }
 
     fn answered(&mut self, began: Timestamp, now: Timestamp, effects: &mut Vec<WorkerEffect>) {

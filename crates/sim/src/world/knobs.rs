@@ -54,6 +54,8 @@ pub struct WorldKnobs {
     pub network_fails: bool,
     /// Whether groups of VMs may fall silent together.
     pub groups_fall_silent: bool,
+    /// Whether the invariants are checked at all. A day of a large site that is not to be proven costs much less without.
+    pub is_judged: bool,
     /// How often the invariants are checked.
     pub step: Duration,
     /// How many planning rounds are kept as `run --record` writes them, the first ones.
@@ -85,6 +87,7 @@ impl WorldKnobs {
             log: None,
             network_fails: false,
             groups_fall_silent: false,
+            is_judged: true,
             step: Duration::from_millis(100),
             kept_rounds: 0,
         }

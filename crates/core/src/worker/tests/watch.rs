@@ -288,3 +288,22 @@ fn a_vm_whose_fence_is_anothers_is_not_watched() {
     assert!(effects.contains(&WorkerEffect::EndWatch), "{effects:?}");
     assert_eq!(begun(&story.probe(12, 13, Report { claim: None, ..lists(&[1]) })), None);
 }
+
+/// For simulated days in which nothing fails: what such a VM has to tell it tells by itself.
+#[test]
+fn a_quiet_worker_may_be_probed_seldom_but_not_one_that_boots_or_is_not_watched() {
+    let quiet = Policy { quiet_probe_interval: Some(Duration::from_secs(600)), ..policy() };
+    let mut story = Story::with(quiet, true);
+    story.probe(0, 1, boot_fails());
+    assert_eq!(story.wish(), Some((10, false)), "it boots");
+    story.probe(10, 11, boots());
+    assert_eq!(story.wish(), Some((610, false)), "it is idle");
+    story.on(12, start(1));
+    story.on(13, Completion::StartFinished(uuid(1), StartOutcome::Started));
+    story.probe(20, 21, lists(&[1]));
+    assert_eq!(story.wish(), Some((30, false)), "its watch has not begun");
+    story.on(22, Completion::WatchBegan(1));
+    assert_eq!(story.wish(), Some((620, false)), "it is watched");
+    story.on(40, told(1));
+    assert_eq!(story.wish(), Some((40, true)), "an end is told");
+}
