@@ -115,8 +115,8 @@ impl Options {
 
     /// Whether there is no site's file on this machine, and none was asked for.
     pub fn is_without_a_file(&self) -> bool {
-        let is_usual = self.config.is_empty() || self.config == DEFAULT_CONFIG;
-        is_usual && !std::path::Path::new(DEFAULT_CONFIG).exists()
+        let is_usual = self.config.last().is_none_or(|it| named(it) == DEFAULT_CONFIG);
+        is_usual && !Path::new(DEFAULT_CONFIG).exists()
     }
 
     /// The same, with other values in place of some of the file's.

@@ -296,7 +296,7 @@ impl Client {
 
     /// The service that answered last says what we do not understand.
     pub fn strange(&self, what: &str) -> Failure {
-        Failure::Strange { url: self.places.places[self.works].url.to_string(), what: what.to_owned() }
+        Failure::Strange { url: self.places.places[self.works].url.to_string(), what: clean(what) }
     }
 }
 

@@ -45,6 +45,10 @@ pub(super) async fn show(options: &Options, wanted: &Plan, screen: &Screen) -> R
         Some(policy) => PlanRules::from(policy),
         None => rules_with(&round.input.rules, &wanted.overrides).map_err(unusable)?,
     };
+    if rules.catalog.types().is_empty() {
+        let why = "no instance type is configured: a reload refuses that, because every container would be cancelled";
+        return Err(Failure::Unusable(why.to_owned()));
+    }
     let comparison = Comparison::of(&round, &rules);
     if wanted.json {
         screen.print(&serde_json::to_string(&comparison).unwrap_or_default())?;

@@ -42,7 +42,7 @@ impl Recording {
     /// Makes the directory, if it is not there.
     ///
     /// # Errors
-    /// If it cannot be made, or nothing can be written there.
+    /// If it cannot be made, or is none.
     pub fn check(&self) -> Result<()> {
         writer::check(&self.directory).with_context(|| self.cannot())
     }
@@ -50,7 +50,7 @@ impl Recording {
     /// Begins, and returns who is told of rounds.
     ///
     /// # Errors
-    /// If nothing can be written there.
+    /// If there can be no thread.
     pub fn begin(&self, log: &Logger) -> Result<TellRound> {
         Recorder::begin(&self.directory, self.limit, log).with_context(|| self.cannot())
     }

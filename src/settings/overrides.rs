@@ -126,8 +126,9 @@ fn path_of_type(text: &str) -> Result<Vec<String>, String> {
     let (name, key) = text.rsplit_once('.').ok_or_else(wanted)?;
     let is_of_gpu = name.ends_with(".GPU") && GPU.keys.iter().any(|it| it.name == key);
     let is_known = is_of_gpu || INSTANCE_TYPE.keys.iter().any(|it| it.name == key);
-    let mut path = vec![INSTANCE_TYPES.to_owned(), name.trim_end_matches(".GPU").to_owned()];
-    if path[1].is_empty() || !is_known {
+    let name = name.strip_suffix(".GPU").filter(|_| is_of_gpu).unwrap_or(name);
+    let mut path = vec![INSTANCE_TYPES.to_owned(), name.to_owned()];
+    if name.is_empty() || !is_known {
         return Err(wanted());
     }
     if is_of_gpu {
@@ -161,6 +162,7 @@ mod tests {
             ("Clusters.zzzzz.Containers.ReserveExtraRAM=1GiB", "Containers/ReserveExtraRAM = 1GiB"),
             ("InstanceTypes.m4.large.Price=0.2", "InstanceTypes/m4.large/Price = 0.2"),
             ("InstanceTypes.g4dn.GPU.VRAM=16GiB", "InstanceTypes/g4dn/GPU/VRAM = 16GiB"),
+            ("InstanceTypes.a.GPU.Price=5", "InstanceTypes/a.GPU/Price = 5"),
             ("TimeoutIdle=", "Containers/CloudVMs/TimeoutIdle = "),
         ] {
             assert_eq!(parsed(text).as_deref(), Ok(expected), "{text}");
@@ -174,7 +176,7 @@ mod tests {
             ("MaxInstance=4", "is Containers.CloudVMs.MaxInstances meant?"),
             ("InstanceTypes.small=4", "InstanceTypes.NAME.KEY is wanted, with one of ProviderType"),
             ("InstanceTypes.small.Prize=4", "InstanceTypes.NAME.KEY is wanted"),
-            ("InstanceTypes.GPU.VRAM=4", "InstanceTypes.NAME.KEY is wanted"),
+            ("InstanceTypes..GPU.VRAM=4", "InstanceTypes.NAME.KEY is wanted"),
         ] {
             let error = parsed(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

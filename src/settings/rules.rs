@@ -16,6 +16,9 @@ use super::template;
 use super::units::format_duration;
 use super::{Override, decode, instance_types, merge, overrides};
 
+/// Types that a file derives from others are listed among them by a service.
+const OF_DERIVED_TYPES: &str = "Containers.PreemptiblePriceFactor";
+
 /// What errors call it.
 const NAME: &str = "the service's configuration";
 
@@ -73,6 +76,10 @@ impl PlanKey {
 /// What is wrong with these values, one line each.
 pub fn rules_with(rules: &PlanRules, overrides: &[Override]) -> Result<PlanRules, SettingsError> {
     let report = Report::new(NAME.into());
+    if let Some(it) = overrides.iter().find(|it| it.key() == OF_DERIVED_TYPES) {
+        let why = "what it was derived from is not known here: give the site's file with --config";
+        report.problem(None, &it.key(), why.to_owned());
+    }
     let tree = overrides::apply(&merge::merge(None, Some(&tree(rules))), overrides);
     let merged = merge::merge(Some(&tree), Some(template::cluster()));
     let cluster = Section::new(&merged, Some(template::cluster()), "Clusters".to_owned(), &report);
@@ -124,5 +131,7 @@ mod tests {
         assert_eq!(with("InstanceTypes.more.VCPUs=64").unwrap().catalog.types().len(), 3);
         let error = with("MaxInstances=many").unwrap_err().to_string();
         assert!(error.contains("MaxInstances") && error.contains("many"), "{error}");
+        let error = with("PreemptiblePriceFactor=0.5").unwrap_err().to_string();
+        assert!(error.contains("give the site's file"), "{error}");
     }
 }

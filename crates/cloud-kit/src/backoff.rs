@@ -29,8 +29,9 @@ pub enum Operation {
 
 const LEAST: Duration = Duration::from_secs(1);
 const MOST: Duration = Duration::from_secs(60);
-/// The longest that a cloud is believed: quotas that are counted by the hour are the longest that there are.
-const MOST_OF_CLOUD: Duration = Duration::from_secs(3600);
+/// The longest that a cloud is believed. Meanwhile nothing of the kind is asked, listings and the ends of VMs neither; and
+/// whoever answers may be a proxy. A quota that is counted by the hour says so again.
+const MOST_OF_CLOUD: Duration = Duration::from_secs(300);
 
 /// The delays in force.
 #[derive(Debug, Default)]

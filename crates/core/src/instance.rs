@@ -261,6 +261,13 @@ impl TagKeys {
         }
     }
 
+    /// All of them: what is no site's own tag.
+    pub fn all(&self) -> [&String; 6] {
+        let Self { instance_set_id, instance_type, idle_behavior, instance_secret, idle_note, blueprint } =
+            self;
+        [instance_set_id, instance_type, idle_behavior, instance_secret, idle_note, blueprint]
+    }
+
     /// The tags of a new instance.
     pub fn for_new(&self, set: &InstanceSetId, type_name: &TypeName, secret: &Secret) -> Tags {
         let mut tags = Tags::default();

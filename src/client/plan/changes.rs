@@ -21,7 +21,10 @@ pub(super) struct Change {
 /// Whether a plan may come out otherwise for that key.
 pub(super) fn matters(key: &str) -> bool {
     const OF_PRICES: &str = "Containers.PreemptiblePriceFactor";
-    key.starts_with("InstanceTypes.") || key == OF_PRICES || PLAN_KEYS.iter().any(|it| it.path() == key)
+    key == "InstanceTypes"
+        || key.starts_with("InstanceTypes.")
+        || key == OF_PRICES
+        || PLAN_KEYS.iter().any(|it| it.path() == key)
 }
 
 /// The keys that matter, for people.

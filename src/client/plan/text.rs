@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::changes::{self, Change};
 use super::comparison::{Comparison, End, Fate, Side, Steps};
 use crate::client::explain::moment;
+use crate::client::screen::tidy;
 use crate::client::table::{Cell, Table};
 
 /// More containers than fit a screen; all are in the JSON.
@@ -35,7 +36,7 @@ fn head(comparison: &Comparison, unused: &[String]) -> String {
         vec![format!("From the facts of the service's round at {at}. Nothing is changed by this.")];
     lines.extend(comparison.changes.iter().map(|change| {
         let of = Change::shown;
-        format!("{}: {} -> {}", change.key, of(&change.present), of(&change.changed))
+        tidy(&format!("{}: {} -> {}", change.key, of(&change.present), of(&change.changed)))
     }));
     if comparison.changes.is_empty() {
         lines.push("This configuration is the service's own, as far as a plan depends on it.".to_owned());

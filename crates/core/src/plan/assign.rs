@@ -16,7 +16,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::backfill::Queues;
+use super::backfill::Impatient;
 use super::bins::PlaceId;
 use super::budget::{Budget, Order};
 use super::places::Places;
@@ -47,7 +47,7 @@ pub(super) struct Assignment<'r, 'a> {
     line: &'r [Item<'a>],
     /// The highest priority of the Queued containers that want each type; made when a lock may be given back.
     queued: OnceCell<QueuedPriorities>,
-    pub(super) queues: Queues,
+    pub(super) impatient: Impatient,
 }
 
 /// The highest priority of the Queued containers that want each type.
@@ -98,6 +98,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
         let supervisors = on_processes.filter(|item| item.supervisor).count();
         let places = Places::new(round);
         let budget = Budget::new(round, line, |item| round.wants_new(item, supervisors, &places));
+        let impatient = Impatient::of(round, line, &budget);
         Self {
             supervisors,
             unplaced_supervisors: Vec::new(),
@@ -111,7 +112,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
             reserved: BTreeSet::new(),
             line,
             queued: OnceCell::new(),
-            queues: Queues::default(),
+            impatient,
             round,
         }
     }
@@ -132,7 +133,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
             self.wait(item, reason.clone());
             return Placement::Stop(reason);
         }
-        if self.is_behind_quota(item) {
+        if self.is_behind_quota(item) || self.must_give_way(item) {
             if !self.backfill(item) {
                 self.over_quota(item, WaitReason::AccountQuota);
             }

@@ -11,9 +11,12 @@
 //! patience, for what it would have waited without backfill, and for the longest run among those that were let past.
 //!
 //! Since when each of them is first, the Scheduler remembers ([`Firsts`]): a plan has no memory. It counts from the first
-//! time on, whoever comes before it meanwhile; a restart begins anew.
+//! time on, whoever comes before it meanwhile, and until it has its place; a restart begins anew. Whoever was let past, has
+//! a lock and has lost its place gives way to one that has waited for too long, although locked ones come first in the line.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -21,8 +24,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Plan;
 use super::assign::Assignment;
-use super::{Item, WaitReason};
-use crate::id::{ContainerUuid, TypeName};
+use super::budget::Budget;
+use super::{Item, Round, WaitReason};
+use crate::container::ContainerState;
+use crate::id::ContainerUuid;
+use crate::instance::{InstanceType, Market};
+use crate::pool::{Gate, QuotaReason};
 use crate::time::{Timestamp, shift, since};
 
 /// The containers that wait for a quota before all others, and since when they are first.
@@ -35,9 +42,10 @@ impl Firsts {
     /// O(firsts × log).
     #[must_use]
     pub fn after(&self, plan: &Plan, now: Timestamp) -> Self {
+        // A create may be refused, and then it waits as before.
         let still_waits = |uuid: &ContainerUuid| {
             let reason = plan.waiting.get(uuid).map(|waiting| &waiting.reason);
-            !matches!(reason, None | Some(WaitReason::Allocated | WaitReason::Booting { .. }))
+            reason.is_some_and(|reason| *reason != WaitReason::Allocated)
         };
         let before = self.0.iter().filter(|(uuid, _)| still_waits(uuid));
         let mut firsts: BTreeMap<_, _> = before.map(|(uuid, since)| (*uuid, *since)).collect();
@@ -63,22 +71,62 @@ impl Firsts {
     }
 }
 
-/// The quotas that somebody waits for before all others in this round.
+/// Those who have been first for too long, and still wait: whoever is first now.
 #[derive(Default)]
-pub(super) struct Queues {
-    /// Types at a quota whose first has no patience left: nothing is put before it on any instance of them.
-    closed: BTreeSet<TypeName>,
+pub(super) struct Impatient {
+    /// On instances of these markets nothing is put before them.
+    closed: BTreeSet<Market>,
+    /// The most important of them.
+    first: Option<(Reverse<i64>, Timestamp)>,
+}
+
+impl Impatient {
+    /// O(line) if there are any, else O(1).
+    pub(super) fn of(round: &Round<'_>, line: &[Item<'_>], budget: &Budget<'_>) -> Self {
+        let mut impatient = Self::default();
+        if round.clocked.impatient.is_empty() {
+            return impatient;
+        }
+        let waits = |item: &&Item<'_>| {
+            item.in_line
+                && !round.has_process(item.position)
+                && round.clocked.impatient.contains(&round.uuid(**item))
+        };
+        let all_markets = [Market::OnDemand, Market::Spot];
+        for item in line.iter().filter(waits) {
+            let is_full =
+                |it: &Arc<InstanceType>| budget.gate(it) == Gate::AtQuota(QuotaReason::MaxInstances);
+            let is_for_all = round.supply.at_quota() || item.types.iter().any(is_full);
+            let own = item.types.iter().map(|it| it.market());
+            impatient.closed.extend(own.chain(all_markets.into_iter().filter(|_| is_for_all)));
+            impatient.first = impatient.first.into_iter().chain([importance(*item)]).min();
+        }
+        impatient
+    }
+
+    /// Whether it is less important than one of them: it has been let past, or was locked for another reason.
+    fn outranks(&self, item: Item<'_>) -> bool {
+        let is_closed = |it: &Arc<InstanceType>| self.closed.contains(&it.market());
+        self.first.is_some_and(|first| first < importance(item)) && item.types.iter().any(is_closed)
+    }
+}
+
+/// Less is more important.
+fn importance(item: Item<'_>) -> (Reverse<i64>, Timestamp) {
+    (Reverse(item.entry.record.priority), item.entry.first_seen)
 }
 
 impl<'a> Assignment<'_, 'a> {
-    /// This container waits for a quota, and none before it waits for the same. Its types are at that quota, and so are
-    /// all that were added to `over_quota_types` for it.
-    pub(super) fn is_first_at_quota(&mut self, item: Item<'a>, types: impl IntoIterator<Item = TypeName>) {
+    /// This container waits for a quota, and none before it waits for the same.
+    pub(super) fn is_first_at_quota(&mut self, item: Item<'a>) {
         let uuid = self.round.uuid(item);
         self.round.plan.first_at_quota.insert(uuid);
-        if self.round.clocked.impatient.contains(&uuid) {
-            self.queues.closed.extend(types);
-        }
+    }
+
+    /// Whether it has a lock, and somebody more important waits for too long: it may go where something runs, as it was
+    /// meant to, and nowhere else. Locked containers come first in the line.
+    pub(super) fn must_give_way(&self, item: Item<'a>) -> bool {
+        item.state == ContainerState::Locked && !item.may_run_unseen && self.impatient.outranks(item)
     }
 
     /// Puts a container that is behind a quota on an instance that is in use anyway, if there is one with room. O(log).
@@ -92,10 +140,14 @@ impl<'a> Assignment<'_, 'a> {
         let Some(id) = self.places.best(uuid, &item.needs, item.types) else { return false };
         let place = self.places.place(id);
         let is_in_use = place.ready && place.containers > 0;
-        if !is_in_use || self.queues.closed.contains(&place.instance_type.name) {
+        // What was locked while there was patience is started.
+        let is_closed = self.impatient.closed.contains(&place.instance_type.market());
+        if !is_in_use || is_closed && item.state != ContainerState::Locked {
             return false;
         }
-        self.round.plan.backfilled.insert(uuid);
+        if !is_closed {
+            self.round.plan.backfilled.insert(uuid);
+        }
         self.take(item, id);
         true
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::assign::{Assignment, Placement};
 use super::{Item, PoolAction, WaitReason};
-use crate::id::TypeName;
 use crate::instance::{InstanceType, Market};
 use crate::pool::Gate;
 use crate::queue::{OperationKind, UnlockReason};
@@ -30,13 +29,13 @@ impl<'a> Assignment<'_, 'a> {
         self.over_quota(item, reason.clone());
         let everything = reason == WaitReason::MaxInstances || self.round.supply.at_quota();
         if everything {
-            let all: Vec<_> = self.round.rules.catalog.types().iter().map(|it| it.name.clone()).collect();
-            self.over_quota_types.extend(all.iter().cloned());
-            self.is_first_at_quota(item, all);
+            let all = self.round.rules.catalog.types().iter().map(|it| it.name.clone());
+            self.over_quota_types.extend(all);
+            self.is_first_at_quota(item);
             return Placement::Stop(reason);
         }
-        let at_quota = self.note_types_at_quota(item);
-        self.is_first_at_quota(item, at_quota);
+        self.note_types_at_quota(item);
+        self.is_first_at_quota(item);
         Placement::GoOn
     }
 
@@ -50,11 +49,10 @@ impl<'a> Assignment<'_, 'a> {
 
     /// Notes which of its types are at quota. Another of its types may only lack capacity now: a container that
     /// wants that type is not over quota.
-    fn note_types_at_quota(&mut self, item: Item<'a>) -> Vec<TypeName> {
+    fn note_types_at_quota(&mut self, item: Item<'a>) {
         let at_quota = item.types.iter().filter(|it| matches!(self.budget.gate(it), Gate::AtQuota(_)));
         let at_quota: Vec<_> = at_quota.map(|it| it.name.clone()).collect();
-        self.over_quota_types.extend(at_quota.iter().cloned());
-        at_quota
+        self.over_quota_types.extend(at_quota);
     }
 
     /// Remembers a container that is over quota. No other container overtakes it while its lock is given back.

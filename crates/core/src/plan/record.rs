@@ -9,6 +9,8 @@
 //!
 //! Never does: having a secret in it. The input has none.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -72,9 +74,20 @@ impl RecordedRound {
     pub fn under(&self, rules: &PlanRules) -> PlanInput {
         let rules = self.input.rules.reloaded(rules);
         let ceiling = self.ceiling.limit_under(self.input.limits.ceiling, rules.max_instances);
-        let mut input = self.input.under(std::sync::Arc::new(rules));
+        let mut input = self.input.under(Arc::new(rules));
         input.limits.ceiling = ceiling;
+        self.spare_those_without_a_type(&mut input);
         input
+    }
+
+    /// A reload cancels nobody at once for want of a type that he had before.
+    fn spare_those_without_a_type(&self, input: &mut PlanInput) {
+        let queue = Arc::make_mut(&mut input.queue);
+        for (before, entry) in self.input.queue.entries.iter().zip(&mut queue.entries) {
+            if !before.types().is_empty() && entry.types().is_empty() {
+                Arc::make_mut(entry).spared_until = Some(Timestamp::MAX);
+            }
+        }
     }
 }
 

@@ -142,7 +142,8 @@ impl Machine {
 
     /// Its type is used again.
     pub(super) fn run_with_type(&mut self, note: Note, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
-        if self.behavior == IdleBehavior::Drain && !self.tags.drained_by_us {
+        let is_ours = self.tags.drained_by_us || self.tags.renewal.is_some();
+        if self.behavior == IdleBehavior::Drain && !is_ours {
             self.set_behavior(IdleBehavior::Run, Some(note), now, effects);
         }
     }

@@ -147,9 +147,7 @@ fn of_site(order: &CreateOrder) -> Vec<(&str, &str)> {
     });
     // An order without its secret's tag is none of the dispatcher's: nobody knows which tags may be shown around.
     let Some(own) = prefix else { return Vec::new() };
-    let own =
-        [&own.instance_set_id, &own.instance_type, &own.idle_behavior, &own.instance_secret, &own.idle_note];
-    let all = order.tags.0.iter().filter(|(key, value)| !own.contains(key) && !value.contains(secret));
+    let all = order.tags.0.iter().filter(|(key, value)| !own.all().contains(key) && !value.contains(secret));
     all.map(|(key, value)| (key.as_str(), value.as_str())).collect()
 }
 

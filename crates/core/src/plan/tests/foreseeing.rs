@@ -58,3 +58,14 @@ fn the_ceiling_is_what_a_reload_would_make_it() {
     round.ceiling.is_lowered = true;
     assert_eq!(with_instances(&round, 40).limits.ceiling, 3);
 }
+
+/// A reload would spare them, too.
+#[test]
+fn who_loses_all_types_is_not_said_to_be_cancelled() {
+    let round = first_creates();
+    let rules = PlanRules { catalog: crate::instance::Catalog::new([]), ..(*round.input.rules).clone() };
+    let planned = plan(&round.under(&rules), round.now);
+    let cancels =
+        planned.actions.iter().any(|it| matches!(it, Action::Queue(QueueAction::CancelContainer(..))));
+    assert!(!cancels, "{:?}", planned.actions);
+}

@@ -1,5 +1,7 @@
 //! Watching a VM: when, what a line means, and when it is given up.
 
+use std::time::Duration;
+
 use super::*;
 use crate::ports::WatchEnd;
 use crate::time::since;
@@ -198,7 +200,7 @@ fn one_that_fails_at_once_is_tried_three_times_and_then_not_for_ten_minutes() {
     }
     let effects = story.on(13, ends(3, WatchEnd::Exited(Some(92))));
     let rests = |end, lasted| {
-        let lasted = std::time::Duration::from_secs(lasted);
+        let lasted = Duration::from_secs(lasted);
         WorkerEffect::Tell(WorkerFact::WatchEnded { end, lasted, rests: true })
     };
     assert!(effects.contains(&rests(WatchEnd::Exited(Some(92)), 0)), "{effects:?}");
