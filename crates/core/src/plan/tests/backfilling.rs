@@ -135,3 +135,47 @@ fn beyond_the_ceiling_nobody_is_let_past() {
     scene.limits.ceiling = 1;
     assert_eq!(planned(&scene, &Firsts::default()).backfilled.len(), 0);
 }
+
+/// A cloud that refuses the create that it lets be tried now and then must not give others the patience anew.
+#[test]
+fn a_create_that_is_tried_is_no_place_yet() {
+    let mut scene = half_empty(60);
+    let firsts = Firsts::default().after(&planned(&scene, &Firsts::default()), at(30));
+    scene.gates(Gate::Open);
+    scene.entries.get_mut(&uuid(2)).unwrap().record.state = Locked;
+    let tried = planned(&scene, &firsts);
+    assert!(matches!(tried.waiting[&uuid(2)].reason, WaitReason::Booting { .. }));
+    assert_eq!(firsts.after(&tried, at(90)).since(uuid(2)), Some(at(30)));
+}
+
+/// Whoever becomes first later, and has patience, does not bring back what the other has lost.
+#[test]
+fn a_newer_first_does_not_open_what_is_closed() {
+    let mut scene = half_empty(60);
+    let firsts = Firsts::default().after(&planned(&scene, &Firsts::default()), at(30));
+    scene.add_sized(9, Queued, 4, false).record.priority = 1000;
+    let plan = planned(&scene, &firsts);
+    assert_eq!(plan.first_at_quota, [uuid(9)].into());
+    assert_eq!((plan.actions, plan.backfilled.len()), (vec![], 0), "at 100 s the other has waited for 70");
+}
+
+/// It was let past and locked, and its instance has gone: it does not take the next one before whom it was let past.
+#[test]
+fn who_has_lost_its_place_gives_way() {
+    let mut scene = half_empty(60);
+    let firsts = Firsts::default().after(&planned(&scene, &Firsts::default()), at(30));
+    scene.entries.get_mut(&uuid(2)).unwrap().record.priority = 5;
+    scene.entries.get_mut(&uuid(3)).unwrap().record.state = Locked;
+    // It keeps its place while that is there, although nobody else is let past.
+    assert_eq!(
+        planned(&scene, &firsts).actions.into_iter().map(without_record).collect::<Vec<_>>(),
+        [start(3, "w-big")]
+    );
+    scene.pool.workers.clear();
+    scene.entries.remove(&uuid(1));
+    scene.gates(Gate::Open);
+    let plan = planned(&scene, &firsts);
+    // It keeps its lock, and what can be created is for those before whom it was let past.
+    assert_eq!(plan.actions, [lock(2), lock(4)]);
+    assert!(!placed(&plan, 3) && matches!(plan.waiting[&uuid(2)].reason, WaitReason::Booting { .. }));
+}
