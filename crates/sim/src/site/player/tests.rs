@@ -75,7 +75,7 @@ fn ten_instances_do_in_five_minutes_what_one_does_in_an_hour_and_boots_cost_more
 
 #[test]
 fn the_same_history_gives_the_same_play() {
-    let jobs = (0..30).map(|n| job(n * 37, 1 + n % 8, 20 + n * 7)).collect();
+    let jobs = (0..12).map(|n| job(n * 10, 1 + n % 8, 20 + n * 3)).collect();
     let history = History::of(jobs).unwrap();
     for has_feed in [false, true] {
         let site = Site { has_feed, ..site(4) };
