@@ -48,6 +48,8 @@ pub(super) struct Assignment<'r, 'a> {
     /// The highest priority of the Queued containers that want each type; made when a lock may be given back.
     queued: OnceCell<QueuedPriorities>,
     pub(super) impatient: Impatient,
+    /// Containers over quota whose locks are given back when all that can be let past have been.
+    pub(super) over_quota_later: Vec<Item<'a>>,
 }
 
 /// The highest priority of the Queued containers that want each type.
@@ -81,6 +83,7 @@ impl<'a> Round<'a> {
                 assignment.leave_behind(*item, &reason);
             }
         }
+        assignment.unlock_those_over_quota();
         assignment.unlock_supervisors();
         assignment.make_room();
         assignment.try_our_route(line);
@@ -113,6 +116,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
             line,
             queued: OnceCell::new(),
             impatient,
+            over_quota_later: Vec::new(),
             round,
         }
     }
@@ -133,7 +137,7 @@ impl<'r, 'a> Assignment<'r, 'a> {
             self.wait(item, reason.clone());
             return Placement::Stop(reason);
         }
-        if self.is_behind_quota(item) || self.must_give_way(item) {
+        if self.is_behind_quota(item) {
             if !self.backfill(item) {
                 self.over_quota(item, WaitReason::AccountQuota);
             }

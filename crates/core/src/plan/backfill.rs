@@ -12,9 +12,8 @@
 //!
 //! Since when each of them is first, the Scheduler remembers ([`Firsts`]): a plan has no memory. It counts from the first
 //! time on, whoever comes before it meanwhile, and until it has its place; a restart begins anew. Whoever was let past, has
-//! a lock and has lost its place gives way to one that has waited for too long, although locked ones come first in the line.
+//! a lock and loses its place is a Locked container like any other: those come first in the line.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,8 +75,6 @@ impl Firsts {
 pub(super) struct Impatient {
     /// On instances of these markets nothing is put before them.
     closed: BTreeSet<Market>,
-    /// The most important of them.
-    first: Option<(Reverse<i64>, Timestamp)>,
 }
 
 impl Impatient {
@@ -99,21 +96,9 @@ impl Impatient {
             let is_for_all = round.supply.at_quota() || item.types.iter().any(is_full);
             let own = item.types.iter().map(|it| it.market());
             impatient.closed.extend(own.chain(all_markets.into_iter().filter(|_| is_for_all)));
-            impatient.first = impatient.first.into_iter().chain([importance(*item)]).min();
         }
         impatient
     }
-
-    /// Whether it is less important than one of them: it has been let past, or was locked for another reason.
-    fn outranks(&self, item: Item<'_>) -> bool {
-        let is_closed = |it: &Arc<InstanceType>| self.closed.contains(&it.market());
-        self.first.is_some_and(|first| first < importance(item)) && item.types.iter().any(is_closed)
-    }
-}
-
-/// Less is more important.
-fn importance(item: Item<'_>) -> (Reverse<i64>, Timestamp) {
-    (Reverse(item.entry.record.priority), item.entry.first_seen)
 }
 
 impl<'a> Assignment<'_, 'a> {
@@ -123,16 +108,13 @@ impl<'a> Assignment<'_, 'a> {
         self.round.plan.first_at_quota.insert(uuid);
     }
 
-    /// Whether it has a lock, and somebody more important waits for too long: it may go where something runs, as it was
-    /// meant to, and nowhere else. Locked containers come first in the line.
-    pub(super) fn must_give_way(&self, item: Item<'a>) -> bool {
-        item.state == ContainerState::Locked && !item.may_run_unseen && self.impatient.outranks(item)
+    pub(super) fn may_backfill(&self) -> bool {
+        !self.round.rules.backfill_patience.is_zero()
     }
 
     /// Puts a container that is behind a quota on an instance that is in use anyway, if there is one with room. O(log).
     pub(super) fn backfill(&mut self, item: Item<'a>) -> bool {
-        let is_off = self.round.rules.backfill_patience.is_zero();
-        if is_off || item.may_run_unseen || self.is_beyond_ceiling() {
+        if !self.may_backfill() || item.may_run_unseen || self.is_beyond_ceiling() {
             return false;
         }
         let uuid = self.round.uuid(item);

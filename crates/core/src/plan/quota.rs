@@ -70,7 +70,20 @@ impl<'a> Assignment<'_, 'a> {
             return self.wait_unplaced(item, reason);
         }
         self.wait(item, reason);
-        self.unlock(item, UnlockReason::OverQuota);
+        match self.may_backfill() {
+            // Those behind it may still be let past, up to the ceiling.
+            true => self.over_quota_later.push(item),
+            false => self.unlock(item, UnlockReason::OverQuota),
+        }
+    }
+
+    /// Gives back the locks of those over quota, if not as many run as the ceiling allows.
+    pub(super) fn unlock_those_over_quota(&mut self) {
+        for item in std::mem::take(&mut self.over_quota_later) {
+            if !self.is_beyond_ceiling() {
+                self.unlock(item, UnlockReason::OverQuota);
+            }
+        }
     }
 
     /// A container after the one that ended the placement.
@@ -88,6 +101,10 @@ impl<'a> Assignment<'_, 'a> {
         self.position += 1;
         match reason {
             _ if ceiling => self.wait(item, reason.clone()),
+            // Those that were let past may have used it up.
+            _ if self.is_beyond_ceiling() => {
+                self.wait(item, WaitReason::Ceiling { ceiling: self.round.limits.ceiling });
+            }
             _ if self.backfill(item) => {}
             _ => self.over_quota(item, reason.clone()),
         }

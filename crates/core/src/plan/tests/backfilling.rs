@@ -159,23 +159,13 @@ fn a_newer_first_does_not_open_what_is_closed() {
     assert_eq!((plan.actions, plan.backfilled.len()), (vec![], 0), "at 100 s the other has waited for 70");
 }
 
-/// It was let past and locked, and its instance has gone: it does not take the next one before whom it was let past.
+/// What was locked while there was patience is started.
 #[test]
-fn who_has_lost_its_place_gives_way() {
+fn who_was_let_past_in_time_keeps_its_place() {
     let mut scene = half_empty(60);
     let firsts = Firsts::default().after(&planned(&scene, &Firsts::default()), at(30));
-    scene.entries.get_mut(&uuid(2)).unwrap().record.priority = 5;
     scene.entries.get_mut(&uuid(3)).unwrap().record.state = Locked;
-    // It keeps its place while that is there, although nobody else is let past.
-    assert_eq!(
-        planned(&scene, &firsts).actions.into_iter().map(without_record).collect::<Vec<_>>(),
-        [start(3, "w-big")]
-    );
-    scene.pool.workers.clear();
-    scene.entries.remove(&uuid(1));
-    scene.gates(Gate::Open);
     let plan = planned(&scene, &firsts);
-    // It keeps its lock, and what can be created is for those before whom it was let past.
-    assert_eq!(plan.actions, [lock(2), lock(4)]);
-    assert!(!placed(&plan, 3) && matches!(plan.waiting[&uuid(2)].reason, WaitReason::Booting { .. }));
+    assert_eq!(plan.actions.into_iter().map(without_record).collect::<Vec<_>>(), [start(3, "w-big")]);
+    assert!(plan.backfilled.is_empty());
 }
