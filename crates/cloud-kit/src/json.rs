@@ -37,9 +37,9 @@ mod tests {
 
     #[test]
     fn a_whole_answer_is_read_and_none_of_its_beginnings() {
-        let text = r#"{"value":[1,2],"nextLink":"https://a.example/?page=2","more":{"a":null}}"#;
+        let text = r#"{"value":[1,2],"nextLink":"https://a.example/?after=2","more":{"a":null}}"#;
         let page: Page = read(text).unwrap();
-        assert_eq!((page.value, page.next_link.as_deref()), (vec![1, 2], Some("https://a.example/?page=2")));
+        assert_eq!((page.value, page.next_link.as_deref()), (vec![1, 2], Some("https://a.example/?after=2")));
         for length in 0..text.len() {
             assert!(read::<Page>(&text[..length]).is_err(), "the first {length} bytes pass");
         }
