@@ -100,7 +100,7 @@ mod tests {
         let of = |seconds| Meaning::ThrottledFor(Duration::from_secs(seconds));
         assert_eq!(failed(of(17)), Some(17.0));
         assert_eq!(failed(Meaning::Throttled), Some(2.5), "the second in a row");
-        assert_eq!([failed(of(0)), failed(of(1_000_000))], [Some(1.0), Some(3600.0)]);
+        assert_eq!([failed(of(0)), failed(of(1_000_000))], [Some(1.0), Some(300.0)]);
     }
 
     #[test]
