@@ -11,15 +11,15 @@ use crate::time::Timestamp;
 /// What is to be done, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ExchangeEffect {
-    /// Make this call, and hand its answer to [`Exchange::answered`].
+    /// Make this call, and hand its answer to [`Exchange::answered`](super::Exchange::answered).
     Call(CallNumber, Request),
-    /// Ask [`Exchange::resume`] after this long, and no longer when that was last asked for.
+    /// Ask [`Exchange::resume`](super::Exchange::resume) after this long, and no longer when that was last asked for.
     ResumeIn(Duration),
-    /// Ask [`Exchange::poll_is_due`] after this long.
+    /// Ask [`Exchange::poll_is_due`](super::Exchange::poll_is_due) after this long.
     PollIn(Duration),
-    /// Ask [`Exchange::hints_are_due`] after this long, and no longer when that was last asked for.
+    /// Ask [`Exchange::hints_are_due`](super::Exchange::hints_are_due) after this long, and no longer when that was last asked for.
     HintsIn(Duration),
-    /// Ask [`Exchange::go_on`] when other messages have had their turn.
+    /// Ask [`Exchange::go_on`](super::Exchange::go_on) when other messages have had their turn.
     GoOn,
     /// The snapshot of that number, for all who wait for it or for one before.
     Copied(u64, Arc<QueueSnapshot>),
