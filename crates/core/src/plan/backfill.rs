@@ -70,11 +70,14 @@ impl Firsts {
     }
 }
 
+const ALL_MARKETS: [Market; 2] = [Market::OnDemand, Market::Spot];
+
 /// Those who have been first for too long, and still wait: whoever is first now.
 #[derive(Default)]
 pub(super) struct Impatient {
     /// On instances of these markets nothing is put before them.
     closed: BTreeSet<Market>,
+    is_any: bool,
 }
 
 impl Impatient {
@@ -89,15 +92,20 @@ impl Impatient {
                 && !round.has_process(item.position)
                 && round.clocked.impatient.contains(&round.uuid(**item))
         };
-        let all_markets = [Market::OnDemand, Market::Spot];
         for item in line.iter().filter(waits) {
             let is_full =
                 |it: &Arc<InstanceType>| budget.gate(it) == Gate::AtQuota(QuotaReason::MaxInstances);
             let is_for_all = round.supply.at_quota() || item.types.iter().any(is_full);
             let own = item.types.iter().map(|it| it.market());
-            impatient.closed.extend(own.chain(all_markets.into_iter().filter(|_| is_for_all)));
+            impatient.closed.extend(own.chain(ALL_MARKETS.into_iter().filter(|_| is_for_all)));
+            impatient.is_any = true;
         }
         impatient
+    }
+
+    /// The round has come to the limit of all instances.
+    pub(super) fn wait_for_all(&mut self) {
+        self.closed.extend(ALL_MARKETS.into_iter().filter(|_| self.is_any));
     }
 }
 

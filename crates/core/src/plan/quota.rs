@@ -32,6 +32,7 @@ impl<'a> Assignment<'_, 'a> {
             let all = self.round.rules.catalog.types().iter().map(|it| it.name.clone());
             self.over_quota_types.extend(all);
             self.is_first_at_quota(item);
+            self.impatient.wait_for_all();
             return Placement::Stop(reason);
         }
         self.note_types_at_quota(item);
