@@ -42,6 +42,11 @@ pub(super) fn text(entry: &Value, instances: &[Instance]) -> String {
     told(&mut facts, "what has to change", &explain["remedy"]);
     told(&mut facts, "its user reads", &entry["scheduling_status"]);
     told(&mut facts, "position", &explain["position"]);
+    if !explain["others_let_past_until"].is_null() {
+        let until = moment(&explain["others_let_past_until"]);
+        facts
+            .push(("others let past", format!("until {until}, onto instances in use; nobody is after that")));
+    }
     facts.extend(ahead(&explain["ahead"]).map(|text| ("ahead of it", text)));
     facts.extend(reserved_on(&explain["reserved_on"]).map(|text| ("its place", text)));
     facts.push(("created", moment(&container["created_at"])));

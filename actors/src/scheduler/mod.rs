@@ -30,9 +30,9 @@ use actix::{
     ResponseActFuture, WrapFuture,
 };
 use dispatch_core::ceiling::{Ceiling, CeilingFacts};
-use dispatch_core::id::{ContainerUuid, InstanceId};
+use dispatch_core::id::InstanceId;
 use dispatch_core::invariants;
-use dispatch_core::plan::{Firsts, Limits, PlanInput, Planner, WaitReason};
+use dispatch_core::plan::{Limits, Memory, PlanInput, Planner};
 use dispatch_core::policy::{PlanRules, Policy};
 use dispatch_core::queue::Openings;
 use dispatch_core::time::Timestamp;
@@ -66,10 +66,8 @@ pub struct Scheduler {
     ceiling: Ceiling,
     /// Where the site wants the ceiling to start; 0 = at `MaxInstances`.
     ceiling_estimate: u32,
-    /// Who has waited for a quota before all others, since when.
-    firsts: Arc<Firsts>,
-    /// Containers that were let past those, and that was told.
-    let_past: BTreeSet<ContainerUuid>,
+    /// Of the rounds so far.
+    memory: Memory,
     /// Away while a plan is made.
     planner: Planner,
     last: PlanView,
@@ -113,8 +111,7 @@ impl Scheduler {
             receivers,
             ceiling: Ceiling::new(start),
             ceiling_estimate: policy.initial_quota_estimate,
-            firsts: Arc::default(),
-            let_past: BTreeSet::new(),
+            memory: Memory::default(),
             last: PlanView { ceiling: start, ..PlanView::default() },
             long_work,
             counting: false,
@@ -171,7 +168,7 @@ impl Scheduler {
             queue: Arc::clone(&queue.snapshot),
             fleet: Arc::clone(&pool.snapshot.fleet),
             limits: Limits { ceiling: self.ceiling.limit() },
-            firsts: Arc::clone(&self.firsts),
+            firsts: self.memory.firsts(),
         };
         let mut planner = std::mem::take(&mut self.planner);
         let timer = self.metrics.scheduling_round_seconds.start_timer();
@@ -205,7 +202,7 @@ impl Scheduler {
         }
         self.long_work.discard(before);
         self.tell_ready();
-        self.remember_firsts();
+        self.remember();
         self.tell_openings();
         self.tell_reserved();
         let answers = self.apply().into_actor(self);
@@ -229,25 +226,13 @@ impl Scheduler {
         CeilingFacts::of(&self.ceiling, self.ceiling_estimate, running)
     }
 
-    /// Who is first at a quota, for the next round; and who was let past. Nothing, as long as nobody is.
-    fn remember_firsts(&mut self) {
-        let plan = &self.last.plan;
-        let is_off = self.rules.backfill_patience.is_zero();
-        let firsts = if is_off { Firsts::default() } else { self.firsts.after(plan, clock::now()) };
-        if firsts != *self.firsts {
-            self.firsts = Arc::new(firsts);
-        }
-        for uuid in plan.backfilled.difference(&self.let_past) {
-            let instance = plan.waiting.get(uuid).and_then(|waiting| waiting.instance.as_ref());
+    /// Keeps what the next round is to know of this one, and tells who was let past others.
+    fn remember(&mut self) {
+        for (uuid, instance) in self.memory.take_in(&self.last.plan, &self.rules, clock::now()) {
             event!(self.log, catalogue::LET_PAST, "ContainerUUID" => uuid.as_str(),
                 "Instance" => instance.map_or("", |id| id.as_str()));
             self.metrics.containers_backfilled.inc();
         }
-        // What has its place once is not told again before it has lost that.
-        self.let_past.retain(|uuid| {
-            plan.waiting.get(uuid).is_some_and(|waiting| waiting.reason == WaitReason::Allocated)
-        });
-        self.let_past.extend(plan.backfilled.iter().copied());
     }
 
     fn tell_ready(&mut self) {

@@ -83,6 +83,8 @@ pub(super) fn add<'a>(
     explain.remedy = Some(waiting.reason.remedy());
     explain.ahead = Some(ahead(waiting, plan));
     explain.reserved_on = Some(reserved_on(waiting, pool));
+    let until = plan.first_at_quota.get(&entry.record.uuid).copied().flatten();
+    explain.others_let_past_until = until.map(shown);
 }
 
 fn one_type<'a>(

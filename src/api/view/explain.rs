@@ -79,6 +79,11 @@ pub struct Explanation<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<ReservedOn>)]
     pub(super) reserved_on: Option<Option<ReservedOn<'a>>>,
+    /// Until when containers behind it may start on instances in use (`BackfillPatience`): it is the first that waits for a
+    /// quota. In the past: nobody is put before it any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    pub(super) others_let_past_until: Option<String>,
     /// When it has left the queue. All else is as if nothing were known of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]

@@ -19,7 +19,7 @@ pub(super) fn i7_patience(facts: &Facts<'_>, plan: &Plan, now: Timestamp) -> Che
     require(!patience.is_zero(), Invariant::Patience, || {
         "nobody may be let past, and somebody is".to_owned()
     })?;
-    for uuid in &plan.first_at_quota {
+    for uuid in plan.first_at_quota.keys() {
         let is_over = firsts.since(*uuid).is_some_and(|first| since(now, first) >= patience);
         let waits_for_all =
             plan.waiting.get(uuid).is_some_and(|waiting| waiting.reason == WaitReason::MaxInstances);

@@ -29,7 +29,7 @@ use crate::container::ContainerState;
 use crate::id::ContainerUuid;
 use crate::instance::{InstanceType, Market};
 use crate::pool::{Gate, QuotaReason};
-use crate::time::{Timestamp, shift, since};
+use crate::time::{Timestamp, after, shift, since};
 
 /// The containers that wait for a quota before all others, and since when they are first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ impl Firsts {
         };
         let before = self.0.iter().filter(|(uuid, _)| still_waits(uuid));
         let mut firsts: BTreeMap<_, _> = before.map(|(uuid, since)| (*uuid, *since)).collect();
-        for uuid in &plan.first_at_quota {
+        for uuid in plan.first_at_quota.keys() {
             firsts.entry(*uuid).or_insert(now);
         }
         Self(firsts)
@@ -113,9 +113,12 @@ impl<'a> Assignment<'_, 'a> {
     /// This container waits for a quota, and none before it waits for the same.
     pub(super) fn is_first_at_quota(&mut self, item: Item<'a>) {
         let uuid = self.round.uuid(item);
-        self.round.plan.first_at_quota.insert(uuid);
+        let first = self.round.firsts.since(uuid).filter(|_| self.may_backfill());
+        let until = first.map(|first| after(first, self.round.rules.backfill_patience));
+        self.round.plan.first_at_quota.insert(uuid, until);
     }
 
+    /// Whether anybody may be let past anybody.
     pub(super) fn may_backfill(&self) -> bool {
         !self.round.rules.backfill_patience.is_zero()
     }

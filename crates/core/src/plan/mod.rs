@@ -21,6 +21,7 @@ mod foresee;
 mod input;
 mod limits;
 mod line;
+mod memory;
 mod places;
 mod planner;
 mod processes;
@@ -47,6 +48,7 @@ pub use backfill::Firsts;
 pub use foresee::{Foresight, foresee};
 pub use input::{PlanInput, dated_from};
 pub use limits::Limits;
+pub use memory::Memory;
 pub use planner::Planner;
 pub use reason::{WaitReason, Waiting};
 pub use record::{Difference, RecordedRound, RoundRecord};
@@ -77,9 +79,10 @@ pub struct Plan {
     pub reserved: Arc<BTreeSet<InstanceId>>,
     /// What could still be placed after this round; `None` as long as nothing is placed at all.
     pub openings: Option<Arc<Openings>>,
-    /// The containers that wait for a quota before all others.
+    /// The containers that wait for a quota before all others, and until when others are let past each; `None` = it has just
+    /// become the first, or nobody is let past anybody.
     #[serde(skip)]
-    pub first_at_quota: BTreeSet<ContainerUuid>,
+    pub first_at_quota: BTreeMap<ContainerUuid, Option<Timestamp>>,
     /// The containers that were put on an instance in use, past others that wait for a quota.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub backfilled: BTreeSet<ContainerUuid>,

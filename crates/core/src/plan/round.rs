@@ -6,7 +6,7 @@ use super::input::{Clocked, InputSummary, PlanInput};
 use super::places::Places;
 use super::processes::ProcessTable;
 use super::startup::StartupPhase;
-use super::{Action, Limits, Plan, PoolAction, QueueAction, WaitReason, Waiting};
+use super::{Action, Firsts, Limits, Plan, PoolAction, QueueAction, WaitReason, Waiting};
 use crate::container::ContainerState;
 use crate::fit::Resources;
 use crate::id::{ContainerUuid, InstanceId};
@@ -40,6 +40,7 @@ pub(super) struct Round<'a> {
     pub(super) queue: &'a QueueSnapshot,
     pub(super) fleet: &'a Fleet,
     pub(super) limits: &'a Limits,
+    pub(super) firsts: &'a Firsts,
     pub(super) rules: &'a PlanRules,
     pub(super) supply: &'a Supply,
     /// By position of the worker.
@@ -81,6 +82,7 @@ impl<'a> Round<'a> {
             queue,
             fleet,
             limits: &input.limits,
+            firsts: &input.firsts,
             rules: &input.rules,
         }
     }

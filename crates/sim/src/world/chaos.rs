@@ -180,8 +180,8 @@ fn some_vm(world: &World, chance: &mut Chance) -> Option<InstanceId> {
     all.get(chance.below(all.len())).cloned()
 }
 
-/// Lowers or raises limits, removes or adds a type, or gives a type's name to another one of the cloud's. The next dispatcher that starts uses the new
-/// configuration. Many containers need some instances to get done within the time that they are given.
+/// Lowers or raises limits, removes or adds a type, or gives a type's name to another one of the cloud's; some of the time
+/// others are let past, or VMs are renewed, in another way. The next dispatcher that starts uses the new configuration. Many containers need some instances to get done within the time that they are given.
 fn change_configuration(
     world: &World,
     burdens: u32,
@@ -197,10 +197,15 @@ fn change_configuration(
         kept[redefined].provider_type = ProviderType::new("std.redefined").expect("a constant");
     }
     let catalog = Catalog::new(kept);
-    // What is drawn anyway says which image it is, too.
+    // What is drawn anyway says which image it is, too, and the rest.
     let image = Blueprint::new(&format!("img-{most}"), "");
+    let turn = most % 4;
     move |policy| {
         policy.blueprint = image;
+        if turn == 0 {
+            policy.backfill_patience = Duration::from_secs(u64::from(most % 3) * 60);
+            (policy.drift_budget, policy.max_instance_age) = (most % 3, Duration::from_secs(900));
+        }
         policy.max_instances = most;
         policy.catalog = catalog;
     }

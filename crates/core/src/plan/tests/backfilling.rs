@@ -54,7 +54,7 @@ fn while_the_first_has_patience_others_fill_what_is_in_use() {
     // Three VCPUs are left: one of two fits, the next does not.
     assert_eq!(plan.actions, [lock(3)]);
     assert_eq!(plan.backfilled, [uuid(3)].into());
-    assert_eq!(plan.first_at_quota, [uuid(2)].into());
+    assert_eq!(plan.first_at_quota, [(uuid(2), None)].into());
     assert!(placed(&plan, 3) && !placed(&plan, 4) && !placed(&plan, 2));
     assert_eq!(plan.waiting[&uuid(3)].instance, Some(id("w-big")));
 }
@@ -155,7 +155,7 @@ fn a_newer_first_does_not_open_what_is_closed() {
     let firsts = Firsts::default().after(&planned(&scene, &Firsts::default()), at(30));
     scene.add_sized(9, Queued, 4, false).record.priority = 1000;
     let plan = planned(&scene, &firsts);
-    assert_eq!(plan.first_at_quota, [uuid(9)].into());
+    assert_eq!(plan.first_at_quota, [(uuid(9), None)].into());
     assert_eq!((plan.actions, plan.backfilled.len()), (vec![], 0), "at 100 s the other has waited for 70");
 }
 
@@ -168,4 +168,25 @@ fn who_was_let_past_in_time_keeps_its_place() {
     let plan = planned(&scene, &firsts);
     assert_eq!(plan.actions.into_iter().map(without_record).collect::<Vec<_>>(), [start(3, "w-big")]);
     assert!(plan.backfilled.is_empty());
+}
+
+/// Each is told once, as long as it keeps its place, and until when that goes on is known to whoever asks.
+#[test]
+fn who_was_let_past_is_named_once_and_until_when_is_known() {
+    let scene = half_empty(60);
+    let (mut memory, rules) = (Memory::default(), PlanRules::from(&*scene.policy));
+    let first = planned(&scene, &memory.firsts());
+    assert_eq!(memory.take_in(&first, &rules, at(100)), [(uuid(3), Some(&id("w-big")))]);
+    let again = planned(&scene, &memory.firsts());
+    assert_eq!(memory.take_in(&again, &rules, at(101)), []);
+    assert_eq!(again.first_at_quota, [(uuid(2), Some(at(160)))].into());
+    // Its place is gone, and it is let past once more.
+    let mut full = scene.clone();
+    full.pool.workers.clear();
+    assert_eq!(memory.take_in(&planned(&full, &memory.firsts()), &rules, at(102)), []);
+    assert_eq!(memory.take_in(&first, &rules, at(103)).len(), 1);
+    // Nothing is remembered when it is off.
+    let off = PlanRules { backfill_patience: Duration::ZERO, ..rules };
+    memory.take_in(&planned(&half_empty(0), &memory.firsts()), &off, at(104));
+    assert_eq!(*memory.firsts(), Firsts::default());
 }
