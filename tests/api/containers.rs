@@ -248,6 +248,24 @@ async fn a_container_of_priority_zero_is_shown_as_long_as_the_queue_knows_it() {
     assert_eq!(in_order(&site).await, [""; 0]);
 }
 
+#[actix_web::test]
+async fn the_first_that_waits_for_a_quota_is_told_until_when_others_are_let_past() {
+    let mut policy = quick_policy();
+    (policy.max_instances, policy.initial_quota_estimate) = (1, 10);
+    (policy.max_containers_per_instance, policy.backfill_patience) = (1, Duration::from_secs(600));
+    let site = Site::with(Options { policy, ..Options::default() }).await;
+    site.world.add(recorded(uuid(1)));
+    site.running(uuid(1).as_str()).await;
+    site.world.add(recorded(uuid(2)));
+    let explained = eventually("it is the first", async || {
+        let explain = site.get(&path(2)).await.json()["explain"].take();
+        explain["others_let_past_until"].is_string().then_some(explain)
+    })
+    .await;
+    assert_eq!(explained["reason"], "max_instances", "{explained}");
+    assert!(site.get(&path(1)).await.json()["explain"]["others_let_past_until"].is_null());
+}
+
 /// Polls do not show what nobody wants to run. The controller asks every dispatcher of a site, so what is another's is not
 /// answered for.
 #[actix_web::test]
