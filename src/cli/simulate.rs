@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 /// Options of `simulate`.
 #[derive(Debug, Clone, Args)]
+#[command(group = ArgGroup::new("past").args(["log", "csv"]).required(true))]
 pub struct Simulate {
     /// What the dispatcher has logged as JSON, this one or the Go program; - is standard input. May be repeated.
-    #[arg(long, value_name = "FILE", required_unless_present = "csv", conflicts_with = "csv")]
+    #[arg(long, value_name = "FILE", conflicts_with = "csv")]
     pub log: Vec<PathBuf>,
     /// Jobs, one a line, below the names of their columns: submitted_at, vcpus, ram, duration, and perhaps scratch,
     /// preemptible, priority; - is standard input.
@@ -36,8 +37,11 @@ pub struct Simulate {
 }
 
 /// From that many to an hour.
-fn seconds(least: i64) -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(least..=3600)
+fn seconds(least: u32) -> impl Fn(&str) -> Result<u32, String> + Clone {
+    move |text| {
+        let given = text.parse().ok().filter(|seconds| (least..=3600).contains(seconds));
+        given.ok_or_else(|| format!("whole seconds from {least} to 3600 are wanted"))
+    }
 }
 
 impl Simulate {

@@ -195,9 +195,12 @@ fn what_cannot_be_used_is_told_in_a_line_with_its_place() {
         1,
         &["cannot write no/such.svg: No such file"],
     );
-    desk.refuses(&with(&[]), 2, &["--log <FILE>", "try --help"]);
+    desk.refuses(&with(&[]), 2, &["--log <FILE>", "--csv <FILE>", "try --help"]);
     desk.refuses(&with(&["--csv", "a", "--log", "b"]), 2, &["cannot be used with"]);
-    desk.refuses(&with(&["--csv", "a", "--boot-seconds", "0"]), 2, &["--boot-seconds", "1..=3600"]);
+    for wrong in ["0", "3601", "soon"] {
+        let refused = with(&["--csv", "a", "--boot-seconds", wrong]);
+        desk.refuses(&refused, 2, &["--boot-seconds", wrong, "whole seconds from 1 to 3600 are wanted"]);
+    }
     desk.refuses(
         &["--csv", "good.csv", "--config", "broken.yml", "--config", "site.yml"],
         2,

@@ -10,6 +10,16 @@ import { age, eventList, logHint, orderButtons, section, sentence } from './piec
 // How many events of it are asked for.
 const SHOWN_EVENTS = 100;
 
+// What `renewal` says of an instance, in the words of its log lines; `drifted` alone is one whose turn has not come.
+const RENEWALS = {
+  drift: 'being renewed: it would be made otherwise today',
+  age: 'being renewed: it is older than MaxInstanceAge',
+};
+
+function renewalOf(row) {
+  return RENEWALS[row.renewal] ?? (row.drifted ? 'it would be made otherwise today; its turn has not come' : row.renewal);
+}
+
 export async function instanceBody(id, detail) {
   const events = [];
   if (!model.byInstance.get(id)?.isCreating) {
@@ -40,6 +50,8 @@ export async function instanceBody(id, detail) {
       ],
       ['Last busy', age(row.lastBusy)],
       ['Appeared', age(row.since)],
+      ['Launched', row.launchedAt ? age(row.launchedAt) : ''],
+      ['Renewal', renewalOf(row)],
       ['Type', type ? `${row.type}: ${count(type.vcpus, 'CPU')}, ${size(type.ram)}` : row.type],
       ['Cloud calls it', row.providerType],
       ['Costs an hour', price(row.price)],

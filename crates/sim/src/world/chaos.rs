@@ -180,8 +180,9 @@ fn some_vm(world: &World, chance: &mut Chance) -> Option<InstanceId> {
     all.get(chance.below(all.len())).cloned()
 }
 
-/// Lowers or raises limits, removes or adds a type, or gives a type's name to another one of the cloud's; some of the time
-/// others are let past, or VMs are renewed, in another way. The next dispatcher that starts uses the new configuration. Many containers need some instances to get done within the time that they are given.
+/// Lowers or raises limits, removes or adds a type, or gives a type's name to another one of the cloud's; now and then
+/// others are let past for another time, or VMs are renewed otherwise. The next dispatcher that starts uses the new
+/// configuration. Many containers need some instances to get done within the time that they are given.
 fn change_configuration(
     world: &World,
     burdens: u32,
