@@ -28,7 +28,7 @@ LABEL org.opencontainers.image.title="arvados-dispatch-cloud" \
 # The user needs a line in /etc/passwd: ssh refuses to work for a number without a name.
 RUN apt-get update \
     && apt-get upgrade -y \
-    && apt-get install -y --no-install-recommends ca-certificates openssh-client tini \
+    && apt-get install -y --no-install-recommends ca-certificates openssh-client tini tzdata \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 9006 --user-group --create-home --home-dir /var/lib/arvados-dispatch-cloud \
        --shell /usr/sbin/nologin arvados-dispatch

@@ -443,6 +443,29 @@ fn what_is_not_ours_is_ignored_silently() {
 }
 
 #[test]
+fn a_reserve_that_means_nothing_is_told_with_its_place() {
+    for (reserve, words) in [
+        ("{small: {Instances: -1}}", ["small.Instances", "`-1`", "from 0"]),
+        ("{small: {Instances: 0}}", ["small.Instances", "missing", "PercentOfBusy"]),
+        ("{small: 2}", ["small", "where a map is wanted", ""]),
+        ("{small: {Instances: 1, Hour: 8}}", ["small.Hour", "no such key", "Hours"]),
+        ("{small: {Instances: 1, Days: Mo-Fr}}", ["small.Days", "`Mo-Fr`", "Mon-Fri"]),
+        ("{small: {Instances: 1, Hours: 8-18}}", ["small.Hours", "`8-18`", "08:00-18:00"]),
+        ("{small: {Instances: 1, TimeZone: Europe/Nowhere}}", ["small.TimeZone", "Nowhere", "tzdata"]),
+        ("{small: {PercentOfBusy: 2000}}", ["small.PercentOfBusy", "`2000`", "to 1000"]),
+        (
+            "{small: {day: {Instances: 1}, night: {Hours: 1-2}}}",
+            ["small.night.Hours", "`1-2`", "two different times"],
+        ),
+    ] {
+        assert_problem(
+            cloud(&format!("        IdleReserve: {reserve}\n")),
+            &["IdleReserve", words[0], words[1], words[2]],
+        );
+    }
+}
+
+#[test]
 fn doubtful_settings_are_warnings() {
     let doubtful = FindingKind::Doubtful;
     assert_warning(load(""), doubtful, &["InstanceTypes", "no instance types"]);
@@ -453,6 +476,11 @@ fn doubtful_settings_are_warnings() {
         cloud("        MaxInstanceAge: 168h\n"),
         doubtful,
         &["MaxInstanceAge", "without a DriftBudget"],
+    );
+    assert_warning(
+        cloud("        IdleReserve: {huge: {Instances: 1}}\n"),
+        doubtful,
+        &["IdleReserve.huge", "no instance type of that name"],
     );
     let no_token = minimal(&TestKey::new(), "").replace("ManagementToken: m", "ManagementToken: ''");
     assert_warning(load_text(&no_token), doubtful, &["ManagementToken", "403"]);

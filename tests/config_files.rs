@@ -119,6 +119,7 @@ fn the_defaults_are_those_of_the_sites_other_services() {
             "SSHKex",
             "SSHClient",
             "BackfillPatience",
+            "IdleReserve",
             "MaxInstanceAge",
             "DriftBudget",
             "MetadataHopLimit",

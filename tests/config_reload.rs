@@ -59,6 +59,7 @@ fn site(key: &TestKey, values: &Values) -> Settings {
         MaxRunningContainersPerInstance: {n}
         SupervisorFraction: 0.{n}
         BackfillPatience: {n}m
+        IdleReserve: {{small: {{Instances: {n}}}}}
         InitialQuotaEstimate: {n}
         TagKeyPrefix: Prefix{n}
 ",
@@ -124,7 +125,7 @@ fn what_is_said_to_hold_at_once_is_taken_up_and_nothing_else() {
             }
         }
     }
-    assert_eq!(taken_up, 26);
+    assert_eq!(taken_up, 27);
     let names: Vec<_> = reloaded.policy.catalog.types().iter().map(|it| it.name.to_string()).collect();
     assert!(names.contains(&"new".to_owned()) && !names.contains(&"old".to_owned()), "{names:?}");
 }

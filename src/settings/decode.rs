@@ -197,6 +197,15 @@ fn read_cloud_vms(section: &Section<'_>, environment: &Environment, settings: &m
     policy.tag_keys = TagKeys::new(&cloud.tag_key_prefix);
     policy.blueprint = Blueprint::new(&cloud.image_id, &cloud.instance_init_command);
     warn_of_unused_age(section, policy);
+    warn_of_vain_reserve(section, policy);
+}
+
+fn warn_of_vain_reserve(section: &Section<'_>, policy: &Policy) {
+    let reserve = section.section("IdleReserve");
+    let is_vain = |name: &&str| policy.catalog.get(name).is_none();
+    for name in policy.idle_reserve.rules().keys().map(|name| name.as_str()).filter(is_vain) {
+        reserve.warn(name, "no instance type of that name is configured: nothing is kept for it");
+    }
 }
 
 fn warn_of_unused_age(section: &Section<'_>, policy: &Policy) {

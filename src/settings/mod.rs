@@ -32,6 +32,7 @@ mod overrides;
 mod pem;
 mod postgresql;
 mod report;
+mod reserve;
 mod rules;
 mod section;
 mod start;

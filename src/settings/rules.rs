@@ -14,7 +14,7 @@ use super::section::Section;
 use super::table::{CLOUD_VMS, CONTAINERS};
 use super::template;
 use super::units::format_duration;
-use super::{Override, decode, instance_types, merge, overrides};
+use super::{Override, decode, instance_types, merge, overrides, reserve};
 
 /// Types that a file derives from others are listed among them by a service.
 const OF_DERIVED_TYPES: &str = "Containers.PreemptiblePriceFactor";
@@ -33,13 +33,14 @@ const CLOUD: &[&str] = &["Containers", "CloudVMs"];
 const JOBS: &[&str] = &["Containers"];
 
 /// All of them but those of instance types.
-pub const PLAN_KEYS: [PlanKey; 9] = [
+pub const PLAN_KEYS: [PlanKey; 10] = [
     PlanKey::new(CLOUD, "MaxInstances", |it| it.max_instances.into()),
     PlanKey::new(CLOUD, "MaxConcurrentInstanceCreateOps", |it| it.max_concurrent_creates.into()),
     PlanKey::new(CLOUD, "MaxRunningContainersPerInstance", |it| it.max_containers_per_instance.into()),
     PlanKey::new(CLOUD, "SupervisorFraction", |it| it.supervisor_fraction.into()),
     PlanKey::new(CLOUD, "TimeoutIdle", |it| format_duration(it.timeout_idle).into()),
     PlanKey::new(CLOUD, "BackfillPatience", |it| format_duration(it.backfill_patience).into()),
+    PlanKey::new(CLOUD, "IdleReserve", |it| reserve::dump(&it.idle_reserve)),
     PlanKey::new(JOBS, "StaleLockTimeout", |it| format_duration(it.stale_lock_timeout).into()),
     PlanKey::new(JOBS, "ReserveExtraRAM", |it| it.sizing.reserve_extra_ram.into()),
     PlanKey::new(JOBS, "MaximumPriceFactor", |it| it.sizing.maximum_price_factor.into()),

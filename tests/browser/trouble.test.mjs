@@ -112,23 +112,24 @@ test('a list that changes while it is read keeps the cursor, the focus and the p
   });
 });
 
-test('a VM says why it is renewed, or that its turn has not come', async () => {
+test('a VM says why it is renewed or kept, or that its turn has not come', async () => {
   await withCluster(async (page, cluster) => {
     const cases = [
       [{}, null],
       [{ drifted: true }, 'it would be made otherwise today; its turn has not come'],
       [{ drifted: true, renewal: 'drift' }, 'being renewed: it would be made otherwise today'],
       [{ renewal: 'age' }, 'being renewed: it is older than MaxInstanceAge'],
+      [{ spare: true }, 'kept as a spare one (IdleReserve)'],
     ];
     cluster.instances = cases.map(([more], n) => instance(n, more));
-    cluster.tell('instance appeared in cloud', { Instance: cluster.instances[3].instance });
+    cluster.tell('instance appeared in cloud', { Instance: cluster.instances[4].instance });
     for (const [n, [, words]] of cases.entries()) {
       await page.locator(`#fleet .tile[title^="${cluster.instances[n].instance}"]`).click();
       await page.locator('#detail-body .subject').getByText(cluster.instances[n].instance).waitFor();
       const text = await page.locator('#detail-body').innerText();
       assert.match(text, /Launched/);
       if (words) assert.ok(text.includes(words), text);
-      else assert.doesNotMatch(text, /Renewal/);
+      else assert.doesNotMatch(text, /Renewal|Reserve/);
     }
     assert.deepEqual(page.said, []);
   });

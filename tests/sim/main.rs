@@ -19,6 +19,7 @@ mod network;
 mod operator;
 mod ourselves;
 mod reload;
+mod reserve;
 mod restart;
 mod rounds;
 mod scale;

@@ -42,7 +42,7 @@ fn record(name: &str, (input, now): (PlanInput, Timestamp)) {
 }
 
 fn is_create(action: &Action) -> bool {
-    matches!(action, Action::Pool(PoolAction::CreateInstance(..)))
+    matches!(action, Action::Pool(PoolAction::CreateInstance(..) | PoolAction::CreateSpare(_)))
 }
 
 fn is_start(action: &Action) -> bool {

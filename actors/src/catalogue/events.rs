@@ -200,6 +200,8 @@ events! {
     // ------------------------------------------------------------ the cloud
     /// A VM is ordered.
     CREATING = Info "creating new instance" ["ContainerUUID", "InstanceType", "ProviderType"];
+    /// A VM is ordered that nobody waits for: fewer are idle than `IdleReserve` wants.
+    CREATING_SPARE = Info "creating spare instance" ["InstanceType", "ProviderType"];
     /// EC2 did not know the dispatcher's public key, and does now.
     KEY_IMPORTED = Info "public key imported" ["KeyName"];
     /// EC2 has no room in a subnet, or in its zone: the same order goes to the next subnet.

@@ -56,8 +56,8 @@ pub type WorkerRecipients = Vec<(InstanceId, Recipient<GetState>)>;
 pub struct CreateInstance {
     /// The type.
     pub instance_type: Arc<InstanceType>,
-    /// The container that wants it first.
-    pub container: ContainerUuid,
+    /// The container that wants it first; `None` = it is for the reserve.
+    pub container: Option<ContainerUuid>,
 }
 
 /// End an instance.
@@ -118,10 +118,15 @@ pub struct ForgetAttempts {
     pub uuid: ContainerUuid,
 }
 
-/// The instances for which the plan has containers that cannot be started yet: they are not idle.
-#[derive(Debug, Message)]
+/// The instances that are not idle although nothing runs there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
-pub struct ReserveInstances(pub Arc<BTreeSet<InstanceId>>);
+pub struct KeepInstances {
+    /// The plan has containers for them that cannot be started yet.
+    pub reserved: Arc<BTreeSet<InstanceId>>,
+    /// They are spare ones, for what comes next.
+    pub spares: Arc<BTreeSet<InstanceId>>,
+}
 
 /// What the operator wants of an instance.
 #[derive(Debug, Message)]

@@ -42,9 +42,9 @@ use crate::clock;
 use crate::messages::cloud::{OrderInstance, SyncBy};
 use crate::messages::pool::{
     CreateInstance, ForgetAttempts, ForgetProcess, GetPool, GetStatement, GetWorkers, InstanceAppeared,
-    InstanceChanged, InstanceGone, KillContainer, ListingFinished, NoteSpotNotice, OwnSideChanged, PoolView,
-    ReleaseFences, ReserveInstances, RunnerChanged, SetIdleBehavior, ShutdownInstance, StartContainer,
-    StartRefused, WorkerChanged,
+    InstanceChanged, InstanceGone, KeepInstances, KillContainer, ListingFinished, NoteSpotNotice,
+    OwnSideChanged, PoolView, ReleaseFences, RunnerChanged, SetIdleBehavior, ShutdownInstance,
+    StartContainer, StartRefused, WorkerChanged,
 };
 use crate::messages::scheduler::PoolChanged;
 use crate::messages::worker::{ReleaseFence, SpawnWorker, WorkerHandles};
@@ -269,11 +269,11 @@ impl Handler<NoteSpotNotice> for Pool {
     }
 }
 
-impl Handler<ReserveInstances> for Pool {
+impl Handler<KeepInstances> for Pool {
     type Result = ();
 
-    fn handle(&mut self, message: ReserveInstances, ctx: &mut Context<Self>) {
-        let effects = self.pool.reserve(message.0);
+    fn handle(&mut self, message: KeepInstances, ctx: &mut Context<Self>) {
+        let effects = self.pool.keep(message.reserved, message.spares);
         self.perform(effects, ctx);
     }
 }

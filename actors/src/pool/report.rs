@@ -13,9 +13,15 @@ impl Pool {
     pub(super) fn report(&mut self, fact: PoolFact) {
         let log = &self.parts.log;
         match fact {
-            PoolFact::Creating { type_name, provider_type, container } => event!(log, catalogue::CREATING,
-                "InstanceType" => type_name.as_str(), "ProviderType" => provider_type.as_str(),
-                "ContainerUUID" => container.as_str()),
+            PoolFact::Creating { type_name, provider_type, container: Some(container) } => {
+                event!(log, catalogue::CREATING,
+                    "InstanceType" => type_name.as_str(), "ProviderType" => provider_type.as_str(),
+                    "ContainerUUID" => container.as_str());
+            }
+            PoolFact::Creating { type_name, provider_type, container: None } => {
+                event!(log, catalogue::CREATING_SPARE,
+                    "InstanceType" => type_name.as_str(), "ProviderType" => provider_type.as_str());
+            }
             PoolFact::CreateFailed { type_name, error } => {
                 self.report_create_failed(type_name.as_str(), &error)
             }

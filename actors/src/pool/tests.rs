@@ -130,7 +130,7 @@ impl Site {
 
     async fn create(&self) -> Result<(), CreateRefusal> {
         let instance_type = Arc::clone(&policy().catalog.types()[0]);
-        self.pool.send(CreateInstance { instance_type, container: uuid(1) }).await.unwrap()
+        self.pool.send(CreateInstance { instance_type, container: Some(uuid(1)) }).await.unwrap()
     }
 
     async fn start(&self, n: usize, name: &str) -> Result<(), PoolRefusal> {

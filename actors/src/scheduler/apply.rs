@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{MailboxError, Recipient};
-use dispatch_core::plan::{Action, PoolAction, QueueAction};
+use dispatch_core::plan::{Action, Plan, PoolAction, QueueAction};
 use futures_util::future::{self, FutureExt, LocalBoxFuture};
 
 use super::{Receivers, Scheduler};
@@ -13,7 +13,7 @@ use crate::catalogue;
 use crate::clock;
 use crate::event;
 use crate::messages::pool::{
-    CreateInstance, ForgetAttempts, ForgetProcess, KillContainer, NoteSpotNotice, ReserveInstances,
+    CreateInstance, ForgetAttempts, ForgetProcess, KeepInstances, KillContainer, NoteSpotNotice,
     ShutdownInstance, StartContainer,
 };
 use crate::messages::queue::{
@@ -53,12 +53,14 @@ impl Scheduler {
         }
     }
 
-    /// Tells Pool which instances wait for a container that cannot be started yet, if that has changed.
-    pub(super) fn tell_reserved(&mut self) {
-        let reserved = &self.last.plan.reserved;
-        if *reserved != self.told_reserved {
-            self.told_reserved = Arc::clone(reserved);
-            self.receivers.pool.reserve.do_send(ReserveInstances(Arc::clone(reserved)));
+    /// Tells Pool which instances wait for a container that cannot be started yet, and which are kept as spare ones, if that
+    /// has changed.
+    pub(super) fn tell_kept(&mut self) {
+        let Plan { reserved, spares, .. } = &*self.last.plan;
+        let kept = KeepInstances { reserved: Arc::clone(reserved), spares: Arc::clone(spares) };
+        if kept != self.told_kept {
+            self.told_kept = kept.clone();
+            self.receivers.pool.keep.do_send(kept);
         }
     }
 
@@ -113,7 +115,11 @@ impl Receivers {
                 to_pool("start", &pool.start, StartContainer { order, instance })
             }
             PoolAction::CreateInstance(instance_type, container) => {
-                let create = CreateInstance { instance_type, container };
+                let create = CreateInstance { instance_type, container: Some(container) };
+                send("create", &pool.create, create, |it| it.as_str())
+            }
+            PoolAction::CreateSpare(instance_type) => {
+                let create = CreateInstance { instance_type, container: None };
                 send("create", &pool.create, create, |it| it.as_str())
             }
             PoolAction::ShutdownInstance(id, reason) => {

@@ -118,7 +118,7 @@ fn does_not_end(worker: &WorkerSnapshot, dates: Dates) -> bool {
 
 fn add_worker(facts: &mut GaugeFacts, worker: &WorkerSnapshot) {
     let is_busy = worker.containers().next().is_some();
-    let category = Category::of(is_busy, worker.view.behavior, worker.view.state);
+    let category = Category::of(is_busy, &worker.view);
     let type_name = worker.view.type_name.as_ref().map_or_else(String::new, ToString::to_string);
     *facts.instances.entry((category, type_name)).or_default() += 1;
     // A worker whose type is not configured any more is counted; what it costs is not known.

@@ -19,7 +19,6 @@ mod receivers;
 mod tests;
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::future::ready;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,7 +29,6 @@ use actix::{
     ResponseActFuture, WrapFuture,
 };
 use dispatch_core::ceiling::{Ceiling, CeilingFacts};
-use dispatch_core::id::InstanceId;
 use dispatch_core::invariants;
 use dispatch_core::plan::{Limits, Memory, PlanInput, Planner};
 use dispatch_core::policy::{PlanRules, Policy};
@@ -44,7 +42,7 @@ use crate::catalogue;
 use crate::clock;
 use crate::event;
 use crate::long_work::LongWork;
-use crate::messages::pool::PoolView;
+use crate::messages::pool::{KeepInstances, PoolView};
 use crate::messages::queue::QueueView;
 use crate::messages::scheduler::{GetPlan, PlanView, PoolChanged, QueueChanged, TellRound};
 use crate::messages::{ActorState, GetState, Ping, Quiesce, UsePolicy};
@@ -87,7 +85,7 @@ pub struct Scheduler {
     /// What Queue was told last of what could still be placed.
     told_openings: Option<Arc<Openings>>,
     /// What Pool was told last of instances that are not idle.
-    told_reserved: Arc<BTreeSet<InstanceId>>,
+    told_kept: KeepInstances,
     repeats: catalogue::Repeats,
     pings: Vec<(&'static str, Recipient<Ping>)>,
     /// Who is told of rounds.
@@ -123,7 +121,7 @@ impl Scheduler {
             started: clock::now(),
             ready_told: false,
             told_openings: None,
-            told_reserved: Arc::default(),
+            told_kept: KeepInstances::default(),
             repeats: catalogue::Repeats::default(),
             pings,
             rounds: None,
@@ -204,7 +202,7 @@ impl Scheduler {
         self.tell_ready();
         self.remember();
         self.tell_openings();
-        self.tell_reserved();
+        self.tell_kept();
         let answers = self.apply().into_actor(self);
         ctx.spawn(answers.map(|refusals, act, ctx| {
             act.report_refusals(&refusals);

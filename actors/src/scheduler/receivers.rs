@@ -6,8 +6,8 @@ use actix::{Actor, Addr, Context, Handler, MailboxError, Recipient};
 use futures_util::future;
 
 use crate::messages::pool::{
-    CreateInstance, ForgetAttempts, ForgetProcess, GetPool, KillContainer, NoteSpotNotice, PoolView,
-    ReserveInstances, ShutdownInstance, StartContainer,
+    CreateInstance, ForgetAttempts, ForgetProcess, GetPool, KeepInstances, KillContainer, NoteSpotNotice,
+    PoolView, ShutdownInstance, StartContainer,
 };
 use crate::messages::queue::{
     CancelContainer, ForgetContainer, GetQueue, LockContainer, QueueView, ReadOrphanRecord, RequeueContainer,
@@ -64,7 +64,7 @@ pub struct PoolReceivers {
     /// A container has left the queue.
     pub forget_attempts: Recipient<ForgetAttempts>,
     /// Instances that are not idle although nothing runs there.
-    pub reserve: Recipient<ReserveInstances>,
+    pub keep: Recipient<KeepInstances>,
 }
 
 impl QueueReceivers {
@@ -107,7 +107,7 @@ impl PoolReceivers {
             + Handler<ForgetProcess>
             + Handler<ForgetAttempts>
             + Handler<NoteSpotNotice>
-            + Handler<ReserveInstances>,
+            + Handler<KeepInstances>,
     {
         Self {
             get: pool.clone().recipient(),
@@ -118,7 +118,7 @@ impl PoolReceivers {
             forget_process: pool.clone().recipient(),
             note_spot_notice: pool.clone().recipient(),
             forget_attempts: pool.clone().recipient(),
-            reserve: pool.clone().recipient(),
+            keep: pool.clone().recipient(),
         }
     }
 }

@@ -42,6 +42,7 @@ pub mod pool;
 pub mod ports;
 pub mod preference;
 pub mod queue;
+pub mod reserve;
 pub mod secret;
 pub mod time;
 pub mod worker;

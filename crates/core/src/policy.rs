@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::blueprint::Blueprint;
 use crate::id::InstanceSetId;
 use crate::instance::{Catalog, TagKeys};
+use crate::reserve::IdleReserve;
 
 /// What the site wants, one field a configuration key (config/default.yml); `0` = unlimited where a field says so.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +62,8 @@ pub struct Policy {
     pub supervisor_fraction: f64,
     /// How long containers are let past the first that waits for a quota, onto instances in use; 0 = none is.
     pub backfill_patience: Duration,
+    /// How many instances of each type are kept without work.
+    pub idle_reserve: IdleReserve,
     /// How needs are computed from records.
     pub sizing: Sizing,
     /// The instance types.
@@ -129,6 +132,9 @@ pub struct PlanRules {
     /// [`Policy::backfill_patience`].
     #[serde(default)]
     pub backfill_patience: Duration,
+    /// [`Policy::idle_reserve`].
+    #[serde(default)]
+    pub idle_reserve: IdleReserve,
 }
 
 impl PlanRules {
@@ -152,6 +158,7 @@ impl From<&Policy> for PlanRules {
             stale_lock_timeout: policy.stale_lock_timeout,
             timeout_idle: policy.timeout_idle,
             backfill_patience: policy.backfill_patience,
+            idle_reserve: policy.idle_reserve.clone(),
         }
     }
 }
@@ -242,6 +249,7 @@ impl Policy {
             max_dispatch_attempts: 10,
             supervisor_fraction: 0.5,
             backfill_patience: Duration::ZERO,
+            idle_reserve: IdleReserve::default(),
             sizing: Sizing {
                 reserve_extra_ram: 550 << 20,
                 keep_buffers_per_vcpu: 1,

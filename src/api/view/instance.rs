@@ -52,6 +52,8 @@ pub struct InstanceView<'a> {
     /// Why it is being renewed; empty if it is not.
     #[schema(schema_with = words::renewal)]
     renewal: &'static str,
+    /// Whether it is kept for what comes next (`IdleReserve`), although nothing runs there.
+    spare: bool,
 }
 
 /// All of them, by id: creates in progress, which have none, come first.
@@ -97,6 +99,7 @@ impl<'a> InstanceView<'a> {
             launched_at: worker.instance.launched.map(|at| at.to_string()).unwrap_or_default(),
             drifted: view.drifted,
             renewal: view.renewal.map_or("", Renewal::as_str),
+            spare: view.spare,
         }
     }
 
@@ -120,6 +123,7 @@ impl<'a> InstanceView<'a> {
             launched_at: String::new(),
             drifted: false,
             renewal: "",
+            spare: false,
         }
     }
 }

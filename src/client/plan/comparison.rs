@@ -166,7 +166,7 @@ impl Steps {
         let mut steps = Self::default();
         for action in &plan.actions {
             match action {
-                Action::Pool(PoolAction::CreateInstance(it, _)) => {
+                Action::Pool(PoolAction::CreateInstance(it, _) | PoolAction::CreateSpare(it)) => {
                     *steps.create.entry(it.name.clone()).or_default() += 1;
                 }
                 Action::Pool(PoolAction::ShutdownInstance(id, _)) => steps.shut_down.push(id.clone()),

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use serde_json::json;
 
 use super::unit::{
-    COUNT, FLAG, INTERVAL, KEY_EXCHANGE, LIMIT, PORT, PROBE_RATE, RUNNER, SCRIPT, SHARE, SSH_CLIENT, TAGS,
-    TEXT, place,
+    COUNT, FLAG, INTERVAL, KEY_EXCHANGE, LIMIT, PORT, PROBE_RATE, RESERVE, RUNNER, SCRIPT, SHARE, SSH_CLIENT,
+    TAGS, TEXT, place,
 };
 use super::{Table, key, read_elsewhere};
 
@@ -161,6 +161,15 @@ pub static CLOUD_VMS: LazyLock<Table> = LazyLock::new(|| {
             &INTERVAL,
             place!(policy.backfill_patience),
             "How long containers may start on VMs in use while one before them waits for a quota; 0: they never do.",
+        )
+        .private()
+        .at_once(),
+        key(
+            "IdleReserve",
+            json!({}),
+            &RESERVE,
+            place!(policy.idle_reserve),
+            "How many VMs of each type are kept without work, or created ahead; they are the first to go when somebody waits for a quota. See docs/operate.md, \"Spare VMs\".",
         )
         .private()
         .at_once(),

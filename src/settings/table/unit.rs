@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use dispatch_adapters::ssh::{KeyExchange, SshClient};
 use dispatch_core::instance::{Price, Tags};
+use dispatch_core::reserve::IdleReserve;
 use dispatch_core::secret::Secret;
 use serde_json::Value;
 use url::Url;
 
 use crate::settings::dump::{hidden, without_secrets};
 use crate::settings::model::{LogFormat, RunnerBinary};
+use crate::settings::reserve;
 use crate::settings::section::Section;
 use crate::settings::units::format_duration;
 use crate::settings::websocket;
@@ -107,6 +109,9 @@ pub static TEXTS: Unit<Vec<String>> =
 /// A map of texts.
 pub static TAGS: Unit<Tags> =
     Unit { read: |section, key| Tags(section.section(key).text_map()), dump: |it| text_map(&it.0) };
+
+/// How many VMs are kept without work: maps of rules.
+pub static RESERVE: Unit<IdleReserve> = Unit { read: reserve::read, dump: reserve::dump };
 
 fn text_map(map: &BTreeMap<String, String>) -> Value {
     map.iter().map(|(key, text)| (key.clone(), Value::from(text.as_str()))).collect()

@@ -33,6 +33,7 @@ fn decides(action: &Action) -> Option<ContainerUuid> {
         Action::Queue(QueueAction::ForgetContainer(_) | QueueAction::ReadOrphanRecord(_))
         | Action::Pool(
             PoolAction::ShutdownInstance(..)
+            | PoolAction::CreateSpare(_)
             | PoolAction::KillContainer(..)
             | PoolAction::ForgetProcess(..)
             | PoolAction::NoteSpotNotice(..)
@@ -59,6 +60,7 @@ fn is_safe(facts: &Facts<'_>, action: &Action) -> bool {
         )
         | Action::Pool(
             PoolAction::ShutdownInstance(..)
+            | PoolAction::CreateSpare(_)
             | PoolAction::KillContainer(..)
             | PoolAction::NoteSpotNotice(..)
             | PoolAction::ForgetAttempts(_),

@@ -26,7 +26,7 @@ pub(super) fn i5_limits(facts: &Facts<'_>, plan: &Plan) -> Checked {
                 format!("{action:?} with {placed} placed under a ceiling of {ceiling}")
             })?;
         }
-        if let Action::Pool(PoolAction::CreateInstance(it, _)) = action {
+        if let Action::Pool(PoolAction::CreateInstance(it, _) | PoolAction::CreateSpare(it)) = action {
             let allowed = may_be_created(facts, it, &created);
             require(allowed, Invariant::Limits, || format!("{action:?} is one too many"))?;
             created.push(it);
@@ -48,6 +48,7 @@ fn places(action: &Action) -> bool {
         )
         | Action::Pool(
             PoolAction::ShutdownInstance(..)
+            | PoolAction::CreateSpare(_)
             | PoolAction::KillContainer(..)
             | PoolAction::ForgetProcess(..)
             | PoolAction::NoteSpotNotice(..)

@@ -34,7 +34,8 @@ pub(super) fn i6_placement(facts: &Facts<'_>, plan: &Plan) -> Checked {
                 | QueueAction::ReadOrphanRecord(_),
             )
             | Action::Pool(
-                PoolAction::KillContainer(..)
+                PoolAction::CreateSpare(_)
+                | PoolAction::KillContainer(..)
                 | PoolAction::ForgetProcess(..)
                 | PoolAction::NoteSpotNotice(..)
                 | PoolAction::ForgetAttempts(_),

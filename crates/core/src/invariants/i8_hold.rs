@@ -24,6 +24,7 @@ pub(super) fn i8_hold(facts: &Facts<'_>, plan: &Plan) -> Checked {
             }
             Action::Pool(
                 PoolAction::CreateInstance(..)
+                | PoolAction::CreateSpare(_)
                 | PoolAction::KillContainer(..)
                 | PoolAction::ForgetProcess(..)
                 | PoolAction::NoteSpotNotice(..)

@@ -11,12 +11,14 @@
 //! | I6 placement | `i6_placement` | here |
 //! | I7 no container waits for ever behind one that cannot run, or others that are let past | the judge of `crates/sim`, and `i7_patience` here | over a whole history |
 //! | I8 hold means hold | `i8_hold` | here |
+//! | I12 a reserve takes nothing from anybody | `i12_reserve` | here |
 //!
 //! Written from the rules and not from `plan`: it shares no code with what it checks but the sizing of free
 //! capacity and the gates. Used by the properties here, the simulator, and debug builds.
 //! O(workers + processes + actions), × log.
 
 mod facts;
+mod i12_reserve;
 mod i1_one_process;
 mod i2_no_premature_cancel;
 mod i5_limits;
@@ -34,6 +36,7 @@ use i5_limits::i5_limits;
 use i6_placement::i6_placement;
 use i7_patience::i7_patience;
 use i8_hold::i8_hold;
+use i12_reserve::i12_reserve;
 use names::only_known_names;
 
 use crate::plan::{Plan, PlanInput};
@@ -55,6 +58,8 @@ pub enum Invariant {
     Patience,
     /// I8: hold means hold; nothing busy or unknown makes room.
     Hold,
+    /// I12: a reserve takes nothing from anybody.
+    Reserve,
     /// Only what is in the input is named, and what is being changed is left alone.
     Names,
 }
@@ -69,6 +74,7 @@ impl Invariant {
             Self::Placement => "I6",
             Self::Patience => "I7",
             Self::Hold => "I8",
+            Self::Reserve => "I12",
             Self::Names => "names",
         }
     }
@@ -113,5 +119,6 @@ pub(crate) fn check_supplied(input: &PlanInput, supply: &Supply, plan: &Plan, no
     i5_limits(&facts, plan)?;
     i6_placement(&facts, plan)?;
     i7_patience(&facts, plan, now)?;
-    i8_hold(&facts, plan)
+    i8_hold(&facts, plan)?;
+    i12_reserve(&facts, plan, now)
 }

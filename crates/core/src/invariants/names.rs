@@ -46,6 +46,7 @@ fn is_known_to_pool(facts: &Facts<'_>, action: &PoolAction) -> bool {
             may_be_changed(facts, order.uuid, Locked) && facts.hosts.contains_key(id)
         }
         PoolAction::CreateInstance(_, uuid) => may_be_changed(facts, *uuid, Locked),
+        PoolAction::CreateSpare(it) => facts.input.rules.catalog.get(it.name.as_str()) == Some(it),
         PoolAction::ShutdownInstance(id, _) => facts.hosts.contains_key(id),
         PoolAction::KillContainer(uuid, _) => facts.alive.contains(uuid),
         PoolAction::NoteSpotNotice(uuid, _) => facts.alive.contains(uuid),

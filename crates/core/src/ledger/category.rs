@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::instance::IdleBehavior;
-use crate::worker::State;
+use crate::worker::{State, View};
 
 /// What an instance counts as: in use if it has a process, else the first that applies, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -17,21 +17,25 @@ pub enum Category {
     Booting,
     /// Has not been heard of yet.
     Unknown,
+    /// Nothing runs there, and it is kept for what comes next.
+    Spare,
     /// None of these.
     Idle,
 }
 
 impl Category {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Inuse, Self::Hold, Self::Booting, Self::Unknown, Self::Idle];
+    pub const ALL: [Self; 6] =
+        [Self::Inuse, Self::Hold, Self::Booting, Self::Unknown, Self::Spare, Self::Idle];
 
-    /// That of an instance.
-    pub fn of(is_busy: bool, behavior: IdleBehavior, state: State) -> Self {
-        match (behavior, state) {
+    /// That of an instance; `is_busy`: it has a process.
+    pub fn of(is_busy: bool, view: &View) -> Self {
+        match (view.behavior, view.state) {
             _ if is_busy => Self::Inuse,
             (IdleBehavior::Hold, _) => Self::Hold,
             (_, State::Booting) => Self::Booting,
             (_, State::Unknown) => Self::Unknown,
+            (_, State::Idle) if view.spare => Self::Spare,
             (_, State::Idle | State::Running | State::Shutdown) => Self::Idle,
         }
     }
@@ -43,15 +47,16 @@ impl Category {
             Self::Hold => "hold",
             Self::Booting => "booting",
             Self::Unknown => "unknown",
+            Self::Spare => "spare",
             Self::Idle => "idle",
         }
     }
 
-    /// Whether an instance costs money then, and no work is done for it. Of one that has not been heard of yet nobody knows.
+    /// Whether an instance costs money then, and no work is done for it, and nobody has asked for that. Of one that has not been heard of yet nobody knows.
     pub fn is_waste(self) -> bool {
         match self {
             Self::Hold | Self::Booting | Self::Idle => true,
-            Self::Inuse | Self::Unknown => false,
+            Self::Inuse | Self::Unknown | Self::Spare => false,
         }
     }
 }

@@ -108,7 +108,7 @@ struct Open {
 impl Open {
     fn of(view: &View, instance: &Instance, before: Option<&Self>, now: Timestamp) -> Self {
         let containers: BTreeSet<_> = view.processes.iter().map(|process| process.uuid).collect();
-        let category = Category::of(!containers.is_empty(), view.behavior, view.state);
+        let category = Category::of(!containers.is_empty(), view);
         let acknowledged = view.destroy_acknowledged.then_some(now);
         // What it has cost it goes on costing, although nobody says so any more.
         let price = price_now(view, instance).or(before.and_then(|it| it.price));

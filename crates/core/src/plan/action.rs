@@ -43,6 +43,8 @@ pub enum PoolAction {
     StartContainer(StartOrder, InstanceId),
     /// Create an instance of this type; the container is the first that wants it.
     CreateInstance(#[serde(serialize_with = "by_name")] Arc<InstanceType>, ContainerUuid),
+    /// Create an instance of this type for the reserve: nobody waits for it.
+    CreateSpare(#[serde(serialize_with = "by_name")] Arc<InstanceType>),
     /// Shut the instance down.
     ShutdownInstance(InstanceId, ShutdownReason),
     /// End the container's processes.

@@ -10,6 +10,7 @@
 //!                             those after it may be let past onto instances in use            (backfill)
 //!             ─► no capacity ► skipped, others are placed
 //!   nobody may be started, because of an outage ─► one create all the same                  (route)
+//!   what is left over is kept for those that come next, as far as the site wants            (spares)
 //! ```
 
 use std::cell::OnceCell;
@@ -87,6 +88,7 @@ impl<'a> Round<'a> {
         assignment.unlock_supervisors();
         assignment.make_room();
         assignment.try_our_route(line);
+        assignment.keep_spares();
         assignment.note_openings();
         let reserved = std::mem::take(&mut assignment.reserved);
         assignment.round.plan.reserved = Arc::new(reserved);
@@ -299,6 +301,11 @@ impl<'r, 'a> Assignment<'r, 'a> {
         if !is_try {
             self.reserved.extend(host.map(|host| host.id.clone()));
         }
+    }
+
+    /// Whether a container has a place there that is not started in this round.
+    pub(super) fn is_reserved(&self, id: &InstanceId) -> bool {
+        self.reserved.contains(id)
     }
 
     fn count(&mut self, item: Item<'a>) {

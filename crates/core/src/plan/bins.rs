@@ -103,6 +103,11 @@ impl Bins {
         &self.places[id as usize]
     }
 
+    /// All places, by number.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Place> + '_ {
+        self.places.iter()
+    }
+
     /// All places that take one more container, if it is small enough.
     pub(super) fn with_room(&self) -> impl Iterator<Item = &Place> + '_ {
         self.places.iter().filter(|place| !self.is_full(place))

@@ -114,7 +114,7 @@ impl Steps {
                 Action::Queue(QueueAction::LockContainer(uuid)) => self.lock(*uuid),
                 Action::Queue(QueueAction::UnlockContainer(uuid, _)) => self.unlock(*uuid),
                 Action::Pool(PoolAction::StartContainer(order, id)) => self.start(order.uuid, id),
-                Action::Pool(PoolAction::CreateInstance(it, _)) => {
+                Action::Pool(PoolAction::CreateInstance(it, _) | PoolAction::CreateSpare(it)) => {
                     let so_far: usize = self.created.values().sum();
                     *self.created.entry(it.name.clone()).or_default() += 1;
                     let host = Host::foreseen(&foreseen_id("new", so_far), it);

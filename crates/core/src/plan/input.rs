@@ -15,17 +15,18 @@
 //! A plan depends only on differences between times. [`PlanInput::dated_from`] dates an input from an origin, so
 //! that a recorded round says the same on any machine and at any time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::startup::{self, StartupPhase};
 use super::{Firsts, Limits};
-use crate::id::ContainerUuid;
+use crate::id::{ContainerUuid, TypeName};
 use crate::policy::PlanRules;
 use crate::pool::{Census, FailedStarts, Fleet, Supply};
 use crate::queue::QueueSnapshot;
+use crate::reserve::Spares;
 use crate::time::Timestamp;
 
 /// What a round is planned from.
@@ -86,6 +87,7 @@ impl PlanInput {
         Arc::make_mut(&mut input.queue).shift(by);
         Arc::make_mut(&mut input.fleet).shift(by);
         Arc::make_mut(&mut input.firsts).shift(by);
+        Arc::make_mut(&mut input.rules).idle_reserve.shift(by);
         input
     }
 
@@ -117,6 +119,7 @@ impl PlanInput {
             keeps_inherited_locks: startup::keeps_inherited_locks(self, now),
             is_within_window: startup::is_within_window(self, now),
             held_starts: self.held_starts(now),
+            spares: self.rules.idle_reserve.at(now),
             impatient: self.firsts.out_of_patience(self.rules.backfill_patience, now),
             supply: Arc::new(self.fleet.supply(&self.rules, &summary.census, now)),
         }
@@ -154,5 +157,7 @@ pub(super) struct Clocked {
     pub(super) held_starts: BTreeSet<ContainerUuid>,
     /// Containers before which nothing is backfilled any more.
     pub(super) impatient: BTreeSet<ContainerUuid>,
+    /// What the reserve of each type is now.
+    pub(super) spares: BTreeMap<TypeName, Spares>,
     pub(super) supply: Arc<Supply>,
 }

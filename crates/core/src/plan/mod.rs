@@ -32,6 +32,7 @@ mod record;
 mod round;
 mod route;
 mod shelf;
+mod spares;
 mod startup;
 mod words;
 
@@ -77,6 +78,9 @@ pub struct Plan {
     pub supply: Arc<Supply>,
     /// Idle instances on which containers have a place that cannot be started yet.
     pub reserved: Arc<BTreeSet<InstanceId>>,
+    /// Idle instances that are kept although nothing waits for them (`IdleReserve`).
+    #[serde(skip_serializing_if = "is_empty")]
+    pub spares: Arc<BTreeSet<InstanceId>>,
     /// What could still be placed after this round; `None` as long as nothing is placed at all.
     pub openings: Option<Arc<Openings>>,
     /// The containers that wait for a quota before all others, and until when others are let past each; `None` = it has just
@@ -86,6 +90,10 @@ pub struct Plan {
     /// The containers that were put on an instance in use, past others that wait for a quota.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub backfilled: BTreeSet<ContainerUuid>,
+}
+
+fn is_empty(instances: &Arc<BTreeSet<InstanceId>>) -> bool {
+    instances.is_empty()
 }
 
 /// Numbers of a round, for metrics.

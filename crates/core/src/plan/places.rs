@@ -85,6 +85,19 @@ impl<'a> Places<'a> {
         (0..).zip(&self.workers).map(|(id, worker)| (self.bins.place(id), *worker))
     }
 
+    /// All places on instances that are not in service yet, and on those still to be created.
+    pub(super) fn to_come(&self) -> impl Iterator<Item = &Place> + '_ {
+        let still_boots = |(id, place): (usize, &'_ Place)| {
+            let host = self.workers.get(id);
+            host.map_or(!place.ready, |host| !host.state.is_ready())
+        };
+        self.bins
+            .all()
+            .enumerate()
+            .filter(move |(id, place)| still_boots((*id, place)))
+            .map(|(_, place)| place)
+    }
+
     /// The best place for a container; workers on which a start of it has failed are used only if there is no other.
     pub(super) fn best(
         &self,

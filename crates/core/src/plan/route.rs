@@ -75,7 +75,7 @@ impl<'a> Assignment<'_, 'a> {
                 | PoolAction::ForgetAttempts(uuid),
             ) => Some(*uuid),
             Action::Pool(PoolAction::StartContainer(order, _)) => Some(order.uuid),
-            Action::Pool(PoolAction::ShutdownInstance(..)) => None,
+            Action::Pool(PoolAction::ShutdownInstance(..) | PoolAction::CreateSpare(_)) => None,
         };
         self.round.plan.actions.iter().filter_map(about).collect()
     }

@@ -112,7 +112,7 @@ impl WorkerPool {
     pub fn create(
         &mut self,
         it: Arc<InstanceType>,
-        container: ContainerUuid,
+        container: Option<ContainerUuid>,
         secret: Secret,
         now: Timestamp,
     ) -> Result<Vec<PoolEffect>, CreateRefusal> {

@@ -60,7 +60,7 @@ use crate::policy::Policy;
 use crate::ports::{CapacityScope, CloudError};
 use crate::time::{Timestamp, since};
 use crate::worker::{
-    self, AttemptOutcome, Command, KillReason, ProbeTurn, ShutdownReason, StartOrder, State, View,
+    self, AttemptOutcome, Command, KeptFor, KillReason, ProbeTurn, ShutdownReason, StartOrder, State, View,
 };
 use inventory::{Absence, Destroyed};
 use outage::Outage;
@@ -97,8 +97,8 @@ pub enum PoolFact {
         type_name: TypeName,
         /// The cloud's name of it.
         provider_type: ProviderType,
-        /// The container for which it is created.
-        container: ContainerUuid,
+        /// The container for which it is created; `None` = it is for the reserve.
+        container: Option<ContainerUuid>,
     },
     /// A create failed.
     CreateFailed {
@@ -311,6 +311,8 @@ pub struct WorkerPool {
     failed_starts: BTreeMap<ContainerUuid, FailedStarts>,
     /// Instances for which the last plan has containers that cannot be started yet.
     reserved: Arc<BTreeSet<InstanceId>>,
+    /// Instances that the last plan keeps as spare ones.
+    spares: Arc<BTreeSet<InstanceId>>,
     holds: Holds,
     /// The holds whose end has not been told yet.
     standing: StandingHolds,
@@ -350,6 +352,7 @@ impl WorkerPool {
             ended: BTreeMap::new(),
             failed_starts: BTreeMap::new(),
             reserved: Arc::default(),
+            spares: Arc::default(),
             holds: Holds::new(quota_groups),
             standing: StandingHolds::default(),
             outage: Outage::default(),
@@ -438,19 +441,32 @@ impl WorkerPool {
         effects
     }
 
-    /// Takes the instances for which a plan has containers that cannot be started yet: they are not idle. Tells the
-    /// workers for which that has changed. O(differences × log).
-    pub fn reserve(&mut self, reserved: Arc<BTreeSet<InstanceId>>) -> Vec<PoolEffect> {
-        let before = std::mem::replace(&mut self.reserved, Arc::clone(&reserved));
-        let freed: Vec<_> = before.difference(&reserved).map(|id| (id, false)).collect();
-        let taken: Vec<_> = reserved.difference(&before).map(|id| (id, true)).collect();
-        let mut effects = Vec::new();
-        for (id, is_reserved) in freed.into_iter().chain(taken) {
-            if self.workers.contains_key(id) {
-                effects.push(self.command(id, Command::Reserve(is_reserved)));
-            }
+    /// Takes the instances that are not idle although nothing runs there: those for which a plan has containers that
+    /// cannot be started yet (`reserved`), and those that it keeps as `spares`. Tells the workers for which that has
+    /// changed. O(differences × log).
+    pub fn keep(
+        &mut self,
+        reserved: Arc<BTreeSet<InstanceId>>,
+        spares: Arc<BTreeSet<InstanceId>>,
+    ) -> Vec<PoolEffect> {
+        let before =
+            (std::mem::replace(&mut self.reserved, reserved), std::mem::replace(&mut self.spares, spares));
+        let changed: BTreeSet<_> = (before.0.symmetric_difference(&self.reserved))
+            .chain(before.1.symmetric_difference(&self.spares))
+            .filter(|id| self.workers.contains_key(*id))
+            .cloned()
+            .collect();
+        let command = |id: &InstanceId| Command::Keep(self.kept_for(id));
+        let commands: Vec<_> = changed.iter().map(|id| (id, command(id))).collect();
+        commands.into_iter().map(|(id, command)| self.command(id, command)).collect()
+    }
+
+    fn kept_for(&self, id: &InstanceId) -> Option<KeptFor> {
+        match (self.reserved.contains(id), self.spares.contains(id)) {
+            (true, _) => Some(KeptFor::Container),
+            (false, true) => Some(KeptFor::Reserve),
+            (false, false) => None,
         }
-        effects
     }
 
     /// Forgets an ended process, and tells its worker the outcome of the attempt.

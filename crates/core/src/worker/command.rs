@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::process::KeptFor;
 use super::reason::{KillReason, ShutdownReason};
 use super::renewal::Renewal;
 use crate::id::ContainerUuid;
@@ -74,8 +75,8 @@ pub enum Command {
     Renew(Renewal),
     /// Have the instance destroyed.
     ShutDown(ShutdownReason),
-    /// A plan has a container for it that cannot be started yet; false = it has none any more.
-    Reserve(bool),
+    /// It is kept for that, although nothing runs there; `None` = for nothing any more.
+    Keep(Option<KeptFor>),
     /// Probe now: there is a place for it in the rate.
     Probe,
     /// The last attempt of this container on this worker has been judged.
@@ -112,7 +113,7 @@ impl Command {
             | Self::Renew(_) => "set idle behavior",
             Self::ShutDown(_) => "shutdown",
             Self::Probe => "probe",
-            Self::Reserve(_)
+            Self::Keep(_)
             | Self::StartJudged { .. }
             | Self::InstanceUpdated(_)
             | Self::StillListed(_)
@@ -133,7 +134,7 @@ impl Command {
             | Self::RunWithType(_)
             | Self::Renew(_)
             | Self::ShutDown(_)
-            | Self::Reserve(_)
+            | Self::Keep(_)
             | Self::Probe
             | Self::StartJudged { .. }
             | Self::InstanceUpdated(_)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::command::WorkerRefusal;
 use super::completion::DestroyOutcome;
 use super::effect::{BootOutcome, WorkerEffect, WorkerFact};
-use super::process::Process;
+use super::process::{KeptFor, Process};
 use super::reason::ShutdownReason;
 use super::{Machine, State};
 use crate::instance::IdleBehavior;
@@ -109,7 +109,7 @@ impl Machine {
         }
         let signal = self.processes.by_container.values().filter_map(Process::signal_due).min();
         // Before its processes are known its next list decides, not the clock.
-        let may_idle = self.processes.known && !self.processes.reserved && !self.fencing.is_anothers();
+        let may_idle = self.processes.known && self.processes.kept.is_none() && !self.fencing.is_anothers();
         let idle = (may_idle && self.state == State::Idle && self.behavior == IdleBehavior::Run)
             .then(|| after(self.processes.last_busy, self.policy.timeout_idle));
         let held = self.is_held_unknown().then(|| {
@@ -126,7 +126,7 @@ impl Machine {
         let reason = match (self.behavior, self.state) {
             (_, State::Shutdown) | (IdleBehavior::Hold, _) => return,
             (IdleBehavior::Run, State::Idle)
-                if !self.processes.reserved
+                if self.processes.kept.is_none()
                     && since(now, self.processes.last_busy) >= self.policy.timeout_idle =>
             {
                 ShutdownReason::Idle
@@ -137,13 +137,13 @@ impl Machine {
         self.shut_down(reason, now, effects);
     }
 
-    /// A plan has, or has no more, a container for it that cannot be started yet. Its idle time begins when it has
+    /// A plan has, or has no more, a use for it although nothing runs there. Its idle time begins when it has
     /// none: a worker that is destroyed while something waits for it would be created again.
-    pub(super) fn reserve(&mut self, reserved: bool, now: Timestamp) {
-        if self.processes.reserved && !reserved {
+    pub(super) fn keep(&mut self, why: Option<KeptFor>, now: Timestamp) {
+        if self.processes.kept.is_some() && why.is_none() {
             self.processes.last_busy = self.processes.last_busy.max(now);
         }
-        self.processes.reserved = reserved;
+        self.processes.kept = why;
     }
 
     /// Whether it is on hold and what runs there is not known: no rule destroys it, and containers wait until it is known.

@@ -66,7 +66,7 @@ pub use fencing::FenceView;
 pub use inspect::MachineState;
 pub use keeping::TAGS_LAG;
 pub(crate) use probing::silence_allowed;
-pub use process::{Kill, Process, ProcessPhase};
+pub use process::{KeptFor, Kill, Process, ProcessPhase};
 pub use process_list::ProcessList;
 pub use reason::{DrainReason, KillReason, OperatorOrder, ShutdownReason};
 pub use renewal::Renewal;
@@ -250,7 +250,7 @@ impl Machine {
             Command::RunWithType(note) => self.run_with_type(note, now, &mut effects),
             Command::Renew(why) => self.renew(why, now, &mut effects),
             Command::ShutDown(reason) => self.shut_down_on_request(reason, now, &mut effects)?,
-            Command::Reserve(reserved) => self.reserve(reserved, now),
+            Command::Keep(why) => self.keep(why, now),
             Command::Probe => self.begin_probe(now, &mut effects),
             Command::StartJudged { uuid, outcome, failed_elsewhere } => {
                 self.judge_start(uuid, outcome, failed_elsewhere, now, &mut effects);
@@ -292,7 +292,7 @@ impl Machine {
             | Command::Renew(_) => {}
             // It is being shut down already; if that was for another's wish now, whatever it still shows.
             Command::ShutDown(reason) => self.note_way_back(&reason, self.ending.returns_to),
-            Command::Reserve(reserved) => self.reserve(reserved, now),
+            Command::Keep(why) => self.keep(why, now),
             Command::Probe if self.may_show_news_in_shutdown() || self.probes.afresh => {
                 self.begin_probe(now, &mut effects)
             }

@@ -10,6 +10,15 @@ use std::time::Duration;
 
 const JUST_AFTER: Duration = Duration::from_millis(1);
 
+/// Why an instance is kept on which nothing runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeptFor {
+    /// A container has a place there that cannot be started yet.
+    Container,
+    /// It is a spare one: the site wants so many (`IdleReserve`).
+    Reserve,
+}
+
 /// How a process came to be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProcessPhase {
@@ -104,8 +113,8 @@ pub(super) struct Processes {
     pub(super) last_container: Option<ContainerUuid>,
     /// When it last had a process, or came into service.
     pub(super) last_busy: Timestamp,
-    /// A plan has a container for it that cannot be started yet: it is not idle.
-    pub(super) reserved: bool,
+    /// Why it is kept although nothing runs there: then it is not idle.
+    pub(super) kept: Option<KeptFor>,
     /// The last change that makes older lists worthless.
     pub(super) last_change: Option<Timestamp>,
     /// A list has told of all that runs here: an earlier dispatcher may have sent a start just before its end, which is
@@ -132,7 +141,7 @@ impl Processes {
             stale: BTreeMap::new(),
             last_container: None,
             last_busy: now,
-            reserved: false,
+            kept: None,
             last_change: None,
             known: ours,
             fruitless_starts: FruitlessStarts::default(),

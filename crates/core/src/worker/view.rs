@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::fencing::FenceView;
 use super::probe::CommandFailure;
-use super::process::ProcessPhase;
+use super::process::{KeptFor, ProcessPhase};
 use super::renewal::Renewal;
 use super::{Machine, State};
 use crate::id::{ContainerUuid, InstanceId, TypeName};
@@ -77,6 +77,8 @@ pub struct View {
     pub renewal: Option<Renewal>,
     /// Whether it would be made otherwise today.
     pub drifted: bool,
+    /// Whether it is kept as a spare one.
+    pub spare: bool,
     /// Its processes, by uuid.
     pub processes: Vec<ProcessView>,
     /// Containers whose dead process's lock is held here.
@@ -154,6 +156,7 @@ impl Machine {
             note: self.tags.note.clone(),
             renewal: self.tags.renewal,
             drifted: self.drifted,
+            spare: self.processes.kept == Some(KeptFor::Reserve),
             processes: processes.collect(),
             stale: self.processes.stale.keys().copied().collect(),
             last_container: self.processes.last_container,

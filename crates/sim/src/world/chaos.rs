@@ -13,6 +13,7 @@ use dispatch_core::blueprint::Blueprint;
 use dispatch_core::id::{ContainerUuid, InstanceId, ProviderType};
 use dispatch_core::instance::{Catalog, IdleBehavior, InstanceType, Market};
 use dispatch_core::policy::Policy;
+use dispatch_core::reserve::IdleReserve;
 use dispatch_core::time::after;
 use slog::Level;
 
@@ -97,12 +98,14 @@ fn chaos_with<T>(
             ease_limits(world, lasting);
             free_the_held(world).await;
             end_the_dead(world).await;
+            end_the_reserve(world);
             world.drain(RECOVERY_WITHIN_LIMITS).await;
         } else {
             lift_limits(world);
             restore_configuration(world, &spec).await;
             free_the_held(world).await;
             end_the_dead(world).await;
+            end_the_reserve(world);
             world.drain(RECOVERY).await;
         }
         world.judge_costs();
@@ -201,14 +204,25 @@ fn change_configuration(
     // What is drawn anyway says which image it is, too, and the rest.
     let image = Blueprint::new(&format!("img-{most}"), "");
     let turn = most % 4;
+    let reserve = draw::idle_reserve(chance);
     move |policy| {
         policy.blueprint = image;
         if turn == 0 {
             policy.backfill_patience = Duration::from_secs(u64::from(most % 3) * 60);
             (policy.drift_budget, policy.max_instance_age) = (most % 3, Duration::from_secs(900));
         }
+        if turn == 1 {
+            policy.idle_reserve = reserve;
+        }
         policy.max_instances = most;
         policy.catalog = catalog;
+    }
+}
+
+/// What is kept without work stays as long as the site wants it.
+fn end_the_reserve(world: &mut World) {
+    if world.knobs.policy.idle_reserve != IdleReserve::default() {
+        world.reload(|policy| policy.idle_reserve = IdleReserve::default());
     }
 }
 

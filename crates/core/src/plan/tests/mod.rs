@@ -13,6 +13,7 @@ mod planning_again;
 mod properties;
 mod reconciling;
 mod recorded;
+mod spares;
 mod starting;
 
 use super::*;
@@ -28,6 +29,7 @@ use crate::pool::{
     PendingCreate, QuotaReason, WorkerSnapshot,
 };
 use crate::queue::{CancelReason, Entry, QueueSnapshot, Setback, SetbackCause, UnlockReason};
+use crate::reserve::{Calendar, IdleReserve, ReserveRule, Spares};
 use crate::secret::Secret;
 use crate::worker::{AttemptOutcome, KillReason, Machine, ProcessView, ShutdownReason, StartOrder, State};
 
@@ -291,6 +293,15 @@ fn creates(actions: &[Action]) -> Vec<(String, ContainerUuid)> {
         _ => None,
     };
     actions.iter().filter_map(create).collect()
+}
+
+/// A reserve at all times: types, numbers, and percents of those that are busy.
+fn reserve_of(types: &[(&str, u32, u32)]) -> IdleReserve {
+    let rule = |(name, instances, percent_of_busy): &(&str, u32, u32)| {
+        let spares = Spares { instances: *instances, percent_of_busy: *percent_of_busy };
+        (name.parse().unwrap(), vec![ReserveRule { spares, calendar: Calendar::default() }])
+    };
+    IdleReserve::new(types.iter().map(rule).collect())
 }
 
 fn create_for(type_name: &str, n: u64) -> (String, ContainerUuid) {

@@ -44,7 +44,9 @@ impl Scene {
                     worker.sent.push(order.uuid);
                     worker.sent.sort();
                 }
-                Action::Pool(PoolAction::CreateInstance(it, _)) => self.create(&it),
+                Action::Pool(PoolAction::CreateInstance(it, _) | PoolAction::CreateSpare(it)) => {
+                    self.create(&it)
+                }
                 Action::Pool(PoolAction::ShutdownInstance(id, _)) => {
                     self.change(id.as_str(), |view| view.state = State::Shutdown)
                 }
@@ -130,6 +132,7 @@ fn about(action: &Action) -> String {
         | Action::Pool(PoolAction::ForgetAttempts(uuid))
         | Action::Pool(PoolAction::ForgetProcess(uuid, _)) => uuid.to_string(),
         Action::Pool(PoolAction::ShutdownInstance(id, _)) => id.to_string(),
+        Action::Pool(PoolAction::CreateSpare(it)) => it.name.to_string(),
     }
 }
 

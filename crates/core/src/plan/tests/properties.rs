@@ -85,6 +85,8 @@ fn gate() -> impl Strategy<Value = Gate> {
     ])
 }
 
+const NAMES: [&str; 4] = ["small", "big", "small.spot", "big.spot"];
+
 prop_compose! {
     pub(super) fn scene()(
         jobs in proptest::collection::vec(job(), 0..25),
@@ -93,15 +95,17 @@ prop_compose! {
         numbers in (0..8u32, 0..4u32, proptest::option::of(0..4usize), proptest::option::of(0..4usize), proptest::option::of(0..3usize)),
         refused in proptest::collection::vec(0..100i64, 0..4),
         pending in proptest::collection::vec((0..4usize, 0..6u8), 0..3),
+        reserve in proptest::collection::vec((0..4usize, 0..4u32, 0..150u32), 0..3),
         now in select(vec![10, 10_000]),
     ) -> Scene {
         let (ceiling, per_instance, creates, instances, near) = numbers;
-        let mut scene = Scene::with(Policy { max_containers_per_instance: per_instance, ..policy() });
+        let idle_reserve = reserve_of(&reserve.into_iter().map(|(it, n, percent)| (NAMES[it], n, percent)).collect::<Vec<_>>());
+        let mut scene = Scene::with(Policy { max_containers_per_instance: per_instance, idle_reserve, ..policy() });
         scene.now = at(now);
         scene.limits.ceiling = ceiling;
         (scene.pool.supply.creates_left, scene.pool.supply.instances_left) = (creates, instances);
         scene.pool.supply.near_quota_left = near.map(|left| (QuotaScope::All, left)).into_iter().collect();
-        let names = ["small", "big", "small.spot", "big.spot"];
+        let names = NAMES;
         for (name, gate) in names.into_iter().zip(gates) {
             scene.gate(name, gate);
         }

@@ -59,7 +59,7 @@ impl Story {
     /// Sends a create whose instance will have that secret.
     fn create(&mut self, type_name: &str, secret: &str, second: i64) -> Result<CreateId, CreateRefusal> {
         let it = self.typed(type_name);
-        let effects = self.pool.create(it, uuid(1), Secret::new(secret), at(second))?;
+        let effects = self.pool.create(it, Some(uuid(1)), Secret::new(secret), at(second))?;
         let sent = effects.iter().find_map(|effect| match effect {
             PoolEffect::Create(id) => Some(*id),
             _ => None,

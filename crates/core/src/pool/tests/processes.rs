@@ -189,19 +189,23 @@ fn what_has_ended_is_known_as_not_started_if_its_start_was_not_sent() {
 }
 
 #[test]
-fn a_worker_is_told_when_it_is_reserved_and_when_no_more() {
+fn a_worker_is_told_what_it_is_kept_for_and_when_for_nothing_any_more() {
     let mut story = ready();
-    let reserve = |story: &mut Story, ids: &[&str]| {
-        let told = story.pool.reserve(Arc::new(ids.iter().map(|name| id(name)).collect()));
+    let set = |ids: &[&str]| Arc::new(ids.iter().map(|name| id(name)).collect());
+    let keep = |story: &mut Story, reserved: &[&str], spares: &[&str]| {
+        let told = story.pool.keep(set(reserved), set(spares));
         told.into_iter()
             .map(|effect| match effect {
-                PoolEffect::Command(id, _, Command::Reserve(reserved)) => (id.to_string(), reserved),
+                PoolEffect::Command(id, _, Command::Keep(why)) => (id.to_string(), why),
                 other => panic!("{other:?}"),
             })
             .collect::<Vec<_>>()
     };
-    assert_eq!(reserve(&mut story, &["i-1", "i-9"]), [("i-1".to_owned(), true)], "the other is gone");
-    assert_eq!(reserve(&mut story, &["i-1"]), [], "no news");
-    let moved = [("i-1".to_owned(), false), ("i-2".to_owned(), true)];
-    assert_eq!(reserve(&mut story, &["i-2"]), moved);
+    let told = |id: &str, why: Option<KeptFor>| (id.to_owned(), why);
+    let (container, reserve) = (Some(KeptFor::Container), Some(KeptFor::Reserve));
+    assert_eq!(keep(&mut story, &["i-1", "i-9"], &[]), [told("i-1", container)], "the other is gone");
+    assert_eq!(keep(&mut story, &["i-1"], &[]), [], "no news");
+    assert_eq!(keep(&mut story, &["i-2"], &[]), [told("i-1", None), told("i-2", container)]);
+    assert_eq!(keep(&mut story, &[], &["i-2"]), [told("i-2", reserve)]);
+    assert_eq!(keep(&mut story, &["i-2"], &["i-1"]), [told("i-1", reserve), told("i-2", container)]);
 }

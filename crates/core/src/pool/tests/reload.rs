@@ -44,11 +44,11 @@ fn what_is_configured_otherwise_now_is_not_created() {
     changed.catalog = Catalog::new([dearer]);
     reload(&mut story, changed);
     for it in [big, small] {
-        let refused = story.pool.create(it, uuid(1), Secret::new("s"), at(1));
+        let refused = story.pool.create(it, Some(uuid(1)), Secret::new("s"), at(1));
         assert_eq!(refused, Err(CreateRefusal::TypeChanged));
     }
     let now = Arc::clone(story.pool.policy.catalog.get("small").unwrap());
-    assert!(story.pool.create(now, uuid(1), Secret::new("s"), at(1)).is_ok());
+    assert!(story.pool.create(now, Some(uuid(1)), Secret::new("s"), at(1)).is_ok());
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn one_that_the_cloud_takes_away_or_a_listing_lacks_needs_no_renewal() {
 fn an_empty_instance_that_a_container_waits_for_is_not_renewed_before_that_has_started() {
     let mut story = renewing(5);
     story.fleet(&["a"], 1000);
-    story.pool.reserve(Arc::new([id("a")].into()));
+    story.pool.keep(Arc::new([id("a")].into()), Arc::default());
     assert_eq!(story.renewed(9000), []);
     let busy = View { state: State::Running, processes: vec![process(1)], ..story.view("a") };
     story.show(9001, busy);

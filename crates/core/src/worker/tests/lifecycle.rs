@@ -23,10 +23,10 @@ fn an_idle_worker_is_shut_down_after_timeout_idle_since_it_was_last_busy() {
 fn a_worker_with_a_place_for_a_container_that_cannot_be_started_yet_is_not_idle() {
     let mut story = Story::running(&[1]);
     story.probe(100, 101, lists(&[]));
-    story.on(102, Command::Reserve(true));
+    story.on(102, Command::Keep(Some(KeptFor::Container)));
     assert_eq!(story.machine.wakes_at(), None);
     assert!(story.on(1_000, Completion::Tick).is_empty());
-    story.on(1_001, Command::Reserve(false));
+    story.on(1_001, Command::Keep(None));
     assert_eq!(story.machine.wakes_at(), Some(at(1_061)), "it is idle from now on");
     assert!(story.on(1_061, Completion::Tick).contains(&WorkerEffect::Destroy));
 }

@@ -73,12 +73,12 @@ fn after_that_it_is_as_if_its_end_had_never_been_decided() {
     story.on(690, Command::Kill(uuid(1), KillReason::PriorityZero));
     story.on(691, Command::SetIdleBehavior(IdleBehavior::Drain, None));
     story.on(692, Command::SetIdleBehavior(IdleBehavior::Run, None));
-    story.on(692, Command::Reserve(true));
+    story.on(692, Command::Keep(Some(KeptFor::Container)));
     story.probe(700, 701, silent());
     story.on(702, Command::ShutDown(ShutdownReason::Unresponsive));
     story.on(703, Completion::KillFinished(uuid(1), KillOutcome::Failed(failure(None))));
     story.on(703, Completion::TagsSaved(true));
-    story.on(703, Command::Reserve(false));
+    story.on(703, Command::Keep(None));
     story.done.clear();
     story.probe(704, 705, lists(&[1]));
     assert_eq!(story.state(), State::Running);

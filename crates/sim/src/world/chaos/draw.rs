@@ -8,6 +8,7 @@ use dispatch_core::id::ProviderType;
 use dispatch_core::instance::{Catalog, InstanceType, Market, Offering};
 use dispatch_core::policy::{Pieces, Policy};
 use dispatch_core::ports::{CapacityScope, HostKeyVerdict};
+use dispatch_core::reserve::{Calendar, IdleReserve, ReserveRule, Spares};
 use dispatch_core::time::after;
 
 use super::lasting::Lasting;
@@ -74,6 +75,7 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> (WorldKnobs, Lasting) {
     knobs.planning = planning(&mut Chance::new(seed, 24));
     renewals(&mut knobs.policy, &mut Chance::new(seed, 25));
     knobs.policy.backfill_patience = backfill_patience(&mut Chance::new(seed, 26));
+    knobs.policy.idle_reserve = idle_reserve(&mut Chance::new(seed, 27));
     (knobs, lasting)
 }
 
@@ -231,6 +233,26 @@ fn renewals(policy: &mut Policy, chance: &mut Chance) {
         policy.drift_budget = pick(chance, &[1, 1, 2, 5]);
         policy.max_instance_age = SECONDS(pick(chance, &[0, 120, 600, 1800]));
     }
+}
+
+/// Mostly nothing is kept without work; else some of one or two types, in half of these worlds for some hours of the day
+/// only.
+pub(super) fn idle_reserve(chance: &mut Chance) -> IdleReserve {
+    if !chance.hits(0.3) {
+        return IdleReserve::default();
+    }
+    let all = catalog();
+    let types = (0..1 + chance.below(2)).map(|_| {
+        let it = &all.types()[chance.below(all.types().len())];
+        let spares =
+            Spares { instances: pick(chance, &[0, 1, 1, 2]), percent_of_busy: pick(chance, &[0, 10, 60]) };
+        let begin = chance.below(24);
+        let hours = format!("{begin:02}:00-{:02}:30", (begin + 1 + chance.below(12)) % 24);
+        let hours = if chance.hits(0.5) { hours } else { String::new() };
+        let calendar = Calendar { hours: hours.parse().expect("two times of day"), ..Calendar::default() };
+        (it.name.clone(), vec![ReserveRule { spares, calendar }])
+    });
+    IdleReserve::new(types.collect())
 }
 
 /// Mostly the controller reads what it has written.
