@@ -120,6 +120,7 @@ fn the_defaults_are_those_of_the_sites_other_services() {
             "SSHClient",
             "BackfillPatience",
             "IdleReserve",
+            "PackContainers",
             "MaxInstanceAge",
             "DriftBudget",
             "MetadataHopLimit",

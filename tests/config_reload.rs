@@ -60,9 +60,11 @@ fn site(key: &TestKey, values: &Values) -> Settings {
         SupervisorFraction: 0.{n}
         BackfillPatience: {n}m
         IdleReserve: {{small: {{Instances: {n}}}}}
+        PackContainers: {pack}
         InitialQuotaEstimate: {n}
         TagKeyPrefix: Prefix{n}
 ",
+        pack = n % 2 == 0,
         level = if n % 2 == 0 { "debug" } else { "info" },
     );
     load_text(&text).unwrap().settings
@@ -125,7 +127,7 @@ fn what_is_said_to_hold_at_once_is_taken_up_and_nothing_else() {
             }
         }
     }
-    assert_eq!(taken_up, 27);
+    assert_eq!(taken_up, 28);
     let names: Vec<_> = reloaded.policy.catalog.types().iter().map(|it| it.name.to_string()).collect();
     assert!(names.contains(&"new".to_owned()) && !names.contains(&"old".to_owned()), "{names:?}");
 }

@@ -64,6 +64,8 @@ pub struct Policy {
     pub backfill_patience: Duration,
     /// How many instances of each type are kept without work.
     pub idle_reserve: IdleReserve,
+    /// Whether larger types are created if those that wait fill them better.
+    pub pack_containers: bool,
     /// How needs are computed from records.
     pub sizing: Sizing,
     /// The instance types.
@@ -135,6 +137,9 @@ pub struct PlanRules {
     /// [`Policy::idle_reserve`].
     #[serde(default)]
     pub idle_reserve: IdleReserve,
+    /// [`Policy::pack_containers`].
+    #[serde(default)]
+    pub pack_containers: bool,
 }
 
 impl PlanRules {
@@ -159,6 +164,7 @@ impl From<&Policy> for PlanRules {
             timeout_idle: policy.timeout_idle,
             backfill_patience: policy.backfill_patience,
             idle_reserve: policy.idle_reserve.clone(),
+            pack_containers: policy.pack_containers,
         }
     }
 }
@@ -250,6 +256,7 @@ impl Policy {
             supervisor_fraction: 0.5,
             backfill_patience: Duration::ZERO,
             idle_reserve: IdleReserve::default(),
+            pack_containers: false,
             sizing: Sizing {
                 reserve_extra_ram: 550 << 20,
                 keep_buffers_per_vcpu: 1,

@@ -174,6 +174,15 @@ pub static CLOUD_VMS: LazyLock<Table> = LazyLock::new(|| {
         .private()
         .at_once(),
         key(
+            "PackContainers",
+            false,
+            &FLAG,
+            place!(policy.pack_containers),
+            "Whether a VM of a larger type is created if those that wait fill it so well that it costs a tenth less than VMs of the cheapest types.",
+        )
+        .private()
+        .at_once(),
+        key(
             "SSHKex",
             "",
             &KEY_EXCHANGE,

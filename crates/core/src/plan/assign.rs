@@ -4,7 +4,7 @@
 //!   supervisor over its share ─► waits, others are placed
 //!   beyond the ceiling ────────► all wait, nothing is changed
 //!   fits an instance ──────────► Queued: lock · Locked: start there, or wait for it to boot   (places)
-//!   fits none ─► a type's gate is open ─► Queued: lock · Locked: create                      (budget)
+//!   fits none ─► a type's gate is open ─► Queued: lock · Locked: create                      (budget, pack)
 //!             ─► paused ────► keeps its state and waits
 //!             ─► at quota ──► it and all after it are over quota: unlock, make room           (quota)
 //!                             those after it may be let past onto instances in use            (backfill)
@@ -26,6 +26,7 @@ use crate::container::ContainerState;
 use crate::id::{ContainerUuid, InstanceId, TypeName};
 use crate::instance::InstanceType;
 use crate::pool::{Gate, Host, QuotaReason};
+use crate::preference::TypePreference;
 use crate::queue::{Openings, SetbackCause, UnlockReason};
 
 /// The placement of a round in progress.
@@ -45,10 +46,15 @@ pub(super) struct Assignment<'r, 'a> {
     pub(super) first_over_quota: bool,
     /// Instances in service with a place for a container that is not started in this round.
     reserved: BTreeSet<InstanceId>,
-    line: &'r [Item<'a>],
+    pub(super) line: &'r [Item<'a>],
+    /// Where in the line the container is that is being placed.
+    pub(super) line_index: usize,
     /// The highest priority of the Queued containers that want each type; made when a lock may be given back.
     queued: OnceCell<QueuedPriorities>,
     pub(super) impatient: Impatient,
+    /// Types of which an instance that is created now would be taken by a container that has another one to come, or will
+    /// have one created as soon as it is Locked.
+    pub(super) promised: BTreeSet<TypeName>,
     /// Containers over quota whose locks are given back when all that can be let past have been.
     pub(super) over_quota_later: Vec<Item<'a>>,
 }
@@ -71,16 +77,17 @@ impl<'a> Round<'a> {
     /// O(workers × log + containers × (one search for the best place)).
     pub(super) fn assign(&mut self, line: &[Item<'a>]) {
         let mut assignment = Assignment::new(self, line);
-        let mut rest = line.iter();
+        let mut rest = line.iter().enumerate();
         let mut stop = None;
-        for item in rest.by_ref() {
+        for (index, item) in rest.by_ref() {
+            assignment.line_index = index;
             if let Placement::Stop(reason) = assignment.place(*item) {
                 stop = Some(reason);
                 break;
             }
         }
         if let Some(reason) = stop {
-            for item in rest {
+            for (_, item) in rest {
                 assignment.leave_behind(*item, &reason);
             }
         }
@@ -116,8 +123,10 @@ impl<'r, 'a> Assignment<'r, 'a> {
             first_over_quota: true,
             reserved: BTreeSet::new(),
             line,
+            line_index: 0,
             queued: OnceCell::new(),
             impatient,
+            promised: BTreeSet::new(),
             over_quota_later: Vec::new(),
             round,
         }
@@ -224,8 +233,15 @@ impl<'r, 'a> Assignment<'r, 'a> {
     }
 
     pub(super) fn is_beyond_ceiling(&self) -> bool {
-        let ceiling = self.round.limits.ceiling;
-        ceiling > 0 && self.placed >= ceiling as usize
+        self.left_below_ceiling() == 0
+    }
+
+    /// How many more may have a place.
+    pub(super) fn left_below_ceiling(&self) -> usize {
+        match self.round.limits.ceiling {
+            0 => usize::MAX,
+            ceiling => (ceiling as usize).saturating_sub(self.placed),
+        }
     }
 
     pub(super) fn unlock(&mut self, item: Item<'a>, reason: UnlockReason) {
@@ -271,6 +287,10 @@ impl<'r, 'a> Assignment<'r, 'a> {
         self.count(item);
         let place = self.places.place(id);
         let ready = place.ready;
+        if !ready {
+            let preferred = preferred_to(&place.instance_type, item.types).map(|it| it.name.clone());
+            self.promised.extend(preferred);
+        }
         let reason = match ready {
             true => WaitReason::Allocated,
             false => WaitReason::Booting { instance_type: place.instance_type.name.clone() },
@@ -323,7 +343,10 @@ impl<'r, 'a> Assignment<'r, 'a> {
 
     fn place_on_new(&mut self, item: Item<'a>) -> Placement {
         match self.budget.order(item.types) {
-            Order::Create(it) => self.take_new(item, it),
+            Order::Create(cheapest) => {
+                let it = self.packed(item, cheapest);
+                self.take_new(item, it);
+            }
             Order::Paused(instance_type, cause) => {
                 self.wait_unplaced(item, WaitReason::Paused { instance_type, cause });
             }
@@ -353,10 +376,21 @@ impl<'r, 'a> Assignment<'r, 'a> {
             ContainerState::Queued => self.lock(item),
             _ if item.is_settled => {
                 self.round.ask_pool(PoolAction::CreateInstance(it, self.round.uuid(item)));
+                return;
             }
             _ => {}
         }
+        self.promised.extend(item.types.iter().map(|it| it.name.clone()));
     }
+}
+
+/// Those types that are better than that one.
+fn preferred_to<'t>(
+    it: &InstanceType,
+    types: &'t [Arc<InstanceType>],
+) -> impl Iterator<Item = &'t Arc<InstanceType>> + use<'t> {
+    let preference = TypePreference::of(it);
+    types.iter().filter(move |other| TypePreference::of(other) < preference)
 }
 
 impl QueuedPriorities {

@@ -81,6 +81,11 @@ impl<'a> Budget<'a> {
         }
     }
 
+    /// Whether one of that type may be created in this round.
+    pub(super) fn may_create(&self, it: &InstanceType) -> bool {
+        self.gate(it) == Gate::Open && !self.not_their_turn.contains(&it.name)
+    }
+
     /// Pool's gate, and what this round has used up already.
     pub(super) fn gate(&self, it: &InstanceType) -> Gate {
         let gate =

@@ -22,6 +22,7 @@ mod input;
 mod limits;
 mod line;
 mod memory;
+mod pack;
 mod places;
 mod planner;
 mod processes;

@@ -98,6 +98,7 @@ impl Assignment<'_, '_> {
         let supply = self.round.supply;
         let at_quota = self.round.fleet.holds.quota_scopes().any(|scope| scope.covers(it.market()));
         !at_quota
+            && !self.promised.contains(&it.name)
             && !self.round.fleet.outage
             && !self.is_beyond_ceiling()
             && !supply.on_trial.contains(&it.name)

@@ -8,6 +8,7 @@ mod foreseeing;
 mod input;
 mod line;
 mod liveness;
+mod packing;
 mod placement;
 mod planning_again;
 mod properties;

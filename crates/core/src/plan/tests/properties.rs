@@ -96,11 +96,13 @@ prop_compose! {
         refused in proptest::collection::vec(0..100i64, 0..4),
         pending in proptest::collection::vec((0..4usize, 0..6u8), 0..3),
         reserve in proptest::collection::vec((0..4usize, 0..4u32, 0..150u32), 0..3),
+        pack_containers in proptest::bool::ANY,
         now in select(vec![10, 10_000]),
     ) -> Scene {
         let (ceiling, per_instance, creates, instances, near) = numbers;
         let idle_reserve = reserve_of(&reserve.into_iter().map(|(it, n, percent)| (NAMES[it], n, percent)).collect::<Vec<_>>());
-        let mut scene = Scene::with(Policy { max_containers_per_instance: per_instance, idle_reserve, ..policy() });
+        let policy = Policy { max_containers_per_instance: per_instance, idle_reserve, pack_containers, ..policy() };
+        let mut scene = Scene::with(policy);
         scene.now = at(now);
         scene.limits.ceiling = ceiling;
         (scene.pool.supply.creates_left, scene.pool.supply.instances_left) = (creates, instances);

@@ -135,6 +135,29 @@ fn containers_have_their_instances_created_first() {
     assert_eq!(actions[1..], [spare("small")]);
 }
 
+/// What is created now would be taken by the container, and one more would be created then.
+#[test]
+fn while_a_container_is_being_locked_for_a_new_one_none_is_created_for_the_reserve() {
+    let mut scene = scene_with(&[("small", 1, 0), ("big", 1, 0), ("big.spot", 1, 0)]);
+    scene.add(1, Queued, 1);
+    assert_eq!(scene.actions(), [lock(1), spare("big.spot")], "it could use each of the others");
+    scene.entries.clear();
+    scene.add(1, Locked, 1);
+    let actions = scene.actions();
+    assert_eq!(creates(&actions), [create_for("small", 1)]);
+    assert_eq!(actions[1..], [spare("big"), spare("big.spot"), spare("small")]);
+}
+
+#[test]
+fn one_that_waits_for_a_worse_instance_would_take_a_better_one() {
+    let mut scene = scene_with(&[("small", 1, 0), ("big", 1, 0)]);
+    scene.add(1, Locked, 1);
+    scene.pending(1, "big");
+    assert_eq!(scene.actions(), [spare("big")]);
+    scene.pending(2, "small");
+    assert_eq!(scene.actions(), [spare("small")], "it waits for the small one now, and the big one is spare");
+}
+
 #[test]
 fn what_is_held_drained_missing_or_of_a_type_that_is_gone_is_no_spare() {
     let mut scene = scene_with(&[("small", 1, 0), ("gone", 5, 0)]);
