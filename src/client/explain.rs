@@ -49,6 +49,9 @@ pub(super) fn text(entry: &Value, instances: &[Instance]) -> String {
     }
     facts.extend(ahead(&explain["ahead"]).map(|text| ("ahead of it", text)));
     facts.extend(reserved_on(&explain["reserved_on"]).map(|text| ("its place", text)));
+    if let Some(notice) = explain["spot_notice"].as_str() {
+        facts.push(("the cloud says", notice.to_owned()));
+    }
     facts.push(("created", moment(&container["created_at"])));
     facts.push(("needs", needs(&entry["instance_resources"])));
     // What has its place needs no instance: whether one may be created is of no interest.

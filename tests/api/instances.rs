@@ -45,7 +45,7 @@ async fn a_create_in_progress_is_shown_without_an_id() {
         "provider_instance_type": "m4.large", "last_container_uuid": "", "last_busy": pending["last_busy"],
         "running_container_uuids": [], "worker_state": "booting", "idle_behavior": "run", "idle_behavior_by": "",
         "idle_behavior_reason": "", "idle_behavior_at": "", "appeared_at": pending["last_busy"],
-        "launched_at": "", "drifted": false, "renewal": "", "spare": false,
+        "launched_at": "", "drifted": false, "renewal": "", "spot_notice": "", "spare": false,
     });
     assert_eq!(pending, expected);
     assert!(pending["last_busy"].as_str().unwrap().parse::<Timestamp>().is_ok());

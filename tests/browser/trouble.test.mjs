@@ -120,16 +120,17 @@ test('a VM says why it is renewed or kept, or that its turn has not come', async
       [{ drifted: true, renewal: 'drift' }, 'being renewed: it would be made otherwise today'],
       [{ renewal: 'age' }, 'being renewed: it is older than MaxInstanceAge'],
       [{ spare: true }, 'kept as a spare one (IdleReserve)'],
+      [{ spot_notice: 'terminate at noon' }, 'terminate at noon'],
     ];
     cluster.instances = cases.map(([more], n) => instance(n, more));
-    cluster.tell('instance appeared in cloud', { Instance: cluster.instances[4].instance });
+    cluster.tell('instance appeared in cloud', { Instance: cluster.instances[5].instance });
     for (const [n, [, words]] of cases.entries()) {
       await page.locator(`#fleet .tile[title^="${cluster.instances[n].instance}"]`).click();
       await page.locator('#detail-body .subject').getByText(cluster.instances[n].instance).waitFor();
       const text = await page.locator('#detail-body').innerText();
       assert.match(text, /Launched/);
       if (words) assert.ok(text.includes(words), text);
-      else assert.doesNotMatch(text, /Renewal|Reserve/);
+      else assert.doesNotMatch(text, /Renewal|Reserve|The cloud says/);
     }
     assert.deepEqual(page.said, []);
   });

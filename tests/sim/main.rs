@@ -24,6 +24,7 @@ mod restart;
 mod rounds;
 mod scale;
 mod side_by_side;
+mod spot;
 mod trouble;
 mod watch;
 mod what_if;

@@ -335,6 +335,8 @@ events! {
     UNRESPONSIVE = Warning "instance unresponsive, shutting down" ["Since", "error", "stderr", "Hint"];
     /// The cloud will take the VM away, as one of its processes has reported: it gets nothing new.
     SPOT_NOTICE = Warning "cloud will take the instance away, it gets nothing new" ["ContainerUUID", "Notice"];
+    /// A spot VM is gone that nobody here has ended. `Lifetime` is in seconds.
+    INTERRUPTED = Warning "spot instance was taken by the cloud" ["Instance", "InstanceType", "Lifetime"];
     /// VMs, whatever their state, have been out of reach for a minute or longer; told once a minute, of all of them
     /// together. `Cause` is the one that most of them have (`WithCause`), `Since` the seconds of the longest, `Instance` and
     /// `error` are an example of that cause.

@@ -82,6 +82,8 @@ pub struct Metrics {
     pub renewals: IntCounterVec,
     /// `spot_notices_total`: instances whose end the cloud has announced to a process there.
     pub spot_notices: IntCounter,
+    /// `spot_interruptions_total{instance_type}`: spot instances that the market has taken.
+    pub spot_interruptions: IntCounterVec,
     /// `containers_backfilled_total`: containers that were let past others that wait for a quota.
     pub containers_backfilled: IntCounter,
     /// `event_feed_connected`: whether the controller's event feed is connected.
@@ -162,6 +164,11 @@ impl Metrics {
             spot_notices: register.counter(
                 "spot_notices_total",
                 "Instances whose end the cloud has announced to a process there.",
+            ),
+            spot_interruptions: register.counters(
+                "spot_interruptions_total",
+                "Spot instances that are gone although nobody here has ended them, by type.",
+                &["instance_type"],
             ),
             containers_backfilled: register.counter(
                 "containers_backfilled_total",

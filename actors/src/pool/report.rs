@@ -65,6 +65,11 @@ impl Pool {
             PoolFact::OutageEnded => {
                 event!(log, catalogue::RESUMING_DESTROYS, "Reason" => "an instance answers again, or a new one, or nobody is to be judged now")
             }
+            PoolFact::Interrupted { instance, type_name, lived } => {
+                self.parts.metrics.spot_interruptions.with_label_values(&[type_name.as_str()]).inc();
+                event!(log, catalogue::INTERRUPTED, "Instance" => instance.as_str(),
+                    "InstanceType" => type_name.as_str(), "Lifetime" => lived.as_secs_f64());
+            }
             PoolFact::SpotNotice { instance, container, notice } => {
                 self.parts.metrics.spot_notices.inc();
                 event!(log, catalogue::SPOT_NOTICE, "Instance" => instance.as_str(),

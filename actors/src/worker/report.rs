@@ -315,8 +315,8 @@ impl Worker {
                     "stderr" => last.map_or("", |it| it.stderr.as_str()));
             }
             DrainReason::TypeNotConfigured => self.report_of_many(&catalogue::TYPE_NOT_CONFIGURED),
-            // Told with the process that it is drained for.
-            DrainReason::Unkillable => {}
+            // Told with the process that it is drained for, and with the notice.
+            DrainReason::Unkillable | DrainReason::SpotNotice => {}
         }
         event!(log, catalogue::SET_IDLE_BEHAVIOR, "IdleBehavior" => "drain", "Reason" => reason.as_str());
     }

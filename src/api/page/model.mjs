@@ -62,6 +62,7 @@ export function instanceRow(item, place) {
     launchedAt: moment(item.launched_at),
     drifted: item.drifted,
     renewal: item.renewal,
+    notice: item.spot_notice,
     isSpare: item.spare,
     lastBusy: moment(item.last_busy),
     lastContainer: item.last_container_uuid,

@@ -52,6 +52,7 @@ export async function instanceBody(id, detail) {
       ['Appeared', age(row.since)],
       ['Launched', row.launchedAt ? age(row.launchedAt) : ''],
       ['Renewal', renewalOf(row)],
+      ['The cloud says', row.notice],
       ['Reserve', row.isSpare ? 'kept as a spare one (IdleReserve)' : ''],
       ['Type', type ? `${row.type}: ${count(type.vcpus, 'CPU')}, ${size(type.ram)}` : row.type],
       ['Cloud calls it', row.providerType],

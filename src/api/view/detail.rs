@@ -5,6 +5,7 @@
 //! ```
 
 use dispatch_actors::clock;
+use dispatch_core::container::ContainerState;
 use dispatch_core::fit::exclusion;
 use dispatch_core::id::ContainerUuid;
 use dispatch_core::instance::{IdleBehavior, InstanceType};
@@ -78,6 +79,8 @@ pub(super) fn add<'a>(
 ) {
     let types = policy.catalog.types().iter().map(|it| one_type(it, entry, policy, plan, pool));
     explain.types = Some(types.collect());
+    let runs = entry.record.state == ContainerState::Running;
+    explain.spot_notice = entry.record.preemption_notice.as_deref().filter(|_| runs);
     let Some(waiting) = plan.waiting.get(&entry.record.uuid) else { return };
     explain.in_words = Some(waiting.reason.in_words());
     explain.remedy = Some(waiting.reason.remedy());

@@ -84,6 +84,10 @@ pub struct Explanation<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
     pub(super) others_let_past_until: Option<String>,
+    /// What the cloud has announced to its process: its instance will be taken away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) spot_notice: Option<&'a str>,
     /// When it has left the queue. All else is as if nothing were known of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]

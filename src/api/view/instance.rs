@@ -52,6 +52,8 @@ pub struct InstanceView<'a> {
     /// Why it is being renewed; empty if it is not.
     #[schema(schema_with = words::renewal)]
     renewal: &'static str,
+    /// What the cloud has announced to a process there, if it will take the instance away; else empty.
+    spot_notice: &'a str,
     /// Whether it is kept for what comes next (`IdleReserve`), although nothing runs there.
     spare: bool,
 }
@@ -99,6 +101,7 @@ impl<'a> InstanceView<'a> {
             launched_at: worker.instance.launched.map(|at| at.to_string()).unwrap_or_default(),
             drifted: view.drifted,
             renewal: view.renewal.map_or("", Renewal::as_str),
+            spot_notice: worker.spot_notice.as_deref().unwrap_or_default(),
             spare: view.spare,
         }
     }
@@ -123,6 +126,7 @@ impl<'a> InstanceView<'a> {
             launched_at: String::new(),
             drifted: false,
             renewal: "",
+            spot_notice: "",
             spare: false,
         }
     }

@@ -16,6 +16,8 @@ pub(super) struct Budget<'a> {
     creates: Option<usize>,
     instances: Option<usize>,
     near_quota: BTreeMap<QuotaScope, usize>,
+    /// Tenths of an instance a day that the spot market takes of each type.
+    interruptions: &'a BTreeMap<TypeName, u32>,
     /// Types of which at most one create may be in flight, and one is planned already.
     tried: BTreeSet<TypeName>,
     /// When a quota is reached, the retry must serve another type than these.
@@ -41,6 +43,7 @@ impl<'a> Budget<'a> {
             creates: supply.creates_left,
             instances: supply.instances_left,
             near_quota: supply.near_quota_left.clone(),
+            interruptions: &round.fleet.interruptions,
             tried: BTreeSet::new(),
             not_their_turn: refused_before_others(round, line, wants_new),
         }
@@ -57,7 +60,7 @@ impl<'a> Budget<'a> {
         for it in types {
             match self.gate(it) {
                 _ if self.not_their_turn.contains(&it.name) => others = true,
-                Gate::Open => return Order::Create(Arc::clone(it)),
+                Gate::Open => return Order::Create(Arc::clone(self.least_interrupted(it, types))),
                 Gate::Paused(cause) => {
                     let kind = if cause.is_wanted() { &mut wanted } else { &mut paused };
                     // A pause has an end, a drained type has none.
@@ -79,6 +82,21 @@ impl<'a> Budget<'a> {
             (None, None) if others => Order::RetryReservedForOtherType,
             (None, None) => Order::AtCapacity,
         }
+    }
+
+    /// Of the types of that one's price that may be created, the one of which the spot market takes the fewest; the first of
+    /// several. O(1) on demand.
+    fn least_interrupted<'t>(
+        &self,
+        it: &'t Arc<InstanceType>,
+        types: &'t [Arc<InstanceType>],
+    ) -> &'t Arc<InstanceType> {
+        let rank = |it: &Arc<InstanceType>| self.interruptions.get(&it.name).copied().unwrap_or(0);
+        if it.market() == Market::OnDemand || rank(it) == 0 {
+            return it;
+        }
+        let alike = types.iter().filter(|other| other.price == it.price && self.may_create(other));
+        alike.min_by_key(|other| rank(other)).unwrap_or(it)
     }
 
     /// Whether one of that type may be created in this round.

@@ -270,6 +270,9 @@ pub struct Fleet {
     /// What operators have forbidden to be created.
     #[serde(default)]
     pub cordons: Arc<Cordons>,
+    /// Tenths of an instance a day that the spot market takes of each type of which it takes any.
+    #[serde(default)]
+    pub interruptions: Arc<BTreeMap<TypeName, u32>>,
 }
 
 impl Fleet {

@@ -19,6 +19,7 @@ mod failed_starts;
 mod fleet;
 mod holds;
 mod inspect;
+mod interruptions;
 mod inventory;
 mod observed_capacity;
 mod outage;
@@ -62,6 +63,7 @@ use crate::time::{Timestamp, since};
 use crate::worker::{
     self, AttemptOutcome, Command, KeptFor, KillReason, ProbeTurn, ShutdownReason, StartOrder, State, View,
 };
+use interruptions::Interruptions;
 use inventory::{Absence, Destroyed};
 use outage::Outage;
 use pacer::{Pacer, Urgency};
@@ -186,6 +188,15 @@ pub enum PoolFact {
         /// Why, in the cloud's words, if it has told.
         reason: Option<String>,
     },
+    /// A spot instance is gone that nobody here has ended: the market has taken it.
+    Interrupted {
+        /// The instance.
+        instance: InstanceId,
+        /// Its type.
+        type_name: TypeName,
+        /// How long it was there.
+        lived: std::time::Duration,
+    },
     /// So many workers are silent that the fault must be on our side: none is destroyed.
     OutageBegan {
         /// The number of silent workers.
@@ -285,7 +296,7 @@ struct Slot {
     /// Whether nothing is expected to run there any more, although listings show it.
     written_off: bool,
     /// Whether the cloud has announced to a process there that it will be taken away.
-    spot_notice: bool,
+    spot_notice: Option<Arc<str>>,
     /// The number of the command to renew it, until a view takes that into account.
     renewal_sent: Option<u64>,
     /// Whether any listing has shown it.
@@ -339,6 +350,8 @@ pub struct WorkerPool {
     paused_until: Option<Timestamp>,
     /// What the instances cost.
     ledger: Ledger,
+    /// What the spot market takes away.
+    interruptions: Interruptions,
 }
 
 impl WorkerPool {
@@ -370,6 +383,7 @@ impl WorkerPool {
             pauses: Pauses::default(),
             paused_until: None,
             ledger: Ledger::default(),
+            interruptions: Interruptions::default(),
             policy,
         }
     }
@@ -397,7 +411,7 @@ impl WorkerPool {
             return Err(PoolRefusal::AlreadyRunning);
         }
         let is_in_service = slot.view.state.is_ready() && slot.view.behavior == IdleBehavior::Run;
-        let is_leaving = slot.missing.is_some() || slot.spot_notice || slot.view.unproven;
+        let is_leaving = slot.missing.is_some() || slot.spot_notice.is_some() || slot.view.unproven;
         if !is_in_service || is_leaving || !self.runner_readable {
             return Err(PoolRefusal::NotPlaceable);
         }
@@ -427,12 +441,14 @@ impl WorkerPool {
         Ok(holders.iter().map(|id| self.command(id, Command::Kill(uuid, reason.clone()))).collect())
     }
 
-    /// The cloud has announced to that container's process that its instance will be taken away: it gets nothing new.
+    /// The cloud has announced to that container's process that its instance will be taken away: it gets nothing new, and
+    /// is drained.
     pub fn note_spot_notice(&mut self, container: ContainerUuid, notice: &str) -> Vec<PoolEffect> {
         let mut effects = Vec::new();
         for id in self.homes.get(&container).cloned().unwrap_or_default() {
-            let is_news = self.change_slot(&id, |slot| slot.spot_notice = true);
+            let is_news = self.change_slot(&id, |slot| slot.spot_notice = Some(notice.into()));
             if is_news {
+                effects.push(self.command(&id, Command::DrainForNotice));
                 let notice = notice.to_owned();
                 effects.push(PoolEffect::Tell(PoolFact::SpotNotice { instance: id, container, notice }));
                 effects.push(PoolEffect::FleetChanged);
@@ -714,7 +730,7 @@ impl Slot {
     fn renew_host(&mut self) -> bool {
         let mut host = Host::new(&self.view, self.sent.keys().copied(), self.missing.is_some());
         (host.outstays, host.written_off) = (self.outstays, self.written_off);
-        host.spot_notice = self.spot_notice;
+        host.spot_notice = self.spot_notice.is_some();
         let is_news = host != *self.host;
         if is_news {
             self.host = Arc::new(host);

@@ -128,7 +128,7 @@ impl Slot {
             && view.note.is_none()
             && view.fence != FenceView::Anothers
             && self.missing.is_none()
-            && !self.spot_notice
+            && self.spot_notice.is_none()
             && !self.is_being_renewed()
             && wishes_are_known
     }

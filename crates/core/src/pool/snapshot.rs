@@ -51,6 +51,8 @@ pub struct WorkerSnapshot {
     pub missing: bool,
     /// The instance as the cloud last showed it.
     pub instance: Arc<Instance>,
+    /// What the cloud has announced to a process there, if it will take the instance away.
+    pub spot_notice: Option<Arc<str>>,
 }
 
 impl WorkerSnapshot {
@@ -122,6 +124,7 @@ impl WorkerPool {
             outage: self.outage.is_on(),
             own_side_fails: self.own_side_fails,
             cordons: Arc::clone(&self.cordons),
+            interruptions: self.interruptions.ranks(),
         }
     }
 }
@@ -133,6 +136,7 @@ impl super::Slot {
             sent: self.sent.keys().copied().collect(),
             missing: self.missing.is_some(),
             instance: Arc::clone(&self.instance),
+            spot_notice: self.spot_notice.clone(),
         }
     }
 }

@@ -73,6 +73,8 @@ pub enum Command {
     RunWithType(Note),
     /// It is too old, or would be made otherwise today: it is drained, if it is in use like any other.
     Renew(Renewal),
+    /// The cloud will take it away: it is drained, if it is in use like any other.
+    DrainForNotice,
     /// Have the instance destroyed.
     ShutDown(ShutdownReason),
     /// It is kept for that, although nothing runs there; `None` = for nothing any more.
@@ -110,7 +112,8 @@ impl Command {
             | Self::DrainUnlessHeld(_)
             | Self::DrainWithType(_)
             | Self::RunWithType(_)
-            | Self::Renew(_) => "set idle behavior",
+            | Self::Renew(_)
+            | Self::DrainForNotice => "set idle behavior",
             Self::ShutDown(_) => "shutdown",
             Self::Probe => "probe",
             Self::Keep(_)
@@ -133,6 +136,7 @@ impl Command {
             | Self::DrainWithType(_)
             | Self::RunWithType(_)
             | Self::Renew(_)
+            | Self::DrainForNotice
             | Self::ShutDown(_)
             | Self::Keep(_)
             | Self::Probe

@@ -89,6 +89,14 @@ impl Machine {
         self.save_tags_if_needed(effects);
     }
 
+    /// The cloud will take it away. What runs there may end before that: then nothing is paid for any longer.
+    pub(super) fn drain_for_notice(&mut self, now: Timestamp, effects: &mut Vec<WorkerEffect>) {
+        if self.behavior == IdleBehavior::Run {
+            self.drain(DrainReason::SpotNotice, effects);
+            self.shut_down_if_due(now, effects);
+        }
+    }
+
     /// A reload has left its type out of the configuration.
     pub(super) fn drain_for_its_type(&mut self, effects: &mut Vec<WorkerEffect>) {
         let was_in_use = self.behavior == IdleBehavior::Run;

@@ -249,6 +249,7 @@ impl Machine {
             Command::DrainWithType(note) => self.drain_with_type(note, now, &mut effects),
             Command::RunWithType(note) => self.run_with_type(note, now, &mut effects),
             Command::Renew(why) => self.renew(why, now, &mut effects),
+            Command::DrainForNotice => self.drain_for_notice(now, &mut effects),
             Command::ShutDown(reason) => self.shut_down_on_request(reason, now, &mut effects)?,
             Command::Keep(why) => self.keep(why, now),
             Command::Probe => self.begin_probe(now, &mut effects),
@@ -289,7 +290,8 @@ impl Machine {
             Command::DrainUnlessHeld(_)
             | Command::DrainWithType(_)
             | Command::RunWithType(_)
-            | Command::Renew(_) => {}
+            | Command::Renew(_)
+            | Command::DrainForNotice => {}
             // It is being shut down already; if that was for another's wish now, whatever it still shows.
             Command::ShutDown(reason) => self.note_way_back(&reason, self.ending.returns_to),
             Command::Keep(why) => self.keep(why, now),

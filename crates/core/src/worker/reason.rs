@@ -85,6 +85,8 @@ pub enum DrainReason {
     StartsFail,
     /// Its type is not configured any more.
     TypeNotConfigured,
+    /// The cloud has announced that it will take it away.
+    SpotNotice,
 }
 
 impl DrainReason {
@@ -96,6 +98,7 @@ impl DrainReason {
             Self::Unkillable => "unkillable container",
             Self::StartsFail => "starts fail on this instance",
             Self::TypeNotConfigured => "its instance type is not configured",
+            Self::SpotNotice => "the cloud will take it away",
         }
     }
 }

@@ -80,7 +80,9 @@ impl FakeCloud {
         let id = id_of(number);
         self.made += 1;
         let Self { knobs, chance, .. } = self;
-        let taken = order.instance_type.preemptible && chance.hits(knobs.spot_taken_rate);
+        let is_spot = order.instance_type.preemptible;
+        let may_be_taken = is_spot && !knobs.spot_spared.contains(&order.instance_type.name);
+        let taken = may_be_taken && chance.hits(knobs.spot_taken_rate);
         let taken_at = taken.then(|| after(now, chance.draw(knobs.spot_taken_after)));
         let always = knobs.always_ends_booting.iter().any(|group| group.has(&order.instance_type));
         let ends_booting = always || chance.hits(knobs.ends_booting_rate);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use dispatch_core::id::TypeName;
 use dispatch_core::instance::{InstanceType, Market, Offering};
 use dispatch_core::ports::{CapacityScope, CloudErrorKind, HostKeyVerdict, QuotaScope};
 use dispatch_core::time::{Timestamp, after};
@@ -134,6 +135,8 @@ pub struct CloudKnobs {
     pub most_omissions: u32,
     /// How likely the cloud takes a spot VM away.
     pub spot_taken_rate: f64,
+    /// Types of which it takes none.
+    pub spot_spared: BTreeSet<TypeName>,
     /// When the cloud takes it away, counted from its creation.
     pub spot_taken_after: Span,
     /// The most VMs that the account may have.
@@ -186,6 +189,7 @@ impl Default for CloudKnobs {
             omit_rate: 0.0,
             most_omissions: 2,
             spot_taken_rate: 0.0,
+            spot_spared: BTreeSet::new(),
             spot_taken_after: Span::seconds(600),
             quota_all: None,
             quota_market: BTreeMap::new(),

@@ -51,6 +51,12 @@ impl World {
         cloud.vms().filter(|vm| vm.exists(now) && self.is_ours(&vm.tags)).map(|vm| vm.id.clone()).collect()
     }
 
+    /// What the dispatcher has written into the tags of a VM of what is to become of it.
+    pub fn tagged_behavior(&self, vm: &InstanceId) -> Option<String> {
+        let key = &self.knobs.policy.tag_keys.idle_behavior;
+        self.cloud.borrow().vm(vm).and_then(|vm| vm.tags.get(key).map(str::to_owned))
+    }
+
     /// The VMs of our set that exist and carry the name of that type.
     pub fn vms_of_type(&self, name: &TypeName) -> Vec<InstanceId> {
         let key = &self.knobs.policy.tag_keys.instance_type;

@@ -531,3 +531,44 @@ fn a_type_for_which_nothing_is_created_does_not_hold_the_turn_of_others() {
         assert_eq!(creates(&scene.actions()), [create_for("big.spot", 1)]);
     }
 }
+
+/// A second type of the same price, size and market as `small.spot`, which comes after it.
+fn with_a_twin() -> Scene {
+    let mut policy = policy();
+    let twin = InstanceType {
+        name: "twin.spot".parse().unwrap(),
+        ..InstanceType::clone(&typed(&policy, "small.spot"))
+    };
+    let types: Vec<_> =
+        policy.catalog.types().iter().map(|it| InstanceType::clone(it)).chain([twin]).collect();
+    policy.catalog = crate::instance::Catalog::new(types);
+    let mut scene = Scene::with(policy);
+    scene.add_sized(1, Locked, 1, true);
+    scene
+}
+
+#[test]
+fn of_spot_types_of_one_price_the_one_is_created_of_which_the_market_takes_the_fewest() {
+    let mut scene = with_a_twin();
+    let taken = |scene: &mut Scene, name: &str, rank: u32| {
+        scene.pool.interruptions.insert(name.parse().unwrap(), rank);
+    };
+    assert_eq!(creates(&scene.actions()), [create_for("small.spot", 1)], "in their order");
+    taken(&mut scene, "small.spot", 5);
+    assert_eq!(creates(&scene.actions()), [create_for("twin.spot", 1)]);
+    taken(&mut scene, "twin.spot", 5);
+    assert_eq!(creates(&scene.actions()), [create_for("small.spot", 1)], "there is no difference");
+    taken(&mut scene, "twin.spot", 9);
+    assert_eq!(creates(&scene.actions()), [create_for("small.spot", 1)]);
+    taken(&mut scene, "small.spot", 10);
+    scene.gate("twin.spot", Gate::AtCapacity(at(200)));
+    assert_eq!(creates(&scene.actions()), [create_for("small.spot", 1)], "the other cannot be had");
+}
+
+#[test]
+fn a_dearer_type_is_not_created_for_the_sake_of_fewer_interruptions() {
+    let mut scene = Scene::new();
+    scene.add_sized(1, Locked, 1, true);
+    scene.pool.interruptions.insert("small.spot".parse().unwrap(), 100);
+    assert_eq!(creates(&scene.actions()), [create_for("small.spot", 1)]);
+}

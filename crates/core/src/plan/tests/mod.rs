@@ -43,6 +43,7 @@ struct ScenePool {
     failed_starts: BTreeMap<ContainerUuid, FailedStarts>,
     supply: Supply,
     refused_types: BTreeMap<TypeName, Timestamp>,
+    interruptions: BTreeMap<TypeName, u32>,
     first_listing: Option<Timestamp>,
     listings: Vec<Timestamp>,
     spaced_listings: usize,
@@ -68,6 +69,7 @@ impl ScenePool {
             outage: self.outage,
             own_side_fails: false,
             cordons: Arc::default(),
+            interruptions: Arc::new(self.interruptions.clone()),
         }
     }
 }
@@ -103,6 +105,7 @@ impl Scene {
             failed_starts: BTreeMap::new(),
             supply: Supply { gates, ..Supply::default() },
             refused_types: BTreeMap::new(),
+            interruptions: BTreeMap::new(),
             first_listing: Some(at(1)),
             listings: vec![at(20), at(50), at(80)],
             spaced_listings: 3,
@@ -180,6 +183,7 @@ impl Scene {
             sent: vec![],
             missing: false,
             instance: Arc::new(shown),
+            spot_notice: None,
         });
     }
 

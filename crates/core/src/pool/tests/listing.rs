@@ -94,7 +94,11 @@ fn an_instance_whose_end_is_announced_gets_nothing_new_and_is_told_once() {
     let told = PoolFact::SpotNotice { instance: id("i-1"), container: uuid(1), notice: "soon".to_owned() };
     assert_eq!(
         story.pool.note_spot_notice(uuid(1), "soon"),
-        [PoolEffect::Tell(told), PoolEffect::FleetChanged]
+        [
+            PoolEffect::Command(id("i-1"), story.pool.sequence, Command::DrainForNotice),
+            PoolEffect::Tell(told),
+            PoolEffect::FleetChanged
+        ]
     );
     assert_eq!(story.pool.note_spot_notice(uuid(1), "soon"), []);
     assert_eq!(story.pool.note_spot_notice(uuid(9), "soon"), [], "it runs nowhere");
@@ -510,4 +514,29 @@ fn a_silent_instance_that_is_listed_long_after_its_destroy_is_written_off() {
         assert_eq!((host.written_off, host.may_show_more()), (written_off, !written_off), "{case:?}");
         assert_eq!(host.is_unknown(), last_success.is_none() && !written_off, "{case:?}");
     }
+}
+
+#[test]
+fn a_spot_instance_that_goes_without_our_doing_was_taken_by_the_market() {
+    let mut story = Story::new();
+    for (n, type_name) in ["small.spot", "small.spot", "small"].into_iter().enumerate() {
+        story.listed(&format!("i-{n}"), type_name, &format!("s{n}"), 0);
+        story.in_service(&format!("i-{n}"), 100);
+    }
+    let ended_by_us = View { destroy_called: Some(at(150)), state: State::Shutdown, ..story.view("i-1") };
+    story.show(150, ended_by_us);
+    let mut told = Vec::new();
+    for began in [200, 215, 230, 245] {
+        let gone = story.listing(began, &["i-0", "i-1", "i-2"]);
+        let effects = gone.into_iter().flat_map(|(_, effects)| effects);
+        told.extend(effects.filter_map(|effect| match effect {
+            PoolEffect::Tell(PoolFact::Interrupted { instance, type_name, .. }) => {
+                Some((instance.to_string(), type_name.to_string()))
+            }
+            _ => None,
+        }));
+    }
+    assert_eq!(told, [("i-0".to_owned(), "small.spot".to_owned())]);
+    let ranks = story.snapshot(250).fleet.interruptions.clone();
+    assert!(ranks.len() == 1 && ranks[&"small.spot".parse().unwrap()] > 0, "{ranks:?}");
 }

@@ -553,3 +553,22 @@ fn a_note_that_cannot_be_saved_does_not_keep_the_behaviour_from_it() {
     story.on(66, Completion::TagsSaved(true));
     assert_eq!(story.view().note.unwrap().reason, "look", "it is known here all the same");
 }
+
+#[test]
+fn one_that_the_cloud_will_take_away_is_drained_and_ends_when_it_is_empty() {
+    let mut story = Story::running(&[1]);
+    let effects = story.on(100, Command::DrainForNotice);
+    assert!(effects.contains(&WorkerEffect::Tell(WorkerFact::Draining(DrainReason::SpotNotice))));
+    assert_eq!(story.machine.view().behavior, IdleBehavior::Drain);
+    assert!(!effects.contains(&WorkerEffect::Destroy), "what runs there may end before");
+    let (_, effects) = (story.on(101, Command::DrainForNotice), story.probe(102, 103, lists(&[])));
+    assert!(effects.contains(&WorkerEffect::Destroy));
+}
+
+#[test]
+fn a_hold_is_stronger_than_a_notice() {
+    let mut story = Story::running(&[1]);
+    story.on(100, Command::SetIdleBehavior(IdleBehavior::Hold, None));
+    story.on(101, Command::DrainForNotice);
+    assert_eq!(story.machine.view().behavior, IdleBehavior::Hold);
+}
