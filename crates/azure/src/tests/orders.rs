@@ -117,10 +117,10 @@ async fn a_vm_that_fails_after_it_was_accepted_is_deleted_and_told_as_a_shortage
     let world = World::new();
     world.azure.with(|arm| {
         arm.knobs.questions = 3;
-        arm.knobs.failures.push_back((
+        arm.knobs.failures.push_back(Some((
             "AllocationFailed".to_owned(),
             format!("Allocation failed. We do not have sufficient capacity; {SECRET}"),
-        ));
+        )));
     });
     let error = world.driver.create(&order()).await.unwrap_err();
     assert_eq!(error.kind, CloudErrorKind::Capacity(CapacityScope::Offering));

@@ -76,8 +76,8 @@ pub struct Knobs {
     pub groups: BTreeSet<String>,
     /// What the subscription may have.
     pub limits: Limits,
-    /// Why the next VMs fail after they were accepted: code and message.
-    pub failures: VecDeque<(String, String)>,
+    /// Why the next VMs fail after they were accepted: code and message; `None` = that one does not.
+    pub failures: VecDeque<Option<(String, String)>>,
     /// Whether deletes leave NICs and disks, as VMs of old API versions do.
     pub leaves: bool,
 }
@@ -333,7 +333,7 @@ impl Arm {
         if let Err(given) = self.check_machine(&call.body) {
             return given;
         }
-        let failure = self.knobs.failures.pop_front();
+        let failure = self.knobs.failures.pop_front().flatten();
         let machine = Machine::new(name_of(call), &call.body, self.knobs.now);
         for nic in &machine.interfaces {
             if let Some(interface) = self.interfaces.get_mut(nic) {
