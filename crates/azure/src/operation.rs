@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const PACE: Duration = Duration::from_secs(5);
 /// Azure says minutes for what may take minutes: then we would never see it fail.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// The last question is asked so long before the end.
+const TO_ANSWER: Duration = Duration::from_secs(2);
 const MOST_QUESTIONS: usize = 10;
 
 /// What became of a VM that was accepted, as far as was seen.
@@ -47,11 +49,9 @@ pub(crate) async fn watch(arm: &Arm, accepted: &Reply, secrets: &[Secret]) -> Fa
     };
     let mut pause = accepted.retry_after;
     for _ in 0..MOST_QUESTIONS {
-        let until = Instant::now() + pause.unwrap_or(PACE).min(LONGEST_PAUSE);
-        if until > deadline {
-            return Fate::Expected;
-        }
-        sleep(until - Instant::now()).await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Some(pause_now) = before_the_next(left, pause) else { return Fate::Expected };
+        sleep(pause_now).await;
         let request = Request {
             secrets: secrets.to_vec(),
             ..Request::new(Call::GetOperation, Method::GET, url.clone())
@@ -72,6 +72,13 @@ pub(crate) async fn watch(arm: &Arm, accepted: &Reply, secrets: &[Secret]) -> Fa
         pause = reply.retry_after;
     }
     Fate::Expected
+}
+
+/// How long to wait before the next question, if so much time is left and Azure says that of it; `None` = it is too late
+/// for one.
+fn before_the_next(left: Duration, said: Option<Duration>) -> Option<Duration> {
+    let most = left.checked_sub(TO_ANSWER).filter(|it| !it.is_zero())?;
+    Some(said.unwrap_or(PACE).min(LONGEST_PAUSE).min(most))
 }
 
 /// `None` = it goes on.
@@ -104,6 +111,27 @@ mod tests {
 
     use super::*;
     use crate::answer::ErrorBody;
+
+    /// The moments of all questions, if each is answered at once.
+    fn questions(said: Option<u64>) -> Vec<u64> {
+        let (mut at, mut all) = (Duration::ZERO, Vec::new());
+        while let Some(pause) = before_the_next(PATIENCE - at, said.map(Duration::from_secs)) {
+            at += pause;
+            all.push(at.as_secs());
+            if pause.is_zero() {
+                break;
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn it_is_asked_for_as_often_as_azure_says_and_at_the_end_whatever_azure_says() {
+        assert_eq!(questions(None), [5, 10, 15, 18]);
+        assert_eq!(questions(Some(10)), [10, 18]);
+        assert_eq!(questions(Some(3600)), [10, 18]);
+        assert_eq!(questions(Some(0)), [0]);
+    }
 
     #[test]
     fn only_an_end_is_an_end_and_why_it_failed_is_told_without_secrets() {
