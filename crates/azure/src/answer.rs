@@ -214,6 +214,20 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_is_unused_only_if_all_that_is_said_of_it_says_so() {
+        let since = |text: &str| json::read::<Disk>(text).unwrap().unused_since().is_some();
+        let created = r#""timeCreated": "2026-01-01T00:00:00+00:00""#;
+        let disk = |more: &str, state: &str| {
+            format!(r#"{{"name": "d", {more} "properties": {{{state} {created}}}}}"#)
+        };
+        let unattached = r#""diskState": "Unattached","#;
+        assert!(since(&disk("", unattached)));
+        assert!(!since(&disk(r#""managedBy": "/vm","#, unattached)));
+        assert!(!since(&disk("", r#""diskState": "Reserved","#)) && !since(&disk("", "")));
+        assert!(!since(r#"{"name": "d", "properties": {"diskState": "Unattached"}}"#));
+    }
+
+    #[test]
     fn a_vm_and_a_nic_that_lack_almost_everything_are_read() {
         let machine: Machine = json::read(r#"{"name": "m", "properties": {}}"#).unwrap();
         assert_eq!((machine.size(), machine.interfaces().count(), machine.created()), ("unknown", 0, None));

@@ -8,7 +8,8 @@ use dispatch_sim::clouds::azure::{Arm, Disk, Interface};
 use dispatch_sim::stub::Reply;
 use serde_json::json;
 
-use super::{SET, World, now, of_set, order, value};
+use super::{SET, World, instance_type, now, of_set, order, order_of, params, value};
+use crate::Params;
 
 /// Enough for the calls of a round to come in, and far less than five minutes.
 const SOON: Duration = Duration::from_secs(10);
@@ -48,7 +49,10 @@ async fn until(world: &World, what: &str, holds: impl Fn(&mut Arm) -> bool + Sen
 async fn old_nics_and_disks_of_the_set_that_nobody_has_are_deleted_and_no_others() {
     let world = World::new();
     let made = world.driver.create(&order()).await.unwrap();
-    assert!(made.tags.get("created-at").is_some_and(|it| it > OLD));
+    let other = order_of(instance_type("Standard_D2s_v5"), "another secret");
+    let bare = world.driver.create(&other).await.unwrap();
+    let bare = bare.id.as_str().rsplit('/').next().unwrap().to_owned();
+    let own = made.id.as_str().rsplit('/').next().unwrap().to_owned();
     let kept = [
         ours("bbbbbbbbbbbbbbb-nic"),
         ours("ccccccccccccccc-nic"),
@@ -57,6 +61,12 @@ async fn old_nics_and_disks_of_the_set_that_nobody_has_are_deleted_and_no_others
         ours("fffffffffffffff-os"),
         ours("x-ggggggggggggggg-os"),
         ours("hhhhhhhhhhhhhhh"),
+        ours("jjjjjjjjjjjjjjj-nic"),
+        ours("kkkkkkkkkkkkkkk-os"),
+        format!("{own}-nic"),
+        format!("{own}-os"),
+        format!("{own}-scratch"),
+        format!("{bare}-nic"),
     ];
     let names = kept.clone();
     world.azure.with(move |arm| {
@@ -72,18 +82,53 @@ async fn old_nics_and_disks_of_the_set_that_nobody_has_are_deleted_and_no_others
         add_disk(arm, &names[4], YOUNG);
         add_disk(arm, &names[5], OLD);
         add_disk(arm, &names[6], OLD);
+        // Somebody's, as they say themselves.
+        add_nic(arm, &names[7], SET, OLD);
+        arm.interfaces.get_mut(&names[7]).unwrap().user = Some("somebody".to_owned());
+        add_disk(arm, &names[8], OLD);
+        arm.disks.get_mut(&names[8]).unwrap().user = Some("somebody".to_owned());
+        // As the VM says that has them, or its name.
+        add_nic(arm, &names[9], SET, OLD);
+        add_disk(arm, &names[10], OLD);
+        add_disk(arm, &names[11], OLD);
+        // Of a VM that does not say so yet.
+        add_nic(arm, &names[12], SET, OLD);
+        for machine in arm.machines.values_mut().filter(|it| names[12].starts_with(&it.name)) {
+            machine.interfaces.clear();
+        }
+        arm.calls();
     });
-    assert_eq!(world.driver.list(&of_set()).await.unwrap().len(), 1);
-    until(&world, "two disks are deleted", |arm| arm.disks.len() == 1 + 3).await;
+    assert_eq!(world.driver.list(&of_set()).await.unwrap().len(), 2);
+    until(&world, "two disks are deleted", |arm| arm.disks.len() == 4 + 3).await;
     for name in kept {
         let at = name.clone();
         let is_there =
             world.azure.with(move |arm| arm.interfaces.contains_key(&at) || arm.disks.contains_key(&at));
         assert!(is_there, "{name}");
     }
-    assert_eq!(world.azure.with(|arm| arm.interfaces.len()), 1 + 4);
+    let deleted: Vec<_> = world
+        .called()
+        .into_iter()
+        .filter_map(|it| it.strip_prefix("DELETE ").map(str::to_uppercase))
+        .collect();
+    let wanted = ["aaaaaaaaaaaaaaa-nic", "aaaaaaaaaaaaaaa-os", "iiiiiiiiiiiiiii-scratch"];
+    assert_eq!(deleted, wanted.map(|it| ours(it).to_uppercase()), "and none was even tried");
     assert_eq!(value(&world.registry, "azure_leftovers_deleted_total{kind=\"nic\"}"), Some(1.0));
     assert_eq!(value(&world.registry, "azure_leftovers_deleted_total{kind=\"disk\"}"), Some(2.0));
+}
+
+#[actix_rt::test]
+async fn what_is_younger_than_the_site_wants_is_kept() {
+    let hour = Params { delete_dangling_resources_after: Duration::from_secs(3600), ..params() };
+    let world = World::with(hour, Duration::from_secs(30), |_| ());
+    world.azure.with(|arm| {
+        add_nic(arm, &ours("aaaaaaaaaaaaaaa-nic"), SET, OLD);
+        add_nic(arm, &ours("bbbbbbbbbbbbbbb-nic"), SET, "2026-11-22T20:20:00Z");
+    });
+    world.driver.list(&of_set()).await.unwrap();
+    until(&world, "the older one is deleted", |arm| arm.interfaces.len() == 1).await;
+    let left = world.azure.with(|arm| arm.interfaces.keys().next().cloned());
+    assert_eq!(left, Some(ours("aaaaaaaaaaaaaaa-nic")));
 }
 
 #[actix_rt::test]

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod faults;
+mod https;
 mod leftovers;
 mod models;
 mod orders;

@@ -66,7 +66,7 @@ pub struct Knobs {
     pub retry_after: Option<u64>,
     /// How many items a page has.
     pub page: usize,
-    /// Whether lists spell ids in capitals.
+    /// Whether lists spell ids and names in capitals.
     pub shouts: bool,
     /// The time.
     pub now: Timestamp,
@@ -469,14 +469,16 @@ fn not_found(kind: &str, name: &str) -> Given {
     Given::refusal(404, "ResourceNotFound", &text)
 }
 
-/// Ids in capitals, as Azure does it when it likes.
+/// Ids and names in capitals, as Azure does it when it likes.
 fn shout(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(shout),
         Value::Object(map) => {
             for (key, value) in map.iter_mut() {
                 match value {
-                    Value::String(text) if key == "id" => *text = text.to_uppercase(),
+                    Value::String(text) if matches!(key.as_str(), "id" | "name") => {
+                        *text = text.to_uppercase()
+                    }
                     value => shout(value),
                 }
             }

@@ -150,6 +150,10 @@ impl Machine {
         if let Some(profile) = properties["osProfile"].as_object_mut() {
             profile.remove("customData");
         }
+        if let Some(nics) = properties["networkProfile"]["networkInterfaces"].as_array_mut() {
+            let name = |it: &Value| it["id"].as_str().and_then(|id| id.rsplit('/').next()).map(lower);
+            nics.retain(|it| name(it).is_some_and(|name| self.interfaces.contains(&name)));
+        }
         properties["provisioningState"] = format!("{:?}", self.state).into();
         properties["timeCreated"] = self.created.to_string().into();
         properties["vmId"] = "5c0d55a7-c407-4ed6-bf7d-ea810267c853".into();
