@@ -242,6 +242,17 @@ async fn throttled_calls_are_told_when_to_come_again_with_what_is_used_up() {
 }
 
 #[actix_rt::test]
+async fn a_subscription_whose_calls_are_used_up_is_left_alone_as_long_as_azure_says() {
+    let world = World::new();
+    world.azure.with(|arm| arm.knobs.calls_left = Some(1));
+    world.driver.list(&Tags::default()).await.unwrap();
+    let error = world.driver.list(&Tags::default()).await.unwrap_err();
+    assert!(error.message.ends_with("; least left: reads 0"), "{error}");
+    let CloudErrorKind::RateLimited { until } = error.kind else { panic!("{error:?}") };
+    assert_eq!(since(until, now()).as_secs(), 30);
+}
+
+#[actix_rt::test]
 async fn each_kind_of_call_is_throttled_on_its_own() {
     let world = World::new();
     world.azure.with(|arm| {

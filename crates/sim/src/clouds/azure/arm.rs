@@ -5,57 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use dispatch_core::time::Timestamp;
 use serde_json::{Value, json};
 
+use super::call::Call;
 use super::resources::{Disk, Interface, Machine, State};
 use super::rules::{Limits, api_version, lower};
 use super::{Given, SUBSCRIPTION, login};
-use crate::stub::{Reply, header};
-
-/// A call as it came over the wire.
-#[derive(Debug, Clone)]
-pub struct Call {
-    /// Such as `PUT`.
-    pub method: String,
-    /// Without its query.
-    pub path: String,
-    /// The query.
-    pub query: BTreeMap<String, String>,
-    /// The body, if it is JSON.
-    pub body: Value,
-    /// The body.
-    pub text: String,
-    head: String,
-}
-
-impl Call {
-    pub(super) fn read(head: &str, body: &[u8]) -> Option<Self> {
-        let mut words = head.lines().next()?.split(' ');
-        let (method, target) = (words.next()?, words.next()?);
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let text = String::from_utf8_lossy(body).into_owned();
-        Some(Self {
-            method: method.to_owned(),
-            path: path.to_owned(),
-            query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
-            body: serde_json::from_str(&text).unwrap_or_default(),
-            text,
-            head: head.to_owned(),
-        })
-    }
-
-    /// A header's value.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        header(&self.head, name)
-    }
-
-    /// Method and last part of the path, which is a name or a kind.
-    pub fn what(&self) -> String {
-        format!("{} {}", self.method, self.path.rsplit('/').next().unwrap_or_default())
-    }
-
-    fn host(&self) -> String {
-        format!("http://{}", self.header("host").unwrap_or_default())
-    }
-}
+use crate::stub::Reply;
 
 /// How the fake behaves.
 #[derive(Debug, Clone)]
@@ -70,6 +24,8 @@ pub struct Knobs {
     pub shouts: bool,
     /// The time.
     pub now: Timestamp,
+    /// How many more calls are served before all others are refused for half a minute; `None` = all are.
+    pub calls_left: Option<u64>,
     /// How long tokens are valid.
     pub token_seconds: u64,
     /// Groups that are there.
@@ -90,6 +46,7 @@ impl Default for Knobs {
             page: 100,
             shouts: false,
             now: "2026-11-22T21:09:52.512Z".parse().expect("a constant"),
+            calls_left: None,
             token_seconds: 86_399,
             groups: ["cluster", "images", "network"].map(str::to_owned).into(),
             limits: Limits::default(),
@@ -181,9 +138,10 @@ impl Arm {
     pub(super) fn answer(&mut self, call: Call) -> Given {
         let given = login::answer(self, &call).unwrap_or_else(|| self.managed(&call));
         self.note(call);
+        let left = self.knobs.calls_left.unwrap_or(11_999).to_string();
         given
             .with("x-ms-request-id", "ea966190-f9aa-478e-9ede-example00001")
-            .with("x-ms-ratelimit-remaining-subscription-writes", "199")
+            .with("x-ms-ratelimit-remaining-subscription-reads", left)
     }
 
     fn managed(&mut self, call: &Call) -> Given {
@@ -195,6 +153,14 @@ impl Arm {
         }
         if let Err(given) = api_version(call) {
             return given;
+        }
+        match &mut self.knobs.calls_left {
+            Some(0) => {
+                let text = "Number of requests for subscription exceeded the limit.";
+                return Given::refusal(429, "SubscriptionRequestsThrottled", text).with("Retry-After", "30");
+            }
+            Some(left) => *left -= 1,
+            None => {}
         }
         let path = lower(&call.path);
         let segments: Vec<_> = path.trim_matches('/').split('/').collect();

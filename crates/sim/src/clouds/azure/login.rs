@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::arm::{Arm, Call};
+use super::arm::Arm;
+use super::call::Call;
 use super::{CLIENT, CLIENT_SECRET, Given, TENANT};
 
 /// A token, or none; `None` = the call is not for us.

@@ -11,6 +11,7 @@
 //! is kept for three minutes, VMs that failed exist.
 
 mod arm;
+mod call;
 mod login;
 mod resources;
 mod rules;
@@ -27,7 +28,8 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-pub use arm::{Arm, Call, Knobs};
+pub use arm::{Arm, Knobs};
+pub use call::Call;
 pub use resources::{Disk, Interface, Machine};
 
 use crate::stub::{Reply, read_call, write_reply};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::Given;
-use super::arm::Call;
+use super::call::Call;
 use super::resources::Machine;
 
 /// How many cores the subscription may have; `None` = as many as it likes.
