@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use dispatch_actors::clock;
 use dispatch_adapters::loopback::{self, LoopbackCloud};
+use dispatch_azure::AzureCloud;
 use dispatch_core::driver::Parameters;
 use dispatch_core::ports::CloudDriver;
 use dispatch_ec2::Ec2Cloud;
@@ -41,6 +42,7 @@ pub async fn open(
     match settings.driver.name() {
         "loopback" => open_loopback(settings, parameters, public_key, log),
         "ec2" => open_ec2(parameters, registry, log).await,
+        "azure" => open_azure(settings, parameters, registry, log),
         name => bail!("driver {name} describes itself, and cannot be opened"),
     }
 }
@@ -54,6 +56,11 @@ pub async fn check(settings: &Settings) -> Result<()> {
         "ec2" => {
             let params = dispatch_ec2::Params::new(&settings.driver.parameters);
             Ec2Cloud::check(&params).await.context("cannot use driver ec2")
+        }
+        "azure" => {
+            let params = dispatch_azure::Params::new(&settings.driver.parameters);
+            AzureCloud::check(&params, &dispatch_azure::Environment::this())
+                .context("cannot use driver azure")
         }
         // A loopback cloud's place is its dispatcher's alone.
         _ => Ok(()),
@@ -69,6 +76,25 @@ async fn open_ec2(parameters: &Parameters, registry: &Registry, log: &Logger) ->
         log: log.clone(),
     };
     let cloud = Ec2Cloud::open(options).await.context("cannot use driver ec2")?;
+    Ok(Opened { driver: Rc::new(cloud), faults: None })
+}
+
+fn open_azure(
+    settings: &Settings,
+    parameters: &Parameters,
+    registry: &Registry,
+    log: &Logger,
+) -> Result<Opened> {
+    let options = dispatch_azure::Options {
+        params: dispatch_azure::Params::new(parameters),
+        environment: dispatch_azure::Environment::this(),
+        set_tag: settings.policy.tag_keys.instance_set_id.clone(),
+        call_timeout: CALL_TIMEOUT,
+        now: clock::now,
+        registry,
+        log: log.clone(),
+    };
+    let cloud = AzureCloud::open(options).context("cannot use driver azure")?;
     Ok(Opened { driver: Rc::new(cloud), faults: None })
 }
 

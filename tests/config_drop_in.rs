@@ -67,6 +67,41 @@ fn of_keys_that_are_given_twice_the_last_one_counts() {
     }
 }
 
+/// As Go's readers do: the greatest in the order of bytes is read last.
+#[test]
+fn parameters_of_drivers_are_read_whatever_the_case_of_their_letters() {
+    let read = |parameters: &str| cloud(&format!("        DriverParameters: {{{parameters}}}\n"));
+    let loaded =
+        read("region: us-east-1, SubnetId: [a, b], SECURITYGROUPIDS: {sg-1: }, adminUserName: debian");
+    let parameters = &loaded.settings.driver.parameters;
+    assert_eq!(
+        (parameters.text("Region"), parameters.text("AdminUsername")),
+        ("us-east-1".into(), "debian".into())
+    );
+    assert_eq!((parameters.texts("SubnetID").len(), parameters.texts("SecurityGroupIDs").len()), (2, 1));
+    assert_eq!(warnings(&loaded), [""; 0]);
+    for order in ["Region: a, region: b, REGION: c", "REGION: c, region: b, Region: a"] {
+        let loaded = read(order);
+        assert_eq!(loaded.settings.driver.parameters.text("Region"), "b", "{order}");
+        assert_warning(
+            &loaded,
+            FindingKind::Doubtful,
+            &["DriverParameters.Region: given twice: region counts"],
+        );
+        assert_warning(
+            &loaded,
+            FindingKind::Doubtful,
+            &["DriverParameters.REGION: given twice: region counts"],
+        );
+    }
+    let key = TestKey::new();
+    let wrong = format!(
+        "    Containers: {{DispatchPrivateKey: {}, CloudVMs: {{ImageID: a, DriverParameters: {{region: A B}}}}}}\n",
+        key.yaml()
+    );
+    assert_problem(load_text(&minimal(&key, &wrong)), &["DriverParameters.region", "`A B`", "us-east-1"]);
+}
+
 #[test]
 fn what_follows_the_first_document_is_not_read() {
     for more in ["---\n", "---\nClusters: {}\n", "---\n%nonsense {\n"] {
@@ -400,11 +435,14 @@ fn one_odd_entry_is_no_reason_to_refuse_the_service() {
 
 #[test]
 fn the_tokens_of_our_examples_are_letters_and_digits() {
-    for name in ["default.yml", "ec2.example.yml", "loopback.yml"] {
+    for name in ["default.yml", "ec2.example.yml", "azure.example.yml", "loopback.yml"] {
         let text = std::fs::read_to_string(format!("{}/config/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         let tokens = text.lines().filter_map(|line| {
             let (key, value) = line.trim().trim_start_matches("# ").split_once(": ")?;
-            let is_secret = key.ends_with("Token") || key == "password" || key == "SecretAccessKey";
+            let is_secret = key.ends_with("Token")
+                || key == "password"
+                || key == "SecretAccessKey"
+                || key == "ClientSecret";
             is_secret.then_some(value.trim_matches('"'))
         });
         for token in tokens {

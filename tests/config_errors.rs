@@ -97,8 +97,8 @@ fn wrong_values_of_cloud_vms_are_told() {
         ("SSHClient: libssh", ["SSHClient", "`libssh`", "openssh or russh"]),
         ("SSHPort: telnet", ["SSHPort", "`telnet`", "or ssh for 22"]),
         ("SSHPort: 022", ["SSHPort", "`022`", "quote it"]),
-        ("Driver: gce", ["Driver", "`gce`", "ec2 or loopback"]),
-        ("Driver: azure", ["Driver", "`azure`", "Azure is not there yet"]),
+        ("Driver: gce", ["Driver", "`gce`", "ec2 or azure or loopback"]),
+        ("Driver: Azure", ["Driver", "`Azure`", "ec2 or azure or loopback"]),
         ("DeployRunnerBinary: crunch-run", ["DeployRunnerBinary", "`crunch-run`", "absolute path"]),
         ("ResourceTags: [a]", ["ResourceTags", "a list", "map"]),
         ("ResourceTags: {Owner: no}", ["ResourceTags.Owner", "`no`", "quote it"]),
@@ -146,6 +146,57 @@ fn driver_ec2_needs_an_image() {
         &["config.yml:12:18", "a list", "single value"],
     );
     assert!(cloud_without_image("        Driver: loopback\n").is_ok());
+}
+
+/// A site on Azure, usable but for that line of `CloudVMs` or those parameters in place of its own.
+fn azure(line: &str, parameters: &str) -> Result<Loaded, SettingsError> {
+    let usable =
+        [("SubscriptionID", "1111-2222"), ("ResourceGroup", "group"), ("Network", "net"), ("Subnet", "sub")];
+    let others = usable.iter().filter(|(name, _)| !parameters.starts_with(&format!("{name}:")));
+    let others: String = others.map(|(name, text)| format!("          {name}: {text}\n")).collect();
+    let image = if line.starts_with("ImageID") { "" } else { "        ImageID: image\n" };
+    cloud_without_image(&format!(
+        "        {line}\n        Driver: azure\n{image}        DriverParameters:\n          {parameters}\n{others}"
+    ))
+}
+
+#[test]
+fn wrong_values_of_an_azure_site_are_told_with_what_is_accepted() {
+    assert!(azure("Enable: true", "Location: eastus").is_ok());
+    for (line, words) in [
+        ("DeployPublicKey: false", ["DeployPublicKey", "`false`", "neither a key nor a password"]),
+        ("ImageID: ''", ["ImageID", "missing", "managed image"]),
+        ("ImageID: https://a.blob.core.windows.net/b/c.vhd", ["ImageID", "c.vhd`", "az image create"]),
+        ("ImageID: /subscriptions/1/images/x", ["ImageID", "/images/x`", "the name (not the id)"]),
+    ] {
+        let path = format!("Clusters.zzzzz.Containers.CloudVMs.{}", words[0]);
+        assert_problem(azure(line, "Location: eastus"), &["config.yml:12:", &path, words[1], words[2]]);
+    }
+    for (line, words) in [
+        ("SubscriptionID: ''", ["SubscriptionID", "missing", "id of a subscription"]),
+        ("SubscriptionID: a b", ["SubscriptionID", "`a b`", "id of a subscription"]),
+        ("ResourceGroup: ''", ["ResourceGroup", "missing", "the name (not the id)"]),
+        ("ResourceGroup: /subscriptions/1", ["ResourceGroup", "`/subscriptions/1`", "the name (not the id)"]),
+        ("ImageResourceGroup: a/b", ["ImageResourceGroup", "`a/b`", "resource group"]),
+        ("NetworkResourceGroup: a/b", ["NetworkResourceGroup", "`a/b`", "resource group"]),
+        ("Location: central-us", ["Location", "`central-us`", "such as centralus"]),
+        ("Network: ''", ["Network", "missing", "virtual network"]),
+        ("Subnet: net/sub", ["Subnet", "`net/sub`", "a subnet of Network"]),
+        ("CloudEnvironment: AzureCuba", ["CloudEnvironment", "`AzureCuba`", "AzureUSGovernment"]),
+        ("CloudEnvironment: AzureGermanCloud", ["CloudEnvironment", "`AzureGermanCloud`", "closed"]),
+        ("TenantID: contoso.example", ["ClientSecret", "missing", "managed identity"]),
+        ("SharedImageGalleryName: g", ["SharedImageGalleryImageVersion", "missing", "both or neither"]),
+        ("AdminUsername: ''", ["AdminUsername", "missing", "a user"]),
+        ("DeleteDanglingResourcesAfter: 20", ["DeleteDanglingResourcesAfter", "`20`", "unit"]),
+        ("AddedScratchStorageType: fast disk", ["AddedScratchStorageType", "`fast disk`", "Premium_LRS"]),
+        ("InstanceTypeQuotaGroups: D", ["InstanceTypeQuotaGroups", "a single value", "a map is wanted"]),
+    ] {
+        let path = format!("CloudVMs.DriverParameters.{}", words[0]);
+        assert_problem(azure("Enable: true", line), &["config.yml:1", &path, words[1], words[2]]);
+    }
+    let secret = azure("Enable: true", "ClientSecret: hunter2hunter2").unwrap_err().to_string();
+    assert!(secret.contains("ClientID: missing") && secret.contains("TenantID: missing"), "{secret}");
+    assert!(!secret.contains("hunter2"), "{secret}");
 }
 
 #[test]
@@ -423,9 +474,14 @@ fn unknown_keys_are_warnings_with_path_and_the_key_that_was_meant() {
     assert_warning(cloud(parameters), FindingKind::Doubtful, &["DriverParameters.Region", "another driver"]);
     let list = "AccessKeyID, SecretAccessKey, Region, SecurityGroupIDs, SubnetID, AdminUsername, EBSVolumeType, EBSPrice, \
          IAMInstanceProfile, SpotPriceUpdateInterval, InstanceTypeQuotaGroups, MetadataHopLimit, IPv6OnlySubnetIDs";
-    let parameters = "        DriverParameters: {SubnetId: subnet-1, ResourceGroup: lab, Quux: z}\n";
+    let parameters = "        DriverParameters: {SubnetIds: subnet-1, ResourceGroup: lab, Quux: z}\n";
     let unknown = |words: &[&str]| assert_warning(cloud(parameters), FindingKind::UnknownKey, words);
-    unknown(&["DriverParameters.SubnetId", "not a parameter of this driver", "did you mean SubnetID?", list]);
+    unknown(&[
+        "DriverParameters.SubnetIds",
+        "not a parameter of this driver",
+        "did you mean SubnetID?",
+        list,
+    ]);
     unknown(&["DriverParameters.Quux", "not a parameter of this driver, ignored; it knows", list]);
     assert_warning(
         cloud(parameters),

@@ -3,6 +3,7 @@
 
 mod config_support;
 
+use dispatch_azure::Params as Azure;
 use dispatch_ec2::Params as Ec2;
 
 use config_support::{TestKey, load_text, minimal, yaml_to_json};
@@ -184,6 +185,35 @@ fn the_ec2_example_is_usable_without_a_warning() {
     assert_eq!(loaded.warnings, []);
     let ec2 = Ec2::new(&loaded.settings.driver.parameters);
     assert_eq!((ec2.subnet_ids.len(), ec2.security_group_ids.len(), ec2.ebs_price), (2, 1, 0.08));
+}
+
+#[test]
+fn the_azure_example_is_usable_without_a_warning_and_shows_every_parameter() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("key");
+    std::fs::write(&key, TestKey::new().pem()).unwrap();
+    let text =
+        config("azure.example.yml").replace("/etc/arvados/dispatch-key\n", &format!("{}\n", key.display()));
+    let loaded = load_text(&text).unwrap();
+    assert_eq!(loaded.warnings, []);
+    let azure = Azure::new(&loaded.settings.driver.parameters);
+    assert_eq!((azure.location.as_str(), azure.gallery_version.as_str()), ("westeurope", "1.0.0"));
+    let parameters =
+        |tree: &Value| tree["Clusters"]["zzzzz"]["Containers"]["CloudVMs"]["DriverParameters"].clone();
+    let names = |tree: &Value| parameters(tree).as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&yaml_to_json(&text)), names(&loaded.settings.dump()));
+    let theirs: Value = serde_json::from_str(
+        &std::fs::read_to_string(config_support::reference("cluster-defaults.json")).unwrap(),
+    )
+    .unwrap();
+    let theirs = &theirs["Containers"]["CloudVMs"]["DriverParameters"];
+    // Those of the Go program have its defaults, but groups of quotas, which are EC2's there.
+    for (name, value) in
+        arvados_dispatch_cloud::settings::DRIVERS[1].parameters().into_iter().map(|it| (it.name, it.default))
+    {
+        let dispatch_core::driver::ParameterValue::Text(text) = value else { continue };
+        assert!(theirs.get(name).is_none_or(|it| *it == text.as_str()), "{name}: {text}");
+    }
 }
 
 #[test]

@@ -21,8 +21,8 @@ use super::section::Section;
 use super::units::format_duration;
 
 /// The drivers that are built in. The first is the default, and gives advice where another has none of its own.
-pub static DRIVERS: [&dyn DriverDescription; 2] =
-    [&dispatch_ec2::Description, &dispatch_adapters::loopback::Description];
+pub static DRIVERS: [&dyn DriverDescription; 3] =
+    [&dispatch_ec2::Description, &dispatch_azure::Description, &dispatch_adapters::loopback::Description];
 
 /// The drivers to choose from.
 pub type Drivers<'a> = &'a [&'static dyn DriverDescription];
@@ -84,10 +84,11 @@ pub fn read(
     let section = cloud.section("DriverParameters");
     let name = cloud.text("Driver");
     let Some(description) = drivers.iter().copied().find(|driver| driver.name() == name) else {
-        refuse_driver(drivers, cloud, &name);
+        refuse_driver(drivers, cloud);
         return None;
     };
-    for remark in description.remarks_on_surroundings(&surroundings(cloud, key, environment)) {
+    let image = environment.image_id.clone().unwrap_or_else(|| cloud.text("ImageID"));
+    for remark in description.remarks_on_surroundings(&surroundings(cloud, &image, key, environment)) {
         note(cloud, &section, remark);
     }
     let parameters = parameters(description, &section, environment);
@@ -97,22 +98,21 @@ pub fn read(
     Some(Driver { description, parameters })
 }
 
-fn refuse_driver(drivers: Drivers<'_>, cloud: &Section<'_>, name: &str) {
+fn refuse_driver(drivers: Drivers<'_>, cloud: &Section<'_>) {
     let names: Vec<_> = drivers.iter().map(|driver| driver.name()).collect();
-    let names = names.join(" or ");
-    match name {
-        "azure" => cloud.refuse("Driver", &format!("the driver for Azure is not there yet; use {names}")),
-        _ => cloud.refuse("Driver", &names),
-    }
+    cloud.refuse("Driver", &names.join(" or "));
 }
 
 fn surroundings<'a>(
     cloud: &Section<'_>,
+    image: &'a str,
     key: Option<&PrivateKey>,
     environment: &'a Environment,
 ) -> Surroundings<'a> {
     Surroundings {
-        has_image: environment.image_id.is_some() || !cloud.text("ImageID").is_empty(),
+        has_image: !image.is_empty(),
+        image,
+        deploys_key: cloud.flag("DeployPublicKey"),
         deployed_key: key.map(|key| key.algorithm).filter(|_| cloud.flag("DeployPublicKey")),
         init_command_bytes: cloud.text("InstanceInitCommand").len(),
         endpoint: environment.ec2_endpoint.as_deref(),
@@ -123,7 +123,7 @@ fn surroundings<'a>(
 fn note(cloud: &Section<'_>, parameters: &Section<'_>, remark: Remark) {
     let (section, key) = match remark.key {
         RemarkKey::CloudVms(key) => (cloud, key),
-        RemarkKey::Parameter(name) => (parameters, name),
+        RemarkKey::Parameter(name) => (parameters, spellings(parameters, name).pop().unwrap_or(name)),
     };
     match remark.what {
         RemarkKind::Refused(wanted) => section.refuse(key, &wanted),
@@ -143,11 +143,25 @@ fn parameters(
     let names: Vec<_> = known.iter().map(|it| it.name).collect();
     warn_of_others(section, &names);
     let mut parameters = Parameters::defaults(known.clone());
-    for parameter in known.iter().filter(|it| section.is_set(it.name)) {
-        parameters.set(parameter.name, value(section, parameter.name, &parameter.default));
+    for parameter in &known {
+        let spellings = spellings(section, parameter.name);
+        let Some((counts, others)) = spellings.split_last() else { continue };
+        for other in others {
+            section.warn(other, &format!("given twice: {counts} counts, as for the site's other services"));
+        }
+        parameters.set(parameter.name, value(section, counts, &parameter.default));
     }
     parameters.endpoint = environment.ec2_endpoint.clone();
     parameters
+}
+
+/// How the site spells a parameter, if it sets it: the site's other services read these names without regard to case, in
+/// the order of their bytes, and the last one counts.
+fn spellings<'a>(section: &Section<'a>, name: &str) -> Vec<&'a str> {
+    let set = section.keys().into_iter().filter(|(key, at)| at.is_some() && key.eq_ignore_ascii_case(name));
+    let mut spellings: Vec<_> = set.map(|(key, _)| key).collect();
+    spellings.sort_unstable();
+    spellings
 }
 
 fn value(section: &Section<'_>, name: &str, like: &ParameterValue) -> ParameterValue {
@@ -163,7 +177,8 @@ fn value(section: &Section<'_>, name: &str, like: &ParameterValue) -> ParameterV
 }
 
 fn warn_of_others(parameters: &Section<'_>, known: &[&str]) {
-    let others = parameters.keys().into_iter().filter(|(key, at)| at.is_some() && !known.contains(key));
+    let is_known = |key: &str| known.iter().any(|it| it.eq_ignore_ascii_case(key));
+    let others = parameters.keys().into_iter().filter(|(key, at)| at.is_some() && !is_known(key));
     for (key, _) in others {
         let list = known.join(", ");
         if parameters.is_known(key) {

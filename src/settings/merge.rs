@@ -8,7 +8,7 @@ use super::template::{self, SAMPLE};
 use super::yaml::plain::{self, Disagreement, Meaning};
 use super::yaml::{Entry, Kind, Node, Scalar};
 
-/// What may be written as such a map: `{sg-1: , sg-2: }` says as much as `[sg-1, sg-2]`.
+/// What may be written as such a map, whatever the case of its letters: `{sg-1: , sg-2: }` says as much as `[sg-1, sg-2]`.
 const SETS: [&str; 2] = ["SecurityGroupIDs", "SubnetID"];
 
 /// What a program that knows the defaults makes of the site's tree.
@@ -59,7 +59,7 @@ fn merge_maps(entries: &[Entry], defaults: Option<&Value>) -> Vec<Entry> {
 
 fn merge_value(key: &str, site: Option<&Node>, defaults: Option<&Value>) -> Node {
     match site {
-        Some(Node { at, kind: Kind::Map(entries) }) if SETS.contains(&key) => {
+        Some(Node { at, kind: Kind::Map(entries) }) if SETS.iter().any(|it| it.eq_ignore_ascii_case(key)) => {
             let entries = entries.iter().filter(|entry| entry.key.text != SAMPLE).map(set_member);
             Node { at: *at, kind: Kind::Map(entries.collect()) }
         }

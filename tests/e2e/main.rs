@@ -12,6 +12,7 @@
 #![allow(clippy::unwrap_used, reason = "a test whose helper fails has failed")]
 
 mod authorities;
+mod azure;
 mod bad_input;
 mod client;
 mod client_errors;

@@ -206,6 +206,10 @@ events! {
     KEY_IMPORTED = Info "public key imported" ["KeyName"];
     /// EC2 has no room in a subnet, or in its zone: the same order goes to the next subnet.
     SUBNET_FULL = Warning "no instance in this subnet, trying the next" ["SubnetID", "error", "Code"];
+    /// What a failed order had left in Azure, and nobody used, is no more.
+    LEFTOVER_DELETED = Info "left-over resource deleted" ["Kind", "Name"];
+    /// Azure keeps what a failed order has left; tried again in five minutes.
+    LEFTOVER_KEPT = Warning "cannot delete a left-over resource" ["Kind", "Name", "error", "Code"];
     /// What spot VMs cost is not known; asked again with the next listing that is due.
     NO_SPOT_PRICES = Warning "cannot fetch spot prices" ["error", "Code"];
     /// A VM could not be had.

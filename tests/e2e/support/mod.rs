@@ -7,6 +7,7 @@ pub mod processes;
 pub mod service;
 pub mod site;
 pub mod tmux;
+pub mod vms;
 
 use std::time::Duration;
 

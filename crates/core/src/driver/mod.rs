@@ -32,6 +32,10 @@ pub enum KeyAlgorithm {
 pub struct Surroundings<'a> {
     /// Whether there is an image for new VMs.
     pub has_image: bool,
+    /// The image's name; empty = there is none.
+    pub image: &'a str,
+    /// Whether new VMs are to be told our public key.
+    pub deploys_key: bool,
     /// The algorithm of the key that new VMs are told; `None` = they are told none, or the key cannot be used.
     pub deployed_key: Option<KeyAlgorithm>,
     /// How long the site's `InstanceInitCommand` is: clouds bound what a new instance is told.
