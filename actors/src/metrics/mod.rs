@@ -300,6 +300,8 @@ impl Metrics {
         zero(&self.boot_outcomes, &BootOutcome::ALL.map(BootOutcome::as_str));
         zero(&self.instances_disappeared, &State::ALL.map(State::as_str));
         zero(&self.unlocks, known.unlock_reasons);
+        let types: Vec<_> = known.types.iter().map(TypeName::as_str).collect();
+        zero(&self.spot_interruptions, &types);
         zero(&self.renewals, &Renewal::ALL.map(Renewal::as_str));
         for kind in FEED_KINDS {
             self.event_feed_events.with_label_values(&[kind]);

@@ -87,7 +87,7 @@ fn our_own_series_are_there_from_the_start() {
     let ours = shape(&text(&registry));
     for line in [
         "arvados_dispatchcloud_spot_notices_total",
-        "arvados_dispatchcloud_spot_interruptions_total counter",
+        "arvados_dispatchcloud_spot_interruptions_total{instance_type=\"m4.large\"}",
         "arvados_dispatchcloud_containers_backfilled_total",
         "arvados_dispatchcloud_event_feed_connected gauge",
         "arvados_dispatchcloud_creates_paused gauge",
