@@ -10,6 +10,7 @@ use dispatch_adapters::loopback::{self, LoopbackCloud};
 use dispatch_core::driver::Parameters;
 use dispatch_core::ports::CloudDriver;
 use dispatch_ec2::Ec2Cloud;
+use dispatch_gce::GceCloud;
 use prometheus::Registry;
 use slog::Logger;
 
@@ -41,6 +42,7 @@ pub async fn open(
     match settings.driver.name() {
         "loopback" => open_loopback(settings, parameters, public_key, log),
         "ec2" => open_ec2(parameters, registry, log).await,
+        "gce" => open_gce(parameters, registry, log).await,
         name => bail!("driver {name} describes itself, and cannot be opened"),
     }
 }
@@ -54,6 +56,10 @@ pub async fn check(settings: &Settings) -> Result<()> {
         "ec2" => {
             let params = dispatch_ec2::Params::new(&settings.driver.parameters);
             Ec2Cloud::check(&params).await.context("cannot use driver ec2")
+        }
+        "gce" => {
+            let params = dispatch_gce::Params::new(&settings.driver.parameters);
+            GceCloud::check(&params).await.context("cannot use driver gce")
         }
         // A loopback cloud's place is its dispatcher's alone.
         _ => Ok(()),
@@ -69,6 +75,18 @@ async fn open_ec2(parameters: &Parameters, registry: &Registry, log: &Logger) ->
         log: log.clone(),
     };
     let cloud = Ec2Cloud::open(options).await.context("cannot use driver ec2")?;
+    Ok(Opened { driver: Rc::new(cloud), faults: None })
+}
+
+async fn open_gce(parameters: &Parameters, registry: &Registry, log: &Logger) -> Result<Opened> {
+    let options = dispatch_gce::Options {
+        params: dispatch_gce::Params::new(parameters),
+        call_timeout: CALL_TIMEOUT,
+        now: clock::now,
+        registry,
+        log: log.clone(),
+    };
+    let cloud = GceCloud::open(options).await.context("cannot use driver gce")?;
     Ok(Opened { driver: Rc::new(cloud), faults: None })
 }
 

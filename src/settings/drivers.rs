@@ -21,8 +21,8 @@ use super::section::Section;
 use super::units::format_duration;
 
 /// The drivers that are built in. The first is the default, and gives advice where another has none of its own.
-pub static DRIVERS: [&dyn DriverDescription; 2] =
-    [&dispatch_ec2::Description, &dispatch_adapters::loopback::Description];
+pub static DRIVERS: [&dyn DriverDescription; 3] =
+    [&dispatch_ec2::Description, &dispatch_gce::Description, &dispatch_adapters::loopback::Description];
 
 /// The drivers to choose from.
 pub type Drivers<'a> = &'a [&'static dyn DriverDescription];
@@ -71,6 +71,7 @@ fn dump(value: &ParameterValue) -> Value {
         ParameterValue::Number(number) => (*number).into(),
         ParameterValue::Count(count) => (*count).into(),
         ParameterValue::Duration(duration) => format_duration(*duration).into(),
+        ParameterValue::Flag(flag) => (*flag).into(),
     }
 }
 
@@ -87,10 +88,11 @@ pub fn read(
         refuse_driver(drivers, cloud, &name);
         return None;
     };
-    for remark in description.remarks_on_surroundings(&surroundings(cloud, key, environment)) {
+    let endpoint = environment.endpoint_of(description.name());
+    for remark in description.remarks_on_surroundings(&surroundings(cloud, key, environment, endpoint)) {
         note(cloud, &section, remark);
     }
-    let parameters = parameters(description, &section, environment);
+    let parameters = parameters(description, &section, endpoint);
     for remark in description.remarks_on_parameters(&parameters) {
         note(cloud, &section, remark);
     }
@@ -110,12 +112,16 @@ fn surroundings<'a>(
     cloud: &Section<'_>,
     key: Option<&PrivateKey>,
     environment: &'a Environment,
+    endpoint: Option<&'a str>,
 ) -> Surroundings<'a> {
+    let image = environment.image_id.clone().unwrap_or_else(|| cloud.text("ImageID"));
     Surroundings {
-        has_image: environment.image_id.is_some() || !cloud.text("ImageID").is_empty(),
+        has_image: environment.image_id.is_some() || !image.is_empty(),
+        image,
+        resource_tags: cloud.section("ResourceTags").text_map(),
         deployed_key: key.map(|key| key.algorithm).filter(|_| cloud.flag("DeployPublicKey")),
         init_command_bytes: cloud.text("InstanceInitCommand").len(),
-        endpoint: environment.ec2_endpoint.as_deref(),
+        endpoint,
         https_proxy: environment.https_proxy,
     }
 }
@@ -137,7 +143,7 @@ fn note(cloud: &Section<'_>, parameters: &Section<'_>, remark: Remark) {
 fn parameters(
     description: &dyn DriverDescription,
     section: &Section<'_>,
-    environment: &Environment,
+    endpoint: Option<&str>,
 ) -> Parameters {
     let known = description.parameters();
     let names: Vec<_> = known.iter().map(|it| it.name).collect();
@@ -146,7 +152,7 @@ fn parameters(
     for parameter in known.iter().filter(|it| section.is_set(it.name)) {
         parameters.set(parameter.name, value(section, parameter.name, &parameter.default));
     }
-    parameters.endpoint = environment.ec2_endpoint.clone();
+    parameters.endpoint = endpoint.map(str::to_owned);
     parameters
 }
 
@@ -159,6 +165,7 @@ fn value(section: &Section<'_>, name: &str, like: &ParameterValue) -> ParameterV
         ParameterValue::Number(_) => ParameterValue::Number(section.number(name)),
         ParameterValue::Count(_) => ParameterValue::Count(section.count(name)),
         ParameterValue::Duration(_) => ParameterValue::Duration(section.duration(name)),
+        ParameterValue::Flag(_) => ParameterValue::Flag(section.flag(name)),
     }
 }
 

@@ -23,6 +23,7 @@
 pub mod chance;
 pub mod clock;
 pub mod cloud;
+pub mod clouds;
 pub mod conformance;
 pub mod controller;
 pub mod group;

@@ -193,7 +193,7 @@ async fn answer(mut connection: TcpStream, shared: &SharedState) -> io::Result<(
 }
 
 /// The head without its empty line, and the whole body.
-async fn read_call(connection: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
+pub(crate) async fn read_call(connection: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let split = loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -216,7 +216,7 @@ async fn read_more(connection: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Resul
     }
 }
 
-fn header<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
     let mut headers = head.lines().filter_map(|line| line.split_once(':'));
     headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
 }
@@ -232,7 +232,7 @@ async fn forward(client: &mut TcpStream, behind: SocketAddr, head: &str, body: &
     client.shutdown().await
 }
 
-async fn write_reply(connection: &mut TcpStream, reply: Reply) -> io::Result<()> {
+pub(crate) async fn write_reply(connection: &mut TcpStream, reply: Reply) -> io::Result<()> {
     let head = |status: u16, kind: &str| {
         format!("HTTP/1.1 {status} Whatever\r\nContent-Type: {kind}\r\nConnection: close\r\n")
     };

@@ -91,7 +91,11 @@ fn every_documented_key_has_a_row() {
 
 #[test]
 fn every_parameter_of_a_driver_is_documented_with_its_meaning() {
-    let files = [DEFAULTS, include_str!("../../../config/loopback.yml")];
+    let files = [
+        DEFAULTS,
+        include_str!("../../../config/gce.example.yml"),
+        include_str!("../../../config/loopback.yml"),
+    ];
     assert_eq!(DRIVERS.len(), files.len(), "each driver has a file that documents its parameters");
     for (driver, file) in DRIVERS.iter().zip(files) {
         let comments = comments(file);

@@ -1,0 +1,3 @@
+//! Fakes of real clouds, each over HTTP as its vendor's own clients know it.
+
+pub mod gce;
