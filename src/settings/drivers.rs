@@ -6,6 +6,7 @@
 //! ```
 //! It owns the list of drivers that are built in. It knows no parameter of any of them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use dispatch_core::driver::{
@@ -161,12 +162,21 @@ fn value(section: &Section<'_>, name: &str, like: &ParameterValue) -> ParameterV
         ParameterValue::Text(_) => ParameterValue::Text(section.text(name)),
         ParameterValue::Secret(_) => ParameterValue::Secret(section.secret(name)),
         ParameterValue::Texts(_) => ParameterValue::Texts(section.texts_in_any_form(name)),
-        ParameterValue::TextMap(_) => ParameterValue::TextMap(section.section(name).text_map()),
+        ParameterValue::TextMap(default) => {
+            ParameterValue::TextMap(text_map(&section.section(name), default))
+        }
         ParameterValue::Number(_) => ParameterValue::Number(section.number(name)),
         ParameterValue::Count(_) => ParameterValue::Count(section.count(name)),
         ParameterValue::Duration(_) => ParameterValue::Duration(section.duration(name)),
         ParameterValue::Flag(_) => ParameterValue::Flag(section.flag(name)),
     }
+}
+
+/// What the site says, over the driver's own default. The defaults of the site's services are another driver's.
+fn text_map(section: &Section<'_>, default: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let of_site = section.keys().into_iter().filter(|(_, at)| at.is_some());
+    let of_site = of_site.map(|(key, _)| (key.to_owned(), section.text(key)));
+    default.clone().into_iter().chain(of_site).collect()
 }
 
 fn warn_of_others(parameters: &Section<'_>, known: &[&str]) {

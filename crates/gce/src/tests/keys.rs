@@ -20,6 +20,21 @@ pub(crate) fn rsa_key() -> &'static str {
     })
 }
 
+/// The other half of the RSA key, PEM.
+pub(crate) fn public_key() -> String {
+    use std::io::Write as _;
+    let mut child = Command::new("openssl")
+        .args(["pkey", "-pubout"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("openssl is installed");
+    child.stdin.take().unwrap().write_all(rsa_key().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// A key that is no RSA key.
 pub(crate) fn ec_key() -> String {
     rcgen::KeyPair::generate().unwrap().serialize_pem()

@@ -8,6 +8,7 @@ pub(crate) mod keys;
 mod lists;
 mod tags;
 mod tokens;
+mod vendor;
 
 use std::sync::Arc;
 use std::time::Duration;

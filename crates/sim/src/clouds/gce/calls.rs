@@ -101,6 +101,7 @@ impl FakeGce {
             header(head, "authorization").and_then(|it| it.strip_prefix("Bearer ")).unwrap_or_default();
         let seen = SeenCall {
             name: method.as_ref().map_or("", Method::name).to_owned(),
+            verb: verb.to_owned(),
             path: target.to_owned(),
             query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
             body: serde_json::from_slice(body).unwrap_or(Value::Null),

@@ -39,6 +39,8 @@ pub struct Knobs {
 pub struct SeenCall {
     /// Google's name of the method, such as `instances.insert`; empty if there is none.
     pub name: String,
+    /// Such as `POST`.
+    pub verb: String,
     /// With its query.
     pub path: String,
     /// The query's parameters.
