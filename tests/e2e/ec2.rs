@@ -7,14 +7,11 @@
 //!                                        └─ sshd on port 22 of all addresses ◀── ssh ──┘
 //!                                             └─ the address tells which VM: it has a /run of its own
 //! ```
-//! moto boots nothing: [`Vms::furnish`] runs the user data of each new instance, as cloud-init would. Tests
+//! moto boots nothing: [`furnish`] runs the user data of each new instance, as cloud-init would. Tests
 //! that are `ignored` are the inner ones; the others run them. Without root there is no such network, and they
 //! fail, unless `DISPATCH_SKIP_ROOT_TESTS=1` says that this is known.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,13 +20,12 @@ use base64::engine::general_purpose::STANDARD;
 use dispatch_core::container::ContainerState;
 use dispatch_sim::moto::{Moto, MotoOptions};
 use dispatch_sim::stub::{Reply, Stub};
-use russh::keys::ssh_key::LineEnding;
-use russh::keys::{Algorithm, PrivateKey};
 use serde_json::{Value, json};
 
 use crate::support::network::Network;
 use crate::support::service::{command, finish};
 use crate::support::{DISPATCHER, Metrics, SOON, Service, Site, until};
+use crate::vms::{Vms, write};
 
 const LONG: Duration = Duration::from_secs(300);
 const FURNISH_EVERY: Duration = Duration::from_millis(100);
@@ -53,92 +49,17 @@ fn in_a_network_of_its_own(test: &str) {
 
 // ---------------------------------------------------------------- the VMs
 
-/// What is behind moto's instances.
-struct Vms {
-    directory: PathBuf,
-    sshd: Child,
-}
-
-/// `enter ADDRESS TEXT`: the text, run in that VM, whose only own thing is /run.
-const ENTER: &str = r#"#!/bin/sh
-vm=$(dirname "$0")/vms/$1
-[ -d "$vm" ] || exit 255
-exec unshare --mount --propagation private sh -c 'mount --bind "$0/run" /run && exec sh -c "$1"' "$vm" "$2"
-"#;
-
-impl Vms {
-    fn start(site: &Site) -> Self {
-        let directory = site.path("ec2");
-        std::fs::create_dir_all(directory.join("vms")).unwrap();
-        // sshd as root insists on it.
-        std::fs::create_dir_all("/run/sshd").unwrap();
-        let below = |name: &str| directory.join(name).display().to_string();
-        let own = PrivateKey::from_openssh(&site.private_key).unwrap();
-        write(&directory.join("authorized_keys"), &own.public_key().to_openssh().unwrap(), 0o600);
-        let host_key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
-        write(&directory.join("host_key"), &host_key.to_openssh(LineEnding::LF).unwrap(), 0o600);
-        write(&directory.join("enter"), ENTER, 0o755);
-        let shell = format!(
-            "#!/bin/sh\nset -- $SSH_CONNECTION\nexec {} \"$3\" \"$SSH_ORIGINAL_COMMAND\"\n",
-            below("enter")
-        );
-        write(&directory.join("shell"), &shell, 0o755);
-        let config = format!(
-            "Port 22\nListenAddress 0.0.0.0\nHostKey {}\nAuthorizedKeysFile {}\nForceCommand {}\nPidFile none\n\
-             StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nMaxStartups 100\n\
-             LogLevel ERROR\nSetEnv PATH=/usr/sbin:/usr/bin:/sbin:/bin\n",
-            below("host_key"),
-            below("authorized_keys"),
-            below("shell"),
-        );
-        write(&directory.join("sshd_config"), &config, 0o600);
-        let mut sshd = Command::new("/usr/sbin/sshd");
-        sshd.args(["-D", "-e", "-f", &below("sshd_config")]);
-        let sshd = sshd.stdin(Stdio::null()).spawn().expect("the package openssh-server is installed");
-        Self { directory, sshd }
-    }
-
-    fn vm(&self, address: &str) -> PathBuf {
-        self.directory.join("vms").join(address)
-    }
-
-    /// Boots what is new, and takes down what has ended.
-    fn furnish(&self, moto: &Moto) {
-        for instance in instances(moto) {
-            let Some(address) = instance["PrivateIpAddress"].as_str() else { continue };
-            let (vm, id) = (self.vm(address), instance["InstanceId"].as_str().unwrap());
-            // An address may be given to another instance later.
-            let is_its = || std::fs::read_to_string(vm.join("id")).is_ok_and(|it| it == id);
-            match (state(&instance), vm.exists()) {
-                ("running", false) => {
-                    // Complete from the first moment on that it is there.
-                    let rising = self.directory.join("rising");
-                    std::fs::create_dir_all(rising.join("run/lock")).unwrap();
-                    std::fs::write(rising.join("id"), id).unwrap();
-                    std::fs::rename(&rising, &vm).unwrap();
-                    let data = user_data(moto, id);
-                    let text =
-                        data.strip_prefix("#!/bin/sh\n").unwrap_or_else(|| panic!("user data is no script"));
-                    let entered = Command::new(self.directory.join("enter")).args([address, text]).status();
-                    assert!(entered.unwrap().success(), "the user data of {id} fails");
-                }
-                ("terminated", true) if is_its() => std::fs::remove_dir_all(vm).unwrap(),
-                _ => {}
-            }
+/// Boots what is new, and takes down what has ended.
+fn furnish(vms: &Vms, moto: &Moto) {
+    for instance in instances(moto) {
+        let Some(address) = instance["PrivateIpAddress"].as_str() else { continue };
+        let id = instance["InstanceId"].as_str().unwrap();
+        match state(&instance) {
+            "running" => vms.boot(id, address, || user_data(moto, id)),
+            "terminated" => vms.end(id, address),
+            _ => {}
         }
     }
-}
-
-impl Drop for Vms {
-    fn drop(&mut self) {
-        let _ = self.sshd.kill();
-        let _ = self.sshd.wait();
-    }
-}
-
-fn write(path: &Path, text: &str, mode: u32) {
-    std::fs::write(path, text).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
 /// Those that a dispatcher or a cloudtest has made, ended ones too; the neighbour aside.
@@ -228,7 +149,7 @@ impl World {
         let (cloud, machines) = (Rc::downgrade(&moto), Rc::downgrade(&vms));
         actix_rt::spawn(async move {
             while let (Some(moto), Some(vms)) = (cloud.upgrade(), machines.upgrade()) {
-                vms.furnish(&moto);
+                furnish(&vms, &moto);
                 drop((moto, vms));
                 tokio::time::sleep(FURNISH_EVERY).await;
             }

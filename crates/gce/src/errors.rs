@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   word ─ ERRORS ─► meaning ─┬─ a quota that has a name ─ QUOTAS ─► which types, or which market
+//!                             ├─ not found ─► a VM's end, if it names one
 //!                             ├─ throttled ─► until the next full minute: rates are counted by the minute
 //!                             └─ else as it is
 //! ```
@@ -100,6 +101,8 @@ pub(crate) fn refine(failure: Failure, now: Timestamp) -> Failure {
     let meaning = match failure.meaning {
         Quota(_) if is_quota => QUOTAS.meaning(QUOTA, &head_of_quota(&failure.message), 403),
         Throttled => Meaning::ThrottledFor(until_next_minute(now)),
+        // A project, a zone or an image that is not there says nothing of a VM.
+        NotFound if !failure.message.contains("/instances/") => Other,
         other => other,
     };
     Failure { meaning, ..failure }
@@ -140,7 +143,8 @@ pub(crate) fn reach(failure: &Failure) -> Option<Reach> {
     }
 }
 
-fn is_absent(failure: &Failure) -> bool {
+/// Whether something is not there, be it a VM or not.
+pub(crate) fn is_absent(failure: &Failure) -> bool {
     ["notFound", "NOT_FOUND", "RESOURCE_NOT_FOUND"].contains(&failure.code.as_str())
 }
 
@@ -221,6 +225,16 @@ mod tests {
         }
         let unnamed = Failure::ours(all(), "QUOTA_EXCEEDED", "'CPUS' and the like");
         assert_eq!(refine(unnamed, Timestamp::UNIX_EPOCH).meaning, all());
+    }
+
+    #[test]
+    fn only_a_vm_that_is_not_there_is_not_found() {
+        let of = |what: &str| {
+            let message = format!("The resource 'projects/lab{what}' was not found");
+            refine(Failure::ours(NotFound, "notFound", message), Timestamp::UNIX_EPOCH).meaning
+        };
+        assert_eq!(of("/zones/us-central1-a/instances/arvados-0"), NotFound);
+        assert_eq!([of(""), of("/global/images/worker"), of("/zones/us-central1-z")], [Other, Other, Other]);
     }
 
     #[test]

@@ -21,6 +21,8 @@ use dispatch_core::id::InstanceId;
 use dispatch_core::ports::{HostKey, HostKeyVerdict};
 use dispatch_core::time::{Timestamp, since};
 
+use crate::errors::is_absent;
+
 /// A minute has about 1,500 questions of all kinds for all of the project.
 const EACH_MINUTE: u32 = 300;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -101,8 +103,7 @@ impl HostKeys {
         if let Some(wait) = wait {
             self.quiet_until.set(Some(dispatch_core::time::after(now, wait)));
         }
-        let is_no_answer =
-            wait.is_some() || matches!(failure.meaning, Meaning::NotFound) || is_forbidden(&failure);
+        let is_no_answer = wait.is_some() || is_absent(&failure) || is_forbidden(&failure);
         if is_no_answer { Ok(HostKeyVerdict::NotSupported) } else { Err(failure) }
     }
 }
@@ -168,7 +169,7 @@ mod tests {
             HostKeys::default().judge(&id(), &key("AAAA"), answer, at(0)).map_err(|failure| failure.code)
         };
         let not_supported = Ok(HostKeyVerdict::NotSupported);
-        assert_eq!(judge(Meaning::NotFound, "notFound"), not_supported);
+        assert_eq!(judge(Meaning::Other, "notFound"), not_supported);
         assert_eq!(judge(Meaning::Other, "forbidden"), not_supported);
         assert_eq!(judge(Meaning::Throttled, "rateLimitExceeded"), not_supported);
         assert_eq!(judge(Meaning::Unknown, "timeout"), Err("timeout".to_owned()));

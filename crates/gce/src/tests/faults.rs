@@ -263,3 +263,21 @@ async fn an_attached_disk_is_part_of_what_a_vm_costs() {
     assert_eq!(Some(history[0].start_time), listed.launched);
     assert!(cloud.price_history(&listed, &small()).is_empty(), "without one the type's price holds");
 }
+
+#[actix_rt::test]
+async fn a_project_that_is_not_there_is_no_vm_that_has_ended() {
+    let (server, cloud, _) = cloud(Params { project_id: "another".to_owned(), ..params() }).await;
+    let id = InstanceId::new("us-central1-a/arvados-0").unwrap();
+    let tags = Tags([("a".to_owned(), "b".to_owned())].into());
+    let errors = [
+        cloud.create(&order()).await.map(drop),
+        cloud.list(&Tags::default()).await.map(drop),
+        cloud.destroy(&id).await,
+        cloud.set_tags(&id, &tags).await,
+    ];
+    for error in errors {
+        let error = error.unwrap_err();
+        assert_eq!((error.kind.clone(), error.code.as_str()), (CloudErrorKind::Other, "notFound"), "{error}");
+    }
+    assert_eq!(server.with(|fake| fake.calls().len()), 4, "no other zone is tried");
+}

@@ -4,6 +4,7 @@ mod conformance;
 mod creates;
 mod faults;
 mod host_keys;
+mod https;
 pub(crate) mod keys;
 mod lists;
 mod tags;

@@ -109,7 +109,10 @@ impl FakeGce {
         };
         self.saw(seen.clone());
         let Some(method) = method else {
-            return refusal(404, "notFound", &format!("The resource '{path}' was not found"));
+            // As Google does, it names a project that is not there, and nothing in it.
+            let what = parts.get(2..4).filter(|it| it[0] == "projects" && it[1] != self.project);
+            let what = what.map_or_else(|| path.to_owned(), |it| it.join("/"));
+            return refusal(404, "notFound", &format!("The resource '{what}' was not found"));
         };
         if let Some(fault) = self.fault(method.name()) {
             return fault;
