@@ -10,26 +10,26 @@ use crate::names::Vm;
 /// The most VMs that are put on a page.
 const PAGE: &str = "500";
 
-/// A call.
-#[derive(Debug, Clone)]
+/// A call. It has no `Debug`, because what it tells may be secret.
+#[derive(Clone)]
 pub(crate) struct Call {
     /// Google's name of the method: for metrics and people.
     pub name: &'static str,
     pub method: Method,
     pub url: Url,
     /// Empty = none.
-    pub body: String,
+    pub body: Secret,
     /// What must not be repeated if the cloud repeats it.
     pub secrets: Vec<Secret>,
 }
 
 impl Call {
     fn new(name: &'static str, method: Method, url: Url) -> Self {
-        Self { name, method, url, body: String::new(), secrets: Vec::new() }
+        Self { name, method, url, body: Secret::default(), secrets: Vec::new() }
     }
 
     fn with_body(self, body: &Value) -> Self {
-        Self { body: body.to_string(), ..self }
+        Self { body: Secret::new(body.to_string()), ..self }
     }
 
     /// The same, with what must not be repeated.

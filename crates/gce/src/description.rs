@@ -255,7 +255,7 @@ mod tests {
         );
         assert_eq!(told(&Surroundings::default()), [RemarkKey::CloudVms("ImageID")]);
         assert_eq!(told(&Surroundings { endpoint: Some("x"), ..good() }), [RemarkKey::CloudVms("Driver")]);
-        let tags = [("Owner".to_owned(), "lab".to_owned())].into();
+        let tags = [("owner".to_owned(), "The Lab".to_owned())].into();
         assert_eq!(
             told(&Surroundings { resource_tags: tags, ..good() }),
             [RemarkKey::CloudVms("ResourceTags")]

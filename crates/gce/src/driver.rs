@@ -208,8 +208,13 @@ impl GceCloud {
         let insert = Insert { order, params: &self.params, project: &api.project, zone, name: &vm.name };
         let request_id = names::request_id(set, &order.secret, zone);
         let call = api.insert(zone, &request_id, &insert.body()?).hiding(&order.secret);
-        match self.sender.call(&call, operation::read).await {
-            Ok(operation) => self.watch(call.name, operation, order, zone).await?,
+        let accepted = self.sender.call(&call, operation::read).await;
+        let made = match accepted {
+            Ok(operation) => self.watch(call.name, operation, order, zone).await,
+            Err(failure) => Err(failure),
+        };
+        match made {
+            Ok(()) => {}
             Err(failure) if is_there_already(&failure) => return self.adopt(order, &vm, failure).await,
             Err(failure) => return Err(failure),
         }
@@ -234,9 +239,7 @@ impl GceCloud {
         let ended = tokio::time::timeout(self.patience, self.end_of(first, zone)).await;
         match ended {
             Ok(Ok(Operation::Failed(error))) => {
-                let failure = self.sender.refused(call, error.refusal(), std::slice::from_ref(&order.secret));
-                // Another order with this name was faster; ours would have made the same VM.
-                if is_there_already(&failure) { Ok(()) } else { Err(failure) }
+                Err(self.sender.refused(call, error.refusal(), std::slice::from_ref(&order.secret)))
             }
             Ok(Ok(Operation::Done | Operation::Running(_))) | Err(_) => Ok(()),
             // That it was not answered says nothing of the VM; that we may not look says that the order was accepted.

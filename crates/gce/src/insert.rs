@@ -24,7 +24,7 @@ const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const DONE_MARK: &str = "/var/lib/arvados-init";
 
 /// What one attempt to order a VM asks for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Insert<'a> {
     pub order: &'a CreateOrder,
     pub params: &'a Params,

@@ -95,5 +95,5 @@ fn outgoing<'a>(call: &'a Call, token: &Secret) -> Outgoing<'a> {
     if !call.body.is_empty() {
         headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
     }
-    Outgoing { method: call.method.clone(), url: &call.url, headers, body: call.body.clone() }
+    Outgoing { method: call.method.clone(), url: &call.url, headers, body: call.body.expose().to_owned() }
 }

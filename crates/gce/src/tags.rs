@@ -84,7 +84,8 @@ pub(crate) fn labels(tags: &Tags) -> BTreeMap<String, String> {
 pub(crate) fn unlike_label(key: &str, value: &str) -> Option<String> {
     match name(key) {
         None => Some(format!("`{key}` cannot be the name of a label, which begins with a letter")),
-        Some(name) if name != key || fitting(value) != value => {
+        // That names are in lower case tells nobody anything; of values two may become one.
+        Some(name) if name != key.to_ascii_lowercase() || fitting(value) != value => {
             Some(format!("`{key}: {value}` becomes the label `{name}: {}`", fitting(value)))
         }
         Some(_) => None,
@@ -223,7 +224,9 @@ mod tests {
     #[test]
     fn what_a_label_cannot_show_is_told() {
         assert_eq!(unlike_label("owner", "lab-1"), None);
-        assert!(unlike_label("Owner", "lab").unwrap().contains("`owner: lab`"));
+        assert_eq!(unlike_label("Owner", "lab-1"), None);
+        assert!(unlike_label("Cost Centre", "lab").unwrap().contains("`cost_centre: lab`"));
+        assert!(unlike_label("owner", "Lab").unwrap().contains("`owner: lab`"));
         assert!(unlike_label("owner", "J. M.").unwrap().contains("`owner: j__m_`"));
         assert!(unlike_label("1st", "a").unwrap().contains("begins with a letter"));
     }

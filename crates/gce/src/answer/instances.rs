@@ -7,6 +7,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use dispatch_cloud_kit::{Failure, Malformed, Meaning};
@@ -23,8 +24,8 @@ const INCOMPLETE: [&str; 3] = ["UNREACHABLE", "PARTIAL_SUCCESS", "LIST_OVERHEAD_
 /// What has ended by itself, and is there all the same: with its disks and its name, and it costs.
 const STOPPED: [&str; 2] = ["TERMINATED", "STOPPED"];
 
-/// A VM, with what only this driver needs to know of it.
-#[derive(Debug, Clone)]
+/// A VM, with what only this driver needs to know of it. Its metadata have its secret.
+#[derive(Clone)]
 pub(crate) struct Listed {
     pub instance: Instance,
     pub vm: Vm,
@@ -38,6 +39,12 @@ pub(crate) struct Listed {
     /// All its labels, and theirs.
     pub labels: BTreeMap<String, String>,
     pub label_fingerprint: String,
+}
+
+impl fmt::Debug for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Listed").field(&self.instance).finish()
+    }
 }
 
 #[derive(Deserialize)]
@@ -219,6 +226,15 @@ mod tests {
         assert!(!first.is_stopped && listed[1].is_stopped);
         assert!(!first.is_defaced && listed[1].is_defaced && !listed[2].is_defaced);
         assert!(listed[2].instance.tags.0.is_empty() && listed[2].instance.address.is_empty());
+    }
+
+    #[test]
+    fn what_is_printed_of_a_vm_has_no_secret() {
+        let body = r#"{"kind":"compute#instance","name":"a","zone":"us-central1-a","machineType":"m","status":"RUNNING",
+            "metadata":{"items":[{"key":"arvados-tags","value":"{\"ArvadosInstanceSecret\":\"hunter2\"}"},
+            {"key":"startup-script","value":"echo hunter2"}]}}"#;
+        let shown = format!("{:?}", one(body).unwrap());
+        assert!(shown.contains("us-central1-a/a") && !shown.contains("hunter2"), "{shown}");
     }
 
     #[test]

@@ -129,6 +129,18 @@ async fn a_vm_of_that_name_that_is_not_ours_is_no_success_and_one_that_cannot_be
     let error = cloud.create(&order()).await.unwrap_err();
     assert_eq!((error.kind.clone(), error.code.as_str()), (CloudErrorKind::Other, "alreadyExists"));
     assert!(error.message.contains("none of ours"), "{error}");
+    let late = serde_json::json!({
+        "kind": "compute#operation", "name": "o", "status": "DONE",
+        "error": {"errors": [{"code": "RESOURCE_ALREADY_EXISTS", "message": "it already exists"}]},
+    });
+    server.with(move |fake| {
+        fake.strike("instances.insert", Reply::Other(200, "application/json", late.to_string()))
+    });
+    assert_eq!(
+        cloud.create(&order()).await.unwrap_err().code,
+        "RESOURCE_ALREADY_EXISTS",
+        "told late, it is the same"
+    );
     server.with(|fake| fake.strike("instances.get", Reply::HangUp));
     assert_eq!(cloud.create(&order()).await.unwrap_err().kind, CloudErrorKind::Unknown);
     assert_eq!(in_zones(&server), [1, 0, 0], "and no other zone is tried");
