@@ -176,6 +176,36 @@ async fn a_listing_does_not_wait_for_the_delete_of_what_has_stopped_and_none_is_
     assert_eq!(deletes, 1);
 }
 
+#[actix_rt::test]
+async fn what_a_listing_finds_is_logged_once_a_minute_at_most() {
+    let server = dispatch_sim::clouds::gce::GceServer::start().unwrap();
+    let (log, told) = super::listener();
+    let (cloud, _) = super::driver_with(&server, params(), Duration::from_secs(30), log).await;
+    server.with(|fake| {
+        for (name, tags) in [("stopped", r#"{"ArvadosInstanceSetID":"set"}"#), ("defaced", "{")] {
+            fake.put(
+                ZONES[0],
+                &json!({
+                    "name": name, "machineType": "zones/x/machineTypes/e2-micro",
+                    "labels": {"arvados-instance-set": "set"},
+                    "metadata": {"items": [{"key": "arvados-tags", "value": tags}]},
+                }),
+            );
+        }
+        fake.vm(ZONES[0], "stopped").status = "TERMINATED".to_owned();
+        fake.strike("instances.delete", Reply::Silence);
+    });
+    for _ in 0..3 {
+        cloud.list(&ours()).await.unwrap();
+    }
+    let mut told: Vec<_> = told.try_iter().collect();
+    told.sort();
+    assert_eq!(
+        told,
+        ["deleting an instance that has stopped by itself", "tags of an instance cannot be read"]
+    );
+}
+
 /// Waits for something to become true.
 async fn until(holds: impl Fn() -> bool) {
     for _ in 0..500 {

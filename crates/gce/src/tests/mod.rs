@@ -37,6 +37,26 @@ fn log() -> slog::Logger {
     slog::Logger::root(slog::Discard, slog::o!())
 }
 
+/// Collects the messages that are logged.
+struct Messages(std::sync::mpsc::Sender<String>);
+
+impl slog::Drain for Messages {
+    type Ok = ();
+    type Err = slog::Never;
+
+    fn log(&self, record: &slog::Record<'_>, _: &slog::OwnedKVList) -> Result<(), slog::Never> {
+        // Whoever listens may have gone.
+        let _ = self.0.send(record.msg().to_string());
+        Ok(())
+    }
+}
+
+/// A log, and what is logged there.
+fn listener() -> (slog::Logger, std::sync::mpsc::Receiver<String>) {
+    let (tell, told) = std::sync::mpsc::channel();
+    (slog::Logger::root(slog::Drain::fuse(Messages(tell)), slog::o!()), told)
+}
+
 fn params() -> Params {
     Params { zones: ZONES.map(str::to_owned).into(), ..Params::default() }
 }
@@ -49,9 +69,18 @@ async fn cloud(params: Params) -> (GceServer, GceCloud, Registry) {
 }
 
 async fn driver(server: &GceServer, params: Params, call_timeout: Duration) -> (GceCloud, Registry) {
+    driver_with(server, params, call_timeout, log()).await
+}
+
+async fn driver_with(
+    server: &GceServer,
+    params: Params,
+    call_timeout: Duration,
+    log: slog::Logger,
+) -> (GceCloud, Registry) {
     let registry = Registry::new();
     let params = Params { endpoint: Some(server.endpoint()), ..params };
-    let options = Options { params, call_timeout, now, registry: &registry, log: log() };
+    let options = Options { params, call_timeout, now, registry: &registry, log };
     let host = Some(server.metadata_host().to_owned());
     let environment = Environment { file: None, metadata_host: host };
     (GceCloud::open_in(options, environment).await.unwrap(), registry)

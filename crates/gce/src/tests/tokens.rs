@@ -209,3 +209,50 @@ async fn what_gives_a_refusal_back_tells_no_claims_and_no_token() {
     let error = cloud.list(&Tags::default()).await.unwrap_err();
     assert!(error.message.contains("Token (secret) is bad") && !error.message.contains(&token), "{error}");
 }
+
+#[actix_rt::test]
+async fn a_metadata_server_that_gives_no_token_is_told_and_nothing_is_ordered() {
+    for (reply, words) in [
+        (flavored(404, "<html>Not Found</html>"), "has this host a service account?"),
+        (flavored(503, ""), "answers 503"),
+        (flavored(200, "<html>log in</html>"), "has no token"),
+        (flavored(200, r#"{"access_token":"a","expires_in":"soon"}"#), "has no token"),
+        (
+            Reply::Other(200, "application/json", r#"{"access_token":"a","expires_in":9}"#.to_owned()),
+            "is no metadata server",
+        ),
+        (Reply::HangUp, "no Google credentials"),
+        (Reply::Endless, "no Google credentials"),
+    ] {
+        let error = after("metadata", reply, false).await;
+        assert_eq!(
+            (error.kind.clone(), error.code.as_str()),
+            (CloudErrorKind::Unauthorized, "no_token"),
+            "{words}"
+        );
+        assert!(error.message.contains(words), "{error}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_key_that_everybody_may_read_is_told_when_the_cloud_is_opened() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let server = GceServer::start().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = keys::write(directory.path(), &server.token_uri());
+    for (mode, wanted) in [(0o600, 0), (0o644, 1)] {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let (log, told) = super::listener();
+        let registry = Registry::new();
+        let params = Params { credentials_file: file.clone(), ..to(&server) };
+        let options =
+            Options { params, call_timeout: Duration::from_secs(30), now, registry: &registry, log };
+        GceCloud::open_in(options, Environment::default()).await.unwrap();
+        let told: Vec<_> = told.try_iter().collect();
+        assert_eq!(told.len(), wanted, "{mode:o}: {told:?}");
+        assert!(
+            told.iter().all(|it| it == "everybody on this machine may use the key of the cloud"),
+            "{told:?}"
+        );
+    }
+}
