@@ -122,7 +122,8 @@ async fn an_order_sent_twice_is_one_vm_whether_its_request_is_remembered_or_its_
 
 #[actix_rt::test]
 async fn a_vm_of_that_name_that_is_not_ours_is_no_success_and_one_that_cannot_be_seen_is_unknown() {
-    let (server, cloud, _) = cloud(params()).await;
+    let one_zone = crate::Params { zones: vec![ZONES[0].to_owned()], ..params() };
+    let (server, cloud, _) = cloud(one_zone).await;
     let made = cloud.create(&order()).await.unwrap();
     let name = made.id.as_str().split_once('/').unwrap().1.to_owned();
     server.with(move |fake| {
@@ -146,9 +147,13 @@ async fn a_vm_of_that_name_that_is_not_ours_is_no_success_and_one_that_cannot_be
         "RESOURCE_ALREADY_EXISTS",
         "told late, it is the same"
     );
-    server.with(|fake| fake.strike("instances.get", Reply::HangUp));
-    assert_eq!(cloud.create(&order()).await.unwrap_err().kind, CloudErrorKind::Unknown);
-    assert_eq!(in_zones(&server), [1, 0, 0], "and no other zone is tried");
+    for reply in
+        [Reply::HangUp, FakeGce::refusal(403, "forbidden", "Required 'compute.instances.get' permission")]
+    {
+        server.with(|fake| fake.strike("instances.get", reply));
+        assert_eq!(cloud.create(&order()).await.unwrap_err().kind, CloudErrorKind::Unknown);
+    }
+    assert_eq!(in_zones(&server), [1, 0, 0]);
 }
 
 #[actix_rt::test]

@@ -61,6 +61,12 @@ async fn refusals_of_an_order_have_kind_scope_and_code() {
         ),
         (403, "forbidden", "The project has no billing account", CloudErrorKind::Unauthorized),
         (404, "notFound", "The resource 'projects/lab/global/images/x' was not found", CloudErrorKind::Other),
+        (
+            404,
+            "notFound",
+            "The resource 'projects/lab/zones/us-central1-a/instances/x' was not found",
+            CloudErrorKind::Other,
+        ),
         (400, "invalid", "Invalid value for field 'resource.name'", CloudErrorKind::Other),
         (400, "required", "Required field 'resource' not specified", CloudErrorKind::Other),
         (500, "internalError", "Internal Error", CloudErrorKind::Unknown),

@@ -62,6 +62,18 @@ async fn while_no_other_can_be_had_a_token_serves_until_it_expires() {
 }
 
 #[actix_rt::test]
+async fn a_token_that_is_said_to_be_valid_for_ever_is_asked_for_anew_after_a_day() {
+    let server = GceServer::start().unwrap();
+    let credentials =
+        Credentials::new(Source::Host(MetadataServer::at(Some(server.metadata_host())).unwrap()));
+    server.with(|fake| fake.tokens.valid_seconds = u64::MAX);
+    for (hour, given) in [(0, 1), (23, 1), (24, 2)] {
+        credentials.token(SystemTime::UNIX_EPOCH + Duration::from_secs(hour * 3600)).await.unwrap();
+        assert_eq!(server.with(|fake| fake.tokens.given()), given, "hour {hour}");
+    }
+}
+
+#[actix_rt::test]
 async fn a_token_that_is_not_taken_any_more_is_forgotten() {
     let (server, cloud, _) = cloud(params()).await;
     cloud.list(&Tags::default()).await.unwrap();
