@@ -11,6 +11,7 @@ use dispatch_azure::AzureCloud;
 use dispatch_core::driver::Parameters;
 use dispatch_core::ports::CloudDriver;
 use dispatch_ec2::Ec2Cloud;
+use dispatch_gce::GceCloud;
 use prometheus::Registry;
 use slog::Logger;
 
@@ -43,6 +44,7 @@ pub async fn open(
         "loopback" => open_loopback(settings, parameters, public_key, log),
         "ec2" => open_ec2(parameters, registry, log).await,
         "azure" => open_azure(settings, parameters, registry, log),
+        "gce" => open_gce(parameters, registry, log).await,
         name => bail!("driver {name} describes itself, and cannot be opened"),
     }
 }
@@ -61,6 +63,10 @@ pub async fn check(settings: &Settings) -> Result<()> {
             let params = dispatch_azure::Params::new(&settings.driver.parameters);
             AzureCloud::check(&params, &dispatch_azure::Environment::this())
                 .context("cannot use driver azure")
+        }
+        "gce" => {
+            let params = dispatch_gce::Params::new(&settings.driver.parameters);
+            GceCloud::check(&params).await.context("cannot use driver gce")
         }
         // A loopback cloud's place is its dispatcher's alone.
         _ => Ok(()),
@@ -95,6 +101,18 @@ fn open_azure(
         log: log.clone(),
     };
     let cloud = AzureCloud::open(options).context("cannot use driver azure")?;
+    Ok(Opened { driver: Rc::new(cloud), faults: None })
+}
+
+async fn open_gce(parameters: &Parameters, registry: &Registry, log: &Logger) -> Result<Opened> {
+    let options = dispatch_gce::Options {
+        params: dispatch_gce::Params::new(parameters),
+        call_timeout: CALL_TIMEOUT,
+        now: clock::now,
+        registry,
+        log: log.clone(),
+    };
+    let cloud = GceCloud::open(options).await.context("cannot use driver gce")?;
     Ok(Opened { driver: Rc::new(cloud), faults: None })
 }
 

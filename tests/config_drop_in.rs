@@ -435,7 +435,7 @@ fn one_odd_entry_is_no_reason_to_refuse_the_service() {
 
 #[test]
 fn the_tokens_of_our_examples_are_letters_and_digits() {
-    for name in ["default.yml", "ec2.example.yml", "azure.example.yml", "loopback.yml"] {
+    for name in ["default.yml", "ec2.example.yml", "azure.example.yml", "gce.example.yml", "loopback.yml"] {
         let text = std::fs::read_to_string(format!("{}/config/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         let tokens = text.lines().filter_map(|line| {
             let (key, value) = line.trim().trim_start_matches("# ").split_once(": ")?;

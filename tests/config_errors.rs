@@ -97,8 +97,8 @@ fn wrong_values_of_cloud_vms_are_told() {
         ("SSHClient: libssh", ["SSHClient", "`libssh`", "openssh or russh"]),
         ("SSHPort: telnet", ["SSHPort", "`telnet`", "or ssh for 22"]),
         ("SSHPort: 022", ["SSHPort", "`022`", "quote it"]),
-        ("Driver: gce", ["Driver", "`gce`", "ec2 or azure or loopback"]),
-        ("Driver: Azure", ["Driver", "`Azure`", "ec2 or azure or loopback"]),
+        ("Driver: gke", ["Driver", "`gke`", "ec2 or azure or gce or loopback"]),
+        ("Driver: Azure", ["Driver", "`Azure`", "ec2 or azure or gce or loopback"]),
         ("DeployRunnerBinary: crunch-run", ["DeployRunnerBinary", "`crunch-run`", "absolute path"]),
         ("ResourceTags: [a]", ["ResourceTags", "a list", "map"]),
         ("ResourceTags: {Owner: no}", ["ResourceTags.Owner", "`no`", "quote it"]),
@@ -211,6 +211,69 @@ fn an_image_that_comes_with_the_call_stands_for_the_configured_one() {
             parse("config.yml", minimal(&TestKey::new(), &text).as_bytes(), None, &environment, &HOST);
         assert_eq!(loaded.unwrap().settings.cloud.image_id, "ami-2");
     }
+}
+
+/// `CloudVMs` with driver gce and these parameters beside a zone, and more keys of its own.
+fn gce(more: &str, parameters: &str) -> Result<Loaded, SettingsError> {
+    let parameters = match parameters.contains("Zones") {
+        true => parameters.to_owned(),
+        false => format!("Zones: us-central1-a, {parameters}"),
+    };
+    let image = if more.contains("ImageID") { "" } else { "        ImageID: family/worker\n" };
+    load_without_image(&format!(
+        "      CloudVMs:\n        Driver: gce\n        DriverParameters: {{{parameters}}}\n{image}{more}"
+    ))
+}
+
+#[test]
+fn wrong_parameters_of_gce_are_told() {
+    for (parameters, words) in [
+        ("Zones: []", ["Zones", "missing", "a zone such as us-central1-a"]),
+        ("Zones: us-central1", ["Zones", "`us-central1`", "a zone such as us-central1-a"]),
+        ("Zones: [us-central1-a, us-east1-b]", ["Zones", "`us-east1-b`", "not in the region"]),
+        ("ProjectID: My Lab", ["ProjectID", "`My Lab`", "such as lab-123456"]),
+        ("CredentialsFile: key.json", ["CredentialsFile", "(secret)", "an absolute path"]),
+        ("Subnetwork: regions/x", ["Subnetwork", "`regions/x`", "projects/PROJECT/regions/REGION"]),
+        ("NetworkTags: [Jobs]", ["NetworkTags", "a list", "lower-case"]),
+        ("ServiceAccount: worker", ["ServiceAccount", "`worker`", "the e-mail of a service account"]),
+        ("AdminUsername: 'a:b'", ["AdminUsername", "\"a:b\"", "a user of Linux"]),
+        ("BootDiskType: PD SSD", ["BootDiskType", "`PD SSD`", "such as pd-balanced"]),
+        ("BootDiskSize: 10GiB", ["BootDiskSize", "`10GiB`", "a whole number"]),
+        ("ScratchDiskType: a/b", ["ScratchDiskType", "`a/b`", "such as pd-balanced"]),
+        ("ScratchDiskPrice: free", ["ScratchDiskPrice", "`free`", "a number"]),
+        ("InitBy: cloud-init", ["InitBy", "`cloud-init`", "startup-script or user-data"]),
+        ("VerifyHostKeys: 'yes'", ["VerifyHostKeys", "\"yes\"", "true or false"]),
+    ] {
+        let path = format!("Clusters.zzzzz.Containers.CloudVMs.DriverParameters.{}", words[0]);
+        assert_problem(gce("", parameters), &["config.yml:12:", &path, words[1], words[2]]);
+    }
+}
+
+#[test]
+fn driver_gce_needs_an_image_that_can_be_named_and_tells_which_tags_are_no_labels() {
+    assert_problem(gce("        ImageID: ''\n", ""), &["CloudVMs.ImageID", "missing", "family/NAME"]);
+    assert_problem(gce("        ImageID: ami 1\n", ""), &["CloudVMs.ImageID", "`ami 1`", "family/NAME"]);
+    let fitting = gce("        ResourceTags: {owner: lab-1}\n", "").unwrap().warnings;
+    assert!(fitting.iter().all(|it| !it.path.contains("ResourceTags")), "{fitting:?}");
+    let told = ["CloudVMs.ResourceTags", "`Owner: J. M.`", "`owner: j__m_`"];
+    assert_warning(gce("        ResourceTags: {Owner: J. M.}\n", ""), FindingKind::Doubtful, &told);
+}
+
+#[test]
+fn each_driver_has_its_own_variable_for_its_endpoint() {
+    let load = |driver: &str, environment: Environment| {
+        let more = format!(
+            "    Containers: {{DispatchPrivateKey: {}, CloudVMs: {{ImageID: a, Driver: {driver}, DriverParameters: \
+             {{Zones: us-central1-a}}}}}}\n",
+            TestKey::new().yaml()
+        );
+        parse("config.yml", minimal(&TestKey::new(), &more).as_bytes(), None, &environment, &HOST)
+    };
+    let of_ec2 = || Environment { ec2_endpoint: Some("ftp://a/".to_owned()), ..Environment::default() };
+    let of_gce = || Environment { gce_endpoint: Some("ftp://a/".to_owned()), ..Environment::default() };
+    assert!(load("gce", of_ec2()).is_ok() && load("ec2", of_gce()).is_ok());
+    let words = ["CloudVMs.Driver", "`ftp://a/`", "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE"];
+    assert_problem(load("gce", of_gce()), &words);
 }
 
 #[test]

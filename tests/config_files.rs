@@ -217,6 +217,21 @@ fn the_azure_example_is_usable_without_a_warning_and_shows_every_parameter() {
 }
 
 #[test]
+fn the_gce_example_is_usable_without_a_warning_and_shows_every_parameter() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("key");
+    std::fs::write(&key, TestKey::new().pem()).unwrap();
+    let text =
+        config("gce.example.yml").replace("/etc/arvados/dispatch-key\n", &format!("{}\n", key.display()));
+    let loaded = load_text(&text).unwrap();
+    assert_eq!(loaded.warnings, []);
+    let dump = loaded.settings.dump();
+    let read = &dump["Clusters"]["zzzzz"]["Containers"]["CloudVMs"]["DriverParameters"];
+    let written = &yaml_to_json(&text)["Clusters"]["zzzzz"]["Containers"]["CloudVMs"]["DriverParameters"];
+    assert_eq!(read, written);
+}
+
+#[test]
 fn the_ec2_driver_has_the_same_defaults() {
     let driver = load_text(&minimal(&TestKey::new(), "")).unwrap().settings.driver;
     assert_eq!(driver.name(), "ec2", "it is the default driver");

@@ -17,7 +17,7 @@ const ROOT: &str = "arvados-dispatch-cloud";
 const SIM: &str = "dispatch-sim";
 
 /// Crate → the crates of this workspace that it may depend on. Tests may use the simulator, too.
-const WALLS: [(&str, &[&str]); 10] = [
+const WALLS: [(&str, &[&str]); 11] = [
     (
         ROOT,
         &[
@@ -27,6 +27,7 @@ const WALLS: [(&str, &[&str]); 10] = [
             "dispatch-authorities",
             "dispatch-ec2",
             "dispatch-azure",
+            "dispatch-gce",
             "crunch-runner",
             SIM,
         ],
@@ -38,6 +39,7 @@ const WALLS: [(&str, &[&str]); 10] = [
     ("dispatch-cloud-kit", &["dispatch-authorities", "dispatch-core"]),
     ("dispatch-ec2", &["dispatch-cloud-kit", "dispatch-core"]),
     ("dispatch-azure", &["dispatch-cloud-kit", "dispatch-core"]),
+    ("dispatch-gce", &["dispatch-cloud-kit", "dispatch-core"]),
     ("crunch-runner", &["dispatch-authorities", "dispatch-core"]),
     (SIM, &["dispatch-core", "dispatch-actors"]),
 ];
@@ -188,7 +190,7 @@ fn every_licence_goes_with_ours() {
 #[test]
 fn what_adapters_and_drivers_log_is_in_the_catalogue() {
     let mut found = 0;
-    for path in sources(&["crates/adapters/src", "crates/ec2/src", "crates/azure/src"]) {
+    for path in sources(&["crates/adapters/src", "crates/ec2/src", "crates/azure/src", "crates/gce/src"]) {
         let text = std::fs::read_to_string(&path).unwrap();
         for call in text.split("slog::").skip(1) {
             let Some((level, rest)) = call.split_once("!(") else { continue };

@@ -6,6 +6,7 @@
 //! ```
 //! It owns the list of drivers that are built in. It knows no parameter of any of them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use dispatch_core::driver::{
@@ -21,8 +22,12 @@ use super::section::Section;
 use super::units::format_duration;
 
 /// The drivers that are built in. The first is the default, and gives advice where another has none of its own.
-pub static DRIVERS: [&dyn DriverDescription; 3] =
-    [&dispatch_ec2::Description, &dispatch_azure::Description, &dispatch_adapters::loopback::Description];
+pub static DRIVERS: [&dyn DriverDescription; 4] = [
+    &dispatch_ec2::Description,
+    &dispatch_azure::Description,
+    &dispatch_gce::Description,
+    &dispatch_adapters::loopback::Description,
+];
 
 /// The drivers to choose from.
 pub type Drivers<'a> = &'a [&'static dyn DriverDescription];
@@ -71,6 +76,7 @@ fn dump(value: &ParameterValue) -> Value {
         ParameterValue::Number(number) => (*number).into(),
         ParameterValue::Count(count) => (*count).into(),
         ParameterValue::Duration(duration) => format_duration(*duration).into(),
+        ParameterValue::Flag(flag) => (*flag).into(),
     }
 }
 
@@ -88,10 +94,13 @@ pub fn read(
         return None;
     };
     let image = environment.image_id.clone().unwrap_or_else(|| cloud.text("ImageID"));
-    for remark in description.remarks_on_surroundings(&surroundings(cloud, &image, key, environment)) {
+    let endpoint = environment.endpoint_of(description.name());
+    for remark in
+        description.remarks_on_surroundings(&surroundings(cloud, &image, key, environment, endpoint))
+    {
         note(cloud, &section, remark);
     }
-    let parameters = parameters(description, &section, environment);
+    let parameters = parameters(description, &section, endpoint);
     for remark in description.remarks_on_parameters(&parameters) {
         note(cloud, &section, remark);
     }
@@ -108,14 +117,16 @@ fn surroundings<'a>(
     image: &'a str,
     key: Option<&PrivateKey>,
     environment: &'a Environment,
+    endpoint: Option<&'a str>,
 ) -> Surroundings<'a> {
     Surroundings {
         has_image: !image.is_empty(),
         image,
         deploys_key: cloud.flag("DeployPublicKey"),
+        resource_tags: cloud.section("ResourceTags").text_map(),
         deployed_key: key.map(|key| key.algorithm).filter(|_| cloud.flag("DeployPublicKey")),
         init_command_bytes: cloud.text("InstanceInitCommand").len(),
-        endpoint: environment.ec2_endpoint.as_deref(),
+        endpoint,
         https_proxy: environment.https_proxy,
     }
 }
@@ -137,7 +148,7 @@ fn note(cloud: &Section<'_>, parameters: &Section<'_>, remark: Remark) {
 fn parameters(
     description: &dyn DriverDescription,
     section: &Section<'_>,
-    environment: &Environment,
+    endpoint: Option<&str>,
 ) -> Parameters {
     let known = description.parameters();
     let names: Vec<_> = known.iter().map(|it| it.name).collect();
@@ -151,7 +162,7 @@ fn parameters(
         }
         parameters.set(parameter.name, value(section, counts, &parameter.default));
     }
-    parameters.endpoint = environment.ec2_endpoint.clone();
+    parameters.endpoint = endpoint.map(str::to_owned);
     parameters
 }
 
@@ -169,11 +180,21 @@ fn value(section: &Section<'_>, name: &str, like: &ParameterValue) -> ParameterV
         ParameterValue::Text(_) => ParameterValue::Text(section.text(name)),
         ParameterValue::Secret(_) => ParameterValue::Secret(section.secret(name)),
         ParameterValue::Texts(_) => ParameterValue::Texts(section.texts_in_any_form(name)),
-        ParameterValue::TextMap(_) => ParameterValue::TextMap(section.section(name).text_map()),
+        ParameterValue::TextMap(default) => {
+            ParameterValue::TextMap(text_map(&section.section(name), default))
+        }
         ParameterValue::Number(_) => ParameterValue::Number(section.number(name)),
         ParameterValue::Count(_) => ParameterValue::Count(section.count(name)),
         ParameterValue::Duration(_) => ParameterValue::Duration(section.duration(name)),
+        ParameterValue::Flag(_) => ParameterValue::Flag(section.flag(name)),
     }
+}
+
+/// What the site says, over the driver's own default. The defaults of the site's services are another driver's.
+fn text_map(section: &Section<'_>, default: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let of_site = section.keys().into_iter().filter(|(_, at)| at.is_some());
+    let of_site = of_site.map(|(key, _)| (key.to_owned(), section.text(key)));
+    default.clone().into_iter().chain(of_site).collect()
 }
 
 fn warn_of_others(parameters: &Section<'_>, known: &[&str]) {

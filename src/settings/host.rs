@@ -53,6 +53,8 @@ pub struct Environment {
     pub overrides: Vec<super::Override>,
     /// `AWS_ENDPOINT_URL_EC2`, else `AWS_ENDPOINT_URL`: another EC2 than the region's.
     pub ec2_endpoint: Option<String>,
+    /// `CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE`: another Compute Engine than Google's.
+    pub gce_endpoint: Option<String>,
     /// `HTTPS_PROXY` or `https_proxy`, whichever is set; never its value, which may have a password.
     pub https_proxy: Option<&'static str>,
 }
@@ -71,7 +73,18 @@ impl Environment {
             image_id: None,
             overrides: Vec::new(),
             ec2_endpoint: read("AWS_ENDPOINT_URL_EC2").or_else(|| read("AWS_ENDPOINT_URL")),
+            gce_endpoint: read(dispatch_gce::ENDPOINT_VARIABLE),
             https_proxy: ["HTTPS_PROXY", "https_proxy"].into_iter().find(|name| read(name).is_some()),
+        }
+    }
+}
+
+impl Environment {
+    /// Where that driver's cloud is called, if the environment says so.
+    pub fn endpoint_of(&self, driver: &str) -> Option<&str> {
+        match driver {
+            "gce" => self.gce_endpoint.as_deref(),
+            _ => self.ec2_endpoint.as_deref(),
         }
     }
 }

@@ -21,6 +21,7 @@ mod crash_loop;
 mod demo;
 mod ec2;
 mod events;
+mod gce;
 mod generated;
 mod health;
 mod https;

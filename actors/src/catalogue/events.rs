@@ -210,6 +210,14 @@ events! {
     LEFTOVER_DELETED = Info "left-over resource deleted" ["Kind", "Name"];
     /// Azure keeps what a failed order has left; tried again in five minutes.
     LEFTOVER_KEPT = Warning "cannot delete a left-over resource" ["Kind", "Name", "error", "Code"];
+    /// Compute Engine has no room in a zone: the same order goes to the next zone.
+    ZONE_FULL = Warning "no instance in this zone, trying the next" ["Zone", "error", "Code"];
+    /// One powered itself off, or was stopped by hand: on Compute Engine it is there all the same, and costs.
+    STOPPED_DELETED = Info "deleting an instance that has stopped by itself" ["Instance"];
+    /// Somebody has written to the metadata item arvados-tags: the instance is left alone, and costs, until a person looks at it.
+    TAGS_UNREADABLE = Warning "tags of an instance cannot be read" ["Instance"];
+    /// The file of the service account's key, which others may read or write on this machine: chmod o-rw.
+    CLOUD_KEY_OPEN = Warning "everybody on this machine may use the key of the cloud" ["Path"];
     /// What spot VMs cost is not known; asked again with the next listing that is due.
     NO_SPOT_PRICES = Warning "cannot fetch spot prices" ["error", "Code"];
     /// A VM could not be had.

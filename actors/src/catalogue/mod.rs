@@ -155,7 +155,14 @@ mod tests {
         }
         let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
         let mut text = String::new();
-        for folder in ["actors/src", "src", "crates/adapters/src", "crates/ec2/src", "crates/azure/src"] {
+        for folder in [
+            "actors/src",
+            "src",
+            "crates/adapters/src",
+            "crates/ec2/src",
+            "crates/azure/src",
+            "crates/gce/src",
+        ] {
             read(&root.join(folder), &mut text);
         }
         text

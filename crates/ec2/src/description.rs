@@ -204,6 +204,7 @@ mod tests {
             ParameterValue::TextMap(_) => ParameterValue::TextMap(Default::default()),
             ParameterValue::Number(number) => ParameterValue::Number(number + 1.0),
             ParameterValue::Count(count) => ParameterValue::Count(count + 1),
+            ParameterValue::Flag(flag) => ParameterValue::Flag(!flag),
             ParameterValue::Duration(duration) => {
                 ParameterValue::Duration(*duration + Duration::from_secs(1))
             }

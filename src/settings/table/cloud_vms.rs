@@ -198,7 +198,7 @@ pub static CLOUD_VMS: LazyLock<Table> = LazyLock::new(|| {
             "openssh: connections are processes of the system's ssh client; russh: they are made inside this process, in a seventh of the memory.",
         )
         .private(),
-        key("ImageID", "", &TEXT, place!(cloud.image_id), "The image of new VMs. Required with ec2 and azure."),
+        key("ImageID", "", &TEXT, place!(cloud.image_id), "The image of new VMs. Required with ec2, azure and gce."),
         key(
             "InstanceInitCommand",
             "",
@@ -246,7 +246,7 @@ pub static CLOUD_VMS: LazyLock<Table> = LazyLock::new(|| {
             "Driver",
             "ec2",
             |it| it.driver.name().into(),
-            "ec2, azure (azure.example.yml has its parameters), or loopback (SSH servers inside this process, for development; see loopback.yml).",
+            "ec2, azure (see azure.example.yml), gce (Google Compute Engine, see gce.example.yml), or loopback (SSH servers inside this process, for development; see loopback.yml).",
         ),
         read_elsewhere("DriverParameters", json!({}), |it| it.driver.dump(), ""),
     ],

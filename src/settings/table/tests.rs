@@ -94,6 +94,7 @@ fn every_parameter_of_a_driver_is_documented_with_its_meaning() {
     let files = [
         DEFAULTS,
         include_str!("../../../config/azure.example.yml"),
+        include_str!("../../../config/gce.example.yml"),
         include_str!("../../../config/loopback.yml"),
     ];
     assert_eq!(DRIVERS.len(), files.len(), "each driver has a file that documents its parameters");

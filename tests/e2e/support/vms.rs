@@ -12,6 +12,8 @@ use super::Site;
 
 /// The VMs, each a directory.
 pub struct Vms {
+    /// The host key of all of them, as a line of `known_hosts` has it: algorithm and key.
+    pub host_key: String,
     directory: PathBuf,
     sshd: Child,
 }
@@ -53,7 +55,8 @@ impl Vms {
         let mut sshd = Command::new("/usr/sbin/sshd");
         sshd.args(["-D", "-e", "-f", &below("sshd_config")]);
         let sshd = sshd.stdin(Stdio::null()).spawn().expect("the package openssh-server is installed");
-        Self { directory, sshd }
+        let host_key = host_key.public_key().to_openssh().unwrap();
+        Self { host_key, directory, sshd }
     }
 
     /// The directory of the VM at that address.

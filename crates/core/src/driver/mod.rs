@@ -13,6 +13,8 @@
 mod advice;
 mod parameters;
 
+use std::collections::BTreeMap;
+
 pub use advice::{CloudCall, DriverAdvice, Login};
 pub use parameters::{Parameter, ParameterValue, Parameters};
 
@@ -36,6 +38,8 @@ pub struct Surroundings<'a> {
     pub image: &'a str,
     /// Whether new VMs are to be told our public key.
     pub deploys_key: bool,
+    /// The tags that the site wants on new VMs: a cloud may be able to show less.
+    pub resource_tags: BTreeMap<String, String>,
     /// The algorithm of the key that new VMs are told; `None` = they are told none, or the key cannot be used.
     pub deployed_key: Option<KeyAlgorithm>,
     /// How long the site's `InstanceInitCommand` is: clouds bound what a new instance is told.

@@ -40,6 +40,8 @@ pub enum ParameterValue {
     Count(u32),
     /// A duration; what is negative counts as none.
     Duration(Duration),
+    /// A truth value.
+    Flag(bool),
 }
 
 impl ParameterValue {
@@ -90,7 +92,8 @@ impl Parameters {
             | ParameterValue::TextMap(_)
             | ParameterValue::Number(_)
             | ParameterValue::Count(_)
-            | ParameterValue::Duration(_) => None,
+            | ParameterValue::Duration(_)
+            | ParameterValue::Flag(_) => None,
         })
     }
 
@@ -134,6 +137,12 @@ impl Parameters {
     pub fn duration(&self, name: &str) -> Duration {
         let Some(ParameterValue::Duration(duration)) = self.get(name) else { return Duration::ZERO };
         *duration
+    }
+
+    /// A truth value.
+    pub fn flag(&self, name: &str) -> bool {
+        let Some(ParameterValue::Flag(flag)) = self.get(name) else { return false };
+        *flag
     }
 
     fn get(&self, name: &str) -> Option<&ParameterValue> {

@@ -1,3 +1,4 @@
-//! Clouds of vendors over HTTP, each as far as its driver and its vendor's own client know it.
+//! Fakes of real clouds, each over HTTP as its driver and its vendor's own clients know it.
 
 pub mod azure;
+pub mod gce;

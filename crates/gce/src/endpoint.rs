@@ -1,0 +1,75 @@
+//! Where Compute Engine is: Google's endpoint, or where the environment says, by the variable that gcloud obeys too.
+
+use url::Url;
+
+/// The variable of the environment that says where Compute Engine is.
+pub const ENDPOINT_VARIABLE: &str = "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE";
+
+const GOOGLES: &str = "https://compute.googleapis.com/compute/v1/";
+
+/// Why there is nowhere to call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// From the environment; without what it has before an `@`, which may be a password.
+    #[error("`{0}` is not the http or https URL of a Compute Engine endpoint ({ENDPOINT_VARIABLE})")]
+    BadUrl(String),
+}
+
+/// Google's endpoint, unless the environment names another.
+pub(crate) fn endpoint(elsewhere: Option<&str>) -> Result<Url, EndpointError> {
+    parse(elsewhere.unwrap_or(GOOGLES))
+}
+
+/// Whether that can be called in place of Google's endpoint.
+///
+/// # Errors
+/// If not; a password that may be in it is not shown.
+pub fn check_endpoint(text: &str) -> Result<(), EndpointError> {
+    parse(text).map(drop)
+}
+
+fn parse(text: &str) -> Result<Url, EndpointError> {
+    let url = Url::parse(text).ok().filter(is_usable);
+    url.ok_or_else(|| EndpointError::BadUrl(without_user(text)))
+}
+
+/// Whatever may be a user and a password, also in a text that is no URL.
+fn without_user(text: &str) -> String {
+    let Some((before, after)) = text.rsplit_once('@') else { return text.to_owned() };
+    let scheme = before.split_once("://").map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
+    format!("{scheme}(secret)@{after}")
+}
+
+fn is_usable(url: &Url) -> bool {
+    let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    matches!(url.scheme(), "http" | "https") && url.has_host() && plain && url.fragment().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn googles_endpoint_is_called_unless_the_environment_names_another() {
+        assert_eq!(endpoint(None).unwrap().as_str(), GOOGLES);
+        let other = endpoint(Some("http://127.0.0.1:1/compute/v1")).unwrap();
+        assert_eq!(other.as_str(), "http://127.0.0.1:1/compute/v1");
+    }
+
+    #[test]
+    fn what_cannot_be_called_is_refused_without_its_password() {
+        for (url, shown) in [
+            ("", "``"),
+            ("ftp://h/", "`ftp://h/`"),
+            ("127.0.0.1:1", "`127.0.0.1:1`"),
+            ("http://h/?a=b", "`http://h/?a=b`"),
+            ("http://u:hunter2@host/", "`http://(secret)@host/`"),
+        ] {
+            let told = check_endpoint(url).unwrap_err().to_string();
+            assert!(
+                told.contains(shown) && !told.contains("hunter2") && told.contains("CLOUDSDK_"),
+                "{told}"
+            );
+        }
+    }
+}
