@@ -101,7 +101,7 @@ fn bad_image(surroundings: &Surroundings<'_>) -> Option<Remark> {
         let wanted = format!("with driver gce the VMs' image: {IMAGE_FORMS}");
         return Some(Remark::cloud_vms("ImageID", RemarkKind::Missing(wanted)));
     }
-    let is_bad = image_path(&surroundings.image, "project").is_err();
+    let is_bad = image_path(surroundings.image, "project").is_err();
     is_bad.then(|| Remark::cloud_vms("ImageID", RemarkKind::Refused(IMAGE_FORMS.to_owned())))
 }
 
