@@ -573,7 +573,7 @@ fn a_reserve_that_means_nothing_is_told_with_its_place() {
         ("{small: {Instances: 1, TimeZone: Europe/Nowhere}}", ["small.TimeZone", "Nowhere", "tzdata"]),
         ("{small: {PercentOfBusy: 2000}}", ["small.PercentOfBusy", "`2000`", "to 1000"]),
         (
-            "{small: {day: {Instances: 1}, night: {Hours: 1-2}}}",
+            "{small: {day: {Instances: 1}, night: {Instances: 1, Hours: 1-2}}}",
             ["small.night.Hours", "`1-2`", "two different times"],
         ),
     ] {

@@ -26,7 +26,9 @@ pub fn read(cloud_vms: &Section<'_>, key: &str) -> IdleReserve {
             types.fail(name, "an instance type's name is wanted");
             return None;
         };
-        Some((type_name, rules(&types.section(name))))
+        let section = types.section(name);
+        // What is no map has been told.
+        types.is_map(name).then(|| (type_name, rules(&section)))
     };
     IdleReserve::new(types.keys().into_iter().filter_map(of_type).collect())
 }

@@ -63,6 +63,11 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Whether that key has keys of its own.
+    pub fn is_map(&self, key: &str) -> bool {
+        self.node.get(key).is_some_and(|node| matches!(node.kind, Kind::Map(_)))
+    }
+
     /// Whether the site says something about that key.
     pub fn is_set(&self, key: &str) -> bool {
         self.node.get(key).is_some_and(|node| node.at.is_some())

@@ -15,7 +15,7 @@ pub struct Calendar {
     /// On these days.
     pub days: Days,
     /// In these hours.
-    pub hours: Hours,
+    pub hours: HourRange,
     /// By this clock.
     pub zone: Zone,
 }
@@ -25,7 +25,7 @@ impl Calendar {
     pub fn covers(&self, at: Timestamp) -> bool {
         let local = at.to_zoned(self.zone.time_zone.clone()).datetime();
         let minute = 60 * u16::from(local.hour().unsigned_abs()) + u16::from(local.minute().unsigned_abs());
-        let Hours { from, to } = self.hours;
+        let HourRange { from, to } = self.hours;
         let today = self.days.has(local.weekday());
         let yesterday = self.days.has(local.weekday().previous());
         match from < to {
@@ -115,18 +115,18 @@ impl fmt::Display for Days {
 /// From one minute of the day to another, which does not belong to it. Written as `08:00-18:00`; empty = all day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Hours {
+pub struct HourRange {
     from: u16,
     to: u16,
 }
 
-/// What [`Hours`] accept.
+/// What a [`HourRange`] accepts.
 pub const HOURS_WANTED: &str =
     "two different times of day (08:00-18:00, or 22:00-06:00 past midnight), or nothing for all day";
 
 const DAY: u16 = 24 * 60;
 
-impl Default for Hours {
+impl Default for HourRange {
     /// All day.
     fn default() -> Self {
         Self { from: 0, to: DAY }
@@ -145,7 +145,7 @@ fn minute_of(text: &str) -> Option<u16> {
     (minute < 60 && of_day <= DAY).then_some(of_day)
 }
 
-impl FromStr for Hours {
+impl FromStr for HourRange {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -161,7 +161,7 @@ impl FromStr for Hours {
     }
 }
 
-impl fmt::Display for Hours {
+impl fmt::Display for HourRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { from, to } = self;
         write!(f, "{:02}:{:02}-{:02}:{:02}", from / 60, from % 60, to / 60, to % 60)
@@ -224,7 +224,7 @@ macro_rules! written_as_text {
     )*};
 }
 
-written_as_text!(Days, Hours, Zone);
+written_as_text!(Days, HourRange, Zone);
 
 #[cfg(test)]
 mod tests {
@@ -262,7 +262,7 @@ mod tests {
         for (text, written) in
             [("", "00:00-24:00"), ("8:00-18:30", "08:00-18:30"), ("22:00 - 06:00", "22:00-06:00")]
         {
-            let hours: Hours = text.parse().unwrap();
+            let hours: HourRange = text.parse().unwrap();
             assert_eq!(hours.to_string(), written);
             assert_eq!(hours.to_string().parse(), Ok(hours));
         }
@@ -276,7 +276,7 @@ mod tests {
             "+8:00-9:00",
             "08:0-9:00",
         ] {
-            assert_eq!(wrong.parse::<Hours>(), Err(HOURS_WANTED), "{wrong}");
+            assert_eq!(wrong.parse::<HourRange>(), Err(HOURS_WANTED), "{wrong}");
         }
     }
 

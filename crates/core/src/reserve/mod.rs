@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-pub use calendar::{Calendar, Days, Hours, Zone};
+pub use calendar::{Calendar, Days, HourRange, Zone};
 
 use crate::id::TypeName;
 use crate::time::Timestamp;
