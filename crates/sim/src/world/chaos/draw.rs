@@ -76,6 +76,7 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> (WorldKnobs, Lasting) {
     renewals(&mut knobs.policy, &mut Chance::new(seed, 25));
     knobs.policy.backfill_patience = backfill_patience(&mut Chance::new(seed, 26));
     knobs.policy.idle_reserve = idle_reserve(&mut Chance::new(seed, 27));
+    knobs.policy.pack_containers = Chance::new(seed, 28).hits(0.4);
     (knobs, lasting)
 }
 
