@@ -181,7 +181,10 @@ fn create(explain: &Value, offer: &Value) -> String {
     let name = offer["Name"].as_str();
     let of_type = each(&explain["types"]).find(|it| it["Name"].as_str() == name);
     match of_type.and_then(|it| it.get("creates")) {
-        Some(creates) if creates["state"] == "open" => "one may be created".to_owned(),
+        Some(creates) if creates["state"] == "open" => match creates["cloud"]["message"].as_str() {
+            Some(reason) => format!("one may be created; the last one ended while it was booting: {reason}"),
+            None => "one may be created".to_owned(),
+        },
         Some(creates) => format!("creates: {}", super::creates::gate(creates)),
         None => "whether one may be created is not known".to_owned(),
     }

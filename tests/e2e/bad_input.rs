@@ -96,7 +96,7 @@ async fn a_port_that_is_taken_is_told() {
 #[actix_rt::test]
 async fn drivers_that_there_are_not_are_told_with_those_that_there_are() {
     let mut site = Site::new();
-    for (driver, words) in [("gce", ["gce", "loopback"]), ("Azure", ["Azure", "azure"])] {
+    for (driver, words) in [("gke", ["gke", "loopback"]), ("Azure", ["Azure", "azure"])] {
         site.cloud()["Driver"] = driver.into();
         site.cloud()["DriverParameters"] = serde_json::json!({});
         site.write_config();

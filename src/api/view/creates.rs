@@ -134,11 +134,13 @@ pub(super) fn gate<'a>(
         (None, Some(Gate::Paused(cause))) if cause.is_wanted() => (None, None),
         (None, gate) => (gate.copied(), plan.supply.ends.get(&it.name).copied()),
     };
+    let said = pool.refusals.get(&it.name);
     if gate == Some(Gate::Open) {
-        return GateView::of(Gate::Open);
+        // What is accepted, and ended at once, has no other place to say why.
+        return GateView::of(Gate::Open).until(None, said.filter(|said| said.is_end()));
     }
     let until = until.filter(|until| *until > now);
-    explained(gate).until(until, pool.refusals.get(&it.name))
+    explained(gate).until(until, said)
 }
 
 /// A gate that is not open, with its cause in words.

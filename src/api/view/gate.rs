@@ -58,7 +58,8 @@ pub enum Cause {
     AtQuota(QuotaReason),
 }
 
-/// The cloud's last refusal of a create of that type.
+/// The cloud's last refusal of a create of that type, or, with the code `EndedWhileBooting`, its reason for having ended an
+/// instance of that type which it had accepted.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = CloudRefusal)]
 pub struct CloudRefusalView<'a> {

@@ -289,6 +289,9 @@ impl WorkerPool {
             lived: since(now, view.appeared),
             reason: reason.map(str::to_owned),
         };
+        if let (Some(name), Some(reason)) = (&view.type_name, reason) {
+            self.refusals.note_end(name, reason, now);
+        }
         let mut effects = vec![PoolEffect::Tell(fact)];
         effects.extend(self.booted(id, false, now));
         effects

@@ -594,6 +594,9 @@ impl WorkerPool {
             return Vec::new();
         };
         let ordered = slot.ordered.unwrap_or(slot.view.appeared);
+        if let Some(name) = slot.view.type_name.as_ref().filter(|_| success) {
+            self.refusals.booted(name);
+        }
         let told = self.holds.booted(&offering, success, ordered, now).map(PoolEffect::Tell);
         told.into_iter().chain([PoolEffect::FleetChanged]).collect()
     }

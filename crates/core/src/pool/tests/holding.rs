@@ -470,6 +470,24 @@ fn an_instance_that_is_not_booting_or_of_another_offering_is_no_trial() {
     assert_eq!(story.gate("small", 4000), Gate::Open);
 }
 
+#[test]
+fn why_an_instance_was_ended_while_it_booted_is_said_until_one_boots() {
+    let mut story = Story::new();
+    let said = |story: &Story| {
+        let refusals = story.snapshot(0).refusals;
+        refusals.get(&"small".parse().unwrap()).map(|it| (it.is_end(), it.message.clone()))
+    };
+    story.created("i-1", "small", 0);
+    for began in [100, 200, 216] {
+        story.listing(began, if began == 100 { &[] } else { &["i-1"] });
+    }
+    assert_eq!(said(&story), Some((true, "Taken: back".to_owned())));
+    story.created("i-2", "small", 300);
+    assert!(said(&story).is_some(), "to be accepted is not to boot");
+    story.pool.booted(&id("i-2"), true, at(400));
+    assert_eq!(said(&story), None);
+}
+
 /// 540 creates were made in two hours for ten jobs: nobody counted them as failed.
 #[test]
 fn an_instance_that_ends_by_itself_while_it_boots_is_a_failed_boot() {
