@@ -130,7 +130,7 @@ pub(super) const STARRED: &[Rule] = &[
     ]),
     ("an instance with a place for a container that cannot be started yet is not idle", &[
         "a_worker_with_a_place_for_a_container_that_cannot_be_started_yet_is_not_idle",
-        "a_worker_is_told_when_it_is_reserved_and_when_no_more",
+        "a_worker_is_told_what_it_is_kept_for_and_when_for_nothing_any_more",
     ]),
     ("what was Locked before the start reserves nothing for longer than a restart takes", &[
         "a_container_that_may_run_unseen_reserves_nothing_for_longer_than_a_restart_takes",
@@ -258,4 +258,20 @@ pub(super) const STARRED: &[Rule] = &[
         "whatever_the_journal_says_is_told_or_nothing_and_is_no_news_of_the_vm",
         "a_start_that_came_to_nothing_without_a_word_is_told_with_the_journals_last_lines",
     ]),
+    (
+        "spare VMs are kept or created only if nobody waits for a quota, and are given back first",
+        &[
+            "spares_are_given_back_first_when_somebody_waits_for_a_quota",
+            "a_spare_vm_makes_room_for_whoever_waits_for_a_quota_and_comes_back_after",
+            "nothing_is_created_that_would_take_something_from_somebody_or_burn_money",
+        ],
+    ),
+    (
+        "a VM with a spot notice is drained, and among types of one price the one is created that lasts",
+        &[
+            "a_vm_that_will_be_taken_is_drained_and_ends_as_soon_as_it_is_empty",
+            "a_hold_is_stronger_than_a_notice",
+            "of_two_types_at_one_price_the_one_is_used_that_the_market_leaves",
+        ],
+    ),
 ];
