@@ -103,7 +103,13 @@ class Strip {
     this.cursor = draw('line', { class: 'moment', y1: 0, y2: STRIP_HEIGHT, visibility: 'hidden' });
     this.svg = draw(
       'svg',
-      { viewBox: `0 0 ${STEPS} ${STRIP_HEIGHT}`, preserveAspectRatio: 'none', role: 'img' },
+      // It has a name before anything is shown.
+      {
+        viewBox: `0 0 ${STEPS} ${STRIP_HEIGHT}`,
+        preserveAspectRatio: 'none',
+        role: 'img',
+        'aria-label': strip.name,
+      },
       this.unknown,
       this.paths,
       this.cursor,
