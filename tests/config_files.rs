@@ -3,11 +3,15 @@
 
 mod config_support;
 
+use arvados_dispatch_cloud::settings::Settings;
 use dispatch_azure::Params as Azure;
 use dispatch_ec2::Params as Ec2;
 
 use config_support::{TestKey, load_text, minimal, yaml_to_json};
 use serde_json::Value;
+
+/// Where the examples of clouds have the key.
+const SITES_KEY: &str = "/etc/arvados/dispatch-key";
 
 fn config(name: &str) -> String {
     std::fs::read_to_string(format!("{}/config/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -160,75 +164,58 @@ fn the_entries_of_instance_types_are_documented_completely() {
     }
 }
 
-#[test]
-fn the_loopback_example_is_usable_without_a_warning_and_shows_every_parameter() {
+/// An example with a key in place of the site's own: its text, and its settings, which have no warning.
+fn usable(name: &str, key_of_site: &str) -> (String, Settings) {
     let directory = tempfile::tempdir().unwrap();
     let key = directory.path().join("key");
     std::fs::write(&key, TestKey::new().pem()).unwrap();
-    let text = config("loopback.yml").replace("/tmp/dispatch-key\n    ", &format!("{}\n    ", key.display()));
+    let text = config(name).replace(&format!("{key_of_site}\n"), &format!("{}\n", key.display()));
     let loaded = load_text(&text).unwrap();
     assert_eq!(loaded.warnings, []);
-    let dump = loaded.settings.dump();
-    let read = &dump["Clusters"]["zzzzz"]["Containers"]["CloudVMs"]["DriverParameters"];
-    let written = &yaml_to_json(&text)["Clusters"]["zzzzz"]["Containers"]["CloudVMs"]["DriverParameters"];
-    assert_eq!(read, written);
+    (text, loaded.settings)
+}
+
+fn parameters(tree: &Value) -> Value {
+    tree["Clusters"]["zzzzz"]["Containers"]["CloudVMs"]["DriverParameters"].clone()
+}
+
+#[test]
+fn the_loopback_example_is_usable_without_a_warning_and_shows_every_parameter() {
+    let (text, settings) = usable("loopback.yml", "/tmp/dispatch-key");
+    assert_eq!(parameters(&settings.dump()), parameters(&yaml_to_json(&text)));
+}
+
+#[test]
+fn the_gce_example_is_usable_without_a_warning_and_shows_every_parameter() {
+    let (text, settings) = usable("gce.example.yml", SITES_KEY);
+    assert_eq!(parameters(&settings.dump()), parameters(&yaml_to_json(&text)));
 }
 
 #[test]
 fn the_ec2_example_is_usable_without_a_warning() {
-    let directory = tempfile::tempdir().unwrap();
-    let key = directory.path().join("key");
-    std::fs::write(&key, TestKey::new().pem()).unwrap();
-    let text =
-        config("ec2.example.yml").replace("/etc/arvados/dispatch-key\n", &format!("{}\n", key.display()));
-    let loaded = load_text(&text).unwrap();
-    assert_eq!(loaded.warnings, []);
-    let ec2 = Ec2::new(&loaded.settings.driver.parameters);
+    let (_, settings) = usable("ec2.example.yml", SITES_KEY);
+    let ec2 = Ec2::new(&settings.driver.parameters);
     assert_eq!((ec2.subnet_ids.len(), ec2.security_group_ids.len(), ec2.ebs_price), (2, 1, 0.08));
 }
 
 #[test]
 fn the_azure_example_is_usable_without_a_warning_and_shows_every_parameter() {
-    let directory = tempfile::tempdir().unwrap();
-    let key = directory.path().join("key");
-    std::fs::write(&key, TestKey::new().pem()).unwrap();
-    let text =
-        config("azure.example.yml").replace("/etc/arvados/dispatch-key\n", &format!("{}\n", key.display()));
-    let loaded = load_text(&text).unwrap();
-    assert_eq!(loaded.warnings, []);
-    let azure = Azure::new(&loaded.settings.driver.parameters);
+    let (text, settings) = usable("azure.example.yml", SITES_KEY);
+    let azure = Azure::new(&settings.driver.parameters);
     assert_eq!((azure.location.as_str(), azure.gallery_version.as_str()), ("westeurope", "1.0.0"));
-    let parameters =
-        |tree: &Value| tree["Clusters"]["zzzzz"]["Containers"]["CloudVMs"]["DriverParameters"].clone();
     let names = |tree: &Value| parameters(tree).as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(&yaml_to_json(&text)), names(&loaded.settings.dump()));
+    assert_eq!(names(&yaml_to_json(&text)), names(&settings.dump()));
     let theirs: Value = serde_json::from_str(
         &std::fs::read_to_string(config_support::reference("cluster-defaults.json")).unwrap(),
     )
     .unwrap();
     let theirs = &theirs["Containers"]["CloudVMs"]["DriverParameters"];
     // Those of the Go program have its defaults, but groups of quotas, which are EC2's there.
-    for (name, value) in
-        arvados_dispatch_cloud::settings::DRIVERS[1].parameters().into_iter().map(|it| (it.name, it.default))
+    for (name, value) in settings.driver.description.parameters().into_iter().map(|it| (it.name, it.default))
     {
         let dispatch_core::driver::ParameterValue::Text(text) = value else { continue };
         assert!(theirs.get(name).is_none_or(|it| *it == text.as_str()), "{name}: {text}");
     }
-}
-
-#[test]
-fn the_gce_example_is_usable_without_a_warning_and_shows_every_parameter() {
-    let directory = tempfile::tempdir().unwrap();
-    let key = directory.path().join("key");
-    std::fs::write(&key, TestKey::new().pem()).unwrap();
-    let text =
-        config("gce.example.yml").replace("/etc/arvados/dispatch-key\n", &format!("{}\n", key.display()));
-    let loaded = load_text(&text).unwrap();
-    assert_eq!(loaded.warnings, []);
-    let dump = loaded.settings.dump();
-    let read = &dump["Clusters"]["zzzzz"]["Containers"]["CloudVMs"]["DriverParameters"];
-    let written = &yaml_to_json(&text)["Clusters"]["zzzzz"]["Containers"]["CloudVMs"]["DriverParameters"];
-    assert_eq!(read, written);
 }
 
 #[test]

@@ -138,7 +138,14 @@ fn path_of_type(text: &str) -> Result<Vec<String>, String> {
     Ok(path)
 }
 
-fn unknown(key: &str, known: impl Iterator<Item = String>) -> String {
+fn unknown(key: &str, known: impl Iterator<Item = String> + Clone) -> String {
+    let is_below = |it: &String| {
+        let name = it.rsplit('.').next().unwrap_or(it);
+        [it, name].iter().any(|it| key.strip_prefix(*it).is_some_and(|rest| rest.starts_with('.')))
+    };
+    if let Some(whole) = known.clone().find(is_below) {
+        return format!("what is below {whole} cannot be set by itself: give all of it, {whole}={{…}}");
+    }
     let last = key.rsplit('.').next().unwrap_or(key);
     let alike = |it: &String| strsim::jaro_winkler(it.rsplit('.').next().unwrap_or(it), last);
     let nearest = known.max_by(|a, b| alike(a).total_cmp(&alike(b))).filter(|it| alike(it) > 0.8);
@@ -177,6 +184,11 @@ mod tests {
             ("InstanceTypes.small=4", "InstanceTypes.NAME.KEY is wanted, with one of ProviderType"),
             ("InstanceTypes.small.Prize=4", "InstanceTypes.NAME.KEY is wanted"),
             ("InstanceTypes..GPU.VRAM=4", "InstanceTypes.NAME.KEY is wanted"),
+            ("IdleReserve.small.Instances=2", "give all of it, Containers.CloudVMs.IdleReserve={…}"),
+            (
+                "Containers.CloudVMs.ResourceTags.Owner=me",
+                "give all of it, Containers.CloudVMs.ResourceTags={…}",
+            ),
         ] {
             let error = parsed(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

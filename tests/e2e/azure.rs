@@ -24,11 +24,10 @@ use serde_json::{Value, json};
 
 use crate::support::network::Network;
 use crate::support::service::{command, finish};
-use crate::support::vms::{Vms, write};
+use crate::support::vms::{Vms, follow, write};
 use crate::support::{DISPATCHER, Metrics, SOON, Service, Site, until};
 
 const LONG: Duration = Duration::from_secs(300);
-const FURNISH_EVERY: Duration = Duration::from_millis(100);
 
 #[test]
 fn containers_run_on_azure_and_a_restart_adopts_their_vm_and_tidies_up() {
@@ -107,14 +106,7 @@ impl World {
         let Value::Object(settings) = settings else { unreachable!("it is one") };
         site.cloud().as_object_mut().unwrap().extend(settings);
         site.cluster()["InstanceTypes"]["shared"]["ProviderType"] = json!("Standard_D2s_v5");
-        let (cloud, machines) = (Rc::downgrade(&azure), Rc::downgrade(&vms));
-        actix_rt::spawn(async move {
-            while let (Some(azure), Some(vms)) = (cloud.upgrade(), machines.upgrade()) {
-                furnish(&vms, &azure);
-                drop((azure, vms));
-                tokio::time::sleep(FURNISH_EVERY).await;
-            }
-        });
+        follow(&vms, &azure, furnish);
         Self { site, azure, vms, environment }
     }
 

@@ -24,11 +24,10 @@ use serde_json::{Value, json};
 
 use crate::support::network::Network;
 use crate::support::service::{command, finish};
-use crate::support::vms::{Vms, write};
+use crate::support::vms::{Vms, follow, write};
 use crate::support::{DISPATCHER, Metrics, SOON, Service, Site, until};
 
 const LONG: Duration = Duration::from_secs(300);
-const FURNISH_EVERY: Duration = Duration::from_millis(100);
 
 #[test]
 fn containers_run_on_ec2_and_a_restart_adopts_their_vm() {
@@ -146,14 +145,7 @@ impl World {
         site.cloud().as_object_mut().unwrap().extend(settings);
         site.cluster()["InstanceTypes"]["shared"]["ProviderType"] = json!("m5.large");
         let other = neighbour(&moto);
-        let (cloud, machines) = (Rc::downgrade(&moto), Rc::downgrade(&vms));
-        actix_rt::spawn(async move {
-            while let (Some(moto), Some(vms)) = (cloud.upgrade(), machines.upgrade()) {
-                furnish(&vms, &moto);
-                drop((moto, vms));
-                tokio::time::sleep(FURNISH_EVERY).await;
-            }
-        });
+        follow(&vms, &moto, furnish);
         Self { site, moto, vms, other }
     }
 

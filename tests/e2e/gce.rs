@@ -20,11 +20,10 @@ use serde_json::{Value, json};
 
 use crate::support::network::Network;
 use crate::support::service::{command, finish};
-use crate::support::vms::{Vms, write};
+use crate::support::vms::{Vms, follow, write};
 use crate::support::{DISPATCHER, Metrics, SOON, Service, Site, until};
 
 const LONG: Duration = Duration::from_secs(300);
-const FURNISH_EVERY: Duration = Duration::from_millis(100);
 const ZONES: [&str; 2] = ["us-central1-a", "us-central1-b"];
 
 #[test]
@@ -127,15 +126,8 @@ impl World {
         let Value::Object(settings) = settings else { unreachable!("it is one") };
         site.cloud().as_object_mut().unwrap().extend(settings);
         site.cluster()["InstanceTypes"]["shared"]["ProviderType"] = json!("n2-standard-4");
-        let (cloud, machines) = (Rc::downgrade(&server), Rc::downgrade(&vms));
         let host_key = host_key.unwrap_or(&vms.host_key).to_owned();
-        actix_rt::spawn(async move {
-            while let (Some(server), Some(vms)) = (cloud.upgrade(), machines.upgrade()) {
-                furnish(&vms, &server, &host_key);
-                drop((server, vms));
-                tokio::time::sleep(FURNISH_EVERY).await;
-            }
-        });
+        follow(&vms, &server, move |vms, server| furnish(vms, server, &host_key));
         Self { site, server, vms }
     }
 

@@ -40,7 +40,11 @@ async fn another_configuration_is_planned_and_recorded_rounds_come_out_the_same(
     assert_eq!(price["changed"]["in_the_end"]["per_hour"], 7.5, "{price}");
     assert_eq!(price["containers"].as_array().map(Vec::len), Some(1), "{price}");
 
+    let reserve = client(&site, &["plan", "--set", "IdleReserve={shared: {Instances: 1}}"]).await;
+    assert!(reserve.stdout.contains("1 x shared"), "{reserve:?}");
+
     for (wrong, expected) in [
+        ("IdleReserve.shared.Instances=2", "give all of it"),
         ("MaxInstance=7", "is Containers.CloudVMs.MaxInstances meant?"),
         ("MaxInstances", "KEY=VALUE is wanted"),
         ("MaxInstances=many", "Containers.CloudVMs.MaxInstances"),

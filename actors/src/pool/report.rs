@@ -65,21 +65,34 @@ impl Pool {
             PoolFact::OutageEnded => {
                 event!(log, catalogue::RESUMING_DESTROYS, "Reason" => "an instance answers again, or a new one, or nobody is to be judged now")
             }
-            PoolFact::Interrupted { instance, type_name, lived } => {
-                self.parts.metrics.spot_interruptions.with_label_values(&[type_name.as_str()]).inc();
-                event!(log, catalogue::INTERRUPTED, "Instance" => instance.as_str(),
-                    "InstanceType" => type_name.as_str(), "Lifetime" => lived.as_secs_f64());
-            }
-            PoolFact::SpotNotice { instance, container, notice } => {
-                self.parts.metrics.spot_notices.inc();
-                event!(log, catalogue::SPOT_NOTICE, "Instance" => instance.as_str(),
-                    "ContainerUUID" => container.as_str(), "Notice" => notice);
-            }
+            PoolFact::Interrupted { .. } | PoolFact::SpotNotice { .. } => self.report_of_market(fact),
             PoolFact::CreatesResumed(pause) => event!(log, catalogue::CREATES_RESUMED,
                 "Scope" => %pause.scope, "Reason" => "its time is over", "Paused" => %pause.note),
             // Told by the worker, who knows the last failure.
             PoolFact::Unresponsive(..) => {}
             PoolFact::FirstListing(n) => event!(log, catalogue::INITIAL_LIST, "N" => n),
+        }
+    }
+
+    /// The market takes instances one by one, or thousands at once.
+    fn report_of_market(&mut self, fact: PoolFact) {
+        let log = &self.parts.log;
+        match fact {
+            PoolFact::Interrupted { instance, type_name, lived } => {
+                self.parts.metrics.spot_interruptions.with_label_values(&[type_name.as_str()]).inc();
+                if let Some(n) = self.noted(&catalogue::INTERRUPTED, instance.as_str()) {
+                    event!(log, catalogue::INTERRUPTED, "Instance" => instance.as_str(),
+                        "InstanceType" => type_name.as_str(), "Lifetime" => lived.as_secs_f64(), "Repeated" => n);
+                }
+            }
+            PoolFact::SpotNotice { instance, container, notice } => {
+                self.parts.metrics.spot_notices.inc();
+                if let Some(n) = self.noted(&catalogue::SPOT_NOTICE, instance.as_str()) {
+                    event!(log, catalogue::SPOT_NOTICE, "Instance" => instance.as_str(),
+                        "ContainerUUID" => container.as_str(), "Notice" => notice, "Repeated" => n);
+                }
+            }
+            _ => {}
         }
     }
 

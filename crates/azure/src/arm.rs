@@ -88,12 +88,22 @@ pub(crate) struct Reply {
     pub operation: Option<String>,
     /// How long to wait before it is asked for.
     pub retry_after: Option<Duration>,
+    /// What is not to be repeated.
+    secrets: Vec<Secret>,
 }
+
+/// The most that is repeated of why an answer cannot be read: the reader's words have in them what it has read, whole.
+const LONGEST_REASON: usize = 300;
 
 impl Reply {
     /// What it says.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        json::read(&self.body).map_err(|Malformed(why)| Failure::malformed(why))
+        json::read(&self.body).map_err(|Malformed(why)| {
+            // Of a secret that is cut in two the head would stay.
+            let failure = self.secrets.iter().fold(Failure::malformed(why), Failure::without);
+            let message = failure.message.chars().filter(|c| !c.is_control()).take(LONGEST_REASON).collect();
+            Failure { message, ..failure }
+        })
     }
 }
 
@@ -196,7 +206,7 @@ fn judged(answer: Answer, secrets: &[Secret], sent: std::time::SystemTime) -> Re
     let table = if status == 429 { &THROTTLED } else { &ERRORS };
     let read = |text: &str| answer::refusal(text, request_id.as_deref().unwrap_or_default());
     match answer.judged(table, read, secrets, sent) {
-        Ok(body) => Ok(Reply { body, operation, retry_after }),
+        Ok(body) => Ok(Reply { body, operation, retry_after, secrets: secrets.to_vec() }),
         Err(failure) if status == 412 => {
             Err(Failure { meaning: Meaning::Other, code: EXISTS.to_owned(), ..failure })
         }

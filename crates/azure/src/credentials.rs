@@ -15,7 +15,7 @@ use dispatch_cloud_kit::{
 };
 use dispatch_core::secret::Secret;
 use serde::Deserialize;
-use url::Url;
+use url::{Host, Url};
 
 use crate::cloud::{Cloud, is_this_machine};
 use crate::driver::OpenError;
@@ -47,6 +47,9 @@ impl Identity {
     pub fn new(params: &Params, environment: &Environment) -> Result<Self, OpenError> {
         let Params { client_id, client_secret, tenant_id, .. } = params;
         if !client_secret.is_empty() {
+            if !is_tenant(tenant_id) {
+                return Err(OpenError::BadTenant);
+            }
             let (tenant, client) = (tenant_id.clone(), client_id.clone());
             return Ok(Self::ServicePrincipal { tenant, client, secret: client_secret.clone() });
         }
@@ -69,11 +72,10 @@ impl Identity {
     }
 }
 
-/// Whether it is on this host or beside it: whoever answers there says who we are.
+/// Whether it is on this host or beside it, by number: whoever answers there says who we are.
 fn is_near(url: &Url) -> bool {
-    is_this_machine(url)
-        || url.scheme() == "https"
-        || url.host_str().is_some_and(|it| it.starts_with("169.254."))
+    let is_beside = matches!(url.host(), Some(Host::Ipv4(it)) if it.is_link_local());
+    is_this_machine(url) || url.scheme() == "https" || is_beside
 }
 
 /// Whether that can be a directory: it becomes a part of a URL.

@@ -1,12 +1,14 @@
 //! What the Azure driver says of itself before it is opened.
 
+use std::collections::BTreeMap;
+
 use dispatch_cloud_kit::unused_proxy;
 use dispatch_core::driver::{
     DriverAdvice, DriverDescription, KeyAlgorithm, Parameter, Parameters, Remark, RemarkKind, Surroundings,
 };
 
 use crate::advice::Advice;
-use crate::order::{BYTES_BEFORE_INIT_COMMAND, LONGEST_CUSTOM_DATA};
+use crate::order::{BYTES_BEFORE_INIT_COMMAND, CREATED_AT, LONGEST_CUSTOM_DATA};
 use crate::{cloud, credentials, image, params};
 
 /// The description of driver `azure`.
@@ -30,6 +32,7 @@ impl DriverDescription for Description {
             ecdsa_key(surroundings.deployed_key),
             bad_image(surroundings.image),
             unused_proxy(&here, "Azure"),
+            unusable_tags(&surroundings.resource_tags),
             long_init_command(surroundings.init_command_bytes),
         ];
         remarks.into_iter().flatten().collect()
@@ -91,6 +94,35 @@ fn bad_image(name: &str) -> Option<Remark> {
     let kind = if name.is_empty() { RemarkKind::Missing(wanted) } else { RemarkKind::Refused(wanted) };
     Some(Remark::cloud_vms("ImageID", kind))
 }
+
+/// Azure would refuse each order. It compares names without case.
+fn unusable_tags(tags: &BTreeMap<String, String>) -> Option<Remark> {
+    let wrong = |name: &str, value: &str| {
+        let is_twin = |other: &String| other != name && other.eq_ignore_ascii_case(name);
+        if name.is_empty() || name.chars().count() > 512 || name.contains(FORBIDDEN_IN_TAGS) {
+            Some("a name has 1 to 512 characters, none of them <, >, %, &, \\, ? or /")
+        } else if value.chars().count() > 256 {
+            Some("a value has 256 characters at most")
+        } else if tags.keys().any(is_twin) || is_twin(&CREATED_AT.to_owned()) {
+            Some("there is another of that name but for the case of its letters")
+        } else {
+            None
+        }
+    };
+    let first = tags.iter().find_map(|(name, value)| Some((name, wrong(name, value)?)));
+    let message = match first {
+        Some((name, why)) => format!("Azure does not take the tag `{name:.80}`: {why}"),
+        None if tags.len() > MOST_TAGS => {
+            format!("there are {}, and Azure takes {MOST_TAGS} beside the dispatcher's own", tags.len())
+        }
+        None => return None,
+    };
+    Some(Remark::cloud_vms("ResourceTags", RemarkKind::Failed(message)))
+}
+
+const FORBIDDEN_IN_TAGS: [char; 7] = ['<', '>', '%', '&', '\\', '?', '/'];
+/// Azure takes 50; six are the dispatcher's, and one is `created-at`.
+const MOST_TAGS: usize = 50 - 6 - 1;
 
 /// Azure would refuse each order.
 fn long_init_command(bytes: usize) -> Option<Remark> {
@@ -218,11 +250,14 @@ fn unused_account(parameters: &Parameters) -> Option<Remark> {
 }
 
 fn forbidden_user(parameters: &Parameters) -> Option<Remark> {
-    const FORBIDDEN: [&str; 5] = ["root", "admin", "administrator", "user", "guest"];
+    // The list of Azure's own description of the field.
+    const FORBIDDEN: &str = "1 123 a actuser adm admin admin1 admin2 administrator aspnet backup console david guest john \
+        owner root server sql support support_388945a0 sys test test1 test2 test3 user user1 user2 user3 user4 user5";
     let user = parameters.text("AdminUsername").to_ascii_lowercase();
     let message = format!("Azure makes no user of the name {user}");
     FORBIDDEN
-        .contains(&user.as_str())
+        .split_whitespace()
+        .any(|it| it == user)
         .then(|| Remark::parameter("AdminUsername", RemarkKind::Doubtful(message)))
 }
 
@@ -290,6 +325,7 @@ mod tests {
             ("AdminUsername", "", "a user"),
             ("AdminUsername", "a b", "a user"),
             ("AdminUsername", "Root", "no user of the name root"),
+            ("AdminUsername", "test", "no user of the name test"),
             ("AddedScratchStorageType", "", "StandardSSD_LRS"),
             ("CloudEnvironment", "AzureGermanCloud", "closed"),
             ("CloudEnvironment", "Azure", "AzureChinaCloud"),
@@ -349,5 +385,32 @@ mod tests {
         assert_eq!(around(|it| it.init_command_bytes = most), []);
         assert_eq!(around(|it| it.init_command_bytes = most + 1), key("InstanceInitCommand"));
         assert_eq!(around(|it| it.endpoint = Some("not EC2's")), []);
+    }
+
+    #[test]
+    fn tags_that_azure_does_not_take_are_told() {
+        let told = |tags: &[(&str, &str)]| {
+            let tags = tags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            unusable_tags(&tags).map(|it| format!("{it:?}"))
+        };
+        let (longest, longest_value) = ("ü".repeat(512), "ü".repeat(256));
+        assert_eq!(told(&[("Owner", "the lab & co"), ("a.b-c:d", ""), (&longest, &longest_value)]), None);
+        for (name, value, words) in [
+            ("", "x", "1 to 512"),
+            (&format!("{longest}x"), "x", "1 to 512"),
+            ("a/b", "x", "`a/b`: a name"),
+            ("Owner", &format!("{longest_value}x"), "256 characters"),
+            ("Created-At", "x", "the case of its letters"),
+            ("cost", "x", "the case of its letters"),
+        ] {
+            let told = told(&[("Cost", "y"), (name, value)]).unwrap_or_default();
+            assert!(told.contains(words) && told.contains("ResourceTags"), "{name}: {told}");
+        }
+        let many: Vec<_> = (0..44).map(|number| number.to_string()).collect();
+        let many: Vec<_> = many.iter().map(|name| (name.as_str(), "x")).collect();
+        assert_eq!(told(&many[1..]), None);
+        assert!(told(&many).unwrap().contains("there are 44, and Azure takes 43"));
+        let tags = [("a?".to_owned(), String::new())].into();
+        assert_eq!(around(|it| it.resource_tags = tags), [RemarkKey::CloudVms("ResourceTags")]);
     }
 }

@@ -63,7 +63,7 @@ pub enum OpenError {
     )]
     HalfWorkloadIdentity,
     /// It would become a part of a URL.
-    #[error("AZURE_TENANT_ID is no directory's id or domain")]
+    #[error("the tenant (TenantID of DriverParameters, or AZURE_TENANT_ID) is no directory's id or domain")]
     BadTenant,
     /// Whoever answers there says who we are.
     #[error("AZURE_POD_IDENTITY_AUTHORITY_HOST is no URL of this host's metadata service")]
@@ -104,12 +104,12 @@ impl AzureCloud {
         let (cloud, identity) = Self::find(&params, &environment)?;
         let metrics = Metrics::new(registry)?;
         let http = || -> Result<Http, OpenError> {
-            let is_https = [&cloud.manager, &cloud.login].iter().any(|it| it.scheme() == "https");
-            let tls = if is_https { Some(tls::config(None)?) } else { None };
+            let tls = if needs_tls(&cloud, &identity) { Some(tls::config(None)?) } else { None };
             Ok(Http::new(call_timeout, tls))
         };
-        let credentials = Credentials::new(identity, cloud.clone(), http()?);
-        let arm = Arm::new(http()?, cloud.manager, credentials, metrics.errors().clone());
+        let (of_tokens, of_calls) = (http()?, http()?);
+        let credentials = Credentials::new(identity, cloud.clone(), of_tokens);
+        let arm = Arm::new(of_calls, cloud.manager, credentials, metrics.errors().clone());
         let core = Core { arm, params, set_tag, metrics, repeats: Repeats::default(), now, log };
         Ok(Self { core: Rc::new(core), backoff: Backoff::default(), leftovers: Leftovers::default() })
     }
@@ -120,10 +120,10 @@ impl AzureCloud {
     /// # Errors
     /// The same as of `open`.
     pub fn check(params: &Params, environment: &Environment) -> Result<(), OpenError> {
-        let (cloud, _) = Self::find(params, environment)?;
-        match cloud.manager.scheme() {
-            "https" => Ok(tls::config(None).map(drop)?),
-            _ => Ok(()),
+        let (cloud, identity) = Self::find(params, environment)?;
+        match needs_tls(&cloud, &identity) {
+            true => Ok(tls::config(None).map(drop)?),
+            false => Ok(()),
         }
     }
 
@@ -222,7 +222,11 @@ impl AzureCloud {
         let arm = &self.core.arm;
         let url = arm.url(&making.machine(), resource::COMPUTE);
         let found = arm.call(Request::new(Call::GetMachine, Method::GET, url)).await;
-        let found = found.and_then(|reply| reply.read::<Machine>());
+        let found = found.and_then(|reply| {
+            let read = reply.read::<Machine>();
+            read.map_err(|failure| failure.of_call(Call::GetMachine.as_str()))
+                .inspect_err(|failure| arm.failed(Call::GetMachine, failure))
+        });
         // It has just been there.
         let machine = found.map_err(|failure| Failure { meaning: Meaning::Unknown, ..failure })?;
         self.instance(&machine, interface.address())
@@ -317,6 +321,15 @@ impl AzureCloud {
     }
 }
 
+/// Whether any of those that are called is called by https.
+fn needs_tls(cloud: &Cloud, identity: &Identity) -> bool {
+    let of_identity = match identity {
+        Identity::Managed { service, .. } => Some(service),
+        Identity::ServicePrincipal { .. } | Identity::Workload { .. } => None,
+    };
+    [&cloud.manager, &cloud.login].into_iter().chain(of_identity).any(|it| it.scheme() == "https")
+}
+
 fn instance_id(text: &str) -> Result<InstanceId, Failure> {
     InstanceId::new(text).map_err(|_| Failure::malformed("a VM whose name is no part of an id"))
 }
@@ -353,5 +366,27 @@ impl CloudDriver for AzureCloud {
 
     fn remote_user(&self) -> &str {
         &self.core.params.admin_username
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::*;
+
+    #[test]
+    fn who_is_called_by_https_is_believed_by_its_certificate_whoever_of_them_it_is() {
+        let url = |scheme: &str| Url::parse(&format!("{scheme}://127.0.0.1:1/")).unwrap();
+        let cloud = |manager, login| Cloud {
+            manager: url(manager),
+            login: url(login),
+            audience: "whoever".to_owned(),
+        };
+        let host = |scheme| Identity::Managed { client: String::new(), service: url(scheme) };
+        assert!(!needs_tls(&cloud("http", "http"), &host("http")));
+        assert!(needs_tls(&cloud("https", "http"), &host("http")));
+        assert!(needs_tls(&cloud("http", "https"), &host("http")));
+        assert!(needs_tls(&cloud("http", "http"), &host("https")));
     }
 }

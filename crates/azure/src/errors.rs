@@ -41,7 +41,7 @@ const TABLE: &[Row] = &[
     ("ResourceNotFound", None, NotFound),
     ("NotFound", None, NotFound),
     // Something of this one request is forbidden. Others may be allowed: policies often forbid some sizes.
-    ("RequestDisallowedByPolicy", None, Other),
+    ("RequestDisallowedBy*", None, Other),
     ("ScopeLocked", None, Other),
     // Tokens, and what we may not do at all.
     ("InvalidAuthenticationToken*", None, Unauthorized),
@@ -120,7 +120,7 @@ mod tests {
             OFFERING,
         ));
         rows.extend(of("ResourceNotFound NotFound", NotFound));
-        rows.extend(of("RequestDisallowedByPolicy ScopeLocked", Other));
+        rows.extend(of("RequestDisallowedByPolicy RequestDisallowedByAzure ScopeLocked", Other));
         rows.extend(of(
             "InvalidAuthenticationToken InvalidAuthenticationTokenTenant ExpiredAuthenticationToken AuthenticationFailed \
              AuthorizationFailed LinkedAuthorizationFailed SubscriptionNotFound ReadOnlyDisabledSubscription \
@@ -141,7 +141,9 @@ mod tests {
 
     #[test]
     fn a_policys_word_comes_before_its_status_and_that_of_too_many_calls_after_it() {
+        // A site's policy, and Azure's own.
         assert_eq!(ERRORS.meaning("RequestDisallowedByPolicy", "", 403), Other);
+        assert_eq!(ERRORS.meaning("RequestDisallowedByAzure", "", 403), Other);
         assert_eq!(ERRORS.meaning("SomethingNew", "", 403), Unauthorized);
         assert_eq!(ERRORS.meaning("SomethingNew", "", 500), Unknown);
         for code in ["TooManyRequests", "SubscriptionRequestsThrottled", "OperationNotAllowed"] {

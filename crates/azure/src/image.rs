@@ -12,7 +12,7 @@ pub(crate) fn objection(image: &str) -> Option<String> {
         );
     }
     let is_fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let is_name = !image.is_empty() && image.len() <= 80 && image.chars().all(is_fine);
+    let is_name = image.len() <= 80 && !image.trim_matches('.').is_empty() && image.chars().all(is_fine);
     (!is_name).then(|| {
         "the name (not the id) of a managed image in ImageResourceGroup, or of an image definition of \
          SharedImageGalleryName"
@@ -32,9 +32,14 @@ mod tests {
         for url in ["https://acc.blob.core.windows.net/system/a.vhd", "HTTP://x"] {
             assert!(objection(url).unwrap().contains("az image create"), "{url}");
         }
-        for other in
-            ["", "/subscriptions/1/resourceGroups/g/providers/Microsoft.Compute/images/i", "a b", "../x"]
-        {
+        for other in [
+            "",
+            "/subscriptions/1/resourceGroups/g/providers/Microsoft.Compute/images/i",
+            "a b",
+            "../x",
+            "..",
+            ".",
+        ] {
             assert!(objection(other).unwrap().starts_with("the name"), "{other}");
         }
     }

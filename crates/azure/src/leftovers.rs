@@ -8,6 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -27,7 +28,8 @@ use crate::resource;
 const EVERY: Duration = Duration::from_secs(300);
 /// Azure keeps a NIC for a VM that has failed for three minutes, and an order may be under way as long.
 const LEAST_AGE: Duration = Duration::from_secs(180);
-/// How many of a kind are deleted in a round: they count among the subscription's calls.
+/// How many of a kind are deleted in a round: they count among the subscription's calls. The next round begins with
+/// others, should Azure keep all of these.
 const MOST: usize = 8;
 
 /// Whose leftovers, and what a listing has shown of that set.
@@ -46,6 +48,8 @@ pub(crate) struct Seen {
 #[derive(Default)]
 pub(crate) struct Leftovers {
     last: Cell<Option<Timestamp>>,
+    /// How many have begun.
+    rounds: Cell<usize>,
     round: RefCell<Option<JoinHandle<()>>>,
 }
 
@@ -56,11 +60,16 @@ impl Leftovers {
         is_over && self.last.get().is_none_or(|last| since(now, last) >= EVERY)
     }
 
-    /// Begins one. It ends with the driver.
+    /// Begins one, unless another listing has just begun one. It ends with the driver.
     pub fn begin(&self, core: &Rc<Core>, seen: Seen) {
-        self.last.set(Some((core.now)()));
+        let now = (core.now)();
+        if !self.is_due(now) {
+            return;
+        }
+        self.last.set(Some(now));
+        let before = self.rounds.replace(self.rounds.get().wrapping_add(1));
         let core = Rc::clone(core);
-        self.round.replace(Some(tokio::task::spawn_local(async move { clean(&core, &seen).await })));
+        self.round.replace(Some(tokio::task::spawn_local(async move { clean(&core, &seen, before).await })));
     }
 }
 
@@ -72,22 +81,36 @@ impl Drop for Leftovers {
     }
 }
 
-async fn clean(core: &Core, seen: &Seen) {
+/// `before`: how many rounds have been before this one.
+async fn clean(core: &Core, seen: &Seen, before: usize) {
     let age = core.params.delete_dangling_resources_after.max(LEAST_AGE);
     let is_old = |created: Timestamp| since((core.now)(), created) >= age;
     let all = resource::interfaces(&core.params);
-    for nic in seen.interfaces.iter().filter(|nic| is_leftover(nic, seen, core, is_old)).take(MOST) {
+    let nics = seen.interfaces.iter().filter(|nic| is_leftover(nic, seen, core, is_old));
+    for nic in few(nics.collect(), before) {
         let url = core.arm.url(&format!("{all}/{}", nic.name), resource::NETWORK);
-        delete(core, Call::DeleteInterface, Leftover::Interface, url, &nic.name).await;
+        if delete(core, Call::DeleteInterface, Leftover::Interface, url, &nic.name).await.is_break() {
+            return;
+        }
     }
     let all = resource::disks(&core.params);
     // A failure is counted; there is nothing more to say of it.
     let listed = core.arm.all::<Disk>(Call::ListDisks, core.arm.url(&all, resource::DISKS)).await;
     let disks = listed.unwrap_or_default();
-    for disk in disks.iter().filter(|disk| is_unused_disk(disk, seen, is_old)).take(MOST) {
+    for disk in few(disks.iter().filter(|disk| is_unused_disk(disk, seen, is_old)).collect(), before) {
         let url = core.arm.url(&format!("{all}/{}", disk.name), resource::DISKS);
-        delete(core, Call::DeleteDisk, Leftover::Disk, url, &disk.name).await;
+        if delete(core, Call::DeleteDisk, Leftover::Disk, url, &disk.name).await.is_break() {
+            return;
+        }
     }
+}
+
+/// Those that it is the turn of: what Azure keeps for long does not stand before the others for ever.
+fn few<T>(mut all: Vec<T>, before: usize) -> Vec<T> {
+    let length = all.len().max(1);
+    all.rotate_left((before % length) * MOST % length);
+    all.truncate(MOST);
+    all
 }
 
 /// Whether a NIC is ours and nobody's: its name is one of this set's, its tags say the same (whoever gives names and tags by
@@ -111,7 +134,8 @@ fn is_unused_disk(disk: &Disk, seen: &Seen, is_old: impl Fn(Timestamp) -> bool) 
     is_alone && disk.unused_since().is_some_and(is_old)
 }
 
-async fn delete(core: &Core, call: Call, kind: Leftover, url: url::Url, name: &str) {
+/// Whether the round may go on: of a subscription whose calls are used up, nothing more is wanted now.
+async fn delete(core: &Core, call: Call, kind: Leftover, url: url::Url, name: &str) -> ControlFlow<()> {
     match core.arm.call(Request::new(call, Method::DELETE, url)).await {
         Ok(_) => {
             core.metrics.deleted(kind);
@@ -124,6 +148,41 @@ async fn delete(core: &Core, call: Call, kind: Leftover, url: url::Url, name: &s
                 slog::warn!(core.log, "cannot delete a left-over resource"; "Kind" => kind.as_str(), "Name" => name,
                     "error" => &failure.message, "Code" => &failure.code, "Repeated" => left_out);
             }
+            if matches!(failure.meaning, Meaning::Throttled | Meaning::ThrottledFor(_)) {
+                return ControlFlow::Break(());
+            }
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+#[cfg(test)]
+mod tests {
+    use dispatch_core::time::after;
+
+    use super::*;
+
+    #[actix_rt::test]
+    async fn a_round_is_due_at_first_and_then_five_minutes_after_the_last_unless_that_goes_on() {
+        let at = |seconds| after(Timestamp::UNIX_EPOCH, Duration::from_secs(seconds));
+        let rounds = Leftovers::default();
+        assert!(rounds.is_due(at(1000)));
+        rounds.last.set(Some(at(1000)));
+        assert_eq!([1000, 1299, 1300].map(|second| rounds.is_due(at(second))), [false, false, true]);
+        rounds.round.replace(Some(tokio::task::spawn_local(std::future::pending())));
+        assert!(!rounds.is_due(at(10_000)));
+    }
+
+    #[test]
+    fn what_azure_keeps_does_not_stand_before_the_others_for_ever() {
+        assert!(few(Vec::<u32>::new(), 3).is_empty());
+        assert_eq!(few(vec![1, 2], 1), [1, 2]);
+        for count in 0..50 {
+            let all: Vec<usize> = (0..count).collect();
+            let rounds = count.div_ceil(MOST).max(1);
+            let tried: BTreeSet<_> = (7..7 + rounds).flat_map(|before| few(all.clone(), before)).collect();
+            assert_eq!(tried.len(), count, "{rounds} rounds of {count}");
+            assert!(few(all, usize::MAX).len() <= MOST);
         }
     }
 }

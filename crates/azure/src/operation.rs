@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const PACE: Duration = Duration::from_secs(5);
 /// Azure says minutes for what may take minutes: then we would never see it fail.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Azure says a second for what takes longer: all questions would be asked in half of the time.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(2);
 /// The last question is asked so long before the end.
 const TO_ANSWER: Duration = Duration::from_secs(2);
 const MOST_QUESTIONS: usize = 10;
@@ -78,7 +80,10 @@ pub(crate) async fn watch(arm: &Arm, accepted: &Reply, secrets: &[Secret]) -> Fa
 /// for one.
 fn before_the_next(left: Duration, said: Option<Duration>) -> Option<Duration> {
     let most = left.checked_sub(TO_ANSWER).filter(|it| !it.is_zero())?;
-    Some(said.unwrap_or(PACE).min(LONGEST_PAUSE).min(most))
+    let said = said.unwrap_or(PACE);
+    // "At once" is meant so.
+    let pause = if said.is_zero() { said } else { said.clamp(SHORTEST_PAUSE, LONGEST_PAUSE) };
+    Some(pause.min(most))
 }
 
 /// `None` = it goes on.
@@ -130,6 +135,11 @@ mod tests {
         assert_eq!(questions(None), [5, 10, 15, 18]);
         assert_eq!(questions(Some(10)), [10, 18]);
         assert_eq!(questions(Some(3600)), [10, 18]);
+        assert_eq!(questions(Some(1)), [2, 4, 6, 8, 10, 12, 14, 16, 18]);
+        for seconds in 1..20 {
+            let asked = questions(Some(seconds));
+            assert!(asked.len() <= MOST_QUESTIONS && asked.last() == Some(&18), "{seconds}: {asked:?}");
+        }
         assert_eq!(questions(Some(0)), [0]);
     }
 

@@ -7,9 +7,6 @@ use url::Url;
 
 use crate::names::Vm;
 
-/// The most VMs that are put on a page.
-const PAGE: &str = "500";
-
 /// A call. It has no `Debug`, because what it tells may be secret.
 #[derive(Clone)]
 pub(crate) struct Call {
@@ -89,13 +86,14 @@ impl Api {
         Call::new("zoneOperations.wait", Method::POST, url)
     }
 
-    /// A page of the VMs of all zones, or of those with that label.
-    pub fn list(&self, label: Option<&(String, String)>, page: Option<&str>) -> Call {
+    /// A page of that many of the VMs of all zones, or of those with that label.
+    pub fn list(&self, label: Option<&(String, String)>, most: u32, page: Option<&str>) -> Call {
         let url = self.of_project(["aggregated", "instances"]);
         let filter = label.map(|(name, value)| format!("labels.{name}=\"{value}\""));
         let filter = filter.as_deref().map(|filter| ("filter", filter));
         let page = page.map(|page| ("pageToken", page));
-        let pairs: Vec<_> = [("maxResults", PAGE)].into_iter().chain(filter).chain(page).collect();
+        let most = most.to_string();
+        let pairs: Vec<_> = [("maxResults", most.as_str())].into_iter().chain(filter).chain(page).collect();
         Call::new("instances.aggregatedList", Method::GET, url).with_query(&pairs)
     }
 
@@ -149,7 +147,7 @@ mod tests {
     #[test]
     fn a_filter_is_quoted_and_pages_are_named() {
         let label = ("arvados-instance-set".to_owned(), "set".to_owned());
-        let url = api().list(Some(&label), Some("a/b&c")).url;
+        let url = api().list(Some(&label), 500, Some("a/b&c")).url;
         assert_eq!(
             url.as_str(),
             "https://compute.googleapis.com/compute/v1/projects/lab/aggregated/instances?maxResults=500\

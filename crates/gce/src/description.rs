@@ -62,6 +62,7 @@ impl DriverDescription for Description {
             text("ScratchDiskType", is_name_or_none, "a type of disks, such as pd-balanced"),
             text("InitBy", |word| InitBy::of(word).is_some(), "startup-script or user-data"),
             bad_zones(parameters),
+            foreign_subnetwork(parameters),
             bad_network_tags(parameters),
         ];
         remarks.into_iter().flatten().collect()
@@ -177,6 +178,17 @@ fn bad_zones(parameters: &Parameters) -> Option<Remark> {
     Some(Remark::parameter("Zones", RemarkKind::Failed(message)))
 }
 
+/// Compute Engine would refuse each order.
+fn foreign_subnetwork(parameters: &Parameters) -> Option<Remark> {
+    let (subnetwork, zones) = (parameters.text("Subnetwork"), parameters.texts("Zones"));
+    let (_, rest) = subnetwork.split_once("/regions/")?;
+    let (region, zone) = (rest.split('/').next()?, zones.first()?);
+    // What is none is told elsewhere.
+    let of_zone = region_of(zone).filter(|it| is_subnetwork(&subnetwork) && *it != region)?;
+    let message = format!("it is of region {region}, and `{zone}` (Zones) is of {of_zone}");
+    Some(Remark::parameter("Subnetwork", RemarkKind::Failed(message)))
+}
+
 fn bad_network_tags(parameters: &Parameters) -> Option<Remark> {
     let wanted = "names of lower-case letters, digits and -, 64 at most";
     let tags = parameters.texts("NetworkTags");
@@ -216,6 +228,8 @@ mod tests {
             ("ProjectID", "example.com:lab", "Lab 1"),
             ("CredentialsFile", "/etc/arvados/gce.json", "gce.json"),
             ("Subnetwork", "projects/host/regions/us-central1/subnetworks/jobs", "regions/x"),
+            ("Subnetwork", "jobs", "projects/host/regions/europe-west1/subnetworks/jobs"),
+            ("Subnetwork", "", "projects/host/regions/us-central1/networks/jobs"),
             ("ServiceAccount", "worker@lab.iam.gserviceaccount.com", "worker"),
             ("ServiceAccount", "", "a@b@c"),
             ("AdminUsername", "crunch", "crunch:root"),

@@ -10,14 +10,16 @@
 //!   set_tags  get ─ merge ─ setLabels, if they differ ─ setMetadata, if nobody else has written meanwhile
 //! ```
 
-use std::collections::BTreeMap;
+mod create;
+mod list;
+
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use dispatch_cloud_kit::tls::{self, TlsError};
-use dispatch_cloud_kit::{Backoff, Failure, Http, Meaning, Operation as Kind, Repeats, pages};
+use dispatch_cloud_kit::{Backoff, Failure, Http, Meaning, Operation as Kind, Repeats};
 use dispatch_core::id::{InstanceId, ProviderType};
 use dispatch_core::instance::{Instance, InstanceType, Price, PricePoint, Tags};
 use dispatch_core::ports::{CloudDriver, CloudError, CreateOrder, HostKey, HostKeyVerdict};
@@ -26,20 +28,19 @@ use dispatch_core::time::Timestamp;
 use prometheus::Registry;
 use slog::Logger;
 
+use self::list::PageSize;
 use crate::answer::attributes;
-use crate::answer::instances::{self, Listed};
-use crate::answer::operation::{self, Operation};
+use crate::answer::instances;
 use crate::api::Api;
 use crate::credentials::{Credentials, Source};
 use crate::endpoint::{self, EndpointError};
 use crate::environment::Environment;
-use crate::errors::ALREADY_EXISTS;
 use crate::host_keys::HostKeys;
-use crate::insert::{Insert, scratch_gib};
+use crate::insert::scratch_gib;
 use crate::key_file::{KeyFile, KeyFileError};
 use crate::metadata_server::MetadataServer;
 use crate::metrics::Metrics;
-use crate::names::{self, Vm, is_project};
+use crate::names::{Vm, is_project};
 use crate::params::Params;
 use crate::quota_group;
 use crate::send::Sender;
@@ -47,8 +48,6 @@ use crate::stopped::Stopped;
 use crate::tags::{self, TAGS_ITEM};
 use crate::zones::Zones;
 
-/// Between two looks at an operation whose server does not wait.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// How long the operation of an order is waited for: a lack of VMs or a quota is told within seconds.
 const WAIT_WITHIN: Duration = Duration::from_secs(30);
 const HOURS_A_MONTH: f64 = 730.0;
@@ -96,6 +95,7 @@ pub struct GceCloud {
     sender: Rc<Sender>,
     zones: Zones,
     host_keys: HostKeys,
+    page_size: PageSize,
     stopped: Stopped,
     backoff: Backoff,
     metrics: Metrics,
@@ -136,6 +136,7 @@ impl GceCloud {
             sender: Rc::new(Sender::new(http, api, credentials, metrics.errors().clone(), now)),
             zones: Zones::new(&params.zones),
             host_keys: HostKeys::default(),
+            page_size: PageSize::default(),
             stopped: Stopped::default(),
             backoff: Backoff::default(),
             told: Repeats::default(),
@@ -184,135 +185,6 @@ impl GceCloud {
         Ok(Found { api: Api::new(base, &project), credentials, open_to_all })
     }
 
-    // ------------------------------------------------------------ create
-
-    async fn make(&self, order: &CreateOrder) -> Result<Instance, Failure> {
-        let attempt = |zone| self.make_in(order, zone);
-        self.zones.try_each(&order.instance_type.offering(), attempt, (self.now)(), &self.log).await
-    }
-
-    async fn make_in(&self, order: &CreateOrder, zone: &str) -> Result<Instance, Failure> {
-        let made = self.insert(order, zone).await;
-        self.metrics.attempted(zone, made.is_ok());
-        // Of an order's parts this one is not there; the port's word for a VM that is gone is another.
-        made.map_err(|failure| match failure.meaning {
-            Meaning::NotFound => Failure { meaning: Meaning::Other, ..failure },
-            _ => failure,
-        })
-    }
-
-    async fn insert(&self, order: &CreateOrder, zone: &str) -> Result<Instance, Failure> {
-        let set = tags::set_of(&order.tags);
-        let vm = Vm { zone: zone.to_owned(), name: names::of_order(set, &order.secret) };
-        let api = &self.sender.api;
-        let insert = Insert { order, params: &self.params, project: &api.project, zone, name: &vm.name };
-        let request_id = names::request_id(set, &order.secret, zone);
-        let call = api.insert(zone, &request_id, &insert.body()?).hiding(&order.secret);
-        let accepted = self.sender.call(&call, operation::read).await;
-        let made = match accepted {
-            Ok(operation) => self.watch(call.name, operation, order, zone).await,
-            Err(failure) => Err(failure),
-        };
-        match made {
-            Ok(()) => {}
-            Err(failure) if is_there_already(&failure) => return self.adopt(order, &vm, failure).await,
-            Err(failure) => return Err(failure),
-        }
-        Ok(Instance {
-            id: vm.id(),
-            provider_type: order.instance_type.provider_type.clone(),
-            address: String::new(),
-            tags: order.tags.clone(),
-            price_history: Vec::new(),
-            launched: None,
-        })
-    }
-
-    /// Waits until the operation has ended, but not for ever: one that still runs will end well, or its VM is in no listing.
-    async fn watch(
-        &self,
-        call: &'static str,
-        first: Operation,
-        order: &CreateOrder,
-        zone: &str,
-    ) -> Result<(), Failure> {
-        let ended = tokio::time::timeout(self.patience, self.end_of(first, zone)).await;
-        match ended {
-            Ok(Ok(Operation::Failed(error))) => {
-                Err(self.sender.refused(call, error.refusal(), std::slice::from_ref(&order.secret)))
-            }
-            Ok(Ok(Operation::Done | Operation::Running(_))) | Err(_) => Ok(()),
-            // That it was not answered says nothing of the VM; that we may not look says that the order was accepted.
-            Ok(Err(failure)) if failure.meaning == Meaning::Unknown => Err(failure),
-            Ok(Err(_)) => Ok(()),
-        }
-    }
-
-    async fn end_of(&self, first: Operation, zone: &str) -> Result<Operation, Failure> {
-        let mut operation = first;
-        let mut looks = 0;
-        while let Operation::Running(name) = &operation {
-            if looks > 0 {
-                tokio::time::sleep(LOOK_AGAIN_AFTER).await;
-            }
-            operation = self.sender.call(&self.sender.api.wait(zone, name), operation::read).await?;
-            looks += 1;
-        }
-        Ok(operation)
-    }
-
-    /// The order was sent before: it is this VM, if it is ours. Without a look nobody knows.
-    async fn adopt(&self, order: &CreateOrder, vm: &Vm, why: Failure) -> Result<Instance, Failure> {
-        let call = self.sender.api.get(vm).hiding(&order.secret);
-        let found = self.sender.call(&call, instances::one).await;
-        let found = found.map_err(|failure| Failure { meaning: Meaning::Unknown, ..failure })?;
-        let is_same = |of: fn(&Tags) -> &str| of(&found.instance.tags) == of(&order.tags);
-        match is_same(tags::set_of) && is_same(tags::secret_of) {
-            true => Ok(found.instance),
-            false => Err(Failure { message: format!("{}, and is none of ours", why.message), ..why }),
-        }
-    }
-
-    // ------------------------------------------------------------ list
-
-    async fn listed(&self, filter: &Tags) -> Result<Vec<Instance>, Failure> {
-        let label = tags::filter(filter);
-        let page = async |token: Option<String>| {
-            let call = self.sender.api.list(label.as_ref(), token.as_deref());
-            self.sender.call(&call, instances::page).await
-        };
-        let shown = pages::all("instances.aggregatedList", page).await?;
-        if label.is_some() {
-            self.tell_defaced(&shown);
-        }
-        let ours: Vec<_> = shown.into_iter().filter(|it| it.instance.tags.matches(filter)).collect();
-        // Without a set others' VMs are shown, too: they are neither counted nor deleted here.
-        if label.is_some() {
-            self.metrics.listed(ours.iter().map(|it| it.vm.zone.as_str()));
-            self.delete_stopped(&ours);
-        }
-        Ok(ours.into_iter().map(|it| it.instance).collect())
-    }
-
-    /// A VM with the set's label whose tags cannot be read is nobody's: a person must look at it.
-    fn tell_defaced(&self, shown: &[Listed]) {
-        for it in shown.iter().filter(|it| it.is_defaced) {
-            let id = it.instance.id.as_str();
-            if let Some(left_out) = self.told.note(id, (self.now)()) {
-                slog::warn!(self.log, "tags of an instance cannot be read"; "Instance" => id,
-                    "Repeated" => left_out);
-            }
-        }
-    }
-
-    fn delete_stopped(&self, ours: &[Listed]) {
-        let stopped = ours.iter().filter(|it| it.is_stopped).map(|it| &it.vm);
-        for vm in self.stopped.delete(stopped, &self.sender, self.metrics.stopped()) {
-            slog::info!(self.log, "deleting an instance that has stopped by itself";
-                "Instance" => vm.id().as_str());
-        }
-    }
-
     // ------------------------------------------------------------ set_tags
 
     async fn tag(&self, id: &InstanceId, change: &Tags) -> Result<(), Failure> {
@@ -326,29 +198,21 @@ impl GceCloud {
         let mut tags = found.instance.tags.clone();
         tags.merge(change);
         let secret = Secret::new(tags::secret_of(&tags));
-        let labels = merged_labels(&found, &tags);
+        let labels = tags::merged_labels(&found.labels, &tags);
         if labels != found.labels {
             let call = api.set_labels(&vm, &found.label_fingerprint, &labels).hiding(&secret);
-            self.change(call).await?;
+            self.sender.change(&call).await?;
         }
         let items = with_tags(found.metadata, &tags);
         let call = api.set_metadata(&vm, &found.metadata_fingerprint, &items).hiding(&secret);
-        self.change(call).await
-    }
-
-    /// Not waited for longer than the answer; but what has failed already is told.
-    async fn change(&self, call: crate::api::Call) -> Result<(), Failure> {
-        match self.sender.call(&call, operation::read).await? {
-            Operation::Failed(error) => Err(self.sender.refused(call.name, error.refusal(), &call.secrets)),
-            Operation::Running(_) | Operation::Done => Ok(()),
-        }
+        self.sender.change(&call).await
     }
 
     // ------------------------------------------------------------ the rest
 
     async fn end(&self, id: &InstanceId) -> Result<(), Failure> {
         let vm = Vm::of_id(id).ok_or_else(|| not_an_id(id, Meaning::Other))?;
-        match self.change(self.sender.api.delete(&vm)).await {
+        match self.sender.change(&self.sender.api.delete(&vm)).await {
             // The VM, or a part of it that went before it.
             Err(failure) if failure.meaning == Meaning::NotFound => Ok(()),
             ended => ended,
@@ -367,10 +231,6 @@ impl GceCloud {
     }
 }
 
-fn is_there_already(failure: &Failure) -> bool {
-    ALREADY_EXISTS.contains(&failure.code.as_str())
-}
-
 /// No call is made with what is no id of ours.
 fn not_an_id(id: &InstanceId, meaning: Meaning) -> Failure {
     Failure::ours(meaning, "bad_id", format!("`{id}` is not ZONE/NAME"))
@@ -380,13 +240,6 @@ fn not_an_id(id: &InstanceId, meaning: Meaning) -> Failure {
 fn with_tags(metadata: Vec<(String, String)>, tags: &Tags) -> Vec<(String, String)> {
     let others = metadata.into_iter().filter(|(key, _)| key != TAGS_ITEM);
     others.chain([(TAGS_ITEM.to_owned(), tags::to_item(tags))]).collect()
-}
-
-/// The labels that are there, and those of the tags; others' labels stay.
-fn merged_labels(found: &Listed, tags: &Tags) -> BTreeMap<String, String> {
-    let mut labels = found.labels.clone();
-    labels.extend(tags::labels(tags));
-    labels
 }
 
 #[async_trait(?Send)]

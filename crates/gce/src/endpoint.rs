@@ -11,7 +11,9 @@ const GOOGLES: &str = "https://compute.googleapis.com/compute/v1/";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// From the environment; without what it has before an `@`, which may be a password.
-    #[error("`{0}` is not the http or https URL of a Compute Engine endpoint ({ENDPOINT_VARIABLE})")]
+    #[error(
+        "`{0}` is not the https URL of a Compute Engine endpoint, nor an http URL of an address of this machine ({ENDPOINT_VARIABLE})"
+    )]
     BadUrl(String),
 }
 
@@ -42,7 +44,17 @@ fn without_user(text: &str) -> String {
 
 fn is_usable(url: &Url) -> bool {
     let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-    matches!(url.scheme(), "http" | "https") && url.has_host() && plain && url.fragment().is_none()
+    is_safe(url) && url.has_host() && plain && url.fragment().is_none()
+}
+
+/// Whether a token, or what one can be had for, may go there: over TLS, or to an address of this very machine.
+pub(crate) fn is_safe(url: &Url) -> bool {
+    let is_here = match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(_)) | None => false,
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && is_here)
 }
 
 #[cfg(test)]
@@ -54,6 +66,9 @@ mod tests {
         assert_eq!(endpoint(None).unwrap().as_str(), GOOGLES);
         let other = endpoint(Some("http://127.0.0.1:1/compute/v1")).unwrap();
         assert_eq!(other.as_str(), "http://127.0.0.1:1/compute/v1");
+        assert!(
+            ["https://compute.example.com/", "http://[::1]:80/"].iter().all(|it| check_endpoint(it).is_ok())
+        );
     }
 
     #[test]
@@ -63,6 +78,10 @@ mod tests {
             ("ftp://h/", "`ftp://h/`"),
             ("127.0.0.1:1", "`127.0.0.1:1`"),
             ("http://h/?a=b", "`http://h/?a=b`"),
+            ("https://h/?a=b", "`https://h/?a=b`"),
+            // A token would go there for everybody to read.
+            ("http://compute.example.com/compute/v1/", "`http://compute.example.com/compute/v1/`"),
+            ("http://127.0.0.1.example.com/", "`http://127.0.0.1.example.com/`"),
             ("http://u:hunter2@host/", "`http://(secret)@host/`"),
         ] {
             let told = check_endpoint(url).unwrap_err().to_string();

@@ -128,6 +128,9 @@ pub(crate) fn speaks_of_credentials(failure: &Failure) -> bool {
     failure.meaning == Unauthorized && is_its_own
 }
 
+/// What one zone has and another has not, as messages name it.
+const OF_ZONES: [&str; 4] = ["machine type", "machinetype", "acceleratortype", "disktype"];
+
 /// How far a failure reaches that another zone may cure. Quotas and addresses are the region's.
 pub(crate) fn reach(failure: &Failure) -> Option<Reach> {
     let message = failure.message.to_ascii_lowercase();
@@ -135,9 +138,7 @@ pub(crate) fn reach(failure: &Failure) -> Option<Reach> {
     match failure.meaning {
         Capacity(CapacityScope::Offering) => Some(Reach::Offering),
         Other if speaks("unknown zone") || speaks("'zone'") => Some(Reach::Place),
-        Other if speaks("machine type") || speaks("machinetype") || speaks("acceleratortype") => {
-            Some(Reach::Offering)
-        }
+        Other if OF_ZONES.iter().any(|words| speaks(words)) => Some(Reach::Offering),
         Other if is_absent(failure) && speaks("zones/") && !speaks("/instances/") => Some(Reach::Offering),
         _ => None,
     }
@@ -277,6 +278,13 @@ mod tests {
             (
                 "invalid",
                 "Machine type with name 'n9-x' does not exist in zone 'us-central1-a'.".to_owned(),
+                offering,
+            ),
+            (
+                "invalid",
+                "Invalid value for field 'resource.disks[0].initializeParams.diskType': '…/diskTypes/hyperdisk-x'. The \
+                 referenced diskType resource cannot be found."
+                    .to_owned(),
                 offering,
             ),
             ("invalid", "Invalid value for field 'zone': 'us-central1-z'. Unknown zone.".to_owned(), place),

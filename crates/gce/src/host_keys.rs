@@ -19,7 +19,7 @@ use std::time::Duration;
 use dispatch_cloud_kit::{Failure, Meaning};
 use dispatch_core::id::InstanceId;
 use dispatch_core::ports::{HostKey, HostKeyVerdict};
-use dispatch_core::time::{Timestamp, since};
+use dispatch_core::time::{Timestamp, after, since};
 
 use crate::errors::is_absent;
 
@@ -28,6 +28,8 @@ const EACH_MINUTE: u32 = 300;
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long a verdict holds that may change: a key is published some time after sshd has begun to answer.
 const HOLDS: Duration = Duration::from_secs(30);
+/// The longest that the cloud is believed when it asks for patience; whoever answers may be a proxy.
+const LONGEST_QUIET: Duration = Duration::from_secs(300);
 /// How many verdicts are remembered.
 const MOST: usize = 20_000;
 
@@ -101,7 +103,7 @@ impl HostKeys {
             _ => None,
         };
         if let Some(wait) = wait {
-            self.quiet_until.set(Some(dispatch_core::time::after(now, wait)));
+            self.quiet_until.set(Some(after(now, wait.min(LONGEST_QUIET))));
         }
         let is_no_answer = wait.is_some() || is_absent(&failure) || is_forbidden(&failure);
         if is_no_answer { Ok(HostKeyVerdict::NotSupported) } else { Err(failure) }
@@ -130,8 +132,6 @@ fn compare(key: &HostKey, published: &[(String, String)]) -> HostKeyVerdict {
 
 #[cfg(test)]
 mod tests {
-    use dispatch_core::time::after;
-
     use super::*;
 
     fn id() -> InstanceId {
@@ -210,6 +210,15 @@ mod tests {
         keys.judge(&id(), &key("AAAA"), Err(slow), at(0)).unwrap();
         assert_eq!(keys.known(&id(), &key("BBBB"), at(9)), Some(HostKeyVerdict::NotSupported));
         assert_eq!(keys.known(&id(), &key("BBBB"), at(10)), None);
+    }
+
+    #[test]
+    fn nobody_makes_it_ask_nothing_for_ever() {
+        let keys = HostKeys::default();
+        let slow = Failure::ours(Meaning::ThrottledFor(Duration::MAX), "rateLimitExceeded", "");
+        keys.judge(&id(), &key("AAAA"), Err(slow), at(0)).unwrap();
+        assert_eq!(keys.known(&id(), &key("BBBB"), at(299)), Some(HostKeyVerdict::NotSupported));
+        assert_eq!(keys.known(&id(), &key("BBBB"), at(300)), None);
     }
 
     #[test]

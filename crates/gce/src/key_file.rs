@@ -12,6 +12,8 @@ use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::endpoint::is_safe;
+
 /// Some kilobytes are usual.
 const LONGEST_FILE: u64 = 1 << 20;
 /// Where Google's cloud calls itself; clouds of partners have names of their own.
@@ -90,15 +92,22 @@ impl KeyFile {
 }
 
 fn text_of(path: &Path) -> std::io::Result<(Zeroizing<Vec<u8>>, bool)> {
+    // Before it is opened: whoever opens a pipe waits for its writer.
+    usable(&std::fs::metadata(path)?)?;
     let file = std::fs::File::open(path)?;
     let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.len() > LONGEST_FILE {
-        return Err(std::io::Error::other(format!("no file, or longer than {LONGEST_FILE} bytes")));
-    }
+    usable(&metadata)?;
     // Of its final size from the start: a buffer that grows leaves copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1));
     file.take(LONGEST_FILE).read_to_end(&mut bytes)?;
     Ok((bytes, metadata.mode() & 0o006 != 0))
+}
+
+fn usable(metadata: &std::fs::Metadata) -> std::io::Result<()> {
+    match metadata.is_file() && metadata.len() <= LONGEST_FILE {
+        true => Ok(()),
+        false => Err(std::io::Error::other(format!("no file, or longer than {LONGEST_FILE} bytes"))),
+    }
 }
 
 /// What a parser says of a text may repeat parts of it.
@@ -138,13 +147,7 @@ fn token_uri(text: &str) -> Result<Url, String> {
         || "its token_uri is not an https URL such as https://oauth2.googleapis.com/token".to_owned();
     let url = Url::parse(text).map_err(|_| wanted())?;
     let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-    let is_here = match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(_)) | None => false,
-    };
-    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_here);
-    if is_plain && is_safe && url.has_host() { Ok(url) } else { Err(wanted()) }
+    if is_plain && is_safe(&url) && url.has_host() { Ok(url) } else { Err(wanted()) }
 }
 
 #[cfg(test)]
@@ -224,5 +227,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         assert!(error(&directory.path().join("absent")).contains("cannot read it: No such file"));
         assert!(error(directory.path()).contains("no file"));
+        let pipe = directory.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let (tell, told) = std::sync::mpsc::channel();
+        // If it were opened it would wait for ever.
+        std::thread::spawn(move || tell.send(KeyFile::read(&pipe).err().unwrap().to_string()));
+        let told = told.recv_timeout(std::time::Duration::from_secs(20)).expect("nobody waits for a writer");
+        assert!(told.contains("no file"), "{told}");
     }
 }

@@ -8,6 +8,7 @@ use dispatch_core::secret::Secret;
 use dispatch_core::time::Timestamp;
 
 use crate::answer;
+use crate::answer::operation::{self, Operation};
 use crate::api::{Api, Call};
 use crate::credentials::Credentials;
 use crate::errors::{ERRORS, refine, speaks_of_credentials};
@@ -58,6 +59,14 @@ impl Sender {
         let answer = self.send(call).await;
         let answer = answer.and_then(|body| reader(&body).map_err(|error| error.into().0));
         answer.map_err(|failure| self.failed(call.name, failure))
+    }
+
+    /// A call that changes something: not waited for longer than the answer; but what has failed already is told.
+    pub async fn change(&self, call: &Call) -> Result<(), Failure> {
+        match self.call(call, operation::read).await? {
+            Operation::Failed(error) => Err(self.refused(call.name, error.refusal(), &call.secrets)),
+            Operation::Running(_) | Operation::Done => Ok(()),
+        }
     }
 
     /// What an operation of that call has come to: its own words, which mean the same as those of an answer.

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use dispatch_core::instance::{TagKeys, Tags};
+use dispatch_core::instance::{IdleBehavior, TagKeys, Tags};
 use sha2::{Digest as _, Sha256};
 
 /// The metadata item that has all tags.
@@ -41,6 +41,12 @@ pub(crate) fn set_of(tags: &Tags) -> &str {
 /// The value of the tag that has the secret; empty if there is none.
 pub(crate) fn secret_of(tags: &Tags) -> &str {
     prefix(tags).and_then(|prefix| tags.get(&format!("{prefix}{SECRET_SUFFIX}"))).unwrap_or_default()
+}
+
+/// Whether an operator has put the VM on hold.
+pub(crate) fn is_held(tags: &Tags) -> bool {
+    let tag = set_tag(tags).and_then(|(prefix, _)| tags.get(&TagKeys::new(prefix).idle_behavior));
+    tag.and_then(IdleBehavior::from_name) == Some(IdleBehavior::Hold)
 }
 
 fn set_tag(tags: &Tags) -> Option<(&str, &str)> {
@@ -78,6 +84,18 @@ pub(crate) fn labels(tags: &Tags) -> BTreeMap<String, String> {
     }
     labels.insert(set.0, set.1);
     labels
+}
+
+/// The labels that are there, and those of the tags; others' labels stay. No more than a resource may have: the call would
+/// be refused, and the tags would not be written.
+pub(crate) fn merged_labels(there: &BTreeMap<String, String>, tags: &Tags) -> BTreeMap<String, String> {
+    let mut merged = there.clone();
+    for (name, value) in labels(tags) {
+        if merged.len() < MOST_LABELS || merged.contains_key(&name) {
+            merged.insert(name, value);
+        }
+    }
+    merged
 }
 
 /// What a label cannot show of a tag; `None` = it shows it as it is.
@@ -211,6 +229,25 @@ mod tests {
         tags.insert("z", "z");
         let labels = labels(&tags);
         assert!(labels.len() == 64 && labels.contains_key("arvados-instance-set"), "{labels:?}");
+    }
+
+    #[test]
+    fn of_more_labels_than_a_vm_may_have_those_stay_that_are_there() {
+        let mut there: BTreeMap<_, _> =
+            (0..63).map(|number| (format!("tag{number}"), "x".to_owned())).collect();
+        let change = tags(&[("Tag7", "changed"), ("new", "n"), ("zzz", "z")]);
+        let merged = merged_labels(&there, &change);
+        assert!(merged.len() == 64 && merged["tag7"] == "changed", "{merged:?}");
+        there.insert("theirs".to_owned(), "y".to_owned());
+        let merged = merged_labels(&there, &change);
+        assert!(merged.keys().eq(there.keys()) && merged["tag7"] == "changed", "{merged:?}");
+    }
+
+    #[test]
+    fn what_is_on_hold_says_so_under_its_own_prefix() {
+        assert!(!is_held(&tags(&[])) && is_held(&tags(&[("ArvadosIdleBehavior", "hold")])));
+        assert!(!is_held(&tags(&[("ArvadosIdleBehavior", "drain")])));
+        assert!(!is_held(&tags(&[("OtherIdleBehavior", "hold")])) && !is_held(&Tags::default()));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
+use std::time::Duration;
 
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
@@ -96,6 +98,19 @@ impl Vms {
         let id = |it: &std::fs::DirEntry| std::fs::read_to_string(it.path().join("id")).ok();
         entries.filter_map(|it| Some((address(&it)?, id(&it)?))).collect()
     }
+}
+
+/// Lets the VMs follow the instances of an emulated cloud, for as long as there are both: an emulator boots nothing.
+pub fn follow<C: 'static>(vms: &Rc<Vms>, cloud: &Rc<C>, furnish: impl Fn(&Vms, &C) + 'static) {
+    const EVERY: Duration = Duration::from_millis(100);
+    let (cloud, vms) = (Rc::downgrade(cloud), Rc::downgrade(vms));
+    actix_rt::spawn(async move {
+        while let (Some(cloud), Some(vms)) = (cloud.upgrade(), vms.upgrade()) {
+            furnish(&vms, &cloud);
+            drop((cloud, vms));
+            tokio::time::sleep(EVERY).await;
+        }
+    });
 }
 
 impl Drop for Vms {

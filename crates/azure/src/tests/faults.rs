@@ -183,6 +183,60 @@ async fn a_next_page_that_leads_elsewhere_or_comes_again_is_refused_and_gets_no_
     assert!(error.message.contains("a list without end"), "{error}");
 }
 
+/// Of both lists that make a listing: a part of either is none.
+#[actix_rt::test]
+async fn a_later_page_that_fails_fails_the_listing() {
+    for list in [VMS, NICS] {
+        for reply in [
+            refusal(500, "InternalServerError", "?"),
+            Reply::HangUp,
+            Reply::Other(200, "application/json", "{}".to_owned()),
+        ] {
+            let world = World::new();
+            world.driver.create(&order()).await.unwrap();
+            let told = format!("{list}: {reply:?}");
+            let next = format!("{}later?api-version=1", world.azure.endpoint);
+            world.azure.with(move |arm| {
+                let body = serde_json::json!({"value": [], "nextLink": next}).to_string();
+                arm.next("GET", list, Reply::Other(200, "application/json", body));
+                arm.next("GET", "/later", reply);
+            });
+            let error = world.driver.list(&of_set()).await.unwrap_err();
+            assert_eq!(error.kind, CloudErrorKind::Unknown, "{told}: {error}");
+            let called = world.azure.with(|arm| arm.calls());
+            assert!(called.iter().any(|it| it.path == "/later"), "{told}");
+        }
+    }
+}
+
+/// The reader's own words repeat what it has read.
+#[actix_rt::test]
+async fn of_an_answer_that_cannot_be_read_little_is_repeated_and_no_secret() {
+    for before in [0, 200, 216, 224, 232, 240, 248, 270, 290] {
+        let body = format!("\"{}{SECRET}{}\"", ".".repeat(before), "x".repeat(10_000));
+        let (error, _world) = create_after(VMS, Reply::Other(201, "application/json", body)).await;
+        assert_eq!(error.code, "malformed");
+        assert!(!error.message.contains(&SECRET[..4]), "{error}");
+        assert!(error.message.len() < 400, "{} bytes", error.message.len());
+    }
+    let body = format!("\"{}\"", "x".repeat(100_000));
+    let error = list_after(VMS, Reply::Other(200, "application/json", body)).await;
+    assert!(error.message.len() < 400, "{} bytes", error.message.len());
+}
+
+#[actix_rt::test]
+async fn a_vm_that_is_there_already_and_cannot_be_read_is_in_doubt_and_counted() {
+    let world = World::new();
+    world.driver.create(&order()).await.unwrap();
+    world.azure.with(|arm| arm.next("GET", VMS, Reply::Other(200, "application/json", "{}".to_owned())));
+    let error = world.driver.create(&order()).await.unwrap_err();
+    assert_eq!((error.kind, error.code.as_str()), (CloudErrorKind::Unknown, "malformed"));
+    assert!(error.message.starts_with("GetVirtualMachine: "), "{}", error.message);
+    let counted = "azure_errors_total{code=\"malformed\",operation=\"GetVirtualMachine\"}";
+    assert_eq!(value(&world.registry, counted), Some(1.0));
+    assert_eq!(world.azure.with(|arm| arm.machines.len()), 1);
+}
+
 #[actix_rt::test]
 async fn an_operation_that_leads_elsewhere_gets_no_token_and_the_vm_is_left_to_listings() {
     let thief = dispatch_sim::stub::Stub::start(None).unwrap();

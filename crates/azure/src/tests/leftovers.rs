@@ -139,10 +139,60 @@ async fn a_listing_waits_for_no_clean_up_and_the_next_round_is_five_minutes_late
         arm.next("DELETE", "networkInterfaces", Reply::Silence);
     });
     tokio::time::timeout(SOON, world.driver.list(&of_set())).await.unwrap().unwrap();
+    until(&world, "the round has begun", |arm| arm.calls().iter().any(|it| it.method == "DELETE")).await;
     tokio::time::timeout(SOON, world.driver.list(&of_set())).await.unwrap().unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let deletes = world.called().into_iter().filter(|it| it.starts_with("DELETE")).count();
-    assert_eq!(deletes, 1, "in five minutes");
+    // Without VMs and without a round, nobody wants NICs.
+    assert_eq!(world.called(), ["GET virtualMachines"], "another round beside the first");
+}
+
+#[actix_rt::test]
+async fn a_round_that_is_over_is_followed_by_none_for_five_minutes() {
+    let world = World::new();
+    world.driver.list(&of_set()).await.unwrap();
+    until(&world, "disks are looked for last", |arm| {
+        arm.calls().iter().any(|it| it.path.ends_with("/disks"))
+    })
+    .await;
+    for _ in 0..3 {
+        world.driver.list(&of_set()).await.unwrap();
+    }
+    assert_eq!(world.called(), ["GET virtualMachines"; 3]);
+}
+
+#[actix_rt::test]
+async fn listings_at_the_same_time_begin_one_round() {
+    let world = World::new();
+    world.azure.with(|arm| add_nic(arm, &ours("aaaaaaaaaaaaaaa-nic"), SET, OLD));
+    let set = of_set();
+    let (one, other) = tokio::join!(world.driver.list(&set), world.driver.list(&set));
+    one.and(other).unwrap();
+    until(&world, "the NIC is deleted", |arm| arm.interfaces.is_empty()).await;
+    world.driver.list(&Tags::default()).await.unwrap();
+    let called = world.called();
+    assert_eq!(called.iter().filter(|it| it.starts_with("DELETE")).count(), 1, "{called:?}");
+}
+
+#[actix_rt::test]
+async fn a_round_ends_when_the_subscriptions_calls_are_used_up() {
+    let world = World::new();
+    world.azure.with(|arm| {
+        for number in 10..13 {
+            add_nic(arm, &ours(&format!("aaaaaaaaaaaaa{number}-nic")), SET, OLD);
+        }
+        arm.refuse("DELETE", "networkInterfaces", 429, "TooManyRequests", "later");
+    });
+    world.driver.list(&of_set()).await.unwrap();
+    let refused = "azure_errors_total{code=\"TooManyRequests\",operation=\"DeleteNetworkInterface\"}";
+    let deadline = tokio::time::Instant::now() + SOON;
+    while value(&world.registry, refused) != Some(1.0) {
+        assert!(tokio::time::Instant::now() < deadline, "{:?}", world.called());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // If the round went on, it would call before this does.
+    world.driver.list(&Tags::default()).await.unwrap();
+    let called = world.called();
+    assert_eq!(called.iter().filter(|it| it.starts_with("DELETE")).count(), 1, "{called:?}");
+    assert!(!called.contains(&"GET disks".to_owned()), "{called:?}");
 }
 
 #[actix_rt::test]
@@ -170,8 +220,9 @@ async fn few_are_deleted_in_a_round_and_one_that_azure_keeps_stops_no_other() {
 async fn nothing_is_deleted_beside_a_listing_that_names_no_set() {
     let world = World::new();
     world.azure.with(|arm| add_nic(arm, &ours("aaaaaaaaaaaaaaa-nic"), SET, OLD));
+    // A round of the first would call before the second does.
     world.driver.list(&Tags::default()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(world.called(), ["GET virtualMachines"]);
+    world.driver.list(&Tags::default()).await.unwrap();
+    assert_eq!(world.called(), ["GET virtualMachines"; 2]);
     assert!(now() > OLD.parse().unwrap());
 }

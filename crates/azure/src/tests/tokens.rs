@@ -209,8 +209,20 @@ fn what_the_environment_says_by_halves_or_wrongly_is_refused_before_anything_is_
     for bad in ["a/b", "..", "x?y"] {
         assert!(matches!(check(&tenant(bad)), Err(OpenError::BadTenant)), "{bad}");
     }
-    for host in ["http://evil.example/", "no url", "ftp://127.0.0.1/"] {
+    for host in ["http://evil.example/", "http://169.254.evil.example/", "no url", "ftp://127.0.0.1/"] {
         let environment = Environment { identity_host: Some(host.to_owned()), ..Environment::default() };
         assert!(matches!(check(&environment), Err(OpenError::BadIdentityHost)), "{host}");
+    }
+    let beside = Some("http://169.254.130.3:8081/".to_owned());
+    assert!(check(&Environment { identity_host: beside, ..Environment::default() }).is_ok());
+}
+
+/// It becomes a part of the URL that the secret is sent to.
+#[test]
+fn a_secret_is_sent_to_no_other_host_whatever_the_tenant_is_called() {
+    for tenant in ["", "//evil.example", "https://evil.example", "http://[", "..", "a/../b"] {
+        let params = Params { cloud_environment: String::new(), tenant_id: tenant.to_owned(), ..params() };
+        let checked = crate::AzureCloud::check(&params, &Environment::default());
+        assert!(matches!(checked, Err(OpenError::BadTenant)), "{tenant}: {checked:?}");
     }
 }

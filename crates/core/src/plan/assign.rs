@@ -14,13 +14,14 @@
 //! ```
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::backfill::Impatient;
 use super::bins::PlaceId;
 use super::budget::{Budget, Order};
 use super::places::Places;
+use super::priorities::QueuedPriorities;
 use super::{Item, PoolAction, QueueAction, Round, WaitReason};
 use crate::container::ContainerState;
 use crate::id::{ContainerUuid, InstanceId, TypeName};
@@ -57,13 +58,6 @@ pub(super) struct Assignment<'r, 'a> {
     pub(super) promised: BTreeSet<TypeName>,
     /// Containers over quota whose locks are given back when all that can be let past have been.
     pub(super) over_quota_later: Vec<Item<'a>>,
-}
-
-/// The highest priority of the Queued containers that want each type.
-#[derive(Default)]
-struct QueuedPriorities {
-    all: BTreeMap<TypeName, i64>,
-    supervisors: BTreeMap<TypeName, i64>,
 }
 
 /// Whether the containers after this one are placed too.
@@ -391,32 +385,4 @@ fn preferred_to<'t>(
 ) -> impl Iterator<Item = &'t Arc<InstanceType>> + use<'t> {
     let preference = TypePreference::of(it);
     types.iter().filter(move |other| TypePreference::of(other) < preference)
-}
-
-impl QueuedPriorities {
-    /// O(containers + lists of types × their length): containers that want the same types share a list.
-    fn of(line: &[Item<'_>]) -> Self {
-        let mut by_list = BTreeMap::new();
-        let queued = line.iter().filter(|item| item.in_line && item.state == ContainerState::Queued);
-        for item in queued {
-            let list = (item.types.as_ptr(), item.supervisor);
-            let (_, most) = by_list.entry(list).or_insert((item.types, i64::MIN));
-            *most = item.entry.record.priority.max(*most);
-        }
-        let mut queued = Self::default();
-        for ((_, supervisor), (types, priority)) in by_list {
-            for it in types {
-                note(&mut queued.all, &it.name, priority);
-                if supervisor {
-                    note(&mut queued.supervisors, &it.name, priority);
-                }
-            }
-        }
-        queued
-    }
-}
-
-fn note(highest: &mut BTreeMap<TypeName, i64>, name: &TypeName, priority: i64) {
-    let most = highest.entry(name.clone()).or_insert(i64::MIN);
-    *most = priority.max(*most);
 }

@@ -25,6 +25,7 @@ mod memory;
 mod pack;
 mod places;
 mod planner;
+mod priorities;
 mod processes;
 mod quota;
 mod reason;
@@ -111,7 +112,7 @@ pub struct PlanFacts {
     pub over_quota: usize,
 }
 
-/// Plans one round. Empty before the first successful poll and the first complete listing.
+/// Plans one round. Without actions before the first successful poll and the first complete listing.
 pub fn plan(input: &PlanInput, now: Timestamp) -> Plan {
     let summary = input.summary();
     let clocked = input.clocked(&summary, now);
@@ -123,10 +124,14 @@ fn plan_clocked(input: &PlanInput, summary: &InputSummary, clocked: &Clocked) ->
     let line = round.line();
     round.plan.order = line.iter().map(|item| round.uuid(*item)).collect();
     match clocked.phase {
-        StartupPhase::NotStarted => round.all_wait(&line, &WaitReason::StartingUp),
+        StartupPhase::NotStarted => {
+            round.all_wait(&line, &WaitReason::StartingUp);
+            round.keep_idle_spares();
+        }
         StartupPhase::WaitingForWorkers => {
             round.reconcile();
             round.all_wait(&line, &WaitReason::StartingUp);
+            round.keep_idle_spares();
         }
         StartupPhase::AdoptingStarts | StartupPhase::AdoptingLate | StartupPhase::Scheduling => {
             round.reconcile();

@@ -13,13 +13,61 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::PoolAction;
 use super::assign::Assignment;
+use super::bins::Place;
+use super::{PoolAction, Round};
 use crate::id::{InstanceId, TypeName};
 use crate::instance::InstanceType;
-use crate::pool::Gate;
+use crate::pool::{Gate, Host};
 use crate::reserve::Spares;
 use crate::worker::State;
+
+impl Round<'_> {
+    /// Nothing is placed yet, because it is not known what an earlier dispatcher has left: what is idle is kept all the same.
+    /// O(workers + types) if there is a reserve, else O(1).
+    pub(super) fn keep_idle_spares(&mut self) {
+        if self.clocked.spares.is_empty() {
+            return;
+        }
+        let idle = self.hosts.iter().copied().filter(|host| host.is_placeable() && host.processes.is_empty());
+        let kept = first_of_each(idle, &self.wanted_spares(), &mut BTreeMap::new());
+        self.plan.spares = Arc::new(kept);
+    }
+
+    /// How many of each type the reserve wants beside those that run something. O(workers + types).
+    fn wanted_spares(&self) -> BTreeMap<TypeName, usize> {
+        let mut busy: BTreeMap<&TypeName, usize> = BTreeMap::new();
+        for host in self.hosts.iter().filter(|host| !host.processes.is_empty()) {
+            if let Some(name) = &host.type_name {
+                *busy.entry(name).or_default() += 1;
+            }
+        }
+        let wanted = |(name, spares): (&TypeName, &Spares)| {
+            (name.clone(), spares.beside(busy.get(name).copied().unwrap_or(0)))
+        };
+        self.clocked.spares.iter().map(wanted).collect()
+    }
+}
+
+/// Those of the free hosts that are idle, as many as are wanted of each type; they are counted in `there`. The first ones,
+/// so that the same ones are kept from round to round.
+fn first_of_each<'h>(
+    free: impl Iterator<Item = &'h Host>,
+    wanted: &BTreeMap<TypeName, usize>,
+    there: &mut BTreeMap<TypeName, usize>,
+) -> BTreeSet<InstanceId> {
+    let mut kept = BTreeSet::new();
+    for host in free.filter(|host| host.state == State::Idle) {
+        let Some(it) = host.instance_type() else { continue };
+        let Some(wanted) = wanted.get(&it.name) else { continue };
+        let so_far = there.entry(it.name.clone()).or_default();
+        if *so_far < *wanted {
+            *so_far += 1;
+            kept.insert(host.id.clone());
+        }
+    }
+    kept
+}
 
 impl Assignment<'_, '_> {
     /// Says which idle instances are kept, and has missing ones created. O(places + types) if there is a reserve, else O(1).
@@ -27,9 +75,10 @@ impl Assignment<'_, '_> {
         if self.round.clocked.spares.is_empty() {
             return;
         }
-        let wanted = self.wanted_spares();
-        let mut there: BTreeMap<TypeName, usize> = BTreeMap::new();
-        let kept = self.spares_in_service(&wanted, &mut there);
+        let mut wanted = self.round.wanted_spares();
+        wanted.retain(|name, _| !self.is_wanted_for_others(name));
+        let mut there = BTreeMap::new();
+        let kept = first_of_each(self.free_hosts(), &wanted, &mut there);
         self.count_spares_to_come(&mut there);
         for (name, wanted) in &wanted {
             let missing = wanted.saturating_sub(there.get(name).copied().unwrap_or(0));
@@ -41,49 +90,19 @@ impl Assignment<'_, '_> {
         self.round.plan.spares = Arc::new(kept);
     }
 
-    /// How many of each type the reserve wants beside those that run something; none of a type that others wait for a
-    /// quota of. O(workers + types).
-    fn wanted_spares(&self) -> BTreeMap<TypeName, usize> {
-        let mut busy: BTreeMap<&TypeName, usize> = BTreeMap::new();
-        for host in self.round.hosts.iter().filter(|host| !host.processes.is_empty()) {
-            if let Some(name) = &host.type_name {
-                *busy.entry(name).or_default() += 1;
-            }
-        }
-        let spares = self.round.clocked.spares.iter();
-        let of_type = |(name, spares): (&TypeName, &Spares)| {
-            let it = self.round.rules.catalog.get(name.as_str())?;
-            let wanted = spares.beside(busy.get(name).copied().unwrap_or(0));
-            (!self.is_wanted_for_others(it)).then(|| (name.clone(), wanted))
-        };
-        spares.filter_map(of_type).collect()
-    }
-
-    /// Whether somebody waits for a quota that an instance of that type counts in.
-    fn is_wanted_for_others(&self, it: &InstanceType) -> bool {
+    /// Whether it is of a type that is not configured, or somebody waits for a quota that an instance of it counts in.
+    fn is_wanted_for_others(&self, name: &TypeName) -> bool {
         let market = |name: &TypeName| self.round.rules.catalog.get(name.as_str()).map(|it| it.market());
-        self.over_quota_types.iter().any(|name| market(name) == Some(it.market()))
+        let own = market(name);
+        own.is_none() || self.over_quota_types.iter().any(|other| market(other) == own)
     }
 
-    /// Idle instances in service with nothing on them, as many as are wanted of each type; those that there are counted in
-    /// `there`. The first ones by id, so that the same ones are kept from round to round.
-    fn spares_in_service(
-        &self,
-        wanted: &BTreeMap<TypeName, usize>,
-        there: &mut BTreeMap<TypeName, usize>,
-    ) -> BTreeSet<InstanceId> {
-        let mut kept = BTreeSet::new();
-        for (place, host) in self.places.workers() {
-            let name = &place.instance_type.name;
-            let is_idle = place.containers == 0 && !place.used && host.state == State::Idle;
-            let Some(wanted) = wanted.get(name).filter(|_| is_idle) else { continue };
-            let so_far = there.entry(name.clone()).or_default();
-            if *so_far < *wanted && !self.is_reserved(&host.id) {
-                *so_far += 1;
-                kept.insert(host.id.clone());
-            }
-        }
-        kept
+    /// Workers on which nothing is, and nothing has a place, by id.
+    fn free_hosts(&self) -> impl Iterator<Item = &Host> + '_ {
+        let is_free = |(place, host): &(&Place, &Host)| {
+            place.containers == 0 && !place.used && !self.is_reserved(&host.id)
+        };
+        self.places.workers().filter(is_free).map(|(_, host)| host)
     }
 
     /// Instances that boot, or are being created, and that nothing in the line will use.

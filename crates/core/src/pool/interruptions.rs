@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::{PoolEffect, PoolFact, Slot, WorkerPool};
 use crate::id::TypeName;
 use crate::instance::{Catalog, InstanceType, Market, Offering};
 use crate::time::{Timestamp, since};
@@ -100,6 +101,32 @@ impl Interruptions {
     /// Tenths of a loss for each day that an instance lives, of each type that loses any.
     pub(super) fn ranks(&self) -> Arc<BTreeMap<TypeName, u32>> {
         Arc::clone(&self.ranks)
+    }
+}
+
+impl WorkerPool {
+    /// Whether the market has taken it: a spot instance that nobody here has ended.
+    pub(super) fn note_interruption(&mut self, slot: &Slot, now: Timestamp, effects: &mut Vec<PoolEffect>) {
+        let view = &slot.view;
+        let Some(it) = view.like.as_ref().filter(|it| it.market() == Market::Spot) else { return };
+        let lived = since(now, slot.instance.born(view.appeared));
+        let taken = view.destroy_called.is_none() && slot.listed;
+        self.interruptions.gone(it, lived, taken, now);
+        if taken {
+            let (instance, type_name) = (view.id.clone(), it.name.clone());
+            effects.push(PoolEffect::Tell(PoolFact::Interrupted { instance, type_name, lived }));
+        }
+    }
+
+    /// Ranks what the market takes, if anything has been taken.
+    pub(super) fn rank_interruptions(&mut self, now: Timestamp, effects: &mut Vec<PoolEffect>) {
+        let living = self.workers.values().filter_map(|slot| {
+            let age = since(now, slot.instance.born(slot.view.appeared));
+            slot.view.like.as_deref().map(|it| (it, age))
+        });
+        if self.interruptions.rank(&self.policy.catalog, living, now) {
+            effects.push(PoolEffect::FleetChanged);
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::{EndedProcess, EndedWhy, Host, PendingCreate, PoolEffect, PoolFact, Slot, WorkerPool, wish};
 use crate::id::InstanceId;
-use crate::instance::{IdleBehavior, Instance, Market};
+use crate::instance::{IdleBehavior, Instance};
 use crate::secret::Secret;
 use crate::time::{Timestamp, after, since};
 use crate::worker::runner::INHERITED_START_WINDOW;
@@ -334,30 +334,6 @@ impl WorkerPool {
             self.judge_silence(now, &mut effects);
         }
         effects
-    }
-
-    /// Whether the market has taken it: a spot instance that nobody here has ended.
-    fn note_interruption(&mut self, slot: &Slot, now: Timestamp, effects: &mut Vec<PoolEffect>) {
-        let view = &slot.view;
-        let Some(it) = view.like.as_ref().filter(|it| it.market() == Market::Spot) else { return };
-        let lived = since(now, slot.instance.born(view.appeared));
-        let taken = view.destroy_called.is_none() && slot.listed;
-        self.interruptions.gone(it, lived, taken, now);
-        if taken {
-            let (instance, type_name) = (view.id.clone(), it.name.clone());
-            effects.push(PoolEffect::Tell(PoolFact::Interrupted { instance, type_name, lived }));
-        }
-    }
-
-    /// Ranks what the market takes, if anything has been taken.
-    fn rank_interruptions(&mut self, now: Timestamp, effects: &mut Vec<PoolEffect>) {
-        let living = self.workers.values().filter_map(|slot| {
-            let age = since(now, slot.instance.born(slot.view.appeared));
-            slot.view.like.as_deref().map(|it| (it, age))
-        });
-        if self.interruptions.rank(&self.policy.catalog, living, now) {
-            effects.push(PoolEffect::FleetChanged);
-        }
     }
 
     /// A complete listing that began at `began` has been reported: instances that it shows are not missing, and

@@ -41,7 +41,7 @@ pub(crate) fn read(body: &str) -> Option<Refusal> {
 }
 
 /// An error of an operation.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OperationError {
     #[serde(default)]

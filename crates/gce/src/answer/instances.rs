@@ -19,6 +19,8 @@ use crate::machine::Machine;
 use crate::names::{Vm, last_part};
 use crate::tags;
 
+/// The warning of a scope in which there is nothing.
+const NOTHING: &str = "NO_RESULTS_ON_PAGE";
 /// Warnings that say that something is missing.
 const INCOMPLETE: [&str; 3] = ["UNREACHABLE", "PARTIAL_SUCCESS", "LIST_OVERHEAD_QUOTA_EXCEED"];
 /// What has ended by itself, and is there all the same: with its disks and its name, and it costs.
@@ -39,6 +41,13 @@ pub(crate) struct Listed {
     /// All its labels, and theirs.
     pub labels: BTreeMap<String, String>,
     pub label_fingerprint: String,
+}
+
+impl Listed {
+    /// For a listing, which may have thousands: half a megabyte of metadata each is too much.
+    pub fn without_metadata(self) -> Self {
+        Self { metadata: Vec::new(), labels: BTreeMap::new(), ..self }
+    }
 }
 
 impl fmt::Debug for Listed {
@@ -145,18 +154,40 @@ pub(crate) fn one(body: &str) -> Result<Listed, Malformed> {
 
 impl Page {
     fn complete(&self) -> Result<(), Failure> {
-        let of_scopes =
-            self.items.iter().filter_map(|(scope, it)| Some((scope.as_str(), it.warning.as_ref()?)));
-        let mut warnings = of_scopes.chain(self.warning.iter().map(|it| ("the project", it)));
-        let missing = warnings.find(|(_, it)| INCOMPLETE.contains(&it.code.as_str()));
+        let of_scopes = self.items.iter().filter_map(|(scope, it)| {
+            let warning = it.warning.as_ref()?;
+            // It stands in place of the list: only one word says that there is nothing.
+            let hides = it.instances.is_empty() && warning.code != NOTHING;
+            (hides || warning.is_of_missing()).then_some((scope.as_str(), warning))
+        });
+        let of_page = self.warning.iter().filter(|it| it.is_of_missing()).map(|it| ("the project", it));
+        let missing = of_scopes.chain(of_page).next();
         let (scope, code, why) = match (missing, self.unreachables.first()) {
-            (Some((scope, warning)), _) => (scope, warning.code.as_str(), warning.message.as_str()),
-            (None, Some(scope)) => (scope.as_str(), INCOMPLETE[0], "it cannot be reached"),
+            (Some((scope, warning)), _) => (scope, warning.known_code(), warning.text()),
+            (None, Some(scope)) => (scope.as_str(), INCOMPLETE[0], "it cannot be reached".to_owned()),
             (None, None) => return Ok(()),
         };
         let short = |text: &str| -> String { text.chars().filter(|c| !c.is_control()).take(200).collect() };
-        let text = format!("VMs of {} are missing: {}", short(last_part(scope)), short(why));
+        let text = format!("VMs of {} are missing: {}", short(last_part(scope)), short(&why));
         Err(Failure::ours(Meaning::Unknown, code, text))
+    }
+}
+
+impl Warning {
+    fn is_of_missing(&self) -> bool {
+        INCOMPLETE.contains(&self.code.as_str())
+    }
+
+    /// What is missed is told by a code that advice is given for; a word that nobody knows stands in the text alone.
+    fn known_code(&self) -> &'static str {
+        INCOMPLETE.into_iter().find(|code| *code == self.code).unwrap_or(INCOMPLETE[0])
+    }
+
+    fn text(&self) -> String {
+        match self.is_of_missing() {
+            true => self.message.clone(),
+            false => format!("{} ({})", self.message, self.code),
+        }
     }
 }
 
@@ -275,6 +306,19 @@ mod tests {
             assert_eq!((&failure.meaning, failure.code.as_str()), (&Meaning::Unknown, code));
             assert!(failure.message.contains("VMs of a-b-c are missing: why"), "{}", failure.message);
         }
+        // Whatever stands in place of a list, but that word, says that it may be one.
+        for code in ["SOMETHING_OF_TOMORROW", ""] {
+            let failure = of_scope(code).unwrap_err();
+            assert_eq!((&failure.meaning, failure.code.as_str()), (&Meaning::Unknown, "UNREACHABLE"));
+            assert!(failure.message.contains("VMs of a-b-c are missing: why"), "{}", failure.message);
+        }
+        let vm = r#"{"name":"a","zone":"a-b-c","machineType":"m","status":"RUNNING"}"#;
+        let beside = |code: &str| {
+            let warning = format!(r#"{{"code":"{code}","message":"why"}}"#);
+            with(&format!(r#""items":{{"zones/a-b-c":{{"instances":[{vm}],"warning":{warning}}}}}"#))
+        };
+        assert_eq!(beside("DEPRECATED_RESOURCE_USED").unwrap().0.len(), 1, "a list that is there is one");
+        assert_eq!(beside("PARTIAL_SUCCESS").unwrap_err().code, "PARTIAL_SUCCESS");
         for more in [r#""unreachables":["zones/a-b-c"]"#, r#""warning":{"code":"UNREACHABLE"}"#] {
             assert_eq!(with(more).unwrap_err().code, "UNREACHABLE", "{more}");
         }

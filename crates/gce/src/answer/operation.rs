@@ -33,7 +33,8 @@ pub(crate) enum Operation {
 /// Reads one.
 pub(crate) fn read(body: &str) -> Result<Operation, Malformed> {
     let response: Response = super::read("compute#operation", body)?;
-    let failed = response.error.and_then(|it| it.errors.into_iter().next());
+    // An error without words is one, too: what has failed must not look done.
+    let failed = response.error.map(|it| it.errors.into_iter().next().unwrap_or_default());
     match (response.status.as_str(), failed) {
         ("DONE", Some(error)) => Ok(Operation::Failed(error)),
         ("DONE", None) => Ok(Operation::Done),
@@ -67,6 +68,11 @@ mod tests {
         let failed = r#""status":"DONE","error":{"errors":[{"code":"A","message":"b"},{"code":"C"}]}"#;
         let Operation::Failed(error) = operation(failed).unwrap() else { panic!("it has failed") };
         assert_eq!(error.refusal().unwrap().code, "A");
+        for wordless in [r#"{"errors":[]}"#, "{}", r#"{"errors":[{}]}"#] {
+            let found = operation(&format!(r#""status":"DONE","error":{wordless}"#)).unwrap();
+            let Operation::Failed(error) = found else { panic!("it has failed: {wordless}") };
+            assert!(error.refusal().is_none(), "{wordless}");
+        }
     }
 
     #[test]

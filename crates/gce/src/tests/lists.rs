@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dispatch_core::instance::Tags;
 use dispatch_core::ports::{CloudDriver as _, CloudErrorKind};
-use dispatch_sim::clouds::gce::FakeGce;
+use dispatch_sim::clouds::gce::{FakeGce, GceServer};
 use dispatch_sim::stub::Reply;
 use serde_json::json;
 
@@ -176,9 +176,92 @@ async fn a_listing_does_not_wait_for_the_delete_of_what_has_stopped_and_none_is_
     assert_eq!(deletes, 1);
 }
 
+/// Puts a VM there that has stopped, of our set, with those tags more.
+fn put_stopped(fake: &mut FakeGce, name: &str, more: &[(&str, &str)]) {
+    let own = [("ArvadosInstanceSetID", "set")];
+    let tags: std::collections::BTreeMap<_, _> = own.iter().chain(more).copied().collect();
+    let item = json!({"key": "arvados-tags", "value": json!(tags).to_string()});
+    fake.put(
+        ZONES[0],
+        &json!({
+            "name": name, "machineType": "zones/x/machineTypes/e2-micro",
+            "labels": {"arvados-instance-set": "set"}, "metadata": {"items": [item]},
+        }),
+    );
+    fake.vm(ZONES[0], name).status = "TERMINATED".to_owned();
+}
+
+/// The VMs whose ends were asked for since the last look.
+fn ends(server: &GceServer) -> Vec<String> {
+    let calls = server.with(|fake| fake.calls()).into_iter().filter(|it| it.name == "instances.delete");
+    calls.map(|it| it.path.rsplit('/').next().unwrap().to_owned()).collect()
+}
+
+#[actix_rt::test]
+async fn what_has_stopped_on_hold_is_kept() {
+    let (server, cloud, registry) = cloud(params()).await;
+    server.with(|fake| {
+        put_stopped(fake, "held", &[("ArvadosIdleBehavior", "hold")]);
+        put_stopped(fake, "other", &[("ArvadosIdleBehavior", "drain")]);
+    });
+    assert_eq!(cloud.list(&ours()).await.unwrap().len(), 2);
+    until(|| value(&registry, "gce_stopped_instances_deleted_total") == Some(1.0)).await;
+    assert_eq!(ends(&server), ["other"]);
+    let listed = cloud.list(&ours()).await.unwrap();
+    assert_eq!(listed.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["us-central1-a/held"]);
+}
+
+#[actix_rt::test]
+async fn what_cannot_be_deleted_is_in_nobodys_way_is_not_counted_and_is_logged_once_a_minute() {
+    let server = GceServer::start().unwrap();
+    let (log, told) = super::listener();
+    let (cloud, registry) = super::driver_with(&server, params(), Duration::from_secs(30), log).await;
+    let failed = json!({
+        "kind": "compute#operation", "name": "o", "status": "DONE",
+        "error": {"errors": [{"code": "INVALID_USAGE", "message": "it is protected"}]},
+    });
+    server.with(move |fake| {
+        for number in 10..22 {
+            put_stopped(fake, &format!("vm-{number}"), &[]);
+        }
+        for _ in 0..5 {
+            fake.strike("instances.delete", FakeGce::refusal(400, "invalid", "it is protected"));
+            fake.strike("instances.delete", Reply::Other(200, "application/json", failed.to_string()));
+        }
+    });
+    let counted = |series: &str| value(&registry, &format!("gce_{series}"));
+    let refused =
+        |code: &str| counted(&format!("errors_total{{code=\"{code}\",operation=\"instances.delete\"}}"));
+    cloud.list(&ours()).await.unwrap();
+    until(|| refused("invalid") == Some(5.0) && refused("INVALID_USAGE") == Some(5.0)).await;
+    assert_eq!((ends(&server).len(), counted("stopped_instances_deleted_total")), (10, Some(0.0)));
+    cloud.list(&ours()).await.unwrap();
+    until(|| counted("stopped_instances_deleted_total") == Some(10.0)).await;
+    let asked = ends(&server);
+    let others = ["vm-20", "vm-21"].iter().all(|name| asked.iter().any(|it| it == name));
+    assert!(asked.len() == 10 && others, "those that were not tried come first: {asked:?}");
+    let told: Vec<_> = told.try_iter().collect();
+    assert_eq!(told, ["deleting an instance that has stopped by itself"; 12], "each once");
+}
+
+#[actix_rt::test]
+async fn a_page_that_is_longer_than_is_read_is_asked_for_in_shorter_ones() {
+    let (server, cloud, _) = cloud(params()).await;
+    cloud.create(&order()).await.unwrap();
+    let long = "HTTP/1.1 200 X\r\nConnection: close\r\nContent-Length: 99999999999\r\n\r\n{";
+    server.with(move |fake| fake.strike("instances.aggregatedList", Reply::Raw(long.to_owned())));
+    methods(&server);
+    let error = cloud.list(&ours()).await.unwrap_err();
+    assert_eq!((error.kind.clone(), error.code.as_str()), (CloudErrorKind::Unknown, "too_long"));
+    assert_eq!(cloud.list(&ours()).await.unwrap().len(), 1);
+    let asked = server.with(|fake| fake.calls());
+    let sizes: Vec<_> = asked.iter().map(|call| call.query["maxResults"].as_str()).collect();
+    assert_eq!(sizes, ["500", "250"]);
+}
+
 #[actix_rt::test]
 async fn what_a_listing_finds_is_logged_once_a_minute_at_most() {
-    let server = dispatch_sim::clouds::gce::GceServer::start().unwrap();
+    let server = GceServer::start().unwrap();
     let (log, told) = super::listener();
     let (cloud, _) = super::driver_with(&server, params(), Duration::from_secs(30), log).await;
     server.with(|fake| {
@@ -198,12 +281,22 @@ async fn what_a_listing_finds_is_logged_once_a_minute_at_most() {
     for _ in 0..3 {
         cloud.list(&ours()).await.unwrap();
     }
-    let mut told: Vec<_> = told.try_iter().collect();
-    told.sort();
+    let mut found: Vec<_> = told.try_iter().collect();
+    found.sort();
     assert_eq!(
-        told,
+        found,
         ["deleting an instance that has stopped by itself", "tags of an instance cannot be read"]
     );
+    // What has the set's label and no tags at all is nobody's, too.
+    server.with(|fake| {
+        let labels = json!({"arvados-instance-set": "set"});
+        fake.put(
+            ZONES[1],
+            &json!({"name": "bare", "machineType": "zones/x/machineTypes/e2-micro", "labels": labels}),
+        );
+    });
+    assert_eq!(cloud.list(&ours()).await.unwrap().len(), 1);
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), ["tags of an instance cannot be read"]);
 }
 
 /// Waits for something to become true.

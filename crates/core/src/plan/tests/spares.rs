@@ -171,6 +171,24 @@ fn what_is_held_drained_missing_or_of_a_type_that_is_gone_is_no_spare() {
     assert_eq!((scene.actions(), kept(&scene).len()), (vec![spare("small")], 0));
 }
 
+/// One that does not answer holds up all placement for a while; the others would end in it.
+#[test]
+fn after_a_start_spares_are_kept_before_anything_is_placed_and_none_is_created() {
+    let mut scene = scene_with(&[("small", 2, 0)]);
+    scene.worker_left("w-1", "small", State::Idle);
+    scene.worker_left("w-2", "small", State::Unknown);
+    scene.now = at(30);
+    scene.add(1, Queued, 1);
+    assert_eq!(scene.reason(1), Some(WaitReason::StartingUp));
+    assert_eq!((scene.actions(), kept(&scene)), (vec![], vec!["w-1".to_owned()]));
+    scene.queue.polled_at = None;
+    assert_eq!(
+        (scene.actions(), kept(&scene)),
+        (vec![], vec!["w-1".to_owned()]),
+        "nor does a controller that is away end it"
+    );
+}
+
 #[test]
 fn spares_are_planned_once() {
     let mut scene = scene_with(&[("small", 2, 0)]);

@@ -135,7 +135,7 @@ impl FakeGce {
         match method {
             Method::Insert { zone } => self.insert(&zone, seen),
             Method::AggregatedList => self.aggregated_list(&seen.query),
-            Method::Operation { name, .. } => match self.look(&name) {
+            Method::Operation { zone, name, .. } => match self.look(&zone, &name) {
                 Some(operation) => good(&self.shown_operation(&operation)),
                 None => refusal(404, "notFound", &format!("The resource 'operations/{name}' was not found")),
             },

@@ -45,9 +45,9 @@ impl FakeGce {
         operation
     }
 
-    /// Looks at an operation: a step.
-    pub(super) fn look(&mut self, name: &str) -> Option<Operation> {
-        let operation = self.operations.get_mut(name)?;
+    /// Looks at an operation of that zone: a step.
+    pub(super) fn look(&mut self, zone: &str, name: &str) -> Option<Operation> {
+        let operation = self.operations.get_mut(name).filter(|it| it.zone == zone)?;
         if operation.is_done {
             return Some(operation.clone());
         }
@@ -63,10 +63,10 @@ impl FakeGce {
 
     /// Time passes for all operations.
     pub(super) fn step(&mut self) {
-        let names: Vec<_> =
-            self.operations.iter().filter(|(_, it)| !it.is_done).map(|(name, _)| name.clone()).collect();
-        for name in names {
-            self.look(&name);
+        let running = self.operations.values().filter(|it| !it.is_done);
+        let names: Vec<_> = running.map(|it| (it.zone.clone(), it.name.clone())).collect();
+        for (zone, name) in names {
+            self.look(&zone, &name);
         }
     }
 

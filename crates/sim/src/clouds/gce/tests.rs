@@ -43,6 +43,8 @@ async fn an_order_is_an_operation_that_takes_as_many_looks_as_told() {
     let (status, operation) = call(&server, "POST", INSTANCES, &instance("vm-1")).await;
     assert_eq!((status, operation["status"].as_str()), (200, Some("RUNNING")));
     let wait = format!("zones/us-central1-a/operations/{}/wait", operation["name"].as_str().unwrap());
+    let elsewhere = wait.replace("us-central1-a", "us-central1-b");
+    assert_eq!(call(&server, "POST", &elsewhere, &Value::Null).await.0, 404, "it is that zone's");
     let mut seen = Vec::new();
     for _ in 0..4 {
         seen.push(call(&server, "POST", &wait, &Value::Null).await.1["status"].clone());

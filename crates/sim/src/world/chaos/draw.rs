@@ -26,7 +26,9 @@ const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
 /// Four types: on-demand ones of 2 and 8 CPUs, one of 4 CPUs of another family, and a spot type of 2.
 pub(super) fn catalog() -> Catalog {
-    let types = [instance_type("small", 2), instance_type("large", 8), spot_type("spot", 2)];
+    // Two of one price on the spot market: which of them is chosen depends on what it takes.
+    let types =
+        [instance_type("small", 2), instance_type("large", 8), spot_type("spot", 2), spot_type("twin", 2)];
     let other = InstanceType {
         provider_type: ProviderType::new("other.medium").expect("a constant"),
         ..InstanceType::clone(&instance_type("medium", 4))
