@@ -24,13 +24,15 @@ use crate::worker::State;
 
 impl Round<'_> {
     /// Nothing is placed yet, because it is not known what an earlier dispatcher has left: what is idle is kept all the same.
-    /// O(workers + types) if there is a reserve, else O(1).
+    /// O(workers × log + types) if there is a reserve, else O(1).
     pub(super) fn keep_idle_spares(&mut self) {
         if self.clocked.spares.is_empty() {
             return;
         }
-        let idle = self.hosts.iter().copied().filter(|host| host.is_placeable() && host.processes.is_empty());
-        let kept = first_of_each(idle, &self.wanted_spares(), &mut BTreeMap::new());
+        let is_free = |host: &&Host| host.is_placeable() && host.processes.is_empty();
+        let mut free: Vec<_> = self.hosts.iter().copied().filter(is_free).collect();
+        free.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        let kept = first_of_each(free.into_iter(), &self.wanted_spares(), &mut BTreeMap::new());
         self.plan.spares = Arc::new(kept);
     }
 
@@ -49,8 +51,8 @@ impl Round<'_> {
     }
 }
 
-/// Those of the free hosts that are idle, as many as are wanted of each type; they are counted in `there`. The first ones,
-/// so that the same ones are kept from round to round.
+/// Those of the free hosts, in order of their ids, that are idle, as many as are wanted of each type; they are counted in
+/// `there`. The first ones, so that the same ones are kept from round to round.
 fn first_of_each<'h>(
     free: impl Iterator<Item = &'h Host>,
     wanted: &BTreeMap<TypeName, usize>,
