@@ -86,6 +86,8 @@ fn wrong_values_of_cloud_vms_are_told() {
         ("MaxInstances: 1.5", ["MaxInstances", "`1.5`", "whole number"]),
         ("MaxInstances: 1,000", ["MaxInstances", "`1,000`", "without quotes or commas"]),
         ("PackContainers: maybe", ["PackContainers", "`maybe`", "true or false"]),
+        ("SpotRetries: 0", ["SpotRetries", "`0`", "from 1 on"]),
+        ("SpotRetries: always", ["SpotRetries", "`always`", "never, or after how many losses"]),
         ("DriftBudget: -1", ["DriftBudget", "`-1`", "from 0"]),
         ("MaxInstanceAge: 7d", ["MaxInstanceAge", "`7d`", "such as 10s, 1h30m"]),
         ("SupervisorFraction: 1.5", ["SupervisorFraction", "`1.5`", "from 0 to 1"]),

@@ -126,6 +126,7 @@ fn the_defaults_are_those_of_the_sites_other_services() {
             "BackfillPatience",
             "IdleReserve",
             "PackContainers",
+            "SpotRetries",
             "MaxInstanceAge",
             "DriftBudget",
             "MetadataHopLimit",

@@ -61,6 +61,7 @@ fn site(key: &TestKey, values: &Values) -> Settings {
         BackfillPatience: {n}m
         IdleReserve: {{small: {{Instances: {n}}}}}
         PackContainers: {pack}
+        SpotRetries: {n}
         InitialQuotaEstimate: {n}
         TagKeyPrefix: Prefix{n}
 ",
@@ -127,7 +128,7 @@ fn what_is_said_to_hold_at_once_is_taken_up_and_nothing_else() {
             }
         }
     }
-    assert_eq!(taken_up, 28);
+    assert_eq!(taken_up, 29);
     let names: Vec<_> = reloaded.policy.catalog.types().iter().map(|it| it.name.to_string()).collect();
     assert!(names.contains(&"new".to_owned()) && !names.contains(&"old".to_owned()), "{names:?}");
 }

@@ -162,6 +162,7 @@ fn new_pool(parts: Parts, handles: &Handles) -> Pool {
         create: handles.cloud.clone().recipient(),
         sync_by: handles.cloud.clone().recipient(),
         scheduler: handles.scheduler.clone().recipient(),
+        losses: handles.queue.clone().recipient(),
         spawn: spawn_workers(worker),
         commands: parts.commands,
         random: parts.random,

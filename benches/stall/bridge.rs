@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use async_trait::async_trait;
 use dispatch_core::container::{MountNeeds, Record, Standing};
-use dispatch_core::id::{ContainerUuid, InstanceId, ProviderType, TokenUuid};
+use dispatch_core::id::{ContainerRequestUuid, ContainerUuid, InstanceId, ProviderType, TokenUuid};
 use dispatch_core::instance::{Instance, Tags};
 use dispatch_core::ports::{
     ApiError, ArvadosApi, CloudDriver, CloudError, CreateOrder, ExecError, Executor, ExecutorFactory,
@@ -32,6 +32,14 @@ impl ArvadosApi for Bridge {
     async fn mounts(&self, uuids: &[ContainerUuid]) -> Result<Page<(ContainerUuid, MountNeeds)>, ApiError> {
         let uuids = uuids.to_vec();
         self.0.carry(|sim| async move { sim.api.mounts(&uuids).await }).await
+    }
+
+    async fn requests_of(
+        &self,
+        uuids: &[ContainerUuid],
+    ) -> Result<Page<(ContainerUuid, ContainerRequestUuid)>, ApiError> {
+        let uuids = uuids.to_vec();
+        self.0.carry(|sim| async move { sim.api.requests_of(&uuids).await }).await
     }
 
     async fn get(&self, uuid: ContainerUuid) -> Result<Record, ApiError> {

@@ -52,6 +52,7 @@ pub(super) fn text(entry: &Value, instances: &[Instance]) -> String {
     if let Some(notice) = explain["spot_notice"].as_str() {
         facts.push(("the cloud says", notice.to_owned()));
     }
+    facts.extend(lost_to_market(explain).map(|text| ("spot market", text)));
     facts.push(("created", moment(&container["created_at"])));
     facts.push(("needs", needs(&entry["instance_resources"])));
     // What has its place needs no instance: whether one may be created is of no interest.
@@ -67,6 +68,13 @@ pub(super) fn text(entry: &Value, instances: &[Instance]) -> String {
     attempts(&mut facts, explain);
     facts.extend(each(&entry["events"]).map(|it| ("event", event(it))));
     Table::facts([("container", head)].into_iter().chain(facts))
+}
+
+/// What the spot market has taken, and what follows.
+fn lost_to_market(explain: &Value) -> Option<String> {
+    let losses = explain["market_losses"].as_u64()?;
+    let so = if explain["moved_on_demand"] == true { ", so it is placed on demand" } else { "" };
+    Some(format!("has taken {losses} VMs from it, or from those before it for the same request{so}"))
 }
 
 /// What has gone wrong before, and what is being done now.
@@ -330,6 +338,19 @@ being done      kind unlock, call read";
         let text = text(&entry, &[]);
         assert!(text.contains("\ntype            large at 0.4 an hour: 8 VCPUs, 8 GiB RAM\n"), "{text}");
         assert!(text.contains("\nprocess on      i-1\n"), "{text}");
+    }
+
+    #[test]
+    fn what_the_spot_market_has_taken_is_told_and_what_follows() {
+        let mut entry = entry();
+        for (moved, so) in [(false, "\n"), (true, ", so it is placed on demand\n")] {
+            entry["explain"]["market_losses"] = 2.into();
+            entry["explain"]["moved_on_demand"] = moved.into();
+            let text = text(&entry, &[]);
+            let line =
+                "\nspot market     has taken 2 VMs from it, or from those before it for the same request";
+            assert!(text.contains(&format!("{line}{so}")), "{text}");
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ const CLOUD: &[&str] = &["Containers", "CloudVMs"];
 const JOBS: &[&str] = &["Containers"];
 
 /// All of them but those of instance types.
-pub const PLAN_KEYS: [PlanKey; 11] = [
+pub const PLAN_KEYS: [PlanKey; 12] = [
     PlanKey::new(CLOUD, "MaxInstances", |it| it.max_instances.into()),
     PlanKey::new(CLOUD, "MaxConcurrentInstanceCreateOps", |it| it.max_concurrent_creates.into()),
     PlanKey::new(CLOUD, "MaxRunningContainersPerInstance", |it| it.max_containers_per_instance.into()),
@@ -42,6 +42,9 @@ pub const PLAN_KEYS: [PlanKey; 11] = [
     PlanKey::new(CLOUD, "BackfillPatience", |it| format_duration(it.backfill_patience).into()),
     PlanKey::new(CLOUD, "IdleReserve", |it| reserve::dump(&it.idle_reserve)),
     PlanKey::new(CLOUD, "PackContainers", |it| it.pack_containers.into()),
+    PlanKey::new(CLOUD, "SpotRetries", |it| {
+        it.sizing.spot_retries.map_or_else(|| "never".into(), |it| it.get().into())
+    }),
     PlanKey::new(JOBS, "StaleLockTimeout", |it| format_duration(it.stale_lock_timeout).into()),
     PlanKey::new(JOBS, "ReserveExtraRAM", |it| it.sizing.reserve_extra_ram.into()),
     PlanKey::new(JOBS, "MaximumPriceFactor", |it| it.sizing.maximum_price_factor.into()),

@@ -1,9 +1,12 @@
 //! The containers' routes.
 
-use awc::http::Method;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
+use awc::http::Method;
+use dispatch_actors::messages::queue::NoteMarketLosses;
 use dispatch_core::container::ContainerState;
+use dispatch_core::instance::{Catalog, InstanceType};
 use serde_json::{Value, json};
 
 use crate::support::site::{Options, bearer, quick_policy, recorded, uuid};
@@ -264,6 +267,39 @@ async fn the_first_that_waits_for_a_quota_is_told_until_when_others_are_let_past
     .await;
     assert_eq!(explained["reason"], "max_instances", "{explained}");
     assert!(site.get(&path(1)).await.json()["explain"]["others_let_past_until"].is_null());
+}
+
+#[actix_web::test]
+async fn what_the_spot_market_has_taken_from_a_container_is_explained() {
+    let mut policy = quick_policy();
+    policy.sizing.spot_retries = NonZeroU32::new(1);
+    let steady = InstanceType::clone(&policy.catalog.types()[0]);
+    let spot = InstanceType { name: "market".parse().unwrap(), preemptible: true, ..steady.clone() };
+    policy.catalog = Catalog::new([steady, spot]);
+    let site = Site::with(Options { policy, ..Options::default() }).await;
+    site.world.creates_hang.set(true);
+    let mut record = recorded(uuid(1));
+    record.scheduling.preemptible = true;
+    site.world.add(record);
+    let of_type = |shown: &Value, name: &str| {
+        let types = shown["explain"]["types"].as_array().cloned().unwrap_or_default();
+        types.into_iter().find(|it| it["Name"] == name).unwrap_or_default()["excluded"].clone()
+    };
+    let before = entry(&site, 1, |it| it["instance_types"][0]["Name"] == "market").await;
+    assert!(before["explain"]["market_losses"].is_null() && of_type(&before, "market").is_null(), "{before}");
+    let queue = site.active.borrow().as_ref().unwrap().handles.queue.clone();
+    queue.send(NoteMarketLosses { containers: vec![uuid(1)] }).await.unwrap();
+    let shown = entry(&site, 1, |it| it["explain"]["moved_on_demand"] == true).await;
+    assert_eq!(shown["explain"]["market_losses"], 1, "{shown}");
+    assert_eq!(of_type(&shown, "market"), "is spot, and on-demand is wanted", "{shown}");
+    let metrics = site.get("/metrics").await;
+    for line in ["containers_lost_to_market_total 1", "containers_moved_on_demand_total 1"] {
+        assert!(metrics.body.contains(&format!("arvados_dispatchcloud_{line}\n")), "{line}");
+    }
+    site.logs
+        .with_message("container has lost its instance to the spot market")
+        .first()
+        .expect("it is logged");
 }
 
 /// Polls do not show what nobody wants to run. The controller asks every dispatcher of a site, so what is another's is not

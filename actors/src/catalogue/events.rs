@@ -157,6 +157,14 @@ events! {
     UPDATE_FAILED = Error "error updating queue" ["error", "Kind", "Duration"];
     /// Asking the controller works again.
     UPDATE_RECOVERED = Info "queue is being updated again" ["Duration"];
+    /// The spot market has taken the instance on which a container had a process.
+    LOST_TO_MARKET = Warning "container has lost its instance to the spot market" ["ContainerUUID", "Losses"];
+    /// A container wants the spot market, and is placed on demand, because that has taken too much from it (`SpotRetries`).
+    MOVED_ON_DEMAND =
+        Info "container is placed on demand, because the spot market has taken too much from it" ["ContainerUUID", "Losses"];
+    /// Which container requests wait for new containers cannot be read: what the spot market takes from these counts by
+    /// container (`SpotRetries`). They run all the same.
+    REQUESTS_UNREAD = Warning "cannot read container requests" ["error", "Kind"];
     /// The controller's event feed is connected: what happens there is seen at once.
     FEED_CONNECTED = Info "event feed connected" [];
     /// The controller's event feed cannot be connected, or has ended: the queue is polled as without it, and the

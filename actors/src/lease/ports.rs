@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use async_trait::async_trait;
 use dispatch_core::container::{MountNeeds, Record, Standing};
-use dispatch_core::id::{ContainerUuid, InstanceId, ProviderType, TokenUuid};
+use dispatch_core::id::{ContainerRequestUuid, ContainerUuid, InstanceId, ProviderType, TokenUuid};
 use dispatch_core::instance::{Instance, InstanceType, PricePoint, Tags};
 use dispatch_core::ports::{
     ApiError, ApiErrorKind, ArvadosApi, CloudDriver, CloudError, CloudErrorKind, CreateOrder, ExecError,
@@ -128,6 +128,13 @@ impl<A: ArvadosApi> ArvadosApi for LeasedApi<A> {
 
     async fn mounts(&self, uuids: &[ContainerUuid]) -> Result<Page<(ContainerUuid, MountNeeds)>, ApiError> {
         self.inner.mounts(uuids).await
+    }
+
+    async fn requests_of(
+        &self,
+        uuids: &[ContainerUuid],
+    ) -> Result<Page<(ContainerUuid, ContainerRequestUuid)>, ApiError> {
+        self.inner.requests_of(uuids).await
     }
 
     async fn get(&self, uuid: ContainerUuid) -> Result<Record, ApiError> {
@@ -276,6 +283,12 @@ mod tests {
             self.reached(Err(malformed()))
         }
         async fn mounts(&self, _: &[ContainerUuid]) -> Result<Page<(ContainerUuid, MountNeeds)>, ApiError> {
+            self.reached(Err(malformed()))
+        }
+        async fn requests_of(
+            &self,
+            _: &[ContainerUuid],
+        ) -> Result<Page<(ContainerUuid, ContainerRequestUuid)>, ApiError> {
             self.reached(Err(malformed()))
         }
         async fn get(&self, _: ContainerUuid) -> Result<Record, ApiError> {

@@ -81,6 +81,14 @@ pub struct CancelContainer {
     pub expected: Standing,
 }
 
+/// The spot market has taken the instance on which these containers had a process.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct NoteMarketLosses {
+    /// The containers.
+    pub containers: Vec<ContainerUuid>,
+}
+
 /// It is final, or on hold: no longer of interest.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

@@ -82,6 +82,10 @@ pub struct Metrics {
     pub renewals: IntCounterVec,
     /// `spot_notices_total`: instances whose end the cloud has announced to a process there.
     pub spot_notices: IntCounter,
+    /// `containers_lost_to_market_total`: containers whose instance the spot market has taken.
+    pub containers_lost_to_market: IntCounter,
+    /// `containers_moved_on_demand_total`: containers that are placed on demand for that (`SpotRetries`).
+    pub containers_moved_on_demand: IntCounter,
     /// `spot_interruptions_total{instance_type}`: spot instances that the market has taken.
     pub spot_interruptions: IntCounterVec,
     /// `containers_backfilled_total`: containers that were let past others that wait for a quota.
@@ -169,6 +173,14 @@ impl Metrics {
                 "spot_interruptions_total",
                 "Spot instances that are gone although nobody here has ended them, by type.",
                 &["instance_type"],
+            ),
+            containers_lost_to_market: register.counter(
+                "containers_lost_to_market_total",
+                "Containers whose instance the spot market has taken while it had a process of theirs.",
+            ),
+            containers_moved_on_demand: register.counter(
+                "containers_moved_on_demand_total",
+                "Containers that were placed on demand because the spot market had taken too much from them.",
             ),
             containers_backfilled: register.counter(
                 "containers_backfilled_total",

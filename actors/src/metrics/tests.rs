@@ -89,6 +89,8 @@ fn our_own_series_are_there_from_the_start() {
         "arvados_dispatchcloud_spot_notices_total",
         "arvados_dispatchcloud_spot_interruptions_total{instance_type=\"m4.large\"}",
         "arvados_dispatchcloud_containers_backfilled_total",
+        "arvados_dispatchcloud_containers_lost_to_market_total",
+        "arvados_dispatchcloud_containers_moved_on_demand_total",
         "arvados_dispatchcloud_event_feed_connected gauge",
         "arvados_dispatchcloud_creates_paused gauge",
         "arvados_dispatchcloud_own_side_fails gauge",

@@ -3,7 +3,7 @@
 //! ```text
 //!   Scheduler, API ─► Create, Start, Kill, Shutdown, hold ─► core::pool ─► Cloud, Workers
 //!   Cloud ─► Appeared, Changed, Gone, ListingFinished ──────►    │
-//!   Worker ─► WorkerChanged ────────────────────────────────►    └─► PoolChanged ─► Scheduler
+//!   Worker ─► WorkerChanged ────────────────────────────────►    └─► PoolChanged ─► Scheduler, NoteMarketLosses ─► Queue
 //! ```
 //! The only sender of commands to workers. Never does: choosing what to create or start.
 
@@ -46,6 +46,7 @@ use crate::messages::pool::{
     OwnSideChanged, PoolView, ReleaseFences, RunnerChanged, SetIdleBehavior, ShutdownInstance,
     StartContainer, StartRefused, WorkerChanged,
 };
+use crate::messages::queue::NoteMarketLosses;
 use crate::messages::scheduler::PoolChanged;
 use crate::messages::worker::{ReleaseFence, SpawnWorker, WorkerHandles};
 use crate::messages::{ActorState, GetState, Ping, UsePolicy};
@@ -63,6 +64,8 @@ pub struct PoolParts {
     pub sync_by: Recipient<SyncBy>,
     /// Nudges.
     pub scheduler: Recipient<PoolChanged>,
+    /// What the spot market has taken.
+    pub losses: Recipient<NoteMarketLosses>,
     /// Starts the workers.
     pub spawn: SpawnWorker,
     /// The runner's commands, until another is announced.

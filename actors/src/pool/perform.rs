@@ -12,6 +12,7 @@ use dispatch_core::worker::{BootOutcome, Command, View};
 use super::Pool;
 use crate::clock;
 use crate::messages::cloud::{OrderInstance, SyncBy};
+use crate::messages::queue::NoteMarketLosses;
 use crate::messages::worker::{NewWorker, Stop, UseRunner, WorkerCommand, WorkerListeners};
 
 impl Pool {
@@ -24,6 +25,10 @@ impl Pool {
                 PoolEffect::Stop(id) => self.stop(&id),
                 // Lost only if Cloud is gone, and then nothing is listed any more.
                 PoolEffect::SyncBy(at) => self.parts.sync_by.do_send(SyncBy { at }),
+                // Lost only if Queue is gone, and then nothing is placed any more.
+                PoolEffect::LostToMarket(containers) => {
+                    self.parts.losses.do_send(NoteMarketLosses { containers });
+                }
                 // The handler nudges the scheduler when everything is performed.
                 PoolEffect::FleetChanged => {}
                 PoolEffect::Tell(fact) => self.report(fact),

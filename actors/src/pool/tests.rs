@@ -57,7 +57,7 @@ fn site_with(policy: Policy) -> Site {
             answer
         }
     });
-    let (syncs, nudges) = (Stub::silent(), Stub::silent());
+    let (syncs, nudges, losses) = (Stub::silent(), Stub::silent(), Stub::silent());
     let destroys = Stub::new(|_| async { Some(DestroyAnswer { sent: clock::now(), outcome: Ok(()) }) });
     let tags = Stub::<SetTags>::new(|_| async { Ok(()) });
     let policy = shared(policy);
@@ -83,6 +83,7 @@ fn site_with(policy: Policy) -> Site {
         create: creates.recipient.clone(),
         sync_by: syncs.recipient.clone(),
         scheduler: nudges.recipient.clone(),
+        losses: losses.recipient.clone(),
         spawn: spawn_workers(worker),
         cordons: Rc::new(KeepsNothing),
         random: Box::new(rand_chacha::ChaCha8Rng::seed_from_u64(1)),

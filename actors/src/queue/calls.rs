@@ -119,6 +119,7 @@ async fn ask(api: Rc<dyn ArvadosApi>, request: Request) -> Reply {
         Request::CurrentToken => Reply::Token(api.current_token().await),
         Request::List(question) => Reply::Page(api.list(&question).await),
         Request::Mounts(uuids) => Reply::Mounts(api.mounts(&uuids).await),
+        Request::RequestsOf(uuids) => Reply::Requests(api.requests_of(&uuids).await),
         Request::Read(uuid) => Reply::Record(api.get(uuid).await),
         Request::Lock(uuid) => Reply::Standing(api.lock(uuid).await),
         Request::Unlock(uuid) => Reply::Standing(api.unlock(uuid).await),

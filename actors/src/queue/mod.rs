@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   Scheduler ─► Lock, Unlock, Requeue, Cancel, Forget, …  ──────┐
+//!   Pool ─► what the spot market has taken ──────────────────────┤
 //!   hints of the event feed ─────────────────────────────────────┤
 //!   timers, answers of calls ────────────────────────────────────┤
 //!                                                                ▼
@@ -37,8 +38,8 @@ use tokio::sync::oneshot;
 use crate::catalogue::Repeats;
 use crate::clock;
 use crate::messages::queue::{
-    CancelContainer, ForgetContainer, GetQueue, LockContainer, LookUpContainer, QueueView, ReadOrphanRecord,
-    RequeueContainer, SetOpenings, UnlockContainer,
+    CancelContainer, ForgetContainer, GetQueue, LockContainer, LookUpContainer, NoteMarketLosses, QueueView,
+    ReadOrphanRecord, RequeueContainer, SetOpenings, UnlockContainer,
 };
 use crate::messages::scheduler::QueueChanged;
 use crate::messages::{ActorState, GetState, Ping, Quiesce, UsePolicy};
@@ -207,6 +208,15 @@ impl Handler<CancelContainer> for Queue {
     fn handle(&mut self, message: CancelContainer, ctx: &mut Context<Self>) -> Self::Result {
         let CancelContainer { uuid, reason, expected } = message;
         self.begin(uuid, OperationKind::Cancel { reason, expected }, ctx)
+    }
+}
+
+impl Handler<NoteMarketLosses> for Queue {
+    type Result = ();
+
+    fn handle(&mut self, message: NoteMarketLosses, ctx: &mut Context<Self>) {
+        let effects = self.exchange.lost_to_market(&message.containers, clock::now());
+        self.perform(effects, ctx);
     }
 }
 

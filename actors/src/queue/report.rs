@@ -25,6 +25,11 @@ impl Queue {
                     "Containers" => containers, "CancelledAt" => %clock::shown(until));
             }
             ExchangeFact::PollFailed { began, error, kind } => self.report_poll_failed(began, &error, kind),
+            ExchangeFact::RequestsUnread { error, kind } => {
+                if let Some(n) = self.repeats.note(&catalogue::REQUESTS_UNREAD, kind, clock::now()) {
+                    event!(self.log, catalogue::REQUESTS_UNREAD, "error" => error, "Kind" => kind, "Repeated" => n);
+                }
+            }
             ExchangeFact::FeedConnected => {
                 self.repeats.clear(&catalogue::FEED_LOST, "");
                 event!(self.log, catalogue::FEED_CONNECTED);
@@ -72,6 +77,18 @@ impl Queue {
                     event!(self.log, catalogue::MOUNTS_UNREADABLE,
                         "ContainerUUID" => &uuid, "error" => &reason, "Repeated" => n);
                 }
+            }
+            QueueFact::LostToMarket { uuid, losses } => {
+                self.metrics.containers_lost_to_market.inc();
+                if let Some(n) = self.repeats.note(&catalogue::LOST_TO_MARKET, uuid.as_str(), clock::now()) {
+                    event!(self.log, catalogue::LOST_TO_MARKET,
+                        "ContainerUUID" => uuid.as_str(), "Losses" => losses, "Repeated" => n);
+                }
+            }
+            QueueFact::MovedOnDemand { uuid, losses } => {
+                self.metrics.containers_moved_on_demand.inc();
+                event!(self.log, catalogue::MOVED_ON_DEMAND,
+                    "ContainerUUID" => uuid.as_str(), "Losses" => losses);
             }
             QueueFact::Unreadable { uuid, reason } => {
                 let subject = uuid.map_or_else(|| "unknown".to_owned(), |uuid| uuid.to_string());

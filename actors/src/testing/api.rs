@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dispatch_core::container::{ContainerState, MountNeeds, Record, Standing};
-use dispatch_core::id::{ContainerUuid, TokenUuid};
+use dispatch_core::id::{ContainerRequestUuid, ContainerUuid, TokenUuid};
 use dispatch_core::ports::{ApiError, ApiErrorKind, ArvadosApi, ListQuestion, Page};
 
 use super::{elapsed, me, take};
@@ -33,6 +33,8 @@ pub struct FakeApi {
     pub poison: RefCell<BTreeSet<ContainerUuid>>,
     /// The mounts of these are never shown.
     pub hidden: RefCell<BTreeSet<ContainerUuid>>,
+    /// The request that each of these containers is tried for.
+    pub requests: RefCell<BTreeMap<ContainerUuid, ContainerRequestUuid>>,
     /// How long each call takes.
     pub takes: Cell<Duration>,
     /// How much longer mounts take.
@@ -175,6 +177,16 @@ impl ArvadosApi for FakeApi {
         let shown = uuids.iter().filter(|uuid| !hidden.contains(uuid));
         let items = shown.map(|uuid| (*uuid, MountNeeds { tmp_bytes: 1 << 20 })).collect();
         Ok(Page { items, undecodable: Vec::new() })
+    }
+
+    async fn requests_of(
+        &self,
+        uuids: &[ContainerUuid],
+    ) -> Result<Page<(ContainerUuid, ContainerRequestUuid)>, ApiError> {
+        self.call("requests_of", uuids).await?;
+        let requests = self.requests.borrow();
+        let items = uuids.iter().filter_map(|uuid| Some((*uuid, *requests.get(uuid)?)));
+        Ok(Page { items: items.collect(), undecodable: Vec::new() })
     }
 
     async fn get(&self, uuid: ContainerUuid) -> Result<Record, ApiError> {

@@ -10,6 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ContainerUuid, TokenUuid};
+use crate::instance::Market;
 use crate::time::Timestamp;
 
 /// Where a container stands, by the controller's record.
@@ -102,6 +103,13 @@ pub struct SchedulingParameters {
     pub max_run_time: i64,
     /// A workflow runner, which submits and waits for other containers.
     pub supervisor: bool,
+}
+
+impl SchedulingParameters {
+    /// On which market it wants its instance to be bought.
+    pub fn market(&self) -> Market {
+        Market::of(self.preemptible)
+    }
 }
 
 /// The polled columns of one container.

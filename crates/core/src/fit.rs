@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::container::{GpuRequest, MountNeeds, Record};
-use crate::instance::{Catalog, Gpu, InstanceType};
+use crate::instance::{Catalog, Gpu, InstanceType, Market};
 use crate::policy::Sizing;
 
 const MIB: u64 = 1 << 20;
@@ -164,11 +164,26 @@ fn image_bytes(portable_data_hash: &str) -> u64 {
     }
 }
 
-/// The types that fit, in the order of preference, none dearer than the cheapest by more than the factor.
+/// The types that fit on the market that the container wants, in the order of preference, none dearer than the cheapest by
+/// more than the factor.
 ///
 /// # Errors
 /// If there is none: why.
 pub fn eligible_types(
+    catalog: &Catalog,
+    need: &Resources,
+    record: &Record,
+    sizing: &Sizing,
+) -> Result<Vec<Arc<InstanceType>>, Unsuitable> {
+    eligible_types_on(record.scheduling.market(), catalog, need, record, sizing)
+}
+
+/// The same on that market, whichever the container wants.
+///
+/// # Errors
+/// If there is none: why.
+pub fn eligible_types_on(
+    market: Market,
     catalog: &Catalog,
     need: &Resources,
     record: &Record,
@@ -181,18 +196,17 @@ pub fn eligible_types(
     if !matches!(gpu.stack.as_str(), "" | "cuda" | "rocm") {
         return Err(Unsuitable::UnknownGpuStack(gpu.stack.clone()));
     }
-    let preemptible = record.scheduling.preemptible;
-    let fitting = catalog.types().iter().filter(|it| type_fits(it, need, gpu, preemptible));
+    let fitting = catalog.types().iter().filter(|it| type_fits(it, need, gpu, market));
     let mut eligible: Vec<_> = fitting.cloned().collect();
     let Some(cheapest) = eligible.first().map(|it| it.price.per_hour()) else {
-        return Err(nothing_fits(catalog, need, gpu, preemptible));
+        return Err(nothing_fits(catalog, need, gpu, market));
     };
     let highest = cheapest * sizing.maximum_price_factor.max(1.0);
     eligible.retain(|it| it.price.per_hour() <= highest);
     Ok(eligible)
 }
 
-fn nothing_fits(catalog: &Catalog, need: &Resources, gpu: &GpuRequest, preemptible: bool) -> Unsuitable {
+fn nothing_fits(catalog: &Catalog, need: &Resources, gpu: &GpuRequest, market: Market) -> Unsuitable {
     let describe = |it: &Arc<InstanceType>| {
         format!(
             "{} ({} VCPUs, {} RAM, {} scratch, {} GPUs, {})",
@@ -212,11 +226,11 @@ fn nothing_fits(catalog: &Catalog, need: &Resources, gpu: &GpuRequest, preemptib
             gpu.stack, gpu.driver_version, gpu.hardware_target, gpu.vram
         ),
     };
-    Unsuitable::NothingFits { need: *need, gpu, preemptible, types }
+    Unsuitable::NothingFits { need: *need, gpu, preemptible: market == Market::Spot, types }
 }
 
-fn type_fits(it: &InstanceType, need: &Resources, gpu: &GpuRequest, preemptible: bool) -> bool {
-    it.preemptible == preemptible && Free::all_of(it).fits(need) && gpu_fits(&it.gpu, gpu)
+fn type_fits(it: &InstanceType, need: &Resources, gpu: &GpuRequest, market: Market) -> bool {
+    it.market() == market && Free::all_of(it).fits(need) && gpu_fits(&it.gpu, gpu)
 }
 
 fn gpu_fits(have: &Gpu, want: &GpuRequest) -> bool {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::container::{ContainerState, Record, RuntimeConstraints, SchedulingParameters};
-use crate::id::{ContainerUuid, InstanceId, ProviderType, TokenUuid, TypeName};
+use crate::id::{ContainerRequestUuid, ContainerUuid, InstanceId, ProviderType, TokenUuid, TypeName};
 use crate::instance::{Catalog, Gpu, Instance, InstanceType, Price, Tags};
 use crate::policy::Policy;
 use crate::ports::{ApiError, ApiErrorKind};
@@ -19,6 +19,10 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 
 pub(crate) fn uuid(n: u64) -> ContainerUuid {
     format!("zzzzz-dz642-{n:015}").parse().unwrap()
+}
+
+pub(crate) fn request(n: u64) -> ContainerRequestUuid {
+    format!("zzzzz-xvhdp-{n:015}").parse().unwrap()
 }
 
 pub(crate) fn me() -> TokenUuid {

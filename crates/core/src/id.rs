@@ -99,6 +99,13 @@ uuid_type!(
     Some(b"gj3su"),
     "a token uuid (ccccc-gj3su- and 15 of 0-9a-z)"
 );
+uuid_type!(
+    /// The identifier of a container request (`zzzzz-xvhdp-…`): a user's wish, for which containers are tried one after the
+    /// other.
+    ContainerRequestUuid,
+    Some(b"xvhdp"),
+    "a container request uuid (ccccc-xvhdp- and 15 of 0-9a-z)"
+);
 
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident, $wanted:literal) => {

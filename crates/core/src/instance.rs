@@ -114,7 +114,7 @@ impl InstanceType {
 
     /// On which market it is bought.
     pub fn market(&self) -> Market {
-        if self.preemptible { Market::Spot } else { Market::OnDemand }
+        Market::of(self.preemptible)
     }
 
     /// What the cloud sells: entries that share it share its capacity.
@@ -131,6 +131,13 @@ pub enum Market {
     OnDemand,
     /// May be taken away at any time.
     Spot,
+}
+
+impl Market {
+    /// Where whoever wants that buys.
+    pub fn of(preemptible: bool) -> Self {
+        if preemptible { Self::Spot } else { Self::OnDemand }
+    }
 }
 
 impl fmt::Display for Market {

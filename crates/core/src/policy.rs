@@ -1,6 +1,7 @@
 //! Every knob, validated once by the settings, passed by reference, and replaced as a whole when the site's configuration
 //! is read anew ([`Policy::reloaded`]).
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -178,6 +179,10 @@ pub struct Sizing {
     pub keep_buffers_per_vcpu: u64,
     /// Types up to this many times the cheapest price are eligible.
     pub maximum_price_factor: f64,
+    /// How many instances the spot market may take from a container, and from those that were tried before for the same
+    /// request, until it is placed on demand; `None` = as many as it likes.
+    #[serde(default)]
+    pub spot_retries: Option<NonZeroU32>,
 }
 
 /// How processes are run on instances (docs/behaviour.md, "Commands on instances").
@@ -261,6 +266,7 @@ impl Policy {
                 reserve_extra_ram: 550 << 20,
                 keep_buffers_per_vcpu: 1,
                 maximum_price_factor: 1.5,
+                spot_retries: None,
             },
             catalog: Catalog::default(),
             max_instance_age: Duration::ZERO,

@@ -80,6 +80,10 @@ pub(super) fn add<'a>(
     let types = policy.catalog.types().iter().map(|it| one_type(it, entry, policy, plan, pool));
     explain.types = Some(types.collect());
     let runs = entry.record.state == ContainerState::Running;
+    if entry.market_losses > 0 {
+        explain.market_losses = Some(entry.market_losses);
+        explain.moved_on_demand = Some(entry.is_moved_on_demand());
+    }
     explain.spot_notice = entry.record.preemption_notice.as_deref().filter(|_| runs);
     let Some(waiting) = plan.waiting.get(&entry.record.uuid) else { return };
     explain.in_words = Some(waiting.reason.in_words());
@@ -97,7 +101,8 @@ fn one_type<'a>(
     plan: &Plan,
     pool: &'a PoolSnapshot,
 ) -> TypeVerdict<'a> {
-    let excluded = exclusion(&policy.catalog, it, &entry.needs, &entry.record, &policy.sizing);
+    let excluded =
+        exclusion(entry.market(), &policy.catalog, it, &entry.needs, &entry.record, &policy.sizing);
     let creates = excluded.is_none().then(|| creates::gate(it, plan, pool, clock::now()));
     TypeVerdict { name: it.name.as_str(), price: it.price.per_hour(), excluded, creates }
 }

@@ -88,6 +88,15 @@ pub struct Explanation<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) spot_notice: Option<&'a str>,
+    /// How many instances the spot market has taken from it, or from those that were tried before for the same request, as far
+    /// as this process knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) market_losses: Option<u32>,
+    /// Whether it is placed on demand for that, although it wants the spot market (`SpotRetries`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) moved_on_demand: Option<bool>,
     /// When it has left the queue. All else is as if nothing were known of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use serde_json::json;
 
 use super::unit::{
-    COUNT, FLAG, INTERVAL, KEY_EXCHANGE, LIMIT, PORT, PROBE_RATE, RESERVE, RUNNER, SCRIPT, SHARE, SSH_CLIENT,
-    TAGS, TEXT, place,
+    COUNT, FLAG, INTERVAL, KEY_EXCHANGE, LIMIT, PORT, PROBE_RATE, RESERVE, RETRIES, RUNNER, SCRIPT, SHARE,
+    SSH_CLIENT, TAGS, TEXT, place,
 };
 use super::{Table, key, read_elsewhere};
 
@@ -179,6 +179,15 @@ pub static CLOUD_VMS: LazyLock<Table> = LazyLock::new(|| {
             &FLAG,
             place!(policy.pack_containers),
             "Whether a VM of a larger type is created if those that wait fill it so well that it costs a tenth less than VMs of the cheapest types.",
+        )
+        .private()
+        .at_once(),
+        key(
+            "SpotRetries",
+            "never",
+            &RETRIES,
+            place!(policy.sizing.spot_retries),
+            "After how many VMs that the spot market has taken from a container, or from those that were tried before for the same request, it is placed on demand; never: it stays on the market.",
         )
         .private()
         .at_once(),

@@ -1,6 +1,7 @@
 //! How values are written: each unit's reader, with its bounds, and its dump.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use dispatch_adapters::ssh::{KeyExchange, SshClient};
@@ -63,6 +64,22 @@ pub static LIMIT: Unit<u32> = Unit { read: |section, key| section.limit(key), du
 /// The same as a count, kept in 64 bits.
 pub static LONG_COUNT: Unit<u64> =
     Unit { read: |section, key| section.count(key).into(), dump: |it| (*it).into() };
+
+/// How often something is tried again, from 1 on; `None` = for ever.
+pub static RETRIES: Unit<Option<NonZeroU32>> = Unit {
+    read: |section, key| {
+        let text = section.text(key);
+        if text == "never" {
+            return None;
+        }
+        let retries = text.parse().ok();
+        if retries.is_none() {
+            section.refuse(key, "never, or after how many losses, from 1 on");
+        }
+        retries
+    },
+    dump: |it| it.map_or_else(|| "never".into(), |it| it.get().into()),
+};
 
 /// A number from 0 on.
 pub static NUMBER: Unit<f64> = Unit { read: |section, key| section.number(key), dump: |it| (*it).into() };

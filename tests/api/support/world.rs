@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dispatch_actors::worker::StartConfig;
 use dispatch_core::container::{ContainerState, MountNeeds, Record, Standing};
-use dispatch_core::id::{ContainerUuid, InstanceId, ProviderType, TokenUuid};
+use dispatch_core::id::{ContainerRequestUuid, ContainerUuid, InstanceId, ProviderType, TokenUuid};
 use dispatch_core::instance::{Instance, InstanceType, PricePoint, Tags};
 use dispatch_core::ports::{
     ApiError, ApiErrorKind, ArvadosApi, CloudDriver, CloudError, CloudErrorKind, CreateOrder, ExecError,
@@ -118,6 +118,14 @@ impl ArvadosApi for Controller {
         self.0.controller_answers()?;
         let items = uuids.iter().map(|uuid| (*uuid, MountNeeds::default())).collect();
         Ok(Page { items, undecodable: Vec::new() })
+    }
+
+    async fn requests_of(
+        &self,
+        _: &[ContainerUuid],
+    ) -> Result<Page<(ContainerUuid, ContainerRequestUuid)>, ApiError> {
+        self.0.controller_answers()?;
+        Ok(Page::default())
     }
 
     async fn get(&self, uuid: ContainerUuid) -> Result<Record, ApiError> {

@@ -4,7 +4,7 @@
 use dispatch_core::container::{
     ContainerState, GpuRequest, MountNeeds, Record, RuntimeConstraints, SchedulingParameters, Standing,
 };
-use dispatch_core::id::{ContainerUuid, TokenUuid};
+use dispatch_core::id::{ContainerRequestUuid, ContainerUuid, TokenUuid};
 use dispatch_core::ports::{Page, Undecodable};
 use serde::Deserialize;
 use serde_json::Value;
@@ -109,6 +109,16 @@ pub(super) fn mounts(place: &Place<'_>) -> Result<(ContainerUuid, MountNeeds), D
         }
     }
     Ok((container(place)?, MountNeeds { tmp_bytes }))
+}
+
+/// Decodes a container request: the container that is tried for it, and its own uuid.
+pub(super) fn container_request(
+    place: &Place<'_>,
+) -> Result<(ContainerUuid, ContainerRequestUuid), DecodeError> {
+    let (request, container) = (place.field("uuid"), place.field("container_uuid"));
+    let container = container.parsed()?.ok_or_else(|| container.unexpected("a container uuid"))?;
+    let request = request.parsed()?.ok_or_else(|| request.unexpected("a container request uuid"))?;
+    Ok((container, request))
 }
 
 fn container(place: &Place<'_>) -> Result<ContainerUuid, DecodeError> {

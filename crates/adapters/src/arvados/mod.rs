@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use awc::Connector;
 use awc::http::header;
 use dispatch_core::container::{MountNeeds, Record, Standing};
-use dispatch_core::id::{ContainerUuid, TokenUuid};
+use dispatch_core::id::{ContainerRequestUuid, ContainerUuid, TokenUuid};
 use dispatch_core::ports::{ApiError, ApiErrorKind, ArvadosApi, ListQuestion, Page};
 use dispatch_core::secret::Secret;
 use url::Url;
@@ -240,6 +240,13 @@ impl ArvadosApi for Client {
 
     async fn mounts(&self, uuids: &[ContainerUuid]) -> Result<Page<(ContainerUuid, MountNeeds)>, ApiError> {
         self.page(Request::mounts(uuids), decode::mounts).await
+    }
+
+    async fn requests_of(
+        &self,
+        uuids: &[ContainerUuid],
+    ) -> Result<Page<(ContainerUuid, ContainerRequestUuid)>, ApiError> {
+        self.page(Request::requests_of(uuids), decode::container_request).await
     }
 
     async fn get(&self, uuid: ContainerUuid) -> Result<Record, ApiError> {

@@ -80,6 +80,17 @@ impl Request {
             .with("filters", json!([["uuid", "in", uuids]]))
     }
 
+    /// Those that are not over. In the order of their uuids, so that the same ones are shown if there are too many.
+    pub(super) fn requests_of(uuids: &[ContainerUuid]) -> Self {
+        let filters = json!([["container_uuid", "in", uuids], ["state", "=", "Committed"]]);
+        Self::new(Method::GET, "container_requests")
+            .with("select", json!(["uuid", "container_uuid"]))
+            .with("count", "none")
+            .with("order", "uuid")
+            .with("limit", PAGE)
+            .with("filters", filters)
+    }
+
     pub(super) fn get(uuid: ContainerUuid) -> Self {
         // Only a single record has the number of locks. It is read before an optional unlock, and never
         // polled.

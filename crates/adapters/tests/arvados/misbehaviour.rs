@@ -239,6 +239,34 @@ async fn mounts_that_cannot_be_decoded_affect_only_their_container() {
     );
 }
 
+#[actix_rt::test]
+async fn container_requests_are_asked_for_by_container_and_each_is_decoded_by_itself() {
+    let request = "zzzzz-xvhdp-000000000000001";
+    let body = json!({"items": [
+        {"uuid": request, "container_uuid": UUID},
+        {"uuid": request, "container_uuid": null},
+        {"uuid": UUID, "container_uuid": UUID},
+        {"container_uuid": UUID},
+        7,
+    ]});
+    let server = Server::start(Canned::json(200, body));
+    let page = server.client("t").requests_of(&[uuid()]).await.unwrap();
+    assert_eq!(page.items, [(uuid(), request.parse().unwrap())]);
+    let reasons: Vec<_> = page.undecodable.iter().map(|it| it.reason.as_str()).collect();
+    for (reason, wanted) in
+        reasons.iter().zip(["container_uuid: ", "uuid: ", "uuid: ", "(the whole): expected an object"])
+    {
+        assert!(reason.starts_with(wanted), "{reason}");
+    }
+    assert_eq!(reasons.len(), 4, "{reasons:?}");
+    let seen = server.seen();
+    assert_eq!((&*seen.method, &*seen.path), ("GET", "/arvados/v1/container_requests"));
+    let filters: Value = serde_json::from_str(&seen.query["filters"]).unwrap();
+    assert_eq!(filters, json!([["container_uuid", "in", [UUID]], ["state", "=", "Committed"]]));
+    assert_eq!((&*seen.query["select"], &*seen.query["order"]), (r#"["uuid","container_uuid"]"#, "uuid"));
+    assert_eq!((&*seen.query["limit"], &*seen.query["count"]), ("1000", "none"));
+}
+
 fn gzipped(text: &str) -> Vec<u8> {
     let mut gzip =
         Command::new("gzip").arg("-c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

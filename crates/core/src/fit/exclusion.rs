@@ -4,22 +4,23 @@ use std::fmt::Write as _;
 
 use super::{Free, Resources, gpu_fits, type_fits};
 use crate::container::Record;
-use crate::instance::{Catalog, InstanceType};
+use crate::instance::{Catalog, InstanceType, Market};
 use crate::policy::Sizing;
 
-/// The rule that keeps a container from that type, in words; `None` = it is eligible. O(types).
+/// The rule that keeps a container that is placed on that market from that type, in words; `None` = it is eligible. O(types).
 pub fn exclusion(
+    market: Market,
     catalog: &Catalog,
     it: &InstanceType,
     need: &Resources,
     record: &Record,
     sizing: &Sizing,
 ) -> Option<String> {
-    let (gpu, preemptible) = (&record.runtime_constraints.gpu, record.scheduling.preemptible);
-    if !type_fits(it, need, gpu, preemptible) {
-        return Some(misfits(it, need, record).join("; "));
+    let gpu = &record.runtime_constraints.gpu;
+    if !type_fits(it, need, gpu, market) {
+        return Some(misfits(market, it, need, record).join("; "));
     }
-    let fitting = catalog.types().iter().filter(|other| type_fits(other, need, gpu, preemptible));
+    let fitting = catalog.types().iter().filter(|other| type_fits(other, need, gpu, market));
     let cheapest = fitting.map(|other| other.price.per_hour()).min_by(f64::total_cmp)?;
     let (price, factor) = (it.price.per_hour(), sizing.maximum_price_factor.max(1.0));
     let highest = cheapest * factor;
@@ -29,13 +30,12 @@ pub fn exclusion(
 }
 
 /// All that does not fit.
-fn misfits(it: &InstanceType, need: &Resources, record: &Record) -> Vec<String> {
+fn misfits(market: Market, it: &InstanceType, need: &Resources, record: &Record) -> Vec<String> {
     let gpu = &record.runtime_constraints.gpu;
     let has = Free::all_of(it).left;
     let mut misfits = Vec::new();
-    if it.preemptible != record.scheduling.preemptible {
-        let wanted = if record.scheduling.preemptible { "spot" } else { "on-demand" };
-        misfits.push(format!("is {}, and {wanted} is wanted", it.market()));
+    if it.market() != market {
+        misfits.push(format!("is {}, and {market} is wanted", it.market()));
     }
     let wanted = [
         ("VCPUs", need.vcpus.max(1), has.vcpus),

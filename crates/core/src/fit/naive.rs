@@ -179,7 +179,12 @@ prop_compose! {
 
 prop_compose! {
     fn any_sizing()(reserve in bytes(), buffers in 0..4u64, factor in select(vec![0.0, 1.0, 1.5, 10.0])) -> Sizing {
-        Sizing { reserve_extra_ram: reserve / 8, keep_buffers_per_vcpu: buffers, maximum_price_factor: factor }
+        Sizing {
+            reserve_extra_ram: reserve / 8,
+            keep_buffers_per_vcpu: buffers,
+            maximum_price_factor: factor,
+            spot_retries: None,
+        }
     }
 }
 
@@ -223,7 +228,7 @@ proptest! {
         let catalog = Catalog::new(types);
         let chosen = eligible_types(&catalog, &need, &record, &sizing).unwrap_or_default();
         for it in catalog.types() {
-            let excluded = exclusion(&catalog, it, &need, &record, &sizing);
+            let excluded = exclusion(record.scheduling.market(), &catalog, it, &need, &record, &sizing);
             prop_assert_eq!(excluded.is_none(), chosen.contains(it), "{}: {:?}", it.name, excluded);
             prop_assert!(excluded.is_none_or(|why| !why.is_empty()));
         }

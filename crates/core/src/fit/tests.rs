@@ -4,7 +4,12 @@ use crate::id::{ProviderType, TypeName};
 use crate::instance::Price;
 
 fn sizing() -> Sizing {
-    Sizing { reserve_extra_ram: 256 * MIB, keep_buffers_per_vcpu: 1, maximum_price_factor: 1.5 }
+    Sizing {
+        reserve_extra_ram: 256 * MIB,
+        keep_buffers_per_vcpu: 1,
+        maximum_price_factor: 1.5,
+        spot_retries: None,
+    }
 }
 
 fn record(vcpus: u64, ram: u64) -> Record {
@@ -206,7 +211,8 @@ fn what_excludes_a_type_is_said_in_words_with_both_numbers() {
     let catalog = Catalog::new(types);
     let why = |name: &str, record: &Record| {
         let need = needs(record, MountNeeds::default(), &sizing());
-        exclusion(&catalog, catalog.get(name).unwrap(), &need, record, &sizing()).unwrap_or_default()
+        exclusion(record.scheduling.market(), &catalog, catalog.get(name).unwrap(), &need, record, &sizing())
+            .unwrap_or_default()
     };
     let modest = record(2, 1 << 30);
     assert_eq!(why("small", &modest), "");

@@ -12,6 +12,7 @@
 //! | I7 no container waits for ever behind one that cannot run, or others that are let past | the judge of `crates/sim`, and `i7_patience` here | over a whole history |
 //! | I8 hold means hold | `i8_hold` | here |
 //! | I12 a reserve takes nothing from anybody | `i12_reserve` | here |
+//! | I13 nobody is moved to another market but on demand, after a loss | `i13_market` | here |
 //!
 //! Written from the rules and not from `plan`: it shares no code with what it checks but the sizing of free
 //! capacity and the gates. Used by the properties here, the simulator, and debug builds.
@@ -19,6 +20,7 @@
 
 mod facts;
 mod i12_reserve;
+mod i13_market;
 mod i1_one_process;
 mod i2_no_premature_cancel;
 mod i5_limits;
@@ -37,6 +39,7 @@ use i6_placement::i6_placement;
 use i7_patience::i7_patience;
 use i8_hold::i8_hold;
 use i12_reserve::i12_reserve;
+use i13_market::i13_market;
 use names::only_known_names;
 
 use crate::plan::{Plan, PlanInput};
@@ -60,6 +63,8 @@ pub enum Invariant {
     Hold,
     /// I12: a reserve takes nothing from anybody.
     Reserve,
+    /// I13: nobody is moved to another market but on demand, after a loss.
+    Market,
     /// Only what is in the input is named, and what is being changed is left alone.
     Names,
 }
@@ -75,6 +80,7 @@ impl Invariant {
             Self::Patience => "I7",
             Self::Hold => "I8",
             Self::Reserve => "I12",
+            Self::Market => "I13",
             Self::Names => "names",
         }
     }
@@ -120,5 +126,6 @@ pub(crate) fn check_supplied(input: &PlanInput, supply: &Supply, plan: &Plan, no
     i6_placement(&facts, plan)?;
     i7_patience(&facts, plan, now)?;
     i8_hold(&facts, plan)?;
-    i12_reserve(&facts, plan, now)
+    i12_reserve(&facts, plan, now)?;
+    i13_market(&facts, plan)
 }

@@ -116,6 +116,11 @@ impl WorkerPool {
             let (instance, type_name) = (view.id.clone(), it.name.clone());
             effects.push(PoolEffect::Tell(PoolFact::Interrupted { instance, type_name, lived }));
         }
+        // One that is announced to be taken is the market's, whoever has ended it at last.
+        let containers: Vec<_> = slot.containers().into_iter().collect();
+        if (taken || slot.spot_notice.is_some()) && !containers.is_empty() {
+            effects.push(PoolEffect::LostToMarket(containers));
+        }
     }
 
     /// Ranks what the market takes, if anything has been taken.

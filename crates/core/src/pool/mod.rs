@@ -84,6 +84,8 @@ pub enum PoolEffect {
     Stop(InstanceId),
     /// List the cloud's instances no later than at this moment.
     SyncBy(Timestamp),
+    /// Tell the queue that the spot market has taken the instance on which these containers had a process.
+    LostToMarket(Vec<ContainerUuid>),
     /// Tell the scheduler to plan again: what a plan reads of the fleet has changed.
     FleetChanged,
     /// Tell the operator.

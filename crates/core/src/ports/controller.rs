@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::container::{MountNeeds, Record, Standing};
-use crate::id::{ContainerUuid, TokenUuid};
+use crate::id::{ContainerRequestUuid, ContainerUuid, TokenUuid};
 
 /// One question of a poll: one HTTP call, one page (docs/behaviour.md, "The controller's API").
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,12 +38,19 @@ pub struct Undecodable {
 }
 
 /// One page of a list: what could be read, and what could not.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
     /// The items that could be decoded, in the server's order.
     pub items: Vec<T>,
     /// Those that could not.
     pub undecodable: Vec<Undecodable>,
+}
+
+impl<T> Default for Page<T> {
+    /// The server sent nothing.
+    fn default() -> Self {
+        Self { items: Vec::new(), undecodable: Vec::new() }
+    }
 }
 
 impl<T> Page<T> {
@@ -124,6 +131,12 @@ pub trait ArvadosApi {
     async fn list(&self, question: &ListQuestion) -> Result<Page<Record>, ApiError>;
     /// What sizing needs of the mounts of these (at most 50) containers, in one call.
     async fn mounts(&self, uuids: &[ContainerUuid]) -> Result<Page<(ContainerUuid, MountNeeds)>, ApiError>;
+    /// The container requests that these (at most 50) containers are tried for, in one call; a pair each. A container may be
+    /// tried for several.
+    async fn requests_of(
+        &self,
+        uuids: &[ContainerUuid],
+    ) -> Result<Page<(ContainerUuid, ContainerRequestUuid)>, ApiError>;
     /// One record, as `list` shows it.
     async fn get(&self, uuid: ContainerUuid) -> Result<Record, ApiError>;
     /// Queued → Locked by us. Not idempotent.

@@ -6,11 +6,12 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::absence::RecordAbsence;
+use super::market::KnownRequests;
 use super::operation::Operation;
 use super::setback::{Setback, SetbackCause};
 use crate::container::{ContainerState, MountNeeds, Record};
 use crate::fit::{self, Resources, Unsuitable};
-use crate::instance::{Catalog, InstanceType};
+use crate::instance::{Catalog, InstanceType, Market};
 use crate::policy::{Policy, Sizing};
 use crate::time::{Timestamp, shift};
 
@@ -90,6 +91,13 @@ pub struct Entry {
     /// When the controller answered our lock; `None`: there is none, or it was there before us.
     #[serde(default)]
     pub locked_at: Option<Timestamp>,
+    /// How many instances the spot market has taken from it, or from those that were tried before for the same request, as
+    /// far as this process knows.
+    #[serde(default)]
+    pub market_losses: u32,
+    /// The requests that it is tried for. They count in `market_losses`, and nothing else reads them.
+    #[serde(skip)]
+    pub(super) requests: KnownRequests,
 }
 
 impl Entry {
@@ -114,6 +122,8 @@ impl Entry {
             changed_at: None,
             spared_until: None,
             locked_at: None,
+            market_losses: 0,
+            requests: KnownRequests::default(),
         }
     }
 
@@ -122,6 +132,12 @@ impl Entry {
         let mut entry = Self { locked_before_start: false, ..Self::new(record, first_seen) };
         entry.size(mounts, &policy.catalog, &policy.sizing, &mut TypeLists::default());
         entry
+    }
+
+    /// The same, after so many losses to the spot market.
+    #[must_use]
+    pub fn after_losses(self, market_losses: u32, policy: &Policy) -> Self {
+        Self { market_losses, ..self }.under(&policy.catalog, &policy.sizing, &mut TypeLists::default())
     }
 
     /// Computes needs and eligible types.
@@ -136,7 +152,8 @@ impl Entry {
         (self.needs, self.fit) = self.fit_under(mounts, catalog, sizing, lists);
     }
 
-    /// What it needs, and whether and where it can run, under that configuration.
+    /// What it needs, and whether and where it can run, under that configuration. One that has lost too much to the spot
+    /// market runs on demand, if any such type suits it.
     pub(super) fn fit_under(
         &self,
         mounts: MountNeeds,
@@ -145,7 +162,12 @@ impl Entry {
         lists: &mut TypeLists,
     ) -> (Resources, Fit) {
         let needs = fit::needs(&self.record, mounts, sizing);
-        let fit = match fit::eligible_types(catalog, &needs, &self.record, sizing) {
+        let is_enough = sizing.spot_retries.is_some_and(|most| self.market_losses >= most.get());
+        let on_demand =
+            || fit::eligible_types_on(Market::OnDemand, catalog, &needs, &self.record, sizing).ok();
+        let instead = is_enough.then(on_demand).flatten();
+        let as_wanted = || fit::eligible_types(catalog, &needs, &self.record, sizing);
+        let fit = match instead.map_or_else(as_wanted, Ok) {
             Ok(types) => Fit::Types(lists.shared(types)),
             Err(why) => Fit::Nowhere(why),
         };
@@ -165,7 +187,8 @@ impl Entry {
     /// them must not keep it in the queue.
     pub(super) fn wants_sizing(&self) -> bool {
         let is_open = self.unreadable.is_none() && self.absence.is_none() && !self.record.state.is_final();
-        self.fit == Fit::Unsized && is_open && !self.is_set_back(SetbackCause::Mounts)
+        let is_settled = self.requests.mounts.is_some();
+        self.fit == Fit::Unsized && is_open && !is_settled && !self.is_set_back(SetbackCause::Mounts)
     }
 
     /// The eligible types, the most preferred first; empty if unsized or nowhere.

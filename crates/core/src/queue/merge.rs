@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::Entry;
+use super::market::moved;
 use super::poll::{Asked, Sighting, following};
 use super::{ContainerQueue, DropReason, Fit, Poll, QueueFact, Setback, SetbackCause};
 use crate::container::{ContainerState, MountNeeds, Record};
@@ -300,16 +301,16 @@ impl ContainerQueue {
         now: Timestamp,
     ) -> Vec<QueueFact> {
         let mut facts = Vec::new();
-        let spared_until = self.sparing_until(now);
         for (uuid, answer) in mounts {
-            let entry = self.entries.get_mut(uuid).map(Arc::make_mut);
-            let Some(entry) = entry.filter(|entry| entry.wants_sizing()) else { continue };
+            let Some(entry) = self.entry_mut(*uuid).filter(|entry| entry.wants_sizing()) else { continue };
             match answer {
                 Ok(needs) => {
                     entry.setback = entry.setback.take().and_then(|it| it.without(SetbackCause::Mounts));
-                    entry.size(*needs, &policy.catalog, &policy.sizing, &mut self.type_lists);
-                    entry.spared_until = spared_until.filter(|_| entry.types().is_empty());
-                    facts.push(QueueFact::Added(Arc::clone(&self.entries[uuid])));
+                    if entry.requests.are_awaited() {
+                        entry.requests.mounts = Some(*needs);
+                    } else {
+                        facts.extend(self.take_needs(*uuid, *needs, policy, now));
+                    }
                 }
                 Err(reason) => {
                     let (before, cause) = (entry.setback.take(), SetbackCause::Mounts);
@@ -319,6 +320,27 @@ impl ContainerQueue {
             }
         }
         facts
+    }
+
+    /// Sizes a container that is new, or changed: all is known that sizing needs.
+    pub(super) fn take_needs(
+        &mut self,
+        uuid: ContainerUuid,
+        mounts: MountNeeds,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Vec<QueueFact> {
+        let spared_until = self.sparing_until(now);
+        let Self { entries, losses, type_lists, .. } = self;
+        // One that has ended meanwhile is not sized any more.
+        let shared = entries.get_mut(&uuid).filter(|entry| !entry.record.state.is_final());
+        let Some(shared) = shared else { return Vec::new() };
+        let entry = Arc::make_mut(shared);
+        entry.market_losses = losses.of(uuid, &entry.requests);
+        entry.size(mounts, &policy.catalog, &policy.sizing, type_lists);
+        entry.spared_until = spared_until.filter(|_| entry.types().is_empty());
+        let added = QueueFact::Added(Arc::clone(shared));
+        [added].into_iter().chain(moved(shared)).collect()
     }
 }
 
@@ -336,6 +358,7 @@ impl Entry {
             && self.record.scheduling.preemptible == record.scheduling.preemptible;
         if !same_size {
             (self.mounts, self.needs, self.fit) = (None, Resources::default(), Fit::Unsized);
+            self.requests.mounts = None;
         }
         self.record = record;
         self.uncertain = false;

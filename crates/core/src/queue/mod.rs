@@ -9,6 +9,7 @@
 //!   horizon  how far polls look, by what could still be placed (openings)      fallen  what is remembered of the rest
 //!   setback  what has failed for one container            shared_failures  what has failed for many
 //!   hints    what the event feed makes us ask               hinted  what the answer means
+//!   market  what the spot market has taken from whom
 //!   suspects  known containers about which a list fails      absence  records that are not shown any more
 //! ```
 //! **The local-change rule.** Every operation stamps its container when its first call is sent and again
@@ -29,6 +30,7 @@ mod hinted;
 mod hints;
 mod horizon;
 mod limiter;
+mod market;
 mod merge;
 mod openings;
 mod operation;
@@ -53,6 +55,7 @@ pub use entry::{Entry, Fit};
 use fallen::Fallen;
 pub use hints::rarest_poll_interval;
 use horizon::Horizon;
+use market::MarketLosses;
 pub use merge::Merging;
 pub use openings::Openings;
 pub use operation::{
@@ -117,6 +120,20 @@ pub enum QueueFact {
         /// What is wrong.
         reason: String,
     },
+    /// The spot market has taken the instance on which it had a process.
+    LostToMarket {
+        /// The container.
+        uuid: ContainerUuid,
+        /// How many were taken from it, or from those that were tried before for the same request.
+        losses: u32,
+    },
+    /// It wants the spot market, and is placed on demand, because it has lost too much to that.
+    MovedOnDemand {
+        /// The container.
+        uuid: ContainerUuid,
+        /// How many instances were taken from it, or from those that were tried before for the same request.
+        losses: u32,
+    },
     /// Its record cannot be decoded: it is left alone.
     Unreadable {
         /// Which container, if that much can be read.
@@ -157,6 +174,10 @@ pub struct ContainerQueue {
     /// What is remembered of those that no list shows any more.
     fallen: Fallen,
     type_lists: TypeLists,
+    /// What the spot market has taken.
+    losses: MarketLosses,
+    /// Some that are sized may lack their requests.
+    lacks_requests: bool,
     /// Where the search for containers whose mounts are to be read has ended.
     sized_until: Option<ContainerUuid>,
     /// How far polls look among the waiting containers.
@@ -209,6 +230,8 @@ impl ContainerQueue {
             dropped: BTreeMap::new(),
             fallen: Fallen::default(),
             type_lists: TypeLists::default(),
+            losses: MarketLosses::default(),
+            lacks_requests: false,
             sized_until: None,
             horizon: Horizon::default(),
             suspects: Suspects::default(),

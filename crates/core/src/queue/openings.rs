@@ -11,6 +11,7 @@
 //! compared with what is open.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -18,7 +19,7 @@ use super::{Entry, Fit};
 use crate::container::{MountNeeds, Record};
 use crate::fit::{self, Free, Resources};
 use crate::id::{ContainerUuid, TypeName};
-use crate::instance::InstanceType;
+use crate::instance::{InstanceType, Market};
 use crate::policy::Policy;
 
 /// What could still be placed.
@@ -81,11 +82,15 @@ impl Openings {
     /// without them. O(types).
     pub fn may_suit(&self, record: &Record, policy: &Policy) -> bool {
         let needs = fit::needs(record, MountNeeds::default(), &policy.sizing);
-        let types = fit::eligible_types(&policy.catalog, &needs, record, &policy.sizing);
+        let types_on =
+            |market| fit::eligible_types_on(market, &policy.catalog, &needs, record, &policy.sizing);
         // One that fits no type at all is to be cancelled, a supervisor too.
-        let Ok(types) = types else { return true };
+        let Ok(types) = types_on(record.scheduling.market()) else { return true };
         let has_a_turn = self.supervisors || !record.scheduling.supervisor;
-        has_a_turn && types.iter().any(|it| self.suit_type(it, &needs))
+        let suits = |types: Vec<Arc<InstanceType>>| types.iter().any(|it| self.suit_type(it, &needs));
+        // What the spot market has taken from it is not known before it is in the queue.
+        let may_be_moved = record.scheduling.preemptible && policy.sizing.spot_retries.is_some();
+        has_a_turn && (suits(types) || may_be_moved && types_on(Market::OnDemand).is_ok_and(suits))
     }
 
     fn suit_type(&self, it: &InstanceType, needs: &Resources) -> bool {

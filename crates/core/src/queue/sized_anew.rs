@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::{Fit, TypeLists};
-use super::{CancelReason, ContainerQueue, OperationKind};
+use super::{CancelReason, ContainerQueue, Entry, OperationKind};
 use crate::id::ContainerUuid;
 use crate::policy::Policy;
 use crate::time::{Timestamp, after};
@@ -19,6 +19,26 @@ use crate::time::{Timestamp, after};
 /// After a reload no container is cancelled for want of a type for this long: a cancel cannot be taken back, and a file that
 /// was cut or mistyped can. One that had no type before the reload either is not meant.
 pub const SPARED_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// Sizes that container again, if it was sized. What stays as it was is not copied. O(types).
+pub(super) fn size_again(
+    entry: &mut Arc<Entry>,
+    policy: &Policy,
+    lists: &mut TypeLists,
+    sparing_until: Option<Timestamp>,
+) {
+    let Some(mounts) = entry.mounts else { return };
+    let (needs, fit) = entry.fit_under(mounts, &policy.catalog, &policy.sizing, lists);
+    if (needs, &fit) != (entry.needs, &entry.fit) {
+        let entry = Arc::make_mut(entry);
+        entry.spared_until = match (&entry.fit, &fit) {
+            (_, Fit::Types(_) | Fit::Unsized) => None,
+            (Fit::Types(_) | Fit::Unsized, Fit::Nowhere(_)) => sparing_until,
+            (Fit::Nowhere(_), Fit::Nowhere(_)) => entry.spared_until,
+        };
+        (entry.needs, entry.fit) = (needs, fit);
+    }
+}
 
 impl ContainerQueue {
     /// From now on that configuration holds for what the controller does by itself, and for lists of types.
@@ -43,17 +63,7 @@ impl ContainerQueue {
         let (most, mut looked_at, mut last) = (most.max(1), 0, None);
         for (uuid, entry) in self.entries.range_mut::<ContainerUuid, _>(bounds).take(most) {
             (last, looked_at) = (Some(*uuid), looked_at + 1);
-            let Some(mounts) = entry.mounts else { continue };
-            let (needs, fit) = entry.fit_under(mounts, &policy.catalog, &policy.sizing, &mut self.type_lists);
-            if (needs, &fit) != (entry.needs, &entry.fit) {
-                let entry = Arc::make_mut(entry);
-                entry.spared_until = match (&entry.fit, &fit) {
-                    (_, Fit::Types(_) | Fit::Unsized) => None,
-                    (Fit::Types(_) | Fit::Unsized, Fit::Nowhere(_)) => self.sparing_until,
-                    (Fit::Nowhere(_), Fit::Nowhere(_)) => entry.spared_until,
-                };
-                (entry.needs, entry.fit) = (needs, fit);
-            }
+            size_again(entry, policy, &mut self.type_lists, self.sparing_until);
         }
         last.filter(|_| looked_at == most)
     }
@@ -87,7 +97,7 @@ impl ContainerQueue {
         let is_for_want =
             matches!(kind, OperationKind::Cancel { reason: CancelReason::NoSuitableType(_), .. });
         let may_go =
-            |entry: &Arc<super::Entry>| matches!(entry.fit, Fit::Nowhere(_)) && entry.spared_until.is_none();
+            |entry: &Arc<Entry>| matches!(entry.fit, Fit::Nowhere(_)) && entry.spared_until.is_none();
         is_for_want && !self.entries.get(&uuid).is_some_and(may_go)
     }
 }

@@ -217,7 +217,7 @@ impl History {
             CallKind::Unlock => tally.unlock_calls += 1,
             CallKind::Update => tally.cancel_calls += 1,
             CallKind::Show => tally.reads += 1,
-            CallKind::Current | CallKind::List | CallKind::Other => {}
+            CallKind::Current | CallKind::List | CallKind::Requests | CallKind::Other => {}
         }
     }
 

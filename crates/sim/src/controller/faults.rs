@@ -17,6 +17,8 @@ pub enum CallKind {
     Current,
     /// A list of containers.
     List,
+    /// A list of container requests.
+    Requests,
     /// One container.
     Show,
     /// Queued → Locked.

@@ -7,6 +7,7 @@
 //!                                                            │   │   ├─── hidden: records that are not shown for a while
 //!                                                            │   │   ├─── replica: reads that show a moment ago
 //!                                                            │   │   ├─── users: what users and operators do
+//!                                                            │   │   ├─── requests: which of users' requests wait for whom
 //!                                                            │   │   └─── filters, records: lists, select, JSON
 //!                                                            │   └─────── faults: what strikes a call
 //!                                                            └─────────── facts: what happened
@@ -27,6 +28,7 @@ pub mod http;
 pub mod port;
 pub mod records;
 pub mod replica;
+mod requests;
 mod site;
 pub mod state;
 pub mod subscription;

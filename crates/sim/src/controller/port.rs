@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dispatch_core::container::{MountNeeds, Record, Standing};
-use dispatch_core::id::{ContainerUuid, TokenUuid};
+use dispatch_core::id::{ContainerRequestUuid, ContainerUuid, TokenUuid};
 use dispatch_core::ports::{ApiError, ApiErrorKind, ArvadosApi, ListQuestion, Page};
 use dispatch_core::time::Timestamp;
 use serde_json::{Value, json};
@@ -207,6 +207,26 @@ impl ArvadosApi for SimApi {
             first.0 = unknown_uuid(first.0);
         }
         Ok(page)
+    }
+
+    async fn requests_of(
+        &self,
+        uuids: &[ContainerUuid],
+    ) -> Result<Page<(ContainerUuid, ContainerRequestUuid)>, ApiError> {
+        let (mut items, fault) = self
+            .call(CallKind::Requests, |arvados, caller, now| {
+                uuids
+                    .iter()
+                    .try_for_each(|uuid| arvados.examine(*uuid, CallKind::Requests, caller.origin))?;
+                let moment = self.read_as_of(arvados, now);
+                let shown = uuids.iter().filter(|uuid| arvados.record_as_of(**uuid, moment).is_some());
+                Ok(arvados.requests_of(&shown.copied().collect::<Vec<_>>()))
+            })
+            .await?;
+        if let (Some(_), Some(first)) = (fault, items.first_mut()) {
+            first.0 = unknown_uuid(first.0);
+        }
+        Ok(Page { items, undecodable: Vec::new() })
     }
 
     async fn get(&self, uuid: ContainerUuid) -> Result<Record, ApiError> {

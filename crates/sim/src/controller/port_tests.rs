@@ -128,6 +128,26 @@ async fn null_is_decoded_as_an_empty_value() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn requests_wait_for_the_latest_of_their_containers_until_it_has_ended() {
+    let (api, uuids) = site(2);
+    let first = api.requests_of(&uuids).await.unwrap().items;
+    assert_eq!(first.iter().map(|(uuid, _)| *uuid).collect::<Vec<_>>(), uuids);
+    let again = Submission { max_attempts: 2, ..Submission::of(ContainerSpec::default()) };
+    let third = api.arvados().borrow_mut().submit(again, clock::now());
+    let request = api.requests_of(&[third]).await.unwrap().items[0].1;
+    api.cancel(third, None).await.unwrap();
+    let next =
+        api.arvados().borrow().containers().map(|it| it.uuid).find(|it| *it != third && !uuids.contains(it));
+    let next = next.expect("it is tried again");
+    assert_eq!(api.requests_of(&[third, next]).await.unwrap().items, [(next, request)]);
+    api.cancel(next, None).await.unwrap();
+    assert_eq!(api.requests_of(&[third, next]).await.unwrap().items, []);
+    let server =
+        api.arvados().borrow().requests_json(r#"[["container_uuid","in",["X"]],["owner","=","me"]]"#, 10);
+    assert!(server.unwrap_err().to_string().contains("'owner'"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_may_speak_of_a_container_that_was_not_asked_for() {
     let (api, uuids) = site(1);
     strike(&api, CallKind::List, Fault::WrongUuid);

@@ -59,6 +59,7 @@ pub struct Reply {
 enum Route {
     Current,
     List,
+    Requests,
     Show(ContainerUuid),
     Update(ContainerUuid),
     Lock(ContainerUuid),
@@ -73,6 +74,7 @@ impl Route {
         match (method, parts.as_slice()) {
             ("GET", ["api_client_authorizations", "current"]) => Self::Current,
             ("GET", ["containers"]) => Self::List,
+            ("GET", ["container_requests"]) => Self::Requests,
             ("GET", ["containers", uuid]) => Self::with(uuid, Self::Show),
             ("PUT" | "PATCH", ["containers", uuid]) => Self::with(uuid, Self::Update),
             ("POST", ["containers", uuid, "lock"]) => Self::with(uuid, Self::Lock),
@@ -90,6 +92,7 @@ impl Route {
         match self {
             Self::Current => CallKind::Current,
             Self::List => CallKind::List,
+            Self::Requests => CallKind::Requests,
             Self::Show(_) => CallKind::Show,
             Self::Update(_) => CallKind::Update,
             Self::Lock(_) => CallKind::Lock,
@@ -209,6 +212,10 @@ impl FakeArvados {
         match route {
             Route::Current => Ok(current(caller)),
             Route::List => self.list_json(request),
+            Route::Requests => {
+                let limit = request.param("limit").and_then(|it| it.parse().ok()).unwrap_or(100);
+                self.requests_json(request.param("filters").unwrap_or("[]"), limit)
+            }
             Route::Show(uuid) => {
                 self.examine(uuid, CallKind::Show, origin)?;
                 let select = read_select(request.param("select").unwrap_or_default())?;

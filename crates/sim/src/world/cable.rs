@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dispatch_core::container::{MountNeeds, Record, Standing};
-use dispatch_core::id::{ContainerUuid, InstanceId, ProviderType, TokenUuid};
+use dispatch_core::id::{ContainerRequestUuid, ContainerUuid, InstanceId, ProviderType, TokenUuid};
 use dispatch_core::instance::{Instance, Tags};
 use dispatch_core::ports::{
     ApiError, ArvadosApi, CloudDriver, CloudError, CreateOrder, ExecError, ExecErrorKind, Executor,
@@ -139,6 +139,14 @@ impl ArvadosApi for ApiCable {
     async fn mounts(&self, uuids: &[ContainerUuid]) -> Result<Page<(ContainerUuid, MountNeeds)>, ApiError> {
         let uuids = uuids.to_vec();
         self.carry(|api| async move { api.mounts(&uuids).await }).await
+    }
+
+    async fn requests_of(
+        &self,
+        uuids: &[ContainerUuid],
+    ) -> Result<Page<(ContainerUuid, ContainerRequestUuid)>, ApiError> {
+        let uuids = uuids.to_vec();
+        self.carry(|api| async move { api.requests_of(&uuids).await }).await
     }
 
     async fn get(&self, uuid: ContainerUuid) -> Result<Record, ApiError> {

@@ -7,6 +7,7 @@ mod draw;
 mod lasting;
 mod trouble;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use dispatch_core::blueprint::Blueprint;
@@ -184,7 +185,7 @@ fn some_vm(world: &World, chance: &mut Chance) -> Option<InstanceId> {
 }
 
 /// Lowers or raises limits, removes or adds a type, or gives a type's name to another one of the cloud's; now and then
-/// others are let past for another time, or VMs are renewed otherwise. The next dispatcher that starts uses the new
+/// others are let past for another time, VMs are renewed otherwise, or the spot market may take more. The next dispatcher that starts uses the new
 /// configuration. Many containers need some instances to get done within the time that they are given.
 fn change_configuration(
     world: &World,
@@ -210,6 +211,9 @@ fn change_configuration(
         if turn == 0 {
             policy.backfill_patience = Duration::from_secs(u64::from(most % 3) * 60);
             (policy.drift_budget, policy.max_instance_age) = (most % 3, Duration::from_secs(900));
+        }
+        if turn == 2 {
+            policy.sizing.spot_retries = NonZeroU32::new(most % 3);
         }
         if turn == 1 {
             policy.idle_reserve = reserve;

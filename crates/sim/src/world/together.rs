@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dispatch_core::container::ContainerState;
 use dispatch_core::id::{ContainerUuid, InstanceId};
-use dispatch_core::instance::{IdleBehavior, InstanceType};
+use dispatch_core::instance::{IdleBehavior, InstanceType, Market};
 use dispatch_core::time::after;
 
 use super::World;
@@ -152,9 +152,16 @@ impl World {
     fn can_have_a_vm(&self, uuid: ContainerUuid) -> bool {
         let arvados = self.arvados.borrow();
         let Some(record) = arvados.container(uuid) else { return true };
-        let (vcpus, spot) = (record.spec.runtime_constraints.vcpus, record.spec.scheduling.preemptible);
+        let (vcpus, wanted) = (record.spec.runtime_constraints.vcpus, record.spec.scheduling.market());
+        // It may have been moved, or not.
+        let may_be_moved = wanted == Market::Spot && self.knobs.policy.sizing.spot_retries.is_some();
+        let markets = [Some(wanted), may_be_moved.then_some(Market::OnDemand)];
+        markets.into_iter().flatten().all(|market| self.can_have_a_vm_on(market, vcpus))
+    }
+
+    fn can_have_a_vm_on(&self, market: Market, vcpus: u64) -> bool {
         let policy = &self.knobs.policy;
-        let fits = |it: &&Arc<InstanceType>| it.vcpus >= vcpus && it.preemptible == spot;
+        let fits = |it: &&Arc<InstanceType>| it.vcpus >= vcpus && it.market() == market;
         let fitting: Vec<_> = policy.catalog.types().iter().filter(fits).collect();
         let cheapest = fitting.iter().map(|it| it.price.per_hour()).fold(f64::INFINITY, f64::min);
         // The dispatcher may round otherwise; what costs exactly the highest price is left out.

@@ -361,6 +361,36 @@ fn listings_that_follow_closely_count_once_in_five_seconds() {
     assert_eq!(counts, [[1; 5], [2; 5], [3; 5]].concat().into_iter().chain([3, 3]).collect::<Vec<_>>());
 }
 
+/// Also if somebody here has destroyed it at last, because it did not answer any more.
+#[test]
+fn the_queue_is_told_whose_instance_the_market_has_taken() {
+    for (type_name, announced, destroyed, is_told) in [
+        ("small.spot", false, false, true),
+        ("small.spot", true, true, true),
+        ("small.spot", false, true, false),
+        ("small", false, false, false),
+    ] {
+        let mut story = Story::new();
+        story.listed("i-1", type_name, "s1", 0);
+        story.in_service("i-1", 100);
+        story.show(110, View { state: State::Running, processes: vec![process(1)], ..story.view("i-1") });
+        if announced {
+            story.pool.note_spot_notice(uuid(1), "soon");
+        }
+        if destroyed {
+            let ended = View { destroy_called: Some(at(150)), state: State::Shutdown, ..story.view("i-1") };
+            story.show(150, ended);
+        }
+        let effects = story.pool.remove(&id("i-1"), None, at(200));
+        let told = effects.into_iter().filter_map(|effect| match effect {
+            PoolEffect::LostToMarket(containers) => Some(containers),
+            _ => None,
+        });
+        let expected = if is_told { vec![vec![uuid(1)]] } else { vec![] };
+        assert_eq!(told.collect::<Vec<_>>(), expected, "{type_name} {announced} {destroyed}");
+    }
+}
+
 #[test]
 fn its_processes_end_with_it() {
     let mut story = known();

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{ExchangeEffect, ExchangeFact};
 use crate::container::{MountNeeds, Record, Standing};
-use crate::id::{ContainerUuid, TokenUuid};
+use crate::id::{ContainerRequestUuid, ContainerUuid, TokenUuid};
 use crate::ports::{ApiError, ApiErrorKind, ListQuestion, Page};
 use crate::queue::Poll;
 use crate::queue::hints::Hinted;
@@ -34,6 +34,8 @@ pub enum Request {
     List(ListQuestion),
     /// What sizing needs of the mounts of these.
     Mounts(Vec<ContainerUuid>),
+    /// The container requests that these are tried for.
+    RequestsOf(Vec<ContainerUuid>),
     /// One record.
     Read(ContainerUuid),
     /// Queued → Locked.
@@ -53,6 +55,7 @@ impl Request {
             Self::List(ListQuestion::Available { .. }) => "list_available",
             Self::List(ListQuestion::Known { .. }) => "list_known",
             Self::Mounts(_) => "mounts",
+            Self::RequestsOf(_) => "container_requests",
             Self::Read(_) => "get",
             Self::Lock(_) => "lock",
             Self::Unlock(_) => "unlock",
@@ -70,6 +73,8 @@ pub enum Reply {
     Page(Result<Page<Record>, ApiError>),
     /// To `Mounts`.
     Mounts(Result<Page<(ContainerUuid, MountNeeds)>, ApiError>),
+    /// To `RequestsOf`.
+    Requests(Result<Page<(ContainerUuid, ContainerRequestUuid)>, ApiError>),
     /// To `Read`.
     Record(Result<Record, ApiError>),
     /// To `Lock`, `Unlock` and `Cancel`.
@@ -83,6 +88,7 @@ impl Reply {
             Self::Token(answer) => answer.as_ref().err(),
             Self::Page(answer) => answer.as_ref().err(),
             Self::Mounts(answer) => answer.as_ref().err(),
+            Self::Requests(answer) => answer.as_ref().err(),
             Self::Record(answer) => answer.as_ref().err(),
             Self::Standing(answer) => answer.as_ref().err(),
         }
@@ -102,6 +108,8 @@ pub(super) enum Purpose {
     Mounts(Vec<ContainerUuid>),
     /// To size this container alone, then the rest one by one.
     SingleMounts(ContainerUuid, Vec<ContainerUuid>),
+    /// To know the requests of these containers.
+    Requests(Vec<ContainerUuid>),
     /// The operation on this container.
     Operation(ContainerUuid),
     /// To know what the process of this container is, which has no entry.

@@ -58,6 +58,13 @@ pub enum ExchangeFact {
         /// The same as a label.
         kind: &'static str,
     },
+    /// The requests of some containers cannot be read: what the spot market takes from them counts by container.
+    RequestsUnread {
+        /// How the call has failed.
+        error: String,
+        /// The same as a label.
+        kind: &'static str,
+    },
     /// The event feed is connected.
     FeedConnected,
     /// The event feed is not connected.

@@ -3,6 +3,7 @@
 //! ```text
 //!   hints of the event feed ─► a question about some containers, or an earlier poll              feed
 //!   poll is due ─► page by page ─► merge ─► mounts of new containers ─► the next poll is due        polls, mounts
+//!                                       └─► requests of those that want the spot market              requests
 //!   lock, unlock, cancel ─► one chain of calls a container ─► finished
 //!   read_orphan ─► the record of a process without an entry
 //!   merge, snapshot ─► a piece ─► GoOn: other messages have their turn ─► the next piece          snapshots
@@ -24,6 +25,7 @@ mod operations;
 mod pieces;
 mod polls;
 mod reload;
+mod requests;
 mod snapshots;
 
 use std::sync::Arc;
@@ -61,6 +63,8 @@ pub struct Exchange {
     fetching_mounts: bool,
     /// How many containers' mounts the next call asks for; fewer after a failure.
     mounts_at_once: usize,
+    /// How many containers' requests the next call asks for; fewer after a failure.
+    requests_at_once: usize,
     /// The poll that is being taken in, and whether it has shown a change so far.
     merging: Option<(Merging, bool)>,
     snapshots: Snapshots,
@@ -85,6 +89,7 @@ impl Exchange {
             awaits_picture: true,
             fetching_mounts: false,
             mounts_at_once: mounts::MOUNTS_AT_ONCE,
+            requests_at_once: requests::REQUESTS_AT_ONCE,
             merging: None,
             snapshots: Snapshots::default(),
             resizing: None,
@@ -223,6 +228,9 @@ impl Exchange {
             (Purpose::SingleMounts(uuid, rest), Reply::Mounts(page)) => {
                 self.single_mounts_answered(uuid, rest, page, now, effects);
             }
+            (Purpose::Requests(asked), Reply::Requests(page)) => {
+                self.requests_answered(&asked, page, now, effects);
+            }
             (Purpose::Operation(uuid), Reply::Record(record)) => {
                 self.operation_answered(uuid, Answer::Record(record), asked, now, effects);
             }
@@ -238,6 +246,7 @@ impl Exchange {
                 | Purpose::Hinted(..)
                 | Purpose::Mounts(_)
                 | Purpose::SingleMounts(..)
+                | Purpose::Requests(_)
                 | Purpose::Operation(_)
                 | Purpose::Orphan(_),
                 reply,

@@ -32,6 +32,7 @@ impl Exchange {
             return;
         }
         self.fetching_mounts = true;
+        self.ask_requests(&uuids, now, effects);
         self.call(Request::Mounts(uuids.clone()), Purpose::Mounts(uuids), now, effects);
     }
 

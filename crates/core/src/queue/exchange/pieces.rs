@@ -69,6 +69,7 @@ impl Exchange {
                 self.polls.tell_recovered(now, effects);
                 self.changed(effects);
                 self.fetch_mounts(now, effects);
+                self.ask_missing_requests(now, effects);
                 self.poll_ends(began, now, effects);
             }
         }

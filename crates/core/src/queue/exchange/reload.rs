@@ -26,6 +26,9 @@ impl Exchange {
         let is_sized_otherwise =
             (&before.catalog, &before.sizing) != (&self.policy.catalog, &self.policy.sizing);
         self.queue.use_policy(&self.policy, is_sized_otherwise, now);
+        if before.sizing.spot_retries.is_none() && self.policy.sizing.spot_retries.is_some() {
+            self.queue.want_requests();
+        }
         let mut effects = Vec::new();
         self.polls.no_later_than(after(now, self.policy.poll_interval), now, &mut effects);
         if is_sized_otherwise {

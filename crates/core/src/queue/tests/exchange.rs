@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::container::ContainerState::{Complete, Locked, Queued, Running};
 use crate::container::Standing;
-use crate::fixtures::{api_error, record};
+use crate::fixtures::{self, api_error, record};
 use crate::ports::ApiErrorKind;
 use crate::queue::exchange::{
     CallNumber, Exchange, ExchangeEffect, ExchangeFact, Reply, Request, SnapshotAnswer,
@@ -87,6 +87,11 @@ impl Story {
             Request::Mounts(uuids) => {
                 let items = uuids.iter().map(|uuid| (*uuid, MountNeeds::default())).collect();
                 Reply::Mounts(Ok(Page { items, undecodable: Vec::new() }))
+            }
+            // One request, for which all of these are tried.
+            Request::RequestsOf(uuids) => {
+                let items = uuids.iter().map(|uuid| (*uuid, fixtures::request(1))).collect();
+                Reply::Requests(Ok(Page { items, undecodable: Vec::new() }))
             }
             Request::Read(uuid) => Reply::Record(known(uuid).ok_or_else(missing)),
             Request::Lock(uuid) | Request::Unlock(uuid) | Request::Cancel(uuid, _) => {

@@ -5,6 +5,7 @@ mod dates;
 mod exchange;
 mod feed;
 mod horizon;
+mod market;
 mod merging;
 mod operations;
 mod polling;

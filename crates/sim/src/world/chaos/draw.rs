@@ -2,6 +2,7 @@
 //! others: one fault alone may show what several together would hide.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use dispatch_core::id::ProviderType;
@@ -24,9 +25,9 @@ use crate::world::{World, WorldKnobs, feed, job};
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
-/// Four types: on-demand ones of 2 and 8 CPUs, one of 4 CPUs of another family, and a spot type of 2.
+/// Five types: on-demand ones of 2 and 8 CPUs, one of 4 CPUs of another family, and two spot types of 2. Those have one
+/// price: which of them is chosen depends on what the market takes.
 pub(super) fn catalog() -> Catalog {
-    // Two of one price on the spot market: which of them is chosen depends on what it takes.
     let types =
         [instance_type("small", 2), instance_type("large", 8), spot_type("spot", 2), spot_type("twin", 2)];
     let other = InstanceType {
@@ -79,6 +80,7 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> (WorldKnobs, Lasting) {
     knobs.policy.backfill_patience = backfill_patience(&mut Chance::new(seed, 26));
     knobs.policy.idle_reserve = idle_reserve(&mut Chance::new(seed, 27));
     knobs.policy.pack_containers = Chance::new(seed, 28).hits(0.4);
+    knobs.policy.sizing.spot_retries = spot_retries(&mut Chance::new(seed, 29));
     (knobs, lasting)
 }
 
@@ -124,6 +126,11 @@ fn policy(policy: &mut Policy, chance: &mut Chance) {
     policy.initial_quota_estimate = pick(chance, &[0, 0, 3, 20]);
     policy.supervisor_fraction = pick(chance, &[0.3, 0.5]);
     policy.sizing.maximum_price_factor = pick(chance, &[1.5, 5.0]);
+}
+
+/// Half of the sites let the market take what it likes.
+pub(super) fn spot_retries(chance: &mut Chance) -> Option<NonZeroU32> {
+    NonZeroU32::new(pick(chance, &[0, 0, 0, 1, 1, 2]))
 }
 
 /// Half of the sites let nobody past.

@@ -100,7 +100,7 @@ fn poison_one(world: &mut World, uuid: ContainerUuid, chance: &mut Chance) {
     let status = pick(chance, &[403, 404, 422, 500, 502]);
     let mut arvados = world.arvados.borrow_mut();
     let mut vms = world.vms.borrow_mut();
-    match chance.below(11) {
+    match chance.below(12) {
         0 | 1 => arvados.ailments.answer(uuid, CallKind::Lock, status),
         2 => arvados.ailments.answer(uuid, CallKind::List, status),
         3 => arvados.ailments.record(uuid, "runtime_constraints", json!("nonsense"), chance.hits(0.5)),
@@ -110,7 +110,8 @@ fn poison_one(world: &mut World, uuid: ContainerUuid, chance: &mut Chance) {
         // Listed, although it is not what was asked for.
         7 => arvados.ailments.record(uuid, "priority", json!(0), false),
         8 => arvados.ailments.hide(uuid, status),
-        9 => {
+        9 => arvados.ailments.answer(uuid, CallKind::Requests, status),
+        10 => {
             let failure = match chance.hits(0.5) {
                 true => StartFailure::Silent,
                 false => StartFailure::Says("crunch-run: no such image".to_owned()),
