@@ -273,7 +273,8 @@ async fn the_first_that_waits_for_a_quota_is_told_until_when_others_are_let_past
 async fn what_the_spot_market_has_taken_from_a_container_is_explained() {
     let mut policy = quick_policy();
     policy.sizing.spot_retries = NonZeroU32::new(1);
-    let steady = InstanceType::clone(&policy.catalog.types()[0]);
+    let large = policy.catalog.types().iter().max_by_key(|it| it.vcpus).unwrap();
+    let steady = InstanceType { preemptible: false, ..InstanceType::clone(large) };
     let spot = InstanceType { name: "market".parse().unwrap(), preemptible: true, ..steady.clone() };
     policy.catalog = Catalog::new([steady, spot]);
     let site = Site::with(Options { policy, ..Options::default() }).await;
