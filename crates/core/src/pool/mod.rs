@@ -15,6 +15,7 @@
 mod census;
 mod cordon;
 mod creates;
+mod effect;
 mod failed_starts;
 mod fleet;
 mod holds;
@@ -25,10 +26,13 @@ mod observed_capacity;
 mod outage;
 mod pacer;
 mod pause;
+mod processes;
 mod reach;
 mod refusals;
 mod reload;
 mod renewal;
+mod request;
+mod slot;
 mod snapshot;
 mod supply;
 
@@ -41,6 +45,7 @@ use std::sync::Arc;
 pub use census::Census;
 pub use cordon::{CordonScope, Cordons, LONGEST_PAUSE, Pause};
 pub use creates::{CreateId, CreateRefusal, PendingCreate};
+pub use effect::{PoolEffect, PoolFact};
 pub use failed_starts::FailedStarts;
 pub use fleet::{CreateInFlight, Fleet, Host, HostProcess};
 use holds::StandingHolds;
@@ -50,264 +55,24 @@ pub use inventory::{GoneReply, LISTINGS_APART, LISTINGS_KEPT};
 pub use observed_capacity::{ObservedCapacity, ObservedScope};
 pub use reach::{Reach, Unanswered, Unreached};
 pub use refusals::Refusal;
+pub use request::{OperatorWish, PoolRefusal};
 pub use snapshot::{EndedProcess, EndedWhy, PoolSnapshot, WorkerSnapshot};
 pub use supply::Supply;
 
-use crate::id::{ContainerUuid, InstanceId, ProviderType, TypeName};
-use crate::instance::{IdleBehavior, Instance, Offering};
+use crate::id::{ContainerUuid, InstanceId};
+use crate::instance::{IdleBehavior, Offering};
 use crate::ledger::Ledger;
-use crate::note::Note;
 use crate::policy::Policy;
-use crate::ports::{CapacityScope, CloudError};
 use crate::time::{Timestamp, since};
-use crate::worker::{
-    self, AttemptOutcome, Command, KeptFor, KillReason, ProbeTurn, ShutdownReason, StartOrder, State, View,
-};
+use crate::worker::{self, Command, ShutdownReason, State, View};
 use interruptions::Interruptions;
-use inventory::{Absence, Destroyed};
+use inventory::Destroyed;
 use outage::Outage;
-use pacer::{Pacer, Urgency};
+use pacer::Pacer;
 pub use pause::PULSE;
 use pause::Pauses;
 use refusals::Refusals;
-
-/// What Pool wants done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum PoolEffect {
-    /// Send this create.
-    Create(CreateId),
-    /// Start a worker for an instance that has appeared; true = this process created it.
-    Spawn(Instance, bool),
-    /// Send this command to a worker; its views return the number.
-    Command(InstanceId, u64, Command),
-    /// Stop this worker: its instance is gone.
-    Stop(InstanceId),
-    /// List the cloud's instances no later than at this moment.
-    SyncBy(Timestamp),
-    /// Tell the queue that the spot market has taken the instance on which these containers had a process.
-    LostToMarket(Vec<ContainerUuid>),
-    /// Tell the scheduler to plan again: what a plan reads of the fleet has changed.
-    FleetChanged,
-    /// Tell the operator.
-    Tell(PoolFact),
-}
-
-/// What happened, for logs and metrics.
-#[derive(Debug, Clone, PartialEq)]
-pub enum PoolFact {
-    /// A create is sent.
-    Creating {
-        /// The instance type.
-        type_name: TypeName,
-        /// The cloud's name of it.
-        provider_type: ProviderType,
-        /// The container for which it is created; `None` = it is for the reserve.
-        container: Option<ContainerUuid>,
-    },
-    /// A create failed.
-    CreateFailed {
-        /// The instance type.
-        type_name: TypeName,
-        /// The error.
-        error: CloudError,
-    },
-    /// Creates within a quota wait until fewer instances exist, or a retry is due. Told once a hold.
-    QuotaHold {
-        /// The type that was refused.
-        type_name: TypeName,
-        /// How many instances exist in its scope; creates in flight are none.
-        instances: usize,
-        /// When one create is tried again.
-        retry_at: Timestamp,
-        /// The cloud's error.
-        error: CloudError,
-    },
-    /// Creates of this scope wait for a while, because the cloud lacks capacity.
-    CapacityHold {
-        /// The type that was refused.
-        type_name: TypeName,
-        /// The scope of the lack of capacity.
-        scope: CapacityScope,
-        /// The end of the hold.
-        until: Timestamp,
-        /// The cloud's error.
-        error: CloudError,
-    },
-    /// All creates wait for a while, because the cloud limits the rate.
-    RateHold {
-        /// The end of the hold.
-        until: Timestamp,
-        /// The cloud's error.
-        error: CloudError,
-    },
-    /// A hold on creates has ended for good: its time is over, or a create or a boot has succeeded, and for a minute there
-    /// was none like it.
-    HoldEnded {
-        /// Which.
-        hold: StandingHold,
-        /// When.
-        at: Timestamp,
-    },
-    /// Booting failed too often: creates of that offering are rationed.
-    BootsFail {
-        /// The offering.
-        offering: Offering,
-        /// The number of failures in a row.
-        failures: u32,
-        /// When the next create may be tried.
-        until: Timestamp,
-    },
-    /// This process has not lived for that long.
-    Paused(std::time::Duration),
-    /// An instance has appeared.
-    Appeared {
-        /// The instance, with its tags.
-        instance: Instance,
-        /// Whether this process created it.
-        ours: bool,
-    },
-    /// An instance is gone.
-    Disappeared {
-        /// The instance.
-        instance: InstanceId,
-        /// The type that its tag names.
-        type_name: Option<TypeName>,
-        /// The last state of its worker.
-        state: State,
-        /// How long after the last destroy call; `None` = none was made.
-        after_shutdown: Option<std::time::Duration>,
-        /// Why, in the cloud's words, if it has told.
-        reason: Option<String>,
-    },
-    /// An instance that we ordered has ended by itself before it was in service: it counts as a boot that failed.
-    EndedWhileBooting {
-        /// The instance.
-        instance: InstanceId,
-        /// The type that its tag names.
-        type_name: Option<TypeName>,
-        /// How long it was there.
-        lived: std::time::Duration,
-        /// Why, in the cloud's words, if it has told.
-        reason: Option<String>,
-    },
-    /// A spot instance is gone that nobody here has ended: the market has taken it.
-    Interrupted {
-        /// The instance.
-        instance: InstanceId,
-        /// Its type.
-        type_name: TypeName,
-        /// How long it was there.
-        lived: std::time::Duration,
-    },
-    /// So many workers are silent that the fault must be on our side: none is destroyed.
-    OutageBegan {
-        /// The number of silent workers.
-        silent: usize,
-        /// The number of workers that ever answered.
-        of: usize,
-    },
-    /// The outage is over, because one of the silent workers answers, or a new one: silent workers are destroyed again.
-    OutageEnded,
-    /// The cloud has announced to a process that its instance will be taken away.
-    SpotNotice {
-        /// The instance.
-        instance: InstanceId,
-        /// The container of that process.
-        container: ContainerUuid,
-        /// What it has announced.
-        notice: String,
-    },
-    /// An operator's pause of creates is over, by itself.
-    CreatesResumed(Pause),
-    /// A worker is to be shut down because it is silent.
-    Unresponsive(InstanceId, worker::Silence),
-    /// The first complete listing has ended; the number of workers.
-    FirstListing(usize),
-}
-
-/// The reasons why Pool refuses a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PoolRefusal {
-    /// There is no such instance.
-    NoSuchInstance,
-    /// No worker has such a process.
-    NoSuchProcess,
-    /// The container has a process already.
-    AlreadyRunning,
-    /// The worker does not accept containers now.
-    NotPlaceable,
-    /// The instance is on hold, and whoever asks does not want that changed.
-    OnHold,
-    /// No type of that name is configured.
-    NoSuchType,
-    /// Creates of that scope are not paused.
-    NoSuchPause,
-    /// The worker itself refused.
-    Worker(worker::WorkerRefusal),
-}
-
-impl PoolRefusal {
-    /// For metrics and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NoSuchInstance => "no such instance",
-            Self::NoSuchProcess => "no such process",
-            Self::AlreadyRunning => "container has a process already",
-            Self::NotPlaceable => "worker does not take containers now",
-            Self::OnHold => "instance is on hold",
-            Self::NoSuchType => "no such instance type",
-            Self::NoSuchPause => "no such pause",
-            Self::Worker(refusal) => refusal.as_str(),
-        }
-    }
-}
-
-/// What an operator wants of an instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OperatorWish {
-    /// What is to become of it.
-    pub behavior: IdleBehavior,
-    /// Who asks, and why.
-    pub note: Option<Note>,
-    /// One that is on hold is left on hold.
-    pub spares_held: bool,
-}
-
-impl From<IdleBehavior> for OperatorWish {
-    /// Whatever it is now, and without a word why.
-    fn from(behavior: IdleBehavior) -> Self {
-        Self { behavior, note: None, spares_held: false }
-    }
-}
-
-/// A worker in the table.
-#[derive(Debug)]
-struct Slot {
-    view: Arc<View>,
-    /// What a plan reads of it; follows from the other fields.
-    host: Arc<Host>,
-    instance: Arc<Instance>,
-    /// Containers whose start was sent and not yet confirmed by a view, with the command's number.
-    sent: BTreeMap<ContainerUuid, u64>,
-    /// The last listings that lack the instance.
-    missing: Option<Absence>,
-    /// When the last listing that lacked it began.
-    last_absent: Option<Timestamp>,
-    /// Whether a listing has shown it long after it was first destroyed.
-    outstays: bool,
-    /// Whether nothing is expected to run there any more, although listings show it.
-    written_off: bool,
-    /// Whether the cloud has announced to a process there that it will be taken away.
-    spot_notice: Option<Arc<str>>,
-    /// The number of the command to renew it, until a view takes that into account.
-    renewal_sent: Option<u64>,
-    /// Whether any listing has shown it.
-    listed: bool,
-    /// When its create was sent; `None` = it was found.
-    ordered: Option<Timestamp>,
-    /// When the probe began whose failure made us ask it to shut down for its silence.
-    shutdown_requested_for_probe: Option<Timestamp>,
-}
+use slot::{Slot, wish};
 
 /// The pool's state. Only the Pool actor changes it.
 #[derive(Debug)]
@@ -398,120 +163,6 @@ impl WorkerPool {
     fn command(&mut self, id: &InstanceId, command: Command) -> PoolEffect {
         self.sequence += 1;
         PoolEffect::Command(id.clone(), self.sequence, command)
-    }
-
-    // -------------------------------------------------------------- processes
-
-    /// Sends a start: from now on the container counts as a process on this worker.
-    ///
-    /// # Errors
-    /// If, as far as we know, the worker cannot accept it, or the container has a process already.
-    pub fn start(&mut self, order: StartOrder, id: &InstanceId) -> Result<Vec<PoolEffect>, PoolRefusal> {
-        let uuid = order.uuid;
-        let slot = self.workers.get(id).ok_or(PoolRefusal::NoSuchInstance)?;
-        if self.homes.contains_key(&uuid) || self.ended.contains_key(&uuid) {
-            return Err(PoolRefusal::AlreadyRunning);
-        }
-        let is_in_service = slot.view.state.is_ready() && slot.view.behavior == IdleBehavior::Run;
-        let is_leaving = slot.missing.is_some() || slot.spot_notice.is_some() || slot.view.unproven;
-        if !is_in_service || is_leaving || !self.runner_readable {
-            return Err(PoolRefusal::NotPlaceable);
-        }
-        let effect = self.command(id, Command::Start(order));
-        let number = self.sequence;
-        self.change_slot(id, |slot| {
-            slot.sent.insert(uuid, number);
-        });
-        Ok(vec![effect])
-    }
-
-    /// The worker has refused the start that was sent with this number.
-    pub fn start_refused(&mut self, uuid: ContainerUuid, id: &InstanceId, number: u64) {
-        self.change_slot(id, |slot| {
-            if slot.sent.get(&uuid) == Some(&number) {
-                slot.sent.remove(&uuid);
-            }
-        });
-    }
-
-    /// Sends a kill to each worker that has a process of that container.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub fn kill(&mut self, uuid: ContainerUuid, reason: &KillReason) -> Result<Vec<PoolEffect>, PoolRefusal> {
-        let holders = self.homes.get(&uuid).cloned().ok_or(PoolRefusal::NoSuchProcess)?;
-        Ok(holders.iter().map(|id| self.command(id, Command::Kill(uuid, reason.clone()))).collect())
-    }
-
-    /// The cloud has announced to that container's process that its instance will be taken away: it gets nothing new, and
-    /// is drained.
-    pub fn note_spot_notice(&mut self, container: ContainerUuid, notice: &str) -> Vec<PoolEffect> {
-        let mut effects = Vec::new();
-        for id in self.homes.get(&container).cloned().unwrap_or_default() {
-            let is_news = self.change_slot(&id, |slot| slot.spot_notice = Some(notice.into()));
-            if is_news {
-                effects.push(self.command(&id, Command::DrainForNotice));
-                let notice = notice.to_owned();
-                effects.push(PoolEffect::Tell(PoolFact::SpotNotice { instance: id, container, notice }));
-                effects.push(PoolEffect::FleetChanged);
-            }
-        }
-        effects
-    }
-
-    /// Takes the instances that are not idle although nothing runs there: those for which a plan has containers that
-    /// cannot be started yet (`reserved`), and those that it keeps as `spares`. Tells the workers for which that has
-    /// changed. O(differences × log).
-    pub fn keep(
-        &mut self,
-        reserved: Arc<BTreeSet<InstanceId>>,
-        spares: Arc<BTreeSet<InstanceId>>,
-    ) -> Vec<PoolEffect> {
-        let before =
-            (std::mem::replace(&mut self.reserved, reserved), std::mem::replace(&mut self.spares, spares));
-        let changed: BTreeSet<_> = (before.0.symmetric_difference(&self.reserved))
-            .chain(before.1.symmetric_difference(&self.spares))
-            .filter(|id| self.workers.contains_key(*id))
-            .cloned()
-            .collect();
-        let command = |id: &InstanceId| Command::Keep(self.kept_for(id));
-        let commands: Vec<_> = changed.iter().map(|id| (id, command(id))).collect();
-        commands.into_iter().map(|(id, command)| self.command(id, command)).collect()
-    }
-
-    fn kept_for(&self, id: &InstanceId) -> Option<KeptFor> {
-        match (self.reserved.contains(id), self.spares.contains(id)) {
-            (true, _) => Some(KeptFor::Container),
-            (false, true) => Some(KeptFor::Reserve),
-            (false, false) => None,
-        }
-    }
-
-    /// Forgets an ended process, and tells its worker the outcome of the attempt.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub fn forget(
-        &mut self,
-        uuid: ContainerUuid,
-        outcome: AttemptOutcome,
-    ) -> Result<Vec<PoolEffect>, PoolRefusal> {
-        let ended = self.ended.remove(&uuid).ok_or(PoolRefusal::NoSuchProcess)?;
-        let before = self.failed_starts.remove(&uuid);
-        let failed_elsewhere = before.as_ref().is_some_and(|it| it.has_failed_elsewhere(&ended.instance));
-        let failed = match outcome {
-            AttemptOutcome::LeftLocked => before,
-            AttemptOutcome::StillLocked => Some(FailedStarts::after(before, &ended)),
-        };
-        self.failed_starts.extend(failed.map(|failed| (uuid, failed)));
-        let there = self.workers.contains_key(&ended.instance);
-        let judged = Command::StartJudged { uuid, outcome, failed_elsewhere };
-        Ok(if there { vec![self.command(&ended.instance, judged)] } else { Vec::new() })
-    }
-
-    /// The container is no longer in the queue: its attempts are forgotten.
-    pub fn forget_container(&mut self, uuid: ContainerUuid) {
-        self.failed_starts.remove(&uuid);
     }
 
     /// Changes a slot and the index of containers with it. O(processes on it × log).
@@ -716,36 +367,5 @@ impl WorkerPool {
         ages.sort_by(f64::total_cmp);
         let median = ages.get(ages.len() / 2).copied().unwrap_or(0.0);
         (ages.last().copied().unwrap_or(0.0), median)
-    }
-}
-
-/// When a worker is to be probed, and how urgent that is.
-fn wish(view: &View, is_missing: bool) -> Option<(Timestamp, Urgency)> {
-    view.next_probe.map(|(at, turn)| match (turn, is_missing) {
-        (ProbeTurn::OutOfTurn | ProbeTurn::EndHinted, true) => (at, Urgency::Missing),
-        (ProbeTurn::EndHinted, false) => (at, Urgency::EndHinted),
-        (ProbeTurn::OutOfTurn, false) => (at, Urgency::OutOfTurn),
-        (ProbeTurn::InTurn, _) => (at, Urgency::InTurn),
-    })
-}
-
-impl Slot {
-    /// Makes a new host if what a plan reads has changed; true = it has. An unchanged host is shared with earlier
-    /// snapshots, and compared with them by its address.
-    fn renew_host(&mut self) -> bool {
-        let mut host = Host::new(&self.view, self.sent.keys().copied(), self.missing.is_some());
-        (host.outstays, host.written_off) = (self.outstays, self.written_off);
-        host.spot_notice = self.spot_notice.is_some();
-        let is_news = host != *self.host;
-        if is_news {
-            self.host = Arc::new(host);
-        }
-        is_news
-    }
-
-    /// The containers that count as processes on it.
-    fn containers(&self) -> BTreeSet<ContainerUuid> {
-        let viewed = self.view.processes.iter().map(|process| process.uuid);
-        viewed.chain(self.sent.keys().copied()).collect()
     }
 }

@@ -19,11 +19,12 @@ use std::sync::Arc;
 
 use super::*;
 use crate::fixtures::{at, id, instance, order, policy, typed, uuid};
-use crate::instance::InstanceType;
+use crate::id::TypeName;
+use crate::instance::{Instance, InstanceType};
 use crate::policy::PlanRules;
-use crate::ports::{CapacityScope, CloudErrorKind, QuotaScope};
+use crate::ports::{CapacityScope, CloudError, CloudErrorKind, QuotaScope};
 use crate::secret::Secret;
-use crate::worker::{FenceView, ProbeTurn, ProcessView, Silence};
+use crate::worker::{AttemptOutcome, FenceView, KeptFor, KillReason, ProbeTurn, ProcessView, Silence};
 
 /// A pool, and what it told and asked for.
 struct Story {
