@@ -7,9 +7,9 @@
 //! A token of one cloud is never sent to another's host: both come from here.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use dispatch_cloud_kit::endpoint::{is_bare, is_safe};
 use url::Url;
 
 /// Why there is nowhere to call.
@@ -103,22 +103,13 @@ pub(crate) fn is_known(name: &str) -> bool {
 /// A URL to which tokens and secrets may go: over TLS, or to this very machine.
 fn usable(text: &str) -> Option<Url> {
     let mut url = Url::parse(text).ok()?;
-    let plain = url.username().is_empty() && url.password().is_none();
-    let bare = plain && url.query().is_none() && url.fragment().is_none();
-    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_this_machine(&url));
-    if !(bare && is_safe && url.has_host()) {
+    if !(is_bare(&url) && is_safe(&url)) {
         return None;
     }
     if !url.path().ends_with('/') {
         url.set_path(&format!("{}/", url.path()));
     }
     Some(url)
-}
-
-/// Whether it is an address of this machine, by number.
-pub(crate) fn is_this_machine(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host.parse().is_ok_and(|it: IpAddr| it.is_loopback())
 }
 
 #[cfg(test)]

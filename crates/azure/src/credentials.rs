@@ -10,6 +10,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use dispatch_cloud_kit::endpoint::is_this_machine;
 use dispatch_cloud_kit::{
     Answer, ErrorTable, Failure, Http, Meaning, Method, NO_CONNECTION, Outgoing, Refusal, Tokens, json,
 };
@@ -17,7 +18,7 @@ use dispatch_core::secret::Secret;
 use serde::Deserialize;
 use url::{Host, Url};
 
-use crate::cloud::{Cloud, is_this_machine};
+use crate::cloud::Cloud;
 use crate::driver::OpenError;
 use crate::environment::Environment;
 use crate::params::Params;

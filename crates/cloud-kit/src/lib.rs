@@ -2,7 +2,7 @@
 //! is remembered between calls.
 //!
 //! ```text
-//!   driver ─ request ─► call ──────────► the cloud's API            tls, proxy   whom to believe, and which way
+//!   driver ─ request ─► call ──────────► the cloud's API            tls, proxy, endpoint   whom to believe, and which way
 //!                        │                                         tokens       what to show, renewed early
 //!                        ▼
 //!            Answer ─► xml, json ─► pages ─► what was asked for
@@ -20,6 +20,7 @@ mod answer;
 mod backoff;
 mod call;
 pub mod clock;
+pub mod endpoint;
 mod failure;
 pub mod json;
 mod metrics;

@@ -1,6 +1,7 @@
 //! Where EC2 is: by region and partition, with the variants that a site may ask for, or where the environment says
 //! (`AWS_ENDPOINT_URL`). The rules are those of AWS's own clients; a test compares all regions that these know.
 
+use dispatch_cloud_kit::endpoint::{is_bare, without_user};
 use url::Url;
 
 use crate::environment::{DUAL_STACK, FIPS};
@@ -99,20 +100,9 @@ pub fn check_endpoint(text: &str) -> Result<(), EndpointError> {
 }
 
 fn parse(text: &str) -> Result<Url, EndpointError> {
+    let is_usable = |url: &Url| is_bare(url) && matches!(url.scheme(), "http" | "https");
     let url = Url::parse(text).ok().filter(is_usable);
     url.ok_or_else(|| EndpointError::BadUrl(without_user(text)))
-}
-
-/// Whatever may be a user and a password, also in a text that is no URL.
-fn without_user(text: &str) -> String {
-    let Some((before, after)) = text.rsplit_once('@') else { return text.to_owned() };
-    let scheme = before.split_once("://").map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
-    format!("{scheme}(secret)@{after}")
-}
-
-fn is_usable(url: &Url) -> bool {
-    let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-    matches!(url.scheme(), "http" | "https") && url.has_host() && plain && url.fragment().is_none()
 }
 
 #[cfg(test)]

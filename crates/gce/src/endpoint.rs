@@ -1,5 +1,6 @@
 //! Where Compute Engine is: Google's endpoint, or where the environment says, by the variable that gcloud obeys too.
 
+use dispatch_cloud_kit::endpoint::{is_bare, is_safe, without_user};
 use url::Url;
 
 /// The variable of the environment that says where Compute Engine is.
@@ -31,30 +32,8 @@ pub fn check_endpoint(text: &str) -> Result<(), EndpointError> {
 }
 
 fn parse(text: &str) -> Result<Url, EndpointError> {
-    let url = Url::parse(text).ok().filter(is_usable);
+    let url = Url::parse(text).ok().filter(|url| is_bare(url) && is_safe(url));
     url.ok_or_else(|| EndpointError::BadUrl(without_user(text)))
-}
-
-/// Whatever may be a user and a password, also in a text that is no URL.
-fn without_user(text: &str) -> String {
-    let Some((before, after)) = text.rsplit_once('@') else { return text.to_owned() };
-    let scheme = before.split_once("://").map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
-    format!("{scheme}(secret)@{after}")
-}
-
-fn is_usable(url: &Url) -> bool {
-    let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-    is_safe(url) && url.has_host() && plain && url.fragment().is_none()
-}
-
-/// Whether a token, or what one can be had for, may go there: over TLS, or to an address of this very machine.
-pub(crate) fn is_safe(url: &Url) -> bool {
-    let is_here = match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(_)) | None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && is_here)
 }
 
 #[cfg(test)]

@@ -5,14 +5,13 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use dispatch_cloud_kit::endpoint::is_safe;
 use ring::rsa::KeyPair;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
-
-use crate::endpoint::is_safe;
 
 /// Some kilobytes are usual.
 const LONGEST_FILE: u64 = 1 << 20;

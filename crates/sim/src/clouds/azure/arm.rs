@@ -1,70 +1,16 @@
 //! Resource Manager: which call is what, and what it answers.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
-use dispatch_core::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::call::Call;
+use super::knobs::Knobs;
+use super::operations::Ongoing;
 use super::resources::{Disk, Interface, Machine, State};
-use super::rules::{Limits, api_version, lower};
+use super::rules::{api_version, lower};
 use super::{Given, SUBSCRIPTION, login};
 use crate::stub::Reply;
-
-/// How the fake behaves.
-#[derive(Debug, Clone)]
-pub struct Knobs {
-    /// How many questions (for an operation, or listings) each operation takes.
-    pub questions: u32,
-    /// What `Retry-After` says of operations; `None` = nothing.
-    pub retry_after: Option<u64>,
-    /// How many items a page has.
-    pub page: usize,
-    /// Whether lists spell ids and names in capitals.
-    pub shouts: bool,
-    /// The time.
-    pub now: Timestamp,
-    /// How many more calls are served before all others are refused for half a minute; `None` = all are.
-    pub calls_left: Option<u64>,
-    /// How long tokens are valid.
-    pub token_seconds: u64,
-    /// Groups that are there.
-    pub groups: BTreeSet<String>,
-    /// What the subscription may have.
-    pub limits: Limits,
-    /// Why the next VMs fail after they were accepted: code and message; `None` = that one does not.
-    pub failures: VecDeque<Option<(String, String)>>,
-    /// Whether deletes leave NICs and disks, as VMs of old API versions do.
-    pub leaves: bool,
-}
-
-impl Default for Knobs {
-    fn default() -> Self {
-        Self {
-            questions: 1,
-            retry_after: Some(0),
-            page: 100,
-            shouts: false,
-            now: "2026-11-22T21:09:52.512Z".parse().expect("a constant"),
-            calls_left: None,
-            token_seconds: 86_399,
-            groups: ["cluster", "images", "network"].map(str::to_owned).into(),
-            limits: Limits::default(),
-            failures: VecDeque::new(),
-            leaves: false,
-        }
-    }
-}
-
-/// What goes on.
-#[derive(Debug, Clone)]
-struct Ongoing {
-    left: u32,
-    /// The VM's name in lower case; `None` = it changes nothing at its end.
-    machine: Option<String>,
-    is_delete: bool,
-    failure: Option<(String, String)>,
-}
 
 /// Resource Manager.
 #[derive(Default)]
@@ -80,7 +26,7 @@ pub struct Arm {
     calls: Vec<Call>,
     faults: Vec<(String, String, Reply)>,
     tokens: BTreeSet<String>,
-    ongoing: BTreeMap<usize, Ongoing>,
+    pub(super) ongoing: BTreeMap<usize, Ongoing>,
     counter: usize,
     addresses: u32,
 }
@@ -130,7 +76,7 @@ impl Arm {
         Some(self.faults.remove(at).2)
     }
 
-    fn count(&mut self) -> usize {
+    pub(super) fn count(&mut self) -> usize {
         self.counter += 1;
         self.counter
     }
@@ -334,7 +280,7 @@ impl Arm {
         self.gone(&lower(name));
     }
 
-    fn gone(&mut self, name: &str) {
+    pub(super) fn gone(&mut self, name: &str) {
         let Some(machine) = self.machines.remove(name) else { return };
         let takes = machine.takes_along && !self.knobs.leaves;
         let until = self.knobs.now + jiff::SignedDuration::from_secs(180);
@@ -363,66 +309,6 @@ impl Arm {
             return given;
         }
         Given::json(200, &json!({"properties": {"tags": machine.tags}}))
-    }
-
-    // ------------------------------------------------------------ operations
-
-    fn begin(&mut self, call: &Call, provider: &str, ongoing: Ongoing, given: Given) -> Given {
-        let number = self.count();
-        self.ongoing.insert(number, ongoing);
-        let place = format!("/subscriptions/{SUBSCRIPTION}/providers/{provider}/locations/centralus");
-        let version = call.query.get("api-version").map_or("", String::as_str);
-        let url = |kind: &str| format!("{}{place}/{kind}/{number}?api-version={version}", call.host());
-        let given = given.with("Azure-AsyncOperation", url("operations"));
-        match self.knobs.retry_after {
-            Some(seconds) => given.with("Retry-After", seconds.to_string()),
-            None => given,
-        }
-    }
-
-    fn operation(&mut self, number: &str) -> Given {
-        self.go_on();
-        let Some(it) = number.parse().ok().and_then(|it: usize| self.ongoing.get(&it)) else {
-            return Given::refusal(404, "NotFound", "There is no such operation.");
-        };
-        let mut answer = json!({"name": number, "startTime": self.knobs.now.to_string()});
-        answer["status"] = match (it.left, &it.failure) {
-            (1.., _) => "InProgress",
-            (0, None) => "Succeeded",
-            (0, Some(_)) => "Failed",
-        }
-        .into();
-        if let (0, Some((code, message))) = (it.left, &it.failure) {
-            answer["error"] = json!({"code": code, "message": message});
-        }
-        let given = Given::json(200, &answer);
-        match self.knobs.retry_after {
-            Some(seconds) => given.with("Retry-After", seconds.to_string()),
-            None => given,
-        }
-    }
-
-    /// A question has been asked: everything is one step further.
-    fn go_on(&mut self) {
-        let mut ended = Vec::new();
-        for it in self.ongoing.values_mut() {
-            if it.left > 0 {
-                it.left -= 1;
-            }
-            if it.left == 0 {
-                ended.extend(it.machine.take().map(|machine| (machine, it.is_delete, it.failure.is_some())));
-            }
-        }
-        for (name, is_delete, has_failed) in ended {
-            if is_delete {
-                self.gone(&name);
-            } else if let Some(machine) = self.machines.get_mut(&name) {
-                // One that is being deleted meanwhile stays so.
-                if machine.state == State::Creating {
-                    machine.state = if has_failed { State::Failed } else { State::Succeeded };
-                }
-            }
-        }
     }
 }
 

@@ -12,7 +12,9 @@
 
 mod arm;
 mod call;
+mod knobs;
 mod login;
+mod operations;
 mod resources;
 mod rules;
 
@@ -28,8 +30,9 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-pub use arm::{Arm, Knobs};
+pub use arm::Arm;
 pub use call::Call;
+pub use knobs::Knobs;
 pub use resources::{Disk, Interface, Machine};
 
 use crate::stub::{Reply, read_call, write_reply};
