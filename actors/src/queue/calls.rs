@@ -24,6 +24,7 @@ impl Queue {
                 ExchangeEffect::ResumeIn(wait) => self.resume_in(wait, ctx),
                 ExchangeEffect::PollIn(wait) => self.poll_in(wait, ctx),
                 ExchangeEffect::HintsIn(wait) => self.hints_in(wait, ctx),
+                ExchangeEffect::RequestsIn(wait) => self.requests_in(wait, ctx),
                 ExchangeEffect::GoOn => self.go_on_soon(ctx),
                 ExchangeEffect::Copied(number, snapshot) => self.tell_snapshot(number, &snapshot),
                 // Lost only if the scheduler is gone, and then nobody plans any more.
@@ -71,6 +72,14 @@ impl Queue {
         if let Some(old) = self.next_hints.replace(timer) {
             ctx.cancel_future(old);
         }
+    }
+
+    /// One timer a call: one that is late for its own finds nothing to do.
+    fn requests_in(&mut self, wait: Duration, ctx: &mut Context<Self>) {
+        ctx.run_later(wait, |act, ctx| {
+            let effects = act.exchange.requests_are_due(clock::now());
+            act.perform(effects, ctx);
+        });
     }
 
     fn resume_in(&mut self, wait: Duration, ctx: &mut Context<Self>) {

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::poll::following;
 use super::sized_anew::size_again;
 use super::{ContainerQueue, Entry, QueueFact};
 use crate::container::{ContainerState, MountNeeds};
@@ -159,38 +160,45 @@ impl ContainerQueue {
         self.losses.0.len()
     }
 
-    /// Of these containers the first ones whose requests are to be asked for, no more than that many: they are noted as asked
-    /// for. O(these × log).
-    pub(super) fn begin_asking_requests(
-        &mut self,
-        among: &[ContainerUuid],
-        most: usize,
-    ) -> Vec<ContainerUuid> {
+    /// Those of these containers whose requests are to be asked for: they are noted as asked for. O(these × log).
+    pub(super) fn begin_asking_requests(&mut self, among: &[ContainerUuid]) -> Vec<ContainerUuid> {
         let wants = |uuid: &&ContainerUuid| self.entries.get(*uuid).is_some_and(|it| it.wants_requests());
         let wanted: Vec<_> = among.iter().filter(wants).copied().collect();
-        let asked: Vec<_> = wanted.iter().take(most).copied().collect();
-        self.lacks_requests |= asked.len() < wanted.len();
-        for uuid in &asked {
+        for uuid in &wanted {
             if let Some(entry) = self.entry_mut(*uuid) {
                 entry.requests.is_asked = true;
             }
         }
-        asked
+        wanted
     }
 
-    /// From now on the requests are wanted, of those too that are sized already.
+    /// The requests are wanted of those too that are sized already: after the next poll it is looked for them from the
+    /// beginning.
     pub(super) fn want_requests(&mut self) {
-        self.lacks_requests = true;
+        (self.lacks_requests, self.requests_until) = (true, None);
     }
 
-    /// Containers that were sized without their requests, no more than that many. O(containers) while there are any.
-    pub(super) fn sized_without_requests(&mut self, most: usize) -> Vec<ContainerUuid> {
-        if !self.lacks_requests {
+    /// Begins to look for containers that were sized without their requests, if there may be some and nobody looks for them
+    /// already: the first ones, no more than that many.
+    pub(super) fn first_without_requests(&mut self, most: usize) -> Vec<ContainerUuid> {
+        if self.requests_until.is_some() || !std::mem::take(&mut self.lacks_requests) {
             return Vec::new();
         }
-        let lack = self.entries.iter().filter(|(_, entry)| entry.mounts.is_some() && entry.wants_requests());
+        self.without_requests(None, most)
+    }
+
+    /// The next ones, if a look has been begun and has not come to its end. A look costs O(containers), however many times
+    /// it goes on.
+    pub(super) fn next_without_requests(&mut self, most: usize) -> Vec<ContainerUuid> {
+        let from = self.requests_until.take();
+        if from.is_some() { self.without_requests(from, most) } else { Vec::new() }
+    }
+
+    fn without_requests(&mut self, from: Option<ContainerUuid>, most: usize) -> Vec<ContainerUuid> {
+        let lack =
+            self.entries.range(following(from)).filter(|(_, it)| it.mounts.is_some() && it.wants_requests());
         let lack: Vec<_> = lack.map(|(uuid, _)| *uuid).take(most).collect();
-        self.lacks_requests = !lack.is_empty();
+        self.requests_until = lack.last().copied().filter(|_| lack.len() == most);
         lack
     }
 

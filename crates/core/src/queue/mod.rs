@@ -178,6 +178,8 @@ pub struct ContainerQueue {
     losses: MarketLosses,
     /// Some that are sized may lack their requests.
     lacks_requests: bool,
+    /// How far the look for them has come, while it goes on.
+    requests_until: Option<ContainerUuid>,
     /// Where the search for containers whose mounts are to be read has ended.
     sized_until: Option<ContainerUuid>,
     /// How far polls look among the waiting containers.
@@ -232,6 +234,7 @@ impl ContainerQueue {
             type_lists: TypeLists::default(),
             losses: MarketLosses::default(),
             lacks_requests: false,
+            requests_until: None,
             sized_until: None,
             horizon: Horizon::default(),
             suspects: Suspects::default(),

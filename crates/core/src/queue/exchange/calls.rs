@@ -108,8 +108,8 @@ pub(super) enum Purpose {
     Mounts(Vec<ContainerUuid>),
     /// To size this container alone, then the rest one by one.
     SingleMounts(ContainerUuid, Vec<ContainerUuid>),
-    /// To know the requests of these containers.
-    Requests(Vec<ContainerUuid>),
+    /// To know the requests of containers.
+    Requests,
     /// The operation on this container.
     Operation(ContainerUuid),
     /// To know what the process of this container is, which has no entry.
@@ -250,6 +250,16 @@ impl ExchangeCalls {
             effects.push(ExchangeEffect::Tell(ExchangeFact::Overloaded { limit: self.limiter.width() }));
         }
         Some((call.purpose, call.since))
+    }
+
+    /// The calls about requests are not waited for any longer: they give their places back, and what is answered yet tells
+    /// nobody.
+    pub(super) fn abandon_requests(&mut self, now: Timestamp) {
+        let is_about_them = |purpose: &Purpose| matches!(purpose, Purpose::Requests);
+        self.waiting.retain(|(_, purpose)| !is_about_them(purpose));
+        for _ in self.in_flight.extract_if(.., |_, call| is_about_them(&call.purpose)) {
+            self.limiter.finish(false, now);
+        }
     }
 
     /// What waits is not sent any more.

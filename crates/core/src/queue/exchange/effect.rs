@@ -19,6 +19,8 @@ pub enum ExchangeEffect {
     PollIn(Duration),
     /// Ask [`Exchange::hints_are_due`](super::Exchange::hints_are_due) after this long, and no longer when that was last asked for.
     HintsIn(Duration),
+    /// Ask [`Exchange::requests_are_due`](super::Exchange::requests_are_due) after this long.
+    RequestsIn(Duration),
     /// Ask [`Exchange::go_on`](super::Exchange::go_on) when other messages have had their turn.
     GoOn,
     /// The snapshot of that number, for all who wait for it or for one before.

@@ -48,6 +48,7 @@ use crate::time::Timestamp;
 use calls::{ExchangeCalls, Purpose};
 use polls::Polls;
 use reload::Resizing;
+use requests::RequestsLine;
 use snapshots::Snapshots;
 
 /// The exchange with the controller, and the queue that it keeps. Owned by the Queue actor.
@@ -63,8 +64,8 @@ pub struct Exchange {
     fetching_mounts: bool,
     /// How many containers' mounts the next call asks for; fewer after a failure.
     mounts_at_once: usize,
-    /// How many containers' requests the next call asks for; fewer after a failure.
-    requests_at_once: usize,
+    /// Who is tried for which request.
+    requests: RequestsLine,
     /// The poll that is being taken in, and whether it has shown a change so far.
     merging: Option<(Merging, bool)>,
     snapshots: Snapshots,
@@ -89,7 +90,7 @@ impl Exchange {
             awaits_picture: true,
             fetching_mounts: false,
             mounts_at_once: mounts::MOUNTS_AT_ONCE,
-            requests_at_once: requests::REQUESTS_AT_ONCE,
+            requests: RequestsLine::default(),
             merging: None,
             snapshots: Snapshots::default(),
             resizing: None,
@@ -228,9 +229,7 @@ impl Exchange {
             (Purpose::SingleMounts(uuid, rest), Reply::Mounts(page)) => {
                 self.single_mounts_answered(uuid, rest, page, now, effects);
             }
-            (Purpose::Requests(asked), Reply::Requests(page)) => {
-                self.requests_answered(&asked, page, now, effects);
-            }
+            (Purpose::Requests, Reply::Requests(page)) => self.requests_answered(page, now, effects),
             (Purpose::Operation(uuid), Reply::Record(record)) => {
                 self.operation_answered(uuid, Answer::Record(record), asked, now, effects);
             }
@@ -246,7 +245,7 @@ impl Exchange {
                 | Purpose::Hinted(..)
                 | Purpose::Mounts(_)
                 | Purpose::SingleMounts(..)
-                | Purpose::Requests(_)
+                | Purpose::Requests
                 | Purpose::Operation(_)
                 | Purpose::Orphan(_),
                 reply,

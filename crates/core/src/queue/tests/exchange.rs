@@ -115,6 +115,7 @@ impl Story {
             ExchangeEffect::Call(..)
             | ExchangeEffect::ResumeIn(_)
             | ExchangeEffect::HintsIn(_)
+            | ExchangeEffect::RequestsIn(_)
             | ExchangeEffect::GoOn
             | ExchangeEffect::Copied(..)
             | ExchangeEffect::Changed

@@ -166,12 +166,74 @@ fn what_cannot_be_read_stops_nobody_and_is_asked_for_again() {
     fail_first(&mut story, REQUESTS, ApiErrorKind::Timeout);
     assert!(!is_on_demand(&mut story, 2), "as its user has said");
     assert_eq!(story.told(|fact| matches!(fact, ExchangeFact::RequestsUnread { .. })), 1);
-    assert_eq!(story.calls(), [""; 0], "not before the next poll");
-    next_poll(&mut story, vec![spot(2, Queued)]);
+    for _ in 0..5 {
+        next_poll(&mut story, vec![spot(2, Queued), spot(3, Queued)]);
+        assert!(!story.calls().contains(&REQUESTS), "the controller is left alone for a minute");
+        story.answer_all();
+        assert!(!is_on_demand(&mut story, 3), "and nobody waits for that");
+    }
+    next_poll(&mut story, vec![spot(2, Queued), spot(3, Queued)]);
     assert_eq!(story.calls(), [REQUESTS]);
+    // As few as in the call that has failed, but all of them.
     story.answer_all();
-    assert!(is_on_demand(&mut story, 2));
-    assert_eq!(moved(&story), 1);
+    assert!(is_on_demand(&mut story, 2) && is_on_demand(&mut story, 3), "the request is the same");
+    assert_eq!(moved(&story), 2);
+}
+
+/// The deadline of a call is minutes; a job does not wait for one that it does not need, nor does another call.
+#[test]
+fn a_call_that_is_not_answered_is_waited_for_ten_seconds_and_gives_its_place_back() {
+    let mut story = story(1, vec![]);
+    next_poll(&mut story, vec![spot(1, Queued)]);
+    answer_first(&mut story, "mounts");
+    let in_flight = |story: &Story| story.exchange.unfinished_calls();
+    let before = in_flight(&story);
+    let due = |story: &mut Story, seconds: u64| {
+        story.now = after(story.now, Duration::from_secs(seconds));
+        let effects = story.exchange.requests_are_due(story.now);
+        story.did(effects);
+    };
+    due(&mut story, 9);
+    assert_eq!((names(&mut story, 1).len(), in_flight(&story)), (0, before));
+    due(&mut story, 1);
+    assert!(!is_on_demand(&mut story, 1));
+    assert_eq!(in_flight(&story), before - 1);
+    lose(&mut story, 1);
+    let sized = names(&mut story, 1);
+    story.answer_all();
+    assert_eq!(names(&mut story, 1), sized, "what is answered yet tells nobody");
+    due(&mut story, 0);
+    assert_eq!(story.told(|fact| matches!(fact, ExchangeFact::RequestsUnread { kind: "timeout", .. })), 1);
+}
+
+/// Those who wait for the next call, too.
+#[test]
+fn of_many_fifty_are_asked_for_at_a_time_and_all_are_sized_when_the_controller_does_not_answer() {
+    for answers in [true, false] {
+        let mut story = story(1, vec![]);
+        let all = || (1..=120).map(|n| spot(n, Queued)).collect::<Vec<_>>();
+        next_poll(&mut story, all());
+        let mut asked = Vec::new();
+        while let Some(at) = story.calls().iter().position(|it| answers || *it != REQUESTS) {
+            story.calls.swap(0, at);
+            if let Request::RequestsOf(uuids) = &story.calls[0].1 {
+                asked.push(uuids.len());
+            }
+            let reply = story.reply(&story.calls[0].1);
+            story.answer(reply);
+        }
+        story.now = after(story.now, Duration::from_secs(10));
+        let effects = story.exchange.requests_are_due(story.now);
+        story.did(effects);
+        assert!((1..=120).all(|n| !is_on_demand(&mut story, n)), "all are sized");
+        let expected: &[usize] = if answers { &[50, 50, 20] } else { &[] };
+        assert_eq!(
+            (asked.iter().sum::<usize>(), asked.len()),
+            (expected.iter().sum(), expected.len()),
+            "{asked:?}"
+        );
+        assert!(asked.iter().all(|n| *n <= 50));
+    }
 }
 
 #[test]
