@@ -1,6 +1,7 @@
 //! Queue against a controller of a few records.
 
 mod feed;
+mod market;
 mod mounts;
 
 use std::rc::Rc;

@@ -39,6 +39,8 @@ pub struct FakeApi {
     pub takes: Cell<Duration>,
     /// How much longer mounts take.
     pub mounts_take: Cell<Duration>,
+    /// How much longer requests take.
+    pub requests_take: Cell<Duration>,
     in_flight: Cell<usize>,
     /// The most calls that were in flight at a time.
     pub widest: Cell<usize>,
@@ -184,6 +186,7 @@ impl ArvadosApi for FakeApi {
         uuids: &[ContainerUuid],
     ) -> Result<Page<(ContainerUuid, ContainerRequestUuid)>, ApiError> {
         self.call("requests_of", uuids).await?;
+        take(self.requests_take.get()).await;
         let requests = self.requests.borrow();
         let items = uuids.iter().filter_map(|uuid| Some((*uuid, *requests.get(uuid)?)));
         Ok(Page { items: items.collect(), undecodable: Vec::new() })
