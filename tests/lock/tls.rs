@@ -5,34 +5,11 @@ use std::time::Duration;
 
 use arvados_dispatch_cloud::lock::{Database, Held, acquire};
 use arvados_dispatch_cloud::settings::Connection;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use dispatch_test_https::Authority;
 use slog::{Drain, Logger, OwnedKVList, Record, o};
 
 use crate::postgres::{self, Postgres};
 use crate::support::SOON;
-
-/// An authority that nobody knows, and what it vouches for.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(params, key), pem }
-    }
-
-    /// Certificate and key of that server.
-    fn vouch_for(&self, name: &str) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
-    }
-}
 
 /// Sends the value of `error` of each line on.
 struct Errors(Sender<String>);
@@ -84,14 +61,14 @@ async fn lock(postgres: &Postgres, keywords: &[(&str, &str)]) -> Result<Held, St
 async fn the_server_is_believed_as_far_as_sslmode_says() {
     let authority = Authority::new();
     // Tests reach it as 127.0.0.1: of that name it has no proof.
-    let (certificate, key) = authority.vouch_for("localhost");
+    let (certificate, key) = authority.files("localhost");
     let postgres = Postgres::start_with_files(
-        &[("server.crt", &certificate), ("server.key", &key), ("ca.crt", &authority.pem)],
+        &[("server.crt", &certificate), ("server.key", &key), ("ca.crt", authority.pem())],
         &["ssl=on", "ssl_cert_file=../server.crt", "ssl_key_file=../server.key", "ssl_ca_file=../ca.crt"],
     )
     .await;
     let text = |name: &str| postgres.path(name).display().to_string();
-    std::fs::write(postgres.path("other.crt"), Authority::new().pem).unwrap();
+    std::fs::write(postgres.path("other.crt"), Authority::new().pem()).unwrap();
     let (ca, other, own) = (text("ca.crt"), text("other.crt"), text("server.crt"));
     // Of the one that holds the lock: another may be about to end.
     let encrypted = "SELECT ssl::text FROM pg_stat_ssl JOIN pg_locks USING (pid) \

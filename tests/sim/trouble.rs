@@ -1,5 +1,7 @@
 //! VMs, and the cloud.
 
+use std::time::Duration;
+
 use dispatch_core::container::ContainerState;
 use dispatch_sim::chance::Span;
 use dispatch_sim::clock::now;
@@ -120,6 +122,24 @@ fn listings_that_omit_a_busy_vm_that_answers_do_no_harm_however_many_they_are() 
             world.drain(minutes(30)).await;
             assert_eq!(world.count(ContainerState::Complete), 2);
             assert_eq!(world.summary().processes, 2);
+        });
+    }
+}
+
+/// Found by chaos (seed 42771012). Whenever the one connection that is opened to ask it breaks without a word.
+#[test]
+fn one_connection_that_breaks_while_listings_omit_a_vm_that_answers_ends_no_job() {
+    for after in (0..60_000).step_by(1_000) {
+        let mut knobs = WorldKnobs::new(5).with_jobs(1, 2, 600);
+        (knobs.cloud.most_omissions, knobs.vms.silent_break_rate) = (40, 1.0);
+        simulate(knobs, async move |world| {
+            world.run_until("it runs", minutes(10), |world| world.count(ContainerState::Running) == 1).await;
+            let vm = world.busy_vms()[0].clone();
+            world.cloud.borrow_mut().omit_next(&vm, 40);
+            world.run_for(seconds(60) + Duration::from_millis(after)).await;
+            world.vms.borrow_mut().cut_connection(&vm);
+            world.drain(minutes(30)).await;
+            assert_eq!(world.count(ContainerState::Complete), 1, "cut after {after} ms");
         });
     }
 }

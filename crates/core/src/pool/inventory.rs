@@ -106,9 +106,12 @@ fn listings_needed(view: &View) -> usize {
 }
 
 /// Whether an instance that listings lack is gone beyond their word: listings may omit one that lives and works. A probe
-/// that was under way in a pause of this process proves nothing.
-fn is_proven(lacked: Absence, view: &View, paused_until: Option<Timestamp>) -> bool {
-    view.destroy_acknowledged || view.failed_afresh > paused_until.max(Some(lacked.since))
+/// was under way in a pause of this process proves nothing. Where listings have been wrong already, one connection that
+/// breaks is no proof either: two in a row are.
+fn is_proven(lacked: Absence, slot: &Slot, paused_until: Option<Timestamp>) -> bool {
+    let view = &slot.view;
+    let failed = if slot.omitted_alive { view.failed_afresh_before } else { view.failed_afresh };
+    view.destroy_acknowledged || failed > paused_until.max(Some(lacked.since))
 }
 
 impl Slot {
@@ -120,6 +123,7 @@ impl Slot {
             instance: Arc::new(instance),
             sent: Default::default(),
             missing: None,
+            omitted_alive: false,
             last_absent: None,
             outstays: false,
             written_off: false,
@@ -259,7 +263,7 @@ impl WorkerPool {
         }
         let lacked = Absence::seen_again(slot.missing, began, view.last_answer);
         let is_due = lacked.listings >= listings_needed(view) && !slot.may_be_ending(lacked, began);
-        if is_due && is_proven(lacked, view, self.paused_until) {
+        if is_due && is_proven(lacked, slot, self.paused_until) {
             return (GoneReply::Confirmed, self.remove(id, reason, now));
         }
         slot.missing = Some(lacked);
@@ -365,7 +369,7 @@ impl WorkerPool {
             if !was_shown {
                 continue;
             }
-            slot.missing = None;
+            (slot.missing, slot.omitted_alive) = (None, false);
             slot.listed = true;
             slot.outstays &= slot.view.state == State::Shutdown;
             if slot.view.state == State::Shutdown {

@@ -224,7 +224,9 @@ impl WorkerPool {
             slot.renewal_sent = slot.renewal_sent.filter(|number| *number > applied);
             // A probe that began after the listing that lacked it has succeeded, so the instance exists.
             slot.written_off &= !answered;
-            slot.missing = slot.missing.filter(|it| view.last_answer.is_none_or(|at| at <= it.since));
+            let missing = slot.missing.filter(|it| view.last_answer.is_none_or(|at| at <= it.since));
+            slot.omitted_alive |= slot.missing.is_some() && missing.is_none();
+            slot.missing = missing;
             slot.view = view;
         });
         let mut effects = Vec::new();

@@ -22,6 +22,8 @@ pub(super) struct Slot {
     pub(super) sent: BTreeMap<ContainerUuid, u64>,
     /// The last listings that lack the instance.
     pub(super) missing: Option<Absence>,
+    /// Since a listing has shown it last others have lacked it, and it has answered after that: their word is worth less.
+    pub(super) omitted_alive: bool,
     /// When the last listing that lacked it began.
     pub(super) last_absent: Option<Timestamp>,
     /// Whether a listing has shown it long after it was first destroyed.

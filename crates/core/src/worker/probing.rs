@@ -39,6 +39,8 @@ pub(super) struct Probes {
     pub(super) afresh: bool,
     /// When the last probe began that opened a connection for itself, and had no answer.
     pub(super) failed_afresh: Option<Timestamp>,
+    /// When the one before that began.
+    pub(super) failed_afresh_before: Option<Timestamp>,
     /// It is to be probed out of turn, no later than then.
     pub(super) urgent: Option<Timestamp>,
     /// That is for a process whose end was told.
@@ -72,6 +74,7 @@ impl Probes {
             excused_until: None,
             afresh: false,
             failed_afresh: None,
+            failed_afresh_before: None,
             urgent: Some(now),
             hinted: false,
             burst: 0,
@@ -110,7 +113,7 @@ impl Machine {
             Some(_) => {
                 self.probes.out_of_reach = true;
                 if report.afresh {
-                    self.probes.failed_afresh = Some(began);
+                    self.probes.failed_afresh_before = self.probes.failed_afresh.replace(began);
                 }
             }
         }

@@ -100,6 +100,8 @@ pub struct View {
     pub out_of_reach: bool,
     /// When the last probe began that had no answer over a connection opened for it.
     pub failed_afresh: Option<Timestamp>,
+    /// When the probe before that began that had no answer over a connection opened for it.
+    pub failed_afresh_before: Option<Timestamp>,
     /// Its list has told of all that runs there, what an earlier dispatcher had just started included.
     pub processes_known: bool,
     /// Whose its fence is.
@@ -167,6 +169,7 @@ impl Machine {
             last_contact: self.probes.last_contact.max(self.probes.last_answer()),
             out_of_reach: self.probes.out_of_reach,
             failed_afresh: self.probes.failed_afresh,
+            failed_afresh_before: self.probes.failed_afresh_before,
             processes_known: self.processes.known,
             fence: self.fencing.view(),
             fenced_since: self.fencing.shown_since(),

@@ -46,8 +46,10 @@ fn a_probe_that_succeeds_in_between_is_a_sign_of_life() {
     story.listing(200, &["i-1"]);
     story.in_service("i-1", 205);
     assert!(story.snapshot(206).fleet.hosts[0].is_placeable());
-    assert_eq!(story.listing(216, &["i-1"])[0].0, GoneReply::Suspected);
-    assert_eq!(story.listing(232, &["i-1"])[0].0, GoneReply::Confirmed);
+    for began in [216, 232] {
+        assert_eq!(story.listing(began, &["i-1"])[0].0, GoneReply::Suspected, "listings were wrong: {began}");
+    }
+    assert_eq!(story.listing(248, &["i-1"])[0].0, GoneReply::Confirmed);
 }
 
 /// Two wrong listings of one cloud cancelled the jobs of half its VMs, which answered all the time.
@@ -62,6 +64,37 @@ fn an_instance_that_listings_lack_is_gone_only_after_a_probe_of_it_has_failed_si
     assert_eq!(gone(&mut story, 3_616), GoneReply::Suspected, "that probe began before the first absence");
     story.show(3_617, View { failed_afresh: Some(at(3_617)), ..story.view("i-1") });
     assert_eq!(gone(&mut story, 3_632), GoneReply::Confirmed);
+}
+
+/// Found by chaos (seed 42771012): listings omitted it for a minute, it answered each time, and then one connection broke.
+#[test]
+fn where_listings_have_been_wrong_one_probe_that_fails_is_no_proof_and_two_in_a_row_are() {
+    let gone = |story: &mut Story, began| story.pool.gone(&id("i-1"), None, at(began), at(began + 1)).0;
+    let fails = |story: &mut Story, began, before| {
+        let (failed_afresh, failed_afresh_before) = (Some(at(began)), Some(at(before)));
+        story.show(began + 1, View { failed_afresh, failed_afresh_before, ..story.view("i-1") });
+    };
+    let mut story = known();
+    gone(&mut story, 200);
+    story.show(206, View { last_answer: Some(at(205)), ..story.view("i-1") });
+    for began in [216, 232] {
+        assert_eq!(gone(&mut story, began), GoneReply::Suspected);
+    }
+    fails(&mut story, 233, 150);
+    assert_eq!(gone(&mut story, 248), GoneReply::Suspected, "one has failed since");
+    fails(&mut story, 249, 233);
+    assert_eq!(gone(&mut story, 264), GoneReply::Confirmed);
+    // Listings that show it again are believed again.
+    let mut story = known();
+    gone(&mut story, 200);
+    story.show(206, View { last_answer: Some(at(205)), ..story.view("i-1") });
+    gone(&mut story, 216);
+    story.pool.listing_finished(at(220));
+    for began in [232, 248] {
+        gone(&mut story, began);
+    }
+    fails(&mut story, 249, 150);
+    assert_eq!(gone(&mut story, 264), GoneReply::Confirmed);
 }
 
 /// The deadline of its connection passed while this process was stopped.

@@ -112,7 +112,9 @@ impl Story {
             let (reply, effects) = self.pool.gone(&id(name), Some("Taken: back"), at(began), at(began + 1));
             gone.push((reply, self.hear(effects)));
             if self.pool.workers.get(&id(name)).is_some_and(|slot| slot.missing.is_some()) {
-                let view = View { failed_afresh: Some(at(began + 1)), ..self.view(name) };
+                let before = self.view(name);
+                let failed_afresh_before = before.failed_afresh;
+                let view = View { failed_afresh: Some(at(began + 1)), failed_afresh_before, ..before };
                 self.pool.worker_changed(Arc::new(view), 0, &[], at(began + 1));
             }
         }
