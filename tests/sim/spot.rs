@@ -81,6 +81,22 @@ fn a_job_from_which_the_market_has_taken_enough_runs_on_demand() {
     });
 }
 
+/// A VM that is taken is shut down: what runs there is told to end, and cancels its container. The VM is empty when it goes.
+#[test]
+fn a_process_that_ends_in_order_when_its_vm_is_taken_has_lost_it_to_the_market() {
+    for retries in 1..=2 {
+        let mut knobs = market_that_takes_all(retries);
+        knobs.vms.announced_rate = 1.0;
+        simulate(knobs, async move |world| {
+            world.submit(spot_job(1200));
+            world.run_until("it completed", minutes(120), World::settled).await;
+            assert_eq!(world.count(ContainerState::Complete), 1);
+            assert_eq!(world.count(ContainerState::Cancelled), retries as usize);
+            world.drain(minutes(30)).await;
+        });
+    }
+}
+
 /// What was lost is known to one process alone; whoever comes next begins to count anew, and no job is stopped for it.
 #[test]
 fn a_restart_between_two_losses_costs_further_ones_and_the_job_completes() {

@@ -3,6 +3,7 @@
 //! ```text
 //!   beyond the horizon ─► only what we have seen of it ourselves is kept, for an hour
 //!        ├ its back-off goes on      ─► polls that look far leave it alone
+//!        ├ its requests are known    ─► it is not taken in again only to learn them
 //!        └ a poll takes it in again  ─► as if it had never been dropped
 //! ```
 //! Otherwise a container that fails each time would be tried, dropped and taken in again, without any back-off.
@@ -10,12 +11,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::market::KnownRequests;
 use super::{Entry, Setback, SetbackCause};
 use crate::id::ContainerUuid;
 use crate::time::{Timestamp, after};
 
 /// Longer than the longest back-off, so that this goes on doubling.
 const KEPT_FOR: Duration = Duration::from_secs(3600);
+
+/// More than that are not remembered only for what was learnt of their requests.
+const MOST_LEARNT: usize = 20_000;
 
 /// What the controller's record does not tell.
 #[derive(Debug)]
@@ -24,6 +29,7 @@ struct Past {
     unlocks: u32,
     attempts_nearly_used: bool,
     setback: Option<Setback>,
+    requests: KnownRequests,
     fell: Timestamp,
 }
 
@@ -34,10 +40,12 @@ pub(super) struct Fallen(BTreeMap<ContainerUuid, Past>);
 impl Fallen {
     /// That container is dropped from the queue because no list shows it any more.
     pub(super) fn note(&mut self, entry: &Entry, now: Timestamp) {
-        let Entry { first_seen, unlocks, attempts_nearly_used, ref setback, .. } = *entry;
-        if setback.is_some() || unlocks > 0 {
-            let past =
-                Past { first_seen, unlocks, attempts_nearly_used, setback: setback.clone(), fell: now };
+        let Entry { first_seen, unlocks, attempts_nearly_used, ref setback, ref requests, .. } = *entry;
+        let is_learnt = requests.are_settled() && self.0.len() < MOST_LEARNT;
+        if setback.is_some() || unlocks > 0 || is_learnt {
+            let requests = if requests.are_settled() { requests.clone() } else { KnownRequests::default() };
+            let setback = setback.clone();
+            let past = Past { first_seen, unlocks, attempts_nearly_used, setback, requests, fell: now };
             self.0.insert(entry.record.uuid, past);
         }
     }
@@ -49,8 +57,14 @@ impl Fallen {
             entry.unlocks = past.unlocks;
             entry.attempts_nearly_used = past.attempts_nearly_used;
             entry.setback = past.setback;
+            entry.requests = past.requests;
         }
         entry
+    }
+
+    /// What is known of the requests that it is tried for, if anything is.
+    pub(super) fn requests(&self, uuid: ContainerUuid) -> Option<&KnownRequests> {
+        self.0.get(&uuid).map(|past| &past.requests).filter(|requests| requests.are_settled())
     }
 
     /// Whether its back-off goes on.

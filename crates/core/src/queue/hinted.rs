@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::hints::{Believed, Hinted};
-use super::horizon::{Known, Look};
+use super::horizon::{Known, Look, PlacedOn};
 use super::poll::{Asked, Sighting};
 use super::{ContainerQueue, Entry, QueueFact};
 use crate::container::{ContainerState, Record};
@@ -103,6 +103,8 @@ impl ContainerQueue {
         let is_left_alone = self.fallen.is_left_alone(record.uuid, now);
         let is_newest = entry.is_some() || self.polled_at.is_none_or(|polled| asked.at > polled);
         let is_available = record.state == ContainerState::Queued && record.priority > 0;
-        is_newest && is_available && look.keeps(record, Known { entry, is_left_alone }, policy)
+        let moves = self.may_move_some(policy);
+        let placed_on = if moves { self.placed_on(record, policy, now) } else { PlacedOn::Wanted };
+        is_newest && is_available && look.keeps(record, Known { entry, is_left_alone, placed_on }, policy)
     }
 }

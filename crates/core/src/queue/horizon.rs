@@ -21,6 +21,8 @@ use crate::time::{Timestamp, after};
 const ENOUGH: usize = 100;
 /// The most pages in one poll.
 const MOST_PAGES: usize = 20;
+/// So many far containers are kept in a poll only to learn what the spot market has taken from them.
+const MOST_LEARNT: usize = 20;
 /// How long a pass in which nothing was found is not repeated, and how long polls read one page only while nothing can
 /// be placed.
 const REST: Duration = Duration::from_secs(60);
@@ -106,6 +108,19 @@ pub(super) struct Known<'a> {
     pub(super) entry: Option<&'a Entry>,
     /// Whether it fell off the end of a list while something kept failing for it, and its back-off goes on.
     pub(super) is_left_alone: bool,
+    /// On which market it would be placed.
+    pub(super) placed_on: PlacedOn,
+}
+
+/// On which market a container would be placed that is not in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PlacedOn {
+    /// The one that it wants.
+    Wanted,
+    /// On demand: the spot market has taken too much from it.
+    OnDemand,
+    /// That is not known, because its requests are not, and others have lost so much.
+    NotKnown,
 }
 
 /// How far one poll has looked.
@@ -130,6 +145,8 @@ pub(super) struct Look {
     not_supervisors_before: usize,
     /// How many were seen that may find a place.
     placeable: usize,
+    /// How many are kept only to learn what the spot market has taken from them.
+    learnt: usize,
     /// An empty page has ended the list.
     ended: bool,
 }
@@ -147,10 +164,23 @@ impl Look {
         self.not_supervisors += usize::from(!record.scheduling.supervisor);
         let suits = self.openings.as_ref().is_some_and(|openings| match known.entry {
             Some(entry) => openings.suit(entry),
-            None => !known.is_left_alone && openings.may_suit(record, policy),
+            None if known.is_left_alone => false,
+            None if known.placed_on == PlacedOn::OnDemand => openings.may_suit_on_demand(record, policy),
+            None => openings.may_suit(record, policy),
         });
         self.placeable += usize::from(suits);
-        is_near || suits || known.entry.is_some()
+        let is_kept = is_near || suits || known.entry.is_some();
+        is_kept || self.learns_of(record, known, policy)
+    }
+
+    /// Whether one that finds no place on the market that it wants is kept all the same, to learn whether it is placed on
+    /// demand: few in a poll, and what was learnt is remembered when it falls off the list again.
+    fn learns_of(&mut self, record: &Record, known: Known<'_>, policy: &Policy) -> bool {
+        let may = known.placed_on == PlacedOn::NotKnown && !known.is_left_alone && self.learnt < MOST_LEARNT;
+        let learns =
+            may && self.openings.as_ref().is_some_and(|openings| openings.may_suit_on_demand(record, policy));
+        self.learnt += usize::from(learns);
+        learns
     }
 
     /// A page with that many records was read.

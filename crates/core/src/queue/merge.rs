@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::Entry;
-use super::market::moved;
 use super::poll::{Asked, Sighting, following};
 use super::{ContainerQueue, DropReason, Fit, Poll, QueueFact, Setback, SetbackCause};
 use crate::container::{ContainerState, MountNeeds, Record};
@@ -268,8 +267,12 @@ impl ContainerQueue {
                 if entry.record.state != record.state {
                     facts.push(QueueFact::StateChanged { uuid, state: record.state });
                 }
+                let is_lost = entry.is_cancelled_for_the_market(&record);
                 entry.refresh(record);
                 self.note_asked(uuid, asked);
+                if is_lost {
+                    facts.extend(self.lose(uuid, now));
+                }
             }
             // Ended, and nobody here knows it: of no interest.
             None if record.state.is_final() => return false,
@@ -306,7 +309,7 @@ impl ContainerQueue {
             match answer {
                 Ok(needs) => {
                     entry.setback = entry.setback.take().and_then(|it| it.without(SetbackCause::Mounts));
-                    if entry.requests.are_awaited() {
+                    if entry.awaits_requests() {
                         entry.requests.mounts = Some(*needs);
                     } else {
                         facts.extend(self.take_needs(*uuid, *needs, policy, now));
@@ -331,16 +334,17 @@ impl ContainerQueue {
         now: Timestamp,
     ) -> Vec<QueueFact> {
         let spared_until = self.sparing_until(now);
-        let Self { entries, losses, type_lists, .. } = self;
+        let Self { entries, losses, type_lists, lacks_requests, .. } = self;
         // One that has ended meanwhile is not sized any more.
         let shared = entries.get_mut(&uuid).filter(|entry| !entry.record.state.is_final());
         let Some(shared) = shared else { return Vec::new() };
         let entry = Arc::make_mut(shared);
-        entry.market_losses = losses.of(uuid, &entry.requests);
+        entry.market_losses = losses.of(uuid, entry.requests.all(), now);
+        *lacks_requests |= entry.wants_requests();
         entry.size(mounts, &policy.catalog, &policy.sizing, type_lists);
         entry.spared_until = spared_until.filter(|_| entry.types().is_empty());
         let added = QueueFact::Added(Arc::clone(shared));
-        [added].into_iter().chain(moved(shared)).collect()
+        [added].into_iter().chain(self.moved(uuid, now)).collect()
     }
 }
 

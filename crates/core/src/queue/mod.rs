@@ -176,6 +176,8 @@ pub struct ContainerQueue {
     type_lists: TypeLists,
     /// What the spot market has taken.
     losses: MarketLosses,
+    /// Something was lost since what everybody has lost was counted.
+    losses_changed: bool,
     /// Some that are sized may lack their requests.
     lacks_requests: bool,
     /// How far the look for them has come, while it goes on.
@@ -233,6 +235,7 @@ impl ContainerQueue {
             fallen: Fallen::default(),
             type_lists: TypeLists::default(),
             losses: MarketLosses::default(),
+            losses_changed: false,
             lacks_requests: false,
             requests_until: None,
             sized_until: None,

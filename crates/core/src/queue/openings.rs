@@ -11,7 +11,6 @@
 //! compared with what is open.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -81,16 +80,21 @@ impl Openings {
     /// Whether a container that is not in the queue may find a place. Its mounts are not known: it needs no less than
     /// without them. O(types).
     pub fn may_suit(&self, record: &Record, policy: &Policy) -> bool {
-        let needs = fit::needs(record, MountNeeds::default(), &policy.sizing);
-        let types_on =
-            |market| fit::eligible_types_on(market, &policy.catalog, &needs, record, &policy.sizing);
         // One that fits no type at all is to be cancelled, a supervisor too.
-        let Ok(types) = types_on(record.scheduling.market()) else { return true };
+        self.suit_on(record.scheduling.market(), record, policy).unwrap_or(true)
+    }
+
+    /// The same of one that is placed on demand, whatever it wants.
+    pub fn may_suit_on_demand(&self, record: &Record, policy: &Policy) -> bool {
+        self.suit_on(Market::OnDemand, record, policy).unwrap_or(false)
+    }
+
+    /// `None`: no type of that market fits.
+    fn suit_on(&self, market: Market, record: &Record, policy: &Policy) -> Option<bool> {
+        let needs = fit::needs(record, MountNeeds::default(), &policy.sizing);
+        let types = fit::eligible_types_on(market, &policy.catalog, &needs, record, &policy.sizing).ok()?;
         let has_a_turn = self.supervisors || !record.scheduling.supervisor;
-        let suits = |types: Vec<Arc<InstanceType>>| types.iter().any(|it| self.suit_type(it, &needs));
-        // What the spot market has taken from it is not known before it is in the queue.
-        let may_be_moved = record.scheduling.preemptible && policy.sizing.spot_retries.is_some();
-        has_a_turn && (suits(types) || may_be_moved && types_on(Market::OnDemand).is_ok_and(suits))
+        Some(has_a_turn && types.iter().any(|it| self.suit_type(it, &needs)))
     }
 
     fn suit_type(&self, it: &InstanceType, needs: &Resources) -> bool {

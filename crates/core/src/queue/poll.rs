@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::horizon::{Known, Look};
+use super::horizon::{Known, Look, PlacedOn};
 use super::suspects::{Narrowing, Search};
 use super::{ContainerQueue, Entry, Fit};
 use crate::container::{ContainerState, Record};
@@ -258,9 +258,13 @@ impl Poll {
 
     fn answer_available(&mut self, mut page: Page<Record>, queue: &ContainerQueue, policy: &Policy) {
         let records = page.len();
+        let moves = queue.may_move_some(policy);
         let is_left_alone = |uuid| queue.fallen.is_left_alone(uuid, self.began);
         page.items.retain(|record| {
-            let known = Known { entry: queue.entry(record.uuid), is_left_alone: is_left_alone(record.uuid) };
+            let entry = queue.entry(record.uuid);
+            let placed_on =
+                if moves { queue.placed_on(record, policy, self.began) } else { PlacedOn::Wanted };
+            let known = Known { entry, is_left_alone: is_left_alone(record.uuid), placed_on };
             self.look.keeps(record, known, policy)
         });
         self.look.page_was_read(records);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::{Fit, TypeLists};
-use super::{CancelReason, ContainerQueue, Entry, OperationKind};
+use super::{CancelReason, ContainerQueue, Entry, OperationKind, QueueFact};
 use crate::id::ContainerUuid;
 use crate::policy::Policy;
 use crate::time::{Timestamp, after};
@@ -58,13 +58,17 @@ impl ContainerQueue {
         from: Option<ContainerUuid>,
         most: usize,
         policy: &Policy,
+        now: Timestamp,
+        facts: &mut Vec<QueueFact>,
     ) -> Option<ContainerUuid> {
         let bounds = (from.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let (most, mut looked_at, mut last) = (most.max(1), 0, None);
+        let (most, mut looked_at, mut last, mut moved) = (most.max(1), 0, None, Vec::new());
         for (uuid, entry) in self.entries.range_mut::<ContainerUuid, _>(bounds).take(most) {
             (last, looked_at) = (Some(*uuid), looked_at + 1);
             size_again(entry, policy, &mut self.type_lists, self.sparing_until);
+            moved.extend(entry.is_moved_on_demand().then_some(*uuid));
         }
+        facts.extend(moved.into_iter().filter_map(|uuid| self.moved(uuid, now)));
         last.filter(|_| looked_at == most)
     }
 

@@ -107,8 +107,10 @@ impl FakeCloud {
         if let Some(hosts) = &self.hosts {
             let mut hosts = hosts.borrow_mut();
             hosts.make(id.clone(), order.instance_type.clone(), &order.init_command, now);
-            if let Some(at) = taken_at {
-                hosts.end_at(id.clone(), at);
+            match taken_at {
+                Some(at) if ends_booting => hosts.end_at(id.clone(), at),
+                Some(at) => hosts.take_at(id.clone(), at, now),
+                None => {}
             }
         }
         self.vms.insert(id.clone(), vm);

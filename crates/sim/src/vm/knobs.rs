@@ -64,6 +64,8 @@ pub struct VmKnobs {
     pub hang_rate: f64,
     /// How likely a connection that breaks does not say so: what is asked over it gets no answer, until another is opened.
     pub silent_break_rate: f64,
+    /// How likely the cloud announces that it will take a VM back: its processes are told, and end in order.
+    pub announced_rate: f64,
     /// How likely a start or a claim arrives only after its connection has broken, and when.
     pub late_rate: f64,
     /// How much later.
@@ -113,6 +115,7 @@ impl Default for VmKnobs {
             cut_after_rate: 0.0,
             hang_rate: 0.0,
             silent_break_rate: 0.0,
+            announced_rate: 0.0,
             late_rate: 0.0,
             late_by: Span::between_millis(100, 40_000),
             no_fence_rate: 0.0,

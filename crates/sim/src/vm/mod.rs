@@ -89,6 +89,10 @@ pub struct FakeVms {
 #[derive(Debug)]
 enum Event {
     HostEnds(InstanceId),
+    /// The cloud tells the processes of a VM that it will be taken back.
+    EndAnnounced(InstanceId),
+    /// A VM is shut down: its processes are told to end.
+    HostShutsDown(InstanceId),
     Process(u64, Step),
     ConnectionsBreak,
     Degrade(InstanceId, Degradation),
@@ -267,6 +271,17 @@ impl FakeVms {
         self.schedule(at, Event::HostEnds(id));
     }
 
+    /// The cloud takes a VM back at that time. If it announces that, processes are told two minutes ahead, and are told to
+    /// end half a minute ahead.
+    pub fn take_at(&mut self, id: InstanceId, at: Timestamp, now: Timestamp) {
+        if self.chance.hits(self.knobs.announced_rate) {
+            let ahead = |seconds| at.checked_sub(Duration::from_secs(seconds)).map_or(now, |it| it.max(now));
+            self.schedule(ahead(120), Event::EndAnnounced(id.clone()));
+            self.schedule(ahead(30), Event::HostShutsDown(id.clone()));
+        }
+        self.end_at(id, at);
+    }
+
     /// Draws and schedules what will go wrong with a new VM.
     fn schedule_degradations(&mut self, id: &InstanceId, now: Timestamp) {
         for (change, rate) in [
@@ -348,6 +363,8 @@ impl FakeVms {
             let ((at, _), event) = entry.remove_entry();
             match event {
                 Event::HostEnds(id) => self.end(&id, at),
+                Event::EndAnnounced(id) => self.announce_end(&id, at),
+                Event::HostShutsDown(id) => self.shut_down(&id, at),
                 Event::Process(pid, step) => self.step(pid, step, at),
                 Event::ConnectionsBreak => self.break_connections(at),
                 Event::Degrade(id, change) => self.degrade(&id, change, at),

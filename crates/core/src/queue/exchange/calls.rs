@@ -254,11 +254,11 @@ impl ExchangeCalls {
 
     /// The calls about requests are not waited for any longer: they give their places back, and what is answered yet tells
     /// nobody.
-    pub(super) fn abandon_requests(&mut self, now: Timestamp) {
+    pub(super) fn abandon_requests(&mut self) {
         let is_about_them = |purpose: &Purpose| matches!(purpose, Purpose::Requests);
         self.waiting.retain(|(_, purpose)| !is_about_them(purpose));
         for _ in self.in_flight.extract_if(.., |_, call| is_about_them(&call.purpose)) {
-            self.limiter.finish(false, now);
+            self.limiter.give_back();
         }
     }
 

@@ -114,6 +114,7 @@ impl Exchange {
             self.hints.everything(now);
         }
         if !news.of.is_empty() {
+            self.count_losses(now, effects);
             self.fetch_mounts(now, effects);
             self.changed(effects);
         }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Exchange;
+use super::requests::RequestsState;
 use crate::queue::QueueSnapshot;
 use crate::time::Timestamp;
 
@@ -18,6 +19,8 @@ pub struct ExchangeState {
     fetching_mounts: bool,
     /// How many containers' mounts the next call asks for.
     mounts_at_once: usize,
+    /// Who is tried for which request.
+    requests: RequestsState,
     /// Told to stop.
     quiescent: bool,
 }
@@ -81,6 +84,7 @@ impl Exchange {
             },
             fetching_mounts: self.fetching_mounts,
             mounts_at_once: self.mounts_at_once,
+            requests: self.requests.state(),
             quiescent: self.quiescent,
         }
     }

@@ -19,6 +19,7 @@ impl Exchange {
             self.merge_on(Some(merging), (began, had_news), now, &mut effects);
         }
         self.resize_on(now, &mut effects);
+        self.count_losses(now, &mut effects);
         self.copy_on(&mut effects);
         effects
     }
@@ -67,6 +68,7 @@ impl Exchange {
             }
             None => {
                 self.polls.tell_recovered(now, effects);
+                self.count_losses(now, effects);
                 self.changed(effects);
                 self.fetch_mounts(now, effects);
                 self.ask_missing_requests(now, effects);

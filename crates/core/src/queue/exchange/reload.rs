@@ -45,7 +45,9 @@ impl Exchange {
     /// Sizes the next containers, if any are to be sized anew.
     pub(super) fn resize_on(&mut self, now: Timestamp, effects: &mut Vec<ExchangeEffect>) {
         let Some(Resizing { from }) = self.resizing.take() else { return };
-        let last = self.queue.size_anew(from, self.policy.pieces.entries, &self.policy);
+        let mut facts = Vec::new();
+        let last = self.queue.size_anew(from, self.policy.pieces.entries, &self.policy, now, &mut facts);
+        effects.extend(facts.into_iter().map(ExchangeFact::Queue).map(ExchangeEffect::Tell));
         self.resizing = last.map(|last| Resizing { from: Some(last) });
         self.changed(effects);
         if self.resizing.is_some() {

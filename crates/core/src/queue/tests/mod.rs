@@ -12,6 +12,7 @@ mod polling;
 mod presence;
 mod properties;
 mod reload;
+mod requests;
 
 use super::*;
 use crate::container::{ContainerState, MountNeeds, Record};

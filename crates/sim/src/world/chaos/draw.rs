@@ -81,6 +81,7 @@ pub(super) fn knobs(seed: u64, chance: &mut Chance) -> (WorldKnobs, Lasting) {
     knobs.policy.idle_reserve = idle_reserve(&mut Chance::new(seed, 27));
     knobs.policy.pack_containers = Chance::new(seed, 28).hits(0.4);
     knobs.policy.sizing.spot_retries = spot_retries(&mut Chance::new(seed, 29));
+    knobs.vms.announced_rate = pick(&mut Chance::new(seed, 30), &[0.0, 0.5, 1.0]);
     (knobs, lasting)
 }
 
