@@ -73,8 +73,12 @@ pub(super) fn text(entry: &Value, instances: &[Instance]) -> String {
 /// What the spot market has taken, and what follows.
 fn lost_to_market(explain: &Value) -> Option<String> {
     let losses = explain["market_losses"].as_u64()?;
-    let so = if explain["moved_on_demand"] == true { ", so it is placed on demand" } else { "" };
-    Some(format!("has taken {losses} VMs from it, or from those before it for the same request{so}"))
+    let vms = if losses == 1 { "1 VM".to_owned() } else { format!("{losses} VMs") };
+    let so = match explain["moved_on_demand"] == true {
+        true => "so it is placed on demand",
+        false => "and it stays on the spot market: SpotRetries allows more, or no on-demand type suits it",
+    };
+    Some(format!("has taken {vms} from it, or from those before it for the same request, {so}"))
 }
 
 /// What has gone wrong before, and what is being done now.
@@ -343,7 +347,9 @@ being done      kind unlock, call read";
     #[test]
     fn what_the_spot_market_has_taken_is_told_and_what_follows() {
         let mut entry = entry();
-        for (moved, so) in [(false, "\n"), (true, ", so it is placed on demand\n")] {
+        for (moved, so) in
+            [(false, ", and it stays on the spot market: "), (true, ", so it is placed on demand\n")]
+        {
             entry["explain"]["market_losses"] = 2.into();
             entry["explain"]["moved_on_demand"] = moved.into();
             let text = text(&entry, &[]);

@@ -292,7 +292,7 @@ async fn what_the_spot_market_has_taken_from_a_container_is_explained() {
     queue.send(NoteMarketLosses { containers: vec![uuid(1)] }).await.unwrap();
     let shown = entry(&site, 1, |it| it["explain"]["moved_on_demand"] == true).await;
     assert_eq!(shown["explain"]["market_losses"], 1, "{shown}");
-    assert_eq!(of_type(&shown, "market"), "is spot, and on-demand is wanted", "{shown}");
+    assert_eq!(of_type(&shown, "market"), "is spot, and on-demand is used instead (SpotRetries)", "{shown}");
     let metrics = site.get("/metrics").await;
     for line in ["containers_lost_to_market_total 1", "containers_moved_on_demand_total 1"] {
         assert!(metrics.body.contains(&format!("arvados_dispatchcloud_{line}\n")), "{line}");

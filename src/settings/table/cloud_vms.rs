@@ -187,7 +187,7 @@ pub static CLOUD_VMS: LazyLock<Table> = LazyLock::new(|| {
             "never",
             &RETRIES,
             place!(policy.sizing.spot_retries),
-            "After how many VMs that the spot market has taken from a container, or from those that were tried before for the same request, it is placed on demand; never: it stays on the market.",
+            "How many VMs the spot market may take from a container, or from earlier attempts for the same request, before it is placed on demand; never: it stays on the spot market.",
         )
         .private()
         .at_once(),

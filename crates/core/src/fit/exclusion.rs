@@ -35,7 +35,9 @@ fn misfits(market: Market, it: &InstanceType, need: &Resources, record: &Record)
     let has = Free::all_of(it).left;
     let mut misfits = Vec::new();
     if it.market() != market {
-        misfits.push(format!("is {}, and {market} is wanted", it.market()));
+        let why =
+            if market == record.scheduling.market() { "is wanted" } else { "is used instead (SpotRetries)" };
+        misfits.push(format!("is {}, and {market} {why}", it.market()));
     }
     let wanted = [
         ("VCPUs", need.vcpus.max(1), has.vcpus),

@@ -1,4 +1,4 @@
-//! I13: nobody is placed on a market that they do not want, but on demand, and only after a loss.
+//! I13: a container changes its market only from spot to on demand, and only after a loss.
 
 use super::facts::Facts;
 use super::{Checked, Invariant, require};

@@ -12,7 +12,7 @@
 //! | I7 no container waits for ever behind one that cannot run, or others that are let past | the judge of `crates/sim`, and `i7_patience` here | over a whole history |
 //! | I8 hold means hold | `i8_hold` | here |
 //! | I12 a reserve takes nothing from anybody | `i12_reserve` | here |
-//! | I13 nobody is moved to another market but on demand, after a loss | `i13_market` | here |
+//! | I13 a container changes its market only from spot to on demand, and only after a loss | `i13_market` | here |
 //!
 //! Written from the rules and not from `plan`: it shares no code with what it checks but the sizing of free
 //! capacity and the gates. Used by the properties here, the simulator, and debug builds.
@@ -63,7 +63,7 @@ pub enum Invariant {
     Hold,
     /// I12: a reserve takes nothing from anybody.
     Reserve,
-    /// I13: nobody is moved to another market but on demand, after a loss.
+    /// I13: a container changes its market only from spot to on demand, and only after a loss.
     Market,
     /// Only what is in the input is named, and what is being changed is left alone.
     Names,

@@ -66,7 +66,7 @@ impl WaitReason {
             Self::AccountQuota => "instances end, or the account's limit is raised; tried again by itself",
             Self::MaxInstances => "instances end, or MaxInstances is raised",
             Self::Ceiling { .. } => "containers end, or the controller answers without 503 for a while",
-            Self::NotSized => "the controller answers the question for its mounts",
+            Self::NotSized => "the controller answers the questions for its mounts and requests",
             Self::HandsOff { .. } => "that change is answered, or the record can be read again",
             Self::SetBack { .. } => "the back-off ends, and the controller does what it has refused",
             Self::StartsFail { .. } => {

@@ -344,7 +344,8 @@ impl Exchange {
     /// Longer than the site's, while the event feed tells what happens and nothing waits for a poll.
     fn poll_interval(&self, now: Timestamp) -> Duration {
         let interval = self.policy.poll_interval;
-        let waits = self.awaits_picture || self.polls.failing_since.is_some();
+        let lacks_requests = self.policy.sizing.spot_retries.is_some() && self.queue.lacks_requests;
+        let waits = self.awaits_picture || self.polls.failing_since.is_some() || lacks_requests;
         let is_rare = !waits && self.queue.waits_for_no_poll();
         if is_rare { self.hints.poll_interval(interval, now) } else { interval }
     }
