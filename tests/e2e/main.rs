@@ -30,6 +30,7 @@ mod logs;
 mod pause;
 mod plan;
 mod reload;
+mod requests;
 mod restart;
 mod scenarios;
 mod schemathesis;
