@@ -3,9 +3,9 @@
 //! ```text
 //!                    nudges (no data)                          the world, behind ports
 //!      ┌──────────── QueueChanged ──── Queue ───────────────────── ArvadosApi
-//!      ▼                                 ▲
-//!   Scheduler ── Lock, Unlock, Cancel ───┘
-//!      │ ▲                                                        CloudDriver
+//!      ▼                                 ▲ ▲
+//!   Scheduler ── Lock, Unlock, Cancel ───┘ │ NoteMarketLosses
+//!      │ ▲                                 │                      CloudDriver
 //!      │ └────────── PoolChanged ────── Pool ◄─ InstanceAppeared ─┐   │
 //!      └── Create, Start, Kill, … ───────▲ │ ─── OrderInstance ─► Cloud
 //!                                        │ │                      ▲

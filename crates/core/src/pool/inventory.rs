@@ -8,7 +8,8 @@
 //!     missing: nothing is placed on it, it is probed at once, a second listing follows 15 s later
 //!        │ a sign of life, or a listing shows it ─► no longer missing
 //!        ▼ absent again, and its destroy was acknowledged, or a probe of it has failed that began since and opened a
-//!        │ connection for itself (our own side's fault is none); in shutdown a third time while no call to destroy it was
+//!        │ connection for itself (our own side's fault is none; two in a row, if it has answered since listings began to
+//!        │ lack it); in shutdown a third time while no call to destroy it was
 //!        │ acknowledged (each repeats that call), and for 90 s, and as long after the call, if it may have processes
 //!      gone, and its processes with it
 //! ```
@@ -16,6 +17,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::absence::{Absence, is_proven, listings_needed};
 use super::{EndedProcess, EndedWhy, Host, PendingCreate, PoolEffect, PoolFact, Slot, WorkerPool, wish};
 use crate::id::InstanceId;
 use crate::instance::{IdleBehavior, Instance};
@@ -49,24 +51,6 @@ pub enum GoneReply {
     Suspected,
 }
 
-/// Consecutive listings that lack an instance, without a sign of life since the first.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Absence {
-    /// When the first of them began.
-    pub since: Timestamp,
-    listings: usize,
-}
-
-impl Absence {
-    fn seen_again(before: Option<Self>, began: Timestamp, last_answer: Option<Timestamp>) -> Self {
-        let goes_on = |it: &Self| began > it.since && last_answer.is_none_or(|at| at <= it.since);
-        match before.filter(goes_on) {
-            Some(before) => Self { listings: before.listings + 1, ..before },
-            None => Self { since: began, listings: 1 },
-        }
-    }
-}
-
 /// An instance that was destroyed and is gone. Some clouds use an id again (`loopback` always has the same), so
 /// only its secret tells it from a new instance.
 #[derive(Debug)]
@@ -96,22 +80,6 @@ impl From<PendingCreate> for OwnOrder {
 /// Whether these are surely the secrets of two instances. One that shows no secret may be any instance.
 fn are_different(one: Option<&Secret>, other: Option<&Secret>) -> bool {
     one.zip(other).is_some_and(|(one, other)| one != other)
-}
-
-/// How many listings must lack an instance. One in shutdown is asked rarely or not at all, so it gives hardly a sign of
-/// life; only the cloud's acknowledgement is a proof that it ends.
-fn listings_needed(view: &View) -> usize {
-    let may_live_on = view.state == State::Shutdown && !view.destroy_acknowledged;
-    if may_live_on { LISTINGS_KEPT } else { 2 }
-}
-
-/// Whether an instance that listings lack is gone beyond their word: listings may omit one that lives and works. A probe
-/// was under way in a pause of this process proves nothing. Where listings have been wrong already, one connection that
-/// breaks is no proof either: two in a row are.
-fn is_proven(lacked: Absence, slot: &Slot, paused_until: Option<Timestamp>) -> bool {
-    let view = &slot.view;
-    let failed = if slot.omitted_alive { view.failed_afresh_before } else { view.failed_afresh };
-    view.destroy_acknowledged || failed > paused_until.max(Some(lacked.since))
 }
 
 impl Slot {

@@ -12,6 +12,7 @@
 //!
 //! Never does: I/O, choosing what to create or start (that is `plan`), talking to a VM.
 
+mod absence;
 mod census;
 mod cordon;
 mod creates;

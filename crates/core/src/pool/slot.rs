@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Host;
-use super::inventory::Absence;
+use super::absence::Absence;
 use super::pacer::Urgency;
 use crate::id::ContainerUuid;
 use crate::instance::Instance;

@@ -11,6 +11,7 @@
 //! everything happen that is due; [`pump`] calls it on time, and every command calls it first.
 
 mod commands;
+mod ends;
 pub mod executor;
 pub mod facts;
 mod fence;
@@ -252,34 +253,6 @@ impl FakeVms {
         };
         self.hosts.insert(id.clone(), host);
         self.schedule_degradations(&id, now);
-    }
-
-    /// Ends a VM and the processes on it. Does nothing if it has ended already.
-    pub fn end(&mut self, id: &InstanceId, now: Timestamp) {
-        if !self.hosts.contains_key(id) {
-            return;
-        }
-        self.end_processes_on(id, now);
-        self.hosts.remove(id);
-        self.cut_connection(id);
-        self.connections.remove(id);
-        self.history.record(now, VmFact::Gone { vm: id.clone() });
-    }
-
-    /// Ends a VM at that time, as [`FakeVms::end`] does.
-    pub fn end_at(&mut self, id: InstanceId, at: Timestamp) {
-        self.schedule(at, Event::HostEnds(id));
-    }
-
-    /// The cloud takes a VM back at that time. If it announces that, processes are told two minutes ahead, and are told to
-    /// end half a minute ahead.
-    pub fn take_at(&mut self, id: InstanceId, at: Timestamp, now: Timestamp) {
-        if self.chance.hits(self.knobs.announced_rate) {
-            let ahead = |seconds| at.checked_sub(Duration::from_secs(seconds)).map_or(now, |it| it.max(now));
-            self.schedule(ahead(120), Event::EndAnnounced(id.clone()));
-            self.schedule(ahead(30), Event::HostShutsDown(id.clone()));
-        }
-        self.end_at(id, at);
     }
 
     /// Draws and schedules what will go wrong with a new VM.

@@ -19,7 +19,6 @@ use super::facts::Ending;
 use super::host::Lock;
 use super::knobs::{Crash, Helper, Job, OnTerm};
 use super::{Event, FakeVms};
-use crate::chance::Span;
 use crate::controller::faults::CallKind;
 use crate::controller::state::Changes;
 
@@ -50,7 +49,7 @@ pub(super) enum Step {
 }
 
 /// The result of a call to the controller.
-enum Reported {
+pub(super) enum Reported {
     Done,
     NoAnswer,
     Rejected,
@@ -218,7 +217,7 @@ impl FakeVms {
 
     /// One call to the controller, made with the dispatcher's token. Every fault of the controller may strike
     /// it.
-    fn report(&mut self, pid: u64, asked: Value, now: Timestamp) -> Reported {
+    pub(super) fn report(&mut self, pid: u64, asked: Value, now: Timestamp) -> Reported {
         let Some(process) = self.processes.get(&pid) else { return Reported::Rejected };
         let mut arvados = self.arvados.borrow_mut();
         let outcome = arvados.admit(CallKind::Update, now);
@@ -259,26 +258,9 @@ impl FakeVms {
         self.history.ended(now, process.vm, process.container, pid, ending);
     }
 
-    fn processes_on(&self, vm: &InstanceId) -> Vec<u64> {
+    pub(super) fn processes_on(&self, vm: &InstanceId) -> Vec<u64> {
         let here = self.processes.iter().filter(|(_, process)| process.vm == *vm);
         here.map(|(pid, _)| *pid).collect()
-    }
-
-    /// The cloud tells the processes on that VM, and they tell the controller, that it will be taken back.
-    pub(super) fn announce_end(&mut self, vm: &InstanceId, now: Timestamp) {
-        for pid in self.processes_on(vm) {
-            // Whether that arrives is of no interest to the process.
-            let notice = json!({ "preemptionNotice": "spot interruption in two minutes" });
-            let _ = self.report(pid, json!({ "runtime_status": notice }), now);
-        }
-    }
-
-    /// The processes on that VM are told to end, because it is shut down.
-    pub(super) fn shut_down(&mut self, vm: &InstanceId, now: Timestamp) {
-        for pid in self.processes_on(vm) {
-            let takes = self.chance.draw(Span::between_millis(10, 15_000));
-            self.schedule(after(now, takes), Event::Process(pid, Step::Terminate));
-        }
     }
 
     pub(super) fn end_processes_on(&mut self, vm: &InstanceId, now: Timestamp) {

@@ -38,6 +38,18 @@ fn all<'r>(uuid: ContainerUuid, requests: &'r [ContainerRequestUuid]) -> impl It
     std::iter::once(LossOf::Container(uuid)).chain(requests.iter().copied().map(LossOf::Request))
 }
 
+/// If there are too many, a tenth goes: those of longest ago.
+fn forget_oldest<K: Copy + Ord, V>(of: &mut BTreeMap<K, V>, date: impl Fn(&V) -> Timestamp) {
+    if of.len() <= MOST {
+        return;
+    }
+    let mut dates: Vec<_> = of.iter().map(|(key, value)| (date(value), *key)).collect();
+    dates.sort_unstable();
+    for (_, key) in &dates[..dates.len() - (MOST - MOST / 10)] {
+        of.remove(key);
+    }
+}
+
 impl MarketLosses {
     /// Notes a loss; `is_over`: the container runs no more. False: its last one was counted before.
     pub(super) fn note(
@@ -55,13 +67,7 @@ impl MarketLosses {
             (loss.count, loss.last) = (loss.count.saturating_add(1), now);
             loss.is_over |= is_over && of == LossOf::Container(uuid);
         }
-        if self.of.len() > MOST {
-            let mut dates: Vec<_> = self.of.iter().map(|(of, loss)| (loss.last, *of)).collect();
-            dates.sort_unstable();
-            for (_, of) in &dates[..MOST / 10] {
-                self.of.remove(of);
-            }
-        }
+        forget_oldest(&mut self.of, |loss| loss.last);
         true
     }
 
@@ -72,6 +78,7 @@ impl MarketLosses {
             let loss = self.of.entry(LossOf::Request(*request)).or_insert(Loss { is_over: false, ..own });
             loss.count = loss.count.max(own.count);
         }
+        forget_oldest(&mut self.of, |loss| loss.last);
     }
 
     /// The most that it, or one of these, has lost.
@@ -92,10 +99,9 @@ impl MarketLosses {
 
     /// That a container is placed on demand is told now; false: it was told before.
     pub(super) fn is_told_first(&mut self, uuid: ContainerUuid, now: Timestamp) -> bool {
-        if self.told.len() >= MOST {
-            self.told.retain(|_, at| since(now, *at) < KEPT_FOR / 7);
-        }
-        self.told.len() < MOST && self.told.insert(uuid, now).is_none()
+        let is_first = self.told.insert(uuid, now).is_none();
+        forget_oldest(&mut self.told, |at| *at);
+        is_first
     }
 
     pub(super) fn forget_old(&mut self, now: Timestamp) {
@@ -106,5 +112,31 @@ impl MarketLosses {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.of.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{at, request, uuid};
+
+    /// Also by requests that become known of many who have lost, thirty-two each, and by what is told.
+    #[test]
+    fn nothing_of_it_fills_the_memory_and_the_latest_stays() {
+        let mut losses = MarketLosses::default();
+        for n in 0..2_000 {
+            losses.note(uuid(n), &[], false, at(n as i64));
+            let requests: Vec<_> = (0..32).map(|m| request(32 * n + m)).collect();
+            losses.credit(uuid(n), &requests);
+            assert!(losses.of.len() <= MOST);
+        }
+        assert_eq!(losses.of(uuid(1_999), &[], at(2_000)), 1);
+        assert_eq!(losses.of(uuid(70_000), &[request(32 * 1_999)], at(2_000)), 1);
+        assert_eq!(losses.of(uuid(0), &[], at(2_000)), 0);
+        for n in 0..3 * MOST as u64 {
+            assert!(losses.is_told_first(uuid(n), at(n as i64)), "however many were told before");
+            assert!(losses.told.len() <= MOST);
+        }
+        assert!(!losses.is_told_first(uuid(3 * MOST as u64 - 1), at(0)));
     }
 }

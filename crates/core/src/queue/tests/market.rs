@@ -16,22 +16,22 @@ use crate::ports::ApiErrorKind;
 use crate::queue::exchange::{ExchangeFact, Reply, Request};
 use crate::time::after;
 
-const REQUESTS: &str = "container_requests";
+pub(super) const REQUESTS: &str = "container_requests";
 
-fn spot(n: u64, state: ContainerState) -> Record {
+pub(super) fn spot(n: u64, state: ContainerState) -> Record {
     let mut record = record(n, state, 1);
     record.scheduling.preemptible = true;
     record
 }
 
-fn retries(most: u32) -> Policy {
+pub(super) fn retries(most: u32) -> Policy {
     let mut policy = policy();
     policy.sizing.spot_retries = NonZeroU32::new(most);
     policy
 }
 
 /// Polled once.
-fn story(most: u32, records: Vec<Record>) -> Story {
+pub(super) fn story(most: u32, records: Vec<Record>) -> Story {
     let mut story = Story::new(records);
     reload(&mut story, retries(most));
     story.poll();
@@ -40,12 +40,12 @@ fn story(most: u32, records: Vec<Record>) -> Story {
     story
 }
 
-fn reload(story: &mut Story, policy: Policy) {
+pub(super) fn reload(story: &mut Story, policy: Policy) {
     let effects = story.exchange.use_policy(Arc::new(policy), story.now);
     story.did(effects);
 }
 
-fn lose(story: &mut Story, n: u64) {
+pub(super) fn lose(story: &mut Story, n: u64) {
     let effects = story.exchange.lost_to_market(&[uuid(n)], story.now);
     story.did(effects);
     let effects = story.exchange.go_on(story.now);
@@ -69,7 +69,7 @@ fn names(story: &mut Story, n: u64) -> Vec<String> {
     entry.types().iter().map(|it| it.name.to_string()).collect()
 }
 
-fn is_on_demand(story: &mut Story, n: u64) -> bool {
+pub(super) fn is_on_demand(story: &mut Story, n: u64) -> bool {
     let names = names(story, n);
     assert!(!names.is_empty(), "it is sized");
     names.iter().all(|name| !name.ends_with(".spot"))

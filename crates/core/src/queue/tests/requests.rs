@@ -1,61 +1,17 @@
 //! Calls about container requests: late, lost, wrong, refused, and answered in any order.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::exchange::Story;
+use super::market::{REQUESTS, is_on_demand, lose, reload, retries, spot, story};
 use super::*;
 use crate::container::ContainerState::{Cancelled, Complete, Locked, Queued, Running};
 use crate::fixtures::{api_error, record, request};
 use crate::id::TypeName;
-use crate::policy::Policy;
 use crate::ports::ApiErrorKind;
 use crate::queue::exchange::{ExchangeFact, Reply, Request};
 use crate::time::after;
-
-const REQUESTS: &str = "container_requests";
-
-fn spot(n: u64, state: ContainerState) -> Record {
-    let mut record = record(n, state, 1);
-    record.scheduling.preemptible = true;
-    record
-}
-
-fn retries(most: u32) -> Policy {
-    let mut policy = policy();
-    policy.sizing.spot_retries = NonZeroU32::new(most);
-    policy
-}
-
-fn story(most: u32, records: Vec<Record>) -> Story {
-    let mut story = Story::new(records);
-    reload(&mut story, retries(most));
-    story.poll();
-    story.answer_all();
-    story.done.clear();
-    story
-}
-
-fn reload(story: &mut Story, policy: Policy) {
-    let effects = story.exchange.use_policy(Arc::new(policy), story.now);
-    story.did(effects);
-}
-
-fn lose(story: &mut Story, n: u64) {
-    let effects = story.exchange.lost_to_market(&[uuid(n)], story.now);
-    story.did(effects);
-    let effects = story.exchange.go_on(story.now);
-    story.did(effects);
-}
-
-fn is_on_demand(story: &mut Story, n: u64) -> bool {
-    let snapshot = story.exchange.snapshot();
-    let entry = snapshot.get(uuid(n)).expect("it is in the queue");
-    let names: Vec<_> = entry.types().iter().map(|it| it.name.to_string()).collect();
-    assert!(!names.is_empty(), "{n} is sized");
-    names.iter().all(|name| !name.ends_with(".spot"))
-}
 
 fn is_sized(story: &mut Story, n: u64) -> bool {
     let snapshot = story.exchange.snapshot();
@@ -65,6 +21,7 @@ fn is_sized(story: &mut Story, n: u64) -> bool {
 fn later(story: &mut Story, seconds: u64) {
     story.now = after(story.now, Duration::from_secs(seconds));
 }
+
 /// A poll, in which all calls but those are answered.
 fn poll_without(story: &mut Story, unanswered: &[&str]) {
     later(story, 10);
