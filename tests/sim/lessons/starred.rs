@@ -266,6 +266,17 @@ pub(super) const STARRED: &[Rule] = &[
             "nothing_is_created_that_would_take_something_from_somebody_or_burn_money",
         ],
     ),
+    ("a job from which the spot market has taken enough is placed on demand, and waits for no answer about its requests", &[
+        "a_job_from_which_the_market_has_taken_enough_runs_on_demand",
+        "a_process_that_ends_in_order_when_its_vm_is_taken_has_lost_it_to_the_market",
+        "a_loss_that_is_told_after_the_successor_was_sized_counts_for_that",
+        "who_is_placed_on_which_market_is_as_the_rule_says",
+        "a_call_about_requests_that_hangs_keeps_nothing_waiting_for_longer_than_ten_seconds",
+    ]),
+    ("where listings have been wrong about a VM, one connection that breaks is no proof that it is gone", &[
+        "where_listings_have_been_wrong_one_probe_that_fails_is_no_proof_and_two_in_a_row_are",
+        "one_connection_that_breaks_while_listings_omit_a_vm_that_answers_ends_no_job",
+    ]),
     (
         "a VM with a spot notice is drained, and among types of one price the one is created that lasts",
         &[
